@@ -1,0 +1,147 @@
+//! What is published of a pooled table: the publication rule, intervals, statistics, coverage.
+//!
+//! **The rule.** A number is published only if at least `min_sites` sites stand behind it. Where fewer do, nothing of it may show, not even as
+//! the width of an interval: an end that fewer sites stand behind is first rounded up to a power of two, so that subtracting what is published
+//! elsewhere yields no single site's count.
+
+use bocage_protocol::analysis::{Show, TableSpec};
+use bocage_protocol::plan::{Measure, MeasureLayout};
+
+use super::pool::{Bounds, Pool, Pooled, PooledMeasure};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
+
+/// What a column of the answer is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Count,
+    Rows,
+    Of(usize, Statistic),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Statistic {
+    Sum,
+    Mean,
+    Sd,
+}
+
+/// Whether a column can show what it asks of its measure.
+pub(super) fn fits(show: &Show, measure: Option<&MeasureLayout>) -> bool {
+    match show {
+        Show::Count | Show::Rows => true,
+        Show::Sum(_) | Show::Mean(_) | Show::Sd(_) => matches!(measure, Some(MeasureLayout::Number(_))),
+        Show::Share(_) => matches!(measure, Some(MeasureLayout::Condition)),
+    }
+}
+
+/// The published form of a pool.
+pub(super) fn publish(spec: &TableSpec, pool: &Pool<'_>, min_sites: u32) -> Block {
+    let measures = spec.measures();
+    let columns: Vec<Column> = spec.show.iter().map(|s| column(&s.show, &measures)).collect();
+    let mut writer = Writer { pool, min_sites, keys: spec.by.len(), hidden: vec![], coverage: vec![] };
+    let rows = (0..pool.cells.len()).map(|row| writer.row(row, &columns)).collect();
+    let headings = spec.by.iter().map(|k| k.label.clone()).chain(spec.show.iter().map(|s| s.label.clone()));
+    Block { columns: headings.collect(), rows, hidden: writer.hidden, coverage: writer.coverage }
+}
+
+fn column(show: &Show, measures: &[&Measure]) -> Column {
+    let at = |wanted: &Measure| measures.iter().position(|m| *m == wanted).unwrap_or_default();
+    match show {
+        Show::Count => Column::Count,
+        Show::Rows => Column::Rows,
+        Show::Sum(m) => Column::Of(at(m), Statistic::Sum),
+        Show::Mean(m) | Show::Share(m) => Column::Of(at(m), Statistic::Mean),
+        Show::Sd(m) => Column::Of(at(m), Statistic::Sd),
+    }
+}
+
+struct Writer<'a> {
+    pool: &'a Pool<'a>,
+    min_sites: u32,
+    keys: usize,
+    hidden: Vec<Hidden>,
+    coverage: Vec<Coverage>,
+}
+
+impl Writer<'_> {
+    fn row(&mut self, row: usize, columns: &[Column]) -> Vec<Value> {
+        let mut values: Vec<Value> = self.pool.labels(row).into_iter().map(Value::Text).collect();
+        for (index, column) in columns.iter().enumerate() {
+            let value = self.value(row, self.keys + index, *column);
+            values.push(value);
+        }
+        values
+    }
+
+    fn value(&mut self, row: usize, at: usize, column: Column) -> Value {
+        let cell = &self.pool.cells[row];
+        let enough = cell.sites >= self.min_sites;
+        let answer = match column {
+            Column::Count if enough => self.count(&cell.subjects, cell),
+            Column::Rows if enough => self.count(&cell.rows, cell),
+            Column::Count => Err((Some(self.cohort(Some(self.pool.cohort_subjects))), HiddenReason::TooFewSites)),
+            Column::Rows => Err((Some(self.cohort(self.pool.cohort_rows)), HiddenReason::TooFewSites)),
+            Column::Of(measure, statistic) => {
+                let pooled = &cell.measures[measure];
+                if enough && pooled.sites >= self.min_sites {
+                    statistic.of(pooled, &self.pool.measure(measure)).ok_or((None, HiddenReason::TooFewValues))
+                } else {
+                    Err((None, HiddenReason::TooFewSites))
+                }
+            }
+        };
+        match answer {
+            Ok(value) => {
+                if let Column::Of(measure, _) = column {
+                    let of = self.interval(&cell.rows, cell);
+                    self.coverage.push(Coverage { row, column: at, n: cell.measures[measure].rows, of });
+                }
+                value
+            }
+            Err((interval, reason)) => {
+                self.hidden.push(Hidden { row, column: at, interval, reason });
+                Value::Null
+            }
+        }
+    }
+
+    fn count(&self, bounds: &Bounds, cell: &Pooled) -> Result<Value, (Option<Interval>, HiddenReason)> {
+        match self.interval(bounds, cell) {
+            Interval(lo, Some(hi)) if lo == hi => Ok(Value::Count(lo)),
+            interval => Err((Some(interval), HiddenReason::FewerThanK)),
+        }
+    }
+
+    /// Where a number of a cell lies that enough sites show.
+    fn interval(&self, bounds: &Bounds, cell: &Pooled) -> Interval {
+        let coarser = match cell.coarser_sites {
+            0 => 0,
+            sites if sites >= self.min_sites => bounds.coarser,
+            _ => bounds.coarser.next_power_of_two(),
+        };
+        Interval(bounds.shown, bounds.below_k.map(|below| bounds.shown + below + coarser))
+    }
+
+    /// Where a number lies of which nothing may show but that it is part of the cohorts.
+    fn cohort(&self, upper: Option<u64>) -> Interval {
+        let enough = self.pool.sites >= self.min_sites;
+        Interval(0, upper.filter(|_| enough).map(u64::next_power_of_two))
+    }
+}
+
+impl Statistic {
+    /// The statistic over all sites that show the measure, or none where it needs more values.
+    fn of(self, pooled: &PooledMeasure, layout: &MeasureLayout) -> Option<Value> {
+        let n = pooled.rows;
+        let value = match (self, layout) {
+            (Statistic::Sum, MeasureLayout::Number(quantum)) => quantum.sum(n, pooled.sum),
+            (Statistic::Mean, MeasureLayout::Number(quantum)) if n >= 1 => quantum.mean(n, pooled.sum),
+            (Statistic::Sd, MeasureLayout::Number(quantum)) if n >= 2 => {
+                quantum.variance(n, pooled.sum, pooled.sum_sq).sqrt()
+            }
+            (Statistic::Mean, MeasureLayout::Condition) if n >= 1 => pooled.holds as f64 / n as f64,
+            _ => return None,
+        };
+        value.is_finite().then_some(Value::Number(value))
+    }
+}

@@ -1,0 +1,83 @@
+//! What a reader of a combined table must know, in words. Only contract words, site ids and statuses: never a site's number.
+
+use bocage_protocol::analysis::TableSpec;
+use bocage_protocol::plan::Measure;
+use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
+
+use super::{Answer, SiteAnswer};
+
+/// The notes of a table. `answers` are in the order in which they are to be named.
+pub(super) fn of_table(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_sites: u32) -> Vec<String> {
+    let tables: Vec<(&SiteAnswer<'_>, &TableRelease)> = answers.iter().filter_map(|a| Some((a, table(a)?))).collect();
+    let mut notes = silent_sites(answers);
+    if tables.len() < answers.len() {
+        notes.push(format!("counts cover the {} of {} sites that answered", tables.len(), answers.len()));
+    }
+    if tables.len() < min_sites as usize {
+        notes.push(too_few(answers.len(), tables.len(), min_sites));
+    }
+    let rolled_up = tables.iter().filter(|(_, release)| release.step > 0).count();
+    if rolled_up > 0 {
+        notes.push(format!(
+            "{rolled_up} of {} sites rolled up to coarser groups: see the rolled-up table for their counts",
+            tables.len()
+        ));
+    }
+    for (index, measure) in spec.measures().into_iter().enumerate() {
+        for (answer, release) in tables.iter().filter(|(_, release)| hides_all(release, index)) {
+            notes.push(nothing_to_contribute(answer.site.as_str(), &name(spec, measure), measure, release.threshold));
+        }
+    }
+    notes
+}
+
+fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
+    match answer.answer {
+        Answer::Table(release) => Some(release),
+        Answer::Refused(_) | Answer::Missing => None,
+    }
+}
+
+fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
+    let silent = |a: &SiteAnswer<'_>| match a.answer {
+        Answer::Table(_) => None,
+        Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
+        Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
+    };
+    answers.iter().filter_map(silent).collect()
+}
+
+fn too_few(asked: usize, answered: usize, min_sites: u32) -> String {
+    if asked < min_sites as usize {
+        return format!("nothing is published: a cell needs {min_sites} sites, and the study asks {asked} only");
+    }
+    format!("nothing is published: a cell needs {min_sites} sites, and {answered} answered")
+}
+
+/// Whether the site shows cells, but this measure in none of them.
+fn hides_all(release: &TableRelease, measure: usize) -> bool {
+    let mut shown = release.cells.iter().filter_map(|cell| match cell {
+        CellRelease::Shown { measures, .. } => measures.get(measure),
+        CellRelease::FewerThanK => None,
+    });
+    shown.next() == Some(&MeasureRelease::Hidden) && shown.all(|m| *m == MeasureRelease::Hidden)
+}
+
+fn name(spec: &TableSpec, measure: &Measure) -> String {
+    match measure {
+        Measure::Column(column) | Measure::Ln(column) | Measure::Sqrt(column) => column.to_string(),
+        _ => spec
+            .show
+            .iter()
+            .find(|s| s.show.measure() == Some(measure))
+            .map_or_else(String::new, |shown| shown.label.clone()),
+    }
+}
+
+fn nothing_to_contribute(site: &str, name: &str, measure: &Measure, threshold: u32) -> String {
+    let rule = match measure {
+        Measure::Condition(_) => "have a value or stand on one of its sides",
+        _ => "have a value",
+    };
+    format!("{site} has no `{name}` to contribute: fewer than {threshold} patients {rule} in any cell")
+}

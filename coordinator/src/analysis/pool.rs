@@ -1,0 +1,199 @@
+//! What all sites' releases of a table say together of each cell, at one step of the ladder. Exact integers, any order.
+//!
+//! It never decides what is published: `block` does.
+//!
+//! A site that stands at the wanted step or at a finer one is added up over the cells that fall together. One that stands at a coarser step
+//! bounds each finer cell by the coarse cell that contains it, and gives it no measure.
+
+use bocage_protocol::plan::{MeasureLayout, TableLayout};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
+
+/// A number of which every site knows its own part exactly, within bounds, or not at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// The parts that are shown.
+    pub shown: u64,
+    /// The most that cells of fewer than k can add. It follows from the thresholds, which are public; none: no bound.
+    pub below_k: Option<u64>,
+    /// The most that sites can add which show a coarser cell only.
+    pub coarser: u64,
+}
+
+/// What all sites together say of one cell.
+#[derive(Debug, Clone)]
+pub(super) struct Pooled {
+    /// Sites that show the whole cell.
+    pub sites: u32,
+    /// Sites that show a coarser cell that contains it.
+    pub coarser_sites: u32,
+    /// Patients.
+    pub subjects: Bounds,
+    /// Rows.
+    pub rows: Bounds,
+    /// One a measure.
+    pub measures: Vec<PooledMeasure>,
+}
+
+/// The sums of a measure over the sites that show it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PooledMeasure {
+    /// Sites that show it in the whole cell.
+    pub sites: u32,
+    /// Rows with a value.
+    pub rows: u64,
+    /// Σq of a number.
+    pub sum: i128,
+    /// Σq² of a number.
+    pub sum_sq: i128,
+    /// Rows that satisfy a condition.
+    pub holds: u64,
+}
+
+/// All cells of one step, and how large the sites' cohorts can be.
+#[derive(Debug)]
+pub(super) struct Pool<'a> {
+    layout: &'a TableLayout,
+    step: usize,
+    one_row_per_subject: bool,
+    /// One a cell of the step.
+    pub cells: Vec<Pooled>,
+    /// Sites taken in.
+    pub sites: u32,
+    /// An upper bound of all cohorts' patients.
+    pub cohort_subjects: u64,
+    /// An upper bound of all cohorts' rows.
+    pub cohort_rows: Option<u64>,
+}
+
+impl<'a> Pool<'a> {
+    /// No site yet.
+    pub(super) fn new(layout: &'a TableLayout, step: usize, one_row_per_subject: bool) -> Self {
+        let none = Bounds { below_k: Some(0), ..Bounds::default() };
+        let measures = vec![PooledMeasure::default(); layout.measures().len()];
+        let cell = Pooled { sites: 0, coarser_sites: 0, subjects: none, rows: none, measures };
+        let cells = vec![cell; layout.cells_at(step)];
+        Self { layout, step, one_row_per_subject, cells, sites: 0, cohort_subjects: 0, cohort_rows: Some(0) }
+    }
+
+    /// Takes in a site's release, which must have the layout's shape.
+    pub(super) fn add(&mut self, release: &TableRelease) {
+        self.sites += 1;
+        self.add_cohort(release);
+        if usize::from(release.step) <= self.step { self.add_finer(release) } else { self.add_coarser(release) }
+    }
+
+    /// The most patients and rows that a cell of fewer than k can have.
+    fn below_k(&self, release: &TableRelease) -> (u64, Option<u64>) {
+        let subjects = u64::from(release.threshold.saturating_sub(1));
+        (subjects, (self.one_row_per_subject || subjects == 0).then_some(subjects))
+    }
+
+    fn add_cohort(&mut self, release: &TableRelease) {
+        let (subjects, rows) = match release.total {
+            Some(total) => (total.subjects, Some(total.rows)),
+            None => {
+                let (below, below_rows) = self.below_k(release);
+                release.cells.iter().fold((0, Some(0)), |(subjects, rows), cell| match cell {
+                    CellRelease::Shown { count, .. } => (subjects + count.subjects, rows.map(|r| r + count.rows)),
+                    CellRelease::FewerThanK => (subjects + below, plus(rows, below_rows)),
+                })
+            }
+        };
+        self.cohort_subjects += subjects;
+        self.cohort_rows = plus(self.cohort_rows, rows);
+    }
+
+    fn add_finer(&mut self, release: &TableRelease) {
+        let (below, below_rows) = self.below_k(release);
+        let containing = self.layout.containing(usize::from(release.step), self.step);
+        let mut whole = vec![Some(vec![Some(PooledMeasure::default()); self.layout.measures().len()]); self.cells.len()];
+        for (cell, at) in release.cells.iter().zip(containing) {
+            match cell {
+                CellRelease::FewerThanK => {
+                    self.cells[at].add_below(below, below_rows);
+                    whole[at] = None;
+                }
+                CellRelease::Shown { count, measures } => {
+                    self.cells[at].add_shown(count);
+                    if let Some(sums) = &mut whole[at] {
+                        sums.iter_mut().zip(measures).for_each(|(sum, m)| *sum = sum.and_then(|s| s.with(m)));
+                    }
+                }
+            }
+        }
+        for (cell, sums) in self.cells.iter_mut().zip(whole) {
+            let Some(sums) = sums else { continue };
+            cell.sites += 1;
+            cell.measures.iter_mut().zip(sums).for_each(|(all, own)| all.add_site(own));
+        }
+    }
+
+    fn add_coarser(&mut self, release: &TableRelease) {
+        let (below, below_rows) = self.below_k(release);
+        let containing = self.layout.containing(self.step, usize::from(release.step));
+        for (cell, at) in self.cells.iter_mut().zip(containing) {
+            match &release.cells[at] {
+                CellRelease::FewerThanK => cell.add_below(below, below_rows),
+                CellRelease::Shown { count, .. } => {
+                    cell.coarser_sites += 1;
+                    cell.subjects.coarser += count.subjects;
+                    cell.rows.coarser += count.rows;
+                }
+            }
+        }
+    }
+
+    /// How a measure's numbers are to be read.
+    pub(super) fn measure(&self, index: usize) -> MeasureLayout {
+        self.layout.measures()[index]
+    }
+
+    /// The labels of a cell's keys.
+    pub(super) fn labels(&self, cell: usize) -> Vec<String> {
+        self.layout.labels(self.step, cell)
+    }
+}
+
+impl Pooled {
+    fn add_shown(&mut self, count: &Count) {
+        self.subjects.shown += count.subjects;
+        self.rows.shown += count.rows;
+    }
+
+    fn add_below(&mut self, subjects: u64, rows: Option<u64>) {
+        self.subjects.below_k = plus(self.subjects.below_k, Some(subjects));
+        self.rows.below_k = plus(self.rows.below_k, rows);
+    }
+}
+
+impl PooledMeasure {
+    /// These sums and those of one more cell of the same site; none where that cell hides the measure.
+    fn with(mut self, released: &MeasureRelease) -> Option<Self> {
+        match released {
+            MeasureRelease::Hidden => return None,
+            MeasureRelease::Number { valid, sum, sum_sq } => {
+                self.rows += valid.rows;
+                self.sum += sum;
+                self.sum_sq += sum_sq;
+            }
+            MeasureRelease::Condition { valid, holds_rows } => {
+                self.rows += valid.rows;
+                self.holds += holds_rows;
+            }
+        }
+        Some(self)
+    }
+
+    fn add_site(&mut self, own: Option<Self>) {
+        let Some(own) = own else { return };
+        self.sites += 1;
+        self.rows += own.rows;
+        self.sum += own.sum;
+        self.sum_sq += own.sum_sq;
+        self.holds += own.holds;
+    }
+}
+
+fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    Some(a? + b?)
+}

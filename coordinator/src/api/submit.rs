@@ -1,0 +1,102 @@
+//! The door for studies. A node believes none of this and checks everything itself; the door spares everybody the study that would fail.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use bocage_protocol::PublicError;
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::limits;
+use bocage_protocol::trust::{SignedStudy, Study};
+
+use super::studies::describe;
+use super::{App, Command, Problem};
+use crate::dispatch::{Asked, Context, Course};
+use crate::store::{Recorded, StoreError};
+
+/// Studies that may be open at a time: each holds a task for every site that has not answered.
+const OPEN_STUDIES: usize = 1000;
+
+/// Accepts a signed study. The same study again gets its present status.
+pub(super) async fn submit(
+    State(app): State<App>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let signed = read(body)?;
+    let id = signed.id();
+    if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
+        return Ok(Json(describe(&app, &record)?).into_response());
+    }
+    let open = app.context.store.with(|store| store.unfinished()).await?.len();
+    if open >= OPEN_STUDIES {
+        let error = PublicError::new(ErrorCode::Busy, format!("{open} studies are open"));
+        return Err(Problem(error.hint("wait until some are published, or cancel some")));
+    }
+    let now = app.context.clock.now();
+    let asked = admit(&app, signed, now).await?;
+    let answer_by = answer_by(&asked.study, now);
+    let signed = asked.signed.clone();
+    let recorded = app.context.store.with(move |store| store.accept(&signed, now, answer_by)).await?;
+    if recorded == Recorded::Yes {
+        tracing::info!(study = %id.short(), sites = asked.study.sites.len(), %answer_by, "study accepted");
+        let _ = app.commands.send(Command::Start(id)).await;
+        app.context.notices.changed(id);
+    }
+    let record = app.context.store.with(move |store| store.study(id)).await?;
+    let record = record.ok_or(StoreError::Damaged("a study that was just accepted"))?;
+    Ok((StatusCode::CREATED, Json(describe(&app, &record)?)).into_response())
+}
+
+fn read(body: Result<Bytes, BytesRejection>) -> Result<SignedStudy, PublicError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            PublicError::new(ErrorCode::TooLarge, format!("more than {} bytes", limits::HTTP_BODY_BYTES))
+        }
+        _ => PublicError::new(ErrorCode::Malformed, "the body did not arrive whole"),
+    })?;
+    serde_json::from_slice(&body).map_err(|_| {
+        PublicError::new(ErrorCode::Malformed, "the body is not a signed study").hint("`bocage study run` makes one")
+    })
+}
+
+/// Checks everything that does not need a site. The analyses are checked off the async threads: their tables may be large.
+async fn admit(app: &App, signed: SignedStudy, now: Timestamp) -> Result<Asked, Problem> {
+    let context = app.context.clone();
+    let admitted = tokio::task::spawn_blocking(move || {
+        let asked = Asked::bind(signed, &context.contracts)?;
+        check(&context, &asked.study, now)?;
+        Course::begin(&asked, asked.study.min_sites.max(context.min_sites))?;
+        Ok::<_, PublicError>(asked)
+    });
+    let failed = |_| PublicError::new(ErrorCode::Internal, "the study's check failed");
+    Ok(admitted.await.map_err(failed)??)
+}
+
+fn check(context: &Context, study: &Study, now: Timestamp) -> Result<(), PublicError> {
+    if study.network != context.network {
+        let message = format!("the study is for network {}, this is {}", study.network, context.network);
+        return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
+    }
+    if !context.researchers.iter().any(|r| r.key == study.researcher) {
+        let message = format!("the coordinator does not know the key {}", study.researcher);
+        return Err(PublicError::new(ErrorCode::SignerUnknown, message)
+            .hint("ask for a [[researcher]] entry in the coordinator's and the sites' configuration"));
+    }
+    if let Some(site) = study.sites.iter().find(|site| !context.roster.contains_key(site)) {
+        let message = format!("site {site} is not a member of network {}", context.network);
+        return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("`bocage sites` lists the members"));
+    }
+    if study.answer_within_secs == 0 {
+        return Err(PublicError::new(ErrorCode::StudyInvalid, "answer_within_secs is 0"));
+    }
+    study.check_time(now)
+}
+
+/// The sites have `answer_within_secs` from now; no node starts on a study that has expired.
+fn answer_by(study: &Study, now: Timestamp) -> Timestamp {
+    let expired = study.expires_at.plus_secs(limits::CLOCK_TOLERANCE_SECS);
+    now.plus_secs(i64::from(study.answer_within_secs)).min(expired)
+}

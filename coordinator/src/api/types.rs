@@ -1,0 +1,355 @@
+//! The JSON of the HTTP interface `/v1`: what the coordinator writes and the client reads. Plain data, no behaviour but its own spelling.
+//!
+//! Fields are only ever added. No type here may hold anything that a site released for itself alone: per site there is a status, no number.
+
+use std::fmt;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest, NetworkId, SiteId, StudyId};
+use bocage_protocol::trust::{PublicKey, Purpose};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/network`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInfo {
+    /// The network's name.
+    pub network: NetworkId,
+    /// The coordinator's floor: no combined cell of fewer sites is published.
+    pub min_sites: u32,
+    /// The coordinator's software version.
+    pub version: String,
+}
+
+/// `GET /v1/sites`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteList {
+    /// In the order of their ids.
+    pub sites: Vec<SiteInfo>,
+}
+
+/// A site of the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteInfo {
+    /// Its id.
+    pub id: SiteId,
+    /// Its name for people.
+    pub name: String,
+    /// Whether it has a session now.
+    pub online: bool,
+    /// When it was last heard of, since this coordinator started.
+    pub last_seen: Option<Timestamp>,
+    /// Its clock minus ours when it last connected, in milliseconds.
+    pub skew_ms: Option<i64>,
+    /// Its software version.
+    pub software: Option<String>,
+    /// What it offered when it last connected.
+    pub datasets: Vec<OfferInfo>,
+}
+
+/// A dataset that a site offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferInfo {
+    /// The contract that it follows.
+    pub contract: ContractId,
+    /// The contract's hash at that site.
+    pub hash: Digest,
+    /// When its snapshot was taken, if there is one.
+    pub snapshot_at: Option<Timestamp>,
+}
+
+/// `GET /v1/datasets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetList {
+    /// In the order of their contracts.
+    pub datasets: Vec<DatasetInfo>,
+}
+
+/// A contract that the coordinator knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// The contract; its text is at `GET /v1/contracts/{id}`.
+    pub contract: ContractId,
+    /// Its hash.
+    pub hash: Digest,
+    /// A line for people.
+    pub title: String,
+    /// The sites that last offered data under exactly this contract.
+    pub sites: Vec<SiteId>,
+}
+
+/// `GET /v1/studies`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyList {
+    /// Latest first.
+    pub studies: Vec<StudyStatus>,
+}
+
+/// Where a study stands: `GET /v1/studies/{id}`, and the answer to `POST /v1/studies` and to `POST …/cancel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyStatus {
+    /// Its id.
+    pub id: StudyId,
+    /// Its title.
+    pub title: String,
+    /// Why the data is used.
+    pub purpose: Purpose,
+    /// The dataset's contract.
+    pub dataset: ContractId,
+    /// The researcher's name in the coordinator's configuration.
+    pub researcher: String,
+    /// Whether it is still going on.
+    pub state: StudyState,
+    /// Grows with every change that lasts. `?seen=V&wait_secs=N` waits until it is not V any more.
+    pub version: u64,
+    /// When the coordinator accepted it.
+    pub accepted_at: Timestamp,
+    /// When it is published with whatever sites have answered.
+    pub answer_by: Timestamp,
+    /// One for each site that is asked, in the order of the study.
+    pub sites: Vec<SiteReport>,
+}
+
+/// Whether a study is still going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StudyState {
+    /// Sites are asked.
+    Open,
+    /// The result is at `GET /v1/studies/{id}/result`. It never changes.
+    Published,
+    /// It ended without a result.
+    Cancelled,
+}
+
+/// How a site stands to a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiteReport {
+    /// The site.
+    pub id: SiteId,
+    /// How it stands.
+    pub status: SiteStatus,
+    /// Why, where there is something to say.
+    pub reason: Option<PublicError>,
+    /// Bytes of its replies as received.
+    pub bytes: Option<u64>,
+    /// From the request to the last byte of the reply, summed over the rounds, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// The public name of the snapshot that it answered on. In results only.
+    pub snapshot: Option<Digest>,
+    /// When that snapshot was taken. In results only.
+    pub snapshot_at: Option<Timestamp>,
+}
+
+/// How a site stands to a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SiteStatus {
+    /// It has answered every round so far.
+    Answered,
+    /// It has said no; that is final for this study.
+    Refused,
+    /// It is asked, or will be when it connects.
+    Pending,
+    /// It had not answered when the study ended.
+    Missing,
+}
+
+impl fmt::Display for SiteStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SiteStatus::Answered => "answered",
+            SiteStatus::Refused => "refused",
+            SiteStatus::Pending => "pending",
+            SiteStatus::Missing => "missing",
+        })
+    }
+}
+
+/// `GET /v1/studies/{id}/result`: what a study published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyResult {
+    /// The study.
+    pub study: StudyHead,
+    /// One for each site that was asked, in the order of the study.
+    pub sites: Vec<SiteReport>,
+    /// In the order of the study.
+    pub analyses: Vec<AnalysisResult>,
+}
+
+/// What a result says of its study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyHead {
+    /// Its id.
+    pub id: StudyId,
+    /// Its title.
+    pub title: String,
+    /// Why the data is used.
+    pub purpose: Purpose,
+    /// The dataset's contract.
+    pub dataset: ContractId,
+    /// The contract's hash.
+    pub contract: Digest,
+    /// The network.
+    pub network: NetworkId,
+    /// Who signed it.
+    pub researcher: PublicKey,
+    /// How many sites a cell needed: the larger of the study's and the coordinator's number.
+    pub min_sites: u32,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// When the coordinator accepted it.
+    pub accepted_at: Timestamp,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// The combined answer to one analysis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnalysisResult {
+    /// Its name in the study.
+    pub name: AnalysisName,
+    /// Its kind, e.g. `table`.
+    pub kind: String,
+    /// The answer as asked.
+    #[serde(flatten)]
+    pub block: Block,
+    /// What a reader must know, in words.
+    pub notes: Vec<String>,
+    /// The same at the coarsest grouping among the sites, where some site rolled up.
+    pub rolled_up: Option<Block>,
+}
+
+/// Rows under columns, and what is not in them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The headings: keys first, whose values are texts, then what was asked.
+    pub columns: Vec<String>,
+    /// One a cell, one value a column.
+    pub rows: Vec<Vec<Value>>,
+    /// One for each null in `rows`.
+    pub hidden: Vec<Hidden>,
+    /// One for each published value of a measure. Somebody is left out unless `of` is `[n, n]`.
+    pub coverage: Vec<Coverage>,
+}
+
+/// A value in a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A count.
+    Count(u64),
+    /// A statistic.
+    Number(f64),
+    /// A key's label.
+    Text(String),
+    /// Not published: `hidden` says why.
+    Null,
+}
+
+/// The smallest and the largest number that is possible; an open upper end is null. Written `[lo, hi]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval(pub u64, pub Option<u64>);
+
+impl Interval {
+    /// Whether `n` is possible.
+    pub fn contains(&self, n: u64) -> bool {
+        self.0 <= n && self.1.is_none_or(|hi| n <= hi)
+    }
+}
+
+/// Why a null is a null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// The position in `rows`.
+    pub row: usize,
+    /// The position in `columns`.
+    pub column: usize,
+    /// Within which the number lies. Only counts have one.
+    pub interval: Option<Interval>,
+    /// Why it is hidden.
+    pub reason: HiddenReason,
+}
+
+/// Why a value is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenReason {
+    /// At least one site shows fewer than k here, or answers at a coarser grouping only.
+    FewerThanK,
+    /// Fewer sites than the study and the network demand show it.
+    TooFewSites,
+    /// The statistic needs more values than there are.
+    TooFewValues,
+}
+
+impl fmt::Display for HiddenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HiddenReason::FewerThanK => "a site shows fewer than k here, or a coarser grouping only",
+            HiddenReason::TooFewSites => "too few sites show it",
+            HiddenReason::TooFewValues => "too few values",
+        })
+    }
+}
+
+/// How many rows stand behind a value, and of how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// The position in `rows`.
+    pub row: usize,
+    /// The position in `columns`.
+    pub column: usize,
+    /// Rows with a value, at the sites that show it.
+    pub n: u64,
+    /// Rows in the cell, at all sites that answered.
+    pub of: Interval,
+}
+
+/// An error as `application/problem+json` (RFC 9457) with our stable code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemJson {
+    /// `urn:bocage:problem:CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, in one sentence.
+    pub detail: String,
+    /// The stable code.
+    pub code: ErrorCode,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_reads_back_and_a_hidden_value_is_null() {
+        let block = Block {
+            columns: vec!["sex".into(), "count".into(), "mean(chol)".into()],
+            rows: vec![vec![Value::Text("female".into()), Value::Null, Value::Number(246.0)]],
+            hidden: vec![Hidden {
+                row: 0,
+                column: 1,
+                interval: Some(Interval(11, None)),
+                reason: HiddenReason::FewerThanK,
+            }],
+            coverage: vec![],
+        };
+        let json = serde_json::to_string(&block).unwrap();
+        assert!(json.contains(r#"[["female",null,246.0]]"#), "{json}");
+        assert!(json.contains(r#""interval":[11,null],"reason":"fewer_than_k""#), "{json}");
+        assert_eq!(serde_json::from_str::<Block>(&json).unwrap(), block);
+    }
+
+    #[test]
+    fn a_count_stays_a_count() {
+        assert_eq!(serde_json::from_str::<Value>("303").unwrap(), Value::Count(303));
+        assert_eq!(serde_json::from_str::<Value>("303.0").unwrap(), Value::Number(303.0));
+    }
+}

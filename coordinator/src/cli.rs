@@ -1,0 +1,207 @@
+//! The coordinator's command line: `serve` and `check`. Data goes to stdout, everything else to stderr; exit 0 fine, 1 the user's problem, 2 ours.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bocage_net::env::SystemClock;
+use bocage_net::quic::QuicServer;
+use bocage_protocol::env::Clock;
+use bocage_protocol::settings::Problems;
+use clap::{Args, Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Setup};
+use crate::server::Server;
+
+/// The user's problem: configuration, files, addresses.
+const USER: u8 = 1;
+/// Ours.
+const OURS: u8 = 2;
+
+/// What tests may exchange. No flag, variable or feature of the product reaches it.
+pub struct Switches {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock) }
+    }
+}
+
+/// Runs a network's coordinator
+#[derive(Debug, Parser)]
+#[command(name = "bocage-coordinator", version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Serve nodes and researchers until told to stop (SIGTERM or Ctrl-C)
+    Serve(Source),
+    /// Read the configuration and all files that it names, report every problem, and exit
+    Check(Source),
+}
+
+#[derive(Debug, Args)]
+struct Source {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "coordinator.toml")]
+    config: PathBuf,
+    /// Set one key, over file and environment, e.g. --set log.level=debug
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// Runs the command line; `args` begin with the program's name.
+pub fn main<I, T>(args: I, switches: Switches) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USER) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.command {
+        Action::Check(source) => check(&source, switches.clock.as_ref()),
+        Action::Serve(source) => serve(&source, switches.clock),
+    }
+}
+
+fn read(source: &Source, clock: &dyn Clock) -> Result<(Config, Setup), Problems> {
+    let config = Config::load(&source.config, &source.set)?;
+    let setup = Setup::load(&config, clock.now())?;
+    Ok((config, setup))
+}
+
+fn check(source: &Source, clock: &dyn Clock) -> ExitCode {
+    match read(source, clock) {
+        Ok((config, setup)) => {
+            let (sites, contracts) = (config.sites.len(), setup.contracts.len());
+            println!("{}: fine ({sites} sites, {contracts} contracts)", source.config.display());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => user_problem(&problems),
+    }
+}
+
+fn user_problem(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(USER)
+}
+
+fn serve(source: &Source, clock: Arc<dyn Clock>) -> ExitCode {
+    let (config, setup) = match read(source, clock.as_ref()) {
+        Ok(read) => read,
+        Err(problems) => return user_problem(&problems),
+    };
+    start_log(&config.log_level);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(OURS);
+        }
+    };
+    let exit = runtime.block_on(serve_until_signal(&config, setup, clock));
+    // A blocking call that hangs must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(3));
+    exit
+}
+
+fn start_log(level: &str) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where a log is set up already (the umbrella, a test), that one stays.
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+}
+
+async fn serve_until_signal(config: &Config, setup: Setup, clock: Arc<dyn Clock>) -> ExitCode {
+    let quic = match QuicServer::bind(config.quic_listen, &setup.identity, Arc::clone(&clock)) {
+        Ok(quic) => quic,
+        Err(error) => {
+            return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
+        }
+    };
+    let http = match TcpListener::bind(config.api_listen).await {
+        Ok(http) => http,
+        Err(error) => {
+            return user_problem(&format_args!("api.listen: cannot listen on {}: {error}", config.api_listen));
+        }
+    };
+    let (terminate, interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        _ => return ours(&"signals cannot be received"),
+    };
+    let server = match Server::new(config, setup.token, setup.contracts, clock) {
+        Ok(server) => server,
+        Err(error) => return user_problem(&error),
+    };
+    warn_about(config);
+    match (quic.local_address(), http.local_addr()) {
+        (Ok(quic), Ok(api)) => tracing::info!(network = %config.network, %quic, %api, "ready"),
+        _ => return ours(&"the addresses listened on are unknown"),
+    }
+    let ended = server.run(&quic, http, either(terminate, interrupt)).await;
+    quic.shutdown("the coordinator is stopping").await;
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ours(&error),
+    }
+}
+
+fn ours(error: &dyn std::fmt::Display) -> ExitCode {
+    tracing::error!(%error, "the coordinator failed");
+    ExitCode::from(OURS)
+}
+
+fn warn_about(config: &Config) {
+    if config.sites.len() < config.min_sites as usize {
+        let (sites, min_sites) = (config.sites.len(), config.min_sites);
+        tracing::warn!(sites, min_sites, "the roster has fewer sites than a published cell needs: nothing can be published");
+    }
+    if config.researchers.is_empty() {
+        tracing::warn!("there is no [[researcher]]: every study is refused");
+    }
+}
+
+async fn either(mut one: tokio::signal::unix::Signal, mut other: tokio::signal::unix::Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from(["x", "serve", "--set", "log.level=a=b", "--config", "c.toml"]).unwrap();
+        let Action::Serve(source) = cli.command else { panic!() };
+        assert_eq!(source.set, [("log.level".to_owned(), "a=b".to_owned())]);
+        assert!(Cli::try_parse_from(["x", "check", "--set", "log.level"]).is_err());
+    }
+}

@@ -1,0 +1,298 @@
+//! The researcher's commands: arguments, what each prints, and how it exits.
+//!
+//! Results go to stdout, everything else to stderr. Exit 0: done; 1: the user's problem; 2: ours; 3: the study is still open.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::{ContractId, StudyId};
+use clap::{Args, Subcommand};
+
+use super::follow::{Followed, News, follow};
+use super::progress::Progress;
+use super::study::{Asked, bind, sign_and_submit};
+use super::{Api, ClientError, Profile};
+use crate::api::types::{SiteStatus, StudyResult, StudyState, StudyStatus};
+use crate::report::{self, Format, Grid};
+
+/// The exit code of a study that is still open.
+const STILL_OPEN: u8 = 3;
+/// The shortest beginning of a study id that is looked up.
+const PREFIX_DIGITS: usize = 6;
+
+/// What every command of the researcher takes.
+#[derive(Debug, Clone, Args)]
+pub struct Client {
+    /// The profile to use [default: $BOCAGE_PROFILE, else ./profile.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub profile: Option<PathBuf>,
+    /// How the answer is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    pub format: Format,
+}
+
+/// `bocage study`.
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    #[command(flatten)]
+    client: Client,
+    #[command(subcommand)]
+    command: StudyCommand,
+}
+
+/// What can be done with studies.
+#[derive(Debug, Subcommand)]
+pub enum StudyCommand {
+    /// Check a study without asking anything of a hospital
+    Check {
+        /// The study's text
+        file: PathBuf,
+    },
+    /// Sign a study, hand it in, wait for its result
+    Run {
+        /// The study's text
+        file: PathBuf,
+        /// Hand it in and leave (exit 3)
+        #[arg(long, conflicts_with = "wait")]
+        no_wait: bool,
+        /// Wait at most so long, then leave it open (exit 3)
+        #[arg(long, value_name = "SECS")]
+        wait: Option<u64>,
+    },
+    /// List all studies of the network, latest first
+    List,
+    /// Show a study's result, or where it stands (exit 3 if it is still open)
+    Show {
+        /// The study's id, or at least its first 6 digits
+        id: String,
+    },
+    /// End an open study without a result
+    Cancel {
+        /// The study's id, or at least its first 6 digits
+        id: String,
+    },
+}
+
+/// `bocage sites`.
+#[derive(Debug, Args)]
+pub struct SitesArgs {
+    #[command(flatten)]
+    client: Client,
+}
+
+/// `bocage datasets`.
+#[derive(Debug, Args)]
+pub struct DatasetsArgs {
+    /// Show the columns, types, codes and ranges of this dataset, e.g. heart@1
+    id: Option<ContractId>,
+    #[command(flatten)]
+    client: Client,
+}
+
+impl StudyArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(profile, api)| {
+            let format = self.client.format;
+            match &self.command {
+                StudyCommand::Check { file } => check(&profile, &api, file, format),
+                StudyCommand::Run { file, no_wait, wait } => {
+                    let wait = if *no_wait { Some(0) } else { *wait };
+                    run(&profile, &api, file, wait.map(Duration::from_secs), format)
+                }
+                StudyCommand::List => print(&report::studies(&api.studies()?, format)),
+                StudyCommand::Show { id } => show(&api, id, format),
+                StudyCommand::Cancel { id } => {
+                    print(&report::status(&api.cancel(&find(&api, id)?)?, format))
+                }
+            }
+        }))
+    }
+}
+
+impl SitesArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| print(&report::sites(&api.sites()?, self.client.format))))
+    }
+}
+
+impl DatasetsArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| match &self.id {
+            Some(id) => print(&report::contract(&api.contract(id)?, self.client.format)),
+            None => print(&report::datasets(&api.datasets()?, self.client.format)),
+        }))
+    }
+}
+
+impl Client {
+    fn open(&self) -> Result<(Profile, Api), ClientError> {
+        let profile = Profile::find(self.profile.as_deref())?;
+        let api = Api::new(&profile)?;
+        Ok((profile, api))
+    }
+}
+
+fn read_study(path: &Path) -> Result<String, ClientError> {
+    std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })
+}
+
+fn check(profile: &Profile, api: &Api, file: &Path, format: Format) -> Result<u8, ClientError> {
+    let text = read_study(file)?;
+    let bound = bind(api, profile, profile.key()?.public(), &text, &file.display().to_string())?;
+    print(&asked(&bound.asked()?, format))
+}
+
+fn asked(asked: &Asked, format: Format) -> String {
+    let mut grid = Grid::new(["analysis", "kind", "cells", "columns"]);
+    for analysis in &asked.analyses {
+        let cells = analysis.cells.to_string();
+        grid.row([analysis.name.to_string(), analysis.kind.clone(), cells, analysis.columns.join("; ")]);
+    }
+    match format {
+        Format::Json => report::json(asked),
+        Format::Csv => grid.csv(),
+        Format::Text => {
+            let sites: Vec<&str> = asked.sites.iter().map(|s| s.as_str()).collect();
+            let head = format!(
+                "{}: nothing to correct\nwould ask {} sites ({}) about {}; cells need {} sites\n\n",
+                asked.title,
+                sites.len(),
+                sites.join(", "),
+                asked.dataset,
+                asked.min_sites
+            );
+            head + &grid.text(1)
+        }
+    }
+}
+
+fn run(profile: &Profile, api: &Api, file: &Path, wait: Option<Duration>, format: Format) -> Result<u8, ClientError> {
+    let text = read_study(file)?;
+    let key = profile.key()?;
+    let bound = bind(api, profile, key.public(), &text, &file.display().to_string())?;
+    let status = sign_and_submit(api, &bound, &key)?;
+    let id = status.id;
+    eprintln!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len());
+    let progress = std::io::stderr().is_terminal().then(Progress::new);
+    let mut warned = false;
+    let followed = follow(api, status, wait, true, &mut |news| match (news, &progress) {
+        (News::Status(status), progress) => {
+            warned = false;
+            progress.iter().for_each(|p| p.show(status));
+        }
+        (News::Unreachable(error), _) if !warned => {
+            warned = true;
+            eprintln!("{error}; trying again");
+        }
+        (News::Unreachable(_), _) => {}
+    })?;
+    drop(progress);
+    match followed {
+        Followed::Ended(status) => ended(api, &status, format),
+        Followed::TimeOver(status) | Followed::Interrupted(status) => left_open(&status, format),
+    }
+}
+
+fn ended(api: &Api, status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
+    if status.state == StudyState::Cancelled {
+        return Err(ClientError::Cancelled(status.id));
+    }
+    let result = api.result(&status.id)?;
+    let code = print(&report::result(&result, format))?;
+    note_absent(&result);
+    Ok(code)
+}
+
+fn note_absent(result: &StudyResult) {
+    for site in result.sites.iter().filter(|s| s.status != SiteStatus::Answered) {
+        let reason = site.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
+        eprintln!("note: {} is not in this result ({}){reason}", site.id, site.status);
+    }
+}
+
+fn left_open(status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
+    print(&report::status(status, format))?;
+    eprintln!("\nthe study goes on without this command; come back with `bocage study show {}`", status.id.short());
+    eprintln!("or end it with `bocage study cancel {}`", status.id.short());
+    Ok(STILL_OPEN)
+}
+
+fn show(api: &Api, id: &str, format: Format) -> Result<u8, ClientError> {
+    let status = api.status(&find(api, id)?, None, Duration::ZERO)?;
+    match status.state {
+        StudyState::Published => ended(api, &status, format),
+        StudyState::Cancelled => print(&report::status(&status, format)),
+        StudyState::Open => print(&report::status(&status, format)).map(|_| STILL_OPEN),
+    }
+}
+
+/// The study whose id is `text` or, alone of all, begins with it.
+fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
+    let prefix = text.trim().to_lowercase();
+    let digits = prefix.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !digits || !(PREFIX_DIGITS..=64).contains(&prefix.len()) {
+        return Err(ClientError::NotAnId(text.to_owned()));
+    }
+    if let Ok(id) = prefix.parse() {
+        return Ok(id);
+    }
+    let list = api.studies()?.studies;
+    let found: Vec<StudyId> = list.iter().map(|s| s.id).filter(|id| id.to_string().starts_with(&prefix)).collect();
+    match found.as_slice() {
+        [id] => Ok(*id),
+        _ => Err(ClientError::Prefix { prefix, found: found.len() }),
+    }
+}
+
+/// Writes a result. A reader that went away is no error.
+fn print(text: &str) -> Result<u8, ClientError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(ClientError::Write { reason: e.kind() })
+        }
+        _ => Ok(0),
+    }
+}
+
+fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(hint) = error.hint() {
+                eprintln!("\nhint: {hint}");
+            }
+            let ours = matches!(&error, ClientError::Answer { .. })
+                || matches!(&error, ClientError::Refused(e) if e.code == ErrorCode::Internal);
+            ExitCode::from(if ours { 2 } else { 1 })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{answering, ok, study};
+    use super::*;
+    use crate::api::types::StudyList;
+
+    #[test]
+    fn a_study_is_found_by_a_beginning_of_its_id_that_no_other_has() {
+        let studies = ["abcdef12", "abcdef34"].map(|first| study(first, StudyState::Open, 1)).to_vec();
+        let list = StudyList { studies: studies.clone() };
+        let (api, _heard) = answering(vec![ok(&list), ok(&list), ok(&list)]);
+        assert_eq!(find(&api, "ABCDEF1").unwrap(), studies[0].id);
+        assert!(matches!(find(&api, "abcdef"), Err(ClientError::Prefix { found: 2, .. })));
+        assert!(matches!(find(&api, "abcdef99"), Err(ClientError::Prefix { found: 0, .. })));
+        for bad in ["abcde", "abcdeg", "", &"a".repeat(65)] {
+            assert!(matches!(find(&api, bad), Err(ClientError::NotAnId(_))), "{bad}");
+        }
+        assert_eq!(find(&api, &studies[1].id.to_string()).unwrap(), studies[1].id);
+    }
+}

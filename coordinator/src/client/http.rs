@@ -1,0 +1,185 @@
+//! The coordinator's HTTP interface as blocking calls. It follows no redirect: the token goes to the configured address alone.
+
+use std::time::Duration;
+
+use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::error::PublicError;
+use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::limits;
+use bocage_protocol::trust::SignedStudy;
+use serde::de::DeserializeOwned;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::ClientError;
+use super::profile::Profile;
+use crate::report::plain;
+use crate::api::types::{DatasetList, NetworkInfo, ProblemJson, SiteList, StudyList, StudyResult, StudyStatus};
+
+/// How long a plain call may take.
+const CALL: Duration = Duration::from_secs(30);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A coordinator, as one profile reaches it. It has no `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct Api {
+    agent: Agent,
+    base: String,
+    authorization: String,
+}
+
+impl Api {
+    /// Reads the profile's token. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The token file cannot be used.
+    pub fn new(profile: &Profile) -> Result<Self, ClientError> {
+        let token = profile.token()?;
+        let proxy = if profile.is_loopback() { None } else { ureq::Proxy::try_from_env() };
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT))
+            .user_agent(concat!("bocage/", env!("CARGO_PKG_VERSION")))
+            .proxy(proxy)
+            .build()
+            .new_agent();
+        Ok(Self { agent, base: profile.coordinator.clone(), authorization: format!("Bearer {}", token.trim()) })
+    }
+
+    /// The coordinator's address.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// The network and its floor of sites.
+    pub fn network(&self) -> Result<NetworkInfo, ClientError> {
+        self.get("/v1/network", CALL)
+    }
+
+    /// The roster.
+    pub fn sites(&self) -> Result<SiteList, ClientError> {
+        self.get("/v1/sites", CALL)
+    }
+
+    /// The contracts, and who offers data under them.
+    pub fn datasets(&self) -> Result<DatasetList, ClientError> {
+        self.get("/v1/datasets", CALL)
+    }
+
+    /// One contract, parsed.
+    pub fn contract(&self, id: &ContractId) -> Result<Contract, ClientError> {
+        let path = format!("/v1/contracts/{id}");
+        let bytes = self.read(self.send_get(&path, CALL)?, limits::CONTRACT_TEXT_BYTES)?;
+        let text = String::from_utf8(bytes).map_err(|_| self.answer("the contract is not UTF-8"))?;
+        Ok(contract::parse(&text, &format!("{}{path}", self.base))?)
+    }
+
+    /// All studies, latest first.
+    pub fn studies(&self) -> Result<StudyList, ClientError> {
+        self.get("/v1/studies", CALL)
+    }
+
+    /// Hands a signed study in. The same study twice is one study.
+    pub fn submit(&self, study: &SignedStudy) -> Result<StudyStatus, ClientError> {
+        self.post("/v1/studies", &serde_json::to_vec(study).unwrap_or_default())
+    }
+
+    /// Where a study stands; waits up to `wait` until its version is no longer `seen`.
+    pub fn status(&self, id: &StudyId, seen: Option<u64>, wait: Duration) -> Result<StudyStatus, ClientError> {
+        let query = seen.map_or_else(String::new, |seen| format!("?seen={seen}&wait_secs={}", wait.as_secs()));
+        self.get(&format!("/v1/studies/{id}{query}"), CALL + wait)
+    }
+
+    /// What a study published.
+    pub fn result(&self, id: &StudyId) -> Result<StudyResult, ClientError> {
+        self.get(&format!("/v1/studies/{id}/result"), CALL)
+    }
+
+    /// Ends an open study without a result.
+    pub fn cancel(&self, id: &StudyId) -> Result<StudyStatus, ClientError> {
+        self.post(&format!("/v1/studies/{id}/cancel"), b"")
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, ClientError> {
+        self.json(self.send_get(path, within)?)
+    }
+
+    fn send_get(&self, path: &str, within: Duration) -> Result<Response<Body>, ClientError> {
+        let request = self.agent.get(format!("{}{path}", self.base)).header("authorization", &self.authorization);
+        request.config().timeout_global(Some(within)).build().call().map_err(|e| self.unreachable(&e))
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ClientError> {
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json");
+        let response = request.config().timeout_global(Some(CALL)).build().send(body).map_err(|e| self.unreachable(&e))?;
+        self.json(response)
+    }
+
+    fn json<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, ClientError> {
+        let bytes = self.read(response, limits::HTTP_RESPONSE_BYTES)?;
+        serde_json::from_slice(&bytes).map_err(|e| self.answer(&format!("unexpected JSON at column {}", e.column())))
+    }
+
+    /// The body of a good answer, or the problem that the coordinator reports.
+    fn read(&self, mut response: Response<Body>, limit_bytes: usize) -> Result<Vec<u8>, ClientError> {
+        let status = response.status();
+        let bytes = response.body_mut().with_config().limit(limit_bytes as u64).read_to_vec();
+        let bytes = bytes.map_err(|e| self.unreachable(&e))?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        let problem: ProblemJson = serde_json::from_slice(&bytes).map_err(|_| self.answer(&format!("HTTP status {status}")))?;
+        let hint = problem.hint.map(|hint| plain(&hint));
+        Err(PublicError { code: problem.code, message: plain(&problem.detail), hint }.into())
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> ClientError {
+        ClientError::Unreachable { url: self.base.clone(), reason: reason(error) }
+    }
+
+    fn answer(&self, reason: &str) -> ClientError {
+        ClientError::Answer { url: self.base.clone(), reason: reason.to_owned() }
+    }
+}
+
+fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(e) => e.kind().to_string(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::error::ErrorCode;
+
+    use super::super::fake::answering;
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_code_and_hint_and_the_token_is_shown_to_the_coordinator() {
+        let body = r#"{"type":"urn:bocage:problem:conflict","title":"Conflict","status":409,"detail":"it has\u001b ended","code":"conflict","hint":"list"}"#;
+        let (api, heard) = answering(vec![(409, body.to_owned())]);
+        let Err(ClientError::Refused(error)) = api.studies() else { panic!("expected a refusal") };
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::Conflict, "it has  ended"));
+        assert_eq!(error.hint.as_deref(), Some("list"));
+        let head = heard.recv().unwrap();
+        assert!(head.contains("GET /v1/studies HTTP/1.1"), "{head}");
+        assert!(head.contains("Bearer 0123456789abcdef\r\n"), "{head}");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_ours_is_told_from_silence_and_no_redirect_is_followed() {
+        let (api, _heard) = answering(vec![(200, "<html>".into()), (302, String::new()), (500, "oops".into())]);
+        for _ in 0..3 {
+            assert!(matches!(api.sites(), Err(ClientError::Answer { .. })));
+        }
+        assert!(matches!(api.sites(), Err(ClientError::Unreachable { .. })));
+    }
+}

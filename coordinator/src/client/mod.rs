@@ -1,0 +1,112 @@
+//! What the researcher's command line does: read the profile, bind a study's text, sign it, submit it, watch it, show the result.
+//!
+//! The researcher's secret key is read here and never leaves this process; no command sends a study's text, only what was signed.
+
+mod args;
+#[cfg(test)]
+mod fake;
+mod follow;
+mod http;
+mod profile;
+mod progress;
+mod study;
+
+use std::path::PathBuf;
+
+use bocage_protocol::error::PublicError;
+use bocage_protocol::ids::{NetworkId, StudyId};
+use bocage_protocol::settings::Problems;
+
+pub use args::{Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand};
+pub use follow::{Followed, News, follow};
+pub use http::Api;
+pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
+pub use study::{Asked, AskedAnalysis, Bound, bind, sign_and_submit};
+
+/// What can go wrong between a researcher and a coordinator.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Files or settings that are not as they must be: each problem names its place.
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    /// A secret file cannot be used.
+    #[error("{0}")]
+    Secret(String),
+    /// A file cannot be read.
+    #[error("cannot read {path}: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: std::io::ErrorKind,
+    },
+    /// The answer cannot be written to stdout.
+    #[error("cannot write the answer: {reason}")]
+    Write {
+        /// Why not.
+        reason: std::io::ErrorKind,
+    },
+    /// Nothing answers at the coordinator's address.
+    #[error("the coordinator at {url} does not answer: {reason}")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// Why not, as the transport says.
+        reason: String,
+    },
+    /// The answer is not one of a Bocage coordinator.
+    #[error("the answer of {url} is not one of a Bocage coordinator: {reason}")]
+    Answer {
+        /// Its address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The coordinator says no.
+    #[error("{0}")]
+    Refused(#[from] PublicError),
+    /// The coordinator serves another network than the profile names.
+    #[error("{url} serves the network `{theirs}`, the profile is for `{ours}`")]
+    OtherNetwork {
+        /// The coordinator's address.
+        url: String,
+        /// Its network.
+        theirs: NetworkId,
+        /// The profile's network.
+        ours: NetworkId,
+    },
+    /// No study, or several, have an id that begins so.
+    #[error("{found} studies have an id that begins with `{prefix}`")]
+    Prefix {
+        /// What was given.
+        prefix: String,
+        /// How many fit.
+        found: usize,
+    },
+    /// What was given is not a study id.
+    #[error("`{0}` is not a study id: 6 to 64 of 0-9 and a-f")]
+    NotAnId(String),
+    /// The study ended without a result.
+    #[error("study {} was cancelled", .0.short())]
+    Cancelled(StudyId),
+}
+
+impl ClientError {
+    /// What to do about it, if that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ClientError::Unreachable { .. } => {
+                Some("start it with `bocage coordinator serve --config coordinator.toml`, or correct `coordinator` in the profile".into())
+            }
+            ClientError::Answer { .. } => Some("see whether `coordinator` in the profile names the API's port, not the QUIC port".into()),
+            ClientError::Refused(error) => error.hint.clone(),
+            ClientError::OtherNetwork { .. } => Some("use the profile of that network: --profile FILE".into()),
+            ClientError::Prefix { .. } | ClientError::NotAnId(_) => Some("`bocage study list` shows all ids".into()),
+            ClientError::Problems(_)
+            | ClientError::Secret(_)
+            | ClientError::Read { .. }
+            | ClientError::Write { .. }
+            | ClientError::Cancelled(_) => None,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
+
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::contract::Contract;
+use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::ids::{AnalysisName, ContractId, SiteId};
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::settings::{Problem, Problems, nearest};
+use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
+use serde::Serialize;
+
+use super::{Api, ClientError, Profile};
+use crate::api::types::{DatasetInfo, StudyStatus};
+
+/// A study that is bound, but not signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// The study.
+    pub study: Study,
+    /// The contract that it is bound to.
+    pub contract: Contract,
+}
+
+/// What a bound study would ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// Its title.
+    pub title: String,
+    /// The dataset.
+    pub dataset: ContractId,
+    /// The sites.
+    pub sites: Vec<SiteId>,
+    /// A combined cell is published only if so many sites contribute to it.
+    pub min_sites: u32,
+    /// The questions.
+    pub analyses: Vec<AskedAnalysis>,
+}
+
+/// What one analysis would ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AskedAnalysis {
+    /// Its name.
+    pub name: AnalysisName,
+    /// Its kind.
+    pub kind: String,
+    /// How many cells each site computes.
+    pub cells: usize,
+    /// The columns of the answer, keys first.
+    pub columns: Vec<String>,
+}
+
+/// Reads and binds a study's text. `file` names it in problems.
+///
+/// # Errors
+/// Every problem of the text at once; or the coordinator cannot be asked, or is another network's.
+pub fn bind(api: &Api, profile: &Profile, researcher: PublicKey, text: &str, file: &str) -> Result<Bound, ClientError> {
+    let text = StudyText::parse(text, file)?;
+    let network = api.network()?;
+    if network.network != profile.network {
+        let (theirs, ours) = (network.network, profile.network.clone());
+        return Err(ClientError::OtherNetwork { url: api.url().to_owned(), theirs, ours });
+    }
+    let offered = find(&api.datasets()?.datasets, text.dataset(), file)?;
+    let contract = api.contract(&offered.contract)?;
+    if contract.hash() != offered.hash {
+        let reason = format!("its text of {} does not have the hash that it announces", offered.contract);
+        return Err(ClientError::Answer { url: api.url().to_owned(), reason });
+    }
+    let roster: Vec<_> = api.sites()?.sites.into_iter().map(|site| site.id).collect();
+    let mut nonce = [0; 16];
+    SystemEntropy.fill(&mut nonce);
+    let context = BindContext {
+        network: network.network,
+        researcher,
+        offering: &offered.sites,
+        roster: &roster,
+        min_sites_floor: network.min_sites,
+        now: SystemClock.now(),
+        nonce,
+    };
+    let study = text.bind(&contract, &context)?;
+    Ok(Bound { study, contract })
+}
+
+fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<DatasetInfo, Problems> {
+    if let Some(found) = datasets.iter().find(|d| d.contract == *wanted) {
+        return Ok(found.clone());
+    }
+    let known: Vec<String> = datasets.iter().map(|d| d.contract.to_string()).collect();
+    let problem = Problem::new(file, "dataset", format!("the network has no dataset `{wanted}`"));
+    let hint = match nearest(&wanted.to_string(), known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "its coordinator knows no contract yet".to_owned(),
+        None => format!("it has {}", known.join(", ")),
+    };
+    Err(problem.hint(hint).into())
+}
+
+impl Bound {
+    /// What the study would ask of every site.
+    ///
+    /// # Errors
+    /// A plan of the study does not pass the check that every site repeats.
+    pub fn asked(&self) -> Result<Asked, ClientError> {
+        let study = &self.study;
+        let mut analyses = Vec::new();
+        for analysis in &study.analyses {
+            let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
+            let valid = ValidPlan::check(plan, &self.contract)?;
+            let bocage_protocol::analysis::Spec::Table(table) = &analysis.spec;
+            let keys = table.by.iter().map(|key| key.label.clone());
+            analyses.push(AskedAnalysis {
+                name: analysis.name.clone(),
+                kind: analysis.spec.kind().to_owned(),
+                cells: valid.layout().cells_at(0),
+                columns: keys.chain(table.show.iter().map(|shown| shown.label.clone())).collect(),
+            });
+        }
+        Ok(Asked {
+            title: study.title.clone(),
+            dataset: study.dataset.clone(),
+            sites: study.sites.clone(),
+            min_sites: study.min_sites,
+            analyses,
+        })
+    }
+}
+
+/// Signs a bound study and hands it in.
+///
+/// # Errors
+/// The coordinator refuses it or cannot be reached.
+pub fn sign_and_submit(api: &Api, bound: &Bound, key: &SecretKey) -> Result<StudyStatus, ClientError> {
+    api.submit(&SignedStudy::sign(&bound.study, key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_that_the_network_lacks_is_reported_with_what_it_has() {
+        let text = find(&[], &"hart@1".parse().unwrap(), "study.toml").unwrap_err().to_string();
+        assert!(text.contains("study.toml: dataset: the network has no dataset `hart@1`"), "{text}");
+        let heart = DatasetInfo {
+            contract: "heart@1".parse().unwrap(),
+            hash: bocage_protocol::ids::Digest::of("test", &[]),
+            title: String::new(),
+            sites: vec![],
+        };
+        let text = find(&[heart], &"hart@1".parse().unwrap(), "study.toml").unwrap_err().to_string();
+        assert!(text.contains("did you mean `heart@1`?"), "{text}");
+    }
+}

@@ -1,0 +1,359 @@
+//! `coordinator.toml`: what it may say, and what it means. Every problem is reported at once, with place and hint.
+//!
+//! Parse (TOML, environment, `--set`) → meaning ([`Config`]) → environment ([`Setup`]: the files it names). Secrets stand in files of their
+//! own, never in the configuration, the environment or a flag.
+
+mod setup;
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bocage_protocol::ids::{NetworkId, SiteId};
+use bocage_protocol::settings::{Problem, Problems, read};
+use bocage_protocol::trust::PublicKey;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tracing_subscriber::EnvFilter;
+
+pub use setup::{KnownContract, Setup, Token};
+
+/// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
+pub const ENV_PREFIX: &str = "BOCAGE_COORDINATOR";
+
+/// A coordinator's configuration. All paths are usable as they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The network that it serves.
+    pub network: NetworkId,
+    /// Where its state is.
+    pub state_dir: PathBuf,
+    /// Where nodes connect.
+    pub quic_listen: SocketAddr,
+    /// The network's CA, in PEM.
+    pub ca_file: PathBuf,
+    /// The coordinator's certificate, in PEM.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// Where HTTP clients connect.
+    pub api_listen: SocketAddr,
+    /// The bearer token that they must show.
+    pub token_file: PathBuf,
+    /// Where the contracts are: every `*.toml` in it is one.
+    pub contracts_dir: PathBuf,
+    /// No combined cell of fewer sites is published.
+    pub min_sites: u32,
+    /// What is logged, as `tracing` spells it.
+    pub log_level: String,
+    /// The roster.
+    pub sites: BTreeMap<SiteId, Site>,
+    /// Whose studies are accepted. Nodes decide for themselves anyway.
+    pub researchers: Vec<Researcher>,
+}
+
+/// A site of the roster.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Site {
+    id: SiteId,
+    /// Its name for people.
+    #[serde(default)]
+    pub name: String,
+    /// The key that signs its releases.
+    pub release_key: PublicKey,
+}
+
+/// Somebody whose studies are accepted.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Researcher {
+    /// For people.
+    pub name: String,
+    /// The key that signs the studies.
+    pub key: PublicKey,
+}
+
+#[derive(Deserialize)]
+struct RawConfig {
+    network: NetworkId,
+    #[serde(default = "default_state_dir")]
+    state_dir: PathBuf,
+    #[serde(default = "empty")]
+    quic: Value,
+    #[serde(default = "empty")]
+    tls: Value,
+    #[serde(default = "empty")]
+    api: Value,
+    #[serde(default = "empty")]
+    contracts: Value,
+    #[serde(default = "empty")]
+    publication: Value,
+    #[serde(default = "empty")]
+    log: Value,
+    #[serde(default)]
+    site: Vec<Value>,
+    #[serde(default)]
+    researcher: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct RawQuic {
+    listen: SocketAddr,
+}
+
+#[derive(Deserialize)]
+struct RawTls {
+    ca_file: PathBuf,
+    cert_file: PathBuf,
+    key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct RawApi {
+    #[serde(default = "default_api_listen")]
+    listen: SocketAddr,
+    token_file: PathBuf,
+    #[serde(default)]
+    allow_remote: bool,
+}
+
+#[derive(Deserialize)]
+struct RawContracts {
+    #[serde(default = "default_contracts_dir")]
+    dir: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct RawPublication {
+    #[serde(default = "default_min_sites")]
+    min_sites: u32,
+}
+
+#[derive(Deserialize)]
+struct RawLog {
+    #[serde(default = "default_log_level")]
+    level: String,
+}
+
+const KEYS: &[&str] = &[
+    "network", "state_dir", "quic", "listen", "tls", "ca_file", "cert_file", "key_file", "api", "token_file",
+    "allow_remote", "contracts", "dir", "publication", "min_sites", "log", "level", "site", "id", "name",
+    "release_key", "researcher", "key",
+];
+
+fn empty() -> Value {
+    Value::Object(Map::new())
+}
+
+fn default_state_dir() -> PathBuf {
+    "state".into()
+}
+
+fn default_contracts_dir() -> PathBuf {
+    "contracts".into()
+}
+
+fn default_api_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8443))
+}
+
+fn default_min_sites() -> u32 {
+    3
+}
+
+fn default_log_level() -> String {
+    "info".to_owned()
+}
+
+impl Config {
+    /// Reads `file`, with the environment and then `overrides` (key and value) on top.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<Self, Problems> {
+        let value = bocage_net::settings::load(file, ENV_PREFIX, overrides)?;
+        Self::from_value(&value, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+    }
+
+    /// What a configuration means. `file` names it in problems; relative paths are relative to `base`.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn from_value(value: &Value, file: &str, base: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let Some(raw) = read::<RawConfig>(value, file, "", KEYS, &mut problems) else { return Err(problems) };
+        let quic = read::<RawQuic>(&raw.quic, file, "quic", KEYS, &mut problems);
+        let tls = read::<RawTls>(&raw.tls, file, "tls", KEYS, &mut problems);
+        let api = read::<RawApi>(&raw.api, file, "api", KEYS, &mut problems);
+        let contracts = read::<RawContracts>(&raw.contracts, file, "contracts", KEYS, &mut problems);
+        let publication = read::<RawPublication>(&raw.publication, file, "publication", KEYS, &mut problems);
+        let log = read::<RawLog>(&raw.log, file, "log", KEYS, &mut problems);
+        let sites = sites(&raw.site, file, &mut problems);
+        let researchers = researchers(&raw.researcher, file, &mut problems);
+        let (Some(quic), Some(tls), Some(api), Some(contracts), Some(publication), Some(log)) =
+            (quic, tls, api, contracts, publication, log)
+        else {
+            return Err(problems);
+        };
+        check(&api, &publication, &log, file, &mut problems);
+        problems.into_result(Self {
+            network: raw.network,
+            state_dir: base.join(raw.state_dir),
+            quic_listen: quic.listen,
+            ca_file: base.join(tls.ca_file),
+            cert_file: base.join(tls.cert_file),
+            key_file: base.join(tls.key_file),
+            api_listen: api.listen,
+            token_file: base.join(api.token_file),
+            contracts_dir: base.join(contracts.dir),
+            min_sites: publication.min_sites,
+            log_level: log.level,
+            sites,
+            researchers,
+        })
+    }
+
+    /// The name of the researcher with this key, if there is one.
+    pub fn researcher(&self, key: &PublicKey) -> Option<&str> {
+        self.researchers.iter().find(|r| r.key == *key).map(|r| r.name.as_str())
+    }
+}
+
+fn check(api: &RawApi, publication: &RawPublication, log: &RawLog, file: &str, problems: &mut Problems) {
+    if !api.listen.ip().is_loopback() && !api.allow_remote {
+        let message = format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
+        problems.push(Problem::new(file, "api.listen", message).hint(
+            "listen on 127.0.0.1 and put a TLS proxy in front; if the network between them is yours alone, set api.allow_remote = true",
+        ));
+    }
+    if publication.min_sites == 0 {
+        problems.push(Problem::new(file, "publication.min_sites", "must be at least 1").hint("3 is the default"));
+    }
+    if EnvFilter::try_new(&log.level).is_err() {
+        let problem = Problem::new(file, "log.level", "not a log level");
+        problems.push(problem.hint("error, warn, info, debug or trace; or e.g. \"info,bocage_net=debug\""));
+    }
+}
+
+fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> BTreeMap<SiteId, Site> {
+    let mut sites = BTreeMap::new();
+    let mut keys = HashSet::new();
+    if raw.is_empty() {
+        problems.push(Problem::new(file, "site", "the roster is empty").hint("add a [[site]] with id and release_key"));
+    }
+    for (index, value) in raw.iter().enumerate() {
+        let place = format!("site[{index}]");
+        let Some(mut site) = read::<Site>(value, file, &place, KEYS, problems) else { continue };
+        if !keys.insert(site.release_key.to_string()) {
+            let message = "another site has the same release key";
+            problems.push(Problem::new(file, format!("{place}.release_key"), message).hint("every site makes its own"));
+        }
+        if site.name.is_empty() {
+            site.name = site.id.to_string();
+        }
+        let id = site.id.clone();
+        if sites.insert(id.clone(), site).is_some() {
+            problems.push(Problem::new(file, format!("{place}.id"), format!("site `{id}` is there twice")));
+        }
+    }
+    sites
+}
+
+fn researchers(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Researcher> {
+    let mut researchers: Vec<Researcher> = Vec::new();
+    for (index, value) in raw.iter().enumerate() {
+        let place = format!("researcher[{index}]");
+        let Some(researcher) = read::<Researcher>(value, file, &place, KEYS, problems) else { continue };
+        if researchers.iter().any(|r| r.key == researcher.key) {
+            problems.push(Problem::new(file, format!("{place}.key"), "another researcher has the same key"));
+        }
+        researchers.push(researcher);
+    }
+    researchers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bocage_protocol::env::Entropy;
+    use bocage_protocol::trust::SecretKey;
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn key(seed: u8) -> String {
+        SecretKey::generate(&mut Fixed(seed)).public().to_string()
+    }
+
+    fn good() -> Value {
+        serde_json::json!({
+            "network": "heart-demo",
+            "quic": { "listen": "127.0.0.1:4433" },
+            "tls": { "ca_file": "ca.pem", "cert_file": "tls/cert.pem", "key_file": "/keys/tls.pem" },
+            "api": { "token_file": "api.token" },
+            "site": [
+                { "id": "cleveland", "name": "Cleveland Clinic", "release_key": key(1) },
+                { "id": "hungary", "release_key": key(2) },
+            ],
+            "researcher": [{ "name": "Ada", "key": key(3) }],
+        })
+    }
+
+    fn config(value: &Value) -> Result<Config, Problems> {
+        Config::from_value(value, "coordinator.toml", Path::new("/net"))
+    }
+
+    #[test]
+    fn a_good_configuration_gets_its_defaults_and_paths_relative_to_the_file() {
+        let config = config(&good()).unwrap();
+        assert_eq!(config.state_dir, Path::new("/net/state"));
+        assert_eq!(config.key_file, Path::new("/keys/tls.pem"));
+        assert_eq!((config.min_sites, config.api_listen.port()), (3, 8443));
+        assert_eq!(config.sites[&"hungary".parse().unwrap()].name, "hungary");
+        assert_eq!(config.researcher(&key(3).parse().unwrap()), Some("Ada"));
+        assert_eq!(config.researcher(&key(4).parse().unwrap()), None);
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let mut bad = good();
+        bad["api"]["listen"] = "0.0.0.0:8443".into();
+        bad["publication"]["min_site"] = 4.into();
+        bad["publication"]["min_sites"] = 0.into();
+        bad["log"]["level"] = "bocage=loud".into();
+        bad["site"][1] = bad["site"][0].clone();
+        bad["researcher"][0]["key"] = "ed25519:AAAA".into();
+        let text = config(&bad).unwrap_err().to_string();
+        for wanted in [
+            "api.listen: 0.0.0.0:8443 can be reached from other machines",
+            "put a TLS proxy in front",
+            "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
+            "publication.min_sites: must be at least 1",
+            "log.level: not a log level",
+            "site[1].id: site `cleveland` is there twice",
+            "site[1].release_key: another site has the same release key",
+            "researcher[0].key: not a public key",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_open_interface_is_allowed_when_said_so() {
+        let mut remote = good();
+        remote["api"]["listen"] = "0.0.0.0:8443".into();
+        remote["api"]["allow_remote"] = true.into();
+        config(&remote).unwrap();
+    }
+
+    #[test]
+    fn missing_sections_are_named() {
+        let text = config(&serde_json::json!({ "network": "north" })).unwrap_err().to_string();
+        for wanted in ["quic: missing field `listen`", "tls: missing field", "api: missing field", "site: the roster"] {
+            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+        }
+    }
+}

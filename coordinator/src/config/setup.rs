@@ -1,0 +1,225 @@
+//! The files that a configuration names, read and checked: certificate and key, API token, contracts. `check` and `serve` read them alike.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bocage_net::Identity;
+use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_protocol::contract::{Contract, parse};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{ContractId, Digest};
+use bocage_protocol::limits;
+use bocage_protocol::settings::{Problem, Problems};
+use subtle::ConstantTimeEq as _;
+
+use super::Config;
+
+/// Shorter tokens could be guessed.
+const TOKEN_MIN_BYTES: usize = 16;
+const TOKEN_MAX_BYTES: usize = 1024;
+const KEY_MAX_BYTES: usize = 64 << 10;
+/// Contracts in one folder.
+const CONTRACTS: usize = 10_000;
+
+/// All that a coordinator needs from the disk before it serves.
+#[derive(Debug)]
+pub struct Setup {
+    /// The coordinator's certificate, key and CA.
+    pub identity: Identity,
+    /// What HTTP clients must show.
+    pub token: Token,
+    /// The contracts by id.
+    pub contracts: BTreeMap<ContractId, KnownContract>,
+}
+
+/// A contract with the text that it was read from.
+#[derive(Debug, Clone)]
+pub struct KnownContract {
+    /// The contract.
+    pub contract: Arc<Contract>,
+    /// Its hash.
+    pub hash: Digest,
+    /// The text, exactly as configured.
+    pub text: String,
+}
+
+/// The API's bearer token. It has no `Display`, and its `Debug` shows nothing.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A token from a file's text.
+    ///
+    /// # Errors
+    /// The rule that the text breaks.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("a token is printable ASCII without spaces");
+        }
+        if text.len() < TOKEN_MIN_BYTES {
+            return Err("a token has at least 16 characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether `shown` is the token, in a time that does not depend on where they differ.
+    pub fn is(&self, shown: &str) -> bool {
+        self.0.as_bytes().ct_eq(shown.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Setup {
+    /// Reads everything that `config` names.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(config: &Config, now: Timestamp) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let identity = collect(identity(config, now), &mut problems);
+        let token = collect(token(&config.token_file), &mut problems);
+        let contracts = contracts(&config.contracts_dir, &mut problems);
+        match (identity, token) {
+            (Some(identity), Some(token)) => problems.into_result(Self { identity, token, contracts }),
+            _ => Err(problems),
+        }
+    }
+}
+
+fn collect<T>(result: Result<T, Problem>, problems: &mut Problems) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+fn problem(path: &Path, message: impl fmt::Display) -> Problem {
+    Problem::new(&path.display().to_string(), "", message.to_string())
+}
+
+/// The error of a secret file, with its file and its hint in their places.
+fn secret_problem(path: &Path, error: &SecretError) -> Problem {
+    match error {
+        SecretError::Exposed { mode, .. } => {
+            problem(path, format_args!("others may read this secret (mode {mode:04o})"))
+                .hint(format!("chmod 600 {}", path.display()))
+        }
+        SecretError::Io { source, .. } => problem(path, format_args!("cannot be read: {source}")),
+        SecretError::TooLarge { limit_bytes, .. } => problem(path, format_args!("larger than {limit_bytes} bytes")),
+        SecretError::NotText { .. } => problem(path, "not UTF-8 text"),
+        SecretError::NotAFile { .. } => problem(path, "not a regular file"),
+        SecretError::Exists { .. } => problem(path, "exists already"),
+    }
+}
+
+fn public_text(path: &Path, limit_bytes: usize) -> Result<String, Problem> {
+    let unreadable = |e: std::io::Error| problem(path, format_args!("cannot be read: {e}"));
+    if std::fs::metadata(path).map_err(unreadable)?.len() > limit_bytes as u64 {
+        return Err(problem(path, format_args!("larger than {limit_bytes} bytes")));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
+    let chain = public_text(&config.cert_file, KEY_MAX_BYTES)?;
+    let roots = public_text(&config.ca_file, KEY_MAX_BYTES)?;
+    let key = read_secret_text(&config.key_file, KEY_MAX_BYTES).map_err(|e| secret_problem(&config.key_file, &e))?;
+    let identity = Identity::from_pem(&chain, &key, &roots).map_err(|e| problem(&config.cert_file, e))?;
+    if now > identity.valid_until() {
+        let message = format!("the certificate expired at {}", identity.valid_until());
+        return Err(problem(&config.cert_file, message).hint("issue a new one with the network's CA"));
+    }
+    if now.plus_secs(limits::CLOCK_TOLERANCE_SECS) < identity.valid_from() {
+        let message = format!("the certificate is valid from {} only", identity.valid_from());
+        return Err(problem(&config.cert_file, message).hint("look at this machine's clock"));
+    }
+    Ok(identity)
+}
+
+fn token(path: &Path) -> Result<Token, Problem> {
+    let text = read_secret_text(path, TOKEN_MAX_BYTES).map_err(|e| secret_problem(path, &e))?;
+    Token::new(&text).map_err(|rule| problem(path, rule).hint("openssl rand -hex 32 makes a good one"))
+}
+
+fn contracts(dir: &Path, problems: &mut Problems) -> BTreeMap<ContractId, KnownContract> {
+    let mut contracts = BTreeMap::new();
+    let files = match contract_files(dir) {
+        Ok(files) if files.is_empty() => {
+            problems.push(problem(dir, "there is no contract").hint("put at least one contract (*.toml) there"));
+            files
+        }
+        Ok(files) => files,
+        Err(e) => {
+            problems.push(problem(dir, format_args!("cannot be read: {e}")));
+            vec![]
+        }
+    };
+    for path in files {
+        let Some(text) = collect(public_text(&path, limits::CONTRACT_TEXT_BYTES), problems) else { continue };
+        match parse(&text, &path.display().to_string()) {
+            Err(wrong) => problems.extend(wrong),
+            Ok(contract) => {
+                let id = contract.id().clone();
+                let known = KnownContract { hash: contract.hash(), contract: Arc::new(contract), text };
+                if contracts.insert(id.clone(), known).is_some() {
+                    problems.push(problem(&path, format_args!("contract {id} is there twice")));
+                }
+            }
+        }
+    }
+    contracts
+}
+
+fn contract_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)?.take(CONTRACTS) {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_shown_and_only_itself() {
+        let token = Token::new("0123456789abcdef\n").unwrap();
+        assert!(token.is("0123456789abcdef"));
+        for other in ["", "0123456789abcdeF", "0123456789abcdef0", "0123456789abcde"] {
+            assert!(!token.is(other), "{other}");
+        }
+        assert_eq!(format!("{token:?}"), "Token(…)");
+    }
+
+    #[test]
+    fn a_short_or_odd_token_is_refused() {
+        assert!(Token::new("short").is_err());
+        assert!(Token::new("0123456789 abcdef").is_err());
+    }
+
+    #[test]
+    fn every_bad_contract_is_reported_and_the_good_ones_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = "id = \"heart@1\"\nsubject = \"row\"\n[[column]]\nname = \"sick\"\ntype = \"bool\"\n";
+        std::fs::write(dir.path().join("a.toml"), good).unwrap();
+        std::fs::write(dir.path().join("b.toml"), good).unwrap();
+        std::fs::write(dir.path().join("c.toml"), "id = 1").unwrap();
+        std::fs::write(dir.path().join("notes.txt"), "no contract").unwrap();
+        let mut problems = Problems::default();
+        let found = contracts(dir.path(), &mut problems);
+        assert_eq!(found.len(), 1);
+        let text = problems.to_string();
+        assert!(text.contains("b.toml: contract heart@1 is there twice"), "{text}");
+        assert!(text.contains("c.toml: "), "{text}");
+    }
+}

@@ -1,0 +1,119 @@
+//! One round put to one site, until that site has answered or refused. It waits for the site as long as it takes: the study's deadline,
+//! which ends it from outside, is not its business.
+
+use std::sync::Arc;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::trust::SignedRelease;
+use bocage_protocol::wire::message::{Reply, Request};
+use tokio::time::Instant;
+
+use super::retry::Retry;
+use super::{Asked, Context, DispatchError, Round, passed, verify};
+use crate::members::{Answered, Session};
+use crate::store::ReleaseRecord;
+
+/// One round and one site.
+pub(super) struct Ask {
+    pub context: Arc<Context>,
+    pub asked: Arc<Asked>,
+    pub round: Arc<Round>,
+    pub request: Arc<Request>,
+    pub site: SiteId,
+}
+
+/// What a site's reply means for the study.
+enum Verdict {
+    Answer(SignedRelease),
+    Refusal(PublicError),
+    Later,
+}
+
+impl Ask {
+    /// Asks until the site's answer or refusal is recorded.
+    pub(super) async fn until_settled(self) -> Result<(), DispatchError> {
+        let mut retry = Retry::default();
+        loop {
+            let Some(session) = self.context.members.session(&self.site).await else {
+                let error = PublicError::new(ErrorCode::SiteUnknown, "the site is no longer in the roster");
+                return self.refuse(error).await;
+            };
+            let started = Instant::now();
+            match session.ask(&self.request).await {
+                Ok(answered) => {
+                    let (bytes, elapsed) = (answered.bytes, started.elapsed());
+                    match self.judge(answered) {
+                        Verdict::Answer(signed) => {
+                            let record = ReleaseRecord {
+                                site: self.site.clone(),
+                                round: self.round.number,
+                                reply_bytes: bytes,
+                                round_trip_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                            };
+                            return self.record(record, signed).await;
+                        }
+                        Verdict::Refusal(error) => return self.refuse(error).await,
+                        Verdict::Later => self.wait(&mut retry, None).await,
+                    }
+                }
+                Err(lost) => {
+                    tracing::info!(study = %self.asked.id.short(), site = %self.site, error = %lost, "asked in vain");
+                    self.wait(&mut retry, Some(&session)).await;
+                }
+            }
+        }
+    }
+
+    fn judge(&self, answered: Answered) -> Verdict {
+        match answered.reply {
+            Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
+            Reply::Refused(error) => Verdict::Refusal(error),
+            Reply::Catalogue(_) => Verdict::Refusal(PublicError::new(
+                ErrorCode::Malformed,
+                "the site answered a round with its catalogue",
+            )),
+            Reply::Released(signed) => match self.context.roster.get(&self.site) {
+                None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
+                Some(site) => {
+                    match verify::release(&signed, &site.release_key, &self.asked, &self.site, &self.round) {
+                        Ok(_) => Verdict::Answer(signed),
+                        Err(error) => Verdict::Refusal(error),
+                    }
+                }
+            },
+        }
+    }
+
+    /// Waits for the next attempt; a session that is newer than the one that failed ends the wait.
+    async fn wait(&self, retry: &mut Retry, failed: Option<&Session>) {
+        let until = retry.after_failure(self.context.clock.now());
+        let other = async {
+            match failed {
+                Some(session) => self.context.members.other_session(&self.site, session).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = passed(self.context.clock.as_ref(), until) => {}
+            () = other => {}
+        }
+    }
+
+    async fn record(self, record: ReleaseRecord, signed: SignedRelease) -> Result<(), DispatchError> {
+        let id = self.asked.id;
+        tracing::info!(study = %id.short(), site = %self.site, bytes = record.reply_bytes, "site answered");
+        self.context.store.with(move |store| store.add_release(id, &record, &signed)).await?;
+        self.context.notices.changed(id);
+        Ok(())
+    }
+
+    async fn refuse(self, error: PublicError) -> Result<(), DispatchError> {
+        let (id, site) = (self.asked.id, self.site);
+        tracing::warn!(study = %id.short(), %site, code = %error.code, "site refused");
+        self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;
+        self.context.notices.changed(id);
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! A study's way through its rounds: the drivers of its analyses, stepped with what is recorded. No I/O, no clock: replay gives the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::release::{Outcome, Release};
+use bocage_protocol::wire::message::Step;
+
+use super::Asked;
+use crate::analysis::{Answer, Driver, Next, SiteAnswer};
+use crate::api::types::AnalysisResult;
+
+/// A round that is put to every site.
+#[derive(Debug)]
+pub struct Round {
+    /// From 0.
+    pub number: u16,
+    /// One for each analysis that takes part, ascending.
+    pub parts: Vec<RoundPart>,
+}
+
+/// An analysis' part in a round.
+#[derive(Debug)]
+pub struct RoundPart {
+    /// Its position in the study.
+    pub analysis: u16,
+    /// The round's numbers.
+    pub state: RoundState,
+    /// What every site must derive from study and numbers.
+    pub plan: ValidPlan,
+    /// The digest of that plan.
+    pub digest: Digest,
+}
+
+/// Where a study is.
+#[derive(Debug)]
+pub struct Course {
+    drivers: Vec<Driver>,
+    results: Vec<Option<AnalysisResult>>,
+    round: Option<Arc<Round>>,
+}
+
+impl Round {
+    /// What is asked of a node.
+    pub fn steps(&self) -> Vec<Step> {
+        self.parts.iter().map(|part| Step { analysis: part.analysis, state: part.state.clone() }).collect()
+    }
+
+    fn new(asked: &Asked, number: u16, states: Vec<(usize, RoundState)>) -> Result<Self, PublicError> {
+        let part = |(index, state): (usize, RoundState)| {
+            let analysis = &asked.study.analyses[index];
+            let plan = plan_for(&analysis.spec, asked.study.query(), number, &state)?;
+            let plan = ValidPlan::check(plan, &asked.contract).map_err(|problems| {
+                let message = format!("analysis `{}`: {problems}", analysis.name);
+                PublicError::new(ErrorCode::StudyInvalid, message)
+            })?;
+            Ok(RoundPart { analysis: index as u16, state, digest: plan.digest(), plan })
+        };
+        Ok(Self { number, parts: states.into_iter().map(part).collect::<Result<_, PublicError>>()? })
+    }
+}
+
+impl Course {
+    /// A study at its first round. A combined cell needs `min_sites` sites.
+    ///
+    /// # Errors
+    /// `study_invalid` with what is wrong with an analysis.
+    pub fn begin(asked: &Asked, min_sites: u32) -> Result<Self, PublicError> {
+        let states = vec![RoundState::First; asked.study.analyses.len()];
+        let round = Round::new(asked, 0, states.into_iter().enumerate().collect())?;
+        let drivers = asked
+            .study
+            .analyses
+            .iter()
+            .zip(&round.parts)
+            .map(|(analysis, part)| Driver::new(analysis, &part.plan, &asked.contract, min_sites))
+            .collect::<Result<Vec<_>, _>>()?;
+        let results = vec![None; drivers.len()];
+        Ok(Self { drivers, results, round: Some(Arc::new(round)) })
+    }
+
+    /// The round that is due, or none when all analyses are published.
+    pub fn round(&self) -> Option<Arc<Round>> {
+        self.round.clone()
+    }
+
+    /// Takes in the due round: each site's release, or its refusal, or nothing.
+    ///
+    /// # Errors
+    /// A driver asks for a round that cannot be.
+    pub fn finish_round(
+        &mut self,
+        asked: &Asked,
+        releases: &BTreeMap<SiteId, Release>,
+        refusals: &BTreeMap<SiteId, PublicError>,
+    ) -> Result<(), PublicError> {
+        let Some(round) = self.round.take() else { return Ok(()) };
+        let mut next = Vec::new();
+        for part in &round.parts {
+            let index = usize::from(part.analysis);
+            let answers: Vec<SiteAnswer<'_>> = asked
+                .study
+                .sites
+                .iter()
+                .map(|site| SiteAnswer { site, answer: answer(releases.get(site), refusals.get(site), part.analysis) })
+                .collect();
+            match self.drivers[index].step(&answers) {
+                Next::Round(state) => next.push((index, state)),
+                Next::Publish(result) => self.results[index] = Some(*result),
+            }
+        }
+        if !next.is_empty() {
+            let number = round.number + 1;
+            if number >= limits::ROUNDS {
+                return Err(PublicError::new(ErrorCode::RoundInvalid, "the study has too many rounds"));
+            }
+            self.round = Some(Arc::new(Round::new(asked, number, next)?));
+        }
+        Ok(())
+    }
+
+    /// The results, in the order of the study.
+    pub fn into_results(self) -> Vec<AnalysisResult> {
+        self.results.into_iter().flatten().collect()
+    }
+}
+
+fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, analysis: u16) -> Answer<'a> {
+    let part = release.and_then(|release| release.parts.iter().find(|part| part.analysis == analysis));
+    match (part.map(|part| &part.outcome), refusal) {
+        (Some(Outcome::Table(table)), _) => Answer::Table(table),
+        (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
+        (None, None) => Answer::Missing,
+    }
+}

@@ -1,0 +1,157 @@
+//! The life of an open study: its rounds are put to the sites, what they release is verified and recorded, and the result is published.
+//!
+//! ```text
+//! Accepted ──▶ round: every site at once ──▶ all answered, refused or missing ──▶ drivers step ──▶ next round
+//!                │ offline: asked when it connects                                    │
+//!                │ link lost or busy: asked again                                     ▼
+//!                │ refused: final for this site                                   Published (once)
+//!                └ answer_by: the deadline is recorded, the rest is missing
+//! ```
+//! Nothing lives here alone: a study is rebuilt from the store, whether the coordinator was restarted or not. No release is recorded before
+//! it is verified, and no plan is sent: every node derives it from the signed study.
+
+mod ask;
+mod asked;
+mod course;
+mod notices;
+mod publish;
+mod retry;
+mod status;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::env::{Clock, Timestamp};
+use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
+use bocage_protocol::wire::message::{Request, RoundRequest};
+use tokio::task::JoinSet;
+
+use crate::config::{KnownContract, Researcher, Site};
+use crate::members::Members;
+use crate::store::{Store, StoreError, StudyRecord};
+
+pub use asked::Asked;
+pub use course::{Course, Round, RoundPart};
+pub use notices::Notices;
+pub use status::{site_reports, study_status};
+
+/// What every part of the coordinator works with.
+pub struct Context {
+    /// The network.
+    pub network: NetworkId,
+    /// The floor of every study's `min_sites`.
+    pub min_sites: u32,
+    /// The sites that may be asked.
+    pub roster: BTreeMap<SiteId, Site>,
+    /// Whose studies are accepted.
+    pub researchers: Vec<Researcher>,
+    /// The contracts by id.
+    pub contracts: BTreeMap<ContractId, KnownContract>,
+    /// What lasts.
+    pub store: Store,
+    /// Who is connected.
+    pub members: Members,
+    /// Who waits for changes.
+    pub notices: Notices,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a study's work stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The store failed; the study goes on when it works again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The study does not fit the configuration any more.
+    #[error("the study cannot be resumed: {0}")]
+    Study(#[from] PublicError),
+    /// A task of the study panicked.
+    #[error("a task of the study ended early")]
+    Task,
+}
+
+/// The longest single sleep towards a deadline: the clock is read again, in case it was set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Works on a study until it is published or cancelled. Dropping the future at any point loses nothing.
+///
+/// # Errors
+/// When the store fails or the study no longer fits the configuration. It stays open.
+pub async fn run(context: &Arc<Context>, id: StudyId) -> Result<(), DispatchError> {
+    let record = read(context, id).await?;
+    if record.is_closed() {
+        return Ok(());
+    }
+    let asked = Arc::new(Asked::bind(record.signed, &context.contracts)?);
+    let min_sites = asked.study.min_sites.max(context.min_sites);
+    let mut course = Course::begin(&asked, min_sites)?;
+    while let Some(round) = course.round() {
+        collect(context, &asked, &round).await?;
+        course = publish::replay(context, &asked, course).await?;
+    }
+    publish::publish(context, &asked, course, min_sites).await
+}
+
+/// Waits until every site has answered the round, has refused, or is missing.
+async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>) -> Result<(), DispatchError> {
+    let record = read(context, asked.id).await?;
+    if !record.is_open() {
+        return Ok(());
+    }
+    let request = Arc::new(Request::Round(RoundRequest {
+        study: asked.signed.clone(),
+        round: round.number,
+        steps: round.steps(),
+    }));
+    let mut sites = JoinSet::new();
+    for site in asked.study.sites.iter().filter(|site| !settled(&record, site, round.number)) {
+        let ask = ask::Ask {
+            context: Arc::clone(context),
+            asked: Arc::clone(asked),
+            round: Arc::clone(round),
+            request: Arc::clone(&request),
+            site: site.clone(),
+        };
+        sites.spawn(ask.until_settled());
+    }
+    let deadline = passed(context.clock.as_ref(), record.answer_by);
+    tokio::pin!(deadline);
+    loop {
+        tokio::select! {
+            biased;
+            done = sites.join_next() => match done {
+                None => return Ok(()),
+                Some(settled) => settled.map_err(|_| DispatchError::Task)??,
+            },
+            () = &mut deadline => break,
+        }
+    }
+    sites.shutdown().await;
+    let (id, now) = (asked.id, context.clock.now());
+    context.store.with(move |store| store.decide_deadline(id, now)).await?;
+    context.notices.changed(id);
+    Ok(())
+}
+
+async fn read(context: &Context, id: StudyId) -> Result<StudyRecord, StoreError> {
+    context.store.with(move |store| store.study(id)).await?.ok_or(StoreError::Damaged("a study is gone"))
+}
+
+fn settled(record: &StudyRecord, site: &SiteId, round: u16) -> bool {
+    record.refusals.iter().any(|(refused, _)| refused == site)
+        || record.releases.iter().any(|release| release.site == *site && release.round == round)
+}
+
+/// Ends when the clock has passed `time`.
+async fn passed(clock: &dyn Clock, time: Timestamp) {
+    loop {
+        match u64::try_from(time.since_ms(clock.now())) {
+            Ok(left @ 1..) => tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await,
+            _ => return,
+        }
+    }
+}

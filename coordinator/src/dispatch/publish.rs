@@ -1,0 +1,100 @@
+//! Replaying what is recorded, and publishing. What it publishes follows from the store and the configuration alone, and is published once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
+use bocage_protocol::release::Release;
+use bocage_protocol::trust::SignedRelease;
+use bocage_protocol::wire::codec;
+
+use super::status::site_reports;
+use super::{Asked, Context, Course, DispatchError, read};
+use crate::api::types::{SiteReport, StudyHead, StudyResult};
+use crate::store::{Recorded, StoreError, StudyRecord};
+
+/// Steps the course with the recorded releases of its due round.
+pub(super) async fn replay(
+    context: &Context,
+    asked: &Arc<Asked>,
+    mut course: Course,
+) -> Result<Course, DispatchError> {
+    let Some(round) = course.round() else { return Ok(course) };
+    let record = read(context, asked.id).await?;
+    let releases = stored(context, asked, round.number).await?;
+    let refusals: BTreeMap<SiteId, PublicError> = record.refusals.into_iter().collect();
+    let asked = Arc::clone(asked);
+    let stepped = tokio::task::spawn_blocking(move || {
+        course.finish_round(&asked, &decode(releases)?, &refusals)?;
+        Ok(course)
+    });
+    stepped.await.map_err(|_| DispatchError::Task)?
+}
+
+/// Publishes the course's results.
+pub(super) async fn publish(
+    context: &Context,
+    asked: &Asked,
+    course: Course,
+    min_sites: u32,
+) -> Result<(), DispatchError> {
+    let record = read(context, asked.id).await?;
+    let (id, now) = (asked.id, context.clock.now());
+    let sites = reports(context, asked, &record).await?;
+    let result = StudyResult { study: head(asked, &record, min_sites, now), sites, analyses: course.into_results() };
+    let text = serde_json::to_string(&result).map_err(|_| StoreError::Damaged("a result"))?;
+    if context.store.with(move |store| store.publish(id, now, &text)).await? == Recorded::Yes {
+        tracing::info!(study = %id.short(), "published");
+    }
+    context.notices.changed(id);
+    Ok(())
+}
+
+async fn stored(context: &Context, asked: &Asked, round: u16) -> Result<Vec<(SiteId, SignedRelease)>, StoreError> {
+    let id = asked.id;
+    context.store.with(move |store| store.releases(id, round)).await
+}
+
+/// Reads releases back. They were verified before they were recorded, against the key that the site had then.
+fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<BTreeMap<SiteId, Release>, DispatchError> {
+    let decode = |(site, signed): (SiteId, SignedRelease)| {
+        let release = codec::decode::<Release>(&signed.body, limits::FRAME_BYTES);
+        Ok((site, release.map_err(|_| StoreError::Damaged("a release"))?))
+    };
+    releases.into_iter().map(decode).collect()
+}
+
+async fn reports(context: &Context, asked: &Asked, record: &StudyRecord) -> Result<Vec<SiteReport>, DispatchError> {
+    let mut reports = site_reports(&asked.study, record, true, &|_| false);
+    for (site, release) in decode(stored(context, asked, 0).await?)? {
+        if let Some(report) = reports.iter_mut().find(|report| report.id == site) {
+            report.snapshot = Some(release.snapshot);
+            report.snapshot_at = Some(release.snapshot_at);
+        }
+    }
+    Ok(reports)
+}
+
+fn head(
+    asked: &Asked,
+    record: &StudyRecord,
+    min_sites: u32,
+    published_at: bocage_protocol::env::Timestamp,
+) -> StudyHead {
+    let study = &asked.study;
+    StudyHead {
+        id: asked.id,
+        title: study.title.clone(),
+        purpose: study.purpose,
+        dataset: study.dataset.clone(),
+        contract: study.contract,
+        network: study.network.clone(),
+        researcher: study.researcher,
+        min_sites,
+        issued_at: study.issued_at,
+        accepted_at: record.accepted_at,
+        published_at,
+    }
+}

@@ -1,0 +1,89 @@
+//! Where a study and its sites stand, as anyone may see it: derived from the record each time, never kept.
+
+use bocage_protocol::PublicError;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::trust::Study;
+
+use crate::api::types::{SiteReport, SiteStatus, StudyState, StudyStatus};
+use crate::store::StudyRecord;
+
+/// Where a study stands. `online` says which sites are connected now.
+pub fn study_status(
+    study: &Study,
+    researcher: String,
+    record: &StudyRecord,
+    online: &dyn Fn(&SiteId) -> bool,
+) -> StudyStatus {
+    let state = match (record.published_at, record.cancelled_at) {
+        (Some(_), _) => StudyState::Published,
+        (None, Some(_)) => StudyState::Cancelled,
+        (None, None) => StudyState::Open,
+    };
+    StudyStatus {
+        id: record.id,
+        title: study.title.clone(),
+        purpose: study.purpose,
+        dataset: study.dataset.clone(),
+        researcher,
+        state,
+        version: record.version(),
+        accepted_at: record.accepted_at,
+        answer_by: record.answer_by,
+        sites: site_reports(study, record, !record.is_open(), online),
+    }
+}
+
+/// How each site stands, in the order of the study. `ended`: whoever has not answered is missing.
+pub fn site_reports(
+    study: &Study,
+    record: &StudyRecord,
+    ended: bool,
+    online: &dyn Fn(&SiteId) -> bool,
+) -> Vec<SiteReport> {
+    let latest = record.releases.iter().map(|r| r.round).max();
+    study.sites.iter().map(|site| site_report(site, record, latest, ended, online)).collect()
+}
+
+fn site_report(
+    site: &SiteId,
+    record: &StudyRecord,
+    latest_round: Option<u16>,
+    ended: bool,
+    online: &dyn Fn(&SiteId) -> bool,
+) -> SiteReport {
+    let releases: Vec<_> = record.releases.iter().filter(|release| release.site == *site).collect();
+    let answered = !releases.is_empty() && releases.iter().map(|r| r.round).max() == latest_round;
+    let refusal = record.refusals.iter().find(|(refused, _)| refused == site).map(|(_, reason)| reason.clone());
+    let (status, reason) = match refusal {
+        Some(reason) => (SiteStatus::Refused, Some(reason)),
+        None if answered => (SiteStatus::Answered, None),
+        None if ended => (SiteStatus::Missing, Some(missing(record))),
+        None => (SiteStatus::Pending, (!online(site)).then(offline)),
+    };
+    let bytes = releases.iter().map(|r| r.reply_bytes).sum();
+    let round_trip_us: u64 = releases.iter().map(|r| r.round_trip_us).sum();
+    SiteReport {
+        id: site.clone(),
+        status,
+        reason,
+        bytes: (!releases.is_empty()).then_some(bytes),
+        round_trip_ms: (!releases.is_empty()).then_some(round_trip_us as f64 / 1000.0),
+        snapshot: None,
+        snapshot_at: None,
+    }
+}
+
+fn missing(record: &StudyRecord) -> PublicError {
+    match record.cancelled_at {
+        Some(_) => PublicError::new(ErrorCode::Cancelled, "the study was cancelled before the site answered"),
+        None => PublicError::new(
+            ErrorCode::DeadlinePassed,
+            format!("the site did not answer before {}", record.answer_by),
+        ),
+    }
+}
+
+fn offline() -> PublicError {
+    PublicError::new(ErrorCode::SiteOffline, "the site is not connected; it is asked when it comes")
+}

@@ -1,0 +1,61 @@
+//! Whether a release is what was asked for: signed by the site, for this study, round and plan, of the shape that the plan gives it.
+//!
+//! What passes here is recorded and can be merged with any other; what does not is the site's final answer to the study.
+
+use bocage_protocol::PublicError;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::release::{Outcome, Part, Release};
+use bocage_protocol::trust::{PublicKey, SignedRelease};
+
+use super::{Asked, Round, RoundPart};
+
+/// The release, if it is `site`'s honest answer to `round`.
+///
+/// # Errors
+/// `release_invalid` with the rule that it breaks.
+pub(super) fn release(
+    signed: &SignedRelease,
+    key: &PublicKey,
+    asked: &Asked,
+    site: &SiteId,
+    round: &Round,
+) -> Result<Release, PublicError> {
+    let release = signed.verify(key)?;
+    let rules = [
+        (release.study == asked.id, "it is for another study"),
+        (release.site == *site, "it is from another site"),
+        (release.round == round.number, "it is for another round"),
+        (release.parts.len() == round.parts.len(), "it answers another number of analyses"),
+    ];
+    if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
+        return Err(invalid(rule));
+    }
+    for (part, wanted) in release.parts.iter().zip(&round.parts) {
+        check(part, wanted, asked).map_err(|rule| {
+            let name = &asked.study.analyses[usize::from(wanted.analysis)].name;
+            invalid(&format!("analysis `{name}`: {rule}"))
+        })?;
+    }
+    Ok(release)
+}
+
+fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static str> {
+    if part.analysis != wanted.analysis {
+        return Err("another analysis was expected");
+    }
+    match &part.outcome {
+        Outcome::Refused(_) => Ok(()),
+        Outcome::Table(_) if part.plan != wanted.digest => Err("the site derived another plan"),
+        Outcome::Table(table) if !table.fits(wanted.plan.layout()) => Err("its cells do not fit the plan"),
+        Outcome::Table(table) if table.step > 0 && !asked.contract.one_row_per_subject() => {
+            Err("it is rolled up although a patient can have several rows")
+        }
+        Outcome::Table(_) => Ok(()),
+    }
+}
+
+fn invalid(rule: &str) -> PublicError {
+    PublicError::new(ErrorCode::ReleaseInvalid, format!("the release is not what was asked for: {rule}"))
+        .hint("site and coordinator may run versions that do not fit each other")
+}

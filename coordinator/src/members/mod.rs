@@ -1,0 +1,193 @@
+//! The sites of the network: who is in the roster, who is connected now, and what was last heard of each.
+//!
+//! The roster decides who may connect; the certificate decides who somebody is. A site has one live session: a newer one replaces the older,
+//! which is closed. Nothing here outlives the process, and nothing here knows a study.
+
+mod greet;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bocage_net::{CloseCode, Link, Peer};
+use bocage_protocol::env::{Clock, Timestamp};
+use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
+use bocage_protocol::wire::hello::Hello;
+use bocage_protocol::wire::message::Catalogue;
+use tokio::sync::watch;
+
+use crate::api::types::{OfferInfo, SiteInfo};
+
+pub use session::{Answered, Lost, Session};
+
+/// Between two attempts to get a catalogue that a site did not give.
+const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
+
+/// The roster with its live sessions.
+pub struct Members {
+    network: NetworkId,
+    clock: Arc<dyn Clock>,
+    sites: BTreeMap<SiteId, Member>,
+    serial: AtomicU64,
+}
+
+struct Member {
+    name: String,
+    session: watch::Sender<Option<Arc<Session>>>,
+    heard: Mutex<Heard>,
+}
+
+/// What was last heard of a site.
+#[derive(Debug, Clone, Default)]
+struct Heard {
+    last_seen: Option<Timestamp>,
+    skew_ms: Option<i64>,
+    software: Option<String>,
+    catalogue: Option<Catalogue>,
+}
+
+impl Member {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Members {
+    /// A roster of sites with their names; nobody is connected.
+    pub fn new(network: NetworkId, sites: impl IntoIterator<Item = (SiteId, String)>, clock: Arc<dyn Clock>) -> Self {
+        let member = |name| Member { name, session: watch::channel(None).0, heard: Mutex::default() };
+        let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
+        Self { network, clock, sites, serial: AtomicU64::new(0) }
+    }
+
+    /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
+    pub async fn serve<L: Link>(&self, link: L) {
+        let Peer::Site(site) = link.peer().clone() else {
+            return link.close(CloseCode::DENIED, "not a site");
+        };
+        let Some(hello) = greet::greet(&link, &site, self.sites.contains_key(&site), &self.network, &self.clock).await
+        else {
+            return;
+        };
+        let Some(member) = self.sites.get(&site) else { return };
+        let session = Arc::new(Session::new(self.serial.fetch_add(1, Ordering::Relaxed), link.clone()));
+        let catalogue = greet::catalogue(&session, &site).await;
+        let mut known = catalogue.is_some();
+        self.register(member, &site, &session, &hello, catalogue);
+        let ended = link.closed();
+        tokio::pin!(ended);
+        let why = loop {
+            tokio::select! {
+                why = &mut ended => break why,
+                () = tokio::time::sleep(CATALOGUE_RETRY), if !known => {
+                    if let Some(catalogue) = greet::catalogue(&session, &site).await {
+                        known = true;
+                        member.heard().catalogue = Some(catalogue);
+                    }
+                }
+            }
+        };
+        member.heard().last_seen = Some(self.clock.now());
+        member.session.send_if_modified(|current| {
+            let own = current.as_ref().is_some_and(|s| s.serial() == session.serial());
+            if own {
+                *current = None;
+            }
+            own
+        });
+        tracing::info!(%site, session = session.serial(), reason = %why, "site disconnected");
+    }
+
+    fn register(
+        &self,
+        member: &Member,
+        site: &SiteId,
+        session: &Arc<Session>,
+        hello: &Hello,
+        catalogue: Option<Catalogue>,
+    ) {
+        let now = self.clock.now();
+        let datasets = catalogue.as_ref().map_or(0, |c| c.datasets.len());
+        {
+            let mut heard = member.heard();
+            heard.last_seen = Some(now);
+            heard.skew_ms = Some(hello.now.since_ms(now));
+            heard.software = Some(hello.software.clone());
+            heard.catalogue = catalogue.or_else(|| heard.catalogue.take());
+        }
+        if let Some(older) = member.session.send_replace(Some(Arc::clone(session))) {
+            older.close(CloseCode::REPLACED, "a newer session of this site");
+        }
+        let (serial, software) = (session.serial(), &hello.software);
+        tracing::info!(%site, session = serial, software, datasets, "site connected");
+    }
+
+    /// The live session of a site; waits until there is one. None where the site is not in the roster.
+    pub async fn session(&self, site: &SiteId) -> Option<Arc<Session>> {
+        let mut sessions = self.sites.get(site)?.session.subscribe();
+        let live = sessions.wait_for(Option::is_some).await.ok()?;
+        live.clone()
+    }
+
+    /// Waits until the site has a session that is newer than `failed`.
+    pub async fn other_session(&self, site: &SiteId, failed: &Session) {
+        let Some(member) = self.sites.get(site) else { return std::future::pending().await };
+        let mut sessions = member.session.subscribe();
+        let gone = sessions.wait_for(|s| s.as_ref().is_some_and(|s| s.serial() > failed.serial())).await.is_err();
+        if gone {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether a site is connected now.
+    pub fn online(&self, site: &SiteId) -> bool {
+        self.sites.get(site).is_some_and(|member| member.session.borrow().is_some())
+    }
+
+    /// All sites of the roster, in the order of their ids.
+    pub fn sites(&self) -> Vec<SiteInfo> {
+        let now = self.clock.now();
+        let info = |(id, member): (&SiteId, &Member)| {
+            let online = member.session.borrow().is_some();
+            let heard = member.heard().clone();
+            let offers = heard.catalogue.map(|c| c.datasets).unwrap_or_default();
+            SiteInfo {
+                id: id.clone(),
+                name: member.name.clone(),
+                online,
+                last_seen: if online { Some(now) } else { heard.last_seen },
+                skew_ms: heard.skew_ms,
+                software: heard.software,
+                datasets: offers
+                    .into_iter()
+                    .map(|o| OfferInfo { contract: o.contract, hash: o.hash, snapshot_at: o.snapshot_at })
+                    .collect(),
+            }
+        };
+        self.sites.iter().map(info).collect()
+    }
+
+    /// The sites that last offered data under exactly this contract.
+    pub fn offering(&self, contract: &ContractId, hash: &Digest) -> Vec<SiteId> {
+        let offers = |member: &Member| {
+            member.heard().catalogue.as_ref().is_some_and(|catalogue| {
+                catalogue.datasets.iter().any(|offer| offer.contract == *contract && offer.hash == *hash)
+            })
+        };
+        self.sites.iter().filter(|(_, member)| offers(member)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Closes every live session.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        for member in self.sites.values() {
+            if let Some(session) = member.session.borrow().as_ref() {
+                session.close(code, reason);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

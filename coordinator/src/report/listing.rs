@@ -1,0 +1,260 @@
+//! Sites, datasets, contracts and studies as tables.
+
+use bocage_protocol::contract::{Column, Contract, Groups, Kind, Subject};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::trust::Purpose;
+
+use super::grid::Grid;
+use super::{Format, json, plain, short_number};
+use crate::api::types::{DatasetList, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
+
+/// Codes of a column that a text shows.
+const CODES_SHOWN: usize = 20;
+
+fn write(grid: &Grid, format: Format, value: &impl serde::Serialize) -> String {
+    match format {
+        Format::Text => grid.text(1),
+        Format::Csv => grid.csv(),
+        Format::Json => json(value),
+    }
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+}
+
+/// The purpose as a study spells it.
+pub(super) fn purpose(purpose: Purpose) -> &'static str {
+    Purpose::ALL.iter().find(|(_, p)| *p == purpose).map_or("?", |(text, _)| text)
+}
+
+/// The sites of the network.
+pub fn sites(list: &SiteList, format: Format) -> String {
+    let mut grid = Grid::new(["site", "name", "online", "last seen", "clock", "software", "datasets"]);
+    for site in &list.sites {
+        let datasets: Vec<String> = site.datasets.iter().map(|d| d.contract.to_string()).collect();
+        grid.row([
+            site.id.to_string(),
+            site.name.clone(),
+            if site.online { "yes" } else { "no" }.to_owned(),
+            time(site.last_seen),
+            site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{:+} ms", ms)),
+            site.software.clone().unwrap_or_else(|| "-".to_owned()),
+            datasets.join(" "),
+        ]);
+    }
+    write(&grid, format, list)
+}
+
+/// The contracts that the coordinator knows, and who offers data under them.
+pub fn datasets(list: &DatasetList, format: Format) -> String {
+    let mut grid = Grid::new(["dataset", "title", "hash", "sites"]);
+    for dataset in &list.datasets {
+        let sites: Vec<&str> = dataset.sites.iter().map(|s| s.as_str()).collect();
+        grid.row([dataset.contract.to_string(), dataset.title.clone(), dataset.hash.short(), sites.join(" ")]);
+    }
+    write(&grid, format, list)
+}
+
+/// The columns of a contract.
+pub fn contract(contract: &Contract, format: Format) -> String {
+    let mut grid = Grid::new(["column", "type", "unit", "values", "required", "label"]);
+    for column in contract.columns() {
+        grid.row([
+            column.name.to_string(),
+            column.kind.name().to_owned(),
+            column.unit.clone().unwrap_or_default(),
+            domain(column, format),
+            if column.required { "yes" } else { "" }.to_owned(),
+            column.label.clone(),
+        ]);
+    }
+    match format {
+        Format::Text => {
+            let subject = match contract.subject() {
+                Subject::Row => "one row is one patient".to_owned(),
+                Subject::Column(column) => format!("`{column}` is the patient and cannot be read"),
+            };
+            let head = format!("{}: {} ({subject})\n\n", contract.id(), plain(contract.title()));
+            head + &grid.text(1) + &details(contract)
+        }
+        _ => write(&grid, format, contract),
+    }
+}
+
+fn domain(column: &Column, format: Format) -> String {
+    match &column.kind {
+        Kind::Int { lo, hi } => format!("{lo} to {hi}"),
+        Kind::Float { lo, hi } => format!("{} to {}", short_number(*lo), short_number(*hi)),
+        Kind::Date { lo, hi } => format!("{} to {}", day(i64::from(*lo)), day(i64::from(*hi))),
+        Kind::Datetime { lo, hi } => format!("{} to {}", Timestamp(*lo), Timestamp(*hi)),
+        Kind::Code { codes, .. } if format == Format::Csv => {
+            codes.iter().map(|c| format!("{} {}", c.code, c.label)).collect::<Vec<_>>().join("; ")
+        }
+        Kind::Code { codes, .. } => format!("{} codes", codes.len()),
+        Kind::Bool => "true, false".to_owned(),
+        Kind::Text => String::new(),
+    }
+}
+
+fn day(days: i64) -> String {
+    Timestamp(days.saturating_mul(86_400_000)).to_string().split('T').next().unwrap_or_default().to_owned()
+}
+
+/// Codes and groupings, which do not fit into a table.
+fn details(contract: &Contract) -> String {
+    let mut out = String::new();
+    for column in contract.columns() {
+        let mut lines = Vec::new();
+        if let Kind::Code { codes, system } = &column.kind {
+            lines.extend(system.iter().map(|s| format!("code system {s}")));
+            lines.extend(codes.iter().take(CODES_SHOWN).map(|c| format!("{:<8} {}", c.code, c.label)));
+            if codes.len() > CODES_SHOWN {
+                lines.push(format!("... and {} more (--format json has all)", codes.len() - CODES_SHOWN));
+            }
+        }
+        lines.extend(column.groupings.iter().map(|g| format!("grouping {}: {}", g.name, groups(&g.groups))));
+        if !lines.is_empty() {
+            out.push_str(&format!("\n{}\n", column.name));
+            lines.iter().for_each(|line| out.push_str(&format!("  {}\n", plain(line))));
+        }
+    }
+    out
+}
+
+fn groups(groups: &Groups) -> String {
+    match groups {
+        Groups::Breaks(breaks) => {
+            format!("broken at {}", breaks.iter().map(|b| short_number(*b)).collect::<Vec<_>>().join(", "))
+        }
+        Groups::Codes { labels, .. } => labels.join(", "),
+    }
+}
+
+/// All studies, latest first.
+pub fn studies(list: &StudyList, format: Format) -> String {
+    let mut grid = Grid::new(["study", "state", "sites", "accepted", "dataset", "title"]);
+    for study in &list.studies {
+        grid.row([
+            if format == Format::Text { study.id.short() } else { study.id.to_string() },
+            state(study.state).to_owned(),
+            counts(&study.sites),
+            study.accepted_at.to_string(),
+            study.dataset.to_string(),
+            study.title.clone(),
+        ]);
+    }
+    write(&grid, format, list)
+}
+
+/// Where one study stands.
+pub fn status(study: &StudyStatus, format: Format) -> String {
+    match format {
+        Format::Json => json(study),
+        Format::Csv => site_grid(&study.sites).csv(),
+        Format::Text => format!(
+            "{}\nstudy {}  dataset {}  {}\naccepted {}  answers by {}\n\n{}",
+            plain(&study.title),
+            study.id.short(),
+            study.dataset,
+            state(study.state),
+            study.accepted_at,
+            study.answer_by,
+            site_reports(&study.sites)
+        ),
+    }
+}
+
+fn state(state: StudyState) -> &'static str {
+    match state {
+        StudyState::Open => "open",
+        StudyState::Published => "published",
+        StudyState::Cancelled => "cancelled",
+    }
+}
+
+fn counts(sites: &[SiteReport]) -> String {
+    let answered = sites.iter().filter(|s| s.status == crate::api::types::SiteStatus::Answered).count();
+    format!("{answered}/{}", sites.len())
+}
+
+/// How each site stands to a study, with the reasons below.
+pub(super) fn site_reports(sites: &[SiteReport]) -> String {
+    let mut out = site_grid(sites).text(1);
+    for (i, (site, reason)) in sites.iter().filter_map(|s| Some((&s.id, s.reason.as_ref()?))).enumerate() {
+        out.push_str(if i == 0 { "\n" } else { "" });
+        out.push_str(&format!("{site}: {}\n", plain(&reason.to_string())));
+        if let Some(hint) = &reason.hint {
+            out.push_str(&format!("  hint: {}\n", plain(hint)));
+        }
+    }
+    out
+}
+
+fn site_grid(sites: &[SiteReport]) -> Grid {
+    let mut grid = Grid::new(["site", "status", "snapshot", "taken", "bytes", "round trip ms"]).numbers_from(4);
+    for site in sites {
+        grid.row([
+            site.id.to_string(),
+            site.status.to_string(),
+            site.snapshot.map_or_else(|| "-".to_owned(), |s| s.short()),
+            time(site.snapshot_at),
+            site.bytes.map_or_else(|| "-".to_owned(), |b| b.to_string()),
+            site.round_trip_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}")),
+        ]);
+    }
+    grid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTRACT: &str = r#"
+        id = "heart@1"
+        title = "Heart"
+        subject = "row"
+        [[column]]
+        name = "age"
+        type = "int"
+        unit = "a"
+        range = [0, 120]
+        required = true
+        groupings = [{ name = "halves", breaks = [60] }]
+        [[column]]
+        name = "sex"
+        type = "code"
+        codes = [{ code = "0", label = "female" }, { code = "1", label = "male" }]
+        [[column]]
+        name = "seen"
+        type = "date"
+        range = ["2000-01-01", "2030-12-31"]
+    "#;
+
+    #[test]
+    fn a_contract_shows_types_ranges_codes_and_groupings() {
+        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
+        let text = super::contract(&contract, Format::Text);
+        for wanted in ["0 to 120", "2000-01-01 to 2030-12-31", "1        male", "grouping halves: broken at 60"] {
+            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+        }
+        assert!(super::contract(&contract, Format::Csv).contains("0 female; 1 male"));
+    }
+
+    #[test]
+    fn a_refusal_is_listed_with_its_code_and_hint() {
+        use bocage_protocol::error::{ErrorCode, PublicError};
+        let site = SiteReport {
+            id: "hungary".parse().unwrap(),
+            status: crate::api::types::SiteStatus::Refused,
+            reason: Some(PublicError::new(ErrorCode::SignerUnknown, "the key is not trusted").hint("ask the steward")),
+            bytes: None,
+            round_trip_ms: None,
+            snapshot: None,
+            snapshot_at: None,
+        };
+        let text = site_reports(&[site]);
+        assert!(text.contains("refused"), "{text}");
+        assert!(text.ends_with("hungary: the key is not trusted (signer_unknown)\n  hint: ask the steward\n"), "{text}");
+    }
+}

@@ -1,0 +1,208 @@
+//! The owner of everything that runs: it accepts links, works on studies and serves HTTP, each in tasks that it started and ends.
+//!
+//! ```text
+//!  nodes ──QUIC──▶ accept ──▶ Members::serve (a task per link)
+//!  HTTP  ──▶ api ──Command──▶ owner ──▶ dispatch::run (a task per open study)
+//! ```
+//! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
+//! from the store at the next start), close the sessions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::{CloseCode, Listener};
+use bocage_protocol::env::Clock;
+use bocage_protocol::ids::{ContractId, StudyId};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::api::{self, App, Command};
+use crate::config::{Config, KnownContract, Token};
+use crate::dispatch::{self, Context, DispatchError, Notices};
+use crate::members::Members;
+use crate::store::{Store, StoreError};
+
+/// Commands that may wait for the owner. Beyond, an HTTP request waits.
+const COMMANDS: usize = 64;
+/// Links that may stand beyond two for each site of the roster.
+const SPARE_LINKS: usize = 256;
+/// Between a failure of the store and the next attempt at a study.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+/// How long HTTP requests may take to finish on shutdown.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// Why the server ended otherwise than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The HTTP server failed.
+    #[error("the HTTP interface failed: {0}")]
+    Http(std::io::Error),
+    /// A part ended that never should.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// The coordinator's parts, joined.
+pub struct Server {
+    context: Arc<Context>,
+    app: App,
+    commands: mpsc::Receiver<Command>,
+    stopping: watch::Sender<bool>,
+    studies: JoinSet<Result<(), DispatchError>>,
+    working: HashMap<StudyId, AbortHandle>,
+    tasks: HashMap<Id, StudyId>,
+    links: JoinSet<()>,
+    most_links: usize,
+}
+
+impl Server {
+    /// Opens the store and joins the parts. Nothing runs yet.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub fn new(
+        config: &Config,
+        token: Token,
+        contracts: BTreeMap<ContractId, KnownContract>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServeError> {
+        let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
+        let context = Arc::new(Context {
+            network: config.network.clone(),
+            min_sites: config.min_sites,
+            roster: config.sites.clone(),
+            researchers: config.researchers.clone(),
+            contracts,
+            store: Store::open(&config.state_dir)?,
+            members: Members::new(config.network.clone(), names, Arc::clone(&clock)),
+            notices: Notices::default(),
+            clock,
+        });
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (stopping, seen) = watch::channel(false);
+        let app = App { context: Arc::clone(&context), token, commands: sender, stopping: seen };
+        Ok(Self {
+            most_links: 2 * context.roster.len() + SPARE_LINKS,
+            context,
+            app,
+            commands,
+            stopping,
+            studies: JoinSet::new(),
+            working: HashMap::new(),
+            tasks: HashMap::new(),
+            links: JoinSet::new(),
+        })
+    }
+
+    /// The coordinator's parts, for those who look on.
+    pub fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
+    }
+
+    /// Serves nodes on `listener` and HTTP on `http` until `shutdown` ends; resumes every open study first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a part ends that never should.
+    pub async fn run<L: Listener>(
+        mut self,
+        listener: &L,
+        http: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        for study in self.context.store.with(|store| store.unfinished()).await? {
+            tracing::info!(study = %study.short(), "resumed");
+            self.start(study, Duration::ZERO);
+        }
+        let mut stopping = self.stopping.subscribe();
+        let web = axum::serve(http, api::router(self.app.clone()))
+            .with_graceful_shutdown(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
+        let mut web = JoinSet::from_iter([async move { web.await }]);
+        tokio::pin!(shutdown);
+        let ended = loop {
+            tokio::select! {
+                () = &mut shutdown => break Ok(()),
+                link = listener.accept() => match link {
+                    Some(link) => self.accept(link),
+                    None => break Err(ServeError::Ended("the listener for nodes")),
+                },
+                Some(command) = self.commands.recv() => match command {
+                    Command::Start(study) => self.start(study, Duration::ZERO),
+                    Command::Stop(study) => self.stop(study),
+                },
+                Some(done) = self.studies.join_next_with_id() => self.ended(done),
+                Some(_) = self.links.join_next() => {}
+                done = web.join_next() => break match done {
+                    Some(Ok(Err(error))) => Err(ServeError::Http(error)),
+                    _ => Err(ServeError::Ended("the HTTP interface")),
+                },
+            }
+        };
+        tracing::info!("stopping");
+        listener.close();
+        self.stopping.send_replace(true);
+        if tokio::time::timeout(FINISH, web.join_next()).await.is_err() {
+            web.shutdown().await;
+        }
+        self.studies.shutdown().await;
+        self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
+        self.links.shutdown().await;
+        ended
+    }
+
+    fn accept(&mut self, link: impl bocage_net::Link) {
+        if self.links.len() >= self.most_links {
+            tracing::warn!(peer = %link.peer(), links = self.links.len(), "too many links");
+            return link.close(CloseCode::TIMEOUT, "too many links");
+        }
+        let context = Arc::clone(&self.context);
+        self.links.spawn(async move { context.members.serve(link).await });
+    }
+
+    fn start(&mut self, study: StudyId, after: Duration) {
+        if self.working.contains_key(&study) {
+            return;
+        }
+        let context = Arc::clone(&self.context);
+        let task = self.studies.spawn(async move {
+            tokio::time::sleep(after).await;
+            dispatch::run(&context, study).await
+        });
+        self.tasks.insert(task.id(), study);
+        self.working.insert(study, task);
+    }
+
+    fn stop(&mut self, study: StudyId) {
+        if let Some(task) = self.working.remove(&study) {
+            task.abort();
+        }
+    }
+
+    fn ended(&mut self, done: Result<(Id, Result<(), DispatchError>), JoinError>) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(study) = self.tasks.remove(&task) else { return };
+        if self.working.get(&study).is_some_and(|handle| handle.id() == task) {
+            self.working.remove(&study);
+        }
+        match done {
+            Ok((_, Ok(()))) => {}
+            Ok((_, Err(error @ DispatchError::Store(_)))) => {
+                tracing::error!(study = %study.short(), %error, "the study waits for the store");
+                self.start(study, STORE_RETRY);
+            }
+            Ok((_, Err(error))) => {
+                tracing::error!(study = %study.short(), %error, "the study stays open and is tried again at the next start");
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(_) => tracing::error!(study = %study.short(), "the study's task panicked; it is tried again at the next start"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

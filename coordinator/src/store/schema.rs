@@ -1,0 +1,138 @@
+//! The store's file: how it is opened and its tables. A format that is newer than this code is refused, never guessed at.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{StoreError, StoreFile};
+
+/// The file's name in the state folder.
+pub const FILE: &str = "coordinator.sqlite";
+
+/// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
+const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+    create table studies (
+        position integer primary key,
+        id text not null unique,
+        study text not null,
+        signature text not null,
+        accepted_at integer not null,
+        answer_by integer not null
+    ) strict;
+    create table releases (
+        study text not null references studies (id),
+        site text not null,
+        round integer not null,
+        body blob not null,
+        signature text not null,
+        reply_bytes integer not null,
+        round_trip_us integer not null,
+        primary key (study, site, round)
+    ) strict, without rowid;
+    create table refusals (
+        study text not null references studies (id),
+        site text not null,
+        reason text not null,
+        primary key (study, site)
+    ) strict, without rowid;
+    create table deadlines (
+        study text primary key references studies (id),
+        decided_at integer not null
+    ) strict, without rowid;
+    create table cancellations (
+        study text primary key references studies (id),
+        cancelled_at integer not null
+    ) strict, without rowid;
+    create table results (
+        study text primary key references studies (id),
+        published_at integer not null,
+        result text not null
+    ) strict, without rowid;
+";
+
+impl StoreFile {
+    /// See [`super::Store::open`].
+    pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
+        let path = state_dir.join(FILE);
+        let name = path.display().to_string();
+        make_private(state_dir, &path).map_err(|source| StoreError::Open { path: name.clone(), source })?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags)?;
+        match prepare(&db, &name) {
+            Err(StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)))
+                if matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) =>
+            {
+                Err(StoreError::InUse { path: name })
+            }
+            other => other.map(|()| Self { db }),
+        }
+    }
+}
+
+/// Makes folder and file readable to their owner alone before SQLite writes anything; its own side files take the file's mode.
+fn make_private(state_dir: &Path, path: &Path) -> std::io::Result<()> {
+    if !state_dir.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// Locks the file for this process alone, so that no second coordinator works on the same state, and makes the tables.
+fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
+    db.busy_timeout(std::time::Duration::ZERO)?;
+    db.pragma_update(None, "locking_mode", "exclusive")?;
+    db.pragma_update(None, "journal_mode", "wal")?;
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.execute_batch("begin exclusive")?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        FORMAT => {}
+        0 => {
+            db.execute_batch(TABLES)?;
+            db.pragma_update(None, "user_version", FORMAT)?;
+        }
+        _ => return Err(StoreError::Newer { path: name.to_owned(), found, known: FORMAT }),
+    }
+    db.execute_batch("commit")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_for_its_owner_alone_and_survives_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        drop(StoreFile::open(&state).unwrap());
+        let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&state.join(FILE))), (0o700, 0o600));
+        StoreFile::open(&state).unwrap();
+    }
+
+    #[test]
+    fn a_second_coordinator_on_the_same_state_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StoreFile::open(dir.path()).unwrap();
+        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        StoreFile::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Newer { found: 99, .. })));
+    }
+}

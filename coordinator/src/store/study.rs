@@ -1,0 +1,306 @@
+//! Reading and writing studies. Each function is one transaction; what it returns is on the disk.
+
+use bocage_protocol::PublicError;
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{SiteId, StudyId};
+use bocage_protocol::trust::{SignedRelease, SignedStudy};
+use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+
+use super::{Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl StoreFile {
+    /// Records a study that was accepted. If it is there already, that record stands.
+    pub fn accept(&mut self, signed: &SignedStudy, accepted_at: Timestamp, answer_by: Timestamp) -> Result<Recorded> {
+        let signature = String::from(signed.signature);
+        let sql = "insert or ignore into studies (id, study, signature, accepted_at, answer_by) values (?, ?, ?, ?, ?)";
+        let id = signed.id().to_string();
+        let rows = self.db.execute(sql, params![id, signed.study, signature, accepted_at.0, answer_by.0])?;
+        Ok(recorded(rows))
+    }
+
+    /// Records a site's release in a round, while the study takes answers.
+    pub fn add_release(
+        &mut self,
+        study: StudyId,
+        release: &ReleaseRecord,
+        signed: &SignedRelease,
+    ) -> Result<Recorded> {
+        self.while_open(study, |db| {
+            let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us)
+                 values (?, ?, ?, ?, ?, ?, ?)";
+            db.execute(
+                sql,
+                params![
+                    study.to_string(),
+                    release.site.as_str(),
+                    release.round,
+                    signed.body,
+                    String::from(signed.signature),
+                    release.reply_bytes as i64,
+                    release.round_trip_us as i64,
+                ],
+            )
+        })
+    }
+
+    /// Records that a site has finally said no, while the study takes answers.
+    pub fn add_refusal(&mut self, study: StudyId, site: &SiteId, reason: &PublicError) -> Result<Recorded> {
+        let reason = serde_json::to_string(reason).map_err(|_| StoreError::Damaged("a refusal"))?;
+        self.while_open(study, |db| {
+            let sql = "insert or ignore into refusals (study, site, reason) values (?, ?, ?)";
+            db.execute(sql, params![study.to_string(), site.as_str(), reason])
+        })
+    }
+
+    /// Decides that the deadline has passed: sites that have not answered are missing.
+    pub fn decide_deadline(&mut self, study: StudyId, at: Timestamp) -> Result<Recorded> {
+        self.while_open(study, |db| {
+            let sql = "insert into deadlines (study, decided_at) values (?, ?)";
+            db.execute(sql, params![study.to_string(), at.0])
+        })
+    }
+
+    /// Cancels a study that is not published.
+    pub fn cancel(&mut self, study: StudyId, at: Timestamp) -> Result<Recorded> {
+        self.unless(&["results", "cancellations"], study, |db| {
+            let sql = "insert into cancellations (study, cancelled_at) values (?, ?)";
+            db.execute(sql, params![study.to_string(), at.0])
+        })
+    }
+
+    /// Publishes a study that is not cancelled. A result that stands is never replaced.
+    pub fn publish(&mut self, study: StudyId, at: Timestamp, result: &str) -> Result<Recorded> {
+        self.unless(&["results", "cancellations"], study, |db| {
+            let sql = "insert into results (study, published_at, result) values (?, ?, ?)";
+            db.execute(sql, params![study.to_string(), at.0, result])
+        })
+    }
+
+    /// The published result, exactly as it was published.
+    pub fn result(&mut self, study: StudyId) -> Result<Option<String>> {
+        let sql = "select result from results where study = ?";
+        Ok(self.db.query_row(sql, [study.to_string()], |row| row.get(0)).optional()?)
+    }
+
+    /// The releases of a round exactly as received, in the order of the sites.
+    pub fn releases(&mut self, study: StudyId, round: u16) -> Result<Vec<(SiteId, SignedRelease)>> {
+        let sql = "select site, body, signature from releases where study = ? and round = ? order by site";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query(params![study.to_string(), round])?;
+        let mut releases = Vec::new();
+        while let Some(row) = rows.next()? {
+            let signature = row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
+            releases.push((site_of(row.get(0)?)?, SignedRelease { body: row.get(1)?, signature }));
+        }
+        Ok(releases)
+    }
+
+    /// A study with all that is recorded of it.
+    pub fn study(&mut self, id: StudyId) -> Result<Option<StudyRecord>> {
+        let found = self.select("where s.id = ?", &[&id.to_string()])?;
+        found.into_iter().next().map(|study| self.complete(study)).transpose()
+    }
+
+    /// All studies, latest first, at most `limit`.
+    pub fn studies(&mut self, limit: usize) -> Result<Vec<StudyRecord>> {
+        let found = self.select("order by s.position desc limit ?", &[&(limit as i64)])?;
+        found.into_iter().map(|study| self.complete(study)).collect()
+    }
+
+    /// The ids of studies that are neither published nor cancelled, in the order of acceptance.
+    pub fn unfinished(&mut self) -> Result<Vec<StudyId>> {
+        let sql = "select id from studies where id not in (select study from results)
+             and id not in (select study from cancellations) order by position";
+        let mut statement = self.db.prepare(sql)?;
+        let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+        ids.map(|id| id?.parse().map_err(|_| StoreError::Damaged("a study id"))).collect()
+    }
+
+    /// Writes unless a deadline was decided, a result published or the study cancelled.
+    fn while_open(
+        &mut self,
+        study: StudyId,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
+    ) -> Result<Recorded> {
+        self.unless(&["deadlines", "results", "cancellations"], study, write)
+    }
+
+    /// Writes unless one of these tables has a row about the study.
+    fn unless(
+        &mut self,
+        tables: &[&str],
+        study: StudyId,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
+    ) -> Result<Recorded> {
+        let id = study.to_string();
+        let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for table in tables {
+            if has(&db, table, &id)? {
+                return Ok(Recorded::TooLate);
+            }
+        }
+        let rows = write(&db)?;
+        db.commit()?;
+        Ok(recorded(rows))
+    }
+
+    fn select(&mut self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<StudyRecord>> {
+        let sql = format!(
+            "select s.id, s.study, s.signature, s.accepted_at, s.answer_by, d.decided_at, c.cancelled_at, r.published_at
+             from studies s left join deadlines d on d.study = s.id left join cancellations c on c.study = s.id
+             left join results r on r.study = s.id {clause}"
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut rows = statement.query(params)?;
+        let mut studies = Vec::new();
+        while let Some(row) = rows.next()? {
+            studies.push(study_of(row)?);
+        }
+        Ok(studies)
+    }
+
+    fn complete(&mut self, mut study: StudyRecord) -> Result<StudyRecord> {
+        let id = study.id.to_string();
+        let sql = "select site, round, reply_bytes, round_trip_us from releases where study = ? order by site, round";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([&id])?;
+        while let Some(row) = rows.next()? {
+            study.releases.push(release_of(row)?);
+        }
+        let sql = "select site, reason from refusals where study = ? order by site";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([&id])?;
+        while let Some(row) = rows.next()? {
+            let reason: String = row.get(1)?;
+            let reason = serde_json::from_str(&reason).map_err(|_| StoreError::Damaged("a refusal"))?;
+            study.refusals.push((site_of(row.get(0)?)?, reason));
+        }
+        Ok(study)
+    }
+}
+
+fn recorded(rows: usize) -> Recorded {
+    if rows == 0 { Recorded::TooLate } else { Recorded::Yes }
+}
+
+fn has(db: &Transaction<'_>, table: &str, study: &str) -> rusqlite::Result<bool> {
+    db.query_row(&format!("select exists (select 1 from {table} where study = ?)"), [study], |row| row.get(0))
+}
+
+fn study_of(row: &Row<'_>) -> Result<StudyRecord> {
+    let time = |at: usize| Ok::<_, StoreError>(row.get::<_, Option<i64>>(at)?.map(Timestamp));
+    Ok(StudyRecord {
+        id: row.get::<_, String>(0)?.parse().map_err(|_| StoreError::Damaged("a study id"))?,
+        signed: SignedStudy {
+            study: row.get(1)?,
+            signature: row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?,
+        },
+        accepted_at: Timestamp(row.get(3)?),
+        answer_by: Timestamp(row.get(4)?),
+        decided_at: time(5)?,
+        cancelled_at: time(6)?,
+        published_at: time(7)?,
+        releases: vec![],
+        refusals: vec![],
+    })
+}
+
+fn release_of(row: &Row<'_>) -> Result<ReleaseRecord> {
+    Ok(ReleaseRecord {
+        site: site_of(row.get(0)?)?,
+        round: row.get(1)?,
+        reply_bytes: row.get::<_, i64>(2)?.unsigned_abs(),
+        round_trip_us: row.get::<_, i64>(3)?.unsigned_abs(),
+    })
+}
+
+fn site_of(text: String) -> Result<SiteId> {
+    text.try_into().map_err(|_| StoreError::Damaged("a site id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::error::ErrorCode;
+    use bocage_protocol::trust::Signature;
+
+    use super::*;
+
+    fn signature() -> Signature {
+        Signature::try_from(format!("{}==", "A".repeat(86))).unwrap()
+    }
+
+    fn study(text: &str) -> SignedStudy {
+        SignedStudy { study: text.to_owned(), signature: signature() }
+    }
+
+    fn release(site: &str) -> (ReleaseRecord, SignedRelease) {
+        let record = ReleaseRecord { site: site.parse().unwrap(), round: 0, reply_bytes: 300, round_trip_us: 1500 };
+        (record, SignedRelease { body: vec![0, 255, 7], signature: signature() })
+    }
+
+    fn open(dir: &tempfile::TempDir) -> StoreFile {
+        StoreFile::open(dir.path()).unwrap()
+    }
+
+    #[test]
+    fn what_was_received_reads_back_exactly_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let (signed, (record, released)) = (study("{\"é\":1}"), release("hungary"));
+        let refusal = PublicError::new(ErrorCode::PolicyRefused, "no").hint("ask");
+        let mut store = open(&dir);
+        assert_eq!(store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap(), Recorded::Yes);
+        assert_eq!(store.accept(&signed, Timestamp(6), Timestamp(10)).unwrap(), Recorded::TooLate);
+        store.add_release(signed.id(), &record, &released).unwrap();
+        store.add_refusal(signed.id(), &"cleveland".parse().unwrap(), &refusal).unwrap();
+        drop(store);
+        let mut store = open(&dir);
+        let found = store.study(signed.id()).unwrap().unwrap();
+        assert_eq!((found.accepted_at, found.answer_by), (Timestamp(5), Timestamp(9)));
+        assert_eq!(found.signed, signed);
+        assert_eq!(found.releases, [record]);
+        assert_eq!(found.refusals, [("cleveland".parse().unwrap(), refusal)]);
+        assert_eq!(store.releases(signed.id(), 0).unwrap(), [("hungary".parse().unwrap(), released)]);
+        assert_eq!((found.version(), found.is_open()), (3, true));
+        assert_eq!(store.unfinished().unwrap(), [signed.id()]);
+    }
+
+    #[test]
+    fn an_answer_after_the_deadline_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let signed = study("{}");
+        let mut store = open(&dir);
+        store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap();
+        assert_eq!(store.decide_deadline(signed.id(), Timestamp(9)).unwrap(), Recorded::Yes);
+        let (record, released) = release("hungary");
+        assert_eq!(store.add_release(signed.id(), &record, &released).unwrap(), Recorded::TooLate);
+        assert_eq!(store.decide_deadline(signed.id(), Timestamp(10)).unwrap(), Recorded::TooLate);
+        let found = store.study(signed.id()).unwrap().unwrap();
+        assert_eq!((found.releases.len(), found.decided_at), (0, Some(Timestamp(9))));
+    }
+
+    #[test]
+    fn a_study_publishes_once_and_is_not_cancelled_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let signed = study("{}");
+        let mut store = open(&dir);
+        store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap();
+        assert_eq!(store.publish(signed.id(), Timestamp(7), "first").unwrap(), Recorded::Yes);
+        assert_eq!(store.publish(signed.id(), Timestamp(8), "second").unwrap(), Recorded::TooLate);
+        assert_eq!(store.cancel(signed.id(), Timestamp(8)).unwrap(), Recorded::TooLate);
+        assert_eq!(store.result(signed.id()).unwrap().as_deref(), Some("first"));
+        assert!(store.unfinished().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_cancelled_study_is_never_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let signed = study("{}");
+        let mut store = open(&dir);
+        store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap();
+        assert_eq!(store.cancel(signed.id(), Timestamp(6)).unwrap(), Recorded::Yes);
+        assert_eq!(store.publish(signed.id(), Timestamp(8), "x").unwrap(), Recorded::TooLate);
+        assert_eq!(store.studies(10).unwrap()[0].cancelled_at, Some(Timestamp(6)));
+    }
+}

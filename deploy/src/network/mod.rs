@@ -1,0 +1,180 @@
+//! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site and a researcher's profile.
+//!
+//! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
+
+mod document;
+mod render;
+mod spec;
+mod tree;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bocage_net::certificates::{Authority, LEAF_DAYS};
+use bocage_net::identity::CertificateError;
+use bocage_protocol::env::{Clock, Entropy, Timestamp};
+use bocage_protocol::trust::SecretKey;
+use zeroize::Zeroizing;
+
+pub use document::Document;
+pub use render::next_steps;
+pub use spec::{ContractFile, Mode, Network, Researcher, Site};
+pub use tree::{Tree, TreeError};
+
+/// Why a network could not be made. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// A certificate could not be made.
+    #[error("cannot make the network's certificates: {0}")]
+    Certificates(#[from] CertificateError),
+    /// The folder could not be made.
+    #[error(transparent)]
+    Folder(#[from] TreeError),
+}
+
+impl InitError {
+    /// What to do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            InitError::Folder(TreeError::NotEmpty(_)) => Some("name a folder that does not exist: --out DIR"),
+            InitError::Certificates(_) | InitError::Folder(_) => None,
+        }
+    }
+}
+
+/// Makes all keys, certificates and configuration files of `network` in the new folder `out`.
+///
+/// # Errors
+/// [`InitError`]; then `out` is as it was.
+pub fn init(network: &Network, out: &Path, clock: &dyn Clock, entropy: &mut dyn Entropy) -> Result<(), InitError> {
+    tree(network, clock.now(), entropy)?.write(out)?;
+    Ok(())
+}
+
+/// Everything that [`init`] writes.
+fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Tree, InitError> {
+    let mut tree = Tree::default();
+    let root = Authority::new_root(&network.id, now, entropy)?;
+    let issuing = root.issue_intermediate(&network.id, now, entropy)?;
+    tree.file("ca/README.txt", render::CA_README);
+    tree.file("ca/root.pem", root.certificate_pem());
+    tree.secret("ca/root.key", root.key_pem());
+    tree.file("ca/intermediate.pem", issuing.certificate_pem());
+    tree.secret("ca/intermediate.key", issuing.key_pem());
+
+    let researcher = SecretKey::generate(entropy);
+    let token = token(entropy);
+    let mut release_keys = Vec::new();
+    for site in &network.sites {
+        let at = |file: &str| format!("sites/{}/{file}", site.id);
+        let release = SecretKey::generate(entropy);
+        let tls = issuing.issue_site(&site.id, now, LEAF_DAYS, entropy)?;
+        tree.file(at("node.toml"), render::node(network, site, &researcher.public()).text());
+        tree.file(at("ca.pem"), root.certificate_pem());
+        tree.file(at("tls/cert.pem"), tls.chain_pem);
+        tree.secret(at("tls/key.pem"), tls.key_pem);
+        tree.secret(at("release.key"), release.to_text());
+        contracts(network, &at("contracts"), &mut tree);
+        if !site.datasets.is_empty() {
+            tree.folder(at("data"));
+        }
+        release_keys.push(release.public());
+    }
+
+    let tls = issuing.issue_coordinator(&[], now, LEAF_DAYS, entropy)?;
+    let config = render::coordinator(network, listen(network), &release_keys, &researcher.public());
+    tree.file("coordinator/coordinator.toml", config.text());
+    tree.file("coordinator/ca.pem", root.certificate_pem());
+    tree.file("coordinator/tls/cert.pem", tls.chain_pem);
+    tree.secret("coordinator/tls/key.pem", tls.key_pem);
+    tree.secret("coordinator/api.token", token.clone());
+    contracts(network, "coordinator/contracts", &mut tree);
+
+    tree.file("researcher/profile.toml", render::profile(network).text());
+    tree.secret("researcher/researcher.key", researcher.to_text());
+    tree.secret("researcher/api.token", token);
+    Ok(tree)
+}
+
+fn contracts(network: &Network, folder: &str, tree: &mut Tree) {
+    for contract in &network.contracts {
+        tree.file(format!("{folder}/{}", contract.name), contract.text.as_str());
+    }
+}
+
+/// Where the coordinator listens: at its address, or on every address of a machine that is known by name.
+fn listen(network: &Network) -> SocketAddr {
+    network.quic.parse().unwrap_or_else(|_| {
+        let port = network.quic.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        SocketAddr::from(([0, 0, 0, 0], port.unwrap_or_default()))
+    })
+}
+
+fn token(entropy: &mut dyn Entropy) -> Zeroizing<String> {
+    use std::fmt::Write as _;
+    let mut bytes = Zeroizing::new([0; 32]);
+    entropy.fill(bytes.as_mut());
+    let mut text = Zeroizing::new(String::with_capacity(65));
+    for byte in bytes.iter() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_coordinator::client::Profile;
+    use bocage_net::env::{SystemClock, SystemEntropy};
+
+    use super::*;
+
+    const NETWORK: &str = include_str!("../../templates/network.toml");
+
+    fn made() -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let network = Network::parse(NETWORK, "network.toml", &templates).unwrap();
+        let out = dir.path().join("net");
+        init(&network, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        (dir, out)
+    }
+
+    #[test]
+    fn the_coordinator_understands_its_folder() {
+        let (_dir, out) = made();
+        let file = out.join("coordinator/coordinator.toml");
+        let config = bocage_coordinator::config::Config::load(&file, &[]).unwrap();
+        let setup = bocage_coordinator::config::Setup::load(&config, SystemClock.now()).unwrap();
+        assert_eq!(config.sites.len(), 4);
+        assert_eq!(setup.contracts.len(), 1);
+    }
+
+    #[test]
+    fn the_researcher_has_a_profile_with_key_and_token_and_the_coordinator_trusts_the_key() {
+        let (_dir, out) = made();
+        let profile = Profile::find(Some(&out.join("researcher/profile.toml"))).unwrap();
+        let key = profile.key().unwrap().public();
+        let config =
+            bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        assert_eq!(config.researcher(&key), Some("Demo researcher"));
+        let theirs = std::fs::read_to_string(out.join("coordinator/api.token")).unwrap();
+        assert_eq!(*profile.token().unwrap(), theirs);
+    }
+
+    #[test]
+    fn every_site_has_its_own_keys_and_a_certificate_with_its_name() {
+        let (_dir, out) = made();
+        let mut release_keys = std::collections::HashSet::new();
+        for site in ["cleveland", "hungary", "switzerland", "long-beach"] {
+            let read = |file: &str| std::fs::read_to_string(out.join("sites").join(site).join(file)).unwrap();
+            let identity =
+                bocage_net::Identity::from_pem(&read("tls/cert.pem"), &read("tls/key.pem"), &read("ca.pem")).unwrap();
+            assert_eq!(identity.site().unwrap().as_str(), site);
+            assert!(release_keys.insert(read("release.key")));
+            let node: toml::Table = toml::from_str(&read("node.toml")).unwrap();
+            assert_eq!(node["dataset"]["heart"]["map"]["disease"].as_str(), Some("num > 0"));
+            assert!(out.join("sites").join(site).join("data").is_dir());
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `network.toml`: what a network is to be, read once and checked as a whole. Nothing is written here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::front::toml_problem;
+use bocage_protocol::ids::{NetworkId, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::settings::{Problem, Problems, join, read};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A network as asked for. It exists only if every check passed.
+#[derive(Debug)]
+pub struct Network {
+    /// Its name.
+    pub id: NetworkId,
+    /// The contracts of its datasets.
+    pub contracts: Vec<ContractFile>,
+    /// Where nodes reach the coordinator: `HOST:PORT`.
+    pub quic: String,
+    /// Where people and tools reach the coordinator.
+    pub api: SocketAddr,
+    /// The smallest number of sites that a study may ask for.
+    pub min_sites: u32,
+    /// Who may ask.
+    pub researcher: Researcher,
+    /// The hospitals, in the order of the file.
+    pub sites: Vec<Site>,
+}
+
+/// A contract with the text that it was read from, which is copied unchanged.
+#[derive(Debug)]
+pub struct ContractFile {
+    /// The name of its copies: `heart@1.toml`.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// What it means.
+    pub contract: Contract,
+}
+
+/// Who may ask, and how the sites answer.
+#[derive(Debug)]
+pub struct Researcher {
+    /// For people.
+    pub name: String,
+    /// How the sites answer.
+    pub mode: Mode,
+}
+
+/// How sites answer a researcher's key. A closed list that later modes extend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Exact numbers, behind thresholds.
+    Exact,
+}
+
+impl Mode {
+    /// The mode as configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Exact => "exact",
+        }
+    }
+}
+
+/// A hospital.
+#[derive(Debug)]
+pub struct Site {
+    /// Its name in the network.
+    pub id: SiteId,
+    /// For people.
+    pub name: String,
+    /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
+    pub datasets: BTreeMap<String, toml::Table>,
+}
+
+#[derive(Deserialize)]
+struct RawNetwork {
+    network: NetworkId,
+    contracts: Vec<PathBuf>,
+    #[serde(default)]
+    coordinator: RawCoordinator,
+    #[serde(default)]
+    publication: RawPublication,
+    researcher: RawResearcher,
+    #[serde(default)]
+    site: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct RawCoordinator {
+    quic: String,
+    api: SocketAddr,
+}
+
+impl Default for RawCoordinator {
+    fn default() -> Self {
+        Self { quic: "127.0.0.1:4433".to_owned(), api: SocketAddr::from(([127, 0, 0, 1], 8443)) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct RawPublication {
+    min_sites: u32,
+}
+
+impl Default for RawPublication {
+    fn default() -> Self {
+        Self { min_sites: 3 }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawResearcher {
+    name: String,
+    mode: Mode,
+}
+
+#[derive(Deserialize)]
+struct RawSite {
+    id: SiteId,
+    name: Option<String>,
+    #[serde(default)]
+    dataset: BTreeMap<String, toml::Table>,
+}
+
+const KEYS: &[&str] = &[
+    "network", "contracts", "coordinator", "quic", "api", "publication", "min_sites", "researcher", "name", "mode",
+    "site", "id", "dataset",
+];
+
+impl Network {
+    /// Reads `network.toml` and the contracts that it names.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        let text = read_text(path, &file, "", limits::CONFIG_TEXT_BYTES)?;
+        Self::parse(&text, &file, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a network's text; contracts are looked for in `base`.
+    ///
+    /// # Errors
+    /// All problems at once. `file` names the text in them.
+    pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, Problems> {
+        let value: Value = toml::from_str(text).map_err(|e| toml_problem(text, file, &e))?;
+        let mut problems = Problems::default();
+        let raw = read::<RawNetwork>(&value, file, "", KEYS, &mut problems);
+        let Some(raw) = raw else { return Err(problems) };
+        let contracts = contracts(&raw.contracts, base, file, &mut problems);
+        let sites = sites(&raw.site, file, &mut problems);
+        check(&raw, file, &mut problems);
+        problems.into_result(Self {
+            id: raw.network,
+            contracts,
+            quic: raw.coordinator.quic,
+            api: raw.coordinator.api,
+            min_sites: raw.publication.min_sites,
+            researcher: Researcher { name: raw.researcher.name, mode: raw.researcher.mode },
+            sites,
+        })
+    }
+}
+
+fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
+    let port = raw.coordinator.quic.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none_or(|port| port == 0) {
+        let problem = Problem::new(file, "coordinator.quic", "not an address that nodes can reach");
+        problems.push(problem.hint("HOST:PORT, for example \"coordinator.example.org:4433\""));
+    }
+    if raw.coordinator.quic.parse().is_ok_and(|quic: SocketAddr| quic.ip().is_unspecified()) {
+        let problem = Problem::new(file, "coordinator.quic", "no node can dial this address");
+        problems.push(problem.hint("write the name or address by which the sites know the coordinator"));
+    }
+    if raw.coordinator.api.port() == 0 || !raw.coordinator.api.ip().is_loopback() {
+        let problem = Problem::new(file, "coordinator.api", "must be a loopback address with a port");
+        problems.push(problem.hint("127.0.0.1:8443; the interface has no TLS of its own, so a TLS proxy goes in front of it"));
+    }
+    if raw.site.is_empty() || raw.site.len() > limits::SITES {
+        let problem = Problem::new(file, "site", format!("a network has 1 to {} sites", limits::SITES));
+        problems.push(problem.hint("add a [[site]] with an id and a name"));
+    } else if raw.publication.min_sites == 0 || raw.publication.min_sites as usize > raw.site.len() {
+        let rule = format!("must be 1 to {}, the number of sites", raw.site.len());
+        let problem = Problem::new(file, "publication.min_sites", rule);
+        problems.push(problem.hint("a combined cell is published only if so many sites contribute to it"));
+    }
+    label(&raw.researcher.name, file, "researcher.name", problems);
+}
+
+fn label(text: &str, file: &str, key: &str, problems: &mut Problems) {
+    if text.trim().is_empty() || text.len() > limits::LABEL_BYTES {
+        problems.push(Problem::new(file, key, format!("must have 1 to {} bytes", limits::LABEL_BYTES)));
+    }
+}
+
+fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
+    let mut sites: Vec<Site> = Vec::new();
+    for (index, value) in raw.iter().enumerate() {
+        let key = format!("site[{index}]");
+        let Some(site) = read::<RawSite>(value, file, &key, KEYS, problems) else { continue };
+        if sites.iter().any(|s| s.id == site.id) {
+            problems.push(Problem::new(file, join(&key, "id"), format!("`{}` is declared twice", site.id)));
+        }
+        let name = site.name.unwrap_or_else(|| site.id.to_string());
+        label(&name, file, &join(&key, "name"), problems);
+        sites.push(Site { id: site.id, name, datasets: site.dataset });
+    }
+    sites
+}
+
+fn contracts(paths: &[PathBuf], base: &Path, file: &str, problems: &mut Problems) -> Vec<ContractFile> {
+    if paths.is_empty() {
+        let problem = Problem::new(file, "contracts", "a network needs at least one contract");
+        problems.push(problem.hint("contracts = [\"heart.toml\"], relative to this file"));
+    }
+    let mut found: Vec<ContractFile> = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        let key = format!("contracts[{index}]");
+        let text = match read_text(&base.join(path), file, &key, limits::CONTRACT_TEXT_BYTES) {
+            Ok(text) => text,
+            Err(others) => {
+                problems.extend(others);
+                continue;
+            }
+        };
+        match contract::parse(&text, &path.display().to_string()) {
+            Ok(contract) if found.iter().any(|f| f.contract.id() == contract.id()) => {
+                problems.push(Problem::new(file, key, format!("`{}` is given twice", contract.id())));
+            }
+            Ok(contract) => found.push(ContractFile { name: format!("{}.toml", contract.id()), text, contract }),
+            Err(others) => problems.extend(others),
+        }
+    }
+    found
+}
+
+fn read_text(path: &Path, file: &str, key: &str, limit_bytes: usize) -> Result<String, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let named = if key.is_empty() { String::new() } else { format!(" {}", path.display()) };
+        Problem::new(file, key, format!("cannot read{named}: {}", e.kind()))
+    })?;
+    if text.len() > limit_bytes {
+        return Err(Problem::new(file, key, format!("larger than {limit_bytes} bytes")).into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        network = "heart-demo"
+        contracts = ["heart.toml"]
+        [coordinator]
+        quic = "127.0.0.1:4433"
+        api = "127.0.0.1:8443"
+        [publication]
+        min_sites = 1
+        [researcher]
+        name = "A researcher"
+        mode = "exact"
+        [[site]]
+        id = "cleveland"
+        name = "Cleveland Clinic Foundation"
+        [site.dataset.heart]
+        contract = "heart@1"
+        [site.dataset.heart.map]
+        disease = "num > 0"
+    "#;
+
+    fn templates() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
+    }
+
+    #[test]
+    fn a_network_is_read_with_its_contracts_and_dataset_blocks() {
+        let network = Network::parse(GOOD, "network.toml", &templates()).unwrap();
+        assert_eq!(network.contracts[0].name, "heart@1.toml");
+        assert_eq!(network.sites[0].datasets["heart"]["map"]["disease"].as_str(), Some("num > 0"));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let bad = GOOD
+            .replace("heart.toml", "hart.toml")
+            .replace("min_sites = 1", "min_sites = 4\nmin_site = 2")
+            .replace("4433", "0")
+            .replace("id = \"cleveland\"", "id = \"Cleveland\"");
+        let text = Network::parse(&bad, "network.toml", &templates()).unwrap_err().to_string();
+        for wanted in [
+            "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
+            "contracts[0]: cannot read",
+            "coordinator.quic: not an address",
+            "publication.min_sites: must be 1 to 1",
+            "site[0].id: not a valid site id",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The agent: the node's only process that talks to the network. It keeps one session to the coordinator and hands frames on, unread.
+//!
+//! It must never read the site's data, ledger or release key: it is not told where they are, and what it forwards it does not decode.
+//!
+//! ```text
+//! coordinator ──stream──▶ relay ──run/custodian.sock──▶ custodian
+//! coordinator ◀─stream─── relay ◀─────────────────────── custodian        (no custodian, or its queue full: `busy`)
+//! ```
+//! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
+
+mod relay;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::frame::{read_frame, write_frame};
+use bocage_net::{CloseCode, Dialler, Link};
+use bocage_protocol::env::{Clock, Entropy};
+use bocage_protocol::limits;
+use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, State};
+use bocage_protocol::wire::hello::{Answer, Hello};
+use tokio::task::JoinSet;
+
+pub use relay::RELAYS;
+
+/// The software as the hello names it.
+const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
+
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// The first stream of a link, on which the two greeted each other. It stays open as long as the session.
+type Control<D> = <<D as Dialler>::Link as Link>::Stream;
+type Greeted<D> = Result<(Answer, Control<D>), String>;
+
+/// The agent's state: a session, and the link that it runs over.
+pub struct Agent<D: Dialler> {
+    dialler: Arc<D>,
+    custodian: PathBuf,
+    clock: Arc<dyn Clock>,
+    entropy: Box<dyn Entropy>,
+    session: Session,
+    link: Option<D::Link>,
+    control: Option<Control<D>>,
+    connecting: Pending<Result<D::Link, String>>,
+    greeting: Pending<Greeted<D>>,
+    relays: JoinSet<()>,
+}
+
+/// What can happen to an agent.
+enum Happening<D: Dialler> {
+    Stop,
+    Connected(Result<D::Link, String>),
+    Greeted(Greeted<D>),
+    Lost(String),
+    Asked(Control<D>),
+    Nothing,
+}
+
+impl<D: Dialler> Agent<D> {
+    /// An agent that is due to dial. `custodian` is the socket that frames are handed on to.
+    pub fn new(
+        config: SessionConfig,
+        dialler: D,
+        custodian: PathBuf,
+        clock: Arc<dyn Clock>,
+        entropy: Box<dyn Entropy>,
+    ) -> Self {
+        let session = Session::new(config, clock.now());
+        Self {
+            dialler: Arc::new(dialler),
+            custodian,
+            clock,
+            entropy,
+            session,
+            link: None,
+            control: None,
+            connecting: None,
+            greeting: None,
+            relays: JoinSet::new(),
+        }
+    }
+
+    /// Keeps the session until `stop` completes. Returns the link that was closed last, so that the caller can wait until the
+    /// coordinator has been told.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Option<D::Link> {
+        tokio::pin!(stop);
+        let mut last = None;
+        loop {
+            self.session.handle_timeout(self.clock.now(), self.entropy.as_mut());
+            while let Some(action) = self.session.poll_action() {
+                last = self.apply(action).or(last);
+            }
+            if self.session.state() == State::Stopped {
+                return last;
+            }
+            let happening = tokio::select! {
+                () = &mut stop => Happening::Stop,
+                result = pending(&mut self.connecting) => Happening::Connected(result),
+                result = pending(&mut self.greeting) => Happening::Greeted(result),
+                happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
+                Some(_) = self.relays.join_next() => Happening::Nothing,
+                () = until(self.session.poll_timeout().map(|at| at.since_ms(self.clock.now()))) => Happening::Nothing,
+            };
+            self.take(happening);
+        }
+    }
+
+    /// Turns what happened into an event of the session.
+    fn take(&mut self, happening: Happening<D>) {
+        let event = match happening {
+            Happening::Nothing => return,
+            Happening::Asked(stream) => return self.relay(stream),
+            Happening::Stop => Event::Stop,
+            Happening::Connected(Ok(link)) => {
+                self.link = Some(link);
+                Event::Connected
+            }
+            Happening::Connected(Err(reason)) => Event::ConnectFailed { reason },
+            Happening::Greeted(Ok((answer, control))) => {
+                self.control = Some(control);
+                Event::HelloAnswered(answer)
+            }
+            Happening::Greeted(Err(reason)) | Happening::Lost(reason) => Event::Lost { reason },
+        };
+        self.session.handle(self.clock.now(), event, self.entropy.as_mut());
+    }
+
+    /// Carries out an action; returns the link that it closed.
+    fn apply(&mut self, action: Action) -> Option<D::Link> {
+        match action {
+            Action::Connect => {
+                let dialler = Arc::clone(&self.dialler);
+                self.connecting = Some(Box::pin(async move { dialler.connect().await.map_err(|e| e.to_string()) }));
+                None
+            }
+            Action::SendHello(hello) => {
+                self.greeting = self.link.clone().map(|link| -> Pin<Box<dyn Future<Output = Greeted<D>> + Send>> {
+                    Box::pin(greet::<D>(link, hello))
+                });
+                None
+            }
+            Action::Close(code) => self.close(code),
+            Action::Report(report) => {
+                tell(&report);
+                None
+            }
+        }
+    }
+
+    fn close(&mut self, code: CloseCode) -> Option<D::Link> {
+        self.greeting = None;
+        self.control = None;
+        let link = self.link.take()?;
+        link.close(code, "");
+        Some(link)
+    }
+
+    fn relay(&mut self, stream: Control<D>) {
+        let full = self.relays.len() >= RELAYS;
+        let socket = self.custodian.clone();
+        self.relays.spawn(async move {
+            let done = if full { relay::turn_away(stream).await } else { relay::hand_on(stream, &socket).await };
+            if let Err(error) = done {
+                tracing::debug!(%error, "a request was not answered");
+            }
+        });
+    }
+}
+
+/// What happens next on the link, while there is one.
+async fn next_of_link<D: Dialler>(link: Option<&D::Link>, state: State) -> Happening<D> {
+    let Some(link) = link else { return std::future::pending().await };
+    if !matches!(state, State::Ready { .. }) {
+        return Happening::Lost(link.closed().await.to_string());
+    }
+    match link.accept().await {
+        Ok(stream) => Happening::Asked(stream),
+        Err(error) => Happening::Lost(error.0.to_string()),
+    }
+}
+
+async fn greet<D: Dialler>(link: D::Link, hello: Hello) -> Greeted<D> {
+    let mut control = link.open().await.map_err(|e| e.to_string())?;
+    write_frame(&mut control, &hello.encode()).await.map_err(|e| format!("the hello could not be sent: {e}"))?;
+    let frame = read_frame(&mut control, limits::HELLO_BYTES).await;
+    let frame = frame.map_err(|e| format!("the hello was not answered: {e}"))?;
+    let answer = Answer::decode(&frame).map_err(|e| e.to_string())?;
+    Ok((answer, control))
+}
+
+async fn pending<T>(future: &mut Pending<T>) -> T {
+    match future {
+        Some(running) => {
+            let result = running.await;
+            *future = None;
+            result
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(left_ms: Option<i64>) {
+    match left_ms {
+        Some(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(report: &Report) {
+    if report.is_warning() {
+        tracing::warn!("{report}");
+    } else {
+        tracing::info!("{report}");
+    }
+}
+
+/// How the session of `config`'s node is kept.
+pub fn session_config(config: &crate::config::AgentConfig) -> SessionConfig {
+    SessionConfig::new(config.site.clone(), config.network.clone(), SOFTWARE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bocage_net::Listener;
+    use bocage_net::env::{SystemClock, SystemEntropy};
+    use bocage_net::memory::{MemoryLink, MemoryListener};
+    use bocage_protocol::error::{ErrorCode, PublicError};
+    use bocage_protocol::wire::codec;
+    use bocage_protocol::wire::hello::Welcome;
+    use bocage_protocol::wire::message::Reply;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixListener;
+
+    fn agent(listener: &MemoryListener, socket: PathBuf) -> Agent<bocage_net::memory::MemoryDialler> {
+        let site: bocage_protocol::ids::SiteId = "cleveland".parse().unwrap();
+        let mut config = SessionConfig::new(site.clone(), "heart".parse().unwrap(), SOFTWARE);
+        config.backoff_min_ms = 1;
+        let entropy = Box::new(SystemEntropy);
+        Agent::new(config, listener.dialler(site), socket, Arc::new(SystemClock), entropy)
+    }
+
+    async fn welcome(listener: &MemoryListener) -> (MemoryLink, impl Send) {
+        let link = listener.accept().await.unwrap();
+        let mut control = link.accept().await.unwrap();
+        let hello = Hello::decode(&read_frame(&mut control, 1000).await.unwrap()).unwrap();
+        assert_eq!((hello.site.as_str(), hello.software.as_str()), ("cleveland", SOFTWARE));
+        let answer = Answer::Welcome(Welcome { version: 1, network: "heart".parse().unwrap(), now: SystemClock.now() });
+        write_frame(&mut control, &answer.encode()).await.unwrap();
+        (link, control)
+    }
+
+    async fn ask(link: &MemoryLink, frame: &[u8]) -> Vec<u8> {
+        let mut stream = link.open().await.unwrap();
+        write_frame(&mut stream, frame).await.unwrap();
+        stream.shutdown().await.unwrap();
+        read_frame(&mut stream, limits::FRAME_BYTES).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn frames_reach_the_custodian_unread_and_its_answers_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("custodian.sock");
+        let custodian = UnixListener::bind(&socket).unwrap();
+        let listener = MemoryListener::new();
+        let agent = agent(&listener, socket);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(agent.run(async {
+            let _ = stopped.await;
+        }));
+        let (link, _control) = welcome(&listener).await;
+        let echo = tokio::spawn(async move {
+            let (mut stream, _) = custodian.accept().await.unwrap();
+            let mut frame = read_frame(&mut stream, 100).await.unwrap();
+            frame.reverse();
+            write_frame(&mut stream, &frame).await.unwrap();
+        });
+        assert_eq!(ask(&link, &[1, 2, 255]).await, [255, 2, 1]);
+        echo.await.unwrap();
+        stop.send(()).unwrap();
+        assert!(running.await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn without_a_custodian_the_answer_is_busy_and_a_lost_link_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = MemoryListener::new();
+        let agent = agent(&listener, dir.path().join("none.sock"));
+        let running = tokio::spawn(agent.run(std::future::pending()));
+        for _ in 0..3 {
+            let (link, _control) = welcome(&listener).await;
+            let reply: Reply = codec::decode(&ask(&link, &[0]).await, limits::FRAME_BYTES).unwrap();
+            assert!(matches!(reply, Reply::Refused(PublicError { code: ErrorCode::Busy, .. })), "{reply:?}");
+            link.sever("cable cut");
+        }
+        running.abort();
+    }
+}

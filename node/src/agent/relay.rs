@@ -1,0 +1,68 @@
+//! Hands one request to the custodian and its answer back. A request that cannot be handed on is answered `busy`: its study is still
+//! open, and the coordinator asks again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bocage_net::frame::{FrameError, read_frame, write_frame};
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::limits;
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::Reply;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+
+/// Requests that may be under way: twice what the custodian lets wait. The rest is turned away.
+pub const RELAYS: usize = 2 * limits::CUSTODIAN_QUEUE;
+/// How long a coordinator may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Answers one request through the custodian's socket.
+///
+/// # Errors
+/// Where the coordinator does not send a frame or does not take the answer.
+pub(super) async fn hand_on<S>(mut stream: S, socket: &Path) -> Result<(), FrameError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, read_frame(&mut stream, limits::FRAME_BYTES)).await else {
+        return Err(FrameError::Truncated);
+    };
+    let reply = match ask(socket, &request?).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::info!(%error, "the custodian did not answer");
+            busy("the site's custodian is not ready")?
+        }
+    };
+    answer(stream, &reply).await
+}
+
+/// Answers `busy` without asking anybody.
+///
+/// # Errors
+/// Where the coordinator does not take the answer.
+pub(super) async fn turn_away<S>(stream: S) -> Result<(), FrameError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    answer(stream, &busy("the site has too many requests under way")?).await
+}
+
+async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let mut custodian = UnixStream::connect(socket).await?;
+    write_frame(&mut custodian, request).await?;
+    // How long it takes is the custodian's and its supervisor's affair; its death ends this read.
+    read_frame(&mut custodian, limits::FRAME_BYTES).await
+}
+
+async fn answer<S: AsyncWrite + Unpin>(mut stream: S, reply: &[u8]) -> Result<(), FrameError> {
+    write_frame(&mut stream, reply).await?;
+    stream.shutdown().await?;
+    Ok(())
+}
+
+fn busy(message: &str) -> Result<Vec<u8>, FrameError> {
+    let error = PublicError::new(ErrorCode::Busy, message).hint("ask again in a few seconds");
+    Ok(codec::encode(&Reply::Refused(error))?)
+}

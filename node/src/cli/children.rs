@@ -1,0 +1,174 @@
+//! The three processes of a running node: the supervisor, and the two children that it starts. Each gets its own view of the
+//! configuration and nothing else.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_net::quic::QuicClient;
+use bocage_protocol::env::Clock;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::logging;
+use super::output::Failure;
+use crate::agent::{Agent, session_config};
+use crate::config::environment::{read_identity, read_release_key};
+use crate::config::{Config, Origin};
+use crate::custodian::ledger::Ledger;
+use crate::custodian::server::Server;
+use crate::custodian::{Custodian, Progress, Report, Switches};
+use crate::supervisor::process::{self, IDLE_REPORT, Reexec, die_with, working_report};
+
+/// How long a stopping agent waits until the coordinator has been told.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs a node until a signal to stop.
+///
+/// # Errors
+/// Where the configuration has problems, or another node runs on the same state.
+pub fn supervise(origin: &Origin, log: logging::Form, reexec: &Reexec, options: Vec<OsString>) -> Result<(), Failure> {
+    let config = Config::check(origin, SystemClock.now())?;
+    logging::begin(log, &config.log.level, "supervisor");
+    make_private_dir(&config.state.0)?;
+    let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
+    tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.address, "node starts");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
+    runtime.block_on(process::run(reexec, &options)).map_err(Failure::ours)?;
+    tracing::info!("node stopped");
+    Ok(())
+}
+
+/// The agent's process.
+///
+/// # Errors
+/// Where configuration or certificate are of no use.
+pub fn agent(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Failure> {
+    die_with(parent).map_err(Failure::theirs)?;
+    let config = Config::load(origin)?;
+    logging::begin(log, &config.log.level, "agent");
+    // What the agent may not know goes out of scope here.
+    let config = config.agent();
+    let identity = read_identity(&config.tls)
+        .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let coordinator = &config.coordinator;
+    let client = QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identity, Arc::clone(&clock))
+        .map_err(Failure::theirs)?;
+    let agent = Agent::new(session_config(&config), client, config.socket, clock, Box::new(SystemEntropy));
+    let runtime = child_runtime()?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        if let Some(link) = agent.run(stop).await {
+            let _ = tokio::time::timeout(FAREWELL, link.drained()).await;
+        }
+        Ok(())
+    })
+}
+
+/// The custodian's process. `overran` is the attempt for which its predecessor was ended.
+///
+/// # Errors
+/// Where configuration, release key, ledger or socket are of no use.
+pub fn custodian(
+    origin: &Origin,
+    log: logging::Form,
+    parent: u32,
+    overran: Option<u64>,
+    switches: Switches,
+) -> Result<(), Failure> {
+    die_with(parent).map_err(Failure::theirs)?;
+    let config = Config::load(origin)?;
+    logging::begin(log, &config.log.level, "custodian");
+    let config = config.custodian();
+    make_private_dir(&config.state.0)?;
+    let _lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
+    let key = read_release_key(&config.release_key_file)
+        .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
+    let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
+    let state = config.state.clone();
+    let custodian = Custodian::new(config, ledger, key, Arc::new(SystemClock), report_to_supervisor(), switches);
+    custodian.recover(overran).map_err(Failure::theirs)?;
+    let runtime = child_runtime()?;
+    let served = runtime.block_on(async {
+        let stop = stop_signal()?;
+        let server = Server::bind(&state).map_err(Failure::theirs)?;
+        server.run(Arc::new(custodian), stop).await.map_err(Failure::ours)
+    });
+    // A query that is still running cannot be stopped: it ends with the process.
+    runtime.shutdown_background();
+    served
+}
+
+fn child_runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::ours)
+}
+
+/// Completes when the supervisor asks this process to stop. An interrupt from the terminal reaches all three processes; the children
+/// leave it to the supervisor.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::ours)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => {}
+            }
+        }
+    })
+}
+
+/// Reports go through standard output, which is a pipe to the supervisor.
+fn report_to_supervisor() -> Report {
+    Arc::new(|progress| {
+        let line = match progress {
+            Progress::Working { attempt, limit } => {
+                working_report(attempt, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+            }
+            Progress::Idle => IDLE_REPORT.to_owned(),
+        };
+        let mut stdout = std::io::stdout().lock();
+        // The supervisor's death ends this process anyway.
+        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+    })
+}
+
+fn make_private_dir(path: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| {
+        Failure::theirs(format!("cannot make the state directory {}: {}", path.display(), e.kind()))
+            .hint("the node's user must be able to write there; state_dir in node.toml names another place")
+    })
+}
+
+/// Takes an exclusive lock that lives as long as the file is held, whatever ends the process.
+fn lock(path: &Path, taken: &str) -> Result<File, Failure> {
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open.map_err(|e| Failure::theirs(format!("cannot open {}: {}", path.display(), e.kind())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::theirs(format!("{taken} ({})", path.display()))
+            .hint("stop the other one first, or give this node a state_dir of its own")),
+        Err(TryLockError::Error(e)) => Err(Failure::theirs(format!("cannot lock {}: {}", path.display(), e.kind()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_node_on_the_same_state_is_refused_until_the_first_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.lock");
+        let first = lock(&path, "taken").unwrap();
+        assert!(lock(&path, "taken").is_err());
+        drop(first);
+        assert!(lock(&path, "taken").is_ok());
+    }
+}

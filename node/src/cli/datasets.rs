@@ -1,0 +1,186 @@
+//! `bocage-node datasets`: the site's datasets, their snapshots, and what the taking of a snapshot found. For the hospital's own eyes.
+
+use std::io::{self, Write};
+
+use bocage_net::env::SystemClock;
+use bocage_protocol::env::Clock;
+use bocage_protocol::settings::nearest;
+use serde::Serialize;
+
+use super::output::{Failure, Format, print, print_csv, print_json};
+use crate::config::{Config, Dataset};
+use crate::custodian::data::{refresh as take, usable};
+use crate::custodian::ledger::Ledger;
+use crate::custodian::snapshot::Manifest;
+use crate::custodian::source::{Lines, Reason};
+
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    contract: String,
+    contract_hash: String,
+    snapshot: Option<String>,
+    snapshot_at: Option<String>,
+    rows: Option<u64>,
+    subjects: Option<u32>,
+    /// Why there is no usable snapshot.
+    problem: Option<String>,
+}
+
+/// Lists the datasets.
+///
+/// # Errors
+/// Where standard output fails.
+pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
+    let custodian = config.custodian();
+    let listed: Vec<Listed> = config
+        .datasets
+        .values()
+        .map(|dataset| {
+            let (manifest, problem) = match usable(&custodian, dataset) {
+                Ok(manifest) => (Some(manifest), None),
+                Err(reason) => (None, Some(reason)),
+            };
+            Listed {
+                name: dataset.name.clone(),
+                contract: dataset.contract.id().to_string(),
+                contract_hash: dataset.contract.hash().to_string(),
+                snapshot: manifest.as_ref().map(|m| m.content.to_string()),
+                snapshot_at: manifest.as_ref().map(|m| m.created_at.to_string()),
+                rows: manifest.as_ref().map(|m| m.rows),
+                subjects: manifest.as_ref().map(|m| m.subjects),
+                problem,
+            }
+        })
+        .collect();
+    match format {
+        Format::Json => print_json(&listed),
+        Format::Csv => print_csv(
+            &["name", "contract", "contract_hash", "snapshot", "snapshot_at", "rows", "subjects", "problem"],
+            listed.into_iter().map(|l| {
+                let text = |n: Option<String>| n.unwrap_or_default();
+                let (rows, subjects) = (l.rows.map(|n| n.to_string()), l.subjects.map(|n| n.to_string()));
+                let snapshot = [text(l.snapshot), text(l.snapshot_at), text(rows), text(subjects), text(l.problem)];
+                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot).collect()
+            }),
+        ),
+        Format::Text => print(|out| {
+            for l in &listed {
+                write!(out, "{}  {} ({})  ", l.name, l.contract, &l.contract_hash[..12])?;
+                match (&l.snapshot_at, l.rows, l.subjects, &l.problem) {
+                    (Some(at), Some(rows), Some(subjects), _) => {
+                        writeln!(out, "snapshot of {at}: {rows} rows of {subjects} patients")?;
+                    }
+                    (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
+                }
+            }
+            Ok(())
+        }),
+    }
+}
+
+/// Takes a new snapshot and prints what was found.
+///
+/// # Errors
+/// Where the source, the disk or the ledger fail.
+pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
+    let dataset = find(config, name)?;
+    let ledger = Ledger::open(&config.state.ledger()).map_err(|error| {
+        Failure::theirs(error).hint("the state directory is made when the node runs for the first time; run as its user")
+    })?;
+    let manifest = take(&config.custodian(), &ledger, dataset, "refresh", SystemClock.now())
+        .map_err(|error| split_hint(&error.to_string()))?;
+    shown(&manifest, format)
+}
+
+/// Prints what the taking of the snapshot in use found.
+///
+/// # Errors
+/// Where there is no usable snapshot.
+pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
+    let manifest = usable(&config.custodian(), find(config, name)?).map_err(|reason| split_hint(&reason))?;
+    shown(&manifest, format)
+}
+
+/// A failure from a text whose last line may be a hint.
+fn split_hint(text: &str) -> Failure {
+    match text.rsplit_once("\n  hint: ") {
+        Some((message, hint)) => Failure::theirs(message).hint(hint),
+        None => Failure::theirs(text),
+    }
+}
+
+fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Dataset, Failure> {
+    config.datasets.get(name).ok_or_else(|| {
+        let names = config.datasets.keys().map(String::as_str);
+        let failure = Failure::theirs(format!("there is no dataset {name}"));
+        match nearest(name, names) {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure.hint("`bocage-node datasets` lists them"),
+        }
+    })
+}
+
+fn shown(manifest: &Manifest, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Json => print_json(manifest),
+        Format::Csv => print_csv(
+            &["column", "valid", "missing", "wrong_type", "unknown_code", "out_of_range", "null_by_rule"],
+            manifest.report.columns.iter().map(|(name, c)| {
+                let counts = [c.valid, c.missing, c.wrong_type, c.unknown_code, c.out_of_range, c.null_by_rule];
+                [name.to_string()].into_iter().chain(counts.iter().map(u64::to_string)).collect()
+            }),
+        ),
+        Format::Text => print(|out| {
+            writeln!(out, "{}  {}  {}", manifest.dataset, manifest.contract, manifest.content.short())?;
+            report(out, manifest)
+        }),
+    }
+}
+
+/// What the taking of a snapshot found, for people.
+///
+/// # Errors
+/// Where `out` fails.
+pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
+    const PAD: &str = "             ";
+    let Manifest { created_at, rows, subjects, report, .. } = manifest;
+    let source = manifest.source.display();
+    writeln!(out, "{PAD}snapshot of {created_at}: {rows} rows of {subjects} patients, from {} rows of {source}", report.source_rows)?;
+    bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;
+    bad_lines(out, "lines that are not UTF-8", &report.bad_lines.not_utf8)?;
+    for rejected in &report.rows_rejected {
+        let why = match &rejected.reason {
+            Reason::Invalid(column) => format!("{column} is not valid"),
+            Reason::Required(column) => format!("{column} is missing"),
+            Reason::NoSubject => "they name no patient".to_owned(),
+            Reason::RepeatedSubject => "the patient has a row already".to_owned(),
+        };
+        writeln!(out, "{PAD}{} rows left out: {why}", rejected.rows)?;
+    }
+    for (name, column) in &report.columns {
+        let found = [
+            (column.missing, "missing"),
+            (column.null_by_rule, "made missing by the mapping"),
+            (column.wrong_type, "of another type"),
+            (column.unknown_code, "unknown codes"),
+            (column.out_of_range, "out of range"),
+        ];
+        let notes: Vec<String> = found.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        match (column.valid, notes.is_empty()) {
+            (0, _) => writeln!(out, "{PAD}{name}: no values at all")?,
+            (_, true) => {}
+            (valid, false) => writeln!(out, "{PAD}{name}: {valid} values; {}", notes.join(", "))?,
+        }
+    }
+    Ok(())
+}
+
+fn bad_lines(out: &mut dyn Write, what: &str, lines: &Lines) -> io::Result<()> {
+    if lines.count == 0 {
+        return Ok(());
+    }
+    let numbers: Vec<String> = lines.first.iter().map(u64::to_string).collect();
+    let more = if lines.count > lines.first.len() as u64 { ", …" } else { "" };
+    writeln!(out, "             {} {what}: {}{more}", lines.count, numbers.join(", "))
+}

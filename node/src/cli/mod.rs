@@ -1,0 +1,223 @@
+//! The command line of a node: `bocage-node`, and `bocage node …` of the umbrella command.
+//!
+//! Only this module reads arguments. Results go to standard output, everything else to standard error; the exit code is 0 when all is
+//! well, 1 when the person has to change something, 2 when it is our fault.
+
+mod children;
+mod check;
+mod datasets;
+mod ledger;
+mod logging;
+mod output;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bocage_net::env::SystemClock;
+use bocage_protocol::env::Clock;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Origin};
+pub use crate::custodian::Switches;
+pub use crate::supervisor::process::Reexec;
+use output::{Failure, Format};
+
+/// Run a hospital's node, and look at what it does.
+#[derive(Parser)]
+#[command(name = "bocage-node", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Clone)]
+struct Common {
+    /// The node's configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "node.toml")]
+    config: PathBuf,
+    /// Override a setting, e.g. --set policy.threshold=20; wins over the environment (BOCAGE_NODE__POLICY__THRESHOLD) and the file
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    overrides: Vec<(String, String)>,
+    /// How log lines are written to standard error
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    log: logging::Form,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node until it is told to stop
+    Run,
+    /// Look at the configuration and everything that it names; start nothing
+    Check,
+    /// The site's datasets and their snapshots
+    Datasets(DatasetsArgs),
+    /// What this site was asked and what left it
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    #[command(hide = true)]
+    Agent(ChildArgs),
+    #[command(hide = true)]
+    Custodian(ChildArgs),
+}
+
+#[derive(Args)]
+struct DatasetsArgs {
+    #[command(subcommand)]
+    command: Option<DatasetsCommand>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Subcommand)]
+enum DatasetsCommand {
+    /// List the datasets (the default)
+    List(OutputArgs),
+    /// Take a new snapshot; studies that start afterwards are computed on it
+    Refresh {
+        /// The dataset's name in node.toml
+        name: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show what the taking of the snapshot found
+    Show {
+        /// The dataset's name in node.toml
+        name: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+#[derive(Subcommand)]
+enum LedgerCommand {
+    /// Show the records: who asked what, what was decided, what left
+    Show {
+        /// Only this study: its id, or the beginning of it
+        #[arg(long, value_name = "ID")]
+        study: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Recompute the chain of hashes and say where it breaks
+    Verify(OutputArgs),
+}
+
+#[derive(Args, Clone, Copy)]
+struct OutputArgs {
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Args)]
+struct ChildArgs {
+    /// The supervisor's process
+    #[arg(long)]
+    parent: u32,
+    /// The attempt for which the last custodian was ended
+    #[arg(long)]
+    overran: Option<u64>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not KEY=VALUE".to_owned()),
+    }
+}
+
+/// Runs the node's command line. `args` begin with the program's name; `reexec` says how the program starts itself again.
+pub fn main(args: impl IntoIterator<Item = OsString>, reexec: Reexec, switches: Switches) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(cli, &reexec, switches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no error, here neither.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(1),
+    }
+}
+
+fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
+    let Common { config: file, overrides, log } = cli.common.clone();
+    let origin = Origin { file, overrides };
+    match cli.command {
+        Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded()),
+        Command::Agent(args) => children::agent(&origin, log, args.parent),
+        Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
+        Command::Check => check::run(&origin, SystemClock.now()),
+        Command::Datasets(args) => {
+            let config = Config::load(&origin)?;
+            match args.command {
+                None => datasets::list(&config, args.output.format),
+                Some(DatasetsCommand::List(output)) => datasets::list(&config, output.format),
+                Some(DatasetsCommand::Refresh { name, output }) => datasets::refresh(&config, &name, output.format),
+                Some(DatasetsCommand::Show { name, output }) => datasets::show(&config, &name, output.format),
+            }
+        }
+        Command::Ledger(LedgerCommand::Show { study, output }) => {
+            ledger::show(&Config::load(&origin)?, study.as_deref(), output.format)
+        }
+        Command::Ledger(LedgerCommand::Verify(output)) => ledger::verify(&Config::load(&origin)?, output.format),
+    }
+}
+
+impl Common {
+    /// The same options for a child process.
+    fn forwarded(&self) -> Vec<OsString> {
+        let mut options: Vec<OsString> = vec!["--config".into(), self.config.clone().into()];
+        for (key, value) in &self.overrides {
+            options.extend(["--set".into(), format!("{key}={value}").into()]);
+        }
+        options.extend(["--log".into(), self.log.as_str().into()]);
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["bocage-node"], args].concat())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_reach_the_children_as_they_were_given() {
+        let cli = parse(&["run", "--config", "a/node.toml", "--set", "policy.threshold=20", "--log", "json"]).unwrap();
+        let forwarded = cli.common.forwarded();
+        let again: Vec<&str> = forwarded.iter().map(|s| s.to_str().unwrap()).collect();
+        let child = parse(&[&["custodian"], &again[..], &["--parent", "7", "--overran", "9"]].concat()).unwrap();
+        assert_eq!(child.common.overrides, [("policy.threshold".to_owned(), "20".to_owned())]);
+        assert_eq!(child.common.config, PathBuf::from("a/node.toml"));
+        let Command::Custodian(args) = child.command else { panic!("not the custodian") };
+        assert_eq!((args.parent, args.overran), (7, Some(9)));
+    }
+
+    #[test]
+    fn a_setting_without_a_value_is_refused_and_children_are_not_in_the_help() {
+        use clap::CommandFactory as _;
+        assert!(parse(&["check", "--set", "policy.threshold"]).is_err());
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("ledger") && !help.contains("custodian"), "{help}");
+    }
+}

@@ -1,0 +1,106 @@
+//! What the commands print: data to standard output, everything else to standard error. A reader that has seen enough is no error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bocage_protocol::settings::Problems;
+use serde::Serialize;
+
+/// The form of a command's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// Why a command failed, and what its exit code is.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// The person's problem: exit code 1.
+    pub fn theirs(message: impl Display) -> Self {
+        Self { message: message.to_string(), hint: None, code: 1 }
+    }
+
+    /// Ours: exit code 2.
+    pub fn ours(message: impl Display) -> Self {
+        Self { message: message.to_string(), hint: None, code: 2 }
+    }
+
+    /// The same failure with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says it on standard error.
+    pub fn report(&self) -> ExitCode {
+        // Where even standard error is closed there is nobody left to tell.
+        let mut stderr = io::stderr().lock();
+        let _ = writeln!(stderr, "error: {}", self.message);
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(stderr, "\nhint: {hint}");
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        let count = problems.0.len();
+        let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        Self::theirs(format!("the configuration has {what}\n\n{problems}"))
+            .hint("`bocage-node check` looks at everything without starting anything")
+    }
+}
+
+/// Prints through `print`, buffered. A closed pipe ends the printing, successfully.
+///
+/// # Errors
+/// Where standard output fails otherwise.
+pub fn print(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match print(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::ours(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON, on several lines.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(|out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        writeln!(out)
+    })
+}
+
+/// Prints a table as CSV.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Failure> {
+    print(|out| {
+        let mut writer = csv::Writer::from_writer(out);
+        writer.write_record(header)?;
+        for row in rows {
+            writer.write_record(&row)?;
+        }
+        writer.flush()
+    })
+}

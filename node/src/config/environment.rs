@@ -1,0 +1,129 @@
+//! Whether the world is as the configuration says: files are there, secrets are secret, the certificate is this site's and in time, and
+//! every dataset's source fits its contract. It reads keys only to see that they are keys.
+
+use std::path::Path;
+
+use bocage_net::Identity;
+use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::trust::SecretKey;
+
+use super::sections::Draft;
+use super::{Dataset, Tls};
+use crate::custodian::source::{Mapping, Opened, SourceError};
+
+/// Certificates and keys are far smaller.
+pub const PEM_BYTES: usize = 64 << 10;
+
+/// Adds every problem of the environment to the draft's.
+pub(super) fn look(draft: &mut Draft, now: Timestamp) {
+    let mut look = Look { file: draft.file.clone(), problems: std::mem::take(&mut draft.problems) };
+    if let Some(tls) = &draft.tls {
+        look.certificate(tls, draft.site.as_ref().map(|s| s.as_str()), now);
+    }
+    if let Some(path) = &draft.release_key_file {
+        look.release_key(path);
+    }
+    for dataset in draft.datasets.values() {
+        look.dataset(dataset);
+    }
+    draft.problems = look.problems;
+}
+
+/// The release key.
+///
+/// # Errors
+/// A sentence and a hint.
+pub fn read_release_key(path: &Path) -> Result<SecretKey, (String, String)> {
+    let text = read_secret_text(path, PEM_BYTES).map_err(secret_problem)?;
+    SecretKey::from_text(&text).map_err(|e| {
+        (format!("{}: {e}", path.display()), "`bocage network init` makes a release key for every site".to_owned())
+    })
+}
+
+/// The agent's identity.
+///
+/// # Errors
+/// The key of the configuration that is to blame, a sentence and a hint.
+pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, String)> {
+    let open = |path: &Path, key| {
+        std::fs::read_to_string(path).map_err(|e| {
+            let message = format!("cannot read {}: {}", path.display(), e.kind());
+            (key, message, "relative paths are relative to node.toml".to_owned())
+        })
+    };
+    let chain = open(&tls.cert_file, "tls.cert_file")?;
+    let roots = open(&tls.ca_file, "tls.ca_file")?;
+    let key = read_secret_text(&tls.key_file, PEM_BYTES).map_err(|e| {
+        let (message, hint) = secret_problem(e);
+        ("tls.key_file", message, hint)
+    })?;
+    Identity::from_pem(&chain, &key, &roots).map_err(|e| {
+        let hint = "ask the network's coordinator for this site's folder again";
+        ("tls", format!("certificate, key and CA do not fit together: {e}"), hint.to_owned())
+    })
+}
+
+/// A secret's error as message and hint.
+fn secret_problem(error: SecretError) -> (String, String) {
+    let text = error.to_string();
+    match text.split_once("\n\nhint: ") {
+        Some((message, hint)) => (message.to_owned(), hint.to_owned()),
+        None => (text, "a key is a file that only the node's user may read".to_owned()),
+    }
+}
+
+struct Look {
+    file: String,
+    problems: Problems,
+}
+
+impl Look {
+    fn problem(&mut self, key: &str, message: String, hint: impl Into<String>) {
+        self.problems.push(Problem::new(&self.file, key, message).hint(hint));
+    }
+
+    fn certificate(&mut self, tls: &Tls, site: Option<&str>, now: Timestamp) {
+        let identity = match read_identity(tls) {
+            Ok(identity) => identity,
+            Err((key, message, hint)) => return self.problem(key, message, hint),
+        };
+        match identity.site() {
+            Ok(named) if site.is_none_or(|site| named.as_str() == site) => {}
+            Ok(named) => {
+                let message = format!("the certificate is for site {named}");
+                self.problem("tls.cert_file", message, "copy this site's own folder, or correct `site`");
+            }
+            Err(error) => self.problem("tls.cert_file", error.to_string(), "a node needs a site's certificate"),
+        }
+        if now > identity.valid_until() {
+            let message = format!("the certificate expired at {}", identity.valid_until());
+            self.problem("tls.cert_file", message, "ask the network's coordinator for a new one");
+        } else if now < identity.valid_from() {
+            let message = format!("the certificate is valid from {} on", identity.valid_from());
+            self.problem("tls.cert_file", message, "compare this machine's clock with the time");
+        }
+    }
+
+    fn release_key(&mut self, path: &Path) {
+        if let Err((message, hint)) = read_release_key(path) {
+            self.problem("release.key_file", message, hint);
+        }
+    }
+
+    fn dataset(&mut self, dataset: &Dataset) {
+        let bound = Opened::open(&dataset.spec.source)
+            .and_then(|opened| Mapping::bind(&dataset.spec, &dataset.contract, &opened.columns()));
+        match bound {
+            Ok(_) => {}
+            Err(SourceError::Mapping(problems)) => self.problems.extend(problems),
+            Err(error) => {
+                let key = format!("dataset.{}.source", dataset.name);
+                let text = error.to_string();
+                let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, "the source is described in [dataset.NAME.source]"));
+                self.problem(&key, message.to_owned(), hint);
+            }
+        }
+    }
+}

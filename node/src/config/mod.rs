@@ -1,0 +1,378 @@
+//! The node's configuration, parsed and meaningful: a [`Config`] that exists has no unknown key, no value out of its bounds and no
+//! contradiction. Whether the files that it names are there is [`environment`]'s question.
+//!
+//! ```text
+//! flags > BOCAGE_NODE__… > node.toml > defaults ──read──▶ RawConfig ──meaning──▶ Config ──environment──▶ Ready
+//! ```
+//! It never holds a secret: keys stand in files that it names.
+
+mod contracts;
+pub mod environment;
+mod raw;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
+use bocage_protocol::settings::Problems;
+use bocage_protocol::trust::PublicKey;
+
+use crate::custodian::source::DatasetSpec;
+
+pub use raw::{ENV_PREFIX, Origin};
+
+/// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.
+pub const THRESHOLD_MIN: u32 = 3;
+/// Largest k.
+pub const THRESHOLD_MAX: u32 = 10_000;
+/// k where the policy says nothing.
+pub const THRESHOLD_DEFAULT: u32 = 11;
+/// Seconds that a query may take where the policy says nothing.
+pub const QUERY_SECS_DEFAULT: u32 = 60;
+/// The longest time that a policy may allow: beyond it no study waits.
+pub const QUERY_SECS_MAX: u32 = 3600;
+
+/// A node's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `node.toml`, as the person named it.
+    pub file: String,
+    /// The network that the site belongs to.
+    pub network: NetworkId,
+    /// The site.
+    pub site: SiteId,
+    /// Where the node keeps its state.
+    pub state: StateDir,
+    /// Whom the agent dials.
+    pub coordinator: Coordinator,
+    /// The agent's certificate.
+    pub tls: Tls,
+    /// The custodian's signing key.
+    pub release_key_file: PathBuf,
+    /// The contracts that the site knows.
+    pub contracts: BTreeMap<ContractId, Arc<Contract>>,
+    /// What the site allows.
+    pub policy: Policy,
+    /// What is logged.
+    pub log: Log,
+    /// Who may ask.
+    pub trust: Vec<Researcher>,
+    /// What the site offers, by name.
+    pub datasets: BTreeMap<String, Dataset>,
+}
+
+/// The places within the state directory.
+#[derive(Debug, Clone)]
+pub struct StateDir(pub PathBuf);
+
+impl StateDir {
+    /// The lock that one node holds on its state.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("node.lock")
+    }
+
+    /// The lock that one custodian holds on data and ledger.
+    pub fn custodian_lock(&self) -> PathBuf {
+        self.0.join("custodian.lock")
+    }
+
+    /// Where sockets are.
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    /// The custodian's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run().join("custodian.sock")
+    }
+
+    /// Where snapshots are.
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> PathBuf {
+        self.0.join("ledger.sqlite")
+    }
+}
+
+/// Whom the agent dials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coordinator {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The name in its certificate.
+    pub name: String,
+}
+
+/// The agent's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The network's CA.
+    pub ca_file: PathBuf,
+    /// The site's certificate chain.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
+
+/// What the site allows, whatever the network asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// Seconds that a query may take.
+    pub query_secs: u32,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter as `RUST_LOG` has it: `info`, or `info,bocage_node=debug`.
+    pub level: String,
+}
+
+/// A researcher whom the site trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Researcher {
+    /// As the site calls them.
+    pub name: String,
+    /// Their key.
+    pub key: PublicKey,
+    /// How exact their answers are, where the site has decided it.
+    pub mode: Option<Mode>,
+    /// The datasets that they may ask about; all if absent.
+    pub datasets: Option<Vec<ContractId>>,
+}
+
+/// How exact the values are that leave. Later versions add noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As they are, above the threshold.
+    Exact,
+}
+
+impl Mode {
+    /// As it stands in `node.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Exact => "exact",
+        }
+    }
+}
+
+/// A dataset that the site offers.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Its name in `node.toml`.
+    pub name: String,
+    /// Its contract.
+    pub contract: Arc<Contract>,
+    /// Where its data comes from.
+    pub spec: DatasetSpec,
+}
+
+impl Config {
+    /// Reads and understands a configuration. Of the files that it names only the contracts are opened.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(origin: &Origin) -> Result<Self, Problems> {
+        draft(origin)?.finish()
+    }
+
+    /// [`Config::load`], and a look at every file that the configuration names: what `bocage-node check` does.
+    ///
+    /// # Errors
+    /// All problems of both at once.
+    pub fn check(origin: &Origin, now: Timestamp) -> Result<Self, Problems> {
+        let mut draft = draft(origin)?;
+        environment::look(&mut draft, now);
+        draft.finish()
+    }
+
+    /// What the agent may know: no path to data, ledger or release key.
+    pub fn agent(&self) -> AgentConfig {
+        AgentConfig {
+            network: self.network.clone(),
+            site: self.site.clone(),
+            coordinator: self.coordinator.clone(),
+            tls: self.tls.clone(),
+            socket: self.state.socket(),
+        }
+    }
+
+    /// What the custodian may know: no network address, no TLS key.
+    pub fn custodian(&self) -> CustodianConfig {
+        CustodianConfig {
+            network: self.network.clone(),
+            site: self.site.clone(),
+            state: self.state.clone(),
+            release_key_file: self.release_key_file.clone(),
+            policy: self.policy,
+            trust: self.trust.clone(),
+            datasets: self.datasets.clone(),
+        }
+    }
+}
+
+fn draft(origin: &Origin) -> Result<sections::Draft, Problems> {
+    let value = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides)?;
+    Ok(sections::draft(&value, &origin.name(), origin.base()))
+}
+
+/// The agent's view of the configuration.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The network.
+    pub network: NetworkId,
+    /// The site.
+    pub site: SiteId,
+    /// Whom to dial.
+    pub coordinator: Coordinator,
+    /// With which certificate.
+    pub tls: Tls,
+    /// The custodian's socket.
+    pub socket: PathBuf,
+}
+
+/// The custodian's view of the configuration.
+#[derive(Debug, Clone)]
+pub struct CustodianConfig {
+    /// The network.
+    pub network: NetworkId,
+    /// The site.
+    pub site: SiteId,
+    /// Where socket, snapshots and ledger are.
+    pub state: StateDir,
+    /// The signing key.
+    pub release_key_file: PathBuf,
+    /// What the site allows.
+    pub policy: Policy,
+    /// Who may ask.
+    pub trust: Vec<Researcher>,
+    /// What the site offers, by name.
+    pub datasets: BTreeMap<String, Dataset>,
+}
+
+impl CustodianConfig {
+    /// The dataset that follows this contract. (The configuration is refused if two do.)
+    pub fn dataset(&self, contract: &ContractId) -> Option<&Dataset> {
+        self.datasets.values().find(|d| d.contract.id() == contract)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, Site};
+
+    fn problems(site: &Site) -> String {
+        Config::check(&site.origin(), NOW).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_sound_configuration_passes_every_check_and_paths_are_relative_to_its_file() {
+        let site = Site::new();
+        let config = Config::check(&site.origin(), NOW).unwrap();
+        assert_eq!(config.state.socket(), site.path("state/run/custodian.sock"));
+        assert_eq!((config.policy.threshold, config.policy.query_secs), (11, 60));
+        assert_eq!((config.trust[0].mode, config.trust[0].datasets.as_deref()), (Some(Mode::Exact), None));
+        assert_eq!(config.coordinator.name, "coordinator.bocage");
+    }
+
+    #[test]
+    fn all_problems_of_all_levels_are_reported_at_once_with_their_places() {
+        let site = Site::new();
+        site.write_config("[log]\nlevl = \"info\"\n[[trust]]\nkind = \"researcher\"\nname = \"B\"\nkey = \"none\"");
+        site.edit_config("threshold = 11", "threshold = 2\nquery_secs = 0");
+        site.edit_config("127.0.0.1:4433", "127.0.0.1");
+        site.edit_config("heart@1", "hart@1");
+        site.edit_config("ca_file = \"ca.pem\"", "ca_file = \"absent.pem\"");
+        std::fs::write(site.path("release.key"), "nonsense").unwrap();
+        let text = problems(&site);
+        for place in [
+            "log.levl: unknown key",
+            "trust[1].key: not a public key",
+            "policy.threshold: must be from 3",
+            "policy.query_secs: must be from 1",
+            "coordinator.address: not HOST:PORT",
+            "dataset.heart.contract: no contract hart@1 is known",
+            "tls.ca_file: cannot read",
+            "release.key_file: ",
+        ] {
+            assert!(text.contains(place), "{place} in\n{text}");
+        }
+        assert!(text.contains("did you mean `level`?") && text.contains("did you mean heart@1?"), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_at_the_top_is_named() {
+        let site = Site::new();
+        site.edit_config("site = \"cleveland\"", "sight = \"cleveland\"");
+        site.edit_config("[coordinator]\naddress", "[coordinatr]\naddress");
+        let text = problems(&site);
+        for place in ["sight: unknown key", "site: missing", "coordinatr", "coordinator.address: missing field"] {
+            assert!(text.contains(place), "{place} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_another_site_or_time_and_an_open_key_are_found() {
+        let site = Site::new();
+        site.certify("hungary", NOW.plus_secs(-90 * 86_400));
+        let text = problems(&site);
+        assert!(text.contains("the certificate is for site hungary"), "{text}");
+        assert!(text.contains("the certificate expired at"), "{text}");
+        site.certify("cleveland", NOW.plus_secs(86_400));
+        assert!(problems(&site).contains("the certificate is valid from"));
+        site.certify("cleveland", NOW);
+        let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
+        std::fs::set_permissions(site.path("release.key"), mode).unwrap();
+        assert!(problems(&site).contains("release.key_file: "));
+    }
+
+    #[test]
+    fn a_mapping_that_does_not_fit_the_source_is_found() {
+        let site = Site::new();
+        site.write_config("map = { chol = \"nullif(cholesterol, 0)\" }");
+        let text = problems(&site);
+        assert!(text.contains("chol"), "{text}");
+    }
+
+    #[test]
+    fn the_same_key_or_contract_twice_is_refused() {
+        let site = Site::new();
+        let key = site.researcher.public();
+        site.write_config(&format!(
+            "[[trust]]\nkind = \"researcher\"\nname = \"B\"\nkey = \"{key}\"\n\
+             [dataset.other]\ncontract = \"heart@1\"\nsource = {{ kind = \"csv\", path = \"heart.csv\" }}"
+        ));
+        let text = problems(&site);
+        assert!(text.contains("trust[1].key: the same key"), "{text}");
+        assert!(text.contains("another dataset follows heart@1 already"), "{text}");
+    }
+
+    /// Runs itself again with the variable set: a process must not change its own environment while other tests run.
+    #[test]
+    fn the_environment_wins_over_the_file_and_a_flag_over_both() {
+        const VARIABLE: &str = "BOCAGE_NODE__POLICY__THRESHOLD";
+        if std::env::var_os(VARIABLE).is_none() {
+            let name = "config::tests::the_environment_wins_over_the_file_and_a_flag_over_both";
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", name]).env(VARIABLE, "25").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            return;
+        }
+        let site = Site::new();
+        let mut origin = site.origin();
+        assert_eq!(Config::load(&origin).unwrap().policy.threshold, 25);
+        origin.overrides.push(("policy.threshold".to_owned(), "40".to_owned()));
+        assert_eq!(Config::load(&origin).unwrap().policy.threshold, 40);
+    }
+}

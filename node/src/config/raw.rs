@@ -1,0 +1,118 @@
+//! Where settings come from, and how `node.toml` is spelt: one raw type for each section, read separately so that every problem is
+//! reported at once. Nothing here knows what a setting means.
+
+use std::path::{Path, PathBuf};
+
+use bocage_protocol::settings::{Problem, Problems, read};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// `BOCAGE_NODE__POLICY__THRESHOLD` sets `policy.threshold`.
+pub const ENV_PREFIX: &str = "BOCAGE_NODE";
+
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// `node.toml`.
+    pub file: PathBuf,
+    /// `--set key=value`, in order.
+    pub overrides: Vec<(String, String)>,
+}
+
+impl Origin {
+    /// The file, as messages name it.
+    pub fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// What relative paths are relative to.
+    pub fn base(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+}
+
+/// Every key of the file, so that a misspelt one can be told which it may have meant.
+const KEYS: &[&str] = &[
+    "network", "site", "state_dir", "coordinator", "tls", "release", "contracts", "policy", "log", "trust", "dataset",
+    "address", "name", "ca_file", "cert_file", "key_file", "dir", "threshold", "query_secs", "level", "kind", "key",
+    "mode", "datasets",
+];
+
+/// The top of the file.
+#[derive(Deserialize, Default)]
+pub(super) struct RawTop {
+    pub(super) network: Option<String>,
+    pub(super) site: Option<String>,
+    pub(super) state_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) coordinator: Value,
+    #[serde(default)]
+    pub(super) tls: Value,
+    #[serde(default)]
+    pub(super) release: Value,
+    #[serde(default)]
+    pub(super) contracts: Value,
+    #[serde(default)]
+    pub(super) policy: Value,
+    #[serde(default)]
+    pub(super) log: Value,
+    #[serde(default)]
+    pub(super) trust: Vec<Value>,
+    #[serde(default)]
+    pub(super) dataset: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawCoordinator {
+    pub(super) address: String,
+    pub(super) name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawTls {
+    pub(super) ca_file: PathBuf,
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawRelease {
+    pub(super) key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawContracts {
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawPolicy {
+    pub(super) threshold: Option<u32>,
+    pub(super) query_secs: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawLog {
+    pub(super) level: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawTrust {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) mode: Option<String>,
+    pub(super) datasets: Option<Vec<String>>,
+}
+
+/// Reads a section; one that is absent is an empty one, so that its missing keys are named.
+pub(super) fn section<T: DeserializeOwned>(value: &Value, file: &str, key: &str, problems: &mut Problems) -> Option<T> {
+    let empty = Value::Object(Map::new());
+    let value = if value.is_null() { &empty } else { value };
+    if value.is_object() {
+        return read(value, file, key, KEYS, problems);
+    }
+    problems.push(Problem::new(file, key, "must be a section").hint(format!("write it as [{key}]")));
+    None
+}

@@ -1,0 +1,256 @@
+//! From raw sections to meaning. Every section that can be understood is, whatever is wrong with the others: a person learns of all
+//! problems at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::settings::{Problem, Problems, nearest};
+use serde_json::Value;
+
+use super::raw::{self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawTls, RawTop, RawTrust, section};
+use super::{
+    Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, StateDir,
+    THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
+};
+use crate::custodian::source::DatasetSpec;
+
+const COORDINATOR_NAME: &str = "coordinator.bocage";
+const LEVEL_DEFAULT: &str = "info";
+
+/// What could be understood. [`Draft::finish`] makes a [`Config`] of it if that is everything.
+pub(super) struct Draft {
+    pub(super) file: String,
+    network: Option<NetworkId>,
+    pub(super) site: Option<SiteId>,
+    pub(super) state: Option<StateDir>,
+    coordinator: Option<Coordinator>,
+    pub(super) tls: Option<Tls>,
+    pub(super) release_key_file: Option<PathBuf>,
+    contracts: BTreeMap<ContractId, Arc<Contract>>,
+    policy: Option<Policy>,
+    log: Option<Log>,
+    trust: Vec<Researcher>,
+    pub(super) datasets: BTreeMap<String, Dataset>,
+    pub(super) problems: Problems,
+}
+
+/// Understands all sections of `value`. `base` is what relative paths are relative to.
+pub(super) fn draft(value: &Value, file: &str, base: &Path) -> Draft {
+    let mut reader = Reader { file, base, problems: Problems::default() };
+    let top: RawTop = raw::section(value, file, "", &mut reader.problems).unwrap_or_default();
+    let contracts = reader.contracts(&top.contracts);
+    Draft {
+        file: file.to_owned(),
+        network: reader.named(top.network.as_deref(), "network"),
+        site: reader.named(top.site.as_deref(), "site"),
+        state: Some(StateDir(base.join(top.state_dir.as_deref().unwrap_or(Path::new("state"))))),
+        coordinator: reader.coordinator(&top.coordinator),
+        tls: reader.tls(&top.tls),
+        release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
+        policy: reader.policy(&top.policy),
+        log: reader.log(&top.log),
+        trust: reader.trust(&top.trust),
+        datasets: reader.datasets(&top.dataset, &contracts),
+        contracts,
+        problems: reader.problems,
+    }
+}
+
+impl Draft {
+    /// The configuration, if nothing is wrong.
+    pub(super) fn finish(self) -> Result<Config, Problems> {
+        let whole = || {
+            Some(Config {
+                file: self.file,
+                network: self.network?,
+                site: self.site?,
+                state: self.state?,
+                coordinator: self.coordinator?,
+                tls: self.tls?,
+                release_key_file: self.release_key_file?,
+                contracts: self.contracts,
+                policy: self.policy?,
+                log: self.log?,
+                trust: self.trust,
+                datasets: self.datasets,
+            })
+        };
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        // Whatever is missing was reported when it was read.
+        whole().ok_or_else(|| Problem::new("node.toml", "", "the configuration is incomplete").into())
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    base: &'a Path,
+    problems: Problems,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::new(self.file, key, message).hint(hint));
+    }
+
+    fn section<T: serde::de::DeserializeOwned>(&mut self, value: &Value, key: &str) -> Option<T> {
+        section(value, self.file, key, &mut self.problems)
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self, text: &str, key: &str) -> Option<T> {
+        text.parse().map_err(|e: T::Err| self.problems.push(Problem::new(self.file, key, e.to_string()))).ok()
+    }
+
+    fn named<T: FromStr<Err: Display>>(&mut self, text: Option<&str>, key: &str) -> Option<T> {
+        match text {
+            Some(text) => self.parsed(text, key),
+            None => {
+                self.problem(key, "missing", format!("add a line {key} = \"…\" above the first section"));
+                None
+            }
+        }
+    }
+
+    fn contracts(&mut self, value: &Value) -> BTreeMap<ContractId, Arc<Contract>> {
+        let raw: Option<RawContracts> = self.section(value, "contracts");
+        let Some(raw) = raw else { return BTreeMap::new() };
+        let dir = self.base.join(raw.dir.as_deref().unwrap_or(Path::new("contracts")));
+        contracts::read_dir(&dir, self.file, &mut self.problems)
+    }
+
+    fn coordinator(&mut self, value: &Value) -> Option<Coordinator> {
+        let raw: RawCoordinator = self.section(value, "coordinator")?;
+        let well_formed = raw
+            .address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
+        if !well_formed {
+            self.problem("coordinator.address", "not HOST:PORT", "for example address = \"coordinator.example.org:4433\"");
+            return None;
+        }
+        Some(Coordinator { address: raw.address, name: raw.name.unwrap_or_else(|| COORDINATOR_NAME.to_owned()) })
+    }
+
+    fn tls(&mut self, value: &Value) -> Option<Tls> {
+        let raw: RawTls = self.section(value, "tls")?;
+        let base = self.base;
+        Some(Tls {
+            ca_file: base.join(raw.ca_file),
+            cert_file: base.join(raw.cert_file),
+            key_file: base.join(raw.key_file),
+        })
+    }
+
+    fn policy(&mut self, value: &Value) -> Option<Policy> {
+        let raw: RawPolicy = self.section(value, "policy")?;
+        let policy = Policy {
+            threshold: raw.threshold.unwrap_or(THRESHOLD_DEFAULT),
+            query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
+        };
+        if !(THRESHOLD_MIN..=THRESHOLD_MAX).contains(&policy.threshold) {
+            let message = format!("must be from {THRESHOLD_MIN} to {THRESHOLD_MAX}");
+            self.problem("policy.threshold", message, "it is the smallest number of patients that a cell may show; 11 is usual");
+        }
+        if !(1..=QUERY_SECS_MAX).contains(&policy.query_secs) {
+            let message = format!("must be from 1 to {QUERY_SECS_MAX}");
+            self.problem("policy.query_secs", message, "it is how long one query may take before it is ended; 60 is usual");
+        }
+        Some(policy)
+    }
+
+    fn log(&mut self, value: &Value) -> Option<Log> {
+        let raw: RawLog = self.section(value, "log")?;
+        let level = raw.level.unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
+        if tracing_subscriber::EnvFilter::builder().parse(&level).is_err() {
+            self.problem("log.level", "not a log filter", "for example level = \"info\" or \"info,bocage_node=debug\"");
+        }
+        Some(Log { level })
+    }
+
+    fn trust(&mut self, values: &[Value]) -> Vec<Researcher> {
+        let mut trust: Vec<Researcher> = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            let key = format!("trust[{i}]");
+            let Some(researcher) = self.researcher(value, &key) else { continue };
+            if trust.iter().any(|other| other.key == researcher.key) {
+                self.problem(format!("{key}.key"), "the same key stands in an earlier [[trust]]", "keep one of the two");
+            }
+            trust.push(researcher);
+        }
+        trust
+    }
+
+    fn researcher(&mut self, value: &Value, key: &str) -> Option<Researcher> {
+        let raw: RawTrust = self.section(value, key)?;
+        if raw.kind != "researcher" {
+            self.problem(format!("{key}.kind"), "unknown kind of trust", "this version knows kind = \"researcher\"");
+        }
+        if raw.name.is_empty() || raw.name.len() > limits::LABEL_BYTES {
+            self.problem(format!("{key}.name"), "empty or too long", "it names the researcher in the ledger");
+        }
+        let mode = match raw.mode.as_deref() {
+            None => None,
+            Some("exact") => Some(Mode::Exact),
+            Some(_) => {
+                self.problem(format!("{key}.mode"), "unknown mode", "this version knows mode = \"exact\"");
+                None
+            }
+        };
+        let datasets = raw.datasets.map(|texts| {
+            let parse = |(i, text): (usize, &String)| self.parsed(text, &format!("{key}.datasets[{i}]"));
+            texts.iter().enumerate().filter_map(parse).collect()
+        });
+        let public: Option<bocage_protocol::trust::PublicKey> = self.parsed(&raw.key, &format!("{key}.key"));
+        Some(Researcher { name: raw.name, key: public?, mode, datasets })
+    }
+
+    fn datasets(
+        &mut self,
+        values: &serde_json::Map<String, Value>,
+        contracts: &BTreeMap<ContractId, Arc<Contract>>,
+    ) -> BTreeMap<String, Dataset> {
+        if values.len() > limits::DATASETS {
+            self.problem("dataset", format!("more than {} datasets", limits::DATASETS), "offer fewer from one node");
+            return BTreeMap::new();
+        }
+        let mut datasets: BTreeMap<String, Dataset> = BTreeMap::new();
+        for (name, value) in values {
+            let key = format!("dataset.{name}");
+            let Some(dataset) = self.dataset(name, &key, value, contracts) else { continue };
+            if datasets.values().any(|other| other.contract.id() == dataset.contract.id()) {
+                let message = format!("another dataset follows {} already", dataset.contract.id());
+                self.problem(format!("{key}.contract"), message, "a node offers one dataset under a contract");
+            }
+            datasets.insert(name.clone(), dataset);
+        }
+        datasets
+    }
+    fn dataset(
+        &mut self,
+        name: &str,
+        key: &str,
+        value: &Value,
+        contracts: &BTreeMap<ContractId, Arc<Contract>>,
+    ) -> Option<Dataset> {
+        let spec = DatasetSpec::read(name, value, self.file, self.base, &mut self.problems)?;
+        let Some(contract) = contracts.get(&spec.contract) else {
+            let known: Vec<String> = contracts.keys().map(ToString::to_string).collect();
+            let wanted = spec.contract.to_string();
+            let hint = match nearest(&wanted, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None if known.is_empty() => "put the network's contract files into the folder of [contracts] dir".to_owned(),
+                None => format!("the site knows {}", known.join(", ")),
+            };
+            self.problem(format!("{key}.contract"), format!("no contract {wanted} is known"), hint);
+            return None;
+        };
+        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec })
+    }
+}

@@ -1,0 +1,331 @@
+//! A round's way from request to answer: authority, ledger, snapshot, engine, gate, ledger again.
+//!
+//! ```text
+//! round ─▶ history ─▶ authorise ─▶ released before? ── yes ─▶ the same bytes from the ledger
+//!                                       │ no
+//!                 request, decision, reservation, attempt  (durable)
+//!                                       │
+//!                 engine ─▶ gate ─▶ seal ─▶ release (durable) ─▶ hand out
+//! ```
+//! Nothing may leave that the ledger has not acknowledged, and no error may carry a value of the data.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::limits;
+use bocage_protocol::release::Outcome;
+use bocage_protocol::trust::{SignedRelease, Study};
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Reply, RoundRequest};
+
+use super::authority::{Authorised, Refused, authorise};
+use super::data::unavailable;
+use super::engine::EngineError;
+use super::gate::{self, Answer, GatePolicy, Heading};
+use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
+use super::ledger::{Entry, History, Kind, LedgerError};
+use super::server::{busy, refused};
+use super::snapshot::Snapshot;
+use super::{Custodian, Progress, engine};
+
+/// What the secret is for that keeps snapshots' public names from being guessed.
+const SNAPSHOT_NAMES: &str = "snapshot names";
+
+/// Why a round is not answered with a release.
+enum Failure {
+    /// The requester is told, and the ledger says so.
+    Refuse(PublicError),
+    /// The ledger cannot be used: nothing leaves, and nothing can be recorded.
+    Ledger(LedgerError),
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Failure::Ledger(error)
+    }
+}
+
+impl From<PublicError> for Failure {
+    fn from(error: PublicError) -> Self {
+        Failure::Refuse(error)
+    }
+}
+
+/// A round that is being answered.
+struct Round<'a> {
+    request: &'a RoundRequest,
+    id: StudyId,
+    now: Timestamp,
+}
+
+impl Round<'_> {
+    fn entry(&self, kind: Kind, body: &impl serde::Serialize) -> Entry {
+        Entry::new(kind, self.id, self.request.round, body)
+    }
+
+    fn asked(&self, study: Option<bodies::About>) -> Entry {
+        self.entry(Kind::Request, &bodies::Request { study, steps: StepAsked::all(&self.request.steps) })
+    }
+
+    fn refusal(&self, error: &PublicError) -> Entry {
+        self.entry(Kind::Refusal, &bodies::Refusal { error: error.clone(), r#final: false })
+    }
+
+    fn attempt(&self, state: AttemptState) -> Entry {
+        self.entry(Kind::Attempt, &bodies::Attempt { state })
+    }
+}
+
+impl Custodian {
+    /// Answers one round with the frame that leaves. Blocks for as long as the computation takes.
+    pub fn round(&self, request: &RoundRequest) -> Vec<u8> {
+        if self.stopping.load(Ordering::Acquire) {
+            return refused(busy());
+        }
+        let round = Round { request, id: request.study.id(), now: self.clock.now() };
+        match self.answer(&round) {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::error!(study = %round.id, %error, "the ledger cannot be used: nothing leaves");
+                refused(PublicError::from(&error))
+            }
+        }
+    }
+
+    /// The answer to a frame that is no request. It is logged, not recorded: it asked nothing.
+    pub fn malformed(&self, error: PublicError) -> Vec<u8> {
+        tracing::warn!(code = %error.code, "a request could not be read");
+        refused(error)
+    }
+
+    fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
+        let history = self.ledger.history(&round.id)?;
+        let released = history.round(round.request.round).and_then(|r| r.release);
+        let authorised = match authorise(round.request, round.now, released.is_some(), &self.config) {
+            Ok(authorised) => authorised,
+            Err(Refused { error, believed }) => {
+                let about = believed.map(|study| self.about(&study));
+                return self.refuse(round, Some(about), error);
+            }
+        };
+        let about = self.about(&authorised.study);
+        if let Err(error) = may_be_answered(round, &history) {
+            return self.refuse(round, Some(Some(about)), error);
+        }
+        if let Some(seq) = released {
+            return self.repeat(round, &authorised, about, seq);
+        }
+        match self.compute(round, &authorised, about, &history) {
+            Ok(reply) => Ok(reply),
+            Err(Failure::Refuse(error)) => self.refuse(round, None, error),
+            Err(Failure::Ledger(error)) => Err(error),
+        }
+    }
+
+    /// Records a refusal, with the request unless that is in the ledger already, and says it.
+    fn refuse(
+        &self,
+        round: &Round<'_>,
+        request: Option<Option<bodies::About>>,
+        error: PublicError,
+    ) -> Result<Vec<u8>, LedgerError> {
+        tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "refused");
+        let entries: Vec<Entry> = request.map(|about| round.asked(about)).into_iter().chain([round.refusal(&error)]).collect();
+        self.ledger.append(round.now, &entries)?;
+        Ok(refused(error))
+    }
+
+    /// Hands out again what left before.
+    fn repeat(
+        &self,
+        round: &Round<'_>,
+        authorised: &Authorised<'_>,
+        about: bodies::About,
+        seq: i64,
+    ) -> Result<Vec<u8>, LedgerError> {
+        let recorded = self.ledger.payload(seq)?.unwrap_or_default();
+        let Ok(signed) = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES) else {
+            let error = PublicError::new(ErrorCode::LedgerUnavailable, "the site's record of this round is damaged")
+                .hint("the site's operator runs `bocage-node ledger verify`");
+            return self.refuse(round, Some(Some(about)), error);
+        };
+        let decision = round.entry(Kind::Decision, &self.decision(authorised, Verdict::Repeat));
+        self.ledger.append(round.now, &[round.asked(Some(about)), decision])?;
+        tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
+        Ok(released_frame(signed).unwrap_or_else(refused))
+    }
+
+    fn compute(
+        &self,
+        round: &Round<'_>,
+        authorised: &Authorised<'_>,
+        about: bodies::About,
+        history: &History,
+    ) -> Result<Vec<u8>, Failure> {
+        let snapshot = match self.snapshot_for(authorised.dataset, history.snapshot) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                self.ledger.append(round.now, &[round.asked(Some(about))])?;
+                return Err(Failure::Refuse(error));
+            }
+        };
+        let mut entries = vec![round.asked(Some(about))];
+        if !history.has_request {
+            let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
+            entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
+        }
+        entries.push(round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow)));
+        if history.round(round.request.round).is_none_or(|r| r.reservation.is_none()) {
+            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, &snapshot)));
+        }
+        entries.push(round.attempt(AttemptState::Started));
+        let attempt = self.ledger.append(round.now, &entries)?.last().copied().unwrap_or_default();
+        let signed = self.attempt(round, authorised, &snapshot, attempt);
+        (self.progress)(Progress::Idle);
+        let (signed, parts) = signed?;
+        let recorded = codec::encode(&signed).map_err(PublicError::from)?;
+        let reply = released_frame(signed)?;
+        let body = bodies::Released { bytes: reply.len() as u64, parts };
+        self.ledger.append(self.clock.now(), &[round.entry(Kind::Release, &body).payload(recorded)])?;
+        tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
+        Ok(reply)
+    }
+
+    /// Computes, gates and seals every analysis of the round. Whatever panics inside stays inside.
+    fn attempt(
+        &self,
+        round: &Round<'_>,
+        authorised: &Authorised<'_>,
+        snapshot: &Snapshot,
+        attempt: i64,
+    ) -> Result<(SignedRelease, Vec<bodies::ReleasedPart>), PublicError> {
+        let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
+        let policy = GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode };
+        let run = || {
+            let mut answers = Vec::with_capacity(authorised.plans.len());
+            for (analysis, plan) in &authorised.plans {
+                (self.progress)(Progress::Working { attempt: attempt.unsigned_abs(), limit });
+                if let Some(before_query) = &self.switches.before_query {
+                    before_query(&round.id);
+                }
+                let tally = engine::run(snapshot, plan, &authorised.dataset.contract).map_err(|error| {
+                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                    match error {
+                        EngineError::ContractMismatch { .. } => unavailable(),
+                        _ => internal(),
+                    }
+                })?;
+                let outcome = gate::release(tally, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
+                answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
+            }
+            gate::seal(self.heading(round, snapshot), answers, &self.release_key)
+        };
+        let signed = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            tracing::error!(study = %round.id, "the computation panicked");
+            Err(internal())
+        })?;
+        let parts = summary(&signed, &authorised.study)?;
+        Ok((signed, parts))
+    }
+
+    fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Heading {
+        Heading {
+            study: round.id,
+            site: self.config.site.clone(),
+            round: round.request.round,
+            snapshot: snapshot.public_name(&self.release_key.derive(SNAPSHOT_NAMES)),
+            snapshot_at: snapshot.manifest().created_at,
+        }
+    }
+
+    fn about(&self, study: &Study) -> bodies::About {
+        let researcher = self.config.trust.iter().find(|r| r.key == study.researcher);
+        bodies::About {
+            title: study.title.clone(),
+            purpose: study.purpose,
+            researcher: researcher.map(|r| r.name.clone()).unwrap_or_default(),
+            key: study.researcher,
+            dataset: study.dataset.clone(),
+            analyses: study.analyses.iter().map(|a| a.name.clone()).collect(),
+        }
+    }
+
+    fn decision(&self, authorised: &Authorised<'_>, decision: Verdict) -> bodies::Decision {
+        bodies::Decision {
+            decision,
+            by: format!("trust entry of {}", authorised.researcher.name),
+            threshold: self.config.policy.threshold,
+            mode: authorised.mode.as_str().to_owned(),
+        }
+    }
+}
+
+/// What the ledger says against an otherwise allowed round.
+fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicError> {
+    let Some(past) = history.round(round.request.round) else {
+        return if history.too_heavy(round.request.round) { Err(too_heavy()) } else { Ok(()) };
+    };
+    if past.reservation.as_ref().is_some_and(|r| r.steps != StepAsked::all(&round.request.steps)) {
+        return Err(PublicError::new(ErrorCode::RoundInvalid, "this round was asked before, with other steps")
+            .hint("a round's steps never change; ask the next round"));
+    }
+    if past.release.is_some() {
+        return Ok(());
+    }
+    match &past.ended {
+        Some(error) => Err(error.clone()),
+        None if history.too_heavy(round.request.round) => Err(too_heavy()),
+        None => Ok(()),
+    }
+}
+
+fn reservation(round: &Round<'_>, authorised: &Authorised<'_>, snapshot: &Snapshot) -> bodies::Reservation {
+    let spend = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| bodies::Spend {
+        analysis: *analysis,
+        plan: plan.digest(),
+        cells: plan.layout().cells_at(0) as u64,
+    };
+    bodies::Reservation {
+        snapshot: *snapshot.content_hash(),
+        steps: StepAsked::all(&round.request.steps),
+        spend: authorised.plans.iter().map(spend).collect(),
+    }
+}
+
+/// The signed release as the frame that leaves. It must fit before it is recorded.
+fn released_frame(signed: SignedRelease) -> Result<Vec<u8>, PublicError> {
+    codec::encode(&Reply::Released(signed)).map_err(PublicError::from)
+}
+
+/// What left, in numbers that say nothing which the release itself does not say.
+fn summary(signed: &SignedRelease, study: &Study) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
+    use bocage_protocol::release::{CellRelease, Release};
+    let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).map_err(PublicError::from)?;
+    let part = |part: &bocage_protocol::release::Part| {
+        let (shown, hidden, refused) = match &part.outcome {
+            Outcome::Table(table) => {
+                let shown = table.cells.iter().filter(|c| matches!(c, CellRelease::Shown { .. })).count();
+                (shown, table.cells.len() - shown, None)
+            }
+            Outcome::Refused(error) => (0, 0, Some(error.clone())),
+        };
+        let analysis = study.analyses.get(usize::from(part.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;
+        Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused })
+    };
+    release.parts.iter().map(part).collect()
+}
+
+/// The refusal of a round that may not be computed any more.
+pub(super) fn too_heavy() -> PublicError {
+    PublicError::new(ErrorCode::QueryTooHeavy, "the query exceeded what this site computes for one study")
+        .hint("ask for fewer keys or a smaller cohort in a new study")
+}
+
+fn internal() -> PublicError {
+    PublicError::new(ErrorCode::Internal, "the site could not compute the answer")
+        .hint("the site's operator finds the cause in the node's log")
+}

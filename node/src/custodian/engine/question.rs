@@ -1,0 +1,121 @@
+//! A plan as what Polars has to select: for each row its cell, its subject, and the quanta or truth of each measure.
+
+use bocage_protocol::contract::{Contract, Kind};
+use bocage_protocol::plan::{
+    Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, Type, ValidPlan, type_of,
+};
+use polars::prelude as pl;
+use polars::prelude::{DataType, lit};
+
+use super::compile::{Form, Scope, Unfit, choose, compile, condition, number};
+use super::elementwise;
+use crate::custodian::source::SUBJECT;
+
+/// Name of the selected column that holds the cell.
+pub const CELL: &str = "cell";
+
+/// Name of the selected column of the measure at `index`.
+pub fn measure_name(index: usize) -> String {
+    format!("measure_{index}")
+}
+
+/// What to filter by and what to select.
+pub struct Question {
+    /// Rows for which this is true.
+    pub filter: Option<pl::Expr>,
+    /// [`CELL`], [`SUBJECT`], and one column a measure.
+    pub select: Vec<pl::Expr>,
+}
+
+/// Compiles a plan over the physical columns of a snapshot of `contract`.
+///
+/// # Errors
+/// The plan was checked against another contract.
+pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, Unfit> {
+    let scope = Scope::Snapshot(contract);
+    let filter = plan.plan().query.filter.as_ref().map(|f| condition(f, scope)).transpose()?;
+    let table = plan.table();
+    let levels = plan.layout().keys_at(0);
+    if levels.len() != table.by.len() || plan.layout().measures().len() != table.measures.len() {
+        return Err(Unfit("the layout is another plan's"));
+    }
+    let mut cell = lit(0u32);
+    for (i, (key, levels)) in table.by.iter().zip(&levels).enumerate() {
+        let level = level(key, levels, contract)?;
+        cell = if i == 0 { level } else { cell * lit(levels.labels.len() as u32) + level };
+    }
+    let mut select = vec![cell.alias(CELL), pl::col(SUBJECT)];
+    for (i, (measure, layout)) in table.measures.iter().zip(plan.layout().measures()).enumerate() {
+        let column = match layout {
+            MeasureLayout::Number(quantum) => elementwise::quanta(value(measure, scope)?, *quantum),
+            MeasureLayout::Condition => truth(measure, scope)?,
+        };
+        select.push(column.alias(measure_name(i)));
+    }
+    Ok(Question { filter, select })
+}
+
+/// The position of a row's value among a key's levels, as `UInt32`.
+fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr, Unfit> {
+    let scope = Scope::Snapshot(contract);
+    let known = levels.labels.len() - usize::from(levels.missing);
+    let of = type_of(key, Columns::Contract(contract)).map_err(|_| Unfit("the key has no type"))?;
+    let position = match (key, &of) {
+        (Expr::Case { branches, otherwise }, Type::Text) => {
+            let label = |result: &Expr| {
+                let Expr::Literal(Literal::Text(text)) = result else { return Err(Unfit("a label is not quoted")) };
+                let at = levels.labels[..known].iter().position(|l| l == text).ok_or(Unfit("a label is no level"))?;
+                Ok(lit(at as u32))
+            };
+            let conditions = branches.iter().map(|b| condition(&b.when, scope)).collect::<Result<_, _>>()?;
+            let results = branches.iter().map(|b| label(&b.then)).collect::<Result<_, _>>()?;
+            let last = match otherwise.as_deref() {
+                Some(result) => label(result)?,
+                None => lit(pl::NULL).cast(DataType::UInt32),
+            };
+            choose(conditions, results, last)
+        }
+        (Expr::Column(name), Type::Int) => match contract.column(name.as_str()).map(|c| &c.kind) {
+            Some(Kind::Int { lo, .. }) => (pl::col(name.as_str()) - lit(*lo)).cast(DataType::UInt32),
+            _ => return Err(Unfit("the key is not the integer that it was")),
+        },
+        _ => {
+            let compiled = compile(key, scope)?;
+            match compiled.form {
+                Form::Code(_) | Form::Level => compiled.expr,
+                Form::Bool => compiled.expr.cast(DataType::UInt32),
+                _ => return Err(Unfit("the key has no declared levels")),
+            }
+        }
+    };
+    Ok(if levels.missing { position.fill_null(lit(known as u32)) } else { position })
+}
+
+/// The number that a measure sums, as `Float64`.
+fn value(measure: &Measure, scope: Scope<'_>) -> Result<pl::Expr, Unfit> {
+    let column = |name: &bocage_protocol::ids::ColumnName| number(&Expr::Column(name.clone()), scope);
+    match measure {
+        Measure::Column(name) => column(name),
+        Measure::Ln(name) => Ok(elementwise::number(column(name)?, f64::ln)),
+        Measure::Sqrt(name) => Ok(elementwise::number(column(name)?, f64::sqrt)),
+        Measure::Product(a, b) => Ok(elementwise::binary(column(a)?, column(b)?, |a, b| a * b)),
+        Measure::Days { from, to } => {
+            let day = |name: &bocage_protocol::ids::ColumnName| {
+                let compiled = compile(&Expr::Column(name.clone()), scope)?;
+                match compiled.form {
+                    Form::Date => Ok(compiled.expr.cast(DataType::Float64)),
+                    _ => Err(Unfit("days lie between two dates")),
+                }
+            };
+            Ok(elementwise::binary(day(from)?, day(to)?, |from, to| to - from))
+        }
+        Measure::Condition(_) => Err(Unfit("a condition is not summed")),
+    }
+}
+
+fn truth(measure: &Measure, scope: Scope<'_>) -> Result<pl::Expr, Unfit> {
+    match measure {
+        Measure::Condition(expr) => condition(expr, scope),
+        _ => Err(Unfit("a number is no condition")),
+    }
+}

@@ -1,0 +1,192 @@
+//! The engine against the row-by-row interpreter, and the laws of its tallies.
+
+mod generate;
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::ids::Digest;
+use bocage_protocol::plan::{Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::tally::Tally;
+use polars::prelude::{IntoColumn, NamedFrom, Series};
+use proptest::prelude::*;
+
+use self::generate::{contract, frame, plans, rows};
+use super::interpreter::{self, Row};
+use super::*;
+
+fn snapshot() -> Digest {
+    Digest::of("test", &[])
+}
+
+fn engine(rows: &[Row], plan: &ValidPlan, contract: &Contract) -> Tally {
+    tally(&frame(rows, contract), plan, contract, snapshot()).unwrap()
+}
+
+fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> ValidPlan {
+    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    let statistic = Statistic::Table(Table { by, measures, roll_up: false });
+    ValidPlan::check(Plan { query, statistic }, contract).unwrap()
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    let scale = std::env::var("BOCAGE_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases * scale) }
+}
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn the_engine_agrees_with_the_interpreter(rows in rows(40), plan in plans()) {
+        let contract = contract("row");
+        let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
+        prop_assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
+    }
+
+    #[test]
+    fn the_engine_counts_subjects_with_several_rows(rows in rows(40), plan in plans(), per_subject in 1u32..6) {
+        let contract = contract("row");
+        let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
+        let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
+        prop_assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    #[test]
+    fn any_split_of_the_subjects_over_sites_in_any_order_gives_the_same_bits(
+        rows in rows(60),
+        plan in plans(),
+        site_of in proptest::collection::vec(0usize..3, 60),
+        shuffle in proptest::collection::vec(any::<u32>(), 60),
+    ) {
+        let contract = contract("row");
+        let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
+        let whole = engine(&rows, &plan, &contract);
+        let mut sites: Vec<Vec<Row>> = vec![vec![]; 3];
+        for row in &rows {
+            sites[site_of[row.subject as usize]].push(row.clone());
+        }
+        let mut merged = Tally::zero(plan.layout());
+        for mut site in sites.into_iter().rev() {
+            site.sort_by_key(|row| shuffle[row.subject as usize]);
+            for (number, row) in site.iter_mut().enumerate() {
+                row.subject = number as u32;
+            }
+            merged = merged.merge(&engine(&site, &plan, &contract)).unwrap();
+        }
+        prop_assert_eq!(merged, whole);
+    }
+}
+
+fn number(x: f64) -> Expr {
+    Expr::Literal(Literal::Float(x))
+}
+
+fn column(name: &str) -> Expr {
+    Expr::Column(name.parse().unwrap())
+}
+
+fn compare(op: Comparison, left: Expr, right: Expr) -> Expr {
+    Expr::Compare { op, left: Box::new(left), right: Box::new(right) }
+}
+
+/// One row for each age, and nothing else.
+fn ages(ages: impl IntoIterator<Item = i64>) -> Vec<Row> {
+    let row = |(subject, age): (usize, i64)| Row {
+        subject: subject as u32,
+        values: [("age".to_owned(), interpreter::Value::Number(age as f64))].into(),
+    };
+    ages.into_iter().enumerate().map(row).collect()
+}
+
+#[test]
+fn a_number_divided_by_itself_is_one() {
+    let contract = contract("row");
+    let rows = ages(1..=120);
+    for age in 1..=120 {
+        let ratio = Expr::Arithmetic { op: Operation::Divide, left: Box::new(column("age")), right: Box::new(number(f64::from(age))) };
+        let plan = check(&contract, Some(compare(Comparison::Equal, ratio, number(1.0))), vec![], vec![]);
+        assert_eq!(engine(&rows, &plan, &contract).total.rows, 1, "{age}");
+    }
+}
+
+#[test]
+fn an_expression_of_constants_alone_works_in_every_place() {
+    let contract = contract("row");
+    let rows = ages([30, 40, 50]);
+    let truth = || compare(Comparison::Less, number(1.0), Expr::Arithmetic {
+        op: Operation::Divide,
+        left: Box::new(number(6.0)),
+        right: Box::new(number(3.0)),
+    });
+    let never = compare(Comparison::Equal, Expr::Arithmetic {
+        op: Operation::Divide,
+        left: Box::new(number(1.0)),
+        right: Box::new(number(0.0)),
+    }, number(1.0));
+    let plan = check(&contract, Some(truth()), vec![truth()], vec![Measure::Condition(truth())]);
+    assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
+    let plan = check(&contract, Some(never), vec![truth()], vec![]);
+    assert_eq!(engine(&rows, &plan, &contract), Tally::zero(plan.layout()));
+}
+
+#[test]
+fn the_largest_expressions_that_the_limits_allow_run_on_a_small_stack() {
+    let contract = contract("row");
+    let rows = ages(0..120);
+    let is = |age: i64| compare(Comparison::Equal, column("age"), Expr::Literal(Literal::Int(age)));
+    let branches = (0..490).map(|i| Branch { when: is(i), then: number(i as f64) }).collect();
+    let case = Expr::Case { branches, otherwise: None };
+    let any = Expr::Or((0..600).map(is).collect());
+    let mut nested = column("age");
+    for i in 0..47 {
+        nested = Expr::NullIf { of: Box::new(nested), equal: Box::new(number(f64::from(i))) };
+    }
+    for filter in [compare(Comparison::Less, case, number(60.0)), any, compare(Comparison::Greater, nested, number(1.0))] {
+        let (rows, contract) = (rows.clone(), contract.clone());
+        let work = move || {
+            let plan = check(&contract, Some(filter), vec![], vec![]);
+            assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
+        };
+        std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn rows_that_are_not_sorted_by_subject_are_refused() {
+    let contract = contract("row");
+    let mut frame = frame(&ages([1, 2, 3]), &contract);
+    frame.with_column(Series::new(SUBJECT.into(), [0u32, 2, 1]).into_column()).unwrap();
+    let plan = check(&contract, None, vec![], vec![]);
+    let error = tally(&frame, &plan, &contract, snapshot()).unwrap_err();
+    assert_eq!(error, EngineError::Rows { snapshot: snapshot(), cause: PassError::Unsorted });
+}
+
+#[test]
+fn no_rows_give_the_zero_tally() {
+    let contract = contract("row");
+    let measures = vec![Measure::Column("chol".parse().unwrap()), Measure::Condition(column("smoker"))];
+    let plan = check(&contract, None, vec![column("cp")], measures);
+    assert_eq!(engine(&[], &plan, &contract), Tally::zero(plan.layout()));
+}
+
+#[test]
+fn a_failing_query_tells_nothing_of_the_data() {
+    let contract = contract("row");
+    let plan = check(&contract, Some(compare(Comparison::Equal, column("note"), Expr::Literal(Literal::Text("x".into())))), vec![], vec![]);
+    let damaged = polars::df!(SUBJECT => [0u32], "note" => [4711i64]).unwrap();
+    let error = tally(&damaged, &plan, &contract, snapshot()).unwrap_err();
+    assert!(matches!(error, EngineError::Query { .. }), "{error}");
+    assert!(!error.to_string().contains("4711"), "{error}");
+}
+
+#[test]
+fn a_panic_inside_the_query_is_an_error() {
+    let contract = contract("row");
+    let broken = frame(&ages([1, 2]), &contract)
+        .lazy()
+        .select([polars::prelude::col("age").map(|_| panic!("63"), |_, field| Ok(field.clone()))]);
+    assert!(collect(broken).is_err());
+}

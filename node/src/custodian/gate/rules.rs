@@ -1,0 +1,120 @@
+//! The rules of mode `exact`, as the module's head states them. Pure arithmetic on one table.
+
+use bocage_protocol::plan::{MeasureLayout, TableLayout};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
+use bocage_protocol::tally::{Cell, Size, Sums, Tally};
+
+use super::Withheld;
+
+/// A table under thresholds and roll-up, its shown numbers unchanged.
+pub(super) fn exact(
+    tally: &Tally,
+    layout: &TableLayout,
+    one_row_per_subject: bool,
+    threshold: u32,
+) -> Result<TableRelease, Withheld> {
+    if !consistent(tally, layout, one_row_per_subject) {
+        return Err(Withheld::Inconsistent);
+    }
+    let k = i128::from(threshold.max(1));
+    let (step, cells) = choose_step(tally, layout, one_row_per_subject, k)?;
+    let total = total(tally, &cells, one_row_per_subject && step + 1 == layout.steps(), k);
+    let release = TableRelease {
+        threshold: threshold.max(1),
+        step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
+        total: total.map(count).transpose()?,
+        cells: cells.iter().map(|cell| show(cell, k)).collect::<Result<_, _>>()?,
+    };
+    // The receiver checks the same, so a release that it would refuse never leaves.
+    if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
+}
+
+/// The first step of the ladder that hides nothing, else the one that hides the smallest share of its cells.
+fn choose_step(
+    tally: &Tally,
+    layout: &TableLayout,
+    one_row_per_subject: bool,
+    k: i128,
+) -> Result<(usize, Vec<Cell>), Withheld> {
+    let mut best: Option<(usize, usize, Vec<Cell>)> = None;
+    // Rolling up adds subjects over cells, which is right only if a subject is in one of them.
+    let steps = if one_row_per_subject { layout.steps() } else { 1 };
+    for step in 0..steps {
+        let cells = tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
+        let hidden = hidden(&cells, k).count();
+        let better = match &best {
+            None => true,
+            Some((_, least, of)) => hidden * of.len() < least * cells.len(),
+        };
+        if better {
+            best = Some((step, hidden, cells));
+        }
+        if hidden == 0 {
+            break;
+        }
+    }
+    best.map(|(step, _, cells)| (step, cells)).ok_or(Withheld::Inconsistent)
+}
+
+fn hidden(cells: &[Cell], k: i128) -> impl Iterator<Item = &Cell> {
+    cells.iter().filter(move |cell| cell.size.subjects < k)
+}
+
+/// The cohort's size, if every hidden cell keeps all of its k possible values beside it.
+fn total(tally: &Tally, cells: &[Cell], sums_are_free: bool, k: i128) -> Option<Size> {
+    let count = hidden(cells, k).count() as i128;
+    let rest: i128 = hidden(cells, k).map(|cell| cell.size.subjects).sum();
+    let keeps_intervals = count == 0 || (sums_are_free && k - 1 <= rest && rest <= (count - 1) * (k - 1));
+    (tally.total.subjects >= k && keeps_intervals).then_some(tally.total)
+}
+
+fn show(cell: &Cell, k: i128) -> Result<CellRelease, Withheld> {
+    if cell.size.subjects < k {
+        return Ok(CellRelease::FewerThanK);
+    }
+    let measures = cell.measures.iter().map(|sums| show_measure(sums, k)).collect::<Result<_, _>>()?;
+    Ok(CellRelease::Shown { count: count(cell.size)?, measures })
+}
+
+fn show_measure(sums: &Sums, k: i128) -> Result<MeasureRelease, Withheld> {
+    Ok(match sums {
+        Sums::Number { valid, sum, sum_sq } if valid.subjects >= k => {
+            MeasureRelease::Number { valid: count(*valid)?, sum: *sum, sum_sq: *sum_sq }
+        }
+        Sums::Condition { valid, holds, fails }
+            if valid.subjects >= k && holds.subjects >= k && fails.subjects >= k =>
+        {
+            MeasureRelease::Condition { valid: count(*valid)?, holds_rows: count(*holds)?.rows }
+        }
+        Sums::Number { .. } | Sums::Condition { .. } => MeasureRelease::Hidden,
+    })
+}
+
+fn count(size: Size) -> Result<Count, Withheld> {
+    let number = |n: i128| u64::try_from(n).map_err(|_| Withheld::Inconsistent);
+    Ok(Count { subjects: number(size.subjects)?, rows: number(size.rows)? })
+}
+
+/// Whether the tally has the layout's shape and its numbers can be those of one set of rows.
+fn consistent(tally: &Tally, layout: &TableLayout, one_row_per_subject: bool) -> bool {
+    let sane = |size: &Size| {
+        0 <= size.subjects && size.subjects <= size.rows && (!one_row_per_subject || size.subjects == size.rows)
+    };
+    let within = |part: &Size, of: &Size| sane(part) && part.subjects <= of.subjects && part.rows <= of.rows;
+    let measure_fits = |sums: &Sums, layout: &MeasureLayout, of: &Size| match (sums, layout) {
+        (Sums::Number { valid, .. }, MeasureLayout::Number(_)) => within(valid, of),
+        (Sums::Condition { valid, holds, fails }, MeasureLayout::Condition) => {
+            within(valid, of) && within(holds, valid) && within(fails, valid) && holds.rows + fails.rows == valid.rows
+        }
+        _ => false,
+    };
+    let cell_fits = |cell: &Cell| {
+        within(&cell.size, &tally.total)
+            && cell.measures.len() == layout.measures().len()
+            && cell.measures.iter().zip(layout.measures()).all(|(sums, layout)| measure_fits(sums, layout, &cell.size))
+    };
+    tally.cells.len() == layout.cells_at(0)
+        && sane(&tally.total)
+        && tally.cells.iter().all(cell_fits)
+        && tally.cells.iter().map(|cell| cell.size.rows).sum::<i128>() == tally.total.rows
+}

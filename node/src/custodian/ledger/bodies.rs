@@ -1,0 +1,166 @@
+//! What the records say, as a person reads them. Made of the study, the contract and the configuration; the values that left stand in a
+//! release's payload, so that they cannot differ from what was sent.
+//!
+//! Fields may be added with a default; none is renamed, for ledgers live long.
+
+use bocage_protocol::analysis::RoundState;
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::PublicError;
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
+use bocage_protocol::trust::{PublicKey, Purpose};
+use bocage_protocol::wire::message::Step;
+use serde::{Deserialize, Serialize};
+
+/// Of a request. The study's own text, signed, is the payload of the first allowed request of a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Facts of the study; absent where its signature or signer could not be trusted.
+    pub study: Option<About>,
+    /// What the round asks.
+    pub steps: Vec<StepAsked>,
+}
+
+/// Who asks, for what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The study's title.
+    pub title: String,
+    /// Why.
+    pub purpose: Purpose,
+    /// Who, as the `[[trust]]` entry names them.
+    pub researcher: String,
+    /// With which key.
+    pub key: PublicKey,
+    /// About which dataset.
+    pub dataset: ContractId,
+    /// The questions' names.
+    pub analyses: Vec<AnalysisName>,
+}
+
+/// An analysis' part in a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepAsked {
+    /// The analysis' position in the study.
+    pub analysis: u16,
+    /// The round's numbers.
+    pub state: RoundState,
+}
+
+impl StepAsked {
+    /// The steps of a request.
+    pub fn all(steps: &[Step]) -> Vec<Self> {
+        steps.iter().map(|s| Self { analysis: s.analysis, state: s.state.clone() }).collect()
+    }
+}
+
+/// Of a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What was decided.
+    pub decision: Verdict,
+    /// By which rule of the configuration.
+    pub by: String,
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// How exact the values are that leave.
+    pub mode: String,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Compute and release.
+    Allow,
+    /// Hand out again what left before: the same bytes.
+    Repeat,
+}
+
+/// Of a snapshot that was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotTaken {
+    /// The dataset's name in the configuration.
+    pub dataset: String,
+    /// Its contract.
+    pub contract: ContractId,
+    /// The digest of its content.
+    pub content: Digest,
+    /// When.
+    pub at: Timestamp,
+    /// Why: `start` or `refresh`.
+    pub why: String,
+}
+
+/// Of a reservation: what the round may spend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// The snapshot that every round of this study is computed on.
+    pub snapshot: Digest,
+    /// What the round asks: a repeat must ask the same.
+    pub steps: Vec<StepAsked>,
+    /// What may leave.
+    pub spend: Vec<Spend>,
+}
+
+/// What may leave of one analysis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spend {
+    /// The analysis' position in the study.
+    pub analysis: u16,
+    /// The digest of the plan.
+    pub plan: Digest,
+    /// The table's cells.
+    pub cells: u64,
+}
+
+/// Of an attempt to compute a round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What happened.
+    pub state: AttemptState,
+}
+
+/// What happened to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// It began.
+    Started,
+    /// The node was stopped by its operator meanwhile: nothing is held against the study.
+    Stopped,
+    /// The process died meanwhile.
+    Died,
+    /// It took longer than the site allows.
+    Overran,
+}
+
+/// Of a release: a summary. The payload has the exact bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Released {
+    /// Bytes that leave.
+    pub bytes: u64,
+    /// One for each analysis.
+    pub parts: Vec<ReleasedPart>,
+}
+
+/// What came of one analysis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleasedPart {
+    /// The analysis' name.
+    pub analysis: AnalysisName,
+    /// Cells with a value.
+    pub shown: u64,
+    /// Cells without.
+    pub hidden: u64,
+    /// Why nothing left, where the gate withheld it all.
+    pub refused: Option<PublicError>,
+}
+
+/// Of a refusal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What the requester was told.
+    pub error: PublicError,
+    /// Whether this ends the round for good.
+    pub r#final: bool,
+}

@@ -1,0 +1,151 @@
+//! What happened to a study at this site so far, folded from its records. Pure: it reads no database.
+
+use std::collections::BTreeMap;
+
+use bocage_protocol::error::PublicError;
+use bocage_protocol::ids::Digest;
+
+use super::bodies::{Attempt, AttemptState, Refusal, Reservation};
+use super::record::{Kind, Record};
+
+/// So many deaths of the process end a study at this site.
+pub const DEATHS: u32 = 2;
+
+/// A study's past.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// The snapshot that the study's first round was computed on: every later round uses it too.
+    pub snapshot: Option<Digest>,
+    /// Whether the signed study itself is in the ledger.
+    pub has_request: bool,
+    /// How often the custodian ended while it computed this study.
+    pub deaths: u32,
+    rounds: BTreeMap<u16, RoundHistory>,
+}
+
+/// A round's past.
+#[derive(Debug, Clone, Default)]
+pub struct RoundHistory {
+    /// What it may spend.
+    pub reservation: Option<Reservation>,
+    /// The record that holds what left.
+    pub release: Option<i64>,
+    /// The refusal that ended it for good.
+    pub ended: Option<PublicError>,
+    /// The attempt that has no end yet.
+    pub running: Option<i64>,
+    /// Whether an attempt took too long.
+    pub overran: bool,
+}
+
+impl History {
+    /// Takes note of the next record.
+    pub fn add(&mut self, record: &Record) {
+        let Some((kind, round)) = record.kind().zip(record.round.and_then(|r| u16::try_from(r).ok())) else { return };
+        let state = self.rounds.entry(round).or_default();
+        match kind {
+            Kind::Decision => self.has_request = true,
+            Kind::Reservation => {
+                state.reservation = record.body();
+                if self.snapshot.is_none() {
+                    self.snapshot = state.reservation.as_ref().map(|r| r.snapshot);
+                }
+            }
+            Kind::Attempt => match record.body::<Attempt>().map(|a| a.state) {
+                Some(AttemptState::Started) => state.running = Some(record.seq),
+                Some(AttemptState::Stopped) | None => state.running = None,
+                Some(AttemptState::Died) => {
+                    state.running = None;
+                    self.deaths += 1;
+                }
+                Some(AttemptState::Overran) => {
+                    state.running = None;
+                    state.overran = true;
+                    self.deaths += 1;
+                }
+            },
+            Kind::Release => {
+                state.running = None;
+                state.release = Some(record.seq);
+            }
+            Kind::Refusal => {
+                state.running = None;
+                state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
+            }
+            Kind::Request | Kind::Snapshot => {}
+        }
+    }
+
+    /// The past of a round, if it has one.
+    pub fn round(&self, round: u16) -> Option<&RoundHistory> {
+        self.rounds.get(&round)
+    }
+
+    /// Whether this round may not be computed (again): it took too long, or the process died too often over this study.
+    pub fn too_heavy(&self, round: u16) -> bool {
+        self.deaths >= DEATHS || self.round(round).is_some_and(|r| r.overran)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bocage_protocol::env::Timestamp;
+    use serde::Serialize;
+
+    fn record(seq: i64, kind: Kind, round: i64, body: &impl Serialize) -> Record {
+        Record {
+            seq,
+            at: Timestamp(0),
+            kind: kind.as_str().to_owned(),
+            study: None,
+            round: Some(round),
+            body: serde_json::to_string(body).unwrap(),
+            payload: None,
+            prev_hash: String::new(),
+            hash: String::new(),
+        }
+    }
+
+    fn history(states: &[(i64, AttemptState)]) -> History {
+        let mut history = History::default();
+        for (i, (round, state)) in states.iter().enumerate() {
+            history.add(&record(i as i64 + 1, Kind::Attempt, *round, &Attempt { state: *state }));
+        }
+        history
+    }
+
+    #[test]
+    fn a_round_that_died_once_may_be_tried_again_and_one_that_died_twice_ends_the_study() {
+        use AttemptState::{Died, Started};
+        let once = history(&[(0, Started), (0, Died)]);
+        assert!(!once.too_heavy(0) && once.round(0).unwrap().running.is_none());
+        let twice = history(&[(0, Started), (0, Died), (0, Started), (0, Died)]);
+        assert!(twice.too_heavy(0) && twice.too_heavy(1));
+    }
+
+    #[test]
+    fn a_round_that_overran_is_over_and_other_rounds_of_the_study_are_not() {
+        use AttemptState::{Overran, Started};
+        let history = history(&[(0, Started), (0, Overran)]);
+        assert!(history.too_heavy(0) && !history.too_heavy(1));
+    }
+
+    #[test]
+    fn a_stop_by_the_operator_is_held_against_nobody() {
+        use AttemptState::{Started, Stopped};
+        let history = history(&[(0, Started), (0, Stopped), (0, Started), (0, Stopped), (0, Started)]);
+        assert!(!history.too_heavy(0));
+        assert_eq!(history.round(0).unwrap().running, Some(5));
+    }
+
+    #[test]
+    fn a_study_keeps_the_snapshot_of_its_first_reservation() {
+        let digest = |n| Digest::from_bytes([n; 32]);
+        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![] };
+        let mut history = History::default();
+        history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
+        history.add(&record(2, Kind::Reservation, 1, &reservation(2)));
+        assert_eq!(history.snapshot, Some(digest(1)));
+    }
+}

@@ -1,0 +1,378 @@
+//! The ledger: a durable, hash-chained record of every request, decision, spend and release of this site, in one SQLite file.
+//!
+//! Records are appended and never changed. [`Ledger::append`] returns only when the records are on the disk: what it has not
+//! acknowledged must not leave the site. It keeps no patient's value beyond what a release says.
+
+pub mod bodies;
+mod history;
+mod record;
+pub mod show;
+mod verify;
+
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::trust::canonical;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+
+pub use history::{DEATHS, History, RoundHistory};
+pub use record::{Entry, Kind, Record, first_prev_hash};
+pub use verify::{Broken, Verified};
+
+use record::COLUMNS;
+
+/// `boca`: what kind of SQLite file this is.
+const APPLICATION_ID: i64 = 0x626f_6361;
+/// The number of this form of the file.
+const FORMAT: i64 = 1;
+/// How long to wait for another process that is writing (`bocage-node datasets refresh`).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+CREATE TABLE record (
+  seq       INTEGER PRIMARY KEY,
+  at_ms     INTEGER NOT NULL,
+  kind      TEXT NOT NULL,
+  study     TEXT,
+  round     INTEGER,
+  body      TEXT NOT NULL,
+  payload   BLOB,
+  prev_hash TEXT NOT NULL,
+  hash      TEXT NOT NULL
+) STRICT;
+CREATE INDEX record_study ON record (study, seq) WHERE study IS NOT NULL;
+CREATE INDEX record_attempt ON record (seq) WHERE kind = 'attempt';
+CREATE TRIGGER record_no_update BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER record_no_delete BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+";
+
+/// Why the ledger could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file cannot be created or its mode cannot be set.
+    #[error("cannot prepare the ledger {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file cannot be opened as a database.
+    #[error("cannot open the ledger {path}: {source}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The file is something else, or of a later version.
+    #[error("{path} is not a ledger of format {FORMAT}")]
+    Form {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Records could not be written.
+    #[error("cannot write the ledger: {0}")]
+    Write(rusqlite::Error),
+    /// A body that JSON cannot hold.
+    #[error("cannot write the ledger: a record's body cannot be written as JSON")]
+    Body,
+    /// Records could not be read.
+    #[error("cannot read the ledger: {0}")]
+    Read(rusqlite::Error),
+}
+
+impl From<&LedgerError> for PublicError {
+    fn from(_: &LedgerError) -> Self {
+        PublicError::new(ErrorCode::LedgerUnavailable, "the site's ledger cannot be used, so nothing may leave it")
+            .hint("the site's operator finds the cause in the node's log; a full disk is the most frequent one")
+    }
+}
+
+/// The open ledger. Calls from several threads wait for each other.
+pub struct Ledger {
+    connection: Mutex<Connection>,
+}
+
+impl Ledger {
+    /// Opens the ledger for writing; creates it if there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be made or is no ledger.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let at = |source| LedgerError::File { path: path.to_owned(), source };
+        // SQLite gives its journal files the mode of the database, so the mode must be right before it opens it.
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(at)?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(at)?;
+        drop(file);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = |source| LedgerError::Open { path: path.to_owned(), source };
+        let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+        prepare(&mut connection, path)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Opens an existing ledger for reading, while a node may be writing it.
+    ///
+    /// # Errors
+    /// Where there is none or it cannot be read.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        let open = |source| LedgerError::Open { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(open)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        if form(&connection).map_err(open)? != (APPLICATION_ID, FORMAT) {
+            return Err(LedgerError::Form { path: path.to_owned() });
+        }
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Appends records in one transaction and returns their numbers once they are on the disk.
+    ///
+    /// # Errors
+    /// Where they could not be made durable: then none of them is in the ledger.
+    pub fn append(&self, now: Timestamp, entries: &[Entry]) -> Result<Vec<i64>, LedgerError> {
+        let bodies: Vec<String> = entries.iter().map(body_text).collect::<Result<_, _>>()?;
+        let mut connection = self.lock();
+        let write = || -> rusqlite::Result<Vec<i64>> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let (mut seq, mut prev_hash) = last(&transaction)?.unwrap_or_else(|| (0, first_prev_hash()));
+            let mut seqs = Vec::with_capacity(entries.len());
+            for (entry, body) in entries.iter().zip(bodies) {
+                seq += 1;
+                prev_hash = insert(&transaction, seq, now, entry, body, prev_hash)?;
+                seqs.push(seq);
+            }
+            transaction.commit()?;
+            Ok(seqs)
+        };
+        write().map_err(LedgerError::Write)
+    }
+
+    /// All that the ledger knows about a study's rounds.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn history(&self, study: &StudyId) -> Result<History, LedgerError> {
+        // Payloads are megabytes: they are read one by one, when they are handed out.
+        let columns = COLUMNS.replace("payload", "NULL");
+        let sql = format!("SELECT {columns} FROM record WHERE study = ?1 ORDER BY seq");
+        let mut history = History::default();
+        self.each(&sql, params![study.to_string()], |record| history.add(&record))?;
+        Ok(history)
+    }
+
+    /// The exact bytes of a record.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn payload(&self, seq: i64) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.lock()
+            .query_row("SELECT payload FROM record WHERE seq = ?1", [seq], |row| row.get(0))
+            .map_err(LedgerError::Read)
+    }
+
+    /// The attempt that was running when the ledger was last written, if there is one: its number, study and round.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn in_flight(&self) -> Result<Option<(i64, StudyId, u16)>, LedgerError> {
+        let sql = "SELECT seq, study, round FROM record WHERE kind = 'attempt' ORDER BY seq DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u16>(2)?));
+        let last = self.lock().query_row(sql, [], read).optional().map_err(LedgerError::Read)?;
+        let Some((seq, study, round)) = last else { return Ok(None) };
+        let Ok(study) = study.parse::<StudyId>() else { return Ok(None) };
+        let history = self.history(&study)?;
+        let running = history.round(round).and_then(|r| r.running) == Some(seq);
+        Ok(running.then_some((seq, study, round)))
+    }
+
+    /// Calls `each` with the records of a study, or with all, in their order.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn records(&self, study: Option<&StudyId>, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        match study {
+            Some(study) => {
+                let sql = format!("SELECT {COLUMNS} FROM record WHERE study = ?1 ORDER BY seq");
+                self.each(&sql, params![study.to_string()], each)
+            }
+            None => self.each(&format!("SELECT {COLUMNS} FROM record ORDER BY seq"), [], each),
+        }
+    }
+
+    fn each(&self, sql: &str, params: impl rusqlite::Params, mut each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        let connection = self.lock();
+        let run = || -> rusqlite::Result<()> {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params)?;
+            while let Some(row) = rows.next()? {
+                each(Record::read(row)?);
+            }
+            Ok(())
+        };
+        run().map_err(LedgerError::Read)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere rolls its transaction back; the connection itself stays usable.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
+    let open = |source| LedgerError::Open { path: path.to_owned(), source };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open)?;
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(open)?;
+    match form(&transaction).map_err(open)? {
+        (APPLICATION_ID, FORMAT) => {}
+        (0, 0) if tables == 0 => {
+            transaction.execute_batch(SCHEMA).map_err(open)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open)?;
+            transaction.pragma_update(None, "user_version", FORMAT).map_err(open)?;
+        }
+        _ => return Err(LedgerError::Form { path: path.to_owned() }),
+    }
+    transaction.commit().map_err(open)
+}
+
+fn form(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((pragma("application_id")?, pragma("user_version")?))
+}
+
+fn last(transaction: &Transaction<'_>) -> rusqlite::Result<Option<(i64, String)>> {
+    let sql = "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1";
+    transaction.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+fn body_text(entry: &Entry) -> Result<String, LedgerError> {
+    let bytes = canonical(&entry.body).map_err(|_| LedgerError::Body)?;
+    String::from_utf8(bytes).map_err(|_| LedgerError::Body)
+}
+
+fn insert(
+    transaction: &Transaction<'_>,
+    seq: i64,
+    now: Timestamp,
+    entry: &Entry,
+    body: String,
+    prev_hash: String,
+) -> rusqlite::Result<String> {
+    let mut record = Record {
+        seq,
+        at: now,
+        kind: entry.kind.as_str().to_owned(),
+        study: entry.study.map(|s| s.to_string()),
+        round: entry.round.map(i64::from),
+        body,
+        payload: entry.payload.clone(),
+        prev_hash,
+        hash: String::new(),
+    };
+    record.hash = record.expected_hash().to_string();
+    let sql = format!("INSERT INTO record ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    let Record { seq, at, kind, study, round, body, payload, prev_hash, hash } = record;
+    transaction
+        .prepare_cached(&sql)?
+        .execute(params![seq, at.0, kind, study, round, body, payload, prev_hash, hash])?;
+    Ok(hash)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::bodies::{Attempt, AttemptState};
+    use super::*;
+    use bocage_protocol::ids::Digest;
+
+    pub(crate) fn study(n: u8) -> StudyId {
+        Digest::from_bytes([n; 32])
+    }
+
+    pub(crate) fn attempt(n: u8, state: AttemptState) -> Entry {
+        Entry::new(Kind::Attempt, study(n), 0, &Attempt { state })
+    }
+
+    #[test]
+    fn the_ledger_is_a_private_file_and_keeps_its_records_when_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.append(Timestamp(1), &[attempt(1, AttemptState::Started)]).unwrap(), [1]);
+        for file in std::fs::read_dir(dir.path()).unwrap() {
+            assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        drop(ledger);
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.append(Timestamp(2), &[attempt(1, AttemptState::Died)]).unwrap(), [2]);
+        assert_eq!(ledger.verify().unwrap().unwrap().records, 2);
+    }
+
+    #[test]
+    fn records_can_neither_be_changed_nor_deleted_through_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger.append(Timestamp(1), &[attempt(1, AttemptState::Started)]).unwrap();
+        assert!(ledger.lock().execute("UPDATE record SET at_ms = 5", []).is_err());
+        assert!(ledger.lock().execute("DELETE FROM record", []).is_err());
+    }
+
+    #[test]
+    fn two_writers_extend_one_chain() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let (a, b) = (Ledger::open(&path).unwrap(), Ledger::open(&path).unwrap());
+        for n in 0..3 {
+            a.append(Timestamp(n), &[attempt(1, AttemptState::Started)]).unwrap();
+            b.append(Timestamp(n), &[attempt(2, AttemptState::Started), attempt(2, AttemptState::Died)]).unwrap();
+        }
+        assert_eq!(Ledger::open_read_only(&path).unwrap().verify().unwrap().unwrap().records, 9);
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_leaves_no_half_written_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger.append(Timestamp(1), &[attempt(1, AttemptState::Started)]).unwrap();
+        ledger.lock().pragma_update(None, "max_page_count", 1).unwrap();
+        let large = attempt(1, AttemptState::Died).payload(vec![0; 1 << 20]);
+        let error = ledger.append(Timestamp(2), &[attempt(1, AttemptState::Died), large]).unwrap_err();
+        assert!(matches!(error, LedgerError::Write(_)), "{error}");
+        assert_eq!(PublicError::from(&error).code, ErrorCode::LedgerUnavailable);
+        assert_eq!(ledger.verify().unwrap().unwrap().records, 1);
+    }
+
+    #[test]
+    fn another_file_is_not_taken_for_a_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.sqlite");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        assert!(matches!(Ledger::open(&path), Err(LedgerError::Form { .. })));
+        assert!(matches!(Ledger::open_read_only(&path), Err(LedgerError::Form { .. })));
+        assert!(matches!(Ledger::open_read_only(&dir.path().join("none")), Err(LedgerError::Open { .. })));
+    }
+
+    #[test]
+    fn an_attempt_is_in_flight_until_something_ends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        assert_eq!(ledger.in_flight().unwrap(), None);
+        ledger.append(Timestamp(1), &[attempt(1, AttemptState::Started)]).unwrap();
+        assert_eq!(ledger.in_flight().unwrap(), Some((1, study(1), 0)));
+        ledger.append(Timestamp(2), &[Entry::new(Kind::Release, study(1), 0, &()).payload(vec![7])]).unwrap();
+        assert_eq!(ledger.in_flight().unwrap(), None);
+        assert_eq!(ledger.payload(2).unwrap(), Some(vec![7]));
+        ledger.append(Timestamp(3), &[attempt(2, AttemptState::Started), attempt(2, AttemptState::Stopped)]).unwrap();
+        assert_eq!(ledger.in_flight().unwrap(), None);
+    }
+}

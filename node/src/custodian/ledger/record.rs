@@ -1,0 +1,207 @@
+//! One record of the ledger: what is in it, and the hash that ties it to all records before it.
+//!
+//! The form of [`Record::expected_hash`] is what an auditor recomputes: it must never change for records that exist.
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{Digest, StudyId};
+use rusqlite::Row;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const DOMAIN: &str = "bocage/ledger/1";
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody asked for a round of a study.
+    Request,
+    /// The site's answer to whether it may be computed.
+    Decision,
+    /// A snapshot was taken.
+    Snapshot,
+    /// What a round may spend: written before anything is computed.
+    Reservation,
+    /// A computation began, was interrupted, or died.
+    Attempt,
+    /// What left the site, with the exact bytes.
+    Release,
+    /// Nothing left, and why.
+    Refusal,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 7] = [
+        Kind::Request,
+        Kind::Decision,
+        Kind::Snapshot,
+        Kind::Reservation,
+        Kind::Attempt,
+        Kind::Release,
+        Kind::Refusal,
+    ];
+
+    /// The kind as it stands in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Request => "request",
+            Kind::Decision => "decision",
+            Kind::Snapshot => "snapshot",
+            Kind::Reservation => "reservation",
+            Kind::Attempt => "attempt",
+            Kind::Release => "release",
+            Kind::Refusal => "refusal",
+        }
+    }
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What it is about.
+    pub kind: Kind,
+    /// The study, where there is one.
+    pub study: Option<StudyId>,
+    /// The round, where there is one.
+    pub round: Option<u16>,
+    /// What a person reads.
+    pub body: serde_json::Value,
+    /// Exact bytes, where there are some.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// An entry about a study's round.
+    pub fn new(kind: Kind, study: StudyId, round: u16, body: &impl Serialize) -> Self {
+        // A body is made of texts and integers; nothing in it can fail to become JSON.
+        let body = serde_json::to_value(body).unwrap_or_default();
+        Self { kind, study: Some(study), round: Some(round), body, payload: None }
+    }
+
+    /// An entry about the site itself.
+    pub fn of_site(kind: Kind, body: &impl Serialize) -> Self {
+        let body = serde_json::to_value(body).unwrap_or_default();
+        Self { kind, study: None, round: None, body, payload: None }
+    }
+
+    /// The same entry with exact bytes.
+    #[must_use]
+    pub fn payload(mut self, bytes: Vec<u8>) -> Self {
+        self.payload = Some(bytes);
+        self
+    }
+}
+
+/// A record as it stands in the database. Nothing in it is trusted before its hash was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// 1, 2, 3, …
+    pub seq: i64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// A [`Kind`].
+    pub kind: String,
+    /// The study's id.
+    pub study: Option<String>,
+    /// The round.
+    pub round: Option<i64>,
+    /// Canonical JSON.
+    pub body: String,
+    /// Exact bytes.
+    pub payload: Option<Vec<u8>>,
+    /// The hash of the record before.
+    pub prev_hash: String,
+    /// The hash of this record.
+    pub hash: String,
+}
+
+/// The columns that [`Record::read`] expects, in this order.
+pub(super) const COLUMNS: &str = "seq, at_ms, kind, study, round, body, payload, prev_hash, hash";
+
+impl Record {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get(0)?,
+            at: Timestamp(row.get(1)?),
+            kind: row.get(2)?,
+            study: row.get(3)?,
+            round: row.get(4)?,
+            body: row.get(5)?,
+            payload: row.get(6)?,
+            prev_hash: row.get(7)?,
+            hash: row.get(8)?,
+        })
+    }
+
+    /// The hash that belongs to this record: over every other field, the payload by its own hash.
+    ///
+    /// An absent field is no bytes; a present one begins with a byte 1.
+    pub fn expected_hash(&self) -> Digest {
+        let present = |bytes: &[u8]| [&[1], bytes].concat();
+        let study = self.study.as_ref().map(|s| present(s.as_bytes())).unwrap_or_default();
+        let round = self.round.map(|r| present(&r.to_be_bytes())).unwrap_or_default();
+        let payload = self.payload.as_ref().map(|p| present(Digest::of(DOMAIN, &[p]).as_bytes())).unwrap_or_default();
+        Digest::of(
+            DOMAIN,
+            &[
+                &self.seq.to_be_bytes(),
+                &self.at.0.to_be_bytes(),
+                self.kind.as_bytes(),
+                &study,
+                &round,
+                self.body.as_bytes(),
+                &payload,
+                self.prev_hash.as_bytes(),
+            ],
+        )
+    }
+
+    /// What it is about, if this version knows it.
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == self.kind)
+    }
+
+    /// The body as one of [`super::bodies`], if it has that form.
+    pub fn body<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.body).ok()
+    }
+}
+
+/// The hash before the first record.
+pub fn first_prev_hash() -> String {
+    Digest::of(DOMAIN, &[]).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let mut record = Record {
+            seq: 1,
+            at: Timestamp(1_700_000_000_000),
+            kind: "release".to_owned(),
+            study: None,
+            round: Some(0),
+            body: "{}".to_owned(),
+            payload: Some(vec![]),
+            prev_hash: first_prev_hash(),
+            hash: String::new(),
+        };
+        record.hash = record.expected_hash().to_string();
+        record
+    }
+
+    #[test]
+    fn the_form_of_the_hash_is_frozen() {
+        assert_eq!(record().hash, "FROZEN");
+    }
+
+    #[test]
+    fn an_absent_field_and_an_empty_one_hash_differently() {
+        let without = Record { payload: None, ..record() };
+        assert_ne!(without.expected_hash(), record().expected_hash());
+        let empty = Record { study: Some(String::new()), ..record() };
+        assert_ne!(empty.expected_hash(), record().expected_hash());
+    }
+}

@@ -1,0 +1,231 @@
+//! Records as a person reads them: what a release's bytes say, cell by cell, with the labels of the study and its contract.
+//!
+//! It decodes and never judges: [`super::Ledger::verify`] says whether a record can be believed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bocage_protocol::analysis::{RoundState, Spec, plan_for};
+use bocage_protocol::contract::Contract;
+use bocage_protocol::ids::ContractId;
+use bocage_protocol::limits;
+use bocage_protocol::plan::{Measure, MeasureLayout, ValidPlan};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
+use bocage_protocol::trust::{SignedRelease, SignedStudy, Study};
+use bocage_protocol::wire::codec;
+use serde::Serialize;
+
+use super::record::{Kind, Record};
+
+/// A record with everything in it readable.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shown {
+    /// 1, 2, 3, …
+    pub seq: i64,
+    /// When it was written.
+    pub at: String,
+    /// A [`Kind`].
+    pub kind: String,
+    /// The study's id.
+    pub study: Option<String>,
+    /// The round.
+    pub round: Option<i64>,
+    /// As it was written.
+    pub body: serde_json::Value,
+    /// What left, of a release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+    /// The record's hash.
+    pub hash: String,
+}
+
+/// What left of one analysis.
+#[derive(Debug, Clone, Serialize)]
+pub struct Left {
+    /// The analysis' name, or its position where the study is not in the ledger.
+    pub analysis: String,
+    /// No count below it left.
+    pub threshold: Option<u32>,
+    /// The whole cohort, where it left.
+    pub total: Option<ShownCount>,
+    /// Every cell.
+    pub cells: Vec<ShownCell>,
+    /// Why nothing left.
+    pub refused: Option<String>,
+}
+
+/// Subjects and rows.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ShownCount {
+    /// Distinct patients.
+    pub subjects: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl From<Count> for ShownCount {
+    fn from(count: Count) -> Self {
+        Self { subjects: count.subjects, rows: count.rows }
+    }
+}
+
+/// One cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownCell {
+    /// What it is about: key and label, or its position.
+    pub cell: Vec<String>,
+    /// How many; absent where they are hidden.
+    pub count: Option<ShownCount>,
+    /// Its measures.
+    pub measures: Vec<ShownMeasure>,
+}
+
+/// One measure of a cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownMeasure {
+    /// What was summed.
+    pub measure: String,
+    /// Rows and subjects with a value; absent where they are hidden.
+    pub valid: Option<ShownCount>,
+    /// Rows for which a condition holds.
+    pub holds_rows: Option<u64>,
+    /// The sum, in the column's unit.
+    pub sum: Option<f64>,
+    /// The exact integers that left: the sum of the quanta.
+    pub sum_quanta: Option<String>,
+    /// And of their squares.
+    pub sum_sq_quanta: Option<String>,
+}
+
+/// Makes records readable. It remembers the studies that it has seen, so records are shown in their order.
+pub struct Reader<'a> {
+    contracts: &'a BTreeMap<ContractId, Arc<Contract>>,
+    studies: HashMap<String, Study>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that labels cells with these contracts.
+    pub fn new(contracts: &'a BTreeMap<ContractId, Arc<Contract>>) -> Self {
+        Self { contracts, studies: HashMap::new() }
+    }
+
+    /// The next record.
+    pub fn show(&mut self, record: Record) -> Shown {
+        let left = match record.kind() {
+            Some(Kind::Request) => {
+                self.remember(&record);
+                Vec::new()
+            }
+            Some(Kind::Release) => self.left(&record),
+            _ => Vec::new(),
+        };
+        let Record { seq, at, kind, study, round, body, hash, .. } = record;
+        let body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
+        Shown { seq, at: at.to_string(), kind, study, round, body, left, hash }
+    }
+
+    fn remember(&mut self, record: &Record) {
+        let envelope = record.payload.as_deref().and_then(|p| serde_json::from_slice::<SignedStudy>(p).ok());
+        let study = envelope.and_then(|e| serde_json::from_str(&e.study).ok());
+        if let Some((id, study)) = record.study.clone().zip(study) {
+            self.studies.insert(id, study);
+        }
+    }
+
+    fn left(&self, record: &Record) -> Vec<Left> {
+        let decode = |bytes: &Vec<u8>| {
+            let signed: SignedRelease = codec::decode(bytes, limits::FRAME_BYTES).ok()?;
+            codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok()
+        };
+        let Some(release) = record.payload.as_ref().and_then(decode) else { return Vec::new() };
+        let study = record.study.as_ref().and_then(|id| self.studies.get(id));
+        release.parts.iter().map(|part| self.part(part, release.round, study)).collect()
+    }
+
+    fn part(&self, part: &Part, round: u16, study: Option<&Study>) -> Left {
+        let spec = study.and_then(|s| s.analyses.get(usize::from(part.analysis)));
+        let analysis = spec.map_or_else(|| format!("analysis {}", part.analysis), |a| a.name.to_string());
+        match &part.outcome {
+            Outcome::Refused(error) => {
+                Left { analysis, threshold: None, total: None, cells: Vec::new(), refused: Some(error.to_string()) }
+            }
+            Outcome::Table(table) => {
+                let plan = study.zip(spec).and_then(|(study, a)| {
+                    let plan = plan_for(&a.spec, study.query(), round, &RoundState::First).ok()?;
+                    ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()
+                });
+                // Another contract of the same name would label other cells: then positions are all that is certain.
+                let plan = plan.filter(|p| p.digest() == part.plan && table.fits(p.layout()));
+                let keys = match spec.map(|a| &a.spec) {
+                    Some(Spec::Table(table)) => table.by.iter().map(|k| k.label.clone()).collect(),
+                    None => Vec::new(),
+                };
+                Left {
+                    analysis,
+                    threshold: Some(table.threshold),
+                    total: table.total.map(Into::into),
+                    cells: cells(table, plan.as_ref(), &keys),
+                    refused: None,
+                }
+            }
+        }
+    }
+}
+
+fn cells(table: &TableRelease, plan: Option<&ValidPlan>, keys: &[String]) -> Vec<ShownCell> {
+    let show = |(i, cell): (usize, &CellRelease)| {
+        let labels = match plan {
+            Some(plan) => {
+                let labels = plan.layout().labels(usize::from(table.step), i);
+                labels.iter().zip(keys).map(|(label, key)| format!("{key} = {label}")).collect()
+            }
+            None => vec![format!("cell {i}")],
+        };
+        match cell {
+            CellRelease::FewerThanK => ShownCell { cell: labels, count: None, measures: Vec::new() },
+            CellRelease::Shown { count, measures } => ShownCell {
+                cell: labels,
+                count: Some((*count).into()),
+                measures: measures.iter().enumerate().map(|(m, value)| measure(m, value, plan)).collect(),
+            },
+        }
+    };
+    table.cells.iter().enumerate().map(show).collect()
+}
+
+fn measure(at: usize, value: &MeasureRelease, plan: Option<&ValidPlan>) -> ShownMeasure {
+    let name = plan.and_then(|p| p.table().measures.get(at)).map_or_else(|| format!("measure {at}"), name);
+    let quantum = plan.and_then(|p| match p.layout().measures().get(at) {
+        Some(MeasureLayout::Number(quantum)) => Some(*quantum),
+        _ => None,
+    });
+    let hidden =
+        ShownMeasure { measure: name, valid: None, holds_rows: None, sum: None, sum_quanta: None, sum_sq_quanta: None };
+    match value {
+        MeasureRelease::Hidden => hidden,
+        MeasureRelease::Condition { valid, holds_rows } => {
+            ShownMeasure { valid: Some((*valid).into()), holds_rows: Some(*holds_rows), ..hidden }
+        }
+        MeasureRelease::Number { valid, sum, sum_sq } => ShownMeasure {
+            valid: Some((*valid).into()),
+            sum: quantum.map(|q| q.sum(valid.rows, *sum)),
+            sum_quanta: Some(sum.to_string()),
+            sum_sq_quanta: Some(sum_sq.to_string()),
+            ..hidden
+        },
+    }
+}
+
+fn name(measure: &Measure) -> String {
+    match measure {
+        Measure::Column(column) => column.to_string(),
+        Measure::Ln(column) => format!("ln({column})"),
+        Measure::Sqrt(column) => format!("sqrt({column})"),
+        Measure::Days { from, to } => format!("days({from}, {to})"),
+        Measure::Product(a, b) => format!("{a} * {b}"),
+        Measure::Condition(expr) => {
+            let columns: Vec<&str> = expr.columns().into_iter().map(|c| c.as_str()).collect();
+            format!("condition on {}", columns.join(", "))
+        }
+    }
+}

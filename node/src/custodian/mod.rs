@@ -1,0 +1,122 @@
+//! The custodian: the only process that opens the site's data, its ledger and its release key.
+//!
+//! It must never open a network connection: it answers frames on a Unix socket inside the state directory and nothing else.
+
+pub mod answer;
+pub mod authority;
+pub mod data;
+pub mod engine;
+pub mod gate;
+pub mod ledger;
+pub mod server;
+pub mod snapshot;
+pub mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bocage_protocol::env::Clock;
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::trust::SecretKey;
+
+use crate::config::CustodianConfig;
+use ledger::bodies::{Attempt, AttemptState, Refusal};
+use ledger::{Entry, Kind, Ledger, LedgerError};
+use snapshot::Snapshots;
+
+/// Called with the study before each query, on the thread that computes.
+pub type BeforeQuery = Arc<dyn Fn(&StudyId) + Send + Sync>;
+
+/// What tests may change about a node. Only code can set it: there is no flag, variable or Cargo feature for any of it.
+#[derive(Clone, Default)]
+pub struct Switches {
+    /// Called before each query, on the compute thread: it may block, panic or end the process.
+    pub before_query: Option<BeforeQuery>,
+}
+
+/// What the supervisor is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// A query begins.
+    Working {
+        /// The ledger's number of this attempt.
+        attempt: u64,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// No query runs.
+    Idle,
+}
+
+/// Where [`Progress`] goes.
+pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Everything that answers a round. One for each process; rounds are answered one at a time.
+pub struct Custodian {
+    config: CustodianConfig,
+    ledger: Ledger,
+    release_key: SecretKey,
+    clock: Arc<dyn Clock>,
+    progress: Report,
+    switches: Switches,
+    stopping: AtomicBool,
+    snapshots: Snapshots,
+}
+
+impl Custodian {
+    /// A custodian over an open ledger.
+    pub fn new(
+        config: CustodianConfig,
+        ledger: Ledger,
+        release_key: SecretKey,
+        clock: Arc<dyn Clock>,
+        progress: Report,
+        switches: Switches,
+    ) -> Self {
+        let stopping = AtomicBool::new(false);
+        let snapshots = Snapshots::new(config.state.snapshots());
+        Self { config, ledger, release_key, clock, progress, switches, stopping, snapshots }
+    }
+
+    /// Settles what an earlier custodian left in flight. `overran` is the attempt for which the supervisor ended it.
+    ///
+    /// An attempt that overran ends its round; one that died may be tried once more, under the same reservation.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be used.
+    pub fn recover(&self, overran: Option<u64>) -> Result<(), LedgerError> {
+        let Some((seq, study, round)) = self.ledger.in_flight()? else { return Ok(()) };
+        let state = if overran == Some(seq.unsigned_abs()) { AttemptState::Overran } else { AttemptState::Died };
+        let deaths = self.ledger.history(&study)?.deaths + 1;
+        let mut entries = vec![Entry::new(Kind::Attempt, study, round, &Attempt { state })];
+        let over = state == AttemptState::Overran || deaths >= ledger::DEATHS;
+        if over {
+            let refusal = Refusal { error: answer::too_heavy(), r#final: true };
+            entries.push(Entry::new(Kind::Refusal, study, round, &refusal));
+        }
+        self.ledger.append(self.clock.now(), &entries)?;
+        tracing::warn!(%study, round, attempt = seq, ?state, final_ = over, "the custodian ended within a query");
+        Ok(())
+    }
+
+    /// From now on every round is answered `busy`; the one that is being computed may finish.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Notes that the operator, not the query, ended what is still being computed.
+    pub fn end_stop(&self) {
+        let stopped = || {
+            let Some((_, study, round)) = self.ledger.in_flight()? else { return Ok(()) };
+            let entry = Entry::new(Kind::Attempt, study, round, &Attempt { state: AttemptState::Stopped });
+            self.ledger.append(self.clock.now(), &[entry]).map(drop)
+        };
+        let stopped: Result<(), LedgerError> = stopped();
+        if let Err(error) = stopped {
+            tracing::error!(%error, "the interrupted query could not be recorded");
+        }
+    }
+}

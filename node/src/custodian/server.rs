@@ -1,0 +1,195 @@
+//! The custodian's socket and its one compute thread.
+//!
+//! ```text
+//! agent ──frame──▶ connection ──┬─ catalogue: answered at once
+//!                               └─ round ──bounded queue──▶ compute thread (Custodian::round, one at a time)
+//!       ◀─frame── connection ◀────────────────────────────────┘
+//! ```
+//! One connection carries one request. The server must never answer a process of another user, and never read more than one frame.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::frame::{FrameError, read_frame, write_frame};
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::limits;
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::Custodian;
+use crate::config::StateDir;
+
+/// How long a connection may take to send its request: it is a local process.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections beyond the queue, for catalogues and for saying `busy`.
+const SPARE_CONNECTIONS: usize = 64;
+/// How long a stopping custodian waits for the running query. Shorter than the supervisor's patience.
+const FINISH_GRACE: Duration = Duration::from_secs(3);
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The socket cannot be made.
+    #[error("cannot listen on {path}: {source}")]
+    Bind {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The compute thread ended, which only a defect can cause.
+    #[error("the compute thread ended unexpectedly")]
+    Compute,
+}
+
+struct Job {
+    request: RoundRequest,
+    answer: oneshot::Sender<Vec<u8>>,
+}
+
+/// A bound socket that nobody is served on yet.
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Server {
+    /// Binds `run/custodian.sock` with mode 0600 in a directory of mode 0700. A socket that an earlier custodian left is replaced: the
+    /// caller holds the lock that tells that none is alive.
+    ///
+    /// # Errors
+    /// Where the socket cannot be made.
+    pub fn bind(state: &StateDir) -> Result<Self, ServerError> {
+        let path = state.socket();
+        let listener = bind(&state.run(), &path).map_err(|source| ServerError::Bind { path: path.clone(), source })?;
+        Ok(Self { listener, path })
+    }
+
+    /// Serves until `stop` completes, then lets the running query finish for a short time.
+    ///
+    /// # Errors
+    /// Where the compute thread ends by itself.
+    pub async fn run(self, custodian: Arc<Custodian>, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let (queue, jobs) = mpsc::channel(limits::CUSTODIAN_QUEUE);
+        let worker = Arc::clone(&custodian);
+        let mut compute = tokio::task::spawn_blocking(move || work(&worker, jobs));
+        let mut connections = JoinSet::new();
+        let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
+        tokio::pin!(stop);
+        let ended = loop {
+            tokio::select! {
+                () = &mut stop => break Ok(()),
+                _ = &mut compute => break Err(ServerError::Compute),
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        // Without a seat the connection is dropped, which its agent reports as `busy`.
+                        if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+                            let (custodian, queue) = (Arc::clone(&custodian), queue.clone());
+                            connections.spawn(async move {
+                                serve(stream, &custodian, &queue).await;
+                                drop(seat);
+                            });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        };
+        drop(self.listener);
+        let _ = fs::remove_file(&self.path);
+        if ended.is_ok() {
+            custodian.begin_stop();
+            drop(queue);
+            let _ = tokio::time::timeout(FINISH_GRACE, async {
+                let _ = (&mut compute).await;
+                while connections.join_next().await.is_some() {}
+            })
+            .await;
+            custodian.end_stop();
+        }
+        ended
+    }
+}
+
+fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
+    DirBuilder::new().recursive(true).mode(0o700).create(run)?;
+    fs::set_permissions(run, Permissions::from_mode(0o700))?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Nobody else can reach the socket before its own mode is set: the directory is closed already.
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The compute thread: recovers, takes missing snapshots, then computes one round after another.
+fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
+    custodian.take_missing_snapshots();
+    while let Some(job) = jobs.blocking_recv() {
+        // A requester that left meanwhile will ask again and find the release in the ledger.
+        let _ = job.answer.send(custodian.round(&job.request));
+    }
+}
+
+async fn serve(mut stream: UnixStream, custodian: &Arc<Custodian>, queue: &mpsc::Sender<Job>) {
+    if !same_user(&stream) {
+        tracing::warn!("refused a connection of another user");
+        return;
+    }
+    let frame = match tokio::time::timeout(REQUEST_TIMEOUT, read_frame(&mut stream, limits::FRAME_BYTES)).await {
+        Ok(Ok(frame)) => frame,
+        Ok(Err(FrameError::Ended)) => return,
+        Ok(Err(error)) => return tracing::warn!(%error, "a connection did not send a frame"),
+        Err(_) => return tracing::warn!("a connection did not send its request in time"),
+    };
+    let reply = match codec::decode::<Request>(&frame, limits::FRAME_BYTES) {
+        Err(error) => custodian.malformed(PublicError::from(error)),
+        Ok(Request::Catalogue) => catalogue(Arc::clone(custodian)).await,
+        Ok(Request::Round(request)) => enqueue(request, queue).await,
+    };
+    if let Err(error) = write_frame(&mut stream, &reply).await {
+        tracing::debug!(%error, "the agent left before the answer");
+    }
+}
+
+/// Reads manifests, so not on an async thread.
+async fn catalogue(custodian: Arc<Custodian>) -> Vec<u8> {
+    tokio::task::spawn_blocking(move || custodian.catalogue()).await.unwrap_or_else(|_| refused(busy()))
+}
+
+async fn enqueue(request: RoundRequest, queue: &mpsc::Sender<Job>) -> Vec<u8> {
+    let (answer, answered) = oneshot::channel();
+    if queue.try_send(Job { request, answer }).is_err() {
+        return refused(busy());
+    }
+    answered.await.unwrap_or_else(|_| refused(busy()))
+}
+
+/// The site has too many requests waiting, or is just starting or stopping.
+pub fn busy() -> PublicError {
+    PublicError::new(ErrorCode::Busy, "the site is busy").hint("ask again in a few seconds")
+}
+
+/// A refusal as a frame.
+pub fn refused(error: PublicError) -> Vec<u8> {
+    // A public error is a few thousand bytes at most, so it always fits.
+    codec::encode(&Reply::Refused(error)).unwrap_or_default()
+}
+
+fn same_user(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+}

@@ -1,0 +1,76 @@
+//! Taking a snapshot: source, mapping, contract's rules, one file. Whatever fails, the snapshot before it stays in use.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::env::Timestamp;
+use polars::prelude::DataFrame;
+use polars_io::SerWriter;
+use polars_io::ipc::IpcWriter;
+
+use super::files::{Draft, make_folder, remove_drafts, write_whole};
+use super::manifest::{FORMAT, Manifest};
+use super::mapped::CONTRACT_KEY;
+use super::open::{CURRENT, arrow_path, folder, manifest_path};
+use super::{SnapshotError, files};
+use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
+
+/// Takes a snapshot of a dataset under `dir` and makes it the current one.
+///
+/// # Errors
+/// The source, its mapping, or the disk. The snapshot that was current before then still is.
+pub fn take(
+    dir: &Path,
+    spec: &DatasetSpec,
+    contract: &Contract,
+    now: Timestamp,
+) -> Result<Manifest, SnapshotError> {
+    let folder = folder(dir, &spec.name)?;
+    let opened = Opened::open(&spec.source)?;
+    let mapping = Mapping::bind(spec, contract, &opened.columns())?;
+    let rows = opened.read(&mapping.wanted())?;
+    let source_bytes = rows.source_bytes;
+    let mut conformed = conform(spec, contract, &mapping, rows)?;
+    make_folder(&folder)?;
+    remove_drafts(&folder);
+    let mut draft = Draft::new(&folder)?;
+    write_rows(draft.file(), &mut conformed.frame, contract)
+        .ok_or(SnapshotError::Damaged { path: folder.clone(), reason: "the rows could not be written" })?;
+    let content = draft.digest()?;
+    let manifest = Manifest {
+        format: FORMAT,
+        dataset: spec.name.clone(),
+        content,
+        contract: contract.id().clone(),
+        contract_hash: contract.hash(),
+        settings: spec.digest(),
+        source: spec.source.path().to_owned(),
+        source_bytes,
+        map: spec.map.clone(),
+        absent: spec.absent.clone(),
+        created_at: now,
+        rows: conformed.frame.height() as u64,
+        subjects: conformed.subjects,
+        report: conformed.report,
+    };
+    draft.publish(&arrow_path(&folder, &content))?;
+    let path = manifest_path(&folder, &content);
+    let json = serde_json::to_vec_pretty(&manifest)
+        .map_err(|_| SnapshotError::Damaged { path: path.clone(), reason: "the manifest could not be written" })?;
+    write_whole(&path, &json)?;
+    files::write_whole(&folder.join(CURRENT), format!("{content}\n").as_bytes())?;
+    Ok(manifest)
+}
+
+/// Writes one uncompressed record batch that names the contract it stands under.
+fn write_rows(file: &mut std::fs::File, frame: &mut DataFrame, contract: &Contract) -> Option<()> {
+    frame.rechunk_mut();
+    let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file);
+    let mut writer = IpcWriter::new(&mut buffered);
+    let named = [(CONTRACT_KEY.into(), contract.hash().to_string().into())];
+    writer.set_custom_schema_metadata(Arc::new(named.into_iter().collect()));
+    writer.finish(frame).ok()?;
+    buffered.flush().ok()
+}

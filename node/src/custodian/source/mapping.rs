@@ -1,0 +1,228 @@
+//! How each contract column comes from the source's columns. Bound once, before a row is read; every problem is reported
+//! at once.
+
+use bocage_protocol::contract::{Column, Contract, Kind};
+use bocage_protocol::front::bind_mapping;
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::plan::{Expr, Type};
+use bocage_protocol::settings::{Problem, Problems, join, nearest};
+
+use super::{DatasetSpec, SourceError};
+
+/// One rule a contract column, in the contract's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// The rules.
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Where a contract column comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rule {
+    /// The site does not collect it.
+    Absent,
+    /// An expression over source columns.
+    Expression(Expr),
+}
+
+impl Mapping {
+    /// Binds the rules of `spec` for `contract` over the columns of a source.
+    ///
+    /// # Errors
+    /// [`SourceError::Mapping`] with all problems at once: names that the contract does not have, expressions that do not bind or yield another type, and every
+    /// contract column that nothing yields.
+    pub fn bind(spec: &DatasetSpec, contract: &Contract, source: &[ColumnName]) -> Result<Self, SourceError> {
+        let mut binder = Binder { spec, contract, source, problems: Problems::default() };
+        if spec.contract != *contract.id() {
+            binder.note("contract", format!("`{}` was wanted, `{}` was given", spec.contract, contract.id()), None);
+        }
+        binder.check_names();
+        let rules = contract.columns().iter().map(|column| binder.rule(column)).collect::<Vec<_>>();
+        let rules = rules.into_iter().flatten().collect();
+        binder.problems.into_result(Self { rules }).map_err(SourceError::Mapping)
+    }
+
+    /// The source columns that the rules read, each once.
+    pub fn wanted(&self) -> Vec<ColumnName> {
+        let mut wanted: Vec<ColumnName> = Vec::new();
+        for rule in &self.rules {
+            let Rule::Expression(expr) = rule else { continue };
+            for column in expr.columns() {
+                if !wanted.contains(column) {
+                    wanted.push(column.clone());
+                }
+            }
+        }
+        wanted
+    }
+}
+
+struct Binder<'a> {
+    spec: &'a DatasetSpec,
+    contract: &'a Contract,
+    source: &'a [ColumnName],
+    problems: Problems,
+}
+
+impl Binder<'_> {
+    fn note(&mut self, key: &str, message: impl Into<String>, hint: Option<String>) {
+        let key = join(&join("dataset", &self.spec.name), key);
+        let problem = Problem::new(&self.spec.declared_in, key, message);
+        self.problems.push(Problem { hint, ..problem });
+    }
+
+    fn check_names(&mut self) {
+        let names: Vec<&str> = self.contract.columns().iter().map(|c| c.name.as_str()).collect();
+        let spec = self.spec;
+        let keys = spec.map.keys().map(|c| (format!("map.{c}"), c));
+        for (key, column) in keys.chain(spec.absent.iter().map(|c| ("absent".to_owned(), c))) {
+            if !names.contains(&column.as_str()) {
+                let hint = nearest(column.as_str(), names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                self.note(&key, format!("`{}` has no column `{column}`", self.spec.contract), hint);
+            }
+        }
+        for column in spec.absent.iter().filter(|c| self.contract.is_subject(c.as_str())) {
+            self.note("absent", format!("`{column}` names the patient"), None);
+        }
+        for column in self.contract.columns().iter().filter(|c| c.required && spec.absent.contains(&c.name)) {
+            let hint = "without it no row fits the contract; map it, or do not offer the dataset".to_owned();
+            self.note("absent", format!("`{}` is required by the contract", column.name), Some(hint));
+        }
+    }
+
+    fn rule(&mut self, column: &Column) -> Option<Rule> {
+        let name = &column.name;
+        if self.spec.absent.contains(name) {
+            return Some(Rule::Absent);
+        }
+        let Some(text) = self.spec.map.get(name) else {
+            if self.source.contains(name) {
+                return Some(Rule::Expression(Expr::Column(name.clone())));
+            }
+            self.unmapped(name);
+            return None;
+        };
+        let key = format!("map.{name}");
+        match bind_mapping(text, self.source) {
+            Ok((expr, of)) if yields(&of, &column.kind) => Some(Rule::Expression(expr)),
+            Ok((_, of)) => {
+                let message = format!("`{name}` is of type {}, the expression is {}", column.kind.name(), of.name());
+                self.note(&key, message, hint_for(&of, &column.kind));
+                None
+            }
+            Err(problems) => {
+                for problem in problems {
+                    self.note(&key, problem.message, problem.hint);
+                }
+                None
+            }
+        }
+    }
+
+    fn unmapped(&mut self, name: &ColumnName) {
+        let near = nearest(name.as_str(), self.source.iter().map(ColumnName::as_str));
+        let hint = match near {
+            Some(near) => format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name),
+            None => format!("map it, or declare it not collected: absent = [\"{name}\"]"),
+        };
+        let message = format!("the source has no column `{name}`, and no rule maps it");
+        self.note(&format!("map.{name}"), message, Some(hint));
+    }
+}
+
+/// Whether values of type `of` can be read as values of a column. Texts can always be tried.
+fn yields(of: &Type, kind: &Kind) -> bool {
+    match of {
+        Type::Text => true,
+        Type::Int | Type::Float => matches!(kind, Kind::Int { .. } | Kind::Float { .. } | Kind::Code { .. }),
+        Type::Bool => matches!(kind, Kind::Bool),
+        Type::Date => matches!(kind, Kind::Date { .. }),
+        Type::Datetime => matches!(kind, Kind::Datetime { .. }),
+        Type::Code(_) | Type::Band(_) | Type::Group(..) => false,
+    }
+}
+
+fn hint_for(of: &Type, kind: &Kind) -> Option<String> {
+    match (of, kind) {
+        (Type::Bool, Kind::Code { .. } | Kind::Int { .. }) => Some("write case when … then '1' else '0' end".into()),
+        (Type::Int | Type::Float, Kind::Bool) => Some("write a comparison, e.g. num > 0".into()),
+        (Type::Band(_), _) => Some("keep the number; studies cut it into bands".into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CsvSource, SourceSpec};
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const CONTRACT: &str = r#"
+        id = "heart@1"
+        subject = "row"
+        [[column]]
+        name = "age"
+        type = "int"
+        range = [0, 120]
+        required = true
+        [[column]]
+        name = "chol"
+        type = "float"
+        range = [50, 700]
+        [[column]]
+        name = "disease"
+        type = "bool"
+        [[column]]
+        name = "ca"
+        type = "int"
+        range = [0, 3]
+    "#;
+
+    fn bind(map: &[(&str, &str)], absent: &[&str], source: &[&str]) -> Result<Mapping, String> {
+        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
+        let spec = DatasetSpec {
+            name: "heart".into(),
+            contract: "heart@1".parse().unwrap(),
+            source: SourceSpec::Csv(CsvSource {
+                path: "x.csv".into(),
+                delimiter: b',',
+                header: true,
+                columns: None,
+                missing: vec![],
+            }),
+            map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
+            absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
+            declared_in: "node.toml".into(),
+        };
+        let source: Vec<ColumnName> = source.iter().map(|c| c.parse().unwrap()).collect();
+        Mapping::bind(&spec, &contract, &source).map_err(|p| p.to_string())
+    }
+
+    #[test]
+    fn same_names_map_themselves_and_only_read_columns_are_wanted() {
+        let mapping = bind(&[("disease", "num > 0"), ("chol", "nullif(chol, 0)")], &["ca"], &["age", "chol", "num", "x"]);
+        let wanted: Vec<String> = mapping.unwrap().wanted().iter().map(ToString::to_string).collect();
+        assert_eq!(wanted, ["age", "chol", "num"]);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let error = bind(&[("diseas", "num > 0"), ("chol", "num > 0")], &["age"], &["ages", "num", "cas"]).unwrap_err();
+        for wanted in [
+            "dataset.heart.map.diseas: `heart@1` has no column `diseas`\n  hint: did you mean `disease`?",
+            "dataset.heart.absent: `age` is required by the contract",
+            "dataset.heart.map.chol: `chol` is of type float, the expression is a condition",
+            "dataset.heart.map.disease: the source has no column `disease`, and no rule maps it",
+            "dataset.heart.map.ca: the source has no column `ca`, and no rule maps it\n  hint: if it is the source's `cas`",
+        ] {
+            assert!(error.contains(wanted), "{wanted}\nnot in\n{error}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_does_not_bind_is_named_with_its_column() {
+        let source = ["age", "chol", "num", "ca"];
+        let error = bind(&[("disease", "nun > 0")], &[], &source).unwrap_err();
+        assert!(error.contains("dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?"), "{error}");
+    }
+}

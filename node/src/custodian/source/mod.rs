@@ -1,0 +1,133 @@
+//! From a hospital's own tables to rows that fit a contract. Runs when a snapshot is taken, never for a study.
+//!
+//! ```text
+//! node.toml ─▶ DatasetSpec ─┐
+//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ conform ─▶ Conformed (rows by subject, and a report)
+//! ```
+//!
+//! It must never repeat a value of the data in an error: errors name files, columns and line numbers. A path comes from
+//! `node.toml` alone, never from the wire.
+
+mod conform;
+mod csv;
+mod mapping;
+mod report;
+mod spec;
+mod value;
+
+use std::path::PathBuf;
+
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::settings::Problems;
+
+pub use conform::{Conformed, SUBJECT, conform, physical_type};
+pub use mapping::Mapping;
+pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
+pub use spec::{CsvSource, DatasetSpec, SourceSpec};
+
+pub(in crate::custodian) use spec::is_dataset_name;
+
+pub(in crate::custodian) use value::parse_as;
+
+use self::csv::OpenedCsv;
+
+/// Why a source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file is not there.
+    #[error("{path}: there is no such file\n  hint: paths in node.toml are relative to node.toml")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {kind}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        kind: std::io::ErrorKind,
+    },
+    /// There is not one usable line.
+    #[error("{path}: no usable line: {reason}")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The header or the column names of the configuration do not work.
+    #[error("{path}: {reason}")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// More rows than a snapshot may have.
+    #[error("{path}: more than {limit} rows")]
+    TooManyRows {
+        /// The file.
+        path: PathBuf,
+        /// The bound.
+        limit: u64,
+    },
+    /// Source, mapping and contract do not fit together.
+    #[error("{0}")]
+    Mapping(Problems),
+    /// A failure of ours; the cause may hold data and is not repeated.
+    #[error("dataset `{dataset}`: the mapping could not be computed: {stage}")]
+    Computation {
+        /// The dataset.
+        dataset: String,
+        /// Where it stopped.
+        stage: &'static str,
+    },
+}
+
+/// A source whose columns are known and whose rows are not read yet.
+pub enum Opened {
+    /// A CSV file.
+    Csv(OpenedCsv),
+}
+
+/// Rows of a source: the wanted columns as text, markers of missing values as null.
+pub struct SourceRows {
+    /// One text column for each wanted name.
+    pub frame: polars::prelude::DataFrame,
+    /// Lines that were read as rows.
+    pub rows: u64,
+    /// Lines that were not.
+    pub bad_lines: BadLines,
+    /// Size of the source.
+    pub source_bytes: u64,
+}
+
+impl Opened {
+    /// Opens a source and reads its column names.
+    ///
+    /// # Errors
+    /// It is missing, unreadable, empty, or its column names are ambiguous.
+    pub fn open(source: &SourceSpec) -> Result<Self, SourceError> {
+        match source {
+            SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(Opened::Csv),
+        }
+    }
+
+    /// The names of its columns, as a mapping knows them.
+    pub fn columns(&self) -> Vec<ColumnName> {
+        match self {
+            Opened::Csv(csv) => csv.columns(),
+        }
+    }
+
+    /// Reads all rows, keeping the columns `wanted`.
+    ///
+    /// # Errors
+    /// It is unreadable, or has no usable line.
+    pub fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
+        match self {
+            Opened::Csv(csv) => csv.read(wanted),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a snapshot's taking found. For the hospital's own eyes: it is kept in the manifest and shown by local commands,
+//! and must never go on the wire.
+
+use std::collections::BTreeMap;
+
+use bocage_protocol::ids::ColumnName;
+use serde::{Deserialize, Serialize};
+
+/// Line numbers kept of each kind of bad line: enough to look at, not a copy of the file.
+const LINES_KEPT: usize = 20;
+
+/// What became of a source's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Lines that were read as rows.
+    pub source_rows: u64,
+    /// Lines that were not.
+    pub bad_lines: BadLines,
+    /// Rows of the snapshot.
+    pub rows_kept: u64,
+    /// Rows left out, each under the first reason that applies.
+    pub rows_rejected: Vec<Rejected>,
+    /// One entry a contract column, over all source rows, kept or not.
+    pub columns: BTreeMap<ColumnName, ColumnReport>,
+}
+
+/// Lines that are no rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BadLines {
+    /// Another number of fields than there are columns.
+    pub wrong_field_count: Lines,
+    /// Not UTF-8.
+    pub not_utf8: Lines,
+}
+
+/// Some lines of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lines {
+    /// How many.
+    pub count: u64,
+    /// The numbers of the first of them, from 1.
+    pub first: Vec<u64>,
+}
+
+impl Lines {
+    /// Counts one more.
+    pub(super) fn add(&mut self, number: u64) {
+        self.count += 1;
+        if self.first.len() < LINES_KEPT {
+            self.first.push(number);
+        }
+    }
+}
+
+/// Rows left out for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The reason.
+    pub reason: Reason,
+    /// How many rows.
+    pub rows: u64,
+}
+
+/// Why a row is left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The column's value is of the wrong type, an unknown code or out of range, and the contract says `reject`.
+    Invalid(ColumnName),
+    /// A required column has no value.
+    Required(ColumnName),
+    /// The row names no patient.
+    NoSubject,
+    /// The patient has an earlier row, and the contract allows one.
+    RepeatedSubject,
+}
+
+/// What was found in one contract column. The counts add up to the source's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ColumnReport {
+    /// Values that fit.
+    pub valid: u64,
+    /// No value in the source.
+    pub missing: u64,
+    /// Not readable as the column's type.
+    pub wrong_type: u64,
+    /// Not a code of the contract.
+    pub unknown_code: u64,
+    /// Outside the contract's range.
+    pub out_of_range: u64,
+    /// The source had values, and the mapping's rule gave none, e.g. `nullif(chol, 0)`.
+    pub null_by_rule: u64,
+}

@@ -1,0 +1,218 @@
+//! What `node.toml` says about a dataset: raw sections in, checked forms out. No file is touched here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bocage_protocol::ids::{ColumnName, ContractId, Digest};
+use bocage_protocol::settings::{Problem, Problems, join, read};
+use bocage_protocol::trust::canonical;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A dataset of this site: where it comes from and how it becomes what the contract says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DatasetSpec {
+    /// Its name at this site; also the name of its folder of snapshots.
+    pub name: String,
+    /// The contract that it is offered under.
+    pub contract: ContractId,
+    /// Where its rows come from.
+    pub source: SourceSpec,
+    /// For each contract column, the expression over source columns that yields it. Columns of the same name need no entry.
+    pub map: BTreeMap<ColumnName, String>,
+    /// Contract columns that this site does not collect: null in every row.
+    pub absent: BTreeSet<ColumnName>,
+    /// The configuration file, for messages.
+    #[serde(skip)]
+    pub declared_in: String,
+}
+
+/// Where rows come from. A closed list that later sources (Parquet, FHIR, OMOP, SQL) extend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceSpec {
+    /// A delimited text file.
+    Csv(CsvSource),
+}
+
+/// A delimited text file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CsvSource {
+    /// The file.
+    pub path: PathBuf,
+    /// One ASCII character.
+    pub delimiter: u8,
+    /// Whether the first line holds the column names.
+    pub header: bool,
+    /// The column names, where the file has none or others are wanted.
+    pub columns: Option<Vec<String>>,
+    /// Values that mean "missing", compared after spaces are cut.
+    pub missing: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawDataset {
+    contract: ContractId,
+    source: Value,
+    #[serde(default)]
+    map: BTreeMap<String, String>,
+    #[serde(default)]
+    absent: Vec<ColumnName>,
+}
+
+#[derive(Deserialize)]
+struct RawSource {
+    kind: String,
+    path: PathBuf,
+    delimiter: Option<String>,
+    header: Option<bool>,
+    columns: Option<Vec<String>>,
+    missing: Option<Vec<String>>,
+}
+
+const KEYS: &[&str] =
+    &["contract", "source", "map", "absent", "kind", "path", "delimiter", "header", "columns", "missing"];
+
+/// What means "missing" where `node.toml` does not say it.
+const MISSING: [&str; 3] = ["", "NA", "NaN"];
+
+impl DatasetSpec {
+    /// Reads the section `dataset.NAME` of `file`. Relative paths are taken from `base`.
+    ///
+    /// All problems are added to `problems`; `None` where the section cannot be used.
+    pub fn read(name: &str, section: &Value, file: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
+        let key = join("dataset", name);
+        let before = problems.0.len();
+        if !is_dataset_name(name) {
+            let problem = Problem::new(file, &key, "not a name of a dataset");
+            problems.push(problem.hint("1 to 63 of a-z, 0-9, _ and -, beginning with a letter"));
+        }
+        let raw: RawDataset = read(section, file, &key, KEYS, problems)?;
+        let source = SourceSpec::read(&raw.source, file, &join(&key, "source"), base, problems)?;
+        let mut map = BTreeMap::new();
+        for (column, text) in raw.map {
+            match column.parse::<ColumnName>() {
+                Ok(column) => drop(map.insert(column, text)),
+                Err(e) => problems.push(Problem::new(file, join(&join(&key, "map"), &column), e.to_string())),
+            }
+        }
+        for column in raw.absent.iter().filter(|c| map.contains_key(c)) {
+            let problem = Problem::new(file, join(&key, "absent"), format!("`{column}` has an entry in `map` as well"));
+            problems.push(problem);
+        }
+        let spec = Self {
+            name: name.to_owned(),
+            contract: raw.contract,
+            source,
+            map,
+            absent: raw.absent.into_iter().collect(),
+            declared_in: file.to_owned(),
+        };
+        (problems.0.len() == before).then_some(spec)
+    }
+
+    /// The digest of everything here that decides what a snapshot holds.
+    pub fn digest(&self) -> Digest {
+        Digest::of("bocage/dataset-settings/1", &[&canonical(self).unwrap_or_default()])
+    }
+}
+
+impl SourceSpec {
+    fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
+        let raw: RawSource = read(section, file, key, KEYS, problems)?;
+        if raw.kind != "csv" {
+            let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{}`", raw.kind));
+            problems.push(problem.hint("this version reads \"csv\""));
+            return None;
+        }
+        let delimiter = match raw.delimiter.as_deref().map(str::as_bytes) {
+            None => b',',
+            Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => one,
+            Some(_) => {
+                let problem = Problem::new(file, join(key, "delimiter"), "must be one character, not a quote or line end");
+                problems.push(problem.hint("e.g. \",\", \";\" or \"\\t\""));
+                return None;
+            }
+        };
+        let header = raw.header.unwrap_or(true);
+        if !header && raw.columns.is_none() {
+            let problem = Problem::new(file, join(key, "columns"), "needed where the file has no header");
+            problems.push(problem.hint("list the file's columns in order: columns = [\"age\", \"sex\"]"));
+            return None;
+        }
+        let missing = raw.missing.unwrap_or_else(|| MISSING.map(str::to_owned).to_vec());
+        Some(SourceSpec::Csv(CsvSource {
+            path: base.join(raw.path),
+            delimiter,
+            header,
+            columns: raw.columns,
+            missing: missing.into_iter().map(|m| m.trim().to_owned()).collect(),
+        }))
+    }
+
+    /// The file that the rows come from, for messages and manifests.
+    pub fn path(&self) -> &Path {
+        match self {
+            SourceSpec::Csv(csv) => &csv.path,
+        }
+    }
+}
+
+/// Whether a text can name a dataset, and so a folder.
+pub(in crate::custodian) fn is_dataset_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(section: Value) -> Result<DatasetSpec, String> {
+        let mut problems = Problems::default();
+        let spec = DatasetSpec::read("heart", &section, "node.toml", Path::new("/srv/node"), &mut problems);
+        spec.ok_or_else(|| problems.to_string())
+    }
+
+    #[test]
+    fn a_section_becomes_a_spec_with_defaults_and_a_path_relative_to_the_file() {
+        let spec = spec(json!({
+            "contract": "heart@1",
+            "source": {"kind": "csv", "path": "data/heart.csv"},
+            "map": {"disease": "num > 0"},
+            "absent": ["ca"],
+        }))
+        .unwrap();
+        let SourceSpec::Csv(csv) = &spec.source;
+        assert_eq!(csv.path, Path::new("/srv/node/data/heart.csv"));
+        assert_eq!((csv.delimiter, csv.header, csv.missing.len()), (b',', true, 3));
+        assert_eq!(spec.absent.len(), 1);
+    }
+
+    #[test]
+    fn problems_are_reported_with_their_place() {
+        let error = spec(json!({
+            "contract": "heart@1",
+            "source": {"kind": "csv", "path": "x.csv", "delimitr": ";", "header": false},
+        }))
+        .unwrap_err();
+        assert!(error.contains("dataset.heart.source.delimitr: unknown key\n  hint: did you mean `delimiter`?"), "{error}");
+        assert!(error.contains("dataset.heart.source.columns: needed where the file has no header"), "{error}");
+        let error = spec(json!({"contract": "heart@1", "source": {"kind": "parquet", "path": "x"}})).unwrap_err();
+        assert!(error.contains("unknown kind of source `parquet`"), "{error}");
+        let error = spec(json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": ";;"}}));
+        assert!(error.unwrap_err().contains("must be one character"));
+    }
+
+    #[test]
+    fn the_digest_changes_with_every_setting_that_matters() {
+        let section = |delimiter: &str| {
+            json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": delimiter}})
+        };
+        let (a, b) = (spec(section(",")).unwrap(), spec(section(";")).unwrap());
+        assert_ne!(a.digest(), b.digest());
+        assert_eq!(a.digest(), DatasetSpec { declared_in: "other.toml".into(), ..a.clone() }.digest());
+    }
+}

@@ -1,0 +1,253 @@
+//! The way of a round through authority, ledger, engine and gate, in one process and on real files.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::limits;
+use bocage_protocol::release::{CellRelease, Outcome};
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Reply, RoundRequest};
+
+use super::data::usable;
+use super::ledger::bodies::AttemptState;
+use super::*;
+use crate::config::environment::read_release_key;
+use crate::fixture::{NOW, Site, Still};
+
+fn custodian_with(site: &Site, switches: Switches, progress: Report) -> Custodian {
+    let config = site.config();
+    std::fs::create_dir_all(&config.state.0).unwrap();
+    let ledger = Ledger::open(&config.state.ledger()).unwrap();
+    let key = read_release_key(&config.release_key_file).unwrap();
+    Custodian::new(config, ledger, key, Arc::new(Still(NOW)), progress, switches)
+}
+
+fn custodian(site: &Site) -> Custodian {
+    custodian_with(site, Switches::default(), Arc::new(|_| {}))
+}
+
+fn ready(site: &Site) -> Custodian {
+    let custodian = custodian(site);
+    custodian.take_missing_snapshots();
+    custodian
+}
+
+fn reply(frame: &[u8]) -> Reply {
+    codec::decode(frame, limits::FRAME_BYTES).unwrap()
+}
+
+fn refusal(frame: &[u8]) -> ErrorCode {
+    match reply(frame) {
+        Reply::Refused(error) => error.code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn kinds(custodian: &Custodian) -> Vec<String> {
+    let mut kinds = Vec::new();
+    custodian.ledger.records(None, |record| kinds.push(record.kind)).unwrap();
+    kinds
+}
+
+/// A custodian that dies, as far as the ledger can tell, in its next query.
+fn die_in_a_query(site: &Site, request: &RoundRequest) -> u64 {
+    let custodian = custodian(site);
+    let id = request.study.id();
+    let entry = Entry::new(Kind::Attempt, id, 0, &Attempt { state: AttemptState::Started });
+    custodian.ledger.append(NOW, &[entry]).unwrap()[0].unsigned_abs()
+}
+
+#[test]
+fn a_round_is_answered_signed_and_recorded_before_it_leaves() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let frame = custodian.round(&site.request(&site.study()));
+    let Reply::Released(signed) = reply(&frame) else { panic!("{:?}", reply(&frame)) };
+    let release = signed.verify(&custodian.release_key.public()).unwrap();
+    assert_eq!((release.site.as_str(), release.parts.len()), ("cleveland", 2));
+    let Outcome::Table(table) = &release.parts[0].outcome else { panic!() };
+    let shown = table.cells.iter().filter(|c| matches!(c, CellRelease::Shown { .. })).count();
+    assert_eq!(shown, 2);
+    assert_eq!(kinds(&custodian), ["snapshot", "request", "decision", "reservation", "attempt", "release"]);
+    assert_ne!(release.snapshot, usable(&site.config(), &site.config().datasets["heart"]).unwrap().content);
+}
+
+#[test]
+fn a_repeat_is_the_same_bytes_even_after_a_restart_and_a_new_snapshot() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    let first = {
+        let custodian = ready(&site);
+        // The frame is lost: the process ends after the ledger has it and before anybody was told.
+        custodian.round(&request)
+    };
+    std::fs::write(site.path("heart.csv"), "age,sex,chol\n50,1,200\n").unwrap();
+    let again = custodian(&site);
+    data::refresh(&again.config, &again.ledger, &again.config.datasets["heart"], "refresh", NOW.plus_secs(1)).unwrap();
+    again.recover(None).unwrap();
+    assert_eq!(again.round(&request), first);
+    assert_eq!(again.round(&request), first);
+    assert_eq!(kinds(&again).iter().filter(|k| *k == "release").count(), 1);
+    assert!(again.ledger.verify().unwrap().is_ok());
+}
+
+#[test]
+fn the_same_round_with_other_steps_is_refused() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let request = site.request(&site.study());
+    custodian.round(&request);
+    let other = RoundRequest { steps: request.steps[..1].to_vec(), ..request };
+    assert_eq!(refusal(&custodian.round(&other)), ErrorCode::RoundInvalid);
+}
+
+#[test]
+fn a_refusal_is_recorded_and_a_stranger_cannot_fill_the_ledger_with_studies() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let mut request = site.request(&site.study());
+    request.study.study.push(' ');
+    assert_eq!(refusal(&custodian.round(&request)), ErrorCode::NotCanonical);
+    let mut payloads = 0;
+    custodian.ledger.records(None, |record| payloads += usize::from(record.payload.is_some())).unwrap();
+    assert_eq!((kinds(&custodian), payloads), (vec!["snapshot".into(), "request".into(), "refusal".into()], 0));
+}
+
+#[test]
+fn without_a_snapshot_the_round_is_refused_and_the_catalogue_says_so() {
+    let site = Site::new();
+    std::fs::remove_file(site.path("heart.csv")).unwrap();
+    let custodian = ready(&site);
+    assert_eq!(refusal(&custodian.round(&site.request(&site.study()))), ErrorCode::SnapshotUnavailable);
+    let Reply::Catalogue(catalogue) = reply(&custodian.catalogue()) else { panic!() };
+    assert_eq!((catalogue.datasets.len(), catalogue.datasets[0].snapshot_at), (1, None));
+    assert!(!kinds(&custodian).contains(&"reservation".to_owned()));
+}
+
+#[test]
+fn a_query_that_overran_is_answered_too_heavy_for_good() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    drop(ready(&site));
+    let attempt = die_in_a_query(&site, &request);
+    let custodian = custodian(&site);
+    custodian.recover(Some(attempt)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(refusal(&custodian.round(&request)), ErrorCode::QueryTooHeavy);
+    }
+}
+
+#[test]
+fn a_query_in_which_the_custodian_died_is_tried_once_more_and_then_no_more() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    drop(ready(&site));
+    let first = die_in_a_query(&site, &request);
+    let once = custodian(&site);
+    // The supervisor speaks of another attempt, which had ended by itself.
+    once.recover(Some(first + 100)).unwrap();
+    assert!(matches!(reply(&once.round(&request)), Reply::Released(_)));
+    let heavy = Site::new();
+    let request = heavy.request(&heavy.study());
+    drop(ready(&heavy));
+    for _ in 0..2 {
+        die_in_a_query(&heavy, &request);
+        custodian(&heavy).recover(None).unwrap();
+    }
+    assert_eq!(refusal(&custodian(&heavy).round(&request)), ErrorCode::QueryTooHeavy);
+}
+
+#[test]
+fn a_stop_by_the_operator_is_held_against_no_study() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    drop(ready(&site));
+    for _ in 0..3 {
+        die_in_a_query(&site, &request);
+        custodian(&site).end_stop();
+    }
+    let custodian = custodian(&site);
+    custodian.recover(None).unwrap();
+    assert!(matches!(reply(&custodian.round(&request)), Reply::Released(_)));
+}
+
+#[test]
+fn a_stopping_custodian_answers_busy() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    custodian.begin_stop();
+    assert_eq!(refusal(&custodian.round(&site.request(&site.study()))), ErrorCode::Busy);
+}
+
+#[test]
+fn every_query_is_reported_with_its_limit_and_ends_idle() {
+    let site = Site::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let calls = Arc::new(AtomicU32::new(0));
+    let (report, count) = (Arc::clone(&seen), Arc::clone(&calls));
+    let switches = Switches {
+        before_query: Some(Arc::new(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        })),
+    };
+    let custodian = custodian_with(&site, switches, Arc::new(move |p| report.lock().unwrap().push(p)));
+    custodian.take_missing_snapshots();
+    custodian.round(&site.request(&site.study()));
+    let working = Progress::Working { attempt: 5, limit: Duration::from_secs(60) };
+    assert_eq!(*seen.lock().unwrap(), [working, working, Progress::Idle]);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_panic_in_a_query_is_an_internal_error_and_the_custodian_lives_on() {
+    let site = Site::new();
+    let switches = Switches { before_query: Some(Arc::new(|_| panic!("a patient's value"))) };
+    let panicking = custodian_with(&site, switches, Arc::new(|_| {}));
+    panicking.take_missing_snapshots();
+    let request = site.request(&site.study());
+    let Reply::Refused(error) = reply(&panicking.round(&request)) else { panic!() };
+    assert_eq!(error.code, ErrorCode::Internal);
+    assert!(!error.to_string().contains("patient"));
+    assert_eq!(panicking.ledger.in_flight().unwrap(), None);
+}
+
+#[test]
+fn a_study_stays_on_the_snapshot_of_its_first_round() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    let custodian = ready(&site);
+    let before = usable(&custodian.config, &custodian.config.datasets["heart"]).unwrap().content;
+    let body = ledger::bodies::Reservation {
+        snapshot: before,
+        steps: ledger::bodies::StepAsked::all(&request.steps),
+        spend: vec![],
+    };
+    custodian.ledger.append(NOW, &[Entry::new(Kind::Reservation, request.study.id(), 0, &body)]).unwrap();
+    let text = std::fs::read_to_string(site.path("heart.csv")).unwrap();
+    std::fs::write(site.path("heart.csv"), format!("{text}44,1,201\n")).unwrap();
+    let dataset = &custodian.config.datasets["heart"];
+    let new = data::refresh(&custodian.config, &custodian.ledger, dataset, "refresh", NOW).unwrap();
+    assert_ne!(new.content, before);
+    assert_eq!(*custodian.snapshot_for(dataset, Some(before)).unwrap().content_hash(), before);
+    assert!(matches!(reply(&custodian.round(&request)), Reply::Released(_)));
+    let history = custodian.ledger.history(&request.study.id()).unwrap();
+    assert_eq!(history.snapshot, Some(before));
+}
+
+#[test]
+fn the_ledger_shows_what_left_cell_by_cell() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    custodian.round(&site.request(&site.study()));
+    let config = crate::config::Config::load(&site.origin()).unwrap();
+    let mut reader = ledger::show::Reader::new(&config.contracts);
+    let mut left = Vec::new();
+    custodian.ledger.records(None, |record| left.extend(reader.show(record).left)).unwrap();
+    assert_eq!(left.len(), 2);
+    assert_eq!((left[0].analysis.as_str(), left[0].cells[0].cell.join(",").as_str()), ("by_sex", "sex = female"));
+    assert_eq!(left[0].cells[0].count.unwrap().subjects, 30);
+    let chol = &left[0].cells[0].measures[0];
+    // 180 + 2 i for even i below 60.
+    assert_eq!((chol.measure.as_str(), chol.sum.unwrap().round()), ("chol", 7140.0));
+}

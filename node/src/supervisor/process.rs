@@ -1,0 +1,261 @@
+//! Carries out what the [`Supervisor`] decides: starts the children, reads the custodian's reports, passes signals on.
+//!
+//! It must never touch the site's data or the network, and it must never leave a child behind: every child asks the kernel to be killed
+//! with its parent ([`die_with`]).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Action, Event, Role, Supervisor};
+
+/// A line of the custodian's reports is far shorter; a longer one is not ours.
+const REPORT_BYTES: usize = 100;
+
+/// How this program starts itself again.
+#[derive(Debug, Clone)]
+pub struct Reexec {
+    /// The executable.
+    pub exe: PathBuf,
+    /// What comes before the subcommand.
+    pub prefix: Vec<OsString>,
+}
+
+impl Reexec {
+    /// The running executable itself, with `prefix` before the subcommand.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell which executable that is.
+    pub fn current(prefix: Vec<OsString>) -> std::io::Result<Self> {
+        Ok(Self { exe: std::env::current_exe()?, prefix })
+    }
+}
+
+/// Why the supervisor cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// No signal handler could be installed.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// The process that started this one has gone.
+    #[error("the supervisor that started this process has ended")]
+    Orphan,
+    /// The kernel does not link this process' life to its parent's.
+    #[error("cannot bind this process' life to its supervisor's: {0}")]
+    Bind(rustix::io::Errno),
+}
+
+/// Lets the kernel kill this process when its parent ends. The first thing that a child does.
+///
+/// # Errors
+/// Where the parent is not `parent` any more: it ended before this call.
+pub fn die_with(parent: u32) -> Result<(), ProcessError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(ProcessError::Bind)?;
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if now.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) { Ok(()) } else { Err(ProcessError::Orphan) }
+}
+
+/// Runs both children until a signal to stop. `options` follow the subcommand in every child's command line.
+///
+/// Must run on the main thread of a single-threaded runtime: the kernel counts the *thread* that started a child as its parent.
+///
+/// # Errors
+/// Where no signal handler can be installed. Children that fail are started again, for ever.
+pub async fn run(reexec: &Reexec, options: &[OsString]) -> Result<(), ProcessError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
+    let began = Instant::now();
+    let mut supervisor = Supervisor::new(Duration::ZERO);
+    let mut children = Children { reexec, options, agent: None, custodian: None };
+    let (reports, mut reported) = mpsc::channel(16);
+    loop {
+        while let Some(action) = supervisor.poll_action() {
+            if action == Action::Leave {
+                return Ok(());
+            }
+            if let Some(event) = children.apply(action, &reports) {
+                supervisor.handle(began.elapsed(), event);
+            }
+        }
+        let wake = supervisor.poll_timeout().map(|at| began + at);
+        let event = tokio::select! {
+            _ = terminate.recv() => Some(Event::Stop),
+            _ = interrupt.recv() => Some(Event::Stop),
+            status = ended(&mut children.agent) => Some(children.exited(Role::Agent, &status)),
+            status = ended(&mut children.custodian) => Some(children.exited(Role::Custodian, &status)),
+            Some((pid, event)) = reported.recv() => children.is_custodian(pid).then_some(event),
+            () = sleep_until(wake) => None,
+        };
+        match event {
+            Some(event) => supervisor.handle(began.elapsed(), event),
+            None => supervisor.handle_timeout(began.elapsed()),
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(child: &mut Option<Child>) -> String {
+    match child {
+        Some(child) => match child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => format!("cannot be waited for: {error}"),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+struct Children<'a> {
+    reexec: &'a Reexec,
+    options: &'a [OsString],
+    agent: Option<Child>,
+    custodian: Option<Child>,
+}
+
+impl Children<'_> {
+    fn slot(&mut self, role: Role) -> &mut Option<Child> {
+        match role {
+            Role::Agent => &mut self.agent,
+            Role::Custodian => &mut self.custodian,
+        }
+    }
+
+    fn is_custodian(&self, pid: u32) -> bool {
+        self.custodian.as_ref().and_then(Child::id) == Some(pid)
+    }
+
+    fn apply(&mut self, action: Action, reports: &mpsc::Sender<(u32, Event)>) -> Option<Event> {
+        match action {
+            Action::Start { role, overran } => match self.start(role, overran, reports) {
+                Ok(()) => None,
+                Err(error) => {
+                    tracing::error!(child = role.command(), %error, "cannot start the child");
+                    Some(Event::Exited(role))
+                }
+            },
+            Action::Terminate(role) => {
+                self.signal(role, Signal::TERM);
+                None
+            }
+            Action::Kill(role) => {
+                tracing::warn!(child = role.command(), "killing the child");
+                self.signal(role, Signal::KILL);
+                None
+            }
+            Action::Leave => None,
+        }
+    }
+
+    fn start(&mut self, role: Role, overran: Option<u64>, reports: &mpsc::Sender<(u32, Event)>) -> std::io::Result<()> {
+        let mut command = Command::new(&self.reexec.exe);
+        command.args(&self.reexec.prefix).arg(role.command()).args(self.options);
+        command.arg("--parent").arg(std::process::id().to_string());
+        if let Some(attempt) = overran {
+            command.arg("--overran").arg(attempt.to_string());
+        }
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdout(if role == Role::Custodian { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.spawn()?;
+        let pid = child.id().unwrap_or_default();
+        tracing::info!(child = role.command(), pid, "started");
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(forward_reports(pid, stdout, reports.clone()));
+        }
+        *self.slot(role) = Some(child);
+        Ok(())
+    }
+
+    fn signal(&mut self, role: Role, signal: Signal) {
+        let pid = self.slot(role).as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            // It may have ended by itself in this moment; then there is nothing left to do.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn exited(&mut self, role: Role, status: &str) -> Event {
+        tracing::warn!(child = role.command(), status, "ended");
+        *self.slot(role) = None;
+        Event::Exited(role)
+    }
+}
+
+/// Passes the custodian's reports on until its pipe closes, or until it writes something that is not a report.
+async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u32, Event)>) {
+    let mut reader = BufReader::with_capacity(REPORT_BYTES, stdout);
+    let mut line = Vec::new();
+    loop {
+        let Ok(available) = reader.fill_buf().await else { return };
+        if available.is_empty() {
+            return;
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(available.len(), |at| at + 1);
+        line.extend_from_slice(&available[..taken]);
+        reader.consume(taken);
+        if end.is_some() {
+            if let Some(event) = std::str::from_utf8(&line).ok().and_then(parse_report)
+                && reports.send((pid, event)).await.is_err()
+            {
+                return;
+            }
+            line.clear();
+        } else if line.len() > REPORT_BYTES {
+            line.clear();
+        }
+    }
+}
+
+/// The custodian's report that it begins `attempt`, which may take `limit_ms`.
+pub fn working_report(attempt: u64, limit_ms: u64) -> String {
+    format!("working {attempt} {limit_ms}\n")
+}
+
+/// The custodian's report that its query ended.
+pub const IDLE_REPORT: &str = "idle\n";
+
+fn parse_report(line: &str) -> Option<Event> {
+    let mut words = line.split_whitespace();
+    match (words.next()?, words.next(), words.next()) {
+        ("idle", None, None) => Some(Event::Idle),
+        ("working", Some(attempt), Some(limit_ms)) => {
+            let limit = Duration::from_millis(limit_ms.parse().ok()?);
+            Some(Event::Working { attempt: attempt.parse().ok()?, limit })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_reads_back_as_it_was_written_and_anything_else_is_no_report() {
+        let expected = Event::Working { attempt: 12, limit: Duration::from_millis(60_000) };
+        assert_eq!(parse_report(&working_report(12, 60_000)), Some(expected));
+        assert_eq!(parse_report(IDLE_REPORT), Some(Event::Idle));
+        for other in ["", "working", "working 1", "working x 2", "idle now", "working 1 -2"] {
+            assert_eq!(parse_report(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_whose_parent_is_another_one_is_an_orphan() {
+        assert!(matches!(die_with(0), Err(ProcessError::Orphan)));
+        rustix::process::set_parent_process_death_signal(None).unwrap();
+    }
+}

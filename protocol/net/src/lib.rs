@@ -1,0 +1,23 @@
+//! How a Bocage coordinator and its nodes reach each other: links, frames, certificates, and the files and clock they
+//! need.
+//!
+//! A session is one [`Link`] between a node, which dials, and the coordinator, which listens; each knows from the
+//! other's certificate who it is. Streams of a link carry length-prefixed [`frame`]s. [`quic`] is the transport of
+//! production, [`memory`] that of tests and simulations; both pass the same contract test.
+//!
+//! This crate knows nothing of studies, tallies or data. [`env`] is the only place of the project that reads the clock
+//! or the operating system's randomness.
+
+pub mod certificates;
+pub mod env;
+pub mod frame;
+pub mod identity;
+pub mod memory;
+pub mod quic;
+pub mod secret;
+pub mod settings;
+pub mod tls;
+pub mod transport;
+
+pub use identity::Identity;
+pub use transport::{CloseCode, Closed, ConnectError, Dialler, Link, LinkError, Listener, Peer};

@@ -1,0 +1,216 @@
+//! The coordinator's half of QUIC: listens, and yields links to sites whose certificates hold.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_protocol::env::Clock;
+use quinn::crypto::rustls::QuicServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, server_transport, socket};
+use crate::identity::{CertificateError, Identity, site_of};
+use crate::tls;
+use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+
+/// Handshakes under way, and links not yet taken by [`Listener::accept`]. Who comes beyond is told to come back.
+const HANDSHAKES: usize = 256;
+/// Datagrams that may wait for a handshake not yet begun, in all.
+const WAITING_BYTES: u64 = 8 << 20;
+/// How long [`QuicServer::shutdown`] waits for the peers to be told.
+const SHUTDOWN_SECS: u64 = 3;
+
+/// Listens for nodes.
+pub struct QuicServer {
+    endpoint: quinn::Endpoint,
+    links: Mutex<mpsc::Receiver<QuicLink>>,
+    accepting: AbortHandle,
+    open: watch::Sender<bool>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for QuicServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuicServer").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl QuicServer {
+    /// Listens on `address` as `identity`. Runs its handshakes in tasks of the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is taken or TLS refuses the identity.
+    pub fn bind(address: SocketAddr, identity: &Identity, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
+        let tls = tls::server(identity, clock.clone())?;
+        Ok(Self::bind_with(address, tls, clock, HANDSHAKES)?)
+    }
+
+    pub(super) fn bind_with(
+        address: SocketAddr,
+        tls: QuicServerConfig,
+        clock: Arc<dyn Clock>,
+        handshakes: usize,
+    ) -> io::Result<Self> {
+        let endpoint = quinn::Endpoint::new(
+            quinn::EndpointConfig::default(),
+            Some(server_config(tls)),
+            socket(address)?,
+            Arc::new(quinn::TokioRuntime),
+        )?;
+        let (done, links) = mpsc::channel(handshakes);
+        let open = watch::Sender::new(true);
+        let task = accept_all(endpoint.clone(), done, handshakes, open.subscribe());
+        let accepting = tokio::spawn(task).abort_handle();
+        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, clock })
+    }
+
+    /// The address listened on, with the port that port 0 became.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Links that stand, handshakes included.
+    pub fn open_links(&self) -> usize {
+        self.endpoint.open_connections()
+    }
+
+    /// Uses another identity, such as a renewed one, from the next handshake on.
+    ///
+    /// # Errors
+    /// When TLS refuses it; the old one stays in use then.
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
+        self.endpoint.set_server_config(Some(server_config(tls::server(identity, self.clock.clone())?)));
+        Ok(())
+    }
+
+    /// Stops accepting, closes all links and waits, for at most a few seconds, until the peers have been told.
+    pub async fn shutdown(&self, reason: &str) {
+        self.close();
+        self.endpoint.close(CloseCode::SHUTDOWN.0.into(), reason.as_bytes());
+        let _ = timeout(Duration::from_secs(SHUTDOWN_SECS), self.endpoint.wait_idle()).await;
+    }
+}
+
+impl Listener for QuicServer {
+    type Link = QuicLink;
+
+    async fn accept(&self) -> Option<QuicLink> {
+        let mut open = self.open.subscribe();
+        let mut links = self.links.lock().await;
+        tokio::select! {
+            biased;
+            _ = open.wait_for(|open| !open) => None,
+            link = links.recv() => link,
+        }
+    }
+
+    fn close(&self) {
+        self.open.send_replace(false);
+    }
+}
+
+impl Drop for QuicServer {
+    fn drop(&mut self) {
+        self.endpoint.set_server_config(None);
+        self.accepting.abort();
+    }
+}
+
+fn server_config(tls: QuicServerConfig) -> quinn::ServerConfig {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(server_transport()).max_incoming(HANDSHAKES).incoming_buffer_size_total(WAITING_BYTES);
+    config
+}
+
+/// Begins a handshake for everybody who comes, each in a task of its own. Once closed, tells everybody who comes so.
+async fn accept_all(
+    endpoint: quinn::Endpoint,
+    done: mpsc::Sender<QuicLink>,
+    handshakes: usize,
+    mut open: watch::Receiver<bool>,
+) {
+    let free = Arc::new(Semaphore::new(handshakes));
+    // Aborted, all that is under way, when this task is.
+    let mut under_way = JoinSet::new();
+    loop {
+        let incoming = tokio::select! {
+            biased;
+            _ = open.wait_for(|open| !open) => break,
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => incoming,
+                None => return,
+            },
+        };
+        while under_way.try_join_next().is_some() {}
+        let Ok(permit) = free.clone().try_acquire_owned() else {
+            tracing::debug!(address = %incoming.remote_address(), "refused a node: too many handshakes under way");
+            incoming.refuse();
+            continue;
+        };
+        // Under load, only addresses that prove to receive our packets get a handshake.
+        if free.available_permits() < handshakes / 2 && incoming.may_retry() {
+            let _ = incoming.retry();
+            continue;
+        }
+        under_way.spawn(handshake(incoming, done.clone(), permit));
+    }
+    under_way.shutdown().await;
+    while let Some(incoming) = endpoint.accept().await {
+        incoming.refuse();
+    }
+}
+
+/// One handshake; a failure is logged and concerns nobody else.
+async fn handshake(incoming: quinn::Incoming, done: mpsc::Sender<QuicLink>, permit: OwnedSemaphorePermit) {
+    let address = incoming.remote_address();
+    let shaking = async {
+        let connection = incoming.accept()?.await?;
+        accept_peer(&connection).await?;
+        Ok(connection)
+    };
+    let connection = match timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), shaking).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            let error = tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS);
+            return tracing::info!(%address, %error, "a node's connection was not made");
+        }
+        Err(_) => {
+            let error = ConnectError::TimedOut { secs: HANDSHAKE_TIMEOUT_SECS };
+            return tracing::info!(%address, %error, "a node's connection was not made");
+        }
+    };
+    let Some(peer) = peer_of(&connection) else {
+        // The verifier has refused such a certificate already; this is the second look.
+        connection.close(CloseCode::DENIED.0.into(), b"not a site's certificate");
+        return tracing::warn!(%address, "a certificate that names no site passed verification");
+    };
+    let link = QuicLink { connection, peer: Arc::new(peer), endpoint: None };
+    // Where nobody takes links, the channel fills up, places stay taken, and newcomers are refused.
+    let _ = done.send(link).await;
+    drop(permit);
+}
+
+/// Tells the client that its certificate is accepted; see [`super`].
+async fn accept_peer(connection: &quinn::Connection) -> Result<(), quinn::ConnectionError> {
+    let mut stream = connection.open_uni().await?;
+    // A client that does not listen (`Stopped`) gets no second word.
+    if let Err(quinn::WriteError::ConnectionLost(error)) = stream.write_all(&[ACCEPTED]).await {
+        return Err(error);
+    }
+    let _ = stream.finish();
+    Ok(())
+}
+
+/// The site in the verified leaf.
+fn peer_of(connection: &quinn::Connection) -> Option<Peer> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    site_of(chain.first()?).ok().map(Peer::Site)
+}

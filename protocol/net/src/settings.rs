@@ -1,0 +1,186 @@
+//! Where a daemon's configuration comes from: a TOML file, over it the environment, over that the command line.
+//!
+//! The result is a plain tree; `bocage_protocol::settings` turns its sections into types. Secrets have no place in any
+//! of the three: configuration names their files.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use bocage_protocol::limits::CONFIG_TEXT_BYTES;
+use bocage_protocol::settings::Problem;
+use config::{Config, ConfigError, Environment, FileFormat, ValueKind};
+use serde_json::Value;
+
+/// Between prefix and key, and between the parts of a key, in an environment variable's name.
+const SEPARATOR: &str = "__";
+
+/// Reads `file`, then overrides it by variables `PREFIX__SECTION__KEY` and by `overrides` (`section.key` to text), the
+/// latter winning.
+///
+/// Environment variables' names are lower-cased, which fits our keys. Keys and values within the file keep their case.
+/// In variables and overrides, what looks like a boolean or number is one; empty variables are ignored.
+///
+/// # Errors
+/// When the file is missing, larger than [`CONFIG_TEXT_BYTES`] or not TOML (with the line), or a key is no key.
+pub fn load(file: &Path, env_prefix: &str, overrides: &[(String, String)]) -> Result<Value, Problem> {
+    load_from(file, env_prefix, None, overrides)
+}
+
+/// [`load`] with an environment of its own.
+fn load_from(
+    file: &Path,
+    env_prefix: &str,
+    environment: Option<HashMap<String, String>>,
+    overrides: &[(String, String)],
+) -> Result<Value, Problem> {
+    let name = file.display().to_string();
+    let text = read_text(file).map_err(|message| Problem::new(&name, "", message))?;
+    // Parsed alone first, so that what goes wrong here is the file's.
+    let source = || config::File::from_str(&text, FileFormat::Toml);
+    Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
+
+    let variables = Environment::with_prefix(env_prefix)
+        .separator(SEPARATOR)
+        .try_parsing(true)
+        .ignore_empty(true)
+        .source(environment.map(|variables| variables.into_iter().collect()));
+    let mut builder = Config::builder().add_source(source()).add_source(variables);
+    for (key, text) in overrides {
+        builder = builder
+            .set_override(key, parsed(text))
+            .map_err(|_| Problem::new("command line", key, "not a key of the form section.key"))?;
+    }
+    let tree = builder.build().map_err(|error| Problem::new("environment", env_prefix, error.to_string()))?;
+    to_json(&name, "", tree.cache)
+}
+
+fn read_text(file: &Path) -> Result<String, String> {
+    let handle = File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
+    let mut text = String::new();
+    let read = handle.take(CONFIG_TEXT_BYTES as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() > CONFIG_TEXT_BYTES {
+        return Err(format!("larger than {CONFIG_TEXT_BYTES} bytes"));
+    }
+    Ok(text)
+}
+
+/// The parser's words: it names line and column and shows the line.
+fn syntax(name: &str, error: ConfigError) -> Problem {
+    let message = match error {
+        ConfigError::FileParse { cause, .. } => cause.to_string(),
+        other => other.to_string(),
+    };
+    Problem::new(name, "", message.trim_end().to_owned())
+}
+
+/// An override's text as the value it looks like, by the same rules as environment variables.
+fn parsed(text: &str) -> ValueKind {
+    if let Ok(flag) = text.to_lowercase().parse::<bool>() {
+        return ValueKind::Boolean(flag);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return ValueKind::I64(number);
+    }
+    match text.parse::<f64>() {
+        Ok(number) => ValueKind::Float(number),
+        Err(_) => ValueKind::String(text.to_owned()),
+    }
+}
+
+fn to_json(name: &str, at: &str, value: config::Value) -> Result<Value, Problem> {
+    let within = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    let out_of_range = || Problem::new(name, at, "number out of range");
+    Ok(match value.kind {
+        ValueKind::Nil => Value::Null,
+        ValueKind::Boolean(flag) => Value::Bool(flag),
+        ValueKind::I64(number) => Value::from(number),
+        ValueKind::I128(number) => Value::from(i64::try_from(number).map_err(|_| out_of_range())?),
+        ValueKind::U64(number) => Value::from(number),
+        ValueKind::U128(number) => Value::from(u64::try_from(number).map_err(|_| out_of_range())?),
+        ValueKind::Float(number) => serde_json::Number::from_f64(number).map(Value::Number).ok_or_else(out_of_range)?,
+        ValueKind::String(text) => Value::String(text),
+        ValueKind::Table(table) => Value::Object(
+            table
+                .into_iter()
+                .map(|(key, value)| Ok((key.clone(), to_json(name, &within(&key), value)?)))
+                .collect::<Result<_, Problem>>()?,
+        ),
+        ValueKind::Array(items) => Value::Array(
+            items
+                .into_iter()
+                .enumerate()
+                .map(|(i, item)| to_json(name, &format!("{at}[{i}]"), item))
+                .collect::<Result<_, Problem>>()?,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn load_text(text: &str, variables: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Value, Problem> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("node.toml");
+        std::fs::write(&file, text).unwrap();
+        let own = |pairs: &[(&str, &str)]| -> Vec<_> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        load_from(&file, "BOCAGE_NODE", Some(own(variables).into_iter().collect()), &own(overrides))
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let text = "[a]\nx = 1\ny = 1\nz = 1\nsay = \"file\"";
+        let variables = [
+            ("BOCAGE_NODE__A__Y", "2"),
+            ("BOCAGE_NODE__a__z", "2"),
+            ("BOCAGE_NODE_A__X", "9"),
+            ("BOCAGE_NODE__A__X", ""),
+        ];
+        let tree = load_text(text, &variables, &[("a.z", "3"), ("b.new", "true"), ("a.say", "Flag")]).unwrap();
+        assert_eq!(tree, json!({"a": {"x": 1, "y": 2, "z": 3, "say": "Flag"}, "b": {"new": true}}));
+    }
+
+    #[test]
+    fn keys_and_values_of_the_file_keep_their_case() {
+        let text = r#"
+            [datasets.heart.columns]
+            chol = "Chol"
+            "Max HR" = "Thalach.Max"
+            Chol = 1.5
+            [[trust]]
+            Kind = "Researcher"
+            since = 2026-01-02
+        "#;
+        let expected = json!({
+            "datasets": {"heart": {"columns": {"chol": "Chol", "Max HR": "Thalach.Max", "Chol": 1.5}}},
+            "trust": [{"Kind": "Researcher", "since": "2026-01-02"}],
+        });
+        assert_eq!(load_text(text, &[], &[]).unwrap(), expected);
+        let changed = load_text(text, &[("BOCAGE_NODE__datasets__heart__columns__chol", "X")], &[]).unwrap();
+        assert_eq!(changed["datasets"]["heart"]["columns"], json!({"chol": "X", "Max HR": "Thalach.Max", "Chol": 1.5}));
+    }
+
+    #[test]
+    fn a_syntax_error_names_file_and_line() {
+        let problem = load_text("[a]\nx = 1\ny = = 2\n", &[], &[]).unwrap_err();
+        assert!(problem.file.ends_with("node.toml"));
+        assert!(problem.message.contains("line 3"), "{problem}");
+    }
+
+    #[test]
+    fn a_missing_or_huge_file_and_a_bad_key_are_problems() {
+        assert!(load(Path::new("/absent/node.toml"), "BOCAGE_NODE", &[]).unwrap_err().message.contains("opened"));
+        let huge = format!("# {}", "x".repeat(CONFIG_TEXT_BYTES));
+        assert!(load_text(&huge, &[], &[]).unwrap_err().message.contains("larger"));
+        let problem = load_text("", &[], &[("a..b", "1")]).unwrap_err();
+        assert_eq!((problem.file.as_str(), problem.key.as_str()), ("command line", "a..b"));
+        assert!(load_text("", &[], &[("a.b", "inf")]).unwrap_err().message.contains("range"));
+    }
+}

@@ -1,0 +1,214 @@
+//! TLS for both roles: version 1.3 and ring only, certificates on both sides, no session resumption with early data.
+//! And what a failed handshake means in words.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bocage_protocol::env::Clock;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::{AlertDescription, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+
+use crate::identity::{CertificateError, Identity, site_of};
+use crate::transport::{CertificateFault, Closed, ConnectError};
+
+/// The protocol that both sides name in the handshake. It covers framing and the hello; what is said behind the hello
+/// has its own version.
+pub const ALPN: &[u8] = b"bocage/1";
+/// [`ALPN`] for people.
+pub(crate) const ALPN_TEXT: &str = "bocage/1";
+
+/// Our clock as rustls wants it.
+struct TlsClock(Arc<dyn Clock>);
+
+impl fmt::Debug for TlsClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsClock")
+    }
+}
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let ms = u64::try_from(self.0.now().0).ok()?;
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_millis(ms)))
+    }
+}
+
+/// The verifier of a server's clients: a chain to the network's root for client authentication, and a leaf that names
+/// exactly one site.
+#[derive(Debug)]
+struct SiteVerifier(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for SiteVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.0.verify_client_cert(leaf, intermediates, now)?;
+        site_of(leaf).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, CertificateError> {
+    let mut store = RootCertStore::empty();
+    for root in identity.roots() {
+        store.add(root.clone()).map_err(refused)?;
+    }
+    Ok(Arc::new(store))
+}
+
+fn refused(error: impl fmt::Display) -> CertificateError {
+    CertificateError::Tls { reason: error.to_string() }
+}
+
+/// The server's side: every client shows a site's certificate.
+pub(crate) fn server(identity: &Identity, clock: Arc<dyn Clock>) -> Result<QuicServerConfig, CertificateError> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider()).build().map_err(refused)?;
+    let mut config = rustls::ServerConfig::builder_with_details(provider(), Arc::new(TlsClock(clock)))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)?
+        .with_client_cert_verifier(Arc::new(SiteVerifier(verifier)))
+        .with_single_cert(identity.chain(), identity.key())
+        .map_err(refused)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // Every session is verified in full: a resumed one would outlive its certificate.
+    config.max_early_data_size = 0;
+    config.send_tls13_tickets = 0;
+    QuicServerConfig::try_from(config).map_err(refused)
+}
+
+/// The client's side: shows its own certificate and verifies the server's.
+pub(crate) fn client(identity: &Identity, clock: Arc<dyn Clock>) -> Result<QuicClientConfig, CertificateError> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider()).build().map_err(refused)?;
+    let mut config = rustls::ClientConfig::builder_with_details(provider(), Arc::new(TlsClock(clock)))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)?
+        .with_webpki_verifier(verifier)
+        .with_client_auth_cert(identity.chain(), identity.key())
+        .map_err(refused)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.enable_early_data = false;
+    config.resumption = rustls::client::Resumption::disabled();
+    QuicClientConfig::try_from(config).map_err(refused)
+}
+
+/// Which side found fault with the other.
+#[derive(Debug, Clone, Copy)]
+enum Judge {
+    Us,
+    Peer,
+}
+
+/// What a connection that ended means for somebody who wanted to make it.
+pub(crate) fn connect_error(error: quinn::ConnectionError, waited_secs: u64) -> ConnectError {
+    use quinn::ConnectionError as E;
+    match error {
+        E::TransportError(error) => handshake_error(error.code, &error.reason, Judge::Us),
+        E::ConnectionClosed(close) if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED => {
+            ConnectError::Busy
+        }
+        E::ConnectionClosed(close) => {
+            handshake_error(close.error_code, &crate::transport::printable(&close.reason), Judge::Peer)
+        }
+        E::VersionMismatch => ConnectError::WrongProtocol,
+        E::TimedOut => ConnectError::TimedOut { secs: waited_secs },
+        other => ConnectError::Closed(crate::quic::closed(other)),
+    }
+}
+
+fn handshake_error(code: quinn::TransportErrorCode, reason: &str, judge: Judge) -> ConnectError {
+    // RFC 9001, 4.8: a TLS alert travels as 0x100 + its number.
+    let alert = u64::from(code).checked_sub(0x100).and_then(|alert| u8::try_from(alert).ok());
+    let Some(alert) = alert.map(AlertDescription::from) else {
+        return ConnectError::Closed(Closed::Lost { reason: format!("{code}: {reason}") });
+    };
+    if alert == AlertDescription::NoApplicationProtocol {
+        return ConnectError::WrongProtocol;
+    }
+    match (certificate_fault(alert, reason), judge) {
+        (Some(fault), Judge::Us) => ConnectError::PeerCertificate(fault),
+        (Some(fault), Judge::Peer) => ConnectError::OwnCertificate(fault),
+        (None, _) => ConnectError::Handshake { reason: format!("{alert:?}: {reason}") },
+    }
+}
+
+/// The alerts by which rustls (`From<CertificateError> for AlertDescription`) reports a certificate.
+fn certificate_fault(alert: AlertDescription, reason: &str) -> Option<CertificateFault> {
+    Some(match alert {
+        // One alert for both ends of the validity; only the text tells them apart.
+        AlertDescription::CertificateExpired if reason.contains("not valid yet") || reason.contains("NotValidYet") => {
+            CertificateFault::NotYetValid
+        }
+        AlertDescription::CertificateExpired => CertificateFault::Expired,
+        AlertDescription::UnknownCA => CertificateFault::UnknownIssuer,
+        // An issuer of the trusted name with another key: a network made anew under its old name.
+        AlertDescription::DecryptError if reason.contains("BadSignature") => CertificateFault::UnknownIssuer,
+        AlertDescription::BadCertificate if reason.contains("BadEncoding") => CertificateFault::Broken,
+        AlertDescription::BadCertificate => CertificateFault::NameMismatch,
+        AlertDescription::UnsupportedCertificate => CertificateFault::WrongRole,
+        AlertDescription::CertificateRevoked => CertificateFault::Revoked,
+        AlertDescription::CertificateRequired => CertificateFault::Missing,
+        AlertDescription::DecryptError | AlertDescription::CertificateUnknown => CertificateFault::Broken,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_named_by_what_is_wrong_and_by_whose_certificate_it_is() {
+        let error = |alert: u8, reason: &str, judge| {
+            handshake_error(quinn::TransportErrorCode::crypto(alert), reason, judge).to_string()
+        };
+        assert_eq!(error(45, "", Judge::Us), "the peer's certificate is refused: expired");
+        assert_eq!(
+            error(45, "certificate not valid yet: …", Judge::Peer),
+            "the peer refuses our certificate: not valid yet (is a clock wrong?)"
+        );
+        assert_eq!(error(120, "", Judge::Peer), "the peer does not speak bocage/1");
+        assert!(error(80, "oops", Judge::Peer).starts_with("handshake failed: InternalError"));
+    }
+}

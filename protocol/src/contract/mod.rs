@@ -1,0 +1,187 @@
+//! A contract: the agreed schema of a dataset. Its hash is part of every signed study, so both sides mean the same columns.
+
+mod text;
+
+use serde::Serialize;
+
+use crate::ids::{ColumnName, ContractId, Digest};
+
+pub use text::parse;
+
+/// A dataset's agreed schema. [`parse`] is the only way to make one, so it is consistent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contract {
+    id: ContractId,
+    title: String,
+    subject: Subject,
+    one_row_per_subject: bool,
+    columns: Vec<Column>,
+}
+
+/// Who a row is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Every row is one patient.
+    Row,
+    /// The column that names the patient. It never leaves the site and no expression can read it.
+    Column(ColumnName),
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: ColumnName,
+    /// A few words for people.
+    pub label: String,
+    /// Its type, with the domain of its values.
+    pub kind: Kind,
+    /// The unit of measurement (UCUM where there is one).
+    pub unit: Option<String>,
+    /// Whether a row without a valid value is left out of the snapshot.
+    pub required: bool,
+    /// What happens to a row whose value is not valid.
+    pub invalid: OnInvalid,
+    /// Coarser groupings, finest first.
+    pub groupings: Vec<Grouping>,
+}
+
+/// A column's type and the domain of its values. Ranges are inclusive.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Kind {
+    Int {
+        lo: i64,
+        hi: i64,
+    },
+    Float {
+        lo: f64,
+        hi: f64,
+    },
+    Code {
+        system: Option<String>,
+        codes: Vec<Code>,
+    },
+    /// Days since 1970-01-01.
+    Date {
+        lo: i32,
+        hi: i32,
+    },
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    Datetime {
+        lo: i64,
+        hi: i64,
+    },
+    Bool,
+    Text,
+}
+
+impl Kind {
+    /// The type's name in a contract.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Int { .. } => "int",
+            Kind::Float { .. } => "float",
+            Kind::Code { .. } => "code",
+            Kind::Date { .. } => "date",
+            Kind::Datetime { .. } => "datetime",
+            Kind::Bool => "bool",
+            Kind::Text => "text",
+        }
+    }
+}
+
+/// A code with its meaning. Its position in the contract is its physical value in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Code {
+    /// As it stands in the data.
+    pub code: String,
+    /// As people read it.
+    pub label: String,
+}
+
+/// What a snapshot does with a row whose value is of the wrong type, out of range or an unknown code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// Leave the row out.
+    Reject,
+    /// Keep the row, without the value.
+    Null,
+}
+
+/// A coarser view of a column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Grouping {
+    /// Its name.
+    pub name: String,
+    /// How it groups.
+    pub groups: Groups,
+}
+
+/// How a grouping groups.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Groups {
+    /// Bands of a number, as `cut` makes them.
+    Breaks(Vec<f64>),
+    /// Labels, and for each code (by position) the position of its label.
+    Codes {
+        /// The groups' labels.
+        labels: Vec<String>,
+        /// One entry a code: which label it has.
+        of: Vec<u32>,
+    },
+}
+
+impl Contract {
+    /// Name and version.
+    pub fn id(&self) -> &ContractId {
+        &self.id
+    }
+
+    /// A line for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Who a row is about.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Whether a subject may have one row only.
+    pub fn one_row_per_subject(&self) -> bool {
+        self.one_row_per_subject || self.subject == Subject::Row
+    }
+
+    /// All columns, in the contract's order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name.as_str() == name)
+    }
+
+    /// Whether `name` is the column that names the patient.
+    pub fn is_subject(&self, name: &str) -> bool {
+        matches!(&self.subject, Subject::Column(subject) if subject.as_str() == name)
+    }
+
+    /// The digest of the contract's canonical JSON: equal for two texts that mean the same.
+    pub fn hash(&self) -> Digest {
+        let json = crate::trust::canonical(self).unwrap_or_default();
+        Digest::of("bocage/contract/1", &[&json])
+    }
+}
+
+impl Column {
+    /// The grouping of this name.
+    pub fn grouping(&self, name: &str) -> Option<&Grouping> {
+        self.groupings.iter().find(|g| g.name == name)
+    }
+}

@@ -1,0 +1,364 @@
+//! A contract as text (TOML): parsed, checked, every problem reported at once.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
+use crate::front::dates;
+use crate::ids::{ColumnName, ContractId};
+use crate::limits;
+use crate::settings::{Problem, Problems, join, read};
+
+#[derive(Deserialize)]
+struct RawContract {
+    id: ContractId,
+    #[serde(default)]
+    title: String,
+    subject: String,
+    #[serde(default)]
+    one_row_per_subject: bool,
+    #[serde(default)]
+    column: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct RawColumn {
+    name: ColumnName,
+    #[serde(default)]
+    label: String,
+    #[serde(rename = "type")]
+    kind: String,
+    unit: Option<String>,
+    range: Option<(Value, Value)>,
+    system: Option<String>,
+    #[serde(default)]
+    codes: Vec<RawCode>,
+    #[serde(default)]
+    required: bool,
+    invalid: Option<String>,
+    #[serde(default)]
+    groupings: Vec<RawGrouping>,
+}
+
+#[derive(Deserialize)]
+struct RawCode {
+    code: String,
+    label: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawGrouping {
+    name: String,
+    breaks: Option<Vec<f64>>,
+    groups: Option<Vec<RawGroup>>,
+}
+
+#[derive(Deserialize)]
+struct RawGroup {
+    label: String,
+    codes: Vec<String>,
+}
+
+const KEYS: &[&str] = &[
+    "id",
+    "title",
+    "subject",
+    "one_row_per_subject",
+    "column",
+    "name",
+    "label",
+    "type",
+    "unit",
+    "range",
+    "system",
+    "codes",
+    "code",
+    "required",
+    "invalid",
+    "groupings",
+    "breaks",
+    "groups",
+];
+
+/// Parses a contract.
+///
+/// # Errors
+/// All problems at once. `file` names the text in them.
+pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
+    if text.len() > limits::CONTRACT_TEXT_BYTES {
+        return Err(Problem::new(file, "", format!("larger than {} bytes", limits::CONTRACT_TEXT_BYTES)).into());
+    }
+    let value = toml::from_str::<Value>(text).map_err(|e| crate::front::toml_problem(text, file, &e))?;
+    let mut problems = Problems::default();
+    let Some(raw) = read::<RawContract>(&value, file, "", KEYS, &mut problems) else { return Err(problems) };
+    let mut reader = Reader { file, problems };
+    if raw.column.is_empty() || raw.column.len() > limits::COLUMNS {
+        reader.problem("column", format!("a contract has 1 to {} columns", limits::COLUMNS));
+    }
+    let columns: Vec<Column> = raw.column.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
+    let mut seen = HashSet::new();
+    for column in columns.iter().filter(|c| !seen.insert(c.name.clone())) {
+        reader.problem("column", format!("`{}` is declared twice", column.name));
+    }
+    let subject = reader.subject(&raw.subject, &columns);
+    let Reader { problems, .. } = reader;
+    problems.into_result(Contract {
+        id: raw.id,
+        title: raw.title,
+        subject,
+        one_row_per_subject: raw.one_row_per_subject,
+        columns,
+    })
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    problems: Problems,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(self.file, key, message));
+    }
+
+    fn subject(&mut self, text: &str, columns: &[Column]) -> Subject {
+        if text == "row" {
+            return Subject::Row;
+        }
+        let found = columns.iter().find(|c| c.name.as_str() == text);
+        match found {
+            Some(column) if matches!(column.kind, Kind::Text | Kind::Int { .. }) => {}
+            Some(_) => self.problem("subject", "the subject column must be of type text or int"),
+            None => self
+                .problems
+                .push(Problem::new(self.file, "subject", format!("there is no column `{text}`")).hint(
+                    "name the column that holds the patient, or write `subject = \"row\"` if a row is a patient",
+                )),
+        }
+        found.map_or(Subject::Row, |c| Subject::Column(c.name.clone()))
+    }
+
+    fn column(&mut self, index: usize, value: &Value) -> Option<Column> {
+        let name = value.get("name").and_then(Value::as_str).unwrap_or("?");
+        let key = format!("column[{index}] ({name})");
+        let raw: RawColumn = read(value, self.file, &key, KEYS, &mut self.problems)?;
+        let kind = self.kind(&raw, &key)?;
+        let invalid = match raw.invalid.as_deref() {
+            None if raw.required => OnInvalid::Reject,
+            None | Some("null") => OnInvalid::Null,
+            Some("reject") => OnInvalid::Reject,
+            Some(_) => {
+                self.problem(&join(&key, "invalid"), "must be \"reject\" or \"null\"");
+                OnInvalid::Reject
+            }
+        };
+        if raw.required && raw.invalid.as_deref() == Some("null") {
+            self.problem(&join(&key, "invalid"), "a required column cannot be null: write \"reject\" or leave it out");
+        }
+        let groupings = self.groupings(&raw, &kind, &key);
+        Some(Column {
+            label: if raw.label.is_empty() { raw.name.to_string() } else { raw.label },
+            name: raw.name,
+            kind,
+            unit: raw.unit,
+            required: raw.required,
+            invalid,
+            groupings,
+        })
+    }
+
+    fn kind(&mut self, raw: &RawColumn, key: &str) -> Option<Kind> {
+        let ranged = matches!(raw.kind.as_str(), "int" | "float" | "date" | "datetime");
+        if raw.range.is_some() && !ranged {
+            self.problem(&join(key, "range"), format!("a column of type {} has no range", raw.kind));
+        }
+        if raw.kind != "code" && (!raw.codes.is_empty() || raw.system.is_some()) {
+            self.problem(&join(key, "codes"), "only a column of type code has codes and a system");
+        }
+        match raw.kind.as_str() {
+            "bool" => Some(Kind::Bool),
+            "text" => Some(Kind::Text),
+            "code" => self.codes(raw, key),
+            _ if ranged => self.range(raw, key),
+            other => {
+                let known = ["int", "float", "code", "date", "datetime", "bool", "text"];
+                let problem = Problem::new(self.file, join(key, "type"), format!("unknown type `{other}`"));
+                self.problems.push(problem.hint(format!("one of {}", known.join(", "))));
+                None
+            }
+        }
+    }
+
+    fn range(&mut self, raw: &RawColumn, key: &str) -> Option<Kind> {
+        let place = join(key, "range");
+        let Some((lo, hi)) = &raw.range else {
+            let problem = Problem::new(self.file, place, format!("a column of type {} needs a range", raw.kind));
+            self.problems.push(problem.hint("the plausible range: range = [lowest, highest]; it bounds every sum"));
+            return None;
+        };
+        let kind = match raw.kind.as_str() {
+            "int" => lo.as_i64().zip(hi.as_i64()).map(|(lo, hi)| Kind::Int { lo, hi }),
+            "float" => lo.as_f64().zip(hi.as_f64()).map(|(lo, hi)| Kind::Float { lo, hi }),
+            "date" => day(lo).zip(day(hi)).map(|(lo, hi)| Kind::Date { lo, hi }),
+            _ => instant(lo).zip(instant(hi)).map(|(lo, hi)| Kind::Datetime { lo, hi }),
+        };
+        let in_order = match kind {
+            Some(Kind::Int { lo, hi }) => lo < hi && lo >= -limits::EXACT_INT && hi <= limits::EXACT_INT,
+            Some(Kind::Float { lo, hi }) => lo < hi && (hi - lo).is_finite() && (hi - lo) > f64::MIN_POSITIVE * 1e20,
+            Some(Kind::Date { lo, hi }) => lo < hi,
+            Some(Kind::Datetime { lo, hi }) => lo < hi,
+            _ => false,
+        };
+        if !in_order {
+            let problem = Problem::new(self.file, place, format!("not two ascending values of type {}", raw.kind));
+            self.problems.push(problem.hint("dates are written \"YYYY-MM-DD\", datetimes \"YYYY-MM-DDThh:mm:ssZ\""));
+            return None;
+        }
+        kind
+    }
+
+    fn codes(&mut self, raw: &RawColumn, key: &str) -> Option<Kind> {
+        let place = join(key, "codes");
+        let mut seen = HashSet::new();
+        if raw.codes.is_empty() || raw.codes.len() > limits::CODES {
+            self.problem(&place, format!("a column of type code declares 1 to {} codes", limits::CODES));
+            return None;
+        }
+        for code in raw.codes.iter().filter(|c| !seen.insert(c.code.as_str())) {
+            self.problem(&place, format!("code `{}` is declared twice", code.code));
+        }
+        let codes = raw
+            .codes
+            .iter()
+            .map(|c| Code { code: c.code.clone(), label: c.label.clone().unwrap_or_else(|| c.code.clone()) })
+            .collect();
+        Some(Kind::Code { system: raw.system.clone(), codes })
+    }
+
+    fn groupings(&mut self, raw: &RawColumn, kind: &Kind, key: &str) -> Vec<Grouping> {
+        let mut groupings: Vec<Grouping> = Vec::new();
+        for grouping in &raw.groupings {
+            let place = join(key, &format!("groupings.{}", grouping.name));
+            if groupings.iter().any(|g| g.name == grouping.name) {
+                self.problem(&place, "declared twice");
+            }
+            let groups = match (kind, &grouping.breaks, &grouping.groups) {
+                (Kind::Int { .. } | Kind::Float { .. }, Some(breaks), None) => self.breaks(breaks, &place),
+                (Kind::Code { codes, .. }, None, Some(groups)) => self.groups(groups, codes, &place),
+                (Kind::Int { .. } | Kind::Float { .. }, ..) => {
+                    self.problem(&place, "a number is grouped by `breaks`");
+                    None
+                }
+                (Kind::Code { .. }, ..) => {
+                    self.problem(&place, "a code is grouped by `groups`");
+                    None
+                }
+                _ => {
+                    self.problem(&place, "only int, float and code columns have groupings");
+                    None
+                }
+            };
+            if let (Some(finer), Some(coarser)) = (groupings.last(), &groups)
+                && !crate::plan::nested(&finer.groups, coarser)
+            {
+                self.problem(&place, format!("not coarser than `{}`: groupings are declared finest first", finer.name));
+            }
+            groupings.extend(groups.map(|groups| Grouping { name: grouping.name.clone(), groups }));
+        }
+        groupings
+    }
+
+    fn breaks(&mut self, breaks: &[f64], place: &str) -> Option<Groups> {
+        let ascending = !breaks.is_empty() && breaks.windows(2).all(|w| w[0] < w[1]) && breaks.len() < limits::CODES;
+        if !ascending {
+            self.problem(place, "breaks must be ascending numbers");
+        }
+        ascending.then(|| Groups::Breaks(breaks.to_vec()))
+    }
+
+    fn groups(&mut self, groups: &[RawGroup], codes: &[Code], place: &str) -> Option<Groups> {
+        let before = self.problems.0.len();
+        let positions: HashMap<&str, usize> = codes.iter().enumerate().map(|(i, c)| (c.code.as_str(), i)).collect();
+        let mut of = vec![None; codes.len()];
+        for (index, group) in groups.iter().enumerate() {
+            for code in &group.codes {
+                match positions.get(code.as_str()) {
+                    None => self.problem(place, format!("`{code}` is not a code of this column")),
+                    Some(at) if of[*at].is_some() => self.problem(place, format!("`{code}` stands in two groups")),
+                    Some(at) => of[*at] = Some(index as u32),
+                }
+            }
+        }
+        for (code, _) in codes.iter().zip(&of).filter(|(_, group)| group.is_none()) {
+            self.problem(place, format!("code `{}` stands in no group", code.code));
+        }
+        let labels = groups.iter().map(|g| g.label.clone()).collect();
+        (self.problems.0.len() == before).then(|| Groups::Codes { labels, of: of.into_iter().flatten().collect() })
+    }
+}
+
+fn day(value: &Value) -> Option<i32> {
+    dates::parse_date(value.as_str()?)
+}
+
+fn instant(value: &Value) -> Option<i64> {
+    dates::parse_datetime(value.as_str()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        id = "heart@1"
+        title = "Heart"
+        subject = "row"
+        [[column]]
+        name = "age"
+        type = "int"
+        range = [0, 120]
+        required = true
+        groupings = [{ name = "halves", breaks = [60] }]
+        [[column]]
+        name = "cp"
+        type = "code"
+        codes = [{ code = "1", label = "typical" }, { code = "2" }, { code = "3" }]
+        groupings = [{ name = "angina", groups = [{ label = "yes", codes = ["1", "2"] }, { label = "no", codes = ["3"] }] }]
+        [[column]]
+        name = "seen"
+        type = "date"
+        range = ["2000-01-01", "2030-12-31"]
+    "#;
+
+    #[test]
+    fn a_good_contract_parses_and_its_hash_does_not_depend_on_spelling() {
+        let contract = parse(GOOD, "heart.toml").unwrap();
+        assert_eq!(contract.columns().len(), 3);
+        assert_eq!(contract.column("age").unwrap().invalid, OnInvalid::Reject);
+        let spaced = GOOD.replace("range = [0, 120]", "range = [ 0,   120 ] # years");
+        assert_eq!(parse(&spaced, "other.toml").unwrap().hash(), contract.hash());
+        let wider = GOOD.replace("[0, 120]", "[0, 121]");
+        assert_ne!(parse(&wider, "heart.toml").unwrap().hash(), contract.hash());
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let bad = GOOD
+            .replace("[0, 120]", "[120, 0]")
+            .replace(r#"codes = ["3"]"#, r#"codes = ["4"]"#)
+            .replace("type = \"date\"", "type = \"dat\"")
+            .replace("required = true", "requird = true");
+        let text = parse(&bad, "heart.toml").unwrap_err().to_string();
+        for wanted in [
+            "column[0] (age).range: not two ascending values of type int",
+            "column[0] (age).requird: unknown key\n  hint: did you mean `required`?",
+            "column[1] (cp).groupings.angina: `4` is not a code of this column",
+            "column[1] (cp).groupings.angina: code `3` stands in no group",
+            "column[2] (seen).type: unknown type `dat`",
+        ] {
+            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! SQL expressions, bound to the closed [`Expr`]. Whatever SQL has beyond it is refused by name.
+
+use std::collections::BTreeMap;
+
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, DataType, Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
+    Value,
+};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::{dates, source_column};
+use crate::ids::ColumnName;
+use crate::limits;
+use crate::plan::{
+    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, Type, TypeProblem, type_of,
+};
+use crate::settings::nearest;
+
+const FUNCTIONS: &[&str] =
+    &["cut", "grouped", "nullif", "coalesce", "exp", "ln", "sqrt", "abs", "days_between", "years_between"];
+
+/// Parses one expression.
+///
+/// # Errors
+/// What the parser expected, and where.
+pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
+    let refuse = |e: String| TypeProblem::new(format!("cannot be read as an expression: {e}"));
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| refuse(e.to_string()))?;
+    let bulk =
+        |t: &Token| matches!(t, Token::Comma | Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_));
+    if tokens.iter().filter(|t| !bulk(&t.token)).count() > 2 * limits::EXPRESSION_NODES {
+        return Err(refuse("it is too long".into()));
+    }
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(limits::EXPRESSION_DEPTH).with_tokens_with_locations(tokens);
+    let sql =
+        parser.parse_expr().map_err(|e| refuse(e.to_string().trim_start_matches("sql parser error: ").to_owned()))?;
+    match parser.peek_token().token {
+        Token::EOF => Ok(sql),
+        other => Err(refuse(format!("unexpected `{other}`"))),
+    }
+}
+
+/// Binds parsed expressions to columns and derived names, noting every problem.
+pub(super) struct Binder<'a> {
+    columns: Columns<'a>,
+    derived: &'a BTreeMap<ColumnName, String>,
+    open: Vec<ColumnName>,
+    depth: usize,
+    pub(super) problems: Vec<TypeProblem>,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn new(columns: Columns<'a>, derived: &'a BTreeMap<ColumnName, String>) -> Self {
+        Self { columns, derived, open: Vec::new(), depth: 0, problems: Vec::new() }
+    }
+
+    /// The bound expression and its type; `None` where a problem was noted.
+    pub(super) fn bind(&mut self, sql: &Sql) -> Option<(Expr, Type)> {
+        let before = self.problems.len();
+        let expr = self.lower(sql)?;
+        if self.problems.len() > before {
+            return None;
+        }
+        match type_of(&expr, self.columns) {
+            Ok(of) => Some((expr, of)),
+            Err(problem) => self.refuse(problem),
+        }
+    }
+
+    /// The bound condition.
+    pub(super) fn condition(&mut self, sql: &Sql) -> Option<Expr> {
+        let (expr, of) = self.bind(sql)?;
+        let expr = self.coerce(expr, ParseAs::Bool);
+        match crate::plan::check_condition(&expr, self.columns) {
+            Ok(()) => Some(expr),
+            Err(problem) if of == Type::Text => {
+                self.refuse(problem.hint("texts are in single quotes, columns are bare names"))
+            }
+            Err(problem) => self.refuse(problem),
+        }
+    }
+
+    pub(super) fn refuse<T>(&mut self, problem: TypeProblem) -> Option<T> {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+        None
+    }
+
+    fn lower(&mut self, sql: &Sql) -> Option<Expr> {
+        if self.depth > limits::EXPRESSION_DEPTH {
+            return self.refuse(TypeProblem::new(format!("nested more than {} deep", limits::EXPRESSION_DEPTH)));
+        }
+        self.depth += 1;
+        let lowered = self.lower_here(sql);
+        self.depth -= 1;
+        lowered
+    }
+
+    fn lower_here(&mut self, sql: &Sql) -> Option<Expr> {
+        match sql {
+            Sql::Nested(inner) => self.lower(inner),
+            Sql::Identifier(name) => self.name(&name.value),
+            Sql::Value(value) => self.value(&value.value).map(Expr::Literal),
+            Sql::TypedString(typed) => self.typed_string(&typed.data_type, &typed.value.value),
+            Sql::UnaryOp { op: UnaryOperator::Not, expr } => self.lower_condition(expr).map(not),
+            Sql::UnaryOp { op: UnaryOperator::Minus, expr } => self.negated(expr),
+            Sql::UnaryOp { op: UnaryOperator::Plus, expr } => self.lower(expr),
+            Sql::BinaryOp { left, op, right } => self.binary(sql, left, op, right),
+            Sql::Between { expr, negated, low, high } => {
+                let low = self.compare(Comparison::GreaterOrEqual, expr, low);
+                let high = self.compare(Comparison::LessOrEqual, expr, high);
+                let both = Expr::And(vec![low?, high?]);
+                Some(if *negated { not(both) } else { both })
+            }
+            Sql::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            Sql::IsNull(of) => Some(Expr::IsNull(Box::new(self.lower(of)?))),
+            Sql::IsNotNull(of) => Some(not(Expr::IsNull(Box::new(self.lower(of)?)))),
+            Sql::IsTrue(of) => self.is(of, true, true),
+            Sql::IsNotTrue(of) => self.is(of, true, false),
+            Sql::IsFalse(of) => self.is(of, false, true),
+            Sql::IsNotFalse(of) => self.is(of, false, false),
+            Sql::Like { negated, any: false, expr, pattern, escape_char: None } => self.like(expr, pattern, *negated),
+            Sql::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            Sql::Function(function) => {
+                let name = function.name.to_string().to_lowercase();
+                let args = self.arguments(&function.args)?;
+                self.call(&name, &args)
+            }
+            _ => self.refuse(
+                TypeProblem::new(format!("`{sql}` is not part of the study language"))
+                    .hint("see docs/STUDIES.md for what an expression may be"),
+            ),
+        }
+    }
+
+    fn name(&mut self, text: &str) -> Option<Expr> {
+        let name = match self.columns {
+            Columns::Source(_) => source_column(text),
+            Columns::Contract(_) => text.parse().ok(),
+        };
+        let Some(name) = name else { return self.refuse(self.columns.unknown(text)) };
+        if let Some(definition) = self.derived.get(&name) {
+            return self.derived(&name, definition);
+        }
+        match self.columns.type_of(&name) {
+            Ok(_) => Some(Expr::Column(name)),
+            Err(problem) => {
+                let near = nearest(text, self.derived.keys().map(ColumnName::as_str));
+                self.refuse(match near {
+                    Some(near) if problem.hint.as_ref().is_none_or(|h| !h.starts_with("did you")) => {
+                        problem.hint(format!("did you mean `{near}`?"))
+                    }
+                    _ => problem,
+                })
+            }
+        }
+    }
+
+    fn derived(&mut self, name: &ColumnName, definition: &str) -> Option<Expr> {
+        if self.open.contains(name) {
+            return self.refuse(TypeProblem::new(format!("`{name}` is derived from itself")));
+        }
+        self.open.push(name.clone());
+        let lowered = parse(definition).map_err(|p| self.refuse::<()>(p)).ok().and_then(|sql| self.lower(&sql));
+        self.open.pop();
+        let lowered = lowered?;
+        if lowered.size().is_none() {
+            return self.refuse(TypeProblem::new(format!("`{name}` is too large an expression")));
+        }
+        Some(lowered)
+    }
+
+    fn value(&mut self, value: &Value) -> Option<Literal> {
+        match value {
+            Value::Number(text, _) => match text.parse::<i64>() {
+                Ok(i) => Some(Literal::Int(i)),
+                Err(_) => text.parse().ok().filter(|x: &f64| x.is_finite()).map(Literal::Float),
+            },
+            Value::SingleQuotedString(text) => Some(Literal::Text(text.clone())),
+            Value::Boolean(b) => Some(Literal::Bool(*b)),
+            Value::Null => {
+                self.refuse(TypeProblem::new("`null` cannot stand alone").hint("write `is null`, or leave `else` out"))
+            }
+            _ => None,
+        }
+        .or_else(|| self.refuse(TypeProblem::new(format!("`{value}` is not a number, text or truth value"))))
+    }
+
+    fn typed_string(&mut self, of: &DataType, value: &Value) -> Option<Expr> {
+        let text = match value {
+            Value::SingleQuotedString(text) => text.as_str(),
+            _ => "",
+        };
+        let literal = match of {
+            DataType::Date => dates::parse_date(text).map(Literal::Date),
+            DataType::Timestamp(..) | DataType::Datetime(_) => dates::parse_datetime(text).map(Literal::Datetime),
+            _ => None,
+        };
+        match literal {
+            Some(literal) => Some(Expr::Literal(literal)),
+            None => self.refuse(
+                TypeProblem::new(format!("`{of} {value}` is not a date or datetime"))
+                    .hint("write date '2020-01-31' or timestamp '2020-01-31T00:00:00Z'"),
+            ),
+        }
+    }
+
+    fn negated(&mut self, of: &Sql) -> Option<Expr> {
+        Some(match self.lower_number(of)? {
+            Expr::Literal(Literal::Int(i)) => Expr::Literal(Literal::Int(i.checked_neg()?)),
+            Expr::Literal(Literal::Float(x)) => Expr::Literal(Literal::Float(-x)),
+            of => Expr::Arithmetic {
+                op: Operation::Subtract,
+                left: Box::new(Expr::Literal(Literal::Int(0))),
+                right: Box::new(of),
+            },
+        })
+    }
+
+    fn binary(&mut self, whole: &Sql, left: &Sql, op: &BinaryOperator, right: &Sql) -> Option<Expr> {
+        let arithmetic = |op| Some(op);
+        let operation = match op {
+            BinaryOperator::And | BinaryOperator::Or => return self.chain(whole, op),
+            BinaryOperator::Eq => return self.compare(Comparison::Equal, left, right),
+            BinaryOperator::NotEq => return self.compare(Comparison::NotEqual, left, right),
+            BinaryOperator::Lt => return self.compare(Comparison::Less, left, right),
+            BinaryOperator::LtEq => return self.compare(Comparison::LessOrEqual, left, right),
+            BinaryOperator::Gt => return self.compare(Comparison::Greater, left, right),
+            BinaryOperator::GtEq => return self.compare(Comparison::GreaterOrEqual, left, right),
+            BinaryOperator::Plus => arithmetic(Operation::Add),
+            BinaryOperator::Minus => arithmetic(Operation::Subtract),
+            BinaryOperator::Multiply => arithmetic(Operation::Multiply),
+            BinaryOperator::Divide => arithmetic(Operation::Divide),
+            _ => None,
+        };
+        let Some(op) = operation else {
+            return self.refuse(TypeProblem::new(format!("the operator `{op}` is not part of the study language")));
+        };
+        let (left, right) = (self.lower_number(left), self.lower_number(right));
+        Some(Expr::Arithmetic { op, left: Box::new(left?), right: Box::new(right?) })
+    }
+
+    /// `a and b and c` is parsed as a left-deep chain of any length: it is flattened without recursion.
+    fn chain(&mut self, whole: &Sql, op: &BinaryOperator) -> Option<Expr> {
+        let (mut parts, mut rest) = (Vec::new(), whole);
+        while let Sql::BinaryOp { left, op: same, right } = rest {
+            if same != op {
+                break;
+            }
+            parts.push(right.as_ref());
+            rest = left;
+        }
+        parts.push(rest);
+        let lowered: Vec<Option<Expr>> = parts.into_iter().rev().map(|p| self.lower_condition(p)).collect();
+        let lowered: Vec<Expr> = lowered.into_iter().collect::<Option<_>>()?;
+        Some(if *op == BinaryOperator::And { Expr::And(lowered) } else { Expr::Or(lowered) })
+    }
+
+    fn compare(&mut self, op: Comparison, left: &Sql, right: &Sql) -> Option<Expr> {
+        let (left, right) = (self.lower(left), self.lower(right));
+        let (left, right) = self.matched(left?, right?);
+        Some(Expr::Compare { op, left: Box::new(left), right: Box::new(right) })
+    }
+
+    fn in_list(&mut self, of: &Sql, list: &[Sql], negated: bool) -> Option<Expr> {
+        let of = self.lower(of);
+        let items: Vec<Option<Expr>> = list.iter().map(|item| self.lower(item)).collect();
+        let mut of = of?;
+        let mut literals = Vec::with_capacity(items.len());
+        for item in items {
+            let item = item?;
+            let (left, right) = self.matched(of, item);
+            of = left;
+            match right {
+                Expr::Literal(literal) => literals.push(literal),
+                _ => return self.refuse(TypeProblem::new("an `in` list holds constants only")),
+            }
+        }
+        let member = Expr::In { of: Box::new(of), list: literals };
+        Some(if negated { not(member) } else { member })
+    }
+
+    fn is(&mut self, of: &Sql, value: bool, holds: bool) -> Option<Expr> {
+        let of = self.lower_condition(of)?;
+        let of = if value { of } else { not(of) };
+        let certain = Expr::Coalesce(vec![of, Expr::Literal(Literal::Bool(false))]);
+        Some(if holds { certain } else { not(certain) })
+    }
+
+    fn like(&mut self, of: &Sql, pattern: &Sql, negated: bool) -> Option<Expr> {
+        let of = self.lower(of)?;
+        let prefix = match self.lower(pattern)? {
+            Expr::Literal(Literal::Text(text)) => {
+                text.strip_suffix('%').filter(|p| !p.contains(['%', '_'])).map(str::to_owned)
+            }
+            _ => None,
+        };
+        let Some(prefix) = prefix else {
+            return self.refuse(TypeProblem::new("`like` takes a beginning only").hint("e.g. code like 'E11%'"));
+        };
+        let begins = Expr::Prefix { of: Box::new(of), prefix };
+        Some(if negated { not(begins) } else { begins })
+    }
+
+    fn case(&mut self, operand: Option<&Sql>, conditions: &[CaseWhen], otherwise: Option<&Sql>) -> Option<Expr> {
+        let mut branches = Vec::new();
+        for CaseWhen { condition, result } in conditions {
+            let when = match operand {
+                None => self.lower_condition(condition),
+                Some(operand) => self.compare(Comparison::Equal, operand, condition),
+            };
+            let then = self.lower(result);
+            branches.push(when.zip(then).map(|(when, then)| Branch { when, then }));
+        }
+        let otherwise = match otherwise {
+            Some(Sql::Value(value)) if value.value == Value::Null => None,
+            Some(sql) => Some(Box::new(self.lower(sql)?)),
+            None => None,
+        };
+        Some(Expr::Case { branches: branches.into_iter().collect::<Option<_>>()?, otherwise })
+    }
+
+    fn arguments(&mut self, args: &FunctionArguments) -> Option<Vec<Sql>> {
+        let plain = |arg: &FunctionArg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(sql)) => Some(sql.clone()),
+            _ => None,
+        };
+        let found = match args {
+            FunctionArguments::List(list) if list.clauses.is_empty() && list.duplicate_treatment.is_none() => {
+                list.args.iter().map(plain).collect()
+            }
+            _ => None,
+        };
+        found.or_else(|| self.refuse(TypeProblem::new("a function takes plain arguments in parentheses")))
+    }
+
+    fn call(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
+        let of_one = |function| Some(function);
+        let function = match (name, args) {
+            ("cut", [of, breaks @ ..]) => return self.cut(of, breaks),
+            ("grouped", [Sql::Identifier(column), grouping]) => return self.grouped(&column.value, grouping),
+            ("coalesce", parts) if !parts.is_empty() => {
+                let lowered: Vec<Option<Expr>> = parts.iter().map(|p| self.lower(p)).collect();
+                return Some(Expr::Coalesce(lowered.into_iter().collect::<Option<_>>()?));
+            }
+            ("nullif", [of, equal]) => {
+                let (of, equal) = (self.lower(of), self.lower(equal));
+                let (of, equal) = self.matched(of?, equal?);
+                return Some(Expr::NullIf { of: Box::new(of), equal: Box::new(equal) });
+            }
+            ("days_between", [from, to]) => return self.between(DateUnit::Days, from, to),
+            ("years_between", [from, to]) => return self.between(DateUnit::Years, from, to),
+            ("exp", [_]) => of_one(Function::Exp),
+            ("ln", [_]) => of_one(Function::Ln),
+            ("sqrt", [_]) => of_one(Function::Sqrt),
+            ("abs", [_]) => of_one(Function::Abs),
+            _ => None,
+        };
+        if let Some(function) = function {
+            return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
+        }
+        let problem = if FUNCTIONS.contains(&name) {
+            TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))
+        } else {
+            TypeProblem::new(format!("unknown function `{name}`"))
+        };
+        self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
+            _ if name == "log" => problem.hint("write ln(x) for the natural logarithm"),
+            Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
+            _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
+        })
+    }
+
+    fn cut(&mut self, of: &Sql, breaks: &[Sql]) -> Option<Expr> {
+        let of = self.lower_number(of);
+        let lowered: Vec<Option<Expr>> = breaks.iter().map(|b| self.lower(b)).collect();
+        let mut numbers = Vec::new();
+        for part in lowered {
+            match part? {
+                Expr::Literal(Literal::Int(i)) => numbers.push(i as f64),
+                Expr::Literal(Literal::Float(x)) => numbers.push(x),
+                _ => {
+                    return self
+                        .refuse(TypeProblem::new("the breaks of `cut` are numbers").hint("e.g. cut(age, 40, 50)"));
+                }
+            }
+        }
+        Some(Expr::Cut { of: Box::new(of?), breaks: numbers })
+    }
+
+    fn grouped(&mut self, column: &str, grouping: &Sql) -> Option<Expr> {
+        let column = self.name(column)?;
+        match (column, self.lower(grouping)?) {
+            (Expr::Column(column), Expr::Literal(Literal::Text(grouping))) => Some(Expr::Grouped { column, grouping }),
+            _ => {
+                self.refuse(TypeProblem::new("`grouped` takes a column and the name of one of its groupings in quotes"))
+            }
+        }
+    }
+
+    fn between(&mut self, unit: DateUnit, from: &Sql, to: &Sql) -> Option<Expr> {
+        let (from, to) = (self.lower(from), self.lower(to));
+        let (from, to) = (self.coerce(from?, ParseAs::Date), self.coerce(to?, ParseAs::Date));
+        Some(Expr::Between { unit, from: Box::new(from), to: Box::new(to) })
+    }
+
+    fn lower_number(&mut self, sql: &Sql) -> Option<Expr> {
+        let expr = self.lower(sql)?;
+        Some(self.coerce(expr, ParseAs::Float))
+    }
+
+    fn lower_condition(&mut self, sql: &Sql) -> Option<Expr> {
+        let expr = self.lower(sql)?;
+        Some(self.coerce(expr, ParseAs::Bool))
+    }
+
+    /// A source's text is read as what its place needs.
+    fn coerce(&self, expr: Expr, to: ParseAs) -> Expr {
+        let is_text = matches!(self.columns, Columns::Source(_))
+            && !matches!(expr, Expr::Literal(_))
+            && type_of(&expr, self.columns) == Ok(Type::Text);
+        if is_text { Expr::Parse { of: Box::new(expr), to } } else { expr }
+    }
+
+    /// Two sides of a comparison: texts are read as what stands opposite, constants are written as what stands opposite.
+    fn matched(&self, left: Expr, right: Expr) -> (Expr, Expr) {
+        let (Ok(left_type), Ok(right_type)) = (type_of(&left, self.columns), type_of(&right, self.columns)) else {
+            return (left, right);
+        };
+        let left = self.adapted(left, &left_type, &right_type);
+        let right = self.adapted(right, &right_type, &left_type);
+        match (&left, &right_type) {
+            (Expr::Literal(Literal::Text(_)), Type::Code(_)) => (right, left),
+            _ => (left, right),
+        }
+    }
+
+    fn adapted(&self, expr: Expr, own: &Type, opposite: &Type) -> Expr {
+        match (&expr, own, opposite) {
+            (Expr::Literal(Literal::Int(code)), _, Type::Code(_)) => Expr::Literal(Literal::Text(code.to_string())),
+            (Expr::Literal(Literal::Text(text)), _, Type::Date) => {
+                dates::parse_date(text).map_or(expr.clone(), |days| Expr::Literal(Literal::Date(days)))
+            }
+            (Expr::Literal(Literal::Text(text)), _, Type::Datetime) => {
+                dates::parse_datetime(text).map_or(expr.clone(), |ms| Expr::Literal(Literal::Datetime(ms)))
+            }
+            (_, Type::Text, Type::Int | Type::Float) => self.coerce(expr, ParseAs::Float),
+            (_, Type::Text, Type::Date) => self.coerce(expr, ParseAs::Date),
+            (_, Type::Text, Type::Datetime) => self.coerce(expr, ParseAs::Datetime),
+            (_, Type::Text, Type::Bool) => self.coerce(expr, ParseAs::Bool),
+            _ => expr,
+        }
+    }
+}
+
+fn not(of: Expr) -> Expr {
+    Expr::Not(Box::new(of))
+}

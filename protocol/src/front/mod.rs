@@ -1,0 +1,44 @@
+//! What people write, made typed: study texts, and the expressions of a node's mapping. Every issue is reported, with its place and a hint.
+
+pub mod dates;
+mod expression;
+mod study;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::ids::ColumnName;
+use crate::plan::{Columns, Expr, Type, TypeProblem};
+use crate::settings::Problem;
+
+pub use study::{BindContext, StudyText};
+
+/// Binds an expression of `node.toml` over the columns of a source, which are all texts.
+///
+/// # Errors
+/// All problems at once.
+pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), Vec<TypeProblem>> {
+    let none = BTreeMap::new();
+    let mut binder = expression::Binder::new(Columns::Source(columns), &none);
+    let sql = expression::parse(text).map_err(|problem| vec![problem])?;
+    binder.bind(&sql).ok_or(binder.problems)
+}
+
+/// The name under which a source's column is known: lower case, every other character an underscore.
+pub fn source_column(text: &str) -> Option<ColumnName> {
+    let plain: String =
+        text.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let trimmed = plain.trim_matches('_');
+    let named =
+        if trimmed.starts_with(|c: char| c.is_ascii_digit()) { format!("c{trimmed}") } else { trimmed.to_owned() };
+    named.parse().ok()
+}
+
+/// A TOML syntax error with its line.
+pub fn toml_problem(text: &str, file: &str, error: &toml::de::Error) -> Problem {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let key = line.map_or(String::new(), |line| format!("line {line}"));
+    Problem::new(file, key, error.message().replace('\n', ", "))
+        .hint("the file is TOML: see docs/STUDIES.md for examples")
+}

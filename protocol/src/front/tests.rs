@@ -1,0 +1,222 @@
+//! The study language as a researcher meets it: what binds, and what is said about what does not.
+
+use super::{BindContext, StudyText, bind_mapping};
+use crate::contract::{self, Contract};
+use crate::env::Timestamp;
+use crate::plan::{Expr, ParseAs, Type};
+use crate::trust::{SecretKey, SignedStudy, Study};
+
+const CONTRACT: &str = r#"
+    id = "heart@1"
+    subject = "row"
+    [[column]]
+    name = "age"
+    type = "int"
+    range = [0, 120]
+    required = true
+    [[column]]
+    name = "sex"
+    type = "code"
+    codes = [{ code = "0", label = "female" }, { code = "1", label = "male" }]
+    required = true
+    [[column]]
+    name = "chol"
+    type = "float"
+    range = [50, 700]
+    [[column]]
+    name = "fbs"
+    type = "int"
+    range = [0, 1]
+    [[column]]
+    name = "disease"
+    type = "bool"
+    [[column]]
+    name = "seen"
+    type = "date"
+    range = ["1980-01-01", "1990-12-31"]
+"#;
+
+struct Fixed;
+impl crate::env::Entropy for Fixed {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(5);
+    }
+}
+
+fn contract() -> Contract {
+    contract::parse(CONTRACT, "heart.toml").unwrap()
+}
+
+fn bind(text: &str) -> Result<Study, String> {
+    let offering: Vec<_> = ["basel", "cleveland", "hungary"].iter().map(|s| s.parse().unwrap()).collect();
+    let context = BindContext {
+        network: "heart-demo".parse().unwrap(),
+        researcher: SecretKey::generate(&mut Fixed).public(),
+        offering: &offering,
+        roster: &offering,
+        min_sites_floor: 3,
+        now: Timestamp(1_700_000_000_000),
+        nonce: [1; 16],
+    };
+    StudyText::parse(text, "study.toml")
+        .and_then(|study| study.bind(&contract(), &context))
+        .map_err(|problems| problems.to_string())
+}
+
+fn study(filter: &str, by: &str, show: &str) -> String {
+    format!(
+        "title = 't'\npurpose = 'scientific_research'\ndataset = 'heart@1'\nwhere = \"{filter}\"\n\
+         [[analysis]]\nname = 'a'\ntable = {{ by = [{by}], show = [{show}] }}\n"
+    )
+}
+
+fn filter(text: &str) -> Result<Option<Expr>, String> {
+    bind(&study(text, "", "\"count\"")).map(|study| study.filter)
+}
+
+#[test]
+fn the_study_of_the_readme_binds_signs_and_verifies() {
+    let show = "\"count\", \"mean(chol)\", \"sd(chol)\", \"share(disease)\"";
+    let study = bind(&study("age between 30 and 80", "\"sex\", \"cut(age, 50, 60)\"", show)).unwrap();
+    assert_eq!(study.min_sites, 3);
+    assert_eq!(study.sites.len(), 3);
+    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
+    assert_eq!(signed.verify().unwrap(), study);
+}
+
+#[test]
+fn one_altered_byte_of_a_signed_study_is_refused() {
+    let study = bind(&study("age > 30", "", "\"count\"")).unwrap();
+    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
+    for at in 0..signed.study.len() {
+        let mut bytes = signed.study.clone().into_bytes();
+        bytes[at] ^= 1;
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        let altered = SignedStudy { study: text, signature: signed.signature };
+        assert!(altered.verify().is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
+    let text =
+        study("cholesterol > 200 and weight < 3", "\"chol\", \"sex\"", "\"mean(sex)\", \"men(chol)\", \"mean(fbs)\"")
+            .replace("scientific_research", "research")
+            + "sites = ['basel']\n";
+    let text = text.replace("title = 't'", "title = 't'\nmin_sites = 2\nanswer_within = '10'");
+    let problems = bind(&text).unwrap_err();
+    assert!(problems.contains("analysis[0].sites: unknown key"), "{problems}");
+    let problems = bind(&text.replace("sites = ['basel']\n", "")).unwrap_err();
+    for wanted in [
+        "study.toml: purpose: unknown purpose `research`",
+        "study.toml: where: unknown column `cholesterol`\n  hint: did you mean `chol`?",
+        "study.toml: where: unknown column `weight`\n  hint: the columns are age, sex",
+        "analysis[0] (a).table.show[1]: `men` cannot be shown\n  hint: did you mean `mean`?",
+        "min_sites: this network publishes a cell only if 3 sites contribute",
+        "answer_within: `10` is not a time",
+    ] {
+        assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");
+    }
+}
+
+#[test]
+fn what_only_the_plan_check_sees_is_reported_at_its_place_in_the_text() {
+    let problems = bind(&study("age > 1", "\"chol\", \"sex\"", "\"mean(sex)\", \"mean(fbs)\"")).unwrap_err();
+    for wanted in [
+        "analysis[0] (a).table.by[0]: a number has no declared levels\n  hint: cut it into bands",
+        "analysis[0] (a).table.show[0]: `sex` is a code of `sex`, which has no sum",
+        "analysis[0] (a).table.show[1]: `fbs` has too few values to be summed",
+    ] {
+        assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");
+    }
+}
+
+#[test]
+fn codes_dates_and_truth_values_are_written_as_people_write_them() {
+    for good in [
+        "sex = 1",
+        "sex = '1'",
+        "'0' <> sex",
+        "sex in (0, '1')",
+        "seen >= '1985-01-01'",
+        "seen < date '1986-01-01'",
+        "disease",
+        "not disease and age > 3",
+        "disease is not true",
+        "age + 1 > 2 * chol",
+        "chol is null or chol not between 1 and 2",
+        "case when age > 3 then disease else false end",
+        "coalesce(chol, age) > 3",
+        "nullif(age, 50) is null",
+        "days_between(seen, date '1990-01-01') > 30",
+        "-age < -3",
+        "case sex when '1' then true end",
+        "exp(ln(age)) > sqrt(4.5)",
+    ] {
+        filter(good).unwrap_or_else(|e| panic!("{good}: {e}"));
+    }
+}
+
+#[test]
+fn what_is_not_in_the_language_is_refused_by_name() {
+    for (bad, wanted) in [
+        ("sex = 'male'", "`male` is the label of code '1'"),
+        ("sex = 3", "`3` is not a code of `sex`"),
+        ("sex > 0", "has no order"),
+        ("age", "expected a condition, found an integer"),
+        ("age = 'x'", "an integer cannot be compared with a text"),
+        ("seen > 3", "a date cannot be compared with an integer"),
+        ("age in (select 1)", "not part of the study language"),
+        ("age > (select max(age) from heart)", "not part of the study language"),
+        ("cast(age as text) = '3'", "not part of the study language"),
+        ("log(age) > 3", "write ln(x)"),
+        ("random() > 0.5", "unknown function `random`"),
+        ("age % 2 = 0", "the operator `%`"),
+        ("age >", "cannot be read as an expression"),
+        ("age > 3; drop", "unexpected `;`"),
+        ("age > 1e999", "not a number"),
+        ("age > 99999999999999999", "beyond"),
+        ("grouped(sex, 'x') = 'y'", "no grouping `x`"),
+        ("cut(age, 50, 40) = 1", "ascending"),
+        ("chol = null", "`null` cannot stand alone"),
+    ] {
+        let problems = filter(bad).map(|f| format!("{f:?}")).unwrap_err();
+        assert!(problems.contains(wanted), "{bad}: {wanted}\nnot in\n{problems}");
+    }
+}
+
+#[test]
+fn a_deep_or_long_expression_is_refused_without_harm() {
+    let deep = format!("{}age > 1{}", "(".repeat(5000), ")".repeat(5000));
+    assert!(filter(&deep).is_err());
+    let sum = format!("{} > 1", vec!["age"; 1900].join("+"));
+    assert!(filter(&sum).unwrap_err().contains("deep"));
+    assert!(filter(&format!("{} > 1", vec!["age"; 100_000].join("+"))).unwrap_err().contains("too long"));
+    assert!(filter(&vec!["age > 1"; 300].join(" and ")).is_ok());
+}
+
+#[test]
+fn derived_names_are_expanded_and_circles_refused() {
+    let text = study("old", "\"old\"", "\"count\"")
+        .replace("[[analysis]]", "[derive]\nold = \"decade >= 6\"\ndecade = \"age / 10\"\n[[analysis]]");
+    bind(&text).unwrap();
+    let circle = text.replace("age / 10", "age + decade");
+    assert!(bind(&circle).unwrap_err().contains("`decade` is derived from itself"));
+    let taken = text.replace("decade = \"age / 10\"", "decade = \"age / 10\"\nsex = \"age > 3\"");
+    assert!(bind(&taken).unwrap_err().contains("derive.sex: the contract has a column of this name"));
+}
+
+#[test]
+fn a_mapping_reads_texts_as_what_their_place_needs() {
+    let columns: Vec<_> = ["num", "chol", "seen"].iter().map(|c| c.parse().unwrap()).collect();
+    let parsed = |text: &str| bind_mapping(text, &columns).unwrap();
+    let (expr, of) = parsed("num > 0");
+    assert_eq!(of, Type::Bool);
+    let Expr::Compare { left, .. } = expr else { panic!("a comparison") };
+    assert!(matches!(*left, Expr::Parse { to: ParseAs::Float, .. }));
+    assert_eq!(parsed("nullif(chol, 0)").1, Type::Float);
+    assert_eq!(parsed("chol").1, Type::Text);
+    assert_eq!(parsed("case when num = 'a' then 'x' else 'y' end").1, Type::Text);
+    assert_eq!(parsed("seen > date '2020-01-01'").1, Type::Bool);
+    assert!(bind_mapping("nun > 0", &columns).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
+}

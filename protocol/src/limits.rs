@@ -1,0 +1,69 @@
+//! Every bound on what may come from outside, in one place, each with its reason.
+
+/// A study as canonical JSON. A hundred analyses with long filters fit in a tenth of it.
+pub const STUDY_BYTES: usize = 1 << 20;
+/// A study as text before it is bound.
+pub const STUDY_TEXT_BYTES: usize = 1 << 20;
+/// A contract as text: a thousand columns with codes fit.
+pub const CONTRACT_TEXT_BYTES: usize = 4 << 20;
+/// A configuration file as text.
+pub const CONFIG_TEXT_BYTES: usize = 4 << 20;
+/// One frame between any two processes: the largest legal release (`CELLS` cells of a few measures) fits.
+pub const FRAME_BYTES: usize = 16 << 20;
+/// The first frame of a session, before the peer is known to speak our protocol.
+pub const HELLO_BYTES: usize = 64 << 10;
+/// A message or hint in a public error.
+pub const ERROR_TEXT_BYTES: usize = 2000;
+/// Body of an HTTP request: a study with its signature, base64 included.
+pub const HTTP_BODY_BYTES: usize = 2 << 20;
+/// Body of an HTTP response: the result of a study whose tables are as large as they may be.
+pub const HTTP_RESPONSE_BYTES: usize = 256 << 20;
+/// Analyses in one study.
+pub const ANALYSES: usize = 100;
+/// Sites in one study.
+pub const SITES: usize = 10_000;
+/// Datasets that one node announces.
+pub const DATASETS: usize = 256;
+/// Columns of a contract.
+pub const COLUMNS: usize = 2000;
+/// Codes of one column.
+pub const CODES: usize = 60_000;
+/// Nodes of one expression.
+pub const EXPRESSION_NODES: usize = 2000;
+/// Depth of one expression. The checker and the engine recurse over it.
+pub const EXPRESSION_DEPTH: usize = 50;
+/// Literals in one `in` list.
+pub const IN_LIST: usize = 10_000;
+/// Keys of one table.
+pub const TABLE_KEYS: usize = 6;
+/// Columns shown in one table.
+pub const TABLE_SHOW: usize = 50;
+/// Cells of one table, the product of its keys' levels.
+pub const CELLS: usize = 100_000;
+/// Values of one table: cells times what each holds. Bounds a tally's memory at 16 bytes a value.
+pub const TALLY_VALUES: usize = 2_000_000;
+/// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
+pub const ROWS: u64 = 1 << 40;
+/// Rounds of one analysis.
+pub const ROUNDS: u16 = 100;
+/// A label or title in a contract or study.
+pub const LABEL_BYTES: usize = 500;
+/// Integers beyond this are not exact in JSON (RFC 8785 numbers are doubles).
+pub const EXACT_INT: i64 = (1 << 53) - 1;
+/// How far two clocks may differ, in seconds.
+pub const CLOCK_TOLERANCE_SECS: i64 = 300;
+/// Longest time a study may stay open, in seconds.
+pub const STUDY_LIFE_SECS: i64 = 90 * 24 * 3600;
+/// Requests that may wait at one custodian.
+pub const CUSTODIAN_QUEUE: usize = 64;
+/// Smallest number of values an integer measure must be able to take. With fewer, n, sum and sum of squares give every value's count away.
+pub const MEASURE_LEVELS: i64 = 4;
+/// Levels that an integer column may have to serve as a table key as it is.
+pub const INT_KEY_LEVELS: i64 = 1000;
+/// What one frame may unfold to in memory. The codec counts a varint `i128` as its 16 bytes, so a full tally
+/// ([`TALLY_VALUES`]) needs 32 MB although it travels in far less than [`FRAME_BYTES`].
+pub const DECODED_BYTES: usize = 64 << 20;
+/// A node's software version in its hello, in bytes of printable ASCII.
+pub const SOFTWARE_BYTES: usize = 64;
+/// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.
+pub const SECRET_FILE_BYTES: usize = 64 << 10;

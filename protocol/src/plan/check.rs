@@ -1,0 +1,203 @@
+//! Checking of plans. A node runs this on every plan that it derived; the front runs the same on a study's text.
+
+use std::collections::HashSet;
+
+use super::domain::KeyDomain;
+use super::layout::{MeasureLayout, Quantum, TableLayout};
+use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
+use super::{Expr, Measure, Plan, Statistic};
+use crate::contract::{Contract, Groups, Kind};
+use crate::ids::ColumnName;
+use crate::limits;
+use crate::settings::Problems;
+
+/// Whether an expression can be null where the columns in `present` are not. May say yes too often, never no.
+pub fn nullable(expr: &Expr, contract: &Contract, present: &HashSet<ColumnName>) -> bool {
+    let any = |parts: &[Expr]| parts.iter().any(|p| nullable(p, contract, present));
+    let of = |part: &Expr| nullable(part, contract, present);
+    match expr {
+        Expr::Column(name) | Expr::Grouped { column: name, .. } => {
+            !present.contains(name) && contract.column(name.as_str()).is_none_or(|c| !c.required)
+        }
+        Expr::Literal(_) | Expr::IsNull(_) => false,
+        Expr::Not(part) | Expr::In { of: part, .. } | Expr::Prefix { of: part, .. } | Expr::Cut { of: part, .. } => {
+            of(part)
+        }
+        Expr::And(parts) | Expr::Or(parts) => any(parts),
+        Expr::Compare { left, right, .. } => of(left) || of(right),
+        Expr::Between { from, to, .. } => of(from) || of(to),
+        Expr::Case { branches, otherwise } => {
+            branches.iter().any(|b| of(&b.then)) || otherwise.as_deref().is_none_or(of)
+        }
+        Expr::Coalesce(parts) => parts.iter().all(of),
+        Expr::Arithmetic { .. } | Expr::Apply { .. } | Expr::NullIf { .. } | Expr::Parse { .. } => true,
+    }
+}
+
+/// The columns that cannot be null in a row that satisfies `filter`.
+pub(super) fn present_under(filter: Option<&Expr>) -> HashSet<ColumnName> {
+    let mut present = HashSet::new();
+    let mut open: Vec<&Expr> = filter.into_iter().collect();
+    while let Some(condition) = open.pop() {
+        let parts: Vec<&Expr> = match condition {
+            Expr::And(parts) => {
+                open.extend(parts);
+                vec![]
+            }
+            Expr::Compare { left, right, .. } => vec![left, right],
+            Expr::In { of, .. } | Expr::Prefix { of, .. } => vec![of],
+            Expr::Not(inner) => match inner.as_ref() {
+                Expr::IsNull(of) | Expr::In { of, .. } | Expr::Prefix { of, .. } => vec![of],
+                Expr::Compare { left, right, .. } => vec![left, right],
+                _ => vec![],
+            },
+            _ => vec![],
+        };
+        present.extend(parts.into_iter().filter_map(|part| match part {
+            Expr::Column(name) => Some(name.clone()),
+            _ => None,
+        }));
+    }
+    present
+}
+
+/// Checks a plan and lays out its result.
+pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<TableLayout, Problems> {
+    let mut problems = Problems::default();
+    let columns = Columns::Contract(contract);
+    let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
+    if plan.query.dataset != *contract.id() || plan.query.contract != contract.hash() {
+        note("query", TypeProblem::new(format!("the plan is not for this version of `{}`", contract.id())));
+    }
+    if let Some(Err(problem)) = plan.query.filter.as_ref().map(|f| check_condition(f, columns)) {
+        note("filter", problem);
+    }
+    let Statistic::Table(table) = &plan.statistic;
+    if table.by.len() > limits::TABLE_KEYS {
+        note("by", TypeProblem::new(format!("a table has at most {} keys", limits::TABLE_KEYS)));
+    }
+    if table.measures.len() > limits::TABLE_SHOW {
+        note("measures", TypeProblem::new(format!("a table has at most {} measures", limits::TABLE_SHOW)));
+    }
+    let present = present_under(plan.query.filter.as_ref());
+    let mut keys = Vec::new();
+    for (i, by) in table.by.iter().enumerate().take(limits::TABLE_KEYS) {
+        match type_of(by, columns).and_then(|of| KeyDomain::of(by, &of, contract, &present)) {
+            Ok(key) => keys.push(key),
+            Err(problem) => note(&format!("by[{i}]"), problem),
+        }
+    }
+    let mut measures = Vec::new();
+    for (i, measure) in table.measures.iter().enumerate() {
+        match measure_layout(measure, contract) {
+            Ok(layout) => measures.push(layout),
+            Err(problem) => note(&format!("measures[{i}]"), problem),
+        }
+    }
+    let cells = keys.iter().fold(1usize, |n, key| n.saturating_mul(key.size()));
+    if cells > limits::CELLS || cells.saturating_mul(2 + 5 * measures.len()) > limits::TALLY_VALUES {
+        note(
+            "by",
+            TypeProblem::new(format!("the table has {cells} cells: too many")).hint("use fewer keys or wider bands"),
+        );
+    }
+    let roll_up = table.roll_up && contract.one_row_per_subject();
+    problems.into_result(()).map(|()| TableLayout::new(keys, measures, roll_up))
+}
+
+fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayout, TypeProblem> {
+    let number = |q: Quantum| Ok(MeasureLayout::Number(q));
+    match measure {
+        Measure::Condition(condition) => {
+            check_condition(condition, Columns::Contract(contract)).map(|()| MeasureLayout::Condition)
+        }
+        Measure::Column(name) => match range(name, contract)? {
+            Range::Int(lo, hi) => {
+                if hi - lo + 1 < limits::MEASURE_LEVELS {
+                    return Err(TypeProblem::new(format!("`{name}` has too few values to be summed"))
+                        .hint(format!("count them instead: share({name} = {hi})")));
+                }
+                number(if hi - lo < Quantum::LARGEST {
+                    Quantum::of_int_range(lo, hi)
+                } else {
+                    Quantum::of_float_range(lo as f64, hi as f64)
+                })
+            }
+            Range::Float(lo, hi) => number(Quantum::of_float_range(lo, hi)),
+        },
+        Measure::Ln(name) => match range(name, contract)?.bounds() {
+            (lo, hi) if lo > 0.0 => number(Quantum::of_float_range(lo.ln(), hi.ln())),
+            _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no logarithm"))),
+        },
+        Measure::Sqrt(name) => match range(name, contract)?.bounds() {
+            (lo, hi) if lo >= 0.0 => number(Quantum::of_float_range(lo.sqrt(), hi.sqrt())),
+            _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no square root"))),
+        },
+        Measure::Days { from, to } => {
+            let ((f_lo, f_hi), (t_lo, t_hi)) = (days(from, contract)?, days(to, contract)?);
+            number(Quantum::of_int_range(i64::from(t_lo) - i64::from(f_hi), i64::from(t_hi) - i64::from(f_lo)))
+        }
+        Measure::Product(a, b) => {
+            let ((a_lo, a_hi), (b_lo, b_hi)) = (range(a, contract)?.bounds(), range(b, contract)?.bounds());
+            let corners = [a_lo * b_lo, a_lo * b_hi, a_hi * b_lo, a_hi * b_hi];
+            let lo = corners.iter().copied().fold(f64::INFINITY, f64::min);
+            let hi = corners.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            if !(hi - lo).is_finite() {
+                return Err(TypeProblem::new("the product's range is not finite"));
+            }
+            number(Quantum::of_float_range(lo, hi))
+        }
+    }
+}
+
+enum Range {
+    Int(i64, i64),
+    Float(f64, f64),
+}
+
+impl Range {
+    fn bounds(&self) -> (f64, f64) {
+        match self {
+            Range::Int(lo, hi) => (*lo as f64, *hi as f64),
+            Range::Float(lo, hi) => (*lo, *hi),
+        }
+    }
+}
+
+fn range(name: &ColumnName, contract: &Contract) -> Result<Range, TypeProblem> {
+    let found = Columns::Contract(contract).type_of(name)?;
+    match contract.column(name.as_str()).map(|c| &c.kind) {
+        Some(Kind::Int { lo, hi }) => Ok(Range::Int(*lo, *hi)),
+        Some(Kind::Float { lo, hi }) => Ok(Range::Float(*lo, *hi)),
+        _ => {
+            let problem = TypeProblem::new(format!("`{name}` is {}, which has no sum", found.name()));
+            Err(match found {
+                Type::Bool => problem.hint(format!("write share({name})")),
+                Type::Code(_) => problem.hint(format!("write share({name} = '…'), or use it as a key")),
+                Type::Date => problem.hint("write mean(days_between(from, to))"),
+                _ => problem,
+            })
+        }
+    }
+}
+
+fn days(name: &ColumnName, contract: &Contract) -> Result<(i32, i32), TypeProblem> {
+    let found = Columns::Contract(contract).type_of(name)?;
+    match contract.column(name.as_str()).map(|c| &c.kind) {
+        Some(Kind::Date { lo, hi }) => Ok((*lo, *hi)),
+        _ => Err(TypeProblem::new(format!("`{name}` is {}, not a date", found.name()))),
+    }
+}
+
+/// Whether every group of `finer` lies in one group of `coarser`.
+pub(crate) fn nested(finer: &Groups, coarser: &Groups) -> bool {
+    match (finer, coarser) {
+        (Groups::Breaks(finer), Groups::Breaks(coarser)) => coarser.iter().all(|b| finer.contains(b)),
+        (Groups::Codes { of: finer, .. }, Groups::Codes { of: coarser, .. }) => {
+            let pairs: HashSet<(u32, u32)> = finer.iter().copied().zip(coarser.iter().copied()).collect();
+            let distinct: HashSet<u32> = pairs.iter().map(|(f, _)| *f).collect();
+            pairs.len() == distinct.len()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,209 @@
+//! The shape of a table's result: keys with their levels, a ladder of coarser keys, and what each cell holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::domain::KeyDomain;
+
+/// How a number becomes an integer: `q = round((x − centre) / step)`. Public, from the contract's range alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quantum {
+    /// The middle of the contract's range.
+    pub centre: f64,
+    /// 1 for integers, so that their sums are exact; else 2⁻³² of the range.
+    pub step: f64,
+}
+
+impl Quantum {
+    /// The quantum of a real-valued range.
+    pub fn of_float_range(lo: f64, hi: f64) -> Self {
+        Self { centre: lo / 2.0 + hi / 2.0, step: (hi - lo) / 4_294_967_296.0 }
+    }
+
+    /// The quantum of an integer range, which must be narrower than 2³².
+    pub fn of_int_range(lo: i64, hi: i64) -> Self {
+        Self { centre: (lo + (hi - lo) / 2) as f64, step: 1.0 }
+    }
+
+    /// The largest |q| that a value inside the range can have.
+    pub const LARGEST: i64 = 1 << 32;
+
+    /// The quanta of `x`, or `None` where they are not finite or too large.
+    pub fn quanta(&self, x: f64) -> Option<i64> {
+        let q = ((x - self.centre) / self.step).round();
+        (q.is_finite() && q.abs() <= Self::LARGEST as f64).then_some(q as i64)
+    }
+
+    /// Σx from Σq over `n` values.
+    pub fn sum(&self, n: u64, sum: i128) -> f64 {
+        if self.step == 1.0 && self.centre.fract() == 0.0 {
+            return (self.centre as i128 * i128::from(n) + sum) as f64;
+        }
+        self.centre * n as f64 + self.step * sum as f64
+    }
+
+    /// The mean from Σq over `n` ≥ 1 values.
+    pub fn mean(&self, n: u64, sum: i128) -> f64 {
+        let (whole, rest) = (sum.div_euclid(i128::from(n)), sum.rem_euclid(i128::from(n)));
+        self.centre + self.step * (whole as f64 + rest as f64 / n as f64)
+    }
+
+    /// The sample variance (divisor n − 1) from Σq and Σq² over `n` ≥ 2 values.
+    ///
+    /// Shifted by the rounded mean in exact integers first, so that nothing cancels.
+    pub fn variance(&self, n: u64, sum: i128, sum_sq: i128) -> f64 {
+        let count = i128::from(n);
+        let shift = sum.div_euclid(count);
+        let rest = sum - shift * count;
+        let about_shift = sum_sq - 2 * shift * sum + count * shift * shift;
+        let about_mean = about_shift as f64 - (rest as f64) * (rest as f64) / n as f64;
+        self.step * self.step * about_mean.max(0.0) / (n - 1) as f64
+    }
+}
+
+/// One key of a table at one level of the ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLevels {
+    /// The levels' labels. Missing values, where the key can be null, are the last level.
+    pub labels: Vec<String>,
+    /// Whether the last level stands for missing values.
+    pub missing: bool,
+}
+
+/// What a cell holds of a measure.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureLayout {
+    /// Valid rows and subjects, Σq, Σq².
+    Number(Quantum),
+    /// Valid rows and subjects, rows that satisfy the condition, subjects on either side.
+    Condition,
+}
+
+/// The layout of a table's cells, row-major with the last key fastest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableLayout {
+    keys: Vec<KeyDomain>,
+    /// For each step of the ladder, which coarser grouping (0 = none) each key uses.
+    ladder: Vec<Vec<usize>>,
+    measures: Vec<MeasureLayout>,
+}
+
+impl TableLayout {
+    pub(super) fn new(keys: Vec<KeyDomain>, measures: Vec<MeasureLayout>, roll_up: bool) -> Self {
+        let mut rung = vec![0; keys.len()];
+        let mut ladder = vec![rung.clone()];
+        if roll_up {
+            for key in (0..keys.len()).rev() {
+                for coarser in 1..=keys[key].coarser.len() {
+                    rung[key] = coarser;
+                    ladder.push(rung.clone());
+                }
+            }
+        }
+        Self { keys, ladder, measures }
+    }
+
+    /// The measures, in the plan's order.
+    pub fn measures(&self) -> &[MeasureLayout] {
+        &self.measures
+    }
+
+    /// The number of steps of the ladder; step 0 is the table as asked.
+    pub fn steps(&self) -> usize {
+        self.ladder.len()
+    }
+
+    /// The keys at a step of the ladder.
+    pub fn keys_at(&self, step: usize) -> Vec<KeyLevels> {
+        self.keys.iter().zip(&self.ladder[step]).map(|(key, coarser)| key.levels_at(*coarser)).collect()
+    }
+
+    /// The number of cells at a step of the ladder.
+    pub fn cells_at(&self, step: usize) -> usize {
+        self.keys_at(step).iter().map(|k| k.labels.len()).product()
+    }
+
+    /// For each cell of `from`, the cell of the coarser step `to` that contains it.
+    pub fn containing(&self, from: usize, to: usize) -> Vec<usize> {
+        let fine = self.keys_at(from);
+        let coarse = self.keys_at(to);
+        let maps: Vec<Vec<usize>> =
+            self.keys.iter().enumerate().map(|(i, key)| key.map(self.ladder[from][i], self.ladder[to][i])).collect();
+        (0..self.cells_at(from))
+            .map(|cell| {
+                let indices = unravel(cell, &fine);
+                indices.iter().zip(&maps).zip(&coarse).fold(0, |at, ((i, map), key)| at * key.labels.len() + map[*i])
+            })
+            .collect()
+    }
+
+    /// The label of each key in a cell of a step.
+    pub fn labels(&self, step: usize, cell: usize) -> Vec<String> {
+        let keys = self.keys_at(step);
+        unravel(cell, &keys).iter().zip(&keys).map(|(i, key)| key.labels[*i].clone()).collect()
+    }
+
+    /// Whether every cell of this layout fits the bounds of a tally.
+    pub fn values(&self) -> usize {
+        self.cells_at(0).saturating_mul(2 + 5 * self.measures.len())
+    }
+}
+
+fn unravel(mut cell: usize, keys: &[KeyLevels]) -> Vec<usize> {
+    let mut indices = vec![0; keys.len()];
+    for (index, key) in indices.iter_mut().zip(keys).rev() {
+        *index = cell % key.labels.len();
+        cell /= key.labels.len();
+    }
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::domain::Coarser;
+    use super::*;
+
+    fn key(labels: &[&str], missing: bool, coarser: Vec<Coarser>) -> KeyDomain {
+        KeyDomain { labels: labels.iter().map(|l| (*l).to_owned()).collect(), missing, coarser }
+    }
+
+    fn coarser(labels: &[&str], of: &[usize]) -> Coarser {
+        Coarser { labels: labels.iter().map(|l| (*l).to_owned()).collect(), of: of.to_vec() }
+    }
+
+    #[test]
+    fn a_ladder_climbs_the_last_key_first_and_every_cell_knows_its_container() {
+        let sex = key(&["f", "m"], false, vec![]);
+        let age =
+            key(&["a", "b", "c", "d"], true, vec![coarser(&["ab", "cd"], &[0, 0, 1, 1]), coarser(&["all"], &[0; 4])]);
+        let layout = TableLayout::new(vec![sex, age], vec![], true);
+        assert_eq!(layout.steps(), 3);
+        assert_eq!((0..3).map(|s| layout.cells_at(s)).collect::<Vec<_>>(), [10, 6, 4]);
+        assert_eq!(layout.containing(0, 1), [0, 0, 1, 1, 2, 3, 3, 4, 4, 5]);
+        assert_eq!(layout.containing(1, 2), [0, 0, 1, 2, 2, 3]);
+        assert_eq!(layout.labels(0, 7), ["m", "c"]);
+        assert_eq!(layout.labels(1, 5), ["m", crate::plan::MISSING]);
+    }
+
+    #[test]
+    fn a_table_without_keys_is_one_cell() {
+        let layout = TableLayout::new(vec![], vec![], true);
+        assert_eq!((layout.steps(), layout.cells_at(0), layout.containing(0, 0)), (1, 1, vec![0]));
+    }
+
+    #[test]
+    fn mean_and_variance_come_back_from_quanta() {
+        let values = [233.0, 286.0, 229.0, 250.5, 204.0];
+        let quantum = Quantum::of_float_range(50.0, 700.0);
+        let quanta: Vec<i128> = values.iter().map(|x| i128::from(quantum.quanta(*x).unwrap())).collect();
+        let (sum, sum_sq) = (quanta.iter().sum(), quanta.iter().map(|q| q * q).sum());
+        let mean = values.iter().sum::<f64>() / 5.0;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0;
+        assert!((quantum.mean(5, sum) - mean).abs() < 650.0 * 1e-9);
+        assert!((quantum.variance(5, sum, sum_sq).sqrt() - variance.sqrt()).abs() < 650.0 * 1e-9);
+        let integers = Quantum::of_int_range(0, 121);
+        assert_eq!(integers.sum(3, [-10, 50, 60].iter().sum()), (60 - 10 + 60 + 50 + 60 + 60) as f64);
+        assert_eq!(quantum.quanta(f64::NAN), None);
+        assert_eq!(quantum.quanta(1e300), None);
+    }
+}

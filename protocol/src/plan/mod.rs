@@ -1,0 +1,143 @@
+//! What a node computes in a round. A plan is data, never code, and always derived by the node itself from a signed study.
+//!
+//! ```text
+//! Plan ──check(contract)──▶ ValidPlan ──layout()──▶ TableLayout ──▶ Tally
+//! ```
+
+mod check;
+mod domain;
+mod expr;
+mod layout;
+#[cfg(test)]
+mod tests;
+mod typing;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
+use crate::ids::{ColumnName, ContractId, Digest};
+use crate::settings::Problems;
+
+pub(crate) use check::nested;
+pub use check::nullable;
+pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
+pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
+pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
+pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+
+/// A plan as it was derived: its expressions are not checked yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Which rows.
+    pub query: Query,
+    /// What is computed over them.
+    pub statistic: Statistic,
+}
+
+/// Which rows of which dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The dataset's contract.
+    pub dataset: ContractId,
+    /// The contract's hash.
+    pub contract: Digest,
+    /// Rows for which this is true; all rows if absent.
+    pub filter: Option<Expr>,
+}
+
+/// What is computed. A closed list that later analyses extend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// Counts and sums over the cells of a dense table.
+    Table(Table),
+}
+
+/// A dense table: every combination of the keys' declared levels is a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// The keys, at most [`crate::limits::TABLE_KEYS`]; none means one cell for the whole cohort.
+    pub by: Vec<Expr>,
+    /// What is summed.
+    pub measures: Vec<Measure>,
+    /// Whether a site may fall back to the contract's coarser groupings rather than hide cells.
+    pub roll_up: bool,
+}
+
+/// What may be summed: much narrower than an expression, so that no patient's value can be smuggled through a sum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// A numeric column.
+    Column(ColumnName),
+    /// Its natural logarithm; the contract's range must be positive.
+    Ln(ColumnName),
+    /// Its square root; the contract's range must not be negative.
+    Sqrt(ColumnName),
+    /// Days between two date columns, `to` − `from`.
+    Days {
+        /// The earlier date.
+        from: ColumnName,
+        /// The later date.
+        to: ColumnName,
+    },
+    /// The product of two numeric columns.
+    Product(ColumnName, ColumnName),
+    /// A boolean subset: how many rows satisfy it, of those where it is not null.
+    Condition(Expr),
+}
+
+impl Measure {
+    /// Every column that the measure reads.
+    pub fn columns(&self) -> Vec<&ColumnName> {
+        match self {
+            Measure::Column(c) | Measure::Ln(c) | Measure::Sqrt(c) => vec![c],
+            Measure::Days { from, to } => vec![from, to],
+            Measure::Product(a, b) => vec![a, b],
+            Measure::Condition(expr) => expr.columns(),
+        }
+    }
+}
+
+/// A plan that fits its contract and all bounds. It exists only if every check passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidPlan {
+    plan: Plan,
+    layout: TableLayout,
+}
+
+impl ValidPlan {
+    /// Checks `plan` against the contract that it names.
+    ///
+    /// # Errors
+    /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
+    pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
+        let layout = check::plan(&plan, contract)?;
+        Ok(Self { plan, layout })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The table that the plan computes.
+    pub fn table(&self) -> &Table {
+        let Statistic::Table(table) = &self.plan.statistic;
+        table
+    }
+
+    /// The shape of its result: a function of plan and contract alone, never of data.
+    pub fn layout(&self) -> &TableLayout {
+        &self.layout
+    }
+
+    /// The digest of the plan's canonical JSON.
+    pub fn digest(&self) -> Digest {
+        let json = crate::trust::canonical(&self.plan).unwrap_or_default();
+        Digest::of("bocage/plan/1", &[&json])
+    }
+}

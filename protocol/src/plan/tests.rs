@@ -1,0 +1,140 @@
+//! Checking plans: levels of keys, missing values, ladders, and what a node refuses even from a signed study.
+
+use super::{Columns, Expr, Literal, Measure, Plan, Query, Statistic, Table, ValidPlan, type_of};
+use crate::contract::{self, Contract};
+use crate::ids::Digest;
+
+const CONTRACT: &str = r#"
+    id = "visits@2"
+    subject = "patient"
+    one_row_per_subject = true
+    [[column]]
+    name = "patient"
+    type = "text"
+    required = true
+    [[column]]
+    name = "age"
+    type = "int"
+    range = [0, 99]
+    groupings = [{ name = "decades", breaks = [20, 40, 60] }, { name = "halves", breaks = [40] }]
+    [[column]]
+    name = "icd"
+    type = "code"
+    required = true
+    codes = [{ code = "E10" }, { code = "E11" }, { code = "I10" }]
+    groupings = [{ name = "chapter", groups = [{ label = "E", codes = ["E10", "E11"] }, { label = "I", codes = ["I10"] }] }]
+    [[column]]
+    name = "crp"
+    type = "float"
+    range = [0, 500]
+    [[column]]
+    name = "from_day"
+    type = "date"
+    range = ["2020-01-01", "2020-12-31"]
+    [[column]]
+    name = "until_day"
+    type = "date"
+    range = ["2020-01-01", "2021-12-31"]
+"#;
+
+fn contract() -> Contract {
+    contract::parse(CONTRACT, "visits.toml").unwrap()
+}
+
+fn column(name: &str) -> Expr {
+    Expr::Column(name.parse().unwrap())
+}
+
+fn cut(name: &str, breaks: &[f64]) -> Expr {
+    Expr::Cut { of: Box::new(column(name)), breaks: breaks.to_vec() }
+}
+
+fn at_least(name: &str, value: i64) -> Expr {
+    let (left, right) = (Box::new(column(name)), Box::new(Expr::Literal(Literal::Int(value))));
+    Expr::Compare { op: super::Comparison::GreaterOrEqual, left, right }
+}
+
+fn plan(filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> Plan {
+    let contract = contract();
+    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: true }) }
+}
+
+fn labels(filter: Option<Expr>, key: Expr) -> Vec<String> {
+    let valid = ValidPlan::check(plan(filter, vec![key], vec![]), &contract()).unwrap();
+    valid.layout().keys_at(0)[0].labels.clone()
+}
+
+fn problems(plan: Plan) -> String {
+    ValidPlan::check(plan, &contract()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_key_has_a_level_for_missing_values_only_where_they_can_occur() {
+    assert_eq!(labels(None, cut("age", &[50.0])), ["<50", ">=50", "(missing)"]);
+    assert_eq!(labels(Some(at_least("age", 18)), cut("age", &[50.0])), ["<50", ">=50"]);
+    assert_eq!(labels(None, column("icd")), ["E10", "E11", "I10"]);
+    let either = Expr::Or(vec![at_least("age", 18), at_least("crp", 3)]);
+    assert_eq!(labels(Some(either), cut("age", &[50.0])).len(), 3);
+    assert_eq!(labels(None, column("age")).len(), 101);
+}
+
+#[test]
+fn the_ladder_follows_the_contracts_groupings_that_fit() {
+    let steps = |key: Expr| {
+        let valid = ValidPlan::check(plan(None, vec![key], vec![]), &contract()).unwrap();
+        let layout = valid.layout();
+        (0..layout.steps()).map(|step| layout.keys_at(step)[0].labels.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(column("icd")), ["E10 E11 I10", "E I"]);
+    assert_eq!(steps(cut("age", &[20.0, 30.0, 40.0])), ["<20 [20,30) [30,40) >=40 (missing)", "<40 >=40 (missing)"]);
+    let decades = Expr::Grouped { column: "age".parse().unwrap(), grouping: "decades".into() };
+    assert_eq!(steps(decades), ["<20 [20,40) [40,60) >=60 (missing)", "<40 >=40 (missing)"]);
+    assert_eq!(steps(column("age")).len(), 3);
+}
+
+#[test]
+fn the_subject_can_neither_be_read_nor_summed_nor_grouped_by() {
+    let reading = plan(Some(Expr::IsNull(Box::new(column("patient")))), vec![column("patient")], vec![]);
+    let text = problems(reading);
+    assert_eq!(text.matches("`patient` names the patient and cannot be read").count(), 2, "{text}");
+    assert!(
+        problems(plan(None, vec![], vec![Measure::Column("patient".parse().unwrap())])).contains("names the patient")
+    );
+}
+
+#[test]
+fn a_plan_for_another_version_or_beyond_the_bounds_is_refused() {
+    let mut other = plan(None, vec![], vec![]);
+    other.query.contract = Digest::of("other", &[]);
+    assert!(problems(other).contains("not for this version"));
+    let ages = vec![column("age"); 4];
+    assert!(problems(plan(None, ages, vec![])).contains("104060401 cells: too many"));
+    let seven = vec![column("icd"); 7];
+    assert!(problems(plan(None, seven, vec![])).contains("at most 6 keys"));
+    let mut deep = at_least("age", 1);
+    for _ in 0..60 {
+        deep = Expr::Not(Box::new(deep));
+    }
+    assert!(problems(plan(Some(deep), vec![], vec![])).contains("nested at most"));
+}
+
+#[test]
+fn measures_need_a_range_that_they_make_sense_in() {
+    let measure = |m: Measure| ValidPlan::check(plan(None, vec![], vec![m]), &contract());
+    let name = |n: &str| n.parse().unwrap();
+    assert!(measure(Measure::Column(name("crp"))).is_ok());
+    assert!(measure(Measure::Sqrt(name("crp"))).is_ok());
+    assert!(measure(Measure::Days { from: name("from_day"), to: name("until_day") }).is_ok());
+    assert!(measure(Measure::Product(name("age"), name("crp"))).is_ok());
+    assert!(measure(Measure::Ln(name("crp"))).unwrap_err().to_string().contains("no logarithm"));
+    assert!(measure(Measure::Column(name("icd"))).unwrap_err().to_string().contains("has no sum"));
+    assert!(measure(Measure::Days { from: name("age"), to: name("until_day") }).is_err());
+}
+
+#[test]
+fn texts_are_parsed_in_a_mapping_only() {
+    let parse = Expr::Parse { of: Box::new(column("patient")), to: super::ParseAs::Float };
+    assert!(type_of(&parse, Columns::Contract(&contract())).is_err());
+    assert!(type_of(&parse, Columns::Source(&["patient".parse().unwrap()])).is_ok());
+}

@@ -1,0 +1,222 @@
+//! Reading what people wrote: every problem at once, each with file, key and hint. Pure: the caller reads files and environment.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// One thing that is wrong with a text that a person wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as the person named it.
+    pub file: String,
+    /// The place in the file: `policy.threshold`, `analysis[0].table.by[1]`, `line 3`. Empty for the file as a whole.
+    pub key: String,
+    /// What is wrong: one sentence, lower case, no full stop.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a hint.
+    pub fn new(file: &str, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), key: key.into(), message: message.into(), hint: None }
+    }
+
+    /// The same problem with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.key.is_empty() { "" } else { ": " };
+        write!(f, "{}: {}{separator}{}", self.file, self.key, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All that is wrong, in the order found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Adds all of another.
+    pub fn extend(&mut self, others: Problems) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value` if nothing is wrong.
+    pub fn into_result<T>(self, value: T) -> Result<T, Problems> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Problems(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads one section into `T`. All unknown keys and all values of a wrong type are reported, with their places.
+///
+/// `known` are the keys that a misspelt one may have meant.
+pub fn read<T: DeserializeOwned>(
+    value: &Value,
+    file: &str,
+    key: &str,
+    known: &[&str],
+    problems: &mut Problems,
+) -> Option<T> {
+    let mut rest = value.clone();
+    let mut unknown = BTreeSet::new();
+    let mut wrong: Vec<Problem> = Vec::new();
+    let mut removed: Vec<String> = Vec::new();
+    let read = loop {
+        let (path, message) = match attempt::<T>(&rest, &mut unknown) {
+            Ok(read) => break Some(read),
+            Err(failure) => failure,
+        };
+        let follows = message.starts_with("missing field") && removed.iter().any(|r| r.starts_with(&path));
+        if !follows {
+            wrong.push(Problem::new(file, join(key, &path), message));
+        }
+        if !remove(&mut rest, &path) {
+            break None;
+        }
+        removed.push(path);
+    };
+    for path in &unknown {
+        let problem = Problem::new(file, join(key, path), "unknown key");
+        let last = path.rsplit('.').next().unwrap_or_default();
+        problems.push(match nearest(last, known.iter().copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+    let sound = wrong.is_empty();
+    problems.0.extend(wrong);
+    read.filter(|_| sound)
+}
+
+fn attempt<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<String>) -> Result<T, (String, String)> {
+    let mut note = |path: serde_ignored::Path<'_>| {
+        unknown.insert(path.to_string());
+    };
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    T::deserialize(serde_ignored::Deserializer::new(tracked, &mut note)).map_err(|e| {
+        let path = track.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        (path, plain(&e.to_string()))
+    })
+}
+
+/// Takes the value at `path` away, so that what stands behind it can be read too.
+fn remove(value: &mut Value, path: &str) -> bool {
+    let (outer, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer = if outer.is_empty() { String::new() } else { format!("/{}", outer.replace('.', "/")) };
+    match value.pointer_mut(&pointer) {
+        Some(Value::Object(map)) => map.remove(last).is_some(),
+        _ => false,
+    }
+}
+
+/// The name nearest to `wanted`, if one is near enough to be meant.
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = wanted.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| {
+            let begins = lower.len() >= 3 && name.len() >= 3 && (lower.starts_with(name) || name.starts_with(&lower));
+            (if begins { 0 } else { strsim::damerau_levenshtein(&lower, name) }, name)
+        })
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// `outer.inner`, where either may be empty.
+pub fn join(outer: &str, inner: &str) -> String {
+    match (outer.is_empty(), inner.is_empty()) {
+        (true, _) => inner.to_owned(),
+        (_, true) => outer.to_owned(),
+        _ if inner.starts_with('[') => format!("{outer}{inner}"),
+        _ => format!("{outer}.{inner}"),
+    }
+}
+
+fn plain(message: &str) -> String {
+    message.split(" at line ").next().unwrap_or(message).trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Section {
+        threshold: u32,
+        #[serde(default)]
+        inner: Inner,
+    }
+
+    #[derive(Deserialize, Debug, Default)]
+    #[allow(dead_code)]
+    struct Inner {
+        secs: u32,
+    }
+
+    #[test]
+    fn unknown_keys_and_a_wrong_type_are_reported_together_with_their_places() {
+        let value = serde_json::json!({"treshold": 1, "threshold": 2, "inner": {"sec": 1, "secs": "x"}});
+        let mut problems = Problems::default();
+        let section = read::<Section>(&value, "node.toml", "policy", &["threshold", "secs"], &mut problems);
+        assert!(section.is_none());
+        let text = problems.to_string();
+        assert!(text.contains("node.toml: policy.treshold: unknown key\n  hint: did you mean `threshold`?"), "{text}");
+        assert!(text.contains("policy.inner.sec: unknown key"), "{text}");
+        assert!(text.contains("policy.inner.secs: invalid type"), "{text}");
+    }
+
+    #[test]
+    fn a_near_name_is_found_and_a_far_one_is_not() {
+        assert_eq!(nearest("cholesterol", ["age", "chol"]), Some("chol"));
+        assert_eq!(nearest("ag", ["age", "chol"]), Some("age"));
+        assert_eq!(nearest("weight", ["age", "chol"]), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! Who may ask, and how everyone can tell: keys, canonical bytes, signed studies and signed releases.
+
+mod canonical;
+mod keys;
+mod signed;
+mod study;
+
+pub use canonical::{canonical, from_canonical};
+pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
+pub use signed::{SignedRelease, SignedStudy};
+pub use study::{Purpose, STUDY_FORMAT, Study};

@@ -1,0 +1,93 @@
+//! Bytes with a signature over exactly these bytes. They are parsed only after the signature was verified.
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical::{canonical, from_canonical};
+use super::keys::{PublicKey, SecretKey, Signature};
+use super::study::Study;
+use crate::error::{ErrorCode, PublicError};
+use crate::ids::{Digest, StudyId};
+use crate::limits;
+use crate::release::Release;
+use crate::wire::codec;
+
+const STUDY_DOMAIN: &str = "bocage/study/1";
+const RELEASE_DOMAIN: &str = "bocage/release/1";
+
+/// A study as it travels: canonical JSON as text, and the researcher's signature over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedStudy {
+    /// The canonical JSON.
+    pub study: String,
+    /// Over the bytes of `study`.
+    pub signature: Signature,
+}
+
+impl SignedStudy {
+    /// Signs a study. `key` must be the one that the study names.
+    pub fn sign(study: &Study, key: &SecretKey) -> Result<Self, PublicError> {
+        let bytes = canonical(study)?;
+        let signature = key.sign(STUDY_DOMAIN, &bytes);
+        let study =
+            String::from_utf8(bytes).map_err(|_| PublicError::new(ErrorCode::Malformed, "the study is not UTF-8"))?;
+        Ok(Self { study, signature })
+    }
+
+    /// The study's id.
+    pub fn id(&self) -> StudyId {
+        Digest::of(STUDY_DOMAIN, &[self.study.as_bytes()])
+    }
+
+    /// The study, if its bytes are canonical and signed by the key that it names.
+    ///
+    /// Whether that key is trusted is the caller's question.
+    ///
+    /// # Errors
+    /// `too_large`, `malformed`, `not_canonical`, `signature_invalid`, `study_invalid`.
+    pub fn verify(&self) -> Result<Study, PublicError> {
+        let study: Study = from_canonical(self.study.as_bytes(), limits::STUDY_BYTES)?;
+        if !study.researcher.verifies(STUDY_DOMAIN, self.study.as_bytes(), &self.signature) {
+            return Err(PublicError::new(
+                ErrorCode::SignatureInvalid,
+                "the signature does not fit the study: it was altered, or signed with another key",
+            ));
+        }
+        study.check_shape()?;
+        Ok(study)
+    }
+}
+
+/// A release as it travels: encoded bytes, and the site's release key's signature over them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignedRelease {
+    /// An encoded [`Release`].
+    pub body: Vec<u8>,
+    /// Over `body`.
+    pub signature: Signature,
+}
+
+impl SignedRelease {
+    /// Encodes and signs what the gate let out.
+    pub fn sign(release: &Release, key: &SecretKey) -> Result<Self, PublicError> {
+        let body = codec::encode(release)
+            .map_err(|_| PublicError::new(ErrorCode::TooLarge, "the release does not fit one frame"))?;
+        let signature = key.sign(RELEASE_DOMAIN, &body);
+        Ok(Self { body, signature })
+    }
+
+    /// The release, if it is signed by the site's release key.
+    ///
+    /// # Errors
+    /// `release_invalid`.
+    pub fn verify(&self, key: &PublicKey) -> Result<Release, PublicError> {
+        if !key.verifies(RELEASE_DOMAIN, &self.body, &self.signature) {
+            return Err(PublicError::new(
+                ErrorCode::ReleaseInvalid,
+                "the release is not signed by the site's release key",
+            ));
+        }
+        codec::decode(&self.body, limits::FRAME_BYTES)
+            .map_err(|_| PublicError::new(ErrorCode::ReleaseInvalid, "the signed bytes are not a release"))
+    }
+}

@@ -1,0 +1,142 @@
+//! A study: a researcher's bound and signed request. What is not in it cannot be asked.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::PublicKey;
+use crate::analysis::AnalysisSpec;
+use crate::env::Timestamp;
+use crate::error::{ErrorCode, PublicError};
+use crate::ids::{ContractId, Digest, NetworkId, PermitId, SiteId};
+use crate::limits;
+use crate::plan::{Expr, Query};
+
+/// The number of this form of a study. A node refuses any other.
+pub const STUDY_FORMAT: u16 = 1;
+
+/// Why the data is used: Regulation (EU) 2025/327 (European Health Data Space), article 53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Public or occupational health, protection against cross-border threats, surveillance.
+    PublicInterest,
+    /// Regulatory activities of public bodies.
+    PolicyMaking,
+    /// Official statistics.
+    Statistics,
+    /// Teaching at vocational or higher level.
+    Education,
+    /// Health or care research.
+    ScientificResearch,
+    /// Improving the delivery of care, treatment optimisation.
+    CareImprovement,
+}
+
+impl Purpose {
+    /// Every purpose, as written in a study.
+    pub const ALL: [(&str, Purpose); 6] = [
+        ("public_interest", Purpose::PublicInterest),
+        ("policy_making", Purpose::PolicyMaking),
+        ("statistics", Purpose::Statistics),
+        ("education", Purpose::Education),
+        ("scientific_research", Purpose::ScientificResearch),
+        ("care_improvement", Purpose::CareImprovement),
+    ];
+}
+
+/// A bound study. Its canonical JSON is what is signed; the digest of that is its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// [`STUDY_FORMAT`].
+    pub format: u16,
+    /// The network that it is for.
+    pub network: NetworkId,
+    /// A line for people.
+    pub title: String,
+    /// Why the data is used.
+    pub purpose: Purpose,
+    /// The permit that it relies on.
+    pub permit: Option<PermitId>,
+    /// The key of the researcher who signs.
+    pub researcher: PublicKey,
+    /// The dataset's contract.
+    pub dataset: ContractId,
+    /// The contract's hash.
+    pub contract: Digest,
+    /// The sites that are asked: sorted, each once.
+    pub sites: Vec<SiteId>,
+    /// A combined cell is published only if so many sites contribute to it.
+    pub min_sites: u32,
+    /// The cohort: rows for which this is true.
+    pub filter: Option<Expr>,
+    /// The questions.
+    pub analyses: Vec<AnalysisSpec>,
+    /// How long the sites have to compute, from acceptance by the coordinator.
+    pub answer_within_secs: u32,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// After this time no node starts on it.
+    pub expires_at: Timestamp,
+    /// 32 hexadecimal digits that tell two equal studies apart.
+    pub nonce: String,
+}
+
+impl Study {
+    /// The rows that every analysis of this study is about.
+    pub fn query(&self) -> Query {
+        Query { dataset: self.dataset.clone(), contract: self.contract, filter: self.filter.clone() }
+    }
+
+    /// Checks what needs neither contract nor clock: format, bounds, order of the sites.
+    ///
+    /// # Errors
+    /// `study_invalid` with the first rule that is broken. (The front reports all problems of a text at once; this is the node's own guard.)
+    pub fn check_shape(&self) -> Result<(), PublicError> {
+        let rules: [(bool, &str); 10] = [
+            (self.format == STUDY_FORMAT, "the study is of another format than 1"),
+            (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
+            (!self.sites.is_empty() && self.sites.len() <= limits::SITES, "the study names no site or too many"),
+            (self.sites.windows(2).all(|w| w[0] < w[1]), "the sites are not sorted or not distinct"),
+            (self.min_sites >= 1, "min_sites is 0"),
+            (
+                !self.analyses.is_empty() && self.analyses.len() <= limits::ANALYSES,
+                "the study has no analysis or too many",
+            ),
+            (distinct(self.analyses.iter().map(|a| a.name.as_str())), "two analyses have the same name"),
+            (self.issued_at < self.expires_at, "the study expires before it is issued"),
+            (
+                self.expires_at.since_ms(self.issued_at) <= limits::STUDY_LIFE_SECS * 1000,
+                "the study stays open for too long",
+            ),
+            (
+                self.nonce.len() == 32 && self.nonce.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+                "the nonce is not 32 hexadecimal digits",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(PublicError::new(ErrorCode::StudyInvalid, *rule)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `now` lies in the study's life, give or take [`limits::CLOCK_TOLERANCE_SECS`].
+    ///
+    /// # Errors
+    /// `study_not_yet_valid` or `study_expired`.
+    pub fn check_time(&self, now: Timestamp) -> Result<(), PublicError> {
+        if self.issued_at > now.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
+            return Err(PublicError::new(ErrorCode::StudyNotYetValid, "the study was issued in the future")
+                .hint("compare the clocks of the researcher's machine and of the site"));
+        }
+        if now > self.expires_at.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
+            return Err(PublicError::new(ErrorCode::StudyExpired, format!("the study expired at {}", self.expires_at))
+                .hint("sign it again with `bocage study run`"));
+        }
+        Ok(())
+    }
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let mut seen = std::collections::HashSet::new();
+    names.into_iter().all(|name| seen.insert(name))
+}

@@ -1,0 +1,75 @@
+//! The messages of protocol version 1.
+//!
+//! Changing anything here changes the wire: add a protocol version, keep the golden files of the old one, and write it into the CHANGELOG.
+//!
+//! ```text
+//! coordinator ──Request──▶ agent ──Request──▶ custodian
+//! coordinator ◀──Reply──── agent ◀──Reply──── custodian
+//! ```
+//! The agent hands the two on unread.
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::RoundState;
+use crate::env::Timestamp;
+use crate::error::PublicError;
+use crate::ids::{ContractId, Digest};
+use crate::trust::{SignedRelease, SignedStudy};
+
+/// What a coordinator asks of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Which datasets the node offers.
+    Catalogue,
+    /// Compute one round of a study.
+    Round(RoundRequest),
+}
+
+/// One round of a study: independent analyses share it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundRequest {
+    /// The study, with every round again: a node keeps nothing that it would have to trust.
+    pub study: SignedStudy,
+    /// The round, from 0.
+    pub round: u16,
+    /// Which analyses (by position, ascending) and with which numbers.
+    pub steps: Vec<Step>,
+}
+
+/// An analysis' part in a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The analysis' position in the study.
+    pub analysis: u16,
+    /// The round's numbers.
+    pub state: RoundState,
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Catalogue`].
+    Catalogue(Catalogue),
+    /// To [`Request::Round`].
+    Released(SignedRelease),
+    /// No, and why.
+    Refused(PublicError),
+}
+
+/// What a node offers: facts of its configuration, none of its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalogue {
+    /// At most [`crate::limits::DATASETS`].
+    pub datasets: Vec<Offer>,
+}
+
+/// A dataset that a node offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The contract that it follows.
+    pub contract: ContractId,
+    /// The contract's hash.
+    pub hash: Digest,
+    /// When the current snapshot was taken, if there is one.
+    pub snapshot_at: Option<Timestamp>,
+}

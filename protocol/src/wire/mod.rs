@@ -1,0 +1,5 @@
+//! The bytes between processes: codec, version negotiation, messages.
+
+pub mod codec;
+pub mod hello;
+pub mod message;

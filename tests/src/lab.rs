@@ -1,0 +1,201 @@
+//! A network of real processes on loopback, laid out by `bocage network init` and filled with the UCI heart-disease data.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use bocage_protocol::limits;
+use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Reply, Request};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+
+/// The four hospitals of the heart-disease data.
+pub const HOSPITALS: [&str; 4] = ["cleveland", "hungary", "long-beach", "switzerland"];
+
+/// A laid-out network. Processes are started one by one.
+pub struct Lab {
+    folder: TempDir,
+    exe: PathBuf,
+    api: String,
+}
+
+/// A `bocage study run` in the background.
+pub struct Running(Child);
+
+impl Lab {
+    /// Lays a network of all four hospitals out. `exe` is the lab binary.
+    pub fn new(exe: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (quic, api) = (free_udp_port(), free_tcp_port());
+        std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
+            .expect("the contract");
+        std::fs::write(folder.path().join("network.toml"), network(quic, api)).expect("network.toml");
+        let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}") };
+        let out = lab.path("net");
+        let made = lab.run(&[
+            "network",
+            "init",
+            lab.path("network.toml").to_str().expect("UTF-8"),
+            "--out",
+            out.to_str().expect("UTF-8"),
+        ]);
+        assert!(made.status.success(), "network init: {}", String::from_utf8_lossy(&made.stderr));
+        for site in HOSPITALS {
+            let data = repository(&format!("tests/data/heart/{site}.csv"));
+            std::fs::copy(data, lab.site(site).join("data/heart.csv")).expect("the hospital's data");
+        }
+        lab
+    }
+
+    /// A path below the lab's folder.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// The folder of a site.
+    pub fn site(&self, site: &str) -> PathBuf {
+        self.path("net/sites").join(site)
+    }
+
+    /// The coordinator, listening.
+    pub fn coordinator(&self) -> Process {
+        let config = self.path("net/coordinator/coordinator.toml");
+        let args = [OsStr::new("coordinator"), OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()];
+        let process = Process::start("coordinator", &self.exe, &args, &[]);
+        process.wait_for_line(&["ready"]);
+        process
+    }
+
+    /// A site's node, started but not necessarily connected.
+    pub fn node(&self, site: &str, env: &[(String, String)]) -> Process {
+        let config = self.site(site).join("node.toml");
+        let args = [OsStr::new("node"), OsStr::new("run"), OsStr::new("--config"), config.as_os_str()];
+        Process::start(site, &self.exe, &args, env)
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the command")
+    }
+
+    /// Starts `bocage study run` on this text.
+    pub fn study(&self, name: &str, text: &str) -> Running {
+        let file = self.path(&format!("{name}.toml"));
+        std::fs::write(&file, text).expect("a study");
+        let args = ["study", "run", file.to_str().expect("UTF-8"), "--format", "json"];
+        let mut command = self.command(&args);
+        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command"))
+    }
+
+    /// A resource of the HTTP API.
+    pub fn get(&self, path: &str) -> Value {
+        let answer = ureq::get(format!("{}{path}", self.api)).header("authorization", &self.bearer()).call();
+        let text = answer.expect("an answer").body_mut().read_to_string().expect("a body");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Posts a signed study as it is; answers the status and the body.
+    pub fn post(&self, study: &SignedStudy) -> (u16, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let body = serde_json::to_string(study).expect("JSON");
+        let mut answer = agent
+            .post(format!("{}/v1/studies", self.api))
+            .header("authorization", &self.bearer())
+            .header("content-type", "application/json")
+            .send(body)
+            .expect("an answer");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// Asks a site's custodian directly, as only its own user can.
+    pub fn ask_custodian(&self, site: &str, request: &Request) -> Reply {
+        let mut stream = UnixStream::connect(self.custodian_socket(site)).expect("the custodian's socket");
+        let frame = codec::encode(request).expect("bytes");
+        stream.write_all(&(frame.len() as u32).to_be_bytes()).expect("sent");
+        stream.write_all(&frame).expect("sent");
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).expect("a reply");
+        let mut reply = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut reply).expect("a whole reply");
+        codec::decode(&reply, limits::FRAME_BYTES).expect("a reply")
+    }
+
+    /// Where a site's custodian listens.
+    pub fn custodian_socket(&self, site: &str) -> PathBuf {
+        self.site(site).join("state/run/custodian.sock")
+    }
+
+    fn bearer(&self) -> String {
+        let token = std::fs::read_to_string(self.path("net/researcher/api.token")).expect("a token");
+        format!("Bearer {}", token.trim())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.exe);
+        command.args(args).env("BOCAGE_PROFILE", self.path("net/researcher/profile.toml")).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Running {
+    /// Waits for the end; answers the exit code, the result and what was said beside it.
+    pub fn end(self) -> (i32, Value, String) {
+        let output = self.0.wait_with_output().expect("the command");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let result = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        (output.status.code().unwrap_or(-1), result, said)
+    }
+
+    /// Waits for a published answer.
+    pub fn published(self) -> Value {
+        let (code, result, said) = self.end();
+        assert_eq!(code, 0, "{said}");
+        result
+    }
+}
+
+/// The status of a site in a result.
+pub fn status<'a>(result: &'a Value, site: &str) -> &'a Value {
+    let sites = result["sites"].as_array().expect("sites");
+    sites.iter().find(|s| s["id"] == site).expect("the site is in the result")
+}
+
+/// A path of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(path)
+}
+
+fn free_udp_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port()
+}
+
+fn free_tcp_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port()
+}
+
+fn network(quic: u16, api: u16) -> String {
+    let mut text = format!(
+        "network = \"heart-lab\"\ncontracts = [\"heart.toml\"]\n\
+         [coordinator]\nquic = \"127.0.0.1:{quic}\"\napi = \"127.0.0.1:{api}\"\n\
+         [publication]\nmin_sites = 2\n[researcher]\nname = \"Lab\"\nmode = \"exact\"\n"
+    );
+    for site in HOSPITALS {
+        let _ = write!(
+            text,
+            "[[site]]\nid = \"{site}\"\n[site.dataset.heart]\ncontract = \"heart@1\"\n[site.dataset.heart.source]\nkind = \"csv\"\n\
+             path = \"data/heart.csv\"\nheader = false\nmissing = [\"NaN\"]\ncolumns = [\"age\", \"sex\", \"cp\", \"trestbps\", \"chol\", \
+             \"fbs\", \"restecg\", \"thalach\", \"exang\", \"oldpeak\", \"slope\", \"ca\", \"thal\", \"num\"]\n\
+             [site.dataset.heart.map]\ndisease = \"num > 0\"\nchol = \"nullif(chol, 0)\"\ntrestbps = \"nullif(trestbps, 0)\"\n"
+        );
+    }
+    text
+}

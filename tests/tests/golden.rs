@@ -1,0 +1,146 @@
+//! Bytes that must never change within a version: a signed study, a signed release, the messages that carry them.
+
+use std::path::Path;
+
+use bocage_protocol::contract;
+use bocage_protocol::env::{Entropy, Timestamp};
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy};
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
+use serde_json::{Value, json};
+
+/// Bytes 0, 1, 2, …: the private key of the test vectors.
+struct Counting;
+impl Entropy for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = i as u8;
+        }
+    }
+}
+
+fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).expect("a golden file")).expect("JSON")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+const CONTRACT: &str = r#"
+id = "vector@1"
+subject = "row"
+[[column]]
+name = "age"
+type = "int"
+range = [0, 120]
+required = true
+[[column]]
+name = "sex"
+type = "code"
+codes = [{ code = "0", label = "female" }, { code = "1", label = "male" }]
+[[column]]
+name = "chol"
+type = "float"
+range = [50, 700.5]
+"#;
+
+const STUDY: &str = r#"
+title = "Test vector é"
+purpose = "statistics"
+dataset = "vector@1"
+where = "age between 30 and 80 and chol > 1.5e-7"
+permit = "DK-2026/17"
+[[analysis]]
+name = "table"
+table = { by = ["sex", "cut(age, 50, 60)"], show = ["count", "mean(chol)", "share(chol > 200)"] }
+"#;
+
+fn signed_study() -> (SecretKey, SignedStudy) {
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let key = SecretKey::generate(&mut Counting);
+    let offering: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|s| s.parse().expect("a site")).collect();
+    let context = BindContext {
+        network: "vectors".parse().expect("a network"),
+        researcher: key.public(),
+        offering: &offering,
+        roster: &offering,
+        min_sites_floor: 3,
+        now: Timestamp(1_760_000_000_000),
+        nonce: [0xab; 16],
+    };
+    let study = StudyText::parse(STUDY, "study.toml").expect("a text").bind(&contract, &context).expect("a study");
+    let signed = SignedStudy::sign(&study, &key).expect("a signature");
+    (key, signed)
+}
+
+#[test]
+fn a_study_has_these_canonical_bytes_this_id_and_this_signature() {
+    let (key, signed) = signed_study();
+    let found = json!({
+        "contract_hash": contract::parse(CONTRACT, "vector.toml").expect("a contract").hash(),
+        "secret_key": key.to_text().trim(),
+        "public_key": key.public(),
+        "id": signed.id(),
+        "signed": signed,
+    });
+    assert_eq!(found, golden("study-v1.json"), "found:\n{found:#}");
+}
+
+fn release(study: Digest) -> Release {
+    let count = |subjects| Count { subjects, rows: subjects };
+    let shown = CellRelease::Shown {
+        count: count(40),
+        measures: vec![
+            MeasureRelease::Number { valid: count(38), sum: -123_456_789_012, sum_sq: 1 << 70 },
+            MeasureRelease::Condition { valid: count(38), holds_rows: 20 },
+        ],
+    };
+    let partly =
+        CellRelease::Shown { count: count(11), measures: vec![MeasureRelease::Hidden, MeasureRelease::Hidden] };
+    let table = TableRelease {
+        threshold: 11,
+        step: 0,
+        total: Some(count(60)),
+        cells: vec![shown, partly, CellRelease::FewerThanK],
+    };
+    let refused = PublicError::new(ErrorCode::QueryTooHeavy, "the query exceeded 60 s").hint("ask for fewer cells");
+    let part = |analysis, outcome| Part { analysis, plan: Digest::of("plan", &[]), outcome };
+    Release {
+        study,
+        site: "aa".parse().expect("a site"),
+        round: 0,
+        snapshot: Digest::of("snapshot", &[]),
+        snapshot_at: Timestamp(1_759_000_000_000),
+        parts: vec![part(0, Outcome::Table(table)), part(1, Outcome::Refused(refused))],
+    }
+}
+
+#[test]
+fn releases_and_messages_have_these_bytes() {
+    let (key, study) = signed_study();
+    let release = SignedRelease::sign(&release(study.id()), &key).expect("a release");
+    assert_eq!(release.verify(&key.public()).expect("a release").parts.len(), 2);
+    let offer = Offer {
+        contract: "vector@1".parse().expect("a contract"),
+        hash: Digest::of("contract", &[]),
+        snapshot_at: Some(Timestamp(1_759_000_000_000)),
+    };
+    let step = Step { analysis: 0, state: bocage_protocol::analysis::RoundState::First };
+    let encoded = |message: &Request| hex(&codec::encode(message).expect("bytes"));
+    let replied = |message: &Reply| hex(&codec::encode(message).expect("bytes"));
+    let found = json!({
+        "release": hex(&release.body),
+        "request_catalogue": encoded(&Request::Catalogue),
+        "request_round": encoded(&Request::Round(RoundRequest { study, round: 0, steps: vec![step] })),
+        "reply_catalogue": replied(&Reply::Catalogue(Catalogue { datasets: vec![offer] })),
+        "reply_released": replied(&Reply::Released(release)),
+        "reply_refused": replied(&Reply::Refused(PublicError::new(ErrorCode::Busy, "too many requests wait"))),
+    });
+    assert_eq!(found, golden("messages-v1.json"), "found:\n{found:#}");
+}

@@ -1,0 +1,157 @@
+//! The repository's own rules: layering, module docs, file length, what never lands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
+}
+
+fn files_below(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the repository") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            files_below(&path, extension, found);
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    files_below(&root(), "rs", &mut paths);
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+        (name, fs::read_to_string(path).expect("a source file"))
+    };
+    let all: Vec<_> = paths.iter().map(read).collect();
+    assert!(all.len() > 50, "the walk found only {} files", all.len());
+    all
+}
+
+fn offenders(rule: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    sources().into_iter().filter(|(name, text)| rule(name, text)).map(|(name, _)| name).collect()
+}
+
+/// What each crate's manifest may name of the others.
+fn may_depend_on(package: &str) -> &'static [&'static str] {
+    match package {
+        "bocage-protocol" => &[],
+        "bocage-net" => &["bocage-protocol"],
+        "bocage-node" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
+        "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
+        "bocage-tests" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator", "bocage"],
+        other => panic!("`{other}` has no place in the layering"),
+    }
+}
+
+fn manifests() -> BTreeMap<String, toml::Table> {
+    ["protocol", "protocol/net", "node", "coordinator", "deploy", "tests"]
+        .iter()
+        .map(|folder| {
+            let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+            let table: toml::Table = toml::from_str(&text).expect("TOML");
+            (table["package"]["name"].as_str().expect("a name").to_owned(), table)
+        })
+        .collect()
+}
+
+fn dependencies(manifest: &toml::Table) -> Vec<String> {
+    ["dependencies", "dev-dependencies", "build-dependencies"]
+        .iter()
+        .filter_map(|section| manifest.get(*section)?.as_table())
+        .flat_map(|table| table.keys().cloned())
+        .collect()
+}
+
+#[test]
+fn crates_depend_in_one_direction_only() {
+    for (package, manifest) in manifests() {
+        for dependency in dependencies(&manifest).iter().filter(|d| d.starts_with("bocage")) {
+            assert!(may_depend_on(&package).contains(&dependency.as_str()), "{package} depends on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn only_the_node_knows_polars_and_the_protocol_is_pure() {
+    let io = ["tokio", "quinn", "rustls", "getrandom", "rand", "rusqlite", "config", "rcgen"];
+    for (package, manifest) in manifests() {
+        let named = dependencies(&manifest);
+        if package != "bocage-node" {
+            assert!(!named.iter().any(|d| d.starts_with("polars")), "{package} names polars");
+        }
+        if package == "bocage-protocol" {
+            assert!(!named.iter().any(|d| io.contains(&d.as_str())), "the protocol does I/O");
+        }
+    }
+    let impure = ["std::fs", "std::net", "std::time::SystemTime", "Instant::now", "std::env::var", "std::thread"];
+    let found = offenders(|name, text| name.starts_with("protocol/src/") && impure.iter().any(|i| text.contains(i)));
+    assert_eq!(found, Vec::<String>::new(), "impure");
+}
+
+#[test]
+fn bincode_is_named_in_one_file() {
+    let named = |name: &str, text: &str| !name.starts_with("tests/") && text.contains("bincode::");
+    assert_eq!(offenders(named), ["protocol/src/wire/codec.rs"]);
+}
+
+#[test]
+fn releases_are_signed_behind_the_gate_only() {
+    let signs = |name: &str, text: &str| name.starts_with("node/src") && text.contains("SignedRelease::sign(");
+    let found = offenders(signs);
+    assert!(!found.is_empty() && found.iter().all(|name| name.starts_with("node/src/custodian/gate")), "{found:?}");
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    assert_eq!(offenders(|_, text| !text.starts_with("//!")), Vec::<String>::new(), "no //!");
+}
+
+#[test]
+fn no_file_is_longer_than_500_lines() {
+    assert_eq!(offenders(|_, text| text.lines().count() > 500), Vec::<String>::new(), "too long");
+}
+
+#[test]
+fn nothing_unfinished_or_ignored_lands() {
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("#[ig", "nore"),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+    ];
+    assert_eq!(offenders(|_, text| marks.iter().any(|m| text.contains(m))), Vec::<String>::new());
+}
+
+#[test]
+fn unsafe_code_is_denied_everywhere() {
+    let workspace: toml::Table =
+        toml::from_str(&fs::read_to_string(root().join("Cargo.toml")).expect("a manifest")).expect("TOML");
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("deny"));
+    for (package, manifest) in manifests() {
+        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{package} does not inherit the lints");
+    }
+}
+
+#[test]
+fn no_switch_for_tests_is_compiled_into_the_product() {
+    for (package, manifest) in manifests() {
+        assert!(!manifest.contains_key("features"), "{package} has Cargo features");
+    }
+}
+
+#[test]
+fn every_error_code_stands_in_the_manual_with_its_remedy() {
+    let manual = fs::read_to_string(root().join("docs/OPERATING.md")).expect("the manual");
+    let (_, table) = manual.split_once("## Error codes").expect("the list");
+    let listed: Vec<&str> =
+        table.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code).collect();
+    let codes: Vec<&str> = bocage_protocol::ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(listed, codes);
+}

@@ -177,7 +177,11 @@ fn ours(error: &dyn std::fmt::Display) -> ExitCode {
 fn warn_about(config: &Config) {
     if config.sites.len() < config.min_sites as usize {
         let (sites, min_sites) = (config.sites.len(), config.min_sites);
-        tracing::warn!(sites, min_sites, "the roster has fewer sites than a published cell needs: nothing can be published");
+        tracing::warn!(
+            sites,
+            min_sites,
+            "the roster has fewer sites than a published cell needs: nothing can be published"
+        );
     }
     if config.researchers.is_empty() {
         tracing::warn!("there is no [[researcher]]: every study is refused");
@@ -203,5 +207,13 @@ mod tests {
         let Action::Serve(source) = cli.command else { panic!() };
         assert_eq!(source.set, [("log.level".to_owned(), "a=b".to_owned())]);
         assert!(Cli::try_parse_from(["x", "check", "--set", "log.level"]).is_err());
+    }
+
+    #[test]
+    fn the_users_problem_exits_with_1_and_help_with_0() {
+        let exit = |args: &[&str]| format!("{:?}", main(args, Switches::default()));
+        assert_eq!(exit(&["x", "--help"]), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(exit(&["x", "frobnicate"]), format!("{:?}", ExitCode::from(USER)));
+        assert_eq!(exit(&["x", "check", "--config", "/nonexistent/c.toml"]), format!("{:?}", ExitCode::from(USER)));
     }
 }

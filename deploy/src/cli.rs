@@ -175,7 +175,8 @@ pub fn program() -> String {
     let Ok(exe) = std::env::current_exe() else { return "bocage".to_owned() };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join("bocage")).find(|file| file.is_file());
-    let same = found.and_then(|file| file.canonicalize().ok()).is_some_and(|file| Some(file) == exe.canonicalize().ok());
+    let same =
+        found.and_then(|file| file.canonicalize().ok()).is_some_and(|file| Some(file) == exe.canonicalize().ok());
     if same { "bocage".to_owned() } else { shell(&exe) }
 }
 

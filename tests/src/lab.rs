@@ -8,8 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_protocol::contract;
+use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request};
 use serde_json::Value;
@@ -93,6 +98,31 @@ impl Lab {
         let args = ["study", "run", file.to_str().expect("UTF-8"), "--format", "json"];
         let mut command = self.command(&args);
         Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command"))
+    }
+
+    /// The researcher's key.
+    pub fn researcher(&self) -> SecretKey {
+        let text = std::fs::read_to_string(self.path("net/researcher/researcher.key")).expect("the key");
+        SecretKey::from_text(&text).expect("a key")
+    }
+
+    /// A study's text, bound as the researcher's command line binds it, for all four hospitals.
+    pub fn bound_study(&self, text: &str) -> Study {
+        let contract = std::fs::read_to_string(repository("deploy/templates/heart.toml")).expect("the contract");
+        let contract = contract::parse(&contract, "heart.toml").expect("a contract");
+        let sites: Vec<SiteId> = HOSPITALS.iter().map(|site| site.parse().expect("a site")).collect();
+        let mut nonce = [0; 16];
+        SystemEntropy.fill(&mut nonce);
+        let context = BindContext {
+            network: "heart-lab".parse().expect("a network"),
+            researcher: self.researcher().public(),
+            offering: &sites,
+            roster: &sites,
+            min_sites_floor: 2,
+            now: SystemClock.now(),
+            nonce,
+        };
+        StudyText::parse(text, "study.toml").and_then(|study| study.bind(&contract, &context)).expect("a study")
     }
 
     /// A resource of the HTTP API.

@@ -106,7 +106,8 @@ impl<'a> Pool<'a> {
     fn add_finer(&mut self, release: &TableRelease) {
         let (below, below_rows) = self.below_k(release);
         let containing = self.layout.containing(usize::from(release.step), self.step);
-        let mut whole = vec![Some(vec![Some(PooledMeasure::default()); self.layout.measures().len()]); self.cells.len()];
+        let mut whole =
+            vec![Some(vec![Some(PooledMeasure::default()); self.layout.measures().len()]); self.cells.len()];
         for (cell, at) in release.cells.iter().zip(containing) {
             match cell {
                 CellRelease::FewerThanK => {

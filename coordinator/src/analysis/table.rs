@@ -33,7 +33,8 @@ impl TableDriver {
         for shown in &spec.show {
             let at = shown.show.measure().and_then(|wanted| measures.iter().position(|m| *m == wanted));
             if !block::fits(&shown.show, at.and_then(|i| plan.layout().measures().get(i))) {
-                let message = format!("analysis `{name}`: `{}` asks for a statistic that its measure has not", shown.label);
+                let message =
+                    format!("analysis `{name}`: `{}` asks for a statistic that its measure has not", shown.label);
                 return Err(PublicError::new(ErrorCode::StudyInvalid, message)
                     .hint("share is of a condition; sum, mean and sd are of a number"));
             }

@@ -123,7 +123,10 @@ fn check(block: &Block, sites: &[Site], layout: &TableLayout, step: usize, min_s
                     assert!(coverage.of.contains(truth) && coverage.n <= truth);
                 }
             }
-            assert!(*value == Value::Null || showing.len() >= min_sites as usize, "too few sites stand behind {value:?}");
+            assert!(
+                *value == Value::Null || showing.len() >= min_sites as usize,
+                "too few sites stand behind {value:?}"
+            );
         }
         if let Value::Number(mean) = row[4] {
             let with = |site: &&Site| {

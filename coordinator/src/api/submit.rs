@@ -21,10 +21,7 @@ use crate::store::{Recorded, StoreError};
 const OPEN_STUDIES: usize = 1000;
 
 /// Accepts a signed study. The same study again gets its present status.
-pub(super) async fn submit(
-    State(app): State<App>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
+pub(super) async fn submit(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
     let signed = read(body)?;
     let id = signed.id();
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {

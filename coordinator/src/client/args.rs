@@ -105,9 +105,7 @@ impl StudyArgs {
                 }
                 StudyCommand::List => print(&report::studies(&api.studies()?, format)),
                 StudyCommand::Show { id } => show(&api, id, format),
-                StudyCommand::Cancel { id } => {
-                    print(&report::status(&api.cancel(&find(&api, id)?)?, format))
-                }
+                StudyCommand::Cancel { id } => print(&report::status(&api.cancel(&find(&api, id)?)?, format)),
             }
         }))
     }
@@ -254,9 +252,7 @@ fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
 fn print(text: &str) -> Result<u8, ClientError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(ClientError::Write { reason: e.kind() })
-        }
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(ClientError::Write { reason: e.kind() }),
         _ => Ok(0),
     }
 }

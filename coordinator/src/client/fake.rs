@@ -33,12 +33,14 @@ pub(super) fn answering(answers: Vec<(u16, String)>) -> (Api, Receiver<String>) 
             reader.read_exact(&mut vec![0; length]).unwrap();
             let _ = heads.send(head);
             let length = body.len();
-            write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+                .unwrap();
         }
     });
     let dir = tempfile::tempdir().unwrap();
     write_secret(&dir.path().join("api.token"), b"0123456789abcdef\n").unwrap();
-    let text = format!("coordinator = \"{url}\"\nnetwork = \"north\"\ntoken_file = \"api.token\"\nkey_file = \"key\"\n");
+    let text =
+        format!("coordinator = \"{url}\"\nnetwork = \"north\"\ntoken_file = \"api.token\"\nkey_file = \"key\"\n");
     let profile = Profile::parse(&text, &dir.path().join("profile.toml")).unwrap();
     assert_eq!(profile.key_file.parent(), Some(Path::new(dir.path())));
     (Api::new(&profile).unwrap(), heard)

@@ -13,8 +13,8 @@ use ureq::{Agent, Body};
 
 use super::ClientError;
 use super::profile::Profile;
-use crate::report::plain;
 use crate::api::types::{DatasetList, NetworkInfo, ProblemJson, SiteList, StudyList, StudyResult, StudyStatus};
+use crate::report::plain;
 
 /// How long a plain call may take.
 const CALL: Duration = Duration::from_secs(30);
@@ -117,7 +117,8 @@ impl Api {
             .post(format!("{}{path}", self.base))
             .header("authorization", &self.authorization)
             .header("content-type", "application/json");
-        let response = request.config().timeout_global(Some(CALL)).build().send(body).map_err(|e| self.unreachable(&e))?;
+        let response =
+            request.config().timeout_global(Some(CALL)).build().send(body).map_err(|e| self.unreachable(&e))?;
         self.json(response)
     }
 
@@ -134,7 +135,8 @@ impl Api {
         if status.is_success() {
             return Ok(bytes);
         }
-        let problem: ProblemJson = serde_json::from_slice(&bytes).map_err(|_| self.answer(&format!("HTTP status {status}")))?;
+        let problem: ProblemJson =
+            serde_json::from_slice(&bytes).map_err(|_| self.answer(&format!("HTTP status {status}")))?;
         let hint = problem.hint.map(|hint| plain(&hint));
         Err(PublicError { code: problem.code, message: plain(&problem.detail), hint }.into())
     }

@@ -54,7 +54,8 @@ impl Profile {
             Ok(text) => Ok(Self::parse(&text, &path)?),
             Err(e) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
                 let problem = Problem::new(PROFILE_FILE, "", "there is no profile in this folder");
-                let hint = format!("name one with --profile FILE or {PROFILE_VARIABLE}; `bocage network init` writes one");
+                let hint =
+                    format!("name one with --profile FILE or {PROFILE_VARIABLE}; `bocage network init` writes one");
                 Err(Problems::from(problem.hint(hint)).into())
             }
             Err(e) => Err(ClientError::Read { path, reason: e.kind() }),
@@ -98,7 +99,8 @@ impl Profile {
     /// # Errors
     /// The file cannot be read, others may read it, or it holds no key.
     pub fn key(&self) -> Result<SecretKey, ClientError> {
-        let text = secret::read_secret_text(&self.key_file, SECRET_BYTES).map_err(|e| ClientError::Secret(e.to_string()))?;
+        let text =
+            secret::read_secret_text(&self.key_file, SECRET_BYTES).map_err(|e| ClientError::Secret(e.to_string()))?;
         SecretKey::from_text(&text).map_err(|e| ClientError::Secret(format!("{}: {e}", self.key_file.display())))
     }
 
@@ -124,8 +126,13 @@ fn address_problem(url: &str, file: &str) -> Option<Problem> {
         return problem("this client does not speak https", hint);
     }
     let rest = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let plain = rest.is_some_and(|r| !r.is_empty() && !r.contains(['/', '?', '#', '@']) && !r.contains(char::is_whitespace));
-    if plain { None } else { problem("not an address of the form http://HOST:PORT", "for example http://127.0.0.1:8443") }
+    let plain =
+        rest.is_some_and(|r| !r.is_empty() && !r.contains(['/', '?', '#', '@']) && !r.contains(char::is_whitespace));
+    if plain {
+        None
+    } else {
+        problem("not an address of the form http://HOST:PORT", "for example http://127.0.0.1:8443")
+    }
 }
 
 #[cfg(test)]

@@ -135,9 +135,29 @@ struct RawLog {
 }
 
 const KEYS: &[&str] = &[
-    "network", "state_dir", "quic", "listen", "tls", "ca_file", "cert_file", "key_file", "api", "token_file",
-    "allow_remote", "contracts", "dir", "publication", "min_sites", "log", "level", "site", "id", "name",
-    "release_key", "researcher", "key",
+    "network",
+    "state_dir",
+    "quic",
+    "listen",
+    "tls",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "api",
+    "token_file",
+    "allow_remote",
+    "contracts",
+    "dir",
+    "publication",
+    "min_sites",
+    "log",
+    "level",
+    "site",
+    "id",
+    "name",
+    "release_key",
+    "researcher",
+    "key",
 ];
 
 fn empty() -> Value {
@@ -220,7 +240,8 @@ impl Config {
 
 fn check(api: &RawApi, publication: &RawPublication, log: &RawLog, file: &str, problems: &mut Problems) {
     if !api.listen.ip().is_loopback() && !api.allow_remote {
-        let message = format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
+        let message =
+            format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
         problems.push(Problem::new(file, "api.listen", message).hint(
             "listen on 127.0.0.1 and put a TLS proxy in front; if the network between them is yours alone, set api.allow_remote = true",
         ));

@@ -130,6 +130,10 @@ fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
     let roots = public_text(&config.ca_file, KEY_MAX_BYTES)?;
     let key = read_secret_text(&config.key_file, KEY_MAX_BYTES).map_err(|e| secret_problem(&config.key_file, &e))?;
     let identity = Identity::from_pem(&chain, &key, &roots).map_err(|e| problem(&config.cert_file, e))?;
+    if let Ok(site) = identity.site() {
+        let message = format!("this is site {site}'s certificate");
+        return Err(problem(&config.cert_file, message).hint("the coordinator has one of its own"));
+    }
     if now > identity.valid_until() {
         let message = format!("the certificate expired at {}", identity.valid_until());
         return Err(problem(&config.cert_file, message).hint("issue a new one with the network's CA"));
@@ -189,7 +193,53 @@ fn contract_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use bocage_net::certificates::Authority;
+    use bocage_net::env::SystemEntropy;
+    use bocage_net::secret::write_secret;
+
     use super::*;
+    use crate::bench::{CONTRACT, START, TOKEN, config};
+
+    /// A folder with every file that the test configuration names.
+    fn folder() -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let (network, mut entropy) = ("heart-demo".parse().unwrap(), SystemEntropy);
+        let root = Authority::new_root(&network, START, &mut entropy).unwrap();
+        let issuing = root.issue_intermediate(&network, START, &mut entropy).unwrap();
+        let own = issuing.issue_coordinator(&[], START, 30, &mut entropy).unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("ca.pem"), root.certificate_pem()).unwrap();
+        std::fs::write(path("cert.pem"), &own.chain_pem).unwrap();
+        write_secret(&path("key.pem"), own.key_pem.as_bytes()).unwrap();
+        write_secret(&path("api.token"), TOKEN.as_bytes()).unwrap();
+        std::fs::create_dir(path("contracts")).unwrap();
+        std::fs::write(path("contracts/heart.toml"), CONTRACT).unwrap();
+        let config = config(dir.path());
+        (dir, config)
+    }
+
+    #[test]
+    fn everything_that_the_configuration_names_is_read() {
+        let (_dir, config) = folder();
+        let setup = Setup::load(&config, START.plus_secs(3600)).unwrap();
+        assert!(setup.token.is(TOKEN));
+        assert_eq!(setup.contracts.len(), 1);
+    }
+
+    #[test]
+    fn an_expired_certificate_an_open_key_and_a_missing_token_are_named() {
+        let (dir, config) = folder();
+        let expired = Setup::load(&config, START.plus_secs(31 * 86_400)).unwrap_err().to_string();
+        assert!(expired.contains("cert.pem: the certificate expired at "), "{expired}");
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(dir.path().join("key.pem"), open).unwrap();
+        std::fs::remove_file(dir.path().join("api.token")).unwrap();
+        let text = Setup::load(&config, START).unwrap_err().to_string();
+        assert!(text.contains("key.pem: others may read this secret (mode 0644)\n  hint: chmod 600 "), "{text}");
+        assert!(text.contains("api.token: cannot be read: "), "{text}");
+    }
 
     #[test]
     fn a_token_is_never_shown_and_only_itself() {

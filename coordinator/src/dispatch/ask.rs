@@ -11,7 +11,7 @@ use bocage_protocol::wire::message::{Reply, Request};
 use tokio::time::Instant;
 
 use super::retry::Retry;
-use super::{Asked, Context, DispatchError, Round, passed, verify};
+use super::{Asked, Context, DispatchError, Round, verify};
 use crate::members::{Answered, Session};
 use crate::store::ReleaseRecord;
 
@@ -70,25 +70,21 @@ impl Ask {
         match answered.reply {
             Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
             Reply::Refused(error) => Verdict::Refusal(error),
-            Reply::Catalogue(_) => Verdict::Refusal(PublicError::new(
-                ErrorCode::Malformed,
-                "the site answered a round with its catalogue",
-            )),
+            Reply::Catalogue(_) => {
+                Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))
+            }
             Reply::Released(signed) => match self.context.roster.get(&self.site) {
                 None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
-                Some(site) => {
-                    match verify::release(&signed, &site.release_key, &self.asked, &self.site, &self.round) {
-                        Ok(_) => Verdict::Answer(signed),
-                        Err(error) => Verdict::Refusal(error),
-                    }
-                }
+                Some(site) => match verify::release(&signed, &site.release_key, &self.asked, &self.site, &self.round) {
+                    Ok(_) => Verdict::Answer(signed),
+                    Err(error) => Verdict::Refusal(error),
+                },
             },
         }
     }
 
     /// Waits for the next attempt; a session that is newer than the one that failed ends the wait.
     async fn wait(&self, retry: &mut Retry, failed: Option<&Session>) {
-        let until = retry.after_failure(self.context.clock.now());
         let other = async {
             match failed {
                 Some(session) => self.context.members.other_session(&self.site, session).await,
@@ -96,7 +92,7 @@ impl Ask {
             }
         };
         tokio::select! {
-            () = passed(self.context.clock.as_ref(), until) => {}
+            () = tokio::time::sleep(retry.after_failure()) => {}
             () = other => {}
         }
     }

@@ -29,10 +29,7 @@ impl Asked {
     ///
     /// # Errors
     /// Those of [`SignedStudy::verify`]; `dataset_not_offered`, `contract_mismatch`.
-    pub fn bind(
-        signed: SignedStudy,
-        contracts: &BTreeMap<ContractId, KnownContract>,
-    ) -> Result<Self, PublicError> {
+    pub fn bind(signed: SignedStudy, contracts: &BTreeMap<ContractId, KnownContract>) -> Result<Self, PublicError> {
         let study = signed.verify()?;
         let Some(known) = contracts.get(&study.dataset) else {
             let message = format!("the coordinator does not know the contract {}", study.dataset);

@@ -120,12 +120,18 @@ async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>)
     }
     let deadline = passed(context.clock.as_ref(), record.answer_by);
     tokio::pin!(deadline);
+    let mut panicked = false;
     loop {
         tokio::select! {
             biased;
-            done = sites.join_next() => match done {
+            done = sites.join_next(), if !panicked || !sites.is_empty() => match done {
                 None => return Ok(()),
-                Some(settled) => settled.map_err(|_| DispatchError::Task)??,
+                Some(Ok(settled)) => settled?,
+                Some(Err(_)) => {
+                    // A defect of ours, met by one site: that site goes missing, the others are still heard.
+                    tracing::error!(study = %asked.id.short(), "a site's task panicked");
+                    panicked = true;
+                }
             },
             () = &mut deadline => break,
         }

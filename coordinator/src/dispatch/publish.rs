@@ -16,11 +16,7 @@ use crate::api::types::{SiteReport, StudyHead, StudyResult};
 use crate::store::{Recorded, StoreError, StudyRecord};
 
 /// Steps the course with the recorded releases of its due round.
-pub(super) async fn replay(
-    context: &Context,
-    asked: &Arc<Asked>,
-    mut course: Course,
-) -> Result<Course, DispatchError> {
+pub(super) async fn replay(context: &Context, asked: &Arc<Asked>, mut course: Course) -> Result<Course, DispatchError> {
     let Some(round) = course.round() else { return Ok(course) };
     let record = read(context, asked.id).await?;
     let releases = stored(context, asked, round.number).await?;

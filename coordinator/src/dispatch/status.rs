@@ -77,10 +77,9 @@ fn site_report(
 fn missing(record: &StudyRecord) -> PublicError {
     match record.cancelled_at {
         Some(_) => PublicError::new(ErrorCode::Cancelled, "the study was cancelled before the site answered"),
-        None => PublicError::new(
-            ErrorCode::DeadlinePassed,
-            format!("the site did not answer before {}", record.answer_by),
-        ),
+        None => {
+            PublicError::new(ErrorCode::DeadlinePassed, format!("the site did not answer before {}", record.answer_by))
+        }
     }
 }
 

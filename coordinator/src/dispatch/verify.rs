@@ -5,6 +5,7 @@
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
 use bocage_protocol::release::{Outcome, Part, Release};
 use bocage_protocol::trust::{PublicKey, SignedRelease};
 
@@ -45,6 +46,7 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
         return Err("another analysis was expected");
     }
     match &part.outcome {
+        Outcome::Refused(error) if !is_tame(error) => Err("its refusal is not a line of text"),
         Outcome::Refused(_) => Ok(()),
         Outcome::Table(_) if part.plan != wanted.digest => Err("the site derived another plan"),
         Outcome::Table(table) if !table.fits(wanted.plan.layout()) => Err("its cells do not fit the plan"),
@@ -55,7 +57,28 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
     }
 }
 
+/// Whether a site's words can be stored and shown as they are; they are signed, so nobody may cut them.
+fn is_tame(error: &PublicError) -> bool {
+    let line = |text: &str| text.len() <= limits::ERROR_TEXT_BYTES && !text.contains(char::is_control);
+    line(&error.message) && error.hint.as_deref().is_none_or(line)
+}
+
 fn invalid(rule: &str) -> PublicError {
     PublicError::new(ErrorCode::ReleaseInvalid, format!("the release is not what was asked for: {rule}"))
         .hint("site and coordinator may run versions that do not fit each other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_could_disturb_a_terminal_or_fill_a_disk_is_not_tame() {
+        let error = |message: String| PublicError { code: ErrorCode::Internal, message, hint: None };
+        assert!(is_tame(&error("no".into())));
+        assert!(!is_tame(&error("\u{1b}[2J".into())));
+        assert!(!is_tame(&error("x".repeat(limits::ERROR_TEXT_BYTES + 1))));
+        let hinted = PublicError { hint: Some("a\nb".into()), ..error("no".into()) };
+        assert!(!is_tame(&hinted));
+    }
 }

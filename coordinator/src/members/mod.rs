@@ -22,7 +22,10 @@ use crate::api::types::{OfferInfo, SiteInfo};
 
 pub use session::{Answered, Lost, Session};
 
-/// Between two attempts to get a catalogue that a site did not give.
+/// Before a catalogue is asked for again that a site did not give, or in which a snapshot was still missing: a node that has just started
+/// takes its first snapshots then. Doubles up to [`CATALOGUE_RETRY`].
+const CATALOGUE_FIRST_RETRY: Duration = Duration::from_millis(50);
+/// The longest pause between two attempts.
 const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
 
 /// The roster with its live sessions.
@@ -74,16 +77,19 @@ impl Members {
         let Some(member) = self.sites.get(&site) else { return };
         let session = Arc::new(Session::new(self.serial.fetch_add(1, Ordering::Relaxed), link.clone()));
         let catalogue = greet::catalogue(&session, &site).await;
-        let mut known = catalogue.is_some();
+        let complete = |c: &Catalogue| c.datasets.iter().all(|d| d.snapshot_at.is_some());
+        let mut known = catalogue.as_ref().is_some_and(complete);
+        let mut pause = CATALOGUE_FIRST_RETRY;
         self.register(member, &site, &session, &hello, catalogue);
         let ended = link.closed();
         tokio::pin!(ended);
         let why = loop {
             tokio::select! {
                 why = &mut ended => break why,
-                () = tokio::time::sleep(CATALOGUE_RETRY), if !known => {
+                () = tokio::time::sleep(pause), if !known => {
+                    pause = (pause * 2).min(CATALOGUE_RETRY);
                     if let Some(catalogue) = greet::catalogue(&session, &site).await {
-                        known = true;
+                        known = complete(&catalogue);
                         member.heard().catalogue = Some(catalogue);
                     }
                 }

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn what_a_peer_says_is_cut_and_put_on_one_line() {
-        let said = PublicError { code: ErrorCode::Internal, message: format!("a\n\u{1b}[2J{}", "x".repeat(9000)), hint: None };
+        let said =
+            PublicError { code: ErrorCode::Internal, message: format!("a\n\u{1b}[2J{}", "x".repeat(9000)), hint: None };
         let frame = codec::encode(&Reply::Refused(said)).unwrap();
         let Reply::Refused(error) = read(&frame) else { panic!() };
         assert!(error.message.len() <= limits::ERROR_TEXT_BYTES && !error.message.contains(char::is_control));

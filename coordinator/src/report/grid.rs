@@ -1,9 +1,6 @@
 //! A table of texts: aligned columns for people, or CSV. It knows nothing of studies.
 
-use super::plain;
-
-/// The widest line that a table for people takes before its columns are laid out in several parts.
-const WIDTH: usize = 100;
+use super::{WIDTH, plain};
 
 /// Rows of texts under headings.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::trust::Purpose;
 
 use super::grid::Grid;
-use super::{Format, json, plain, short_number};
+use super::{Format, json, plain, short_number, wrap};
 use crate::api::types::{DatasetList, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
 
 /// Codes of a column that a text shows.
@@ -183,9 +183,9 @@ pub(super) fn site_reports(sites: &[SiteReport]) -> String {
     let mut out = site_grid(sites).text(1);
     for (i, (site, reason)) in sites.iter().filter_map(|s| Some((&s.id, s.reason.as_ref()?))).enumerate() {
         out.push_str(if i == 0 { "\n" } else { "" });
-        out.push_str(&format!("{site}: {}\n", plain(&reason.to_string())));
+        out.push_str(&wrap(&format!("{site}: {}", plain(&reason.to_string()))));
         if let Some(hint) = &reason.hint {
-            out.push_str(&format!("  hint: {}\n", plain(hint)));
+            out.push_str(&wrap(&format!("  hint: {}", plain(hint))));
         }
     }
     out
@@ -255,6 +255,9 @@ mod tests {
         };
         let text = site_reports(&[site]);
         assert!(text.contains("refused"), "{text}");
-        assert!(text.ends_with("hungary: the key is not trusted (signer_unknown)\n  hint: ask the steward\n"), "{text}");
+        assert!(
+            text.ends_with("hungary: the key is not trusted (signer_unknown)\n  hint: ask the steward\n"),
+            "{text}"
+        );
     }
 }

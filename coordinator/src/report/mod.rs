@@ -14,6 +14,9 @@ use serde::Serialize;
 
 use crate::api::types::StudyResult;
 
+/// The widest line of a text for people, where its content allows it.
+const WIDTH: usize = 100;
+
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
@@ -59,6 +62,27 @@ pub fn short_number(x: f64) -> String {
     }
 }
 
+/// `text` in lines of at most [`WIDTH`] characters, where its words allow it; all but the first are indented.
+fn wrap(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut out = words.next().unwrap_or_default().to_owned();
+    let mut width = out.chars().count();
+    for word in words {
+        let length = word.chars().count();
+        if width + 1 + length > WIDTH {
+            out.push_str("\n  ");
+            width = 2;
+        } else {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += length;
+    }
+    out.push('\n');
+    out
+}
+
 /// `text` without characters that could steer a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -84,6 +108,14 @@ mod tests {
         for (x, wanted) in cases {
             assert_eq!(short_number(x), wanted);
         }
+    }
+
+    #[test]
+    fn a_long_note_goes_on_in_indented_lines() {
+        let text = wrap(&"word ".repeat(45));
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert_eq!(text.matches("\n  word").count(), 2);
+        assert_eq!(wrap("short"), "short\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::grid::Grid;
-use super::{plain, short_number};
+use super::{plain, short_number, wrap};
 use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, StudyResult, Value};
 
 /// Lines about partial coverage that a text shows; the rest is counted.
@@ -42,7 +42,7 @@ fn analysis_text(analysis: &AnalysisResult) -> String {
         out.push('\n');
     }
     for note in &analysis.notes {
-        let _ = writeln!(out, "note: {}", plain(note));
+        out.push_str(&wrap(&format!("note: {}", plain(note))));
     }
     out
 }
@@ -103,7 +103,8 @@ fn coverage_text(block: &Block, keys: usize) -> String {
         let verb = if columns.len() == 1 { "covers" } else { "cover" };
         let what = plain(&columns.join(", "));
         let gap = if out.is_empty() { "\n" } else { "" };
-        let _ = writeln!(out, "{gap}{}{what} {verb} {n} of {of} rows", row_name(block, *row, keys));
+        out.push_str(gap);
+        out.push_str(&wrap(&format!("{}{what} {verb} {n} of {of} rows", row_name(block, *row, keys))));
     }
     if lines.len() > COVERAGE_LINES {
         let _ = writeln!(out, "... and {} more (--format json has all)", lines.len() - COVERAGE_LINES);
@@ -112,7 +113,8 @@ fn coverage_text(block: &Block, keys: usize) -> String {
 }
 
 fn row_name(block: &Block, row: usize, keys: usize) -> String {
-    let labels: Vec<String> = block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
+    let labels: Vec<String> =
+        block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
     if labels.is_empty() { String::new() } else { format!("{}: ", plain(&labels.join(", "))) }
 }
 

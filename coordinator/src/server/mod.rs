@@ -199,7 +199,9 @@ impl Server {
                 tracing::error!(study = %study.short(), %error, "the study stays open and is tried again at the next start");
             }
             Err(error) if error.is_cancelled() => {}
-            Err(_) => tracing::error!(study = %study.short(), "the study's task panicked; it is tried again at the next start"),
+            Err(_) => {
+                tracing::error!(study = %study.short(), "the study's task panicked; it is tried again at the next start")
+            }
         }
     }
 }

@@ -21,12 +21,7 @@ impl StoreFile {
     }
 
     /// Records a site's release in a round, while the study takes answers.
-    pub fn add_release(
-        &mut self,
-        study: StudyId,
-        release: &ReleaseRecord,
-        signed: &SignedRelease,
-    ) -> Result<Recorded> {
+    pub fn add_release(&mut self, study: StudyId, release: &ReleaseRecord, signed: &SignedRelease) -> Result<Recorded> {
         self.while_open(study, |db| {
             let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us)
                  values (?, ?, ?, ?, ?, ?, ?)";

@@ -123,7 +123,7 @@ impl Cell<'_> {
         let choice = self.pooled.choices().into_iter().find(|sites| near(of(sites)));
         Some(match choice {
             Some(sites) => {
-                let how = format!("{value}, pooled over {} the same ({n} of {})", self.pooled.names(&sites).join(", "), all.n);
+                let how = format!("{value}, the same over {}", self.pooled.names(&sites).join(", "));
                 check(what, true, how)
             }
             None => check(what, false, format!("{value} covers {n} of {}, and no choice of sites gives that", all.n)),

@@ -115,7 +115,9 @@ impl DemoError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            DemoError::Network(error) => error.hint().map(|_| "name a folder that does not exist: --keep DIR".to_owned()),
+            DemoError::Network(error) => {
+                error.hint().map(|_| "name a folder that does not exist: --keep DIR".to_owned())
+            }
             DemoError::Client(error) => error.hint(),
             DemoError::Ended { .. } | DemoError::Late { .. } => {
                 Some("run `bocage demo --keep DIR` and look into DIR/logs".to_owned())
@@ -210,7 +212,7 @@ fn start(setting: &Setting, processes: &mut Processes) -> Result<(), DemoError> 
     Ok(())
 }
 
-/// Waits until every hospital has a session and offers its data.
+/// Waits until every hospital has a session and its first snapshot: a study would wait for it as well, but its round trips would tell less.
 fn wait_for_hospitals(api: &Api, processes: &mut Processes, interrupted: &AtomicBool) -> Result<(), DemoError> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -91,8 +91,11 @@ pub(super) fn text(shown: &Shown, kept: bool) -> String {
 }
 
 fn pooled_text(shown: &Shown) -> String {
-    let mut out = String::from("\nThe same in the clear, from all rows pooled in one place (a demo can, a network never does)\n\n");
-    let mut grid = Grid::new(["sex", "age", "count", "with chol", "mean(chol)", "sd(chol)", "share(disease)"]).numbers_from(2);
+    let mut out = String::from(
+        "\nThe same in the clear, from all rows pooled in one place (a demo can, a network never does)\n\n",
+    );
+    let mut grid =
+        Grid::new(["sex", "age", "count", "with chol", "mean(chol)", "sd(chol)", "share(disease)"]).numbers_from(2);
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short_number);
     for row in &shown.pooled {
         grid.row([
@@ -120,7 +123,8 @@ fn pooled_text(shown: &Shown) -> String {
 }
 
 fn traffic_text(shown: &Shown) -> String {
-    let mut grid = Grid::new(["hospital", "bytes that left", "bytes of rows that stayed", "round trip ms"]).numbers_from(1);
+    let mut grid =
+        Grid::new(["hospital", "bytes that left", "bytes of rows that stayed", "round trip ms"]).numbers_from(1);
     for hospital in traffic(&shown.result.sites) {
         grid.row([
             hospital.id.to_owned(),

@@ -155,8 +155,7 @@ mod tests {
         let (_dir, out) = made();
         let profile = Profile::find(Some(&out.join("researcher/profile.toml"))).unwrap();
         let key = profile.key().unwrap().public();
-        let config =
-            bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
         assert_eq!(config.researcher(&key), Some("Demo researcher"));
         let theirs = std::fs::read_to_string(out.join("coordinator/api.token")).unwrap();
         assert_eq!(*profile.token().unwrap(), theirs);

@@ -24,7 +24,12 @@ Certificates of sites and of the coordinator are valid for 30 days.
 ";
 
 /// `coordinator.toml`. `release_keys` are in the order of the network's sites.
-pub fn coordinator(network: &Network, quic: SocketAddr, release_keys: &[PublicKey], researcher: &PublicKey) -> Document {
+pub fn coordinator(
+    network: &Network,
+    quic: SocketAddr,
+    release_keys: &[PublicKey],
+    researcher: &PublicKey,
+) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The coordinator of the network {}.", network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage coordinator check --config coordinator.toml")
@@ -131,12 +136,15 @@ chol = \"nullif(cholesterol, 0)\"";
 /// The researcher's `profile.toml`.
 pub fn profile(network: &Network) -> Document {
     let mut doc = Document::new();
-    doc.comment(&format!("A researcher's profile for the network {}. Use it with: bocage study run FILE --profile profile.toml", network.id))
-        .gap()
-        .set("network", network.id.as_str())
-        .set("coordinator", format!("http://{}", network.api))
-        .set("token_file", "api.token")
-        .noted("key_file", "researcher.key", "signs your studies; it never leaves this machine");
+    doc.comment(&format!(
+        "A researcher's profile for the network {}. Use it with: bocage study run FILE --profile profile.toml",
+        network.id
+    ))
+    .gap()
+    .set("network", network.id.as_str())
+    .set("coordinator", format!("http://{}", network.api))
+    .set("token_file", "api.token")
+    .noted("key_file", "researcher.key", "signs your studies; it never leaves this machine");
     doc
 }
 
@@ -146,14 +154,22 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "network {} is in {}: {} sites\n", network.id, out.display(), network.sites.len());
     let _ = writeln!(text, "1. take the root key offline: {}", at("ca/root.key"));
-    let _ = writeln!(text, "2. start the coordinator:\n     bocage coordinator serve --config {}", at("coordinator/coordinator.toml"));
-    let _ = writeln!(text, "3. bring each folder below {} to its site, put the data in place, then there:", at("sites"));
+    let _ = writeln!(
+        text,
+        "2. start the coordinator:\n     bocage coordinator serve --config {}",
+        at("coordinator/coordinator.toml")
+    );
+    let _ =
+        writeln!(text, "3. bring each folder below {} to its site, put the data in place, then there:", at("sites"));
     for site in network.sites.iter().take(1) {
         let file = at(&format!("sites/{}/node.toml", site.id));
         let _ = writeln!(text, "     bocage node check --config {file}\n     bocage node run --config {file}");
     }
     let profile = at("researcher/profile.toml");
-    let _ = writeln!(text, "4. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}");
+    let _ = writeln!(
+        text,
+        "4. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
+    );
     text
 }
 

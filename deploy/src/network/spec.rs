@@ -132,8 +132,19 @@ struct RawSite {
 }
 
 const KEYS: &[&str] = &[
-    "network", "contracts", "coordinator", "quic", "api", "publication", "min_sites", "researcher", "name", "mode",
-    "site", "id", "dataset",
+    "network",
+    "contracts",
+    "coordinator",
+    "quic",
+    "api",
+    "publication",
+    "min_sites",
+    "researcher",
+    "name",
+    "mode",
+    "site",
+    "id",
+    "dataset",
 ];
 
 impl Network {
@@ -183,7 +194,9 @@ fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     }
     if raw.coordinator.api.port() == 0 || !raw.coordinator.api.ip().is_loopback() {
         let problem = Problem::new(file, "coordinator.api", "must be a loopback address with a port");
-        problems.push(problem.hint("127.0.0.1:8443; the interface has no TLS of its own, so a TLS proxy goes in front of it"));
+        problems.push(
+            problem.hint("127.0.0.1:8443; the interface has no TLS of its own, so a TLS proxy goes in front of it"),
+        );
     }
     if raw.site.is_empty() || raw.site.len() > limits::SITES {
         let problem = Problem::new(file, "site", format!("a network has 1 to {} sites", limits::SITES));

@@ -70,7 +70,8 @@ impl Tree {
         };
         let out = std::path::absolute(out).map_err(wrong(out))?;
         refuse_full(&out)?;
-        let parent = out.parent().filter(|_| out.file_name().is_some()).ok_or_else(|| TreeError::NoName(out.clone()))?;
+        let parent =
+            out.parent().filter(|_| out.file_name().is_some()).ok_or_else(|| TreeError::NoName(out.clone()))?;
         std::fs::create_dir_all(parent).map_err(wrong(parent))?;
         let owner_alone = std::fs::Permissions::from_mode(0o700);
         let beside = tempfile::Builder::new().prefix(".bocage-").permissions(owner_alone).tempdir_in(parent);

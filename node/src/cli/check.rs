@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bocage_protocol::env::Timestamp;
 
 use super::output::{Failure, print};
-use crate::config::{Config, Origin, Researcher};
+use crate::config::{Config, Depth, Origin, Researcher};
 use crate::custodian::data::usable;
 
 /// Prints what the node would do.
@@ -14,7 +14,7 @@ use crate::custodian::data::usable;
 /// # Errors
 /// All problems at once.
 pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
-    let config = Config::check(origin, now).map_err(|problems| {
+    let config = Config::check(origin, Depth::Everything, now).map_err(|problems| {
         let count = problems.0.len();
         let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
         Failure::theirs(format!("{what} found\n\n{problems}"))

@@ -19,7 +19,7 @@ use super::logging;
 use super::output::Failure;
 use crate::agent::{Agent, session_config};
 use crate::config::environment::{read_identity, read_release_key};
-use crate::config::{Config, Origin};
+use crate::config::{Config, Depth, Origin};
 use crate::custodian::ledger::Ledger;
 use crate::custodian::server::Server;
 use crate::custodian::{Custodian, Progress, Report, Switches};
@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// Where the configuration has problems, or another node runs on the same state.
 pub fn supervise(origin: &Origin, log: logging::Form, reexec: &Reexec, options: Vec<OsString>) -> Result<(), Failure> {
-    let config = Config::check(origin, SystemClock.now())?;
+    let config = Config::check(origin, Depth::ToStart, SystemClock.now())?;
     logging::begin(log, &config.log.level, "supervisor");
     make_private_dir(&config.state.0)?;
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;

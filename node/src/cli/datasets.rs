@@ -86,7 +86,8 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
 pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
     let dataset = find(config, name)?;
     let ledger = Ledger::open(&config.state.ledger()).map_err(|error| {
-        Failure::theirs(error).hint("the state directory is made when the node runs for the first time; run as its user")
+        Failure::theirs(error)
+            .hint("the state directory is made when the node runs for the first time; run as its user")
     })?;
     let manifest = take(&config.custodian(), &ledger, dataset, "refresh", SystemClock.now())
         .map_err(|error| split_hint(&error.to_string()))?;
@@ -146,7 +147,11 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
     const PAD: &str = "             ";
     let Manifest { created_at, rows, subjects, report, .. } = manifest;
     let source = manifest.source.display();
-    writeln!(out, "{PAD}snapshot of {created_at}: {rows} rows of {subjects} patients, from {} rows of {source}", report.source_rows)?;
+    writeln!(
+        out,
+        "{PAD}snapshot of {created_at}: {rows} rows of {subjects} patients, from {} rows of {source}",
+        report.source_rows
+    )?;
     bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;
     bad_lines(out, "lines that are not UTF-8", &report.bad_lines.not_utf8)?;
     for rejected in &report.rows_rejected {

@@ -59,8 +59,11 @@ fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
         })
         .map_err(unusable)?;
     match found.as_slice() {
-        [one] => one.parse().map_err(|_| Failure::theirs("the ledger holds a malformed study id").hint("run `bocage-node ledger verify`")),
-        [] => Err(Failure::theirs(format!("no record is about a study {text}")).hint("`bocage-node ledger show` lists all records")),
+        [one] => one.parse().map_err(|_| {
+            Failure::theirs("the ledger holds a malformed study id").hint("run `bocage-node ledger verify`")
+        }),
+        [] => Err(Failure::theirs(format!("no record is about a study {text}"))
+            .hint("`bocage-node ledger show` lists all records")),
         _ => Err(Failure::theirs(format!("several studies begin with {text}")).hint("give more digits of the id")),
     }
 }
@@ -72,13 +75,16 @@ fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
 pub fn verify(config: &Config, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
     let verified = ledger.verify().map_err(unusable)?.map_err(|broken| {
-        let after = broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
+        let after =
+            broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
         Failure::theirs(format!("{broken}{after}"))
             .hint("the file was changed or damaged: keep it as it is, and compare it with a backup")
     })?;
     let records = verified.records.to_string();
     match format {
-        Format::Json => print_json(&serde_json::json!({"ok": true, "records": verified.records, "head": verified.head})),
+        Format::Json => {
+            print_json(&serde_json::json!({"ok": true, "records": verified.records, "head": verified.head}))
+        }
         Format::Csv => print_csv(&["ok", "records", "head"], [vec!["true".to_owned(), records, verified.head]]),
         Format::Text => print(|out| {
             writeln!(out, "the chain of {records} records holds")?;
@@ -106,6 +112,11 @@ fn field(out: &mut dyn Write, indent: usize, name: &str, value: &serde_json::Val
             writeln!(out, "{:indent$}{name}", "")?;
             fields.iter().try_for_each(|(name, value)| field(out, indent + 4, name, value))
         }
+        serde_json::Value::Array(items) if items.iter().all(|item| item.is_string()) => {
+            let texts: Vec<&str> = items.iter().filter_map(|item| item.as_str()).collect();
+            writeln!(out, "{:indent$}{name}  {}", "", texts.join(", "))
+        }
+        serde_json::Value::Array(items) => items.iter().try_for_each(|item| field(out, indent, name, item)),
         serde_json::Value::String(text) => writeln!(out, "{:indent$}{name}  {text}", ""),
         other => writeln!(out, "{:indent$}{name}  {other}", ""),
     }
@@ -115,7 +126,8 @@ fn what_left(out: &mut dyn Write, left: &Left) -> io::Result<()> {
     if let Some(refused) = &left.refused {
         return writeln!(out, "    {}: nothing left: {refused}", left.analysis);
     }
-    let total = left.total.map(|t| format!(", cohort of {} patients in {} rows", t.subjects, t.rows)).unwrap_or_default();
+    let total =
+        left.total.map(|t| format!(", cohort of {} patients in {} rows", t.subjects, t.rows)).unwrap_or_default();
     writeln!(out, "    {}: {} cells{total}", left.analysis, left.cells.len())?;
     for cell in &left.cells {
         let name = if cell.cell.is_empty() { "all".to_owned() } else { cell.cell.join(", ") };

@@ -3,8 +3,8 @@
 //! Only this module reads arguments. Results go to standard output, everything else to standard error; the exit code is 0 when all is
 //! well, 1 when the person has to change something, 2 when it is our fault.
 
-mod children;
 mod check;
+mod children;
 mod datasets;
 mod ledger;
 mod logging;
@@ -26,7 +26,7 @@ use output::{Failure, Format};
 
 /// Run a hospital's node, and look at what it does.
 #[derive(Parser)]
-#[command(name = "bocage-node", version, about, max_term_width = 100)]
+#[command(name = "bocage-node", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -161,6 +161,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Check => check::run(&origin, SystemClock.now()),
         Command::Datasets(args) => {
             let config = Config::load(&origin)?;
+            logging::begin(log, &config.log.level, "datasets");
             match args.command {
                 None => datasets::list(&config, args.output.format),
                 Some(DatasetsCommand::List(output)) => datasets::list(&config, output.format),

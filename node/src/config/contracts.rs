@@ -18,7 +18,10 @@ pub(super) fn read_dir(dir: &Path, declared_in: &str, problems: &mut Problems) -
         Ok(files) => files,
         Err(error) => {
             let message = format!("cannot read {}: {}", dir.display(), error.kind());
-            problems.push(Problem::new(declared_in, "contracts.dir", message).hint("the folder holds the network's contract files"));
+            problems.push(
+                Problem::new(declared_in, "contracts.dir", message)
+                    .hint("the folder holds the network's contract files"),
+            );
             return contracts;
         }
     };

@@ -16,17 +16,27 @@ use crate::custodian::source::{Mapping, Opened, SourceError};
 /// Certificates and keys are far smaller.
 pub const PEM_BYTES: usize = 64 << 10;
 
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What a node cannot start without: keys, and a certificate of its own. An expired certificate or a missing source is no reason to
+    /// stay down: the ledger answers without either.
+    ToStart,
+    /// Everything.
+    Everything,
+}
+
 /// Adds every problem of the environment to the draft's.
-pub(super) fn look(draft: &mut Draft, now: Timestamp) {
+pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     let mut look = Look { file: draft.file.clone(), problems: std::mem::take(&mut draft.problems) };
     if let Some(tls) = &draft.tls {
-        look.certificate(tls, draft.site.as_ref().map(|s| s.as_str()), now);
+        look.certificate(tls, draft.site.as_ref().map(|s| s.as_str()), depth, now);
     }
     if let Some(path) = &draft.release_key_file {
         look.release_key(path);
     }
-    for dataset in draft.datasets.values() {
-        look.dataset(dataset);
+    if depth == Depth::Everything {
+        draft.datasets.values().for_each(|dataset| look.dataset(dataset));
     }
     draft.problems = look.problems;
 }
@@ -84,7 +94,7 @@ impl Look {
         self.problems.push(Problem::new(&self.file, key, message).hint(hint));
     }
 
-    fn certificate(&mut self, tls: &Tls, site: Option<&str>, now: Timestamp) {
+    fn certificate(&mut self, tls: &Tls, site: Option<&str>, depth: Depth, now: Timestamp) {
         let identity = match read_identity(tls) {
             Ok(identity) => identity,
             Err((key, message, hint)) => return self.problem(key, message, hint),
@@ -96,6 +106,9 @@ impl Look {
                 self.problem("tls.cert_file", message, "copy this site's own folder, or correct `site`");
             }
             Err(error) => self.problem("tls.cert_file", error.to_string(), "a node needs a site's certificate"),
+        }
+        if depth == Depth::ToStart {
+            return;
         }
         if now > identity.valid_until() {
             let message = format!("the certificate expired at {}", identity.valid_until());
@@ -121,7 +134,9 @@ impl Look {
             Err(error) => {
                 let key = format!("dataset.{}.source", dataset.name);
                 let text = error.to_string();
-                let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, "the source is described in [dataset.NAME.source]"));
+                let (message, hint) = text
+                    .split_once("\n  hint: ")
+                    .unwrap_or((&text, "the source is described in [dataset.NAME.source]"));
                 self.problem(&key, message.to_owned(), hint);
             }
         }

@@ -34,9 +34,30 @@ impl Origin {
 
 /// Every key of the file, so that a misspelt one can be told which it may have meant.
 const KEYS: &[&str] = &[
-    "network", "site", "state_dir", "coordinator", "tls", "release", "contracts", "policy", "log", "trust", "dataset",
-    "address", "name", "ca_file", "cert_file", "key_file", "dir", "threshold", "query_secs", "level", "kind", "key",
-    "mode", "datasets",
+    "network",
+    "site",
+    "state_dir",
+    "coordinator",
+    "tls",
+    "release",
+    "contracts",
+    "policy",
+    "log",
+    "trust",
+    "dataset",
+    "address",
+    "name",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "dir",
+    "threshold",
+    "query_secs",
+    "level",
+    "kind",
+    "key",
+    "mode",
+    "datasets",
 ];
 
 /// The top of the file.

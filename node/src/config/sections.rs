@@ -13,7 +13,9 @@ use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use serde_json::Value;
 
-use super::raw::{self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawTls, RawTop, RawTrust, section};
+use super::raw::{
+    self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawTls, RawTop, RawTrust, section,
+};
 use super::{
     Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, StateDir,
     THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
@@ -132,7 +134,11 @@ impl Reader<'_> {
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
         if !well_formed {
-            self.problem("coordinator.address", "not HOST:PORT", "for example address = \"coordinator.example.org:4433\"");
+            self.problem(
+                "coordinator.address",
+                "not HOST:PORT",
+                "for example address = \"coordinator.example.org:4433\"",
+            );
             return None;
         }
         Some(Coordinator { address: raw.address, name: raw.name.unwrap_or_else(|| COORDINATOR_NAME.to_owned()) })
@@ -156,11 +162,19 @@ impl Reader<'_> {
         };
         if !(THRESHOLD_MIN..=THRESHOLD_MAX).contains(&policy.threshold) {
             let message = format!("must be from {THRESHOLD_MIN} to {THRESHOLD_MAX}");
-            self.problem("policy.threshold", message, "it is the smallest number of patients that a cell may show; 11 is usual");
+            self.problem(
+                "policy.threshold",
+                message,
+                "it is the smallest number of patients that a cell may show; 11 is usual",
+            );
         }
         if !(1..=QUERY_SECS_MAX).contains(&policy.query_secs) {
             let message = format!("must be from 1 to {QUERY_SECS_MAX}");
-            self.problem("policy.query_secs", message, "it is how long one query may take before it is ended; 60 is usual");
+            self.problem(
+                "policy.query_secs",
+                message,
+                "it is how long one query may take before it is ended; 60 is usual",
+            );
         }
         Some(policy)
     }
@@ -180,7 +194,11 @@ impl Reader<'_> {
             let key = format!("trust[{i}]");
             let Some(researcher) = self.researcher(value, &key) else { continue };
             if trust.iter().any(|other| other.key == researcher.key) {
-                self.problem(format!("{key}.key"), "the same key stands in an earlier [[trust]]", "keep one of the two");
+                self.problem(
+                    format!("{key}.key"),
+                    "the same key stands in an earlier [[trust]]",
+                    "keep one of the two",
+                );
             }
             trust.push(researcher);
         }
@@ -245,7 +263,9 @@ impl Reader<'_> {
             let wanted = spec.contract.to_string();
             let hint = match nearest(&wanted, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean {near}?"),
-                None if known.is_empty() => "put the network's contract files into the folder of [contracts] dir".to_owned(),
+                None if known.is_empty() => {
+                    "put the network's contract files into the folder of [contracts] dir".to_owned()
+                }
                 None => format!("the site knows {}", known.join(", ")),
             };
             self.problem(format!("{key}.contract"), format!("no contract {wanted} is known"), hint);

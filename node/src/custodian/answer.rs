@@ -134,7 +134,8 @@ impl Custodian {
         error: PublicError,
     ) -> Result<Vec<u8>, LedgerError> {
         tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "refused");
-        let entries: Vec<Entry> = request.map(|about| round.asked(about)).into_iter().chain([round.refusal(&error)]).collect();
+        let entries: Vec<Entry> =
+            request.map(|about| round.asked(about)).into_iter().chain([round.refusal(&error)]).collect();
         self.ledger.append(round.now, &entries)?;
         Ok(refused(error))
     }
@@ -219,7 +220,8 @@ impl Custodian {
                         _ => internal(),
                     }
                 })?;
-                let outcome = gate::release(tally, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
+                let outcome =
+                    gate::release(tally, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
             gate::seal(self.heading(round, snapshot), answers, &self.release_key)

@@ -154,7 +154,8 @@ fn plans(request: &RoundRequest, study: &Study, dataset: &Dataset) -> Result<Vec
             PublicError::new(ErrorCode::RoundInvalid, "the round asks an analysis that the study does not have")
         })?;
         let plan = plan_for(&analysis.spec, study.query(), request.round, &step.state)?;
-        let valid = ValidPlan::check(plan, &dataset.contract).map_err(|problems| told(analysis.name.as_str(), &problems))?;
+        let valid =
+            ValidPlan::check(plan, &dataset.contract).map_err(|problems| told(analysis.name.as_str(), &problems))?;
         Ok((step.analysis, valid))
     };
     request.steps.iter().map(plan).collect()
@@ -218,7 +219,10 @@ mod tests {
         let site = Site::new();
         let stranger = Site::new();
         let mut study = site.study();
-        let forged = RoundRequest { study: bocage_protocol::trust::SignedStudy::sign(&study, &stranger.researcher).unwrap(), ..site.request(&study) };
+        let forged = RoundRequest {
+            study: bocage_protocol::trust::SignedStudy::sign(&study, &stranger.researcher).unwrap(),
+            ..site.request(&study)
+        };
         assert_eq!(code(&forged, &site.config()), ErrorCode::SignatureInvalid);
         study.researcher = stranger.researcher.public();
         assert_eq!(code(&stranger.request(&study), &site.config()), ErrorCode::SignerUnknown);

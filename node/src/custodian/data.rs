@@ -44,7 +44,6 @@ pub fn refresh(
         dataset: dataset.name.clone(),
         contract: manifest.contract.clone(),
         content: manifest.content,
-        at: manifest.created_at,
         why: why.to_owned(),
     };
     ledger.append(now, &[Entry::of_site(Kind::Snapshot, &body)])?;
@@ -71,10 +70,15 @@ impl Custodian {
     pub fn take_missing_snapshots(&self) {
         for dataset in self.config.datasets.values() {
             let Err(reason) = usable(&self.config, dataset) else { continue };
+            let reason = reason.lines().next().unwrap_or_default();
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
             match refresh(&self.config, &self.ledger, dataset, "start", self.clock.now()) {
                 Ok(manifest) => {
-                    tracing::info!(dataset = dataset.name, snapshot = manifest.content.short(), "the snapshot is in use");
+                    tracing::info!(
+                        dataset = dataset.name,
+                        snapshot = manifest.content.short(),
+                        "the snapshot is in use"
+                    );
                 }
                 Err(error) => tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken"),
             }
@@ -100,6 +104,7 @@ impl Custodian {
                 .and_then(|m| self.snapshots.get(&dataset.name, &m.content).map_err(|e| e.to_string())),
         };
         opened.map_err(|reason| {
+            let reason = reason.lines().next().unwrap_or_default();
             tracing::error!(dataset = dataset.name, reason, "the snapshot cannot be used");
             unavailable()
         })

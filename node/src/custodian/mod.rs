@@ -98,7 +98,7 @@ impl Custodian {
             entries.push(Entry::new(Kind::Refusal, study, round, &refusal));
         }
         self.ledger.append(self.clock.now(), &entries)?;
-        tracing::warn!(%study, round, attempt = seq, ?state, final_ = over, "the custodian ended within a query");
+        tracing::warn!(%study, round, attempt = seq, ?state, ends_round = over, "the custodian ended within a query");
         Ok(())
     }
 

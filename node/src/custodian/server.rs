@@ -193,3 +193,122 @@ pub fn refused(error: PublicError) -> Vec<u8> {
 fn same_user(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc as std_mpsc;
+
+    use super::*;
+    use crate::config::environment::read_release_key;
+    use crate::custodian::Switches;
+    use crate::custodian::ledger::Ledger;
+    use crate::fixture::{NOW, Site, Still};
+    use tokio::io::AsyncWriteExt as _;
+
+    fn custodian(site: &Site, switches: Switches) -> Arc<Custodian> {
+        let config = site.config();
+        fs::create_dir_all(&config.state.0).unwrap();
+        let ledger = Ledger::open(&config.state.ledger()).unwrap();
+        let key = read_release_key(&config.release_key_file).unwrap();
+        Arc::new(Custodian::new(config, ledger, key, Arc::new(Still(NOW)), Arc::new(|_| {}), switches))
+    }
+
+    struct Running {
+        socket: PathBuf,
+        stop: oneshot::Sender<()>,
+        task: tokio::task::JoinHandle<Result<(), ServerError>>,
+    }
+
+    fn start(site: &Site, switches: Switches) -> Running {
+        let (stop, stopped) = oneshot::channel();
+        let server = Server::bind(&site.config().state).unwrap();
+        let task = tokio::spawn(server.run(custodian(site, switches), async move {
+            let _ = stopped.await;
+        }));
+        Running { socket: site.config().state.socket(), stop, task }
+    }
+
+    async fn ask(socket: &Path, frame: &[u8]) -> Reply {
+        let mut stream = UnixStream::connect(socket).await.unwrap();
+        write_frame(&mut stream, frame).await.unwrap();
+        let reply = read_frame(&mut stream, limits::FRAME_BYTES).await.unwrap();
+        codec::decode(&reply, limits::FRAME_BYTES).unwrap()
+    }
+
+    fn code(reply: Reply) -> Option<ErrorCode> {
+        match reply {
+            Reply::Refused(error) => Some(error.code),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_private_replaces_a_stale_one_and_is_gone_after_a_stop() {
+        let site = Site::new();
+        let state = site.config().state;
+        drop(Server::bind(&state).unwrap());
+        assert!(state.socket().exists());
+        let running = start(&site, Switches::default());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state.run()), mode(&running.socket)), (0o700, 0o600));
+        let request = codec::encode(&Request::Catalogue).unwrap();
+        assert!(matches!(ask(&running.socket, &request).await, Reply::Catalogue(c) if c.datasets.len() == 1));
+        running.stop.send(()).unwrap();
+        running.task.await.unwrap().unwrap();
+        assert!(!state.socket().exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_refused_and_the_next_connection_is_served() {
+        let site = Site::new();
+        let running = start(&site, Switches::default());
+        assert_eq!(code(ask(&running.socket, &[9; 40]).await), Some(ErrorCode::Malformed));
+        let mut cut = UnixStream::connect(&running.socket).await.unwrap();
+        cut.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
+        drop(cut);
+        let mut huge = UnixStream::connect(&running.socket).await.unwrap();
+        huge.write_all(&[0xff; 4]).await.unwrap();
+        assert!(read_frame(&mut huge, 100).await.is_err());
+        let request = codec::encode(&Request::Catalogue).unwrap();
+        assert!(matches!(ask(&running.socket, &request).await, Reply::Catalogue(_)));
+    }
+
+    #[tokio::test]
+    async fn while_a_query_runs_the_catalogue_is_answered_and_a_full_queue_is_busy() {
+        let site = Site::new();
+        let (started, query_runs) = std_mpsc::channel();
+        let (release, held) = std_mpsc::channel::<()>();
+        let hold = Mutex::new((started, held));
+        let switches = Switches {
+            before_query: Some(Arc::new(move |_| {
+                let (started, held) = &*hold.lock().unwrap();
+                let _ = started.send(());
+                let _ = held.recv();
+            })),
+        };
+        let running = start(&site, switches);
+        let request = codec::encode(&Request::Round(site.request(&site.study()))).unwrap();
+        let mut waiting = JoinSet::new();
+        let asking = |waiting: &mut JoinSet<Option<ErrorCode>>| {
+            let (socket, request) = (running.socket.clone(), request.clone());
+            waiting.spawn(async move { code(ask(&socket, &request).await) });
+        };
+        asking(&mut waiting);
+        tokio::task::spawn_blocking(move || query_runs.recv().unwrap()).await.unwrap();
+        for _ in 0..=limits::CUSTODIAN_QUEUE {
+            asking(&mut waiting);
+        }
+        // Whichever comes last finds the queue full, and is the first to be answered.
+        assert_eq!(waiting.join_next().await.unwrap().unwrap(), Some(ErrorCode::Busy));
+        let catalogue = codec::encode(&Request::Catalogue).unwrap();
+        assert!(matches!(ask(&running.socket, &catalogue).await, Reply::Catalogue(_)));
+        drop(release);
+        let mut answered = 0;
+        while let Some(answer) = waiting.join_next().await {
+            assert_ne!(answer.unwrap(), Some(ErrorCode::Busy));
+            answered += 1;
+        }
+        assert_eq!(answered, 1 + limits::CUSTODIAN_QUEUE);
+    }
+}

@@ -109,13 +109,8 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor that starts both children at `now`: the custodian first, so that the agent finds its socket soon.
     pub fn new(now: Duration) -> Self {
-        let child = |role| Child {
-            role,
-            state: State::Waiting { until: now },
-            wait: FIRST_WAIT,
-            query: None,
-            overran: None,
-        };
+        let child =
+            |role| Child { role, state: State::Waiting { until: now }, wait: FIRST_WAIT, query: None, overran: None };
         let mut supervisor = Self {
             children: [child(Role::Custodian), child(Role::Agent)],
             stop_by: None,

@@ -74,7 +74,7 @@ pub async fn run(reexec: &Reexec, options: &[OsString]) -> Result<(), ProcessErr
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
     let began = Instant::now();
     let mut supervisor = Supervisor::new(Duration::ZERO);
-    let mut children = Children { reexec, options, agent: None, custodian: None };
+    let mut children = Children { reexec, options, agent: None, custodian: None, stopping: false };
     let (reports, mut reported) = mpsc::channel(16);
     loop {
         while let Some(action) = supervisor.poll_action() {
@@ -123,6 +123,7 @@ struct Children<'a> {
     options: &'a [OsString],
     agent: Option<Child>,
     custodian: Option<Child>,
+    stopping: bool,
 }
 
 impl Children<'_> {
@@ -147,11 +148,14 @@ impl Children<'_> {
                 }
             },
             Action::Terminate(role) => {
+                self.stopping = true;
                 self.signal(role, Signal::TERM);
                 None
             }
             Action::Kill(role) => {
-                tracing::warn!(child = role.command(), "killing the child");
+                let why =
+                    if self.stopping { "it does not stop" } else { "its query takes longer than policy.query_secs" };
+                tracing::warn!(child = role.command(), why, "ended by force");
                 self.signal(role, Signal::KILL);
                 None
             }
@@ -187,7 +191,11 @@ impl Children<'_> {
     }
 
     fn exited(&mut self, role: Role, status: &str) -> Event {
-        tracing::warn!(child = role.command(), status, "ended");
+        if self.stopping {
+            tracing::info!(child = role.command(), status, "stopped");
+        } else {
+            tracing::warn!(child = role.command(), status, "ended");
+        }
         *self.slot(role) = None;
         Event::Exited(role)
     }

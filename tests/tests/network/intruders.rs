@@ -5,14 +5,13 @@ use std::path::Path;
 
 use bocage_net::certificates::Authority;
 use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_protocol::analysis::RoundState;
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::trust::{SecretKey, SignedStudy, Study, canonical};
-use bocage_protocol::wire::message::{Reply, Request, RoundRequest, Step};
+use bocage_protocol::wire::message::Reply;
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 
-use super::{EXE, everyone, study};
+use super::{EXE, everyone, request, study, study_of};
 
 fn replace_secret(path: &Path, text: &str) {
     std::fs::remove_file(path).expect("the old file");
@@ -32,8 +31,8 @@ fn intermediate(lab: &Lab) -> Authority {
 
 /// Gives a site another certificate and key.
 fn equip(lab: &Lab, site: &str, chain: &str, key: &str) {
-    replace_secret(&lab.site(site).join("tls.pem"), chain);
-    replace_secret(&lab.site(site).join("tls.key"), key);
+    replace_secret(&lab.site(site).join("tls/cert.pem"), chain);
+    replace_secret(&lab.site(site).join("tls/key.pem"), key);
 }
 
 /// The first hospital cannot connect, says why in `words`, and the other three are published.
@@ -45,7 +44,7 @@ fn the_others_are_published_while_the_first_says(lab: &Lab, words: &[&str]) {
         coordinator.wait_for_line(&["connected", site]);
     }
     first.wait_for_line(words);
-    let result = lab.study("others", &study("5m")).published();
+    let result = lab.study("others", &study_of(&HOSPITALS[1..], "5m")).published();
     for site in &HOSPITALS[1..] {
         assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
     }
@@ -77,38 +76,22 @@ fn an_expired_certificate_does_not_get_in() {
 #[test]
 fn a_site_with_another_sites_certificate_does_not_get_in() {
     let lab = Lab::new(EXE);
-    let stolen = (read(&lab.site(HOSPITALS[1]).join("tls.pem")), read(&lab.site(HOSPITALS[1]).join("tls.key")));
+    let stolen =
+        (read(&lab.site(HOSPITALS[1]).join("tls/cert.pem")), read(&lab.site(HOSPITALS[1]).join("tls/key.pem")));
     equip(&lab, HOSPITALS[0], &stolen.0, &stolen.1);
     the_others_are_published_while_the_first_says(&lab, &[HOSPITALS[1]]);
-}
-
-fn request(study: SignedStudy) -> Request {
-    let step = Step { analysis: 0, state: RoundState::First };
-    Request::Round(RoundRequest { study, round: 0, steps: vec![step] })
-}
-
-fn bound_study(lab: &Lab) -> Study {
-    let result = lab.study("bound", &study("5m")).published();
-    let id = result["study"]["id"].as_str().expect("an id").to_owned();
-    let sql = rusqlite::Connection::open(lab.path("net/coordinator/state/coordinator.sqlite")).expect("the store");
-    let text: String = sql
-        .query_row("select envelope from studies where hex(id) = upper(?1) or id = ?1", [&id], |row| row.get(0))
-        .expect("the signed study");
-    let signed: SignedStudy = serde_json::from_str(&text).expect("a signed study");
-    signed.verify().expect("a good study")
 }
 
 #[test]
 fn an_altered_study_is_refused_by_the_coordinator_and_by_every_node() {
     let lab = Lab::new(EXE);
     let (_coordinator, _nodes) = everyone(&lab);
-    let study = bound_study(&lab);
-    let key = SecretKey::from_text(&read(&lab.path("net/researcher/researcher.key"))).expect("the key");
-    let good = SignedStudy::sign(&study, &key).expect("a signature");
+    let study = lab.bound_study(&study("5m"));
+    let good = SignedStudy::sign(&study, &lab.researcher()).expect("a signature");
     let altered = SignedStudy { study: good.study.replace("\"int\":30", "\"int\":31"), ..good.clone() };
     assert_ne!(altered, good);
     let (status, problem) = lab.post(&altered);
-    assert_eq!((status, problem["code"].as_str()), (400, Some("signature_invalid")), "{problem}");
+    assert_eq!((status, problem["code"].as_str()), (403, Some("signature_invalid")), "{problem}");
     for site in HOSPITALS {
         assert!(matches!(lab.ask_custodian(site, &request(good.clone())), Reply::Released(_)));
         let Reply::Refused(error) = lab.ask_custodian(site, &request(altered.clone())) else {
@@ -123,7 +106,7 @@ fn a_study_of_an_unknown_signer_is_refused_by_the_coordinator_and_by_every_node(
     let lab = Lab::new(EXE);
     let (_coordinator, _nodes) = everyone(&lab);
     let stranger = SecretKey::generate(&mut SystemEntropy);
-    let study = Study { researcher: stranger.public(), ..bound_study(&lab) };
+    let study = Study { researcher: stranger.public(), ..lab.bound_study(&study("5m")) };
     let signed = SignedStudy::sign(&study, &stranger).expect("a signature");
     assert_eq!(lab.post(&signed).1["code"], "signer_unknown");
     for site in HOSPITALS {
@@ -138,12 +121,11 @@ fn a_study_of_an_unknown_signer_is_refused_by_the_coordinator_and_by_every_node(
 fn a_study_that_reads_as_the_same_but_is_spelt_otherwise_is_refused() {
     let lab = Lab::new(EXE);
     let (_coordinator, _nodes) = everyone(&lab);
-    let study = bound_study(&lab);
-    let key = SecretKey::from_text(&read(&lab.path("net/researcher/researcher.key"))).expect("the key");
+    let study = lab.bound_study(&study("5m"));
     let canonical = String::from_utf8(canonical(&study).expect("canonical")).expect("UTF-8");
     let spaced = SignedStudy {
         study: canonical.replacen(':', ": ", 1),
-        ..SignedStudy::sign(&study, &key).expect("a signature")
+        ..SignedStudy::sign(&study, &lab.researcher()).expect("a signature")
     };
     let Reply::Refused(error) = lab.ask_custodian(HOSPITALS[0], &request(spaced)) else { panic!("answered") };
     assert_eq!(error.code, ErrorCode::NotCanonical);

@@ -1,11 +1,10 @@
 //! What a site released is in its ledger, is served from there again, and cannot be altered unseen.
 
-use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;
-use bocage_protocol::wire::message::{Reply, Request, RoundRequest, Step};
+use bocage_protocol::wire::message::Reply;
 use bocage_tests::lab::{HOSPITALS, Lab};
 
-use super::{EXE, everyone, study};
+use super::{EXE, everyone, request, study};
 
 fn verify(lab: &Lab) -> (Option<i32>, String) {
     let config = lab.site(HOSPITALS[0]).join("node.toml");
@@ -14,23 +13,16 @@ fn verify(lab: &Lab) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn recorded_study(lab: &Lab) -> SignedStudy {
-    let sql = rusqlite::Connection::open(lab.path("net/coordinator/state/coordinator.sqlite")).expect("the store");
-    let text: String = sql.query_row("select envelope from studies", [], |row| row.get(0)).expect("the signed study");
-    serde_json::from_str(&text).expect("a signed study")
-}
-
 #[test]
 fn a_repeat_is_served_byte_for_byte_also_after_a_restart_and_one_changed_byte_is_found() {
     let lab = Lab::new(EXE);
     let (_coordinator, mut nodes) = everyone(&lab);
-    lab.study("once", &study("5m")).published();
-    let step = Step { analysis: 0, state: RoundState::First };
-    let request = Request::Round(RoundRequest { study: recorded_study(&lab), round: 0, steps: vec![step] });
+    let signed = SignedStudy::sign(&lab.bound_study(&study("5m")), &lab.researcher()).expect("a signature");
+    let request = request(signed);
     let Reply::Released(first) = lab.ask_custodian(HOSPITALS[0], &request) else { panic!("no release") };
     nodes.remove(0).kill();
     let node = lab.node(HOSPITALS[0], &[]);
-    node.wait_for_line(&["connected"]);
+    node.wait_for_line(&["session ready"]);
     let Reply::Released(again) = lab.ask_custodian(HOSPITALS[0], &request) else { panic!("no release") };
     assert_eq!(first, again);
     assert_eq!(verify(&lab).0, Some(0), "{}", verify(&lab).1);
@@ -44,7 +36,7 @@ fn a_repeat_is_served_byte_for_byte_also_after_a_restart_and_one_changed_byte_is
     for trigger in triggers {
         sql.execute(&format!("drop trigger \"{trigger}\""), []).expect("dropped");
     }
-    let changed = sql.execute("update records set at_ms = at_ms + 1 where seq = 2", []).expect("altered");
+    let changed = sql.execute("update record set at_ms = at_ms + 1 where seq = 2", []).expect("altered");
     assert_eq!(changed, 1);
     drop(sql);
     let (code, said) = verify(&lab);

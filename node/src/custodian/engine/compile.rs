@@ -182,8 +182,9 @@ fn constant(literal: &Literal) -> Compiled {
         Literal::Float(x) => numeric(lit(*x + 0.0)),
         Literal::Bool(b) => boolean(lit(*b)),
         Literal::Text(text) => Compiled { expr: lit(text.clone()), form: Form::Text },
-        Literal::Date(days) => Compiled { expr: lit(*days), form: Form::Date },
-        Literal::Datetime(ms) => Compiled { expr: lit(*ms), form: Form::Datetime },
+        // Polars keeps the type of an integer literal open; the casts settle it.
+        Literal::Date(days) => Compiled { expr: lit(*days).cast(DataType::Int32), form: Form::Date },
+        Literal::Datetime(ms) => Compiled { expr: lit(*ms).cast(DataType::Int64), form: Form::Datetime },
     }
 }
 
@@ -209,7 +210,7 @@ fn pair(left: &Expr, right: &Expr, scope: Scope<'_>) -> Result<(Compiled, pl::Ex
     let left = compile(left, scope)?;
     if let (Form::Code(column), Expr::Literal(Literal::Text(text))) = (&left.form, right) {
         let position = position(column, text, scope)?;
-        return Ok((left, lit(position)));
+        return Ok((left, index(position)));
     }
     let right = compile(right, scope)?;
     if left.form != right.form || left.form == Form::Level {
@@ -227,6 +228,11 @@ fn compare(op: Comparison, left: pl::Expr, right: pl::Expr) -> pl::Expr {
         Comparison::Greater => left.gt(right),
         Comparison::GreaterOrEqual => left.gt_eq(right),
     }
+}
+
+/// A position among codes or levels.
+pub fn index(position: u32) -> pl::Expr {
+    lit(position).cast(DataType::UInt32)
 }
 
 fn codes<'a>(column: &ColumnName, scope: Scope<'a>) -> Result<&'a [Code]> {
@@ -329,9 +335,11 @@ fn case(branches: &[Branch], otherwise: Option<&Expr>, scope: Scope<'_>) -> Resu
 
 /// The first result whose condition is true, else `last`. A condition that is null counts as false.
 pub fn choose(conditions: Vec<pl::Expr>, results: Vec<pl::Expr>, last: pl::Expr) -> pl::Expr {
-    conditions.into_iter().zip(results).rev().fold(last, |rest, (condition, result)| {
-        pl::when(condition.fill_null(lit(false))).then(result).otherwise(rest)
-    })
+    conditions
+        .into_iter()
+        .zip(results)
+        .rev()
+        .fold(last, |rest, (condition, result)| pl::when(condition.fill_null(lit(false))).then(result).otherwise(rest))
 }
 
 fn coalesce(parts: &[Expr], scope: Scope<'_>) -> Result<Compiled> {

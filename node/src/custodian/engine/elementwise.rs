@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bocage_protocol::plan::{Operation, ParseAs, Quantum};
 use polars::chunked_array::ops::arity::{broadcast_binary_elementwise, unary_elementwise, unary_elementwise_values};
 use polars::prelude::{
-    BooleanChunked, Column, DataType, Expr, Field, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn, PolarsResult,
-    Schema, StringChunked, UInt32Chunked,
+    BooleanChunked, Column, DataType, Expr, Field, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
+    PolarsResult, Schema, StringChunked, UInt32Chunked,
 };
 
 use super::compile::Form;
@@ -132,7 +132,9 @@ pub fn parse(of: Expr, to: ParseAs) -> Expr {
         Ok(match to {
             ParseAs::Float => read(texts, parse_as::float).collect::<Float64Chunked>().with_name(name).into_column(),
             ParseAs::Date => read(texts, parse_as::date).collect::<Int32Chunked>().with_name(name).into_column(),
-            ParseAs::Datetime => read(texts, parse_as::datetime).collect::<Int64Chunked>().with_name(name).into_column(),
+            ParseAs::Datetime => {
+                read(texts, parse_as::datetime).collect::<Int64Chunked>().with_name(name).into_column()
+            }
             ParseAs::Bool => read(texts, parse_as::bool).collect::<BooleanChunked>().with_name(name).into_column(),
         })
     })
@@ -143,7 +145,8 @@ pub fn parse(of: Expr, to: ParseAs) -> Expr {
 pub fn null_if(of: Expr, equal: Expr, form: &Form) -> Expr {
     macro_rules! keep {
         ($a:expr, $b:expr, $of:ident, $chunked:ty) => {{
-            let result: $chunked = broadcast_binary_elementwise($a.$of()?, $b.$of()?, |a, b| a.filter(|a| b != Some(*a)));
+            let result: $chunked =
+                broadcast_binary_elementwise($a.$of()?, $b.$of()?, |a, b| a.filter(|a| b != Some(*a)));
             Ok(result.into_column())
         }};
     }

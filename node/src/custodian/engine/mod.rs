@@ -25,13 +25,13 @@ use bocage_protocol::tally::Tally;
 use polars::prelude::{DataFrame, Engine, IntoLazy, LazyFrame, Series};
 
 use self::pass::{MeasureChunk, Pass};
-use self::question::{CELL, compile_plan, measure_name};
+use self::question::compile_plan;
 use super::gate::Private;
 use super::snapshot::Snapshot;
 use super::source::SUBJECT;
 
-pub(in crate::custodian) use compile::{Form, Scope, compile};
 pub use compile::Unfit;
+pub(in crate::custodian) use compile::{Form, Scope, compile};
 pub use pass::PassError;
 
 /// Why a plan has no tally. The texts are safe to log: none holds a value of the data.
@@ -103,26 +103,16 @@ pub(in crate::custodian) fn collect(query: LazyFrame) -> Result<DataFrame, &'sta
     }
 }
 
-fn count(mut selected: DataFrame, plan: &ValidPlan) -> Result<Tally, PassError> {
-    selected.align_chunks();
-    let cells = column(&selected, CELL)?.u32().map_err(|_| PassError::Shape)?;
-    let subjects = column(&selected, SUBJECT)?.u32().map_err(|_| PassError::Shape)?;
+fn count(selected: DataFrame, plan: &ValidPlan) -> Result<Tally, PassError> {
+    let columns = aligned(&selected);
+    let (Some(cells), Some(subjects)) = (columns.first(), columns.get(1)) else { return Err(PassError::Shape) };
+    let cells = cells.u32().map_err(|_| PassError::Shape)?;
+    let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
     if cells.null_count() > 0 || subjects.null_count() > 0 {
         return Err(PassError::OutsideTable);
     }
-    let mut measures = Vec::new();
-    for (i, layout) in plan.layout().measures().iter().enumerate() {
-        let series = column(&selected, &measure_name(i))?;
-        let chunks: Vec<MeasureChunk<'_>> = match layout {
-            MeasureLayout::Number(_) => {
-                series.i64().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Number).collect()
-            }
-            MeasureLayout::Condition => {
-                series.bool().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Condition).collect()
-            }
-        };
-        measures.push(chunks);
-    }
+    let measures =
+        plan.layout().measures().iter().zip(&columns[2..]).map(chunks).collect::<Result<Vec<_>, PassError>>()?;
     let mut pass = Pass::new(plan.layout());
     for (i, (cells, subjects)) in cells.downcast_iter().zip(subjects.downcast_iter()).enumerate() {
         let chunk = measures.iter().map(|chunks| chunks.get(i).copied()).collect::<Option<Vec<_>>>();
@@ -131,6 +121,20 @@ fn count(mut selected: DataFrame, plan: &ValidPlan) -> Result<Tally, PassError> 
     Ok(pass.finish())
 }
 
-fn column<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Series, PassError> {
-    frame.column(name).map(|c| c.as_materialized_series()).map_err(|_| PassError::Shape)
+/// The columns, cut into chunks at the same rows. Polars' are, but for a column that is one constant.
+fn aligned(selected: &DataFrame) -> Vec<Series> {
+    let columns: Vec<Series> = selected.columns().iter().map(|c| c.as_materialized_series().clone()).collect();
+    let same = columns.windows(2).all(|pair| pair[0].chunk_lengths().eq(pair[1].chunk_lengths()));
+    if same { columns } else { columns.iter().map(|c| c.rechunk()).collect() }
+}
+
+fn chunks<'a>((layout, column): (&MeasureLayout, &'a Series)) -> Result<Vec<MeasureChunk<'a>>, PassError> {
+    Ok(match layout {
+        MeasureLayout::Number(_) => {
+            column.i64().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Number).collect()
+        }
+        MeasureLayout::Condition => {
+            column.bool().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Condition).collect()
+        }
+    })
 }

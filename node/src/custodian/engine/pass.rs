@@ -78,9 +78,7 @@ impl Pass {
     pub fn new(layout: &TableLayout) -> Self {
         let cells = layout.cells_at(0);
         let measured = |layout: &MeasureLayout| match layout {
-            MeasureLayout::Number(_) => {
-                Measured::Number { valid: Distinct::new(cells), sums: vec![(0, 0); cells] }
-            }
+            MeasureLayout::Number(_) => Measured::Number { valid: Distinct::new(cells), sums: vec![(0, 0); cells] },
             MeasureLayout::Condition => Measured::Condition {
                 valid: Distinct::new(cells),
                 holds: Distinct::new(cells),

@@ -1,29 +1,19 @@
 //! A plan as what Polars has to select: for each row its cell, its subject, and the quanta or truth of each measure.
 
 use bocage_protocol::contract::{Contract, Kind};
-use bocage_protocol::plan::{
-    Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, Type, ValidPlan, type_of,
-};
+use bocage_protocol::plan::{Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, Type, ValidPlan, type_of};
 use polars::prelude as pl;
 use polars::prelude::{DataType, lit};
 
-use super::compile::{Form, Scope, Unfit, choose, compile, condition, number};
+use super::compile::{Form, Scope, Unfit, choose, compile, condition, index, number};
 use super::elementwise;
 use crate::custodian::source::SUBJECT;
-
-/// Name of the selected column that holds the cell.
-pub const CELL: &str = "cell";
-
-/// Name of the selected column of the measure at `index`.
-pub fn measure_name(index: usize) -> String {
-    format!("measure_{index}")
-}
 
 /// What to filter by and what to select.
 pub struct Question {
     /// Rows for which this is true.
     pub filter: Option<pl::Expr>,
-    /// [`CELL`], [`SUBJECT`], and one column a measure.
+    /// The cell as `UInt32`, [`SUBJECT`], and one column a measure: `Int64` quanta or `Boolean` truth.
     pub select: Vec<pl::Expr>,
 }
 
@@ -39,18 +29,18 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
     if levels.len() != table.by.len() || plan.layout().measures().len() != table.measures.len() {
         return Err(Unfit("the layout is another plan's"));
     }
-    let mut cell = lit(0u32);
+    let mut cell = index(0);
     for (i, (key, levels)) in table.by.iter().zip(&levels).enumerate() {
         let level = level(key, levels, contract)?;
-        cell = if i == 0 { level } else { cell * lit(levels.labels.len() as u32) + level };
+        cell = if i == 0 { level } else { cell * index(levels.labels.len() as u32) + level };
     }
-    let mut select = vec![cell.alias(CELL), pl::col(SUBJECT)];
+    let mut select = vec![cell.alias("cell"), pl::col(SUBJECT)];
     for (i, (measure, layout)) in table.measures.iter().zip(plan.layout().measures()).enumerate() {
         let column = match layout {
             MeasureLayout::Number(quantum) => elementwise::quanta(value(measure, scope)?, *quantum),
             MeasureLayout::Condition => truth(measure, scope)?,
         };
-        select.push(column.alias(measure_name(i)));
+        select.push(column.alias(format!("measure_{i}")));
     }
     Ok(Question { filter, select })
 }
@@ -65,7 +55,7 @@ fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr
             let label = |result: &Expr| {
                 let Expr::Literal(Literal::Text(text)) = result else { return Err(Unfit("a label is not quoted")) };
                 let at = levels.labels[..known].iter().position(|l| l == text).ok_or(Unfit("a label is no level"))?;
-                Ok(lit(at as u32))
+                Ok(index(at as u32))
             };
             let conditions = branches.iter().map(|b| condition(&b.when, scope)).collect::<Result<_, _>>()?;
             let results = branches.iter().map(|b| label(&b.then)).collect::<Result<_, _>>()?;
@@ -88,7 +78,7 @@ fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr
             }
         }
     };
-    Ok(if levels.missing { position.fill_null(lit(known as u32)) } else { position })
+    Ok(if levels.missing { position.fill_null(index(known as u32)) } else { position })
 }
 
 /// The number that a measure sums, as `Float64`.

@@ -4,7 +4,9 @@ mod generate;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::Digest;
-use bocage_protocol::plan::{Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{
+    Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table, ValidPlan,
+};
 use bocage_protocol::tally::Tally;
 use polars::prelude::{IntoColumn, NamedFrom, Series};
 use proptest::prelude::*;
@@ -37,14 +39,14 @@ proptest! {
 
     #[test]
     fn the_engine_agrees_with_the_interpreter(rows in rows(40), plan in plans()) {
-        let contract = contract("row");
+        let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
         prop_assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
     }
 
     #[test]
     fn the_engine_counts_subjects_with_several_rows(rows in rows(40), plan in plans(), per_subject in 1u32..6) {
-        let contract = contract("row");
+        let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
         let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
         prop_assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
@@ -61,7 +63,7 @@ proptest! {
         site_of in proptest::collection::vec(0usize..3, 60),
         shuffle in proptest::collection::vec(any::<u32>(), 60),
     ) {
-        let contract = contract("row");
+        let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
         let whole = engine(&rows, &plan, &contract);
         let mut sites: Vec<Vec<Row>> = vec![vec![]; 3];
@@ -103,10 +105,14 @@ fn ages(ages: impl IntoIterator<Item = i64>) -> Vec<Row> {
 
 #[test]
 fn a_number_divided_by_itself_is_one() {
-    let contract = contract("row");
+    let contract = contract();
     let rows = ages(1..=120);
     for age in 1..=120 {
-        let ratio = Expr::Arithmetic { op: Operation::Divide, left: Box::new(column("age")), right: Box::new(number(f64::from(age))) };
+        let ratio = Expr::Arithmetic {
+            op: Operation::Divide,
+            left: Box::new(column("age")),
+            right: Box::new(number(f64::from(age))),
+        };
         let plan = check(&contract, Some(compare(Comparison::Equal, ratio, number(1.0))), vec![], vec![]);
         assert_eq!(engine(&rows, &plan, &contract).total.rows, 1, "{age}");
     }
@@ -114,18 +120,20 @@ fn a_number_divided_by_itself_is_one() {
 
 #[test]
 fn an_expression_of_constants_alone_works_in_every_place() {
-    let contract = contract("row");
+    let contract = contract();
     let rows = ages([30, 40, 50]);
-    let truth = || compare(Comparison::Less, number(1.0), Expr::Arithmetic {
-        op: Operation::Divide,
-        left: Box::new(number(6.0)),
-        right: Box::new(number(3.0)),
-    });
-    let never = compare(Comparison::Equal, Expr::Arithmetic {
-        op: Operation::Divide,
-        left: Box::new(number(1.0)),
-        right: Box::new(number(0.0)),
-    }, number(1.0));
+    let truth = || {
+        compare(
+            Comparison::Less,
+            number(1.0),
+            Expr::Arithmetic { op: Operation::Divide, left: Box::new(number(6.0)), right: Box::new(number(3.0)) },
+        )
+    };
+    let never = compare(
+        Comparison::Equal,
+        Expr::Arithmetic { op: Operation::Divide, left: Box::new(number(1.0)), right: Box::new(number(0.0)) },
+        number(1.0),
+    );
     let plan = check(&contract, Some(truth()), vec![truth()], vec![Measure::Condition(truth())]);
     assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
     let plan = check(&contract, Some(never), vec![truth()], vec![]);
@@ -134,7 +142,7 @@ fn an_expression_of_constants_alone_works_in_every_place() {
 
 #[test]
 fn the_largest_expressions_that_the_limits_allow_run_on_a_small_stack() {
-    let contract = contract("row");
+    let contract = contract();
     let rows = ages(0..120);
     let is = |age: i64| compare(Comparison::Equal, column("age"), Expr::Literal(Literal::Int(age)));
     let branches = (0..490).map(|i| Branch { when: is(i), then: number(i as f64) }).collect();
@@ -144,7 +152,9 @@ fn the_largest_expressions_that_the_limits_allow_run_on_a_small_stack() {
     for i in 0..47 {
         nested = Expr::NullIf { of: Box::new(nested), equal: Box::new(number(f64::from(i))) };
     }
-    for filter in [compare(Comparison::Less, case, number(60.0)), any, compare(Comparison::Greater, nested, number(1.0))] {
+    for filter in
+        [compare(Comparison::Less, case, number(60.0)), any, compare(Comparison::Greater, nested, number(1.0))]
+    {
         let (rows, contract) = (rows.clone(), contract.clone());
         let work = move || {
             let plan = check(&contract, Some(filter), vec![], vec![]);
@@ -156,7 +166,7 @@ fn the_largest_expressions_that_the_limits_allow_run_on_a_small_stack() {
 
 #[test]
 fn rows_that_are_not_sorted_by_subject_are_refused() {
-    let contract = contract("row");
+    let contract = contract();
     let mut frame = frame(&ages([1, 2, 3]), &contract);
     frame.with_column(Series::new(SUBJECT.into(), [0u32, 2, 1]).into_column()).unwrap();
     let plan = check(&contract, None, vec![], vec![]);
@@ -166,7 +176,7 @@ fn rows_that_are_not_sorted_by_subject_are_refused() {
 
 #[test]
 fn no_rows_give_the_zero_tally() {
-    let contract = contract("row");
+    let contract = contract();
     let measures = vec![Measure::Column("chol".parse().unwrap()), Measure::Condition(column("smoker"))];
     let plan = check(&contract, None, vec![column("cp")], measures);
     assert_eq!(engine(&[], &plan, &contract), Tally::zero(plan.layout()));
@@ -174,8 +184,13 @@ fn no_rows_give_the_zero_tally() {
 
 #[test]
 fn a_failing_query_tells_nothing_of_the_data() {
-    let contract = contract("row");
-    let plan = check(&contract, Some(compare(Comparison::Equal, column("note"), Expr::Literal(Literal::Text("x".into())))), vec![], vec![]);
+    let contract = contract();
+    let plan = check(
+        &contract,
+        Some(compare(Comparison::Equal, column("note"), Expr::Literal(Literal::Text("x".into())))),
+        vec![],
+        vec![],
+    );
     let damaged = polars::df!(SUBJECT => [0u32], "note" => [4711i64]).unwrap();
     let error = tally(&damaged, &plan, &contract, snapshot()).unwrap_err();
     assert!(matches!(error, EngineError::Query { .. }), "{error}");
@@ -184,9 +199,46 @@ fn a_failing_query_tells_nothing_of_the_data() {
 
 #[test]
 fn a_panic_inside_the_query_is_an_error() {
-    let contract = contract("row");
+    let contract = contract();
     let broken = frame(&ages([1, 2]), &contract)
         .lazy()
         .select([polars::prelude::col("age").map(|_| panic!("63"), |_, field| Ok(field.clone()))]);
     assert!(collect(broken).is_err());
+}
+
+#[test]
+fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv: String = (0..100).map(|i| format!("{},{}\n", i % 50, 200 + i)).collect();
+    std::fs::write(dir.path().join("v.csv"), format!("age,chol\n{csv}")).unwrap();
+    let absent = ["weight", "ca", "cp", "smoker", "note", "seen", "left", "at"];
+    let section = serde_json::json!({
+        "contract": "visits@1", "source": {"kind": "csv", "path": "v.csv"}, "absent": absent,
+    });
+    let mut problems = bocage_protocol::settings::Problems::default();
+    let spec =
+        crate::custodian::source::DatasetSpec::read("v", &section, "node.toml", dir.path(), &mut problems).unwrap();
+    let contract = contract();
+    let now = bocage_protocol::env::Timestamp(0);
+    crate::custodian::snapshot::take(dir.path(), &spec, &contract, now).unwrap();
+    let snapshot = Snapshot::open_current(dir.path(), "v").unwrap();
+
+    let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
+    let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);
+    let tally = run(&snapshot, &plan, &contract).unwrap().reveal();
+    assert_eq!(tally.total.subjects, 20);
+    let (
+        bocage_protocol::tally::Sums::Number { valid, sum, .. },
+        bocage_protocol::plan::MeasureLayout::Number(quantum),
+    ) = (&tally.cells[0].measures[0], plan.layout().measures()[0])
+    else {
+        panic!("no number")
+    };
+    let chol = (0..100).filter(|i| i % 50 >= 40).map(|i| f64::from(200 + i)).sum::<f64>();
+    assert!((quantum.sum(valid.rows as u64, *sum) - chol).abs() < 1e-6);
+
+    let other = generate::contract_with("range = [0, 120]", "range = [0, 121]");
+    let foreign = check(&other, None, vec![], vec![]);
+    assert!(matches!(run(&snapshot, &foreign, &other), Err(EngineError::ContractMismatch { .. })));
+    assert!(matches!(run(&snapshot, &foreign, &contract), Err(EngineError::ContractMismatch { .. })));
 }

@@ -50,7 +50,6 @@ pub fn seal(heading: Heading, answers: Vec<Answer>, key: &SecretKey) -> Result<S
         },
     };
     let Heading { study, site, round, snapshot, snapshot_at } = heading;
-    let release =
-        Release { study, site, round, snapshot, snapshot_at, parts: answers.into_iter().map(part).collect() };
+    let release = Release { study, site, round, snapshot, snapshot_at, parts: answers.into_iter().map(part).collect() };
     SignedRelease::sign(&release, key)
 }

@@ -4,7 +4,6 @@
 //! Fields may be added with a default; none is renamed, for ledgers live long.
 
 use bocage_protocol::analysis::RoundState;
-use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
 use bocage_protocol::trust::{PublicKey, Purpose};
@@ -85,8 +84,6 @@ pub struct SnapshotTaken {
     pub contract: ContractId,
     /// The digest of its content.
     pub content: Digest,
-    /// When.
-    pub at: Timestamp,
     /// Why: `start` or `refresh`.
     pub why: String,
 }

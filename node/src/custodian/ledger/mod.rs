@@ -187,7 +187,8 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn in_flight(&self) -> Result<Option<(i64, StudyId, u16)>, LedgerError> {
         let sql = "SELECT seq, study, round FROM record WHERE kind = 'attempt' ORDER BY seq DESC LIMIT 1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u16>(2)?));
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u16>(2)?));
         let last = self.lock().query_row(sql, [], read).optional().map_err(LedgerError::Read)?;
         let Some((seq, study, round)) = last else { return Ok(None) };
         let Ok(study) = study.parse::<StudyId>() else { return Ok(None) };

@@ -14,6 +14,8 @@ mod manifest;
 mod mapped;
 mod open;
 mod take;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -32,7 +34,7 @@ pub enum SnapshotError {
     #[error("not a name of a dataset")]
     Name,
     /// No snapshot was ever taken.
-    #[error("dataset `{dataset}` has no snapshot\n  hint: take one with `bocage-node datasets take {dataset}`")]
+    #[error("dataset `{dataset}` has no snapshot\n  hint: take one with `bocage-node datasets refresh {dataset}`")]
     None {
         /// The dataset.
         dataset: String,

@@ -21,12 +21,7 @@ use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
 ///
 /// # Errors
 /// The source, its mapping, or the disk. The snapshot that was current before then still is.
-pub fn take(
-    dir: &Path,
-    spec: &DatasetSpec,
-    contract: &Contract,
-    now: Timestamp,
-) -> Result<Manifest, SnapshotError> {
+pub fn take(dir: &Path, spec: &DatasetSpec, contract: &Contract, now: Timestamp) -> Result<Manifest, SnapshotError> {
     let folder = folder(dir, &spec.name)?;
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(spec, contract, &opened.columns())?;

@@ -16,6 +16,8 @@ use super::value::{self, CodeBook};
 use super::{DatasetSpec, Mapping, SourceError, SourceRows};
 
 mod evaluate;
+#[cfg(test)]
+mod tests;
 
 use evaluate::{Evaluated, Input, ROW, evaluate};
 
@@ -79,12 +81,11 @@ pub fn conform(
     report.rows_kept = order.len() as u64;
     report.rows_rejected = tally(rejected);
     if order.is_empty() {
-        let rejections: Vec<String> = report.rows_rejected.iter().map(|r| format!("{}: {:?}", r.rows, r.reason)).collect();
-        let reason = format!("no row fits the contract; rejected rows by reason: {}", rejections.join(", "));
+        let reasons: Vec<String> = report.rows_rejected.iter().map(|r| format!("{}: {}", r.reason, r.rows)).collect();
+        let reason = format!("no row fits the contract ({})", reasons.join("; "));
         return Err(SourceError::Empty { path: spec.source.path().to_owned(), reason });
     }
-    let frame =
-        frame(contract, &columns, &subjects.of_row, &order).ok_or_else(|| fault("building its columns"))?;
+    let frame = frame(contract, &columns, &subjects.of_row, &order).ok_or_else(|| fault("building its columns"))?;
     Ok(Conformed { frame, subjects: subjects.count, report })
 }
 

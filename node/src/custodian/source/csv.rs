@@ -24,6 +24,37 @@ pub struct OpenedCsv {
     missing: Vec<String>,
     source_bytes: u64,
     bad_lines: BadLines,
+    lines: LineFinder,
+}
+
+/// Tells on which line of the file a byte stands: the reader's own count is off behind blank lines and `\r\n`.
+///
+/// It reads the file a second time, up to the last bad line that is named.
+struct LineFinder {
+    bytes: BufReader<File>,
+    line: u64,
+    at: u64,
+}
+
+impl LineFinder {
+    /// The line of the first byte at or behind `byte` that is no line end. Calls must ascend.
+    fn line_at(&mut self, byte: u64) -> std::io::Result<u64> {
+        loop {
+            let buffer = self.bytes.fill_buf()?;
+            let line_end = buffer.first().is_some_and(|b| matches!(b, b'\n' | b'\r'));
+            if buffer.is_empty() || (self.at >= byte && !line_end) {
+                return Ok(self.line);
+            }
+            let until = if self.at >= byte {
+                1
+            } else {
+                buffer.len().min(usize::try_from(byte - self.at).unwrap_or(usize::MAX))
+            };
+            self.line += buffer[..until].iter().filter(|b| **b == b'\n').count() as u64;
+            self.at += until as u64;
+            self.bytes.consume(until);
+        }
+    }
 }
 
 impl OpenedCsv {
@@ -37,16 +68,16 @@ impl OpenedCsv {
         }
         let mut buffered = BufReader::new(file);
         skip_byte_order_mark(&mut buffered).map_err(|kind| unreadable(&path, kind))?;
-        let mut reader = ReaderBuilder::new()
-            .delimiter(source.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(buffered);
+        let mut again = BufReader::new(File::open(&path).map_err(|e| unreadable(&path, e.kind()))?);
+        skip_byte_order_mark(&mut again).map_err(|kind| unreadable(&path, kind))?;
+        let mut reader =
+            ReaderBuilder::new().delimiter(source.delimiter).has_headers(false).flexible(true).from_reader(buffered);
         let in_file = if source.header { Some(header(&path, &mut reader)?) } else { None };
         let names = names(&path, in_file, source.columns.as_deref())?;
         let fields = normalised(&path, &names)?;
         let missing = source.missing.clone();
-        Ok(Self { path, reader, fields, missing, source_bytes: facts.len(), bad_lines: BadLines::default() })
+        let lines = LineFinder { bytes: again, line: 1, at: 0 };
+        Ok(Self { path, reader, fields, missing, source_bytes: facts.len(), bad_lines: BadLines::default(), lines })
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -87,13 +118,17 @@ impl OpenedCsv {
             if !self.reader.read_byte_record(record).map_err(|e| csv_error(&self.path, &e))? {
                 return Ok(false);
             }
-            let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != self.fields.len() {
-                self.bad_lines.wrong_field_count.add(line);
+            let bad = if record.len() != self.fields.len() {
+                &mut self.bad_lines.wrong_field_count
             } else if std::str::from_utf8(record.as_slice()).is_err() {
-                self.bad_lines.not_utf8.add(line);
+                &mut self.bad_lines.not_utf8
             } else {
                 return Ok(true);
+            };
+            bad.count += 1;
+            if bad.wants_numbers() {
+                let byte = record.position().map_or(0, csv::Position::byte);
+                bad.first.push(self.lines.line_at(byte).map_err(|e| unreadable(&self.path, e.kind()))?);
             }
         }
     }
@@ -217,7 +252,7 @@ mod tests {
 
     #[test]
     fn bad_lines_are_counted_and_named_by_number() {
-        let mut bytes = b"a,b\n1,2\n1,2,3\n\n1,\xFF\n5,6\n".to_vec();
+        let mut bytes = b"a,b\n1,2\n1,2,3\n\n1,\xFF\r\n5,6\n".to_vec();
         bytes.extend(b"7\n".repeat(30));
         let (_dir, source) = source(&bytes);
         let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
@@ -226,6 +261,14 @@ mod tests {
         assert_eq!(rows.bad_lines.wrong_field_count.count, 31);
         assert_eq!(rows.bad_lines.wrong_field_count.first[..2], [3, 7]);
         assert_eq!(rows.bad_lines.wrong_field_count.first.len(), 20);
+    }
+
+    #[test]
+    fn line_numbers_are_right_behind_quoted_line_ends_and_windows_ones() {
+        let (_dir, source) = source(b"\xEF\xBB\xBFa,b\r\n\"x\ny\",2\r\n1\r\n\r\n2\r\n3,4\r\n5");
+        let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
+        assert_eq!(rows.rows, 2);
+        assert_eq!(rows.bad_lines.wrong_field_count.first, [4, 6, 8]);
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl Binder<'_> {
         let keys = spec.map.keys().map(|c| (format!("map.{c}"), c));
         for (key, column) in keys.chain(spec.absent.iter().map(|c| ("absent".to_owned(), c))) {
             if !names.contains(&column.as_str()) {
-                let hint = nearest(column.as_str(), names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                let hint =
+                    nearest(column.as_str(), names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
                 self.note(&key, format!("`{}` has no column `{column}`", self.spec.contract), hint);
             }
         }
@@ -122,7 +123,9 @@ impl Binder<'_> {
     fn unmapped(&mut self, name: &ColumnName) {
         let near = nearest(name.as_str(), self.source.iter().map(ColumnName::as_str));
         let hint = match near {
-            Some(near) => format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name),
+            Some(near) => {
+                format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name)
+            }
             None => format!("map it, or declare it not collected: absent = [\"{name}\"]"),
         };
         let message = format!("the source has no column `{name}`, and no rule maps it");
@@ -200,7 +203,8 @@ mod tests {
 
     #[test]
     fn same_names_map_themselves_and_only_read_columns_are_wanted() {
-        let mapping = bind(&[("disease", "num > 0"), ("chol", "nullif(chol, 0)")], &["ca"], &["age", "chol", "num", "x"]);
+        let mapping =
+            bind(&[("disease", "num > 0"), ("chol", "nullif(chol, 0)")], &["ca"], &["age", "chol", "num", "x"]);
         let wanted: Vec<String> = mapping.unwrap().wanted().iter().map(ToString::to_string).collect();
         assert_eq!(wanted, ["age", "chol", "num"]);
     }
@@ -223,6 +227,9 @@ mod tests {
     fn an_expression_that_does_not_bind_is_named_with_its_column() {
         let source = ["age", "chol", "num", "ca"];
         let error = bind(&[("disease", "nun > 0")], &[], &source).unwrap_err();
-        assert!(error.contains("dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?"), "{error}");
+        assert!(
+            error.contains("dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?"),
+            "{error}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! and must never go on the wire.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bocage_protocol::ids::ColumnName;
 use serde::{Deserialize, Serialize};
@@ -43,12 +44,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Counts one more.
-    pub(super) fn add(&mut self, number: u64) {
-        self.count += 1;
-        if self.first.len() < LINES_KEPT {
-            self.first.push(number);
-        }
+    /// Whether a further number is kept.
+    pub(super) fn wants_numbers(&self) -> bool {
+        self.first.len() < LINES_KEPT
     }
 }
 
@@ -90,4 +88,15 @@ pub struct ColumnReport {
     pub out_of_range: u64,
     /// The source had values, and the mapping's rule gave none, e.g. `nullif(chol, 0)`.
     pub null_by_rule: u64,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Invalid(column) => write!(f, "`{column}` is not valid"),
+            Reason::Required(column) => write!(f, "`{column}` has no value"),
+            Reason::NoSubject => f.write_str("no patient is named"),
+            Reason::RepeatedSubject => f.write_str("the patient has an earlier row"),
+        }
+    }
 }

@@ -129,7 +129,8 @@ impl SourceSpec {
             None => b',',
             Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => one,
             Some(_) => {
-                let problem = Problem::new(file, join(key, "delimiter"), "must be one character, not a quote or line end");
+                let problem =
+                    Problem::new(file, join(key, "delimiter"), "must be one character, not a quote or line end");
                 problems.push(problem.hint("e.g. \",\", \";\" or \"\\t\""));
                 return None;
             }
@@ -198,7 +199,10 @@ mod tests {
             "source": {"kind": "csv", "path": "x.csv", "delimitr": ";", "header": false},
         }))
         .unwrap_err();
-        assert!(error.contains("dataset.heart.source.delimitr: unknown key\n  hint: did you mean `delimiter`?"), "{error}");
+        assert!(
+            error.contains("dataset.heart.source.delimitr: unknown key\n  hint: did you mean `delimiter`?"),
+            "{error}"
+        );
         assert!(error.contains("dataset.heart.source.columns: needed where the file has no header"), "{error}");
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "parquet", "path": "x"}})).unwrap_err();
         assert!(error.contains("unknown kind of source `parquet`"), "{error}");
@@ -208,9 +212,7 @@ mod tests {
 
     #[test]
     fn the_digest_changes_with_every_setting_that_matters() {
-        let section = |delimiter: &str| {
-            json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": delimiter}})
-        };
+        let section = |delimiter: &str| json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": delimiter}});
         let (a, b) = (spec(section(",")).unwrap(), spec(section(";")).unwrap());
         assert_ne!(a.digest(), b.digest());
         assert_eq!(a.digest(), DatasetSpec { declared_in: "other.toml".into(), ..a.clone() }.digest());

@@ -120,13 +120,9 @@ mod tests {
     fn a_code_is_its_text_or_the_same_whole_number() {
         let code = |c: &str| Code { code: c.into(), label: String::new() };
         let book = CodeBook::new(&[code("1"), code("02"), code("A.0")]);
-        assert_eq!(["1", "1.0", "02", "2", "A.0", "A"].map(|t| book.position(t)), [
-            Some(0),
-            Some(0),
-            Some(1),
-            None,
-            Some(2),
-            None
-        ]);
+        assert_eq!(
+            ["1", "1.0", "02", "2", "A.0", "A"].map(|t| book.position(t)),
+            [Some(0), Some(0), Some(1), None, Some(2), None]
+        );
     }
 }

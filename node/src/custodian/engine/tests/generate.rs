@@ -61,9 +61,14 @@ const CONTRACT: &str = r#"
     range = ["1990-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]
 "#;
 
-/// The contract, with this subject.
-pub fn contract(subject: &str) -> Contract {
-    parse(&CONTRACT.replace("subject = \"row\"", &format!("subject = \"{subject}\"")), "visits.toml").unwrap()
+/// The contract.
+pub fn contract() -> Contract {
+    parse(CONTRACT, "visits.toml").unwrap()
+}
+
+/// The contract with one text in place of another.
+pub fn contract_with(from: &str, to: &str) -> Contract {
+    parse(&CONTRACT.replace(from, to), "visits.toml").unwrap()
 }
 
 type Numbers = (i64, Option<f64>, Option<f64>, Option<i64>);
@@ -101,7 +106,8 @@ pub fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
                 ("left", left.map(Value::Date)),
                 ("at", at.map(Value::Datetime)),
             ];
-            let values = values.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))).collect::<BTreeMap<_, _>>();
+            let values =
+                values.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))).collect::<BTreeMap<_, _>>();
             Row { subject: subject as u32, values }
         };
         drawn.into_iter().enumerate().map(row).collect()
@@ -221,7 +227,8 @@ fn number(depth: u32) -> BoxedStrategy<Expr> {
 }
 
 fn date(depth: u32) -> BoxedStrategy<Expr> {
-    let leaf = prop_oneof![column("seen"), column("left"), (7305i32..21_915).prop_map(|d| Expr::Literal(Literal::Date(d)))];
+    let leaf =
+        prop_oneof![column("seen"), column("left"), (7305i32..21_915).prop_map(|d| Expr::Literal(Literal::Date(d)))];
     if depth == 0 { leaf.boxed() } else { prop_oneof![2 => leaf, 1 => choices(date(depth - 1), depth)].boxed() }
 }
 
@@ -303,7 +310,8 @@ fn key() -> BoxedStrategy<Expr> {
         let branches = branches.into_iter().map(|(when, then)| Branch { when, then }).collect();
         Expr::Case { branches, otherwise: otherwise.map(boxed) }
     });
-    prop_oneof![2 => code(1), 2 => condition(2), 2 => level(2), 1 => column("ca"), 1 => column("age"), 2 => labels].boxed()
+    prop_oneof![2 => code(1), 2 => condition(2), 2 => level(2), 1 => column("ca"), 1 => column("age"), 2 => labels]
+        .boxed()
 }
 
 fn measure() -> BoxedStrategy<Measure> {
@@ -323,7 +331,7 @@ fn measure() -> BoxedStrategy<Measure> {
 /// Plans over the contract; a few do not pass the checker.
 pub fn plans() -> impl Strategy<Value = Plan> {
     (weighted(0.7, condition(3)), vec(key(), 0..3), vec(measure(), 0..4)).prop_map(|(filter, by, measures)| {
-        let contract = contract("row");
+        let contract = contract();
         let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
         Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: false }) }
     })

@@ -1,0 +1,155 @@
+//! Rows through mapping and contract: what is kept, what is counted, what is left out.
+
+use bocage_protocol::contract::{Contract, parse};
+use bocage_protocol::settings::Problems;
+use polars::prelude::DataType;
+use serde_json::{Value, json};
+
+use super::super::{DatasetSpec, Mapping, Opened, SourceError};
+use super::*;
+
+const CONTRACT: &str = r#"
+    id = "heart@1"
+    subject = "patient"
+    [[column]]
+    name = "patient"
+    type = "text"
+    [[column]]
+    name = "age"
+    type = "int"
+    range = [0, 120]
+    required = true
+    [[column]]
+    name = "chol"
+    type = "float"
+    range = [50, 700]
+    [[column]]
+    name = "sex"
+    type = "code"
+    codes = [{ code = "0", label = "female" }, { code = "1", label = "male" }]
+    invalid = "reject"
+    [[column]]
+    name = "disease"
+    type = "bool"
+    [[column]]
+    name = "seen"
+    type = "date"
+    range = ["2000-01-01", "2030-01-01"]
+    [[column]]
+    name = "ca"
+    type = "int"
+    range = [0, 3]
+"#;
+
+fn contract(one_row: bool) -> Contract {
+    let flag = if one_row { "one_row_per_subject = true\n" } else { "" };
+    parse(&format!("{flag}{CONTRACT}"), "heart.toml").unwrap()
+}
+
+fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed, SourceError> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("heart.csv"), csv).unwrap();
+    let mut problems = Problems::default();
+    let spec = DatasetSpec::read("heart", &section, "node.toml", dir.path(), &mut problems).unwrap();
+    let opened = Opened::open(&spec.source)?;
+    let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
+    let rows = opened.read(&mapping.wanted())?;
+    conform(&spec, contract, &mapping, rows)
+}
+
+fn section() -> Value {
+    json!({
+        "contract": "heart@1",
+        "source": {"kind": "csv", "path": "heart.csv"},
+        "map": {"disease": "num > 0", "chol": "nullif(chol, 0)"},
+        "absent": ["ca"],
+    })
+}
+
+const ROWS: &str = "\
+patient,age,chol,sex,num,seen
+b,63,0,1.0,2,2020-01-31
+a,41,233.5,0,0,2020-02-01T10:00:00Z
+b,64.0,900,1,x,yesterday
+c,,200,0,1,
+d,50,?,2,1,
+,50,200,1,1,
+e,200,NA,1,,
+";
+
+fn report<'a>(c: &'a Conformed, column: &str) -> &'a ColumnReport {
+    &c.report.columns[&column.parse().unwrap()]
+}
+
+#[test]
+fn every_deviation_is_counted_once() {
+    let conformed = conformed(ROWS, section(), &contract(false)).unwrap();
+    let report = |column| report(&conformed, column);
+    assert_eq!(
+        *report("chol"),
+        ColumnReport { valid: 3, missing: 1, wrong_type: 1, out_of_range: 1, null_by_rule: 1, ..Default::default() }
+    );
+    assert_eq!(*report("age"), ColumnReport { valid: 5, missing: 1, out_of_range: 1, ..Default::default() });
+    assert_eq!(*report("sex"), ColumnReport { valid: 6, unknown_code: 1, ..Default::default() });
+    assert_eq!(*report("disease"), ColumnReport { valid: 5, missing: 1, wrong_type: 1, ..Default::default() });
+    assert_eq!(*report("seen"), ColumnReport { valid: 2, missing: 4, wrong_type: 1, ..Default::default() });
+    assert_eq!(*report("ca"), ColumnReport { missing: 7, ..Default::default() });
+    assert_eq!((conformed.report.source_rows, conformed.report.rows_kept), (7, 3));
+    let rejected: Vec<(Reason, u64)> =
+        conformed.report.rows_rejected.iter().map(|r| (r.reason.clone(), r.rows)).collect();
+    let name = |c: &str| c.parse().unwrap();
+    let reasons =
+        [Reason::Invalid(name("age")), Reason::Invalid(name("sex")), Reason::Required(name("age")), Reason::NoSubject];
+    assert_eq!(rejected, reasons.map(|reason| (reason, 1)));
+}
+
+#[test]
+fn rows_are_sorted_by_a_dense_subject_number_and_the_id_is_gone() {
+    let conformed = conformed(ROWS, section(), &contract(false)).unwrap();
+    let frame = &conformed.frame;
+    assert_eq!(conformed.subjects, 2);
+    let subjects: Vec<u32> = frame.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect();
+    assert_eq!(subjects, [0, 0, 1]);
+    assert!(frame.column("patient").is_err());
+    let ages: Vec<Option<i64>> = frame.column("age").unwrap().i64().unwrap().iter().collect();
+    assert_eq!(ages, [Some(63), Some(64), Some(41)]);
+    assert_eq!(frame.column("sex").unwrap().dtype(), &DataType::UInt8);
+    assert_eq!(frame.column("seen").unwrap().i32().unwrap().get(2), Some(18_293));
+    assert_eq!(frame.column("disease").unwrap().bool().unwrap().get(0), Some(true));
+    assert_eq!(frame.column("chol").unwrap().f64().unwrap().iter().collect::<Vec<_>>(), [None, None, Some(233.5)]);
+}
+
+#[test]
+fn a_second_row_of_a_subject_is_left_out_where_the_contract_allows_one() {
+    let conformed = conformed(ROWS, section(), &contract(true)).unwrap();
+    assert_eq!((conformed.report.rows_kept, conformed.subjects), (2, 2));
+    assert!(conformed.report.rows_rejected.contains(&Rejected { reason: Reason::RepeatedSubject, rows: 1 }));
+}
+
+#[test]
+fn a_source_without_one_fitting_row_is_an_error_that_says_why() {
+    let error = conformed("patient,age,chol,sex,num,seen\na,x,1,1,1,\n", section(), &contract(false)).err().unwrap();
+    assert!(error.to_string().contains("no row fits the contract"), "{error}");
+    assert!(error.to_string().contains("(`age` is not valid: 1)"), "{error}");
+}
+
+#[test]
+fn a_rule_of_constants_holds_in_every_row() {
+    let mut section = section();
+    section["map"]["sex"] = json!("'1'");
+    section["map"]["ca"] = json!("1 + 1");
+    section["absent"] = json!([]);
+    let conformed = conformed(ROWS, section, &contract(false)).unwrap();
+    assert_eq!(report(&conformed, "sex").valid, 7);
+    assert_eq!(conformed.frame.column("ca").unwrap().i64().unwrap().get(0), Some(2));
+}
+
+#[test]
+fn codes_take_the_smallest_type_that_holds_them() {
+    let kind = |codes: usize| Kind::Code {
+        system: None,
+        codes: vec![bocage_protocol::contract::Code { code: String::new(), label: String::new() }; codes],
+    };
+    let types: Vec<DataType> = [256, 257, 60_000].map(|n| physical_type(&kind(n))).to_vec();
+    assert_eq!(types, [DataType::UInt8, DataType::UInt16, DataType::UInt16]);
+}

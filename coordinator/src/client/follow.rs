@@ -1,6 +1,6 @@
 //! Waits for a study to end: one thread polls, one listens for Ctrl-C, the caller hears of every change. Leaving never cancels the study.
 
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use bocage_protocol::ids::StudyId;
@@ -54,13 +54,15 @@ pub fn follow(
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<Followed, ClientError> {
     let (sender, events) = mpsc::channel();
+    // Dropped with this call, which ends the polling thread's pauses.
+    let (_following, left) = mpsc::channel::<()>();
     let deadline = wait.map(|wait| Instant::now() + wait);
     if detach {
         listen(sender.clone());
     }
     if status.state == StudyState::Open {
         let (api, id, seen) = (api.clone(), status.id, status.version);
-        std::thread::spawn(move || poll(&api, &id, seen, &sender));
+        std::thread::spawn(move || poll(&api, &id, seen, &sender, &left));
     }
     let mut last = status;
     loop {
@@ -83,7 +85,7 @@ pub fn follow(
     }
 }
 
-fn next(events: &mpsc::Receiver<Event>, deadline: Option<Instant>) -> Result<Event, RecvTimeoutError> {
+fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Result<Event, RecvTimeoutError> {
     match deadline {
         Some(deadline) => events.recv_timeout(deadline.saturating_duration_since(Instant::now())),
         None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -91,14 +93,17 @@ fn next(events: &mpsc::Receiver<Event>, deadline: Option<Instant>) -> Result<Eve
 }
 
 /// Ends with the study, or when nobody listens any more.
-fn poll(api: &Api, id: &StudyId, mut seen: u64, events: &Sender<Event>) {
+fn poll(api: &Api, id: &StudyId, mut seen: u64, events: &Sender<Event>, left: &Receiver<()>) {
+    let pause = |pause: Duration| left.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
     loop {
         let asked = Instant::now();
         let event = match api.status(id, Some(seen), POLL) {
             Ok(status) if status.version == seen && status.state == StudyState::Open => {
                 // A coordinator that answers without waiting must not be asked without pause.
-                std::thread::sleep(RETRY.saturating_sub(asked.elapsed()));
-                continue;
+                if pause(RETRY.saturating_sub(asked.elapsed())) {
+                    continue;
+                }
+                return;
             }
             Ok(status) => {
                 seen = status.version;
@@ -107,17 +112,14 @@ fn poll(api: &Api, id: &StudyId, mut seen: u64, events: &Sender<Event>) {
             Err(error @ ClientError::Unreachable { .. }) => Event::Unreachable(error),
             Err(error) => Event::Failed(error),
         };
-        let pause = matches!(event, Event::Unreachable(_));
+        let unreachable = matches!(event, Event::Unreachable(_));
         let last = match &event {
             Event::Status(status) => status.state != StudyState::Open,
             Event::Failed(_) => true,
             Event::Unreachable(_) | Event::Interrupted => false,
         };
-        if events.send(event).is_err() || last {
+        if events.send(event).is_err() || last || (unreachable && !pause(RETRY)) {
             return;
-        }
-        if pause {
-            std::thread::sleep(RETRY);
         }
     }
 }

@@ -87,8 +87,8 @@ fn parts(widths: &[usize], keys: usize) -> Vec<Vec<usize>> {
     let width = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
     let keys: Vec<usize> = (0..keys.min(widths.len())).collect();
     let mut parts: Vec<Vec<usize>> = vec![keys.clone()];
-    for column in keys.len()..widths.len() {
-        let full = parts.last().is_some_and(|p| p.len() > keys.len() && width(p) + widths[column] > WIDTH);
+    for (column, own) in widths.iter().enumerate().skip(keys.len()) {
+        let full = parts.last().is_some_and(|p| p.len() > keys.len() && width(p) + own > WIDTH);
         if full {
             parts.push(keys.clone());
         }

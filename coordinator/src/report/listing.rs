@@ -1,6 +1,6 @@
 //! Sites, datasets, contracts and studies as tables.
 
-use bocage_protocol::contract::{Column, Contract, Groups, Kind, Subject};
+use bocage_protocol::contract::{Code, Column, Contract, Groups, Kind, Subject};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::trust::Purpose;
 
@@ -108,7 +108,7 @@ fn details(contract: &Contract) -> String {
         let mut lines = Vec::new();
         if let Kind::Code { codes, system } = &column.kind {
             lines.extend(system.iter().map(|s| format!("code system {s}")));
-            lines.extend(codes.iter().take(CODES_SHOWN).map(|c| format!("{:<8} {}", c.code, c.label)));
+            lines.extend(codes.iter().take(CODES_SHOWN).map(code));
             if codes.len() > CODES_SHOWN {
                 lines.push(format!("... and {} more (--format json has all)", codes.len() - CODES_SHOWN));
             }
@@ -120,6 +120,10 @@ fn details(contract: &Contract) -> String {
         }
     }
     out
+}
+
+fn code(code: &Code) -> String {
+    if code.label == code.code { code.code.clone() } else { format!("{:<8} {}", code.code, code.label) }
 }
 
 fn groups(groups: &Groups) -> String {

@@ -14,8 +14,6 @@ mod show;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bocage_coordinator::api::types::{StudyResult, StudyState};
@@ -103,6 +101,9 @@ pub enum DemoError {
     /// The coordinator says no, or cannot be reached.
     #[error("{0}")]
     Client(#[from] ClientError),
+    /// The operating system gives no event loop.
+    #[error("cannot watch over processes: {0}")]
+    Runtime(std::io::Error),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -111,6 +112,19 @@ pub enum DemoError {
 impl DemoError {
     fn write(path: &Path, error: &std::io::Error) -> Self {
         DemoError::Write { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    /// 1 where a person can do something about it, 2 where it is ours.
+    fn exit_code(&self) -> u8 {
+        match self {
+            DemoError::Network(_) | DemoError::Write { .. } | DemoError::Ports(_) | DemoError::Interrupted => 1,
+            DemoError::Template(_)
+            | DemoError::Start { .. }
+            | DemoError::Ended { .. }
+            | DemoError::Late { .. }
+            | DemoError::Client(_)
+            | DemoError::Runtime(_) => 2,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -156,15 +170,14 @@ impl DemoArgs {
                     DemoFormat::Json => show::json(&shown, self.keep.is_some()),
                 };
                 print(&text);
-                ExitCode::from(u8::from(!shown.checks.iter().all(|c| c.holds)))
+                if shown.checks.iter().all(|c| c.holds) { ExitCode::SUCCESS } else { ExitCode::from(2) }
             }
-            Err(error) => fail(&error.to_string(), error.hint().as_deref(), 1),
+            Err(error) => fail(&error.to_string(), error.hint().as_deref(), error.exit_code()),
         }
     }
 
     /// The demo, and the folder that goes when it is dropped.
     fn demo(&self) -> Result<(Shown, Option<tempfile::TempDir>), DemoError> {
-        let interrupted = watch_interrupts();
         let temporary = match &self.keep {
             Some(_) => None,
             None => Some(tempfile::tempdir().map_err(|e| DemoError::write(&std::env::temp_dir(), &e))?),
@@ -174,17 +187,18 @@ impl DemoArgs {
             (None, Some(folder)) => folder.path().join("demo"),
             (None, None) => PathBuf::from("demo"),
         };
+        // Behind the folder, so that it is dropped first: the processes end before their folder goes.
+        let mut processes = Processes::new()?;
         let began = Instant::now();
         let mut times = Times::default();
         eprintln!("making a network of four hospitals, with fresh keys and certificates ...");
         let setting = Setting::make(&dir)?;
         times.made = began.elapsed();
         eprintln!("starting a coordinator and four nodes ...");
-        let mut processes = Processes::default();
         start(&setting, &mut processes)?;
         let profile = Profile::find(Some(&setting.profile()))?;
         let api = Api::new(&profile)?;
-        wait_for_hospitals(&api, &mut processes, &interrupted)?;
+        wait_for_hospitals(&api, &mut processes)?;
         times.started = began.elapsed() - times.made;
         eprintln!("asking one study of all four ...");
         let result = ask(&setting, &profile, &api, &processes)?;
@@ -213,13 +227,10 @@ fn start(setting: &Setting, processes: &mut Processes) -> Result<(), DemoError> 
 }
 
 /// Waits until every hospital has a session and its first snapshot: a study would wait for it as well, but its round trips would tell less.
-fn wait_for_hospitals(api: &Api, processes: &mut Processes, interrupted: &AtomicBool) -> Result<(), DemoError> {
+fn wait_for_hospitals(api: &Api, processes: &mut Processes) -> Result<(), DemoError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if interrupted.load(Ordering::Relaxed) {
-            return Err(DemoError::Interrupted);
-        }
-        processes.alive()?;
+        processes.pause(LOOK)?;
         match api.sites() {
             Ok(list) => {
                 let ready = |s: &bocage_coordinator::api::types::SiteInfo| {
@@ -235,7 +246,6 @@ fn wait_for_hospitals(api: &Api, processes: &mut Processes, interrupted: &Atomic
         if Instant::now() >= deadline {
             return Err(DemoError::Late { what: "not all hospitals came online", logs: processes.tails() });
         }
-        std::thread::sleep(LOOK);
     }
 }
 
@@ -251,17 +261,4 @@ fn ask(setting: &Setting, profile: &Profile, api: &Api, processes: &Processes) -
         Followed::TimeOver(_) => Err(DemoError::Late { what: "the study was not answered", logs: processes.tails() }),
         Followed::Interrupted(_) => Err(DemoError::Interrupted),
     }
-}
-
-/// A flag that Ctrl-C sets, so that the demo ends in order and takes its processes along.
-fn watch_interrupts() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
-            set.store(true, Ordering::Relaxed);
-        }
-    });
-    flag
 }

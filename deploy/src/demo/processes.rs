@@ -3,24 +3,28 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal as Kind, kill_process};
+use tokio::process::{Child, Command};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
 use super::DemoError;
 use crate::cli::CHILD;
 
-/// How long a process may take to stop by itself.
+/// How long the processes may take to stop by themselves.
 const STOP: Duration = Duration::from_secs(6);
-/// How often stopping processes are looked at.
-const LOOK: Duration = Duration::from_millis(5);
 /// The part of a log that is shown when its process failed.
 const TAIL_LINES: usize = 20;
 
 /// Processes that are stopped when this is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Processes {
+    runtime: Runtime,
+    interrupt: Signal,
     running: Vec<Running>,
 }
 
@@ -32,6 +36,19 @@ struct Running {
 }
 
 impl Processes {
+    /// None yet. From now on Ctrl-C ends [`Processes::pause`] and not the demo.
+    ///
+    /// # Errors
+    /// The operating system gives no event loop.
+    pub fn new() -> Result<Self, DemoError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Runtime)?;
+        let interrupt = {
+            let _inside = runtime.enter();
+            signal(SignalKind::interrupt()).map_err(DemoError::Runtime)?
+        };
+        Ok(Self { runtime, interrupt, running: Vec::new() })
+    }
+
     /// Starts this executable with `args`; what it writes goes to `log`.
     ///
     /// It is in a process group of its own, so that Ctrl-C reaches the demo alone, and is killed by the kernel if the demo is killed.
@@ -40,21 +57,15 @@ impl Processes {
     /// # Errors
     /// The process cannot be started.
     pub fn start(&mut self, name: &str, args: &[OsString], log: &Path) -> Result<(), DemoError> {
-        use std::os::unix::process::CommandExt as _;
-        let wrong = |e: &std::io::Error| DemoError::Start { name: name.to_owned(), reason: e.to_string() };
-        let exe = std::env::current_exe().map_err(|e| wrong(&e))?;
+        let wrong = |e: std::io::Error| DemoError::Start { name: name.to_owned(), reason: e.to_string() };
+        let exe = std::env::current_exe().map_err(wrong)?;
         let out = File::create(log).map_err(|e| DemoError::write(log, &e))?;
         let errors = out.try_clone().map_err(|e| DemoError::write(log, &e))?;
-        let child = Command::new(exe)
-            .arg(CHILD)
-            .arg(std::process::id().to_string())
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(errors)
-            .process_group(0)
-            .spawn()
-            .map_err(|e| wrong(&e))?;
+        let mut command = Command::new(exe);
+        command.arg(CHILD).arg(std::process::id().to_string()).args(args);
+        command.stdin(Stdio::null()).stdout(out).stderr(errors).process_group(0).kill_on_drop(true);
+        let _inside = self.runtime.enter();
+        let child = command.spawn().map_err(wrong)?;
         self.running.push(Running { name: name.to_owned(), log: log.to_owned(), child });
         Ok(())
     }
@@ -64,11 +75,21 @@ impl Processes {
         self.running.len()
     }
 
-    /// That all are still running.
+    /// Lets them work for a while.
     ///
     /// # Errors
-    /// One has ended; the error has the end of its log.
-    pub fn alive(&mut self) -> Result<(), DemoError> {
+    /// Ctrl-C, or one of them has ended; that error has the end of its log.
+    pub fn pause(&mut self, how_long: Duration) -> Result<(), DemoError> {
+        let interrupt = &mut self.interrupt;
+        let interrupted = self.runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => true,
+                () = sleep(how_long) => false,
+            }
+        });
+        if interrupted {
+            return Err(DemoError::Interrupted);
+        }
         for running in &mut self.running {
             if let Ok(Some(status)) = running.child.try_wait() {
                 let name = running.name.clone();
@@ -83,25 +104,23 @@ impl Processes {
         self.running.iter().map(|r| format!("{}:\n{}", r.name, tail(&r.log))).collect::<Vec<_>>().join("\n")
     }
 
-    /// Asks all to stop, and ends those that do not.
+    /// Asks all to stop, and kills those that do not.
     pub fn stop(&mut self) {
         for running in &self.running {
-            let pid = i32::try_from(running.child.id()).ok().and_then(Pid::from_raw);
-            // It may have ended by itself; then there is nothing to stop.
-            let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+            // One that has ended by itself has no id any more.
+            let pid = running.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+            let _ = pid.map(|pid| kill_process(pid, Kind::TERM));
         }
-        let deadline = Instant::now() + STOP;
-        for running in &mut self.running {
-            while matches!(running.child.try_wait(), Ok(None)) {
-                if Instant::now() >= deadline {
-                    let _ = running.child.kill();
-                    let _ = running.child.wait();
-                    break;
+        let running = std::mem::take(&mut self.running);
+        self.runtime.block_on(async {
+            let deadline = tokio::time::Instant::now() + STOP;
+            for mut running in running {
+                let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+                if timeout(left, running.child.wait()).await.is_err() {
+                    let _ = running.child.kill().await;
                 }
-                std::thread::sleep(LOOK);
             }
-        }
-        self.running.clear();
+        });
     }
 }
 

@@ -251,3 +251,33 @@ fn the_ledger_shows_what_left_cell_by_cell() {
     // 180 + 2 i for even i below 60.
     assert_eq!((chol.measure.as_str(), chol.sum.unwrap().round()), ("chol", 7140.0));
 }
+
+#[test]
+fn when_the_ledger_cannot_be_written_nothing_is_computed_and_nothing_leaves() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    custodian.ledger.make_unwritable();
+    let request = site.request(&site.study());
+    assert_eq!(refusal(&custodian.round(&request)), ErrorCode::LedgerUnavailable);
+    assert_eq!(kinds(&custodian), ["snapshot"]);
+}
+
+#[test]
+fn a_release_that_cannot_be_recorded_does_not_leave_and_can_be_computed_later() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    let own: Arc<std::sync::OnceLock<std::sync::Weak<Custodian>>> = Arc::default();
+    let within = Arc::clone(&own);
+    let switches = Switches {
+        before_query: Some(Arc::new(move |_| within.get().unwrap().upgrade().unwrap().ledger.make_unwritable())),
+    };
+    let failing = Arc::new(custodian_with(&site, switches, Arc::new(|_| {})));
+    own.set(Arc::downgrade(&failing)).unwrap();
+    failing.take_missing_snapshots();
+    assert_eq!(refusal(&failing.round(&request)), ErrorCode::LedgerUnavailable);
+    drop(failing);
+    let later = custodian(&site);
+    later.recover(None).unwrap();
+    assert!(matches!(reply(&later.round(&request)), Reply::Released(_)));
+    assert_eq!(kinds(&later).iter().filter(|k| *k == "reservation").count(), 1);
+}

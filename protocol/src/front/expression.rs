@@ -324,7 +324,28 @@ impl<'a> Binder<'a> {
             Some(sql) => Some(Box::new(self.lower(sql)?)),
             None => None,
         };
-        Some(Expr::Case { branches: branches.into_iter().collect::<Option<_>>()?, otherwise })
+        let mut branches: Vec<Branch> = branches.into_iter().collect::<Option<_>>()?;
+        let mut otherwise: Option<Box<Expr>> = otherwise;
+        let results = branches.iter_mut().map(|b| &mut b.then).chain(otherwise.as_deref_mut());
+        self.align(&mut results.collect::<Vec<_>>());
+        Some(Expr::Case { branches, otherwise })
+    }
+
+    /// Where one of several results is a value, a source's texts among the others are read as such values too.
+    fn align(&self, results: &mut [&mut Expr]) {
+        let types = results.iter().filter_map(|expr| type_of(expr, self.columns).ok());
+        let to = types.into_iter().find_map(|of| match of {
+            Type::Int | Type::Float => Some(ParseAs::Float),
+            Type::Date => Some(ParseAs::Date),
+            Type::Datetime => Some(ParseAs::Datetime),
+            Type::Bool => Some(ParseAs::Bool),
+            _ => None,
+        });
+        if let Some(to) = to {
+            for expr in results {
+                **expr = self.coerce((*expr).clone(), to);
+            }
+        }
     }
 
     fn arguments(&mut self, args: &FunctionArguments) -> Option<Vec<Sql>> {
@@ -348,7 +369,9 @@ impl<'a> Binder<'a> {
             ("grouped", [Sql::Identifier(column), grouping]) => return self.grouped(&column.value, grouping),
             ("coalesce", parts) if !parts.is_empty() => {
                 let lowered: Vec<Option<Expr>> = parts.iter().map(|p| self.lower(p)).collect();
-                return Some(Expr::Coalesce(lowered.into_iter().collect::<Option<_>>()?));
+                let mut lowered: Vec<Expr> = lowered.into_iter().collect::<Option<_>>()?;
+                self.align(&mut lowered.iter_mut().collect::<Vec<_>>());
+                return Some(Expr::Coalesce(lowered));
             }
             ("nullif", [of, equal]) => {
                 let (of, equal) = (self.lower(of), self.lower(equal));

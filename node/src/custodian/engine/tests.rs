@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use self::generate::{contract, frame, plans, rows};
 use super::interpreter::{self, Row};
 use super::*;
+use crate::custodian::source::SUBJECT;
 
 fn snapshot() -> Digest {
     Digest::of("test", &[])
@@ -116,6 +117,17 @@ fn a_number_divided_by_itself_is_one() {
         let plan = check(&contract, Some(compare(Comparison::Equal, ratio, number(1.0))), vec![], vec![]);
         assert_eq!(engine(&rows, &plan, &contract).total.rows, 1, "{age}");
     }
+}
+
+#[test]
+fn a_condition_and_its_opposite_are_null_together() {
+    let contract = contract();
+    let rows = ages([30]);
+    let both = Expr::And(vec![column("smoker"), Expr::Not(Box::new(column("smoker")))]);
+    let truth = Expr::IsNull(Box::new(column("note")));
+    let plan = check(&contract, Some(compare(Comparison::NotEqual, truth, both)), vec![], vec![]);
+    assert_eq!(interpreter::tally(&rows, &plan, &contract).total.rows, 0);
+    assert_eq!(engine(&rows, &plan, &contract), interpreter::tally(&rows, &plan, &contract));
 }
 
 #[test]

@@ -224,6 +224,12 @@ impl Ledger {
         run().map_err(LedgerError::Read)
     }
 
+    /// From now on writing fails, as on a disk that became read-only.
+    #[cfg(test)]
+    pub(crate) fn make_unwritable(&self) {
+        self.lock().pragma_update(None, "query_only", true).unwrap();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic elsewhere rolls its transaction back; the connection itself stays usable.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)

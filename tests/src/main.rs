@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     args.remove(1);
     let reexec = Reexec { exe: env::current_exe().expect("our own path"), prefix: vec!["node".into()] };
     let switches = match env::var_os(hold::VARIABLE).map(PathBuf::from) {
-        Some(socket) => Switches { before_query: Some(Arc::new(move |_| hold::wait(&socket))), ..Switches::default() },
+        Some(socket) => Switches { before_query: Some(Arc::new(move |_| hold::wait(&socket))) },
         None => Switches::default(),
     };
     bocage_node::cli::main(args, reexec, switches)

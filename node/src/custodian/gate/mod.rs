@@ -32,6 +32,7 @@
 //! use bocage_node::custodian::gate::Private;
 //! use bocage_protocol::tally::Tally;
 //! fn pass_on(tally: Private<Tally>) -> Private<Tally> {
+//!     println!("{:?} {:?}", "a text", serde_json::to_string("a text"));
 //!     tally
 //! }
 //! ```

@@ -2,7 +2,7 @@
 
 use bocage_protocol::contract::parse;
 use bocage_protocol::plan::{Expr, Measure, Plan, Query, Statistic, Table};
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Sums};
 
 use super::*;
@@ -173,4 +173,35 @@ fn a_tally_that_contradicts_itself_or_its_plan_is_withheld() {
     for bad in [fewer_cells, negative, rows, total, measure] {
         assert_eq!(release(Private::new(bad), &plan, &contract, &policy), Err(Withheld::Inconsistent));
     }
+}
+
+#[test]
+fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
+    struct Sevens;
+    impl bocage_protocol::env::Entropy for Sevens {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+    let key = bocage_protocol::trust::SecretKey::generate(&mut Sevens);
+    let contract = contract("row");
+    let plan = plan(&contract, false, vec![]);
+    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let released = release(Private::new(counts(&[3, 4, 5, 6])), &plan, &contract, &policy).unwrap();
+    let refusal = PublicError::new(ErrorCode::PolicyRefused, "not here");
+    let digest = bocage_protocol::ids::Digest::of("test", &[]);
+    let heading = Heading {
+        study: digest,
+        site: "cleveland".parse().unwrap(),
+        round: 0,
+        snapshot: digest,
+        snapshot_at: bocage_protocol::env::Timestamp(5),
+    };
+    let answers = vec![
+        Answer { analysis: 0, plan: plan.digest(), outcome: Ok(released.clone()) },
+        Answer { analysis: 1, plan: plan.digest(), outcome: Err(refusal.clone()) },
+    ];
+    let sealed = seal(heading, answers, &key).unwrap().verify(&key.public()).unwrap();
+    let outcomes: Vec<Outcome> = sealed.parts.into_iter().map(|part| part.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Table(released.table().clone()), Outcome::Refused(refusal)]);
 }

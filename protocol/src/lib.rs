@@ -1,6 +1,6 @@
 //! The pure core of Bocage: what is said between hospitals, coordinator and researcher, and what it means.
 //!
-//! Nothing here performs I/O, reads a clock or draws randomness: time and entropy are arguments ([`env`]).
+//! Nothing here performs I/O, reads a clock or draws randomness: time and entropy are arguments ([`mod@env`]).
 //! Neither quinn nor tokio is in this crate's tree.
 
 pub mod analysis;

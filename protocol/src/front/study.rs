@@ -72,6 +72,8 @@ struct RawTable {
 pub struct StudyText {
     file: String,
     raw: RawStudy,
+    /// Keys that are unknown: said together with what binding finds.
+    unknown: Problems,
 }
 
 /// What a text needs to become a study.
@@ -96,17 +98,16 @@ impl StudyText {
     /// Reads a study's text.
     ///
     /// # Errors
-    /// Syntax, unknown keys, values of the wrong type. `file` names the text in them.
+    /// Syntax, values of the wrong type, and then unknown keys too. `file` names the text in them.
     pub fn parse(text: &str, file: &str) -> Result<Self, Problems> {
         if text.len() > limits::STUDY_TEXT_BYTES {
             return Err(Problem::new(file, "", format!("larger than {} bytes", limits::STUDY_TEXT_BYTES)).into());
         }
         let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
         let mut problems = Problems::default();
-        let raw = read::<RawStudy>(&value, file, "", KEYS, &mut problems);
-        match raw {
-            Some(raw) if problems.is_empty() => Ok(Self { file: file.to_owned(), raw }),
-            _ => Err(problems),
+        match read::<RawStudy>(&value, file, "", KEYS, &mut problems) {
+            Some(raw) => Ok(Self { file: file.to_owned(), raw, unknown: problems }),
+            None => Err(problems),
         }
     }
 
@@ -121,7 +122,7 @@ impl StudyText {
     /// All problems at once.
     pub fn bind(&self, contract: &Contract, context: &BindContext<'_>) -> Result<Study, Problems> {
         let mut binding =
-            Binding { file: &self.file, contract, derive: &self.raw.derive, problems: Problems::default() };
+            Binding { file: &self.file, contract, derive: &self.raw.derive, problems: self.unknown.clone() };
         let raw = &self.raw;
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);

@@ -106,7 +106,7 @@ fn a_query_that_overruns_its_time_is_stopped_by_the_supervisor_and_not_tried_aga
     let _held = hold.next();
     let result = running.published();
     assert!(status(&result, HOSPITALS[0])["reason"].to_string().contains("query_too_heavy"), "{result:#}");
-    first.wait_for_line(&["killing the child", "custodian"]);
+    first.wait_for_line(&["ended by force", "custodian", "query_secs"]);
     hold.lift();
     assert_all_four(&lab.study("after", &study("5m")).published());
 }

@@ -5,7 +5,7 @@
 //! other's certificate who it is. Streams of a link carry length-prefixed [`frame`]s. [`quic`] is the transport of
 //! production, [`memory`] that of tests and simulations; both pass the same contract test.
 //!
-//! This crate knows nothing of studies, tallies or data. [`env`] is the only place of the project that reads the clock
+//! This crate knows nothing of studies, tallies or data. [`mod@env`] is the only place of the project that reads the clock
 //! or the operating system's randomness.
 
 pub mod certificates;

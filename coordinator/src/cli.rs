@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use bocage_net::env::SystemClock;
 use bocage_net::quic::QuicServer;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
@@ -17,23 +16,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Setup};
 use crate::server::Server;
+pub use crate::server::{AtMoment, Moment, Patience, Switches};
 
 /// The user's problem: configuration, files, addresses.
 const USER: u8 = 1;
 /// Ours.
 const OURS: u8 = 2;
-
-/// What tests may exchange. No flag, variable or feature of the product reaches it.
-pub struct Switches {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock) }
-    }
-}
 
 /// Runs a network's coordinator
 #[derive(Debug, Parser)]
@@ -83,7 +71,7 @@ where
     };
     match cli.command {
         Action::Check(source) => check(&source, switches.clock.as_ref()),
-        Action::Serve(source) => serve(&source, switches.clock),
+        Action::Serve(source) => serve(&source, switches),
     }
 }
 
@@ -109,8 +97,8 @@ fn user_problem(problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(USER)
 }
 
-fn serve(source: &Source, clock: Arc<dyn Clock>) -> ExitCode {
-    let (config, setup) = match read(source, clock.as_ref()) {
+fn serve(source: &Source, switches: Switches) -> ExitCode {
+    let (config, setup) = match read(source, switches.clock.as_ref()) {
         Ok(read) => read,
         Err(problems) => return user_problem(&problems),
     };
@@ -122,7 +110,7 @@ fn serve(source: &Source, clock: Arc<dyn Clock>) -> ExitCode {
             return ExitCode::from(OURS);
         }
     };
-    let exit = runtime.block_on(serve_until_signal(&config, setup, clock));
+    let exit = runtime.block_on(serve_until_signal(&config, setup, switches));
     // A blocking call that hangs must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(3));
     exit
@@ -135,8 +123,8 @@ fn start_log(level: &str) {
     let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
-async fn serve_until_signal(config: &Config, setup: Setup, clock: Arc<dyn Clock>) -> ExitCode {
-    let quic = match QuicServer::bind(config.quic_listen, &setup.identity, Arc::clone(&clock)) {
+async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -> ExitCode {
+    let quic = match QuicServer::bind(config.quic_listen, &setup.identity, Arc::clone(&switches.clock)) {
         Ok(quic) => quic,
         Err(error) => {
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
@@ -152,7 +140,7 @@ async fn serve_until_signal(config: &Config, setup: Setup, clock: Arc<dyn Clock>
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         _ => return ours(&"signals cannot be received"),
     };
-    let server = match Server::new(config, setup.token, setup.contracts, clock) {
+    let server = match Server::with(config, setup.token, setup.contracts, switches) {
         Ok(server) => server,
         Err(error) => return user_problem(&error),
     };

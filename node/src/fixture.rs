@@ -140,8 +140,13 @@ source = {{ kind = "csv", path = "heart.csv" }}
     }
 
     pub(crate) fn study(&self) -> Study {
+        self.study_of(STUDY)
+    }
+
+    /// The study of this text, bound to the site's contract.
+    pub(crate) fn study_of(&self, text: &str) -> Study {
         let config = Config::load(&self.origin()).unwrap();
-        let text = StudyText::parse(STUDY, "study.toml").unwrap();
+        let text = StudyText::parse(text, "study.toml").unwrap();
         let contract = config.contracts.values().next().unwrap();
         let context = BindContext {
             network: config.network.clone(),

@@ -42,24 +42,45 @@ pub const TABLE_SHOW: usize = 50;
 pub const CELLS: usize = 100_000;
 /// Values of one table: cells times what each holds. Bounds a tally's memory at 16 bytes a value.
 pub const TALLY_VALUES: usize = 2_000_000;
+/// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a
+/// file without line ends, or with a quote that never closes, can take.
+pub const SOURCE_LINE_BYTES: usize = 1 << 20;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
 pub const ROWS: u64 = 1 << 40;
 /// Rounds of one analysis.
 pub const ROUNDS: u16 = 100;
 /// A label or title in a contract or study.
 pub const LABEL_BYTES: usize = 500;
+/// A column's heading in a study: the expression as it was written.
+pub const HEADING_BYTES: usize = 16 << 10;
 /// Integers beyond this are not exact in JSON (RFC 8785 numbers are doubles).
 pub const EXACT_INT: i64 = (1 << 53) - 1;
 /// How far two clocks may differ, in seconds.
 pub const CLOCK_TOLERANCE_SECS: i64 = 300;
 /// Longest time a study may stay open, in seconds.
 pub const STUDY_LIFE_SECS: i64 = 90 * 24 * 3600;
+/// Requests about one study that a site answers and writes into its ledger: every round with ten repeats. A coordinator that replays requests
+/// without end fills no disk.
+pub const STUDY_REQUESTS: u32 = 1000;
+/// Requests of strangers (unknown signers, broken signatures) that one run of a custodian writes into its ledger; more are logged only.
+pub const STRANGER_REQUESTS: u32 = 1000;
 /// Requests that may wait at one custodian.
 pub const CUSTODIAN_QUEUE: usize = 64;
-/// Smallest number of values an integer measure must be able to take. With fewer, n, sum and sum of squares give every value's count away.
-pub const MEASURE_LEVELS: i64 = 4;
+/// Smallest number of values that an integer column must be able to take to be summed, by itself or within a measure. With fewer, n, sum
+/// and sum of squares give every value's count away. The gate looks at the values that there are; this is said before any data is read.
+pub const MEASURE_LEVELS: i64 = 8;
+/// Numeric measures of one table that may read the same column: each is one more equation about the same values.
+pub const COLUMN_MEASURES: usize = 2;
 /// Levels that an integer column may have to serve as a table key as it is.
 pub const INT_KEY_LEVELS: i64 = 1000;
+/// Edges of one `cut` or histogram.
+pub const BREAKS: usize = 1000;
+/// Cells of the public grid that quantiles are counted over. Finer ones would say more about where a bin of k patients ends.
+pub const GRID_CELLS: usize = 1000;
+/// Quantiles of one analysis.
+pub const QUANTILES: usize = 100;
+/// Steps of one flow of inclusion steps.
+pub const ATTRITION_STEPS: usize = 50;
 /// What one frame may unfold to in memory. The codec counts a varint `i128` as its 16 bytes, so a full tally
 /// ([`TALLY_VALUES`]) needs 32 MB although it travels in far less than [`FRAME_BYTES`].
 pub const DECODED_BYTES: usize = 64 << 20;

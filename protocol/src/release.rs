@@ -6,7 +6,7 @@ use crate::env::Timestamp;
 use crate::error::PublicError;
 use crate::ids::{Digest, SiteId, StudyId};
 use crate::limits;
-use crate::plan::{MeasureLayout, Quantum, TableLayout};
+use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 
 /// A site's answer to one round of a study. Signed as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,20 @@ pub enum Outcome {
     Table(TableRelease),
     /// Nothing, and why.
     Refused(PublicError),
+    /// Bins that passed the gate.
+    Bins(BinsRelease),
+}
+
+impl Outcome {
+    /// Whether this could be an honest answer to `plan`. A refusal always could.
+    pub fn fits(&self, plan: &ValidPlan) -> bool {
+        match (self, plan.grid()) {
+            (Outcome::Refused(_), _) => true,
+            (Outcome::Table(table), None) => table.fits(plan.layout()),
+            (Outcome::Bins(bins), Some(grid)) => bins.fits(grid, plan.layout().can_be_missing()),
+            (Outcome::Table(_), Some(_)) | (Outcome::Bins(_), None) => false,
+        }
+    }
 }
 
 /// A table that passed the gate.
@@ -84,7 +98,7 @@ pub enum CellRelease {
 /// What left of a measure in a cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MeasureRelease {
-    /// Fewer than k subjects have a value, or stand on one side of the condition.
+    /// Fewer than k subjects have a value, or one unlike the others', or stand on one side of the condition; or a few lack a value of it.
     Hidden,
     /// A number's sums.
     Number {
@@ -102,6 +116,44 @@ pub enum MeasureRelease {
         /// Rows for which it is true.
         holds_rows: u64,
     },
+}
+
+/// Counts over a grid, merged into bins of k or more subjects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BinsRelease {
+    /// k: no bin has fewer subjects.
+    pub threshold: u32,
+    /// Who has no value, where that is k or more; else 0 … k − 1.
+    pub missing: Option<Count>,
+    /// From below, without gaps: each begins where the one before ends, the first at cell 0. None: fewer than k subjects have a value.
+    pub bins: Vec<BinRelease>,
+}
+
+/// One bin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BinRelease {
+    /// The cell after its last one: the index of its upper edge. Of the last bin it is the grid's number of cells.
+    pub upto: u32,
+    /// How many.
+    pub count: Count,
+}
+
+impl BinsRelease {
+    /// Whether this could be an honest answer over `grid`, of rows that can or cannot lack a value: order, edges and size of every number.
+    ///
+    /// What passes can be added up over any number of sites of a study without overflow.
+    pub fn fits(&self, grid: &Grid, can_be_missing: bool) -> bool {
+        let k = u64::from(self.threshold.max(1));
+        // Bins exist for one row a subject only.
+        let plausible = |c: &Count| c.subjects >= k && c.subjects == c.rows && c.rows <= limits::ROWS;
+        let counts = || self.bins.iter().map(|bin| &bin.count).chain(&self.missing);
+        let edges: Vec<u32> = std::iter::once(0).chain(self.bins.iter().map(|bin| bin.upto)).collect();
+        counts().all(plausible)
+            && counts().fold(0u64, |n, c| n.saturating_add(c.rows)) <= limits::ROWS
+            && (can_be_missing || self.missing.is_none())
+            && edges.windows(2).all(|w| w[0] < w[1])
+            && self.bins.last().is_none_or(|bin| bin.upto as usize == grid.cells())
+    }
 }
 
 impl TableRelease {
@@ -143,5 +195,54 @@ impl MeasureRelease {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(n: u64) -> Count {
+        Count { subjects: n, rows: n }
+    }
+
+    fn bins(edges: &[(u32, u64)]) -> BinsRelease {
+        let bins = edges.iter().map(|(upto, n)| BinRelease { upto: *upto, count: count(*n) }).collect();
+        BinsRelease { threshold: 3, missing: None, bins }
+    }
+
+    #[test]
+    fn bins_fit_only_with_rising_edges_to_the_grids_end_and_k_subjects_of_one_row_each() {
+        let grid = Grid::Integers { lo: 1, hi: 4 };
+        let fits = |release: &BinsRelease| release.fits(&grid, true);
+        assert!(fits(&bins(&[(1, 3), (4, 9)])));
+        assert!(fits(&bins(&[])));
+        for bad in [
+            &[(1, 3), (3, 9)][..],
+            &[(1, 3), (5, 9)],
+            &[(0, 3), (4, 9)],
+            &[(2, 3), (2, 9), (4, 3)],
+            &[(3, 3), (2, 9), (4, 3)],
+            &[(1, 2), (4, 9)],
+            &[(4, limits::ROWS + 1)],
+            &[(1, limits::ROWS), (4, 3)],
+            &[(1, u64::MAX), (2, u64::MAX), (4, u64::MAX)],
+        ] {
+            assert!(!fits(&bins(bad)), "{bad:?}");
+        }
+        let several_rows = |bin: &mut BinRelease| bin.count.rows += 1;
+        let mut release = bins(&[(1, 3), (4, 9)]);
+        several_rows(&mut release.bins[0]);
+        assert!(!fits(&release));
+    }
+
+    #[test]
+    fn a_number_of_missing_values_fits_from_k_on_and_where_there_can_be_any() {
+        let grid = Grid::Integers { lo: 1, hi: 4 };
+        let missing = |n| BinsRelease { missing: Some(count(n)), ..bins(&[(4, 9)]) };
+        assert!(missing(3).fits(&grid, true));
+        assert!(!missing(2).fits(&grid, true));
+        assert!(!missing(3).fits(&grid, false));
+        assert!(!missing(limits::ROWS).fits(&grid, true));
     }
 }

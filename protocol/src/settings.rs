@@ -90,7 +90,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Reads one section into `T`. All unknown keys and all values of a wrong type are reported, with their places.
+/// Reads one section into `T`. All unknown keys, all missing ones and all values of a wrong type are reported, with their places.
 ///
 /// `known` are the keys that a misspelt one may have meant.
 pub fn read<T: DeserializeOwned>(
@@ -100,19 +100,57 @@ pub fn read<T: DeserializeOwned>(
     known: &[&str],
     problems: &mut Problems,
 ) -> Option<T> {
+    let (read, sound) = read_on(value, file, key, known, problems);
+    read.filter(|_| sound)
+}
+
+/// [`read`], but with what is left of the section where some of its values had to be passed over, so that the rest of it can be looked at too.
+/// The problems say that something is wrong.
+pub fn read_partly<T: DeserializeOwned>(
+    value: &Value,
+    file: &str,
+    key: &str,
+    known: &[&str],
+    problems: &mut Problems,
+) -> Option<T> {
+    read_on(value, file, key, known, problems).0
+}
+
+/// What could be read, and whether nothing had to be passed over.
+fn read_on<T: DeserializeOwned>(
+    value: &Value,
+    file: &str,
+    key: &str,
+    known: &[&str],
+    problems: &mut Problems,
+) -> (Option<T>, bool) {
     let mut rest = value.clone();
     let mut unknown = BTreeSet::new();
     let mut wrong: Vec<Problem> = Vec::new();
     let mut removed: Vec<String> = Vec::new();
+    let mut stand_ins: Vec<String> = Vec::new();
     let read = loop {
         let (path, message) = match attempt::<T>(&rest, &mut unknown) {
             Ok(read) => break Some(read),
             Err(failure) => failure,
         };
-        let follows = message.starts_with("missing field") && removed.iter().any(|r| r.starts_with(&path));
-        if !follows {
-            wrong.push(Problem::new(file, join(key, &path), message));
+        if let Some(field) = missing_field(&message) {
+            let place = join(&path, field);
+            if !removed.contains(&place) && !stand_ins.iter().any(|other| within(&place, other)) {
+                wrong.push(Problem::new(file, join(key, &path), &*message).hint(format!("add a line {field} = …")));
+            }
+            if !stand_in::<T>(&mut rest, &path, field) {
+                break None;
+            }
+            stand_ins.push(place);
+            continue;
         }
+        let place = join(key, &path);
+        let problem = Problem::new(file, &*place, in_words(&message));
+        wrong.push(match message.starts_with("invalid type: map, expected a sequence") {
+            true => problem.hint(format!("it may stand there several times: write it as [[{place}]]")),
+            false => problem,
+        });
         if !remove(&mut rest, &path) {
             break None;
         }
@@ -128,7 +166,43 @@ pub fn read<T: DeserializeOwned>(
     }
     let sound = wrong.is_empty();
     problems.0.extend(wrong);
-    read.filter(|_| sound)
+    (read.filter(|_| stand_ins.is_empty()), sound)
+}
+
+/// The key that a section lacks, if that is what an error says.
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Whether a place is `outer` or lies in it.
+fn within(place: &str, outer: &str) -> bool {
+    place.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Puts something readable in the place of a missing key, so that what else is missing can be found. What is read with it is thrown away.
+fn stand_in<T: DeserializeOwned>(value: &mut Value, path: &str, field: &str) -> bool {
+    let texts = ["aa", "aa@1", "127.0.0.1:1", "ed25519:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="];
+    let others = [serde_json::json!([]), serde_json::json!({}), Value::from(1), Value::from(true)];
+    let place = join(path, field);
+    texts.map(Value::from).into_iter().chain(others).any(|candidate| {
+        let Some(Value::Object(map)) = value.pointer_mut(&pointer(path)) else { return false };
+        map.insert(field.to_owned(), candidate);
+        match attempt::<T>(value, &mut BTreeSet::new()) {
+            Ok(_) => true,
+            Err((at, message)) => missing_field(&message).is_some() || !within(&at, &place),
+        }
+    })
+}
+
+/// A type's name as people say it.
+fn in_words(message: &str) -> String {
+    match message.rsplit_once("expected ") {
+        Some((before, "u16" | "u32" | "u64" | "usize")) => format!("{before}expected a whole number, 0 or more"),
+        Some((before, "i32" | "i64")) => format!("{before}expected a whole number"),
+        Some((before, "f64")) => format!("{before}expected a number"),
+        Some((before, "a sequence")) => format!("{before}expected a list"),
+        _ => message.to_owned(),
+    }
 }
 
 fn attempt<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<String>) -> Result<T, (String, String)> {
@@ -147,11 +221,14 @@ fn attempt<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<String>) -
 /// Takes the value at `path` away, so that what stands behind it can be read too.
 fn remove(value: &mut Value, path: &str) -> bool {
     let (outer, last) = path.rsplit_once('.').unwrap_or(("", path));
-    let pointer = if outer.is_empty() { String::new() } else { format!("/{}", outer.replace('.', "/")) };
-    match value.pointer_mut(&pointer) {
+    match value.pointer_mut(&pointer(outer)) {
         Some(Value::Object(map)) => map.remove(last).is_some(),
         _ => false,
     }
+}
+
+fn pointer(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("/{}", path.replace('.', "/")) }
 }
 
 /// The name nearest to `wanted`, if one is near enough to be meant.
@@ -211,6 +288,38 @@ mod tests {
         assert!(text.contains("node.toml: policy.treshold: unknown key\n  hint: did you mean `threshold`?"), "{text}");
         assert!(text.contains("policy.inner.sec: unknown key"), "{text}");
         assert!(text.contains("policy.inner.secs: invalid type"), "{text}");
+    }
+
+    #[test]
+    fn every_missing_key_is_reported_whatever_its_type() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Many {
+            count: u32,
+            list: Vec<String>,
+            inner: Inner,
+            contract: crate::ids::ContractId,
+            wrong: u32,
+        }
+        let mut problems = Problems::default();
+        let read = read::<Many>(&serde_json::json!({"wrong": "x"}), "f", "", &[], &mut problems);
+        assert!(read.is_none());
+        let text = problems.to_string();
+        for field in ["count", "list", "inner", "contract"] {
+            assert!(text.contains(&format!("f: missing field `{field}`")), "{field} in {text}");
+        }
+        // Not missing once more because it was passed over, nor the keys of what stands in.
+        assert_eq!(problems.0.len(), 5, "{text}");
+    }
+
+    #[test]
+    fn what_can_be_read_beside_a_wrong_value_is_left_of_a_section() {
+        let mut problems = Problems::default();
+        let value = serde_json::json!({"threshold": 3, "inner": "x"});
+        let partly = read_partly::<Section>(&value, "f", "", &[], &mut problems);
+        assert_eq!((partly.map(|s| s.threshold), problems.0.len()), (Some(3), 1));
+        let missing = read_partly::<Section>(&serde_json::json!({}), "f", "", &[], &mut problems);
+        assert!(missing.is_none(), "nothing made up is handed out");
     }
 
     #[test]

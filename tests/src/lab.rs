@@ -30,6 +30,7 @@ pub struct Lab {
     folder: TempDir,
     exe: PathBuf,
     api: String,
+    quic: u16,
 }
 
 /// A `bocage study run` in the background.
@@ -43,7 +44,7 @@ impl Lab {
         std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
             .expect("the contract");
         std::fs::write(folder.path().join("network.toml"), network(quic, api)).expect("network.toml");
-        let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}") };
+        let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic };
         let out = lab.path("net");
         let made = lab.run(&[
             "network",
@@ -72,9 +73,14 @@ impl Lab {
 
     /// The coordinator, listening.
     pub fn coordinator(&self) -> Process {
+        self.coordinator_with(&[])
+    }
+
+    /// The coordinator with this environment, listening.
+    pub fn coordinator_with(&self, env: &[(String, String)]) -> Process {
         let config = self.path("net/coordinator/coordinator.toml");
         let args = [OsStr::new("coordinator"), OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()];
-        let process = Process::start("coordinator", &self.exe, &args, &[]);
+        let process = Process::start("coordinator", &self.exe, &args, env);
         process.wait_for_line(&["ready"]);
         process
     }
@@ -84,6 +90,31 @@ impl Lab {
         let config = self.site(site).join("node.toml");
         let args = [OsStr::new("node"), OsStr::new("run"), OsStr::new("--config"), config.as_os_str()];
         Process::start(site, &self.exe, &args, env)
+    }
+
+    /// A site's node for which a file that may not grow is an error and not the end.
+    pub fn node_ignoring_file_size(&self, site: &str) -> Process {
+        let config = self.site(site).join("node.toml");
+        let script = OsStr::new("trap '' XFSZ; exec \"$0\" node run --config \"$1\"");
+        let args = [OsStr::new("-c"), script, self.exe.as_os_str(), config.as_os_str()];
+        Process::start(site, Path::new("/bin/sh"), &args, &[])
+    }
+
+    /// The address of the coordinator's HTTP interface.
+    pub fn api_address(&self) -> &str {
+        self.api.trim_start_matches("http://")
+    }
+
+    /// The address that nodes dial.
+    pub fn quic_address(&self) -> String {
+        format!("127.0.0.1:{}", self.quic)
+    }
+
+    /// Whether a site's chain of records is whole; with what `ledger verify` said.
+    pub fn verify_ledger(&self, site: &str) -> (Option<i32>, String) {
+        let config = self.site(site).join("node.toml");
+        let output = self.run(&["node", "ledger", "verify", "--config", config.to_str().expect("UTF-8")]);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 
     /// Runs a command to its end.
@@ -127,13 +158,22 @@ impl Lab {
 
     /// A resource of the HTTP API.
     pub fn get(&self, path: &str) -> Value {
+        self.try_get(path).expect("an answer")
+    }
+
+    /// A resource of the HTTP API, if the coordinator answers.
+    pub fn try_get(&self, path: &str) -> Option<Value> {
         let answer = ureq::get(format!("{}{path}", self.api)).header("authorization", &self.bearer()).call();
-        let text = answer.expect("an answer").body_mut().read_to_string().expect("a body");
-        serde_json::from_str(&text).expect("JSON")
+        serde_json::from_str(&answer.ok()?.body_mut().read_to_string().ok()?).ok()
     }
 
     /// Posts a signed study as it is; answers the status and the body.
     pub fn post(&self, study: &SignedStudy) -> (u16, Value) {
+        self.try_post(study).expect("an answer")
+    }
+
+    /// The same to a coordinator that may die over it.
+    pub fn try_post(&self, study: &SignedStudy) -> Option<(u16, Value)> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let body = serde_json::to_string(study).expect("JSON");
         let mut answer = agent
@@ -141,22 +181,27 @@ impl Lab {
             .header("authorization", &self.bearer())
             .header("content-type", "application/json")
             .send(body)
-            .expect("an answer");
-        let text = answer.body_mut().read_to_string().expect("a body");
-        (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
+            .ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), serde_json::from_str(&text).expect("JSON")))
     }
 
     /// Asks a site's custodian directly, as only its own user can.
     pub fn ask_custodian(&self, site: &str, request: &Request) -> Reply {
-        let mut stream = UnixStream::connect(self.custodian_socket(site)).expect("the custodian's socket");
+        self.try_ask_custodian(site, request).expect("a reply")
+    }
+
+    /// The same of a custodian that may be between two lives.
+    pub fn try_ask_custodian(&self, site: &str, request: &Request) -> Option<Reply> {
+        let mut stream = UnixStream::connect(self.custodian_socket(site)).ok()?;
         let frame = codec::encode(request).expect("bytes");
-        stream.write_all(&(frame.len() as u32).to_be_bytes()).expect("sent");
-        stream.write_all(&frame).expect("sent");
+        stream.write_all(&(frame.len() as u32).to_be_bytes()).ok()?;
+        stream.write_all(&frame).ok()?;
         let mut length = [0; 4];
-        stream.read_exact(&mut length).expect("a reply");
+        stream.read_exact(&mut length).ok()?;
         let mut reply = vec![0; u32::from_be_bytes(length) as usize];
-        stream.read_exact(&mut reply).expect("a whole reply");
-        codec::decode(&reply, limits::FRAME_BYTES).expect("a reply")
+        stream.read_exact(&mut reply).ok()?;
+        Some(codec::decode(&reply, limits::FRAME_BYTES).expect("a reply"))
     }
 
     /// Where a site's custodian listens.
@@ -164,7 +209,8 @@ impl Lab {
         self.site(site).join("state/run/custodian.sock")
     }
 
-    fn bearer(&self) -> String {
+    /// What a request must show.
+    pub fn bearer(&self) -> String {
         let token = std::fs::read_to_string(self.path("net/researcher/api.token")).expect("a token");
         format!("Bearer {}", token.trim())
     }

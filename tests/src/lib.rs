@@ -2,9 +2,14 @@
 //!
 //! Nothing here sleeps: a test waits for a line of a log, a frame on a socket, or the end of a process, each with a bound.
 
+pub mod clock;
+pub mod crash;
+pub mod days;
 pub mod hold;
 pub mod lab;
+pub mod peer;
 pub mod process;
+pub mod relay;
 
 /// How much of the heavy counts to run: `BOCAGE_TEST_SCALE`, 1 by default.
 pub fn scale() -> u32 {

@@ -85,6 +85,16 @@ impl Process {
         self.lines.seen.lock().expect("no panic holds it").0.join("\n")
     }
 
+    /// The most memory that the process held at any time, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        peak_kib(self.pid())
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) {
+        let _ = self.child.wait();
+    }
+
     /// The number of lines said so far.
     pub fn lines(&self) -> usize {
         self.lines.seen.lock().expect("no panic holds it").0.len()
@@ -115,6 +125,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The most memory that a process held at any time, in KiB.
+pub fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts memory");
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
 /// Kills any process at once.

@@ -7,7 +7,10 @@ use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{Digest, SiteId};
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::release::{
+    BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease,
+};
 use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
@@ -143,4 +146,61 @@ fn releases_and_messages_have_these_bytes() {
         "reply_refused": replied(&Reply::Refused(PublicError::new(ErrorCode::Busy, "too many requests wait"))),
     });
     assert_eq!(found, golden("messages-v1.json"), "found:\n{found:#}");
+}
+
+const ANALYSES: &str = r#"
+title = "Every kind of analysis"
+purpose = "statistics"
+dataset = "vector@1"
+[[analysis]]
+name = "h"
+histogram = { of = "chol", bins = [100, 200.5], by = ["sex"] }
+[[analysis]]
+name = "c"
+crosstab = { rows = "sex", columns = "age >= 50" }
+[[analysis]]
+name = "q"
+quantiles = { of = "chol", at = [0.1, 0.5] }
+[[analysis]]
+name = "f"
+attrition = { steps = ["age >= 18", "chol is not null"] }
+[[analysis]]
+name = "s"
+summary = { columns = ["sex"] }
+"#;
+
+#[test]
+fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_bytes() {
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let (key, signed) = signed_study();
+    let offering: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|s| s.parse().expect("a site")).collect();
+    let context = BindContext {
+        network: "vectors".parse().expect("a network"),
+        researcher: key.public(),
+        offering: &offering,
+        roster: &offering,
+        min_sites_floor: 3,
+        now: Timestamp(1_760_000_000_000),
+        nonce: [0xab; 16],
+    };
+    let study = StudyText::parse(ANALYSES, "study.toml").expect("a text").bind(&contract, &context).expect("a study");
+    let plan = |spec| {
+        let first = bocage_protocol::analysis::RoundState::First;
+        let plan = bocage_protocol::analysis::plan_for(spec, study.query(), 0, &first).expect("a plan");
+        ValidPlan::check(plan, &contract).expect("a valid plan").digest()
+    };
+    let bin = |upto, subjects| BinRelease { upto, count: Count { subjects, rows: subjects } };
+    let bins = BinsRelease {
+        threshold: 11,
+        missing: Some(Count { subjects: 12, rows: 12 }),
+        bins: vec![bin(300, 11), bin(1000, 40)],
+    };
+    let mut release = release(signed.id());
+    release.parts[0].outcome = Outcome::Bins(bins);
+    let found = json!({
+        "analyses": study.analyses,
+        "plans": study.analyses.iter().map(|a| plan(&a.spec)).collect::<Vec<_>>(),
+        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+    });
+    assert_eq!(found, golden("analyses-v1.json"), "found:\n{found:#}");
 }

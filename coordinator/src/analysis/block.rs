@@ -55,6 +55,42 @@ fn column(show: &Show, measures: &[&Measure]) -> Column {
     }
 }
 
+impl Block {
+    /// A statistic, or a null whose reason is recorded.
+    pub(super) fn value_or_hidden(
+        &mut self,
+        row: usize,
+        column: usize,
+        value: Option<f64>,
+        reason: HiddenReason,
+    ) -> Value {
+        match value {
+            Some(x) => Value::Number(x),
+            None => {
+                self.hidden.push(Hidden { row, column, interval: None, reason });
+                Value::Null
+            }
+        }
+    }
+
+    /// A count that is exact, or a null with the interval that holds it: its own, or `cohort` where nothing of it may show.
+    pub(super) fn count_or_hidden(
+        &mut self,
+        row: usize,
+        column: usize,
+        count: Result<Interval, HiddenReason>,
+        cohort: Interval,
+    ) -> Value {
+        let (interval, reason) = match count {
+            Ok(Interval(lo, Some(hi))) if lo == hi => return Value::Count(lo),
+            Ok(interval) => (interval, HiddenReason::FewerThanK),
+            Err(reason) => (cohort, reason),
+        };
+        self.hidden.push(Hidden { row, column, interval: Some(interval), reason });
+        Value::Null
+    }
+}
+
 struct Writer<'a> {
     pool: &'a Pool<'a>,
     min_sites: u32,

@@ -9,19 +9,32 @@
 //! Driver::first() ─▶ every site's release of the round ─▶ Driver::step ─▶ Next::Publish(AnalysisResult)
 //! ```
 
+mod attrition;
+mod binned;
 mod block;
+mod crosstab;
+mod cumulative;
+mod histogram;
+mod independence;
 mod notes;
 mod pool;
+mod quantiles;
+mod summary;
 mod table;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
 use bocage_protocol::contract::Contract;
-use bocage_protocol::ids::SiteId;
+use bocage_protocol::ids::{AnalysisName, SiteId};
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::TableRelease;
+use bocage_protocol::release::{BinsRelease, TableRelease};
 
-use crate::api::types::AnalysisResult;
+use crate::api::types::{AnalysisResult, Block};
+pub use attrition::AttritionDriver;
+pub use crosstab::CrosstabDriver;
+pub use histogram::HistogramDriver;
+pub use quantiles::QuantilesDriver;
+pub use summary::{SUMMARY, summarise};
 pub use table::TableDriver;
 
 /// What came of a round at one site. Every site of the study has one, in any order.
@@ -38,6 +51,8 @@ pub struct SiteAnswer<'a> {
 pub enum Answer<'a> {
     /// A table.
     Table(&'a TableRelease),
+    /// Bins.
+    Bins(&'a BinsRelease),
     /// It said no, to the study or to this analysis.
     Refused(&'a PublicError),
     /// It did not answer in time.
@@ -58,6 +73,32 @@ pub enum Next {
 pub enum Driver {
     /// One round, one table.
     Table(TableDriver),
+    /// A table over bins.
+    Histogram(HistogramDriver),
+    /// A table of two keys, and its test.
+    Crosstab(CrosstabDriver),
+    /// Bins of all sites, and the quantiles that they leave possible.
+    Quantiles(QuantilesDriver),
+    /// Bins of all sites over the steps of a flow.
+    Attrition(AttritionDriver),
+}
+
+/// What every driver works under.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    name: AnalysisName,
+    kind: &'static str,
+    /// A patient is in one row, so that the patients of two cells are different ones.
+    one_row_per_subject: bool,
+    /// A combined number needs so many sites.
+    min_sites: u32,
+}
+
+impl Setting {
+    fn result(&self, block: Block, notes: Vec<String>) -> AnalysisResult {
+        let (name, kind) = (self.name.clone(), self.kind.to_owned());
+        AnalysisResult { name, kind, block, notes, rolled_up: None, also: vec![] }
+    }
 }
 
 impl Driver {
@@ -71,27 +112,59 @@ impl Driver {
         contract: &Contract,
         min_sites: u32,
     ) -> Result<Self, PublicError> {
-        match &spec.spec {
-            Spec::Table(table) => {
-                let one_row = contract.one_row_per_subject();
-                TableDriver::new(spec.name.clone(), table.clone(), plan, one_row, min_sites).map(Driver::Table)
-            }
-        }
+        let setting = Setting {
+            name: spec.name.clone(),
+            kind: spec.spec.kind(),
+            one_row_per_subject: contract.one_row_per_subject(),
+            min_sites,
+        };
+        Ok(match &spec.spec {
+            Spec::Table(table) => Driver::Table(TableDriver::new(setting, table.clone(), plan)?),
+            Spec::Histogram(spec) => Driver::Histogram(HistogramDriver::new(setting, spec, plan)?),
+            Spec::Crosstab(spec) => Driver::Crosstab(CrosstabDriver::new(setting, spec, plan)?),
+            Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
+            Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
+        })
     }
 
     /// The numbers of the first round.
     pub fn first(&self) -> RoundState {
-        match self {
-            Driver::Table(_) => RoundState::First,
-        }
+        RoundState::First
     }
 
     /// Takes in a finished round.
     pub fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
-        match self {
-            Driver::Table(table) => Next::Publish(Box::new(table.publish(answers))),
+        let result = match self {
+            Driver::Table(table) => table.publish(answers),
+            Driver::Histogram(histogram) => histogram.publish(answers),
+            Driver::Crosstab(crosstab) => crosstab.publish(answers),
+            Driver::Quantiles(quantiles) => quantiles.publish(answers),
+            Driver::Attrition(attrition) => attrition.publish(answers),
+        };
+        Next::Publish(Box::new(result))
+    }
+}
+
+/// The headings of the answer to a question, as far as they are known before it is answered: a cross-tabulation has a column a level.
+pub fn answer_columns(spec: &Spec) -> Vec<String> {
+    let texts = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
+    match spec {
+        Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
+        Spec::Attrition(_) => texts(&attrition::COLUMNS),
+        Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
+        Spec::Table(_) | Spec::Histogram(_) => {
+            let table = spec.table();
+            let keys = table.iter().flat_map(|table| &table.by).map(|key| key.label.clone());
+            keys.chain(table.iter().flat_map(|table| &table.show).map(|shown| shown.label.clone())).collect()
         }
     }
+}
+
+/// The answers in the order of their sites.
+fn sorted<'a>(answers: &[SiteAnswer<'a>]) -> Vec<SiteAnswer<'a>> {
+    let mut answers = answers.to_vec();
+    answers.sort_by_key(|a| a.site);
+    answers
 }
 
 #[cfg(test)]

@@ -1,21 +1,16 @@
-//! What a reader of a combined table must know, in words. Only contract words, site ids and statuses: never a site's number.
+//! What a reader of a combined answer must know, in words. Only contract words, site ids and statuses: never a site's number.
 
 use bocage_protocol::analysis::TableSpec;
 use bocage_protocol::plan::Measure;
 use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
 
+use super::binned::Binned;
 use super::{Answer, SiteAnswer};
 
 /// The notes of a table. `answers` are in the order in which they are to be named.
 pub(super) fn of_table(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_sites: u32) -> Vec<String> {
     let tables: Vec<(&SiteAnswer<'_>, &TableRelease)> = answers.iter().filter_map(|a| Some((a, table(a)?))).collect();
-    let mut notes = silent_sites(answers);
-    if tables.len() < answers.len() {
-        notes.push(format!("counts cover the {} of {} sites that answered", tables.len(), answers.len()));
-    }
-    if tables.len() < min_sites as usize {
-        notes.push(too_few(answers.len(), tables.len(), min_sites));
-    }
+    let mut notes = of_round(answers, tables.len(), min_sites);
     let rolled_up = tables.iter().filter(|(_, release)| release.step > 0).count();
     if rolled_up > 0 {
         notes.push(format!(
@@ -31,16 +26,40 @@ pub(super) fn of_table(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_sites: 
     notes
 }
 
+/// The notes of bins: who is silent, and whether anything is published.
+pub(super) fn of_bins(answers: &[SiteAnswer<'_>], binned: &Binned<'_>, min_sites: u32) -> Vec<String> {
+    let (answered, shown) = (binned.shown.len() + binned.silent.len(), binned.shown.len());
+    let mut notes = of_round(answers, answered, min_sites);
+    if answered >= min_sites as usize && shown < min_sites as usize {
+        let verb = if shown == 1 { "has" } else { "have" };
+        notes.push(format!(
+            "nothing is published: a number needs {min_sites} sites, and {shown} {verb} enough patients"
+        ));
+    }
+    notes
+}
+
+fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<String> {
+    let mut notes = silent_sites(answers);
+    if answered < answers.len() {
+        notes.push(format!("counts cover the {answered} of {} sites that answered", answers.len()));
+    }
+    if answered < min_sites as usize {
+        notes.push(too_few(answers.len(), answered, min_sites));
+    }
+    notes
+}
+
 fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
     match answer.answer {
         Answer::Table(release) => Some(release),
-        Answer::Refused(_) | Answer::Missing => None,
+        Answer::Bins(_) | Answer::Refused(_) | Answer::Missing => None,
     }
 }
 
 fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
     let silent = |a: &SiteAnswer<'_>| match a.answer {
-        Answer::Table(_) => None,
+        Answer::Table(_) | Answer::Bins(_) => None,
         Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
         Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
     };
@@ -76,8 +95,8 @@ fn name(spec: &TableSpec, measure: &Measure) -> String {
 
 fn nothing_to_contribute(site: &str, name: &str, measure: &Measure, threshold: u32) -> String {
     let rule = match measure {
-        Measure::Condition(_) => "have a value or stand on one of its sides",
-        _ => "have a value",
+        Measure::Condition(_) => "have a value, stand on one of its sides, or lack a value,",
+        _ => "have a value, or one unlike the others',",
     };
     format!("{site} has no `{name}` to contribute: fewer than {threshold} patients {rule} in any cell")
 }

@@ -8,64 +8,73 @@ use bocage_protocol::plan::{TableLayout, ValidPlan};
 use bocage_protocol::release::TableRelease;
 
 use super::pool::Pool;
-use super::{Answer, SiteAnswer, block, notes};
+use super::{Answer, Setting, SiteAnswer, block, notes};
 use crate::api::types::{AnalysisResult, Block};
 
-/// The driver of one table.
+/// The driver of one table. Histograms and cross-tabulations are tables too, shown in another way.
 #[derive(Debug)]
 pub struct TableDriver {
-    name: AnalysisName,
+    setting: Setting,
     spec: TableSpec,
     layout: TableLayout,
-    one_row_per_subject: bool,
-    min_sites: u32,
 }
 
 impl TableDriver {
-    pub(super) fn new(
-        name: AnalysisName,
-        spec: TableSpec,
-        plan: &ValidPlan,
-        one_row_per_subject: bool,
-        min_sites: u32,
-    ) -> Result<Self, PublicError> {
+    pub(super) fn new(setting: Setting, spec: TableSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
         let measures = spec.measures();
         for shown in &spec.show {
             let at = shown.show.measure().and_then(|wanted| measures.iter().position(|m| *m == wanted));
             if !block::fits(&shown.show, at.and_then(|i| plan.layout().measures().get(i))) {
-                let message =
-                    format!("analysis `{name}`: `{}` asks for a statistic that its measure has not", shown.label);
-                return Err(PublicError::new(ErrorCode::StudyInvalid, message)
-                    .hint("share is of a condition; sum, mean and sd are of a number"));
+                return Err(misfit(&setting.name, &shown.label));
             }
         }
-        Ok(Self { name, spec, layout: plan.layout().clone(), one_row_per_subject, min_sites })
+        Ok(Self { setting, spec, layout: plan.layout().clone() })
     }
 
-    /// The combined answer. The same for any order of `answers`.
+    /// The combined answer. The same for any order of `answers`, which are sorted here.
     pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
-        let mut answers = answers.to_vec();
-        answers.sort_by_key(|a| a.site);
+        self.publish_as(answers, |block, _| block)
+    }
+
+    /// The combined answer, each of its blocks reshaped; `reshape` is told the block's step of the ladder.
+    pub(super) fn publish_as(
+        &self,
+        answers: &[SiteAnswer<'_>],
+        reshape: impl Fn(Block, usize) -> Block,
+    ) -> AnalysisResult {
+        let answers = super::sorted(answers);
         let releases: Vec<&TableRelease> = answers
             .iter()
             .filter_map(|a| match a.answer {
                 Answer::Table(release) => Some(release),
-                Answer::Refused(_) | Answer::Missing => None,
+                Answer::Bins(_) | Answer::Refused(_) | Answer::Missing => None,
             })
             .collect();
         let coarsest = releases.iter().map(|r| usize::from(r.step)).max().unwrap_or(0);
-        AnalysisResult {
-            name: self.name.clone(),
-            kind: "table".to_owned(),
-            block: self.block(&releases, 0),
-            notes: notes::of_table(&self.spec, &answers, self.min_sites),
-            rolled_up: (coarsest > 0).then(|| self.block(&releases, coarsest)),
-        }
+        let notes = notes::of_table(&self.spec, &answers, self.setting.min_sites);
+        let mut result = self.setting.result(reshape(self.block(&releases, 0), 0), notes);
+        result.rolled_up = (coarsest > 0).then(|| reshape(self.block(&releases, coarsest), coarsest));
+        result
+    }
+
+    /// The shape of the table.
+    pub(super) fn layout(&self) -> &TableLayout {
+        &self.layout
+    }
+
+    /// What is asked, by whose rules.
+    pub(super) fn setting(&self) -> &Setting {
+        &self.setting
     }
 
     fn block(&self, releases: &[&TableRelease], step: usize) -> Block {
-        let mut pool = Pool::new(&self.layout, step, self.one_row_per_subject);
+        let mut pool = Pool::new(&self.layout, step, self.setting.one_row_per_subject);
         releases.iter().for_each(|release| pool.add(release));
-        block::publish(&self.spec, &pool, self.min_sites)
+        block::publish(&self.spec, &pool, self.setting.min_sites)
     }
+}
+
+fn misfit(name: &AnalysisName, label: &str) -> PublicError {
+    let message = format!("analysis `{name}`: `{label}` asks for a statistic that its measure has not");
+    PublicError::new(ErrorCode::StudyInvalid, message).hint("share is of a condition; sum, mean and sd are of a number")
 }

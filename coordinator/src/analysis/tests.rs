@@ -1,5 +1,10 @@
 //! Laws of combining: order does not matter, every interval holds the truth, nothing shows that too few sites stand behind.
 
+mod bins;
+mod patients;
+mod summaries;
+mod tables;
+
 use std::collections::BTreeMap;
 
 use bocage_protocol::ErrorCode;
@@ -248,7 +253,7 @@ fn notes_say_who_is_missing_and_who_has_nothing_to_contribute() {
         "hungary refused: not for this purpose (policy_refused)",
         "long-beach is missing: it did not answer before the deadline",
         "counts cover the 2 of 4 sites that answered",
-        "switzerland has no `chol` to contribute: fewer than 5 patients have a value in any cell",
+        "switzerland has no `chol` to contribute: fewer than 5 patients have a value, or one unlike the others', in any cell",
     ];
     assert_eq!(result.notes, expected);
     let chol = result.block.hidden.iter().find(|h| h.column == 4).unwrap();
@@ -261,7 +266,7 @@ fn a_share_of_a_number_is_refused_at_the_door() {
     use bocage_protocol::analysis::{Show, Spec};
     use bocage_protocol::plan::Measure;
     let (mut spec, _) = asked();
-    let Spec::Table(table) = &mut spec.spec;
+    let Spec::Table(table) = &mut spec.spec else { panic!() };
     table.show[2].show = Show::Share(Measure::Column("chol".parse().unwrap()));
     let study = bench::study(bench::STUDY, &bench::SITES, 1);
     let plan = plan_for(&spec.spec, study.query(), 0, &RoundState::First).unwrap();

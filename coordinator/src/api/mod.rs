@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Token;
 use crate::dispatch::Context;
+use crate::server::Patience;
 
 pub(crate) use problem::Problem;
 
@@ -48,6 +49,8 @@ pub struct App {
     pub commands: mpsc::Sender<Command>,
     /// True when the server is stopping: those who wait are answered at once.
     pub stopping: watch::Receiver<bool>,
+    /// With clients.
+    pub patience: Patience,
 }
 
 /// The interface's routes.

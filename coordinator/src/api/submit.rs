@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use bocage_protocol::PublicError;
@@ -15,14 +15,17 @@ use bocage_protocol::trust::{SignedStudy, Study};
 use super::studies::describe;
 use super::{App, Command, Problem};
 use crate::dispatch::{Asked, Context, Course};
+use crate::server::Moment;
 use crate::store::{Recorded, StoreError};
 
 /// Studies that may be open at a time: each holds a task for every site that has not answered.
 const OPEN_STUDIES: usize = 1000;
 
 /// Accepts a signed study. The same study again gets its present status.
-pub(super) async fn submit(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Result<Response, Problem> {
-    let signed = read(body)?;
+pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<Response, Problem> {
+    let body = tokio::time::timeout(app.patience.body, Bytes::from_request(request, &())).await;
+    let slow = |_| PublicError::new(ErrorCode::Malformed, "the body did not arrive in time");
+    let signed = read(body.map_err(slow)?)?;
     let id = signed.id();
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
         return Ok(Json(describe(&app, &record)?).into_response());
@@ -39,6 +42,7 @@ pub(super) async fn submit(State(app): State<App>, body: Result<Bytes, BytesReje
     let recorded = app.context.store.with(move |store| store.accept(&signed, now, answer_by)).await?;
     if recorded == Recorded::Yes {
         tracing::info!(study = %id.short(), sites = asked.study.sites.len(), %answer_by, "study accepted");
+        app.context.pass(Moment::Accepted);
         let _ = app.commands.send(Command::Start(id)).await;
         app.context.notices.changed(id);
     }

@@ -218,16 +218,29 @@ pub struct AnalysisResult {
     pub notes: Vec<String>,
     /// The same at the coarsest grouping among the sites, where some site rolled up.
     pub rolled_up: Option<Block>,
+    /// What else belongs to the answer, e.g. the test of a cross-tabulation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<NamedBlock>,
+}
+
+/// A further block of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamedBlock {
+    /// What it shows.
+    pub title: String,
+    /// It.
+    #[serde(flatten)]
+    pub block: Block,
 }
 
 /// Rows under columns, and what is not in them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// The headings: keys first, whose values are texts, then what was asked.
     pub columns: Vec<String>,
     /// One a cell, one value a column.
     pub rows: Vec<Vec<Value>>,
-    /// One for each null in `rows`.
+    /// One for each hidden value. A null without one stands for something that does not exist, e.g. the upper edge of the last bin.
     pub hidden: Vec<Hidden>,
     /// One for each published value of a measure. Somebody is left out unless `of` is `[n, n]`.
     pub coverage: Vec<Coverage>,
@@ -243,7 +256,7 @@ pub enum Value {
     Number(f64),
     /// A key's label.
     Text(String),
-    /// Not published: `hidden` says why.
+    /// Not published, as `hidden` says, or nothing to say.
     Null,
 }
 
@@ -281,6 +294,14 @@ pub enum HiddenReason {
     TooFewSites,
     /// The statistic needs more values than there are.
     TooFewValues,
+    /// The statistic needs every cell of its table exactly.
+    NotAllExact,
+}
+
+impl HiddenReason {
+    /// All of them.
+    pub const ALL: [HiddenReason; 4] =
+        [HiddenReason::FewerThanK, HiddenReason::TooFewSites, HiddenReason::TooFewValues, HiddenReason::NotAllExact];
 }
 
 impl fmt::Display for HiddenReason {
@@ -289,6 +310,7 @@ impl fmt::Display for HiddenReason {
             HiddenReason::FewerThanK => "a site shows fewer than k here, or a coarser grouping only",
             HiddenReason::TooFewSites => "too few sites show it",
             HiddenReason::TooFewValues => "too few values",
+            HiddenReason::NotAllExact => "it needs every cell exactly",
         })
     }
 }

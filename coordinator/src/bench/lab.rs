@@ -17,7 +17,7 @@ use super::{Manner, SITES, TOKEN, TestClock, config, contracts};
 use crate::api::types::{SiteReport, StudyState, StudyStatus};
 use crate::config::Token;
 use crate::dispatch::Context;
-use crate::server::{ServeError, Server};
+use crate::server::{Patience, ServeError, Server, Switches};
 
 /// A running coordinator with its nodes.
 pub struct Lab {
@@ -32,15 +32,26 @@ pub struct Lab {
 impl Lab {
     /// Starts a coordinator on the state in `dir`.
     pub async fn start(dir: &Path, clock: Arc<TestClock>) -> Self {
+        Self::start_with(dir, clock, Patience::default()).await
+    }
+
+    /// [`Lab::start`] with little patience for HTTP clients.
+    pub async fn start_with(dir: &Path, clock: Arc<TestClock>, patience: Patience) -> Self {
         let listener = Arc::new(MemoryListener::new());
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let switches = Switches { clock, patience, at: None };
         let base = format!("http://{}", http.local_addr().unwrap());
-        let server = Server::new(&config(dir), Token::new(TOKEN).unwrap(), contracts(), clock).unwrap();
+        let server = Server::with(&config(dir), Token::new(TOKEN).unwrap(), contracts(), switches).unwrap();
         let context = server.context();
         let (stop, stopped) = oneshot::channel();
         let nodes_door = Arc::clone(&listener);
         let server = tokio::spawn(async move { server.run(&*nodes_door, http, async { drop(stopped.await) }).await });
         Self { listener, context, base, stop, server, nodes: JoinSet::new() }
+    }
+
+    /// Where HTTP is served.
+    pub fn http(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     /// Connects a node.

@@ -165,9 +165,20 @@ fn asked(asked: &Asked, format: Format) -> String {
                 asked.dataset,
                 asked.min_sites
             );
-            head + &grid.text(1)
+            head + &grid.text(1) + &trees(asked)
         }
     }
+}
+
+/// What every site computes, analysis by analysis.
+fn trees(asked: &Asked) -> String {
+    let mut text = String::new();
+    for analysis in &asked.analyses {
+        for plan in &analysis.plans {
+            text += &format!("\n{}\n{}", analysis.name, plan.tree());
+        }
+    }
+    text
 }
 
 fn run(profile: &Profile, api: &Api, file: &Path, wait: Option<Duration>, format: Format) -> Result<u8, ClientError> {

@@ -6,12 +6,13 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::env::{Clock as _, Entropy as _};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{AnalysisName, ContractId, SiteId};
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
 use super::{Api, ClientError, Profile};
+use crate::analysis::{SUMMARY, answer_columns};
 use crate::api::types::{DatasetInfo, StudyStatus};
 
 /// A study that is bound, but not signed.
@@ -47,8 +48,10 @@ pub struct AskedAnalysis {
     pub kind: String,
     /// How many cells each site computes.
     pub cells: usize,
-    /// The columns of the answer, keys first.
+    /// The columns of the answer, keys first; of a summary, the columns that it is about.
     pub columns: Vec<String>,
+    /// What every site computes: one plan, or several of a summary.
+    pub plans: Vec<Explained>,
 }
 
 /// Reads and binds a study's text. `file` names it in problems.
@@ -105,18 +108,24 @@ impl Bound {
     /// A plan of the study does not pass the check that every site repeats.
     pub fn asked(&self) -> Result<Asked, ClientError> {
         let study = &self.study;
-        let mut analyses = Vec::new();
+        let mut analyses: Vec<AskedAnalysis> = Vec::new();
         for analysis in &study.analyses {
             let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
-            let valid = ValidPlan::check(plan, &self.contract)?;
-            let bocage_protocol::analysis::Spec::Table(table) = &analysis.spec;
-            let keys = table.by.iter().map(|key| key.label.clone());
-            analyses.push(AskedAnalysis {
-                name: analysis.name.clone(),
-                kind: analysis.spec.kind().to_owned(),
-                cells: valid.layout().cells_at(0),
-                columns: keys.chain(table.show.iter().map(|shown| shown.label.clone())).collect(),
-            });
+            let plan = ValidPlan::check(plan, &self.contract)?;
+            let (cells, explained) = (plan.layout().cells_at(0), plan.explain(&self.contract, None));
+            let (name, kind, columns) = match &analysis.part {
+                Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
+                None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),
+            };
+            match analyses.last_mut().filter(|last| analysis.part.is_some() && last.name == name) {
+                Some(summary) => {
+                    summary.cells += cells;
+                    summary.columns.extend(columns);
+                    summary.columns.dedup();
+                    summary.plans.push(explained);
+                }
+                None => analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained] }),
+            }
         }
         Ok(Asked {
             title: study.title.clone(),

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::ids::{NetworkId, SiteId};
-use bocage_protocol::settings::{Problem, Problems, read};
+use bocage_protocol::settings::{Problem, Problems, read, read_partly};
 use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -200,7 +200,7 @@ impl Config {
     /// All problems at once.
     pub fn from_value(value: &Value, file: &str, base: &Path) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let Some(raw) = read::<RawConfig>(value, file, "", KEYS, &mut problems) else { return Err(problems) };
+        let Some(raw) = read_partly::<RawConfig>(value, file, "", KEYS, &mut problems) else { return Err(problems) };
         let quic = read::<RawQuic>(&raw.quic, file, "quic", KEYS, &mut problems);
         let tls = read::<RawTls>(&raw.tls, file, "tls", KEYS, &mut problems);
         let api = read::<RawApi>(&raw.api, file, "api", KEYS, &mut problems);
@@ -209,12 +209,12 @@ impl Config {
         let log = read::<RawLog>(&raw.log, file, "log", KEYS, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
         let researchers = researchers(&raw.researcher, file, &mut problems);
+        check(api.as_ref(), publication.as_ref(), log.as_ref(), file, &mut problems);
         let (Some(quic), Some(tls), Some(api), Some(contracts), Some(publication), Some(log)) =
             (quic, tls, api, contracts, publication, log)
         else {
             return Err(problems);
         };
-        check(&api, &publication, &log, file, &mut problems);
         problems.into_result(Self {
             network: raw.network,
             state_dir: base.join(raw.state_dir),
@@ -238,18 +238,25 @@ impl Config {
     }
 }
 
-fn check(api: &RawApi, publication: &RawPublication, log: &RawLog, file: &str, problems: &mut Problems) {
-    if !api.listen.ip().is_loopback() && !api.allow_remote {
+/// What can be said of each section alone, whatever is wrong with the others.
+fn check(
+    api: Option<&RawApi>,
+    publication: Option<&RawPublication>,
+    log: Option<&RawLog>,
+    file: &str,
+    problems: &mut Problems,
+) {
+    if let Some(api) = api.filter(|api| !api.listen.ip().is_loopback() && !api.allow_remote) {
         let message =
             format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
         problems.push(Problem::new(file, "api.listen", message).hint(
             "listen on 127.0.0.1 and put a TLS proxy in front; if the network between them is yours alone, set api.allow_remote = true",
         ));
     }
-    if publication.min_sites == 0 {
+    if publication.is_some_and(|publication| publication.min_sites == 0) {
         problems.push(Problem::new(file, "publication.min_sites", "must be at least 1").hint("3 is the default"));
     }
-    if EnvFilter::try_new(&log.level).is_err() {
+    if log.is_some_and(|log| EnvFilter::try_new(&log.level).is_err()) {
         let problem = Problem::new(file, "log.level", "not a log level");
         problems.push(problem.hint("error, warn, info, debug or trace; or e.g. \"info,bocage_net=debug\""));
     }

@@ -117,6 +117,14 @@ fn secret_problem(path: &Path, error: &SecretError) -> Problem {
     }
 }
 
+/// A file that a key of the configuration names.
+fn named(problem: Problem, key: &str) -> Problem {
+    match problem.hint {
+        None => problem.hint(format!("{key} in coordinator.toml names it; relative paths are relative to that file")),
+        Some(_) => problem,
+    }
+}
+
 fn public_text(path: &Path, limit_bytes: usize) -> Result<String, Problem> {
     let unreadable = |e: std::io::Error| problem(path, format_args!("cannot be read: {e}"));
     if std::fs::metadata(path).map_err(unreadable)?.len() > limit_bytes as u64 {
@@ -126,9 +134,10 @@ fn public_text(path: &Path, limit_bytes: usize) -> Result<String, Problem> {
 }
 
 fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
-    let chain = public_text(&config.cert_file, KEY_MAX_BYTES)?;
-    let roots = public_text(&config.ca_file, KEY_MAX_BYTES)?;
-    let key = read_secret_text(&config.key_file, KEY_MAX_BYTES).map_err(|e| secret_problem(&config.key_file, &e))?;
+    let chain = public_text(&config.cert_file, KEY_MAX_BYTES).map_err(|p| named(p, "tls.cert_file"))?;
+    let roots = public_text(&config.ca_file, KEY_MAX_BYTES).map_err(|p| named(p, "tls.ca_file"))?;
+    let key = read_secret_text(&config.key_file, KEY_MAX_BYTES)
+        .map_err(|e| named(secret_problem(&config.key_file, &e), "tls.key_file"))?;
     let identity = Identity::from_pem(&chain, &key, &roots).map_err(|e| problem(&config.cert_file, e))?;
     if let Ok(site) = identity.site() {
         let message = format!("this is site {site}'s certificate");
@@ -146,7 +155,8 @@ fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
 }
 
 fn token(path: &Path) -> Result<Token, Problem> {
-    let text = read_secret_text(path, TOKEN_MAX_BYTES).map_err(|e| secret_problem(path, &e))?;
+    let text =
+        read_secret_text(path, TOKEN_MAX_BYTES).map_err(|e| named(secret_problem(path, &e), "api.token_file"))?;
     Token::new(&text).map_err(|rule| problem(path, rule).hint("openssl rand -hex 32 makes a good one"))
 }
 
@@ -159,7 +169,7 @@ fn contracts(dir: &Path, problems: &mut Problems) -> BTreeMap<ContractId, KnownC
         }
         Ok(files) => files,
         Err(e) => {
-            problems.push(problem(dir, format_args!("cannot be read: {e}")));
+            problems.push(named(problem(dir, format_args!("cannot be read: {e}")), "contracts.dir"));
             vec![]
         }
     };

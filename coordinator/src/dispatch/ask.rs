@@ -7,12 +7,13 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::SignedRelease;
-use bocage_protocol::wire::message::{Reply, Request};
+use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
 
 use super::retry::Retry;
 use super::{Asked, Context, DispatchError, Round, verify};
 use crate::members::{Answered, Session};
+use crate::server::Moment;
 use crate::store::ReleaseRecord;
 
 /// One round and one site.
@@ -20,7 +21,8 @@ pub(super) struct Ask {
     pub context: Arc<Context>,
     pub asked: Arc<Asked>,
     pub round: Arc<Round>,
-    pub request: Arc<Request>,
+    /// The request as a frame, the same for every site.
+    pub request: Arc<[u8]>,
     pub site: SiteId,
 }
 
@@ -41,10 +43,10 @@ impl Ask {
                 return self.refuse(error).await;
             };
             let started = Instant::now();
-            match session.ask(&self.request).await {
+            match session.ask_encoded(&self.request).await {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
-                    match self.judge(answered) {
+                    match self.judged(answered).await {
                         Verdict::Answer(signed) => {
                             let record = ReleaseRecord {
                                 site: self.site.clone(),
@@ -66,21 +68,12 @@ impl Ask {
         }
     }
 
-    fn judge(&self, answered: Answered) -> Verdict {
-        match answered.reply {
-            Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
-            Reply::Refused(error) => Verdict::Refusal(error),
-            Reply::Catalogue(_) => {
-                Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))
-            }
-            Reply::Released(signed) => match self.context.roster.get(&self.site) {
-                None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
-                Some(site) => match verify::release(&signed, &site.release_key, &self.asked, &self.site, &self.round) {
-                    Ok(_) => Verdict::Answer(signed),
-                    Err(error) => Verdict::Refusal(error),
-                },
-            },
-        }
+    /// Judges off the workers that serve everyone: a large answer takes a while to verify.
+    async fn judged(&self, answered: Answered) -> Verdict {
+        let (context, asked, round) = (Arc::clone(&self.context), Arc::clone(&self.asked), Arc::clone(&self.round));
+        let site = self.site.clone();
+        let judging = tokio::task::spawn_blocking(move || judge(answered, &context, &asked, &round, &site));
+        judging.await.unwrap_or(Verdict::Later)
     }
 
     /// Waits for the next attempt; a session that is newer than the one that failed ends the wait.
@@ -100,7 +93,8 @@ impl Ask {
     async fn record(self, record: ReleaseRecord, signed: SignedRelease) -> Result<(), DispatchError> {
         let id = self.asked.id;
         tracing::info!(study = %id.short(), site = %self.site, bytes = record.reply_bytes, "site answered");
-        self.context.store.with(move |store| store.add_release(id, &record, &signed)).await?;
+        self.context.store.add_release(id, record, signed).await?;
+        self.context.pass(Moment::ReleaseStored);
         self.context.notices.changed(id);
         Ok(())
     }
@@ -111,5 +105,22 @@ impl Ask {
         self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;
         self.context.notices.changed(id);
         Ok(())
+    }
+}
+
+fn judge(answered: Answered, context: &Context, asked: &Asked, round: &Round, site: &SiteId) -> Verdict {
+    match answered.reply {
+        Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
+        Reply::Refused(error) => Verdict::Refusal(error),
+        Reply::Catalogue(_) => {
+            Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))
+        }
+        Reply::Released(signed) => match context.roster.get(site) {
+            None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
+            Some(member) => match verify::release(&signed, &member.release_key, asked, site, round) {
+                Ok(_) => Verdict::Answer(signed),
+                Err(error) => Verdict::Refusal(error),
+            },
+        },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::limits;
@@ -13,7 +13,7 @@ use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::wire::message::Step;
 
 use super::Asked;
-use crate::analysis::{Answer, Driver, Next, SiteAnswer};
+use crate::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
 use crate::api::types::AnalysisResult;
 
 /// A round that is put to every site.
@@ -43,6 +43,8 @@ pub struct RoundPart {
 pub struct Course {
     drivers: Vec<Driver>,
     results: Vec<Option<AnalysisResult>>,
+    specs: Vec<AnalysisSpec>,
+    one_row_per_subject: bool,
     round: Option<Arc<Round>>,
 }
 
@@ -82,7 +84,8 @@ impl Course {
             .map(|(analysis, part)| Driver::new(analysis, &part.plan, &asked.contract, min_sites))
             .collect::<Result<Vec<_>, _>>()?;
         let results = vec![None; drivers.len()];
-        Ok(Self { drivers, results, round: Some(Arc::new(round)) })
+        let (specs, one_row_per_subject) = (asked.study.analyses.clone(), asked.contract.one_row_per_subject());
+        Ok(Self { drivers, results, specs, one_row_per_subject, round: Some(Arc::new(round)) })
     }
 
     /// The round that is due, or none when all analyses are published.
@@ -125,9 +128,10 @@ impl Course {
         Ok(())
     }
 
-    /// The results, in the order of the study.
+    /// The results, in the order of the study; the parts of a summary are one.
     pub fn into_results(self) -> Vec<AnalysisResult> {
-        self.results.into_iter().flatten().collect()
+        let parts = self.specs.iter().zip(self.results).filter_map(|(spec, result)| Some((spec, result?)));
+        summarise(parts.collect(), self.one_row_per_subject)
     }
 }
 
@@ -135,6 +139,7 @@ fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, an
     let part = release.and_then(|release| release.parts.iter().find(|part| part.analysis == analysis));
     match (part.map(|part| &part.outcome), refusal) {
         (Some(Outcome::Table(table)), _) => Answer::Table(table),
+        (Some(Outcome::Bins(bins)), _) => Answer::Bins(bins),
         (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
         (None, None) => Answer::Missing,
     }

@@ -19,18 +19,20 @@ mod retry;
 mod status;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
+use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Request, RoundRequest};
 use tokio::task::JoinSet;
 
 use crate::config::{KnownContract, Researcher, Site};
 use crate::members::Members;
+use crate::server::{AtMoment, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
 
 pub use asked::Asked;
@@ -58,6 +60,17 @@ pub struct Context {
     pub notices: Notices,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Who wants to know of moments.
+    pub at: Option<AtMoment>,
+}
+
+impl Context {
+    /// Tells whoever wants to know that this moment is now.
+    pub(crate) fn pass(&self, moment: Moment) {
+        if let Some(at) = &self.at {
+            at(moment);
+        }
+    }
 }
 
 /// Why a study's work stopped before its end.
@@ -102,13 +115,12 @@ async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>)
     if !record.is_open() {
         return Ok(());
     }
-    let request = Arc::new(Request::Round(RoundRequest {
-        study: asked.signed.clone(),
-        round: round.number,
-        steps: round.steps(),
-    }));
+    let request =
+        Request::Round(RoundRequest { study: asked.signed.clone(), round: round.number, steps: round.steps() });
+    let request: Arc<[u8]> = codec::encode(&request).map_err(PublicError::from)?.into();
     let mut sites = JoinSet::new();
-    for site in asked.study.sites.iter().filter(|site| !settled(&record, site, round.number)) {
+    let settled = settled(&record, round.number);
+    for site in asked.study.sites.iter().filter(|site| !settled.contains(site)) {
         let ask = ask::Ask {
             context: Arc::clone(context),
             asked: Arc::clone(asked),
@@ -147,9 +159,10 @@ async fn read(context: &Context, id: StudyId) -> Result<StudyRecord, StoreError>
     context.store.with(move |store| store.study(id)).await?.ok_or(StoreError::Damaged("a study is gone"))
 }
 
-fn settled(record: &StudyRecord, site: &SiteId, round: u16) -> bool {
-    record.refusals.iter().any(|(refused, _)| refused == site)
-        || record.releases.iter().any(|release| release.site == *site && release.round == round)
+/// The sites that need not be asked (again).
+fn settled(record: &StudyRecord, round: u16) -> HashSet<&SiteId> {
+    let answered = record.releases.iter().filter(|release| release.round == round).map(|release| &release.site);
+    record.refusals.iter().map(|(refused, _)| refused).chain(answered).collect()
 }
 
 /// Ends when the clock has passed `time`.

@@ -13,6 +13,7 @@ use bocage_protocol::wire::codec;
 use super::status::site_reports;
 use super::{Asked, Context, Course, DispatchError, read};
 use crate::api::types::{SiteReport, StudyHead, StudyResult};
+use crate::server::Moment;
 use crate::store::{Recorded, StoreError, StudyRecord};
 
 /// Steps the course with the recorded releases of its due round.
@@ -41,7 +42,9 @@ pub(super) async fn publish(
     let sites = reports(context, asked, &record).await?;
     let result = StudyResult { study: head(asked, &record, min_sites, now), sites, analyses: course.into_results() };
     let text = serde_json::to_string(&result).map_err(|_| StoreError::Damaged("a result"))?;
+    context.pass(Moment::BeforePublish);
     if context.store.with(move |store| store.publish(id, now, &text)).await? == Recorded::Yes {
+        context.pass(Moment::Published);
         tracing::info!(study = %id.short(), "published");
     }
     context.notices.changed(id);
@@ -64,8 +67,9 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<BTreeMap<SiteId, Rel
 
 async fn reports(context: &Context, asked: &Asked, record: &StudyRecord) -> Result<Vec<SiteReport>, DispatchError> {
     let mut reports = site_reports(&asked.study, record, true, &|_| false);
-    for (site, release) in decode(stored(context, asked, 0).await?)? {
-        if let Some(report) = reports.iter_mut().find(|report| report.id == site) {
+    let releases = decode(stored(context, asked, 0).await?)?;
+    for report in &mut reports {
+        if let Some(release) = releases.get(&report.id) {
             report.snapshot = Some(release.snapshot);
             report.snapshot_at = Some(release.snapshot_at);
         }

@@ -1,12 +1,14 @@
 //! Where a study and its sites stand, as anyone may see it: derived from the record each time, never kept.
 
+use std::collections::HashMap;
+
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::Study;
 
 use crate::api::types::{SiteReport, SiteStatus, StudyState, StudyStatus};
-use crate::store::StudyRecord;
+use crate::store::{ReleaseRecord, StudyRecord};
 
 /// Where a study stands. `online` says which sites are connected now.
 pub fn study_status(
@@ -41,20 +43,34 @@ pub fn site_reports(
     ended: bool,
     online: &dyn Fn(&SiteId) -> bool,
 ) -> Vec<SiteReport> {
-    let latest = record.releases.iter().map(|r| r.round).max();
-    study.sites.iter().map(|site| site_report(site, record, latest, ended, online)).collect()
+    // Thousands of sites: each looks its own up.
+    let mut releases: HashMap<&SiteId, Vec<&ReleaseRecord>> = HashMap::new();
+    record.releases.iter().for_each(|release| releases.entry(&release.site).or_default().push(release));
+    let heard = Heard {
+        releases,
+        refusals: record.refusals.iter().map(|(site, reason)| (site, reason)).collect(),
+        latest_round: record.releases.iter().map(|r| r.round).max(),
+    };
+    study.sites.iter().map(|site| site_report(site, record, &heard, ended, online)).collect()
+}
+
+/// What was heard, by site.
+struct Heard<'a> {
+    releases: HashMap<&'a SiteId, Vec<&'a ReleaseRecord>>,
+    refusals: HashMap<&'a SiteId, &'a PublicError>,
+    latest_round: Option<u16>,
 }
 
 fn site_report(
     site: &SiteId,
     record: &StudyRecord,
-    latest_round: Option<u16>,
+    heard: &Heard<'_>,
     ended: bool,
     online: &dyn Fn(&SiteId) -> bool,
 ) -> SiteReport {
-    let releases: Vec<_> = record.releases.iter().filter(|release| release.site == *site).collect();
-    let answered = !releases.is_empty() && releases.iter().map(|r| r.round).max() == latest_round;
-    let refusal = record.refusals.iter().find(|(refused, _)| refused == site).map(|(_, reason)| reason.clone());
+    let releases = heard.releases.get(site).map_or(&[][..], Vec::as_slice);
+    let answered = !releases.is_empty() && releases.iter().map(|r| r.round).max() == heard.latest_round;
+    let refusal = heard.refusals.get(site).map(|reason| (*reason).clone());
     let (status, reason) = match refusal {
         Some(reason) => (SiteStatus::Refused, Some(reason)),
         None if answered => (SiteStatus::Answered, None),

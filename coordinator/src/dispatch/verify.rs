@@ -22,6 +22,9 @@ pub(super) fn release(
     site: &SiteId,
     round: &Round,
 ) -> Result<Release, PublicError> {
+    if signed.body.len() > most_bytes(round) {
+        return Err(invalid("it is larger than any answer to these questions"));
+    }
     let release = signed.verify(key)?;
     let rules = [
         (release.study == asked.id, "it is for another study"),
@@ -41,6 +44,18 @@ pub(super) fn release(
     Ok(release)
 }
 
+/// No honest answer to a round is larger. Unfolded, a cell takes ten times its bytes and more, so this is checked before anything is decoded.
+///
+/// A cell is two counts of at most 9 bytes each, a measure two counts and two sums of at most 17; the rest is room for a refusal.
+fn most_bytes(round: &Round) -> usize {
+    let part = |part: &RoundPart| {
+        let layout = part.plan.layout();
+        let cell = 32 + 64 * layout.measures().len();
+        2 * limits::ERROR_TEXT_BYTES + 1024 + layout.cells_at(0).saturating_mul(cell)
+    };
+    1024 + round.parts.iter().map(part).sum::<usize>()
+}
+
 fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static str> {
     if part.analysis != wanted.analysis {
         return Err("another analysis was expected");
@@ -48,12 +63,12 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
     match &part.outcome {
         Outcome::Refused(error) if !is_tame(error) => Err("its refusal is not a line of text"),
         Outcome::Refused(_) => Ok(()),
-        Outcome::Table(_) if part.plan != wanted.digest => Err("the site derived another plan"),
-        Outcome::Table(table) if !table.fits(wanted.plan.layout()) => Err("its cells do not fit the plan"),
+        _ if part.plan != wanted.digest => Err("the site derived another plan"),
+        outcome if !outcome.fits(&wanted.plan) => Err("its cells do not fit the plan"),
         Outcome::Table(table) if table.step > 0 && !asked.contract.one_row_per_subject() => {
             Err("it is rolled up although a patient can have several rows")
         }
-        Outcome::Table(_) => Ok(()),
+        Outcome::Table(_) | Outcome::Bins(_) => Ok(()),
     }
 }
 

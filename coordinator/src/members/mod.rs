@@ -7,7 +7,7 @@ mod greet;
 mod session;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,11 @@ pub use session::{Answered, Lost, Session};
 /// Before a catalogue is asked for again that a site did not give, or in which a snapshot was still missing: a node that has just started
 /// takes its first snapshots then. Doubles up to [`CATALOGUE_RETRY`].
 const CATALOGUE_FIRST_RETRY: Duration = Duration::from_millis(50);
+/// Links that a site may have at a time: one lives, others are being replaced. A site that opens more is cut off at once, so that a fault or a
+/// stolen key at one site takes no place from another.
+const LINKS: usize = 8;
+/// Links of all peers with a good certificate but no place in the roster, while they are told so.
+const STRANGERS: usize = 64;
 /// The longest pause between two attempts.
 const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
 
@@ -34,10 +39,12 @@ pub struct Members {
     clock: Arc<dyn Clock>,
     sites: BTreeMap<SiteId, Member>,
     serial: AtomicU64,
+    strangers: AtomicUsize,
 }
 
 struct Member {
     name: String,
+    links: AtomicUsize,
     session: watch::Sender<Option<Arc<Session>>>,
     heard: Mutex<Heard>,
 }
@@ -57,18 +64,47 @@ impl Member {
     }
 }
 
+/// A place among the links of a site, given back when it is dropped.
+struct Seat<'a>(&'a AtomicUsize);
+
+impl<'a> Seat<'a> {
+    fn take(links: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let seat = Self(links);
+        (links.fetch_add(1, Ordering::Relaxed) < most).then_some(seat)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Members {
     /// A roster of sites with their names; nobody is connected.
     pub fn new(network: NetworkId, sites: impl IntoIterator<Item = (SiteId, String)>, clock: Arc<dyn Clock>) -> Self {
-        let member = |name| Member { name, session: watch::channel(None).0, heard: Mutex::default() };
+        let member = |name| Member {
+            name,
+            links: AtomicUsize::new(0),
+            session: watch::channel(None).0,
+            heard: Mutex::default(),
+        };
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
-        Self { network, clock, sites, serial: AtomicU64::new(0) }
+        Self { network, clock, sites, serial: AtomicU64::new(0), strangers: AtomicUsize::new(0) }
     }
 
     /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
     pub async fn serve<L: Link>(&self, link: L) {
         let Peer::Site(site) = link.peer().clone() else {
             return link.close(CloseCode::DENIED, "not a site");
+        };
+        let (links, most) = match self.sites.get(&site) {
+            Some(member) => (&member.links, LINKS),
+            None => (&self.strangers, STRANGERS),
+        };
+        let Some(_seat) = Seat::take(links, most) else {
+            tracing::warn!(%site, most, "site cut off: too many links");
+            return link.close(CloseCode::DENIED, "too many links of this site");
         };
         let Some(hello) = greet::greet(&link, &site, self.sites.contains_key(&site), &self.network, &self.clock).await
         else {
@@ -81,11 +117,17 @@ impl Members {
         let mut known = catalogue.as_ref().is_some_and(complete);
         let mut pause = CATALOGUE_FIRST_RETRY;
         self.register(member, &site, &session, &hello, catalogue);
+        let mut broken = false;
         let ended = link.closed();
         tokio::pin!(ended);
         let why = loop {
             tokio::select! {
                 why = &mut ended => break why,
+                Ok(_) = link.accept(), if !broken => {
+                    tracing::warn!(%site, "site cut off: it opened a stream, and a node has none to open");
+                    link.close(CloseCode::PROTOCOL, "a node opens one stream");
+                    broken = true;
+                }
                 () = tokio::time::sleep(pause), if !known => {
                     pause = (pause * 2).min(CATALOGUE_RETRY);
                     if let Some(catalogue) = greet::catalogue(&session, &site).await {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use bocage_net::frame::{FrameError, read_frame, write_message};
+use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_net::{CloseCode, Link, LinkError};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
@@ -37,7 +37,7 @@ type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answered, Lost>> + Send + '
 
 /// A link of any transport.
 trait Node: Send + Sync {
-    fn ask<'a>(&'a self, request: &'a Request) -> Asking<'a>;
+    fn ask<'a>(&'a self, request: &'a [u8]) -> Asking<'a>;
     fn close(&self, code: CloseCode, reason: &str);
 }
 
@@ -68,6 +68,15 @@ impl Session {
     /// # Errors
     /// The link or the stream ended before the reply was whole.
     pub async fn ask(&self, request: &Request) -> Result<Answered, Lost> {
+        let request = codec::encode(request).map_err(FrameError::Codec)?;
+        self.ask_encoded(&request).await
+    }
+
+    /// [`Session::ask`] with the bytes of a request: a round is encoded once, however many sites it is put to.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn ask_encoded(&self, request: &[u8]) -> Result<Answered, Lost> {
         self.node.ask(request).await
     }
 
@@ -79,21 +88,37 @@ impl Session {
 
 struct Linked<L>(L);
 
+const NO_MESSAGE: &str = "the site's reply is not a message";
+
+impl<L: Link> Linked<L> {
+    /// A peer that does not speak the protocol has no session; what it said instead is its answer to the request.
+    fn cut_off(&self, why: &str) {
+        tracing::warn!(peer = %self.0.peer(), why, "peer cut off");
+        self.0.close(CloseCode::PROTOCOL, "that was no reply");
+    }
+}
+
 impl<L: Link> Node for Linked<L> {
-    fn ask<'a>(&'a self, request: &'a Request) -> Asking<'a> {
+    fn ask<'a>(&'a self, request: &'a [u8]) -> Asking<'a> {
         Box::pin(async move {
             let mut stream = self.0.open().await?;
-            write_message(&mut stream, request).await?;
+            write_frame(&mut stream, request).await?;
             stream.shutdown().await.map_err(FrameError::Io)?;
             let frame = match read_frame(&mut stream, limits::FRAME_BYTES).await {
                 Err(FrameError::TooLarge { bytes, limit_bytes }) => {
                     let message = format!("the site's reply has {bytes} bytes where {limit_bytes} are allowed");
+                    self.cut_off(&message);
                     let reply = Reply::Refused(PublicError::new(ErrorCode::TooLarge, message));
                     return Ok(Answered { reply, bytes: 4 });
                 }
                 other => other?,
             };
-            Ok(Answered { reply: read(&frame), bytes: frame.len() as u64 + 4 })
+            let reply = read(&frame);
+            if reply.is_none() {
+                self.cut_off(NO_MESSAGE);
+            }
+            let reply = reply.unwrap_or_else(|| Reply::Refused(PublicError::new(ErrorCode::Malformed, NO_MESSAGE)));
+            Ok(Answered { reply, bytes: frame.len() as u64 + 4 })
         })
     }
 
@@ -102,11 +127,11 @@ impl<L: Link> Node for Linked<L> {
     }
 }
 
-fn read(frame: &[u8]) -> Reply {
-    match codec::decode::<Reply>(frame, limits::FRAME_BYTES) {
-        Ok(Reply::Refused(error)) => Reply::Refused(tamed(error)),
-        Ok(reply) => reply,
-        Err(_) => Reply::Refused(PublicError::new(ErrorCode::Malformed, "the site's reply is not a message")),
+/// A reply, where the bytes are one.
+fn read(frame: &[u8]) -> Option<Reply> {
+    match codec::decode::<Reply>(frame, limits::FRAME_BYTES).ok()? {
+        Reply::Refused(error) => Some(Reply::Refused(tamed(error))),
+        reply => Some(reply),
     }
 }
 
@@ -129,8 +154,8 @@ mod tests {
         let said =
             PublicError { code: ErrorCode::Internal, message: format!("a\n\u{1b}[2J{}", "x".repeat(9000)), hint: None };
         let frame = codec::encode(&Reply::Refused(said)).unwrap();
-        let Reply::Refused(error) = read(&frame) else { panic!() };
+        let Some(Reply::Refused(error)) = read(&frame) else { panic!() };
         assert!(error.message.len() <= limits::ERROR_TEXT_BYTES && !error.message.contains(char::is_control));
-        assert!(matches!(read(&[255, 255, 255]), Reply::Refused(e) if e.code == ErrorCode::Malformed));
+        assert!(read(&[255, 255, 255]).is_none());
     }
 }

@@ -38,6 +38,9 @@ fn analysis_text(analysis: &AnalysisResult) -> String {
         out.push_str("\nat the coarsest grouping among the sites\n\n");
         out.push_str(&block_text(block));
     }
+    for named in &analysis.also {
+        let _ = write!(out, "\n{}\n\n{}", plain(&named.title), block_text(&named.block));
+    }
     if !analysis.notes.is_empty() {
         out.push('\n');
     }
@@ -57,7 +60,7 @@ pub(super) fn block_text(block: &Block) -> String {
             Value::Count(n) => n.to_string(),
             Value::Number(x) => short_number(*x),
             Value::Text(text) => text.clone(),
-            Value::Null => hidden_text(hidden.get(&(r, c)).and_then(|h| h.interval)),
+            Value::Null => hidden.get(&(r, c)).map_or_else(String::new, |h| hidden_text(h.interval)),
         }));
     }
     let mut out = grid.text(keys);
@@ -76,7 +79,7 @@ fn hidden_text(interval: Option<Interval>) -> String {
 
 fn hidden_summary(block: &Block) -> String {
     let mut out = String::new();
-    for reason in [HiddenReason::FewerThanK, HiddenReason::TooFewSites, HiddenReason::TooFewValues] {
+    for reason in HiddenReason::ALL {
         let count = block.hidden.iter().filter(|h| h.reason == reason).count();
         if count > 0 {
             let _ = writeln!(out, "{}{count} hidden: {reason}", if out.is_empty() { "\n" } else { "" });
@@ -124,6 +127,9 @@ pub fn csv(result: &StudyResult) -> String {
     for analysis in &result.analyses {
         tables.push((analysis.name.to_string(), block_csv(&analysis.block)));
         tables.extend(analysis.rolled_up.as_ref().map(|b| (format!("{} rolled up", analysis.name), block_csv(b))));
+        let also =
+            analysis.also.iter().map(|n| (format!("{} {}", analysis.name, plain(&n.title)), block_csv(&n.block)));
+        tables.extend(also);
     }
     match tables.as_slice() {
         [(_, only)] => only.clone(),
@@ -176,6 +182,7 @@ fn key_columns(block: &Block) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::types::NamedBlock;
 
     fn block() -> Block {
         let text = |t: &str| Value::Text(t.into());
@@ -207,6 +214,26 @@ male    >= 50                     303    0.333333
 male, >= 50: mean(chol) covers 200 of 303 rows
 ";
         assert_eq!(block_text(&block()), wanted);
+    }
+
+    #[test]
+    fn further_blocks_follow_and_what_does_not_exist_is_blank() {
+        let edges = Block {
+            columns: ["bin", "from", "count"].map(String::from).to_vec(),
+            rows: vec![vec![Value::Text("<50".into()), Value::Null, Value::Count(20)]],
+            ..Block::default()
+        };
+        let analysis = AnalysisResult {
+            name: "ages".parse().unwrap(),
+            kind: "histogram".into(),
+            block: edges.clone(),
+            notes: vec![],
+            rolled_up: None,
+            also: vec![NamedBlock { title: "once more".into(), block: edges }],
+        };
+        let table = "bin  from  count\n---  ----  -----\n<50           20\n";
+        assert_eq!(analysis_text(&analysis), format!("ages (histogram)\n\n{table}\nonce more\n\n{table}"));
+        assert_eq!(block_csv(&analysis.block), "bin,from,count\n<50,,20\n");
     }
 
     #[test]

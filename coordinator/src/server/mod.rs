@@ -7,6 +7,9 @@
 //! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
 //! from the store at the next start), close the sessions.
 
+mod switches;
+mod web;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
 use crate::store::{Store, StoreError};
+
+pub use switches::{AtMoment, Moment, Patience, Switches};
 
 /// Commands that may wait for the owner. Beyond, an HTTP request waits.
 const COMMANDS: usize = 64;
@@ -72,6 +77,20 @@ impl Server {
         contracts: BTreeMap<ContractId, KnownContract>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServeError> {
+        Self::with(config, token, contracts, Switches { clock, ..Switches::default() })
+    }
+
+    /// [`Server::new`] with everything that tests may exchange.
+    ///
+    /// # Errors
+    /// The store cannot be opened.
+    pub fn with(
+        config: &Config,
+        token: Token,
+        contracts: BTreeMap<ContractId, KnownContract>,
+        switches: Switches,
+    ) -> Result<Self, ServeError> {
+        let Switches { clock, patience, at } = switches;
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let context = Arc::new(Context {
             network: config.network.clone(),
@@ -83,10 +102,11 @@ impl Server {
             members: Members::new(config.network.clone(), names, Arc::clone(&clock)),
             notices: Notices::default(),
             clock,
+            at,
         });
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (stopping, seen) = watch::channel(false);
-        let app = App { context: Arc::clone(&context), token, commands: sender, stopping: seen };
+        let app = App { context: Arc::clone(&context), token, commands: sender, stopping: seen, patience };
         Ok(Self {
             most_links: 2 * context.roster.len() + SPARE_LINKS,
             context,
@@ -119,10 +139,8 @@ impl Server {
             tracing::info!(study = %study.short(), "resumed");
             self.start(study, Duration::ZERO);
         }
-        let mut stopping = self.stopping.subscribe();
-        let web = axum::serve(http, api::router(self.app.clone()))
-            .with_graceful_shutdown(async move { drop(stopping.wait_for(|stopping| *stopping).await) });
-        let mut web = JoinSet::from_iter([async move { web.await }]);
+        let router = api::router(self.app.clone());
+        let mut web = JoinSet::from_iter([web::serve(http, router, self.app.patience, self.stopping.subscribe())]);
         tokio::pin!(shutdown);
         let ended = loop {
             tokio::select! {

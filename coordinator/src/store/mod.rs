@@ -7,11 +7,12 @@
 //! **A study is answered once.** Whatever comes after its deadline was decided, after it was published or cancelled, is not recorded:
 //! each write checks that within its own transaction.
 
+mod recorder;
 mod schema;
 mod study;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
@@ -19,6 +20,9 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{SiteId, StudyId};
 use bocage_protocol::trust::SignedStudy;
 use rusqlite::Connection;
+use tokio::sync::Mutex;
+
+use self::recorder::Waiting;
 
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +57,8 @@ pub enum StoreError {
     /// A record that this version did not write.
     #[error("the store holds a record that cannot be read: {0}")]
     Damaged(&'static str),
-    /// The thread that held the store panicked.
-    #[error("the store is closed after a failure")]
+    /// The thread that worked on the store panicked.
+    #[error("the store was left after a failure")]
     Closed,
 }
 
@@ -135,10 +139,11 @@ pub struct StoreFile {
     db: Connection,
 }
 
-/// A handle to the store for async code: each call runs on a blocking thread, one at a time.
+/// A handle to the store for async code: each call runs on a blocking thread, one at a time. Who waits holds no thread.
 #[derive(Debug, Clone)]
 pub struct Store {
     file: Arc<Mutex<StoreFile>>,
+    waiting: Arc<Waiting>,
 }
 
 impl Store {
@@ -147,7 +152,7 @@ impl Store {
     /// # Errors
     /// Another coordinator uses it; no permission; a newer format.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { file: Arc::new(Mutex::new(StoreFile::open(state_dir)?)) })
+        Ok(Self { file: Arc::new(Mutex::new(StoreFile::open(state_dir)?)), waiting: Arc::default() })
     }
 
     /// Runs `work` on the store.
@@ -155,8 +160,8 @@ impl Store {
         &self,
         work: impl FnOnce(&mut StoreFile) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let file = Arc::clone(&self.file);
-        let done = tokio::task::spawn_blocking(move || work(&mut *file.lock().map_err(|_| StoreError::Closed)?));
+        let mut file = Arc::clone(&self.file).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || work(&mut file));
         done.await.map_err(|_| StoreError::Closed)?
     }
 }

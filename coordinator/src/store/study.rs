@@ -10,6 +10,9 @@ use super::{Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// A row about a study in one of these, and no answer counts any more.
+const CLOSING: [&str; 3] = ["deadlines", "results", "cancellations"];
+
 impl StoreFile {
     /// Records a study that was accepted. If it is there already, that record stands.
     pub fn accept(&mut self, signed: &SignedStudy, accepted_at: Timestamp, answer_by: Timestamp) -> Result<Recorded> {
@@ -22,22 +25,22 @@ impl StoreFile {
 
     /// Records a site's release in a round, while the study takes answers.
     pub fn add_release(&mut self, study: StudyId, release: &ReleaseRecord, signed: &SignedRelease) -> Result<Recorded> {
-        self.while_open(study, |db| {
-            let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us)
-                 values (?, ?, ?, ?, ?, ?, ?)";
-            db.execute(
-                sql,
-                params![
-                    study.to_string(),
-                    release.site.as_str(),
-                    release.round,
-                    signed.body,
-                    String::from(signed.signature),
-                    release.reply_bytes as i64,
-                    release.round_trip_us as i64,
-                ],
-            )
-        })
+        self.while_open(study, |db| insert_release(db, &study.to_string(), release, signed))
+    }
+
+    /// [`StoreFile::add_release`] for several at once: all of them are written, or none.
+    pub fn add_releases(&mut self, releases: &[(StudyId, &ReleaseRecord, &SignedRelease)]) -> Result<Vec<Recorded>> {
+        let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let add = |(study, release, signed): &(StudyId, &ReleaseRecord, &SignedRelease)| {
+            let id = study.to_string();
+            if has_any(&db, &CLOSING, &id)? {
+                return Ok(Recorded::TooLate);
+            }
+            Ok(recorded(insert_release(&db, &id, release, signed)?))
+        };
+        let added = releases.iter().map(add).collect::<Result<_>>()?;
+        db.commit()?;
+        Ok(added)
     }
 
     /// Records that a site has finally said no, while the study takes answers.
@@ -119,7 +122,7 @@ impl StoreFile {
         study: StudyId,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
     ) -> Result<Recorded> {
-        self.unless(&["deadlines", "results", "cancellations"], study, write)
+        self.unless(&CLOSING, study, write)
     }
 
     /// Writes unless one of these tables has a row about the study.
@@ -131,10 +134,8 @@ impl StoreFile {
     ) -> Result<Recorded> {
         let id = study.to_string();
         let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for table in tables {
-            if has(&db, table, &id)? {
-                return Ok(Recorded::TooLate);
-            }
+        if has_any(&db, tables, &id)? {
+            return Ok(Recorded::TooLate);
         }
         let rows = write(&db)?;
         db.commit()?;
@@ -180,8 +181,31 @@ fn recorded(rows: usize) -> Recorded {
     if rows == 0 { Recorded::TooLate } else { Recorded::Yes }
 }
 
-fn has(db: &Transaction<'_>, table: &str, study: &str) -> rusqlite::Result<bool> {
-    db.query_row(&format!("select exists (select 1 from {table} where study = ?)"), [study], |row| row.get(0))
+fn insert_release(
+    db: &Transaction<'_>,
+    study: &str,
+    release: &ReleaseRecord,
+    signed: &SignedRelease,
+) -> rusqlite::Result<usize> {
+    let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us)
+         values (?, ?, ?, ?, ?, ?, ?)";
+    db.prepare_cached(sql)?.execute(params![
+        study,
+        release.site.as_str(),
+        release.round,
+        signed.body,
+        String::from(signed.signature),
+        release.reply_bytes as i64,
+        release.round_trip_us as i64,
+    ])
+}
+
+fn has_any(db: &Transaction<'_>, tables: &[&str], study: &str) -> rusqlite::Result<bool> {
+    let has = |table: &str| {
+        let sql = format!("select exists (select 1 from {table} where study = ?)");
+        db.prepare_cached(&sql)?.query_row([study], |row| row.get(0))
+    };
+    tables.iter().try_fold(false, |found, table| Ok(found || has(table)?))
 }
 
 fn study_of(row: &Row<'_>) -> Result<StudyRecord> {

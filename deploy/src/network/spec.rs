@@ -166,7 +166,19 @@ impl Network {
         let value: Value = toml::from_str(text).map_err(|e| toml_problem(text, file, &e))?;
         let mut problems = Problems::default();
         let raw = read::<RawNetwork>(&value, file, "", KEYS, &mut problems);
-        let Some(raw) = raw else { return Err(problems) };
+        let Some(raw) = raw else {
+            // The lists stand for themselves: what is wrong with them is said too.
+            let list = |key: &str| value.get(key).and_then(Value::as_array).cloned();
+            if let Some(paths) = list("contracts") {
+                let paths: Vec<PathBuf> = paths.iter().filter_map(Value::as_str).map(PathBuf::from).collect();
+                contracts(&paths, base, file, &mut problems);
+            }
+            sites(&list("site").unwrap_or_default(), file, &mut problems);
+            if let Some(name) = value.pointer("/researcher/name").and_then(Value::as_str) {
+                label(name, file, "researcher.name", &mut problems);
+            }
+            return Err(problems);
+        };
         let contracts = contracts(&raw.contracts, base, file, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
         check(&raw, file, &mut problems);
@@ -259,7 +271,8 @@ fn contracts(paths: &[PathBuf], base: &Path, file: &str, problems: &mut Problems
 fn read_text(path: &Path, file: &str, key: &str, limit_bytes: usize) -> Result<String, Problems> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         let named = if key.is_empty() { String::new() } else { format!(" {}", path.display()) };
-        Problem::new(file, key, format!("cannot read{named}: {}", e.kind()))
+        let problem = Problem::new(file, key, format!("cannot read{named}: {}", e.kind()));
+        if key.is_empty() { problem } else { problem.hint("paths are relative to this file") }
     })?;
     if text.len() > limit_bytes {
         return Err(Problem::new(file, key, format!("larger than {limit_bytes} bytes")).into());

@@ -48,7 +48,7 @@ pub fn supervise(origin: &Origin, log: logging::Form, reexec: &Reexec, options: 
 ///
 /// # Errors
 /// Where configuration or certificate are of no use.
-pub fn agent(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Failure> {
+pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switches) -> Result<(), Failure> {
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::begin(log, &config.log.level, "agent");
@@ -56,7 +56,7 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Fai
     let config = config.agent();
     let identity = read_identity(&config.tls)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = clock(&switches);
     let coordinator = &config.coordinator;
     let client = QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identity, Arc::clone(&clock))
         .map_err(Failure::theirs)?;
@@ -92,7 +92,8 @@ pub fn custodian(
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
     let state = config.state.clone();
-    let custodian = Custodian::new(config, ledger, key, Arc::new(SystemClock), report_to_supervisor(), switches);
+    let clock = clock(&switches);
+    let custodian = Custodian::new(config, ledger, key, clock, report_to_supervisor(), switches);
     custodian.recover(overran).map_err(Failure::theirs)?;
     let runtime = child_runtime()?;
     let served = runtime.block_on(async {
@@ -103,6 +104,10 @@ pub fn custodian(
     // A query that is still running cannot be stopped: it ends with the process.
     runtime.shutdown_background();
     served
+}
+
+fn clock(switches: &Switches) -> Arc<dyn Clock> {
+    switches.clock.clone().unwrap_or_else(|| Arc::new(SystemClock))
 }
 
 fn child_runtime() -> Result<Runtime, Failure> {

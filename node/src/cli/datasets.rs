@@ -1,9 +1,11 @@
 //! `bocage-node datasets`: the site's datasets, their snapshots, and what the taking of a snapshot found. For the hospital's own eyes.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::Clock;
+use bocage_protocol::ids::Digest;
 use bocage_protocol::settings::nearest;
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
 use crate::custodian::ledger::Ledger;
-use crate::custodian::snapshot::Manifest;
+use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::{Lines, Reason};
 
 #[derive(Serialize)]
@@ -100,7 +102,64 @@ pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failur
 /// Where there is no usable snapshot.
 pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
     let manifest = usable(&config.custodian(), find(config, name)?).map_err(|reason| split_hint(&reason))?;
-    shown(&manifest, format)
+    shown(&manifest, format)?;
+    match format {
+        Format::Text => {
+            let (held, pins) = kept(config, name)?;
+            print(|out| held.iter().try_for_each(|h| line(out, h, pins.get(&h.manifest.content).copied())))
+        }
+        Format::Json | Format::Csv => Ok(()),
+    }
+}
+
+/// The snapshots of a dataset, and how many open studies each is pinned by.
+fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, usize>), Failure> {
+    let held = snapshot::held(&config.state.snapshots(), name).map_err(|error| split_hint(&error.to_string()))?;
+    let path = config.state.ledger();
+    if !path.exists() {
+        return Ok((held, BTreeMap::new()));
+    }
+    let ledger = Ledger::open_read_only(&path).map_err(Failure::theirs)?;
+    Ok((held, ledger.pinned(SystemClock.now()).map_err(Failure::theirs)?))
+}
+
+fn line(out: &mut dyn Write, held: &Held, pins: Option<usize>) -> io::Result<()> {
+    let manifest = &held.manifest;
+    let (content, at, rows) = (manifest.content.short(), manifest.created_at, manifest.rows);
+    write!(out, "kept         {content} of {at}: {rows} rows, {} MiB", held.bytes.div_ceil(1 << 20))?;
+    if held.current {
+        write!(out, ", in use")?;
+    }
+    match pins {
+        Some(1) => writeln!(out, ", 1 open study"),
+        Some(pins) => writeln!(out, ", {pins} open studies"),
+        None => writeln!(out),
+    }
+}
+
+/// Removes all snapshots of a dataset, if `yes`; else it says what that would be.
+///
+/// # Errors
+/// Where there is nothing to remove, it is not said `yes`, or a file cannot be removed.
+pub fn drop(config: &Config, name: &str, yes: bool) -> Result<(), Failure> {
+    let (held, pins) = kept(config, name)?;
+    if held.is_empty() && !config.state.snapshots().join(name).is_dir() {
+        let failure = Failure::theirs(format!("dataset {name} has no snapshot"));
+        return Err(failure.hint("`bocage-node datasets` lists the datasets"));
+    }
+    let mib: u64 = held.iter().map(|h| h.bytes.div_ceil(1 << 20)).sum();
+    let studies: usize = held.iter().filter_map(|h| pins.get(&h.manifest.content)).sum();
+    let what = format!("{} snapshots of {name} ({mib} MiB)", held.len());
+    if !yes {
+        let message = match studies {
+            0 => format!("this removes {what}"),
+            _ => format!("this removes {what}; {studies} open studies were begun on them and could not go on"),
+        };
+        return Err(Failure::theirs(message).hint("say it again with --yes; the source's own files stay as they are"));
+    }
+    let dropped = snapshot::drop_all(&config.state.snapshots(), name);
+    dropped.map_err(|error| split_hint(&error.to_string()))?;
+    print(|out| writeln!(out, "removed {what}; the source's own files are as they were"))
 }
 
 /// A failure from a text whose last line may be a hint.
@@ -154,6 +213,7 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
     )?;
     bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;
     bad_lines(out, "lines that are not UTF-8", &report.bad_lines.not_utf8)?;
+    bad_lines(out, "lines with zero bytes", &report.bad_lines.zero_bytes)?;
     for rejected in &report.rows_rejected {
         let why = match &rejected.reason {
             Reason::Invalid(column) => format!("{column} is not valid"),

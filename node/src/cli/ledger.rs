@@ -117,6 +117,10 @@ fn field(out: &mut dyn Write, indent: usize, name: &str, value: &serde_json::Val
             writeln!(out, "{:indent$}{name}  {}", "", texts.join(", "))
         }
         serde_json::Value::Array(items) => items.iter().try_for_each(|item| field(out, indent, name, item)),
+        serde_json::Value::String(text) if text.contains('\n') => {
+            writeln!(out, "{:indent$}{name}", "")?;
+            text.lines().try_for_each(|line| writeln!(out, "{:indent$}    {line}", ""))
+        }
         serde_json::Value::String(text) => writeln!(out, "{:indent$}{name}  {text}", ""),
         other => writeln!(out, "{:indent$}{name}  {other}", ""),
     }

@@ -20,7 +20,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Origin};
-pub use crate::custodian::Switches;
+pub use crate::custodian::{Moment, Switches};
 pub use crate::supervisor::process::Reexec;
 use output::{Failure, Format};
 
@@ -83,12 +83,20 @@ enum DatasetsCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show what the taking of the snapshot found
+    /// Show what the taking of the snapshot found, and which snapshots are kept
     Show {
         /// The dataset's name in node.toml
         name: String,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Remove all snapshots of a dataset; the source's own files stay
+    Drop {
+        /// The dataset's name, in node.toml or before it was taken out of it
+        name: String,
+        /// Remove them, instead of saying what would be removed
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -156,7 +164,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded()),
-        Command::Agent(args) => children::agent(&origin, log, args.parent),
+        Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Check => check::run(&origin, SystemClock.now()),
         Command::Datasets(args) => {
@@ -167,6 +175,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 Some(DatasetsCommand::List(output)) => datasets::list(&config, output.format),
                 Some(DatasetsCommand::Refresh { name, output }) => datasets::refresh(&config, &name, output.format),
                 Some(DatasetsCommand::Show { name, output }) => datasets::show(&config, &name, output.format),
+                Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
         }
         Command::Ledger(LedgerCommand::Show { study, output }) => {

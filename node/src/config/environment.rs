@@ -134,9 +134,8 @@ impl Look {
             Err(error) => {
                 let key = format!("dataset.{}.source", dataset.name);
                 let text = error.to_string();
-                let (message, hint) = text
-                    .split_once("\n  hint: ")
-                    .unwrap_or((&text, "the source is described in [dataset.NAME.source]"));
+                let described = format!("the source is described in [{key}]");
+                let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, &described));
                 self.problem(&key, message.to_owned(), hint);
             }
         }

@@ -58,6 +58,8 @@ pub struct Config {
     pub contracts: BTreeMap<ContractId, Arc<Contract>>,
     /// What the site allows.
     pub policy: Policy,
+    /// When snapshots are taken and how long they stay.
+    pub snapshots: SnapshotRules,
     /// What is logged.
     pub log: Log,
     /// Who may ask.
@@ -129,6 +131,30 @@ pub struct Policy {
     pub threshold: u32,
     /// Seconds that a query may take.
     pub query_secs: u32,
+}
+
+/// When snapshots are taken and how long they stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotRules {
+    /// So many stay beside the one in use; those of open studies stay anyway.
+    pub keep: u32,
+    /// What must stay free on the disk: the ledger has to go on.
+    pub min_free_mib: u32,
+    /// After so many days a running node takes a new one; 0: by hand only.
+    pub epoch_days: u32,
+}
+
+impl SnapshotRules {
+    /// The largest `keep`.
+    pub const KEEP_MAX: u32 = 100;
+    /// The longest epoch: ten years.
+    pub const EPOCH_DAYS_MAX: u32 = 3650;
+}
+
+impl Default for SnapshotRules {
+    fn default() -> Self {
+        Self { keep: 2, min_free_mib: 256, epoch_days: 0 }
+    }
 }
 
 /// What is logged.
@@ -216,6 +242,7 @@ impl Config {
             state: self.state.clone(),
             release_key_file: self.release_key_file.clone(),
             policy: self.policy,
+            snapshots: self.snapshots,
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
         }
@@ -255,6 +282,8 @@ pub struct CustodianConfig {
     pub release_key_file: PathBuf,
     /// What the site allows.
     pub policy: Policy,
+    /// When snapshots are taken and how long they stay.
+    pub snapshots: SnapshotRules,
     /// Who may ask.
     pub trust: Vec<Researcher>,
     /// What the site offers, by name.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bocage_protocol::settings::{Problem, Problems, read};
+use bocage_protocol::settings::{Problem, Problems, read, read_partly};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -53,6 +53,10 @@ const KEYS: &[&str] = &[
     "dir",
     "threshold",
     "query_secs",
+    "snapshots",
+    "keep",
+    "min_free_mib",
+    "epoch_days",
     "level",
     "kind",
     "key",
@@ -76,6 +80,8 @@ pub(super) struct RawTop {
     pub(super) contracts: Value,
     #[serde(default)]
     pub(super) policy: Value,
+    #[serde(default)]
+    pub(super) snapshots: Value,
     #[serde(default)]
     pub(super) log: Value,
     #[serde(default)]
@@ -114,6 +120,13 @@ pub(super) struct RawPolicy {
 }
 
 #[derive(Deserialize)]
+pub(super) struct RawSnapshots {
+    pub(super) keep: Option<u32>,
+    pub(super) min_free_mib: Option<u32>,
+    pub(super) epoch_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
 pub(super) struct RawLog {
     pub(super) level: Option<String>,
 }
@@ -125,6 +138,11 @@ pub(super) struct RawTrust {
     pub(super) key: String,
     pub(super) mode: Option<String>,
     pub(super) datasets: Option<Vec<String>>,
+}
+
+/// Reads the top of the file: whatever of it can be read.
+pub(super) fn top(value: &Value, file: &str, problems: &mut Problems) -> RawTop {
+    read_partly(value, file, "", KEYS, problems).unwrap_or_default()
 }
 
 /// Reads a section; one that is absent is an empty one, so that its missing keys are named.

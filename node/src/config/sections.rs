@@ -14,11 +14,11 @@ use bocage_protocol::settings::{Problem, Problems, nearest};
 use serde_json::Value;
 
 use super::raw::{
-    self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawTls, RawTop, RawTrust, section,
+    self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust, section,
 };
 use super::{
-    Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, StateDir,
-    THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
+    Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, SnapshotRules,
+    StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
 };
 use crate::custodian::source::DatasetSpec;
 
@@ -36,6 +36,7 @@ pub(super) struct Draft {
     pub(super) release_key_file: Option<PathBuf>,
     contracts: BTreeMap<ContractId, Arc<Contract>>,
     policy: Option<Policy>,
+    snapshots: Option<SnapshotRules>,
     log: Option<Log>,
     trust: Vec<Researcher>,
     pub(super) datasets: BTreeMap<String, Dataset>,
@@ -45,7 +46,7 @@ pub(super) struct Draft {
 /// Understands all sections of `value`. `base` is what relative paths are relative to.
 pub(super) fn draft(value: &Value, file: &str, base: &Path) -> Draft {
     let mut reader = Reader { file, base, problems: Problems::default() };
-    let top: RawTop = raw::section(value, file, "", &mut reader.problems).unwrap_or_default();
+    let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
     Draft {
         file: file.to_owned(),
@@ -56,6 +57,7 @@ pub(super) fn draft(value: &Value, file: &str, base: &Path) -> Draft {
         tls: reader.tls(&top.tls),
         release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
         policy: reader.policy(&top.policy),
+        snapshots: reader.snapshots(&top.snapshots),
         log: reader.log(&top.log),
         trust: reader.trust(&top.trust),
         datasets: reader.datasets(&top.dataset, &contracts),
@@ -78,6 +80,7 @@ impl Draft {
                 release_key_file: self.release_key_file?,
                 contracts: self.contracts,
                 policy: self.policy?,
+                snapshots: self.snapshots?,
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
@@ -177,6 +180,29 @@ impl Reader<'_> {
             );
         }
         Some(policy)
+    }
+
+    fn snapshots(&mut self, value: &Value) -> Option<SnapshotRules> {
+        let raw: RawSnapshots = self.section(value, "snapshots")?;
+        let usual = SnapshotRules::default();
+        let rules = SnapshotRules {
+            keep: raw.keep.unwrap_or(usual.keep),
+            min_free_mib: raw.min_free_mib.unwrap_or(usual.min_free_mib),
+            epoch_days: raw.epoch_days.unwrap_or(usual.epoch_days),
+        };
+        if !(1..=SnapshotRules::KEEP_MAX).contains(&rules.keep) {
+            let message = format!("must be from 1 to {}", SnapshotRules::KEEP_MAX);
+            self.problem("snapshots.keep", message, "so many stay beside the one in use; 2 is usual");
+        }
+        if rules.epoch_days > SnapshotRules::EPOCH_DAYS_MAX {
+            let message = format!("must be from 0 to {}", SnapshotRules::EPOCH_DAYS_MAX);
+            self.problem(
+                "snapshots.epoch_days",
+                message,
+                "the days after which a new one is taken; 0 means by hand only",
+            );
+        }
+        Some(rules)
     }
 
     fn log(&mut self, value: &Value) -> Option<Log> {

@@ -5,18 +5,21 @@
 //!                                       │ no
 //!                 request, decision, reservation, attempt  (durable)
 //!                                       │
-//!                 engine ─▶ gate ─▶ seal ─▶ release (durable) ─▶ hand out
+//!    per plan: answered before? ─ no ─▶ engine ─▶ gate ──┐
+//!                                └ yes ─▶ what left then ─┴─▶ seal ─▶ release (durable) ─▶ hand out
 //! ```
 //! Nothing may leave that the ledger has not acknowledged, and no error may carry a value of the data.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::StudyId;
+use bocage_protocol::ids::{AnalysisName, Digest, StudyId};
 use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::{SignedRelease, Study};
 use bocage_protocol::wire::codec;
@@ -28,9 +31,10 @@ use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Entry, History, Kind, LedgerError};
+use super::reuse::{self, Before};
 use super::server::{busy, refused};
 use super::snapshot::Snapshot;
-use super::{Custodian, Progress, engine};
+use super::{Custodian, Moment, Progress, engine};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
 const SNAPSHOT_NAMES: &str = "snapshot names";
@@ -53,6 +57,13 @@ impl From<PublicError> for Failure {
     fn from(error: PublicError) -> Self {
         Failure::Refuse(error)
     }
+}
+
+/// One plan's question to the snapshot.
+struct Asked {
+    question: Digest,
+    /// What left the last time that it was asked.
+    before: Option<Before>,
 }
 
 /// A round that is being answered.
@@ -104,11 +115,19 @@ impl Custodian {
 
     fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
         let history = self.ledger.history(&round.id)?;
+        if history.requests >= limits::STUDY_REQUESTS {
+            tracing::warn!(study = %round.id, "the coordinator asks about this study without end: not answered any more");
+            return Ok(refused(asked_too_often()));
+        }
         let released = history.round(round.request.round).and_then(|r| r.release);
         let authorised = match authorise(round.request, round.now, released.is_some(), &self.config) {
             Ok(authorised) => authorised,
             Err(Refused { error, believed }) => {
                 let about = believed.map(|study| self.about(&study));
+                if about.is_none() && self.strangers.fetch_add(1, Ordering::Relaxed) >= limits::STRANGER_REQUESTS {
+                    tracing::warn!(study = %round.id, code = %error.code, "refused a stranger; there are too many to write each down");
+                    return Ok(refused(error));
+                }
                 return self.refuse(round, Some(about), error);
             }
         };
@@ -154,7 +173,7 @@ impl Custodian {
                 .hint("the site's operator runs `bocage-node ledger verify`");
             return self.refuse(round, Some(Some(about)), error);
         };
-        let decision = round.entry(Kind::Decision, &self.decision(authorised, Verdict::Repeat));
+        let decision = round.entry(Kind::Decision, &self.decision(authorised, Verdict::Repeat, BTreeMap::new()));
         self.ledger.append(round.now, &[round.asked(Some(about)), decision])?;
         tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
         Ok(released_frame(signed).unwrap_or_else(refused))
@@ -179,59 +198,92 @@ impl Custodian {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
-        entries.push(round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow)));
+        entries.push(
+            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, &snapshot))),
+        );
+        let asked = self.asked(authorised, &snapshot)?;
         if history.round(round.request.round).is_none_or(|r| r.reservation.is_none()) {
-            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, &snapshot)));
+            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, &snapshot, &asked)));
         }
-        entries.push(round.attempt(AttemptState::Started));
+        if asked.iter().any(|a| a.before.is_none()) {
+            entries.push(round.attempt(AttemptState::Started));
+        }
         let attempt = self.ledger.append(round.now, &entries)?.last().copied().unwrap_or_default();
-        let signed = self.attempt(round, authorised, &snapshot, attempt);
+        self.pass(Moment::Reserved);
+        let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
+        let signed = self.attempt(round, authorised, &snapshot, attempt, asked);
         (self.progress)(Progress::Idle);
-        let (signed, parts) = signed?;
+        let signed = signed?;
+        let parts = summary(&signed, &authorised.study, &questions)?;
+        let answered = parts.iter().filter_map(|p| p.question).collect();
         let recorded = codec::encode(&signed).map_err(PublicError::from)?;
         let reply = released_frame(signed)?;
         let body = bodies::Released { bytes: reply.len() as u64, parts };
-        self.ledger.append(self.clock.now(), &[round.entry(Kind::Release, &body).payload(recorded)])?;
+        self.pass(Moment::Computed);
+        self.ledger
+            .append(self.clock.now(), &[round.entry(Kind::Release, &body).payload(recorded).answers(answered)])?;
+        self.pass(Moment::Recorded);
         tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
         Ok(reply)
     }
 
-    /// Computes, gates and seals every analysis of the round. Whatever panics inside stays inside.
+    /// What the round asks of the snapshot, and which of it left before.
+    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Snapshot) -> Result<Vec<Asked>, LedgerError> {
+        let policy = self.gate_policy(authorised);
+        let asked = |(_, plan): &(u16, ValidPlan)| {
+            let plan = plan.digest();
+            let question = reuse::question(&plan, snapshot.content_hash(), &policy);
+            let before = reuse::before(&self.ledger, &question, &plan, &self.release_key)?;
+            Ok(Asked { question, before })
+        };
+        authorised.plans.iter().map(asked).collect()
+    }
+
+    fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
+        GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode }
+    }
+
+    /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
     fn attempt(
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
         snapshot: &Snapshot,
         attempt: i64,
-    ) -> Result<(SignedRelease, Vec<bodies::ReleasedPart>), PublicError> {
+        asked: Vec<Asked>,
+    ) -> Result<SignedRelease, PublicError> {
         let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
-        let policy = GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode };
+        let policy = self.gate_policy(authorised);
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
-            for (analysis, plan) in &authorised.plans {
+            for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
+                if let Some(Before { seq, released }) = asked.before {
+                    tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
+                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
+                    continue;
+                }
                 (self.progress)(Progress::Working { attempt: attempt.unsigned_abs(), limit });
                 if let Some(before_query) = &self.switches.before_query {
                     before_query(&round.id);
                 }
-                let tally = engine::run(snapshot, plan, &authorised.dataset.contract).map_err(|error| {
-                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
-                    match error {
-                        EngineError::ContractMismatch { .. } => unavailable(),
-                        _ => internal(),
-                    }
-                })?;
+                let counted =
+                    engine::run(snapshot, plan, &authorised.dataset.contract, policy.threshold).map_err(|error| {
+                        tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                        match error {
+                            EngineError::ContractMismatch { .. } => unavailable(),
+                            _ => internal(),
+                        }
+                    })?;
                 let outcome =
-                    gate::release(tally, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
+                    gate::release(counted, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
             gate::seal(self.heading(round, snapshot), answers, &self.release_key)
         };
-        let signed = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             tracing::error!(study = %round.id, "the computation panicked");
             Err(internal())
-        })?;
-        let parts = summary(&signed, &authorised.study)?;
-        Ok((signed, parts))
+        })
     }
 
     fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Heading {
@@ -256,14 +308,30 @@ impl Custodian {
         }
     }
 
-    fn decision(&self, authorised: &Authorised<'_>, decision: Verdict) -> bodies::Decision {
+    fn decision(
+        &self,
+        authorised: &Authorised<'_>,
+        decision: Verdict,
+        explained: BTreeMap<AnalysisName, String>,
+    ) -> bodies::Decision {
         bodies::Decision {
             decision,
             by: format!("trust entry of {}", authorised.researcher.name),
             threshold: self.config.policy.threshold,
             mode: authorised.mode.as_str().to_owned(),
+            explained,
         }
     }
+}
+
+/// What is decided about, in the words that a steward reads.
+fn explained(authorised: &Authorised<'_>, snapshot: &Snapshot) -> BTreeMap<AnalysisName, String> {
+    let contract = &authorised.dataset.contract;
+    let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
+        let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
+        Some((analysis.name.clone(), plan.explain(contract, Some(snapshot.manifest().rows)).plainly()))
+    };
+    authorised.plans.iter().filter_map(say).collect()
 }
 
 /// What the ledger says against an otherwise allowed round.
@@ -285,16 +353,22 @@ fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicErr
     }
 }
 
-fn reservation(round: &Round<'_>, authorised: &Authorised<'_>, snapshot: &Snapshot) -> bodies::Reservation {
-    let spend = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| bodies::Spend {
+fn reservation(
+    round: &Round<'_>,
+    authorised: &Authorised<'_>,
+    snapshot: &Snapshot,
+    asked: &[Asked],
+) -> bodies::Reservation {
+    let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
         analysis: *analysis,
         plan: plan.digest(),
         cells: plan.layout().cells_at(0) as u64,
+        repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
         snapshot: *snapshot.content_hash(),
         steps: StepAsked::all(&round.request.steps),
-        spend: authorised.plans.iter().map(spend).collect(),
+        spend: authorised.plans.iter().zip(asked).map(spend).collect(),
     }
 }
 
@@ -304,21 +378,36 @@ fn released_frame(signed: SignedRelease) -> Result<Vec<u8>, PublicError> {
 }
 
 /// What left, in numbers that say nothing which the release itself does not say.
-fn summary(signed: &SignedRelease, study: &Study) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
+fn summary(
+    signed: &SignedRelease,
+    study: &Study,
+    questions: &[Digest],
+) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
     use bocage_protocol::release::{CellRelease, Release};
     let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).map_err(PublicError::from)?;
-    let part = |part: &bocage_protocol::release::Part| {
+    let part = |(part, question): (&bocage_protocol::release::Part, &Digest)| {
         let (shown, hidden, refused) = match &part.outcome {
             Outcome::Table(table) => {
                 let shown = table.cells.iter().filter(|c| matches!(c, CellRelease::Shown { .. })).count();
                 (shown, table.cells.len() - shown, None)
             }
+            Outcome::Bins(bins) => {
+                let counts = bins.bins.len() + usize::from(bins.missing.is_some());
+                (counts, usize::from(bins.bins.is_empty()), None)
+            }
             Outcome::Refused(error) => (0, 0, Some(error.clone())),
         };
         let analysis = study.analyses.get(usize::from(part.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;
-        Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused })
+        // A refusal answers nothing: the next time it is computed anew.
+        let question = refused.is_none().then_some(*question);
+        Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused, question })
     };
-    release.parts.iter().map(part).collect()
+    release.parts.iter().zip(questions).map(part).collect()
+}
+
+fn asked_too_often() -> PublicError {
+    PublicError::new(ErrorCode::RoundInvalid, "the site has answered requests about this study too often")
+        .hint("a coordinator keeps what a site released; see why it asks again")
 }
 
 /// The refusal of a round that may not be computed any more.

@@ -8,6 +8,7 @@ pub mod data;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
+mod reuse;
 pub mod server;
 pub mod snapshot;
 pub mod source;
@@ -15,7 +16,7 @@ pub mod source;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
@@ -30,11 +31,43 @@ use snapshot::Snapshots;
 /// Called with the study before each query, on the thread that computes.
 pub type BeforeQuery = Arc<dyn Fn(&StudyId) + Send + Sync>;
 
+/// A moment at which a sudden end of the custodian is most interesting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Request, decision, reservation and attempt are in the ledger; nothing is computed.
+    Reserved,
+    /// The release is made and signed; it is not in the ledger.
+    Computed,
+    /// The release is in the ledger; it has not left.
+    Recorded,
+}
+
+impl Moment {
+    /// All moments.
+    pub const ALL: [Self; 3] = [Self::Reserved, Self::Computed, Self::Recorded];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Computed => "computed",
+            Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// Called at each moment, on the compute thread.
+pub type AtMoment = Arc<dyn Fn(Moment) + Send + Sync>;
+
 /// What tests may change about a node. Only code can set it: there is no flag, variable or Cargo feature for any of it.
 #[derive(Clone, Default)]
 pub struct Switches {
     /// Called before each query, on the compute thread: it may block, panic or end the process.
     pub before_query: Option<BeforeQuery>,
+    /// Called at each [`Moment`]: it may end the process.
+    pub at: Option<AtMoment>,
+    /// The time, where it is not the machine's.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 /// What the supervisor is told.
@@ -63,6 +96,7 @@ pub struct Custodian {
     progress: Report,
     switches: Switches,
     stopping: AtomicBool,
+    strangers: AtomicU32,
     snapshots: Snapshots,
 }
 
@@ -78,7 +112,17 @@ impl Custodian {
     ) -> Self {
         let stopping = AtomicBool::new(false);
         let snapshots = Snapshots::new(config.state.snapshots());
-        Self { config, ledger, release_key, clock, progress, switches, stopping, snapshots }
+        Self {
+            config,
+            ledger,
+            release_key,
+            clock,
+            progress,
+            switches,
+            stopping,
+            strangers: AtomicU32::new(0),
+            snapshots,
+        }
     }
 
     /// Settles what an earlier custodian left in flight. `overran` is the attempt for which the supervisor ended it.
@@ -100,6 +144,12 @@ impl Custodian {
         self.ledger.append(self.clock.now(), &entries)?;
         tracing::warn!(%study, round, attempt = seq, ?state, ends_round = over, "the custodian ended within a query");
         Ok(())
+    }
+
+    fn pass(&self, moment: Moment) {
+        if let Some(at) = &self.switches.at {
+            at(moment);
+        }
     }
 
     /// From now on every round is answered `busy`; the one that is being computed may finish.

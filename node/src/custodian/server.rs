@@ -31,6 +31,8 @@ use crate::config::StateDir;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections beyond the queue, for catalogues and for saying `busy`.
 const SPARE_CONNECTIONS: usize = 64;
+/// How often it is looked whether a snapshot is older than an epoch, which is counted in days.
+const EPOCH_LOOK: Duration = Duration::from_secs(3600);
 /// How long a stopping custodian waits for the running query. Shorter than the supervisor's patience.
 const FINISH_GRACE: Duration = Duration::from_secs(3);
 
@@ -50,9 +52,12 @@ pub enum ServerError {
     Compute,
 }
 
-struct Job {
-    request: RoundRequest,
-    answer: oneshot::Sender<Vec<u8>>,
+/// What the compute thread does, one after another.
+enum Job {
+    /// Answer a round.
+    Round { request: Box<RoundRequest>, answer: oneshot::Sender<Vec<u8>> },
+    /// See whether a snapshot is older than an epoch.
+    Snapshots,
 }
 
 /// A bound socket that nobody is served on yet.
@@ -83,12 +88,17 @@ impl Server {
         let mut compute = tokio::task::spawn_blocking(move || work(&worker, jobs));
         let mut connections = JoinSet::new();
         let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
+        let mut epochs = tokio::time::interval_at(tokio::time::Instant::now() + EPOCH_LOOK, EPOCH_LOOK);
         tokio::pin!(stop);
         let ended = loop {
             tokio::select! {
                 () = &mut stop => break Ok(()),
                 _ = &mut compute => break Err(ServerError::Compute),
                 Some(_) = connections.join_next() => {}
+                _ = epochs.tick(), if custodian.has_epochs() => {
+                    // With a full queue there is the next hour.
+                    let _ = queue.try_send(Job::Snapshots);
+                }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         // Without a seat the connection is dropped, which its agent reports as `busy`.
@@ -138,10 +148,15 @@ fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
 
 /// The compute thread: recovers, takes missing snapshots, then computes one round after another.
 fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
-    custodian.take_missing_snapshots();
+    custodian.take_due_snapshots();
     while let Some(job) = jobs.blocking_recv() {
-        // A requester that left meanwhile will ask again and find the release in the ledger.
-        let _ = job.answer.send(custodian.round(&job.request));
+        match job {
+            Job::Round { request, answer } => {
+                // A requester that left meanwhile will ask again and find the release in the ledger.
+                let _ = answer.send(custodian.round(&request));
+            }
+            Job::Snapshots => custodian.take_due_snapshots(),
+        }
     }
 }
 
@@ -173,7 +188,7 @@ async fn catalogue(custodian: Arc<Custodian>) -> Vec<u8> {
 
 async fn enqueue(request: RoundRequest, queue: &mpsc::Sender<Job>) -> Vec<u8> {
     let (answer, answered) = oneshot::channel();
-    if queue.try_send(Job { request, answer }).is_err() {
+    if queue.try_send(Job::Round { request: Box::new(request), answer }).is_err() {
         return refused(busy());
     }
     answered.await.unwrap_or_else(|_| refused(busy()))
@@ -286,6 +301,7 @@ mod tests {
                 let _ = started.send(());
                 let _ = held.recv();
             })),
+            ..Switches::default()
         };
         let running = start(&site, switches);
         let request = codec::encode(&Request::Round(site.request(&site.study()))).unwrap();

@@ -1,5 +1,7 @@
 //! The way of a round through authority, ledger, engine and gate, in one process and on real files.
 
+mod analyses;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -29,7 +31,7 @@ fn custodian(site: &Site) -> Custodian {
 
 fn ready(site: &Site) -> Custodian {
     let custodian = custodian(site);
-    custodian.take_missing_snapshots();
+    custodian.take_due_snapshots();
     custodian
 }
 
@@ -115,6 +117,21 @@ fn a_refusal_is_recorded_and_a_stranger_cannot_fill_the_ledger_with_studies() {
 }
 
 #[test]
+fn strangers_without_end_are_refused_and_no_longer_written_down() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let mut request = site.request(&site.study());
+    request.study.study.push(' ');
+    for _ in 0..limits::STRANGER_REQUESTS + 3 {
+        assert_eq!(refusal(&custodian.round(&request)), ErrorCode::NotCanonical);
+        request.study.study.push(' ');
+    }
+    let written = kinds(&custodian).iter().filter(|kind| *kind == "request").count();
+    assert_eq!(written, limits::STRANGER_REQUESTS as usize);
+    assert!(matches!(reply(&custodian.round(&site.request(&site.study()))), Reply::Released(_)));
+}
+
+#[test]
 fn without_a_snapshot_the_round_is_refused_and_the_catalogue_says_so() {
     let site = Site::new();
     std::fs::remove_file(site.path("heart.csv")).unwrap();
@@ -190,9 +207,10 @@ fn every_query_is_reported_with_its_limit_and_ends_idle() {
         before_query: Some(Arc::new(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         })),
+        ..Switches::default()
     };
     let custodian = custodian_with(&site, switches, Arc::new(move |p| report.lock().unwrap().push(p)));
-    custodian.take_missing_snapshots();
+    custodian.take_due_snapshots();
     custodian.round(&site.request(&site.study()));
     let working = Progress::Working { attempt: 5, limit: Duration::from_secs(60) };
     assert_eq!(*seen.lock().unwrap(), [working, working, Progress::Idle]);
@@ -202,9 +220,9 @@ fn every_query_is_reported_with_its_limit_and_ends_idle() {
 #[test]
 fn a_panic_in_a_query_is_an_internal_error_and_the_custodian_lives_on() {
     let site = Site::new();
-    let switches = Switches { before_query: Some(Arc::new(|_| panic!("a patient's value"))) };
+    let switches = Switches { before_query: Some(Arc::new(|_| panic!("a patient's value"))), ..Switches::default() };
     let panicking = custodian_with(&site, switches, Arc::new(|_| {}));
-    panicking.take_missing_snapshots();
+    panicking.take_due_snapshots();
     let request = site.request(&site.study());
     let Reply::Refused(error) = reply(&panicking.round(&request)) else { panic!() };
     assert_eq!(error.code, ErrorCode::Internal);
@@ -270,14 +288,37 @@ fn a_release_that_cannot_be_recorded_does_not_leave_and_can_be_computed_later() 
     let within = Arc::clone(&own);
     let switches = Switches {
         before_query: Some(Arc::new(move |_| within.get().unwrap().upgrade().unwrap().ledger.make_unwritable())),
+        ..Switches::default()
     };
     let failing = Arc::new(custodian_with(&site, switches, Arc::new(|_| {})));
     own.set(Arc::downgrade(&failing)).unwrap();
-    failing.take_missing_snapshots();
+    failing.take_due_snapshots();
     assert_eq!(refusal(&failing.round(&request)), ErrorCode::LedgerUnavailable);
     drop(failing);
     let later = custodian(&site);
     later.recover(None).unwrap();
     assert!(matches!(reply(&later.round(&request)), Reply::Released(_)));
     assert_eq!(kinds(&later).iter().filter(|k| *k == "reservation").count(), 1);
+}
+
+#[test]
+fn the_ledger_says_in_words_what_was_decided_about() {
+    let site = Site::new();
+    let custodian = custodian(&site);
+    custodian.take_due_snapshots();
+    custodian.round(&site.request(&site.study()));
+    let mut told = Vec::new();
+    let note = |record: super::ledger::Record| {
+        if record.kind == "decision" {
+            told.push(record.body::<super::ledger::bodies::Decision>().unwrap().explained);
+        }
+    };
+    custodian.ledger.records(None, note).unwrap();
+    assert_eq!((told.len(), told[0].len()), (1, site.study().analyses.len()), "{told:?}");
+    for text in told[0].values() {
+        assert!(
+            text.starts_with("Reads ") && text.contains("numbers may leave") && text.contains(" rows, in "),
+            "{text}"
+        );
+    }
 }

@@ -36,7 +36,9 @@ fn load_from(
     overrides: &[(String, String)],
 ) -> Result<Value, Problem> {
     let name = file.display().to_string();
-    let text = read_text(file).map_err(|message| Problem::new(&name, "", message))?;
+    let text = read_text(file).map_err(|message| {
+        Problem::new(&name, "", message).hint("name the file with --config FILE; it is text in UTF-8")
+    })?;
     // Parsed alone first, so that what goes wrong here is the file's.
     let source = || config::File::from_str(&text, FileFormat::Toml);
     Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
@@ -67,13 +69,19 @@ fn read_text(file: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The parser's words: it names line and column and shows the line.
+/// The parser's words, with the line as the place.
 fn syntax(name: &str, error: ConfigError) -> Problem {
     let message = match error {
         ConfigError::FileParse { cause, .. } => cause.to_string(),
         other => other.to_string(),
     };
-    Problem::new(name, "", message.trim_end().to_owned())
+    let message = message.trim_end();
+    let line = message.strip_prefix("TOML parse error at line ").and_then(|rest| rest.split(',').next());
+    let problem = match (line, message.lines().last()) {
+        (Some(line), Some(what)) => Problem::new(name, format!("line {line}"), what),
+        _ => Problem::new(name, "", message),
+    };
+    problem.hint("the file is TOML: key = \"text\", key = 1, [section]")
 }
 
 /// An override's text as the value it looks like, by the same rules as environment variables.
@@ -171,7 +179,7 @@ mod tests {
     fn a_syntax_error_names_file_and_line() {
         let problem = load_text("[a]\nx = 1\ny = = 2\n", &[], &[]).unwrap_err();
         assert!(problem.file.ends_with("node.toml"));
-        assert!(problem.message.contains("line 3"), "{problem}");
+        assert_eq!(problem.key, "line 3", "{problem}");
     }
 
     #[test]

@@ -1,13 +1,21 @@
 //! The questions of a study, and how a node derives each round's plan from them.
 
+mod attrition;
+mod crosstab;
+mod histogram;
+mod quantiles;
 mod table;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::AnalysisName;
+use crate::ids::{AnalysisName, ColumnName};
 use crate::plan::{Plan, Query};
 
+pub use attrition::{AttritionSpec, AttritionStep};
+pub use crosstab::CrosstabSpec;
+pub use histogram::HistogramSpec;
+pub use quantiles::QuantilesSpec;
 pub use table::{Key, Show, Shown, TableSpec};
 
 /// A named question.
@@ -18,6 +26,19 @@ pub struct AnalysisSpec {
     pub name: AnalysisName,
     /// The question.
     pub spec: Spec,
+    /// The summary that it is a part of. Says how to show it and nothing else; a node never looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<SummaryPart>,
+}
+
+/// A summary is written as one analysis and signed as several, so that every plan stays the plan of one question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryPart {
+    /// The summary's name in the text.
+    pub of: AnalysisName,
+    /// The column that this part is about.
+    pub column: ColumnName,
 }
 
 /// The kinds of question. A closed list that later analyses extend.
@@ -26,6 +47,14 @@ pub struct AnalysisSpec {
 pub enum Spec {
     /// A dense table.
     Table(TableSpec),
+    /// Counts over declared bins.
+    Histogram(HistogramSpec),
+    /// Counts by two keys.
+    Crosstab(CrosstabSpec),
+    /// Quantiles of a number.
+    Quantiles(QuantilesSpec),
+    /// A flow of inclusion steps.
+    Attrition(AttritionSpec),
 }
 
 impl Spec {
@@ -33,6 +62,36 @@ impl Spec {
     pub fn kind(&self) -> &'static str {
         match self {
             Spec::Table(_) => "table",
+            Spec::Histogram(_) => "histogram",
+            Spec::Crosstab(_) => "crosstab",
+            Spec::Quantiles(_) => "quantiles",
+            Spec::Attrition(_) => "attrition",
+        }
+    }
+
+    /// Every heading that the question brings along, as the researcher wrote it.
+    pub fn headings(&self) -> Vec<&str> {
+        match self {
+            Spec::Table(table) => {
+                let keys = table.by.iter().map(|key| key.label.as_str());
+                keys.chain(table.show.iter().map(|shown| shown.label.as_str())).collect()
+            }
+            Spec::Histogram(histogram) => {
+                [&histogram.of].into_iter().chain(&histogram.by).map(|k| k.label.as_str()).collect()
+            }
+            Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
+            Spec::Quantiles(_) => vec![],
+            Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
+        }
+    }
+
+    /// The dense table that answers the question, where one does.
+    pub fn table(&self) -> Option<TableSpec> {
+        match self {
+            Spec::Table(table) => Some(table.clone()),
+            Spec::Histogram(histogram) => Some(histogram.table()),
+            Spec::Crosstab(crosstab) => Some(crosstab.table()),
+            Spec::Quantiles(_) | Spec::Attrition(_) => None,
         }
     }
 }
@@ -48,10 +107,16 @@ pub enum RoundState {
 /// The plan of a round, derived from the signed study and the round's state alone.
 ///
 /// # Errors
-/// `round_invalid` where the analysis has no such round.
+/// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    match (spec, round, state) {
-        (Spec::Table(table), 0, RoundState::First) => Ok(table.plan(query)),
-        (Spec::Table(_), ..) => Err(PublicError::new(ErrorCode::RoundInvalid, "a table has one round only")),
+    if (round, state) != (0, &RoundState::First) {
+        return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
+    }
+    match spec {
+        Spec::Table(table) => Ok(table.plan(query)),
+        Spec::Histogram(histogram) => Ok(histogram.table().plan(query)),
+        Spec::Crosstab(crosstab) => Ok(crosstab.table().plan(query)),
+        Spec::Quantiles(quantiles) => quantiles.plan(query),
+        Spec::Attrition(attrition) => Ok(attrition.plan(query)),
     }
 }

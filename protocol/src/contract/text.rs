@@ -92,8 +92,17 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     }
     let value = toml::from_str::<Value>(text).map_err(|e| crate::front::toml_problem(text, file, &e))?;
     let mut problems = Problems::default();
-    let Some(raw) = read::<RawContract>(&value, file, "", KEYS, &mut problems) else { return Err(problems) };
+    let raw = read::<RawContract>(&value, file, "", KEYS, &mut problems);
     let mut reader = Reader { file, problems };
+    let Some(raw) = raw else {
+        // What is wrong with the columns is said too.
+        let columns = value.get("column").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let columns: Vec<Column> = columns.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
+        if let Some(subject) = value.get("subject").and_then(Value::as_str) {
+            reader.subject(subject, &columns);
+        }
+        return Err(reader.problems);
+    };
     if raw.column.is_empty() || raw.column.len() > limits::COLUMNS {
         reader.problem("column", format!("a contract has 1 to {} columns", limits::COLUMNS));
     }

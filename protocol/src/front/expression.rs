@@ -14,7 +14,8 @@ use super::{dates, source_column};
 use crate::ids::ColumnName;
 use crate::limits;
 use crate::plan::{
-    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, Type, TypeProblem, type_of,
+    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, Type, TypeProblem,
+    check_condition, type_of,
 };
 use crate::settings::nearest;
 
@@ -259,6 +260,12 @@ impl<'a> Binder<'a> {
         }
         parts.push(rest);
         let lowered: Vec<Option<Expr>> = parts.into_iter().rev().map(|p| self.lower_condition(p)).collect();
+        for part in lowered.iter().flatten() {
+            // Each part by itself, so that one mistake does not hide the next.
+            if let Err(problem) = check_condition(part, self.columns) {
+                self.refuse::<()>(problem);
+            }
+        }
         let lowered: Vec<Expr> = lowered.into_iter().collect::<Option<_>>()?;
         Some(if *op == BinaryOperator::And { Expr::And(lowered) } else { Expr::Or(lowered) })
     }

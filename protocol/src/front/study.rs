@@ -1,20 +1,30 @@
 //! A study as text (TOML), bound to a contract: the typed [`Study`] that is signed.
 
+mod analysis;
+mod attrition;
+mod crosstab;
+mod histogram;
+mod quantiles;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
+use self::analysis::check_plans;
 use super::expression::{Binder, parse};
 use super::{dates, toml_problem};
-use crate::analysis::{AnalysisSpec, Key, RoundState, Show, Shown, Spec, TableSpec, plan_for};
 use crate::contract::Contract;
 use crate::env::Timestamp;
-use crate::ids::{AnalysisName, ColumnName, ContractId, NetworkId, PermitId, SiteId};
+use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId};
 use crate::limits;
-use crate::plan::{Columns, DateUnit, Expr, Function, Measure, Operation, TypeProblem, ValidPlan};
-use crate::settings::{Problem, Problems, join, nearest, read};
+use crate::plan::{Columns, Expr, Query, TypeProblem};
+use crate::settings::{Problem, Problems, nearest, read};
 use crate::trust::{PublicKey, Purpose, STUDY_FORMAT, Study};
 
 const KEYS: &[&str] = &[
@@ -34,6 +44,17 @@ const KEYS: &[&str] = &[
     "by",
     "show",
     "roll_up",
+    "histogram",
+    "of",
+    "bins",
+    "crosstab",
+    "rows",
+    "columns",
+    "quantiles",
+    "at",
+    "attrition",
+    "steps",
+    "summary",
 ];
 
 #[derive(Deserialize)]
@@ -52,20 +73,6 @@ struct RawStudy {
     derive: BTreeMap<ColumnName, String>,
     #[serde(default)]
     analysis: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct RawAnalysis {
-    name: AnalysisName,
-    table: RawTable,
-}
-
-#[derive(Deserialize)]
-struct RawTable {
-    #[serde(default)]
-    by: Vec<String>,
-    show: Vec<String>,
-    roll_up: Option<bool>,
 }
 
 /// A study's text, read but not bound to a contract yet.
@@ -135,9 +142,9 @@ impl StudyText {
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
         let mut problems = binding.problems;
-        let Some((purpose, analyses)) = purpose.zip(analyses).filter(|_| problems.is_empty()) else {
-            return Err(problems);
-        };
+        let query = Query { dataset: raw.dataset.clone(), contract: contract.hash(), filter: filter.clone() };
+        check_plans(&self.file, &query, &analyses, contract, &mut problems);
+        let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
         let study = Study {
             format: STUDY_FORMAT,
             network: context.network.clone(),
@@ -146,17 +153,16 @@ impl StudyText {
             permit: raw.permit.clone(),
             researcher: context.researcher,
             dataset: raw.dataset.clone(),
-            contract: contract.hash(),
+            contract: query.contract,
             sites,
             min_sites,
             filter,
-            analyses,
+            analyses: analyses.iter().map(|bound| bound.spec.clone()).collect(),
             answer_within_secs: answer_within as u32,
             issued_at: context.now,
             expires_at: context.now.plus_secs(open_until),
             nonce: hex::encode(context.nonce),
         };
-        check_plans(&self.file, &study, contract, &mut problems);
         if let Err(error) = study.check_shape() {
             problems.push(Problem::new(&self.file, "", error.message));
         }
@@ -178,6 +184,10 @@ impl Binding<'_> {
     }
 
     fn title(&mut self, title: &str) {
+        if title.contains(char::is_control) {
+            let problem = TypeProblem::new("a title is one line without control characters");
+            self.refuse::<()>("title", problem);
+        }
         if title.trim().is_empty() || title.len() > limits::LABEL_BYTES {
             self.refuse::<()>("title", TypeProblem::new(format!("a title has 1 to {} bytes", limits::LABEL_BYTES)));
         }
@@ -225,82 +235,6 @@ impl Binding<'_> {
         bound.filter(|_| !failed)
     }
 
-    fn analyses(&mut self, raw: &[Value]) -> Option<Vec<AnalysisSpec>> {
-        if raw.is_empty() || raw.len() > limits::ANALYSES {
-            let problem = TypeProblem::new(format!("a study has 1 to {} analyses", limits::ANALYSES));
-            return self.refuse("analysis", problem.hint("begin one with [[analysis]]"));
-        }
-        let all: Vec<Option<AnalysisSpec>> = raw.iter().enumerate().map(|(i, value)| self.analysis(i, value)).collect();
-        let mut seen = std::collections::HashSet::new();
-        for (i, analysis) in all.iter().enumerate() {
-            if let Some(analysis) = analysis.as_ref().filter(|a| !seen.insert(a.name.clone())) {
-                let problem = TypeProblem::new(format!("`{}` is the name of an earlier analysis", analysis.name));
-                self.refuse::<()>(&format!("analysis[{i}].name"), problem);
-            }
-        }
-        all.into_iter().collect()
-    }
-
-    fn analysis(&mut self, index: usize, value: &Value) -> Option<AnalysisSpec> {
-        let key = format!("analysis[{index}]");
-        let before = self.problems.0.len();
-        let raw: RawAnalysis = read(value, self.file, &key, KEYS, &mut self.problems)?;
-        let key = place(index, &raw.name);
-        if raw.table.show.is_empty() || raw.table.show.len() > limits::TABLE_SHOW {
-            let problem = TypeProblem::new(format!("a table shows 1 to {} columns", limits::TABLE_SHOW));
-            self.refuse::<()>(&join(&key, "table.show"), problem.hint("e.g. show = [\"count\"]"));
-        }
-        let by: Vec<Option<Key>> = raw
-            .table
-            .by
-            .iter()
-            .enumerate()
-            .map(|(i, text)| {
-                let (expr, _) = self.with_binder(&join(&key, &format!("table.by[{i}]")), text, |b, sql| b.bind(sql))?;
-                Some(Key { label: label(text), key: expr })
-            })
-            .collect();
-        let show: Vec<Option<Shown>> = raw
-            .table
-            .show
-            .iter()
-            .enumerate()
-            .map(|(i, text)| {
-                let show = self.show(&join(&key, &format!("table.show[{i}]")), text)?;
-                Some(Shown { label: label(text), show })
-            })
-            .collect();
-        let (by, show) = (by.into_iter().collect::<Option<_>>(), show.into_iter().collect::<Option<_>>());
-        let table = TableSpec { by: by?, show: show?, roll_up: raw.table.roll_up.unwrap_or(true) };
-        (self.problems.0.len() == before).then_some(AnalysisSpec { name: raw.name, spec: Spec::Table(table) })
-    }
-
-    fn show(&mut self, key: &str, text: &str) -> Option<Show> {
-        match text.trim() {
-            "count" => return Some(Show::Count),
-            "rows" => return Some(Show::Rows),
-            _ => {}
-        }
-        self.with_binder(key, text, |binder, sql| {
-            let Some((name, argument)) = call_of_one(sql) else {
-                return binder.refuse(TypeProblem::new(format!("`{sql}` cannot be shown")).hint(SHOWN));
-            };
-            match name.as_str() {
-                "share" => binder.condition(argument).map(Measure::Condition).map(Show::Share),
-                "sum" => measure(binder, argument).map(Show::Sum),
-                "mean" => measure(binder, argument).map(Show::Mean),
-                "sd" => measure(binder, argument).map(Show::Sd),
-                "count" => binder
-                    .refuse(TypeProblem::new("`count` takes no argument").hint("write \"count\": it counts patients")),
-                other => {
-                    let near = nearest(other, ["share", "sum", "mean", "sd"]);
-                    let hint = near.map_or(SHOWN.to_owned(), |near| format!("did you mean `{near}`?"));
-                    binder.refuse(TypeProblem::new(format!("`{other}` cannot be shown")).hint(hint))
-                }
-            }
-        })
-    }
-
     fn sites(&mut self, named: Option<&[SiteId]>, context: &BindContext<'_>) -> Vec<SiteId> {
         let mut sites = named.unwrap_or(context.offering).to_vec();
         for (i, site) in named.unwrap_or_default().iter().enumerate().filter(|(_, s)| !context.roster.contains(s)) {
@@ -346,90 +280,4 @@ impl Binding<'_> {
             }
         }
     }
-}
-
-const SHOWN: &str = "a table shows count, rows, sum(x), mean(x), sd(x) and share(condition)";
-
-/// The node's own check, with its places translated to those of the text.
-fn check_plans(file: &str, study: &Study, contract: &Contract, problems: &mut Problems) {
-    for (i, analysis) in study.analyses.iter().enumerate() {
-        let key = place(i, &analysis.name);
-        let plan = match plan_for(&analysis.spec, study.query(), 0, &RoundState::First) {
-            Ok(plan) => plan,
-            Err(error) => {
-                problems.push(Problem::new(file, key, error.message));
-                continue;
-            }
-        };
-        let Err(found) = ValidPlan::check(plan, contract) else { continue };
-        for problem in found.0 {
-            let key = text_place(&key, &problem.key, &analysis.spec);
-            let problem = Problem { file: file.to_owned(), key, ..problem };
-            if !problems.0.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-}
-
-fn text_place(analysis: &str, plan_place: &str, spec: &Spec) -> String {
-    let Spec::Table(table) = spec;
-    let measure = plan_place.strip_prefix("measures[").and_then(|i| i.trim_end_matches(']').parse::<usize>().ok());
-    match (plan_place, measure) {
-        ("filter", _) => "where".to_owned(),
-        ("query", _) => "dataset".to_owned(),
-        (_, Some(index)) => {
-            let measure = table.measures().get(index).copied().cloned();
-            let at = table.show.iter().position(|s| s.show.measure() == measure.as_ref()).unwrap_or(0);
-            format!("{analysis}.table.show[{at}]")
-        }
-        (place, None) => format!("{analysis}.table.{place}"),
-    }
-}
-
-fn place(index: usize, name: &AnalysisName) -> String {
-    format!("analysis[{index}] ({name})")
-}
-
-fn label(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn call_of_one(sql: &Sql) -> Option<(String, &Sql)> {
-    use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
-    let Sql::Function(function) = sql else { return None };
-    let FunctionArguments::List(list) = &function.args else { return None };
-    match list.args.as_slice() {
-        [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => {
-            Some((function.name.to_string().to_lowercase(), argument))
-        }
-        _ => None,
-    }
-}
-
-fn measure(binder: &mut Binder<'_>, argument: &Sql) -> Option<Measure> {
-    let (expr, _) = binder.bind(argument)?;
-    let column = |expr: &Expr| match expr {
-        Expr::Column(name) => Some(name.clone()),
-        _ => None,
-    };
-    let found = match &expr {
-        Expr::Column(name) => Some(Measure::Column(name.clone())),
-        Expr::Apply { function: Function::Ln, of } => column(of).map(Measure::Ln),
-        Expr::Apply { function: Function::Sqrt, of } => column(of).map(Measure::Sqrt),
-        Expr::Between { unit: DateUnit::Days, from, to } => {
-            column(from).zip(column(to)).map(|(from, to)| Measure::Days { from, to })
-        }
-        Expr::Arithmetic { op: Operation::Multiply, left, right } => {
-            column(left).zip(column(right)).map(|(left, right)| Measure::Product(left, right))
-        }
-        _ => None,
-    };
-    found.or_else(|| {
-        binder.refuse(
-            TypeProblem::new(format!("`{argument}` cannot be summed")).hint(
-                "only a column, ln(column), sqrt(column), days_between(from, to) or a product of two columns can",
-            ),
-        )
-    })
 }

@@ -47,7 +47,7 @@ fn contract() -> Contract {
     contract::parse(CONTRACT, "heart.toml").unwrap()
 }
 
-fn bind(text: &str) -> Result<Study, String> {
+pub(super) fn bind(text: &str) -> Result<Study, String> {
     let offering: Vec<_> = ["basel", "cleveland", "hungary"].iter().map(|s| s.parse().unwrap()).collect();
     let context = BindContext {
         network: "heart-demo".parse().unwrap(),
@@ -85,6 +85,21 @@ fn the_study_of_the_readme_binds_signs_and_verifies() {
 }
 
 #[test]
+fn a_title_or_heading_that_could_forge_a_line_of_a_log_is_refused() {
+    let good = bind(&study("age > 30", "\"sex\"", "\"count\"")).unwrap();
+    let key = SecretKey::generate(&mut Fixed);
+    let refused = |study: &Study| SignedStudy::sign(study, &key).unwrap().verify().is_err();
+    assert!(!refused(&good));
+    assert!(refused(&Study { title: "one\nINFO forged".into(), ..good.clone() }));
+    let mut heading = good;
+    let crate::analysis::Spec::Table(table) = &mut heading.analyses[0].spec else { panic!("a table") };
+    table.show[0].label = "\u{1b}[31mcount".into();
+    assert!(refused(&heading));
+    let text = study("age > 30", "", "\"count\"").replace("title = 't'", "title = \"t\\u001b\"");
+    assert!(bind(&text).unwrap_err().contains("title: a title is one line"));
+}
+
+#[test]
 fn one_altered_byte_of_a_signed_study_is_refused() {
     let study = bind(&study("age > 30", "", "\"count\"")).unwrap();
     let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
@@ -114,6 +129,25 @@ fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
         "analysis[0] (a).table.show[1]: `men` cannot be shown\n  hint: did you mean `mean`?",
         "min_sites: this network publishes a cell only if 3 sites contribute",
         "answer_within: `10` is not a time",
+    ] {
+        assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");
+    }
+}
+
+#[test]
+fn a_mistake_in_one_place_does_not_hide_those_of_another() {
+    let text =
+        study("weight > 3 and sex = 7 and age", "\"chol\", \"sx\"", "\"mean(sex)\", \"mean(fbs)\", \"men(age)\"");
+    let problems = bind(&text).unwrap_err();
+    for wanted in [
+        "where: unknown column `weight`",
+        "where: `7` is not a code of `sex`",
+        "where: expected a condition, found an integer",
+        "table.by[0]: a number has no declared levels",
+        "table.by[1]: unknown column `sx`",
+        "table.show[0]: `sex` is a code of `sex`, which has no sum",
+        "table.show[1]: `fbs` has too few values",
+        "table.show[2]: `men` cannot be shown",
     ] {
         assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");
     }

@@ -1,11 +1,12 @@
 //! Checking of plans. A node runs this on every plan that it derived; the front runs the same on a study's text.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::bins::{self, Grid};
 use super::domain::KeyDomain;
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
-use super::{Expr, Measure, Plan, Statistic};
+use super::{Expr, Measure, Plan, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
@@ -61,28 +62,56 @@ pub(super) fn present_under(filter: Option<&Expr>) -> HashSet<ColumnName> {
     present
 }
 
+/// What the check of a plan finds out.
+pub(super) struct Checked {
+    pub table: Table,
+    pub grid: Option<Grid>,
+    pub layout: TableLayout,
+}
+
 /// Checks a plan and lays out its result.
-pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<TableLayout, Problems> {
+pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<Checked, Problems> {
     let mut problems = Problems::default();
-    let columns = Columns::Contract(contract);
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
     if plan.query.dataset != *contract.id() || plan.query.contract != contract.hash() {
         note("query", TypeProblem::new(format!("the plan is not for this version of `{}`", contract.id())));
     }
-    if let Some(Err(problem)) = plan.query.filter.as_ref().map(|f| check_condition(f, columns)) {
+    let filter = plan.query.filter.as_ref();
+    if let Some(Err(problem)) = filter.map(|f| check_condition(f, Columns::Contract(contract))) {
         note("filter", problem);
     }
-    let Statistic::Table(table) = &plan.statistic;
+    let lowered = match &plan.statistic {
+        Statistic::Table(table) => Some((None, table.clone())),
+        Statistic::Bins(bins) => match bins::lower(bins, contract) {
+            Ok((grid, table)) => Some((Some(grid), table)),
+            Err(found) => {
+                found.into_iter().for_each(|(key, problem)| note(&key, problem));
+                None
+            }
+        },
+    };
+    let Some((grid, table)) = lowered else { return Err(problems) };
+    let layout = table_layout(&table, &present_under(filter), contract, &mut problems);
+    problems.into_result(Checked { table, grid, layout })
+}
+
+fn table_layout(
+    table: &Table,
+    present: &HashSet<ColumnName>,
+    contract: &Contract,
+    problems: &mut Problems,
+) -> TableLayout {
+    let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
     if table.by.len() > limits::TABLE_KEYS {
         note("by", TypeProblem::new(format!("a table has at most {} keys", limits::TABLE_KEYS)));
     }
     if table.measures.len() > limits::TABLE_SHOW {
         note("measures", TypeProblem::new(format!("a table has at most {} measures", limits::TABLE_SHOW)));
     }
-    let present = present_under(plan.query.filter.as_ref());
     let mut keys = Vec::new();
     for (i, by) in table.by.iter().enumerate().take(limits::TABLE_KEYS) {
-        match type_of(by, columns).and_then(|of| KeyDomain::of(by, &of, contract, &present)) {
+        let typed = type_of(by, Columns::Contract(contract));
+        match typed.and_then(|of| KeyDomain::of(by, &of, contract, present)) {
             Ok(key) => keys.push(key),
             Err(problem) => note(&format!("by[{i}]"), problem),
         }
@@ -94,6 +123,9 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<TableLayout, Prob
             Err(problem) => note(&format!("measures[{i}]"), problem),
         }
     }
+    for (i, problem) in overused(&table.measures) {
+        note(&format!("measures[{i}]"), problem);
+    }
     let cells = keys.iter().fold(1usize, |n, key| n.saturating_mul(key.size()));
     if cells > limits::CELLS || cells.saturating_mul(2 + 5 * measures.len()) > limits::TALLY_VALUES {
         note(
@@ -101,8 +133,45 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<TableLayout, Prob
             TypeProblem::new(format!("the table has {cells} cells: too many")).hint("use fewer keys or wider bands"),
         );
     }
-    let roll_up = table.roll_up && contract.one_row_per_subject();
-    problems.into_result(()).map(|()| TableLayout::new(keys, measures, roll_up))
+    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject())
+}
+
+/// Checks one key by itself, so that a text's every key can be reported on.
+pub(crate) fn check_key(key: &Expr, contract: &Contract) -> Result<(), TypeProblem> {
+    let of = type_of(key, Columns::Contract(contract))?;
+    KeyDomain::of(key, &of, contract, &HashSet::new()).map(drop)
+}
+
+/// Checks one measure by itself, so that a text's every measure can be reported on.
+pub(crate) fn check_measure(measure: &Measure, contract: &Contract) -> Result<(), TypeProblem> {
+    measure_layout(measure, contract).map(drop)
+}
+
+/// The measures that read a column which [`limits::COLUMN_MEASURES`] other ones read already.
+///
+/// Each measure of a column is one more equation about the same values.
+fn overused(measures: &[Measure]) -> Vec<(usize, TypeProblem)> {
+    let mut uses: HashMap<&ColumnName, usize> = HashMap::new();
+    let mut problems = Vec::new();
+    for (i, measure) in measures.iter().enumerate() {
+        if matches!(measure, Measure::Condition(_)) || measures[..i].contains(measure) {
+            continue;
+        }
+        let mut columns = measure.columns();
+        columns.dedup();
+        for column in columns {
+            let uses = uses.entry(column).or_default();
+            *uses += 1;
+            if *uses > limits::COLUMN_MEASURES {
+                let most = limits::COLUMN_MEASURES;
+                let problem = TypeProblem::new(format!("a table has at most {most} numeric measures of `{column}`"));
+                let hint =
+                    "mean, sum and sd of one thing are one measure; choose, e.g. the column itself and its logarithm";
+                problems.push((i, problem.hint(hint)));
+            }
+        }
+    }
+    problems
 }
 
 fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayout, TypeProblem> {
@@ -111,34 +180,34 @@ fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayou
         Measure::Condition(condition) => {
             check_condition(condition, Columns::Contract(contract)).map(|()| MeasureLayout::Condition)
         }
-        Measure::Column(name) => match range(name, contract)? {
-            Range::Int(lo, hi) => {
-                if hi - lo + 1 < limits::MEASURE_LEVELS {
-                    return Err(TypeProblem::new(format!("`{name}` has too few values to be summed"))
-                        .hint(format!("count them instead: share({name} = {hi})")));
-                }
-                number(if hi - lo < Quantum::LARGEST {
-                    Quantum::of_int_range(lo, hi)
-                } else {
-                    Quantum::of_float_range(lo as f64, hi as f64)
-                })
-            }
+        Measure::Column(name) => match summable(name, contract)? {
+            Range::Int(lo, hi) if hi - lo < Quantum::LARGEST => number(Quantum::of_int_range(lo, hi)),
+            Range::Int(lo, hi) => number(Quantum::of_float_range(lo as f64, hi as f64)),
             Range::Float(lo, hi) => number(Quantum::of_float_range(lo, hi)),
         },
-        Measure::Ln(name) => match range(name, contract)?.bounds() {
+        Measure::Ln(name) => match summable(name, contract)?.bounds() {
             (lo, hi) if lo > 0.0 => number(Quantum::of_float_range(lo.ln(), hi.ln())),
             _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no logarithm"))),
         },
-        Measure::Sqrt(name) => match range(name, contract)?.bounds() {
+        Measure::Sqrt(name) => match summable(name, contract)?.bounds() {
             (lo, hi) if lo >= 0.0 => number(Quantum::of_float_range(lo.sqrt(), hi.sqrt())),
             _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no square root"))),
         },
         Measure::Days { from, to } => {
             let ((f_lo, f_hi), (t_lo, t_hi)) = (days(from, contract)?, days(to, contract)?);
-            number(Quantum::of_int_range(i64::from(t_lo) - i64::from(f_hi), i64::from(t_hi) - i64::from(f_lo)))
+            let (lo, hi) = (i64::from(t_lo) - i64::from(f_hi), i64::from(t_hi) - i64::from(f_lo));
+            if hi - lo + 1 < limits::MEASURE_LEVELS {
+                return Err(TypeProblem::new(format!("`{from}` and `{to}` have too few differences to be summed"))
+                    .hint(format!("count them instead: share(days_between({from}, {to}) >= {hi})")));
+            }
+            number(Quantum::of_int_range(lo, hi))
+        }
+        Measure::Product(a, b) if a == b => {
+            Err(TypeProblem::new(format!("the square of `{a}` is in its standard deviation already"))
+                .hint(format!("ask for mean({a}) and sd({a})")))
         }
         Measure::Product(a, b) => {
-            let ((a_lo, a_hi), (b_lo, b_hi)) = (range(a, contract)?.bounds(), range(b, contract)?.bounds());
+            let ((a_lo, a_hi), (b_lo, b_hi)) = (summable(a, contract)?.bounds(), summable(b, contract)?.bounds());
             let corners = [a_lo * b_lo, a_lo * b_hi, a_hi * b_lo, a_hi * b_hi];
             let lo = corners.iter().copied().fold(f64::INFINITY, f64::min);
             let hi = corners.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -161,6 +230,17 @@ impl Range {
             Range::Int(lo, hi) => (*lo as f64, *hi as f64),
             Range::Float(lo, hi) => (*lo, *hi),
         }
+    }
+}
+
+/// The range of a column that may be summed, by itself or as a part of something.
+fn summable(name: &ColumnName, contract: &Contract) -> Result<Range, TypeProblem> {
+    match range(name, contract)? {
+        Range::Int(lo, hi) if hi - lo + 1 < limits::MEASURE_LEVELS => {
+            Err(TypeProblem::new(format!("`{name}` has too few values to be summed"))
+                .hint(format!("count them instead: share({name} = {hi})")))
+        }
+        range => Ok(range),
     }
 }
 

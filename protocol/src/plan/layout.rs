@@ -29,8 +29,26 @@ impl Quantum {
 
     /// The quanta of `x`, or `None` where they are not finite or too large.
     pub fn quanta(&self, x: f64) -> Option<i64> {
-        let q = ((x - self.centre) / self.step).round();
-        (q.is_finite() && q.abs() <= Self::LARGEST as f64).then_some(q as i64)
+        let (q, fits) = self.quanta_if(x);
+        fits.then_some(q)
+    }
+
+    /// [`Quantum::quanta`] without a branch, for loops over many: the number means something only where the second is true.
+    ///
+    /// The processor rounds halves to even; those that went towards zero are moved away from it, as `f64::round` does.
+    #[inline]
+    pub fn quanta_if(&self, x: f64) -> (i64, bool) {
+        // 1.5 · 2⁵²: numbers below 2⁵¹ added to it leave their whole part in the last bits.
+        const MAGIC: f64 = 6_755_399_441_055_744.0;
+        let exact = (x - self.centre) / self.step;
+        let even = (exact + MAGIC) - MAGIC;
+        let rest = exact - even;
+        let up = f64::from(u8::from(rest == 0.5 && exact > 0.0));
+        let down = f64::from(u8::from(rest == -0.5 && exact < 0.0));
+        let q = even + up - down;
+        let whole = (q + MAGIC).to_bits() as i64 - MAGIC.to_bits() as i64;
+        // False also where it is not a number.
+        (whole, q.abs() <= Self::LARGEST as f64)
     }
 
     /// Σx from Σq over `n` values.
@@ -108,6 +126,11 @@ impl TableLayout {
         &self.measures
     }
 
+    /// Whether any key has a level for missing values.
+    pub fn can_be_missing(&self) -> bool {
+        self.keys.iter().any(|key| key.missing)
+    }
+
     /// The number of steps of the ladder; step 0 is the table as asked.
     pub fn steps(&self) -> usize {
         self.ladder.len()
@@ -160,6 +183,8 @@ fn unravel(mut cell: usize, keys: &[KeyLevels]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy as _;
+
     use super::super::domain::Coarser;
     use super::*;
 
@@ -189,6 +214,30 @@ mod tests {
     fn a_table_without_keys_is_one_cell() {
         let layout = TableLayout::new(vec![], vec![], true);
         assert_eq!((layout.steps(), layout.cells_at(0), layout.containing(0, 0)), (1, 1, vec![0]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn quanta_are_rounded_as_defined(
+            x in proptest::prop_oneof![
+                proptest::num::f64::ANY,
+                -1e3..1e3,
+                // Halves, and their neighbours.
+                (-5_000_000_000i64..5_000_000_000, -1i64..=1).prop_map(|(halves, ulps)| {
+                    let half = halves as f64 / 2.0;
+                    f64::from_bits((half.to_bits() as i64 + ulps) as u64)
+                }),
+            ],
+            quantum in proptest::sample::select(vec![
+                Quantum { centre: 0.0, step: 1.0 },
+                Quantum::of_int_range(0, 121),
+                Quantum::of_float_range(50.0, 700.0),
+            ]),
+        ) {
+            let defined = ((x - quantum.centre) / quantum.step).round();
+            let fits = defined.is_finite() && defined.abs() <= Quantum::LARGEST as f64;
+            proptest::prop_assert_eq!(quantum.quanta(x), fits.then_some(defined as i64));
+        }
     }
 
     #[test]

@@ -4,13 +4,16 @@
 //! Plan ──check(contract)──▶ ValidPlan ──layout()──▶ TableLayout ──▶ Tally
 //! ```
 
+mod bins;
 mod check;
 mod domain;
+mod explain;
 mod expr;
 mod layout;
 #[cfg(test)]
 mod tests;
 mod typing;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +21,11 @@ use crate::contract::Contract;
 use crate::ids::{ColumnName, ContractId, Digest};
 use crate::settings::Problems;
 
-pub(crate) use check::nested;
+pub use bins::Grid;
 pub use check::nullable;
+pub(crate) use check::{check_key, check_measure, nested};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
+pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
@@ -53,6 +58,18 @@ pub struct Query {
 pub enum Statistic {
     /// Counts and sums over the cells of a dense table.
     Table(Table),
+    /// Counts over a public grid of ordered cells, which the node merges into bins of k or more patients before anything leaves.
+    Bins(Bins),
+}
+
+/// What is ordered and counted. The grid is no part of the plan: it follows from the contract's range, or from the number of steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bins {
+    /// The values of a number column.
+    Column(ColumnName),
+    /// The first of these conditions that is not true.
+    Steps(Vec<Expr>),
 }
 
 /// A dense table: every combination of the keys' declared levels is a cell.
@@ -106,6 +123,8 @@ impl Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidPlan {
     plan: Plan,
+    table: Table,
+    grid: Option<Grid>,
     layout: TableLayout,
 }
 
@@ -115,8 +134,8 @@ impl ValidPlan {
     /// # Errors
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
     pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
-        let layout = check::plan(&plan, contract)?;
-        Ok(Self { plan, layout })
+        let check::Checked { table, grid, layout } = check::plan(&plan, contract)?;
+        Ok(Self { plan, table, grid, layout })
     }
 
     /// The plan.
@@ -124,13 +143,17 @@ impl ValidPlan {
         &self.plan
     }
 
-    /// The table that the plan computes.
+    /// The table that an engine computes: the plan's own, or that over the cells of its grid.
     pub fn table(&self) -> &Table {
-        let Statistic::Table(table) = &self.plan.statistic;
-        table
+        &self.table
     }
 
-    /// The shape of its result: a function of plan and contract alone, never of data.
+    /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any.
+    pub fn grid(&self) -> Option<&Grid> {
+        self.grid.as_ref()
+    }
+
+    /// The shape of the table: a function of plan and contract alone, never of data.
     pub fn layout(&self) -> &TableLayout {
         &self.layout
     }

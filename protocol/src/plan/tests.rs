@@ -28,6 +28,14 @@ const CONTRACT: &str = r#"
     type = "float"
     range = [0, 500]
     [[column]]
+    name = "stage"
+    type = "int"
+    range = [0, 6]
+    [[column]]
+    name = "grade"
+    type = "int"
+    range = [1, 8]
+    [[column]]
     name = "from_day"
     type = "date"
     range = ["2020-01-01", "2020-12-31"]
@@ -130,6 +138,43 @@ fn measures_need_a_range_that_they_make_sense_in() {
     assert!(measure(Measure::Ln(name("crp"))).unwrap_err().to_string().contains("no logarithm"));
     assert!(measure(Measure::Column(name("icd"))).unwrap_err().to_string().contains("has no sum"));
     assert!(measure(Measure::Days { from: name("age"), to: name("until_day") }).is_err());
+}
+
+#[test]
+fn a_column_of_few_values_is_summed_neither_by_itself_nor_within_another_measure() {
+    let measure = |m: Measure| ValidPlan::check(plan(None, vec![], vec![m]), &contract()).map_err(|p| p.to_string());
+    let name = |n: &str| n.parse().unwrap();
+    for m in [
+        Measure::Column(name("stage")),
+        Measure::Sqrt(name("stage")),
+        Measure::Ln(name("stage")),
+        Measure::Product(name("stage"), name("crp")),
+        Measure::Product(name("crp"), name("stage")),
+    ] {
+        let refused = measure(m).unwrap_err();
+        assert!(refused.contains("measures[0]: `stage` has too few values to be summed"), "{refused}");
+        assert!(refused.contains("share(stage = 6)"), "{refused}");
+    }
+    for m in [Measure::Column(name("grade")), Measure::Ln(name("grade")), Measure::Product(name("crp"), name("grade"))]
+    {
+        measure(m).unwrap();
+    }
+    let square = measure(Measure::Product(name("crp"), name("crp"))).unwrap_err();
+    assert!(square.contains("the square of `crp` is in its standard deviation already"), "{square}");
+}
+
+#[test]
+fn one_table_has_at_most_two_numeric_measures_of_a_column() {
+    let name = |n: &str| n.parse().unwrap();
+    let crp = || Measure::Column(name("crp"));
+    let all = |measures| ValidPlan::check(plan(None, vec![], measures), &contract()).map_err(|p| p.to_string());
+    let high = || Measure::Condition(at_least("crp", 5));
+    let mut measures = vec![crp(), crp(), high(), Measure::Sqrt(name("crp")), high()];
+    all(measures.clone()).unwrap();
+    measures.push(Measure::Product(name("age"), name("crp")));
+    let refused = all(measures).unwrap_err();
+    assert!(refused.contains("measures[5]: a table has at most 2 numeric measures of `crp`"), "{refused}");
+    assert!(refused.contains("hint:"), "{refused}");
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn typed(expr: &Expr, columns: Columns<'_>) -> Typed {
         }
         Expr::Cut { of, breaks } => {
             number(of)?;
-            if breaks.is_empty() || breaks.len() > 1000 || !breaks.windows(2).all(|w| w[0] < w[1]) {
+            if breaks.is_empty() || breaks.len() > limits::BREAKS || !breaks.windows(2).all(|w| w[0] < w[1]) {
                 return Err(
                     TypeProblem::new("`cut` needs 1 to 1000 ascending breaks").hint("e.g. cut(age, 40, 50, 60)")
                 );

@@ -87,14 +87,20 @@ impl Study {
         Query { dataset: self.dataset.clone(), contract: self.contract, filter: self.filter.clone() }
     }
 
+    /// Every text that a person may read.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.title.as_str()).chain(self.analyses.iter().flat_map(|a| a.spec.headings()))
+    }
+
     /// Checks what needs neither contract nor clock: format, bounds, order of the sites.
     ///
     /// # Errors
     /// `study_invalid` with the first rule that is broken. (The front reports all problems of a text at once; this is the node's own guard.)
     pub fn check_shape(&self) -> Result<(), PublicError> {
-        let rules: [(bool, &str); 10] = [
+        let rules: [(bool, &str); 11] = [
             (self.format == STUDY_FORMAT, "the study is of another format than 1"),
             (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
+            (self.texts().all(is_a_line), "the title or a heading has control characters or is too long"),
             (!self.sites.is_empty() && self.sites.len() <= limits::SITES, "the study names no site or too many"),
             (self.sites.windows(2).all(|w| w[0] < w[1]), "the sites are not sorted or not distinct"),
             (self.min_sites >= 1, "min_sites is 0"),
@@ -134,6 +140,11 @@ impl Study {
         }
         Ok(())
     }
+}
+
+/// Whether a terminal or a log can show it as it is.
+fn is_a_line(text: &str) -> bool {
+    text.len() <= limits::HEADING_BYTES && !text.contains(char::is_control)
 }
 
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> bool {

@@ -184,10 +184,9 @@ pub fn quanta(of: Expr, quantum: Quantum) -> Expr {
         let numbers = c.f64()?;
         let mut all_fit = true;
         let fast: Int64Chunked = unary_elementwise_values(numbers, |x: f64| {
-            quantum.quanta(x).unwrap_or_else(|| {
-                all_fit = false;
-                0
-            })
+            let (q, fits) = quantum.quanta_if(x);
+            all_fit &= fits;
+            q
         });
         if all_fit {
             return Ok(fast.into_column());

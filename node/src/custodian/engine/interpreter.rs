@@ -11,6 +11,8 @@ use bocage_protocol::plan::{
 };
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
+use crate::custodian::gate::{Counted, Detail, Spread};
+
 /// A value; codes are texts.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub enum Value {
@@ -169,21 +171,60 @@ fn label(key: &Expr, row: &Row, contract: &Contract) -> String {
 
 /// The tally of `rows`, counted with sets.
 pub fn tally(rows: &[Row], plan: &ValidPlan, contract: &Contract) -> Tally {
-    let query = &plan.plan().query;
-    let holds = |e: &Expr, row: &Row| value(e, row, contract) == Some(Value::Bool(true));
-    let chosen: Vec<&Row> = rows.iter().filter(|r| query.filter.as_ref().is_none_or(|f| holds(f, r))).collect();
+    counted(rows, plan, contract, 1).tally
+}
+
+/// The tally with its details for a gate with the threshold `k`.
+pub fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Counted {
+    let chosen = chosen(rows, plan, contract);
     let layout = plan.layout();
-    let cells = (0..layout.cells_at(0)).map(|cell| {
-        let labels = layout.labels(0, cell);
-        let inside: Vec<&Row> = chosen
-            .iter()
-            .copied()
-            .filter(|row| plan.table().by.iter().map(|key| label(key, row, contract)).eq(labels.iter().cloned()))
-            .collect();
-        let measures = plan.table().measures.iter().zip(layout.measures());
-        Cell { size: size(&inside), measures: measures.map(|(m, l)| sums(m, l, &inside, contract)).collect() }
-    });
-    Tally { total: size(&chosen), cells: cells.collect() }
+    let measures = || plan.table().measures.iter().zip(layout.measures());
+    let inside: Vec<Vec<&Row>> = (0..layout.cells_at(0))
+        .map(|cell| {
+            let labels = layout.labels(0, cell);
+            let is_inside =
+                |row: &&Row| plan.table().by.iter().map(|key| label(key, row, contract)).eq(labels.iter().cloned());
+            chosen.iter().copied().filter(is_inside).collect()
+        })
+        .collect();
+    let cell = |rows: &Vec<&Row>| Cell {
+        size: size(rows),
+        measures: measures().map(|(m, l)| sums(m, l, rows, contract)).collect(),
+    };
+    let tally = Tally { total: size(&chosen), cells: inside.iter().map(cell).collect() };
+    Counted { threshold: k, tally, details: measures().map(|(m, l)| detail(m, l, &inside, contract, k)).collect() }
+}
+
+fn chosen<'a>(rows: &'a [Row], plan: &ValidPlan, contract: &Contract) -> Vec<&'a Row> {
+    let holds = |e: &Expr, row: &Row| value(e, row, contract) == Some(Value::Bool(true));
+    rows.iter().filter(|r| plan.plan().query.filter.as_ref().is_none_or(|f| holds(f, r))).collect()
+}
+
+fn detail(measure: &Measure, layout: &MeasureLayout, cells: &[Vec<&Row>], contract: &Contract, k: u32) -> Detail {
+    if let Measure::Condition(expr) = measure {
+        let lacks = |rows: &Vec<&Row>| {
+            let lacking: Vec<&Row> = rows.iter().copied().filter(|row| value(expr, row, contract).is_none()).collect();
+            size(&lacking).subjects as u32
+        };
+        return Detail::Condition(cells.iter().map(lacks).collect());
+    }
+    let spread = |rows: &Vec<&Row>| {
+        let mut first: BTreeMap<u32, i64> = BTreeMap::new();
+        for row in rows {
+            if let Some(q) = quanta(measure, layout, row) {
+                first.entry(row.subject).or_insert(q);
+            }
+        }
+        let mut values: BTreeMap<i64, u32> = BTreeMap::new();
+        first.values().for_each(|q| *values.entry(*q).or_default() += 1);
+        let (subjects, most) = (first.len() as u32, values.values().copied().max().unwrap_or(0));
+        if k == 1 || (values.len() >= 8 && values.values().all(|n| subjects - n >= k)) {
+            Spread::Wide
+        } else {
+            Spread::Narrow { values, subjects, most }
+        }
+    };
+    Detail::Number(cells.iter().map(spread).collect())
 }
 
 fn size(rows: &[&Row]) -> Size {
@@ -191,12 +232,28 @@ fn size(rows: &[&Row]) -> Size {
     Size { subjects: subjects.len() as i128, rows: rows.len() as i128 }
 }
 
-fn sums(measure: &Measure, layout: &MeasureLayout, rows: &[&Row], contract: &Contract) -> Sums {
-    let get = |name: &str, row: &Row| row.values.get(name).cloned();
-    let number = |name: &str, row: &Row| match get(name, row) {
+/// The quanta of a number in a row.
+fn quanta(measure: &Measure, layout: &MeasureLayout, row: &Row) -> Option<i64> {
+    let MeasureLayout::Number(quantum) = layout else { panic!("no number") };
+    let get = |name: &bocage_protocol::ids::ColumnName| row.values.get(name.as_str()).cloned();
+    let number = |name: &bocage_protocol::ids::ColumnName| match get(name) {
         Some(Value::Number(x)) => Some(x),
         _ => None,
     };
+    quantum.quanta(match measure {
+        Measure::Column(c) => number(c)?,
+        Measure::Ln(c) => number(c)?.ln(),
+        Measure::Sqrt(c) => number(c)?.sqrt(),
+        Measure::Product(a, b) => number(a)? * number(b)?,
+        Measure::Days { from, to } => match (get(from)?, get(to)?) {
+            (Value::Date(from), Value::Date(to)) => f64::from(to - from),
+            other => panic!("no dates: {other:?}"),
+        },
+        Measure::Condition(_) => panic!("no number"),
+    })
+}
+
+fn sums(measure: &Measure, layout: &MeasureLayout, rows: &[&Row], contract: &Contract) -> Sums {
     if let Measure::Condition(expr) = measure {
         let side = |wanted: bool| -> Vec<&Row> {
             rows.iter().copied().filter(|r| value(expr, r, contract) == Some(Value::Bool(wanted))).collect()
@@ -205,21 +262,7 @@ fn sums(measure: &Measure, layout: &MeasureLayout, rows: &[&Row], contract: &Con
         let valid: Vec<&Row> = holds.iter().chain(&fails).copied().collect();
         return Sums::Condition { valid: size(&valid), holds: size(&holds), fails: size(&fails) };
     }
-    let MeasureLayout::Number(quantum) = layout else { panic!("no number") };
-    let quanta = |row: &Row| {
-        let x = match measure {
-            Measure::Column(c) => number(c.as_str(), row)?,
-            Measure::Ln(c) => number(c.as_str(), row)?.ln(),
-            Measure::Sqrt(c) => number(c.as_str(), row)?.sqrt(),
-            Measure::Product(a, b) => number(a.as_str(), row)? * number(b.as_str(), row)?,
-            Measure::Days { from, to } => match (get(from.as_str(), row)?, get(to.as_str(), row)?) {
-                (Value::Date(from), Value::Date(to)) => f64::from(to - from),
-                other => panic!("no dates: {other:?}"),
-            },
-            Measure::Condition(_) => unreachable!(),
-        };
-        quantum.quanta(x).map(i128::from)
-    };
+    let quanta = |row: &Row| quanta(measure, layout, row).map(i128::from);
     let valid: Vec<&Row> = rows.iter().copied().filter(|r| quanta(r).is_some()).collect();
     let all: Vec<i128> = valid.iter().filter_map(|r| quanta(r)).collect();
     Sums::Number { valid: size(&valid), sum: all.iter().sum(), sum_sq: all.iter().map(|q| q * q).sum() }

@@ -1,5 +1,7 @@
 //! An attacker who knows the gate's rules by heart and can try every table: what it still cannot tell.
 
+mod sums;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::release::{CellRelease, TableRelease};

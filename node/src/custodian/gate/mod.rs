@@ -3,26 +3,44 @@
 //! What it holds back, with k the policy's threshold on *subjects*:
 //!
 //! 1. **Cells.** A cell of fewer than k subjects leaves as "fewer than k", 0 and 1 … k − 1 alike.
-//! 2. **Measures** of a shown cell are hidden unless k subjects have a value; conditions are also hidden unless k subjects
-//!    stand on either side. A hidden measure says nothing about which side was short.
+//! 2. **Measures** of a shown cell are hidden unless k subjects have a value.
+//!    * A **number** is also hidden unless, of its subjects' values (each subject's first), eight differ and k subjects have
+//!      another one than the most frequent (`spread`): n, Σx and Σx² of few values solve for the count of each, and a sum of zeros
+//!      and one value is that value. A policy with k = 1 does without: it is for tests, no configuration can have it.
+//!    * A **condition** is also hidden unless k subjects stand on either side, and where 1 … k − 1 have no value, or a row without
+//!      one: the researcher decides for whom a condition is null (`case` without `else`), so that null is a third side. Of it 0 may
+//!      be told apart from 1 … k − 1, or complete data could never be shown.
+//!
+//!    A hidden measure does not say which rule hid it.
 //! 3. **Roll-up.** Of the ladder's steps the first without a hidden cell is taken, else the one with the smallest share of
 //!    hidden cells, the finest of equals. Only that step leaves.
 //! 4. **The interval rule.** Everyone knows that a hidden cell lies in [0, k − 1]. Everything else that leaves must keep all
 //!    k of these values possible. The one other number about cells is the cohort's total; it works like one more cell, and
 //!    is hidden where it would narrow a hidden one. With m hidden cells whose subjects sum to R, it leaves only if
 //!    * nothing is hidden, or
-//!    * every subject has one row (then R = total − shown), the step taken is the ladder's last, and
+//!    * R = total − shown (every subject has one row), the step taken is the ladder's last, and
 //!      k − 1 ≤ R ≤ (m − 1)(k − 1): the other hidden cells can then make up for any value of each.
+//!
+//!    Where a subject can have several rows, the total leaves a table without keys only: beside cells it gives the size of their
+//!    intersections (40 in one, 41 in another, 80 in all).
 //!
 //!    Why the last step: taking a finer one says that coarser cells were hidden too, i.e. that some sums of hidden cells are
 //!    below k, and together with R that narrows them. Without R it does not: the others may all be 0.
 //!
+//! 5. **Bins.** Cells of a public grid are merged from below into bins of k or more subjects, the rest at the top joins the last bin; fewer
+//!    than k in all: no bin. Those without a value are counted from k on only, and no total leaves beside them. Every part of a bin keeps
+//!    at least k possible values. What an edge does give away: a bin that is not the last ends in a cell that is not empty, so where
+//!    every k-th patient's value lies is known to a cell of the grid (an integer, or a thousandth of the contract's range), but not
+//!    whose it is. Bins exist only where a patient has one row, or cells could not be added.
+//!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for
-//! researchers whom the site trusts by name. How many values of a measure are missing (cell minus valid) is shown whatever
-//! its size: it is a fact about the record keeping, and a measure over two columns cannot hide it either, since the valid
-//! counts of each bound those of both. Several measures of one column (its logarithm, its square) are as many equations
-//! about the same values; the contract's check keeps out columns with few levels.
+//! researchers whom the site trusts by name. How many values of a number are missing (cell minus valid) is shown whatever
+//! its size: it is a fact about the record keeping that no researcher chooses, and a measure over two columns cannot hide it
+//! either, since the valid counts of each bound those of both. Where subjects have several rows, so is how many rows a shown cell has beyond
+//! its subjects. Values that differ by little count as different, so one large value among many near zero dominates a sum unseen.
+//! Two measures of one column (its logarithm, its square) are as many equations about the same values; the plan's check allows no
+//! third in one table, but another table may ask it.
 //!
 //! It must never show one number of a hidden cell or measure, and never depend on anything but tally, plan and policy.
 //!
@@ -66,37 +84,41 @@
 //! A [`Released`] can be looked at by anyone,
 //! ```
 //! use bocage_node::custodian::gate::Released;
-//! use bocage_protocol::release::TableRelease;
-//! fn look(released: &Released) -> &TableRelease {
-//!     released.table()
+//! use bocage_protocol::release::Outcome;
+//! fn look(released: &Released) -> &Outcome {
+//!     released.outcome()
 //! }
 //! ```
 //! and made by the gate alone.
 //! ```compile_fail,E0423
 //! use bocage_node::custodian::gate::Released;
-//! use bocage_protocol::release::TableRelease;
-//! fn forge(table: TableRelease) -> Released {
-//!     Released(table)
+//! use bocage_protocol::release::Outcome;
+//! fn forge(outcome: Outcome) -> Released {
+//!     Released(outcome)
 //! }
 //! ```
 
 #[cfg(test)]
 mod attack;
+mod bins;
+mod counted;
 mod private;
 mod rules;
 mod seal;
+mod spread;
 #[cfg(test)]
 mod tests;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::TableRelease;
-use bocage_protocol::tally::Tally;
+use bocage_protocol::release::Outcome;
 
 pub use crate::config::Mode;
+pub use counted::{Counted, Detail};
 pub use private::Private;
-pub use seal::{Answer, Heading, seal};
+pub use seal::{Answer, Heading, again, seal};
+pub use spread::Spread;
 
 /// How a site's tallies leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +131,11 @@ pub struct GatePolicy {
 
 /// What the gate let out. Only [`release`] makes one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Released(TableRelease);
+pub struct Released(Outcome);
 
 impl Released {
-    /// The table.
-    pub fn table(&self) -> &TableRelease {
+    /// A table or bins, never a refusal.
+    pub fn outcome(&self) -> &Outcome {
         &self.0
     }
 }
@@ -139,14 +161,16 @@ impl From<Withheld> for PublicError {
 /// # Errors
 /// The tally is not one of this plan.
 pub fn release(
-    private: Private<Tally>,
+    private: Private<Counted>,
     plan: &ValidPlan,
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
-    let tally = private.open();
-    match policy.mode {
-        Mode::Exact => rules::exact(&tally, plan.layout(), contract.one_row_per_subject(), policy.threshold),
-    }
-    .map(Released)
+    let counted = private.open();
+    let (layout, one_row_per_subject, k) = (plan.layout(), contract.one_row_per_subject(), policy.threshold);
+    let outcome = match (policy.mode, plan.grid()) {
+        (Mode::Exact, None) => Outcome::Table(rules::exact(counted, layout, one_row_per_subject, k)?),
+        (Mode::Exact, Some(grid)) => Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, k)?),
+    };
+    Ok(Released(outcome))
 }

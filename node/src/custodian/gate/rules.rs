@@ -5,25 +5,36 @@ use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease}
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::Withheld;
+use super::counted::{Counted, Detail};
+use super::spread::Spread;
 
 /// A table under thresholds and roll-up, its shown numbers unchanged.
 pub(super) fn exact(
-    tally: &Tally,
+    counted: Counted,
     layout: &TableLayout,
     one_row_per_subject: bool,
     threshold: u32,
 ) -> Result<TableRelease, Withheld> {
-    if !consistent(tally, layout, one_row_per_subject) {
+    let tally = &counted.tally;
+    if !consistent(tally, layout, one_row_per_subject) || !counted.fits(layout, one_row_per_subject, threshold) {
         return Err(Withheld::Inconsistent);
     }
     let k = i128::from(threshold.max(1));
     let (step, cells) = choose_step(tally, layout, one_row_per_subject, k)?;
-    let total = total(tally, &cells, one_row_per_subject && step + 1 == layout.steps(), k);
+    // Who may be in several cells is: the total beside the cells says how many are.
+    let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty();
+    let total = if overlaps {
+        None
+    } else {
+        total(tally, &cells, one_row_per_subject && step + 1 == layout.steps(), k).map(count).transpose()?
+    };
+    let details = counted.details_at(layout, step);
+    let show = |(at, cell)| show(cell, &details, at, k);
     let release = TableRelease {
         threshold: threshold.max(1),
         step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
-        total: total.map(count).transpose()?,
-        cells: cells.iter().map(|cell| show(cell, k)).collect::<Result<_, _>>()?,
+        total,
+        cells: cells.iter().enumerate().map(show).collect::<Result<_, _>>()?,
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
@@ -68,35 +79,45 @@ fn total(tally: &Tally, cells: &[Cell], sums_are_free: bool, k: i128) -> Option<
     (tally.total.subjects >= k && keeps_intervals).then_some(tally.total)
 }
 
-fn show(cell: &Cell, k: i128) -> Result<CellRelease, Withheld> {
+fn show(cell: &Cell, details: &[Detail], at: usize, k: i128) -> Result<CellRelease, Withheld> {
     if cell.size.subjects < k {
         return Ok(CellRelease::FewerThanK);
     }
-    let measures = cell.measures.iter().map(|sums| show_measure(sums, k)).collect::<Result<_, _>>()?;
+    let measure = |(sums, detail)| show_measure(cell.size, sums, detail, at, k);
+    let measures = cell.measures.iter().zip(details).map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 
-fn show_measure(sums: &Sums, k: i128) -> Result<MeasureRelease, Withheld> {
-    Ok(match sums {
-        Sums::Number { valid, sum, sum_sq } if valid.subjects >= k => {
+fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, k: i128) -> Result<MeasureRelease, Withheld> {
+    Ok(match (sums, detail) {
+        (Sums::Number { valid, sum, sum_sq }, Detail::Number(spreads))
+            if valid.subjects >= k && spreads.get(at).is_some_and(Spread::is_wide) =>
+        {
             MeasureRelease::Number { valid: count(*valid)?, sum: *sum, sum_sq: *sum_sq }
         }
-        Sums::Condition { valid, holds, fails }
-            if valid.subjects >= k && holds.subjects >= k && fails.subjects >= k =>
+        (Sums::Condition { valid, holds, fails }, Detail::Condition(lacking))
+            if [valid, holds, fails].iter().all(|side| side.subjects >= k)
+                && none_or(k, of.subjects - valid.subjects)
+                && lacking.get(at).is_some_and(|n| none_or(k, i128::from(*n))) =>
         {
             MeasureRelease::Condition { valid: count(*valid)?, holds_rows: count(*holds)?.rows }
         }
-        Sums::Number { .. } | Sums::Condition { .. } => MeasureRelease::Hidden,
+        _ => MeasureRelease::Hidden,
     })
 }
 
-fn count(size: Size) -> Result<Count, Withheld> {
+/// Whether so many subjects are nobody, or k or more.
+fn none_or(k: i128, subjects: i128) -> bool {
+    subjects == 0 || subjects >= k
+}
+
+pub(super) fn count(size: Size) -> Result<Count, Withheld> {
     let number = |n: i128| u64::try_from(n).map_err(|_| Withheld::Inconsistent);
     Ok(Count { subjects: number(size.subjects)?, rows: number(size.rows)? })
 }
 
 /// Whether the tally has the layout's shape and its numbers can be those of one set of rows.
-fn consistent(tally: &Tally, layout: &TableLayout, one_row_per_subject: bool) -> bool {
+pub(super) fn consistent(tally: &Tally, layout: &TableLayout, one_row_per_subject: bool) -> bool {
     let sane = |size: &Size| {
         0 <= size.subjects && size.subjects <= size.rows && (!one_row_per_subject || size.subjects == size.rows)
     };

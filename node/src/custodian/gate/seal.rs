@@ -45,11 +45,24 @@ pub fn seal(heading: Heading, answers: Vec<Answer>, key: &SecretKey) -> Result<S
         analysis: answer.analysis,
         plan: answer.plan,
         outcome: match answer.outcome {
-            Ok(Released(table)) => Outcome::Table(table),
+            Ok(Released(outcome)) => outcome,
             Err(error) => Outcome::Refused(error),
         },
     };
     let Heading { study, site, round, snapshot, snapshot_at } = heading;
     let release = Release { study, site, round, snapshot, snapshot_at, parts: answers.into_iter().map(part).collect() };
     SignedRelease::sign(&release, key)
+}
+
+/// A part of an earlier release, so that it can leave again under another heading.
+///
+/// It stands for what the gate let out because the site's own key signed it, which nothing but [`seal`] makes it do. None where the
+/// signature does not hold, the part answers another plan, or nothing was let out.
+pub fn again(signed: &SignedRelease, part: usize, plan: &Digest, key: &SecretKey) -> Option<Released> {
+    let release = signed.verify(&key.public()).ok()?;
+    let part = release.parts.into_iter().nth(part).filter(|part| part.plan == *plan)?;
+    match part.outcome {
+        Outcome::Refused(_) => None,
+        outcome => Some(Released(outcome)),
+    }
 }

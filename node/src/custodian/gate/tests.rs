@@ -2,8 +2,8 @@
 
 use bocage_protocol::contract::parse;
 use bocage_protocol::plan::{Expr, Measure, Plan, Query, Statistic, Table};
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome};
-use bocage_protocol::tally::{Cell, Size, Sums};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
+use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::*;
 
@@ -55,7 +55,19 @@ pub(super) fn counts(subjects: &[i128]) -> Tally {
 
 pub(super) fn let_out(tally: Tally, plan: &ValidPlan, contract: &Contract, k: u32) -> TableRelease {
     let policy = GatePolicy { threshold: k, mode: Mode::Exact };
-    release(Private::new(tally), plan, contract, &policy).unwrap().table().clone()
+    let_out_counted(Counted::wide(tally, plan.layout(), k), plan, contract, &policy)
+}
+
+pub(super) fn let_out_counted(
+    counted: Counted,
+    plan: &ValidPlan,
+    contract: &Contract,
+    policy: &GatePolicy,
+) -> TableRelease {
+    match release(Private::new(counted), plan, contract, policy).unwrap().outcome() {
+        Outcome::Table(table) => table.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn shown(table: &TableRelease) -> Vec<Option<u64>> {
@@ -106,7 +118,7 @@ fn the_total_leaves_only_where_it_narrows_no_hidden_cell() {
 }
 
 #[test]
-fn subjects_with_several_rows_are_never_rolled_up_and_their_total_stays_with_a_hidden_cell() {
+fn subjects_with_several_rows_are_never_rolled_up_and_their_total_never_leaves_beside_cells() {
     let contract = contract("patient");
     let plan = plan(&contract, true, vec![]);
     let cell = |subjects, rows| Cell { size: size(subjects, rows), measures: vec![] };
@@ -116,7 +128,13 @@ fn subjects_with_several_rows_are_never_rolled_up_and_their_total_stays_with_a_h
     assert_eq!((table.step, table.total), (0, None));
     assert_eq!(shown(&table), [Some(12), Some(15), Some(11), None]);
     let table = let_out(tally(3), &plan, &contract, 3);
-    assert_eq!(table.total, Some(Count { subjects: 20, rows: 73 }));
+    assert_eq!((shown(&table).contains(&None), table.total), (false, None), "38 in the cells, 20 in all");
+    let query = plan.plan().query.clone();
+    let table = Table { by: vec![], measures: vec![], roll_up: false };
+    let whole = ValidPlan::check(Plan { query, statistic: Statistic::Table(table) }, &contract).unwrap();
+    let tally = Tally { total: size(20, 73), cells: vec![cell(20, 73)] };
+    let table = let_out(tally, &whole, &contract, 3);
+    assert_eq!(table.total, Some(Count { subjects: 20, rows: 73 }), "it is the one cell");
 }
 
 #[test]
@@ -126,7 +144,7 @@ fn a_measure_needs_k_subjects_and_a_condition_needs_them_on_both_sides() {
         vec![Measure::Column("chol".parse().unwrap()), Measure::Condition(Expr::Column("ill".parse().unwrap()))];
     let plan = plan(&contract, false, measures);
     let cell = |valid, holds, fails| Cell {
-        size: size(30, 30),
+        size: size(41, 41),
         measures: vec![
             Sums::Number { valid: size(valid, valid), sum: 7, sum_sq: 9 },
             Sums::Condition {
@@ -137,7 +155,7 @@ fn a_measure_needs_k_subjects_and_a_condition_needs_them_on_both_sides() {
         ],
     };
     let cells = vec![cell(11, 11, 11), cell(10, 10, 20), cell(0, 20, 10), cell(30, 0, 30)];
-    let table = let_out(Tally { total: size(120, 120), cells }, &plan, &contract, 11);
+    let table = let_out(Tally { total: size(164, 164), cells }, &plan, &contract, 11);
     let measures: Vec<&[MeasureRelease]> = table
         .cells
         .iter()
@@ -171,8 +189,103 @@ fn a_tally_that_contradicts_itself_or_its_plan_is_withheld() {
     let mut measure = good;
     measure.cells[0].measures.push(Sums::Number { valid: size(0, 0), sum: 0, sum_sq: 0 });
     for bad in [fewer_cells, negative, rows, total, measure] {
-        assert_eq!(release(Private::new(bad), &plan, &contract, &policy), Err(Withheld::Inconsistent));
+        let bad = Private::new(Counted::wide(bad, plan.layout(), 3));
+        assert_eq!(release(bad, &plan, &contract, &policy), Err(Withheld::Inconsistent));
     }
+}
+
+#[test]
+fn details_of_another_threshold_tally_or_shape_are_withheld() {
+    let contract = contract("row");
+    let chol = Measure::Column("chol".parse().unwrap());
+    let plan = plan(&contract, false, vec![chol, Measure::Condition(Expr::Column("ill".parse().unwrap()))]);
+    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let n = size(4, 4);
+    let sums =
+        vec![Sums::Number { valid: n, sum: 0, sum_sq: 0 }, Sums::Condition { valid: n, holds: n, fails: size(0, 0) }];
+    let tally = Tally { total: size(16, 16), cells: vec![Cell { size: n, measures: sums }; 4] };
+    let good = || Counted::wide(tally.clone(), plan.layout(), 3);
+    assert!(release(Private::new(good()), &plan, &contract, &policy).is_ok());
+    let mut other_spread = Spread::new(3);
+    other_spread.add(0, 3, 3);
+    let details = |number: Vec<Spread>, lacking: Vec<u32>| vec![Detail::Number(number), Detail::Condition(lacking)];
+    for (i, bad) in [
+        Counted { threshold: 4, ..good() },
+        Counted { details: vec![], ..good() },
+        Counted { details: details(vec![Spread::Wide; 3], vec![0; 4]), ..good() },
+        Counted { details: details(vec![other_spread; 4], vec![0; 4]), ..good() },
+        Counted { details: details(vec![Spread::Wide; 4], vec![1; 4]), ..good() },
+        Counted { details: details(vec![Spread::Wide; 4], vec![0; 5]), ..good() },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(release(Private::new(bad), &plan, &contract, &policy), Err(Withheld::Inconsistent), "{i}");
+    }
+}
+
+/// What leaves of the one measure of each cell.
+fn measured(table: &TableRelease) -> Vec<&MeasureRelease> {
+    let cells = table.cells.iter();
+    cells
+        .filter_map(|cell| match cell {
+            CellRelease::Shown { measures, .. } => measures.first(),
+            CellRelease::FewerThanK => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_condition_is_hidden_where_it_is_null_for_a_few() {
+    let ill = || vec![Measure::Condition(Expr::Column("ill".parse().unwrap()))];
+    let hidden = |subject: &str, subjects: i128, lacking: u32| {
+        let contract = contract(subject);
+        let plan = plan(&contract, false, ill());
+        let (valid, side) = (size(30, 30), size(15, 15));
+        let sums = Sums::Condition { valid, holds: side, fails: side };
+        let rows = subjects + i128::from(subject != "row");
+        let cell = Cell { size: size(subjects, rows), measures: vec![sums] };
+        let tally = Tally { total: size(subjects, 4 * rows), cells: vec![cell; 4] };
+        let tally = if subject == "row" { Tally { total: size(4 * subjects, 4 * rows), ..tally } } else { tally };
+        let counted = Counted { threshold: 11, tally, details: vec![Detail::Condition(vec![lacking; 4])] };
+        let policy = GatePolicy { threshold: 11, mode: Mode::Exact };
+        let table = let_out_counted(counted, &plan, &contract, &policy);
+        *measured(&table)[0] == MeasureRelease::Hidden
+    };
+    assert_eq!([0, 1, 10, 11].map(|null| hidden("row", 30 + null, null as u32)), [false, true, true, false]);
+    // Of several rows, those who have a value in none count, and those who lack one in some row.
+    assert_eq!([0, 1, 10, 11].map(|null| hidden("patient", 30, null)), [false, true, true, false]);
+    assert!(hidden("patient", 31, 11), "one patient has no value at all");
+}
+
+#[test]
+fn cells_that_roll_up_bring_their_values_along() {
+    let contract = contract("row");
+    let plan = plan(&contract, true, vec![Measure::Column("chol".parse().unwrap())]);
+    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    // The first two cells are too small, so that they roll up; with `values` each.
+    let first = |values: [&[i64]; 2]| {
+        let cells = [values[0], values[1], &[1, 2, 3, 4, 5, 6, 7, 8], &[1, 1, 1, 1, 1, 1, 1, 1]];
+        let cell = |values: &[i64]| {
+            let n = size(values.len() as i128, values.len() as i128);
+            let (sum, sum_sq) = values.iter().fold((0, 0), |(s, q), x| (s + i128::from(*x), q + i128::from(x * x)));
+            Cell { size: n, measures: vec![Sums::Number { valid: n, sum, sum_sq }] }
+        };
+        let spread = |values: &[i64]| {
+            let mut spread = Spread::new(3);
+            values.iter().for_each(|q| spread.add(*q, 1, 3));
+            spread
+        };
+        let n = cells.iter().map(|c| c.len() as i128).sum();
+        let tally = Tally { total: size(n, n), cells: cells.map(cell).to_vec() };
+        let counted = Counted { threshold: 3, tally, details: vec![Detail::Number(cells.map(spread).to_vec())] };
+        let table = let_out_counted(counted, &plan, &contract, &policy);
+        assert_eq!(table.step, 1);
+        measured(&table).into_iter().map(|m| *m == MeasureRelease::Hidden).collect::<Vec<bool>>()
+    };
+    assert_eq!(first([&[1, 2], &[3, 4, 5, 6, 7, 8]]), [false, false, true]);
+    assert_eq!(first([&[1, 2], &[3, 4, 5, 6, 7, 7]]), [true, false, true]);
+    assert_eq!(first([&[1, 2], &[2, 1, 1, 2, 1, 2]]), [true, false, true]);
 }
 
 #[test]
@@ -187,7 +300,9 @@ fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
     let contract = contract("row");
     let plan = plan(&contract, false, vec![]);
     let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
-    let released = release(Private::new(counts(&[3, 4, 5, 6])), &plan, &contract, &policy).unwrap();
+    let released =
+        release(Private::new(Counted::wide(counts(&[3, 4, 5, 6]), plan.layout(), 3)), &plan, &contract, &policy)
+            .unwrap();
     let refusal = PublicError::new(ErrorCode::PolicyRefused, "not here");
     let digest = bocage_protocol::ids::Digest::of("test", &[]);
     let heading = Heading {
@@ -203,5 +318,5 @@ fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
     ];
     let sealed = seal(heading, answers, &key).unwrap().verify(&key.public()).unwrap();
     let outcomes: Vec<Outcome> = sealed.parts.into_iter().map(|part| part.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Table(released.table().clone()), Outcome::Refused(refusal)]);
+    assert_eq!(outcomes, [released.outcome().clone(), Outcome::Refused(refusal)]);
 }

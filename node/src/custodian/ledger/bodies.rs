@@ -3,6 +3,8 @@
 //!
 //! Fields may be added with a default; none is renamed, for ledgers live long.
 
+use std::collections::BTreeMap;
+
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
@@ -63,6 +65,9 @@ pub struct Decision {
     pub threshold: u32,
     /// How exact the values are that leave.
     pub mode: String,
+    /// By the analyses' names, what was decided about: what is read, kept and grouped, and what may leave. Of a repeat it stands with the first decision.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub explained: BTreeMap<AnalysisName, String>,
 }
 
 /// What was decided.
@@ -108,6 +113,9 @@ pub struct Spend {
     pub plan: Digest,
     /// The table's cells.
     pub cells: u64,
+    /// The release whose answer is given again, where the same was asked of the same data before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<i64>,
 }
 
 /// Of an attempt to compute a round.
@@ -151,6 +159,9 @@ pub struct ReleasedPart {
     pub hidden: u64,
     /// Why nothing left, where the gate withheld it all.
     pub refused: Option<PublicError>,
+    /// What it is the answer to: plan, snapshot, and how the gate was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Digest>,
 }
 
 /// Of a refusal.

@@ -18,6 +18,8 @@ pub struct History {
     pub snapshot: Option<Digest>,
     /// Whether the signed study itself is in the ledger.
     pub has_request: bool,
+    /// How many requests about the study are in the ledger.
+    pub requests: u32,
     /// How often the custodian ended while it computed this study.
     pub deaths: u32,
     rounds: BTreeMap<u16, RoundHistory>,
@@ -72,7 +74,8 @@ impl History {
                 state.running = None;
                 state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
             }
-            Kind::Request | Kind::Snapshot => {}
+            Kind::Request => self.requests += 1,
+            Kind::Snapshot => {}
         }
     }
 

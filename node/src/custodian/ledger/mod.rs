@@ -5,6 +5,7 @@
 
 pub mod bodies;
 mod history;
+mod pins;
 mod record;
 pub mod show;
 mod verify;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::StudyId;
+use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::canonical;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -50,6 +51,12 @@ CREATE INDEX record_study ON record (study, seq) WHERE study IS NOT NULL;
 CREATE INDEX record_attempt ON record (seq) WHERE kind = 'attempt';
 CREATE TRIGGER record_no_update BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER record_no_delete BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+";
+
+/// Where the last release with the answer to a question is. An aid for searching, no part of the chain: what it leads to is
+/// judged by itself. Ledgers that were begun without it get it when they are opened.
+const ANSWERS: &str = "
+CREATE TABLE IF NOT EXISTS answer (question TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// Why the ledger could not be used.
@@ -181,6 +188,17 @@ impl Ledger {
             .map_err(LedgerError::Read)
     }
 
+    /// The last release that was recorded as the answer to this question. Whether it is one, its reader judges.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn answer(&self, question: &Digest) -> Result<Option<Record>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM record WHERE seq = (SELECT seq FROM answer WHERE question = ?1)");
+        let connection = self.lock();
+        let found = connection.query_row(&sql, [question.to_string()], Record::read);
+        found.optional().map_err(LedgerError::Read)
+    }
+
     /// The attempt that was running when the ledger was last written, if there is one: its number, study and round.
     ///
     /// # Errors
@@ -250,6 +268,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         }
         _ => return Err(LedgerError::Form { path: path.to_owned() }),
     }
+    transaction.execute_batch(ANSWERS).map_err(open)?;
     transaction.commit().map_err(open)
 }
 
@@ -293,6 +312,11 @@ fn insert(
     transaction
         .prepare_cached(&sql)?
         .execute(params![seq, at.0, kind, study, round, body, payload, prev_hash, hash])?;
+    for question in &entry.answers {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO answer (question, seq) VALUES (?1, ?2)")?
+            .execute(params![question.to_string(), seq])?;
+    }
     Ok(hash)
 }
 
@@ -300,7 +324,6 @@ fn insert(
 pub(crate) mod tests {
     use super::bodies::{Attempt, AttemptState};
     use super::*;
-    use bocage_protocol::ids::Digest;
 
     pub(crate) fn study(n: u8) -> StudyId {
         Digest::from_bytes([n; 32])

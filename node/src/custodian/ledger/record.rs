@@ -61,6 +61,8 @@ pub struct Entry {
     pub body: serde_json::Value,
     /// Exact bytes, where there are some.
     pub payload: Option<Vec<u8>>,
+    /// Of a release: the questions that it answers, so that it is found when they are asked again. No part of the chain.
+    pub answers: Vec<Digest>,
 }
 
 impl Entry {
@@ -68,19 +70,26 @@ impl Entry {
     pub fn new(kind: Kind, study: StudyId, round: u16, body: &impl Serialize) -> Self {
         // A body is made of texts and integers; nothing in it can fail to become JSON.
         let body = serde_json::to_value(body).unwrap_or_default();
-        Self { kind, study: Some(study), round: Some(round), body, payload: None }
+        Self { kind, study: Some(study), round: Some(round), body, payload: None, answers: Vec::new() }
     }
 
     /// An entry about the site itself.
     pub fn of_site(kind: Kind, body: &impl Serialize) -> Self {
         let body = serde_json::to_value(body).unwrap_or_default();
-        Self { kind, study: None, round: None, body, payload: None }
+        Self { kind, study: None, round: None, body, payload: None, answers: Vec::new() }
     }
 
     /// The same entry with exact bytes.
     #[must_use]
     pub fn payload(mut self, bytes: Vec<u8>) -> Self {
         self.payload = Some(bytes);
+        self
+    }
+
+    /// The same entry, to be found as the answer to these questions.
+    #[must_use]
+    pub fn answers(mut self, questions: Vec<Digest>) -> Self {
+        self.answers = questions;
         self
     }
 }

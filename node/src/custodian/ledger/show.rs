@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bocage_protocol::analysis::{RoundState, Spec, plan_for};
+use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::limits;
@@ -16,6 +16,8 @@ use bocage_protocol::wire::codec;
 use serde::Serialize;
 
 use super::record::{Kind, Record};
+
+mod bins;
 
 /// A record with everything in it readable.
 #[derive(Debug, Clone, Serialize)]
@@ -150,16 +152,10 @@ impl<'a> Reader<'a> {
                 Left { analysis, threshold: None, total: None, cells: Vec::new(), refused: Some(error.to_string()) }
             }
             Outcome::Table(table) => {
-                let plan = study.zip(spec).and_then(|(study, a)| {
-                    let plan = plan_for(&a.spec, study.query(), round, &RoundState::First).ok()?;
-                    ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()
-                });
-                // Another contract of the same name would label other cells: then positions are all that is certain.
-                let plan = plan.filter(|p| p.digest() == part.plan && table.fits(p.layout()));
-                let keys = match spec.map(|a| &a.spec) {
-                    Some(Spec::Table(table)) => table.by.iter().map(|k| k.label.clone()).collect(),
-                    None => Vec::new(),
-                };
+                let plan = self.plan(part, round, study);
+                let keys: Vec<String> = spec
+                    .and_then(|a| a.spec.table())
+                    .map_or_else(Vec::new, |table| table.by.into_iter().map(|k| k.label).collect());
                 Left {
                     analysis,
                     threshold: Some(table.threshold),
@@ -168,7 +164,22 @@ impl<'a> Reader<'a> {
                     refused: None,
                 }
             }
+            Outcome::Bins(release) => {
+                let plan = self.plan(part, round, study);
+                let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
+                let cells = bins::cells(release, &label);
+                Left { analysis, threshold: Some(release.threshold), total: None, cells, refused: None }
+            }
         }
+    }
+
+    /// The plan that a part answers. Another contract of the same name would label other cells: then positions are all that is certain.
+    fn plan(&self, part: &Part, round: u16, study: Option<&Study>) -> Option<ValidPlan> {
+        let study = study?;
+        let spec = &study.analyses.get(usize::from(part.analysis))?.spec;
+        let plan = plan_for(spec, study.query(), round, &RoundState::First).ok()?;
+        let plan = ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()?;
+        (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)
     }
 }
 

@@ -9,7 +9,11 @@
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last.
 //! Nothing here may put a content hash on the wire: [`Snapshot::public_name`] is what leaves.
 
+#[cfg(test)]
+mod bad_sources;
+mod disk;
 mod files;
+mod keep;
 mod manifest;
 mod mapped;
 mod open;
@@ -21,9 +25,11 @@ use std::path::PathBuf;
 
 use bocage_protocol::ids::Digest;
 
+pub use disk::{Disk, Floor, SystemDisk};
+pub use keep::{Held, drop_all, held, retire};
 pub use manifest::{Manifest, Stale, stale_reason};
 pub use open::{Snapshot, Snapshots, current, manifest};
-pub use take::take;
+pub use take::{take, take_above};
 
 use super::source::SourceError;
 
@@ -55,6 +61,33 @@ pub enum SnapshotError {
         /// The hash that it should have.
         expected: Digest,
     },
+    /// The disk is full.
+    #[error("{path}: the disk is full\n  hint: make room; the snapshot before stays in use")]
+    Full {
+        /// What could not be written.
+        path: PathBuf,
+    },
+    /// Too little would stay free.
+    #[error(
+        "{path}: {free_mib} MiB are free, the snapshot takes about {needed_mib} MiB, and {floor_mib} MiB must stay free\n  hint: make room, or \
+         lower snapshots.keep or snapshots.min_free_mib; the snapshot before stays in use"
+    )]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What is free now.
+        free_mib: u64,
+        /// What the snapshot takes, as far as it is known.
+        needed_mib: u64,
+        /// What must stay free.
+        floor_mib: u64,
+    },
+    /// Another process takes or removes snapshots of the dataset.
+    #[error("{path}: another process is taking a snapshot here\n  hint: wait until it has ended")]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {kind}")]
     Io {
@@ -70,6 +103,15 @@ pub enum SnapshotError {
 
 impl SnapshotError {
     pub(self) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        SnapshotError::Io { path: path.to_owned(), kind: error.kind() }
+        SnapshotError::of_kind(path, error.kind())
+    }
+
+    pub(self) fn of_kind(path: &std::path::Path, kind: std::io::ErrorKind) -> Self {
+        use std::io::ErrorKind;
+        let path = path.to_owned();
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SnapshotError::Full { path },
+            kind => SnapshotError::Io { path, kind },
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Taking a snapshot: source, mapping, contract's rules, one file. Whatever fails, the snapshot before it stays in use.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,29 +10,50 @@ use polars::prelude::DataFrame;
 use polars_io::SerWriter;
 use polars_io::ipc::IpcWriter;
 
+use super::disk::Noted;
 use super::files::{Draft, make_folder, remove_drafts, write_whole};
+use super::keep::Lock;
 use super::manifest::{FORMAT, Manifest};
 use super::mapped::CONTRACT_KEY;
 use super::open::{CURRENT, arrow_path, folder, manifest_path};
-use super::{SnapshotError, files};
+use super::{Disk, Floor, SnapshotError, SystemDisk, files};
 use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
 
-/// Takes a snapshot of a dataset under `dir` and makes it the current one.
+/// Takes a snapshot of a dataset under `dir` and makes it the current one, whatever room that leaves on the disk.
 ///
 /// # Errors
 /// The source, its mapping, or the disk. The snapshot that was current before then still is.
 pub fn take(dir: &Path, spec: &DatasetSpec, contract: &Contract, now: Timestamp) -> Result<Manifest, SnapshotError> {
+    take_above(Floor { disk: &SystemDisk, bytes: 0 }, dir, spec, contract, now)
+}
+
+/// [`take`], if enough stays free.
+///
+/// # Errors
+/// As [`take`], or too little would stay free.
+pub fn take_above(
+    floor: Floor<'_>,
+    dir: &Path,
+    spec: &DatasetSpec,
+    contract: &Contract,
+    now: Timestamp,
+) -> Result<Manifest, SnapshotError> {
     let folder = folder(dir, &spec.name)?;
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(spec, contract, &opened.columns())?;
+    make_folder(&folder)?;
+    let _lock = Lock::take(&folder)?;
+    floor.leaves_room(&folder, 0)?;
     let rows = opened.read(&mapping.wanted())?;
     let source_bytes = rows.source_bytes;
     let mut conformed = conform(spec, contract, &mapping, rows)?;
-    make_folder(&folder)?;
+    floor.leaves_room(&folder, conformed.frame.estimated_size() as u64)?;
     remove_drafts(&folder);
     let mut draft = Draft::new(&folder)?;
-    write_rows(draft.file(), &mut conformed.frame, contract)
-        .ok_or(SnapshotError::Damaged { path: folder.clone(), reason: "the rows could not be written" })?;
+    write_rows(floor.disk, draft.file(), &mut conformed.frame, contract).map_err(|failed| match failed {
+        Some(kind) => SnapshotError::of_kind(&folder, kind),
+        None => SnapshotError::Damaged { path: folder.clone(), reason: "the rows could not be written" },
+    })?;
     let content = draft.digest()?;
     let manifest = Manifest {
         format: FORMAT,
@@ -59,13 +80,22 @@ pub fn take(dir: &Path, spec: &DatasetSpec, contract: &Contract, now: Timestamp)
     Ok(manifest)
 }
 
-/// Writes one uncompressed record batch that names the contract it stands under.
-fn write_rows(file: &mut std::fs::File, frame: &mut DataFrame, contract: &Contract) -> Option<()> {
+/// Writes one uncompressed record batch that names the contract it stands under. Where that fails, it says why, if the disk
+/// is the cause.
+fn write_rows(
+    disk: &dyn Disk,
+    file: &mut std::fs::File,
+    frame: &mut DataFrame,
+    contract: &Contract,
+) -> Result<(), Option<ErrorKind>> {
     frame.rechunk_mut();
-    let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file);
+    let mut noted = Noted::new(disk.writer(file));
+    let mut buffered = std::io::BufWriter::with_capacity(1 << 20, &mut noted);
     let mut writer = IpcWriter::new(&mut buffered);
     let named = [(CONTRACT_KEY.into(), contract.hash().to_string().into())];
     writer.set_custom_schema_metadata(Arc::new(named.into_iter().collect()));
-    writer.finish(frame).ok()?;
-    buffered.flush().ok()
+    let written = writer.finish(frame).is_ok() && buffered.flush().is_ok();
+    // What is still buffered after a failure has nowhere to go.
+    drop(buffered.into_parts());
+    if written { Ok(()) } else { Err(noted.failed()) }
 }

@@ -214,3 +214,56 @@ fn the_same_rows_under_another_contract_are_another_snapshot() {
     let other = take(&site.snapshots(), &site.spec(json!({})), &relabelled, Timestamp(2)).unwrap();
     assert_ne!(manifest.content, other.content);
 }
+
+/// Snapshots of `n` different states of the source, the oldest first.
+fn history(site: &Site, n: i64) -> Vec<Digest> {
+    let take = |i: i64| {
+        site.write(&format!("patient,age,sex,note\na,{i},f,x\n"));
+        super::take(&site.snapshots(), &site.spec(json!({})), &site.contract, Timestamp(i)).unwrap().content
+    };
+    (1..=n).map(take).collect()
+}
+
+fn left(site: &Site) -> Vec<Digest> {
+    let mut held = held(&site.snapshots(), "visits").unwrap();
+    held.reverse();
+    held.into_iter().map(|h| h.manifest.content).collect()
+}
+
+#[test]
+fn old_snapshots_go_but_for_the_newest_the_current_and_the_pinned() {
+    let site = Site::new();
+    let taken = history(&site, 6);
+    let open = Snapshot::open(&site.snapshots(), "visits", &taken[1]).unwrap();
+    let pinned = [taken[0]].into();
+    assert_eq!(retire(&site.snapshots(), "visits", 2, &pinned).unwrap(), 2);
+    assert_eq!(left(&site), [taken[0], taken[3], taken[4], taken[5]]);
+    assert!(held(&site.snapshots(), "visits").unwrap()[0].current);
+    assert_eq!(retire(&site.snapshots(), "visits", 2, &pinned).unwrap(), 0);
+    assert_eq!(open.frame().height(), 1, "whoever reads it can read on");
+    assert!(Snapshot::open(&site.snapshots(), "visits", &taken[0]).is_ok());
+    assert!(Snapshot::open(&site.snapshots(), "visits", &taken[1]).is_err());
+}
+
+#[test]
+fn rows_without_a_manifest_are_no_snapshot_and_go_too() {
+    let site = Site::new();
+    let taken = history(&site, 3);
+    fs::remove_file(site.snapshots().join(format!("visits/{}.json", taken[1]))).unwrap();
+    assert_eq!(left(&site), [taken[0], taken[2]]);
+    assert_eq!(retire(&site.snapshots(), "visits", 2, &Default::default()).unwrap(), 1);
+    assert!(!site.snapshots().join(format!("visits/{}.arrow", taken[1])).exists());
+}
+
+#[test]
+fn what_is_dropped_is_gone_and_the_source_is_not() {
+    let site = Site::new();
+    history(&site, 3);
+    let source = fs::read(site.dir.path().join("visits.csv")).unwrap();
+    assert_eq!(drop_all(&site.snapshots(), "visits").unwrap(), 3);
+    assert_eq!(fs::read_dir(site.snapshots().join("visits")).unwrap().count(), 0);
+    assert!(matches!(current(&site.snapshots(), "visits"), Err(SnapshotError::None { .. })));
+    assert_eq!(fs::read(site.dir.path().join("visits.csv")).unwrap(), source);
+    assert!(held(&site.snapshots(), "nothing").unwrap().is_empty());
+    assert!(matches!(drop_all(&site.snapshots(), "../visits"), Err(SnapshotError::Name)));
+}

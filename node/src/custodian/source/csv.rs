@@ -1,42 +1,69 @@
-//! CSV files as text columns. Bad lines are counted and named by number, never fatal and never repeated.
+//! CSV files as text columns. Bad lines are counted and named by number, never repeated. A file that cannot be whole is
+//! refused: one that ends within a row, that changed while it was read, or that holds a row beyond every measure.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::front::source_column;
 use bocage_protocol::ids::ColumnName;
+use bocage_protocol::limits::SOURCE_LINE_BYTES;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
 
+use super::intake::{Bounded, Intake, Place, too_long, unreadable};
 use super::{BadLines, CsvSource, SourceError, SourceRows};
+
+#[cfg(test)]
+mod tests;
 
 /// Subject numbers are `u32`, with the largest kept free.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
+/// What is read from the disk at once.
+const BUFFER_BYTES: usize = 1 << 18;
+/// Which a file in UTF-8 may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+const TOO_LONG: &str = "the row that begins here is longer than 1 MiB\n  hint: a quote that begins here may never close, or the file \
+                        has no line ends";
+const OPEN_QUOTE: &str =
+    "a quote in the row that begins here never closes\n  hint: the file may be cut off, or the text holds a lone quote";
+const SEVERAL_LINES: &str = "a quoted text in the row that begins here runs over several lines\n  hint: a lone quote swallows the rows \
+                             behind it; if texts may hold line ends, say multi_line = true";
+const CUT_OFF: &str = "the file ends within this row\n  hint: it may be cut off; export it again";
 
 /// A CSV file whose header was read.
 pub struct OpenedCsv {
     path: PathBuf,
-    reader: Reader<BufReader<File>>,
+    intake: Intake,
+    /// Where the text begins, behind a byte order mark.
+    begin: u64,
+    delimiter: u8,
+    multi_line: bool,
+    reader: Reader<Bounded<Place>>,
     /// One a field of a line; `None` where the name has no letter or digit.
     fields: Vec<Option<ColumnName>>,
     missing: Vec<String>,
-    source_bytes: u64,
     bad_lines: BadLines,
     lines: LineFinder,
+    /// Where the row begins that was read last, and how many fields it has.
+    last: (u64, usize),
 }
 
 /// Tells on which line of the file a byte stands: the reader's own count is off behind blank lines and `\r\n`.
 ///
 /// It reads the file a second time, up to the last bad line that is named.
 struct LineFinder {
-    bytes: BufReader<File>,
+    bytes: BufReader<Place>,
     line: u64,
     at: u64,
 }
 
 impl LineFinder {
+    fn new(place: Place) -> Self {
+        Self { bytes: BufReader::new(place), line: 1, at: 0 }
+    }
+
     /// The line of the first byte at or behind `byte` that is no line end. Calls must ascend.
     fn line_at(&mut self, byte: u64) -> std::io::Result<u64> {
         loop {
@@ -61,23 +88,33 @@ impl OpenedCsv {
     /// Opens the file and settles the names of its columns.
     pub(super) fn open(source: &CsvSource) -> Result<Self, SourceError> {
         let path = source.path.clone();
-        let file = File::open(&path).map_err(|e| unreadable(&path, e.kind()))?;
-        let facts = file.metadata().map_err(|e| unreadable(&path, e.kind()))?;
-        if !facts.is_file() {
-            return Err(SourceError::Header { path, reason: "not a file".into() });
+        let intake = Intake::open(&path)?;
+        let begin = begin(&path, &intake)?;
+        let mut opened = Self {
+            reader: ReaderBuilder::new()
+                .delimiter(source.delimiter)
+                .has_headers(false)
+                .flexible(true)
+                .buffer_capacity(BUFFER_BYTES)
+                .from_reader(Bounded::new(intake.from(begin))),
+            lines: LineFinder::new(intake.from(begin)),
+            fields: Vec::new(),
+            missing: source.missing.clone(),
+            bad_lines: BadLines::default(),
+            delimiter: source.delimiter,
+            multi_line: source.multi_line,
+            last: (0, 0),
+            path,
+            intake,
+            begin,
+        };
+        let in_file = if source.header { Some(opened.header()?) } else { None };
+        if source.columns.is_none() {
+            other_delimiter(&opened.path, in_file.as_deref())?;
         }
-        let mut buffered = BufReader::new(file);
-        skip_byte_order_mark(&mut buffered).map_err(|kind| unreadable(&path, kind))?;
-        let mut again = BufReader::new(File::open(&path).map_err(|e| unreadable(&path, e.kind()))?);
-        skip_byte_order_mark(&mut again).map_err(|kind| unreadable(&path, kind))?;
-        let mut reader =
-            ReaderBuilder::new().delimiter(source.delimiter).has_headers(false).flexible(true).from_reader(buffered);
-        let in_file = if source.header { Some(header(&path, &mut reader)?) } else { None };
-        let names = names(&path, in_file, source.columns.as_deref())?;
-        let fields = normalised(&path, &names)?;
-        let missing = source.missing.clone();
-        let lines = LineFinder { bytes: again, line: 1, at: 0 };
-        Ok(Self { path, reader, fields, missing, source_bytes: facts.len(), bad_lines: BadLines::default(), lines })
+        let names = names(&opened.path, in_file, source.columns.as_deref())?;
+        opened.fields = normalised(&opened.path, &names)?;
+        Ok(opened)
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -103,22 +140,51 @@ impl OpenedCsv {
                 builder.append_option((!self.missing.iter().any(|m| m == text)).then_some(text));
             }
         }
+        self.intake.unchanged(&self.path)?;
+        self.whole(rows)?;
         if rows == 0 {
             return Err(self.empty());
         }
         let columns: Vec<Column> = builders.into_iter().map(|b| b.finish().into_column()).collect();
         let frame = DataFrame::new(rows as usize, columns)
             .map_err(|_| SourceError::Header { path: self.path, reason: "the columns do not form a table".into() })?;
-        Ok(SourceRows { frame, rows, bad_lines: self.bad_lines, source_bytes: self.source_bytes })
+        Ok(SourceRows { frame, rows, bad_lines: self.bad_lines, source_bytes: self.intake.bytes() })
+    }
+
+    /// The next row as it stands in the file.
+    fn record(&mut self, record: &mut ByteRecord) -> Result<bool, SourceError> {
+        self.reader.get_mut().next_row();
+        let read = self.reader.read_byte_record(record);
+        let begins = record.position().map_or(0, csv::Position::byte);
+        match read {
+            Ok(true) => {
+                self.last = (begins, record.len());
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            // The reader's own text could hold a field.
+            Err(error) => Err(match error.kind() {
+                csv::ErrorKind::Io(e) if too_long(e) => self.doubtful(begins, TOO_LONG),
+                csv::ErrorKind::Io(e) => unreadable(&self.path, e),
+                _ => SourceError::Unreadable { path: self.path.clone(), reason: "not a delimited file".into() },
+            }),
+        }
     }
 
     /// The next usable line. Bad ones are counted and passed over.
     fn next(&mut self, record: &mut ByteRecord) -> Result<bool, SourceError> {
         loop {
-            if !self.reader.read_byte_record(record).map_err(|e| csv_error(&self.path, &e))? {
+            if !self.record(record)? {
                 return Ok(false);
             }
-            let bad = if record.len() != self.fields.len() {
+            if !self.multi_line && record.as_slice().iter().any(|b| matches!(b, b'\n' | b'\r')) {
+                // Where the quote never closes, that is the better reason.
+                self.whole(0)?;
+                return Err(self.doubtful(self.last.0, SEVERAL_LINES));
+            }
+            let bad = if record.as_slice().contains(&0) {
+                &mut self.bad_lines.zero_bytes
+            } else if record.len() != self.fields.len() {
                 &mut self.bad_lines.wrong_field_count
             } else if std::str::from_utf8(record.as_slice()).is_err() {
                 &mut self.bad_lines.not_utf8
@@ -127,15 +193,57 @@ impl OpenedCsv {
             };
             bad.count += 1;
             if bad.wants_numbers() {
-                let byte = record.position().map_or(0, csv::Position::byte);
-                bad.first.push(self.lines.line_at(byte).map_err(|e| unreadable(&self.path, e.kind()))?);
+                bad.first.push(self.lines.line_at(self.last.0).map_err(|e| unreadable(&self.path, &e))?);
             }
         }
     }
 
+    fn header(&mut self) -> Result<Vec<String>, SourceError> {
+        let refused =
+            |path: &Path, reason: &str| SourceError::Header { path: path.to_owned(), reason: reason.to_owned() };
+        let mut record = ByteRecord::new();
+        if !self.record(&mut record)? {
+            return Err(SourceError::Empty { path: self.path.clone(), reason: "the file is empty".into() });
+        }
+        if self.begin + self.reader.position().byte() >= self.intake.bytes() {
+            self.whole(0)?;
+        }
+        if record.as_slice().contains(&0) {
+            return Err(refused(&self.path, "the header holds zero bytes\n  hint: save the file as UTF-8"));
+        }
+        let text = |field: &[u8]| std::str::from_utf8(field).map(str::to_owned);
+        let names = record.iter().map(text).collect::<Result<_, _>>();
+        names.map_err(|_| refused(&self.path, "the header is not UTF-8\n  hint: save the file as UTF-8"))
+    }
+
+    /// Whether the row that was read last is one: all rows were read.
+    fn whole(&mut self, rows: u64) -> Result<(), SourceError> {
+        let (begins, fields) = self.last;
+        let mut row = Vec::new();
+        let place = self.intake.from(self.begin + begins);
+        place.take(2 * SOURCE_LINE_BYTES as u64).read_to_end(&mut row).map_err(|e| unreadable(&self.path, &e))?;
+        if ends_within_quotes(&row, self.delimiter) {
+            return Err(self.doubtful(begins, OPEN_QUOTE));
+        }
+        // Where no line fits, the delimiter is the likelier cause.
+        let ended = row.last().is_none_or(|b| matches!(b, b'\n' | b'\r'));
+        if rows > 0 && !ended && fields != self.fields.len() {
+            return Err(self.doubtful(begins, CUT_OFF));
+        }
+        Ok(())
+    }
+
+    fn doubtful(&mut self, byte: u64, reason: &'static str) -> SourceError {
+        let path = self.path.clone();
+        match self.lines.line_at(byte) {
+            Ok(line) => SourceError::Line { path, line, reason },
+            Err(error) => unreadable(&path, &error),
+        }
+    }
+
     fn empty(self) -> SourceError {
-        let BadLines { wrong_field_count, not_utf8 } = &self.bad_lines;
-        let reason = match (wrong_field_count.count, not_utf8.count) {
+        let BadLines { wrong_field_count, not_utf8, zero_bytes } = &self.bad_lines;
+        let reason = match (wrong_field_count.count, not_utf8.count + zero_bytes.count) {
             (0, 0) => "the file has no rows".to_owned(),
             (0, _) => "no line is UTF-8\n  hint: save the file as UTF-8".to_owned(),
             (ragged, _) => format!(
@@ -147,40 +255,44 @@ impl OpenedCsv {
     }
 }
 
-fn unreadable(path: &Path, kind: ErrorKind) -> SourceError {
-    match kind {
-        ErrorKind::NotFound => SourceError::Missing { path: path.to_owned() },
-        kind => SourceError::Unreadable { path: path.to_owned(), kind },
+/// Where the text begins: behind a byte order mark.
+fn begin(path: &Path, intake: &Intake) -> Result<u64, SourceError> {
+    let mut first = Vec::new();
+    intake.from(0).take(3).read_to_end(&mut first).map_err(|e| unreadable(path, &e))?;
+    if first.starts_with(b"\xFF\xFE") || first.starts_with(b"\xFE\xFF") {
+        let reason = "the file is UTF-16\n  hint: save it as UTF-8".to_owned();
+        return Err(SourceError::Header { path: path.to_owned(), reason });
     }
+    Ok(if first == BYTE_ORDER_MARK { first.len() as u64 } else { 0 })
 }
 
-/// A reading error without its text, which could hold a field.
-fn csv_error(path: &Path, error: &csv::Error) -> SourceError {
-    match error.kind() {
-        csv::ErrorKind::Io(e) => unreadable(path, e.kind()),
-        _ => unreadable(path, ErrorKind::InvalidData),
+/// Whether a text of rows ends inside a quoted field, by the reader's own rules.
+fn ends_within_quotes(text: &[u8], delimiter: u8) -> bool {
+    #[derive(Clone, Copy)]
+    enum At {
+        FieldStart,
+        Plain,
+        Quoted,
+        QuoteInQuoted,
     }
+    let end = text.iter().fold(At::FieldStart, |at, byte| match (at, *byte) {
+        (At::FieldStart, b'"') | (At::QuoteInQuoted, b'"') => At::Quoted,
+        (At::Quoted, b'"') => At::QuoteInQuoted,
+        (At::Quoted, _) => At::Quoted,
+        (_, b'\n' | b'\r') => At::FieldStart,
+        (_, b) if b == delimiter => At::FieldStart,
+        _ => At::Plain,
+    });
+    matches!(end, At::Quoted)
 }
 
-fn skip_byte_order_mark(reader: &mut BufReader<File>) -> Result<(), ErrorKind> {
-    const MARK: &[u8] = b"\xEF\xBB\xBF";
-    let marked = reader.fill_buf().map_err(|e| e.kind())?.starts_with(MARK);
-    if marked {
-        reader.consume(MARK.len());
-    }
-    Ok(())
-}
-
-fn header(path: &Path, reader: &mut Reader<BufReader<File>>) -> Result<Vec<String>, SourceError> {
-    let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(|e| csv_error(path, &e))? {
-        return Err(SourceError::Empty { path: path.to_owned(), reason: "the file is empty".into() });
-    }
-    record
-        .iter()
-        .map(|field| std::str::from_utf8(field).map(str::to_owned))
-        .collect::<Result<_, _>>()
-        .map_err(|_| SourceError::Header { path: path.to_owned(), reason: "the header is not UTF-8".into() })
+/// A header of one column with a usual delimiter in it was split by the wrong one.
+fn other_delimiter(path: &Path, header: Option<&[String]>) -> Result<(), SourceError> {
+    let Some([only]) = header else { return Ok(()) };
+    let Some(found) = [';', ',', '\t', '|'].into_iter().find(|d| only.contains(*d)) else { return Ok(()) };
+    let found = found.escape_default();
+    let reason = format!("the header is one column, with `{found}` in it\n  hint: say delimiter = \"{found}\"");
+    Err(SourceError::Header { path: path.to_owned(), reason })
 }
 
 fn names(path: &Path, in_file: Option<Vec<String>>, configured: Option<&[String]>) -> Result<Vec<String>, SourceError> {
@@ -203,8 +315,10 @@ fn normalised(path: &Path, names: &[String]) -> Result<Vec<Option<ColumnName>>, 
     let mut seen: HashMap<&ColumnName, usize> = HashMap::new();
     for (i, field) in fields.iter().enumerate().filter_map(|(i, f)| Some((i, f.as_ref()?))) {
         if let Some(before) = seen.insert(field, i) {
+            // Without the name: where the header is missing, it is a patient's value.
             let reason = format!(
-                "columns {} and {} have the same name `{field}`\n  hint: name them apart with `columns` in node.toml",
+                "columns {} and {} have the same name\n  hint: name them apart with `columns`; if the file has no header, say \
+                 `header = false`",
                 before + 1,
                 i + 1
             );
@@ -215,91 +329,4 @@ fn normalised(path: &Path, names: &[String]) -> Result<Vec<Option<ColumnName>>, 
         return Err(SourceError::Header { path: path.to_owned(), reason: "no column has a usable name".into() });
     }
     Ok(fields)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn source(bytes: &[u8]) -> (tempfile::TempDir, CsvSource) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("data.csv");
-        File::create(&path).unwrap().write_all(bytes).unwrap();
-        let missing = ["", "NA"].map(str::to_owned).to_vec();
-        (dir, CsvSource { path, delimiter: b',', header: true, columns: None, missing })
-    }
-
-    fn texts(rows: &SourceRows, name: &str) -> Vec<Option<String>> {
-        let column = rows.frame.column(name).unwrap();
-        column.str().unwrap().iter().map(|v| v.map(str::to_owned)).collect()
-    }
-
-    fn name(text: &str) -> ColumnName {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn wanted_columns_are_read_trimmed_and_missing_markers_are_null() {
-        let (_dir, source) = source(b"\xEF\xBB\xBFAge, Sex at Birth,other\n 63 ,NA,x\n41,,y\n");
-        let opened = OpenedCsv::open(&source).unwrap();
-        assert_eq!(opened.columns(), ["age", "sex_at_birth", "other"].map(name));
-        let rows = opened.read(&["sex_at_birth", "age"].map(name)).unwrap();
-        assert_eq!(texts(&rows, "age"), [Some("63".to_owned()), Some("41".to_owned())]);
-        assert_eq!(texts(&rows, "sex_at_birth"), [None, None]);
-        assert_eq!(rows.frame.width(), 2);
-    }
-
-    #[test]
-    fn bad_lines_are_counted_and_named_by_number() {
-        let mut bytes = b"a,b\n1,2\n1,2,3\n\n1,\xFF\r\n5,6\n".to_vec();
-        bytes.extend(b"7\n".repeat(30));
-        let (_dir, source) = source(&bytes);
-        let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
-        assert_eq!(rows.rows, 2);
-        assert_eq!(rows.bad_lines.not_utf8.first, [5]);
-        assert_eq!(rows.bad_lines.wrong_field_count.count, 31);
-        assert_eq!(rows.bad_lines.wrong_field_count.first[..2], [3, 7]);
-        assert_eq!(rows.bad_lines.wrong_field_count.first.len(), 20);
-    }
-
-    #[test]
-    fn line_numbers_are_right_behind_quoted_line_ends_and_windows_ones() {
-        let (_dir, source) = source(b"\xEF\xBB\xBFa,b\r\n\"x\ny\",2\r\n1\r\n\r\n2\r\n3,4\r\n5");
-        let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
-        assert_eq!(rows.rows, 2);
-        assert_eq!(rows.bad_lines.wrong_field_count.first, [4, 6, 8]);
-    }
-
-    #[test]
-    fn a_missing_empty_or_ambiguous_file_is_a_clear_error() {
-        let (dir, good) = source(b"a,b\n1,2\n");
-        let gone = CsvSource { path: dir.path().join("gone.csv"), ..good.clone() };
-        assert!(matches!(OpenedCsv::open(&gone), Err(SourceError::Missing { .. })));
-        let folder = CsvSource { path: dir.path().to_owned(), ..good };
-        assert!(OpenedCsv::open(&folder).is_err());
-        let (_dir, empty) = source(b"");
-        assert!(matches!(OpenedCsv::open(&empty), Err(SourceError::Empty { .. })));
-        let (_dir, headed) = source(b"a,b\n");
-        let error = OpenedCsv::open(&headed).unwrap().read(&[name("a")]).err().unwrap();
-        assert!(error.to_string().ends_with("no usable line: the file has no rows"), "{error}");
-        let (_dir, semicolons) = source(b"a;b,c\n1;2\n");
-        let error = OpenedCsv::open(&semicolons).unwrap().read(&[]).err().unwrap();
-        assert!(error.to_string().contains("check `delimiter`"), "{error}");
-        let (_dir, twice) = source(b"Chol,chol \n1,2\n");
-        let error = OpenedCsv::open(&twice).err().unwrap();
-        assert!(error.to_string().contains("columns 1 and 2 have the same name `chol`"), "{error}");
-    }
-
-    #[test]
-    fn names_from_the_configuration_replace_those_of_the_file() {
-        let (_dir, mut source) = source(b"1,2\n3,4\n");
-        source.columns = Some(vec!["x".into(), "y".into()]);
-        source.header = false;
-        assert_eq!(OpenedCsv::open(&source).unwrap().read(&[name("y")]).unwrap().rows, 2);
-        source.header = true;
-        assert_eq!(OpenedCsv::open(&source).unwrap().read(&[name("y")]).unwrap().rows, 1);
-        source.columns = Some(vec!["x".into()]);
-        assert!(OpenedCsv::open(&source).err().unwrap().to_string().contains("the header has 2 columns"));
-    }
 }

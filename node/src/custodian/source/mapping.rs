@@ -192,6 +192,7 @@ mod tests {
                 header: true,
                 columns: None,
                 missing: vec![],
+                multi_line: false,
             }),
             map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),

@@ -10,6 +10,7 @@
 
 mod conform;
 mod csv;
+mod intake;
 mod mapping;
 mod report;
 mod spec;
@@ -40,13 +41,39 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
+    /// The file may not be read.
+    #[error(
+        "{path}: permission denied\n  hint: the node's user must be allowed to read the file and to enter its folders"
+    )]
+    Forbidden {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {kind}")]
+    #[error("{path}: cannot be read: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        kind: std::io::ErrorKind,
+        reason: String,
+    },
+    /// One line makes the whole file doubtful.
+    #[error("{path}: line {line}: {reason}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it, and a hint.
+        reason: &'static str,
+    },
+    /// The file became another while it was read.
+    #[error(
+        "{path}: it was changed or replaced while it was read\n  hint: write new data beside it, rename it into place, then take the snapshot again"
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// There is not one usable line.
     #[error("{path}: no usable line: {reason}")]

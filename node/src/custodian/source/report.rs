@@ -32,6 +32,9 @@ pub struct BadLines {
     pub wrong_field_count: Lines,
     /// Not UTF-8.
     pub not_utf8: Lines,
+    /// With zero bytes, which no text has.
+    #[serde(default)]
+    pub zero_bytes: Lines,
 }
 
 /// Some lines of a file.

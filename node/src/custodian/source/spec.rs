@@ -48,6 +48,8 @@ pub struct CsvSource {
     pub columns: Option<Vec<String>>,
     /// Values that mean "missing", compared after spaces are cut.
     pub missing: Vec<String>,
+    /// Whether a quoted text may hold line ends. Without it such a row is refused: a stray quote would swallow the rows behind it.
+    pub multi_line: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,10 +70,12 @@ struct RawSource {
     header: Option<bool>,
     columns: Option<Vec<String>>,
     missing: Option<Vec<String>>,
+    #[serde(default)]
+    multi_line: bool,
 }
 
 const KEYS: &[&str] =
-    &["contract", "source", "map", "absent", "kind", "path", "delimiter", "header", "columns", "missing"];
+    &["contract", "source", "map", "absent", "kind", "path", "delimiter", "header", "columns", "missing", "multi_line"];
 
 /// What means "missing" where `node.toml` does not say it.
 const MISSING: [&str; 3] = ["", "NA", "NaN"];
@@ -79,10 +83,10 @@ const MISSING: [&str; 3] = ["", "NA", "NaN"];
 impl DatasetSpec {
     /// Reads the section `dataset.NAME` of `file`. Relative paths are taken from `base`.
     ///
-    /// All problems are added to `problems`; `None` where the section cannot be used.
+    /// All problems are added to `problems`: where there are any, the result is good for finding more of them only. `None` where nothing
+    /// more can be found.
     pub fn read(name: &str, section: &Value, file: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
         let key = join("dataset", name);
-        let before = problems.0.len();
         if !is_dataset_name(name) {
             let problem = Problem::new(file, &key, "not a name of a dataset");
             problems.push(problem.hint("1 to 63 of a-z, 0-9, _ and -, beginning with a letter"));
@@ -100,15 +104,15 @@ impl DatasetSpec {
             let problem = Problem::new(file, join(&key, "absent"), format!("`{column}` has an entry in `map` as well"));
             problems.push(problem);
         }
-        let spec = Self {
+        // What is wrong with its names was said; the rest of it can be looked at all the same.
+        Some(Self {
             name: name.to_owned(),
             contract: raw.contract,
             source,
             map,
             absent: raw.absent.into_iter().collect(),
             declared_in: file.to_owned(),
-        };
-        (problems.0.len() == before).then_some(spec)
+        })
     }
 
     /// The digest of everything here that decides what a snapshot holds.
@@ -148,6 +152,7 @@ impl SourceSpec {
             header,
             columns: raw.columns,
             missing: missing.into_iter().map(|m| m.trim().to_owned()).collect(),
+            multi_line: raw.multi_line,
         }))
     }
 

@@ -6,7 +6,7 @@ use bocage_protocol::contract::Code;
 use bocage_protocol::front::dates;
 use bocage_protocol::limits::EXACT_INT;
 
-/// A whole number: digits with an optional sign; `63.0` counts as 63.
+/// A whole number of 64 bits, read digit by digit: no double lies in between. Digits with an optional sign; `63.0` counts as 63.
 pub fn int(text: &str) -> Option<i64> {
     let text = text.trim();
     let whole = match text.split_once('.') {
@@ -18,16 +18,12 @@ pub fn int(text: &str) -> Option<i64> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    whole.parse().ok().and_then(exact)
+    whole.parse().ok()
 }
 
-/// A whole number from a double that has no fraction.
+/// A whole number from a double that has no fraction. Beyond 2^53 a double may stand for its neighbours too, so it is none.
 pub fn int_of_float(x: f64) -> Option<i64> {
     (x.fract() == 0.0 && x.abs() <= EXACT_INT as f64).then_some(x as i64)
-}
-
-fn exact(i: i64) -> Option<i64> {
-    (-EXACT_INT..=EXACT_INT).contains(&i).then_some(i)
 }
 
 /// A finite number with a decimal point. Words such as `inf` are none.
@@ -94,9 +90,26 @@ mod tests {
     #[test]
     fn whole_numbers_may_carry_zeros_behind_the_point_and_nothing_else() {
         assert_eq!(["63", " 63.0 ", "+63", "-63.", "-0"].map(int), [Some(63), Some(63), Some(63), Some(-63), Some(0)]);
-        for bad in ["", "+", "6 3", "63.5", "6e1", "0x3f", "9007199254740993", "99999999999999999999", ".0"] {
+        for bad in ["", "+", "6 3", "63.5", "6e1", "0x3f", "9223372036854775808", "99999999999999999999", ".0"] {
             assert_eq!(int(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn wide_whole_numbers_are_exact_and_never_pass_through_a_double() {
+        let wide = [9_007_199_254_740_993, i64::MAX, i64::MIN, -9_007_199_254_740_993];
+        for i in wide {
+            assert_eq!(int(&i.to_string()), Some(i));
+            assert_eq!(int(&format!("{i}.00")), Some(i));
+        }
+        assert_eq!(
+            [9e15, 9.1e15, f64::NAN, f64::INFINITY].map(int_of_float),
+            [Some(9_000_000_000_000_000), None, None, None]
+        );
+        let code = |c: &str| Code { code: c.into(), label: String::new() };
+        let snomed = CodeBook::new(&[code("900000000000207008"), code("900000000000207009")]);
+        assert_eq!(snomed.position("900000000000207009.0"), Some(1));
+        assert_eq!(snomed.position("900000000000207010"), None);
     }
 
     #[test]

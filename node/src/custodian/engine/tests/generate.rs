@@ -35,7 +35,7 @@ const CONTRACT: &str = r#"
     [[column]]
     name = "ca"
     type = "int"
-    range = [-1, 3]
+    range = [-1, 6]
     [[column]]
     name = "cp"
     type = "code"
@@ -81,7 +81,7 @@ pub fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
         0i64..=120,
         weighted(0.8, prop_oneof![Just(0.0), Just(-0.0), Just(7.0), -100.0..700.0f64]),
         weighted(0.8, 1.0..300.0f64),
-        weighted(0.7, -1i64..=3),
+        weighted(0.7, -1i64..=6),
     );
     let others = (
         weighted(0.8, select(vec!["1", "1a", "2", "3"])),

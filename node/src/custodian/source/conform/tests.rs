@@ -153,3 +153,49 @@ fn codes_take_the_smallest_type_that_holds_them() {
     let types: Vec<DataType> = [256, 257, 60_000].map(|n| physical_type(&kind(n))).to_vec();
     assert_eq!(types, [DataType::UInt8, DataType::UInt16, DataType::UInt16]);
 }
+
+#[test]
+fn wide_numbers_times_and_texts_arrive_as_they_are() {
+    let wide = r#"
+        id = "heart@1"
+        subject = "patient"
+        [[column]]
+        name = "patient"
+        type = "int"
+        range = [0, 9007199254740991]
+        [[column]]
+        name = "device"
+        type = "int"
+        range = [-9007199254740991, 9007199254740991]
+        [[column]]
+        name = "at"
+        type = "datetime"
+        range = ["1900-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]
+        [[column]]
+        name = "concept"
+        type = "code"
+        codes = [{ code = "900000000000207008" }, { code = "007" }]
+        [[column]]
+        name = "note"
+        type = "text"
+    "#;
+    let rows = "\
+patient,device,at,concept,note
+9007199254740990,9007199254740991,2020-02-29T23:59:59.999+01:00,900000000000207008,  two words  
+9007199254740991,-9007199254740991.0,1969-12-31 23:59:59.999,007,\"a \"\"b\"\", c\"
+9007199254740990.0,9007199254740993,2020-02-30T00:00:00Z,7,Ünï
+";
+    let section = json!({"contract": "heart@1", "source": {"kind": "csv", "path": "heart.csv"}});
+    let conformed = conformed(rows, section, &parse(wide, "heart.toml").unwrap()).unwrap();
+    let frame = &conformed.frame;
+    // The first and the last row are one patient's, who differs from the second's by one in sixteen digits.
+    assert_eq!((conformed.subjects, frame.height()), (2, 3));
+    let ints = |name: &str| frame.column(name).unwrap().i64().unwrap().iter().collect::<Vec<_>>();
+    assert_eq!(ints("device"), [Some(9_007_199_254_740_991), None, Some(-9_007_199_254_740_991)]);
+    assert_eq!(*report(&conformed, "device"), ColumnReport { valid: 2, out_of_range: 1, ..Default::default() });
+    assert_eq!(ints("at"), [Some(1_583_017_199_999), None, Some(-1)]);
+    let codes: Vec<Option<u8>> = frame.column("concept").unwrap().u8().unwrap().iter().collect();
+    assert_eq!(codes, [Some(0), None, Some(1)]);
+    let notes: Vec<Option<&str>> = frame.column("note").unwrap().str().unwrap().iter().collect();
+    assert_eq!(notes, [Some("two words"), Some("Ünï"), Some("a \"b\", c")]);
+}

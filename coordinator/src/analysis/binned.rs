@@ -1,0 +1,127 @@
+//! What the sites' bins over a public grid say together, for the drivers that read them. Exact integers, any order.
+
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::release::BinsRelease;
+
+use super::cumulative::{Bin, Cumulative};
+use super::{Answer, SiteAnswer};
+use crate::api::types::{HiddenReason, Interval};
+
+/// The releases of all sites that answered.
+#[derive(Debug)]
+pub(super) struct Binned<'a> {
+    /// The sites that show bins.
+    pub shown: Vec<(&'a SiteId, &'a BinsRelease)>,
+    /// Those with fewer than k patients to bin.
+    pub silent: Vec<(&'a SiteId, &'a BinsRelease)>,
+}
+
+/// A number of which some sites give their part exactly, some within bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// Sites that give it exactly.
+    pub sites: u32,
+    /// The sum of theirs.
+    pub exact: u64,
+    /// Sites that bound it by numbers of their own.
+    pub bounding: u32,
+    /// The least of theirs.
+    pub least: u64,
+    /// And the most.
+    pub most: u64,
+    /// The most that the thresholds allow the others, which are public.
+    pub silent: u64,
+}
+
+/// The most patients that a site can have where it shows fewer than k.
+pub(super) fn below_k(release: &BinsRelease) -> u64 {
+    u64::from(release.threshold.saturating_sub(1))
+}
+
+/// The bins of a release.
+pub(super) fn bins(release: &BinsRelease) -> impl Iterator<Item = Bin> {
+    let from = std::iter::once(0).chain(release.bins.iter().map(|bin| bin.upto as usize));
+    from.zip(&release.bins).map(|(from, bin)| Bin { from, to: bin.upto as usize, count: bin.count.subjects })
+}
+
+impl<'a> Binned<'a> {
+    /// `answers` in the order in which sites are to be taken in.
+    pub(super) fn new(answers: &[SiteAnswer<'a>]) -> Self {
+        let releases = answers.iter().filter_map(|a| match a.answer {
+            Answer::Bins(release) => Some((a.site, release)),
+            Answer::Table(_) | Answer::Refused(_) | Answer::Missing => None,
+        });
+        let (shown, silent) = releases.partition(|(_, release)| !release.bins.is_empty());
+        Self { shown, silent }
+    }
+
+    /// The sums over a grid of `cells` cells.
+    pub(super) fn sum(&self, cells: usize) -> Cumulative {
+        let mut sum = Cumulative::new(cells);
+        for (_, release) in &self.shown {
+            sum.add_bins(&bins(release).collect::<Vec<_>>());
+        }
+        self.silent.iter().for_each(|(_, release)| sum.add_silent(below_k(release)));
+        sum
+    }
+
+    /// Who has a value.
+    pub(super) fn valid(&self) -> Parts {
+        let mut parts = Parts::default();
+        for (_, release) in &self.shown {
+            parts.add(release.bins.iter().map(|bin| bin.count.subjects).sum());
+        }
+        parts.silent = self.silent.iter().map(|(_, release)| below_k(release)).sum();
+        parts
+    }
+
+    /// Who has none, in a column that `can_be_missing`.
+    pub(super) fn missing(&self, can_be_missing: bool) -> Parts {
+        let mut parts = Parts::default();
+        for (_, release) in self.shown.iter().chain(&self.silent) {
+            match &release.missing {
+                Some(count) => parts.add(count.subjects),
+                None if can_be_missing => parts.silent += below_k(release),
+                None => parts.add(0),
+            }
+        }
+        parts
+    }
+
+    /// Where a number lies of which nothing may show but that it is part of the cohorts.
+    pub(super) fn cohort(&self, can_be_missing: bool, min_sites: u32) -> Interval {
+        let most = |parts: Parts| parts.exact + parts.silent;
+        let upper = most(self.valid()) + most(self.missing(can_be_missing));
+        Interval(0, (self.shown.len() >= min_sites as usize).then(|| upper.next_power_of_two()))
+    }
+}
+
+impl Parts {
+    /// Takes in a site's exact part.
+    pub(super) fn add(&mut self, n: u64) {
+        self.sites += 1;
+        self.exact += n;
+    }
+
+    /// Takes in a site's bounds.
+    pub(super) fn add_bounds(&mut self, least: u64, most: u64) {
+        self.bounding += 1;
+        self.least += least;
+        self.most += most;
+    }
+
+    /// Where the number lies; why nothing of it may show, where too few sites give it exactly.
+    ///
+    /// What too few sites bound is rounded up to a power of two, so that subtraction yields no single site's number.
+    pub(super) fn interval(&self, min_sites: u32) -> Result<Interval, HiddenReason> {
+        if self.sites < min_sites {
+            return Err(HiddenReason::TooFewSites);
+        }
+        let (least, most) = match self.bounding {
+            0 => (0, 0),
+            sites if sites >= min_sites => (self.least, self.most),
+            _ => (0, self.most.next_power_of_two()),
+        };
+        Ok(Interval(self.exact + least, Some(self.exact + most + self.silent)))
+    }
+}

@@ -1,0 +1,185 @@
+//! The driver of a cross-tabulation: a table of two keys as a matrix with totals, and whether its rows and columns are independent.
+//!
+//! Totals, expected counts and the test follow from published counts alone. Expected counts and the test are given only where every cell is
+//! exact: from intervals they would be guesses.
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::CrosstabSpec;
+use bocage_protocol::plan::{KeyLevels, ValidPlan};
+
+use super::table::TableDriver;
+use super::{Setting, SiteAnswer, independence};
+use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, NamedBlock, Value};
+
+/// The heading of the totals.
+const TOTAL: &str = "total";
+
+/// The driver of one cross-tabulation.
+#[derive(Debug)]
+pub struct CrosstabDriver {
+    table: TableDriver,
+    heading: String,
+}
+
+/// A count as published.
+#[derive(Debug, Clone, Copy)]
+struct Published {
+    interval: Option<Interval>,
+    /// Why it is not exact.
+    hidden: Option<HiddenReason>,
+}
+
+impl CrosstabDriver {
+    pub(super) fn new(setting: Setting, spec: &CrosstabSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let heading = format!("{} by {}", spec.rows.label, spec.columns.label);
+        Ok(Self { table: TableDriver::new(setting, spec.table(), plan)?, heading })
+    }
+
+    pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
+        let with_totals = self.table.setting().one_row_per_subject;
+        let mut result = self.table.publish_as(answers, |block, step| {
+            let [rows, columns] = self.levels(step);
+            matrix(&self.heading, &rows.labels, &columns.labels, &counts(&block), with_totals)
+        });
+        let (also, notes) = self.test(&result.block);
+        result.also = also;
+        result.notes.extend(notes);
+        result
+    }
+
+    fn levels(&self, step: usize) -> [KeyLevels; 2] {
+        let mut keys = self.table.layout().keys_at(step).into_iter();
+        let none = || KeyLevels { labels: vec![], missing: false };
+        [keys.next().unwrap_or_else(none), keys.next().unwrap_or_else(none)]
+    }
+
+    /// Expected counts and the test, over all levels but the missing ones.
+    fn test(&self, block: &Block) -> (Vec<NamedBlock>, Vec<String>) {
+        let levels = self.levels(0);
+        let [rows, columns] = levels.each_ref().map(|key| &key.labels[..key.labels.len() - usize::from(key.missing)]);
+        let exact = exact(block, rows.len(), columns.len());
+        let mut notes = Vec::new();
+        let counts = match exact {
+            _ if !self.table.setting().one_row_per_subject => {
+                notes.push(
+                    "no totals and no test: a patient can have several rows, so that cells share patients".into(),
+                );
+                None
+            }
+            None => {
+                notes.push("no test: it needs every cell exactly; wider groups have fewer hidden cells".into());
+                None
+            }
+            counts => counts,
+        };
+        if counts.is_some() && levels.iter().any(|key| key.missing) {
+            notes.push("expected counts and the test leave out who has a missing value".into());
+        }
+        let test = counts.as_ref().and_then(|counts| independence::test(counts));
+        if counts.is_some() && test.is_none() {
+            notes.push("no test: it needs two rows and two columns that hold anybody".into());
+        }
+        if test.as_ref().is_some_and(|test| test.small_expected > 0.2) {
+            notes.push("more than a fifth of the expected counts are below 5: p is rough (Cochran 1954)".into());
+        }
+        let expected = expected_block(&self.heading, rows, columns, counts.as_deref());
+        let also = vec![
+            NamedBlock { title: "expected counts if rows and columns were independent".into(), block: expected },
+            NamedBlock { title: "test of independence".into(), block: test_block(test.as_ref(), counts.is_some()) },
+        ];
+        (also, notes)
+    }
+}
+
+fn counts(block: &Block) -> Vec<Published> {
+    let of = |(at, row): (usize, &Vec<Value>)| match row.last() {
+        Some(Value::Count(n)) => Published { interval: Some(Interval(*n, Some(*n))), hidden: None },
+        _ => {
+            let hidden = block.hidden.iter().find(|hidden| hidden.row == at);
+            let reason = hidden.map_or(HiddenReason::TooFewSites, |hidden| hidden.reason);
+            Published { interval: hidden.and_then(|hidden| hidden.interval), hidden: Some(reason) }
+        }
+    };
+    block.rows.iter().enumerate().map(of).collect()
+}
+
+/// The sum of counts, as exact as they are.
+fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published {
+    let none = Published { interval: Some(Interval(0, Some(0))), hidden: None };
+    counts.fold(none, |all, count| {
+        let interval =
+            all.interval.zip(count.interval).map(|(a, b)| Interval(a.0 + b.0, a.1.zip(b.1).map(|(x, y)| x + y)));
+        let few = [all.hidden, count.hidden].contains(&Some(HiddenReason::TooFewSites));
+        let hidden = if few { Some(HiddenReason::TooFewSites) } else { all.hidden.or(count.hidden) };
+        Published { interval, hidden }
+    })
+}
+
+/// Counts, row by row, as a matrix.
+fn matrix(heading: &str, rows: &[String], columns: &[String], counts: &[Published], with_totals: bool) -> Block {
+    let mut lines: Vec<(String, Vec<Published>)> =
+        rows.iter().cloned().zip(counts.chunks(columns.len().max(1)).map(<[Published]>::to_vec)).collect();
+    let mut headings: Vec<String> = [heading].into_iter().map(str::to_owned).chain(columns.iter().cloned()).collect();
+    if with_totals {
+        headings.push(TOTAL.to_owned());
+        let totals = (0..columns.len()).map(|column| sum(lines.iter().map(|(_, line)| &line[column]))).collect();
+        lines.push((TOTAL.to_owned(), totals));
+        lines.iter_mut().for_each(|(_, line)| line.push(sum(line.iter())));
+    }
+    let mut block = Block { columns: headings, ..Block::default() };
+    for (row, (label, line)) in lines.into_iter().enumerate() {
+        let mut values = vec![Value::Text(label)];
+        for (column, count) in line.into_iter().enumerate() {
+            values.push(match count {
+                Published { interval: Some(Interval(n, _)), hidden: None } => Value::Count(n),
+                Published { interval, hidden } => {
+                    let reason = hidden.unwrap_or(HiddenReason::TooFewSites);
+                    block.hidden.push(Hidden { row, column: column + 1, interval, reason });
+                    Value::Null
+                }
+            });
+        }
+        block.rows.push(values);
+    }
+    block
+}
+
+/// The first rows and columns of a matrix, if all are exact.
+fn exact(matrix: &Block, rows: usize, columns: usize) -> Option<Vec<Vec<u64>>> {
+    let count = |value: &Value| match value {
+        Value::Count(n) => Some(*n),
+        _ => None,
+    };
+    matrix.rows.iter().take(rows).map(|row| row.iter().skip(1).take(columns).map(count).collect()).collect()
+}
+
+fn expected_block(heading: &str, rows: &[String], columns: &[String], counts: Option<&[Vec<u64>]>) -> Block {
+    let headings = [heading.to_owned()].into_iter().chain(columns.iter().cloned()).collect();
+    let mut block = Block { columns: headings, ..Block::default() };
+    let expected = counts.filter(|counts| counts.iter().flatten().any(|n| *n > 0)).map(independence::expected);
+    for (row, label) in rows.iter().enumerate() {
+        let mut values = vec![Value::Text(label.clone())];
+        for column in 0..columns.len() {
+            let value = expected.as_ref().map(|expected| expected[row][column]);
+            values.push(block.value_or_hidden(row, column + 1, value, HiddenReason::NotAllExact));
+        }
+        block.rows.push(values);
+    }
+    block
+}
+
+fn test_block(test: Option<&independence::Independence>, exact: bool) -> Block {
+    let mut block = Block { columns: ["statistic", "value"].map(str::to_owned).to_vec(), ..Block::default() };
+    let reason = if exact { HiddenReason::TooFewValues } else { HiddenReason::NotAllExact };
+    let statistics = [
+        ("chi2", test.map(|test| test.chi2)),
+        ("df", test.map(|test| test.df as f64)),
+        ("p", test.map(|test| test.p)),
+        ("cramers_v", test.map(|test| test.cramers_v)),
+    ];
+    for (row, (name, value)) in statistics.into_iter().enumerate() {
+        let value = block.value_or_hidden(row, 1, value, reason);
+        block.rows.push(vec![Value::Text(name.to_owned()), value]);
+    }
+    block
+}

@@ -1,0 +1,173 @@
+//! What the parts of a summary say of one column. It never knows more than they published.
+
+use bocage_protocol::analysis::{Show, Spec};
+use bocage_protocol::plan::MISSING;
+
+use super::label;
+use crate::analysis::quantiles::VALUES;
+use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, Value};
+
+/// A value, or why there is none and where it lies.
+pub(super) type Found = Result<Value, (Option<Interval>, HiddenReason)>;
+
+/// The parts of one column.
+#[derive(Debug)]
+pub(super) struct ColumnRow<'a> {
+    pub column: &'a str,
+    /// Count, mean and standard deviation of a number; one row.
+    pub table: Option<&'a Block>,
+    /// The share of rows without a value; one row.
+    pub absent: Option<&'a Block>,
+    /// Counts by level.
+    pub levels: Option<&'a Block>,
+    pub quantiles: Option<&'a Block>,
+    /// How many have a value, beside the quantiles.
+    pub patients: Option<&'a Block>,
+}
+
+impl<'a> ColumnRow<'a> {
+    pub(super) fn new(column: &'a str) -> Self {
+        Self { column, table: None, absent: None, levels: None, quantiles: None, patients: None }
+    }
+
+    /// Takes in a part.
+    pub(super) fn take(&mut self, spec: &Spec, result: &'a AnalysisResult) {
+        match spec {
+            Spec::Quantiles(_) => {
+                self.quantiles = Some(&result.block);
+                self.patients = result.also.iter().map(|named| &named.block).find(|block| block.columns == VALUES);
+            }
+            Spec::Table(table) if !table.by.is_empty() => self.levels = Some(&result.block),
+            Spec::Table(table) if table.show.iter().any(|shown| matches!(shown.show, Show::Share(_))) => {
+                self.absent = Some(&result.block);
+            }
+            _ => self.table = Some(&result.block),
+        }
+    }
+
+    /// How many have a value, and how many have none.
+    pub(super) fn present(&self, one_row_per_subject: bool) -> (Found, Found) {
+        if let Some(block) = self.patients {
+            return (found(block, 0, 0), found(block, 0, 1));
+        }
+        if let Some(block) = self.levels {
+            return of_levels(block, one_row_per_subject);
+        }
+        match (self.absent, self.table) {
+            (Some(block), _) => of_share(block),
+            (None, Some(block)) => of_measure(block),
+            (None, None) => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
+        }
+    }
+
+    /// The share of each level in those with a value; none for the level of missing values.
+    pub(super) fn shares(&self, one_row_per_subject: bool) -> Vec<Option<Found>> {
+        let Some(block) = self.levels else { return vec![] };
+        let valid = of_levels(block, one_row_per_subject).0;
+        let share = |row: usize| match (found(block, row, 1), &valid) {
+            (Ok(Value::Count(n)), Ok(Value::Count(all))) if *all > 0 => Ok(Value::Number(n as f64 / *all as f64)),
+            (Ok(_), Ok(_)) => Err((None, HiddenReason::TooFewValues)),
+            (Err((_, reason)), _) => Err((None, reason)),
+            (Ok(_), Err(_)) => Err((None, HiddenReason::NotAllExact)),
+        };
+        (0..block.rows.len()).map(|row| (!is_missing(block, row)).then(|| share(row))).collect()
+    }
+}
+
+fn is_missing(block: &Block, row: usize) -> bool {
+    label(&block.rows[row]) == Some(MISSING)
+}
+
+/// A value of a block, with what is said of it where it is hidden.
+fn found(block: &Block, row: usize, column: usize) -> Found {
+    match block.rows.get(row).and_then(|values| values.get(column)) {
+        Some(Value::Null) | None => {
+            let hidden = block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (row, column));
+            Err(hidden.map_or((None, HiddenReason::TooFewSites), |hidden| (hidden.interval, hidden.reason)))
+        }
+        Some(value) => Ok(value.clone()),
+    }
+}
+
+/// Where a count lies, and why it is not exact.
+fn bounds(found: &Found) -> (Option<Interval>, Option<HiddenReason>) {
+    match found {
+        Ok(Value::Count(n)) => (Some(Interval(*n, Some(*n))), None),
+        Ok(_) => (None, None),
+        Err((interval, reason)) => (*interval, Some(*reason)),
+    }
+}
+
+/// A count within bounds.
+fn within(interval: Option<Interval>, reason: HiddenReason) -> Found {
+    match interval {
+        Some(Interval(lo, Some(hi))) if lo == hi => Ok(Value::Count(lo)),
+        interval => Err((interval, reason)),
+    }
+}
+
+/// From counts by level. A patient with several rows may stand at several levels, and is then counted at least once and at most in each.
+fn of_levels(block: &Block, one_row_per_subject: bool) -> (Found, Found) {
+    let missing = (0..block.rows.len()).find(|row| is_missing(block, *row));
+    let missing = missing.map_or(Ok(Value::Count(0)), |row| found(block, row, 1));
+    let levels: Vec<_> =
+        (0..block.rows.len()).filter(|row| !is_missing(block, *row)).map(|row| bounds(&found(block, row, 1))).collect();
+    let lower = levels.iter().filter_map(|(interval, _)| interval.map(|i| i.0));
+    let lower = if one_row_per_subject { lower.sum::<u64>() } else { lower.max().unwrap_or(0) };
+    let upper = levels.iter().map(|(interval, _)| interval.and_then(|i| i.1)).sum::<Option<u64>>();
+    let few = levels.iter().any(|(_, reason)| *reason == Some(HiddenReason::TooFewSites));
+    let reason = if few { HiddenReason::TooFewSites } else { HiddenReason::FewerThanK };
+    let reason = if one_row_per_subject { reason } else { HiddenReason::NotAllExact };
+    (within(Some(Interval(lower, upper)), reason), missing)
+}
+
+/// From a share of rows without a value: it is over `n` of all rows, the rest may be either.
+fn of_share(block: &Block) -> (Found, Found) {
+    let column = block.columns.len() - 1;
+    let coverage = block.coverage.iter().find(|coverage| coverage.column == column);
+    match (found(block, 0, column), coverage) {
+        (Ok(Value::Number(share)), Some(coverage)) => {
+            let absent = (share * coverage.n as f64).round() as u64;
+            let present = coverage.n - absent.min(coverage.n);
+            let rest = coverage.of.1.map(|hi| hi.saturating_sub(coverage.n));
+            let interval = |n: u64| Some(Interval(n, rest.map(|rest| n + rest)));
+            (within(interval(present), HiddenReason::FewerThanK), within(interval(absent), HiddenReason::FewerThanK))
+        }
+        (Err((_, reason)), _) => (Err((None, reason)), Err((None, reason))),
+        _ => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
+    }
+}
+
+/// From a mean: `n` rows have a value where it is shown, the rest may or may not. A count alone is of a column that cannot be missing.
+fn of_measure(block: &Block) -> (Found, Found) {
+    if block.columns.len() == 1 {
+        return (found(block, 0, 0), Ok(Value::Count(0)));
+    }
+    let Some(coverage) = block.coverage.first() else {
+        let reason = block.hidden.iter().map(|hidden| hidden.reason).next_back().unwrap_or(HiddenReason::TooFewSites);
+        return (Err((None, reason)), Err((None, reason)));
+    };
+    let valid = Interval(coverage.n, coverage.of.1);
+    let missing = Interval(0, coverage.of.1.map(|hi| hi.saturating_sub(coverage.n)));
+    (within(Some(valid), HiddenReason::FewerThanK), within(Some(missing), HiddenReason::FewerThanK))
+}
+
+impl Block {
+    /// Puts a value at a place of the row that is being made; what is hidden is recorded.
+    pub(super) fn place(&mut self, row: usize, column: usize, found: Found) -> Value {
+        found.unwrap_or_else(|(interval, reason)| {
+            self.hidden.push(Hidden { row, column, interval, reason });
+            Value::Null
+        })
+    }
+
+    /// Puts a value of another block at a place of the row that is being made, with its coverage.
+    pub(super) fn copy(&mut self, row: usize, column: usize, from: &Block, at: (usize, usize)) -> Value {
+        let coverage = from.coverage.iter().filter(|coverage| (coverage.row, coverage.column) == at);
+        self.coverage.extend(coverage.cloned().map(|mut coverage| {
+            (coverage.row, coverage.column) = (row, column);
+            coverage
+        }));
+        self.place(row, column, found(from, at.0, at.1))
+    }
+}

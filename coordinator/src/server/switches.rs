@@ -1,0 +1,80 @@
+//! What tests may exchange in a coordinator. Only code can set it: no flag, variable or feature of the product reaches it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::env::SystemClock;
+use bocage_protocol::env::Clock;
+
+/// A moment at which a sudden end of the process is most interesting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A study was accepted and recorded; its researcher does not know yet.
+    Accepted,
+    /// A site's release was recorded.
+    ReleaseStored,
+    /// Every site has answered; the result is not recorded.
+    BeforePublish,
+    /// The result was recorded; nobody was told.
+    Published,
+}
+
+impl Moment {
+    /// All moments.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::ReleaseStored, Self::BeforePublish, Self::Published];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::ReleaseStored => "release_stored",
+            Self::BeforePublish => "before_publish",
+            Self::Published => "published",
+        }
+    }
+}
+
+/// Called at each moment: it may end the process.
+pub type AtMoment = Arc<dyn Fn(Moment) + Send + Sync>;
+
+/// How long and how many HTTP clients are borne with.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the whole head of a request, from when the connection could carry one: an idle connection ends after it too.
+    pub head: Duration,
+    /// For the whole body of a request.
+    pub body: Duration,
+    /// Connections served at a time. Who comes beyond waits for one to end.
+    pub connections: usize,
+}
+
+impl Default for Patience {
+    /// 15 s for a head, 30 s for a body, 512 connections: some 10 MiB of buffers when all are held open.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(15), body: Duration::from_secs(30), connections: 512 }
+    }
+}
+
+/// What a coordinator is made with.
+#[derive(Clone)]
+pub struct Switches {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// With HTTP clients.
+    pub patience: Patience,
+    /// Who wants to know of moments.
+    pub at: Option<AtMoment>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), patience: Patience::default(), at: None }
+    }
+}
+
+impl fmt::Debug for Switches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Switches").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! The connections of the HTTP interface: how many there may be, and how long one may take to say what it wants.
+//!
+//! A client that sends its request a byte at a time, or nothing, loses its connection and nobody else notices. It must never wait for a
+//! client without a bound, and never hold more than a head and a body of a request for one.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Patience;
+
+/// Bytes of a request's head: a token and a path are a few hundred.
+const HEAD_BYTES: usize = 16 << 10;
+/// After a failure to accept (no file descriptors left), before the next attempt.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves `router` until `stopping` is true, then lets the requests under way finish.
+pub(super) async fn serve(
+    http: TcpListener,
+    router: Router,
+    patience: Patience,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let seats = Arc::new(Semaphore::new(patience.connections));
+    let seen = stopping.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            Some(_) = connections.join_next() => {}
+            (stream, seat) = next(&http, &seats) => {
+                let (router, stopping) = (router.clone(), seen.clone());
+                connections.spawn(async move {
+                    connection(stream, router, patience, stopping).await;
+                    drop(seat);
+                });
+            }
+        }
+    }
+    drop(http);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// The next client for whom there is a seat. The others wait in the kernel, which takes them in order.
+async fn next(http: &TcpListener, seats: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed.
+    let seat = Arc::clone(seats).acquire_owned().await.ok();
+    loop {
+        match http.accept().await {
+            Ok((stream, _)) => return (stream, seat),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an HTTP connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, patience: Patience, mut stopping: watch::Receiver<bool>) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES);
+    let address = stream.peer_addr().ok();
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+    let served = tokio::select! {
+        served = serving.as_mut() => Some(served),
+        () = stop => None,
+    };
+    let served = match served {
+        Some(served) => served,
+        None => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    match served {
+        Err(error) if error.is_timeout() => tracing::info!(?address, "an HTTP client sent no request in time"),
+        Err(error) => tracing::debug!(?address, %error, "an HTTP connection ended early"),
+        Ok(()) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::bench::{Lab, TOKEN, TestClock};
+
+    const SHORT: Patience =
+        Patience { head: Duration::from_millis(200), body: Duration::from_millis(200), connections: 3 };
+
+    async fn lab() -> (tempfile::TempDir, Lab) {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Lab::start_with(dir.path(), TestClock::new(), SHORT).await;
+        (dir, lab)
+    }
+
+    /// What comes until the coordinator ends the connection.
+    async fn until_cut_off(mut stream: TcpStream) -> String {
+        let mut said = Vec::new();
+        let _ = stream.read_to_end(&mut said).await;
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    #[tokio::test]
+    async fn clients_that_dawdle_are_cut_off_and_the_one_behind_them_is_served() {
+        let (_dir, lab) = lab().await;
+        let mut slow = Vec::new();
+        for half in ["", "G", "GET /v1/network HTTP/1.1\r\nauthoriz"] {
+            let mut stream = TcpStream::connect(lab.http()).await.unwrap();
+            stream.write_all(half.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+        assert_eq!(lab.get("/v1/network").await.0, 200, "all seats were taken by dawdlers");
+        for stream in slow {
+            let said = until_cut_off(stream).await;
+            assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+        }
+        lab.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up_and_a_huge_head_is_refused() {
+        let (_dir, lab) = lab().await;
+        let mut stream = TcpStream::connect(lab.http()).await.unwrap();
+        let head = format!(
+            "POST /v1/studies HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 100\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let said = until_cut_off(stream).await;
+        assert!(said.contains("did not arrive in time"), "{said}");
+        let mut stream = TcpStream::connect(lab.http()).await.unwrap();
+        let head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(4 * HEAD_BYTES));
+        let _ = stream.write_all(head.as_bytes()).await;
+        let said = until_cut_off(stream).await;
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+        assert_eq!(lab.get("/v1/network").await.0, 200);
+        lab.stop().await;
+    }
+}

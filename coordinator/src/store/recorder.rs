@@ -1,0 +1,157 @@
+//! Many sites answer at once, and a write is on the disk only after the disk says so: releases that wait for the file are written
+//! together, in one transaction.
+//!
+//! It must never say that a release is recorded before it is on the disk.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::trust::SignedRelease;
+use tokio::sync::oneshot;
+
+use super::{Recorded, ReleaseRecord, Store, StoreError, StoreFile};
+
+/// Releases in one transaction: what comes later waits for the next one.
+const TOGETHER: usize = 256;
+
+/// Releases on their way to the disk. As many as there are sites being asked, each of which waits here.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(Mutex<Vec<Job>>);
+
+#[derive(Debug)]
+struct Job {
+    study: StudyId,
+    record: ReleaseRecord,
+    signed: SignedRelease,
+    done: oneshot::Sender<Result<Recorded, StoreError>>,
+}
+
+impl Waiting {
+    fn jobs(&self) -> MutexGuard<'_, Vec<Job>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next jobs. Those that nobody waits for any more are dropped.
+    fn take(&self) -> Vec<Job> {
+        let mut jobs = self.jobs();
+        jobs.retain(|job| !job.done.is_closed());
+        let most = jobs.len().min(TOGETHER);
+        jobs.drain(..most).collect()
+    }
+}
+
+impl Store {
+    /// Records a site's release in a round, while the study takes answers.
+    ///
+    /// # Errors
+    /// It could not be made durable.
+    pub async fn add_release(
+        &self,
+        study: StudyId,
+        record: ReleaseRecord,
+        signed: SignedRelease,
+    ) -> Result<Recorded, StoreError> {
+        let (done, written) = oneshot::channel();
+        self.waiting.jobs().push(Job { study, record, signed, done });
+        // Whoever gets the file writes for all who wait; often there is nothing left to do.
+        let mut file = Arc::clone(&self.file).lock_owned().await;
+        let jobs = self.waiting.take();
+        if !jobs.is_empty() {
+            let writing = tokio::task::spawn_blocking(move || write(&mut file, jobs));
+            writing.await.map_err(|_| StoreError::Closed)?;
+        }
+        written.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn write(file: &mut StoreFile, jobs: Vec<Job>) {
+    let releases: Vec<_> = jobs.iter().map(|job| (job.study, &job.record, &job.signed)).collect();
+    match file.add_releases(&releases) {
+        Ok(recorded) => jobs.into_iter().zip(recorded).for_each(|(job, recorded)| drop(job.done.send(Ok(recorded)))),
+        // None of them is written. Alone, each gets its own error, and a large one is in no other's way.
+        Err(_) => jobs.into_iter().for_each(|job| {
+            let alone = file.add_release(job.study, &job.record, &job.signed);
+            drop(job.done.send(alone));
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::env::Timestamp;
+    use bocage_protocol::trust::{Signature, SignedStudy};
+
+    use super::*;
+
+    fn signature() -> Signature {
+        Signature::try_from(format!("{}==", "A".repeat(86))).unwrap()
+    }
+
+    fn release(site: usize) -> (ReleaseRecord, SignedRelease) {
+        let site = format!("site-{site}").parse().unwrap();
+        let record = ReleaseRecord { site, round: 0, reply_bytes: 300, round_trip_us: 1500 };
+        (record, SignedRelease { body: vec![7], signature: signature() })
+    }
+
+    #[tokio::test]
+    async fn releases_of_many_sites_at_once_are_all_recorded_and_each_is_told_its_own_outcome() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (open, closed) = ("{}", "{\"a\":1}");
+        let studies = [open, closed].map(|text| SignedStudy { study: text.to_owned(), signature: signature() });
+        let ids = studies.each_ref().map(SignedStudy::id);
+        let closing = ids[1];
+        store
+            .with(move |file| {
+                for study in &studies {
+                    file.accept(study, Timestamp(5), Timestamp(9))?;
+                }
+                file.decide_deadline(closing, Timestamp(9))
+            })
+            .await
+            .unwrap();
+        let held = Arc::clone(&store.file).lock_owned().await;
+        let mut sites = tokio::task::JoinSet::new();
+        for site in 0..3 * TOGETHER {
+            let (store, (record, signed)) = (store.clone(), release(site));
+            let id = ids[site % 2];
+            sites.spawn(async move { (id, store.add_release(id, record, signed).await.unwrap()) });
+        }
+        while store.waiting.jobs().len() < 3 * TOGETHER {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        while let Some(told) = sites.join_next().await {
+            let (id, recorded) = told.unwrap();
+            assert_eq!(recorded, if id == ids[0] { Recorded::Yes } else { Recorded::TooLate });
+        }
+        let found = store.with(move |file| file.releases(ids[0], 0)).await.unwrap();
+        assert_eq!(found.len(), 3 * TOGETHER / 2);
+        assert!(store.with(move |file| file.releases(ids[1], 0)).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_release_that_cannot_be_written_is_an_error_and_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let study = SignedStudy { study: "{}".to_owned(), signature: signature() };
+        let (known, unknown) = (study.id(), bocage_protocol::ids::Digest::of("unknown", &[]));
+        store.with(move |file| file.accept(&study, Timestamp(5), Timestamp(9))).await.unwrap();
+        let held = Arc::clone(&store.file).lock_owned().await;
+        let ((one, signed), (two, other)) = (release(1), release(2));
+        let both =
+            async { tokio::join!(store.add_release(known, one, signed), store.add_release(unknown, two, other)) };
+        tokio::pin!(both);
+        while store.waiting.jobs().len() < 2 {
+            tokio::select! {
+                biased;
+                _ = &mut both => panic!("the file is held"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        drop(held);
+        let (one, two) = both.await;
+        assert_eq!(one.unwrap(), Recorded::Yes);
+        assert!(matches!(two, Err(StoreError::Sqlite(_))));
+    }
+}

@@ -1,0 +1,154 @@
+//! The fixed partition of a snapshot, and the threads that work it off.
+//!
+//! ```text
+//! rows ──cut at subjects──▶ part 0, part 1, …  ──each: filter, select (Polars), count (a thread's own Pass)──▶ absorb ─▶ Tally
+//! ```
+//!
+//! Where parts begin follows from the snapshot alone. Which thread counts which part does not matter: sums are integers, and
+//! no two parts share a subject. What a part selects is dropped before the thread takes the next one, so that memory is
+//! bounded by threads, not by rows. It must never let the number of threads show in a bit of the result.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bocage_protocol::limits;
+use bocage_protocol::plan::TableLayout;
+use polars::prelude::UInt32Chunked;
+
+use super::pass::{Pass, PassError};
+
+/// Rows of a part, up to the next subject: what it selects fits a core's share of the cache.
+const PART_ROWS: usize = 1 << 17;
+/// Values that the threads' tables may have in all: with large tables fewer threads work.
+const VALUES: usize = 4 * limits::TALLY_VALUES;
+
+/// How a snapshot is cut, and by how many threads it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Partition {
+    /// Rows of a part.
+    pub rows: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Partition {
+    /// All cores, as far as tables of this size may be held once a core.
+    pub fn of(layout: &TableLayout) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(VALUES / layout.values().max(1)).max(1);
+        let rows = std::env::var("XPART").ok().and_then(|s| s.parse().ok()).unwrap_or(PART_ROWS);
+        Self { rows, threads }
+    }
+
+    /// The parts: each ends where a subject does.
+    fn cut(self, subjects: &UInt32Chunked) -> Vec<Range<usize>> {
+        let (mut parts, mut begin) = (Vec::new(), 0);
+        while begin < subjects.len() {
+            let mut end = (begin + self.rows.max(1)).min(subjects.len());
+            while end < subjects.len() && subjects.get(end) == subjects.get(end - 1) {
+                end += 1;
+            }
+            parts.push(begin..end);
+            begin = end;
+        }
+        parts
+    }
+
+    /// Counts all parts, for a gate with the threshold `k`: `count` adds the rows of one to a pass.
+    ///
+    /// # Errors
+    /// The first part's that fails, whichever thread had it; `Unsorted` where parts share or exchange subjects.
+    pub fn count<E, F>(self, subjects: &UInt32Chunked, layout: &TableLayout, k: u32, count: F) -> Result<Pass, E>
+    where
+        E: From<PassError> + Send,
+        F: Fn(Range<usize>, &mut Pass) -> Result<(), E> + Sync,
+    {
+        let parts = self.cut(subjects);
+        let work =
+            Work { parts: &parts, next: AtomicUsize::new(0), failed: AtomicBool::new(false), first: Mutex::default() };
+        let threads = self.threads.min(parts.len()).max(1);
+        let mut worked = if threads == 1 {
+            vec![work.run(Pass::new(layout, k), &count)]
+        } else {
+            std::thread::scope(|scope| {
+                let running: Vec<_> =
+                    (0..threads).map(|_| scope.spawn(|| work.run(Pass::new(layout, k), &count))).collect();
+                // A panic goes on in this thread: the caller answers for it as for any other.
+                running.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            })
+        };
+        if let Some((_, error)) = work.first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut spans: Vec<_> = worked.iter_mut().flat_map(|w| std::mem::take(&mut w.spans)).collect();
+        spans.sort_unstable_by_key(|(part, _)| *part);
+        if spans.windows(2).any(|pair| pair[1].1.0 <= pair[0].1.1) {
+            return Err(PassError::Unsorted.into());
+        }
+        let mut passes = worked.into_iter().map(|w| w.pass);
+        let mut whole = passes.next().unwrap_or_else(|| Pass::new(layout, k));
+        passes.try_for_each(|pass| whole.absorb(pass))?;
+        Ok(whole)
+    }
+}
+
+/// What the threads share.
+struct Work<'a, E> {
+    parts: &'a [Range<usize>],
+    next: AtomicUsize,
+    failed: AtomicBool,
+    first: Mutex<Option<(usize, E)>>,
+}
+
+/// What one thread has counted, and the first and last subject of each of its parts.
+struct Worked {
+    pass: Pass,
+    spans: Vec<(usize, (u32, u32))>,
+}
+
+impl<E> Work<'_, E> {
+    fn run<F>(&self, empty: Pass, count: &F) -> Worked
+    where
+        F: Fn(Range<usize>, &mut Pass) -> Result<(), E>,
+    {
+        let mut worked = Worked { pass: empty, spans: Vec::new() };
+        // Parts are taken in order and every taken part is ended, so that the first that fails is always among those seen.
+        while !self.failed.load(Ordering::Acquire) {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = self.parts.get(at) else { break };
+            match count(part.clone(), &mut worked.pass) {
+                Ok(()) => worked.spans.extend(worked.pass.end_part().map(|span| (at, span))),
+                Err(error) => {
+                    self.failed.store(true, Ordering::Release);
+                    let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                    if first.as_ref().is_none_or(|(part, _)| at < *part) {
+                        *first = Some((at, error));
+                    }
+                    break;
+                }
+            }
+        }
+        worked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::NewChunkedArray as _;
+
+    use super::*;
+
+    fn cut(rows: usize, subjects: &[u32]) -> Vec<Range<usize>> {
+        Partition { rows, threads: 1 }.cut(&UInt32Chunked::from_slice("s".into(), subjects))
+    }
+
+    #[test]
+    fn parts_end_where_subjects_do_and_cover_every_row_once() {
+        assert!(cut(2, &[]).is_empty());
+        assert_eq!(cut(2, &[0, 1, 1, 1, 2, 3, 4]), [0..4, 4..6, 6..7]);
+        assert_eq!(cut(100, &[0, 1]), vec![0..2; 1]);
+        assert_eq!(cut(0, &[5, 5, 6]), [0..2, 2..3]);
+    }
+}

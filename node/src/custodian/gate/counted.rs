@@ -1,0 +1,104 @@
+//! What the engine hands to the gate: a tally, and what the gate must know about it that no sum says.
+//!
+//! A tally adds up over cells, parts and sites; how different the values are does not, so it stands beside it and ends at the gate.
+//! It must never leave: only the gate opens a `Private<Counted>`.
+
+use bocage_protocol::plan::{MeasureLayout, TableLayout};
+use bocage_protocol::tally::{Cell, Sums, Tally};
+
+use super::spread::Spread;
+
+/// A tally with what the gate must know beside it.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct Counted {
+    /// The threshold that the details were counted for.
+    pub threshold: u32,
+    /// The sums.
+    pub tally: Tally,
+    /// One a measure, in the layout's order.
+    pub details: Vec<Detail>,
+}
+
+/// What the gate must know of one measure, by the cells of step 0.
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum Detail {
+    /// Of a number: how different its values are.
+    Number(Vec<Spread>),
+    /// Of a condition: subjects with a row in which it is neither true nor false.
+    Condition(Vec<u32>),
+}
+
+impl Counted {
+    /// Whether the details are of this tally, under this layout and threshold.
+    pub(super) fn fits(&self, layout: &TableLayout, one_row_per_subject: bool, k: u32) -> bool {
+        let cells = &self.tally.cells;
+        let measure_fits = |(i, (detail, layout)): (usize, (&Detail, &MeasureLayout))| match (detail, layout) {
+            (Detail::Number(spreads), MeasureLayout::Number(_)) => {
+                let all = cells.iter().zip(spreads);
+                spreads.len() == cells.len() && all.into_iter().all(|(cell, spread)| number_fits(cell, i, spread))
+            }
+            (Detail::Condition(lacking), MeasureLayout::Condition) => {
+                let all = cells.iter().zip(lacking);
+                lacking.len() == cells.len()
+                    && all.into_iter().all(|(cell, n)| condition_fits(cell, i, *n, one_row_per_subject))
+            }
+            _ => false,
+        };
+        self.threshold == k
+            && self.details.len() == layout.measures().len()
+            && self.details.iter().zip(layout.measures()).enumerate().all(measure_fits)
+    }
+
+    /// The details of a coarser step of the ladder. Right only where a subject is in one cell, as for the tally.
+    pub(super) fn details_at(self, layout: &TableLayout, step: usize) -> Vec<Detail> {
+        if step == 0 {
+            return self.details;
+        }
+        let (to, cells, k) = (layout.containing(0, step), layout.cells_at(step), self.threshold);
+        let rolled_up = |detail: &Detail| match detail {
+            Detail::Number(fine) => {
+                let mut coarse = vec![Spread::new(k); cells];
+                to.iter().zip(fine).for_each(|(to, spread)| coarse[*to].absorb(spread, k));
+                Detail::Number(coarse)
+            }
+            Detail::Condition(fine) => {
+                let mut coarse = vec![0u32; cells];
+                to.iter().zip(fine).for_each(|(to, n)| coarse[*to] = coarse[*to].saturating_add(*n));
+                Detail::Condition(coarse)
+            }
+        };
+        self.details.iter().map(rolled_up).collect()
+    }
+}
+
+fn number_fits(cell: &Cell, measure: usize, spread: &Spread) -> bool {
+    match (cell.measures.get(measure), spread) {
+        (Some(Sums::Number { .. }), Spread::Wide) => true,
+        (Some(Sums::Number { valid, .. }), Spread::Narrow { subjects, .. }) => valid.subjects == i128::from(*subjects),
+        _ => false,
+    }
+}
+
+fn condition_fits(cell: &Cell, measure: usize, lacking: u32, one_row_per_subject: bool) -> bool {
+    let Some(Sums::Condition { valid, .. }) = cell.measures.get(measure) else { return false };
+    let (lacking, without) = (i128::from(lacking), cell.size.subjects - valid.subjects);
+    if one_row_per_subject { lacking == without } else { without <= lacking && lacking <= cell.size.subjects }
+}
+
+#[cfg(test)]
+impl Counted {
+    /// A tally made by hand: every number wide, every condition null for whom it is not valid.
+    pub(in crate::custodian) fn wide(tally: Tally, layout: &TableLayout, threshold: u32) -> Self {
+        let lacking = |cell: &Cell, i: usize| match cell.measures.get(i) {
+            Some(Sums::Condition { valid, .. }) => (cell.size.subjects - valid.subjects) as u32,
+            _ => 0,
+        };
+        let detail = |(i, layout): (usize, &MeasureLayout)| match layout {
+            MeasureLayout::Number(_) => Detail::Number(vec![Spread::Wide; tally.cells.len()]),
+            MeasureLayout::Condition => Detail::Condition(tally.cells.iter().map(|cell| lacking(cell, i)).collect()),
+        };
+        let details = layout.measures().iter().enumerate().map(detail).collect();
+        Self { threshold, tally, details }
+    }
+}

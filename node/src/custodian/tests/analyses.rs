@@ -1,0 +1,95 @@
+//! Every kind of analysis through authority, engine, gate and ledger: what leaves, and how the ledger shows it.
+
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::release::Outcome;
+
+use super::*;
+
+/// 60 patients: age 30 … 89, sex by turns, cholesterol 180, 182, … 298.
+const STUDY: &str = r#"
+title = "Every kind"
+purpose = "scientific_research"
+dataset = "heart@1"
+min_sites = 1
+[[analysis]]
+name = "bins"
+histogram = { of = "chol", bins = [200, 250], by = ["sex"] }
+[[analysis]]
+name = "cross"
+crosstab = { rows = "sex", columns = "age >= 60" }
+[[analysis]]
+name = "median"
+quantiles = { of = "age" }
+[[analysis]]
+name = "flow"
+attrition = { steps = ["age >= 31", "chol < 250", "sex = '1'"] }
+[[analysis]]
+name = "glance"
+summary = {}
+"#;
+
+#[test]
+fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let study = site.study_of(STUDY);
+    let frame = custodian.round(&site.request(&study));
+    let Reply::Released(signed) = reply(&frame) else { panic!("{:?}", reply(&frame)) };
+    let release = signed.verify(&custodian.release_key.public()).unwrap();
+    let contract = &custodian.config.datasets["heart"].contract;
+    let mut kinds = Vec::new();
+    for (part, analysis) in release.parts.iter().zip(&study.analyses) {
+        let plan = bocage_protocol::analysis::plan_for(
+            &analysis.spec,
+            study.query(),
+            0,
+            &bocage_protocol::analysis::RoundState::First,
+        );
+        let plan = ValidPlan::check(plan.unwrap(), contract).unwrap();
+        assert!(part.outcome.fits(&plan), "{}", analysis.name);
+        kinds.push(match &part.outcome {
+            Outcome::Table(_) => "table",
+            Outcome::Bins(_) => "bins",
+            Outcome::Refused(_) => "refused",
+        });
+    }
+    assert_eq!(kinds, ["table", "table", "bins", "bins", "table", "bins", "table", "table", "bins"]);
+    let Outcome::Bins(median) = &release.parts[2].outcome else { panic!() };
+    let edges: Vec<(u32, u64)> = median.bins.iter().map(|b| (b.upto, b.count.subjects)).collect();
+    assert_eq!(edges, [(41, 11), (52, 11), (63, 11), (74, 11), (121, 16)]);
+    let config = crate::config::Config::load(&site.origin()).unwrap();
+    let mut reader = ledger::show::Reader::new(&config.contracts);
+    let mut left = Vec::new();
+    custodian.ledger.records(None, |record| left.extend(reader.show(record).left)).unwrap();
+    let shown = |name: &str| {
+        let part = left.iter().find(|part| part.analysis == name).unwrap();
+        let cell = |c: &ledger::show::ShownCell| (c.cell.join(", "), c.count.map(|n| n.subjects));
+        part.cells.iter().map(cell).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("median")[0], ("age in 0 … 40".to_owned(), Some(11)));
+    // One patient is lost at the first step: it is merged with the second.
+    let merged = "lost at step 1 (age >= 31) or lost at step 2 (chol < 250)".to_owned();
+    assert_eq!(shown("flow")[0], (merged, Some(26)));
+    assert_eq!(shown("flow")[1..].iter().map(|c| c.1).collect::<Vec<_>>(), [Some(17), Some(17)]);
+    assert_eq!(shown("glance_sex")[0], ("sex = female".to_owned(), Some(30)));
+}
+
+#[test]
+fn a_dataset_with_several_rows_a_patient_answers_no_bins() {
+    let site = Site::new();
+    let study = site.study_of(STUDY);
+    let contract = std::fs::read_to_string(site.path("contracts/heart.toml")).unwrap();
+    let several = contract.replace("subject = \"row\"", "subject = \"patient\"")
+        + "[[column]]\nname = \"patient\"\ntype = \"text\"\nrequired = true\n";
+    let contract = bocage_protocol::contract::parse(&several, "heart.toml").unwrap();
+    for analysis in &study.analyses {
+        let query = bocage_protocol::plan::Query { contract: contract.hash(), ..study.query() };
+        let state = bocage_protocol::analysis::RoundState::First;
+        let plan = bocage_protocol::analysis::plan_for(&analysis.spec, query, 0, &state).unwrap();
+        let is_bins = analysis.spec.table().is_none();
+        match ValidPlan::check(plan, &contract) {
+            Ok(_) => assert!(!is_bins, "{}", analysis.name),
+            Err(problems) => assert!(is_bins && problems.to_string().contains("several rows"), "{problems}"),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What a plan reads, keeps, groups and lets out, in words: for the steward who decides, and as a tree for the researcher who asks.
+//!
+//! Made of plan and contract alone; rows are an argument where somebody may know them. It must explain every statistic: a plan that a person
+//! cannot read is not shown to one.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::MeasureLayout;
+use super::words::{Words, expression, measure};
+use super::{Bins, Grid, Statistic, ValidPlan};
+use crate::contract::Contract;
+use crate::ids::ColumnName;
+
+/// Rows that one core passes over in a second, for each measure and key: the slow end of what was measured, so that an estimate is seldom short.
+const ROWS_A_SECOND: u64 = 20_000_000;
+
+/// A plan in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The columns that are read, with their titles.
+    pub reads: Vec<String>,
+    /// Which rows are kept; absent where all are.
+    pub keeps: Option<String>,
+    /// By what they are grouped, with the number of groups.
+    pub groups: Vec<String>,
+    /// What is computed for each group.
+    pub computes: Vec<String>,
+    /// How many groups there are at most.
+    pub cells: u64,
+    /// How many numbers leave at most.
+    pub numbers: u64,
+    /// Rows that are passed over, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// About how long that takes, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secs: Option<u64>,
+}
+
+impl ValidPlan {
+    /// The plan in words. `rows` are those of the snapshot, for those who may know.
+    pub fn explain(&self, contract: &Contract, rows: Option<u64>) -> Explained {
+        let words = Words::new(contract);
+        let (groups, computes, numbers) = match &self.plan().statistic {
+            Statistic::Table(_) => self.explain_table(&words),
+            Statistic::Bins(bins) => self.explain_bins(bins, &words),
+        };
+        let effort = 1 + self.table().measures.len() as u64 + self.table().by.len() as u64;
+        Explained {
+            reads: self.reads().iter().map(|name| words.column(name)).collect(),
+            keeps: self.plan().query.filter.as_ref().map(expression),
+            groups,
+            computes,
+            cells: self.layout().cells_at(0) as u64,
+            numbers,
+            rows,
+            secs: rows.map(|rows| rows.saturating_mul(effort) / ROWS_A_SECOND),
+        }
+    }
+
+    /// Every column that the plan reads, each once. The column that names the patient is never among them.
+    fn reads(&self) -> BTreeSet<ColumnName> {
+        let table = self.table();
+        let filter = self.plan().query.filter.iter().flat_map(|filter| filter.columns());
+        let keys = table.by.iter().flat_map(|key| key.columns());
+        let measures = table.measures.iter().flat_map(|measure| measure.columns());
+        filter.chain(keys).chain(measures).cloned().collect()
+    }
+
+    fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
+        let levels = self.layout().keys_at(0);
+        let group = |(key, levels): (&super::Expr, &super::KeyLevels)| {
+            format!("{} ({} groups)", expression(key), levels.labels.len())
+        };
+        let groups = self.table().by.iter().zip(&levels).map(group).collect();
+        let mut computes = vec!["patients and rows".to_owned()];
+        let mut of_a_cell = 2;
+        for (asked, layout) in self.table().measures.iter().zip(self.layout().measures()) {
+            let (what, numbers) = match layout {
+                MeasureLayout::Number(_) => ("patients and rows with a value, sum, sum of squares", 4),
+                MeasureLayout::Condition => ("patients and rows where it is known, rows where it is true", 3),
+            };
+            computes.push(format!("of {}: {what}", measure(asked, words)));
+            of_a_cell += numbers;
+        }
+        // Two more for the whole cohort.
+        (groups, computes, (self.layout().cells_at(0) as u64).saturating_mul(of_a_cell).saturating_add(2))
+    }
+
+    fn explain_bins(&self, bins: &Bins, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
+        let cells = self.grid().map_or(0, Grid::cells) as u64;
+        let (groups, computes) = match bins {
+            Bins::Column(name) => (
+                vec![format!("{}, over {cells} public steps of its range", words.column(name))],
+                "patients and rows in each bin, after the site has merged steps until every bin has k or more patients",
+            ),
+            Bins::Steps(steps) => (
+                steps.iter().map(|step| format!("the first that is not true of: {}", expression(step))).collect(),
+                "patients and rows who leave at each step, after the site has merged steps until each has k or more patients",
+            ),
+        };
+        // Each bin has its end, patients and rows; two more for missing values.
+        (groups, vec![computes.to_owned()], cells.saturating_mul(3).saturating_add(2))
+    }
+}
+
+impl Explained {
+    /// For the steward: one sentence a line.
+    pub fn plainly(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "Reads {}; never the column that names the patient.", listed(&self.reads, "no column"));
+        let _ = match &self.keeps {
+            Some(filter) => writeln!(text, "Looks only at rows where {filter}."),
+            None => writeln!(text, "Looks at all rows."),
+        };
+        let _ = match self.groups.as_slice() {
+            [] => writeln!(text, "Makes one group of them."),
+            groups => writeln!(text, "Groups them by {}: {} groups at most.", groups.join(", by "), self.cells),
+        };
+        let _ = writeln!(text, "Computes for each group {}.", self.computes.join("; "));
+        let _ = writeln!(text, "At most {} numbers may leave, none of them about fewer than k patients.", self.numbers);
+        if let Some(rows) = self.rows {
+            let _ = writeln!(text, "Passes over {rows} rows, in {}.", time(self.secs.unwrap_or_default()));
+        }
+        text
+    }
+
+    /// For the researcher: what happens first stands lowest.
+    pub fn tree(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(text, "release    at most {} numbers, none about fewer than k patients", self.numbers);
+        let _ = writeln!(text, "└─ compute {}", self.computes.join("; "));
+        let groups = if self.groups.is_empty() { "all rows together".to_owned() } else { self.groups.join(" × ") };
+        let _ = writeln!(text, "   └─ group  {groups}: {} cells", self.cells);
+        let _ = writeln!(text, "      └─ filter {}", self.keeps.as_deref().unwrap_or("none"));
+        let rows = self.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+        let _ = writeln!(text, "         └─ read   {}{rows}", listed(&self.reads, "no column"));
+        text
+    }
+}
+
+fn listed(names: &[String], none: &str) -> String {
+    if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}
+
+fn time(secs: u64) -> String {
+    if secs == 0 { "less than a second".to_owned() } else { format!("about {secs} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::{RoundState, plan_for};
+
+    const CONTRACT: &str = r#"
+        id = "vector@1"
+        subject = "patient"
+        one_row_per_subject = true
+        [[column]]
+        name = "patient"
+        type = "text"
+        [[column]]
+        name = "age"
+        label = "age in years"
+        type = "int"
+        range = [0, 120]
+        required = true
+        [[column]]
+        name = "sex"
+        type = "code"
+        codes = [{ code = "0", label = "female" }, { code = "1", label = "male" }]
+        required = true
+        [[column]]
+        name = "chol"
+        type = "float"
+        range = [50, 700]
+    "#;
+
+    struct Sevens;
+    impl crate::env::Entropy for Sevens {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    fn explained(analysis: &str, filter: &str, rows: Option<u64>) -> Explained {
+        let contract = crate::contract::parse(CONTRACT, "vector.toml").unwrap();
+        let text = format!(
+            "title = \"t\"\npurpose = \"statistics\"\ndataset = \"vector@1\"\n{filter}\n[[analysis]]\nname = \"a\"\n{analysis}\n"
+        );
+        let sites = ["aa".parse().unwrap(), "bb".parse().unwrap()];
+        let context = crate::front::BindContext {
+            network: "lab".parse().unwrap(),
+            researcher: crate::trust::SecretKey::generate(&mut Sevens).public(),
+            offering: &sites,
+            roster: &sites,
+            min_sites_floor: 2,
+            now: crate::env::Timestamp(0),
+            nonce: [0; 16],
+        };
+        let study = crate::front::StudyText::parse(&text, "s.toml").unwrap().bind(&contract, &context).unwrap();
+        let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).unwrap();
+        ValidPlan::check(plan, &contract).unwrap().explain(&contract, rows)
+    }
+
+    #[test]
+    fn a_table_is_told_to_a_steward_in_sentences() {
+        let table = "table = { by = [\"sex\", \"cut(age, 50, 60)\"], show = [\"count\", \"mean(chol)\", \"share(chol > 200)\"] }";
+        let told = explained(table, "where = \"age between 30 and 80 and sex in (0, 1)\"", Some(303)).plainly();
+        let expected = "\
+Reads age (age in years), chol, sex; never the column that names the patient.
+Looks only at rows where age >= 30 and age <= 80 and sex in ('0', '1').
+Groups them by sex (2 groups), by cut(age, 50, 60) (3 groups): 6 groups at most.
+Computes for each group patients and rows; of chol: patients and rows with a value, sum, sum of squares; of chol > 200: patients and rows where it is known, rows where it is true.
+At most 56 numbers may leave, none of them about fewer than k patients.
+Passes over 303 rows, in less than a second.
+";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_table_is_shown_to_a_researcher_as_a_tree() {
+        let expected = "\
+release    at most 4 numbers, none about fewer than k patients
+└─ compute patients and rows
+   └─ group  all rows together: 1 cells
+      └─ filter none
+         └─ read   no column
+";
+        assert_eq!(explained("table = { show = [\"count\"] }", "", None).tree(), expected);
+    }
+
+    #[test]
+    fn every_kind_of_analysis_is_explained_with_what_it_reads() {
+        let kinds = [
+            ("histogram = { of = \"chol\", bins = [100, 200] }", "chol"),
+            ("quantiles = { of = \"chol\", at = [0.5] }", "chol"),
+            ("crosstab = { rows = \"sex\", columns = \"cut(age, 50)\" }", "sex"),
+            ("attrition = { steps = [\"age >= 18\", \"chol > 100\"] }", "chol"),
+        ];
+        for (analysis, column) in kinds {
+            let explained = explained(analysis, "", Some(10_000_000_000));
+            assert!(explained.reads.iter().any(|name| name.starts_with(column)), "{analysis}: {explained:?}");
+            assert!(explained.numbers > 2 && !explained.groups.is_empty(), "{analysis}: {explained:?}");
+            assert!(explained.plainly().contains("about "), "{}", explained.plainly());
+            assert!(!explained.tree().contains("patient)"), "{}", explained.tree());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Expressions and measures as people read them: the study language's own spelling, which they have seen before.
+//!
+//! Total over the closed expression language. What it writes is for people and is never parsed.
+
+use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
+use crate::contract::Contract;
+use crate::ids::ColumnName;
+
+/// Constants of a list that are spelt out; the rest is counted.
+const LISTED: usize = 8;
+
+/// A contract's titles for its columns.
+pub(super) struct Words<'a>(&'a Contract);
+
+impl<'a> Words<'a> {
+    pub(super) fn new(contract: &'a Contract) -> Self {
+        Self(contract)
+    }
+
+    /// A column's name, with its title where it has another one.
+    pub(super) fn column(&self, name: &ColumnName) -> String {
+        match self.0.column(name.as_str()).map(|column| column.label.as_str()) {
+            Some(label) if !label.is_empty() && label != name.as_str() => format!("{name} ({label})"),
+            _ => name.to_string(),
+        }
+    }
+}
+
+/// What is summed.
+pub(super) fn measure(measure: &Measure, words: &Words<'_>) -> String {
+    match measure {
+        Measure::Column(name) => words.column(name),
+        Measure::Ln(name) => format!("ln({name})"),
+        Measure::Sqrt(name) => format!("sqrt({name})"),
+        Measure::Days { from, to } => format!("days_between({from}, {to})"),
+        Measure::Product(a, b) => format!("{a} * {b}"),
+        Measure::Condition(condition) => expression(condition),
+    }
+}
+
+/// An expression in the study language.
+pub(super) fn expression(expr: &Expr) -> String {
+    match expr {
+        Expr::Column(name) => name.to_string(),
+        Expr::Literal(value) => literal(value),
+        Expr::Not(of) => format!("not {}", part(of)),
+        Expr::And(parts) => joined(parts, " and "),
+        Expr::Or(parts) => joined(parts, " or "),
+        Expr::Compare { op, left, right } => format!("{} {} {}", part(left), comparison(*op), part(right)),
+        Expr::In { of, list } => format!("{} in ({})", part(of), constants(list)),
+        Expr::IsNull(of) => format!("{} is null", part(of)),
+        Expr::Prefix { of, prefix } => format!("{} like {}", part(of), quoted(&format!("{prefix}%"))),
+        Expr::Arithmetic { op, left, right } => format!("{} {} {}", part(left), operation(*op), part(right)),
+        Expr::Apply { function: by, of } => format!("{}({})", function(*by), expression(of)),
+        Expr::Between { unit, from, to } => format!("{}({}, {})", between(*unit), expression(from), expression(to)),
+        Expr::Case { branches, otherwise } => {
+            let mut text = "case".to_owned();
+            for branch in branches {
+                text += &format!(" when {} then {}", expression(&branch.when), expression(&branch.then));
+            }
+            if let Some(value) = otherwise {
+                text += &format!(" else {}", expression(value));
+            }
+            text + " end"
+        }
+        Expr::Cut { of, breaks } => {
+            let breaks: Vec<String> = breaks.iter().map(f64::to_string).collect();
+            format!("cut({}, {})", expression(of), breaks.join(", "))
+        }
+        Expr::Grouped { column, grouping } => format!("grouped({column}, {})", quoted(grouping)),
+        Expr::Coalesce(parts) => {
+            let parts: Vec<String> = parts.iter().map(expression).collect();
+            format!("coalesce({})", parts.join(", "))
+        }
+        Expr::NullIf { of, equal } => format!("nullif({}, {})", expression(of), expression(equal)),
+        Expr::Parse { of, to } => format!("{}({})", parse(*to), expression(of)),
+    }
+}
+
+/// Part of a larger expression: in brackets where it could be misread.
+fn part(expr: &Expr) -> String {
+    let text = expression(expr);
+    match expr {
+        Expr::Not(_)
+        | Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Compare { .. }
+        | Expr::In { .. }
+        | Expr::IsNull(_)
+        | Expr::Prefix { .. }
+        | Expr::Arithmetic { .. } => format!("({text})"),
+        _ => text,
+    }
+}
+
+fn joined(parts: &[Expr], by: &str) -> String {
+    let part = |expr: &Expr| match (expr, by) {
+        (Expr::And(_), " or ") | (Expr::Or(_), " and ") => format!("({})", expression(expr)),
+        _ => expression(expr),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join(by)
+}
+
+fn constants(list: &[Literal]) -> String {
+    let mut texts: Vec<String> = list.iter().take(LISTED).map(literal).collect();
+    if list.len() > LISTED {
+        texts.push(format!("… {} more", list.len() - LISTED));
+    }
+    texts.join(", ")
+}
+
+fn literal(value: &Literal) -> String {
+    match value {
+        Literal::Int(n) => n.to_string(),
+        Literal::Float(x) => x.to_string(),
+        Literal::Bool(truth) => truth.to_string(),
+        Literal::Text(text) => quoted(text),
+        Literal::Date(days) => match chrono::DateTime::from_timestamp(i64::from(*days) * 86_400, 0) {
+            Some(day) => format!("date '{}'", day.format("%Y-%m-%d")),
+            None => format!("day {days}"),
+        },
+        Literal::Datetime(ms) => format!("timestamp '{}'", crate::env::Timestamp(*ms)),
+    }
+}
+
+/// A researcher's text on one line, whatever is in it: a steward's terminal shows it.
+fn quoted(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("'{}'", line.replace('\'', "''"))
+}
+
+fn comparison(op: Comparison) -> &'static str {
+    match op {
+        Comparison::Equal => "=",
+        Comparison::NotEqual => "<>",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
+}
+
+fn operation(op: Operation) -> &'static str {
+    match op {
+        Operation::Add => "+",
+        Operation::Subtract => "-",
+        Operation::Multiply => "*",
+        Operation::Divide => "/",
+    }
+}
+
+fn function(function: Function) -> &'static str {
+    match function {
+        Function::Exp => "exp",
+        Function::Ln => "ln",
+        Function::Sqrt => "sqrt",
+        Function::Abs => "abs",
+    }
+}
+
+fn between(unit: DateUnit) -> &'static str {
+    match unit {
+        DateUnit::Days => "days_between",
+        DateUnit::Years => "years_between",
+    }
+}
+
+fn parse(to: ParseAs) -> &'static str {
+    match to {
+        ParseAs::Float => "number",
+        ParseAs::Date => "date",
+        ParseAs::Datetime => "datetime",
+        ParseAs::Bool => "boolean",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str) -> Expr {
+        Expr::Column(name.parse().unwrap())
+    }
+
+    #[test]
+    fn what_could_be_misread_stands_in_brackets_and_no_text_disturbs_a_terminal() {
+        let is_a = Expr::Compare {
+            op: Comparison::Equal,
+            left: Box::new(column("code")),
+            right: Box::new(Expr::Literal(Literal::Text("a'\u{1b}[2J".into()))),
+        };
+        let either = Expr::Or(vec![is_a.clone(), Expr::IsNull(Box::new(column("b")))]);
+        let both = Expr::And(vec![either, Expr::Not(Box::new(is_a))]);
+        assert_eq!(expression(&both), "(code = 'a'' [2J' or b is null) and not (code = 'a'' [2J')");
+    }
+
+    #[test]
+    fn a_long_list_is_counted_and_dates_are_dates() {
+        let list = (0..20).map(Literal::Int).collect();
+        let among = Expr::In { of: Box::new(column("n")), list };
+        assert_eq!(expression(&among), "n in (0, 1, 2, 3, 4, 5, 6, 7, … 12 more)");
+        assert_eq!(literal(&Literal::Date(18_292)), "date '2020-01-31'");
+    }
+}

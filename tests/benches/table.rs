@@ -1,0 +1,181 @@
+//! What a round costs beside its computation: over next to nothing, on the wire, and after a custodian's restart. The whole way
+//! is real: dispatch, QUIC on loopback, agent, the custodian's socket, ledger. What the computation costs against Polars and
+//! DuckDB is `node`'s own bench of this name, since only `node` knows Polars: `cargo bench --workspace --bench table` runs both.
+//!
+//! `cargo bench -p bocage-tests --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000).
+
+#[path = "../../node/benches/hospital/mod.rs"]
+mod hospital;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bocage_coordinator::config::{Config, KnownContract, Token};
+use bocage_coordinator::dispatch::{self, Context};
+use bocage_coordinator::server::Server;
+use bocage_net::Listener as _;
+use bocage_net::certificates::{Authority, COORDINATOR_NAME};
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_net::identity::Identity;
+use bocage_net::quic::{QuicClient, QuicServer};
+use bocage_node::agent::Agent;
+use bocage_node::custodian::server::Server as CustodianServer;
+use bocage_protocol::env::Clock as _;
+use bocage_protocol::session::SessionConfig;
+use bocage_protocol::trust::SecretKey;
+use tokio::task::JoinSet;
+
+use hospital::{Hospital, is_a_bench, median, rows, study_text, timed};
+
+const RUNS: usize = 50;
+
+fn main() {
+    if !is_a_bench() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(overhead());
+    runtime.block_on(bytes_on_the_wire());
+    restart();
+}
+
+/// A network of one site. Its tasks end with it.
+struct Network {
+    context: Arc<Context>,
+    _server: Server,
+    researcher: SecretKey,
+    hospital: Hospital,
+    _tasks: JoinSet<()>,
+}
+
+impl Network {
+    async fn new(folder: &Path, rows: u64) -> Self {
+        let researcher = hospital::researcher();
+        let hospital = Hospital::new(folder, "site-0", rows, 0, &researcher);
+        let custodian = Arc::new(hospital.custodian());
+        let state = hospital.config().state;
+        let served = CustodianServer::bind(&state).expect("a socket");
+        let (identity, client) = certificates(&hospital);
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let listener = QuicServer::bind(any, &identity, Arc::new(SystemClock)).expect("a socket");
+        let address = listener.local_address().expect("an address").to_string();
+        let server = coordinator(folder, &hospital, &researcher);
+        let context = server.context();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { drop(served.run(custodian, std::future::pending()).await) });
+        let members = Arc::clone(&context);
+        tasks.spawn(async move {
+            while let Some(link) = listener.accept().await {
+                members.members.serve(link).await;
+            }
+        });
+        let config = SessionConfig::new(hospital.site.clone(), "bench".parse().expect("a network"), "bench 1");
+        let client = QuicClient::new(address, COORDINATOR_NAME, &client, Arc::new(SystemClock)).expect("a client");
+        let agent = Agent::new(config, client, state.socket(), Arc::new(SystemClock), Box::new(SystemEntropy));
+        tasks.spawn(async move { drop(agent.run(std::future::pending()).await) });
+        context.members.session(&hospital.site).await.expect("in the roster");
+        Self { context, _server: server, researcher, hospital, _tasks: tasks }
+    }
+
+    /// A round that is computed: the time from dispatch to publication, that from request to reply, and the reply's bytes.
+    async fn round(&self, cells: u32) -> (Duration, Duration, u64) {
+        self.hospital.forget_answers();
+        let sites = [self.hospital.site.clone()];
+        let signed = hospital::signed(&study_text(cells), &sites, &hospital::contract(), &self.researcher);
+        let (id, now) = (signed.id(), SystemClock.now());
+        let until = now.plus_secs(600);
+        self.context.store.with(move |store| store.accept(&signed, now, until)).await.expect("accepted");
+        let begun = Instant::now();
+        dispatch::run(&self.context, id).await.expect("published");
+        let elapsed = begun.elapsed();
+        let record = self.context.store.with(move |store| store.study(id)).await.expect("read").expect("there");
+        let release = record.releases.first().unwrap_or_else(|| panic!("refused: {:?}", record.refusals));
+        (elapsed, Duration::from_micros(release.round_trip_us), release.reply_bytes)
+    }
+}
+
+/// The coordinator's identity and the site's.
+fn certificates(hospital: &Hospital) -> (Identity, Identity) {
+    let (now, entropy) = (SystemClock.now(), &mut SystemEntropy);
+    let network = "bench".parse().expect("a network");
+    let root = Authority::new_root(&network, now, entropy).expect("a root");
+    let issuing = root.issue_intermediate(&network, now, entropy).expect("an intermediate");
+    let own = issuing.issue_coordinator(&[], now, 30, entropy).expect("a certificate");
+    let site = issuing.issue_site(&hospital.site, now, 30, entropy).expect("a certificate");
+    let [own, site] = [own, site].map(|issued| {
+        Identity::from_pem(&issued.chain_pem, &issued.key_pem, root.certificate_pem()).expect("an identity")
+    });
+    (own, site)
+}
+
+fn coordinator(folder: &Path, hospital: &Hospital, researcher: &SecretKey) -> Server {
+    let value = serde_json::json!({
+        "network": "bench",
+        "quic": { "listen": "127.0.0.1:0" },
+        "tls": { "ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem" },
+        "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
+        "site": [{ "id": hospital.site, "release_key": hospital.release_key.to_string() }],
+        "researcher": [{ "name": "Bench", "key": researcher.public().to_string() }],
+    });
+    let config = Config::from_value(&value, "coordinator.toml", folder).expect("a configuration");
+    let contract = hospital::contract();
+    let id = contract.id().clone();
+    let known = KnownContract { hash: contract.hash(), contract: Arc::new(contract), text: hospital::contract_text() };
+    let token = Token::new(&"0".repeat(32)).expect("a token");
+    Server::new(&config, token, BTreeMap::from([(id, known)]), Arc::new(SystemClock)).expect("a server")
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// A table of 500 cells over one row: a file without any gives no snapshot.
+async fn overhead() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let network = Network::new(folder.path(), 1).await;
+    let (mut wholes, mut trips) = (Vec::new(), Vec::new());
+    for run in 0..=RUNS {
+        let (whole, trip, _) = network.round(500).await;
+        if run > 0 {
+            wholes.push(whole);
+            trips.push(trip);
+        }
+    }
+    println!("a round of 500 cells over a dataset of one row, median of {RUNS}");
+    println!("  from request to reply                    {:7.2} ms", millis(median(&mut trips)));
+    println!("  from dispatch to publication             {:7.2} ms", millis(median(&mut wholes)));
+}
+
+/// The same question over more and more rows.
+async fn bytes_on_the_wire() {
+    println!("bytes of a reply of 500 cells");
+    let mut count = 1000;
+    while count <= rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let network = Network::new(folder.path(), count).await;
+        let (_, trip, bytes) = network.round(500).await;
+        println!("  {count:>12} rows  {bytes:>8} bytes    first answer after {:7.1} ms", millis(trip));
+        count *= 10;
+    }
+}
+
+/// From an ended custodian to its first answer: configuration, ledger, the snapshot verified and mapped, one round.
+fn restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let researcher = hospital::researcher();
+    let hospital = Hospital::new(folder.path(), "site-0", rows(), 0, &researcher);
+    drop(hospital.custodian());
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let text = study_text(1500);
+        let sites = [hospital.site.clone()];
+        let request = hospital::round(hospital::signed(&text, &sites, &hospital::contract(), &researcher));
+        times.push(timed(|| hospital.custodian().round(&request)).0);
+        hospital.forget_answers();
+    }
+    let time = median(&mut times);
+    println!("a custodian's restart to its first answer, {} rows, 1,500 cells  {:7.0} ms", rows(), millis(time));
+}

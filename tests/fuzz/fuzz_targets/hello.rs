@@ -1,0 +1,8 @@
+//! Runs `targets::hello` on what the fuzzer makes.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::hello(bytes));

@@ -1,0 +1,148 @@
+//! What the fuzzer runs: each function takes any bytes and may neither panic nor keep more memory than its bound. Where bytes are accepted, a law
+//! is checked as well.
+//!
+//! Shared by the fuzz targets beside it and by `tests/tests/fuzz_smoke.rs`, which runs them on stable Rust. Depends on the protocol alone.
+
+use std::sync::OnceLock;
+
+use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::env::{Entropy, Timestamp};
+use bocage_protocol::front::{BindContext, StudyText, bind_mapping};
+use bocage_protocol::ids::{ColumnName, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::release::Release;
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, canonical};
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::hello::{Answer, Hello};
+use bocage_protocol::wire::message::{Reply, Request};
+
+/// A target: its name, which is that of its corpus, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+#[allow(dead_code)]
+pub const ALL: [Target; 7] = [
+    ("codec", codec),
+    ("contract", contract),
+    ("study_text", study_text),
+    ("expression", expression),
+    ("canonical_json", canonical_json),
+    ("release", release),
+    ("hello", hello),
+];
+
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
+fn key() -> &'static SecretKey {
+    static KEY: OnceLock<SecretKey> = OnceLock::new();
+    KEY.get_or_init(|| SecretKey::generate(&mut Sevens))
+}
+
+fn heart() -> &'static Contract {
+    static CONTRACT: OnceLock<Contract> = OnceLock::new();
+    CONTRACT.get_or_init(|| {
+        contract::parse(include_str!("../../deploy/templates/heart.toml"), "heart.toml").expect("a contract")
+    })
+}
+
+/// Bytes of a message. What is read is written again as the same message.
+pub fn codec(bytes: &[u8]) {
+    if let Ok(request) = codec::decode::<Request>(bytes, limits::FRAME_BYTES) {
+        let again = codec::encode(&request).and_then(|b| codec::decode::<Request>(&b, limits::FRAME_BYTES));
+        assert_eq!(again.as_ref(), Ok(&request));
+    }
+    if let Ok(reply) = codec::decode::<Reply>(bytes, limits::FRAME_BYTES) {
+        let again = codec::encode(&reply).and_then(|b| codec::decode::<Reply>(&b, limits::FRAME_BYTES));
+        assert_eq!(again.as_ref(), Ok(&reply));
+    }
+}
+
+/// A contract's text. A contract that is read has one hash.
+pub fn contract(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(read) = contract::parse(text, "fuzz.toml") {
+        assert_eq!(contract::parse(text, "fuzz.toml").map(|c| c.hash()).ok(), Some(read.hash()));
+    }
+}
+
+/// A study's text, bound to a contract. What binds can be signed, and verifies.
+pub fn study_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(study) = StudyText::parse(text, "fuzz.toml") else { return };
+    let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().filter_map(|s| s.parse().ok()).collect();
+    let context = BindContext {
+        network: "fuzz".parse().expect("a network"),
+        researcher: key().public(),
+        offering: &sites,
+        roster: &sites,
+        min_sites_floor: 2,
+        now: Timestamp(1_760_000_000_000),
+        nonce: [7; 16],
+    };
+    if let Ok(study) = study.bind(heart(), &context) {
+        let signed = SignedStudy::sign(&study, key()).expect("what binds can be signed");
+        assert_eq!(signed.verify().as_ref(), Ok(&study));
+    }
+}
+
+/// An expression of a mapping, whose columns are texts, and of a study's cohort.
+pub fn expression(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let columns: Vec<ColumnName> = ["a", "b", "num"].iter().filter_map(|c| c.parse().ok()).collect();
+    let _ = bind_mapping(text, &columns);
+    let quoted = format!("{text:?}");
+    if !quoted.contains("\\u{") {
+        study_text(
+            format!(
+                "title = \"t\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\nwhere = {quoted}\n[[analysis]]\nname = \"a\"\n\
+                 table = {{ show = [\"count\"] }}\n"
+            )
+            .as_bytes(),
+        );
+    }
+}
+
+/// A signed study's JSON: what verifies is canonical, so no other bytes have the same meaning under the same signature.
+pub fn canonical_json(bytes: &[u8]) {
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes)
+        && let Ok(first) = canonical(&value)
+    {
+        let read: serde_json::Value = serde_json::from_slice(&first).expect("canonical JSON is JSON");
+        assert_eq!(canonical(&read).ok().as_ref(), Some(&first));
+    }
+    if let Ok(signed) = serde_json::from_slice::<SignedStudy>(bytes)
+        && let Ok(study) = signed.verify()
+    {
+        assert_eq!(canonical(&study).ok().as_deref(), Some(signed.study.as_bytes()));
+    }
+}
+
+/// A signed release: only what the key signed verifies, and what was signed is read as it was.
+pub fn release(bytes: &[u8]) {
+    if let Ok(signed) = codec::decode::<SignedRelease>(bytes, limits::FRAME_BYTES) {
+        let _ = signed.verify(&key().public());
+    }
+    if let Ok(release) = codec::decode::<Release>(bytes, limits::FRAME_BYTES) {
+        let signed = SignedRelease::sign(&release, key()).expect("a release");
+        assert_eq!(signed.verify(&key().public()).as_ref(), Ok(&release));
+        let mut body = signed.body.clone();
+        body.push(0);
+        assert!(SignedRelease { body, ..signed }.verify(&key().public()).is_err());
+    }
+}
+
+/// The first frames of a session.
+pub fn hello(bytes: &[u8]) {
+    if let Ok(hello) = Hello::decode(bytes) {
+        assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
+    }
+    if let Ok(answer) = Answer::decode(bytes) {
+        assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+    }
+}

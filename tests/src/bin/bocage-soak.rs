@@ -1,0 +1,52 @@
+//! The long form of the bad days: thousands of sudden deaths, and a network whose weather changes all the time. Ends with 0 when everything held.
+//!
+//! `BOCAGE_TEST_SCALE` multiplies the 20 rounds of the tests: 100 gives the 2,000 of a full soak. `bocage-soak LAB [SEED]` takes the path of the lab
+//! binary; a seed gives the same victims and moments again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bocage_tests::days::{random_deaths, study};
+use bocage_tests::lab::{HOSPITALS, Lab, status};
+use bocage_tests::relay::{Relay, Weather, mixed};
+use bocage_tests::scale;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(exe) = args.next().map(PathBuf::from).filter(|path| path.is_file()) else {
+        eprintln!("usage: bocage-soak LAB [SEED], with the path of the program bocage-lab");
+        return ExitCode::FAILURE;
+    };
+    let seed = args.next().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let exe = exe.display().to_string();
+    let rounds = 20 * u64::from(scale());
+    println!("{rounds} rounds, seed {seed}");
+    println!("deaths: {:?}", random_deaths(&exe, rounds, seed));
+    println!("packets lost: {}", weather(&exe, rounds, seed));
+    ExitCode::SUCCESS
+}
+
+/// One study under each of many weathers, now and then with new addresses. Answers how many packets were lost.
+fn weather(exe: &str, rounds: u64, seed: u64) -> u64 {
+    let lab = Lab::new(exe);
+    let relay = Relay::new(lab.quic_address().parse().expect("an address"), seed);
+    let coordinator = lab.coordinator();
+    let _nodes: Vec<_> = HOSPITALS.iter().map(|site| lab.node(site, &[relay.env()])).collect();
+    for site in HOSPITALS {
+        coordinator.wait_for_line(&["connected", site]);
+    }
+    for round in 0..rounds {
+        let chance = mixed(seed ^ (round << 32));
+        let ms = |shift: u32, most: u64| Duration::from_millis((chance >> shift) % most);
+        relay.weather(Weather { loss_percent: chance % 21, delay: ms(8, 300), jitter: ms(24, 100), black_hole: false });
+        if chance >> 60 == 0 {
+            relay.change_addresses();
+        }
+        let result = lab.study("weather", &study("5m")).published();
+        for site in HOSPITALS {
+            assert_eq!(status(&result, site)["status"], "answered", "round {round}: {result:#}");
+        }
+    }
+    relay.lost()
+}

@@ -1,0 +1,58 @@
+//! Sudden ends (SIGKILL) at named moments and at random ones.
+
+use bocage_coordinator::server;
+use bocage_node::cli::Moment;
+use bocage_tests::crash::Armed;
+use bocage_tests::days::{Network, random_deaths};
+use bocage_tests::lab::{HOSPITALS, Lab, status};
+use bocage_tests::scale;
+
+use super::EXE;
+
+#[test]
+fn a_custodian_that_dies_at_any_moment_of_a_round_answers_after_it_with_one_release() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for moment in Moment::ALL {
+        let armed = Armed::new(folder.path(), moment.name());
+        let network = Network::start(EXE, &[armed.env()]);
+        let signed = network.submit("5m");
+        let result = network.published(signed.id());
+        assert!(armed.went_off(), "nobody came to {moment:?}");
+        for site in HOSPITALS {
+            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}: {result:#}");
+        }
+        network.repeats_are_the_same(&[signed]);
+    }
+}
+
+#[test]
+fn a_coordinator_that_dies_at_any_moment_of_a_study_publishes_it_once_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for moment in server::Moment::ALL {
+        let armed = Armed::new(folder.path(), moment.name());
+        let mut network = Network::start(EXE, &[armed.env()]);
+        let signed = sign(&network.lab);
+        // The coordinator may die before it has answered this.
+        let _ = network.lab.try_post(&signed);
+        network.coordinator_dies();
+        assert!(armed.went_off(), "nobody came to {moment:?}");
+        let result = network.published(signed.id());
+        for site in HOSPITALS {
+            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}: {result:#}");
+        }
+        assert_eq!(network.published(signed.id()), result);
+        network.repeats_are_the_same(&[signed]);
+    }
+}
+
+fn sign(lab: &Lab) -> bocage_protocol::trust::SignedStudy {
+    let study = lab.bound_study(&bocage_tests::days::study("5m"));
+    bocage_protocol::trust::SignedStudy::sign(&study, &lab.researcher()).expect("a signature")
+}
+
+#[test]
+fn deaths_at_random_moments_lose_no_study_and_change_no_release() {
+    let rounds = 20 * u64::from(scale());
+    let counts = random_deaths(EXE, rounds, 3);
+    assert_eq!(counts.values().sum::<u64>(), rounds, "{counts:?}");
+}

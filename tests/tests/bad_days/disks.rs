@@ -1,0 +1,57 @@
+//! A ledger that cannot be written, as on a full disk: the node says so, nothing leaves, and it goes on when there is room again.
+//!
+//! The kernel's limit on the size of files stands in for the disk: the custodian's writes fail as they do on a full one, whoever runs the test.
+
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::wire::message::Reply;
+use bocage_tests::days::request;
+use bocage_tests::lab::{HOSPITALS, Lab};
+use bocage_tests::process::Process;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::EXE;
+
+const FIRST: &str = HOSPITALS[0];
+
+/// Bounds the size of what the custodian may write.
+fn room(node: &Process, bytes: Option<u64>) {
+    let pid = node.child_pid("custodian").expect("a custodian");
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("the limit");
+}
+
+#[test]
+fn a_node_without_room_for_its_ledger_refuses_politely_and_recovers() {
+    let lab = Lab::new(EXE);
+    let node = lab.node_ignoring_file_size(FIRST);
+    node.wait_for_line(&["taking a snapshot"]);
+    let study = || SignedStudy::sign(&lab.bound_study(&bocage_tests::days::study("5m")), &lab.researcher());
+    let (before, during) = (request(study().expect("a signature")), request(study().expect("a signature")));
+    let released = released_by(&lab, &before);
+    let pid = node.child_pid("custodian");
+    room(&node, Some(1));
+    for asked in [&during, &before, &during] {
+        let Reply::Refused(error) = lab.ask_custodian(FIRST, asked) else { panic!("released without a record") };
+        assert_eq!(error.code, ErrorCode::LedgerUnavailable, "{error}");
+    }
+    node.wait_for_line(&["the ledger cannot be used"]);
+    room(&node, None);
+    assert!(matches!(lab.ask_custodian(FIRST, &during), Reply::Released(_)));
+    assert_eq!(lab.ask_custodian(FIRST, &before), released, "what left before is the same");
+    assert_eq!(node.child_pid("custodian"), pid, "the custodian lived through it");
+    let (code, said) = lab.verify_ledger(FIRST);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// Asks until the first snapshot is taken.
+fn released_by(lab: &Lab, asked: &bocage_protocol::wire::message::Request) -> Reply {
+    loop {
+        match lab.try_ask_custodian(FIRST, asked) {
+            Some(reply @ Reply::Released(_)) => return reply,
+            None => {}
+            Some(Reply::Refused(error)) if matches!(error.code, ErrorCode::SnapshotUnavailable | ErrorCode::Busy) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

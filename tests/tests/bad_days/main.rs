@@ -1,0 +1,9 @@
+//! The ordinary bad days: sudden deaths, bad networks, clocks that jump, full disks. Every study ends, every ledger stays whole, and nothing is
+//! released twice with other bytes.
+
+mod clocks;
+mod deaths;
+mod disks;
+mod networks;
+
+const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");

@@ -1,0 +1,82 @@
+//! `bocage node datasets` over a real folder: snapshots are taken, kept, shown and dropped, and the hospital's own file stays as it is.
+
+use std::process::Output;
+
+use bocage_tests::lab::Lab;
+
+const SITE: &str = "cleveland";
+
+struct Node(Lab);
+
+impl Node {
+    fn new() -> Self {
+        let lab = Lab::new(env!("CARGO_BIN_EXE_bocage-lab"));
+        std::fs::create_dir(lab.site(SITE).join("state")).expect("the state");
+        let config = lab.site(SITE).join("node.toml");
+        let text = std::fs::read_to_string(&config).expect("node.toml");
+        std::fs::write(&config, format!("{text}\n[snapshots]\nkeep = 1\n")).expect("node.toml");
+        Self(lab)
+    }
+
+    fn datasets(&self, args: &[&str]) -> Output {
+        let config = self.0.site(SITE).join("node.toml");
+        let config = config.to_str().expect("UTF-8");
+        self.0.run(&[&["node", "datasets"], args, &["--config", config]].concat())
+    }
+
+    fn source(&self) -> std::path::PathBuf {
+        self.0.site(SITE).join("data/heart.csv")
+    }
+
+    /// A snapshot of the source with one more row.
+    fn refresh(&self) {
+        let text = std::fs::read_to_string(self.source()).expect("the data");
+        let first = text.lines().next().expect("a row").to_owned();
+        std::fs::write(self.source(), format!("{text}{first}\n")).expect("the data");
+        let taken = self.datasets(&["refresh", "heart"]);
+        assert!(taken.status.success(), "{}", said(&taken));
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn snapshots_are_kept_shown_and_dropped_and_the_source_stays() {
+    let node = Node::new();
+    for _ in 0..3 {
+        node.refresh();
+    }
+    let shown = printed(&node.datasets(&["show", "heart"]));
+    let kept: Vec<&str> = shown.lines().filter(|line| line.starts_with("kept ")).collect();
+    assert_eq!(kept.len(), 2, "{shown}");
+    assert!(kept[0].ends_with("306 rows, 1 MiB, in use"), "{shown}");
+    assert!(kept[1].ends_with("305 rows, 1 MiB"), "{shown}");
+
+    let source = std::fs::read(node.source()).expect("the data");
+    let asked = node.datasets(&["drop", "heart"]);
+    assert_eq!(asked.status.code(), Some(1));
+    let wanted = "error: this removes 2 snapshots of heart (2 MiB)\n\nhint: say it again with --yes; the source's own files stay as they are\n";
+    assert_eq!(said(&asked), wanted);
+    assert!(node.datasets(&["show", "heart"]).status.success(), "nothing was removed yet");
+
+    let dropped = node.datasets(&["drop", "heart", "--yes"]);
+    assert_eq!(printed(&dropped), "removed 2 snapshots of heart (2 MiB); the source's own files are as they were\n");
+    assert_eq!(std::fs::read(node.source()).expect("the data"), source);
+    assert!(printed(&node.datasets(&["list"])).contains("no snapshot: dataset `heart` has no snapshot"));
+    assert_eq!(node.datasets(&["show", "heart"]).status.code(), Some(1));
+
+    let never = node.datasets(&["drop", "hart", "--yes"]);
+    assert_eq!(
+        (never.status.code(), said(&never).lines().next()),
+        (Some(1), Some("error: dataset hart has no snapshot"))
+    );
+    let outside = node.datasets(&["drop", "../data", "--yes"]);
+    assert_eq!(outside.status.code(), Some(1));
+    assert_eq!(std::fs::read(node.source()).expect("the data"), source);
+}

@@ -1,0 +1,158 @@
+//! Nodes with bad manners towards a coordinator.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
+use std::sync::Arc;
+
+use bocage_net::certificates::{Authority, COORDINATOR_NAME};
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_net::quic::{QuicClient, QuicLink};
+use bocage_net::{CloseCode, Closed, Dialler as _, Identity, Link as _};
+use bocage_protocol::env::Clock as _;
+use bocage_tests::lab::HOSPITALS;
+use bocage_tests::peer::{FakeNode, dialler, within};
+use bocage_tests::relay::mixed;
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinSet;
+
+use super::{GIB, Others};
+
+const FIRST: &str = HOSPITALS[0];
+
+/// How the coordinator ends the link.
+async fn cut_off(link: &QuicLink) -> Option<CloseCode> {
+    match within(link.closed()).await {
+        Closed::ByPeer { code, .. } => Some(code),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_of_a_gib_is_refused_where_it_is_announced_in_a_hello_and_in_a_reply() {
+    let others = Others::start();
+    let link = dialler(&others.lab, FIRST).connect().await.expect("a link");
+    let mut control = within(link.open()).await.expect("a stream");
+    control.write_all(&GIB).await.expect("sent");
+    assert_eq!(cut_off(&link).await, Some(CloseCode::PROTOCOL));
+    others.coordinator.wait_for_line(&["no hello", FIRST, "1073741824"]);
+
+    let node = FakeNode::greet(&others.lab, FIRST).await;
+    let (_, mut stream) = node.asked().await;
+    stream.write_all(&GIB).await.expect("sent");
+    assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
+    others.coordinator.wait_for_line(&["peer cut off", FIRST, "1073741824"]);
+    others.do_not_notice();
+    others.memory_is_bounded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hello_that_comes_a_byte_at_a_time_is_given_up_and_a_reply_that_is_none_ends_the_session() {
+    let others = Others::start();
+    let link = dialler(&others.lab, FIRST).connect().await.expect("a link");
+    let mut control = within(link.open()).await.expect("a stream");
+    control.write_all(&[0, 0]).await.expect("sent");
+    others.do_not_notice();
+    assert_eq!(cut_off(&link).await, Some(CloseCode::TIMEOUT));
+    others.coordinator.wait_for_line(&["no hello in time", FIRST]);
+
+    let node = FakeNode::greet(&others.lab, FIRST).await;
+    let (_, mut stream) = node.asked().await;
+    stream.write_all(&[0, 0, 0, 3, 255, 255, 255]).await.expect("sent");
+    assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
+    others.coordinator.wait_for_line(&["peer cut off", FIRST, "not a message"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_opens_a_stream_of_its_own_is_cut_off() {
+    let others = Others::start();
+    let mut node = FakeNode::connect(&others.lab, FIRST).await;
+    others.coordinator.wait_for_line(&["connected", FIRST]);
+    node.control.shutdown().await.expect("the control stream ends");
+    drop(node.control);
+    let mut unasked = within(node.link.open()).await.expect("a stream");
+    let _ = unasked.write_all(b"an answer to nothing").await;
+    assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
+    others.coordinator.wait_for_line(&["cut off", FIRST, "opened a stream"]);
+    others.do_not_notice();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_links_of_one_site_takes_no_place_from_another() {
+    let others = Others::start();
+    let dialler = Arc::new(dialler(&others.lab, FIRST));
+    let mut links = JoinSet::new();
+    for _ in 0..60 {
+        let dialler = Arc::clone(&dialler);
+        links.spawn(async move {
+            let link = dialler.connect().await.ok()?;
+            let mut control = within(link.open()).await.ok()?;
+            // Half a hello each.
+            let _ = control.write_all(&[0, 0]).await;
+            cut_off(&link).await
+        });
+    }
+    others.coordinator.wait_for_line(&["cut off", FIRST, "too many links"]);
+    others.do_not_notice();
+    let codes: Vec<_> = links.join_all().await;
+    let count = |wanted| codes.iter().filter(|code| **code == Some(wanted)).count();
+    assert!(count(CloseCode::DENIED) > 0, "{codes:?}");
+    assert_eq!(count(CloseCode::DENIED) + count(CloseCode::TIMEOUT), codes.iter().flatten().count(), "{codes:?}");
+    others.memory_is_bounded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_strangers_and_of_noise_keeps_no_site_out() {
+    let others = Others::start();
+    let stranger = stranger();
+    let client = QuicClient::new(others.lab.quic_address(), COORDINATOR_NAME, &stranger, Arc::new(SystemClock));
+    let client = Arc::new(client.expect("a client"));
+    let mut handshakes = JoinSet::new();
+    for _ in 0..200 {
+        let client = Arc::clone(&client);
+        handshakes.spawn(async move { client.connect().await.is_err() });
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for packet in 0..20_000_u64 {
+        let mut noise: Vec<u8> = (0..150).flat_map(|i| mixed(packet << 8 | i).to_be_bytes()).collect();
+        // What looks like the beginning of a connection, of version 1.
+        let first = 0xc0 | (noise[0] & 0x0f);
+        noise[..5].copy_from_slice(&[first, 0, 0, 0, 1]);
+        let _ = socket.send_to(&noise, others.lab.quic_address());
+    }
+    others.do_not_notice();
+    assert!(handshakes.join_all().await.into_iter().all(|refused| refused), "a stranger got in");
+    drop(FakeNode::connect(&others.lab, FIRST).await);
+    others.memory_is_bounded();
+}
+
+/// A site's identity of another authority that trusts the lab's.
+fn stranger() -> Identity {
+    let (now, mut entropy) = (SystemClock.now(), SystemEntropy);
+    let network = "heart-lab".parse().expect("a network");
+    let root = Authority::new_root(&network, now, &mut entropy).expect("a root");
+    let issuing = root.issue_intermediate(&network, now, &mut entropy).expect("an intermediate");
+    let issued = issuing.issue_site(&FIRST.parse().expect("a site"), now, 30, &mut entropy).expect("a certificate");
+    Identity::from_pem(&issued.chain_pem, &issued.key_pem, root.certificate_pem()).expect("an identity")
+}
+
+#[test]
+fn more_http_clients_that_say_nothing_than_there_are_seats_keep_nobody_out() {
+    let others = Others::start();
+    let connect = |i: usize| {
+        let mut stream = TcpStream::connect(others.lab.api_address()).expect("a connection");
+        let half = "GET /v1/network HTTP/1.1\r\nhost: x\r\nauthorization: Bea";
+        let _ = stream.write_all(&half.as_bytes()[..i % half.len()]);
+        stream
+    };
+    let mut silent: Vec<TcpStream> = (0..600).map(connect).collect();
+    others.do_not_notice();
+    for stream in &mut silent[..10] {
+        stream.set_read_timeout(Some(bocage_tests::process::PATIENCE)).expect("a timeout");
+        let mut said = Vec::new();
+        let ended = stream.read_to_end(&mut said);
+        assert!(
+            ended.is_ok() || !said.is_empty() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+        );
+    }
+    others.memory_is_bounded();
+}

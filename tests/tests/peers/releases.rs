@@ -1,0 +1,97 @@
+//! Releases that were not asked for: of another study, site or round, or seen before.
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::Digest;
+use bocage_protocol::release::{Outcome, Part, Release};
+use bocage_protocol::trust::{SecretKey, SignedRelease};
+use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
+use bocage_tests::lab::{HOSPITALS, status};
+use bocage_tests::peer::{FakeNode, release_key, reply};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Others, study_of};
+
+const FIRST: &str = HOSPITALS[0];
+
+/// A release without numbers, for what is asked.
+fn release(request: &RoundRequest) -> Release {
+    let refused = PublicError::new(ErrorCode::PolicyRefused, "not here");
+    Release {
+        study: request.study.id(),
+        site: FIRST.parse().expect("a site"),
+        round: request.round,
+        snapshot: Digest::of("snapshot", &[]),
+        snapshot_at: Timestamp(0),
+        parts: vec![Part { analysis: 0, plan: Digest::of("plan", &[]), outcome: Outcome::Refused(refused) }],
+    }
+}
+
+fn sign(release: &Release, key: &SecretKey) -> SignedRelease {
+    SignedRelease::sign(release, key).expect("a signature")
+}
+
+/// Plays the first hospital through one study; what it answers to its round is up to `answer`.
+async fn play(
+    others: &Others,
+    node: &FakeNode,
+    answer: impl FnOnce(&RoundRequest) -> SignedRelease,
+) -> (SignedRelease, Value) {
+    let study = others.lab.study("played", &study_of(&HOSPITALS, "5m"));
+    let (request, mut stream) = node.asked().await;
+    let Request::Round(request) = request else { panic!("not a round: {request:?}") };
+    let signed = answer(&request);
+    reply(&mut stream, &Reply::Released(signed.clone())).await;
+    (signed, study.published())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_of_another_study_site_or_round_and_one_seen_before_is_no_answer() {
+    let others = Others::start();
+    let node = FakeNode::connect(&others.lab, FIRST).await;
+    others.coordinator.wait_for_line(&["connected", FIRST]);
+    let (key, other_key) = (release_key(&others.lab, FIRST), release_key(&others.lab, HOSPITALS[1]));
+    let (seen, result) = play(&others, &node, |request| sign(&release(request), &key)).await;
+    assert_eq!(status(&result, FIRST)["status"], "answered", "{result:#}");
+
+    type Forge<'a> = Box<dyn FnOnce(&RoundRequest) -> SignedRelease + 'a>;
+    let forged: [(&str, Forge<'_>); 5] = [
+        ("replayed", Box::new(|_| seen)),
+        ("another study", Box::new(|r| sign(&Release { study: Digest::of("other", &[]), ..release(r) }, &key))),
+        (
+            "another site",
+            Box::new(|r| sign(&Release { site: HOSPITALS[1].parse().expect("a site"), ..release(r) }, &key)),
+        ),
+        ("a round that was not asked", Box::new(|r| sign(&Release { round: 7, ..release(r) }, &key))),
+        ("another site's key", Box::new(|r| sign(&release(r), &other_key))),
+    ];
+    for (name, forge) in forged {
+        let (_, result) = play(&others, &node, forge).await;
+        let first = status(&result, FIRST);
+        assert_eq!(first["status"], "refused", "{name}: {result:#}");
+        assert_eq!(first["reason"]["code"], "release_invalid", "{name}: {result:#}");
+        for site in &HOSPITALS[1..] {
+            assert_eq!(status(&result, site)["status"], "answered", "{name}: {result:#}");
+        }
+    }
+    others.coordinator.wait_for_line(&["site refused", FIRST, "release_invalid"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_stops_half_way_costs_only_its_own_site() {
+    let others = Others::start();
+    let node = FakeNode::connect(&others.lab, FIRST).await;
+    others.coordinator.wait_for_line(&["connected", FIRST]);
+    let study = others.lab.study("half", &study_of(&HOSPITALS, "3s"));
+    let (_, mut stream) = node.asked().await;
+    // 16 MiB are announced, which is allowed; a few bytes come.
+    stream.write_all(&(16_u32 << 20).to_be_bytes()).await.expect("sent");
+    stream.write_all(&[0; 100]).await.expect("sent");
+    let result = study.published();
+    assert_eq!(status(&result, FIRST)["status"], "missing", "{result:#}");
+    for site in &HOSPITALS[1..] {
+        assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
+    }
+    others.memory_is_bounded();
+}

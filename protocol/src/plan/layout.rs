@@ -46,7 +46,8 @@ impl Quantum {
         let up = f64::from(u8::from(rest == 0.5 && exact > 0.0));
         let down = f64::from(u8::from(rest == -0.5 && exact < 0.0));
         let q = even + up - down;
-        let whole = (q + MAGIC).to_bits() as i64 - MAGIC.to_bits() as i64;
+        // Wraps where the number means nothing.
+        let whole = ((q + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64);
         // False also where it is not a number.
         (whole, q.abs() <= Self::LARGEST as f64)
     }

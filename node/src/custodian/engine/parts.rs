@@ -38,8 +38,7 @@ impl Partition {
     pub fn of(layout: &TableLayout) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(VALUES / layout.values().max(1)).max(1);
-        let rows = std::env::var("XPART").ok().and_then(|s| s.parse().ok()).unwrap_or(PART_ROWS);
-        Self { rows, threads }
+        Self { rows: PART_ROWS, threads }
     }
 
     /// The parts: each ends where a subject does.

@@ -11,7 +11,7 @@ use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{
     BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease,
 };
-use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Tree};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
 use serde_json::{Value, json};
@@ -64,10 +64,14 @@ name = "table"
 table = { by = ["sex", "cut(age, 50, 60)"], show = ["count", "mean(chol)", "share(chol > 200)"] }
 "#;
 
+fn sites() -> Vec<SiteId> {
+    ["aa", "bb", "cc"].map(|site| site.parse().expect("a site")).to_vec()
+}
+
 fn signed_study() -> (SecretKey, SignedStudy) {
     let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
     let key = SecretKey::generate(&mut Counting);
-    let offering: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|s| s.parse().expect("a site")).collect();
+    let offering = sites();
     let context = BindContext {
         network: "vectors".parse().expect("a network"),
         researcher: key.public(),
@@ -91,6 +95,7 @@ fn a_study_has_these_canonical_bytes_this_id_and_this_signature() {
         "public_key": key.public(),
         "id": signed.id(),
         "signed": signed,
+        "at_each_site": (0..3).map(|site| signed.at(Tree::over(&sites()).place(site)).sites).collect::<Vec<_>>(),
     });
     assert_eq!(found, golden("study-v1.json"), "found:\n{found:#}");
 }

@@ -41,7 +41,7 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     let signed = asked.signed.clone();
     let recorded = app.context.store.with(move |store| store.accept(&signed, now, answer_by)).await?;
     if recorded == Recorded::Yes {
-        tracing::info!(study = %id.short(), sites = asked.study.sites.len(), %answer_by, "study accepted");
+        tracing::info!(study = %id.short(), sites = asked.sites.len(), %answer_by, "study accepted");
         app.context.pass(Moment::Accepted);
         let _ = app.commands.send(Command::Start(id)).await;
         app.context.notices.changed(id);
@@ -68,7 +68,7 @@ async fn admit(app: &App, signed: SignedStudy, now: Timestamp) -> Result<Asked, 
     let context = app.context.clone();
     let admitted = tokio::task::spawn_blocking(move || {
         let asked = Asked::bind(signed, &context.contracts)?;
-        check(&context, &asked.study, now)?;
+        check(&context, &asked, now)?;
         Course::begin(&asked, asked.study.min_sites.max(context.min_sites))?;
         Ok::<_, PublicError>(asked)
     });
@@ -76,7 +76,8 @@ async fn admit(app: &App, signed: SignedStudy, now: Timestamp) -> Result<Asked, 
     Ok(admitted.await.map_err(failed)??)
 }
 
-fn check(context: &Context, study: &Study, now: Timestamp) -> Result<(), PublicError> {
+fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicError> {
+    let study = &asked.study;
     if study.network != context.network {
         let message = format!("the study is for network {}, this is {}", study.network, context.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
@@ -86,7 +87,7 @@ fn check(context: &Context, study: &Study, now: Timestamp) -> Result<(), PublicE
         return Err(PublicError::new(ErrorCode::SignerUnknown, message)
             .hint("ask for a [[researcher]] entry in the coordinator's and the sites' configuration"));
     }
-    if let Some(site) = study.sites.iter().find(|site| !context.roster.contains_key(site)) {
+    if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains_key(site)) {
         let message = format!("site {site} is not a member of network {}", context.network);
         return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("`bocage sites` lists the members"));
     }

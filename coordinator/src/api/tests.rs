@@ -1,6 +1,6 @@
 //! What the interface says when all is well and when it is not.
 
-use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::trust::{SignedStudy, Sites};
 use serde_json::json;
 
 use crate::api::types::{DatasetList, NetworkInfo, SiteList, StudyList};
@@ -63,7 +63,7 @@ async fn a_study_that_no_site_would_run_is_refused_at_the_door() {
     let mut elsewhere = good.clone();
     elsewhere.network = "other".parse().unwrap();
     let mut site = good.clone();
-    site.sites = vec!["atlantis".parse().unwrap()];
+    site.sites = Sites::of(vec!["atlantis".parse().unwrap()]);
     let mut contract = good.clone();
     contract.contract = bocage_protocol::ids::Digest::of("x", &[]);
     let mut late = good.clone();

@@ -130,7 +130,7 @@ impl Bound {
         Ok(Asked {
             title: study.title.clone(),
             dataset: study.dataset.clone(),
-            sites: study.sites.clone(),
+            sites: study.sites.names().unwrap_or_default().to_vec(),
             min_sites: study.min_sites,
             analyses,
         })

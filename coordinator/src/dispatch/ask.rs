@@ -10,8 +10,9 @@ use bocage_protocol::trust::SignedRelease;
 use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
 
+use super::question::Question;
 use super::retry::Retry;
-use super::{Asked, Context, DispatchError, Round, verify};
+use super::{Context, DispatchError, verify};
 use crate::members::{Answered, Session};
 use crate::server::Moment;
 use crate::store::ReleaseRecord;
@@ -19,10 +20,9 @@ use crate::store::ReleaseRecord;
 /// One round and one site.
 pub(super) struct Ask {
     pub context: Arc<Context>,
-    pub asked: Arc<Asked>,
-    pub round: Arc<Round>,
-    /// The request as a frame, the same for every site.
-    pub request: Arc<[u8]>,
+    pub question: Arc<Question>,
+    /// The site's position in the study.
+    pub index: usize,
     pub site: SiteId,
 }
 
@@ -43,14 +43,14 @@ impl Ask {
                 return self.refuse(error).await;
             };
             let started = Instant::now();
-            match session.ask_encoded(&self.request).await {
+            match session.ask_encoded(&self.question.to(self.index)?).await {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
                         Verdict::Answer(signed) => {
                             let record = ReleaseRecord {
                                 site: self.site.clone(),
-                                round: self.round.number,
+                                round: self.question.round.number,
                                 reply_bytes: bytes,
                                 round_trip_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
                             };
@@ -61,7 +61,7 @@ impl Ask {
                     }
                 }
                 Err(lost) => {
-                    tracing::info!(study = %self.asked.id.short(), site = %self.site, error = %lost, "asked in vain");
+                    tracing::info!(study = %self.question.asked.id.short(), site = %self.site, error = %lost, "asked in vain");
                     self.wait(&mut retry, Some(&session)).await;
                 }
             }
@@ -70,9 +70,8 @@ impl Ask {
 
     /// Judges off the workers that serve everyone: a large answer takes a while to verify.
     async fn judged(&self, answered: Answered) -> Verdict {
-        let (context, asked, round) = (Arc::clone(&self.context), Arc::clone(&self.asked), Arc::clone(&self.round));
-        let site = self.site.clone();
-        let judging = tokio::task::spawn_blocking(move || judge(answered, &context, &asked, &round, &site));
+        let (context, question, site) = (Arc::clone(&self.context), Arc::clone(&self.question), self.site.clone());
+        let judging = tokio::task::spawn_blocking(move || judge(answered, &context, &question, &site));
         judging.await.unwrap_or(Verdict::Later)
     }
 
@@ -91,7 +90,7 @@ impl Ask {
     }
 
     async fn record(self, record: ReleaseRecord, signed: SignedRelease) -> Result<(), DispatchError> {
-        let id = self.asked.id;
+        let id = self.question.asked.id;
         tracing::info!(study = %id.short(), site = %self.site, bytes = record.reply_bytes, "site answered");
         self.context.store.add_release(id, record, signed).await?;
         self.context.pass(Moment::ReleaseStored);
@@ -100,7 +99,7 @@ impl Ask {
     }
 
     async fn refuse(self, error: PublicError) -> Result<(), DispatchError> {
-        let (id, site) = (self.asked.id, self.site);
+        let (id, site) = (self.question.asked.id, self.site);
         tracing::warn!(study = %id.short(), %site, code = %error.code, "site refused");
         self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;
         self.context.notices.changed(id);
@@ -108,7 +107,7 @@ impl Ask {
     }
 }
 
-fn judge(answered: Answered, context: &Context, asked: &Asked, round: &Round, site: &SiteId) -> Verdict {
+fn judge(answered: Answered, context: &Context, question: &Question, site: &SiteId) -> Verdict {
     match answered.reply {
         Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
         Reply::Refused(error) => Verdict::Refusal(error),
@@ -117,7 +116,8 @@ fn judge(answered: Answered, context: &Context, asked: &Asked, round: &Round, si
         }
         Reply::Released(signed) => match context.roster.get(site) {
             None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
-            Some(member) => match verify::release(&signed, &member.release_key, asked, site, round) {
+            Some(member) => match verify::release(&signed, &member.release_key, &question.asked, site, &question.round)
+            {
                 Ok(_) => Verdict::Answer(signed),
                 Err(error) => Verdict::Refusal(error),
             },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bocage_protocol::PublicError;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::trust::{SignedStudy, Study};
 
 use crate::config::KnownContract;
@@ -20,6 +20,8 @@ pub struct Asked {
     pub signed: SignedStudy,
     /// What it says.
     pub study: Study,
+    /// The sites that it asks, sorted.
+    pub sites: Vec<SiteId>,
     /// The contract that it names, of the same hash.
     pub contract: Arc<Contract>,
 }
@@ -28,9 +30,14 @@ impl Asked {
     /// Verifies the signature and finds the contract.
     ///
     /// # Errors
-    /// Those of [`SignedStudy::verify`]; `dataset_not_offered`, `contract_mismatch`.
+    /// Those of [`SignedStudy::verify`]; `study_invalid` where the list of sites is missing; `dataset_not_offered`, `contract_mismatch`.
     pub fn bind(signed: SignedStudy, contracts: &BTreeMap<ContractId, KnownContract>) -> Result<Self, PublicError> {
         let study = signed.verify()?;
+        let unlisted = || {
+            PublicError::new(ErrorCode::StudyInvalid, "the study came without the list of its sites")
+                .hint("`bocage study run` sends it along")
+        };
+        let sites = study.sites.names().ok_or_else(unlisted)?.to_vec();
         let Some(known) = contracts.get(&study.dataset) else {
             let message = format!("the coordinator does not know the contract {}", study.dataset);
             return Err(PublicError::new(ErrorCode::DatasetNotOffered, message)
@@ -41,6 +48,6 @@ impl Asked {
             return Err(PublicError::new(ErrorCode::ContractMismatch, message)
                 .hint("sign it again: `bocage study run` fetches the contract"));
         }
-        Ok(Self { id: signed.id(), signed, study, contract: Arc::clone(&known.contract) })
+        Ok(Self { id: signed.id(), signed, study, sites, contract: Arc::clone(&known.contract) })
     }
 }

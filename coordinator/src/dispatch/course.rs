@@ -108,7 +108,6 @@ impl Course {
         for part in &round.parts {
             let index = usize::from(part.analysis);
             let answers: Vec<SiteAnswer<'_>> = asked
-                .study
                 .sites
                 .iter()
                 .map(|site| SiteAnswer { site, answer: answer(releases.get(site), refusals.get(site), part.analysis) })

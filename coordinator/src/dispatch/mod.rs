@@ -15,6 +15,7 @@ mod asked;
 mod course;
 mod notices;
 mod publish;
+mod question;
 mod retry;
 mod status;
 mod verify;
@@ -26,10 +27,9 @@ use std::time::Duration;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
-use bocage_protocol::wire::codec;
-use bocage_protocol::wire::message::{Request, RoundRequest};
 use tokio::task::JoinSet;
 
+use self::question::Question;
 use crate::config::{KnownContract, Researcher, Site};
 use crate::members::Members;
 use crate::server::{AtMoment, Moment};
@@ -115,19 +115,11 @@ async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>)
     if !record.is_open() {
         return Ok(());
     }
-    let request =
-        Request::Round(RoundRequest { study: asked.signed.clone(), round: round.number, steps: round.steps() });
-    let request: Arc<[u8]> = codec::encode(&request).map_err(PublicError::from)?.into();
+    let question = Arc::new(Question::new(asked, round));
     let mut sites = JoinSet::new();
     let settled = settled(&record, round.number);
-    for site in asked.study.sites.iter().filter(|site| !settled.contains(site)) {
-        let ask = ask::Ask {
-            context: Arc::clone(context),
-            asked: Arc::clone(asked),
-            round: Arc::clone(round),
-            request: Arc::clone(&request),
-            site: site.clone(),
-        };
+    for (index, site) in asked.sites.iter().enumerate().filter(|(_, site)| !settled.contains(site)) {
+        let ask = ask::Ask { context: Arc::clone(context), question: Arc::clone(&question), index, site: site.clone() };
         sites.spawn(ask.until_settled());
     }
     let deadline = passed(context.clock.as_ref(), record.answer_by);

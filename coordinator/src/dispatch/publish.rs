@@ -66,7 +66,7 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<BTreeMap<SiteId, Rel
 }
 
 async fn reports(context: &Context, asked: &Asked, record: &StudyRecord) -> Result<Vec<SiteReport>, DispatchError> {
-    let mut reports = site_reports(&asked.study, record, true, &|_| false);
+    let mut reports = site_reports(record, true, &|_| false);
     let releases = decode(stored(context, asked, 0).await?)?;
     for report in &mut reports {
         if let Some(release) = releases.get(&report.id) {

@@ -32,17 +32,12 @@ pub fn study_status(
         version: record.version(),
         accepted_at: record.accepted_at,
         answer_by: record.answer_by,
-        sites: site_reports(study, record, !record.is_open(), online),
+        sites: site_reports(record, !record.is_open(), online),
     }
 }
 
 /// How each site stands, in the order of the study. `ended`: whoever has not answered is missing.
-pub fn site_reports(
-    study: &Study,
-    record: &StudyRecord,
-    ended: bool,
-    online: &dyn Fn(&SiteId) -> bool,
-) -> Vec<SiteReport> {
+pub fn site_reports(record: &StudyRecord, ended: bool, online: &dyn Fn(&SiteId) -> bool) -> Vec<SiteReport> {
     // Thousands of sites: each looks its own up.
     let mut releases: HashMap<&SiteId, Vec<&ReleaseRecord>> = HashMap::new();
     record.releases.iter().for_each(|release| releases.entry(&release.site).or_default().push(release));
@@ -51,7 +46,7 @@ pub fn site_reports(
         refusals: record.refusals.iter().map(|(site, reason)| (site, reason)).collect(),
         latest_round: record.releases.iter().map(|r| r.round).max(),
     };
-    study.sites.iter().map(|site| site_report(site, record, &heard, ended, online)).collect()
+    record.sites().iter().map(|site| site_report(site, record, &heard, ended, online)).collect()
 }
 
 /// What was heard, by site.

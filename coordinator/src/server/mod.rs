@@ -5,7 +5,7 @@
 //!  HTTP  ──▶ api ──Command──▶ owner ──▶ dispatch::run (a task per open study)
 //! ```
 //! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
-//! from the store at the next start), close the sessions.
+//! from the store at the next start), close the sessions, close the store.
 
 mod switches;
 mod web;
@@ -170,6 +170,7 @@ impl Server {
         self.studies.shutdown().await;
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
+        self.context.store.close().await;
         ended
     }
 

@@ -18,7 +18,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{SiteId, StudyId};
-use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::trust::{Named, SignedStudy};
 use rusqlite::Connection;
 use tokio::sync::Mutex;
 
@@ -44,6 +44,18 @@ pub enum StoreError {
     /// The file was written by a newer version.
     #[error("{path} has format {found}, this version reads {known}: it was written by a newer coordinator")]
     Newer {
+        /// Which file.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The file was written by a version before the first release.
+    #[error(
+        "{path} has format {found}, this version reads {known}: it was written by an older coordinator\n  hint: move it away, and hand open studies in again"
+    )]
+    Older {
         /// Which file.
         path: String,
         /// Its format.
@@ -107,6 +119,14 @@ pub struct ReleaseRecord {
 }
 
 impl StudyRecord {
+    /// The sites that it asks. A study is accepted with their list only.
+    pub fn sites(&self) -> &[SiteId] {
+        match &self.signed.sites {
+            Named::All(names) => names,
+            Named::One(_) => &[],
+        }
+    }
+
     /// Whether answers still count.
     pub fn is_open(&self) -> bool {
         self.decided_at.is_none() && !self.is_closed()
@@ -142,7 +162,8 @@ pub struct StoreFile {
 /// A handle to the store for async code: each call runs on a blocking thread, one at a time. Who waits holds no thread.
 #[derive(Debug, Clone)]
 pub struct Store {
-    file: Arc<Mutex<StoreFile>>,
+    /// None once it is closed.
+    file: Arc<Mutex<Option<StoreFile>>>,
     waiting: Arc<Waiting>,
 }
 
@@ -152,7 +173,7 @@ impl Store {
     /// # Errors
     /// Another coordinator uses it; no permission; a newer format.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { file: Arc::new(Mutex::new(StoreFile::open(state_dir)?)), waiting: Arc::default() })
+        Ok(Self { file: Arc::new(Mutex::new(Some(StoreFile::open(state_dir)?))), waiting: Arc::default() })
     }
 
     /// Runs `work` on the store.
@@ -161,7 +182,12 @@ impl Store {
         work: impl FnOnce(&mut StoreFile) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut file = Arc::clone(&self.file).lock_owned().await;
-        let done = tokio::task::spawn_blocking(move || work(&mut file));
+        let done = tokio::task::spawn_blocking(move || work(file.as_mut().ok_or(StoreError::Closed)?));
         done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Closes the file once the work that is under way has ended, whoever waits for it or not. Then another coordinator may open it.
+    pub async fn close(&self) {
+        drop(self.file.lock().await.take());
     }
 }

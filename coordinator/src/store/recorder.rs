@@ -57,7 +57,12 @@ impl Store {
         let mut file = Arc::clone(&self.file).lock_owned().await;
         let jobs = self.waiting.take();
         if !jobs.is_empty() {
-            let writing = tokio::task::spawn_blocking(move || write(&mut file, jobs));
+            let writing = tokio::task::spawn_blocking(move || {
+                // Closed: the jobs are dropped, and whoever waits is told so.
+                if let Some(file) = file.as_mut() {
+                    write(file, jobs);
+                }
+            });
             writing.await.map_err(|_| StoreError::Closed)?;
         }
         written.await.map_err(|_| StoreError::Closed)?
@@ -79,7 +84,7 @@ fn write(file: &mut StoreFile, jobs: Vec<Job>) {
 #[cfg(test)]
 mod tests {
     use bocage_protocol::env::Timestamp;
-    use bocage_protocol::trust::{Signature, SignedStudy};
+    use bocage_protocol::trust::{Named, Signature, SignedStudy};
 
     use super::*;
 
@@ -98,7 +103,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let (open, closed) = ("{}", "{\"a\":1}");
-        let studies = [open, closed].map(|text| SignedStudy { study: text.to_owned(), signature: signature() });
+        let studies = [open, closed].map(|text| SignedStudy {
+            study: text.to_owned(),
+            signature: signature(),
+            sites: Named::All(vec![]),
+        });
         let ids = studies.each_ref().map(SignedStudy::id);
         let closing = ids[1];
         store
@@ -134,7 +143,7 @@ mod tests {
     async fn a_release_that_cannot_be_written_is_an_error_and_takes_no_other_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let study = SignedStudy { study: "{}".to_owned(), signature: signature() };
+        let study = SignedStudy { study: "{}".to_owned(), signature: signature(), sites: Named::All(vec![]) };
         let (known, unknown) = (study.id(), bocage_protocol::ids::Digest::of("unknown", &[]));
         store.with(move |file| file.accept(&study, Timestamp(5), Timestamp(9))).await.unwrap();
         let held = Arc::clone(&store.file).lock_owned().await;

@@ -12,7 +12,7 @@ use super::{StoreError, StoreFile};
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const TABLES: &str = "
     create table studies (
@@ -20,6 +20,7 @@ const TABLES: &str = "
         id text not null unique,
         study text not null,
         signature text not null,
+        sites text not null,
         accepted_at integer not null,
         answer_by integer not null
     ) strict;
@@ -100,6 +101,7 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
             db.execute_batch(TABLES)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
+        older if older < FORMAT => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
         _ => return Err(StoreError::Newer { path: name.to_owned(), found, known: FORMAT }),
     }
     db.execute_batch("commit")?;
@@ -134,5 +136,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn an_older_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", 1).unwrap();
+        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found: 1, .. })));
     }
 }

@@ -17,9 +17,11 @@ impl StoreFile {
     /// Records a study that was accepted. If it is there already, that record stands.
     pub fn accept(&mut self, signed: &SignedStudy, accepted_at: Timestamp, answer_by: Timestamp) -> Result<Recorded> {
         let signature = String::from(signed.signature);
-        let sql = "insert or ignore into studies (id, study, signature, accepted_at, answer_by) values (?, ?, ?, ?, ?)";
+        let sites = serde_json::to_string(&signed.sites).map_err(|_| StoreError::Damaged("a list of sites"))?;
+        let sql = "insert or ignore into studies (id, study, signature, sites, accepted_at, answer_by)
+             values (?, ?, ?, ?, ?, ?)";
         let id = signed.id().to_string();
-        let rows = self.db.execute(sql, params![id, signed.study, signature, accepted_at.0, answer_by.0])?;
+        let rows = self.db.execute(sql, params![id, signed.study, signature, sites, accepted_at.0, answer_by.0])?;
         Ok(recorded(rows))
     }
 
@@ -144,7 +146,8 @@ impl StoreFile {
 
     fn select(&mut self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<StudyRecord>> {
         let sql = format!(
-            "select s.id, s.study, s.signature, s.accepted_at, s.answer_by, d.decided_at, c.cancelled_at, r.published_at
+            "select s.id, s.study, s.signature, s.sites, s.accepted_at, s.answer_by, d.decided_at, c.cancelled_at,
+             r.published_at
              from studies s left join deadlines d on d.study = s.id left join cancellations c on c.study = s.id
              left join results r on r.study = s.id {clause}"
         );
@@ -215,12 +218,14 @@ fn study_of(row: &Row<'_>) -> Result<StudyRecord> {
         signed: SignedStudy {
             study: row.get(1)?,
             signature: row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?,
+            sites: serde_json::from_str(&row.get::<_, String>(3)?)
+                .map_err(|_| StoreError::Damaged("a list of sites"))?,
         },
-        accepted_at: Timestamp(row.get(3)?),
-        answer_by: Timestamp(row.get(4)?),
-        decided_at: time(5)?,
-        cancelled_at: time(6)?,
-        published_at: time(7)?,
+        accepted_at: Timestamp(row.get(4)?),
+        answer_by: Timestamp(row.get(5)?),
+        decided_at: time(6)?,
+        cancelled_at: time(7)?,
+        published_at: time(8)?,
         releases: vec![],
         refusals: vec![],
     })
@@ -242,7 +247,7 @@ fn site_of(text: String) -> Result<SiteId> {
 #[cfg(test)]
 mod tests {
     use bocage_protocol::error::ErrorCode;
-    use bocage_protocol::trust::Signature;
+    use bocage_protocol::trust::{Named, Signature};
 
     use super::*;
 
@@ -251,7 +256,7 @@ mod tests {
     }
 
     fn study(text: &str) -> SignedStudy {
-        SignedStudy { study: text.to_owned(), signature: signature() }
+        SignedStudy { study: text.to_owned(), signature: signature(), sites: Named::All(vec![]) }
     }
 
     fn release(site: &str) -> (ReleaseRecord, SignedRelease) {

@@ -70,7 +70,7 @@ fn judge<'a>(
     released: bool,
     config: &'a CustodianConfig,
 ) -> Result<Judged<'a>, PublicError> {
-    addressed(study, config)?;
+    addressed(request, study, config)?;
     if !released {
         study.check_time(now)?;
     }
@@ -90,12 +90,12 @@ fn signer<'a>(study: &Study, config: &'a CustodianConfig) -> Result<&'a Research
     })
 }
 
-fn addressed(study: &Study, config: &CustodianConfig) -> Result<(), PublicError> {
+fn addressed(request: &RoundRequest, study: &Study, config: &CustodianConfig) -> Result<(), PublicError> {
     if study.network != config.network {
         let message = format!("the study is for network {}, this site is in {}", study.network, config.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    if study.sites.binary_search(&config.site).is_err() {
+    if !request.study.names(study, &config.site) {
         let message = format!("the study does not name site {}", config.site);
         return Err(PublicError::new(ErrorCode::SiteNotNamed, message));
     }
@@ -175,7 +175,7 @@ mod tests {
     use crate::config::CustodianConfig;
     use crate::fixture::{NOW, Site};
     use bocage_protocol::ids::Digest;
-    use bocage_protocol::trust::SecretKey;
+    use bocage_protocol::trust::{SecretKey, Sites};
 
     fn code(request: &RoundRequest, config: &CustodianConfig) -> ErrorCode {
         authorise(request, NOW, false, config).unwrap_err().error.code
@@ -232,7 +232,7 @@ mod tests {
     fn every_rule_about_the_study_has_its_own_code() {
         let name = |text: &str| text.parse().unwrap();
         assert_eq!(changed(|s| s.network = "other-net".parse().unwrap()), ErrorCode::NetworkMismatch);
-        assert_eq!(changed(|s| s.sites = vec![name("hungary"), name("zurich")]), ErrorCode::SiteNotNamed);
+        assert_eq!(changed(|s| s.sites = Sites::of(vec![name("hungary"), name("zurich")])), ErrorCode::SiteNotNamed);
         assert_eq!(changed(|s| s.dataset = "lung@1".parse().unwrap()), ErrorCode::DatasetNotOffered);
         assert_eq!(changed(|s| s.contract = Digest::from_bytes([1; 32])), ErrorCode::ContractMismatch);
         assert_eq!(changed(|s| s.title.clear()), ErrorCode::StudyInvalid);

@@ -25,7 +25,7 @@ use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId};
 use crate::limits;
 use crate::plan::{Columns, Expr, Query, TypeProblem};
 use crate::settings::{Problem, Problems, nearest, read};
-use crate::trust::{PublicKey, Purpose, STUDY_FORMAT, Study};
+use crate::trust::{PublicKey, Purpose, STUDY_FORMAT, Sites, Study};
 
 const KEYS: &[&str] = &[
     "title",
@@ -154,7 +154,7 @@ impl StudyText {
             researcher: context.researcher,
             dataset: raw.dataset.clone(),
             contract: query.contract,
-            sites,
+            sites: Sites::of(sites),
             min_sites,
             filter,
             analyses: analyses.iter().map(|bound| bound.spec.clone()).collect(),

@@ -79,7 +79,7 @@ fn the_study_of_the_readme_binds_signs_and_verifies() {
     let show = "\"count\", \"mean(chol)\", \"sd(chol)\", \"share(disease)\"";
     let study = bind(&study("age between 30 and 80", "\"sex\", \"cut(age, 50, 60)\"", show)).unwrap();
     assert_eq!(study.min_sites, 3);
-    assert_eq!(study.sites.len(), 3);
+    assert_eq!(study.sites.count(), 3);
     let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
     assert_eq!(signed.verify().unwrap(), study);
 }
@@ -107,7 +107,7 @@ fn one_altered_byte_of_a_signed_study_is_refused() {
         let mut bytes = signed.study.clone().into_bytes();
         bytes[at] ^= 1;
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        let altered = SignedStudy { study: text, signature: signed.signature };
+        let altered = SignedStudy { study: text, ..signed.clone() };
         assert!(altered.verify().is_err(), "byte {at}");
     }
 }

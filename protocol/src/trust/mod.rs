@@ -3,9 +3,11 @@
 mod canonical;
 mod keys;
 mod signed;
+mod sites;
 mod study;
 
 pub use canonical::{canonical, from_canonical};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
 pub use signed::{SignedRelease, SignedStudy};
+pub use sites::{Named, Place, Sites, Tree};
 pub use study::{Purpose, STUDY_FORMAT, Study};

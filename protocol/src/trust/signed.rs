@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::canonical::{canonical, from_canonical};
 use super::keys::{PublicKey, SecretKey, Signature};
+use super::sites::{Named, Place};
 use super::study::Study;
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::{Digest, StudyId};
+use crate::ids::{Digest, SiteId, StudyId};
 use crate::limits;
 use crate::release::Release;
 use crate::wire::codec;
@@ -14,7 +15,7 @@ use crate::wire::codec;
 const STUDY_DOMAIN: &str = "bocage/study/1";
 const RELEASE_DOMAIN: &str = "bocage/release/1";
 
-/// A study as it travels: canonical JSON as text, and the researcher's signature over it.
+/// A study as it travels: canonical JSON as text, the researcher's signature over it, and who is in its tree of sites.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedStudy {
@@ -22,16 +23,23 @@ pub struct SignedStudy {
     pub study: String,
     /// Over the bytes of `study`.
     pub signature: Signature,
+    /// Its sites, or the place of the one that it is sent to.
+    pub sites: Named,
 }
 
 impl SignedStudy {
-    /// Signs a study. `key` must be the one that the study names.
+    /// Signs a study of which all sites are known. `key` must be the one that the study names.
+    ///
+    /// # Errors
+    /// `malformed`, `study_invalid` where the sites are not known.
     pub fn sign(study: &Study, key: &SecretKey) -> Result<Self, PublicError> {
+        let unknown = || PublicError::new(ErrorCode::StudyInvalid, "the study's sites are not known here");
+        let sites = Named::All(study.sites.names().ok_or_else(unknown)?.to_vec());
         let bytes = canonical(study)?;
         let signature = key.sign(STUDY_DOMAIN, &bytes);
         let study =
             String::from_utf8(bytes).map_err(|_| PublicError::new(ErrorCode::Malformed, "the study is not UTF-8"))?;
-        Ok(Self { study, signature })
+        Ok(Self { study, signature, sites })
     }
 
     /// The study's id.
@@ -46,7 +54,7 @@ impl SignedStudy {
     /// # Errors
     /// `too_large`, `malformed`, `not_canonical`, `signature_invalid`, `study_invalid`.
     pub fn verify(&self) -> Result<Study, PublicError> {
-        let study: Study = from_canonical(self.study.as_bytes(), limits::STUDY_BYTES)?;
+        let mut study: Study = from_canonical(self.study.as_bytes(), limits::STUDY_BYTES)?;
         if !study.researcher.verifies(STUDY_DOMAIN, self.study.as_bytes(), &self.signature) {
             return Err(PublicError::new(
                 ErrorCode::SignatureInvalid,
@@ -54,7 +62,18 @@ impl SignedStudy {
             ));
         }
         study.check_shape()?;
+        study.sites.learn(&self.sites)?;
         Ok(study)
+    }
+
+    /// Whether `study`, which is this one verified, names a site.
+    pub fn names(&self, study: &Study, site: &SiteId) -> bool {
+        study.sites.name(site, &self.sites)
+    }
+
+    /// The same for one site alone: `place` is its own.
+    pub fn at(&self, place: Place) -> Self {
+        Self { study: self.study.clone(), signature: self.signature, sites: Named::One(place) }
     }
 }
 

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::PublicKey;
+use super::sites::Sites;
 use crate::analysis::AnalysisSpec;
 use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::{ContractId, Digest, NetworkId, PermitId, SiteId};
+use crate::ids::{ContractId, Digest, NetworkId, PermitId};
 use crate::limits;
 use crate::plan::{Expr, Query};
 
@@ -63,8 +64,8 @@ pub struct Study {
     pub dataset: ContractId,
     /// The contract's hash.
     pub contract: Digest,
-    /// The sites that are asked: sorted, each once.
-    pub sites: Vec<SiteId>,
+    /// The sites that are asked.
+    pub sites: Sites,
     /// A combined cell is published only if so many sites contribute to it.
     pub min_sites: u32,
     /// The cohort: rows for which this is true.
@@ -97,12 +98,11 @@ impl Study {
     /// # Errors
     /// `study_invalid` with the first rule that is broken. (The front reports all problems of a text at once; this is the node's own guard.)
     pub fn check_shape(&self) -> Result<(), PublicError> {
-        let rules: [(bool, &str); 11] = [
+        let rules: [(bool, &str); 10] = [
             (self.format == STUDY_FORMAT, "the study is of another format than 1"),
             (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
             (self.texts().all(is_a_line), "the title or a heading has control characters or is too long"),
-            (!self.sites.is_empty() && self.sites.len() <= limits::SITES, "the study names no site or too many"),
-            (self.sites.windows(2).all(|w| w[0] < w[1]), "the sites are not sorted or not distinct"),
+            ((1..=limits::SITES).contains(&self.sites.count()), "the study names no site or too many"),
             (self.min_sites >= 1, "min_sites is 0"),
             (
                 !self.analyses.is_empty() && self.analyses.len() <= limits::ANALYSES,

@@ -5,7 +5,7 @@
 //! `cargo bench -p bocage-tests --bench fleet`; `BOCAGE_BENCH_SITES` sets the sites (2,000), `BOCAGE_BENCH_MEMORY_SITES` those
 //! in memory (10,000).
 
-#[path = "../../../node/benches/hospital/mod.rs"]
+#[path = "../hospital/mod.rs"]
 mod hospital;
 mod site;
 

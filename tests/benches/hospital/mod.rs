@@ -1,6 +1,6 @@
 //! A generated hospital for benches: laboratory values by diagnosis, the same bytes on every machine, and a custodian over them.
 //!
-//! Shared with the benches of `tests`; what one of them does not use is unused there.
+//! Shared by the benches; what one of them does not use is unused there.
 #![allow(dead_code)]
 
 use std::fs::{self, File};

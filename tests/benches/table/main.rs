@@ -1,11 +1,12 @@
-//! What a round costs beside its computation: over next to nothing, on the wire, and after a custodian's restart. The whole way
-//! is real: dispatch, QUIC on loopback, agent, the custodian's socket, ledger. What the computation costs against Polars and
-//! DuckDB is `node`'s own bench of this name, since only `node` knows Polars: `cargo bench --workspace --bench table` runs both.
+//! What a table costs: against the pooled query in Polars and DuckDB ([`pooled`]), and what a round costs beside its computation: over
+//! next to nothing, on the wire, and after a custodian's restart. There the whole way is real: dispatch, QUIC on loopback, agent, the
+//! custodian's socket, ledger.
 //!
 //! `cargo bench -p bocage-tests --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000).
 
-#[path = "../../node/benches/hospital/mod.rs"]
+#[path = "../hospital/mod.rs"]
 mod hospital;
+mod pooled;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ fn main() {
     if !is_a_bench() {
         return;
     }
+    pooled::compare_all();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(overhead());
     runtime.block_on(bytes_on_the_wire());

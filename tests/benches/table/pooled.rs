@@ -1,9 +1,5 @@
 //! A federated table against the same question in Polars on the union of all sites, in one process with the same threads, and
 //! against DuckDB where Python has it. Runs are interleaved, so that what slows the machine slows all of them; trust the ratios.
-//!
-//! `cargo bench -p bocage-node --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000).
-
-mod hospital;
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,17 +17,16 @@ use polars::prelude::{DataFrame, Engine, Expr, IntoLazy as _, col, len, lit};
 use polars_io::SerReader as _;
 use polars_io::ipc::IpcReader;
 
-use hospital::{Hospital, contract, is_a_bench, median, round, rows, signed, study_text, timed};
+use super::hospital::{self, Hospital, contract, median, round, rows, signed, study_text, timed};
+use super::millis;
 
 const SITES: u64 = 4;
 const RUNS: usize = 7;
 /// The snapshots' column of patients' numbers.
 const SUBJECT: &str = "__subject";
 
-fn main() {
-    if !is_a_bench() {
-        return;
-    }
+/// Prints every comparison.
+pub fn compare_all() {
     let folder = tempfile::tempdir().expect("a folder");
     let researcher = hospital::researcher();
     let per_site = rows() / SITES;
@@ -80,10 +75,6 @@ fn main() {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 fn compare(with: &str, ours: Duration, times: &mut [Duration]) {

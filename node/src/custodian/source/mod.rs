@@ -31,6 +31,9 @@ pub(in crate::custodian) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::parse_as;
 
+#[cfg(test)]
+pub(in crate::custodian) use parquet::made;
+
 use self::csv::OpenedCsv;
 use self::parquet::OpenedParquet;
 
@@ -92,8 +95,8 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
-    /// There is not one usable line.
-    #[error("{path}: no usable line: {reason}")]
+    /// There is not one usable row.
+    #[error("{path}: no usable row: {reason}")]
     Empty {
         /// The file.
         path: PathBuf,
@@ -185,7 +188,7 @@ impl Opened {
     /// Reads all rows, keeping the columns `wanted`.
     ///
     /// # Errors
-    /// It is unreadable, or has no usable line.
+    /// It is unreadable, or has no usable row.
     pub fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
         match self {
             Opened::Csv(csv) => csv.read(wanted),

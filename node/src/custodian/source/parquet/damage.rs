@@ -5,7 +5,7 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::made::{Compression, Encoding, Values, WriterProperties, WriterVersion, file, texts};
+use super::made::{Compression, EnabledStatistics, Encoding, Values, WriterProperties, WriterVersion, file, texts};
 use super::*;
 
 /// Eight invented rows with page checksums, which the decoder's own other half does not write.
@@ -51,10 +51,13 @@ fn small(version: WriterVersion, codec: Compression, dictionary: bool) -> Vec<u8
             Values::Double((0..9).map(|i| Some(f64::from(i) / 8.0)).collect()),
         ]
     };
+    // Statistics and indices are not read.
     let mut properties = WriterProperties::builder()
         .set_writer_version(version)
         .set_compression(codec)
-        .set_dictionary_enabled(dictionary);
+        .set_dictionary_enabled(dictionary)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true);
     if !dictionary {
         properties = properties
             .set_column_encoding("id".into(), Encoding::DELTA_BINARY_PACKED)
@@ -78,11 +81,9 @@ fn a_damaged_byte_anywhere_never_makes_the_reader_panic() {
     for sound in smalls() {
         assert_eq!(place.read(&sound).unwrap().shape(), (18, 7));
         for at in 0..sound.len() {
-            for damage in [0x01, 0x80, 0xff] {
-                let mut bytes = sound.clone();
-                bytes[at] ^= damage;
-                let _ = place.read(&bytes);
-            }
+            let mut bytes = sound.clone();
+            bytes[at] ^= [0x01, 0x80, 0xff][at % 3];
+            let _ = place.read(&bytes);
         }
     }
 }

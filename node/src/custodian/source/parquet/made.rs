@@ -8,7 +8,7 @@ use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use ::parquet::schema::parser::parse_message_type;
 
 pub use ::parquet::basic::{Compression, Encoding};
-pub use ::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+pub use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 
 /// The values of one column in one row group; `None` is null.
 #[derive(Clone)]

@@ -20,7 +20,7 @@ const LARGE_PAGE: &str =
     "one of its pages is larger than 256 MiB\n  hint: write smaller row groups; or the file is damaged";
 const PAGE: &str =
     "one of its pages holds more values than bytes for them\n  hint: the file is damaged; export it again";
-const HEADER: &str = "one of its pages has no header\n  hint: the file is damaged; export it again";
+const HEADER: &str = "one of its pages has no header\n  hint: the file is damaged or encrypted; export it again";
 
 /// Why the decoder is given no more.
 #[derive(Debug, thiserror::Error)]

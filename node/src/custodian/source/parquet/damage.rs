@@ -9,7 +9,7 @@ use super::made::{Compression, EnabledStatistics, Encoding, Values, WriterProper
 use super::*;
 
 /// Eight invented rows with page checksums, which the decoder's own other half does not write.
-const CHECKSUMMED: &[u8] = include_bytes!("../../../../../tests/data/parquet/checksummed.parquet");
+const CHECKSUMMED: &[u8] = include_bytes!("checksummed.parquet");
 
 struct Place {
     _dir: tempfile::TempDir,

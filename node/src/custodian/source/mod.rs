@@ -135,7 +135,7 @@ pub enum SourceError {
 /// A source whose columns are known and whose rows are not read yet.
 pub enum Opened {
     /// A CSV file.
-    Csv(OpenedCsv),
+    Csv(Box<OpenedCsv>),
     /// A Parquet file.
     Parquet(Box<OpenedParquet>),
 }
@@ -159,7 +159,7 @@ impl Opened {
     /// It is missing, unreadable, empty, or its column names are ambiguous.
     pub fn open(source: &SourceSpec) -> Result<Self, SourceError> {
         match source {
-            SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(Opened::Csv),
+            SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(|opened| Opened::Csv(Box::new(opened))),
             SourceSpec::Parquet(parquet) => {
                 OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
             }

@@ -39,7 +39,7 @@ const LEAP: i64 = 1_583_020_799_999;
 fn rows() -> Vec<(u64, i64, i64, &'static str)> {
     let row = |i: u64| {
         let last = (i % 2) as i64;
-        (u64::MAX - i / 2, WIDEST - last, LEAP + last, if i % 2 == 0 { "two words" } else { "two  words" })
+        (u64::MAX - i / 2, WIDEST - last, LEAP + last, if last == 0 { "two words" } else { "two  words" })
     };
     (0..60).map(row).collect()
 }

@@ -104,10 +104,10 @@ impl<'a> Sink<'a> {
             }
             _ if bytes.len() > SOURCE_LINE_BYTES => Err(Fault::Value(here, TOO_LONG)),
             _ => match std::str::from_utf8(bytes) {
-                Ok(text) if text.contains('\0') => Ok(self.spoil(Bad::ZeroBytes)),
+                Ok(text) if text.contains('\0') => self.spoil(Bad::ZeroBytes),
                 Ok(text) => self.put(text.trim()),
                 Err(_) if form == Form::Bytes => Err(Fault::Value(here, NO_TEXT)),
-                Err(_) => Ok(self.spoil(Bad::NotUtf8)),
+                Err(_) => self.spoil(Bad::NotUtf8),
             },
         }
     }
@@ -129,9 +129,10 @@ impl<'a> Sink<'a> {
         self.builder.append_null();
     }
 
-    fn spoil(&mut self, why: Bad) {
+    fn spoil(&mut self, why: Bad) -> Result<(), Fault> {
         self.null();
         self.bad.0.entry(self.row).or_insert(why);
+        Ok(())
     }
 
     /// The column.

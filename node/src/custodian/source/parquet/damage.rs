@@ -26,6 +26,8 @@ impl Place {
 
     /// All columns of a file, or what the refusal says.
     fn read(&self, bytes: &[u8]) -> Result<DataFrame, String> {
+        // A file that is cut to nothing and written again is put on the disk at once by some file systems, a new one is not.
+        let _ = fs::remove_file(&self.source.path);
         fs::write(&self.source.path, bytes).unwrap();
         let says =
             |error: SourceError| error.to_string().replace(&self.source.path.display().to_string(), "rows.parquet");

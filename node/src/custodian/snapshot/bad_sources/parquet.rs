@@ -155,8 +155,20 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_place_and_a_hint() {
         ),
         (
             "a page that says it has more values than there are rows",
-            // The header's number of values (three, zigzag) stands before the encoding (PLAIN) and that of the levels (RLE).
+            // The header's number of values (zigzag) stands before the encoding (PLAIN) and that of the levels (RLE, twice).
             with(&whole, &[0x15, 4, 0x15, 0, 0x15, 6, 0x15, 6], &[0x15, 6, 0x15, 0, 0x15, 6, 0x15, 6]),
+            "column `patient`, row group 1 (rows 1 to 2): it has another number of rows than the file says\n  hint: the file is damaged; \
+             export it again",
+        ),
+        (
+            "a footer that counts other rows than its row groups",
+            with(&whole, &[0x16, 8, 0x19], &[0x16, 10, 0x19]),
+            "the footer: it has another number of rows than the file says\n  hint: the file is damaged; export it again",
+        ),
+        (
+            "a column that has other values than rows",
+            // Codec (none), then the number of values.
+            with(&whole, &[0x15, 0, 0x16, 4], &[0x15, 0, 0x16, 6]),
             "column `patient`, row group 1 (rows 1 to 2): it has another number of rows than the file says\n  hint: the file is damaged; \
              export it again",
         ),

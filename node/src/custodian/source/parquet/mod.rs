@@ -111,7 +111,7 @@ impl OpenedParquet {
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .build();
         let opened = guarded(|| Ok(SerializedFileReader::new_with_options(pages, options)?)).and_then(|reader| {
-            let rows = row_count(reader.metadata(), intake.bytes())?;
+            let rows = row_count(reader.metadata())?;
             Ok((reader, rows))
         });
         let (reader, rows) = opened.map_err(|fault| match fault {
@@ -292,13 +292,13 @@ fn whole(path: &Path, intake: &Intake) -> Result<(), SourceError> {
 }
 
 /// The number of rows, if the footer says the same wherever it says it.
-fn row_count(metadata: &ParquetMetaData, file_bytes: u64) -> Result<u64, Fault> {
+fn row_count(metadata: &ParquetMetaData) -> Result<u64, Fault> {
     let rows = metadata.row_groups().iter().try_fold(0u64, |sum, group| {
         let fits = group.num_columns() == metadata.file_metadata().schema_descr().num_columns();
         sum.checked_add(u64::try_from(group.num_rows()).ok()?).filter(|_| fits)
     });
     match rows {
-        Some(rows) if i64::try_from(rows) == Ok(metadata.file_metadata().num_rows()) && file_bytes > 0 => Ok(rows),
+        Some(rows) if i64::try_from(rows) == Ok(metadata.file_metadata().num_rows()) => Ok(rows),
         _ => Err(Fault::Broken(ROW_COUNT)),
     }
 }
@@ -325,5 +325,6 @@ fn sound(chunk: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<(), 
 /// What the long texts of a file may take, if its rows alone do not take more than it may unfold to.
 fn room(file_bytes: u64, rows: u64, columns: usize) -> Option<u64> {
     let most = file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES);
-    most.checked_sub(rows.saturating_mul(columns as u64).saturating_mul(VIEW_BYTES))
+    // Rows take room where no column is wanted, too.
+    most.checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
 }

@@ -231,6 +231,7 @@ fn a_file_unfolds_to_no_more_than_a_file_of_its_size_can_hold() {
     assert_eq!(room(1000, 0, 3), Some(1_000_000 + UNFOLDED_BYTES));
     assert_eq!(room(1000, 10, 3), Some(1_000_000 + UNFOLDED_BYTES - 480));
     assert_eq!(room(1000, MOST_ROWS, 3), None);
+    assert_eq!(room(1000, MOST_ROWS, 0), None);
     let groups = [vec![texts(&["0123456789"; 100])]];
     let made = made(&file("required binary x (STRING);", plain(), &groups));
     let opened = OpenedParquet::open(&made.source).unwrap();

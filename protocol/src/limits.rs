@@ -45,6 +45,14 @@ pub const TALLY_VALUES: usize = 2_000_000;
 /// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a
 /// file without line ends, or with a quote that never closes, can take.
 pub const SOURCE_LINE_BYTES: usize = 1 << 20;
+/// The footer of a Parquet file: two thousand columns in forty row groups fit. What it unfolds to in memory is some hundred times as much.
+pub const PARQUET_FOOTER_BYTES: usize = 16 << 20;
+/// One page of a Parquet file, compressed or not. Usual ones have 1 MiB; the decoder holds one of them, and the dictionary.
+pub const PARQUET_PAGE_BYTES: usize = 256 << 20;
+/// What the text columns of a Parquet file may take: so many times the file's size …
+pub const UNFOLDED_TIMES: u64 = 1000;
+/// … and so much beside it. A file of a few bytes can name a billion rows of one value.
+pub const UNFOLDED_BYTES: u64 = 4 << 30;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
 pub const ROWS: u64 = 1 << 40;
 /// Rounds of one analysis.

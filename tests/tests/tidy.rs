@@ -78,7 +78,7 @@ fn crates_depend_in_one_direction_only() {
 }
 
 #[test]
-fn only_the_node_knows_polars_and_the_protocol_is_pure() {
+fn only_the_node_knows_polars_and_parquet_and_the_protocol_is_pure() {
     let io = ["tokio", "quinn", "rustls", "getrandom", "rand", "rusqlite", "config", "rcgen"];
     for (package, manifest) in manifests() {
         let mut named = dependencies(&manifest);
@@ -89,7 +89,8 @@ fn only_the_node_knows_polars_and_the_protocol_is_pure() {
             named.retain(|name| !dev.contains(name));
         }
         if package != "bocage-node" {
-            assert!(!named.iter().any(|d| d.starts_with("polars")), "{package} names polars");
+            let of_node = |d: &String| d.starts_with("polars") || d == "parquet";
+            assert!(!named.iter().any(of_node), "{package} names polars or parquet");
         }
         if package == "bocage-protocol" {
             assert!(!named.iter().any(|d| io.contains(&d.as_str())), "the protocol does I/O");

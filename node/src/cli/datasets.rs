@@ -212,8 +212,8 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
         report.source_rows
     )?;
     bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;
-    bad_lines(out, "lines that are not UTF-8", &report.bad_lines.not_utf8)?;
-    bad_lines(out, "lines with zero bytes", &report.bad_lines.zero_bytes)?;
+    bad_lines(out, "lines or rows that are not UTF-8", &report.bad_lines.not_utf8)?;
+    bad_lines(out, "lines or rows with zero bytes", &report.bad_lines.zero_bytes)?;
     for rejected in &report.rows_rejected {
         let why = match &rejected.reason {
             Reason::Invalid(column) => format!("{column} is not valid"),

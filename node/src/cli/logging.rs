@@ -37,7 +37,7 @@ pub fn begin(form: Form, level: &str, process: &'static str) {
 }
 
 /// A panic is logged with its place alone: its text can hold what the program was working on.
-fn quiet_panics(process: &'static str) {
+pub fn quiet_panics(process: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
         tracing::error!(process, place, "panic");

@@ -166,7 +166,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded()),
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
-        Command::Check => check::run(&origin, SystemClock.now()),
+        Command::Check => {
+            logging::quiet_panics("check");
+            check::run(&origin, SystemClock.now())
+        }
         Command::Datasets(args) => {
             let config = Config::load(&origin)?;
             logging::begin(log, &config.log.level, "datasets");

@@ -126,10 +126,12 @@ impl Look {
     }
 
     fn dataset(&mut self, dataset: &Dataset) {
-        let bound = Opened::open(&dataset.spec.source)
-            .and_then(|opened| Mapping::bind(&dataset.spec, &dataset.contract, &opened.columns()));
+        let bound = Opened::open(&dataset.spec.source).and_then(|opened| {
+            let mapping = Mapping::bind(&dataset.spec, &dataset.contract, &opened.columns())?;
+            opened.readable(&mapping.wanted())
+        });
         match bound {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(SourceError::Mapping(problems)) => self.problems.extend(problems),
             Err(error) => {
                 let key = format!("dataset.{}.source", dataset.name);

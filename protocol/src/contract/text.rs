@@ -222,7 +222,14 @@ impl Reader<'_> {
         };
         if !in_order {
             let problem = Problem::new(self.file, place, format!("not two ascending values of type {}", raw.kind));
-            self.problems.push(problem.hint("dates are written \"YYYY-MM-DD\", datetimes \"YYYY-MM-DDThh:mm:ssZ\""));
+            self.problems.push(problem.hint(match raw.kind.as_str() {
+                "int" => format!(
+                    "two whole numbers within ±{}, the lower one first; ids of more digits are of type text",
+                    limits::EXACT_INT
+                ),
+                "float" => "two numbers, the lower one first".to_owned(),
+                _ => "dates are written \"YYYY-MM-DD\", datetimes \"YYYY-MM-DDThh:mm:ssZ\"".to_owned(),
+            }));
             return None;
         }
         kind

@@ -3,6 +3,7 @@
 mod bins;
 mod generate;
 mod narrow;
+mod wide;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::Digest;

@@ -13,6 +13,7 @@ use super::*;
 use crate::custodian::source::DatasetSpec;
 
 mod disk;
+mod parquet;
 
 const CONTRACT: &str = r#"
     id = "visits@1"
@@ -94,7 +95,8 @@ impl Site {
     }
 
     fn refuses(&self, bytes: &[u8], source: &Value) -> String {
-        fs::write(self.file(), bytes).unwrap();
+        let path = source.get("path").map_or(self.file(), |path| self.dir.path().join(path.as_str().unwrap()));
+        fs::write(path, bytes).unwrap();
         let taken = self.take(source);
         self.refusal(taken)
     }
@@ -111,11 +113,11 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
     let latin1 = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<u8>>();
     let long = |text: &str| with(&format!("NHS-3,\"{}\",m,1,\n", text.repeat((2 << 20) / text.len())));
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("empty", vec![], "no usable line: the file is empty"),
-        ("a byte order mark alone", b"\xEF\xBB\xBF".to_vec(), "no usable line: the file is empty"),
-        ("line ends alone", b"\n\r\n\n".to_vec(), "no usable line: the file is empty"),
-        ("only a header", HEADER.into(), "no usable line: the file has no rows"),
-        ("half a header", b"patient,age,sex,chol,seen".to_vec(), "no usable line: the file has no rows"),
+        ("empty", vec![], "no usable row: the file is empty"),
+        ("a byte order mark alone", b"\xEF\xBB\xBF".to_vec(), "no usable row: the file is empty"),
+        ("line ends alone", b"\n\r\n\n".to_vec(), "no usable row: the file is empty"),
+        ("only a header", HEADER.into(), "no usable row: the file has no rows"),
+        ("half a header", b"patient,age,sex,chol,seen".to_vec(), "no usable row: the file has no rows"),
         (
             "utf-16, little end first",
             utf16(&format!("\u{feff}{sound}"), u16::to_le_bytes),
@@ -139,7 +141,7 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
         (
             "rows in latin-1",
             latin1(&format!("{HEADER}é,63,m,200,\né,63,m,200,\n")),
-            "no usable line: no line is UTF-8\n  hint: save the file as UTF-8",
+            "no usable row: no line is UTF-8\n  hint: save the file as UTF-8",
         ),
         (
             "an archive",
@@ -159,7 +161,7 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
         (
             "rows with another delimiter",
             format!("{HEADER}{}", SOUND.replace(',', ";")).into(),
-            "no usable line: 2 lines do not have 5 fields\n  hint: check `delimiter`, `header` and `columns`",
+            "no usable row: 2 lines do not have 5 fields\n  hint: check `delimiter`, `header` and `columns`",
         ),
         (
             "the same name twice",
@@ -210,12 +212,12 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
         (
             "nobody is named",
             format!("{HEADER},63,m,200,\n,41,f,180,\n").into(),
-            "no usable line: no row fits the contract (no patient is named: 2)",
+            "no usable row: no row fits the contract (no patient is named: 2)",
         ),
         (
             "every age is of another type",
             format!("{HEADER}NHS-1,old,m,200,\nNHS-2,\"6,3\",f,180,\n").into(),
-            "no usable line: no row fits the contract (`age` is not valid: 2)",
+            "no usable row: no row fits the contract (`age` is not valid: 2)",
         ),
     ];
     for (name, bytes, wanted) in cases {

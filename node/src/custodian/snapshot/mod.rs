@@ -13,6 +13,8 @@
 mod bad_sources;
 mod disk;
 mod files;
+#[cfg(test)]
+mod formats;
 mod keep;
 mod manifest;
 mod mapped;

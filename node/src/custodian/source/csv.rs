@@ -12,17 +12,17 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
 
 use super::intake::{Bounded, Intake, Place, too_long, unreadable};
-use super::{BadLines, CsvSource, SourceError, SourceRows};
+use super::{BadLines, CsvSource, MOST_ROWS, SourceError, SourceRows};
 
 #[cfg(test)]
 mod tests;
 
-/// Subject numbers are `u32`, with the largest kept free.
-const MOST_ROWS: u64 = u32::MAX as u64 - 1;
 /// What is read from the disk at once.
 const BUFFER_BYTES: usize = 1 << 18;
 /// Which a file in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What a Parquet file begins with: its magic, and the first field of a page or of the footer. No text holds it.
+const PARQUET: &[u8] = b"PAR1\x15";
 
 const TOO_LONG: &str = "the row that begins here is longer than 1 MiB\n  hint: a quote that begins here may never close, or the file \
                         has no line ends";
@@ -258,12 +258,16 @@ impl OpenedCsv {
 /// Where the text begins: behind a byte order mark.
 fn begin(path: &Path, intake: &Intake) -> Result<u64, SourceError> {
     let mut first = Vec::new();
-    intake.from(0).take(3).read_to_end(&mut first).map_err(|e| unreadable(path, &e))?;
+    intake.from(0).take(PARQUET.len() as u64).read_to_end(&mut first).map_err(|e| unreadable(path, &e))?;
     if first.starts_with(b"\xFF\xFE") || first.starts_with(b"\xFE\xFF") {
         let reason = "the file is UTF-16\n  hint: save it as UTF-8".to_owned();
         return Err(SourceError::Header { path: path.to_owned(), reason });
     }
-    Ok(if first == BYTE_ORDER_MARK { first.len() as u64 } else { 0 })
+    if first == PARQUET {
+        let reason = "it is a Parquet file\n  hint: say kind = \"parquet\"".to_owned();
+        return Err(SourceError::Header { path: path.to_owned(), reason });
+    }
+    Ok(if first.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() as u64 } else { 0 })
 }
 
 /// Whether a text of rows ends inside a quoted field, by the reader's own rules.

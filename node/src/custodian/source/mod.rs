@@ -5,13 +5,14 @@
 //! data file ─▶ Opened ──────┴─▶ Mapping ─▶ conform ─▶ Conformed (rows by subject, and a report)
 //! ```
 //!
-//! It must never repeat a value of the data in an error: errors name files, columns and line numbers. A path comes from
+//! It must never repeat a value of the data in an error: errors name files, columns and numbers of lines, rows and row groups. A path comes from
 //! `node.toml` alone, never from the wire.
 
 mod conform;
 mod csv;
 mod intake;
 mod mapping;
+mod parquet;
 mod report;
 mod spec;
 mod value;
@@ -24,13 +25,20 @@ use bocage_protocol::settings::Problems;
 pub use conform::{Conformed, SUBJECT, conform, physical_type};
 pub use mapping::Mapping;
 pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
-pub use spec::{CsvSource, DatasetSpec, SourceSpec};
+pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
 pub(in crate::custodian) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::parse_as;
 
+#[cfg(test)]
+pub(in crate::custodian) use parquet::made;
+
 use self::csv::OpenedCsv;
+use self::parquet::OpenedParquet;
+
+/// Rows of one source: subject numbers are `u32`, with the largest kept free.
+const MOST_ROWS: u64 = u32::MAX as u64 - 1;
 
 /// Why a source cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +75,18 @@ pub enum SourceError {
         /// What is wrong with it, and a hint.
         reason: &'static str,
     },
+    /// One column makes the whole file doubtful.
+    #[error("{path}: column `{column}`{at}: {reason}")]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: ColumnName,
+        /// In which row, or row group, as the end of a sentence.
+        at: String,
+        /// What is wrong with it, and a hint.
+        reason: &'static str,
+    },
     /// The file became another while it was read.
     #[error(
         "{path}: it was changed or replaced while it was read\n  hint: write new data beside it, rename it into place, then take the snapshot again"
@@ -75,15 +95,15 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
-    /// There is not one usable line.
-    #[error("{path}: no usable line: {reason}")]
+    /// There is not one usable row.
+    #[error("{path}: no usable row: {reason}")]
     Empty {
         /// The file.
         path: PathBuf,
         /// Why.
         reason: String,
     },
-    /// The header or the column names of the configuration do not work.
+    /// The file as a whole, its column names or those of the configuration do not work.
     #[error("{path}: {reason}")]
     Header {
         /// The file.
@@ -115,16 +135,18 @@ pub enum SourceError {
 /// A source whose columns are known and whose rows are not read yet.
 pub enum Opened {
     /// A CSV file.
-    Csv(OpenedCsv),
+    Csv(Box<OpenedCsv>),
+    /// A Parquet file.
+    Parquet(Box<OpenedParquet>),
 }
 
 /// Rows of a source: the wanted columns as text, markers of missing values as null.
 pub struct SourceRows {
     /// One text column for each wanted name.
     pub frame: polars::prelude::DataFrame,
-    /// Lines that were read as rows.
+    /// How many.
     pub rows: u64,
-    /// Lines that were not.
+    /// Lines of a CSV file, or rows of a Parquet file, that are none.
     pub bad_lines: BadLines,
     /// Size of the source.
     pub source_bytes: u64,
@@ -137,7 +159,10 @@ impl Opened {
     /// It is missing, unreadable, empty, or its column names are ambiguous.
     pub fn open(source: &SourceSpec) -> Result<Self, SourceError> {
         match source {
-            SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(Opened::Csv),
+            SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(|opened| Opened::Csv(Box::new(opened))),
+            SourceSpec::Parquet(parquet) => {
+                OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
+            }
         }
     }
 
@@ -145,16 +170,29 @@ impl Opened {
     pub fn columns(&self) -> Vec<ColumnName> {
         match self {
             Opened::Csv(csv) => csv.columns(),
+            Opened::Parquet(parquet) => parquet.columns(),
+        }
+    }
+
+    /// Whether the columns `wanted` are of a kind that can be read; their values are looked at by [`Opened::read`].
+    ///
+    /// # Errors
+    /// One of them is nested or binary.
+    pub fn readable(&self, wanted: &[ColumnName]) -> Result<(), SourceError> {
+        match self {
+            Opened::Csv(_) => Ok(()),
+            Opened::Parquet(parquet) => parquet.readable(wanted),
         }
     }
 
     /// Reads all rows, keeping the columns `wanted`.
     ///
     /// # Errors
-    /// It is unreadable, or has no usable line.
+    /// It is unreadable, or has no usable row.
     pub fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
         match self {
             Opened::Csv(csv) => csv.read(wanted),
+            Opened::Parquet(parquet) => parquet.read(wanted),
         }
     }
 }

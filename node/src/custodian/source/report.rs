@@ -13,7 +13,7 @@ const LINES_KEPT: usize = 20;
 /// What became of a source's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// Lines that were read as rows.
+    /// Lines of a CSV file that were read as rows, or rows of a Parquet file.
     pub source_rows: u64,
     /// Lines that were not.
     pub bad_lines: BadLines,
@@ -25,7 +25,7 @@ pub struct Report {
     pub columns: BTreeMap<ColumnName, ColumnReport>,
 }
 
-/// Lines that are no rows.
+/// Lines that are no rows; of a Parquet file, rows with a text that is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BadLines {
     /// Another number of fields than there are columns.
@@ -37,7 +37,7 @@ pub struct BadLines {
     pub zero_bytes: Lines,
 }
 
-/// Some lines of a file.
+/// Some lines of a CSV file, or rows of a Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lines {
     /// How many.
@@ -50,6 +50,14 @@ impl Lines {
     /// Whether a further number is kept.
     pub(super) fn wants_numbers(&self) -> bool {
         self.first.len() < LINES_KEPT
+    }
+
+    /// Counts the line of this number. Calls must ascend.
+    pub(super) fn note(&mut self, line: u64) {
+        self.count += 1;
+        if self.wants_numbers() {
+            self.first.push(line);
+        }
     }
 }
 

@@ -27,12 +27,14 @@ pub struct DatasetSpec {
     pub declared_in: String,
 }
 
-/// Where rows come from. A closed list that later sources (Parquet, FHIR, OMOP, SQL) extend.
+/// Where rows come from. A closed list that later sources (FHIR, OMOP, SQL) extend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceSpec {
     /// A delimited text file.
     Csv(CsvSource),
+    /// A Parquet file.
+    Parquet(ParquetSource),
 }
 
 /// A delimited text file.
@@ -50,6 +52,17 @@ pub struct CsvSource {
     pub missing: Vec<String>,
     /// Whether a quoted text may hold line ends. Without it such a row is refused: a stray quote would swallow the rows behind it.
     pub multi_line: bool,
+}
+
+/// A Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParquetSource {
+    /// The file.
+    pub path: PathBuf,
+    /// The column names, where others than the file's are wanted: one for each column, nested ones too.
+    pub columns: Option<Vec<String>>,
+    /// Values that mean "missing" beside nulls, compared with a value's text after spaces are cut.
+    pub missing: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +83,7 @@ struct RawSource {
     header: Option<bool>,
     columns: Option<Vec<String>>,
     missing: Option<Vec<String>>,
-    #[serde(default)]
-    multi_line: bool,
+    multi_line: Option<bool>,
 }
 
 const KEYS: &[&str] =
@@ -124,11 +136,29 @@ impl DatasetSpec {
 impl SourceSpec {
     fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
         let raw: RawSource = read(section, file, key, KEYS, problems)?;
-        if raw.kind != "csv" {
-            let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{}`", raw.kind));
-            problems.push(problem.hint("this version reads \"csv\""));
-            return None;
+        match raw.kind.as_str() {
+            "csv" => raw.csv(file, key, base, problems).map(SourceSpec::Csv),
+            "parquet" => raw.parquet(file, key, base, problems).map(SourceSpec::Parquet),
+            other => {
+                let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{other}`"));
+                problems.push(problem.hint("kind = \"csv\" or kind = \"parquet\""));
+                None
+            }
         }
+    }
+
+    /// The file that the rows come from, for messages and manifests.
+    pub fn path(&self) -> &Path {
+        match self {
+            SourceSpec::Csv(csv) => &csv.path,
+            SourceSpec::Parquet(parquet) => &parquet.path,
+        }
+    }
+}
+
+impl RawSource {
+    fn csv(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<CsvSource> {
+        let raw = self;
         let delimiter = match raw.delimiter.as_deref().map(str::as_bytes) {
             None => b',',
             Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => one,
@@ -145,23 +175,39 @@ impl SourceSpec {
             problems.push(problem.hint("list the file's columns in order: columns = [\"age\", \"sex\"]"));
             return None;
         }
-        let missing = raw.missing.unwrap_or_else(|| MISSING.map(str::to_owned).to_vec());
-        Some(SourceSpec::Csv(CsvSource {
+        Some(CsvSource {
             path: base.join(raw.path),
             delimiter,
             header,
             columns: raw.columns,
-            missing: missing.into_iter().map(|m| m.trim().to_owned()).collect(),
-            multi_line: raw.multi_line,
-        }))
+            missing: markers(raw.missing),
+            multi_line: raw.multi_line.unwrap_or(false),
+        })
     }
 
-    /// The file that the rows come from, for messages and manifests.
-    pub fn path(&self) -> &Path {
-        match self {
-            SourceSpec::Csv(csv) => &csv.path,
+    fn parquet(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<ParquetSource> {
+        let of_csv = [
+            ("delimiter", self.delimiter.is_some()),
+            ("header", self.header.is_some()),
+            ("multi_line", self.multi_line.is_some()),
+        ];
+        let given: Vec<&str> = of_csv.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        for name in &given {
+            let problem = Problem::new(file, join(key, name), "a Parquet file has no such setting");
+            problems.push(problem.hint("leave it out, or say kind = \"csv\" if it is a CSV file"));
         }
+        given.is_empty().then(|| ParquetSource {
+            path: base.join(self.path),
+            columns: self.columns,
+            missing: markers(self.missing),
+        })
     }
+}
+
+/// The markers of missing values as they are compared.
+fn markers(configured: Option<Vec<String>>) -> Vec<String> {
+    let markers = configured.unwrap_or_else(|| MISSING.map(str::to_owned).to_vec());
+    markers.into_iter().map(|marker| marker.trim().to_owned()).collect()
 }
 
 /// Whether a text can name a dataset, and so a folder.
@@ -191,7 +237,7 @@ mod tests {
             "absent": ["ca"],
         }))
         .unwrap();
-        let SourceSpec::Csv(csv) = &spec.source;
+        let SourceSpec::Csv(csv) = &spec.source else { panic!("{spec:?}") };
         assert_eq!(csv.path, Path::new("/srv/node/data/heart.csv"));
         assert_eq!((csv.delimiter, csv.header, csv.missing.len()), (b',', true, 3));
         assert_eq!(spec.absent.len(), 1);
@@ -209,10 +255,33 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("dataset.heart.source.columns: needed where the file has no header"), "{error}");
-        let error = spec(json!({"contract": "heart@1", "source": {"kind": "parquet", "path": "x"}})).unwrap_err();
-        assert!(error.contains("unknown kind of source `parquet`"), "{error}");
+        let error = spec(json!({"contract": "heart@1", "source": {"kind": "excel", "path": "x"}})).unwrap_err();
+        assert!(
+            error.contains("unknown kind of source `excel`\n  hint: kind = \"csv\" or kind = \"parquet\""),
+            "{error}"
+        );
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": ";;"}}));
         assert!(error.unwrap_err().contains("must be one character"));
+    }
+
+    #[test]
+    fn a_parquet_file_is_read_without_the_settings_of_text() {
+        let section = |source: Value| json!({"contract": "heart@1", "source": source});
+        let spec = |source: Value| spec(section(source));
+        let SourceSpec::Parquet(parquet) =
+            spec(json!({"kind": "parquet", "path": "data/heart.parquet", "missing": [" -9 "]})).unwrap().source
+        else {
+            panic!("not a Parquet file");
+        };
+        assert_eq!(parquet.path, Path::new("/srv/node/data/heart.parquet"));
+        assert_eq!((parquet.missing, parquet.columns), (vec!["-9".to_owned()], None));
+        let of_csv = json!({"kind": "parquet", "path": "x", "delimiter": ",", "header": true, "multi_line": false});
+        let error = spec(of_csv).unwrap_err();
+        for key in ["delimiter", "header", "multi_line"] {
+            let wanted =
+                format!("dataset.heart.source.{key}: a Parquet file has no such setting\n  hint: leave it out");
+            assert!(error.contains(&wanted), "{error}");
+        }
     }
 
     #[test]

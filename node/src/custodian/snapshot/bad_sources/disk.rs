@@ -12,7 +12,7 @@ use crate::custodian::snapshot::keep::Lock;
 use crate::custodian::snapshot::{Disk, Floor, SystemDisk};
 
 /// Something happens to the source between the opening and the end of reading.
-struct Meanwhile<'a>(&'a (dyn Fn() + Send + Sync));
+pub(super) struct Meanwhile<'a>(pub(super) &'a (dyn Fn() + Send + Sync));
 
 impl Disk for Meanwhile<'_> {
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {
@@ -58,10 +58,10 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
 }
 
 /// A disk that takes some bytes and then fails.
-struct Failing {
-    free: u64,
-    takes: usize,
-    then: ErrorKind,
+pub(super) struct Failing {
+    pub(super) free: u64,
+    pub(super) takes: usize,
+    pub(super) then: ErrorKind,
 }
 
 impl Disk for Failing {

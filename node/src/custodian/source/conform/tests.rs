@@ -120,6 +120,31 @@ fn rows_are_sorted_by_a_dense_subject_number_and_the_id_is_gone() {
 }
 
 #[test]
+fn patients_are_numbered_in_the_order_in_which_they_appear_and_so_each_time_alike() {
+    // Many ids, so that no order of a hash map could pass for theirs.
+    let id = |i: u32| i.wrapping_mul(2_654_435_761) % 499;
+    let rows: String = (0..1500).map(|i| format!("p{},50,200,1,0,\n", id(i))).collect();
+    let numbered = || {
+        let conformed =
+            conformed(&format!("patient,age,chol,sex,num,seen\n{rows}"), section(), &contract(false)).unwrap();
+        assert_eq!(conformed.subjects, 499);
+        conformed.frame.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect::<Vec<u32>>()
+    };
+    let mut appeared: Vec<u32> = Vec::new();
+    let mut wanted: Vec<u32> = Vec::new();
+    for i in 0..1500 {
+        let number = appeared.iter().position(|seen| *seen == id(i)).unwrap_or_else(|| {
+            appeared.push(id(i));
+            appeared.len() - 1
+        });
+        wanted.push(number as u32);
+    }
+    wanted.sort_unstable();
+    assert_eq!(numbered(), wanted);
+    assert_eq!(numbered(), wanted);
+}
+
+#[test]
 fn a_second_row_of_a_subject_is_left_out_where_the_contract_allows_one() {
     let conformed = conformed(ROWS, section(), &contract(true)).unwrap();
     assert_eq!((conformed.report.rows_kept, conformed.subjects), (2, 2));

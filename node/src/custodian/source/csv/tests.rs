@@ -65,7 +65,7 @@ fn a_missing_empty_or_ambiguous_file_is_a_clear_error() {
     assert!(matches!(OpenedCsv::open(&empty), Err(SourceError::Empty { .. })));
     let (_dir, headed) = source(b"a,b\n");
     let error = OpenedCsv::open(&headed).unwrap().read(&[name("a")]).err().unwrap();
-    assert!(error.to_string().ends_with("no usable line: the file has no rows"), "{error}");
+    assert!(error.to_string().ends_with("no usable row: the file has no rows"), "{error}");
     let (_dir, semicolons) = source(b"a;b,c\n1;2\n");
     let error = OpenedCsv::open(&semicolons).unwrap().read(&[]).err().unwrap();
     assert!(error.to_string().contains("check `delimiter`"), "{error}");

@@ -1,0 +1,330 @@
+//! Parquet files as text columns: each value as the exact text that a CSV file would hold, so that one mapping and one set of
+//! rules make contract types of both.
+//!
+//! ```text
+//! footer ─▶ schema: how each column is read ─▶ wanted columns, row group by row group:
+//!           pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
+//! ```
+//!
+//! A damaged file is refused as a whole: of its rows nobody knows which are right. What the decoder says, or panics with, may hold
+//! values and must never leave this module.
+
+mod delta;
+mod pages;
+mod schema;
+mod sink;
+mod text;
+
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+pub(in crate::custodian) mod made;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use ::parquet::column::reader::{ColumnReader, get_column_reader};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use ::parquet::file::reader::FileReader as _;
+use ::parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
+use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
+
+use self::pages::{Checked, Pages, Refused};
+use self::schema::{Field, Leaf};
+use self::sink::{BadRows, Sink};
+use super::intake::{Intake, unreadable};
+use super::{MOST_ROWS, ParquetSource, SourceError, SourceRows};
+
+/// The first and the last bytes of a file.
+pub(super) const MAGIC: &[u8; 4] = b"PAR1";
+const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
+/// Length and magic behind the footer.
+const TAIL_BYTES: u64 = 8;
+/// What one value takes in a text column before its text is long.
+const VIEW_BYTES: u64 = 16;
+
+const DAMAGED: &str = "it cannot be decoded\n  hint: the file is damaged, cut off or encrypted; export it again";
+const ROW_COUNT: &str =
+    "it has another number of rows than the file says\n  hint: the file is damaged; export it again";
+const TOO_LARGE: &str = "the file unfolds to more than a file of its size can hold\n  hint: it is damaged; or split its rows over several datasets";
+
+/// Why a file, or a part of it, is refused.
+#[derive(Debug)]
+enum Fault {
+    /// The system cannot read it.
+    System(std::io::Error),
+    /// It is not what it says.
+    Broken(&'static str),
+    /// A value in a row, counted from 1.
+    Value(u64, &'static str),
+}
+
+impl From<ParquetError> for Fault {
+    fn from(error: ParquetError) -> Self {
+        let ParquetError::External(error) = error else { return Fault::Broken(DAMAGED) };
+        let error = match error.downcast::<Refused>() {
+            Ok(refused) => return Fault::Broken(refused.0),
+            Err(error) => error,
+        };
+        match error.downcast::<std::io::Error>() {
+            // Decompressors speak of bad bytes as of failed reads.
+            Ok(error) if error.raw_os_error().is_some() => Fault::System(*error),
+            _ => Fault::Broken(DAMAGED),
+        }
+    }
+}
+
+/// A Parquet file whose footer was read.
+pub struct OpenedParquet {
+    path: PathBuf,
+    intake: Intake,
+    reader: SerializedFileReader<Pages>,
+    fields: Vec<Field>,
+    missing: Vec<String>,
+    rows: u64,
+}
+
+impl OpenedParquet {
+    /// Opens the file, reads its footer and settles the names of its columns.
+    pub(super) fn open(source: &ParquetSource) -> Result<Self, SourceError> {
+        let path = source.path.clone();
+        let refused = |reason: &str| SourceError::Header { path: path.clone(), reason: reason.to_owned() };
+        if fs::metadata(&path).is_ok_and(|m| m.is_dir()) {
+            return Err(refused(
+                "it is a folder\n  hint: name one file; part files in a folder are to be written into one",
+            ));
+        }
+        let intake = Intake::open(&path)?;
+        whole(&path, &intake)?;
+        let pages = Pages::new(intake.clone());
+        // Minima and maxima are values of patients, and nothing here needs them.
+        let options = ReadOptionsBuilder::new()
+            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+            .build();
+        let opened = guarded(|| Ok(SerializedFileReader::new_with_options(pages, options)?)).and_then(|reader| {
+            let rows = row_count(reader.metadata())?;
+            Ok((reader, rows))
+        });
+        let (reader, rows) = opened.map_err(|fault| match fault {
+            Fault::System(error) => unreadable(&path, &error),
+            Fault::Broken(reason) | Fault::Value(_, reason) => {
+                let says = |reason: &str| refused(&format!("the footer: {reason}"));
+                if intake.unchanged(&path).is_err() {
+                    SourceError::Changed { path: path.clone() }
+                } else {
+                    says(reason)
+                }
+            }
+        })?;
+        if rows > MOST_ROWS {
+            return Err(SourceError::TooManyRows { path, limit: MOST_ROWS });
+        }
+        let fields =
+            schema::fields(&path, reader.metadata().file_metadata().schema_descr(), source.columns.as_deref())?;
+        Ok(Self { reader, fields, missing: source.missing.clone(), rows, path, intake })
+    }
+
+    pub(super) fn columns(&self) -> Vec<ColumnName> {
+        self.fields.iter().map(|field| field.name.clone()).collect()
+    }
+
+    /// Whether columns of these names can be read at all: nested and binary ones have no text.
+    pub(super) fn readable(&self, wanted: &[ColumnName]) -> Result<(), SourceError> {
+        self.leaves(wanted).map(drop)
+    }
+
+    fn leaves<'a>(&self, wanted: &'a [ColumnName]) -> Result<Vec<(&'a ColumnName, Leaf)>, SourceError> {
+        let found = wanted.iter().filter_map(|name| Some((name, self.fields.iter().find(|f| f.name == *name)?)));
+        found
+            .map(|(name, field)| Ok((name, field.leaf.map_err(|reason| self.column(name, String::new(), reason))?)))
+            .collect()
+    }
+
+    pub(super) fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
+        let leaves = self.leaves(wanted)?;
+        let rows = self.rows;
+        let too_large = || SourceError::Header { path: self.path.clone(), reason: TOO_LARGE.to_owned() };
+        let mut room = room(self.intake.bytes(), rows, leaves.len()).ok_or_else(too_large)?;
+        if rows == 0 {
+            return Err(SourceError::Empty { path: self.path, reason: "the file has no rows".into() });
+        }
+        let mut bad = BadRows::default();
+        let mut columns: Vec<Column> = Vec::new();
+        for (name, leaf) in leaves {
+            let mut sink = Sink::new(name, rows as usize, &self.missing, &mut bad, &mut room);
+            self.read_column(name, leaf, &mut sink)?;
+            columns.push(sink.finish());
+        }
+        self.intake.unchanged(&self.path)?;
+        let kept = rows - bad.rows();
+        if kept == 0 {
+            let reason = "no row is UTF-8\n  hint: write texts as UTF-8".to_owned();
+            return Err(SourceError::Empty { path: self.path, reason });
+        }
+        let frame = DataFrame::new(rows as usize, columns).ok();
+        let frame = match (frame, bad.rows()) {
+            (Some(frame), 0) => Some(frame),
+            (frame, _) => {
+                let sound = BooleanChunked::from_iter_values("sound".into(), (1..=rows).map(|row| !bad.contains(row)));
+                frame.and_then(|f| f.filter(&sound).ok())
+            }
+        };
+        let frame = frame
+            .ok_or_else(|| SourceError::Header { path: self.path, reason: "the columns do not form a table".into() })?;
+        Ok(SourceRows { frame, rows: kept, bad_lines: bad.into_lines(), source_bytes: self.intake.bytes() })
+    }
+
+    /// Reads one column of all row groups.
+    fn read_column(&self, name: &ColumnName, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), SourceError> {
+        let mut first = 1;
+        for (number, group) in self.reader.metadata().row_groups().iter().enumerate() {
+            // `row_count` looked at it.
+            let rows = group.num_rows() as u64;
+            if rows > 0 {
+                guarded(|| self.read_chunk(number, rows, leaf, sink)).map_err(|fault| {
+                    let last = first + rows - 1;
+                    self.fault(name, fault, format!(", row group {} (rows {first} to {last})", number + 1))
+                })?;
+            }
+            first += rows;
+        }
+        Ok(())
+    }
+
+    /// Reads one column of one row group.
+    fn read_chunk(&self, group: usize, rows: u64, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let group = self.reader.get_row_group(group)?;
+        let chunk = group.metadata().column(leaf.index);
+        sound(chunk, rows, self.intake.bytes())?;
+        let pages = Checked::new(group.get_column_page_reader(leaf.index)?, chunk.column_descr_ptr(), rows);
+        let form = leaf.form;
+        match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
+            ColumnReader::BoolColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.put(if *v { "true" } else { "false" }))
+            }
+            ColumnReader::Int32ColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int32(t, form, *v)))
+            }
+            ColumnReader::Int64ColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int64(t, form, *v)))
+            }
+            ColumnReader::Int96ColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int96(t, v))),
+            ColumnReader::FloatColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::float(t, *v)))
+            }
+            ColumnReader::DoubleColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::double(t, *v)))
+            }
+            ColumnReader::ByteArrayColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data())),
+            ColumnReader::FixedLenByteArrayColumnReader(r) => {
+                sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data()))
+            }
+        }
+    }
+
+    fn fault(&self, name: &ColumnName, fault: Fault, at: String) -> SourceError {
+        match fault {
+            // A file that changes under the reader looks damaged.
+            _ if self.intake.unchanged(&self.path).is_err() => SourceError::Changed { path: self.path.clone() },
+            Fault::System(error) => unreadable(&self.path, &error),
+            Fault::Broken(reason) => self.column(name, at, reason),
+            Fault::Value(row, reason) => self.column(name, format!(", row {row}"), reason),
+        }
+    }
+
+    fn column(&self, name: &ColumnName, at: String, reason: &'static str) -> SourceError {
+        SourceError::Column { path: self.path.clone(), column: name.clone(), at, reason }
+    }
+}
+
+/// Runs the decoder, which panics on some damaged files.
+fn guarded<T>(read: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(Fault::Broken(DAMAGED)))
+}
+
+/// Whether the file begins and ends as a Parquet file does, with a footer that fits into it.
+fn whole(path: &Path, intake: &Intake) -> Result<(), SourceError> {
+    let refused = |reason: &str| Err(SourceError::Header { path: path.to_owned(), reason: reason.to_owned() });
+    let read = |at: u64, bytes: u64| -> Result<Vec<u8>, SourceError> {
+        let mut found = Vec::new();
+        intake.from(at).take(bytes).read_to_end(&mut found).map_err(|e| unreadable(path, &e))?;
+        Ok(found)
+    };
+    let begins = read(0, 1 << 10)?;
+    if begins.is_empty() {
+        return Err(SourceError::Empty { path: path.to_owned(), reason: "the file is empty".into() });
+    }
+    let tail = read(intake.bytes().saturating_sub(TAIL_BYTES), TAIL_BYTES)?;
+    if begins.starts_with(ENCRYPTED_MAGIC) || (begins.starts_with(MAGIC) && tail.ends_with(ENCRYPTED_MAGIC)) {
+        return refused(
+            "the file is encrypted\n  hint: write it without Parquet's encryption, onto a disk that is encrypted",
+        );
+    }
+    if !begins.starts_with(MAGIC) {
+        let text = !begins.iter().any(|b| *b < b' ' && !b.is_ascii_whitespace());
+        return refused(if text {
+            "it is no Parquet file\n  hint: if it is a CSV file, say kind = \"csv\""
+        } else {
+            "it is no Parquet file\n  hint: export it again as Parquet"
+        });
+    }
+    let (length, magic) = tail.split_at(tail.len().min(4));
+    if intake.bytes() < TAIL_BYTES + MAGIC.len() as u64 || magic != MAGIC {
+        return refused("the file has no footer\n  hint: it may be cut off; export it again");
+    }
+    let length = u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default()));
+    if length > intake.bytes() - TAIL_BYTES - MAGIC.len() as u64 {
+        return refused("the footer is said to be longer than the file\n  hint: the file is damaged; export it again");
+    }
+    if length > PARQUET_FOOTER_BYTES as u64 {
+        return refused("the footer is longer than 16 MiB\n  hint: write fewer columns, or larger row groups");
+    }
+    Ok(())
+}
+
+/// The number of rows, if the footer says the same wherever it says it.
+fn row_count(metadata: &ParquetMetaData) -> Result<u64, Fault> {
+    let rows = metadata.row_groups().iter().try_fold(0u64, |sum, group| {
+        let fits = group.num_columns() == metadata.file_metadata().schema_descr().num_columns();
+        sum.checked_add(u64::try_from(group.num_rows()).ok()?).filter(|_| fits)
+    });
+    match rows {
+        Some(rows) if i64::try_from(rows) == Ok(metadata.file_metadata().num_rows()) => Ok(rows),
+        _ => Err(Fault::Broken(ROW_COUNT)),
+    }
+}
+
+/// Whether what the footer says of a chunk of a flat column can be true.
+fn sound(chunk: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<(), Fault> {
+    let begin = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+    let end =
+        u64::try_from(begin).ok().zip(u64::try_from(chunk.compressed_size()).ok()).and_then(|(b, l)| b.checked_add(l));
+    if chunk.file_path().is_some() {
+        return Err(Fault::Broken("its values are in another file\n  hint: write all columns into one file"));
+    }
+    if end.is_none_or(|end| end > file_bytes.saturating_sub(TAIL_BYTES)) {
+        return Err(Fault::Broken(
+            "it is said to lie outside of the file\n  hint: the file is damaged or cut off; export it again",
+        ));
+    }
+    if u64::try_from(chunk.num_values()) != Ok(rows) {
+        return Err(Fault::Broken(ROW_COUNT));
+    }
+    Ok(())
+}
+
+/// What the long texts of a file may take, if its rows alone do not take more than it may unfold to.
+fn room(file_bytes: u64, rows: u64, columns: usize) -> Option<u64> {
+    let most = file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES);
+    // Rows take room where no column is wanted, too.
+    most.checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+}

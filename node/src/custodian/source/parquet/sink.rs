@@ -1,0 +1,173 @@
+//! A text column while it is filled: markers of missing values become null, texts that no text column can hold spoil their row,
+//! and the whole stays within what a file of its size may unfold to.
+
+use std::collections::BTreeMap;
+
+use ::parquet::column::reader::ColumnReaderImpl;
+use ::parquet::data_type::DataType;
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::limits::SOURCE_LINE_BYTES;
+use polars::prelude::{Column, IntoColumn as _, StringChunkedBuilder};
+
+use super::super::{BadLines, Lines};
+use super::schema::{Form, Leaf};
+use super::{Fault, ROW_COUNT, TOO_LARGE, text};
+
+/// Values that are decoded at once: what the decoder holds beside one page.
+const BATCH: usize = 1024;
+
+const TOO_LONG: &str =
+    "the text is longer than 1 MiB\n  hint: leave the column out of the mapping, or write shorter texts";
+const NO_TEXT: &str =
+    "the bytes are no text in UTF-8\n  hint: write the column as text, or leave it out of the mapping";
+const NO_NUMBER: &str = "the number has no digits, or more than 38\n  hint: the file is damaged; export it again";
+
+/// A text column while it is filled, row by row.
+pub(super) struct Sink<'a> {
+    builder: StringChunkedBuilder,
+    missing: &'a [String],
+    bad: &'a mut BadRows,
+    /// What long texts may still take.
+    room: &'a mut u64,
+    buffer: String,
+    row: u64,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(
+        name: &ColumnName,
+        rows: usize,
+        missing: &'a [String],
+        bad: &'a mut BadRows,
+        room: &'a mut u64,
+    ) -> Self {
+        let builder = StringChunkedBuilder::new(name.as_str().into(), rows);
+        Self { builder, missing, bad, room, buffer: String::new(), row: 0 }
+    }
+
+    /// Takes `rows` values from a decoder, which must have exactly as many. `put` puts one value.
+    pub(super) fn fill<T: DataType>(
+        &mut self,
+        mut from: ColumnReaderImpl<T>,
+        leaf: Leaf,
+        rows: u64,
+        put: impl Fn(&T::T, &mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let (mut values, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let mut left = rows;
+        loop {
+            values.clear();
+            levels.clear();
+            // Where no row is left, one more is asked for, to see that there is none.
+            let most = left.clamp(1, BATCH as u64) as usize;
+            let (read, present, _) = from.read_records(most, Some(&mut levels), None, &mut values)?;
+            if read == 0 {
+                return if left == 0 { Ok(()) } else { Err(Fault::Broken(ROW_COUNT)) };
+            }
+            left = left.checked_sub(read as u64).ok_or(Fault::Broken(ROW_COUNT))?;
+            if leaf.optional {
+                let mut values = values[..present].iter();
+                for level in &levels[..read] {
+                    match *level {
+                        0 => self.null(),
+                        _ => put(values.next().ok_or(Fault::Broken(ROW_COUNT))?, self)?,
+                    }
+                }
+            } else {
+                values[..read].iter().try_for_each(|value| put(value, self))?;
+            }
+        }
+    }
+
+    /// Puts a number, written into the buffer.
+    pub(super) fn write(&mut self, write: impl FnOnce(&mut String)) -> Result<(), Fault> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        write(&mut buffer);
+        let put = self.put(&buffer);
+        self.buffer = buffer;
+        put
+    }
+
+    /// Puts what stands in a column of bytes.
+    pub(super) fn bytes(&mut self, form: Form, bytes: &[u8]) -> Result<(), Fault> {
+        let here = self.row + 1;
+        match form {
+            Form::Decimal(scale) => {
+                let unscaled = text::unscaled(bytes).ok_or(Fault::Value(here, NO_NUMBER))?;
+                self.write(|out| text::decimal(out, unscaled, scale))
+            }
+            Form::Uuid => self.write(|out| text::uuid(out, bytes)),
+            Form::Half => {
+                let bytes = bytes.try_into().map_err(|_| Fault::Value(here, NO_NUMBER))?;
+                self.write(|out| text::half(out, bytes))
+            }
+            _ if bytes.len() > SOURCE_LINE_BYTES => Err(Fault::Value(here, TOO_LONG)),
+            _ => match std::str::from_utf8(bytes) {
+                Ok(text) if text.contains('\0') => self.spoil(Bad::ZeroBytes),
+                Ok(text) => self.put(text.trim()),
+                Err(_) if form == Form::Bytes => Err(Fault::Value(here, NO_TEXT)),
+                Err(_) => self.spoil(Bad::NotUtf8),
+            },
+        }
+    }
+
+    /// Puts a text that was trimmed.
+    pub(super) fn put(&mut self, text: &str) -> Result<(), Fault> {
+        self.row += 1;
+        if self.missing.iter().any(|marker| marker == text) {
+            self.builder.append_null();
+            return Ok(());
+        }
+        *self.room = self.room.checked_sub(text.len() as u64).ok_or(Fault::Broken(TOO_LARGE))?;
+        self.builder.append_value(text);
+        Ok(())
+    }
+
+    fn null(&mut self) {
+        self.row += 1;
+        self.builder.append_null();
+    }
+
+    fn spoil(&mut self, why: Bad) -> Result<(), Fault> {
+        self.null();
+        self.bad.0.entry(self.row).or_insert(why);
+        Ok(())
+    }
+
+    /// The column.
+    pub(super) fn finish(self) -> Column {
+        self.builder.finish().into_column()
+    }
+}
+
+/// Why a row is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bad {
+    NotUtf8,
+    ZeroBytes,
+}
+
+/// Rows that are none, by number, each with the first reason.
+#[derive(Debug, Default)]
+pub(super) struct BadRows(BTreeMap<u64, Bad>);
+
+impl BadRows {
+    pub(super) fn rows(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    pub(super) fn contains(&self, row: u64) -> bool {
+        self.0.contains_key(&row)
+    }
+
+    /// What the report says of them.
+    pub(super) fn into_lines(self) -> BadLines {
+        let of = |why: Bad| {
+            let mut lines = Lines::default();
+            self.0.iter().filter(|(_, found)| **found == why).for_each(|(row, _)| lines.note(*row));
+            lines
+        };
+        BadLines { not_utf8: of(Bad::NotUtf8), zero_bytes: of(Bad::ZeroBytes), ..BadLines::default() }
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::release::Release;
 use bocage_protocol::trust::SignedRelease;
 use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
@@ -16,6 +17,9 @@ use super::{Context, DispatchError, verify};
 use crate::members::{Answered, Session};
 use crate::server::Moment;
 use crate::store::ReleaseRecord;
+
+/// An answer that is judged faster than handed to another thread and back.
+const SMALL_BYTES: u64 = 32 << 10;
 
 /// One round and one site.
 pub(super) struct Ask {
@@ -28,7 +32,7 @@ pub(super) struct Ask {
 
 /// What a site's reply means for the study.
 enum Verdict {
-    Answer(SignedRelease),
+    Answer(SignedRelease, Release),
     Refusal(PublicError),
     Later,
 }
@@ -47,12 +51,14 @@ impl Ask {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
-                        Verdict::Answer(signed) => {
+                        Verdict::Answer(signed, release) => {
                             let record = ReleaseRecord {
                                 site: self.site.clone(),
                                 round: self.question.round.number,
                                 reply_bytes: bytes,
                                 round_trip_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                                snapshot: release.snapshot,
+                                snapshot_at: release.snapshot_at,
                             };
                             return self.record(record, signed).await;
                         }
@@ -68,8 +74,11 @@ impl Ask {
         }
     }
 
-    /// Judges off the workers that serve everyone: a large answer takes a while to verify.
+    /// Judges a large answer, which takes a while to verify, off the workers that serve everyone.
     async fn judged(&self, answered: Answered) -> Verdict {
+        if answered.bytes <= SMALL_BYTES {
+            return judge(answered, &self.context, &self.question, &self.site);
+        }
         let (context, question, site) = (Arc::clone(&self.context), Arc::clone(&self.question), self.site.clone());
         let judging = tokio::task::spawn_blocking(move || judge(answered, &context, &question, &site));
         judging.await.unwrap_or(Verdict::Later)
@@ -118,7 +127,7 @@ fn judge(answered: Answered, context: &Context, question: &Question, site: &Site
             None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
             Some(member) => match verify::release(&signed, &member.release_key, &question.asked, site, &question.round)
             {
-                Ok(_) => Verdict::Answer(signed),
+                Ok(release) => Verdict::Answer(signed, release),
                 Err(error) => Verdict::Refusal(error),
             },
         },

@@ -1,6 +1,6 @@
 //! Replaying what is recorded, and publishing. What it publishes follows from the store and the configuration alone, and is published once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
@@ -14,7 +14,7 @@ use super::status::site_reports;
 use super::{Asked, Context, Course, DispatchError, read};
 use crate::api::types::{SiteReport, StudyHead, StudyResult};
 use crate::server::Moment;
-use crate::store::{Recorded, StoreError, StudyRecord};
+use crate::store::{Recorded, ReleaseRecord, StoreError, StudyRecord};
 
 /// Steps the course with the recorded releases of its due round.
 pub(super) async fn replay(context: &Context, asked: &Arc<Asked>, mut course: Course) -> Result<Course, DispatchError> {
@@ -39,8 +39,11 @@ pub(super) async fn publish(
 ) -> Result<(), DispatchError> {
     let record = read(context, asked.id).await?;
     let (id, now) = (asked.id, context.clock.now());
-    let sites = reports(context, asked, &record).await?;
-    let result = StudyResult { study: head(asked, &record, min_sites, now), sites, analyses: course.into_results() };
+    let result = StudyResult {
+        study: head(asked, &record, min_sites, now),
+        sites: reports(&record),
+        analyses: course.into_results(),
+    };
     let text = serde_json::to_string(&result).map_err(|_| StoreError::Damaged("a result"))?;
     context.pass(Moment::BeforePublish);
     if context.store.with(move |store| store.publish(id, now, &text)).await? == Recorded::Yes {
@@ -65,16 +68,17 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<BTreeMap<SiteId, Rel
     releases.into_iter().map(decode).collect()
 }
 
-async fn reports(context: &Context, asked: &Asked, record: &StudyRecord) -> Result<Vec<SiteReport>, DispatchError> {
+/// How each site stands at the end, and what its first answer was computed over.
+fn reports(record: &StudyRecord) -> Vec<SiteReport> {
+    let first = record.releases.iter().filter(|release| release.round == 0);
+    let snapshots: HashMap<&SiteId, &ReleaseRecord> = first.map(|release| (&release.site, release)).collect();
     let mut reports = site_reports(record, true, &|_| false);
-    let releases = decode(stored(context, asked, 0).await?)?;
     for report in &mut reports {
-        if let Some(release) = releases.get(&report.id) {
-            report.snapshot = Some(release.snapshot);
-            report.snapshot_at = Some(release.snapshot_at);
-        }
+        let release = snapshots.get(&report.id);
+        report.snapshot = release.map(|release| release.snapshot);
+        report.snapshot_at = release.map(|release| release.snapshot_at);
     }
-    Ok(reports)
+    reports
 }
 
 fn head(

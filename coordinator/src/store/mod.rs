@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{SiteId, StudyId};
+use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::trust::{Named, SignedStudy};
 use rusqlite::Connection;
 use tokio::sync::Mutex;
@@ -116,6 +116,10 @@ pub struct ReleaseRecord {
     pub reply_bytes: u64,
     /// From the request to the last byte of the reply, in microseconds.
     pub round_trip_us: u64,
+    /// The public name of the snapshot that it was computed over.
+    pub snapshot: Digest,
+    /// When that was taken.
+    pub snapshot_at: Timestamp,
 }
 
 impl StudyRecord {

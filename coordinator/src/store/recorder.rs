@@ -84,6 +84,7 @@ fn write(file: &mut StoreFile, jobs: Vec<Job>) {
 #[cfg(test)]
 mod tests {
     use bocage_protocol::env::Timestamp;
+    use bocage_protocol::ids::Digest;
     use bocage_protocol::trust::{Named, Signature, SignedStudy};
 
     use super::*;
@@ -94,7 +95,14 @@ mod tests {
 
     fn release(site: usize) -> (ReleaseRecord, SignedRelease) {
         let site = format!("site-{site}").parse().unwrap();
-        let record = ReleaseRecord { site, round: 0, reply_bytes: 300, round_trip_us: 1500 };
+        let record = ReleaseRecord {
+            site,
+            round: 0,
+            reply_bytes: 300,
+            round_trip_us: 1500,
+            snapshot: Digest::of("snapshot", &[]),
+            snapshot_at: Timestamp(1),
+        };
         (record, SignedRelease { body: vec![7], signature: signature() })
     }
 

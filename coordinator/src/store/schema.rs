@@ -32,6 +32,8 @@ const TABLES: &str = "
         signature text not null,
         reply_bytes integer not null,
         round_trip_us integer not null,
+        snapshot text not null,
+        snapshot_at integer not null,
         primary key (study, site, round)
     ) strict, without rowid;
     create table refusals (

@@ -1,5 +1,8 @@
 //! Reading and writing studies. Each function is one transaction; what it returns is on the disk.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{SiteId, StudyId};
@@ -33,14 +36,23 @@ impl StoreFile {
     /// [`StoreFile::add_release`] for several at once: all of them are written, or none.
     pub fn add_releases(&mut self, releases: &[(StudyId, &ReleaseRecord, &SignedRelease)]) -> Result<Vec<Recorded>> {
         let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let add = |(study, release, signed): &(StudyId, &ReleaseRecord, &SignedRelease)| {
-            let id = study.to_string();
-            if has_any(&db, &CLOSING, &id)? {
+        // Many are of one study: whether that takes answers is asked once.
+        let mut studies: HashMap<StudyId, (String, bool)> = HashMap::new();
+        let mut add = |(study, release, signed): &(StudyId, &ReleaseRecord, &SignedRelease)| {
+            let (id, closed) = match studies.entry(*study) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let id = study.to_string();
+                    let closed = has_any(&db, &CLOSING, &id)?;
+                    new.insert((id, closed))
+                }
+            };
+            if *closed {
                 return Ok(Recorded::TooLate);
             }
-            Ok(recorded(insert_release(&db, &id, release, signed)?))
+            Ok(recorded(insert_release(&db, id, release, signed)?))
         };
-        let added = releases.iter().map(add).collect::<Result<_>>()?;
+        let added = releases.iter().map(&mut add).collect::<Result<_>>()?;
         db.commit()?;
         Ok(added)
     }
@@ -162,7 +174,8 @@ impl StoreFile {
 
     fn complete(&mut self, mut study: StudyRecord) -> Result<StudyRecord> {
         let id = study.id.to_string();
-        let sql = "select site, round, reply_bytes, round_trip_us from releases where study = ? order by site, round";
+        let sql = "select site, round, reply_bytes, round_trip_us, snapshot, snapshot_at from releases
+             where study = ? order by site, round";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([&id])?;
         while let Some(row) = rows.next()? {
@@ -190,8 +203,8 @@ fn insert_release(
     release: &ReleaseRecord,
     signed: &SignedRelease,
 ) -> rusqlite::Result<usize> {
-    let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us)
-         values (?, ?, ?, ?, ?, ?, ?)";
+    let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us, snapshot, snapshot_at)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     db.prepare_cached(sql)?.execute(params![
         study,
         release.site.as_str(),
@@ -200,6 +213,8 @@ fn insert_release(
         String::from(signed.signature),
         release.reply_bytes as i64,
         release.round_trip_us as i64,
+        release.snapshot.to_string(),
+        release.snapshot_at.0,
     ])
 }
 
@@ -237,6 +252,8 @@ fn release_of(row: &Row<'_>) -> Result<ReleaseRecord> {
         round: row.get(1)?,
         reply_bytes: row.get::<_, i64>(2)?.unsigned_abs(),
         round_trip_us: row.get::<_, i64>(3)?.unsigned_abs(),
+        snapshot: row.get::<_, String>(4)?.parse().map_err(|_| StoreError::Damaged("a snapshot's name"))?,
+        snapshot_at: Timestamp(row.get(5)?),
     })
 }
 
@@ -247,6 +264,7 @@ fn site_of(text: String) -> Result<SiteId> {
 #[cfg(test)]
 mod tests {
     use bocage_protocol::error::ErrorCode;
+    use bocage_protocol::ids::Digest;
     use bocage_protocol::trust::{Named, Signature};
 
     use super::*;
@@ -260,7 +278,14 @@ mod tests {
     }
 
     fn release(site: &str) -> (ReleaseRecord, SignedRelease) {
-        let record = ReleaseRecord { site: site.parse().unwrap(), round: 0, reply_bytes: 300, round_trip_us: 1500 };
+        let record = ReleaseRecord {
+            site: site.parse().unwrap(),
+            round: 0,
+            reply_bytes: 300,
+            round_trip_us: 1500,
+            snapshot: Digest::of("snapshot", &[]),
+            snapshot_at: Timestamp(1),
+        };
         (record, SignedRelease { body: vec![0, 255, 7], signature: signature() })
     }
 

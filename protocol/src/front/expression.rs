@@ -19,6 +19,9 @@ use crate::plan::{
 };
 use crate::settings::nearest;
 
+/// What names the discovered key of a table. It is no function: no row has a value of it.
+pub(super) const DISCOVERED: &str = "discovered";
+
 const FUNCTIONS: &[&str] =
     &["cut", "grouped", "nullif", "coalesce", "exp", "ln", "sqrt", "abs", "days_between", "years_between"];
 
@@ -395,6 +398,10 @@ impl<'a> Binder<'a> {
         };
         if let Some(function) = function {
             return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
+        }
+        if name == DISCOVERED {
+            let problem = TypeProblem::new("`discovered` is the first key of a table and stands nowhere else");
+            return self.refuse(problem.hint("write table = { by = [\"discovered(column)\"], … }"));
         }
         let problem = if FUNCTIONS.contains(&name) {
             TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))

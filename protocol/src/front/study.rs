@@ -3,6 +3,7 @@
 mod analysis;
 mod attrition;
 mod crosstab;
+mod discovered;
 mod histogram;
 mod quantiles;
 mod summary;
@@ -44,6 +45,7 @@ const KEYS: &[&str] = &[
     "by",
     "show",
     "roll_up",
+    "top",
     "histogram",
     "of",
     "bins",

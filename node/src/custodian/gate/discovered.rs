@@ -46,3 +46,6 @@ fn bound(most: i128, threshold: u32) -> Result<u64, Withheld> {
     let most = u64::try_from(most).map_err(|_| Withheld::Inconsistent)?;
     most.max(u64::from(threshold)).checked_next_power_of_two().ok_or(Withheld::Inconsistent)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::study::{DISCOVERED, misplaced};
 use super::{dates, source_column};
 use crate::ids::ColumnName;
 use crate::limits;
@@ -18,9 +19,6 @@ use crate::plan::{
     check_condition, type_of,
 };
 use crate::settings::nearest;
-
-/// What names the discovered key of a table. It is no function: no row has a value of it.
-pub(super) const DISCOVERED: &str = "discovered";
 
 const FUNCTIONS: &[&str] =
     &["cut", "grouped", "nullif", "coalesce", "exp", "ln", "sqrt", "abs", "days_between", "years_between"];
@@ -400,8 +398,7 @@ impl<'a> Binder<'a> {
             return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
         }
         if name == DISCOVERED {
-            let problem = TypeProblem::new("`discovered` is the first key of a table and stands nowhere else");
-            return self.refuse(problem.hint("write table = { by = [\"discovered(column)\"], … }"));
+            return self.refuse(misplaced());
         }
         let problem = if FUNCTIONS.contains(&name) {
             TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))

@@ -18,6 +18,7 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
+pub(super) use self::discovered::{DISCOVERED, misplaced};
 use super::expression::{Binder, parse};
 use super::{dates, toml_problem};
 use crate::contract::Contract;

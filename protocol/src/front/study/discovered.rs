@@ -2,13 +2,22 @@
 
 use sqlparser::ast::Expr as Sql;
 
-use super::super::expression::{DISCOVERED, parse};
+use super::super::expression::parse;
 use super::Binding;
 use super::table::{RawTable, call_of_one, label, text_place as table_place};
 use crate::analysis::{DiscoveredSpec, Spec, TableSpec};
 use crate::ids::ColumnName;
 use crate::plan::{TypeProblem, check_discovered};
 use crate::settings::join;
+
+/// What names the discovered key of a table. It is no function: no row has a value of it.
+pub(in crate::front) const DISCOVERED: &str = "discovered";
+
+/// What is wrong with it anywhere else.
+pub(in crate::front) fn misplaced() -> TypeProblem {
+    TypeProblem::new("`discovered` is the first key of a table and stands nowhere else")
+        .hint("write table = { by = [\"discovered(column)\"], … }")
+}
 
 /// Keys that are shown where the text does not say how many.
 const SHOWN: u32 = 50;

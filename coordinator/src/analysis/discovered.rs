@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::DiscoveredSpec;
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::limits;
 use bocage_protocol::plan::{DiscoveredKey, TableLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease};
 
@@ -64,6 +65,7 @@ impl DiscoveredDriver {
         let found: Vec<&DiscoveredRelease> = found.collect();
         // Of a key that nobody names all of them together may have so many patients in a cell.
         let unnamed = found.iter().map(|release| most_unnamed(release)).sum();
+        let cohort = found.iter().map(|release| most_in_all(release)).sum();
         let ranked = self.ranked(&found, unnamed);
         let shown = &ranked[..ranked.len().min(self.spec.top as usize)];
         let mut notes = notes::of_discovered(&self.spec.table, &answers, self.setting.min_sites);
@@ -73,7 +75,9 @@ impl DiscoveredDriver {
         let mut all = Block { columns: vec![self.spec.label.clone()], ..Block::default() };
         all.columns.extend(self.spec.table.headings().map(str::to_owned));
         for key in shown {
-            let pool = self.pool(key, unnamed);
+            let cells = self.cells(&key.named, unnamed);
+            let sites = key.named.len() as u32;
+            let pool = Pool::of_cells(&self.layout, self.setting.one_row_per_subject, cells, sites, cohort);
             append(
                 &mut all,
                 &self.key.label(key.name),
@@ -125,11 +129,6 @@ impl DiscoveredDriver {
         (0..self.layout.cells_at(0)).map(cell).collect()
     }
 
-    fn pool(&self, key: &Ranked<'_>, unnamed: u64) -> Pool<'_> {
-        let cells = self.cells(&key.named, unnamed);
-        Pool::of_cells(&self.layout, self.setting.one_row_per_subject, cells, key.named.len() as u32)
-    }
-
     fn notes(&self, ranked: &[Ranked<'_>], shown: usize) -> Vec<String> {
         let min_sites = self.setting.min_sites;
         if ranked.is_empty() {
@@ -167,6 +166,18 @@ fn most_hidden(release: &DiscoveredRelease) -> u64 {
 /// The most patients that a site has in a cell of a key which it does not name.
 fn most_unnamed(release: &DiscoveredRelease) -> u64 {
     most_hidden(release).max(release.beyond.unwrap_or_default())
+}
+
+/// The most patients that a site has in any cell: all that it shows or hides of the keys which it names, if that is more than what it can
+/// have of others. Not the size of any one cell, so that it may stand for those of which nothing may show.
+fn most_in_all(release: &DiscoveredRelease) -> u64 {
+    let hidden = most_hidden(release);
+    let most = |cell: &CellRelease| match cell {
+        CellRelease::FewerThanK => hidden,
+        CellRelease::Shown { count, .. } => count.subjects,
+    };
+    let all = release.keys.iter().flat_map(|key| &key.cells).map(most).fold(0, u64::saturating_add);
+    all.max(most_unnamed(release)).min(limits::ROWS)
 }
 
 /// Puts a key's block below the others, with the key before its other columns.

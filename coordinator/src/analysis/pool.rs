@@ -75,13 +75,16 @@ impl<'a> Pool<'a> {
         Self { layout, step, one_row_per_subject, cells, sites: 0, cohort_subjects: 0, cohort_rows: Some(0) }
     }
 
-    /// Cells of step 0 that were put together elsewhere, from `sites` sites. What they can hold at most is their cohort.
-    pub(super) fn of_cells(layout: &'a TableLayout, one_row_per_subject: bool, cells: Vec<Pooled>, sites: u32) -> Self {
-        let most = |bounds: &Bounds| bounds.below_k.map(|below| bounds.shown + below);
-        let all = |of: fn(&Pooled) -> &Bounds| cells.iter().fold(Some(0), |sum, cell| plus(sum, most(of(cell))));
-        let (subjects, cohort_rows) = (all(|cell| &cell.subjects), all(|cell| &cell.rows));
-        let cohort_subjects = subjects.unwrap_or_default();
-        Self { layout, step: 0, one_row_per_subject, cells, sites, cohort_subjects, cohort_rows }
+    /// Cells of step 0 that were put together elsewhere, of `sites` sites. No cell holds more than `cohort` patients.
+    pub(super) fn of_cells(
+        layout: &'a TableLayout,
+        one_row_per_subject: bool,
+        cells: Vec<Pooled>,
+        sites: u32,
+        cohort: u64,
+    ) -> Self {
+        let cohort_rows = one_row_per_subject.then_some(cohort);
+        Self { layout, step: 0, one_row_per_subject, cells, sites, cohort_subjects: cohort, cohort_rows }
     }
 
     /// Takes in a site's release, which must have the layout's shape.

@@ -153,7 +153,7 @@ fn keys_stand_by_the_patients_that_their_published_cells_show_and_equals_in_thei
     let text = |t: &str| Value::Text(t.to_owned());
     assert_eq!(result.block.rows[0], [text("40"), text("female"), Value::Count(60)]);
     let men = hidden_at(&result.block, 1, 2);
-    assert_eq!((men.reason, men.interval), (HiddenReason::TooFewSites, Some(Interval(0, Some(128)))));
+    assert_eq!((men.reason, men.interval), (HiddenReason::TooFewSites, Some(Interval(0, Some(2048)))));
     assert_eq!(result.kind, "table");
     assert_eq!(
         result.notes,

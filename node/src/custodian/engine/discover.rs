@@ -26,8 +26,9 @@ use super::keys::{KeyColumn, hash};
 use super::parts::{PartCount, Partition};
 use super::pass::{Count, PassError};
 
-/// Values that all threads hold together: seven eighths of a power of two, which is what a hash table holds before it grows. 50 MB.
-const HELD: usize = 7 << 17;
+/// Values that all threads hold together: a little less than seven eighths of a power of two, at which a hash table grows. 50 MB, and half as
+/// much again while what two threads hold is put together.
+const HELD: usize = (7 << 17) - 256;
 /// Hashes whose rows are counted, in 16 MB.
 const BUCKETS: usize = 1 << 22;
 

@@ -39,7 +39,7 @@ impl Binding<'_> {
             self.refuse::<()>(&join(key, &format!("by[{i}]")), problem);
         }
         let discovered = raw.by.first().filter(|text| is_discovered(text));
-        self.fits_beside(key, raw, discovered.is_some());
+        self.fits_beside(key, raw, raw.by.iter().any(|text| is_discovered(text)));
         let Some(text) = discovered else { return Some(None) };
         let place = join(key, "by[0]");
         let column = self.discovered_column(&place, text)?;

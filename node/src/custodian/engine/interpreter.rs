@@ -207,10 +207,8 @@ pub fn keys(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32, most: u
     let beyond = frequent.get(most).map(|(_, rows)| size(rows).subjects);
     frequent.truncate(most);
     frequent.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let table = |((_, _, name), rows): &((Option<String>, i64, Option<String>), Vec<&Row>)| {
-        (name.clone(), counted_of(rows, plan, contract, k))
-    };
-    CountedKeys { keys: frequent.iter().map(table).collect(), beyond }
+    let keys = frequent.into_iter().map(|((_, _, name), rows)| (name, counted_of(&rows, plan, contract, k))).collect();
+    CountedKeys { keys, beyond }
 }
 
 fn counted_of(chosen: &[&Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Counted {

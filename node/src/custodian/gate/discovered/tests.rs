@@ -66,10 +66,13 @@ fn observed(truth: &Truth, plan: &ValidPlan, contract: &Contract) -> Seen {
     release.keys.into_iter().map(|key| (key.key.unwrap(), key.cells.iter().map(shown).collect())).collect()
 }
 
+/// For each number, by key and cell, the values that it can have.
+type Values = BTreeMap<(usize, usize), BTreeSet<i128>>;
+
 /// The fewest values that a number which did not leave can have, over everything that an attacker may see.
 fn weakest<S: Ord>(see: impl Fn(&Truth) -> (S, Seen)) -> usize {
     let base = LARGEST + 1;
-    let mut candidates: BTreeMap<S, (Seen, BTreeMap<(usize, usize), BTreeSet<i128>>)> = BTreeMap::new();
+    let mut candidates: BTreeMap<S, (Seen, Values)> = BTreeMap::new();
     for n in 0..base.pow(4) {
         let truth = [[n % base, n / base % base], [n / base.pow(2) % base, n / base.pow(3)]];
         let (sight, seen) = see(&truth);
@@ -80,7 +83,7 @@ fn weakest<S: Ord>(see: impl Fn(&Truth) -> (S, Seen)) -> usize {
             }
         }
     }
-    let hidden = |(seen, values): (Seen, BTreeMap<(usize, usize), BTreeSet<i128>>)| {
+    let hidden = |(seen, values): (Seen, Values)| {
         let is_hidden = |key: usize, at: usize| seen.get(NAMES[key]).is_none_or(|cells| cells[at].is_none());
         values.into_iter().filter(|((key, at), _)| is_hidden(*key, *at)).map(|(_, values)| values.len()).min()
     };

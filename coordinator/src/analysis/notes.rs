@@ -39,7 +39,8 @@ pub(super) fn of_discovered(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_si
     let mut notes = of_round(answers, found.len(), min_sites);
     for (site, release) in &found {
         if release.keys.is_empty() {
-            notes.push(format!("{site} names no key: none has {} patients in one cell", release.threshold));
+            let k = release.threshold;
+            notes.push(format!("{site} names no key: none that can be named has {k} patients in one cell"));
         }
         if release.beyond.is_some() {
             notes.push(format!(

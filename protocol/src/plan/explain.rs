@@ -256,6 +256,7 @@ release    at most 4 numbers, none about fewer than k patients
             ("quantiles = { of = \"chol\", at = [0.5] }", "chol"),
             ("crosstab = { rows = \"sex\", columns = \"cut(age, 50)\" }", "sex"),
             ("attrition = { steps = [\"age >= 18\", \"chol > 100\"] }", "chol"),
+            ("table = { by = [\"discovered(age)\"], show = [\"count\"] }", "age"),
         ];
         for (analysis, column) in kinds {
             let explained = explained(analysis, "", Some(10_000_000_000));

@@ -20,7 +20,7 @@ use bocage_protocol::plan::{DiscoveredKey, KeyValue};
 use bocage_protocol::tally::Size;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use polars::prelude::{BooleanChunked, UInt32Chunked};
+use polars::prelude::UInt32Chunked;
 
 use super::keys::{KeyColumn, hash};
 use super::parts::{PartCount, Partition};
@@ -69,13 +69,13 @@ impl<'a> Search<'a> {
     pub fn run<E, F>(self, partition: Partition, subjects: &UInt32Chunked, keep: F) -> Result<Keys<'a>, E>
     where
         E: From<PassError> + Send,
-        F: Fn(Range<usize>) -> Result<Option<BooleanChunked>, E> + Sync,
+        F: Fn(Range<usize>) -> Result<Option<Vec<bool>>, E> + Sync,
     {
         let each = |part: Range<usize>, take: &mut dyn FnMut(Option<KeyValue<'a>>, u32)| -> Result<(), E> {
             let kept = keep(part.clone())?;
             let rows = subjects.slice(part.start as i64, part.len());
             let rows = rows.cont_slice().map_err(|_| PassError::Shape)?;
-            let counts = |i: usize| kept.as_ref().is_none_or(|kept| kept.get(i) == Some(true));
+            let counts = |i: usize| kept.as_ref().is_none_or(|kept| kept.get(i) == Some(&true));
             Ok(self.column.each(part, |i, value| {
                 if counts(i) {
                     take(value, rows[i]);

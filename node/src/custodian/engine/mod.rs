@@ -29,9 +29,7 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::{KeyValue, MeasureLayout, ValidPlan};
 use polars::prelude as pl;
-use polars::prelude::{
-    BooleanChunked, DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked,
-};
+use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked};
 
 use self::discover::{Keys, Search};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
@@ -146,11 +144,13 @@ impl<'a> Asked<'a> {
         let pass = partition
             .count(self.subjects()?, || Pass::new(layout, kept.len(), self.k), count)
             .map_err(|fault| self.error(fault))?;
+        // One that has no name was not kept.
         let name = |value: Option<KeyValue<'_>>| match value {
-            None => Some(None),
-            Some(value) => key.text(value).map(Some),
+            None => Ok(None),
+            Some(value) => key.text(value).map(Some).ok_or_else(|| self.error(PassError::Shape.into())),
         };
-        let named = kept.into_iter().filter_map(|(value, size)| Some((name(value)?, size))).collect();
+        let named =
+            kept.into_iter().map(|(value, size)| Ok((name(value)?, size))).collect::<Result<_, EngineError>>()?;
         Ok(CountedKeys::split(pass.finish(), layout.cells_at(0), named, beyond))
     }
 
@@ -162,13 +162,13 @@ impl<'a> Asked<'a> {
     ) -> Result<Keys<'a>, EngineError> {
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
         let filter = self.question()?.filter.map(|filter| filter.alias(KEY));
-        let keep = |part: Range<usize>| -> Result<Option<BooleanChunked>, Fault> {
+        let keep = |part: Range<usize>| -> Result<Option<Vec<bool>>, Fault> {
             let Some(filter) = &filter else { return Ok(None) };
             // Beside the subjects, so that a constant is as long as they are.
             let select = [filter.clone(), pl::col(SUBJECT)];
             let kept = collect_on(Engine::InMemory, self.rows(&part).lazy().select(select)).map_err(Fault::Query)?;
             let kept = kept.column(KEY).and_then(|kept| kept.bool()).map_err(|_| PassError::Shape)?;
-            Ok(Some(kept.rechunk().into_owned()))
+            Ok(Some(kept.iter().map(|kept| kept == Some(true)).collect()))
         };
         let search = limit(Search::new(key, self.key_column()?, self.k, self.plan.most_keys()));
         search.run(partition, self.subjects()?, keep).map_err(|fault| self.error(fault))

@@ -40,6 +40,12 @@ pub const TABLE_KEYS: usize = 6;
 pub const TABLE_SHOW: usize = 50;
 /// Cells of one table, the product of its keys' levels.
 pub const CELLS: usize = 100_000;
+/// Discovered keys that a site answers with at most: more than a person reads, and with names of [`KEY_BYTES`] they fit a frame.
+pub const DISCOVERED_KEYS: usize = 10_000;
+/// Discovered keys that a study can have shown. A table's other keys must leave room for so many.
+pub const TOP: usize = 1000;
+/// A text of the data that leaves as a discovered key. A diagnosis or a drug fits; a letter does not.
+pub const KEY_BYTES: usize = 200;
 /// Values of one table: cells times what each holds. Bounds a tally's memory at 16 bytes a value.
 pub const TALLY_VALUES: usize = 2_000_000;
 /// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a

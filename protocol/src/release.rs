@@ -8,6 +8,10 @@ use crate::ids::{Digest, SiteId, StudyId};
 use crate::limits;
 use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 
+mod discovered;
+
+pub use discovered::{DiscoveredRelease, KeyRelease};
+
 /// A site's answer to one round of a study. Signed as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -45,16 +49,19 @@ pub enum Outcome {
     Refused(PublicError),
     /// Bins that passed the gate.
     Bins(BinsRelease),
+    /// Tables of discovered keys that passed the gate.
+    Discovered(DiscoveredRelease),
 }
 
 impl Outcome {
     /// Whether this could be an honest answer to `plan`. A refusal always could.
     pub fn fits(&self, plan: &ValidPlan) -> bool {
-        match (self, plan.grid()) {
-            (Outcome::Refused(_), _) => true,
-            (Outcome::Table(table), None) => table.fits(plan.layout()),
-            (Outcome::Bins(bins), Some(grid)) => bins.fits(grid, plan.layout().can_be_missing()),
-            (Outcome::Table(_), Some(_)) | (Outcome::Bins(_), None) => false,
+        match (self, plan.grid(), plan.discovered()) {
+            (Outcome::Refused(_), ..) => true,
+            (Outcome::Table(table), None, None) => table.fits(plan.layout()),
+            (Outcome::Bins(bins), Some(grid), _) => bins.fits(grid, plan.layout().can_be_missing()),
+            (Outcome::Discovered(found), _, Some(key)) => found.fits(key, plan.layout()),
+            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_), ..) => false,
         }
     }
 }
@@ -156,6 +163,24 @@ impl BinsRelease {
     }
 }
 
+impl CellRelease {
+    /// Whether anything of it is shown.
+    pub fn is_shown(&self) -> bool {
+        matches!(self, CellRelease::Shown { .. })
+    }
+
+    fn fits(&self, layout: &TableLayout, plausible: &dyn Fn(&Count) -> bool) -> bool {
+        match self {
+            CellRelease::FewerThanK => true,
+            CellRelease::Shown { count, measures } => {
+                plausible(count)
+                    && measures.len() == layout.measures().len()
+                    && measures.iter().zip(layout.measures()).all(|(m, l)| m.fits(l, count, plausible))
+            }
+        }
+    }
+}
+
 impl TableRelease {
     /// Whether this could be an honest answer under `layout`: shape, order and size of every value.
     ///
@@ -167,14 +192,7 @@ impl TableRelease {
         step < layout.steps()
             && self.cells.len() == layout.cells_at(step)
             && self.total.as_ref().is_none_or(plausible)
-            && self.cells.iter().all(|cell| match cell {
-                CellRelease::FewerThanK => true,
-                CellRelease::Shown { count, measures } => {
-                    plausible(count)
-                        && measures.len() == layout.measures().len()
-                        && measures.iter().zip(layout.measures()).all(|(m, l)| m.fits(l, count, &plausible))
-                }
-            })
+            && self.cells.iter().all(|cell| cell.fits(layout, &plausible))
     }
 }
 

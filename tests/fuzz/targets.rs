@@ -10,6 +10,7 @@ use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText, bind_mapping};
 use bocage_protocol::ids::{ColumnName, SiteId};
 use bocage_protocol::limits;
+use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
 use bocage_protocol::release::Release;
 use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, canonical};
 use bocage_protocol::wire::codec;
@@ -48,6 +49,19 @@ fn heart() -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();
     CONTRACT.get_or_init(|| {
         contract::parse(include_str!("../../deploy/templates/heart.toml"), "heart.toml").expect("a contract")
+    })
+}
+
+/// A plan whose answers hold the data's own words.
+fn discovered() -> &'static ValidPlan {
+    static PLAN: OnceLock<ValidPlan> = OnceLock::new();
+    PLAN.get_or_init(|| {
+        let query = Query { dataset: heart().id().clone(), contract: heart().hash(), filter: None };
+        let by = vec![Expr::Column("sex".parse().expect("a column"))];
+        let table = Table { by, measures: vec![], roll_up: false };
+        let key = "age".parse().expect("a column");
+        let plan = Plan { query, statistic: Statistic::Discovered(Discovered { key, table }) };
+        ValidPlan::check(plan, heart()).expect("a plan")
     })
 }
 
@@ -123,7 +137,7 @@ pub fn canonical_json(bytes: &[u8]) {
     }
 }
 
-/// A signed release: only what the key signed verifies, and what was signed is read as it was.
+/// A signed release: only what the key signed verifies, and what was signed is read as it was. Whether it fits a plan is answered for any.
 pub fn release(bytes: &[u8]) {
     if let Ok(signed) = codec::decode::<SignedRelease>(bytes, limits::FRAME_BYTES) {
         let _ = signed.verify(&key().public());
@@ -131,6 +145,9 @@ pub fn release(bytes: &[u8]) {
     if let Ok(release) = codec::decode::<Release>(bytes, limits::FRAME_BYTES) {
         let signed = SignedRelease::sign(&release, key()).expect("a release");
         assert_eq!(signed.verify(&key().public()).as_ref(), Ok(&release));
+        for part in &release.parts {
+            let _ = part.outcome.fits(discovered());
+        }
         let mut body = signed.body.clone();
         body.push(0);
         assert!(SignedRelease { body, ..signed }.verify(&key().public()).is_err());

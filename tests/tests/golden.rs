@@ -9,9 +9,10 @@ use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{
-    BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease,
+    BinRelease, BinsRelease, CellRelease, Count, DiscoveredRelease, KeyRelease, MeasureRelease, Outcome, Part, Release,
+    TableRelease,
 };
-use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Tree};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Study, Tree};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
 use serde_json::{Value, json};
@@ -68,9 +69,9 @@ fn sites() -> Vec<SiteId> {
     ["aa", "bb", "cc"].map(|site| site.parse().expect("a site")).to_vec()
 }
 
-fn signed_study() -> (SecretKey, SignedStudy) {
+/// A text as the study that it is to these three sites.
+fn bound(text: &str, key: &SecretKey) -> Study {
     let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
-    let key = SecretKey::generate(&mut Counting);
     let offering = sites();
     let context = BindContext {
         network: "vectors".parse().expect("a network"),
@@ -81,8 +82,12 @@ fn signed_study() -> (SecretKey, SignedStudy) {
         now: Timestamp(1_760_000_000_000),
         nonce: [0xab; 16],
     };
-    let study = StudyText::parse(STUDY, "study.toml").expect("a text").bind(&contract, &context).expect("a study");
-    let signed = SignedStudy::sign(&study, &key).expect("a signature");
+    StudyText::parse(text, "study.toml").expect("a text").bind(&contract, &context).expect("a study")
+}
+
+fn signed_study() -> (SecretKey, SignedStudy) {
+    let key = SecretKey::generate(&mut Counting);
+    let signed = SignedStudy::sign(&bound(STUDY, &key), &key).expect("a signature");
     (key, signed)
 }
 
@@ -178,17 +183,7 @@ summary = { columns = ["sex"] }
 fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_bytes() {
     let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
     let (key, signed) = signed_study();
-    let offering: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|s| s.parse().expect("a site")).collect();
-    let context = BindContext {
-        network: "vectors".parse().expect("a network"),
-        researcher: key.public(),
-        offering: &offering,
-        roster: &offering,
-        min_sites_floor: 3,
-        now: Timestamp(1_760_000_000_000),
-        nonce: [0xab; 16],
-    };
-    let study = StudyText::parse(ANALYSES, "study.toml").expect("a text").bind(&contract, &context).expect("a study");
+    let study = bound(ANALYSES, &key);
     let plan = |spec| {
         let first = bocage_protocol::analysis::RoundState::First;
         let plan = bocage_protocol::analysis::plan_for(spec, study.query(), 0, &first).expect("a plan");
@@ -208,4 +203,40 @@ fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_b
         "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
     });
     assert_eq!(found, golden("analyses-v1.json"), "found:\n{found:#}");
+}
+
+const DISCOVERED: &str = r#"
+title = "Keys that the data has"
+purpose = "statistics"
+dataset = "vector@1"
+[[analysis]]
+name = "d"
+table = { by = ["discovered(age)", "sex"], show = ["count", "mean(chol)"], top = 20 }
+"#;
+
+#[test]
+fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_released_bytes() {
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let (key, signed) = signed_study();
+    let study = bound(DISCOVERED, &key);
+    let first = bocage_protocol::analysis::RoundState::First;
+    let plan = bocage_protocol::analysis::plan_for(&study.analyses[0].spec, study.query(), 0, &first).expect("a plan");
+    let plan = ValidPlan::check(plan, &contract).expect("a valid plan");
+    let count = |subjects| Count { subjects, rows: subjects };
+    let shown = CellRelease::Shown { count: count(40), measures: vec![MeasureRelease::Hidden] };
+    let key_of = |name: &str| KeyRelease {
+        key: Some(name.to_owned()),
+        cells: vec![shown.clone(), CellRelease::FewerThanK, CellRelease::FewerThanK],
+    };
+    let keys = vec![key_of("9"), key_of("50")];
+    let outcome = Outcome::Discovered(DiscoveredRelease { threshold: 11, keys, beyond: Some(16) });
+    assert!(outcome.fits(&plan));
+    let mut release = release(signed.id());
+    release.parts[0].outcome = outcome;
+    let found = json!({
+        "analyses": study.analyses,
+        "plan": plan.digest(),
+        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+    });
+    assert_eq!(found, golden("discovered-v1.json"), "found:\n{found:#}");
 }

@@ -14,6 +14,7 @@ mod binned;
 mod block;
 mod crosstab;
 mod cumulative;
+mod discovered;
 mod histogram;
 mod independence;
 mod notes;
@@ -27,11 +28,12 @@ use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{AnalysisName, SiteId};
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::{BinsRelease, TableRelease};
+use bocage_protocol::release::{BinsRelease, DiscoveredRelease, TableRelease};
 
 use crate::api::types::{AnalysisResult, Block};
 pub use attrition::AttritionDriver;
 pub use crosstab::CrosstabDriver;
+pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use quantiles::QuantilesDriver;
 pub use summary::{SUMMARY, summarise};
@@ -53,6 +55,8 @@ pub enum Answer<'a> {
     Table(&'a TableRelease),
     /// Bins.
     Bins(&'a BinsRelease),
+    /// Discovered keys.
+    Discovered(&'a DiscoveredRelease),
     /// It said no, to the study or to this analysis.
     Refused(&'a PublicError),
     /// It did not answer in time.
@@ -81,6 +85,8 @@ pub enum Driver {
     Quantiles(QuantilesDriver),
     /// Bins of all sites over the steps of a flow.
     Attrition(AttritionDriver),
+    /// Tables of the keys that enough sites name.
+    Discovered(DiscoveredDriver),
 }
 
 /// What every driver works under.
@@ -124,6 +130,7 @@ impl Driver {
             Spec::Crosstab(spec) => Driver::Crosstab(CrosstabDriver::new(setting, spec, plan)?),
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
+            Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -140,6 +147,7 @@ impl Driver {
             Driver::Crosstab(crosstab) => crosstab.publish(answers),
             Driver::Quantiles(quantiles) => quantiles.publish(answers),
             Driver::Attrition(attrition) => attrition.publish(answers),
+            Driver::Discovered(discovered) => discovered.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -152,6 +160,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
+        Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
         Spec::Table(_) | Spec::Histogram(_) => {
             let table = spec.table();
             let keys = table.iter().flat_map(|table| &table.by).map(|key| key.label.clone());

@@ -1,8 +1,9 @@
 //! What a reader of a combined answer must know, in words. Only contract words, site ids and statuses: never a site's number.
 
 use bocage_protocol::analysis::TableSpec;
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::Measure;
-use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
+use bocage_protocol::release::{CellRelease, DiscoveredRelease, MeasureRelease, TableRelease};
 
 use super::binned::Binned;
 use super::{Answer, SiteAnswer};
@@ -18,12 +19,55 @@ pub(super) fn of_table(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_sites: 
             tables.len()
         ));
     }
-    for (index, measure) in spec.measures().into_iter().enumerate() {
-        for (answer, release) in tables.iter().filter(|(_, release)| hides_all(release, index)) {
-            notes.push(nothing_to_contribute(answer.site.as_str(), &name(spec, measure), measure, release.threshold));
+    let cells: Vec<SiteCells<'_>> = tables
+        .iter()
+        .map(|(answer, release)| (answer.site, release.threshold, release.cells.iter().collect()))
+        .collect();
+    notes.extend(without_measure(spec, &cells));
+    notes
+}
+
+/// The notes of discovered keys that come before what is said of the keys themselves.
+pub(super) fn of_discovered(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_sites: u32) -> Vec<String> {
+    let found: Vec<(&SiteId, &DiscoveredRelease)> = answers
+        .iter()
+        .filter_map(|answer| match answer.answer {
+            Answer::Discovered(release) => Some((answer.site, release)),
+            _ => None,
+        })
+        .collect();
+    let mut notes = of_round(answers, found.len(), min_sites);
+    for (site, release) in &found {
+        if release.keys.is_empty() {
+            let k = release.threshold;
+            notes.push(format!("{site} names no key: none that can be named has {k} patients in one cell"));
+        }
+        if release.beyond.is_some() {
+            notes.push(format!(
+                "{site} has more keys than an answer holds: it may have many patients of one that it does not name"
+            ));
         }
     }
+    let cells: Vec<SiteCells<'_>> = found
+        .iter()
+        .map(|(site, release)| (*site, release.threshold, release.keys.iter().flat_map(|key| &key.cells).collect()))
+        .collect();
+    notes.extend(without_measure(spec, &cells));
     notes
+}
+
+/// A site's threshold and cells.
+type SiteCells<'a> = (&'a SiteId, u32, Vec<&'a CellRelease>);
+
+/// Which measures a site shows nowhere though it shows cells.
+fn without_measure(spec: &TableSpec, sites: &[SiteCells<'_>]) -> Vec<String> {
+    let of_one = |(index, measure): (usize, &Measure)| {
+        let without = sites.iter().filter(|(_, _, cells)| hides_all(cells, index));
+        let note =
+            |(site, k, _): &SiteCells<'_>| nothing_to_contribute(site.as_str(), &name(spec, measure), measure, *k);
+        without.map(note).collect::<Vec<_>>()
+    };
+    spec.measures().into_iter().enumerate().flat_map(of_one).collect()
 }
 
 /// The notes of bins: who is silent, and whether anything is published.
@@ -53,13 +97,13 @@ fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<
 fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
     match answer.answer {
         Answer::Table(release) => Some(release),
-        Answer::Bins(_) | Answer::Refused(_) | Answer::Missing => None,
+        Answer::Bins(_) | Answer::Discovered(_) | Answer::Refused(_) | Answer::Missing => None,
     }
 }
 
 fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
     let silent = |a: &SiteAnswer<'_>| match a.answer {
-        Answer::Table(_) | Answer::Bins(_) => None,
+        Answer::Table(_) | Answer::Bins(_) | Answer::Discovered(_) => None,
         Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
         Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
     };
@@ -74,8 +118,8 @@ fn too_few(asked: usize, answered: usize, min_sites: u32) -> String {
 }
 
 /// Whether the site shows cells, but this measure in none of them.
-fn hides_all(release: &TableRelease, measure: usize) -> bool {
-    let mut shown = release.cells.iter().filter_map(|cell| match cell {
+fn hides_all(cells: &[&CellRelease], measure: usize) -> bool {
+    let mut shown = cells.iter().filter_map(|cell| match cell {
         CellRelease::Shown { measures, .. } => measures.get(measure),
         CellRelease::FewerThanK => None,
     });

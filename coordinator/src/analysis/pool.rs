@@ -75,6 +75,18 @@ impl<'a> Pool<'a> {
         Self { layout, step, one_row_per_subject, cells, sites: 0, cohort_subjects: 0, cohort_rows: Some(0) }
     }
 
+    /// Cells of step 0 that were put together elsewhere, of `sites` sites. No cell holds more than `cohort` patients.
+    pub(super) fn of_cells(
+        layout: &'a TableLayout,
+        one_row_per_subject: bool,
+        cells: Vec<Pooled>,
+        sites: u32,
+        cohort: u64,
+    ) -> Self {
+        let cohort_rows = one_row_per_subject.then_some(cohort);
+        Self { layout, step: 0, one_row_per_subject, cells, sites, cohort_subjects: cohort, cohort_rows }
+    }
+
     /// Takes in a site's release, which must have the layout's shape.
     pub(super) fn add(&mut self, release: &TableRelease) {
         self.sites += 1;
@@ -156,6 +168,22 @@ impl<'a> Pool<'a> {
 }
 
 impl Pooled {
+    /// A cell that no site shows yet, of which all of them together may have `below` patients.
+    pub(super) fn below(below: u64, measures: usize, one_row_per_subject: bool) -> Self {
+        let of = |below_k| Bounds { below_k, ..Bounds::default() };
+        let rows = of((one_row_per_subject || below == 0).then_some(below));
+        let measures = vec![PooledMeasure::default(); measures];
+        Self { sites: 0, coarser_sites: 0, subjects: of(Some(below)), rows, measures }
+    }
+
+    /// Takes in what one more site shows of the cell.
+    pub(super) fn add_site(&mut self, count: &Count, measures: &[MeasureRelease]) {
+        self.sites += 1;
+        self.add_shown(count);
+        let own = measures.iter().map(|measure| PooledMeasure::default().with(measure));
+        self.measures.iter_mut().zip(own).for_each(|(all, own)| all.add_site(own));
+    }
+
     fn add_shown(&mut self, count: &Count) {
         self.subjects.shown += count.subjects;
         self.rows.shown += count.rows;

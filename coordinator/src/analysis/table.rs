@@ -21,13 +21,7 @@ pub struct TableDriver {
 
 impl TableDriver {
     pub(super) fn new(setting: Setting, spec: TableSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        let measures = spec.measures();
-        for shown in &spec.show {
-            let at = shown.show.measure().and_then(|wanted| measures.iter().position(|m| *m == wanted));
-            if !block::fits(&shown.show, at.and_then(|i| plan.layout().measures().get(i))) {
-                return Err(misfit(&setting.name, &shown.label));
-            }
-        }
+        shows_what_there_is(&setting.name, &spec, plan.layout())?;
         Ok(Self { setting, spec, layout: plan.layout().clone() })
     }
 
@@ -47,7 +41,7 @@ impl TableDriver {
             .iter()
             .filter_map(|a| match a.answer {
                 Answer::Table(release) => Some(release),
-                Answer::Bins(_) | Answer::Refused(_) | Answer::Missing => None,
+                Answer::Bins(_) | Answer::Discovered(_) | Answer::Refused(_) | Answer::Missing => None,
             })
             .collect();
         let coarsest = releases.iter().map(|r| usize::from(r.step)).max().unwrap_or(0);
@@ -72,6 +66,25 @@ impl TableDriver {
         releases.iter().for_each(|release| pool.add(release));
         block::publish(&self.spec, &pool, self.setting.min_sites)
     }
+}
+
+/// Whether every column of the answer asks of its measure what that can give.
+///
+/// # Errors
+/// `study_invalid` with the first that does not.
+pub(super) fn shows_what_there_is(
+    name: &AnalysisName,
+    spec: &TableSpec,
+    layout: &TableLayout,
+) -> Result<(), PublicError> {
+    let measures = spec.measures();
+    for shown in &spec.show {
+        let at = shown.show.measure().and_then(|wanted| measures.iter().position(|m| *m == wanted));
+        if !block::fits(&shown.show, at.and_then(|i| layout.measures().get(i))) {
+            return Err(misfit(name, &shown.label));
+        }
+    }
+    Ok(())
 }
 
 fn misfit(name: &AnalysisName, label: &str) -> PublicError {

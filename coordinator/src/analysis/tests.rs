@@ -1,6 +1,7 @@
 //! Laws of combining: order does not matter, every interval holds the truth, nothing shows that too few sites stand behind.
 
 mod bins;
+mod discovered;
 mod patients;
 mod summaries;
 mod tables;

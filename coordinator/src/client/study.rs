@@ -112,7 +112,7 @@ impl Bound {
         for analysis in &study.analyses {
             let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
             let plan = ValidPlan::check(plan, &self.contract)?;
-            let (cells, explained) = (plan.layout().cells_at(0), plan.explain(&self.contract, None));
+            let (cells, explained) = (plan.most_cells(), plan.explain(&self.contract, None));
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
                 None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),

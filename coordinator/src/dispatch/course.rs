@@ -139,6 +139,7 @@ fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, an
     match (part.map(|part| &part.outcome), refusal) {
         (Some(Outcome::Table(table)), _) => Answer::Table(table),
         (Some(Outcome::Bins(bins)), _) => Answer::Bins(bins),
+        (Some(Outcome::Discovered(found)), _) => Answer::Discovered(found),
         (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
         (None, None) => Answer::Missing,
     }

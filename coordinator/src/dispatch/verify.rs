@@ -46,12 +46,14 @@ pub(super) fn release(
 
 /// No honest answer to a round is larger. Unfolded, a cell takes ten times its bytes and more, so this is checked before anything is decoded.
 ///
-/// A cell is two counts of at most 9 bytes each, a measure two counts and two sums of at most 17; the rest is room for a refusal.
+/// A cell is two counts of at most 9 bytes each, a measure two counts and two sums of at most 17, a key its name and two lengths; the rest is
+/// room for a refusal.
 fn most_bytes(round: &Round) -> usize {
     let part = |part: &RoundPart| {
         let layout = part.plan.layout();
         let cell = 32 + 64 * layout.measures().len();
-        2 * limits::ERROR_TEXT_BYTES + 1024 + layout.cells_at(0).saturating_mul(cell)
+        let names = part.plan.discovered().map_or(0, |key| part.plan.most_keys() * (32 + key.longest()));
+        2 * limits::ERROR_TEXT_BYTES + 1024 + names + part.plan.most_cells().saturating_mul(cell)
     };
     1024 + round.parts.iter().map(part).sum::<usize>()
 }
@@ -68,7 +70,7 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
         Outcome::Table(table) if table.step > 0 && !asked.contract.one_row_per_subject() => {
             Err("it is rolled up although a patient can have several rows")
         }
-        Outcome::Table(_) | Outcome::Bins(_) => Ok(()),
+        Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) => Ok(()),
     }
 }
 

@@ -362,7 +362,7 @@ fn reservation(
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
         analysis: *analysis,
         plan: plan.digest(),
-        cells: plan.layout().cells_at(0) as u64,
+        cells: plan.most_cells() as u64,
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
@@ -383,17 +383,22 @@ fn summary(
     study: &Study,
     questions: &[Digest],
 ) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
-    use bocage_protocol::release::{CellRelease, Release};
+    use bocage_protocol::release::Release;
     let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).map_err(PublicError::from)?;
     let part = |(part, question): (&bocage_protocol::release::Part, &Digest)| {
         let (shown, hidden, refused) = match &part.outcome {
             Outcome::Table(table) => {
-                let shown = table.cells.iter().filter(|c| matches!(c, CellRelease::Shown { .. })).count();
+                let shown = table.cells.iter().filter(|cell| cell.is_shown()).count();
                 (shown, table.cells.len() - shown, None)
             }
             Outcome::Bins(bins) => {
                 let counts = bins.bins.len() + usize::from(bins.missing.is_some());
                 (counts, usize::from(bins.bins.is_empty()), None)
+            }
+            Outcome::Discovered(found) => {
+                let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();
+                let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();
+                (shown, cells - shown, None)
             }
             Outcome::Refused(error) => (0, 0, Some(error.clone())),
         };

@@ -1,6 +1,7 @@
 //! The way of a round through authority, ledger, engine and gate, in one process and on real files.
 
 mod analyses;
+mod discovered;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -2,6 +2,7 @@
 
 mod attrition;
 mod crosstab;
+mod discovered;
 mod histogram;
 mod quantiles;
 mod table;
@@ -14,6 +15,7 @@ use crate::plan::{Plan, Query};
 
 pub use attrition::{AttritionSpec, AttritionStep};
 pub use crosstab::CrosstabSpec;
+pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
 pub use quantiles::QuantilesSpec;
 pub use table::{Key, Show, Shown, TableSpec};
@@ -55,13 +57,16 @@ pub enum Spec {
     Quantiles(QuantilesSpec),
     /// A flow of inclusion steps.
     Attrition(AttritionSpec),
+    /// A table by a key that is found in the data.
+    Discovered(DiscoveredSpec),
 }
 
 impl Spec {
     /// The kind's name in study texts and results.
     pub fn kind(&self) -> &'static str {
         match self {
-            Spec::Table(_) => "table",
+            // One kind to who writes and reads it.
+            Spec::Table(_) | Spec::Discovered(_) => "table",
             Spec::Histogram(_) => "histogram",
             Spec::Crosstab(_) => "crosstab",
             Spec::Quantiles(_) => "quantiles",
@@ -72,10 +77,8 @@ impl Spec {
     /// Every heading that the question brings along, as the researcher wrote it.
     pub fn headings(&self) -> Vec<&str> {
         match self {
-            Spec::Table(table) => {
-                let keys = table.by.iter().map(|key| key.label.as_str());
-                keys.chain(table.show.iter().map(|shown| shown.label.as_str())).collect()
-            }
+            Spec::Table(table) => table.headings().collect(),
+            Spec::Discovered(spec) => [spec.label.as_str()].into_iter().chain(spec.table.headings()).collect(),
             Spec::Histogram(histogram) => {
                 [&histogram.of].into_iter().chain(&histogram.by).map(|k| k.label.as_str()).collect()
             }
@@ -85,13 +88,13 @@ impl Spec {
         }
     }
 
-    /// The dense table that answers the question, where one does.
+    /// The dense table that answers the question, where one alone does.
     pub fn table(&self) -> Option<TableSpec> {
         match self {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) => None,
+            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) => None,
         }
     }
 }
@@ -118,5 +121,6 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Crosstab(crosstab) => Ok(crosstab.table().plan(query)),
         Spec::Quantiles(quantiles) => quantiles.plan(query),
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
+        Spec::Discovered(discovered) => discovered.plan(query),
     }
 }

@@ -76,12 +76,22 @@ impl TableSpec {
         measures
     }
 
-    pub(super) fn plan(&self, query: Query) -> Plan {
-        let table = Table {
+    /// Its columns' headings: those of the keys, then of what is shown.
+    pub fn headings(&self) -> impl Iterator<Item = &str> {
+        let keys = self.by.iter().map(|key| key.label.as_str());
+        keys.chain(self.show.iter().map(|shown| shown.label.as_str()))
+    }
+
+    /// The table that an engine computes.
+    pub(super) fn lowered(&self) -> Table {
+        Table {
             by: self.by.iter().map(|k| k.key.clone()).collect(),
             measures: self.measures().into_iter().cloned().collect(),
             roll_up: self.roll_up,
-        };
-        Plan { query, statistic: Statistic::Table(table) }
+        }
+    }
+
+    pub(super) fn plan(&self, query: Query) -> Plan {
+        Plan { query, statistic: Statistic::Table(self.lowered()) }
     }
 }

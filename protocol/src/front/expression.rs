@@ -10,6 +10,7 @@ use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::study::{DISCOVERED, misplaced};
 use super::{dates, source_column};
 use crate::ids::ColumnName;
 use crate::limits;
@@ -395,6 +396,9 @@ impl<'a> Binder<'a> {
         };
         if let Some(function) = function {
             return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
+        }
+        if name == DISCOVERED {
+            return self.refuse(misplaced());
         }
         let problem = if FUNCTIONS.contains(&name) {
             TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))

@@ -3,6 +3,7 @@
 mod analysis;
 mod attrition;
 mod crosstab;
+mod discovered;
 mod histogram;
 mod quantiles;
 mod summary;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
+pub(super) use self::discovered::{DISCOVERED, misplaced};
 use super::expression::{Binder, parse};
 use super::{dates, toml_problem};
 use crate::contract::Contract;
@@ -44,6 +46,7 @@ const KEYS: &[&str] = &[
     "by",
     "show",
     "roll_up",
+    "top",
     "histogram",
     "of",
     "bins",

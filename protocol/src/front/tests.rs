@@ -48,6 +48,11 @@ fn contract() -> Contract {
 }
 
 pub(super) fn bind(text: &str) -> Result<Study, String> {
+    bind_to(&contract(), text)
+}
+
+/// Binds a text to another contract.
+pub(super) fn bind_to(contract: &Contract, text: &str) -> Result<Study, String> {
     let offering: Vec<_> = ["basel", "cleveland", "hungary"].iter().map(|s| s.parse().unwrap()).collect();
     let context = BindContext {
         network: "heart-demo".parse().unwrap(),
@@ -59,7 +64,7 @@ pub(super) fn bind(text: &str) -> Result<Study, String> {
         nonce: [1; 16],
     };
     StudyText::parse(text, "study.toml")
-        .and_then(|study| study.bind(&contract(), &context))
+        .and_then(|study| study.bind(contract, &context))
         .map_err(|problems| problems.to_string())
 }
 

@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use super::bins::{self, Grid};
+use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
-use super::{Expr, Measure, Plan, Statistic, Table};
+use super::{Discovered, Expr, Measure, Plan, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
 use crate::settings::Problems;
+
+/// Beyond so many levels of one column, most of a table's cells are likely empty.
+const MANY_LEVELS: usize = 50;
 
 /// Whether an expression can be null where the columns in `present` are not. May say yes too often, never no.
 pub fn nullable(expr: &Expr, contract: &Contract, present: &HashSet<ColumnName>) -> bool {
@@ -66,6 +70,7 @@ pub(super) fn present_under(filter: Option<&Expr>) -> HashSet<ColumnName> {
 pub(super) struct Checked {
     pub table: Table,
     pub grid: Option<Grid>,
+    pub key: Option<DiscoveredKey>,
     pub layout: TableLayout,
 }
 
@@ -80,8 +85,20 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<Checked, Problems
     if let Some(Err(problem)) = filter.map(|f| check_condition(f, Columns::Contract(contract))) {
         note("filter", problem);
     }
+    let present = present_under(filter);
+    let mut key = None;
     let lowered = match &plan.statistic {
         Statistic::Table(table) => Some((None, table.clone())),
+        Statistic::Discovered(Discovered { key: column, table }) => {
+            match DiscoveredKey::of(column, contract, &present) {
+                Ok(found) => key = Some(found),
+                Err(problem) => note("key", problem),
+            }
+            if table.roll_up {
+                note("roll_up", TypeProblem::new("a table of discovered keys is not rolled up"));
+            }
+            Some((None, table.clone()))
+        }
         Statistic::Bins(bins) => match bins::lower(bins, contract) {
             Ok((grid, table)) => Some((Some(grid), table)),
             Err(found) => {
@@ -91,8 +108,16 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<Checked, Problems
         },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
-    let layout = table_layout(&table, &present_under(filter), contract, &mut problems);
-    problems.into_result(Checked { table, grid, layout })
+    let layout = table_layout(&table, &present, contract, &mut problems);
+    if key.is_some() && layout.keys_that_fit() < limits::TOP {
+        let problem = TypeProblem::new(format!(
+            "the table has {} cells for each discovered key: too many for {} keys",
+            layout.cells_at(0),
+            limits::TOP
+        ));
+        problems.push(problem.hint("use fewer other keys, wider bands or fewer measures").at("plan", "by"));
+    }
+    problems.into_result(Checked { table, grid, key, layout })
 }
 
 fn table_layout(
@@ -130,10 +155,25 @@ fn table_layout(
     if cells > limits::CELLS || cells.saturating_mul(2 + 5 * measures.len()) > limits::TALLY_VALUES {
         note(
             "by",
-            TypeProblem::new(format!("the table has {cells} cells: too many")).hint("use fewer keys or wider bands"),
+            TypeProblem::new(format!("the table has {cells} cells: too many")).hint(too_many_hint(table, &keys)),
         );
     }
     TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject())
+}
+
+fn too_many_hint(table: &Table, keys: &[KeyDomain]) -> String {
+    let columns = table.by.iter().zip(keys).filter_map(|(key, domain)| match key {
+        Expr::Column(name) => Some((domain.size(), name)),
+        _ => None,
+    });
+    let widest = columns.max_by_key(|(size, _)| *size).filter(|(size, _)| *size > MANY_LEVELS);
+    let or = widest.map(|(_, name)| format!(", or let the data name the keys of a table: discovered({name})"));
+    format!("use fewer keys or wider bands{}", or.unwrap_or_default())
+}
+
+/// Checks a discovered key by itself, so that a text's every key can be reported on.
+pub(crate) fn check_discovered(column: &ColumnName, contract: &Contract) -> Result<(), TypeProblem> {
+    DiscoveredKey::of(column, contract, &HashSet::new()).map(drop)
 }
 
 /// Checks one key by itself, so that a text's every key can be reported on.

@@ -126,6 +126,8 @@ fn levels(key: &Expr, of: &Type, contract: &Contract) -> Result<(Vec<String>, Ve
             Err(TypeProblem::new("a number has no declared levels")
                 .hint("cut it into bands, e.g. cut(age, 40, 50, 60)"))
         }
+        (Expr::Column(column), Type::Text) => Err(TypeProblem::new("a text has no declared levels")
+            .hint(format!("let the data name them, as the first key of a table: discovered({column})"))),
         (_, other) => Err(TypeProblem::new(format!("{} has no declared levels", other.name()))
             .hint("a key is a code, a condition, cut(…), grouped(…), or a `case` with quoted labels")),
     }
@@ -143,7 +145,7 @@ fn int_levels(
             Ok((labels, coarser))
         }
         _ => Err(TypeProblem::new(format!("`{column}` has more than {} levels", limits::INT_KEY_LEVELS))
-            .hint(format!("cut it into bands: cut({column}, …)"))),
+            .hint(format!("cut it into bands, cut({column}, …), or let the data name them: discovered({column})"))),
     }
 }
 

@@ -47,14 +47,17 @@ impl ValidPlan {
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
+            Statistic::Discovered(_) => self.explain_discovered(&words),
         };
-        let effort = 1 + self.table().measures.len() as u64 + self.table().by.len() as u64;
+        // Values are looked up twice: to find the frequent ones, and to count them.
+        let discovered = 4 * u64::from(self.discovered().is_some());
+        let effort = 1 + self.table().measures.len() as u64 + self.table().by.len() as u64 + discovered;
         Explained {
             reads: self.reads().iter().map(|name| words.column(name)).collect(),
             keeps: self.plan().query.filter.as_ref().map(expression),
             groups,
             computes,
-            cells: self.layout().cells_at(0) as u64,
+            cells: self.most_cells() as u64,
             numbers,
             rows,
             secs: rows.map(|rows| rows.saturating_mul(effort) / ROWS_A_SECOND),
@@ -67,7 +70,8 @@ impl ValidPlan {
         let filter = self.plan().query.filter.iter().flat_map(|filter| filter.columns());
         let keys = table.by.iter().flat_map(|key| key.columns());
         let measures = table.measures.iter().flat_map(|measure| measure.columns());
-        filter.chain(keys).chain(measures).cloned().collect()
+        let discovered = self.discovered().map(super::DiscoveredKey::column);
+        filter.chain(keys).chain(measures).chain(discovered).cloned().collect()
     }
 
     fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
@@ -88,6 +92,18 @@ impl ValidPlan {
         }
         // Two more for the whole cohort.
         (groups, computes, (self.layout().cells_at(0) as u64).saturating_mul(of_a_cell).saturating_add(2))
+    }
+
+    fn explain_discovered(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
+        let (mut groups, mut computes, numbers) = self.explain_table(words);
+        if let Some(key) = self.discovered() {
+            groups.insert(0, format!("{}, every value found in the data", words.column(key.column())));
+            let told = if key.is_text() { "the text itself" } else { "the value itself" };
+            computes.insert(0, format!("{told}, where k or more patients of one group have it"));
+        }
+        // No cohort; one bound on what there is no room for.
+        let keys = self.most_keys() as u64;
+        (groups, computes, numbers.saturating_sub(2).saturating_mul(keys).saturating_add(1))
     }
 
     fn explain_bins(&self, bins: &Bins, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
@@ -240,6 +256,7 @@ release    at most 4 numbers, none about fewer than k patients
             ("quantiles = { of = \"chol\", at = [0.5] }", "chol"),
             ("crosstab = { rows = \"sex\", columns = \"cut(age, 50)\" }", "sex"),
             ("attrition = { steps = [\"age >= 18\", \"chol > 100\"] }", "chol"),
+            ("table = { by = [\"discovered(age)\"], show = [\"count\"] }", "age"),
         ];
         for (analysis, column) in kinds {
             let explained = explained(analysis, "", Some(10_000_000_000));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::domain::KeyDomain;
+use crate::limits;
 
 /// How a number becomes an integer: `q = round((x − centre) / step)`. Public, from the contract's range alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -165,6 +166,12 @@ impl TableLayout {
     pub fn labels(&self, step: usize, cell: usize) -> Vec<String> {
         let keys = self.keys_at(step);
         unravel(cell, &keys).iter().zip(&keys).map(|(i, key)| key.labels[*i].clone()).collect()
+    }
+
+    /// Of how many discovered keys one tally can hold this table.
+    pub fn keys_that_fit(&self) -> usize {
+        let cells = limits::CELLS / self.cells_at(0).max(1);
+        cells.min(limits::TALLY_VALUES / self.values().max(1)).min(limits::DISCOVERED_KEYS)
     }
 
     /// Whether every cell of this layout fits the bounds of a tally.

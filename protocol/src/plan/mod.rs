@@ -6,6 +6,7 @@
 
 mod bins;
 mod check;
+mod discovered;
 mod domain;
 mod explain;
 mod expr;
@@ -23,7 +24,8 @@ use crate::settings::Problems;
 
 pub use bins::Grid;
 pub use check::nullable;
-pub(crate) use check::{check_key, check_measure, nested};
+pub(crate) use check::{check_discovered, check_key, check_measure, nested};
+pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
@@ -60,6 +62,18 @@ pub enum Statistic {
     Table(Table),
     /// Counts over a public grid of ordered cells, which the node merges into bins of k or more patients before anything leaves.
     Bins(Bins),
+    /// A dense table for each value of a column that occurs among k or more patients. Which values those are is found in the data.
+    Discovered(Discovered),
+}
+
+/// A key that is found in the data, and the dense rest of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discovered {
+    /// The column whose values are the keys.
+    pub key: ColumnName,
+    /// What is counted of each; never rolled up.
+    pub table: Table,
 }
 
 /// What is ordered and counted. The grid is no part of the plan: it follows from the contract's range, or from the number of steps.
@@ -125,6 +139,7 @@ pub struct ValidPlan {
     plan: Plan,
     table: Table,
     grid: Option<Grid>,
+    key: Option<DiscoveredKey>,
     layout: TableLayout,
 }
 
@@ -134,8 +149,8 @@ impl ValidPlan {
     /// # Errors
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
     pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
-        let check::Checked { table, grid, layout } = check::plan(&plan, contract)?;
-        Ok(Self { plan, table, grid, layout })
+        let check::Checked { table, grid, key, layout } = check::plan(&plan, contract)?;
+        Ok(Self { plan, table, grid, key, layout })
     }
 
     /// The plan.
@@ -143,7 +158,7 @@ impl ValidPlan {
         &self.plan
     }
 
-    /// The table that an engine computes: the plan's own, or that over the cells of its grid.
+    /// The table that an engine computes: the plan's own, that over the cells of its grid, or that of each discovered key.
     pub fn table(&self) -> &Table {
         &self.table
     }
@@ -151,6 +166,21 @@ impl ValidPlan {
     /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any.
     pub fn grid(&self) -> Option<&Grid> {
         self.grid.as_ref()
+    }
+
+    /// The key of [`Statistic::Discovered`]. The table is then that of one of its values.
+    pub fn discovered(&self) -> Option<&DiscoveredKey> {
+        self.key.as_ref()
+    }
+
+    /// How many keys a site may answer with: 1, or as many discovered ones as fit a tally.
+    pub fn most_keys(&self) -> usize {
+        if self.key.is_some() { self.layout.keys_that_fit() } else { 1 }
+    }
+
+    /// How many cells a site answers with at most.
+    pub fn most_cells(&self) -> usize {
+        self.most_keys().saturating_mul(self.layout.cells_at(0))
     }
 
     /// The shape of the table: a function of plan and contract alone, never of data.

@@ -2,6 +2,7 @@
 
 mod analyses;
 mod days;
+mod discovered;
 mod intruders;
 mod ledger;
 

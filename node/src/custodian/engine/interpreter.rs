@@ -11,7 +11,7 @@ use bocage_protocol::plan::{
 };
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
-use crate::custodian::gate::{Counted, Detail, Spread};
+use crate::custodian::gate::{Counted, CountedKeys, Detail, Spread};
 
 /// A value; codes are texts.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
@@ -176,7 +176,42 @@ pub fn tally(rows: &[Row], plan: &ValidPlan, contract: &Contract) -> Tally {
 
 /// The tally with its details for a gate with the threshold `k`.
 pub fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Counted {
-    let chosen = chosen(rows, plan, contract);
+    counted_of(&chosen(rows, plan, contract), plan, contract, k)
+}
+
+/// The tables of the `most` keys with the most subjects, of those with `k` or more.
+pub fn keys(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32, most: usize) -> CountedKeys {
+    let key = plan.discovered().unwrap();
+    let column = contract.column(key.column().as_str()).unwrap();
+    // Where a value stands in the column's order, and its name; missing values first.
+    let place = |row: &Row| match row.values.get(column.name.as_str()) {
+        None => (None, 0, None),
+        Some(Value::Number(x)) => (Some(String::new()), *x as i64, Some((*x as i64).to_string())),
+        Some(Value::Text(text)) => match &column.kind {
+            Kind::Code { codes, .. } => {
+                let at = codes.iter().position(|c| c.code == *text).unwrap();
+                (Some(String::new()), at as i64, Some(text.clone()))
+            }
+            _ => (Some(text.clone()), 0, Some(text.clone())),
+        },
+        other => panic!("no key: {other:?}"),
+    };
+    let mut of: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
+    chosen(rows, plan, contract).into_iter().for_each(|row| of.entry(place(row)).or_default().push(row));
+    of.retain(|(_, _, name), rows| {
+        let said = name.as_ref().is_none_or(|name| !name.contains(char::is_control) && name.len() <= 200);
+        said && size(rows).subjects >= i128::from(k)
+    });
+    let mut frequent: Vec<_> = of.into_iter().collect();
+    frequent.sort_by_key(|(_, rows)| std::cmp::Reverse(size(rows).subjects));
+    let beyond = frequent.get(most).map(|(_, rows)| size(rows).subjects);
+    frequent.truncate(most);
+    frequent.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let keys = frequent.into_iter().map(|((_, _, name), rows)| (name, counted_of(&rows, plan, contract, k))).collect();
+    CountedKeys { keys, beyond }
+}
+
+fn counted_of(chosen: &[&Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Counted {
     let layout = plan.layout();
     let measures = || plan.table().measures.iter().zip(layout.measures());
     let inside: Vec<Vec<&Row>> = (0..layout.cells_at(0))
@@ -191,7 +226,7 @@ pub fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> C
         size: size(rows),
         measures: measures().map(|(m, l)| sums(m, l, rows, contract)).collect(),
     };
-    let tally = Tally { total: size(&chosen), cells: inside.iter().map(cell).collect() };
+    let tally = Tally { total: size(chosen), cells: inside.iter().map(cell).collect() };
     Counted { threshold: k, tally, details: measures().map(|(m, l)| detail(m, l, &inside, contract, k)).collect() }
 }
 

@@ -2,32 +2,41 @@
 //! deterministic pass counts and sums. Both work on fixed parts of the snapshot, on all cores.
 //!
 //! ```text
-//! ValidPlan ──compile_plan──▶ filter, select ──Polars, part by part──▶ chunks ──Pass──▶ Private<Counted>
+//! ValidPlan ──compile_plan──▶ filter, select ──Polars, part by part──▶ chunks ──Pass──▶ Private<Computed>
 //! ```
+//!
+//! A table of discovered keys takes two such ways over the rows: `discover` finds the keys, and then the pass counts the tables of
+//! all of them, one behind the other.
 //!
 //! [`run`] blocks: call it from a thread that may. It must never let a text of Polars out: those hold patients' values.
 
 mod compile;
+mod discover;
 mod elementwise;
 #[cfg(test)]
 mod interpreter;
+mod keys;
 mod parts;
 mod pass;
 mod question;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, Digest};
-use bocage_protocol::plan::{MeasureLayout, ValidPlan};
-use polars::prelude::{DataFrame, Engine, IntoLazy, LazyFrame, OptFlags, Series};
+use bocage_protocol::plan::{KeyValue, MeasureLayout, ValidPlan};
+use polars::prelude as pl;
+use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked};
 
+use self::discover::{Keys, Search};
+use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
-use self::question::{Question, compile_plan};
-use super::gate::{Counted, Private};
+use self::question::{KEY, Question, compile_plan};
+use super::gate::{Computed, CountedKeys, Private};
 use super::snapshot::Snapshot;
 use super::source::SUBJECT;
 
@@ -81,41 +90,127 @@ pub fn run(
     plan: &ValidPlan,
     contract: &Contract,
     k: u32,
-) -> Result<Private<Counted>, EngineError> {
+) -> Result<Private<Computed>, EngineError> {
     let hash = contract.hash();
     if snapshot.manifest().contract_hash != hash || plan.plan().query.contract != hash {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
-    let partition = Partition::of(plan.layout());
-    let pass = pass_in(partition, k, snapshot.frame(), plan, contract, *snapshot.content_hash())?;
-    Ok(Private::new(pass.finish()))
+    let of = Asked { frame: snapshot.frame(), plan, contract, k, snapshot: *snapshot.content_hash() };
+    Ok(Private::new(match plan.discovered() {
+        None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
+        Some(_) => Computed::Keys(of.keys(Partition::of(0))?),
+    }))
 }
 
-fn pass_in(
-    partition: Partition,
+/// A plan, the rows that it is asked of, and the gate's threshold.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    frame: &'a DataFrame,
+    plan: &'a ValidPlan,
+    contract: &'a Contract,
     k: u32,
-    frame: &DataFrame,
-    plan: &ValidPlan,
-    contract: &Contract,
     snapshot: Digest,
-) -> Result<Pass, EngineError> {
-    let rows = |cause| EngineError::Rows { snapshot, cause };
-    let Question { filter, select } =
-        compile_plan(plan, contract).map_err(|cause| EngineError::Plan { snapshot, cause })?;
-    let subjects = frame.column(SUBJECT).and_then(|c| c.u32()).map_err(|_| rows(PassError::Shape))?;
-    let count = |part: std::ops::Range<usize>, pass: &mut Pass| {
-        let part = frame.slice(part.start as i64, part.len()).lazy();
-        let part = match &filter {
-            Some(filter) => part.filter(filter.clone()),
-            None => part,
+}
+
+impl<'a> Asked<'a> {
+    /// The pass over all rows, of one table.
+    fn pass(&self, partition: Partition) -> Result<Pass, EngineError> {
+        let question = self.question()?;
+        let count = |part: Range<usize>, pass: &mut Pass| self.count(&question, self.rows(&part), pass);
+        partition
+            .count(self.subjects()?, || Pass::new(self.plan.layout(), 1, self.k), count)
+            .map_err(|fault| self.error(fault))
+    }
+
+    /// The tables of all keys that are frequent enough.
+    fn keys(&self, partition: Partition) -> Result<CountedKeys, EngineError> {
+        let Keys { kept, beyond } = self.discover(partition, |search| search)?;
+        let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
+        let column = self.key_column()?;
+        let positions = Positions::new(kept.iter().map(|(value, _)| *value));
+        let Question { filter, select } = self.question()?;
+        let counted = pl::col(KEY).neq(pl::lit(UNCOUNTED));
+        let filter = Some(filter.map_or(counted.clone(), |filter| counted.and(filter)));
+        let question = Question { filter, select };
+        let count = |part: Range<usize>, pass: &mut Pass| {
+            let at = UInt32Chunked::from_vec(KEY.into(), positions.of(column, part.clone())?);
+            let mut rows = self.rows(&part);
+            rows.with_column(at.into_column()).map_err(|_| PassError::Shape)?;
+            self.count(&question, rows, pass)
         };
-        let selected = collect_on(Engine::InMemory, part.select(&select)).map_err(Fault::Query)?;
-        add(selected, plan, pass).map_err(Fault::Rows)
-    };
-    partition.count(subjects, plan.layout(), k, count).map_err(|fault| match fault {
-        Fault::Query(stage) => EngineError::Query { snapshot, stage },
-        Fault::Rows(cause) => rows(cause),
-    })
+        let layout = self.plan.layout();
+        let fewer = Partition::of(kept.len() * layout.values());
+        let partition = Partition { threads: partition.threads.min(fewer.threads), ..partition };
+        let pass = partition
+            .count(self.subjects()?, || Pass::new(layout, kept.len(), self.k), count)
+            .map_err(|fault| self.error(fault))?;
+        // One that has no name was not kept.
+        let name = |value: Option<KeyValue<'_>>| match value {
+            None => Ok(None),
+            Some(value) => key.text(value).map(Some).ok_or_else(|| self.error(PassError::Shape.into())),
+        };
+        let named =
+            kept.into_iter().map(|(value, size)| Ok((name(value)?, size))).collect::<Result<_, EngineError>>()?;
+        Ok(CountedKeys::split(pass.finish(), layout.cells_at(0), named, beyond))
+    }
+
+    /// The keys that are frequent enough, and how many subjects they have. `limit` may make the search more modest.
+    fn discover(
+        &self,
+        partition: Partition,
+        limit: impl Fn(Search<'a>) -> Search<'a>,
+    ) -> Result<Keys<'a>, EngineError> {
+        let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
+        let filter = self.question()?.filter.map(|filter| filter.alias(KEY));
+        let keep = |part: Range<usize>| -> Result<Option<Vec<bool>>, Fault> {
+            let Some(filter) = &filter else { return Ok(None) };
+            // Beside the subjects, so that a constant is as long as they are.
+            let select = [filter.clone(), pl::col(SUBJECT)];
+            let kept = collect_on(Engine::InMemory, self.rows(&part).lazy().select(select)).map_err(Fault::Query)?;
+            let kept = kept.column(KEY).and_then(|kept| kept.bool()).map_err(|_| PassError::Shape)?;
+            Ok(Some(kept.iter().map(|kept| kept == Some(true)).collect()))
+        };
+        let search = limit(Search::new(key, self.key_column()?, self.k, self.plan.most_keys()));
+        search.run(partition, self.subjects()?, keep).map_err(|fault| self.error(fault))
+    }
+
+    fn key_column(&self) -> Result<KeyColumn<'a>, EngineError> {
+        let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
+        let column = self.frame.column(key.column().as_str()).map_err(|_| PassError::Shape);
+        column.and_then(KeyColumn::of).map_err(|cause| self.error(cause.into()))
+    }
+
+    fn question(&self) -> Result<Question, EngineError> {
+        let snapshot = self.snapshot;
+        compile_plan(self.plan, self.contract).map_err(|cause| EngineError::Plan { snapshot, cause })
+    }
+
+    fn subjects(&self) -> Result<&'a UInt32Chunked, EngineError> {
+        let subjects = self.frame.column(SUBJECT).and_then(|c| c.u32());
+        subjects.map_err(|_| self.error(PassError::Shape.into()))
+    }
+
+    fn rows(&self, part: &Range<usize>) -> DataFrame {
+        self.frame.slice(part.start as i64, part.len())
+    }
+
+    /// Adds the rows of a part to a pass.
+    fn count(&self, question: &Question, rows: DataFrame, pass: &mut Pass) -> Result<(), Fault> {
+        let rows = match &question.filter {
+            Some(filter) => rows.lazy().filter(filter.clone()),
+            None => rows.lazy(),
+        };
+        let selected = collect_on(Engine::InMemory, rows.select(&question.select)).map_err(Fault::Query)?;
+        add(selected, self.plan, pass).map_err(Fault::Rows)
+    }
+
+    fn error(&self, fault: Fault) -> EngineError {
+        let snapshot = self.snapshot;
+        match fault {
+            Fault::Query(stage) => EngineError::Query { snapshot, stage },
+            Fault::Rows(cause) => EngineError::Rows { snapshot, cause },
+        }
+    }
 }
 
 /// Why a part is not counted.

@@ -1,7 +1,7 @@
 //! The fixed partition of a snapshot, and the threads that work it off.
 //!
 //! ```text
-//! rows ──cut at subjects──▶ part 0, part 1, …  ──each: filter, select (Polars), count (a thread's own Pass)──▶ absorb ─▶ Tally
+//! rows ──cut at subjects──▶ part 0, part 1, …  ──each: filter, select (Polars), count (a thread's own)──▶ absorb ─▶ all
 //! ```
 //!
 //! Where parts begin follows from the snapshot alone. Which thread counts which part does not matter: sums are integers, and
@@ -14,15 +14,26 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bocage_protocol::limits;
-use bocage_protocol::plan::TableLayout;
 use polars::prelude::UInt32Chunked;
 
-use super::pass::{Pass, PassError};
+use super::pass::PassError;
 
 /// Rows of a part, up to the next subject: what it selects fits a core's share of the cache.
 const PART_ROWS: usize = 1 << 17;
 /// Values that the threads' tables may have in all: with large tables fewer threads work.
 const VALUES: usize = 4 * limits::TALLY_VALUES;
+
+/// What a thread counts, part by part.
+pub trait PartCount: Send + Sized {
+    /// Ends a part: what is added next may have any subjects but those of this part. Answers its first and last.
+    fn end_part(&mut self) -> Option<(u32, u32)>;
+
+    /// Adds what another thread has counted over other subjects.
+    ///
+    /// # Errors
+    /// It counted something else.
+    fn absorb(&mut self, other: Self) -> Result<(), PassError>;
+}
 
 /// How a snapshot is cut, and by how many threads it is counted.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +45,10 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// All cores, as far as tables of this size may be held once a core.
-    pub fn of(layout: &TableLayout) -> Self {
+    /// All cores, as far as so many values may be held once a core.
+    pub fn of(values: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = cores.min(VALUES / layout.values().max(1)).max(1);
+        let threads = cores.min(VALUES / values.max(1)).max(1);
         Self { rows: PART_ROWS, threads }
     }
 
@@ -55,25 +66,27 @@ impl Partition {
         parts
     }
 
-    /// Counts all parts, for a gate with the threshold `k`: `count` adds the rows of one to a pass.
+    /// Counts all parts: `count` adds the rows of one to what a thread has counted, which is `empty` at first.
     ///
     /// # Errors
     /// The first part's that fails, whichever thread had it; `Unsorted` where parts share or exchange subjects.
-    pub fn count<E, F>(self, subjects: &UInt32Chunked, layout: &TableLayout, k: u32, count: F) -> Result<Pass, E>
+    pub fn count<A, E, F>(self, subjects: &UInt32Chunked, empty: impl Fn() -> A, count: F) -> Result<A, E>
     where
+        A: PartCount,
         E: From<PassError> + Send,
-        F: Fn(Range<usize>, &mut Pass) -> Result<(), E> + Sync,
+        F: Fn(Range<usize>, &mut A) -> Result<(), E> + Sync,
     {
         let parts = self.cut(subjects);
         let work =
             Work { parts: &parts, next: AtomicUsize::new(0), failed: AtomicBool::new(false), first: Mutex::default() };
         let threads = self.threads.min(parts.len()).max(1);
         let mut worked = if threads == 1 {
-            vec![work.run(Pass::new(layout, k), &count)]
+            vec![work.run(empty(), &count)]
         } else {
             std::thread::scope(|scope| {
-                let running: Vec<_> =
-                    (0..threads).map(|_| scope.spawn(|| work.run(Pass::new(layout, k), &count))).collect();
+                let (work, count) = (&work, &count);
+                let start = |own: A| scope.spawn(move || work.run(own, count));
+                let running: Vec<_> = (0..threads).map(|_| start(empty())).collect();
                 // A panic goes on in this thread: the caller answers for it as for any other.
                 running.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
             })
@@ -86,9 +99,9 @@ impl Partition {
         if spans.windows(2).any(|pair| pair[1].1.0 <= pair[0].1.1) {
             return Err(PassError::Unsorted.into());
         }
-        let mut passes = worked.into_iter().map(|w| w.pass);
-        let mut whole = passes.next().unwrap_or_else(|| Pass::new(layout, k));
-        passes.try_for_each(|pass| whole.absorb(pass))?;
+        let mut counted = worked.into_iter().map(|w| w.counted);
+        let mut whole = counted.next().unwrap_or_else(empty);
+        counted.try_for_each(|other| whole.absorb(other))?;
         Ok(whole)
     }
 }
@@ -102,23 +115,24 @@ struct Work<'a, E> {
 }
 
 /// What one thread has counted, and the first and last subject of each of its parts.
-struct Worked {
-    pass: Pass,
+struct Worked<A> {
+    counted: A,
     spans: Vec<(usize, (u32, u32))>,
 }
 
 impl<E> Work<'_, E> {
-    fn run<F>(&self, empty: Pass, count: &F) -> Worked
+    fn run<A, F>(&self, empty: A, count: &F) -> Worked<A>
     where
-        F: Fn(Range<usize>, &mut Pass) -> Result<(), E>,
+        A: PartCount,
+        F: Fn(Range<usize>, &mut A) -> Result<(), E>,
     {
-        let mut worked = Worked { pass: empty, spans: Vec::new() };
+        let mut worked = Worked { counted: empty, spans: Vec::new() };
         // Parts are taken in order and every taken part is ended, so that the first that fails is always among those seen.
         while !self.failed.load(Ordering::Acquire) {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(part) = self.parts.get(at) else { break };
-            match count(part.clone(), &mut worked.pass) {
-                Ok(()) => worked.spans.extend(worked.pass.end_part().map(|span| (at, span))),
+            match count(part.clone(), &mut worked.counted) {
+                Ok(()) => worked.spans.extend(worked.counted.end_part().map(|span| (at, span))),
                 Err(error) => {
                     self.failed.store(true, Ordering::Release);
                     let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);

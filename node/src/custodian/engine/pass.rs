@@ -3,7 +3,7 @@
 //! Rows come sorted by subject, so that a subject is new to a cell exactly if the cell's last subject was another one. That
 //! replaces a set of subjects per cell, the dominant cost of such a query. All sums are integers: the order of rows, chunks
 //! and threads never shows. Parts that share no subject may be added in any order, by any number of passes that are put
-//! together with [`Pass::absorb`]. It must never trust the order: a subject number that falls is an error.
+//! together with [`PartCount::absorb`]. It must never trust the order: a subject number that falls is an error.
 //!
 //! What keeps the loop short: counts and Σq stand in 64 bits ([`FLUSH_ROWS`] says why that is enough), and a measure without a
 //! missing value so far has no counts of its own, for they are its cells'. How different a number's values are is looked at only
@@ -13,6 +13,7 @@ use bocage_protocol::plan::{MeasureLayout, Quantum, TableLayout};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 use polars::prelude::{BooleanType, Int64Type, PolarsDataType};
 
+use super::parts::PartCount;
 use crate::custodian::gate::{Counted, Detail, Spread};
 
 /// Why the rows cannot be counted. Each means a damaged snapshot or a fault of ours.
@@ -78,9 +79,9 @@ enum Values {
 
 /// Rows, subjects, and the last subject seen. A snapshot's subjects are numbered in 32 bits.
 #[derive(Clone, Copy)]
-struct Count {
+pub struct Count {
     rows: u64,
-    subjects: u32,
+    pub(super) subjects: u32,
     last: u32,
 }
 
@@ -111,14 +112,23 @@ struct Numbers {
 }
 
 impl Count {
-    const NONE: Self = Self { rows: 0, subjects: 0, last: NOBODY };
+    /// Of nobody.
+    pub(super) const NONE: Self = Self { rows: 0, subjects: 0, last: NOBODY };
 
-    fn size(self) -> Size {
+    pub(super) fn size(self) -> Size {
         Size { subjects: self.subjects.into(), rows: self.rows.into() }
     }
 
+    /// Adds a row. A subject's rows come together.
+    #[inline(always)]
+    pub(super) fn add(&mut self, subject: u32) {
+        self.rows += 1;
+        self.subjects += u32::from(self.last != subject);
+        self.last = subject;
+    }
+
     /// Adds the count of other subjects.
-    fn absorb(&mut self, other: Self) {
+    pub(super) fn absorb(&mut self, other: Self) {
         self.rows += other.rows;
         self.subjects += other.subjects;
     }
@@ -131,10 +141,7 @@ impl Distinct {
 
     #[inline(always)]
     fn add(&mut self, cell: usize, subject: u32) {
-        let count = &mut self.0[cell];
-        count.rows += 1;
-        count.subjects += u32::from(count.last != subject);
-        count.last = subject;
+        self.0[cell].add(subject);
     }
 
     fn absorb(&mut self, other: &Self) {
@@ -197,9 +204,9 @@ impl Numbers {
 }
 
 impl Pass {
-    /// The pass over no rows, for a gate with the threshold `k`.
-    pub fn new(layout: &TableLayout, k: u32) -> Self {
-        let cells = layout.cells_at(0);
+    /// The pass over no rows, for a gate with the threshold `k`: tables of this layout, one behind the other.
+    pub fn new(layout: &TableLayout, tables: usize, k: u32) -> Self {
+        let cells = tables * layout.cells_at(0);
         let values = |layout: &MeasureLayout| match layout {
             MeasureLayout::Number(_) => Values::Number(Numbers::new(cells, k)),
             MeasureLayout::Condition => {
@@ -248,27 +255,6 @@ impl Pass {
         Ok(())
     }
 
-    /// Ends a part: what is added next may have any subjects but those of this part. Answers its first and last.
-    pub fn end_part(&mut self) -> Option<(u32, u32)> {
-        self.span.take()
-    }
-
-    /// Adds what another pass of the same table has counted over other subjects.
-    ///
-    /// # Errors
-    /// It is of another table.
-    pub fn absorb(&mut self, other: Self) -> Result<(), PassError> {
-        if self.sizes.0.len() != other.sizes.0.len() || self.measures.len() != other.measures.len() {
-            return Err(PassError::Shape);
-        }
-        for (own, measured) in self.measures.iter_mut().zip(other.measures) {
-            own.absorb(measured, &self.sizes, &other.sizes)?;
-        }
-        self.total.absorb(other.total);
-        self.sizes.absorb(&other.sizes);
-        Ok(())
-    }
-
     /// All rows added, counted.
     pub fn finish(self) -> Counted {
         let sizes = &self.sizes;
@@ -281,6 +267,24 @@ impl Pass {
         };
         let tally = Tally { total: self.total.size(), cells: sizes.0.iter().map(cell).collect() };
         Counted { threshold: self.k, tally, details }
+    }
+}
+
+impl PartCount for Pass {
+    fn end_part(&mut self) -> Option<(u32, u32)> {
+        self.span.take()
+    }
+
+    fn absorb(&mut self, other: Self) -> Result<(), PassError> {
+        if self.sizes.0.len() != other.sizes.0.len() || self.measures.len() != other.measures.len() {
+            return Err(PassError::Shape);
+        }
+        for (own, measured) in self.measures.iter_mut().zip(other.measures) {
+            own.absorb(measured, &self.sizes, &other.sizes)?;
+        }
+        self.total.absorb(other.total);
+        self.sizes.absorb(&other.sizes);
+        Ok(())
     }
 }
 

@@ -9,6 +9,9 @@ use super::compile::{Form, Scope, Unfit, choose, compile, condition, index, numb
 use super::elementwise;
 use crate::custodian::source::SUBJECT;
 
+/// The column in which the rows of a part have the position of their discovered key. No contract can have it.
+pub const KEY: &str = "__key";
+
 /// What to filter by and what to select.
 pub struct Question {
     /// Rows for which this is true.
@@ -33,6 +36,9 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
     for (i, (key, levels)) in table.by.iter().zip(&levels).enumerate() {
         let level = level(key, levels, contract)?;
         cell = if i == 0 { level } else { cell * index(levels.labels.len() as u32) + level };
+    }
+    if plan.discovered().is_some() {
+        cell = pl::col(KEY) * index(plan.layout().cells_at(0) as u32) + cell;
     }
     let mut select = vec![cell.alias("cell"), pl::col(SUBJECT)];
     for (i, (measure, layout)) in table.measures.iter().zip(plan.layout().measures()).enumerate() {

@@ -1,6 +1,7 @@
 //! The engine against the row-by-row interpreter, and the laws of its tallies.
 
 mod bins;
+mod discovered;
 mod generate;
 mod narrow;
 mod wide;
@@ -16,7 +17,9 @@ use proptest::prelude::*;
 
 use self::generate::{contract, frame, plans, rows};
 use super::interpreter::{self, Row};
+use super::parts::PartCount as _;
 use super::*;
+use crate::custodian::gate::Counted;
 use crate::custodian::source::SUBJECT;
 
 /// The gate's threshold.
@@ -32,7 +35,11 @@ fn engine(rows: &[Row], plan: &ValidPlan, contract: &Contract) -> Tally {
 
 /// The tally as a gate would get it.
 fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Counted {
-    counted_in(Partition::of(plan.layout()), k, &frame(rows, contract), plan, contract).unwrap()
+    counted_in(Partition::of(plan.layout().values()), k, &frame(rows, contract), plan, contract).unwrap()
+}
+
+fn asked<'a>(k: u32, frame: &'a DataFrame, plan: &'a ValidPlan, contract: &'a Contract) -> Asked<'a> {
+    Asked { frame, plan, contract, k, snapshot: snapshot() }
 }
 
 fn counted_in(
@@ -42,11 +49,11 @@ fn counted_in(
     plan: &ValidPlan,
     contract: &Contract,
 ) -> Result<Counted, EngineError> {
-    pass_in(partition, k, frame, plan, contract, snapshot()).map(Pass::finish)
+    asked(k, frame, plan, contract).pass(partition).map(Pass::finish)
 }
 
 fn tally(frame: &DataFrame, plan: &ValidPlan, contract: &Contract) -> Result<Tally, EngineError> {
-    counted_in(Partition::of(plan.layout()), K, frame, plan, contract).map(|counted| counted.tally)
+    counted_in(Partition::of(plan.layout().values()), K, frame, plan, contract).map(|counted| counted.tally)
 }
 
 fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> ValidPlan {
@@ -155,7 +162,7 @@ fn whatever_threads_take_which_part_the_bits_are_the_same() {
             let pass = |range: std::ops::Range<usize>| {
                 let rows = frame.slice(range.start as i64, range.len());
                 let whole = Partition { rows: usize::MAX, threads: 1 };
-                pass_in(whole, K, &rows, &plan, &contract, snapshot()).unwrap()
+                asked(K, &rows, &plan, &contract).pass(whole).unwrap()
             };
             let at = split / 3 * 3;
             let (mut a, mut b) = (pass(0..at), pass(at..600));
@@ -334,7 +341,7 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
 
     let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
     let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);
-    let tally = run(&snapshot, &plan, &contract, K).unwrap().reveal().tally;
+    let tally = run(&snapshot, &plan, &contract, K).unwrap().reveal_table().tally;
     assert_eq!(tally.total.subjects, 20);
     let (
         bocage_protocol::tally::Sums::Number { valid, sum, .. },

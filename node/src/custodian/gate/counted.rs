@@ -4,7 +4,7 @@
 //! It must never leave: only the gate opens a `Private<Counted>`.
 
 use bocage_protocol::plan::{MeasureLayout, TableLayout};
-use bocage_protocol::tally::{Cell, Sums, Tally};
+use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::spread::Spread;
 
@@ -27,6 +27,61 @@ pub enum Detail {
     Number(Vec<Spread>),
     /// Of a condition: subjects with a row in which it is neither true nor false.
     Condition(Vec<u32>),
+}
+
+/// What the engine computed of a plan.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub enum Computed {
+    /// The cells of one table, or of a grid.
+    Table(Counted),
+    /// A table for each discovered key.
+    Keys(CountedKeys),
+}
+
+/// The tables of the discovered keys.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct CountedKeys {
+    /// In the column's own order, each with its name and its table; the total of a table is of all the key's rows.
+    pub keys: Vec<(Option<String>, Counted)>,
+    /// The most subjects of a key that was left out for want of room.
+    pub beyond: Option<i128>,
+}
+
+impl CountedKeys {
+    /// The tables of `keys`, of `cells` cells each, that were counted one behind the other.
+    pub fn split(all: Counted, cells: usize, keys: Vec<(Option<String>, Size)>, beyond: Option<i128>) -> Self {
+        let Counted { threshold, tally, details } = all;
+        let mut of_cells = tally.cells.into_iter();
+        let mut of_details: Vec<DetailIter> = details.into_iter().map(DetailIter::new).collect();
+        let table = |(key, total)| {
+            let tally = Tally { total, cells: of_cells.by_ref().take(cells).collect() };
+            let details = of_details.iter_mut().map(|detail| detail.take(cells)).collect();
+            (key, Counted { threshold, tally, details })
+        };
+        Self { keys: keys.into_iter().map(table).collect(), beyond }
+    }
+}
+
+/// A measure's details, handed out piece by piece.
+enum DetailIter {
+    Number(std::vec::IntoIter<Spread>),
+    Condition(std::vec::IntoIter<u32>),
+}
+
+impl DetailIter {
+    fn new(detail: Detail) -> Self {
+        match detail {
+            Detail::Number(spreads) => DetailIter::Number(spreads.into_iter()),
+            Detail::Condition(lacking) => DetailIter::Condition(lacking.into_iter()),
+        }
+    }
+
+    fn take(&mut self, cells: usize) -> Detail {
+        match self {
+            DetailIter::Number(spreads) => Detail::Number(spreads.by_ref().take(cells).collect()),
+            DetailIter::Condition(lacking) => Detail::Condition(lacking.by_ref().take(cells).collect()),
+        }
+    }
 }
 
 impl Counted {

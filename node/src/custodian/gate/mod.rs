@@ -33,6 +33,11 @@
 //!    every k-th patient's value lies is known to a cell of the grid (an integer, or a thousandth of the contract's range), but not
 //!    whose it is. Bins exist only where a patient has one row, or cells could not be added.
 //!
+//! 6. **Discovered keys.** Each key's cells are those of a dense table of its own. A key leaves only if one of its cells is shown and its name
+//!    may be said: a short plain text. No total leaves, neither of all keys (less the shown ones it is the size of the hidden ones) nor of one
+//!    (less its shown cells it is a hidden one). Where there is no room for all keys, a power of two bounds those that were left out.
+//!    A key that is not in the release has fewer than k subjects in every cell, none included, or has no name, or was left out.
+//!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for
 //! researchers whom the site trusts by name. How many values of a number are missing (cell minus valid) is shown whatever
@@ -102,6 +107,7 @@
 mod attack;
 mod bins;
 mod counted;
+mod discovered;
 mod private;
 mod rules;
 mod seal;
@@ -115,7 +121,7 @@ use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 
 pub use crate::config::Mode;
-pub use counted::{Counted, Detail};
+pub use counted::{Computed, Counted, CountedKeys, Detail};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
 pub use spread::Spread;
@@ -134,7 +140,7 @@ pub struct GatePolicy {
 pub struct Released(Outcome);
 
 impl Released {
-    /// A table or bins, never a refusal.
+    /// A table, bins or discovered keys, never a refusal.
     pub fn outcome(&self) -> &Outcome {
         &self.0
     }
@@ -161,16 +167,24 @@ impl From<Withheld> for PublicError {
 /// # Errors
 /// The tally is not one of this plan.
 pub fn release(
-    private: Private<Counted>,
+    private: Private<Computed>,
     plan: &ValidPlan,
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
-    let counted = private.open();
     let (layout, one_row_per_subject, k) = (plan.layout(), contract.one_row_per_subject(), policy.threshold);
-    let outcome = match (policy.mode, plan.grid()) {
-        (Mode::Exact, None) => Outcome::Table(rules::exact(counted, layout, one_row_per_subject, k)?),
-        (Mode::Exact, Some(grid)) => Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, k)?),
+    let Mode::Exact = policy.mode;
+    let outcome = match (private.open(), plan.grid(), plan.discovered()) {
+        (Computed::Table(counted), None, None) => {
+            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, k)?)
+        }
+        (Computed::Table(counted), Some(grid), None) => {
+            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, k)?)
+        }
+        (Computed::Keys(found), None, Some(key)) => {
+            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, k)?)
+        }
+        (Computed::Table(_) | Computed::Keys(_), ..) => return Err(Withheld::Inconsistent),
     };
     Ok(Released(outcome))
 }

@@ -19,9 +19,22 @@ impl<T> Private<T> {
 }
 
 #[cfg(test)]
-impl<T> Private<T> {
-    /// Opens it in a test of the engine.
-    pub(in crate::custodian) fn reveal(self) -> T {
-        self.0
+impl Private<super::Computed> {
+    /// The table of a test.
+    pub(in crate::custodian) fn table(counted: super::Counted) -> Self {
+        Self(super::Computed::Table(counted))
+    }
+
+    /// The keys of a test.
+    pub(in crate::custodian) fn keys(counted: super::CountedKeys) -> Self {
+        Self(super::Computed::Keys(counted))
+    }
+
+    /// Opens a table in a test of the engine.
+    pub(in crate::custodian) fn reveal_table(self) -> super::Counted {
+        match self.0 {
+            super::Computed::Table(counted) => counted,
+            super::Computed::Keys(_) => panic!("not one table"),
+        }
     }
 }

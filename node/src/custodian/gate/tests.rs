@@ -64,7 +64,7 @@ pub(super) fn let_out_counted(
     contract: &Contract,
     policy: &GatePolicy,
 ) -> TableRelease {
-    match release(Private::new(counted), plan, contract, policy).unwrap().outcome() {
+    match release(Private::table(counted), plan, contract, policy).unwrap().outcome() {
         Outcome::Table(table) => table.clone(),
         other => panic!("{other:?}"),
     }
@@ -189,7 +189,7 @@ fn a_tally_that_contradicts_itself_or_its_plan_is_withheld() {
     let mut measure = good;
     measure.cells[0].measures.push(Sums::Number { valid: size(0, 0), sum: 0, sum_sq: 0 });
     for bad in [fewer_cells, negative, rows, total, measure] {
-        let bad = Private::new(Counted::wide(bad, plan.layout(), 3));
+        let bad = Private::table(Counted::wide(bad, plan.layout(), 3));
         assert_eq!(release(bad, &plan, &contract, &policy), Err(Withheld::Inconsistent));
     }
 }
@@ -205,7 +205,7 @@ fn details_of_another_threshold_tally_or_shape_are_withheld() {
         vec![Sums::Number { valid: n, sum: 0, sum_sq: 0 }, Sums::Condition { valid: n, holds: n, fails: size(0, 0) }];
     let tally = Tally { total: size(16, 16), cells: vec![Cell { size: n, measures: sums }; 4] };
     let good = || Counted::wide(tally.clone(), plan.layout(), 3);
-    assert!(release(Private::new(good()), &plan, &contract, &policy).is_ok());
+    assert!(release(Private::table(good()), &plan, &contract, &policy).is_ok());
     let mut other_spread = Spread::new(3);
     other_spread.add(0, 3, 3);
     let details = |number: Vec<Spread>, lacking: Vec<u32>| vec![Detail::Number(number), Detail::Condition(lacking)];
@@ -220,7 +220,7 @@ fn details_of_another_threshold_tally_or_shape_are_withheld() {
     .into_iter()
     .enumerate()
     {
-        assert_eq!(release(Private::new(bad), &plan, &contract, &policy), Err(Withheld::Inconsistent), "{i}");
+        assert_eq!(release(Private::table(bad), &plan, &contract, &policy), Err(Withheld::Inconsistent), "{i}");
     }
 }
 
@@ -301,7 +301,7 @@ fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
     let plan = plan(&contract, false, vec![]);
     let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
     let released =
-        release(Private::new(Counted::wide(counts(&[3, 4, 5, 6]), plan.layout(), 3)), &plan, &contract, &policy)
+        release(Private::table(Counted::wide(counts(&[3, 4, 5, 6]), plan.layout(), 3)), &plan, &contract, &policy)
             .unwrap();
     let refusal = PublicError::new(ErrorCode::PolicyRefused, "not here");
     let digest = bocage_protocol::ids::Digest::of("test", &[]);

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::record::{Kind, Record};
 
 mod bins;
+mod discovered;
 
 /// A record with everything in it readable.
 #[derive(Debug, Clone, Serialize)]
@@ -164,6 +165,11 @@ impl<'a> Reader<'a> {
                     refused: None,
                 }
             }
+            Outcome::Discovered(release) => {
+                let plan = self.plan(part, round, study);
+                let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
+                Left { analysis, threshold: Some(release.threshold), total: None, cells, refused: None }
+            }
             Outcome::Bins(release) => {
                 let plan = self.plan(part, round, study);
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
@@ -184,24 +190,30 @@ impl<'a> Reader<'a> {
 }
 
 fn cells(table: &TableRelease, plan: Option<&ValidPlan>, keys: &[String]) -> Vec<ShownCell> {
-    let show = |(i, cell): (usize, &CellRelease)| {
-        let labels = match plan {
-            Some(plan) => {
-                let labels = plan.layout().labels(usize::from(table.step), i);
-                labels.iter().zip(keys).map(|(label, key)| format!("{key} = {label}")).collect()
-            }
-            None => vec![format!("cell {i}")],
-        };
-        match cell {
-            CellRelease::FewerThanK => ShownCell { cell: labels, count: None, measures: Vec::new() },
-            CellRelease::Shown { count, measures } => ShownCell {
-                cell: labels,
-                count: Some((*count).into()),
-                measures: measures.iter().enumerate().map(|(m, value)| measure(m, value, plan)).collect(),
-            },
-        }
-    };
+    let show = |(i, of): (usize, &CellRelease)| cell(labels(plan, usize::from(table.step), i, keys), of, plan);
     table.cells.iter().enumerate().map(show).collect()
+}
+
+/// Key and label of a cell, or its position.
+fn labels(plan: Option<&ValidPlan>, step: usize, at: usize, keys: &[String]) -> Vec<String> {
+    match plan {
+        Some(plan) => {
+            let labels = plan.layout().labels(step, at);
+            labels.iter().zip(keys).map(|(label, key)| format!("{key} = {label}")).collect()
+        }
+        None => vec![format!("cell {at}")],
+    }
+}
+
+fn cell(labels: Vec<String>, of: &CellRelease, plan: Option<&ValidPlan>) -> ShownCell {
+    match of {
+        CellRelease::FewerThanK => ShownCell { cell: labels, count: None, measures: Vec::new() },
+        CellRelease::Shown { count, measures } => ShownCell {
+            cell: labels,
+            count: Some((*count).into()),
+            measures: measures.iter().enumerate().map(|(m, value)| measure(m, value, plan)).collect(),
+        },
+    }
 }
 
 fn measure(at: usize, value: &MeasureRelease, plan: Option<&ValidPlan>) -> ShownMeasure {

@@ -50,6 +50,7 @@ fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
         kinds.push(match &part.outcome {
             Outcome::Table(_) => "table",
             Outcome::Bins(_) => "bins",
+            Outcome::Discovered(_) => "discovered",
             Outcome::Refused(_) => "refused",
         });
     }

@@ -9,7 +9,7 @@ use super::histogram::RawHistogram;
 use super::quantiles::RawQuantiles;
 use super::summary::RawSummary;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, histogram, quantiles, table};
+use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::contract::Contract;
 use crate::ids::AnalysisName;
@@ -134,6 +134,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         ("query", ..) => return "dataset".to_owned(),
         (_, Some(part), _) => format!("summary.{}", part.column),
         (place, None, Spec::Table(spec)) => table::text_place(spec, place),
+        (place, None, Spec::Discovered(spec)) => discovered::text_place(spec, place),
         (place, None, Spec::Histogram(spec)) => histogram::text_place(spec, place),
         (place, None, Spec::Crosstab(_)) => crosstab::text_place(place),
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),

@@ -1,10 +1,10 @@
-//! `table = { by, show, roll_up }`: keys, and what is shown of every cell.
+//! `table = { by, show, roll_up, top }`: keys, and what is shown of every cell.
 
 use serde::Deserialize;
 use sqlparser::ast::Expr as Sql;
 
 use super::super::expression::Binder;
-use super::Binding;
+use super::{Binding, discovered};
 use crate::analysis::{Key, Show, Shown, Spec, TableSpec};
 use crate::limits;
 use crate::plan::{DateUnit, Expr, Function, Measure, Operation, TypeProblem, check_key, check_measure};
@@ -13,9 +13,10 @@ use crate::settings::{join, nearest};
 #[derive(Deserialize)]
 pub(super) struct RawTable {
     #[serde(default)]
-    by: Vec<String>,
+    pub(super) by: Vec<String>,
     show: Vec<String>,
-    roll_up: Option<bool>,
+    pub(super) roll_up: Option<bool>,
+    pub(super) top: Option<u32>,
 }
 
 const SHOWN: &str = "a table shows count, rows, sum(x), mean(x), sd(x) and share(condition)";
@@ -26,7 +27,8 @@ impl Binding<'_> {
             let problem = TypeProblem::new(format!("a table shows 1 to {} columns", limits::TABLE_SHOW));
             self.refuse::<()>(&join(key, "table.show"), problem.hint("e.g. show = [\"count\"]"));
         }
-        let by = self.keys(&join(key, "table.by"), &raw.by);
+        let discovered = self.discovered_key(&join(key, "table"), raw);
+        let by = self.keys_but(&join(key, "table.by"), &raw.by, discovered::is_discovered);
         let show: Vec<Option<Shown>> = raw
             .show
             .iter()
@@ -37,13 +39,24 @@ impl Binding<'_> {
             })
             .collect();
         let show = show.into_iter().collect::<Option<_>>();
-        Some(Spec::Table(TableSpec { by: by?, show: show?, roll_up: raw.roll_up.unwrap_or(true) }))
+        let discovered = discovered?;
+        let roll_up = raw.roll_up.unwrap_or(discovered.is_none());
+        let table = TableSpec { by: by?, show: show?, roll_up };
+        Some(match discovered {
+            Some(key) => discovered::spec(key, table, raw.top),
+            None => Spec::Table(table),
+        })
     }
 
-    /// A list of keys.
+    /// A list of keys with declared levels.
     pub(super) fn keys(&mut self, key: &str, texts: &[String]) -> Option<Vec<Key>> {
-        let keys: Vec<Option<Key>> =
-            texts.iter().enumerate().map(|(i, text)| self.levelled_key(&format!("{key}[{i}]"), text)).collect();
+        self.keys_but(key, texts, |_| false)
+    }
+
+    /// A list of keys without those of another kind.
+    fn keys_but(&mut self, key: &str, texts: &[String], other: impl Fn(&str) -> bool) -> Option<Vec<Key>> {
+        let texts = texts.iter().enumerate().filter(|(_, text)| !other(text));
+        let keys: Vec<Option<Key>> = texts.map(|(i, text)| self.levelled_key(&format!("{key}[{i}]"), text)).collect();
         keys.into_iter().collect()
     }
 
@@ -111,7 +124,7 @@ pub(super) fn label(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn call_of_one(sql: &Sql) -> Option<(String, &Sql)> {
+pub(super) fn call_of_one(sql: &Sql) -> Option<(String, &Sql)> {
     use sqlparser::ast::{FunctionArg, FunctionArgExpr, FunctionArguments};
     let Sql::Function(function) = sql else { return None };
     let FunctionArguments::List(list) = &function.args else { return None };

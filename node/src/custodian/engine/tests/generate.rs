@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::plan::{
-    Branch, Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, Plan, Query, Statistic, Table,
+    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, Plan, Query, Statistic,
+    Table,
 };
 use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
 use proptest::collection::vec;
@@ -86,7 +87,7 @@ pub fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
     let others = (
         weighted(0.8, select(vec!["1", "1a", "2", "3"])),
         weighted(0.6, any::<bool>()),
-        weighted(0.7, select(vec!["", "x", "xy", "Y"])),
+        weighted(0.7, select(vec!["", "x", "xy", "Y", "x\ny", "beyond twelve bytes"])),
         weighted(0.8, 7305i32..21_915),
         weighted(0.8, 7305i32..21_915),
         weighted(0.8, 631_152_000_000i64..1_893_456_000_000),
@@ -326,6 +327,14 @@ fn measure() -> BoxedStrategy<Measure> {
         condition(2).prop_map(Measure::Condition),
     ]
     .boxed()
+}
+
+/// Plans of discovered keys over the contract; a few do not pass the checker.
+pub fn discovered_plans() -> impl Strategy<Value = Plan> {
+    (plans(), select(vec!["note", "cp", "ca", "age"])).prop_map(|(plan, key)| {
+        let Statistic::Table(table) = plan.statistic else { panic!("a table") };
+        Plan { statistic: Statistic::Discovered(Discovered { key: key.parse().unwrap(), table }), ..plan }
+    })
 }
 
 /// Plans over the contract; a few do not pass the checker.

@@ -26,7 +26,7 @@ fn seen(rows: &[Row], filter: Option<Expr>, measure: Measure) -> MeasureRelease 
     let contract = contract();
     let plan = check(&contract, filter, vec![], vec![measure]);
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
-    let released = release(Private::new(counted(rows, &plan, &contract, K)), &plan, &contract, &policy).unwrap();
+    let released = release(Private::table(counted(rows, &plan, &contract, K)), &plan, &contract, &policy).unwrap();
     let Outcome::Table(table) = released.outcome() else { panic!("no table") };
     let [CellRelease::Shown { measures, .. }] = table.cells.as_slice() else { panic!("the cell is hidden") };
     measures[0].clone()

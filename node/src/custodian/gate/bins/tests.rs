@@ -37,7 +37,7 @@ fn tally(counts: &[i128]) -> Tally {
 
 fn let_out(counts: &[i128], plan: &ValidPlan, contract: &Contract, threshold: u32) -> BinsRelease {
     let policy = GatePolicy { threshold, mode: Mode::Exact };
-    match release(Private::new(Counted::wide(tally(counts), plan.layout(), threshold)), plan, contract, &policy)
+    match release(Private::table(Counted::wide(tally(counts), plan.layout(), threshold)), plan, contract, &policy)
         .unwrap()
         .outcome()
     {
@@ -181,7 +181,7 @@ fn cells_with_subjects_of_several_rows_or_of_another_shape_are_withheld() {
     several.total.rows += 1;
     for bad in [several, tally(&[3, 4, 5, 6]), tally(&[3, 4, 5, 6, 0, 0]), tally(&[3, -1, 5, 6, 0])] {
         assert_eq!(
-            release(Private::new(Counted::wide(bad, plan.layout(), K)), &plan, &contract, &policy),
+            release(Private::table(Counted::wide(bad, plan.layout(), K)), &plan, &contract, &policy),
             Err(Withheld::Inconsistent)
         );
     }

@@ -17,7 +17,8 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
-use super::expression::{Binder, parse};
+use super::expression::Binder;
+use super::sql::parse;
 use super::{dates, toml_problem};
 use crate::contract::Contract;
 use crate::env::Timestamp;

@@ -3,7 +3,8 @@
 use bocage_coordinator::server;
 use bocage_node::cli::Moment;
 use bocage_tests::crash::Armed;
-use bocage_tests::days::{Network, random_deaths};
+use bocage_tests::days::Network;
+use bocage_tests::deaths::{ROUNDS, random_deaths};
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::scale;
 
@@ -52,7 +53,10 @@ fn sign(lab: &Lab) -> bocage_protocol::trust::SignedStudy {
 
 #[test]
 fn deaths_at_random_moments_lose_no_study_and_change_no_release() {
-    let rounds = 20 * u64::from(scale());
-    let counts = random_deaths(EXE, rounds, 3);
-    assert_eq!(counts.values().sum::<u64>(), rounds, "{counts:?}");
+    let rounds = ROUNDS * u64::from(scale());
+    let toll = random_deaths(EXE, rounds, 3);
+    println!("{toll:?}");
+    assert_eq!(toll.deaths(), rounds, "{toll:?}");
+    assert!(toll.of.len() == 4, "{toll:?}");
+    assert!(toll.mid_round * 2 > rounds, "too few deaths in the middle of a round: {toll:?}");
 }

@@ -134,6 +134,13 @@ pub fn peak_kib(pid: u32) -> u64 {
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
+/// The memory that is a process's own, not a mapped file's, in KiB.
+pub fn anonymous_kib(pid: u32) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("the kernel counts memory");
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
 /// Kills any process at once.
 pub fn kill_pid(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");

@@ -52,9 +52,15 @@ pub struct Network {
 impl Network {
     /// All processes, connected; `env` is for the coordinator and the nodes.
     pub fn start(exe: &str, env: &[(String, String)]) -> Self {
+        Self::start_with(exe, env, env)
+    }
+
+    /// The same; `others` is for the nodes of all hospitals but the first.
+    pub fn start_with(exe: &str, env: &[(String, String)], others: &[(String, String)]) -> Self {
         let lab = Lab::new(exe);
         let coordinator = lab.coordinator_with(env);
-        let nodes = HOSPITALS.iter().map(|site| Some(lab.node(site, env))).collect();
+        let env_of = |site| if site == HOSPITALS[0] { env } else { others };
+        let nodes = HOSPITALS.iter().map(|site| Some(lab.node(site, env_of(*site)))).collect();
         for site in HOSPITALS {
             coordinator.wait_for_line(&["connected", site]);
         }
@@ -70,6 +76,12 @@ impl Network {
     pub fn coordinator_dies(&mut self) {
         self.coordinator.take().expect("it runs").wait();
         self.coordinator = Some(self.lab.coordinator());
+    }
+
+    /// Waits until the first hospital's supervisor has died, and starts the node again.
+    pub fn first_node_dies(&mut self) {
+        self.nodes[0].take().expect("it runs").wait();
+        self.nodes[0] = Some(self.lab.node(HOSPITALS[0], &[]));
     }
 
     /// Kills a process at once; what no supervisor starts again, this does. Answers whether there was one: a child may be between two lives.

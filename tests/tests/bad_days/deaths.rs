@@ -2,7 +2,7 @@
 
 use bocage_coordinator::server;
 use bocage_node::cli::Moment;
-use bocage_tests::crash::Armed;
+use bocage_tests::crash::{Armed, Whom};
 use bocage_tests::days::Network;
 use bocage_tests::deaths::{ROUNDS, random_deaths};
 use bocage_tests::lab::{HOSPITALS, Lab, status};
@@ -11,16 +11,19 @@ use bocage_tests::scale;
 use super::EXE;
 
 #[test]
-fn a_custodian_that_dies_at_any_moment_of_a_round_answers_after_it_with_one_release() {
+fn a_node_of_which_a_process_dies_at_any_moment_of_a_round_answers_after_it_with_one_release() {
     let folder = tempfile::tempdir().expect("a folder");
-    for moment in Moment::ALL {
-        let armed = Armed::new(folder.path(), moment.name());
-        let network = Network::start(EXE, &[armed.env()]);
+    for (moment, whom) in Moment::ALL.into_iter().flat_map(|moment| Whom::ALL.map(|whom| (moment, whom))) {
+        let armed = Armed::new(folder.path(), moment.name(), whom);
+        let mut network = Network::start_with(EXE, &[armed.env()], &[]);
         let signed = network.submit("5m");
+        if whom == Whom::Supervisor {
+            network.first_node_dies();
+        }
         let result = network.published(signed.id());
         assert!(armed.went_off(), "nobody came to {moment:?}");
         for site in HOSPITALS {
-            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}: {result:#}");
+            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}, {whom:?}: {result:#}");
         }
         network.repeats_are_the_same(&[signed]);
     }
@@ -30,7 +33,7 @@ fn a_custodian_that_dies_at_any_moment_of_a_round_answers_after_it_with_one_rele
 fn a_coordinator_that_dies_at_any_moment_of_a_study_publishes_it_once_after_it() {
     let folder = tempfile::tempdir().expect("a folder");
     for moment in server::Moment::ALL {
-        let armed = Armed::new(folder.path(), moment.name());
+        let armed = Armed::new(folder.path(), moment.name(), Whom::Itself);
         let mut network = Network::start(EXE, &[armed.env()]);
         let signed = sign(&network.lab);
         // The coordinator may die before it has answered this.

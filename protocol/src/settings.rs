@@ -1,10 +1,14 @@
 //! Reading what people wrote: every problem at once, each with file, key and hint. Pure: the caller reads files and environment.
 
+mod log_filter;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use log_filter::log_filter_problem;
 
 /// One thing that is wrong with a text that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Networks that live through deaths of their processes, for the tests and for the soak program: what must hold after every one of them.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bocage_node::custodian::ledger::Ledger;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SignedStudy;
@@ -11,7 +11,6 @@ use rusqlite::OpenFlags;
 
 use crate::lab::{HOSPITALS, Lab};
 use crate::process::{PATIENCE, Process, kill_pid};
-use crate::relay::mixed;
 
 /// Whom a death meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +52,15 @@ pub struct Network {
 impl Network {
     /// All processes, connected; `env` is for the coordinator and the nodes.
     pub fn start(exe: &str, env: &[(String, String)]) -> Self {
+        Self::start_with(exe, env, env)
+    }
+
+    /// The same; `others` is for the nodes of all hospitals but the first.
+    pub fn start_with(exe: &str, env: &[(String, String)], others: &[(String, String)]) -> Self {
         let lab = Lab::new(exe);
         let coordinator = lab.coordinator_with(env);
-        let nodes = HOSPITALS.iter().map(|site| Some(lab.node(site, env))).collect();
+        let env_of = |site| if site == HOSPITALS[0] { env } else { others };
+        let nodes = HOSPITALS.iter().map(|site| Some(lab.node(site, env_of(*site)))).collect();
         for site in HOSPITALS {
             coordinator.wait_for_line(&["connected", site]);
         }
@@ -73,34 +78,45 @@ impl Network {
         self.coordinator = Some(self.lab.coordinator());
     }
 
-    /// Kills a process at once. What no supervisor starts again, the next line does.
-    pub fn kill(&mut self, victim: Victim, node: usize) {
+    /// Waits until the first hospital's supervisor has died, and starts the node again.
+    pub fn first_node_dies(&mut self) {
+        self.nodes[0].take().expect("it runs").wait();
+        self.nodes[0] = Some(self.lab.node(HOSPITALS[0], &[]));
+    }
+
+    /// Kills a process at once; what no supervisor starts again, this does. Answers whether there was one: a child may be between two lives.
+    pub fn kill(&mut self, victim: Victim, node: usize) -> bool {
         let site = HOSPITALS[node];
         match victim {
             Victim::Coordinator => {
                 self.coordinator.take().expect("it runs").kill();
                 self.coordinator = Some(self.lab.coordinator());
+                true
             }
             Victim::Supervisor => {
                 let node = &mut self.nodes[node];
                 node.take().expect("it runs").kill();
                 *node = Some(self.lab.node(site, &[]));
+                true
             }
             Victim::Agent => self.kill_child(node, "agent"),
             Victim::Custodian => self.kill_child(node, "custodian"),
         }
     }
 
-    /// The child may be between two lives; then there is nothing to kill.
-    fn kill_child(&self, node: usize, role: &str) {
-        if let Some(pid) = self.nodes[node].as_ref().and_then(|node| node.child_pid(role)) {
-            kill_pid(pid);
-        }
+    fn kill_child(&self, node: usize, role: &str) -> bool {
+        let child = self.nodes[node].as_ref().and_then(|node| node.child_pid(role));
+        child.inspect(|pid| kill_pid(*pid)).is_some()
     }
 
     /// A study, handed in.
     pub fn submit(&self, answer_within: &str) -> SignedStudy {
-        let study = self.lab.bound_study(&study(answer_within));
+        self.submit_text(&study(answer_within))
+    }
+
+    /// The same of a text.
+    pub fn submit_text(&self, text: &str) -> SignedStudy {
+        let study = self.lab.bound_study(text);
         let signed = SignedStudy::sign(&study, &self.lab.researcher()).expect("a signature");
         let (status, body) = self.lab.post(&signed);
         assert_eq!(status, 201, "{body}");
@@ -123,18 +139,24 @@ impl Network {
         }
     }
 
-    /// Every ledger is whole, and of every round of every study one release at most was ever recorded.
+    /// Every ledger is whole, as the node's own command finds too, and of every round of every study one release at most was ever recorded.
     pub fn ledgers_hold(&self) {
         for site in HOSPITALS {
             let (code, said) = self.lab.verify_ledger(site);
             assert_eq!(code, Some(0), "{site}: {said}");
-            let file = self.lab.site(site).join("state/ledger.sqlite");
-            let ledger =
-                rusqlite::Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger");
-            let sql = "select count(*) from (select 1 from record where kind = 'release' group by study, round having count(*) > 1)";
-            let twice: i64 = ledger.query_row(sql, [], |row| row.get(0)).expect("a count");
-            assert_eq!(twice, 0, "{site} released a round twice");
+            self.ledger_holds(site);
         }
+    }
+
+    /// The same of one ledger, looked at from here.
+    pub fn ledger_holds(&self, site: &str) {
+        let file = self.lab.site(site).join("state/ledger.sqlite");
+        let verified = Ledger::open_read_only(&file).and_then(|ledger| ledger.verify()).expect("a ledger");
+        assert!(verified.is_ok(), "{site}: {verified:?}");
+        let ledger = rusqlite::Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger");
+        let sql = "select count(*) from (select 1 from record where kind = 'release' group by study, round having count(*) > 1)";
+        let twice: i64 = ledger.query_row(sql, [], |row| row.get(0)).expect("a count");
+        assert_eq!(twice, 0, "{site} released a round twice");
     }
 
     /// The end of the network: what the coordinator holds of these studies is, byte for byte, what every site hands out again.
@@ -164,36 +186,4 @@ impl Network {
             }
         }
     }
-}
-
-/// Rounds of one study and one death each, at a random moment of it. Every study is published with the answers of all sites.
-pub fn random_deaths(exe: &str, rounds: u64, seed: u64) -> HashMap<String, u64> {
-    let mut network = Network::start(exe, &[]);
-    let (mut counts, mut studies) = (HashMap::new(), Vec::new());
-    for round in 0..rounds {
-        let chance = mixed(seed ^ round);
-        let victims = [Victim::Coordinator, Victim::Supervisor, Victim::Agent, Victim::Custodian];
-        let victim = victims[(chance % 4) as usize];
-        let node = (chance >> 8) as usize % HOSPITALS.len();
-        let signed = network.submit("5m");
-        pause(Duration::from_micros((chance >> 16) % 60_000));
-        network.kill(victim, node);
-        let result = network.published(signed.id());
-        for site in result["sites"].as_array().expect("sites") {
-            assert_eq!(site["status"], "answered", "{victim:?} of {}: {result:#}", HOSPITALS[node]);
-        }
-        studies.push(signed);
-        if round % 10 == 9 {
-            network.ledgers_hold();
-        }
-        *counts.entry(format!("{victim:?}")).or_default() += 1;
-    }
-    network.repeats_are_the_same(&studies);
-    counts
-}
-
-/// Lets a random moment come: nothing is waited for, so there is no event to wait for.
-fn pause(time: Duration) {
-    let (_keep, never) = std::sync::mpsc::channel::<()>();
-    let _ = never.recv_timeout(time);
 }

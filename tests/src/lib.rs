@@ -4,7 +4,9 @@
 
 pub mod clock;
 pub mod crash;
+pub mod crowd;
 pub mod days;
+pub mod deaths;
 pub mod hold;
 pub mod lab;
 pub mod peer;

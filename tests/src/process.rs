@@ -107,12 +107,7 @@ impl Process {
 
     /// The process id of the child process that runs `subcommand`.
     pub fn child_pid(&self, subcommand: &str) -> Option<u32> {
-        let children = format!("/proc/{0}/task/{0}/children", self.pid());
-        let children = std::fs::read_to_string(children).ok()?;
-        children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command.split(|b| *b == 0).any(|arg| arg == subcommand.as_bytes())
-        })
+        child_of(self.pid(), subcommand)
     }
 
     fn end(&mut self) {
@@ -127,10 +122,26 @@ impl Drop for Process {
     }
 }
 
+/// The child of a process that runs `subcommand`.
+pub fn child_of(parent: u32, subcommand: &str) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.split(|b| *b == 0).any(|arg| arg == subcommand.as_bytes())
+    })
+}
+
 /// The most memory that a process held at any time, in KiB.
 pub fn peak_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts memory");
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// The memory that is a process's own, not a mapped file's, in KiB.
+pub fn anonymous_kib(pid: u32) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("the kernel counts memory");
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
 }
 

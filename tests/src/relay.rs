@@ -53,6 +53,8 @@ struct Shared {
     lost: AtomicU64,
     over: AtomicBool,
     weather: Mutex<Weather>,
+    /// Until then nothing gets through.
+    hole_until: Mutex<Option<Instant>>,
     due: Mutex<BinaryHeap<Reverse<Due>>>,
     came: Condvar,
     /// Of each client, the socket by which the coordinator knows it.
@@ -83,6 +85,7 @@ impl Relay {
             lost: AtomicU64::new(0),
             over: AtomicBool::new(false),
             weather: Mutex::default(),
+            hole_until: Mutex::default(),
             due: Mutex::default(),
             came: Condvar::new(),
             routes: Mutex::default(),
@@ -107,6 +110,11 @@ impl Relay {
     /// Changes what happens to packets from now on.
     pub fn weather(&self, weather: Weather) {
         *held(&self.shared.weather) = weather;
+    }
+
+    /// Lets nothing through for so long, whatever the weather.
+    pub fn black_hole_for(&self, time: Duration) {
+        *held(&self.shared.hole_until) = Some(Instant::now() + time);
     }
 
     /// From now on the coordinator sees every node at another address, as after a firewall's change of mind.
@@ -161,7 +169,8 @@ impl Shared {
         let weather = *held(&self.weather);
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let chance = mixed(self.seed ^ serial);
-        if weather.black_hole || chance % 100 < weather.loss_percent {
+        let hole = held(&self.hole_until).is_some_and(|until| Instant::now() < until);
+        if hole || weather.black_hole || chance % 100 < weather.loss_percent {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }

@@ -7,6 +7,7 @@
 //! - a line that is taken away
 //! + a line that stands in its place (at the end, where none was taken)
 //! ! write FILE TEXT        also: bytes FILE HEX…, copy FROM TO, remove FILE, mode FILE OCTAL
+//! ! env VARIABLE VALUE     then the daemon's own `check` is run, with this in its environment; also: set KEY=VALUE
 //! --
 //! the problems, exactly
 //! ```
@@ -15,18 +16,22 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bocage_net::certificates::Authority;
-use bocage_net::env::SystemEntropy;
+use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::secret::write_secret;
 use bocage_protocol::contract;
-use bocage_protocol::env::{Entropy, Timestamp};
+use bocage_protocol::env::{Clock as _, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::SecretKey;
 
-const NOW: Timestamp = Timestamp(1_790_000_000_000);
+/// The day on which the tests run: the daemons' own `check` looks at certificates by no other clock.
+fn now() -> Timestamp {
+    SystemClock.now()
+}
 
 struct Constant;
 impl Entropy for Constant {
@@ -83,7 +88,30 @@ fn spoil(dir: &Path, name: &str, case: &Case) {
     }
 }
 
+/// What the daemon's own `check` says, where a case has something for its environment or command line.
+fn checked(dir: &Path, name: &str, case: &Case) -> Option<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bocage-lab"));
+    command.args([name, "check", "--config", &format!("{name}.toml")]).current_dir(dir);
+    let mut given = 0;
+    for step in case.steps.iter().filter_map(|s| s.strip_prefix("! ")) {
+        match step.splitn(3, ' ').collect::<Vec<_>>()[..] {
+            ["env", variable, value] => command.env(variable, value),
+            ["set", setting] => command.args(["--set", setting]),
+            _ => continue,
+        };
+        given += 1;
+    }
+    (given > 0).then(|| {
+        let output = command.output().expect("the command");
+        assert_eq!(output.status.code(), Some(1), "{}", case.title);
+        String::from_utf8_lossy(&output.stderr).trim_end().to_owned()
+    })
+}
+
 fn act(dir: &Path, step: &str) {
+    if step.starts_with("env ") || step.starts_with("set ") {
+        return;
+    }
     let words: Vec<&str> = step.split(' ').collect();
     let path = dir.join(words[1]);
     match words[0] {
@@ -114,7 +142,8 @@ fn run(name: &str, lay: impl Fn(&Path), told: impl Fn(&Path) -> Result<(), Probl
         lay(dir.path());
         fs::copy(golden(&file), dir.path().join(&file)).expect("a sound file");
         spoil(dir.path(), &file, case);
-        let problems = told(dir.path()).err().map(|p| p.to_string()).unwrap_or_default();
+        let problems = checked(dir.path(), name, case)
+            .unwrap_or_else(|| told(dir.path()).err().map(|p| p.to_string()).unwrap_or_default());
         let says = problems.replace(&format!("{}/", dir.path().display()), "");
         if case.title == "sound" {
             assert_eq!(says, "", "{file}");
@@ -135,11 +164,11 @@ fn run(name: &str, lay: impl Fn(&Path), told: impl Fn(&Path) -> Result<(), Probl
 fn certificates(dir: &Path, site: Option<&str>) {
     let network = "heart-lab".parse().expect("a network");
     let entropy = &mut SystemEntropy;
-    let root = Authority::new_root(&network, NOW, entropy).expect("a root");
-    let issuing = root.issue_intermediate(&network, NOW, entropy).expect("an authority");
+    let root = Authority::new_root(&network, now(), entropy).expect("a root");
+    let issuing = root.issue_intermediate(&network, now(), entropy).expect("an authority");
     let (issued, cert, key) = match site {
-        Some(site) => (issuing.issue_site(&site.parse().expect("a site"), NOW, 30, entropy), "site.pem", "site.key"),
-        None => (issuing.issue_coordinator(&[], NOW, 30, entropy), "cert.pem", "key.pem"),
+        Some(site) => (issuing.issue_site(&site.parse().expect("a site"), now(), 30, entropy), "site.pem", "site.key"),
+        None => (issuing.issue_coordinator(&[], now(), 30, entropy), "cert.pem", "key.pem"),
     };
     let issued = issued.expect("a certificate");
     fs::write(dir.join("ca.pem"), root.certificate_pem()).expect("written");
@@ -165,7 +194,7 @@ fn a_node_says_everything_that_is_wrong_with_its_configuration() {
     };
     let told = |dir: &Path| {
         let origin = Origin { file: dir.join("node.toml"), overrides: Vec::new() };
-        Config::check(&origin, Depth::Everything, NOW).map(drop)
+        Config::check(&origin, Depth::Everything, now()).map(drop)
     };
     assert!(run("node", lay, told) >= 30);
 }
@@ -180,7 +209,7 @@ fn a_coordinator_says_everything_that_is_wrong_with_its_configuration() {
     };
     let told = |dir: &Path| {
         let config = Config::load(&dir.join("coordinator.toml"), &[])?;
-        Setup::load(&config, NOW).map(drop)
+        Setup::load(&config, now()).map(drop)
     };
     assert!(run("coordinator", lay, told) >= 10);
 }
@@ -216,7 +245,7 @@ fn a_study_says_everything_that_is_wrong_with_it() {
         offering: &roster,
         roster: &roster,
         min_sites_floor: 2,
-        now: NOW,
+        now: now(),
         nonce: [7; 16],
     };
     run(

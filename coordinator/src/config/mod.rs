@@ -10,11 +10,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::ids::{NetworkId, SiteId};
-use bocage_protocol::settings::{Problem, Problems, read, read_partly};
+use bocage_protocol::settings::{Problem, Problems, log_filter_problem, read, read_partly};
 use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tracing_subscriber::EnvFilter;
 
 pub use setup::{KnownContract, Setup, Token};
 
@@ -190,8 +189,9 @@ impl Config {
     /// # Errors
     /// All problems at once.
     pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<Self, Problems> {
-        let value = bocage_net::settings::load(file, ENV_PREFIX, overrides)?;
-        Self::from_value(&value, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+        let settings = bocage_net::settings::load(file, ENV_PREFIX, overrides)?;
+        Self::from_value(&settings.tree, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
+            .map_err(|problems| settings.attributed(problems))
     }
 
     /// What a configuration means. `file` names it in problems; relative paths are relative to `base`.
@@ -256,10 +256,7 @@ fn check(
     if publication.is_some_and(|publication| publication.min_sites == 0) {
         problems.push(Problem::new(file, "publication.min_sites", "must be at least 1").hint("3 is the default"));
     }
-    if log.is_some_and(|log| EnvFilter::try_new(&log.level).is_err()) {
-        let problem = Problem::new(file, "log.level", "not a log level");
-        problems.push(problem.hint("error, warn, info, debug or trace; or e.g. \"info,bocage_net=debug\""));
-    }
+    problems.0.extend(log.and_then(|log| log_filter_problem(&log.level, file)));
 }
 
 fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> BTreeMap<SiteId, Site> {
@@ -360,7 +357,7 @@ mod tests {
             "put a TLS proxy in front",
             "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
             "publication.min_sites: must be at least 1",
-            "log.level: not a log level",
+            "log.level: `loud` is not a log level",
             "site[1].id: site `cleveland` is there twice",
             "site[1].release_key: another site has the same release key",
             "researcher[0].key: not a public key",

@@ -22,8 +22,11 @@ const TABLES: &str = "
         signature text not null,
         sites text not null,
         accepted_at integer not null,
-        answer_by integer not null
+        answer_by integer not null,
+        -- 1 once it is published or cancelled: the index keeps the open ones apart, however many are closed.
+        closed integer not null default 0
     ) strict;
+    create index open_studies on studies (position) where closed = 0;
     create table releases (
         study text not null references studies (id),
         site text not null,

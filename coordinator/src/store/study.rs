@@ -78,7 +78,8 @@ impl StoreFile {
     pub fn cancel(&mut self, study: StudyId, at: Timestamp) -> Result<Recorded> {
         self.unless(&["results", "cancellations"], study, |db| {
             let sql = "insert into cancellations (study, cancelled_at) values (?, ?)";
-            db.execute(sql, params![study.to_string(), at.0])
+            db.execute(sql, params![study.to_string(), at.0])?;
+            close(db, study)
         })
     }
 
@@ -86,7 +87,8 @@ impl StoreFile {
     pub fn publish(&mut self, study: StudyId, at: Timestamp, result: &str) -> Result<Recorded> {
         self.unless(&["results", "cancellations"], study, |db| {
             let sql = "insert into results (study, published_at, result) values (?, ?, ?)";
-            db.execute(sql, params![study.to_string(), at.0, result])
+            db.execute(sql, params![study.to_string(), at.0, result])?;
+            close(db, study)
         })
     }
 
@@ -123,9 +125,8 @@ impl StoreFile {
 
     /// The ids of studies that are neither published nor cancelled, in the order of acceptance.
     pub fn unfinished(&mut self) -> Result<Vec<StudyId>> {
-        let sql = "select id from studies where id not in (select study from results)
-             and id not in (select study from cancellations) order by position";
-        let mut statement = self.db.prepare(sql)?;
+        let sql = "select id from studies where closed = 0 order by position";
+        let mut statement = self.db.prepare_cached(sql)?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
         ids.map(|id| id?.parse().map_err(|_| StoreError::Damaged("a study id"))).collect()
     }
@@ -191,6 +192,11 @@ impl StoreFile {
         }
         Ok(study)
     }
+}
+
+/// In the transaction that publishes or cancels.
+fn close(db: &Transaction<'_>, study: StudyId) -> rusqlite::Result<usize> {
+    db.execute("update studies set closed = 1 where id = ?", [study.to_string()])
 }
 
 fn recorded(rows: usize) -> Recorded {

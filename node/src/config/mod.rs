@@ -210,7 +210,7 @@ impl Config {
     /// # Errors
     /// All problems at once.
     pub fn load(origin: &Origin) -> Result<Self, Problems> {
-        draft(origin)?.finish()
+        understood(origin, |_| {})
     }
 
     /// [`Config::load`], and a look at the files that the configuration names: what `bocage-node check` does.
@@ -218,9 +218,7 @@ impl Config {
     /// # Errors
     /// All problems of both at once.
     pub fn check(origin: &Origin, depth: Depth, now: Timestamp) -> Result<Self, Problems> {
-        let mut draft = draft(origin)?;
-        environment::look(&mut draft, depth, now);
-        draft.finish()
+        understood(origin, |draft| environment::look(draft, depth, now))
     }
 
     /// What the agent may know: no path to data, ledger or release key.
@@ -249,9 +247,11 @@ impl Config {
     }
 }
 
-fn draft(origin: &Origin) -> Result<sections::Draft, Problems> {
-    let value = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides)?;
-    Ok(sections::draft(&value, &origin.name(), origin.base()))
+fn understood(origin: &Origin, look: impl FnOnce(&mut sections::Draft)) -> Result<Config, Problems> {
+    let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides)?;
+    let mut draft = sections::draft(&settings.tree, &origin.name(), origin.base());
+    look(&mut draft);
+    draft.finish().map_err(|problems| settings.attributed(problems))
 }
 
 /// The agent's view of the configuration.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::settings::{Problem, Problems, nearest};
+use bocage_protocol::settings::{Problem, Problems, log_filter_problem, nearest};
 use serde_json::Value;
 
 use super::raw::{
@@ -208,9 +208,7 @@ impl Reader<'_> {
     fn log(&mut self, value: &Value) -> Option<Log> {
         let raw: RawLog = self.section(value, "log")?;
         let level = raw.level.unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
-        if tracing_subscriber::EnvFilter::builder().parse(&level).is_err() {
-            self.problem("log.level", "not a log filter", "for example level = \"info\" or \"info,bocage_node=debug\"");
-        }
+        self.problems.0.extend(log_filter_problem(&level, self.file));
         Some(Log { level })
     }
 

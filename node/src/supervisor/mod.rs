@@ -19,8 +19,9 @@ use std::time::Duration;
 pub const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// A child that ran for so long is healthy: its next death begins with the first wait again.
-pub const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// A child that ran for so long is healthy: its next death begins with the first wait again. Such deaths are no more frequent than those of a
+/// child that is started after the longest wait each time.
+pub const HEALTHY_AFTER: Duration = LONGEST_WAIT;
 /// How long a child may take to stop by itself.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 

@@ -9,6 +9,7 @@
 //! and `SEND_WINDOW` for what is sent and not yet acknowledged.
 
 mod client;
+mod reset;
 mod server;
 
 use std::io;

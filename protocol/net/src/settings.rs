@@ -1,20 +1,61 @@
 //! Where a daemon's configuration comes from: a TOML file, over it the environment, over that the command line.
 //!
-//! The result is a plain tree; `bocage_protocol::settings` turns its sections into types. Secrets have no place in any
-//! of the three: configuration names their files.
+//! The result is a plain tree; `bocage_protocol::settings` turns its sections into types. What it finds wrong in the tree is said of the variable
+//! or flag that a value came from. Secrets have no place in any of the three: configuration names their files.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use bocage_protocol::limits::CONFIG_TEXT_BYTES;
-use bocage_protocol::settings::Problem;
+use bocage_protocol::settings::{Problem, Problems};
 use config::{Config, ConfigError, Environment, FileFormat, ValueKind};
 use serde_json::Value;
 
 /// Between prefix and key, and between the parts of a key, in an environment variable's name.
 const SEPARATOR: &str = "__";
+
+/// What file, environment and command line say together.
+#[derive(Debug, PartialEq)]
+pub struct Settings {
+    /// The settings, later sources over earlier ones.
+    pub tree: Value,
+    /// What the file alone says.
+    file: Value,
+    /// Keys that did not come from the file, each with the name of its variable or [`COMMAND_LINE`]; the last one of a key counts.
+    others: Vec<(String, String)>,
+}
+
+/// Where a problem of an override is.
+const COMMAND_LINE: &str = "command line";
+
+impl Settings {
+    /// The problems of the tree, each with the variable or the command line in the file's place where the value came from there.
+    #[must_use]
+    pub fn attributed(&self, problems: Problems) -> Problems {
+        let attributed = |mut problem: Problem| {
+            if let Some(source) = self.source(&problem.key) {
+                problem.file = source.to_owned();
+            }
+            problem
+        };
+        Problems(problems.0.into_iter().map(attributed).collect())
+    }
+
+    /// The variable or flag that made the value at `key`, or the section there, where the file has none.
+    fn source(&self, key: &str) -> Option<&str> {
+        let within = |made: &str| made.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let made = |made: &str| made == key || (self.is_absent(key) && within(made));
+        self.others.iter().rev().find(|(other, _)| made(other)).map(|(_, source)| source.as_str())
+    }
+
+    /// Whether the file has nothing at a key.
+    fn is_absent(&self, key: &str) -> bool {
+        self.file.pointer(&format!("/{}", key.replace('.', "/"))).is_none()
+    }
+}
 
 /// Reads `file`, then overrides it by variables `PREFIX__SECTION__KEY` and by `overrides` (`section.key` to text), the
 /// latter winning.
@@ -24,7 +65,7 @@ const SEPARATOR: &str = "__";
 ///
 /// # Errors
 /// When the file is missing, larger than [`CONFIG_TEXT_BYTES`] or not TOML (with the line), or a key is no key.
-pub fn load(file: &Path, env_prefix: &str, overrides: &[(String, String)]) -> Result<Value, Problem> {
+pub fn load(file: &Path, env_prefix: &str, overrides: &[(String, String)]) -> Result<Settings, Problem> {
     load_from(file, env_prefix, None, overrides)
 }
 
@@ -34,28 +75,47 @@ fn load_from(
     env_prefix: &str,
     environment: Option<HashMap<String, String>>,
     overrides: &[(String, String)],
-) -> Result<Value, Problem> {
+) -> Result<Settings, Problem> {
     let name = file.display().to_string();
     let text = read_text(file).map_err(|message| {
         Problem::new(&name, "", message).hint("name the file with --config FILE; it is text in UTF-8")
     })?;
     // Parsed alone first, so that what goes wrong here is the file's.
     let source = || config::File::from_str(&text, FileFormat::Toml);
-    Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
+    let alone = Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
 
+    let environment = environment.unwrap_or_else(environment_of_process);
+    let mut others = named(env_prefix, &environment);
     let variables = Environment::with_prefix(env_prefix)
         .separator(SEPARATOR)
         .try_parsing(true)
         .ignore_empty(true)
-        .source(environment.map(|variables| variables.into_iter().collect()));
+        .source(Some(environment.into_iter().collect()));
     let mut builder = Config::builder().add_source(source()).add_source(variables);
     for (key, text) in overrides {
         builder = builder
             .set_override(key, parsed(text))
-            .map_err(|_| Problem::new("command line", key, "not a key of the form section.key"))?;
+            .map_err(|_| Problem::new(COMMAND_LINE, key, "not a key of the form section.key"))?;
+        others.push((key.clone(), COMMAND_LINE.to_owned()));
     }
     let tree = builder.build().map_err(|error| Problem::new("environment", env_prefix, error.to_string()))?;
-    to_json(&name, "", tree.cache)
+    Ok(Settings { tree: to_json(&name, "", tree.cache)?, file: to_json(&name, "", alone.cache)?, others })
+}
+
+/// The variables that are text. What is none cannot be one of ours, which are read as text.
+fn environment_of_process() -> HashMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The keys that variables set, with the variables' names.
+fn named(env_prefix: &str, environment: &HashMap<String, String>) -> Vec<(String, String)> {
+    let prefix = format!("{env_prefix}{SEPARATOR}").to_lowercase();
+    let set = environment.iter().filter(|(_, value)| !value.is_empty());
+    let key = |name: &String| Some(name.to_lowercase().strip_prefix(&prefix)?.replace(SEPARATOR, "."));
+    let mut named: Vec<_> = set.filter_map(|(name, _)| Some((key(name)?, name.clone()))).collect();
+    named.sort();
+    named
 }
 
 fn read_text(file: &Path) -> Result<String, String> {
@@ -133,6 +193,10 @@ mod tests {
     use super::*;
 
     fn load_text(text: &str, variables: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Value, Problem> {
+        load_all(text, variables, overrides).map(|settings| settings.tree)
+    }
+
+    fn load_all(text: &str, variables: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Settings, Problem> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("node.toml");
         std::fs::write(&file, text).unwrap();
@@ -153,6 +217,27 @@ mod tests {
         ];
         let tree = load_text(text, &variables, &[("a.z", "3"), ("b.new", "true"), ("a.say", "Flag")]).unwrap();
         assert_eq!(tree, json!({"a": {"x": 1, "y": 2, "z": 3, "say": "Flag"}, "b": {"new": true}}));
+    }
+
+    #[test]
+    fn a_problem_is_said_of_the_variable_or_the_flag_that_its_value_came_from() {
+        let variables = [("BOCAGE_NODE__A__X", "2"), ("BOCAGE_NODE__FOO__BAR", "2"), ("BOCAGE_NODE__a__z", "2")];
+        let settings = load_all("[a]\nx = 1\ny = 1", &variables, &[("a.z", "3"), ("b", "3")]).unwrap();
+        let sources = [
+            ("a.x", "BOCAGE_NODE__A__X"),
+            ("foo", "BOCAGE_NODE__FOO__BAR"),
+            ("foo.bar", "BOCAGE_NODE__FOO__BAR"),
+            ("a.z", COMMAND_LINE),
+            ("b", COMMAND_LINE),
+            ("a", "node.toml"),
+            ("a.y", "node.toml"),
+            ("fo", "node.toml"),
+            ("", "node.toml"),
+        ];
+        let problems = sources.iter().map(|(key, _)| Problem::new("node.toml", *key, "wrong")).collect();
+        let attributed = settings.attributed(Problems(problems));
+        let files: Vec<&str> = attributed.0.iter().map(|p| p.file.as_str()).collect();
+        assert_eq!(files, sources.map(|(_, file)| file));
     }
 
     #[test]

@@ -6,10 +6,8 @@ use sqlparser::ast::{
     BinaryOperator, CaseWhen, DataType, Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
     Value,
 };
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::sql::parse;
 use super::study::{DISCOVERED, misplaced};
 use super::{dates, source_column};
 use crate::ids::ColumnName;
@@ -23,41 +21,20 @@ use crate::settings::nearest;
 const FUNCTIONS: &[&str] =
     &["cut", "grouped", "nullif", "coalesce", "exp", "ln", "sqrt", "abs", "days_between", "years_between"];
 
-/// Parses one expression.
-///
-/// # Errors
-/// What the parser expected, and where.
-pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
-    let refuse = |e: String| TypeProblem::new(format!("cannot be read as an expression: {e}"));
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| refuse(e.to_string()))?;
-    let bulk =
-        |t: &Token| matches!(t, Token::Comma | Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_));
-    if tokens.iter().filter(|t| !bulk(&t.token)).count() > 2 * limits::EXPRESSION_NODES {
-        return Err(refuse("it is too long".into()));
-    }
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(limits::EXPRESSION_DEPTH).with_tokens_with_locations(tokens);
-    let sql =
-        parser.parse_expr().map_err(|e| refuse(e.to_string().trim_start_matches("sql parser error: ").to_owned()))?;
-    match parser.peek_token().token {
-        Token::EOF => Ok(sql),
-        other => Err(refuse(format!("unexpected `{other}`"))),
-    }
-}
-
 /// Binds parsed expressions to columns and derived names, noting every problem.
 pub(super) struct Binder<'a> {
     columns: Columns<'a>,
     derived: &'a BTreeMap<ColumnName, String>,
     open: Vec<ColumnName>,
     depth: usize,
+    /// Nodes so far, each derived name counted as what it stands for: names that double each other end here, not after they were expanded.
+    nodes: usize,
     pub(super) problems: Vec<TypeProblem>,
 }
 
 impl<'a> Binder<'a> {
     pub(super) fn new(columns: Columns<'a>, derived: &'a BTreeMap<ColumnName, String>) -> Self {
-        Self { columns, derived, open: Vec::new(), depth: 0, problems: Vec::new() }
+        Self { columns, derived, open: Vec::new(), depth: 0, nodes: 0, problems: Vec::new() }
     }
 
     /// The bound expression and its type; `None` where a problem was noted.
@@ -96,6 +73,14 @@ impl<'a> Binder<'a> {
     fn lower(&mut self, sql: &Sql) -> Option<Expr> {
         if self.depth > limits::EXPRESSION_DEPTH {
             return self.refuse(TypeProblem::new(format!("nested more than {} deep", limits::EXPRESSION_DEPTH)));
+        }
+        // Constants do not multiply anything, and there may be thousands in a list.
+        if !matches!(sql, Sql::Nested(_) | Sql::Value(_) | Sql::TypedString(_) | Sql::UnaryOp { .. }) {
+            self.nodes += 1;
+        }
+        if self.nodes > limits::EXPRESSION_NODES {
+            let problem = TypeProblem::new(format!("it has more than {} parts", limits::EXPRESSION_NODES));
+            return self.refuse(problem.hint("derived names count as what they stand for"));
         }
         self.depth += 1;
         let lowered = self.lower_here(sql);

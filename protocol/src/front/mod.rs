@@ -2,6 +2,7 @@
 
 pub mod dates;
 mod expression;
+mod sql;
 mod study;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ pub use study::{BindContext, StudyText};
 pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), Vec<TypeProblem>> {
     let none = BTreeMap::new();
     let mut binder = expression::Binder::new(Columns::Source(columns), &none);
-    let sql = expression::parse(text).map_err(|problem| vec![problem])?;
+    let sql = sql::parse(text).map_err(|problem| vec![problem])?;
     binder.bind(&sql).ok_or(binder.problems)
 }
 

@@ -19,7 +19,8 @@ use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
 pub(super) use self::discovered::{DISCOVERED, misplaced};
-use super::expression::{Binder, parse};
+use super::expression::Binder;
+use super::sql::parse;
 use super::{dates, toml_problem};
 use crate::contract::Contract;
 use crate::env::Timestamp;

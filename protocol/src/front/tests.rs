@@ -246,6 +246,18 @@ fn derived_names_are_expanded_and_circles_refused() {
 }
 
 #[test]
+fn what_doubles_at_every_step_is_refused_before_it_is_expanded() {
+    let doubled: String = (1..40).map(|n| format!("d{n} = \"d{0} + d{0}\"\n", n - 1)).collect();
+    let text = study("sex", "\"sex\"", "\"count\"")
+        .replace("[[analysis]]", &format!("[derive]\nd0 = \"age\"\n{doubled}[[analysis]]"));
+    assert!(bind(&text).unwrap_err().contains("derive.d39: it has more than 2000 parts"));
+    let ranges = format!("{}age{} = 1", "(".repeat(40), " between 1 and 2)".repeat(40));
+    assert!(filter(&ranges).unwrap_err().contains("more than 2000 parts"));
+    let listed: Vec<String> = (0..9000).map(|n| n.to_string()).collect();
+    filter(&format!("age in ({})", listed.join(","))).unwrap();
+}
+
+#[test]
 fn a_mapping_reads_texts_as_what_their_place_needs() {
     let columns: Vec<_> = ["num", "chol", "seen"].iter().map(|c| c.parse().unwrap()).collect();
     let parsed = |text: &str| bind_mapping(text, &columns).unwrap();

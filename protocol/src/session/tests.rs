@@ -96,14 +96,31 @@ fn only_a_session_that_stayed_ends_the_growth_of_the_waits() {
     let mut bench = Bench::new();
     for wait in [125, 250, 500] {
         bench.make_ready();
-        bench.now = bench.now.plus_secs(59);
+        bench.now = bench.now.plus_secs(9);
         bench.lose();
         assert_eq!(bench.session.poll_timeout().unwrap().since_ms(bench.now), wait);
     }
     bench.make_ready();
-    bench.now = bench.now.plus_secs(60);
+    bench.now = bench.now.plus_secs(10);
     bench.lose();
     assert_eq!(bench.session.poll_timeout().unwrap().since_ms(bench.now), 125);
+}
+
+#[test]
+fn a_coordinator_that_was_there_a_moment_ago_is_dialled_again_within_seconds() {
+    let mut bench = Bench::new();
+    bench.wake();
+    for _ in 0..20 {
+        bench.event(Event::ConnectFailed { reason: "refused".into() });
+        bench.wake();
+    }
+    bench.event(Event::Connected);
+    bench.welcome("north", 0);
+    for _ in 0..20 {
+        bench.lose();
+        assert_eq!(bench.session.poll_timeout().unwrap().since_ms(bench.now), YOUNG_LOST_MS / 2);
+        bench.make_ready();
+    }
 }
 
 #[test]

@@ -1,29 +1,47 @@
-//! The long form of the bad days: thousands of sudden deaths, and a network whose weather changes all the time. Ends with 0 when everything held.
+//! The long form of the bad days: thousands of sudden deaths, a network whose weather changes all the time, and a crowd of tiny studies. Ends with 0
+//! when everything held.
 //!
-//! `BOCAGE_TEST_SCALE` multiplies the 20 rounds of the tests: 100 gives the 2,000 of a full soak. `bocage-soak LAB [SEED]` takes the path of the lab
-//! binary; a seed gives the same victims and moments again.
+//! `bocage-soak LAB [SEED] [PART]` takes the path of the lab binary; a seed gives the same victims again; a part is `deaths`, `weather` or `crowd`
+//! alone. `BOCAGE_TEST_SCALE` multiplies the 200 rounds of death of the tests, the 20 weathers and the 1,000 tiny studies: the full soak is 10, with
+//! 2,000 deaths, 200 weathers and 10,000 tiny studies.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bocage_tests::days::{random_deaths, study};
+use bocage_tests::crowd::crowd;
+use bocage_tests::days::study;
+use bocage_tests::deaths::{ROUNDS, random_deaths};
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::relay::{Relay, Weather, mixed};
 use bocage_tests::scale;
 
+/// Weathers at scale 1.
+const WEATHERS: u64 = 20;
+/// Tiny studies at scale 1.
+const CROWD: usize = 1000;
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let Some(exe) = args.next().map(PathBuf::from).filter(|path| path.is_file()) else {
-        eprintln!("usage: bocage-soak LAB [SEED], with the path of the program bocage-lab");
+        eprintln!("usage: bocage-soak LAB [SEED] [PART], with the path of the program bocage-lab");
         return ExitCode::FAILURE;
     };
     let seed = args.next().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let part = args.next();
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     let exe = exe.display().to_string();
-    let rounds = 20 * u64::from(scale());
-    println!("{rounds} rounds, seed {seed}");
-    println!("deaths: {:?}", random_deaths(&exe, rounds, seed));
-    println!("packets lost: {}", weather(&exe, rounds, seed));
+    let times = u64::from(scale());
+    println!("scale {times}, seed {seed}");
+    if wanted("deaths") {
+        println!("deaths: {:?}", random_deaths(&exe, ROUNDS * times, seed));
+    }
+    if wanted("weather") {
+        println!("packets lost: {}", weather(&exe, WEATHERS * times, seed));
+    }
+    if wanted("crowd") {
+        println!("peaks: {}", crowd(&exe, CROWD * scale() as usize));
+    }
     ExitCode::SUCCESS
 }
 

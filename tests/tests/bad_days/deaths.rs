@@ -2,24 +2,28 @@
 
 use bocage_coordinator::server;
 use bocage_node::cli::Moment;
-use bocage_tests::crash::Armed;
-use bocage_tests::days::{Network, random_deaths};
+use bocage_tests::crash::{Armed, Whom};
+use bocage_tests::days::Network;
+use bocage_tests::deaths::{ROUNDS, random_deaths};
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::scale;
 
 use super::EXE;
 
 #[test]
-fn a_custodian_that_dies_at_any_moment_of_a_round_answers_after_it_with_one_release() {
+fn a_node_of_which_a_process_dies_at_any_moment_of_a_round_answers_after_it_with_one_release() {
     let folder = tempfile::tempdir().expect("a folder");
-    for moment in Moment::ALL {
-        let armed = Armed::new(folder.path(), moment.name());
-        let network = Network::start(EXE, &[armed.env()]);
+    for (moment, whom) in Moment::ALL.into_iter().flat_map(|moment| Whom::ALL.map(|whom| (moment, whom))) {
+        let armed = Armed::new(folder.path(), moment.name(), whom);
+        let mut network = Network::start_with(EXE, &[armed.env()], &[]);
         let signed = network.submit("5m");
+        if whom == Whom::Supervisor {
+            network.first_node_dies();
+        }
         let result = network.published(signed.id());
         assert!(armed.went_off(), "nobody came to {moment:?}");
         for site in HOSPITALS {
-            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}: {result:#}");
+            assert_eq!(status(&result, site)["status"], "answered", "{moment:?}, {whom:?}: {result:#}");
         }
         network.repeats_are_the_same(&[signed]);
     }
@@ -29,7 +33,7 @@ fn a_custodian_that_dies_at_any_moment_of_a_round_answers_after_it_with_one_rele
 fn a_coordinator_that_dies_at_any_moment_of_a_study_publishes_it_once_after_it() {
     let folder = tempfile::tempdir().expect("a folder");
     for moment in server::Moment::ALL {
-        let armed = Armed::new(folder.path(), moment.name());
+        let armed = Armed::new(folder.path(), moment.name(), Whom::Itself);
         let mut network = Network::start(EXE, &[armed.env()]);
         let signed = sign(&network.lab);
         // The coordinator may die before it has answered this.
@@ -52,7 +56,10 @@ fn sign(lab: &Lab) -> bocage_protocol::trust::SignedStudy {
 
 #[test]
 fn deaths_at_random_moments_lose_no_study_and_change_no_release() {
-    let rounds = 20 * u64::from(scale());
-    let counts = random_deaths(EXE, rounds, 3);
-    assert_eq!(counts.values().sum::<u64>(), rounds, "{counts:?}");
+    let rounds = ROUNDS * u64::from(scale());
+    let toll = random_deaths(EXE, rounds, 3);
+    println!("{toll:?}");
+    assert_eq!(toll.deaths(), rounds, "{toll:?}");
+    assert!(toll.of.len() == 4, "{toll:?}");
+    assert!(toll.mid_round * 2 > rounds, "too few deaths in the middle of a round: {toll:?}");
 }

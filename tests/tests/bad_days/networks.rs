@@ -49,6 +49,9 @@ fn studies_go_through_loss_delay_and_reordering() {
     }
     relayed.relay.weather(Weather { delay: ms(300), ..Weather::default() });
     answer(&relayed);
+    // What differs by more than the gap between two packets overtakes.
+    relayed.relay.weather(Weather { jitter: ms(200), ..Weather::default() });
+    answer(&relayed);
     relayed.relay.weather(Weather { loss_percent: 5, delay: ms(50), jitter: ms(200), black_hole: false });
     answer(&relayed);
     assert!(relayed.relay.lost() > 0, "the relay lost nothing");
@@ -75,4 +78,18 @@ fn a_study_outlasts_a_black_hole_that_ends_every_session() {
     }
     relayed.relay.weather(Weather::default());
     all_answered(&study.published());
+}
+
+#[test]
+fn a_study_is_answered_after_thirty_seconds_without_any_network() {
+    let relayed = relayed(10, Weather::default());
+    answer(&relayed);
+    relayed.relay.black_hole_for(Duration::from_secs(30));
+    let study = relayed.lab.study("hole", &bocage_tests::days::study("5m"));
+    for site in HOSPITALS {
+        relayed.coordinator.wait_for_line(&["site disconnected", site]);
+    }
+    let lost = relayed.relay.lost();
+    all_answered(&study.published());
+    assert!(relayed.relay.lost() > lost, "the hole had ended before the sessions did");
 }

@@ -55,9 +55,10 @@ impl Others {
         }
     }
 
-    /// The coordinator has not grown by more than a hostile peer may cost.
+    /// The coordinator's resident memory was at no time larger than before by more than a hostile peer may cost.
     fn memory_is_bounded(&self) {
         let grown = self.coordinator.peak_kib().saturating_sub(self.before_kib);
+        println!("the coordinator held {} KiB before, and at most {grown} KiB more", self.before_kib);
         assert!(grown < COST_KIB, "the coordinator grew by {grown} KiB");
     }
 }

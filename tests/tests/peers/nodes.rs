@@ -60,6 +60,7 @@ async fn a_hello_that_comes_a_byte_at_a_time_is_given_up_and_a_reply_that_is_non
     stream.write_all(&[0, 0, 0, 3, 255, 255, 255]).await.expect("sent");
     assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
     others.coordinator.wait_for_line(&["peer cut off", FIRST, "not a message"]);
+    others.memory_is_bounded();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +75,7 @@ async fn a_node_that_opens_a_stream_of_its_own_is_cut_off() {
     assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
     others.coordinator.wait_for_line(&["cut off", FIRST, "opened a stream"]);
     others.do_not_notice();
+    others.memory_is_bounded();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,6 +99,51 @@ async fn a_flood_of_links_of_one_site_takes_no_place_from_another() {
     let count = |wanted| codes.iter().filter(|code| **code == Some(wanted)).count();
     assert!(count(CloseCode::DENIED) > 0, "{codes:?}");
     assert_eq!(count(CloseCode::DENIED) + count(CloseCode::TIMEOUT), codes.iter().flatten().count(), "{codes:?}");
+    others.memory_is_bounded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_are_held_without_a_greeting_are_given_up_and_their_site_gets_in_again() {
+    let others = Others::start();
+    let dialler = dialler(&others.lab, FIRST);
+    let mut held = Vec::new();
+    // All of a site's places: without a stream, with an empty one, with a hello that says nothing more, and with one that is half there.
+    for said in [None, Some(&[][..]), Some(&[0, 0, 0, 40][..]), Some(&[0, 0][..])].repeat(2) {
+        let link = dialler.connect().await.expect("a link");
+        let control = match said {
+            None => None,
+            Some(bytes) => {
+                let mut control = within(link.open()).await.expect("a stream");
+                control.write_all(bytes).await.expect("sent");
+                Some(control)
+            }
+        };
+        held.push((link, control));
+    }
+    let refused = dialler.connect().await.expect("a link");
+    assert_eq!(cut_off(&refused).await, Some(CloseCode::DENIED));
+    others.do_not_notice();
+    for (link, _control) in &held {
+        assert_eq!(cut_off(link).await, Some(CloseCode::TIMEOUT));
+    }
+    others.coordinator.wait_for_line(&["no hello in time", FIRST]);
+    drop(FakeNode::connect(&others.lab, FIRST).await);
+    others.memory_is_bounded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_hellos_of_one_site_replaces_its_own_session_only() {
+    const HELLOS: usize = 150;
+    let others = Others::start();
+    let mut last: Option<FakeNode> = None;
+    for _ in 0..HELLOS {
+        let node = FakeNode::connect(&others.lab, FIRST).await;
+        if let Some(older) = last.replace(node) {
+            assert_eq!(cut_off(&older.link).await, Some(CloseCode::REPLACED));
+        }
+    }
+    assert!(others.coordinator.log().matches("site connected").count() >= HELLOS);
+    others.do_not_notice();
     others.memory_is_bounded();
 }
 
@@ -154,5 +201,6 @@ fn more_http_clients_that_say_nothing_than_there_are_seats_keep_nobody_out() {
             ended.is_ok() || !said.is_empty() || ended.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
         );
     }
+    others.coordinator.wait_for_line(&["an HTTP client sent no request in time", "127.0.0.1"]);
     others.memory_is_bounded();
 }

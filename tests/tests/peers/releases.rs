@@ -3,8 +3,10 @@
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
-use bocage_protocol::release::{Outcome, Part, Release};
+use bocage_protocol::limits;
+use bocage_protocol::release::{Outcome, Part, Release, TableRelease};
 use bocage_protocol::trust::{SecretKey, SignedRelease};
+use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
 use bocage_tests::lab::{HOSPITALS, status};
 use bocage_tests::peer::{FakeNode, release_key, reply};
@@ -76,6 +78,7 @@ async fn a_release_of_another_study_site_or_round_and_one_seen_before_is_no_answ
         }
     }
     others.coordinator.wait_for_line(&["site refused", FIRST, "release_invalid"]);
+    others.memory_is_bounded();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,4 +97,42 @@ async fn a_reply_that_stops_half_way_costs_only_its_own_site() {
         assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
     }
     others.memory_is_bounded();
+}
+
+/// The body of a release whose table announces and brings so many cells, all hidden: a byte each on the wire, dozens in memory.
+fn swollen(request: &RoundRequest, cells: u32) -> Vec<u8> {
+    let table = TableRelease { threshold: 11, step: 0, total: None, cells: Vec::new() };
+    let part = Part { analysis: 0, plan: Digest::of("plan", &[]), outcome: Outcome::Table(table) };
+    let mut body = codec::encode(&Release { parts: vec![part], ..release(request) }).expect("bytes");
+    // The number of cells stands last; 252 announces four bytes of it.
+    assert_eq!(body.pop(), Some(0));
+    body.push(252);
+    body.extend(cells.to_le_bytes());
+    body.resize(body.len() + cells as usize, 0);
+    body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oversized_release_of_a_hostile_site_is_refused_before_it_is_unfolded() {
+    let others = Others::start();
+    let node = FakeNode::connect(&others.lab, FIRST).await;
+    others.coordinator.wait_for_line(&["connected", FIRST]);
+    let key = release_key(&others.lab, FIRST);
+    // Nearly a whole frame, and as much as an answer of two cells could just be mistaken for.
+    for cells in [(limits::FRAME_BYTES - 1000) as u32, 2000] {
+        let signed = |request: &RoundRequest| {
+            let body = swollen(request, cells);
+            let signature = key.sign("bocage/release/1", &body);
+            SignedRelease { body, signature }
+        };
+        let (_, result) = play(&others, &node, signed).await;
+        let first = status(&result, FIRST);
+        assert_eq!(first["reason"]["code"], "release_invalid", "{result:#}");
+        for site in &HOSPITALS[1..] {
+            assert_eq!(status(&result, site)["status"], "answered", "{cells} cells: {result:#}");
+        }
+    }
+    others.coordinator.wait_for_line(&["site refused", FIRST, "release_invalid"]);
+    others.memory_is_bounded();
+    others.do_not_notice();
 }

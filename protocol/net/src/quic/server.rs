@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, server_transport, socket};
+use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, reset, server_transport, socket};
 use crate::identity::{CertificateError, Identity, site_of};
 use crate::tls;
 use crate::transport::{CloseCode, ConnectError, Listener, Peer};
@@ -47,21 +47,18 @@ impl QuicServer {
     /// When the address is taken or TLS refuses the identity.
     pub fn bind(address: SocketAddr, identity: &Identity, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
         let tls = tls::server(identity, clock.clone())?;
-        Ok(Self::bind_with(address, tls, clock, HANDSHAKES)?)
+        Ok(Self::bind_with(address, tls, reset::endpoint_config(identity), clock, HANDSHAKES)?)
     }
 
     pub(super) fn bind_with(
         address: SocketAddr,
         tls: QuicServerConfig,
+        endpoint: quinn::EndpointConfig,
         clock: Arc<dyn Clock>,
         handshakes: usize,
     ) -> io::Result<Self> {
-        let endpoint = quinn::Endpoint::new(
-            quinn::EndpointConfig::default(),
-            Some(server_config(tls)),
-            socket(address)?,
-            Arc::new(quinn::TokioRuntime),
-        )?;
+        let endpoint =
+            quinn::Endpoint::new(endpoint, Some(server_config(tls)), socket(address)?, Arc::new(quinn::TokioRuntime))?;
         let (done, links) = mpsc::channel(handshakes);
         let open = watch::Sender::new(true);
         let task = accept_all(endpoint.clone(), done, handshakes, open.subscribe());

@@ -226,7 +226,8 @@ async fn a_handshake_that_hangs_keeps_nobody_out() {
 async fn too_many_handshakes_at_once_are_told_to_come_back() {
     let network = Network::new();
     let tls = tls::server(&network.coordinator(NOW), clock()).unwrap();
-    let server = QuicServer::bind_with(ANY, tls, clock(), 1).unwrap();
+    let endpoint = quinn::EndpointConfig::default();
+    let server = QuicServer::bind_with(ANY, tls, endpoint, clock(), 1).unwrap();
     let _relay = hang(&server, &network).await;
     let error = refusal(&client(&server, &network.site(NOW))).await;
     assert!(matches!(error, ConnectError::Busy), "{error}");
@@ -282,4 +283,37 @@ async fn a_renewed_identity_is_used_for_the_next_link() {
     assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Expired)), "{error}");
     client.set_identity(&network.site(NOW)).unwrap();
     assert!(client.connect().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_coordinator_that_comes_back_from_a_sudden_end_tells_nodes_that_it_has_forgotten_them() {
+    let network = Network::new();
+    let identity = network.coordinator(NOW);
+    // A runtime that is dropped with all its tasks leaves no time to say good-bye.
+    let life = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = {
+        let _inside = life.enter();
+        QuicServer::bind(ANY, &identity, clock()).unwrap()
+    };
+    let address = server.local_address().unwrap();
+    let client = client(&server, &network.site(NOW));
+    let link = client.connect().await.unwrap();
+    life.shutdown_background();
+    drop(server);
+    let again = rebound(address, &identity).await;
+    let mut stream = link.open().await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &[0; 100]).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), link.closed()).await.unwrap();
+    assert!(matches!(&ended, Closed::Lost { reason } if reason.contains("reset")), "{ended}");
+    still_up(&again, &network).await;
+}
+
+/// Listens on an address as soon as its last listener has gone.
+async fn rebound(address: SocketAddr, identity: &Identity) -> QuicServer {
+    loop {
+        match QuicServer::bind(address, identity, clock()) {
+            Ok(server) => return server,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::Expr as Sql;
 
-use super::super::expression::parse;
+use super::super::sql::parse;
 use super::Binding;
 use super::table::{RawTable, call_of_one, label, text_place as table_place};
 use crate::analysis::{DiscoveredSpec, Spec, TableSpec};

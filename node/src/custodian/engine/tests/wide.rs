@@ -65,7 +65,8 @@ fn as_parquet() -> Vec<u8> {
 
 /// Rows and patients for whom a condition is true.
 fn counted(snapshot: &Snapshot, contract: &Contract, filter: Option<Expr>) -> (i128, i128) {
-    let total = run(snapshot, &check(contract, filter, vec![], vec![]), contract, 3).unwrap().reveal_table().tally.total;
+    let total =
+        run(snapshot, &check(contract, filter, vec![], vec![]), contract, 3).unwrap().reveal_table().tally.total;
     (total.rows, total.subjects)
 }
 

@@ -1,0 +1,27 @@
+//! What an idle node holds in memory beside the mapped snapshot.
+
+use bocage_tests::lab::{HOSPITALS, Lab};
+use bocage_tests::process::anonymous_kib;
+
+use super::EXE;
+
+/// For supervisor, agent and custodian together, in KiB. The pages of a mapped snapshot are the kernel's to take back and do not count.
+const IDLE_KIB: u64 = 100 << 10;
+
+#[test]
+fn an_idle_node_that_has_answered_holds_less_than_100_mib_of_its_own() {
+    let lab = Lab::new(EXE);
+    let coordinator = lab.coordinator();
+    let nodes: Vec<_> = HOSPITALS.iter().map(|site| lab.node(site, &[])).collect();
+    for site in HOSPITALS {
+        coordinator.wait_for_line(&["connected", site]);
+    }
+    lab.study("idle", &bocage_tests::days::study("5m")).published();
+    for (site, node) in HOSPITALS.iter().zip(&nodes) {
+        let children = ["agent", "custodian"].map(|role| node.child_pid(role).expect("a child"));
+        let held = [node.pid(), children[0], children[1]].map(anonymous_kib);
+        println!("{site}: supervisor, agent, custodian hold {held:?} KiB");
+        assert!(held.iter().all(|kib| *kib > 0), "{held:?}");
+        assert!(held.iter().sum::<u64>() < IDLE_KIB, "{site}: {held:?} KiB");
+    }
+}

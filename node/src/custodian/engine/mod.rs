@@ -200,7 +200,7 @@ impl<'a> Asked<'a> {
             Some(filter) => rows.lazy().filter(filter.clone()),
             None => rows.lazy(),
         };
-        let selected = collect_on(Engine::InMemory, rows.select(&question.select)).map_err(Fault::Query)?;
+        let selected = collect_on(Engine::InMemory, rows.select_seq(&question.select)).map_err(Fault::Query)?;
         add(selected, self.plan, pass).map_err(Fault::Rows)
     }
 

@@ -61,6 +61,8 @@ pub const UNFOLDED_TIMES: u64 = 1000;
 pub const UNFOLDED_BYTES: u64 = 4 << 30;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
 pub const ROWS: u64 = 1 << 40;
+/// Values of all published tables of a study, hidden ones included: some 100 bytes each in memory and in the result, which a coordinator holds as a whole.
+pub const RESULT_VALUES: usize = 1_000_000;
 /// Rounds of one analysis.
 pub const ROUNDS: u16 = 100;
 /// A label or title in a contract or study.

@@ -26,7 +26,9 @@ mod table;
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
 use bocage_protocol::contract::Contract;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
+use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{BinsRelease, DiscoveredRelease, TableRelease};
 
@@ -167,6 +169,29 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
             keys.chain(table.iter().flat_map(|table| &table.show).map(|shown| shown.label.clone())).collect()
         }
     }
+}
+
+/// The most values that the published answer to a question has: rows times columns, twice where sites may roll up.
+pub fn answer_values(spec: &Spec, plan: &ValidPlan) -> usize {
+    let rows = match spec {
+        Spec::Discovered(discovered) => plan.layout().cells_at(0).saturating_mul(discovered.top as usize),
+        _ => plan.layout().cells_at(0),
+    };
+    let blocks = plan.layout().steps().min(2);
+    rows.saturating_mul(answer_columns(spec).len()).saturating_mul(blocks)
+}
+
+/// Whether the published answers of a study may be held as a whole. `values` are those of its analyses.
+///
+/// # Errors
+/// `too_large`.
+pub fn check_values(values: impl Iterator<Item = usize>) -> Result<(), PublicError> {
+    let all = values.fold(0, usize::saturating_add);
+    if all <= limits::RESULT_VALUES {
+        return Ok(());
+    }
+    let message = format!("the answer would have {all} values, where a study may have {}", limits::RESULT_VALUES);
+    Err(PublicError::new(ErrorCode::TooLarge, message).hint("ask for fewer cells or columns, or in several studies"))
 }
 
 /// The answers in the order of their sites.

@@ -5,6 +5,8 @@
 //! A site that stands at the wanted step or at a finer one is added up over the cells that fall together. One that stands at a coarser step
 //! bounds each finer cell by the coarse cell that contains it, and gives it no measure.
 
+use std::cmp::Ordering;
+
 use bocage_protocol::plan::{MeasureLayout, TableLayout};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
 
@@ -91,7 +93,11 @@ impl<'a> Pool<'a> {
     pub(super) fn add(&mut self, release: &TableRelease) {
         self.sites += 1;
         self.add_cohort(release);
-        if usize::from(release.step) <= self.step { self.add_finer(release) } else { self.add_coarser(release) }
+        match usize::from(release.step).cmp(&self.step) {
+            Ordering::Equal => self.add_same(release),
+            Ordering::Less => self.add_finer(release),
+            Ordering::Greater => self.add_coarser(release),
+        }
     }
 
     /// The most patients and rows that a cell of fewer than k can have.
@@ -113,6 +119,16 @@ impl<'a> Pool<'a> {
         };
         self.cohort_subjects += subjects;
         self.cohort_rows = plus(self.cohort_rows, rows);
+    }
+
+    fn add_same(&mut self, release: &TableRelease) {
+        let (below, below_rows) = self.below_k(release);
+        for (all, cell) in self.cells.iter_mut().zip(&release.cells) {
+            match cell {
+                CellRelease::FewerThanK => all.add_below(below, below_rows),
+                CellRelease::Shown { count, measures } => all.add_site(count, measures),
+            }
+        }
     }
 
     fn add_finer(&mut self, release: &TableRelease) {

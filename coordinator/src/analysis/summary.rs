@@ -67,12 +67,12 @@ fn put_together<'a>(
         let title = format!("{column} at the coarsest grouping among the sites");
         NamedBlock { title, block: block.clone() }
     }));
-    let block = overview(&rows, one_row_per_subject);
+    let block = overview(&rows);
     AnalysisResult { name: name.clone(), kind: SUMMARY.to_owned(), block, notes, rolled_up: None, also }
 }
 
 /// A row a column: how many have a value, and of numbers the mean, the standard deviation and the quantiles.
-fn overview(rows: &[ColumnRow<'_>], one_row_per_subject: bool) -> Block {
+fn overview(rows: &[ColumnRow<'_>]) -> Block {
     let mut shares: Vec<&str> = Vec::new();
     for share in rows.iter().filter_map(|row| row.quantiles).flat_map(|block| &block.rows).filter_map(|row| label(row))
     {
@@ -85,7 +85,7 @@ fn overview(rows: &[ColumnRow<'_>], one_row_per_subject: bool) -> Block {
     let mut block = Block { columns, ..Block::default() };
     for (at, row) in rows.iter().enumerate() {
         let mut values = vec![Value::Text(row.column.to_owned())];
-        let (valid, missing) = row.present(one_row_per_subject);
+        let (valid, missing) = row.present();
         values.push(block.place(at, 1, valid));
         values.push(block.place(at, 2, missing));
         for (column, heading) in [(3, "mean("), (4, "sd(")] {
@@ -125,11 +125,12 @@ fn quantile_block(rows: &[ColumnRow<'_>]) -> Block {
 
 /// Every level of a column of codes with its count and its share of those with a value.
 fn share_block(rows: &[ColumnRow<'_>], one_row_per_subject: bool) -> Block {
-    let columns = ["column", "level", "count", "share"].map(str::to_owned).to_vec();
+    let counted = if one_row_per_subject { "count" } else { "rows" };
+    let columns = ["column", "level", counted, "share"].map(str::to_owned).to_vec();
     let mut block = Block { columns, ..Block::default() };
     for row in rows {
         let Some(levels) = row.levels else { continue };
-        for (from, share) in row.shares(one_row_per_subject).into_iter().enumerate() {
+        for (from, share) in row.shares().into_iter().enumerate() {
             let at = block.rows.len();
             let level = label(&levels.rows[from]).unwrap_or_default().to_owned();
             let mut values = vec![Value::Text(row.column.to_owned()), Value::Text(level)];

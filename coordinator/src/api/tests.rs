@@ -66,6 +66,14 @@ async fn a_study_that_no_site_would_run_is_refused_at_the_door() {
     site.sites = Sites::of(vec!["atlantis".parse().unwrap()]);
     let mut contract = good.clone();
     contract.contract = bocage_protocol::ids::Digest::of("x", &[]);
+    let bands = (150..160).map(|edge| edge.to_string()).collect::<Vec<_>>().join(", ");
+    let analysis = |i: u32| {
+        format!(
+            "[[analysis]]\nname = \"a{i}\"\ntable = {{ by = [\"sex\", \"age\", \"cut(chol, {bands})\"], show = [\"count\", \"mean(chol)\"] }}\n"
+        )
+    };
+    let head = "title = \"Large\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\n";
+    let large = study(&(head.to_owned() + &(0..100).map(analysis).collect::<String>()), &SITES, 1);
     let mut late = good.clone();
     late.issued_at = bocage_protocol::env::Timestamp(1);
     late.expires_at = bocage_protocol::env::Timestamp(2);
@@ -76,6 +84,7 @@ async fn a_study_that_no_site_would_run_is_refused_at_the_door() {
         (sign(&site), 422, "site_unknown"),
         (sign(&contract), 422, "contract_mismatch"),
         (sign(&late), 422, "study_expired"),
+        (sign(&large), 413, "too_large"),
     ];
     for (study, status, code) in cases {
         let (got, problem) = lab.submit(&study).await;

@@ -12,7 +12,7 @@ use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
 use super::{Api, ClientError, Profile};
-use crate::analysis::{SUMMARY, answer_columns};
+use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
 use crate::api::types::{DatasetInfo, StudyStatus};
 
 /// A study that is bound, but not signed.
@@ -105,13 +105,15 @@ impl Bound {
     /// What the study would ask of every site.
     ///
     /// # Errors
-    /// A plan of the study does not pass the check that every site repeats.
+    /// A plan of the study does not pass the check that every site repeats, or the answer would be too large.
     pub fn asked(&self) -> Result<Asked, ClientError> {
         let study = &self.study;
         let mut analyses: Vec<AskedAnalysis> = Vec::new();
+        let mut values = Vec::new();
         for analysis in &study.analyses {
             let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
             let plan = ValidPlan::check(plan, &self.contract)?;
+            values.push(answer_values(&analysis.spec, &plan));
             let (cells, explained) = (plan.most_cells(), plan.explain(&self.contract, None));
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
@@ -127,6 +129,7 @@ impl Bound {
                 None => analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained] }),
             }
         }
+        check_values(values.into_iter())?;
         Ok(Asked {
             title: study.title.clone(),
             dataset: study.dataset.clone(),

@@ -16,7 +16,7 @@ use super::retry::Retry;
 use super::{Context, DispatchError, verify};
 use crate::members::{Answered, Session};
 use crate::server::Moment;
-use crate::store::ReleaseRecord;
+use crate::store::{Recorded, ReleaseRecord};
 
 /// An answer that is judged faster than handed to another thread and back.
 const SMALL_BYTES: u64 = 32 << 10;
@@ -30,6 +30,9 @@ pub(super) struct Ask {
     pub site: SiteId,
 }
 
+/// A release that was verified and recorded, as a site sent it.
+pub(super) type Heard = Option<(SiteId, Release)>;
+
 /// What a site's reply means for the study.
 enum Verdict {
     Answer(SignedRelease, Release),
@@ -38,8 +41,8 @@ enum Verdict {
 }
 
 impl Ask {
-    /// Asks until the site's answer or refusal is recorded.
-    pub(super) async fn until_settled(self) -> Result<(), DispatchError> {
+    /// Asks until the site's answer or refusal is recorded; answers the release, if that is what was recorded.
+    pub(super) async fn until_settled(self) -> Result<Heard, DispatchError> {
         let mut retry = Retry::default();
         loop {
             let Some(session) = self.context.members.session(&self.site).await else {
@@ -60,7 +63,7 @@ impl Ask {
                                 snapshot: release.snapshot,
                                 snapshot_at: release.snapshot_at,
                             };
-                            return self.record(record, signed).await;
+                            return self.record(record, signed, release).await;
                         }
                         Verdict::Refusal(error) => return self.refuse(error).await,
                         Verdict::Later => self.wait(&mut retry, None).await,
@@ -98,21 +101,26 @@ impl Ask {
         }
     }
 
-    async fn record(self, record: ReleaseRecord, signed: SignedRelease) -> Result<(), DispatchError> {
+    async fn record(
+        self,
+        record: ReleaseRecord,
+        signed: SignedRelease,
+        release: Release,
+    ) -> Result<Heard, DispatchError> {
         let id = self.question.asked.id;
         tracing::info!(study = %id.short(), site = %self.site, bytes = record.reply_bytes, "site answered");
-        self.context.store.add_release(id, record, signed).await?;
+        let recorded = self.context.store.add_release(id, record, signed).await?;
         self.context.pass(Moment::ReleaseStored);
         self.context.notices.changed(id);
-        Ok(())
+        Ok((recorded == Recorded::Yes).then_some((self.site, release)))
     }
 
-    async fn refuse(self, error: PublicError) -> Result<(), DispatchError> {
+    async fn refuse(self, error: PublicError) -> Result<Heard, DispatchError> {
         let (id, site) = (self.question.asked.id, self.site);
         tracing::warn!(study = %id.short(), %site, code = %error.code, "site refused");
         self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;
         self.context.notices.changed(id);
-        Ok(())
+        Ok(None)
     }
 }
 

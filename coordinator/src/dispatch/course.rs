@@ -13,7 +13,7 @@ use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::wire::message::Step;
 
 use super::Asked;
-use crate::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
+use crate::analysis::{Answer, Driver, Next, SiteAnswer, answer_values, check_values, summarise};
 use crate::api::types::AnalysisResult;
 
 /// A round that is put to every site.
@@ -72,10 +72,12 @@ impl Course {
     /// A study at its first round. A combined cell needs `min_sites` sites.
     ///
     /// # Errors
-    /// `study_invalid` with what is wrong with an analysis.
+    /// `study_invalid` with what is wrong with an analysis; `too_large`.
     pub fn begin(asked: &Asked, min_sites: u32) -> Result<Self, PublicError> {
         let states = vec![RoundState::First; asked.study.analyses.len()];
         let round = Round::new(asked, 0, states.into_iter().enumerate().collect())?;
+        let values = asked.study.analyses.iter().zip(&round.parts);
+        check_values(values.map(|(analysis, part)| answer_values(&analysis.spec, &part.plan)))?;
         let drivers = asked
             .study
             .analyses

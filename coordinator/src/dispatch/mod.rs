@@ -27,6 +27,7 @@ use std::time::Duration;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
+use bocage_protocol::release::Release;
 use tokio::task::JoinSet;
 
 use self::question::Question;
@@ -103,17 +104,22 @@ pub async fn run(context: &Arc<Context>, id: StudyId) -> Result<(), DispatchErro
     let min_sites = asked.study.min_sites.max(context.min_sites);
     let mut course = Course::begin(&asked, min_sites)?;
     while let Some(round) = course.round() {
-        collect(context, &asked, &round).await?;
-        course = publish::replay(context, &asked, course).await?;
+        let heard = collect(context, &asked, &round).await?;
+        course = publish::replay(context, &asked, course, heard).await?;
     }
     publish::publish(context, &asked, course, min_sites).await
 }
 
-/// Waits until every site has answered the round, has refused, or is missing.
-async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>) -> Result<(), DispatchError> {
+/// Waits until every site has answered the round, has refused, or is missing. Answers the releases that came meanwhile, each of which is recorded.
+async fn collect(
+    context: &Arc<Context>,
+    asked: &Arc<Asked>,
+    round: &Arc<Round>,
+) -> Result<BTreeMap<SiteId, Release>, DispatchError> {
+    let mut heard = BTreeMap::new();
     let record = read(context, asked.id).await?;
     if !record.is_open() {
-        return Ok(());
+        return Ok(heard);
     }
     let question = Arc::new(Question::new(asked, round));
     let mut sites = JoinSet::new();
@@ -129,8 +135,8 @@ async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>)
         tokio::select! {
             biased;
             done = sites.join_next(), if !panicked || !sites.is_empty() => match done {
-                None => return Ok(()),
-                Some(Ok(settled)) => settled?,
+                None => return Ok(heard),
+                Some(Ok(settled)) => heard.extend(settled?),
                 Some(Err(_)) => {
                     // A defect of ours, met by one site: that site goes missing, the others are still heard.
                     tracing::error!(study = %asked.id.short(), "a site's task panicked");
@@ -144,7 +150,7 @@ async fn collect(context: &Arc<Context>, asked: &Arc<Asked>, round: &Arc<Round>)
     let (id, now) = (asked.id, context.clock.now());
     context.store.with(move |store| store.decide_deadline(id, now)).await?;
     context.notices.changed(id);
-    Ok(())
+    Ok(heard)
 }
 
 async fn read(context: &Context, id: StudyId) -> Result<StudyRecord, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::ids::SiteId;
+use bocage_protocol::ids::{SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::release::Release;
 use bocage_protocol::trust::SignedRelease;
@@ -16,15 +16,23 @@ use crate::api::types::{SiteReport, StudyHead, StudyResult};
 use crate::server::Moment;
 use crate::store::{Recorded, ReleaseRecord, StoreError, StudyRecord};
 
-/// Steps the course with the recorded releases of its due round.
-pub(super) async fn replay(context: &Context, asked: &Arc<Asked>, mut course: Course) -> Result<Course, DispatchError> {
+/// Steps the course with the recorded releases of its due round. Those in `heard` need not be read back: they are recorded as they are.
+pub(super) async fn replay(
+    context: &Context,
+    asked: &Arc<Asked>,
+    mut course: Course,
+    mut heard: BTreeMap<SiteId, Release>,
+) -> Result<Course, DispatchError> {
     let Some(round) = course.round() else { return Ok(course) };
     let record = read(context, asked.id).await?;
-    let releases = stored(context, asked, round.number).await?;
+    let before = record.releases.iter().filter(|r| r.round == round.number && !heard.contains_key(&r.site));
+    let before: Vec<SiteId> = before.map(|release| release.site.clone()).collect();
+    let before = stored(context, asked.id, round.number, before).await?;
     let refusals: BTreeMap<SiteId, PublicError> = record.refusals.into_iter().collect();
     let asked = Arc::clone(asked);
     let stepped = tokio::task::spawn_blocking(move || {
-        course.finish_round(&asked, &decode(releases)?, &refusals)?;
+        heard.extend(decode(before)?);
+        course.finish_round(&asked, &heard, &refusals)?;
         Ok(course)
     });
     stepped.await.map_err(|_| DispatchError::Task)?
@@ -54,13 +62,20 @@ pub(super) async fn publish(
     Ok(())
 }
 
-async fn stored(context: &Context, asked: &Asked, round: u16) -> Result<Vec<(SiteId, SignedRelease)>, StoreError> {
-    let id = asked.id;
-    context.store.with(move |store| store.releases(id, round)).await
+async fn stored(
+    context: &Context,
+    id: StudyId,
+    round: u16,
+    sites: Vec<SiteId>,
+) -> Result<Vec<(SiteId, SignedRelease)>, StoreError> {
+    if sites.is_empty() {
+        return Ok(Vec::new());
+    }
+    context.store.with(move |store| store.releases(id, round, &sites)).await
 }
 
 /// Reads releases back. They were verified before they were recorded, against the key that the site had then.
-fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<BTreeMap<SiteId, Release>, DispatchError> {
+fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<Vec<(SiteId, Release)>, DispatchError> {
     let decode = |(site, signed): (SiteId, SignedRelease)| {
         let release = codec::decode::<Release>(&signed.body, limits::FRAME_BYTES);
         Ok((site, release.map_err(|_| StoreError::Damaged("a release"))?))

@@ -3,7 +3,7 @@
 //!
 //! It must never say that a release is recorded before it is on the disk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SignedRelease;
@@ -16,7 +16,14 @@ const TOGETHER: usize = 256;
 
 /// Releases on their way to the disk. As many as there are sites being asked, each of which waits here.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Vec<Job>>);
+pub(super) struct Waiting(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: Vec<Job>,
+    /// Whether a thread writes, or is about to. It ends when nothing waits any more.
+    writing: bool,
+}
 
 #[derive(Debug)]
 struct Job {
@@ -27,16 +34,24 @@ struct Job {
 }
 
 impl Waiting {
-    fn jobs(&self) -> MutexGuard<'_, Vec<Job>> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next jobs. Those that nobody waits for any more are dropped.
-    fn take(&self) -> Vec<Job> {
-        let mut jobs = self.jobs();
-        jobs.retain(|job| !job.done.is_closed());
-        let most = jobs.len().min(TOGETHER);
-        jobs.drain(..most).collect()
+    /// Whether the job needs a thread to write it: none writes yet.
+    fn push(&self, job: Job) -> bool {
+        let mut queue = self.queue();
+        queue.jobs.push(job);
+        !std::mem::replace(&mut queue.writing, true)
+    }
+
+    /// The next jobs; none ends the writing. Those that nobody waits for any more are dropped.
+    fn take(&self) -> Option<Vec<Job>> {
+        let mut queue = self.queue();
+        queue.jobs.retain(|job| !job.done.is_closed());
+        let most = queue.jobs.len().min(TOGETHER);
+        queue.writing = most > 0;
+        (most > 0).then(|| queue.jobs.drain(..most).collect())
     }
 }
 
@@ -52,20 +67,24 @@ impl Store {
         signed: SignedRelease,
     ) -> Result<Recorded, StoreError> {
         let (done, written) = oneshot::channel();
-        self.waiting.jobs().push(Job { study, record, signed, done });
-        // Whoever gets the file writes for all who wait; often there is nothing left to do.
-        let mut file = Arc::clone(&self.file).lock_owned().await;
-        let jobs = self.waiting.take();
-        if !jobs.is_empty() {
-            let writing = tokio::task::spawn_blocking(move || {
-                // Closed: the jobs are dropped, and whoever waits is told so.
-                if let Some(file) = file.as_mut() {
-                    write(file, jobs);
-                }
-            });
-            writing.await.map_err(|_| StoreError::Closed)?;
+        if self.waiting.push(Job { study, record, signed, done }) {
+            let store = self.clone();
+            // Goes on for all who wait, whether this one still does or not.
+            drop(tokio::task::spawn_blocking(move || store.write_waiting()));
         }
         written.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn write_waiting(&self) {
+        loop {
+            // The file first: what comes while another has it is written together.
+            let mut file = self.file.blocking_lock();
+            let Some(jobs) = self.waiting.take() else { return };
+            // Closed: the jobs are dropped, and whoever waits is told so.
+            if let Some(file) = file.as_mut() {
+                write(file, jobs);
+            }
+        }
     }
 }
 
@@ -83,6 +102,8 @@ fn write(file: &mut StoreFile, jobs: Vec<Job>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bocage_protocol::env::Timestamp;
     use bocage_protocol::ids::Digest;
     use bocage_protocol::trust::{Named, Signature, SignedStudy};
@@ -134,7 +155,7 @@ mod tests {
             let id = ids[site % 2];
             sites.spawn(async move { (id, store.add_release(id, record, signed).await.unwrap()) });
         }
-        while store.waiting.jobs().len() < 3 * TOGETHER {
+        while store.waiting.queue().jobs.len() < 3 * TOGETHER {
             tokio::task::yield_now().await;
         }
         drop(held);
@@ -142,9 +163,11 @@ mod tests {
             let (id, recorded) = told.unwrap();
             assert_eq!(recorded, if id == ids[0] { Recorded::Yes } else { Recorded::TooLate });
         }
-        let found = store.with(move |file| file.releases(ids[0], 0)).await.unwrap();
+        let sites: Vec<_> = (0..3 * TOGETHER).map(|site| release(site).0.site).collect();
+        let all = sites.clone();
+        let found = store.with(move |file| file.releases(ids[0], 0, &all)).await.unwrap();
         assert_eq!(found.len(), 3 * TOGETHER / 2);
-        assert!(store.with(move |file| file.releases(ids[1], 0)).await.unwrap().is_empty());
+        assert!(store.with(move |file| file.releases(ids[1], 0, &sites)).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -159,7 +182,7 @@ mod tests {
         let both =
             async { tokio::join!(store.add_release(known, one, signed), store.add_release(unknown, two, other)) };
         tokio::pin!(both);
-        while store.waiting.jobs().len() < 2 {
+        while store.waiting.queue().jobs.len() < 2 {
             tokio::select! {
                 biased;
                 _ = &mut both => panic!("the file is held"),

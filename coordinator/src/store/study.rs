@@ -98,15 +98,17 @@ impl StoreFile {
         Ok(self.db.query_row(sql, [study.to_string()], |row| row.get(0)).optional()?)
     }
 
-    /// The releases of a round exactly as received, in the order of the sites.
-    pub fn releases(&mut self, study: StudyId, round: u16) -> Result<Vec<(SiteId, SignedRelease)>> {
-        let sql = "select site, body, signature from releases where study = ? and round = ? order by site";
+    /// The releases of these sites in a round, exactly as received.
+    pub fn releases(&mut self, study: StudyId, round: u16, sites: &[SiteId]) -> Result<Vec<(SiteId, SignedRelease)>> {
+        let sql = "select body, signature from releases where study = ? and site = ? and round = ?";
         let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![study.to_string(), round])?;
         let mut releases = Vec::new();
-        while let Some(row) = rows.next()? {
-            let signature = row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
-            releases.push((site_of(row.get(0)?)?, SignedRelease { body: row.get(1)?, signature }));
+        for site in sites {
+            let mut rows = statement.query(params![study.to_string(), site.as_str(), round])?;
+            if let Some(row) = rows.next()? {
+                let signature = row.get::<_, String>(1)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
+                releases.push((site.clone(), SignedRelease { body: row.get(0)?, signature }));
+            }
         }
         Ok(releases)
     }
@@ -316,7 +318,9 @@ mod tests {
         assert_eq!(found.signed, signed);
         assert_eq!(found.releases, [record]);
         assert_eq!(found.refusals, [("cleveland".parse().unwrap(), refusal)]);
-        assert_eq!(store.releases(signed.id(), 0).unwrap(), [("hungary".parse().unwrap(), released)]);
+        let hungary: SiteId = "hungary".parse().unwrap();
+        let both = [hungary.clone(), "basel".parse().unwrap()];
+        assert_eq!(store.releases(signed.id(), 0, &both).unwrap(), [(hungary, released)]);
         assert_eq!((found.version(), found.is_open()), (3, true));
         assert_eq!(store.unfinished().unwrap(), [signed.id()]);
     }

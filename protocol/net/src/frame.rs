@@ -94,8 +94,10 @@ where
         return Err(too_large);
     }
     let length = u32::try_from(payload.len()).map_err(|_| too_large)?;
-    writer.write_all(&length.to_be_bytes()).await?;
-    writer.write_all(payload).await?;
+    // A small frame in one piece: two would make two packets of it.
+    let (together, rest) = payload.split_at(payload.len().min(FIRST_BYTES));
+    writer.write_all(&[&length.to_be_bytes(), together].concat()).await?;
+    writer.write_all(rest).await?;
     writer.flush().await?;
     Ok(())
 }

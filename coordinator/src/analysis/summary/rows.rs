@@ -14,7 +14,7 @@ pub(super) type Found = Result<Value, (Option<Interval>, HiddenReason)>;
 #[derive(Debug)]
 pub(super) struct ColumnRow<'a> {
     pub column: &'a str,
-    /// Count, mean and standard deviation of a number; one row.
+    /// How many, mean and standard deviation of a number; one row.
     pub table: Option<&'a Block>,
     /// The share of rows without a value; one row.
     pub absent: Option<&'a Block>,
@@ -38,32 +38,39 @@ impl<'a> ColumnRow<'a> {
                 self.patients = result.also.iter().map(|named| &named.block).find(|block| block.columns == VALUES);
             }
             Spec::Table(table) if !table.by.is_empty() => self.levels = Some(&result.block),
-            Spec::Table(table) if table.show.iter().any(|shown| matches!(shown.show, Show::Share(_))) => {
-                self.absent = Some(&result.block);
+            Spec::Table(table) => {
+                let shows = |what: fn(&Show) -> bool| table.show.iter().any(|shown| what(&shown.show));
+                let (share, mean) = (shows(|s| matches!(s, Show::Share(_))), shows(|s| matches!(s, Show::Mean(_))));
+                self.absent = share.then_some(&result.block);
+                self.table = (mean || !share).then_some(&result.block);
             }
-            _ => self.table = Some(&result.block),
+            Spec::Histogram(_) | Spec::Crosstab(_) | Spec::Attrition(_) | Spec::Discovered(_) => {}
         }
     }
 
     /// How many have a value, and how many have none.
-    pub(super) fn present(&self, one_row_per_subject: bool) -> (Found, Found) {
+    pub(super) fn present(&self) -> (Found, Found) {
         if let Some(block) = self.patients {
             return (found(block, 0, 0), found(block, 0, 1));
         }
         if let Some(block) = self.levels {
-            return of_levels(block, one_row_per_subject);
+            return of_levels(block);
         }
         match (self.absent, self.table) {
-            (Some(block), _) => of_share(block),
+            // Few with or without a value hide the share, not the mean.
+            (Some(block), table) => match (of_share(block), table) {
+                ((Err((None, _)), _), Some(table)) => of_measure(table),
+                (present, _) => present,
+            },
             (None, Some(block)) => of_measure(block),
             (None, None) => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
         }
     }
 
     /// The share of each level in those with a value; none for the level of missing values.
-    pub(super) fn shares(&self, one_row_per_subject: bool) -> Vec<Option<Found>> {
+    pub(super) fn shares(&self) -> Vec<Option<Found>> {
         let Some(block) = self.levels else { return vec![] };
-        let valid = of_levels(block, one_row_per_subject).0;
+        let valid = of_levels(block).0;
         let share = |row: usize| match (found(block, row, 1), &valid) {
             (Ok(Value::Count(n)), Ok(Value::Count(all))) if *all > 0 => Ok(Value::Number(n as f64 / *all as f64)),
             (Ok(_), Ok(_)) => Err((None, HiddenReason::TooFewValues)),
@@ -106,18 +113,16 @@ fn within(interval: Option<Interval>, reason: HiddenReason) -> Found {
     }
 }
 
-/// From counts by level. A patient with several rows may stand at several levels, and is then counted at least once and at most in each.
-fn of_levels(block: &Block, one_row_per_subject: bool) -> (Found, Found) {
+/// From counts by level: of patients with one row each, or of rows.
+fn of_levels(block: &Block) -> (Found, Found) {
     let missing = (0..block.rows.len()).find(|row| is_missing(block, *row));
     let missing = missing.map_or(Ok(Value::Count(0)), |row| found(block, row, 1));
     let levels: Vec<_> =
         (0..block.rows.len()).filter(|row| !is_missing(block, *row)).map(|row| bounds(&found(block, row, 1))).collect();
-    let lower = levels.iter().filter_map(|(interval, _)| interval.map(|i| i.0));
-    let lower = if one_row_per_subject { lower.sum::<u64>() } else { lower.max().unwrap_or(0) };
+    let lower = levels.iter().filter_map(|(interval, _)| interval.map(|i| i.0)).sum::<u64>();
     let upper = levels.iter().map(|(interval, _)| interval.and_then(|i| i.1)).sum::<Option<u64>>();
     let few = levels.iter().any(|(_, reason)| *reason == Some(HiddenReason::TooFewSites));
     let reason = if few { HiddenReason::TooFewSites } else { HiddenReason::FewerThanK };
-    let reason = if one_row_per_subject { reason } else { HiddenReason::NotAllExact };
     (within(Some(Interval(lower, upper)), reason), missing)
 }
 
@@ -169,5 +174,35 @@ impl Block {
             coverage
         }));
         self.place(row, column, found(from, at.0, at.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::Coverage;
+
+    /// A number of a contract with several rows a patient, of 100 rows at all sites.
+    fn number(share: Option<f64>) -> Block {
+        let columns = ["rows", "mean(x)", "sd(x)", "share(x is null)"].map(str::to_owned).to_vec();
+        let shown = share.map_or(Value::Null, Value::Number);
+        let rows = vec![vec![Value::Count(100), Value::Number(1.0), Value::Number(2.0), shown]];
+        let coverage = [(1, 80), (2, 80), (3, 100)];
+        let coverage =
+            coverage.map(|(column, n)| Coverage { row: 0, column, n, of: Interval(100, Some(100)) }).to_vec();
+        let reason = HiddenReason::FewerThanK;
+        let hidden = share.is_none().then_some(Hidden { row: 0, column: 3, interval: None, reason });
+        Block { columns, rows, coverage, hidden: hidden.into_iter().collect() }
+    }
+
+    fn present(block: &Block) -> (Found, Found) {
+        ColumnRow { table: Some(block), absent: Some(block), ..ColumnRow::new("x") }.present()
+    }
+
+    #[test]
+    fn rows_without_a_number_are_counted_by_their_share_and_else_bounded_by_the_mean() {
+        assert_eq!(present(&number(Some(0.2))), (Ok(Value::Count(80)), Ok(Value::Count(20))));
+        let bounded = |lo, hi| Err((Some(Interval(lo, Some(hi))), HiddenReason::FewerThanK));
+        assert_eq!(present(&number(None)), (bounded(80, 100), bounded(0, 20)));
     }
 }

@@ -66,7 +66,15 @@ impl Binding<'_> {
 fn questions(column: &Column, one_row_per_subject: bool) -> Vec<(&'static str, Spec)> {
     let own = || Expr::Column(column.name.clone());
     let table = |by: Vec<Key>, show: Vec<Shown>| ("", Spec::Table(TableSpec { by, show, roll_up: true }));
-    let count = || Shown { label: "count".to_owned(), show: Show::Count };
+    // Where a patient can have several rows, what has a value is a row: one unit for all columns.
+    let count = || match one_row_per_subject {
+        true => Shown { label: "count".to_owned(), show: Show::Count },
+        false => Shown { label: "rows".to_owned(), show: Show::Rows },
+    };
+    let missing = || Shown {
+        label: format!("share({} is null)", column.name),
+        show: Show::Share(Measure::Condition(Expr::IsNull(Box::new(own())))),
+    };
     let levels = || table(vec![Key { label: column.name.to_string(), key: own() }], vec![count()]);
     match &column.kind {
         Kind::Int { lo, hi } if hi - lo + 1 < limits::MEASURE_LEVELS => vec![levels()],
@@ -78,15 +86,16 @@ fn questions(column: &Column, one_row_per_subject: bool) -> Vec<(&'static str, S
             let sd = Shown { label: format!("sd({})", column.name), show: Show::Sd(of()) };
             let quantiles = QuantilesSpec { of: column.name.clone(), at: AT.to_vec() };
             let quantiles = one_row_per_subject.then_some(("_quantiles", Spec::Quantiles(quantiles)));
-            [table(vec![], vec![count(), mean, sd])].into_iter().chain(quantiles).collect()
+            // The patients that quantiles leave out are counted there.
+            let missing = (!one_row_per_subject && !column.required).then(missing);
+            [table(vec![], [count(), mean, sd].into_iter().chain(missing).collect())]
+                .into_iter()
+                .chain(quantiles)
+                .collect()
         }
         Kind::Code { .. } | Kind::Date { .. } | Kind::Datetime { .. } | Kind::Text => {
-            let missing = Shown {
-                label: format!("share({} is null)", column.name),
-                show: Show::Share(Measure::Condition(Expr::IsNull(Box::new(own())))),
-            };
             // A required column has no missing value, and a share of none would always be hidden.
-            vec![table(vec![], [count()].into_iter().chain((!column.required).then_some(missing)).collect())]
+            vec![table(vec![], [count()].into_iter().chain((!column.required).then(missing)).collect())]
         }
     }
 }

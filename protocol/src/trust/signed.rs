@@ -81,6 +81,7 @@ impl SignedStudy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignedRelease {
     /// An encoded [`Release`].
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
     /// Over `body`.
     pub signature: Signature,

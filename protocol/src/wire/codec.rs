@@ -102,6 +102,7 @@ mod tests {
     fn ten_hostile_bytes_are_refused_at_once() {
         assert!(decode::<String>(&HOSTILE, FRAME_BYTES).is_err());
         assert!(decode::<Vec<u8>>(&HOSTILE, FRAME_BYTES).is_err());
+        assert!(decode::<crate::trust::SignedRelease>(&HOSTILE, FRAME_BYTES).is_err());
         assert!(decode::<Vec<u64>>(&HOSTILE, FRAME_BYTES).is_err());
         assert!(decode::<Vec<Vec<String>>>(&HOSTILE, FRAME_BYTES).is_err());
         assert!(decode::<BTreeMap<String, i128>>(&HOSTILE, FRAME_BYTES).is_err());

@@ -207,7 +207,9 @@ pub fn keys(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32, most: u
         let shown: Vec<i128> = sizes.iter().map(|size| size.subjects).filter(|n| *n >= i128::from(k)).collect();
         (counted, shown)
     };
-    let said = |name: &Option<String>| name.as_ref().is_none_or(|n| !n.contains(char::is_control) && n.len() <= 200);
+    let said = |name: &Option<String>| {
+        name.as_ref().is_none_or(|n| !n.contains(bocage_protocol::marks::steers) && n.len() <= 200)
+    };
     of.retain(|(_, _, name), _| said(name));
     let mut frequent: Vec<_> = of.into_iter().map(|(place, rows)| (place, counted(rows))).collect();
     frequent.retain(|(_, (_, shown))| !shown.is_empty());

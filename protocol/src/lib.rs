@@ -10,6 +10,7 @@ pub mod error;
 pub mod front;
 pub mod ids;
 pub mod limits;
+pub mod marks;
 pub mod plan;
 pub mod release;
 pub mod session;

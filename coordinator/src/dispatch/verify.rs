@@ -6,6 +6,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
+use bocage_protocol::marks::steers;
 use bocage_protocol::release::{Outcome, Part, Release};
 use bocage_protocol::trust::{PublicKey, SignedRelease};
 
@@ -76,7 +77,7 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
 
 /// Whether a site's words can be stored and shown as they are; they are signed, so nobody may cut them.
 fn is_tame(error: &PublicError) -> bool {
-    let line = |text: &str| text.len() <= limits::ERROR_TEXT_BYTES && !text.contains(char::is_control);
+    let line = |text: &str| text.len() <= limits::ERROR_TEXT_BYTES && !text.contains(steers);
     line(&error.message) && error.hint.as_deref().is_none_or(line)
 }
 
@@ -95,6 +96,7 @@ mod tests {
         assert!(is_tame(&error("no".into())));
         assert!(!is_tame(&error("\u{1b}[2J".into())));
         assert!(!is_tame(&error("x".repeat(limits::ERROR_TEXT_BYTES + 1))));
+        assert!(!is_tame(&error("a\u{202e}b".into())) && !is_tame(&error("a\u{61c}b".into())));
         let hinted = PublicError { hint: Some("a\nb".into()), ..error("no".into()) };
         assert!(!is_tame(&hinted));
     }

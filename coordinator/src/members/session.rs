@@ -9,6 +9,7 @@ use bocage_net::{CloseCode, Link, LinkError};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
+use bocage_protocol::marks::one_line;
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request};
 use tokio::io::AsyncWriteExt as _;
@@ -137,25 +138,29 @@ fn read(frame: &[u8]) -> Option<Reply> {
 
 /// A peer's words on one line and of bounded length: they are stored, logged and shown.
 fn tamed(error: PublicError) -> PublicError {
-    let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    let tamed = PublicError::new(error.code, line(&error.message));
+    let tamed = PublicError::new(error.code, one_line(&error.message));
     match &error.hint {
-        Some(hint) => tamed.hint(line(hint)),
+        Some(hint) => tamed.hint(one_line(hint)),
         None => tamed,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bocage_protocol::marks::steers;
+
     use super::*;
 
     #[test]
     fn what_a_peer_says_is_cut_and_put_on_one_line() {
-        let said =
-            PublicError { code: ErrorCode::Internal, message: format!("a\n\u{1b}[2J{}", "x".repeat(9000)), hint: None };
+        let said = PublicError {
+            code: ErrorCode::Internal,
+            message: format!("a\n\u{1b}[2J\u{202e}{}", "x".repeat(9000)),
+            hint: None,
+        };
         let frame = codec::encode(&Reply::Refused(said)).unwrap();
         let Some(Reply::Refused(error)) = read(&frame) else { panic!() };
-        assert!(error.message.len() <= limits::ERROR_TEXT_BYTES && !error.message.contains(char::is_control));
+        assert!(error.message.len() <= limits::ERROR_TEXT_BYTES && !error.message.contains(steers));
         assert!(read(&[255, 255, 255]).is_none());
     }
 }

@@ -83,9 +83,9 @@ fn wrap(text: &str) -> String {
     out
 }
 
-/// `text` without characters that could steer a terminal.
+/// `text` without characters that could steer a terminal, or that nobody sees.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    bocage_protocol::marks::one_line(text)
 }
 
 #[cfg(test)]
@@ -120,6 +120,6 @@ mod tests {
 
     #[test]
     fn a_text_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\n"), "a [2Jb ");
+        assert_eq!(plain("a\u{1b}[2Jb\n\u{202e}"), "a [2Jb  ");
     }
 }

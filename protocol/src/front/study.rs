@@ -188,8 +188,10 @@ impl Binding<'_> {
     }
 
     fn title(&mut self, title: &str) {
-        if title.contains(char::is_control) {
-            let problem = TypeProblem::new("a title is one line without control characters");
+        if title.contains(crate::marks::steers) {
+            let problem = TypeProblem::new(
+                "a title is one line without control characters, invisible ones or marks of reading direction",
+            );
             self.refuse::<()>("title", problem);
         }
         if title.trim().is_empty() || title.len() > limits::LABEL_BYTES {

@@ -95,13 +95,17 @@ fn a_title_or_heading_that_could_forge_a_line_of_a_log_is_refused() {
     let key = SecretKey::generate(&mut Fixed);
     let refused = |study: &Study| SignedStudy::sign(study, &key).unwrap().verify().is_err();
     assert!(!refused(&good));
-    assert!(refused(&Study { title: "one\nINFO forged".into(), ..good.clone() }));
+    for title in ["one\nINFO forged", "a\u{202e}b", "a\u{61c}b", "a\u{ad}b", "a\u{2028}b"] {
+        assert!(refused(&Study { title: title.into(), ..good.clone() }), "{title:?}");
+    }
     let mut heading = good;
     let crate::analysis::Spec::Table(table) = &mut heading.analyses[0].spec else { panic!("a table") };
     table.show[0].label = "\u{1b}[31mcount".into();
     assert!(refused(&heading));
-    let text = study("age > 30", "", "\"count\"").replace("title = 't'", "title = \"t\\u001b\"");
-    assert!(bind(&text).unwrap_err().contains("title: a title is one line"));
+    for mark in ["\\u001b", "\\u202e"] {
+        let text = study("age > 30", "", "\"count\"").replace("title = 't'", &format!("title = \"t{mark}\""));
+        assert!(bind(&text).unwrap_err().contains("title: a title is one line"), "{mark}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{Columns, Expr, TypeProblem, nullable};
 use crate::contract::{Contract, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
+use crate::marks::steers;
 
 /// The key of [`super::Statistic::Discovered`].
 #[derive(Debug, Clone, PartialEq)]
@@ -130,13 +131,9 @@ impl DiscoveredKey {
     }
 }
 
-/// Whether a text of the data may leave as a key's name: short, on one line, without characters that steer a terminal or turn its
-/// reading direction, and not the name of the missing values.
+/// Whether a text of the data may leave as a key's name: short, on one line, without characters that steer a terminal, turn the
+/// reading direction or do not show, and not the name of the missing values.
 fn may_be_said(text: &str) -> bool {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     text.len() <= limits::KEY_BYTES && text != MISSING && !text.contains(steers)
 }
 
@@ -205,7 +202,17 @@ mod tests {
             assert_eq!(note.value(good), Some(KeyValue::Text(good)));
             assert_eq!(note.text(KeyValue::Text(good)).as_deref(), Some(good));
         }
-        for bad in ["a\nb", "\u{1b}[2J", "a\u{202e}b", "a\u{2028}b", "\u{feff}a", MISSING, &"x".repeat(201)] {
+        for bad in [
+            "a\nb",
+            "\u{1b}[2J",
+            "a\u{202e}b",
+            "a\u{2028}b",
+            "\u{feff}a",
+            "a\u{61c}b",
+            "a\u{ad}b",
+            MISSING,
+            &"x".repeat(201),
+        ] {
             assert_eq!((note.value(bad), note.text(KeyValue::Text(bad))), (None, None), "{bad:?}");
         }
     }

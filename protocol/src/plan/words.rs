@@ -5,6 +5,7 @@
 use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
 use crate::contract::Contract;
 use crate::ids::ColumnName;
+use crate::marks::steers;
 
 /// Constants of a list that are spelt out; the rest is counted.
 const LISTED: usize = 8;
@@ -123,10 +124,18 @@ fn literal(value: &Literal) -> String {
     }
 }
 
-/// A researcher's text on one line, whatever is in it: a steward's terminal shows it.
+/// A researcher's text on one line, whatever is in it: a steward's terminal shows it. What steers or does not show is spelt out, since the
+/// condition means another one with it than without.
 fn quoted(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("'{}'", line.replace('\'', "''"))
+    let mut quoted = String::from("'");
+    for c in text.chars() {
+        match c {
+            '\'' => quoted.push_str("''"),
+            _ if steers(c) => quoted.extend(c.escape_unicode()),
+            _ => quoted.push(c),
+        }
+    }
+    quoted + "'"
 }
 
 fn comparison(op: Comparison) -> &'static str {
@@ -191,7 +200,15 @@ mod tests {
         };
         let either = Expr::Or(vec![is_a.clone(), Expr::IsNull(Box::new(column("b")))]);
         let both = Expr::And(vec![either, Expr::Not(Box::new(is_a))]);
-        assert_eq!(expression(&both), "(code = 'a'' [2J' or b is null) and not (code = 'a'' [2J')");
+        assert_eq!(expression(&both), r"(code = 'a''\u{1b}[2J' or b is null) and not (code = 'a''\u{1b}[2J')");
+    }
+
+    #[test]
+    fn a_text_that_turns_or_hides_what_is_around_it_is_spelt_out() {
+        let text = "m\u{202e}or f\u{200b}\u{2028}\u{61c}می\u{200c}شود";
+        assert_eq!(literal(&Literal::Text(text.into())), "'m\\u{202e}or f\\u{200b}\\u{2028}\\u{61c}می\u{200c}شود'");
+        let like = Expr::Prefix { of: Box::new(column("code")), prefix: "a\u{feff}".into() };
+        assert_eq!(expression(&like), r"code like 'a\u{feff}%'");
     }
 
     #[test]

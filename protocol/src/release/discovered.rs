@@ -14,7 +14,8 @@ pub struct DiscoveredRelease {
     /// Each once, in the column's own order, missing values first. A key that is not here has fewer than k subjects in every cell, or
     /// was left out for want of room.
     pub keys: Vec<KeyRelease>,
-    /// Where keys were left out for want of room: a power of two that the subjects of none of them exceed.
+    /// Where keys with a cell of k or more subjects were left out for want of room: a power of two that no cell of them exceeds. Those that
+    /// are here have the most subjects in such cells.
     pub beyond: Option<u64>,
 }
 

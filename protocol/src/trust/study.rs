@@ -9,6 +9,7 @@ use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{ContractId, Digest, NetworkId, PermitId};
 use crate::limits;
+use crate::marks::steers;
 use crate::plan::{Expr, Query};
 
 /// The number of this form of a study. A node refuses any other.
@@ -101,7 +102,10 @@ impl Study {
         let rules: [(bool, &str); 10] = [
             (self.format == STUDY_FORMAT, "the study is of another format than 1"),
             (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
-            (self.texts().all(is_a_line), "the title or a heading has control characters or is too long"),
+            (
+                self.texts().all(is_a_line),
+                "the title or a heading has control characters, invisible ones or marks of reading direction, or is too long",
+            ),
             ((1..=limits::SITES).contains(&self.sites.count()), "the study names no site or too many"),
             (self.min_sites >= 1, "min_sites is 0"),
             (
@@ -144,7 +148,7 @@ impl Study {
 
 /// Whether a terminal or a log can show it as it is.
 fn is_a_line(text: &str) -> bool {
-    text.len() <= limits::HEADING_BYTES && !text.contains(char::is_control)
+    text.len() <= limits::HEADING_BYTES && !text.contains(steers)
 }
 
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> bool {

@@ -29,6 +29,7 @@ use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{NetworkId, SiteId};
 use crate::limits::{ERROR_TEXT_BYTES, HELLO_BYTES, SOFTWARE_BYTES};
+use crate::marks::one_line;
 
 /// The versions that this software speaks.
 pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
@@ -239,10 +240,6 @@ impl Answer {
 
 fn printable(c: char) -> bool {
     c == ' ' || c.is_ascii_graphic()
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn begin(kind: u8) -> Vec<u8> {

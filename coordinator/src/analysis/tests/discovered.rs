@@ -32,24 +32,23 @@ fn count(n: u64) -> Count {
     Count { subjects: n, rows: n }
 }
 
-/// A plain gate: the keys with the most patients, thresholds, nothing else.
+/// A plain gate: the keys with the most patients in cells that are shown, thresholds, nothing else.
 fn let_out(site: &Site, measures: usize) -> DiscoveredRelease {
     let k = u64::from(site.k);
     let cell = |n: u64| match n >= k {
         true => CellRelease::Shown { count: count(n), measures: vec![MeasureRelease::Hidden; measures] },
         false => CellRelease::FewerThanK,
     };
-    let mut frequent: Vec<(i64, [u64; 2])> = site
-        .truth
-        .iter()
-        .filter(|(_, cells)| cells.iter().sum::<u64>() >= k)
-        .map(|(age, cells)| (*age, *cells))
-        .collect();
-    frequent.sort_by_key(|(age, cells)| (std::cmp::Reverse(cells.iter().sum::<u64>()), *age));
-    let beyond = frequent.get(site.most).map(|(_, cells)| cells.iter().sum::<u64>().next_power_of_two());
-    frequent.truncate(site.most);
+    // The patients in cells that are shown, and those of the largest.
+    let shown = |cells: &[u64; 2]| cells.iter().copied().filter(|n| *n >= k).sum::<u64>();
+    let largest = |(_, cells): &(i64, [u64; 2])| cells.iter().copied().max();
+    let mut frequent: Vec<(i64, [u64; 2])> =
+        site.truth.iter().filter(|(_, cells)| shown(cells) > 0).map(|(age, cells)| (*age, *cells)).collect();
+    frequent.sort_by_key(|(age, cells)| (std::cmp::Reverse(shown(cells)), *age));
+    let left_out = frequent.split_off(site.most.min(frequent.len()));
+    let beyond = left_out.iter().filter_map(largest).max().map(u64::next_power_of_two);
     frequent.sort_unstable();
-    let keys = frequent.into_iter().filter(|(_, cells)| cells.iter().any(|n| *n >= k));
+    let keys = frequent.into_iter();
     let key =
         |(age, cells): (i64, [u64; 2])| KeyRelease { key: Some(age.to_string()), cells: cells.map(cell).to_vec() };
     DiscoveredRelease { threshold: site.k, keys: keys.map(key).collect(), beyond }

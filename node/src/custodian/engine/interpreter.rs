@@ -179,7 +179,7 @@ pub fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> C
     counted_of(&chosen(rows, plan, contract), plan, contract, k)
 }
 
-/// The tables of the `most` keys with the most subjects, of those with `k` or more.
+/// The tables of the `most` keys with the most subjects in cells of `k` or more.
 pub fn keys(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32, most: usize) -> CountedKeys {
     let key = plan.discovered().unwrap();
     let column = contract.column(key.column().as_str()).unwrap();
@@ -198,16 +198,26 @@ pub fn keys(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32, most: u
     };
     let mut of: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
     chosen(rows, plan, contract).into_iter().for_each(|row| of.entry(place(row)).or_default().push(row));
-    of.retain(|(_, _, name), rows| {
-        let said = name.as_ref().is_none_or(|name| !name.contains(char::is_control) && name.len() <= 200);
-        said && size(rows).subjects >= i128::from(k)
-    });
-    let mut frequent: Vec<_> = of.into_iter().collect();
-    frequent.sort_by_key(|(_, rows)| std::cmp::Reverse(size(rows).subjects));
-    let beyond = frequent.get(most).map(|(_, rows)| size(rows).subjects);
-    frequent.truncate(most);
+    // A key's table, and the sizes of its cells of k or more.
+    let counted = |rows: Vec<&Row>| {
+        let mut counted = counted_of(&rows, plan, contract, k);
+        let sizes: Vec<Size> = counted.tally.cells.iter().map(|cell| cell.size).collect();
+        let sum = |of: fn(&Size) -> i128| sizes.iter().map(of).sum();
+        counted.tally.total = Size { subjects: sum(|size| size.subjects), rows: sum(|size| size.rows) };
+        let shown: Vec<i128> = sizes.iter().map(|size| size.subjects).filter(|n| *n >= i128::from(k)).collect();
+        (counted, shown)
+    };
+    let said = |name: &Option<String>| {
+        name.as_ref().is_none_or(|n| !n.contains(bocage_protocol::marks::steers) && n.len() <= 200)
+    };
+    of.retain(|(_, _, name), _| said(name));
+    let mut frequent: Vec<_> = of.into_iter().map(|(place, rows)| (place, counted(rows))).collect();
+    frequent.retain(|(_, (_, shown))| !shown.is_empty());
+    frequent.sort_by_key(|(_, (_, shown))| std::cmp::Reverse(shown.iter().sum::<i128>()));
+    let left_out = frequent.split_off(most.min(frequent.len()));
+    let beyond = left_out.iter().flat_map(|(_, (_, shown))| shown).max().copied();
     frequent.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let keys = frequent.into_iter().map(|((_, _, name), rows)| (name, counted_of(&rows, plan, contract, k))).collect();
+    let keys = frequent.into_iter().map(|((_, _, name), (counted, _))| (name, counted)).collect();
     CountedKeys { keys, beyond }
 }
 

@@ -31,6 +31,7 @@ use bocage_protocol::plan::{KeyValue, MeasureLayout, ValidPlan};
 use polars::prelude as pl;
 use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked};
 
+use self::compile::index;
 use self::discover::{Keys, Search};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
@@ -98,7 +99,7 @@ pub fn run(
     let of = Asked { frame: snapshot.frame(), plan, contract, k, snapshot: *snapshot.content_hash() };
     Ok(Private::new(match plan.discovered() {
         None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
-        Some(_) => Computed::Keys(of.keys(Partition::of(0))?),
+        Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys())?),
     }))
 }
 
@@ -122,16 +123,16 @@ impl<'a> Asked<'a> {
             .map_err(|fault| self.error(fault))
     }
 
-    /// The tables of all keys that are frequent enough.
-    fn keys(&self, partition: Partition) -> Result<CountedKeys, EngineError> {
-        let Keys { kept, beyond } = self.discover(partition, |search| search)?;
+    /// The tables of the `most` keys that are the most frequent.
+    fn keys(&self, partition: Partition, most: usize) -> Result<CountedKeys, EngineError> {
+        let Keys { kept, beyond } = self.discover(partition, |search| Search { most, ..search })?;
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
         let column = self.key_column()?;
-        let positions = Positions::new(kept.iter().map(|(value, _)| *value));
-        let Question { filter, select } = self.question()?;
+        let positions = Positions::new(kept.iter().map(|key| key.value));
+        let Question { filter, dense, select } = self.question()?;
         let counted = pl::col(KEY).neq(pl::lit(UNCOUNTED));
         let filter = Some(filter.map_or(counted.clone(), |filter| counted.and(filter)));
-        let question = Question { filter, select };
+        let question = Question { filter, dense, select };
         let count = |part: Range<usize>, pass: &mut Pass| {
             let at = UInt32Chunked::from_vec(KEY.into(), positions.of(column, part.clone())?);
             let mut rows = self.rows(&part);
@@ -149,29 +150,38 @@ impl<'a> Asked<'a> {
             None => Ok(None),
             Some(value) => key.text(value).map(Some).ok_or_else(|| self.error(PassError::Shape.into())),
         };
-        let named =
-            kept.into_iter().map(|(value, size)| Ok((name(value)?, size))).collect::<Result<_, EngineError>>()?;
-        Ok(CountedKeys::split(pass.finish(), layout.cells_at(0), named, beyond))
+        let names = kept.into_iter().map(|key| name(key.value)).collect::<Result<_, EngineError>>()?;
+        Ok(CountedKeys::split(pass.finish(), layout.cells_at(0), names, beyond.map(i128::from)))
     }
 
-    /// The keys that are frequent enough, and how many subjects they have. `limit` may make the search more modest.
+    /// The keys that are the most frequent. `limit` may make the search more modest.
     fn discover(
         &self,
         partition: Partition,
         limit: impl Fn(Search<'a>) -> Search<'a>,
     ) -> Result<Keys<'a>, EngineError> {
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
-        let filter = self.question()?.filter.map(|filter| filter.alias(KEY));
-        let keep = |part: Range<usize>| -> Result<Option<Vec<bool>>, Fault> {
-            let Some(filter) = &filter else { return Ok(None) };
+        let Question { filter, dense, .. } = self.question()?;
+        let place = |part: Range<usize>| -> Result<Option<Vec<u32>>, Fault> {
+            if filter.is_none() && dense.is_none() {
+                return Ok(None);
+            }
+            let counts = filter.clone().unwrap_or_else(|| pl::lit(true));
+            let cell = dense.clone().unwrap_or_else(|| index(0));
             // Beside the subjects, so that a constant is as long as they are.
-            let select = [filter.clone(), pl::col(SUBJECT)];
-            let kept = collect_on(Engine::InMemory, self.rows(&part).lazy().select(select)).map_err(Fault::Query)?;
-            let kept = kept.column(KEY).and_then(|kept| kept.bool()).map_err(|_| PassError::Shape)?;
-            Ok(Some(kept.iter().map(|kept| kept == Some(true)).collect()))
+            let select = [counts.alias("counts"), cell.alias("cell"), pl::col(SUBJECT)];
+            let rows = collect_on(Engine::InMemory, self.rows(&part).lazy().select(select)).map_err(Fault::Query)?;
+            let counts = rows.column("counts").and_then(|counts| counts.bool()).map_err(|_| PassError::Shape)?;
+            let cells = rows.column("cell").and_then(|cells| cells.u32()).map_err(|_| PassError::Shape)?;
+            let place = |(counts, cell): (Option<bool>, Option<u32>)| match counts {
+                Some(true) => cell.ok_or(PassError::OutsideTable),
+                _ => Ok(UNCOUNTED),
+            };
+            Ok(Some(counts.iter().zip(cells.iter()).map(place).collect::<Result<_, _>>()?))
         };
-        let search = limit(Search::new(key, self.key_column()?, self.k, self.plan.most_keys()));
-        search.run(partition, self.subjects()?, keep).map_err(|fault| self.error(fault))
+        let (most, cells) = (self.plan.most_keys(), self.plan.layout().cells_at(0));
+        let search = limit(Search::new(key, self.key_column()?, self.k, most, cells));
+        search.run(partition, self.subjects()?, place).map_err(|fault| self.error(fault))
     }
 
     fn key_column(&self) -> Result<KeyColumn<'a>, EngineError> {

@@ -31,7 +31,7 @@ pub enum PassError {
 }
 
 /// No subject has this number.
-const NOBODY: u32 = u32::MAX;
+pub(super) const NOBODY: u32 = u32::MAX;
 /// So many rows' Σq fit 64 bits whatever their values: |q| ≤ 2³², and 2³⁰ · 2³² < 2⁶³.
 const FLUSH_ROWS: u64 = 1 << 30;
 const _: () = assert!((FLUSH_ROWS as i128) * (Quantum::LARGEST as i128) < i64::MAX as i128);
@@ -79,9 +79,9 @@ enum Values {
 
 /// Rows, subjects, and the last subject seen. A snapshot's subjects are numbered in 32 bits.
 #[derive(Clone, Copy)]
-pub struct Count {
+struct Count {
     rows: u64,
-    pub(super) subjects: u32,
+    subjects: u32,
     last: u32,
 }
 
@@ -113,22 +113,22 @@ struct Numbers {
 
 impl Count {
     /// Of nobody.
-    pub(super) const NONE: Self = Self { rows: 0, subjects: 0, last: NOBODY };
+    const NONE: Self = Self { rows: 0, subjects: 0, last: NOBODY };
 
-    pub(super) fn size(self) -> Size {
+    fn size(self) -> Size {
         Size { subjects: self.subjects.into(), rows: self.rows.into() }
     }
 
     /// Adds a row. A subject's rows come together.
     #[inline(always)]
-    pub(super) fn add(&mut self, subject: u32) {
+    fn add(&mut self, subject: u32) {
         self.rows += 1;
         self.subjects += u32::from(self.last != subject);
         self.last = subject;
     }
 
     /// Adds the count of other subjects.
-    pub(super) fn absorb(&mut self, other: Self) {
+    fn absorb(&mut self, other: Self) {
         self.rows += other.rows;
         self.subjects += other.subjects;
     }

@@ -16,6 +16,8 @@ pub const KEY: &str = "__key";
 pub struct Question {
     /// Rows for which this is true.
     pub filter: Option<pl::Expr>,
+    /// The cell of the dense keys as `UInt32`; none where there are no dense keys.
+    pub dense: Option<pl::Expr>,
     /// The cell as `UInt32`, [`SUBJECT`], and one column a measure: `Int64` quanta or `Boolean` truth.
     pub select: Vec<pl::Expr>,
 }
@@ -37,6 +39,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
         let level = level(key, levels, contract)?;
         cell = if i == 0 { level } else { cell * index(levels.labels.len() as u32) + level };
     }
+    let dense = (!levels.is_empty()).then(|| cell.clone());
     if plan.discovered().is_some() {
         cell = pl::col(KEY) * index(plan.layout().cells_at(0) as u32) + cell;
     }
@@ -48,7 +51,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
         };
         select.push(column.alias(format!("measure_{i}")));
     }
-    Ok(Question { filter, select })
+    Ok(Question { filter, dense, select })
 }
 
 /// The position of a row's value among a key's levels, as `UInt32`.

@@ -4,6 +4,7 @@ mod bins;
 mod discovered;
 mod generate;
 mod narrow;
+mod room;
 mod wide;
 
 use bocage_protocol::contract::Contract;

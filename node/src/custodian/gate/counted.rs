@@ -41,20 +41,23 @@ pub enum Computed {
 /// The tables of the discovered keys.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct CountedKeys {
-    /// In the column's own order, each with its name and its table; the total of a table is of all the key's rows.
+    /// In the column's own order, each with its name and its table. The total of a table is that of its cells, a subject counted once a cell.
     pub keys: Vec<(Option<String>, Counted)>,
-    /// The most subjects of a key that was left out for want of room.
+    /// The most subjects in a cell of a key that was left out for want of room: k or more, as of any key that has room.
     pub beyond: Option<i128>,
 }
 
 impl CountedKeys {
     /// The tables of `keys`, of `cells` cells each, that were counted one behind the other.
-    pub fn split(all: Counted, cells: usize, keys: Vec<(Option<String>, Size)>, beyond: Option<i128>) -> Self {
+    pub fn split(all: Counted, cells: usize, keys: Vec<Option<String>>, beyond: Option<i128>) -> Self {
         let Counted { threshold, tally, details } = all;
         let mut of_cells = tally.cells.into_iter();
         let mut of_details: Vec<DetailIter> = details.into_iter().map(DetailIter::new).collect();
-        let table = |(key, total)| {
-            let tally = Tally { total, cells: of_cells.by_ref().take(cells).collect() };
+        let table = |key| {
+            let cells_of: Vec<Cell> = of_cells.by_ref().take(cells).collect();
+            let sum = |of: fn(&Size) -> i128| cells_of.iter().map(|cell| of(&cell.size)).sum();
+            let total = Size { subjects: sum(|size| size.subjects), rows: sum(|size| size.rows) };
+            let tally = Tally { total, cells: cells_of };
             let details = of_details.iter_mut().map(|detail| detail.take(cells)).collect();
             (key, Counted { threshold, tally, details })
         };

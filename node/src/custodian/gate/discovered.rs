@@ -41,10 +41,14 @@ fn shown_cells(
     Ok(rules::exact(counted, layout, one_row_per_subject, threshold)?.cells)
 }
 
-/// A power of two that no left-out key exceeds, so that it is the size of none of them.
+/// A power of two that no cell of a left-out key exceeds, so that it is the size of none of them. A cell that k subjects do not share bounds
+/// nothing: only one that the threshold would show was left out for want of room.
 fn bound(most: i128, threshold: u32) -> Result<u64, Withheld> {
     let most = u64::try_from(most).map_err(|_| Withheld::Inconsistent)?;
-    most.max(u64::from(threshold)).checked_next_power_of_two().ok_or(Withheld::Inconsistent)
+    if most < u64::from(threshold.max(1)) {
+        return Err(Withheld::Inconsistent);
+    }
+    most.checked_next_power_of_two().ok_or(Withheld::Inconsistent)
 }
 
 #[cfg(test)]

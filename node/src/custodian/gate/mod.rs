@@ -35,8 +35,10 @@
 //!
 //! 6. **Discovered keys.** Each key's cells are those of a dense table of its own. A key leaves only if one of its cells is shown and its name
 //!    may be said: a short plain text. No total leaves, neither of all keys (less the shown ones it is the size of the hidden ones) nor of one
-//!    (less its shown cells it is a hidden one). Where there is no room for all keys, a power of two bounds those that were left out.
-//!    A key that is not in the release has fewer than k subjects in every cell, none included, or has no name, or was left out.
+//!    (less its shown cells it is a hidden one). Where there is no room for all keys, those with the most
+//!    subjects in cells of k or more leave, and a power of two bounds the largest such cell of the others: both follow from cells that
+//!    are shown where there is room, never from hidden ones. A key that is not in the release has fewer than k subjects in every cell,
+//!    none included, or has no name, or was left out.
 //!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for

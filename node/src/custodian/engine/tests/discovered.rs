@@ -1,7 +1,6 @@
 //! Discovered keys in the engine: against the reference, under any partition, and with less room than there are values.
 
 use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
-use bocage_protocol::tally::Size;
 use polars::prelude::{DataFrame, IntoColumn as _, NamedFrom as _, Series};
 use proptest::prelude::*;
 
@@ -15,10 +14,10 @@ use crate::custodian::source::SUBJECT;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::plan::Comparison;
 
-const WHOLE: Partition = Partition { rows: usize::MAX, threads: 1 };
+pub(super) const WHOLE: Partition = Partition { rows: usize::MAX, threads: 1 };
 
 fn keys(partition: Partition, k: u32, rows: &[Row], plan: &ValidPlan, contract: &Contract) -> CountedKeys {
-    asked(k, &frame(rows, contract), plan, contract).keys(partition).unwrap()
+    asked(k, &frame(rows, contract), plan, contract).keys(partition, plan.most_keys()).unwrap()
 }
 
 fn plan(key: &str, filter: Option<Expr>, by: Vec<Expr>) -> ValidPlan {
@@ -68,9 +67,10 @@ fn texts(rows: usize) -> Vec<Row> {
         0 => format!("patient {i}"),
         _ => format!("frequent {}", (i * i) % 97),
     };
-    let values = |i: usize| match i % 31 {
-        30 => [].into(),
-        _ => [("note".to_owned(), Value::Text(text(i)))].into(),
+    let values = |i: usize| {
+        let note = (i % 31 != 30).then(|| ("note".to_owned(), Value::Text(text(i))));
+        let smoker = (i % 5 != 4).then(|| ("smoker".to_owned(), Value::Bool(i % 7 < 5)));
+        note.into_iter().chain(smoker).collect()
     };
     (0..rows).map(|i| Row { subject: i as u32 / 2, values: values(i) }).collect()
 }
@@ -78,17 +78,19 @@ fn texts(rows: usize) -> Vec<Row> {
 #[test]
 fn with_room_for_few_values_at_a_time_the_same_keys_are_found() {
     let (contract, rows) = (contract(), texts(3000));
-    let plan = plan("note", None, vec![]);
-    let frame = frame(&rows, &contract);
-    let asked = asked(11, &frame, &plan, &contract);
-    let whole = asked.discover(WHOLE, |search| search).unwrap();
-    assert!((20..60).contains(&whole.kept.len()), "{}", whole.kept.len());
-    assert!(whole.kept[0].0.is_none() && whole.beyond.is_none());
-    for held in [1, 7, 100] {
-        for threads in [1, 2, 3] {
-            let modest = |search| crate::custodian::engine::discover::Search { held, ..search };
-            let partition = Partition { rows: 64, threads };
-            assert_eq!(asked.discover(partition, modest).unwrap(), whole, "{held} values, {threads} threads");
+    for by in [vec![], vec![column("smoker")]] {
+        let plan = plan("note", None, by);
+        let frame = frame(&rows, &contract);
+        let asked = asked(11, &frame, &plan, &contract);
+        let whole = asked.discover(WHOLE, |search| search).unwrap();
+        assert!((10..60).contains(&whole.kept.len()), "{}", whole.kept.len());
+        assert!(whole.kept[0].value.is_none() && whole.beyond.is_none());
+        for held in [1, 7, 100] {
+            for threads in [1, 2, 3] {
+                let modest = |search| crate::custodian::engine::discover::Search { held, ..search };
+                let partition = Partition { rows: 64, threads };
+                assert_eq!(asked.discover(partition, modest).unwrap(), whole, "{held} pairs, {threads} threads");
+            }
         }
     }
 }
@@ -100,14 +102,15 @@ fn the_most_frequent_keys_are_kept_and_the_largest_of_the_others_is_remembered()
     let frame = frame(&rows, &contract);
     let asked = asked(11, &frame, &plan, &contract);
     let mut all = asked.discover(WHOLE, |search| search).unwrap().kept;
-    all.sort_by(|(a, of_a), (b, of_b)| of_b.subjects.cmp(&of_a.subjects).then(a.cmp(b)));
+    all.sort_by(|a, b| b.shown.cmp(&a.shown).then(a.value.cmp(&b.value)));
     for most in [0, 1, 5, all.len() - 1] {
         for held in [3, usize::MAX] {
             let few = |search| crate::custodian::engine::discover::Search { most, held, ..search };
             let found = asked.discover(Partition { rows: 100, threads: 2 }, few).unwrap();
-            let mut wanted: Vec<(_, Size)> = all[..most].to_vec();
-            wanted.sort_by_key(|(key, _)| *key);
-            assert_eq!((found.kept, found.beyond), (wanted, Some(all[most].1.subjects)), "{most}, {held}");
+            let mut wanted = all[..most].to_vec();
+            wanted.sort_by_key(|key| key.value);
+            let largest = all[most..].iter().map(|key| key.largest).max();
+            assert_eq!((found.kept, found.beyond), (wanted, largest), "{most}, {held}");
         }
     }
 }
@@ -147,7 +150,7 @@ fn subjects_that_fall_within_or_between_parts_are_refused() {
     let plan = plan("note", None, vec![]);
     for (subjects, rows) in [([0, 2, 1, 3], 4), ([2, 3, 0, 1], 2)] {
         let frame = damaged(subjects);
-        let error = asked(1, &frame, &plan, &contract).keys(Partition { rows, threads: 1 }).err();
+        let error = asked(1, &frame, &plan, &contract).keys(Partition { rows, threads: 1 }, 9).err();
         assert_eq!(error, Some(EngineError::Rows { snapshot: snapshot(), cause: PassError::Unsorted }));
     }
 }
@@ -163,6 +166,6 @@ fn no_rows_have_no_keys() {
 fn a_column_of_another_type_tells_nothing_of_the_data() {
     let (contract, plan) = (contract(), plan("note", None, vec![]));
     let damaged = polars::df!(SUBJECT => [0u32], "note" => [0.4711f64]).unwrap();
-    let error = asked(1, &damaged, &plan, &contract).keys(WHOLE).err().unwrap();
+    let error = asked(1, &damaged, &plan, &contract).keys(WHOLE, 9).err().unwrap();
     assert!(!error.to_string().contains("4711"), "{error}");
 }

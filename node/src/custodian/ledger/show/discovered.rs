@@ -1,6 +1,7 @@
 //! Released keys as a person reads them: each with its name and its cells. It shows what left, never what was found.
 
 use bocage_protocol::analysis::Spec;
+use bocage_protocol::marks::one_line;
 use bocage_protocol::plan::{MISSING, ValidPlan};
 use bocage_protocol::release::DiscoveredRelease;
 
@@ -17,9 +18,7 @@ pub(super) fn cells(release: &DiscoveredRelease, spec: Option<&Spec>, plan: Opti
     let name = |key: Option<&str>| match plan.and_then(ValidPlan::discovered) {
         Some(discovered) => discovered.label(key),
         // Bytes that are not the plan's may hold anything: a terminal shows them.
-        None => {
-            key.map_or(MISSING.to_owned(), |key| key.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
-        }
+        None => key.map_or(MISSING.to_owned(), one_line),
     };
     let of_key = |key: &bocage_protocol::release::KeyRelease| {
         let first = format!("{heading} = {}", name(key.key.as_deref()));

@@ -3,13 +3,16 @@
 //!
 //! ```text
 //! footer ─▶ schema: how each column is read ─▶ wanted columns, row group by row group:
-//!           pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
+//!           header ─▶ codec ─▶ pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
 //! ```
 //!
 //! A damaged file is refused as a whole: of its rows nobody knows which are right. What the decoder says, or panics with, may hold
 //! values and must never leave this module.
 
+mod codec;
 mod delta;
+mod footer;
+mod header;
 mod pages;
 mod schema;
 mod sink;
@@ -36,7 +39,8 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
 use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
 
-use self::pages::{Checked, Pages, Refused};
+use self::footer::Footer;
+use self::pages::{Pages, Refused, Room};
 use self::schema::{Field, Leaf};
 use self::sink::{BadRows, Sink};
 use super::intake::{Intake, unreadable};
@@ -85,10 +89,11 @@ impl From<ParquetError> for Fault {
 pub struct OpenedParquet {
     path: PathBuf,
     intake: Intake,
-    reader: SerializedFileReader<Pages>,
+    reader: SerializedFileReader<Footer>,
     fields: Vec<Field>,
     missing: Vec<String>,
     rows: u64,
+    room: Room,
 }
 
 impl OpenedParquet {
@@ -103,14 +108,14 @@ impl OpenedParquet {
         }
         let intake = Intake::open(&path)?;
         whole(&path, &intake)?;
-        let pages = Pages::new(intake.clone());
+        let footer = Footer(intake.clone());
         // Minima and maxima are values of patients, and nothing here needs them.
         let options = ReadOptionsBuilder::new()
             .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .build();
-        let opened = guarded(|| Ok(SerializedFileReader::new_with_options(pages, options)?)).and_then(|reader| {
+        let opened = guarded(|| Ok(SerializedFileReader::new_with_options(footer, options)?)).and_then(|reader| {
             let rows = row_count(reader.metadata())?;
             Ok((reader, rows))
         });
@@ -130,7 +135,8 @@ impl OpenedParquet {
         }
         let fields =
             schema::fields(&path, reader.metadata().file_metadata().schema_descr(), source.columns.as_deref())?;
-        Ok(Self { reader, fields, missing: source.missing.clone(), rows, path, intake })
+        let room = Room::new(most(intake.bytes()));
+        Ok(Self { reader, fields, missing: source.missing.clone(), rows, path, intake, room })
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -202,10 +208,9 @@ impl OpenedParquet {
 
     /// Reads one column of one row group.
     fn read_chunk(&self, group: usize, rows: u64, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        let group = self.reader.get_row_group(group)?;
-        let chunk = group.metadata().column(leaf.index);
+        let chunk = self.reader.metadata().row_group(group).column(leaf.index);
         sound(chunk, rows, self.intake.bytes())?;
-        let pages = Checked::new(group.get_column_page_reader(leaf.index)?, chunk.column_descr_ptr(), rows);
+        let pages = Pages::new(&self.intake, chunk, rows, self.room.clone())?;
         let form = leaf.form;
         match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
             ColumnReader::BoolColumnReader(r) => {
@@ -324,7 +329,11 @@ fn sound(chunk: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<(), 
 
 /// What the long texts of a file may take, if its rows alone do not take more than it may unfold to.
 fn room(file_bytes: u64, rows: u64, columns: usize) -> Option<u64> {
-    let most = file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES);
     // Rows take room where no column is wanted, too.
-    most.checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+    most(file_bytes).checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+}
+
+/// What a file may unfold to.
+fn most(file_bytes: u64) -> u64 {
+    file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES)
 }

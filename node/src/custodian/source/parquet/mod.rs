@@ -41,9 +41,10 @@ use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
 
 use self::footer::Footer;
 use self::pages::{Pages, Refused, Room};
-use self::schema::{Field, Leaf};
+use self::schema::{Field, Form, Leaf};
 use self::sink::{BadRows, Sink};
 use super::intake::{Intake, unreadable};
+use super::mapping::Exact;
 use super::{MOST_ROWS, ParquetSource, SourceError, SourceRows};
 
 /// The first and the last bytes of a file.
@@ -55,6 +56,8 @@ const TAIL_BYTES: u64 = 8;
 const VIEW_BYTES: u64 = 16;
 
 const DAMAGED: &str = "it cannot be decoded\n  hint: the file is damaged, cut off or encrypted; export it again";
+const NO_TEXT: &str = "it has floats, and the mapping makes texts or ids of them: different ones could become equal\n  hint: write ids as \
+                       integers or text";
 const ROW_COUNT: &str =
     "it has another number of rows than the file says\n  hint: the file is damaged; export it again";
 const TOO_LARGE: &str = "the file unfolds to more than a file of its size can hold\n  hint: it is damaged; or split its rows over several datasets";
@@ -148,6 +151,21 @@ impl OpenedParquet {
         self.leaves(wanted).map(drop)
     }
 
+    /// Holds columns to what a mapping makes of their values. Floats have no text that is theirs alone; as numbers they name patients as
+    /// far as they stand for one number each.
+    pub(super) fn keep_apart(&mut self, exact: &[(ColumnName, Exact)]) -> Result<(), SourceError> {
+        for (name, wanted) in exact {
+            let found = self.fields.iter_mut().filter(|field| field.name == *name);
+            for leaf in found.filter_map(|field| field.leaf.as_mut().ok()).filter(|leaf| leaf.float) {
+                if *wanted == Exact::Text || leaf.form == Form::Half {
+                    return Err(self.column(name, String::new(), NO_TEXT));
+                }
+                leaf.names = true;
+            }
+        }
+        Ok(())
+    }
+
     fn leaves<'a>(&self, wanted: &'a [ColumnName]) -> Result<Vec<(&'a ColumnName, Leaf)>, SourceError> {
         let found = wanted.iter().filter_map(|name| Some((name, self.fields.iter().find(|f| f.name == *name)?)));
         found
@@ -223,12 +241,11 @@ impl OpenedParquet {
                 sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int64(t, form, *v)))
             }
             ColumnReader::Int96ColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int96(t, v))),
-            ColumnReader::FloatColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::float(t, *v)))
-            }
-            ColumnReader::DoubleColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::double(t, *v)))
-            }
+            ColumnReader::FloatColumnReader(r) => sink
+                .fill(r, leaf, rows, |v, sink| sink.float(leaf, text::float_stands_alone(*v), |t| text::float(t, *v))),
+            ColumnReader::DoubleColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| {
+                sink.float(leaf, text::double_stands_alone(*v), |t| text::double(t, *v))
+            }),
             ColumnReader::ByteArrayColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data())),
             ColumnReader::FixedLenByteArrayColumnReader(r) => {
                 sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data()))

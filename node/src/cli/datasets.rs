@@ -214,6 +214,12 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
     bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;
     bad_lines(out, "lines or rows that are not UTF-8", &report.bad_lines.not_utf8)?;
     bad_lines(out, "lines or rows with zero bytes", &report.bad_lines.zero_bytes)?;
+    if report.bad_lines.unended {
+        writeln!(
+            out,
+            "{PAD}the last line has no line end: if the file was cut off there, its last value is not whole"
+        )?;
+    }
     for rejected in &report.rows_rejected {
         let why = match &rejected.reason {
             Reason::Invalid(column) => format!("{column} is not valid"),

@@ -128,7 +128,7 @@ impl Look {
     fn dataset(&mut self, dataset: &Dataset) {
         let bound = Opened::open(&dataset.spec.source).and_then(|opened| {
             let mapping = Mapping::bind(&dataset.spec, &dataset.contract, &opened.columns())?;
-            opened.readable(&mapping.wanted())
+            opened.readable(&mapping)
         });
         match bound {
             Ok(()) => {}

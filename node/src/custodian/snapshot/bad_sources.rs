@@ -60,6 +60,11 @@ impl Site {
         site
     }
 
+    /// The contract with another type of the patient's column.
+    fn contract_with(&self, patient: &str) -> Contract {
+        parse(&CONTRACT.replacen("type = \"text\"", patient, 1), "visits.toml").unwrap()
+    }
+
     fn file(&self) -> PathBuf {
         self.dir.path().join("visits.csv")
     }
@@ -286,6 +291,9 @@ fn told(manifest: &Manifest) -> String {
             says += &format!("; {what} {:?}", lines.first);
         }
     }
+    if bad.unended {
+        says += "; no line end";
+    }
     for (name, c) in &report.columns {
         let found = [
             (c.missing, "missing"),
@@ -309,7 +317,7 @@ fn what_spoils_a_line_or_a_value_is_counted_and_named_by_number() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("a byte order mark", joined(&[b"\xEF\xBB\xBF", &rows("")]), "2 of 2 rows"),
         ("windows line ends", format!("{HEADER}{SOUND}").replace('\n', "\r\n").into(), "2 of 2 rows"),
-        ("no line end at the end", rows("NHS-3,50,f,200,2020-01-01T00:00:00Z"), "3 of 3 rows"),
+        ("no line end at the end", rows("NHS-3,50,f,200,2020-01-01T00:00:00Z"), "3 of 3 rows; no line end"),
         ("blank lines", rows("\n\n\r\n"), "2 of 2 rows"),
         ("blanks and quotes about values", rows("\" NHS-3 \", 50 ,\"f\" , 200, 2020-01-01T00:00:00Z\n"), "3 of 3 rows"),
         (

@@ -44,7 +44,7 @@ pub fn take_above(
     make_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     floor.leaves_room(&folder, 0)?;
-    let rows = opened.read(&mapping.wanted())?;
+    let rows = opened.read(&mapping)?;
     let source_bytes = rows.source_bytes;
     let mut conformed = conform(spec, contract, &mapping, rows)?;
     floor.leaves_room(&folder, conformed.frame.estimated_size() as u64)?;

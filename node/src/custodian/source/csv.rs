@@ -230,6 +230,7 @@ impl OpenedCsv {
         if rows > 0 && !ended && fields != self.fields.len() {
             return Err(self.doubtful(begins, CUT_OFF));
         }
+        self.bad_lines.unended = !ended;
         Ok(())
     }
 
@@ -242,7 +243,7 @@ impl OpenedCsv {
     }
 
     fn empty(self) -> SourceError {
-        let BadLines { wrong_field_count, not_utf8, zero_bytes } = &self.bad_lines;
+        let BadLines { wrong_field_count, not_utf8, zero_bytes, .. } = &self.bad_lines;
         let reason = match (wrong_field_count.count, not_utf8.count + zero_bytes.count) {
             (0, 0) => "the file has no rows".to_owned(),
             (0, _) => "no line is UTF-8\n  hint: save the file as UTF-8".to_owned(),

@@ -14,6 +14,17 @@ use super::{DatasetSpec, SourceError};
 pub struct Mapping {
     /// The rules.
     pub(super) rules: Vec<Rule>,
+    /// Source columns whose values must stay apart.
+    pub(super) exact: Vec<(ColumnName, Exact)>,
+}
+
+/// What a source column's values become, unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exact {
+    /// Texts, of a patient or of a column.
+    Text,
+    /// Whole numbers that name patients.
+    Subject,
 }
 
 /// Where a contract column comes from.
@@ -38,8 +49,20 @@ impl Mapping {
         }
         binder.check_names();
         let rules = contract.columns().iter().map(|column| binder.rule(column)).collect::<Vec<_>>();
-        let rules = rules.into_iter().flatten().collect();
-        binder.problems.into_result(Self { rules }).map_err(SourceError::Mapping)
+        let rules: Vec<Rule> = rules.into_iter().flatten().collect();
+        let mut exact = Vec::new();
+        // Where a rule is missing, there is a problem.
+        for (column, rule) in contract.columns().iter().zip(&rules) {
+            let wanted = match column.kind {
+                Kind::Text => Exact::Text,
+                Kind::Int { .. } if contract.is_subject(column.name.as_str()) => Exact::Subject,
+                _ => continue,
+            };
+            if let Rule::Expression(expr) = rule {
+                exact.extend(handed_on(expr).into_iter().map(|column| (column.clone(), wanted)));
+            }
+        }
+        binder.problems.into_result(Self { rules, exact }).map_err(SourceError::Mapping)
     }
 
     /// The source columns that the rules read, each once.
@@ -54,6 +77,19 @@ impl Mapping {
             }
         }
         wanted
+    }
+}
+
+/// The columns whose values an expression gives as they are.
+fn handed_on(expr: &Expr) -> Vec<&ColumnName> {
+    match expr {
+        Expr::Column(name) => vec![name],
+        Expr::Coalesce(parts) => parts.iter().flat_map(handed_on).collect(),
+        Expr::NullIf { of, .. } => handed_on(of),
+        Expr::Case { branches, otherwise } => {
+            branches.iter().map(|b| &b.then).chain(otherwise.as_deref()).flat_map(handed_on).collect()
+        }
+        _ => vec![],
     }
 }
 
@@ -181,9 +217,8 @@ mod tests {
         range = [0, 3]
     "#;
 
-    fn bind(map: &[(&str, &str)], absent: &[&str], source: &[&str]) -> Result<Mapping, String> {
-        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
-        let spec = DatasetSpec {
+    fn spec(map: &[(&str, &str)], absent: &[&str]) -> DatasetSpec {
+        DatasetSpec {
             name: "heart".into(),
             contract: "heart@1".parse().unwrap(),
             source: SourceSpec::Csv(CsvSource {
@@ -197,7 +232,12 @@ mod tests {
             map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
             declared_in: "node.toml".into(),
-        };
+        }
+    }
+
+    fn bind(map: &[(&str, &str)], absent: &[&str], source: &[&str]) -> Result<Mapping, String> {
+        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
+        let spec = spec(map, absent);
         let source: Vec<ColumnName> = source.iter().map(|c| c.parse().unwrap()).collect();
         Mapping::bind(&spec, &contract, &source).map_err(|p| p.to_string())
     }
@@ -232,5 +272,28 @@ mod tests {
             error.contains("dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn columns_whose_values_become_texts_or_name_patients_must_keep_them_apart() {
+        let contract = |subject: &str| {
+            let text = format!(
+                "id = \"x@1\"\nsubject = \"id\"\n[[column]]\nname = \"id\"\n{subject}\n[[column]]\nname = \"n\"\ntype = \"int\"\nrange = [0, 9]\n"
+            );
+            bocage_protocol::contract::parse(&text, "x.toml").unwrap()
+        };
+        let exact = |subject: &str, rule: &str| {
+            let mut spec = spec(&[("id", rule)], &[]);
+            spec.contract = "x@1".parse().unwrap();
+            let source: Vec<ColumnName> = ["a", "b", "n"].map(|c| c.parse().unwrap()).to_vec();
+            let exact = Mapping::bind(&spec, &contract(subject), &source).unwrap().exact;
+            exact.iter().map(|(column, wanted)| format!("{column} {wanted:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(exact("type = \"text\"", "a"), ["a Text"]);
+        assert_eq!(
+            exact("type = \"text\"", "case when n > 3 then a else coalesce(b, 'none') end"),
+            ["a Text", "b Text"]
+        );
+        assert_eq!(exact("type = \"int\"\nrange = [0, 9]", "a"), ["a Subject"]);
     }
 }

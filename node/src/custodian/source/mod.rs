@@ -174,25 +174,32 @@ impl Opened {
         }
     }
 
-    /// Whether the columns `wanted` are of a kind that can be read; their values are looked at by [`Opened::read`].
+    /// Whether the columns that a mapping reads are of a kind that it can use; their values are looked at by [`Opened::read`].
     ///
     /// # Errors
-    /// One of them is nested or binary.
-    pub fn readable(&self, wanted: &[ColumnName]) -> Result<(), SourceError> {
+    /// One of them is nested or binary, or gives doubles where texts are wanted.
+    pub fn readable(self, mapping: &Mapping) -> Result<(), SourceError> {
         match self {
             Opened::Csv(_) => Ok(()),
-            Opened::Parquet(parquet) => parquet.readable(wanted),
+            Opened::Parquet(mut parquet) => {
+                parquet.readable(&mapping.wanted())?;
+                parquet.keep_apart(&mapping.exact)
+            }
         }
     }
 
-    /// Reads all rows, keeping the columns `wanted`.
+    /// Reads all rows, keeping the columns that a mapping reads.
     ///
     /// # Errors
-    /// It is unreadable, or has no usable row.
-    pub fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
+    /// It is unreadable, or has no usable row, or a column does not hold what the mapping makes of it.
+    pub fn read(self, mapping: &Mapping) -> Result<SourceRows, SourceError> {
+        let wanted = mapping.wanted();
         match self {
-            Opened::Csv(csv) => csv.read(wanted),
-            Opened::Parquet(parquet) => parquet.read(wanted),
+            Opened::Csv(csv) => csv.read(&wanted),
+            Opened::Parquet(mut parquet) => {
+                parquet.keep_apart(&mapping.exact)?;
+                parquet.read(&wanted)
+            }
         }
     }
 }

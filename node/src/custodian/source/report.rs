@@ -35,6 +35,9 @@ pub struct BadLines {
     /// With zero bytes, which no text has.
     #[serde(default)]
     pub zero_bytes: Lines,
+    /// Whether the last line has no line end: a file that was cut within its last field looks the same.
+    #[serde(default)]
+    pub unended: bool,
 }
 
 /// Some lines of a CSV file, or rows of a Parquet file.

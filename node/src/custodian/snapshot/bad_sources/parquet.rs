@@ -325,3 +325,26 @@ fn texts_of_delta_encoded_pages_are_whole_values_too() {
     let manifest = site.take(&source()).unwrap();
     assert_eq!((manifest.rows, manifest.subjects), (4, 2));
 }
+
+#[test]
+fn floats_that_would_name_patients_are_refused_before_two_become_one() {
+    let site = Site::new();
+    let ids = |x: f64, y: f64| {
+        let rest = COLUMNS.replacen("optional binary patient (STRING)", "optional double patient", 1);
+        let rows = [Values::Double(vec![Some(x), Some(y)])].into_iter().chain(sound_rows().split_off(1)).collect();
+        file(&rest, plain(), &[rows])
+    };
+    // 2^53 + 1 is no double.
+    let merged = ids(9_007_199_254_740_993.0, 9_007_199_254_740_992.0);
+    let says = site.refuses(&merged, &source());
+    assert!(
+        says.starts_with("visits.parquet: column `patient`: it has floats, and the mapping makes texts or ids of them"),
+        "{says}"
+    );
+    assert!(says.ends_with("\n  hint: write ids as integers or text"), "{says}");
+    let numbered = Site { contract: site.contract_with("type = \"int\"\n    range = [0, 9007199254740991]"), ..site };
+    let says = numbered.refuses(&merged, &source());
+    assert!(says.starts_with("visits.parquet: column `patient`, row 1: the number names a patient"), "{says}");
+    fs::write(numbered.dir.path().join("visits.parquet"), ids(7.0, 9_007_199_254_740_991.0)).unwrap();
+    assert_eq!(numbered.take(&source()).unwrap().subjects, 2);
+}

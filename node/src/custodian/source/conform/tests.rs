@@ -53,7 +53,7 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let spec = DatasetSpec::read("heart", &section, "node.toml", dir.path(), &mut problems).unwrap();
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
-    let rows = opened.read(&mapping.wanted())?;
+    let rows = opened.read(&mapping)?;
     conform(&spec, contract, &mapping, rows)
 }
 

@@ -2,6 +2,7 @@
 //! where checksums tell.
 
 use std::fs;
+use std::io::Write as _;
 
 use proptest::prelude::*;
 
@@ -186,4 +187,101 @@ fn what_a_page_says_of_itself_is_checked_before_room_is_made_for_it() {
             "{says}"
         );
     }
+}
+
+/// A page header and its page, of one column of four-byte numbers: the size that it says to unfold to, and what is stored.
+fn page(says: u32, values: u8, stored: &[u8], behind: &[u8]) -> Vec<u8> {
+    let sizes = [varint(2 * u64::from(says)), vec![0x15], varint(2 * stored.len() as u64)].concat();
+    let of_values = [0x2c, 0x15, 2 * values, 0x15, 0, 0x15, 6, 0x15, 6, 0];
+    [&[0x15, 0, 0x15][..], &sizes, &of_values, behind, &[0], stored].concat()
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A file of one such page, which a writer of good will does not write.
+fn crafted(codec: u8, values: u8, page: &[u8]) -> Vec<u8> {
+    let length = varint(2 * page.len() as u64);
+    let rows = 2 * values;
+    let meta = [
+        &[0x15, 2, 0x19, 0x15, 0, 0x19, 0x18, 1, b'x', 0x15, 2 * codec, 0x16, rows, 0x16][..],
+        &length,
+        &[0x16],
+        &length,
+        &[0x26, 8, 0],
+    ]
+    .concat();
+    let chunk = [&[0x26, 8, 0x1c][..], &meta, &[0]].concat();
+    let group = [&[0x19, 0x1c][..], &chunk, &[0x16], &length, &[0x16, rows, 0]].concat();
+    let schema = [0x19, 0x2c, 0x48, 1, b's', 0x15, 2, 0, 0x15, 2, 0x25, 0, 0x18, 1, b'x', 0];
+    let footer = [&[0x15, 2][..], &schema, &[0x16, rows, 0x19, 0x1c], &group, &[0]].concat();
+    let end = (footer.len() as u32).to_le_bytes();
+    [MAGIC, page, &footer, &end, MAGIC].concat()
+}
+
+const SNAPPY: u8 = 1;
+const GZIP: u8 = 2;
+const BROTLI: u8 = 4;
+
+/// Four numbers, and what snappy makes of them: their length and one literal.
+const FOUR: [u8; 16] = [1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0];
+
+fn snappy() -> Vec<u8> {
+    [&[16, 0x3c][..], &FOUR].concat()
+}
+
+#[test]
+fn a_page_that_unfolds_to_more_than_it_says_is_refused() {
+    let place = Place::new();
+    let sound = place.read(&crafted(SNAPPY, 4, &page(16, 4, &snappy(), &[]))).unwrap();
+    assert_eq!(sound.column("x").unwrap().str().unwrap().iter().flatten().collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+    let zeros = vec![0; 64 << 20];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+    gzip.write_all(&zeros).unwrap();
+    let mut brotli = brotli::CompressorWriter::new(Vec::new(), 4096, 3, 22);
+    brotli.write_all(&zeros).unwrap();
+    for (codec, bomb) in [(GZIP, gzip.finish().unwrap()), (BROTLI, brotli.into_inner())] {
+        let says = place.read(&crafted(codec, 4, &page(16, 4, &bomb, &[]))).unwrap_err();
+        assert!(says.contains("one of its pages does not unfold to the size that it says\n  hint: "), "{says}");
+    }
+}
+
+#[test]
+fn a_page_that_unfolds_to_less_than_it_says_has_no_invented_rows() {
+    let says = Place::new().read(&crafted(SNAPPY, 16, &page(64, 16, &snappy(), &[]))).unwrap_err();
+    assert!(says.contains("one of its pages does not unfold to the size that it says\n  hint: "), "{says}");
+}
+
+#[test]
+fn a_page_header_that_says_its_size_twice_is_refused() {
+    // Field 2 once more, behind field 5: 2^31 - 1.
+    let again = [0x05, 4, 0xfe, 0xff, 0xff, 0xff, 0x0f];
+    let says = Place::new().read(&crafted(SNAPPY, 4, &page(16, 4, &snappy(), &again))).unwrap_err();
+    assert!(says.contains("one of its pages has no header that can be read\n  hint: "), "{says}");
+}
+
+#[test]
+fn the_pages_of_a_file_unfold_to_no_more_than_a_file_of_its_size_can_hold_however_often_it_names_them() {
+    let place = Place::new();
+    let bytes = crafted(SNAPPY, 4, &page(16, 4, &snappy(), &[]));
+    fs::write(&place.source.path, bytes).unwrap();
+    let x: ColumnName = "x".parse().unwrap();
+    let mut opened = OpenedParquet::open(&place.source).unwrap();
+    let leaf = opened.leaves(std::slice::from_ref(&x)).unwrap()[0].1;
+    let (mut bad, mut texts) = (BadRows::default(), 1000);
+    let mut read = |opened: &OpenedParquet| {
+        opened.read_column(&x, leaf, &mut Sink::new(&x, 4, &[], &mut bad, &mut texts)).map_err(|e| e.to_string())
+    };
+    // Twice its header of 19 bytes and its page of 18.
+    opened.room = Room::new(2 * (19 + 18));
+    assert_eq!([read(&opened), read(&opened)], [Ok(()), Ok(())]);
+    let says = read(&opened).unwrap_err();
+    assert!(says.contains(TOO_LARGE), "{says}");
 }

@@ -3,13 +3,16 @@
 //!
 //! ```text
 //! footer ─▶ schema: how each column is read ─▶ wanted columns, row group by row group:
-//!           pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
+//!           header ─▶ codec ─▶ pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
 //! ```
 //!
 //! A damaged file is refused as a whole: of its rows nobody knows which are right. What the decoder says, or panics with, may hold
 //! values and must never leave this module.
 
+mod codec;
 mod delta;
+mod footer;
+mod header;
 mod pages;
 mod schema;
 mod sink;
@@ -36,10 +39,12 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
 use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
 
-use self::pages::{Checked, Pages, Refused};
-use self::schema::{Field, Leaf};
+use self::footer::Footer;
+use self::pages::{Pages, Refused, Room};
+use self::schema::{Field, Form, Leaf};
 use self::sink::{BadRows, Sink};
 use super::intake::{Intake, unreadable};
+use super::mapping::Exact;
 use super::{MOST_ROWS, ParquetSource, SourceError, SourceRows};
 
 /// The first and the last bytes of a file.
@@ -51,6 +56,8 @@ const TAIL_BYTES: u64 = 8;
 const VIEW_BYTES: u64 = 16;
 
 const DAMAGED: &str = "it cannot be decoded\n  hint: the file is damaged, cut off or encrypted; export it again";
+const NO_TEXT: &str = "it has floats, and the mapping makes texts or ids of them: different ones could become equal\n  hint: write ids as \
+                       integers or text";
 const ROW_COUNT: &str =
     "it has another number of rows than the file says\n  hint: the file is damaged; export it again";
 const TOO_LARGE: &str = "the file unfolds to more than a file of its size can hold\n  hint: it is damaged; or split its rows over several datasets";
@@ -85,10 +92,11 @@ impl From<ParquetError> for Fault {
 pub struct OpenedParquet {
     path: PathBuf,
     intake: Intake,
-    reader: SerializedFileReader<Pages>,
+    reader: SerializedFileReader<Footer>,
     fields: Vec<Field>,
     missing: Vec<String>,
     rows: u64,
+    room: Room,
 }
 
 impl OpenedParquet {
@@ -103,14 +111,14 @@ impl OpenedParquet {
         }
         let intake = Intake::open(&path)?;
         whole(&path, &intake)?;
-        let pages = Pages::new(intake.clone());
+        let footer = Footer(intake.clone());
         // Minima and maxima are values of patients, and nothing here needs them.
         let options = ReadOptionsBuilder::new()
             .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .build();
-        let opened = guarded(|| Ok(SerializedFileReader::new_with_options(pages, options)?)).and_then(|reader| {
+        let opened = guarded(|| Ok(SerializedFileReader::new_with_options(footer, options)?)).and_then(|reader| {
             let rows = row_count(reader.metadata())?;
             Ok((reader, rows))
         });
@@ -130,7 +138,8 @@ impl OpenedParquet {
         }
         let fields =
             schema::fields(&path, reader.metadata().file_metadata().schema_descr(), source.columns.as_deref())?;
-        Ok(Self { reader, fields, missing: source.missing.clone(), rows, path, intake })
+        let room = Room::new(most(intake.bytes()));
+        Ok(Self { reader, fields, missing: source.missing.clone(), rows, path, intake, room })
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -140,6 +149,21 @@ impl OpenedParquet {
     /// Whether columns of these names can be read at all: nested and binary ones have no text.
     pub(super) fn readable(&self, wanted: &[ColumnName]) -> Result<(), SourceError> {
         self.leaves(wanted).map(drop)
+    }
+
+    /// Holds columns to what a mapping makes of their values. Floats have no text that is theirs alone; as numbers they name patients as
+    /// far as they stand for one number each.
+    pub(super) fn keep_apart(&mut self, exact: &[(ColumnName, Exact)]) -> Result<(), SourceError> {
+        for (name, wanted) in exact {
+            let found = self.fields.iter_mut().filter(|field| field.name == *name);
+            for leaf in found.filter_map(|field| field.leaf.as_mut().ok()).filter(|leaf| leaf.float) {
+                if *wanted == Exact::Text || leaf.form == Form::Half {
+                    return Err(self.column(name, String::new(), NO_TEXT));
+                }
+                leaf.names = true;
+            }
+        }
+        Ok(())
     }
 
     fn leaves<'a>(&self, wanted: &'a [ColumnName]) -> Result<Vec<(&'a ColumnName, Leaf)>, SourceError> {
@@ -202,10 +226,9 @@ impl OpenedParquet {
 
     /// Reads one column of one row group.
     fn read_chunk(&self, group: usize, rows: u64, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        let group = self.reader.get_row_group(group)?;
-        let chunk = group.metadata().column(leaf.index);
+        let chunk = self.reader.metadata().row_group(group).column(leaf.index);
         sound(chunk, rows, self.intake.bytes())?;
-        let pages = Checked::new(group.get_column_page_reader(leaf.index)?, chunk.column_descr_ptr(), rows);
+        let pages = Pages::new(&self.intake, chunk, rows, self.room.clone())?;
         let form = leaf.form;
         match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
             ColumnReader::BoolColumnReader(r) => {
@@ -218,12 +241,11 @@ impl OpenedParquet {
                 sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int64(t, form, *v)))
             }
             ColumnReader::Int96ColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int96(t, v))),
-            ColumnReader::FloatColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::float(t, *v)))
-            }
-            ColumnReader::DoubleColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::double(t, *v)))
-            }
+            ColumnReader::FloatColumnReader(r) => sink
+                .fill(r, leaf, rows, |v, sink| sink.float(leaf, text::float_stands_alone(*v), |t| text::float(t, *v))),
+            ColumnReader::DoubleColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| {
+                sink.float(leaf, text::double_stands_alone(*v), |t| text::double(t, *v))
+            }),
             ColumnReader::ByteArrayColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data())),
             ColumnReader::FixedLenByteArrayColumnReader(r) => {
                 sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data()))
@@ -324,7 +346,11 @@ fn sound(chunk: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<(), 
 
 /// What the long texts of a file may take, if its rows alone do not take more than it may unfold to.
 fn room(file_bytes: u64, rows: u64, columns: usize) -> Option<u64> {
-    let most = file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES);
     // Rows take room where no column is wanted, too.
-    most.checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+    most(file_bytes).checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+}
+
+/// What a file may unfold to.
+fn most(file_bytes: u64) -> u64 {
+    file_bytes.saturating_mul(UNFOLDED_TIMES).saturating_add(UNFOLDED_BYTES)
 }

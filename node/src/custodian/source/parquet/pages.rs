@@ -1,107 +1,159 @@
-//! What the decoder reads, and what stands between it and a damaged file: it makes room for as many bytes and values as a page says
-//! that it has, so a page's word is checked against the file before the decoder believes it.
+//! The pages of one column of one row group, as the decoder gets them: each unfolded here, within bounds, and looked at before it is
+//! decoded. The decoder makes room for as many bytes and values as a page says that it has.
 
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufReader, Read as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ::parquet::basic::{Encoding, Type};
+use ::parquet::basic::{Compression, Encoding, Type};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::errors::{ParquetError, Result};
-use ::parquet::file::reader::{ChunkReader, Length};
+use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::schema::types::ColumnDescPtr;
 use bocage_protocol::limits::PARQUET_PAGE_BYTES;
 
 use super::super::intake::{Intake, Place};
-use super::{ROW_COUNT, TAIL_BYTES, delta};
-
-/// What is read to see a page's header; the decoder asks for its bytes apart.
-const HEADER_BYTES: usize = 1 << 10;
+use super::header::{self, Header, Kind};
+use super::{ROW_COUNT, TOO_LARGE, codec, delta};
 
 const LARGE_PAGE: &str =
     "one of its pages is larger than 256 MiB\n  hint: write smaller row groups; or the file is damaged";
 const PAGE: &str =
     "one of its pages holds more values than bytes for them\n  hint: the file is damaged; export it again";
-const HEADER: &str = "one of its pages has no header\n  hint: the file is damaged or encrypted; export it again";
+const CHECKSUM: &str = "the checksum of one of its pages differs\n  hint: the file is damaged; export it again";
+const OTHER_SIZE: &str =
+    "one of its pages does not unfold to the size that it says\n  hint: the file is damaged; export it again";
+const CODEC: &str =
+    "its codec is not read\n  hint: write it with snappy, zstd, gzip, brotli or lz4, or without compression";
+const ONE_BY_ONE: &str = "pages are read one by one";
 
 /// Why the decoder is given no more.
 #[derive(Debug, thiserror::Error)]
 #[error("refused")]
 pub(super) struct Refused(pub(super) &'static str);
 
-fn refuse(reason: &'static str) -> ParquetError {
+pub(super) fn refuse(reason: &'static str) -> ParquetError {
     ParquetError::External(Box::new(Refused(reason)))
 }
 
-/// The bytes of a file, for the decoder.
-pub(super) struct Pages(Intake);
+/// What the pages of a file may still unfold to, all together: a file can name the same bytes again and again.
+#[derive(Clone)]
+pub(super) struct Room(Arc<AtomicU64>);
 
-impl Pages {
-    pub(super) fn new(intake: Intake) -> Self {
-        Self(intake)
+impl Room {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    fn spend(&self, bytes: u64) -> Result<()> {
+        let spent = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        spent.map(drop).map_err(|_| refuse(TOO_LARGE))
     }
 }
 
-impl Length for Pages {
-    fn len(&self) -> u64 {
-        self.0.bytes()
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = BufReader<Place>;
-
-    /// The decoder reads the footer's end and the headers of pages this way.
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        let mut reader = BufReader::with_capacity(HEADER_BYTES, self.0.from(start));
-        if start < self.len().saturating_sub(TAIL_BYTES) {
-            let page = page_bytes(reader.fill_buf()?).ok_or_else(|| refuse(HEADER))?;
-            if page > PARQUET_PAGE_BYTES as u64 {
-                return Err(refuse(LARGE_PAGE));
-            }
-        }
-        Ok(reader)
-    }
-
-    /// The decoder reads the footer and the bodies of pages this way.
-    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes> {
-        if length > PARQUET_PAGE_BYTES {
-            return Err(refuse(LARGE_PAGE));
-        }
-        let mut found = Vec::with_capacity(length.min(usize::try_from(self.len()).unwrap_or(usize::MAX)));
-        self.0.from(start).take(length as u64).read_to_end(&mut found)?;
-        if found.len() < length {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        Ok(found.into())
-    }
-}
-
-/// How large the page behind a header is, compressed or not: its second and third number (Thrift's compact protocol writes fields in
-/// order).
-fn page_bytes(header: &[u8]) -> Option<u64> {
-    const NEXT_I32: u8 = 0x15;
-    let mut rest = header;
-    let mut number = || -> Option<u64> {
-        let (field, behind) = rest.split_first()?;
-        let (value, behind) = (*field == NEXT_I32).then(|| delta::varint(behind))??;
-        rest = behind;
-        // Zigzag; a negative size is beyond every bound.
-        Some(if value & 1 == 1 { u64::MAX } else { value >> 1 })
-    };
-    let (_kind, unfolded, stored) = (number()?, number()?, number()?);
-    Some(unfolded.max(stored))
-}
-
-/// The pages of one column of one row group, each looked at before it is decoded.
-pub(super) struct Checked {
-    inner: Box<dyn PageReader>,
+/// The pages of one column of one row group.
+pub(super) struct Pages {
+    chunk: BufReader<io::Take<Place>>,
+    codec: Compression,
     column: ColumnDescPtr,
     /// Values that may still come.
-    left: u64,
+    values: u64,
+    room: Room,
 }
 
-impl Checked {
-    pub(super) fn new(inner: Box<dyn PageReader>, column: ColumnDescPtr, rows: u64) -> Self {
-        Self { inner, column, left: rows }
+impl Pages {
+    /// The pages of a flat column's chunk, which lies within the file.
+    pub(super) fn new(intake: &Intake, chunk: &ColumnChunkMetaData, rows: u64, room: Room) -> Result<Self> {
+        let (codec, (begin, bytes)) = (chunk.compression(), chunk.byte_range());
+        if !codec::known(codec) {
+            return Err(refuse(CODEC));
+        }
+        let place = BufReader::new(intake.from(begin).take(bytes));
+        Ok(Self { chunk: place, codec, column: chunk.column_descr_ptr(), values: rows, room })
+    }
+
+    /// Bytes of the chunk that are still to be read.
+    fn left(&self) -> u64 {
+        self.chunk.get_ref().limit() + self.chunk.buffer().len() as u64
+    }
+
+    fn next_page(&mut self) -> Result<Option<Page>> {
+        loop {
+            let before = self.left();
+            if before == 0 {
+                return Ok(None);
+            }
+            let header = header::read(&mut self.chunk)?;
+            let larger = header.unfolded.max(header.stored);
+            if larger as usize > PARQUET_PAGE_BYTES {
+                return Err(refuse(LARGE_PAGE));
+            }
+            if u64::from(header.stored) > self.left() {
+                return Err(header::broken());
+            }
+            self.room.spend(before - self.left() + u64::from(larger))?;
+            let mut stored = vec![0; header.stored as usize];
+            self.chunk.read_exact(&mut stored)?;
+            if let Some(page) = self.page(header, stored)? {
+                self.check(&page)?;
+                return Ok(Some(page));
+            }
+        }
+    }
+
+    /// A page, if its kind is one that is needed.
+    fn page(&self, header: Header, stored: Vec<u8>) -> Result<Option<Page>> {
+        if header.crc.is_some_and(|crc| crc != crc32fast::hash(&stored)) {
+            return Err(refuse(CHECKSUM));
+        }
+        Ok(Some(match header.kind {
+            Kind::Index => return Ok(None),
+            Kind::Dictionary { values, encoding, sorted } => {
+                let buf = self.unfolded(stored, 0, header.unfolded)?;
+                Page::DictionaryPage { buf, num_values: values, encoding, is_sorted: sorted }
+            }
+            Kind::Data { values, encoding, definition, repetition } => Page::DataPage {
+                buf: self.unfolded(stored, 0, header.unfolded)?,
+                num_values: values,
+                encoding,
+                def_level_encoding: definition,
+                rep_level_encoding: repetition,
+                statistics: None,
+            },
+            Kind::DataV2 { values, nulls, rows, encoding, definition_bytes, repetition_bytes, compressed } => {
+                let levels = u64::from(definition_bytes) + u64::from(repetition_bytes);
+                let plain = if compressed { levels } else { u64::from(header.stored) };
+                Page::DataPageV2 {
+                    buf: self.unfolded(stored, plain, header.unfolded)?,
+                    num_values: values,
+                    encoding,
+                    num_nulls: nulls,
+                    num_rows: rows,
+                    def_levels_byte_len: definition_bytes,
+                    rep_levels_byte_len: repetition_bytes,
+                    // It was, and is no more.
+                    is_compressed: false,
+                    statistics: None,
+                }
+            }
+        }))
+    }
+
+    /// The bytes of a page, of which so many are not compressed.
+    fn unfolded(&self, stored: Vec<u8>, plain: u64, size: u32) -> Result<bytes::Bytes> {
+        let (size, plain) = (size as usize, usize::try_from(plain).unwrap_or(usize::MAX));
+        if self.codec == Compression::UNCOMPRESSED || plain == stored.len() {
+            return if stored.len() == size { Ok(stored.into()) } else { Err(refuse(OTHER_SIZE)) };
+        }
+        let (levels, values) = stored.split_at_checked(plain).ok_or_else(|| refuse(OTHER_SIZE))?;
+        let mut page = vec![0; size];
+        let (plain, rest) = page.split_at_mut_checked(plain).ok_or_else(|| refuse(OTHER_SIZE))?;
+        plain.copy_from_slice(levels);
+        // A page of nulls has no values, and writers differ on what is then stored of them.
+        if !rest.is_empty() {
+            codec::unfold(self.codec, values, rest).ok_or_else(|| refuse(OTHER_SIZE))?;
+        }
+        Ok(page.into())
     }
 
     fn check(&mut self, page: &Page) -> Result<()> {
@@ -129,7 +181,7 @@ impl Checked {
             }
         };
         let values = u64::from(page.num_values());
-        self.left = self.left.checked_sub(values).ok_or_else(|| refuse(ROW_COUNT))?;
+        self.values = self.values.checked_sub(values).ok_or_else(|| refuse(ROW_COUNT))?;
         let levels = usize::try_from(levels).unwrap_or(usize::MAX);
         let sections = match page.encoding() {
             Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
@@ -140,26 +192,30 @@ impl Checked {
     }
 }
 
-impl Iterator for Checked {
+impl Iterator for Pages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.get_next_page().transpose()
+        self.next_page().transpose()
     }
 }
 
-impl PageReader for Checked {
+impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let page = self.inner.get_next_page()?;
-        page.as_ref().map_or(Ok(()), |page| self.check(page))?;
-        Ok(page)
+        self.next_page()
     }
 
+    // As the trait wants it of a reader without an index. No row is passed over here.
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.inner.peek_next_page()
+        Err(refuse(ONE_BY_ONE))
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        self.inner.skip_next_page()
+        Err(refuse(ONE_BY_ONE))
+    }
+
+    /// In a flat column each value is a row.
+    fn at_record_boundary(&mut self) -> Result<bool> {
+        Ok(true)
     }
 }

@@ -33,6 +33,10 @@ pub(super) struct Leaf {
     /// Whether values may be missing.
     pub(super) optional: bool,
     pub(super) form: Form,
+    /// Whether its values are floats of any size.
+    pub(super) float: bool,
+    /// Whether its numbers name patients.
+    pub(super) names: bool,
 }
 
 /// How a value becomes text, beyond what its physical type says.
@@ -102,7 +106,10 @@ pub(super) fn fields(
         let root = schema.get_column_root_idx(index);
         if roots[root].is_primitive() && column.max_rep_level() == 0 {
             let optional = column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
-            leaf_of[root] = form(column).map(|form| Leaf { index, optional, form });
+            leaf_of[root] = form(column).map(|form| {
+                let float = form == Form::Half || matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE);
+                Leaf { index, optional, form, float, names: false }
+            });
         }
     }
     let mut seen: HashMap<ColumnName, usize> = HashMap::new();

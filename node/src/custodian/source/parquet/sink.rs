@@ -20,6 +20,8 @@ const TOO_LONG: &str =
     "the text is longer than 1 MiB\n  hint: leave the column out of the mapping, or write shorter texts";
 const NO_TEXT: &str =
     "the bytes are no text in UTF-8\n  hint: write the column as text, or leave it out of the mapping";
+const NO_ID: &str = "the number names a patient, and is so large that a float of its size stands for its neighbours too\n  hint: write ids as \
+                     integers or as text";
 const NO_NUMBER: &str = "the number has no digits, or more than 38\n  hint: the file is damaged; export it again";
 
 /// A text column while it is filled, row by row.
@@ -87,6 +89,16 @@ impl<'a> Sink<'a> {
         let put = self.put(&buffer);
         self.buffer = buffer;
         put
+    }
+
+    /// Puts a float, which must stand for no other number where it names a patient.
+    pub(super) fn float(
+        &mut self,
+        leaf: Leaf,
+        stands_alone: bool,
+        write: impl FnOnce(&mut String),
+    ) -> Result<(), Fault> {
+        if leaf.names && !stands_alone { Err(Fault::Value(self.row + 1, NO_ID)) } else { self.write(write) }
     }
 
     /// Puts what stands in a column of bytes.

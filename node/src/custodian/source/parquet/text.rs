@@ -52,6 +52,16 @@ pub(super) fn int96(out: &mut String, value: &Int96) {
     clock(out, Unit::Nanos, nanos.rem_euclid(per_day));
 }
 
+/// Whether a double stands for no whole number but one.
+pub(super) fn double_stands_alone(value: f64) -> bool {
+    value.is_nan() || value.abs() <= EXACT_INT as f64
+}
+
+/// As [`double_stands_alone`], with the bound of 24 bits.
+pub(super) fn float_stands_alone(value: f32) -> bool {
+    value.is_nan() || value.abs() < (1u32 << 24) as f32
+}
+
 /// The shortest text that is this number. Beyond 2^53, where a double may stand for its neighbours too, the text has an exponent, and so is
 /// no whole number to any reader.
 pub(super) fn double(out: &mut String, value: f64) {

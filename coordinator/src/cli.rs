@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Setup};
+use crate::output::{print, say};
 use crate::server::Server;
 pub use crate::server::{AtMoment, Moment, Patience, Switches};
 
@@ -85,15 +86,18 @@ fn check(source: &Source, clock: &dyn Clock) -> ExitCode {
     match read(source, clock) {
         Ok((config, setup)) => {
             let (sites, contracts) = (config.sites.len(), setup.contracts.len());
-            println!("{}: fine ({sites} sites, {contracts} contracts)", source.config.display());
-            ExitCode::SUCCESS
+            let fine = format!("{}: fine ({sites} sites, {contracts} contracts)\n", source.config.display());
+            match print(&fine) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => user_problem(&format_args!("cannot write the answer: {error}")),
+            }
         }
         Err(problems) => user_problem(&problems),
     }
 }
 
 fn user_problem(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {problem}");
+    say(format_args!("error: {problem}"));
     ExitCode::from(USER)
 }
 
@@ -118,7 +122,8 @@ fn serve(source: &Source, switches: Switches) -> ExitCode {
 
 fn start_log(level: &str) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where standard error is closed there is nobody left to tell, and no reason to end.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // Where a log is set up already (the umbrella, a test), that one stays.
     let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }

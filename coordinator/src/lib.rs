@@ -16,6 +16,7 @@ pub mod client;
 pub mod config;
 pub mod dispatch;
 pub mod members;
+mod output;
 pub mod report;
 pub mod server;
 pub mod store;

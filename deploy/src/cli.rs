@@ -160,6 +160,11 @@ pub fn print(text: &str) -> ExitCode {
     }
 }
 
+/// Writes a line to stderr. Where that fails there is nobody left to tell.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Writes an error with its hint, and makes the exit code.
 pub fn fail(error: &str, hint: Option<&str>, code: u8) -> ExitCode {
     let mut err = std::io::stderr().lock();

@@ -1,5 +1,6 @@
 //! Reading what people wrote: every problem at once, each with file, key and hint. Pure: the caller reads files and environment.
 
+mod fields;
 mod log_filter;
 
 use std::collections::BTreeSet;
@@ -161,16 +162,28 @@ fn read_on<T: DeserializeOwned>(
         removed.push(path);
     };
     for path in &unknown {
-        let problem = Problem::new(file, join(key, path), "unknown key");
-        let last = path.rsplit('.').next().unwrap_or_default();
-        problems.push(match nearest(last, known.iter().copied()) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        });
+        problems.push(unknown_key::<T>(file, &join(key, path), path, known));
     }
     let sound = wrong.is_empty();
     problems.0.extend(wrong);
     (read.filter(|_| stand_ins.is_empty()), sound)
+}
+
+/// A key that is not read at this place. One of another place is told so: it is not misspelt.
+fn unknown_key<'de, T: serde::Deserialize<'de>>(file: &str, place: &str, path: &str, known: &[&str]) -> Problem {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    let own = if path == last { fields::of::<T>() } else { &[] };
+    let elsewhere = known.contains(&last);
+    let near =
+        nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()).filter(|_| !elsewhere));
+    match near {
+        Some(near) => Problem::new(file, place, "unknown key").hint(format!("did you mean `{near}`?")),
+        None if elsewhere => {
+            let problem = Problem::new(file, place, format!("`{last}` is not a key of this section"));
+            if own.is_empty() { problem } else { problem.hint(format!("its keys are {}", own.join(", "))) }
+        }
+        None => Problem::new(file, place, "unknown key"),
+    }
 }
 
 /// The key that a section lacks, if that is what an error says.
@@ -211,7 +224,8 @@ fn in_words(message: &str) -> String {
 
 fn attempt<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<String>) -> Result<T, (String, String)> {
     let mut note = |path: serde_ignored::Path<'_>| {
-        unknown.insert(path.to_string());
+        // A `?` says only that the section before it may be absent.
+        unknown.insert(path.to_string().split('.').filter(|part| *part != "?").collect::<Vec<_>>().join("."));
     };
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
@@ -292,6 +306,21 @@ mod tests {
         assert!(text.contains("node.toml: policy.treshold: unknown key\n  hint: did you mean `threshold`?"), "{text}");
         assert!(text.contains("policy.inner.sec: unknown key"), "{text}");
         assert!(text.contains("policy.inner.secs: invalid type"), "{text}");
+    }
+
+    #[test]
+    fn a_key_of_another_section_is_not_offered_as_what_was_meant() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Outer {
+            inner: Option<Inner>,
+        }
+        let mut problems = Problems::default();
+        let value = serde_json::json!({"secs": 1, "inner": {"secs": 1, "threshold": 2}});
+        assert!(read::<Outer>(&value, "f", "", &["inner", "secs", "threshold"], &mut problems).is_some());
+        let wanted = "f: inner.threshold: `threshold` is not a key of this section\n\
+                      f: secs: `secs` is not a key of this section\n  hint: its keys are inner";
+        assert_eq!(problems.to_string(), wanted);
     }
 
     #[test]

@@ -11,7 +11,6 @@ struct Node(Lab);
 impl Node {
     fn new() -> Self {
         let lab = Lab::new(env!("CARGO_BIN_EXE_bocage-lab"));
-        std::fs::create_dir(lab.site(SITE).join("state")).expect("the state");
         let config = lab.site(SITE).join("node.toml");
         let text = std::fs::read_to_string(&config).expect("node.toml");
         std::fs::write(&config, format!("{text}\n[snapshots]\nkeep = 1\n")).expect("node.toml");
@@ -36,6 +35,58 @@ impl Node {
         let taken = self.datasets(&["refresh", "heart"]);
         assert!(taken.status.success(), "{}", said(&taken));
     }
+}
+
+#[test]
+fn a_snapshot_can_be_taken_before_the_first_start_and_from_any_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let node = Node::new();
+    let site = node.0.site(SITE);
+    assert!(!site.join("state").exists(), "the node has started already");
+    let exe = env!("CARGO_BIN_EXE_bocage-lab");
+    let within = |folder: &std::path::Path, args: &[&str]| {
+        std::process::Command::new(exe).args(args).current_dir(folder).output().expect("the command")
+    };
+    let taken = within(&site, &["node", "datasets", "refresh", "heart"]);
+    assert!(taken.status.success(), "{}", said(&taken));
+    let mode = std::fs::metadata(site.join("state")).expect("the state").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let above = site.parent().expect("a folder above");
+    for (folder, config) in [(above, "cleveland/node.toml"), (site.as_path(), "../cleveland/node.toml")] {
+        let listed = within(folder, &["node", "datasets", "--config", config]);
+        assert!(printed(&listed).contains("snapshot of"), "{config}: {}", printed(&listed));
+    }
+}
+
+#[test]
+fn a_refresh_under_settings_that_the_running_node_has_not_read_says_that_it_must_be_restarted() {
+    let node = Node::new();
+    let running = node.0.node(SITE, &[]);
+    running.wait_for_line(&["the snapshot is in use"]);
+    let same = node.datasets(&["refresh", "heart"]);
+    assert!(same.status.success() && !said(&same).contains("warning"), "{}", said(&same));
+    let config = node.0.site(SITE).join("node.toml");
+    let text = std::fs::read_to_string(&config).expect("node.toml");
+    std::fs::write(&config, text.replace("data/heart.csv", "data/../data/heart.csv")).expect("node.toml");
+    for _ in 0..2 {
+        let other = said(&node.datasets(&["refresh", "heart"]));
+        assert!(other.contains("warning: the running node has other settings of heart"), "{other}");
+        assert!(other.contains("hint: restart the node"), "{other}");
+    }
+    drop(running);
+}
+
+#[test]
+fn a_refresh_that_leaves_many_rows_out_warns() {
+    let node = Node::new();
+    let mut bytes = std::fs::read(node.source()).expect("the data");
+    for _ in 0..40 {
+        bytes.extend_from_slice(b"\xff\xfe,1\n");
+    }
+    std::fs::write(node.source(), bytes).expect("the data");
+    let taken = node.datasets(&["refresh", "heart"]);
+    assert!(taken.status.success());
+    assert!(said(&taken).starts_with("warning: 40 of 343 rows of heart were left out: 40 "), "{}", said(&taken));
 }
 
 fn said(output: &Output) -> String {

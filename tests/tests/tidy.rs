@@ -115,6 +115,15 @@ fn releases_are_signed_behind_the_gate_only() {
 }
 
 #[test]
+fn commands_write_by_what_bears_a_closed_pipe() {
+    let printing = concat!("print", "ln!(");
+    let panics =
+        |line: &str| !line.trim_start().starts_with("//") && (line.contains(printing) || line.contains("print!("));
+    let found = offenders(|name, text| !name.starts_with("tests/") && text.lines().any(panics));
+    assert_eq!(found, Vec::<String>::new(), "it panics where nobody reads");
+}
+
+#[test]
 fn every_module_says_what_it_is_for() {
     assert_eq!(offenders(|_, text| !text.starts_with("//!")), Vec::<String>::new(), "no //!");
 }

@@ -2,7 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit 0: done; 1: the user's problem; 2: ours; 3: the study is still open.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use super::follow::{Followed, News, follow};
 use super::progress::Progress;
 use super::study::{Asked, bind, sign_and_submit};
 use super::{Api, ClientError, Profile};
-use crate::api::types::{SiteStatus, StudyResult, StudyState, StudyStatus};
+use crate::api::types::{SiteReport, SiteStatus, StudyResult, StudyState, StudyStatus};
+use crate::output::{self, say};
 use crate::report::{self, Format, Grid};
 
 /// The exit code of a study that is still open.
@@ -187,7 +188,7 @@ fn run(profile: &Profile, api: &Api, file: &Path, wait: Option<Duration>, format
     let bound = bind(api, profile, key.public(), &text, &file.display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
-    eprintln!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len());
+    say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));
     let progress = std::io::stderr().is_terminal().then(Progress::new);
     let mut warned = false;
     let followed = follow(api, status, wait, true, &mut |news| match (news, &progress) {
@@ -197,7 +198,7 @@ fn run(profile: &Profile, api: &Api, file: &Path, wait: Option<Duration>, format
         }
         (News::Unreachable(error), _) if !warned => {
             warned = true;
-            eprintln!("{error}; trying again");
+            say(format_args!("{error}; trying again"));
         }
         (News::Unreachable(_), _) => {}
     })?;
@@ -214,21 +215,46 @@ fn ended(api: &Api, status: &StudyStatus, format: Format) -> Result<u8, ClientEr
     }
     let result = api.result(&status.id)?;
     let code = print(&report::result(&result, format))?;
-    note_absent(&result);
-    Ok(code)
+    match too_few(&result) {
+        Some(error) => Err(error),
+        None => {
+            absent(&result).iter().for_each(|line| say(format_args!("note: {line}")));
+            Ok(code)
+        }
+    }
 }
 
-fn note_absent(result: &StudyResult) {
-    for site in result.sites.iter().filter(|s| s.status != SiteStatus::Answered) {
+/// The sites that did not answer: how they stand, why, and what to do about it.
+fn absent(result: &StudyResult) -> Vec<String> {
+    let absent = result.sites.iter().filter(|s| s.status != SiteStatus::Answered);
+    let line = |site: &SiteReport| {
         let reason = site.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
-        eprintln!("note: {} is not in this result ({}){reason}", site.id, site.status);
-    }
+        let hint =
+            site.reason.as_ref().and_then(|r| r.hint.as_ref()).map_or_else(String::new, |h| format!("\n  hint: {h}"));
+        format!("{} is not in this result ({}){reason}{hint}", site.id, site.status)
+    };
+    absent.map(line).collect()
+}
+
+/// A published result that can hold nothing, since every cell needs more sites than answered.
+fn too_few(result: &StudyResult) -> Option<ClientError> {
+    let answered = result.sites.iter().filter(|s| s.status == SiteStatus::Answered).count();
+    let needed = result.study.min_sites as usize;
+    (answered < needed).then(|| ClientError::TooFewAnswered {
+        answered,
+        asked: result.sites.len(),
+        needed,
+        absent: absent(result),
+    })
 }
 
 fn left_open(status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
     print(&report::status(status, format))?;
-    eprintln!("\nthe study goes on without this command; come back with `bocage study show {}`", status.id.short());
-    eprintln!("or end it with `bocage study cancel {}`", status.id.short());
+    say(format_args!(
+        "\nthe study goes on without this command; come back with `bocage study show {}`",
+        status.id.short()
+    ));
+    say(format_args!("or end it with `bocage study cancel {}`", status.id.short()));
     Ok(STILL_OPEN)
 }
 
@@ -261,20 +287,16 @@ fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
 
 /// Writes a result. A reader that went away is no error.
 fn print(text: &str) -> Result<u8, ClientError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(ClientError::Write { reason: e.kind() }),
-        _ => Ok(0),
-    }
+    output::print(text).map(|()| 0).map_err(|e| ClientError::Write { reason: e.kind() })
 }
 
 fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format_args!("error: {error}"));
             if let Some(hint) = error.hint() {
-                eprintln!("\nhint: {hint}");
+                say(format_args!("\nhint: {hint}"));
             }
             let ours = matches!(&error, ClientError::Answer { .. })
                 || matches!(&error, ClientError::Refused(e) if e.code == ErrorCode::Internal);
@@ -288,6 +310,17 @@ mod tests {
     use super::super::fake::{answering, ok, study};
     use super::*;
     use crate::api::types::StudyList;
+
+    #[test]
+    fn a_file_that_is_not_there_is_said_in_words_and_with_a_hint() {
+        let nowhere = Path::new("no-such-study.toml");
+        let read = read_study(nowhere).unwrap_err();
+        let profile = Profile::find(Some(nowhere)).unwrap_err();
+        for error in [read, profile] {
+            assert_eq!(error.to_string(), "cannot read no-such-study.toml: there is no such file");
+            assert!(error.hint().is_some());
+        }
+    }
 
     #[test]
     fn a_study_is_found_by_a_beginning_of_its_id_that_no_other_has() {

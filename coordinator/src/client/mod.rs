@@ -13,6 +13,7 @@ mod study;
 
 use std::path::PathBuf;
 
+use bocage_net::settings::unreadable;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{NetworkId, StudyId};
 use bocage_protocol::settings::Problems;
@@ -33,7 +34,7 @@ pub enum ClientError {
     #[error("{0}")]
     Secret(String),
     /// A file cannot be read.
-    #[error("cannot read {path}: {reason}")]
+    #[error("cannot read {path}: {}", unreadable(*.reason))]
     Read {
         /// The file.
         path: PathBuf,
@@ -86,6 +87,18 @@ pub enum ClientError {
     /// What was given is not a study id.
     #[error("`{0}` is not a study id: 6 to 64 of 0-9 and a-f")]
     NotAnId(String),
+    /// The result is there, but nothing can stand in it.
+    #[error("only {answered} of {asked} sites answered, and a cell needs {needed}\n{}", .absent.join("\n"))]
+    TooFewAnswered {
+        /// How many answered.
+        answered: usize,
+        /// How many were asked.
+        asked: usize,
+        /// How many a cell needs.
+        needed: usize,
+        /// The others, each with its reason.
+        absent: Vec<String>,
+    },
     /// The study ended without a result.
     #[error("study {} was cancelled", .0.short())]
     Cancelled(StudyId),
@@ -102,6 +115,12 @@ impl ClientError {
             ClientError::Refused(error) => error.hint.clone(),
             ClientError::OtherNetwork { .. } => Some("use the profile of that network: --profile FILE".into()),
             ClientError::Prefix { .. } | ClientError::NotAnId(_) => Some("`bocage study list` shows all ids".into()),
+            ClientError::Read { reason: std::io::ErrorKind::NotFound, .. } => {
+                Some("the path is taken from the folder that the command is given in".into())
+            }
+            ClientError::TooFewAnswered { .. } => {
+                Some("run the study again when the sites can answer; min_sites and answer_within say how many must, and how long they may take".into())
+            }
             ClientError::Problems(_)
             | ClientError::Secret(_)
             | ClientError::Read { .. }

@@ -21,7 +21,7 @@ use bocage_coordinator::client::{Api, ClientError, Followed, News, Profile, bind
 use bocage_protocol::settings::Problems;
 use clap::{Args, ValueEnum};
 
-use crate::cli::{fail, print};
+use crate::cli::{fail, print, say};
 use crate::network::InitError;
 
 use self::pooled::Pooled;
@@ -191,16 +191,16 @@ impl DemoArgs {
         let mut processes = Processes::new()?;
         let began = Instant::now();
         let mut times = Times::default();
-        eprintln!("making a network of four hospitals, with fresh keys and certificates ...");
+        say("making a network of four hospitals, with fresh keys and certificates ...");
         let setting = Setting::make(&dir)?;
         times.made = began.elapsed();
-        eprintln!("starting a coordinator and four nodes ...");
+        say("starting a coordinator and four nodes ...");
         start(&setting, &mut processes)?;
         let profile = Profile::find(Some(&setting.profile()))?;
         let api = Api::new(&profile)?;
         wait_for_hospitals(&api, &mut processes)?;
         times.started = began.elapsed() - times.made;
-        eprintln!("asking one study of all four ...");
+        say("asking one study of all four ...");
         let result = ask(&setting, &profile, &api, &processes)?;
         times.answered = began.elapsed() - times.made - times.started;
         let count = processes.count() + 2 * HOSPITALS.len();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bocage_net::settings::unreadable;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::front::toml_problem;
 use bocage_protocol::ids::{NetworkId, SiteId};
@@ -271,8 +272,14 @@ fn contracts(paths: &[PathBuf], base: &Path, file: &str, problems: &mut Problems
 fn read_text(path: &Path, file: &str, key: &str, limit_bytes: usize) -> Result<String, Problems> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         let named = if key.is_empty() { String::new() } else { format!(" {}", path.display()) };
-        let problem = Problem::new(file, key, format!("cannot read{named}: {}", e.kind()));
-        if key.is_empty() { problem } else { problem.hint("paths are relative to this file") }
+        let problem = Problem::new(file, key, format!("cannot read{named}: {}", unreadable(e.kind())));
+        match (key.is_empty(), e.kind()) {
+            (false, _) => problem.hint("paths are relative to this file"),
+            (true, std::io::ErrorKind::NotFound) => {
+                problem.hint("name the file that says what the network is to be; README.md has one")
+            }
+            (true, _) => problem,
+        }
     })?;
     if text.len() > limit_bytes {
         return Err(Problem::new(file, key, format!("larger than {limit_bytes} bytes")).into());

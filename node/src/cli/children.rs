@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::logging;
 use super::output::Failure;
+use super::running;
 use crate::agent::{Agent, session_config};
 use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin};
@@ -87,7 +88,8 @@ pub fn custodian(
     logging::begin(log, &config.log.level, "custodian");
     let config = config.custodian();
     make_private_dir(&config.state.0)?;
-    let _lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
+    let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
+    running::declare(&lock, &config);
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
@@ -144,7 +146,7 @@ fn report_to_supervisor() -> Report {
     })
 }
 
-fn make_private_dir(path: &Path) -> Result<(), Failure> {
+pub(super) fn make_private_dir(path: &Path) -> Result<(), Failure> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| {
         Failure::theirs(format!("cannot make the state directory {}: {}", path.display(), e.kind()))
             .hint("the node's user must be able to write there; state_dir in node.toml names another place")

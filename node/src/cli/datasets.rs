@@ -9,12 +9,15 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::settings::nearest;
 use serde::Serialize;
 
-use super::output::{Failure, Format, print, print_csv, print_json};
+use super::children::make_private_dir;
+use super::output::{Failure, Format, print, print_csv, print_json, warn};
+use super::running::differs;
+use super::warnings;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
-use crate::custodian::ledger::Ledger;
+use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::snapshot::{self, Held, Manifest};
-use crate::custodian::source::{Lines, Reason};
+use crate::custodian::source::Lines;
 
 #[derive(Serialize)]
 struct Listed {
@@ -87,13 +90,23 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
 /// Where the source, the disk or the ledger fail.
 pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
     let dataset = find(config, name)?;
-    let ledger = Ledger::open(&config.state.ledger()).map_err(|error| {
-        Failure::theirs(error)
-            .hint("the state directory is made when the node runs for the first time; run as its user")
-    })?;
+    make_private_dir(&config.state.0)?;
+    let ledger = Ledger::open(&config.state.ledger())
+        .map_err(|error| Failure::theirs(error).hint("run the command as the node's own user"))?;
     let manifest = take(&config.custodian(), &ledger, dataset, "refresh", SystemClock.now())
         .map_err(|error| split_hint(&error.to_string()))?;
-    shown(&manifest, format)
+    shown(&manifest, format)?;
+    warnings::of(&manifest).iter().for_each(|(what, hint)| warn(what, hint.as_deref()));
+    if differs(&config.state, dataset) {
+        warn(
+            &format!(
+                "the running node has other settings of {name} than {}, and cannot use this snapshot",
+                config.file
+            ),
+            Some("restart the node, so that it reads the file again"),
+        );
+    }
+    Ok(())
 }
 
 /// Prints what the taking of the snapshot in use found.
@@ -112,8 +125,8 @@ pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> 
     }
 }
 
-/// The snapshots of a dataset, and how many open studies each is pinned by.
-fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, usize>), Failure> {
+/// The snapshots of a dataset, and the studies that each is kept for.
+fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, Pin>), Failure> {
     let held = snapshot::held(&config.state.snapshots(), name).map_err(|error| split_hint(&error.to_string()))?;
     let path = config.state.ledger();
     if !path.exists() {
@@ -123,17 +136,24 @@ fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, usiz
     Ok((held, ledger.pinned(SystemClock.now()).map_err(Failure::theirs)?))
 }
 
-fn line(out: &mut dyn Write, held: &Held, pins: Option<usize>) -> io::Result<()> {
+fn line(out: &mut dyn Write, held: &Held, pin: Option<Pin>) -> io::Result<()> {
     let manifest = &held.manifest;
     let (content, at, rows) = (manifest.content.short(), manifest.created_at, manifest.rows);
     write!(out, "kept         {content} of {at}: {rows} rows, {} MiB", held.bytes.div_ceil(1 << 20))?;
     if held.current {
         write!(out, ", in use")?;
     }
-    match pins {
-        Some(1) => writeln!(out, ", 1 open study"),
-        Some(pins) => writeln!(out, ", {pins} open studies"),
+    match pin {
+        Some(pin) => writeln!(out, ", for {}", unexpired(pin)),
         None => writeln!(out),
+    }
+}
+
+/// Only the coordinator knows whether a study has ended: here it may ask until it expires.
+fn unexpired(pin: Pin) -> String {
+    match pin.studies {
+        1 => format!("1 study that has not expired (it does on {})", pin.last),
+        studies => format!("{studies} studies that have not expired (the last does on {})", pin.last),
     }
 }
 
@@ -148,12 +168,12 @@ pub fn drop(config: &Config, name: &str, yes: bool) -> Result<(), Failure> {
         return Err(failure.hint("`bocage-node datasets` lists the datasets"));
     }
     let mib: u64 = held.iter().map(|h| h.bytes.div_ceil(1 << 20)).sum();
-    let studies: usize = held.iter().filter_map(|h| pins.get(&h.manifest.content)).sum();
+    let pin = held.iter().filter_map(|h| pins.get(&h.manifest.content).copied()).reduce(Pin::with);
     let what = format!("{} snapshots of {name} ({mib} MiB)", held.len());
     if !yes {
-        let message = match studies {
-            0 => format!("this removes {what}"),
-            _ => format!("this removes {what}; {studies} open studies were begun on them and could not go on"),
+        let message = match pin {
+            None => format!("this removes {what}"),
+            Some(pin) => format!("this removes {what}, on which {} could not go on", unexpired(pin)),
         };
         return Err(Failure::theirs(message).hint("say it again with --yes; the source's own files stay as they are"));
     }
@@ -221,13 +241,7 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
         )?;
     }
     for rejected in &report.rows_rejected {
-        let why = match &rejected.reason {
-            Reason::Invalid(column) => format!("{column} is not valid"),
-            Reason::Required(column) => format!("{column} is missing"),
-            Reason::NoSubject => "they name no patient".to_owned(),
-            Reason::RepeatedSubject => "the patient has a row already".to_owned(),
-        };
-        writeln!(out, "{PAD}{} rows left out: {why}", rejected.rows)?;
+        writeln!(out, "{PAD}{} rows left out: {}", rejected.rows, warnings::why(&rejected.reason))?;
     }
     for (name, column) in &report.columns {
         let found = [

@@ -27,6 +27,8 @@ impl Form {
 pub fn begin(form: Form, level: &str, process: &'static str) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Where standard error is closed there is nobody left to tell, and no reason to end.
+    let lines = lines.log_internal_errors(false);
     // A second subscriber is refused, which happens only where one process runs two nodes: the first one's log serves both.
     let _ = match form {
         Form::Json => lines.json().try_init(),

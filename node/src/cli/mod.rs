@@ -9,6 +9,8 @@ mod datasets;
 mod ledger;
 mod logging;
 mod output;
+mod running;
+mod warnings;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

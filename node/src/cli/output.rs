@@ -56,6 +56,15 @@ impl Failure {
     }
 }
 
+/// Says on standard error what went well but not as a person may think.
+pub fn warn(what: &str, hint: Option<&str>) {
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "warning: {what}");
+    if let Some(hint) = hint {
+        let _ = writeln!(stderr, "  hint: {hint}");
+    }
+}
+
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         let count = problems.0.len();
@@ -95,12 +104,45 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// # Errors
 /// As [`print`].
 pub fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Failure> {
-    print(|out| {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(header)?;
-        for row in rows {
-            writer.write_record(&row)?;
+    print(|out| csv_to(out, header, rows))
+}
+
+fn csv_to(out: &mut dyn Write, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(header).map_err(from_csv)?;
+    for row in rows {
+        writer.write_record(&row).map_err(from_csv)?;
+    }
+    writer.flush()
+}
+
+/// The writer's own error, with its kind: the library's conversion hides that a pipe is closed.
+fn from_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
         }
-        writer.flush()
-    })
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_long_table_into_a_closed_pipe_is_told_as_a_closed_pipe() {
+        let rows = (0..10_000).map(|n| vec![n.to_string(), "a value".to_owned()]);
+        let error = csv_to(&mut Closed, &["n", "text"], rows).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }

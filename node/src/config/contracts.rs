@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bocage_net::settings::unreadable;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::limits;
@@ -17,7 +18,7 @@ pub(super) fn read_dir(dir: &Path, declared_in: &str, problems: &mut Problems) -
     let files = match toml_files(dir) {
         Ok(files) => files,
         Err(error) => {
-            let message = format!("cannot read {}: {}", dir.display(), error.kind());
+            let message = format!("cannot read {}: {}", dir.display(), unreadable(error.kind()));
             problems.push(
                 Problem::new(declared_in, "contracts.dir", message)
                     .hint("the folder holds the network's contract files"),
@@ -53,6 +54,6 @@ fn read(path: &Path, name: &str) -> Result<Contract, Problems> {
     let limit = limits::CONTRACT_TEXT_BYTES as u64 + 1;
     fs::File::open(path)
         .and_then(|file| file.take(limit).read_to_string(&mut text))
-        .map_err(|e| Problem::new(name, "", format!("cannot be read: {}", e.kind())))?;
+        .map_err(|e| Problem::new(name, "", format!("cannot be read: {}", unreadable(e.kind()))))?;
     contract::parse(&text, name)
 }

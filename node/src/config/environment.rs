@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bocage_net::Identity;
 use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_net::settings::unreadable;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SecretKey;
@@ -59,7 +60,7 @@ pub fn read_release_key(path: &Path) -> Result<SecretKey, (String, String)> {
 pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, String)> {
     let open = |path: &Path, key| {
         std::fs::read_to_string(path).map_err(|e| {
-            let message = format!("cannot read {}: {}", path.display(), e.kind());
+            let message = format!("cannot read {}: {}", path.display(), unreadable(e.kind()));
             (key, message, "relative paths are relative to node.toml".to_owned())
         })
     };

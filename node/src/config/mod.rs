@@ -136,7 +136,7 @@ pub struct Policy {
 /// When snapshots are taken and how long they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotRules {
-    /// So many stay beside the one in use; those of open studies stay anyway.
+    /// So many stay beside the one in use; those of studies that have not expired stay anyway.
     pub keep: u32,
     /// What must stay free on the disk: the ledger has to go on.
     pub min_free_mib: u32,
@@ -249,7 +249,7 @@ impl Config {
 
 fn understood(origin: &Origin, look: impl FnOnce(&mut sections::Draft)) -> Result<Config, Problems> {
     let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides)?;
-    let mut draft = sections::draft(&settings.tree, &origin.name(), origin.base());
+    let mut draft = sections::draft(&settings.tree, origin);
     look(&mut draft);
     draft.finish().map_err(|problems| settings.attributed(problems))
 }
@@ -314,6 +314,19 @@ mod tests {
         assert_eq!((config.policy.threshold, config.policy.query_secs), (11, 60));
         assert_eq!((config.trust[0].mode, config.trust[0].datasets.as_deref()), (Some(Mode::Exact), None));
         assert_eq!(config.coordinator.name, "coordinator.bocage");
+    }
+
+    #[test]
+    fn the_settings_of_a_dataset_have_one_digest_however_the_file_is_spelt() {
+        let site = Site::new();
+        let digest = |file: std::path::PathBuf| {
+            let origin = Origin { file, overrides: Vec::new() };
+            Config::load(&origin).unwrap().datasets["heart"].spec.digest()
+        };
+        std::os::unix::fs::symlink(".", site.path("here")).unwrap();
+        let wanted = digest(site.path("node.toml"));
+        assert_eq!(digest(site.path("./here/../node.toml")), wanted);
+        assert_eq!(digest(site.path("here/node.toml")), wanted);
     }
 
     #[test]

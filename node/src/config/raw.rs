@@ -30,6 +30,14 @@ impl Origin {
     pub fn base(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new(""))
     }
+
+    /// [`Origin::base`] as it is spelt from everywhere: the digest of a dataset's settings holds its path, and must not say from where the
+    /// command was given. Not for the state directory: a socket's path may not be long.
+    pub(super) fn data_base(&self) -> PathBuf {
+        let base = self.base();
+        let base = if base.as_os_str().is_empty() { Path::new(".") } else { base };
+        base.canonicalize().unwrap_or_else(|_| base.to_owned())
+    }
 }
 
 /// Every key of the file, so that a misspelt one can be told which it may have meant.

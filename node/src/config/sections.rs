@@ -14,7 +14,8 @@ use bocage_protocol::settings::{Problem, Problems, log_filter_problem, nearest};
 use serde_json::Value;
 
 use super::raw::{
-    self, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust, section,
+    self, Origin, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust,
+    section,
 };
 use super::{
     Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, SnapshotRules,
@@ -43,9 +44,11 @@ pub(super) struct Draft {
     pub(super) problems: Problems,
 }
 
-/// Understands all sections of `value`. `base` is what relative paths are relative to.
-pub(super) fn draft(value: &Value, file: &str, base: &Path) -> Draft {
-    let mut reader = Reader { file, base, problems: Problems::default() };
+/// Understands all sections of `value`, which comes from `origin`.
+pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
+    let (file, base, data_base) = (origin.name(), origin.base(), origin.data_base());
+    let file = file.as_str();
+    let mut reader = Reader { file, base, data_base: &data_base, problems: Problems::default() };
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
     Draft {
@@ -97,6 +100,7 @@ impl Draft {
 struct Reader<'a> {
     file: &'a str,
     base: &'a Path,
+    data_base: &'a Path,
     problems: Problems,
 }
 
@@ -281,7 +285,7 @@ impl Reader<'_> {
         value: &Value,
         contracts: &BTreeMap<ContractId, Arc<Contract>>,
     ) -> Option<Dataset> {
-        let spec = DatasetSpec::read(name, value, self.file, self.base, &mut self.problems)?;
+        let spec = DatasetSpec::read(name, value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             let known: Vec<String> = contracts.keys().map(ToString::to_string).collect();
             let wanted = spec.contract.to_string();

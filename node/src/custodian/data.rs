@@ -229,7 +229,7 @@ mod tests {
             held.iter().any(|h| h.manifest.content == *content)
         };
         let late = study.expires_at.plus_secs(301);
-        assert_eq!(custodian.ledger.pinned(NOW).unwrap().get(&pinned), Some(&1));
+        assert_eq!(custodian.ledger.pinned(NOW).unwrap().get(&pinned).map(|pin| pin.studies), Some(1));
         assert!(custodian.ledger.pinned(late).unwrap().is_empty());
         for i in 1..=3 {
             grow(&site, i);

@@ -186,6 +186,14 @@ fn to_json(name: &str, at: &str, value: config::Value) -> Result<Value, Problem>
     })
 }
 
+/// Why a file cannot be read, as people say it.
+pub fn unreadable(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

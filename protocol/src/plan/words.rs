@@ -120,7 +120,15 @@ fn literal(value: &Literal) -> String {
             Some(day) => format!("date '{}'", day.format("%Y-%m-%d")),
             None => format!("day {days}"),
         },
-        Literal::Datetime(ms) => format!("timestamp '{}'", crate::env::Timestamp(*ms)),
+        Literal::Datetime(ms) => format!("timestamp '{}'", moment(*ms)),
+    }
+}
+
+/// A moment to the millisecond, where it has any.
+fn moment(ms: i64) -> String {
+    match (ms.rem_euclid(1000), chrono::DateTime::from_timestamp_millis(ms)) {
+        (1.., Some(time)) => time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        _ => crate::env::Timestamp(ms).to_string(),
     }
 }
 
@@ -217,5 +225,8 @@ mod tests {
         let among = Expr::In { of: Box::new(column("n")), list };
         assert_eq!(expression(&among), "n in (0, 1, 2, 3, 4, 5, 6, 7, … 12 more)");
         assert_eq!(literal(&Literal::Date(18_292)), "date '2020-01-31'");
+        assert_eq!(literal(&Literal::Datetime(1_675_152_000_750)), "timestamp '2023-01-31T08:00:00.750Z'");
+        assert_eq!(literal(&Literal::Datetime(1_675_152_000_000)), "timestamp '2023-01-31T08:00:00Z'");
+        assert_eq!(literal(&Literal::Datetime(-1)), "timestamp '1969-12-31T23:59:59.999Z'");
     }
 }

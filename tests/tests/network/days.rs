@@ -92,6 +92,25 @@ fn a_query_that_kills_its_custodian_twice_is_too_heavy_and_the_other_sites_are_p
 }
 
 #[test]
+fn a_study_that_too_few_sites_answer_ends_with_an_error_that_says_how_many_and_why() {
+    let lab = Lab::new(EXE);
+    let coordinator = lab.coordinator();
+    let _nodes: Vec<_> = HOSPITALS[..2].iter().map(|site| lab.node(site, &[])).collect();
+    for site in &HOSPITALS[..2] {
+        coordinator.wait_for_line(&["connected", site]);
+    }
+    let (code, result, said) =
+        lab.study("alone", &study("2s").replace("answer_within", "min_sites = 3\nanswer_within")).end();
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(status(&result, HOSPITALS[2])["status"], "missing", "the result is printed all the same");
+    assert!(said.contains("error: only 2 of 4 sites answered, and a cell needs 3\n"), "{said}");
+    assert!(said.contains(&format!("{} is not in this result (missing)", HOSPITALS[2])), "{said}");
+    let shown = lab.run(&["study", "show", result["study"]["id"].as_str().expect("an id")]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("error: only 2 of 4 sites answered"));
+}
+
+#[test]
 fn a_query_that_overruns_its_time_is_stopped_by_the_supervisor_and_not_tried_again() {
     let lab = Lab::new(EXE);
     let hold = Hold::new(lab.path("").as_path());

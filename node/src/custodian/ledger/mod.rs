@@ -23,6 +23,7 @@ use bocage_protocol::trust::canonical;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 pub use history::{DEATHS, History, RoundHistory};
+pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use verify::{Broken, Verified};
 

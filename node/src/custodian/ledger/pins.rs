@@ -11,38 +11,56 @@ use rusqlite::{OptionalExtension as _, params};
 use super::bodies::Reservation;
 use super::{Ledger, LedgerError};
 
+/// Studies that have not expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin {
+    /// How many.
+    pub studies: usize,
+    /// When the last of them expires.
+    pub last: Timestamp,
+}
+
+impl Pin {
+    /// The studies of both.
+    #[must_use]
+    pub fn with(self, other: Pin) -> Pin {
+        Pin { studies: self.studies + other.studies, last: self.last.max(other.last) }
+    }
+}
+
 impl Ledger {
-    /// Content hash of each snapshot that open studies are pinned to, with how many they are. A study is open until it expires: only the
-    /// coordinator knows whether it ended before. Where its text cannot be read, it counts as open for as long as a study may be.
+    /// Content hash of each snapshot that studies are pinned to which have not expired: only the coordinator knows whether one ended before.
+    /// Where its text cannot be read, it counts as open for as long as a study may be.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn pinned(&self, now: Timestamp) -> Result<BTreeMap<Digest, usize>, LedgerError> {
+    pub fn pinned(&self, now: Timestamp) -> Result<BTreeMap<Digest, Pin>, LedgerError> {
         let longest = limits::STUDY_LIFE_SECS + 2 * limits::CLOCK_TOLERANCE_SECS;
         let since = now.plus_secs(-longest);
         let mut pins = BTreeMap::new();
-        for (study, snapshot) in self.reserved(since)? {
-            let expires = self.expiry(&study)?;
-            if expires.is_none_or(|at| now <= at.plus_secs(limits::CLOCK_TOLERANCE_SECS)) {
-                *pins.entry(snapshot).or_insert(0) += 1;
+        for (study, (snapshot, reserved)) in self.reserved(since)? {
+            let last = self.expiry(&study)?.unwrap_or_else(|| reserved.plus_secs(longest));
+            if now <= last.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
+                let one = Pin { studies: 1, last };
+                pins.entry(snapshot).and_modify(|pin: &mut Pin| *pin = pin.with(one)).or_insert(one);
             }
         }
         Ok(pins)
     }
 
-    /// Every study with a reservation since then, and its snapshot.
-    fn reserved(&self, since: Timestamp) -> Result<BTreeMap<String, Digest>, LedgerError> {
+    /// Every study with a reservation since then, its snapshot and the time of the first reservation.
+    fn reserved(&self, since: Timestamp) -> Result<BTreeMap<String, (Digest, Timestamp)>, LedgerError> {
         let connection = self.lock();
-        let read = || -> rusqlite::Result<BTreeMap<String, Digest>> {
-            let sql = "SELECT study, body FROM record WHERE kind = 'reservation' AND at_ms >= ?1 ORDER BY seq";
+        let read = || -> rusqlite::Result<BTreeMap<String, (Digest, Timestamp)>> {
+            let sql = "SELECT study, body, at_ms FROM record WHERE kind = 'reservation' AND at_ms >= ?1 ORDER BY seq";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![since.0])?;
             let mut found = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let (study, body): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+                let (study, body, at): (Option<String>, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let reservation = serde_json::from_str::<Reservation>(&body).ok();
                 if let Some((study, reservation)) = study.zip(reservation) {
-                    found.entry(study).or_insert(reservation.snapshot);
+                    found.entry(study).or_insert((reservation.snapshot, Timestamp(at)));
                 }
             }
             Ok(found)

@@ -1,0 +1,78 @@
+//! A reader that has seen enough, or a terminal that is gone, is no error of a command and never a panic.
+
+use std::process::{Command, Stdio};
+
+use bocage_tests::lab::Lab;
+
+const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
+const SITE: &str = "cleveland";
+
+/// The writing end of a pipe that nobody reads.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+/// The exit code of a command whose results, and whose errors, nobody reads.
+fn codes(lab: &Lab, args: &[&str]) -> [Option<i32>; 2] {
+    let command = || {
+        let mut command = Command::new(EXE);
+        command.args(args).env("BOCAGE_PROFILE", lab.path("net/researcher/profile.toml"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let code = |mut command: Command| command.status().expect("the command").code();
+    let (mut silent, mut mute) = (command(), command());
+    silent.stdout(unread());
+    mute.stderr(unread());
+    [code(silent), code(mute)]
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_as_it_would_otherwise() {
+    let lab = Lab::new(EXE);
+    let path = |below: &str| lab.path(below).to_str().expect("UTF-8").to_owned();
+    let (coordinator, node) = (path("net/coordinator/coordinator.toml"), path("net/sites/cleveland/node.toml"));
+    let fine: [&[&str]; 6] = [
+        &["coordinator", "check", "--config", &coordinator],
+        &["node", "datasets", "refresh", "heart", "--config", &node],
+        &["node", "datasets", "show", "heart", "--format", "csv", "--config", &node],
+        &["node", "check", "--config", &node],
+        &["node", "ledger", "show", "--format", "csv", "--config", &node],
+        &["--help"],
+    ];
+    for args in fine {
+        assert_eq!(codes(&lab, args), [Some(0), Some(0)], "{args:?}");
+    }
+    let study = path("study.toml");
+    std::fs::write(&study, "title = 1").expect("a study");
+    let wrong: [&[&str]; 6] = [
+        &["coordinator", "check", "--config", "nowhere.toml"],
+        &["coordinator", "serve", "--config", "nowhere.toml"],
+        &["node", "run", "--config", "nowhere.toml"],
+        &["study", "run", &study],
+        &["network", "init", "nowhere.toml", "--out", "nowhere"],
+        &["no-such-command"],
+    ];
+    for args in wrong {
+        assert_eq!(codes(&lab, args), [Some(1), Some(1)], "{args:?}");
+    }
+}
+
+#[test]
+fn a_long_table_is_cut_off_by_its_reader_without_an_error() {
+    let lab = Lab::new(EXE);
+    let config = lab.site(SITE).join("node.toml");
+    let config = config.to_str().expect("UTF-8");
+    // More records than fit into any buffer of a writer.
+    let args = ["node", "ledger", "show", "--format", "csv", "--config", config];
+    for _ in 0..200 {
+        assert!(lab.run(&["node", "datasets", "refresh", "heart", "--config", config]).status.success());
+        if lab.run(&args).stdout.len() > 16_384 {
+            break;
+        }
+    }
+    assert!(lab.run(&args).stdout.len() > 16_384, "not a long table");
+    assert_eq!(codes(&lab, &args), [Some(0), Some(0)]);
+}

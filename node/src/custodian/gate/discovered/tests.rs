@@ -192,7 +192,9 @@ fn keys_that_contradict_themselves_or_their_plan_are_withheld() {
     twice.keys[1].0 = Some("asthma".to_owned());
     let mut negative = good();
     negative.beyond = Some(-1);
-    for bad in [total, shape, threshold, order, twice, negative] {
+    let mut hidden = good();
+    hidden.beyond = Some(i128::from(K) - 1);
+    for bad in [total, shape, threshold, order, twice, negative, hidden] {
         assert_eq!(out(bad, &plan, &contract), Err(Withheld::Inconsistent));
     }
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };

@@ -269,3 +269,18 @@ fn bad_lines(out: &mut dyn Write, what: &str, lines: &Lines) -> io::Result<()> {
     let more = if lines.count > lines.first.len() as u64 { ", …" } else { "" };
     writeln!(out, "             {} {what}: {}{more}", lines.count, numbers.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::env::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn studies_are_said_not_to_have_expired_with_the_last_day_of_any() {
+        let one = Pin { studies: 1, last: Timestamp(86_400_000) };
+        assert_eq!(unexpired(one), "1 study that has not expired (it does on 1970-01-02T00:00:00Z)");
+        let both = one.with(Pin { studies: 2, last: Timestamp(0) });
+        assert_eq!(unexpired(both), "3 studies that have not expired (the last does on 1970-01-02T00:00:00Z)");
+    }
+}

@@ -10,7 +10,7 @@ use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::custodian::source::DatasetSpec;
+use crate::custodian::source::{DatasetSpec, Mapping, Opened, SourceError};
 
 mod disk;
 mod parquet;
@@ -77,14 +77,25 @@ impl Site {
         self.take_above(Floor { disk: &SystemDisk, bytes: 0 }, source)
     }
 
+    /// What `check` says of the source.
+    fn check(&self, source: &Value) -> Result<(), SourceError> {
+        let spec = self.spec(source);
+        let opened = Opened::open(&spec.source)?;
+        let mapping = Mapping::bind(&spec, &self.contract, &opened.columns())?;
+        opened.readable(&mapping)
+    }
+
     fn take_above(&self, floor: Floor<'_>, source: &Value) -> Result<Manifest, SnapshotError> {
+        super::take_above(floor, &self.snapshots(), &self.spec(source), &self.contract, Timestamp(1))
+    }
+
+    fn spec(&self, source: &Value) -> DatasetSpec {
         let mut section = json!({"contract": "visits@1", "source": {"kind": "csv", "path": "visits.csv"}, "map": {}});
         for (key, value) in source.as_object().unwrap() {
             section["source"][key] = value.clone();
         }
         let mut problems = Problems::default();
-        let spec = DatasetSpec::read("visits", &section, "node.toml", self.dir.path(), &mut problems).unwrap();
-        super::take_above(floor, &self.snapshots(), &spec, &self.contract, Timestamp(1))
+        DatasetSpec::read("visits", &section, "node.toml", self.dir.path(), &mut problems).unwrap()
     }
 
     /// What the refusal says. The snapshot before must be in use, whole and alone.

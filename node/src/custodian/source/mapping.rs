@@ -278,13 +278,13 @@ mod tests {
     fn columns_whose_values_become_texts_or_name_patients_must_keep_them_apart() {
         let contract = |subject: &str| {
             let text = format!(
-                "id = \"x@1\"\nsubject = \"id\"\n[[column]]\nname = \"id\"\n{subject}\n[[column]]\nname = \"n\"\ntype = \"int\"\nrange = [0, 9]\n"
+                "id = \"ids@1\"\nsubject = \"id\"\n[[column]]\nname = \"id\"\n{subject}\n[[column]]\nname = \"n\"\ntype = \"int\"\nrange = [0, 9]\n"
             );
-            bocage_protocol::contract::parse(&text, "x.toml").unwrap()
+            bocage_protocol::contract::parse(&text, "ids.toml").unwrap()
         };
         let exact = |subject: &str, rule: &str| {
             let mut spec = spec(&[("id", rule)], &[]);
-            spec.contract = "x@1".parse().unwrap();
+            spec.contract = "ids@1".parse().unwrap();
             let source: Vec<ColumnName> = ["a", "b", "n"].map(|c| c.parse().unwrap()).to_vec();
             let exact = Mapping::bind(&spec, &contract(subject), &source).unwrap().exact;
             exact.iter().map(|(column, wanted)| format!("{column} {wanted:?}")).collect::<Vec<_>>()

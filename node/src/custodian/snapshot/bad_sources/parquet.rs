@@ -342,6 +342,7 @@ fn floats_that_would_name_patients_are_refused_before_two_become_one() {
         "{says}"
     );
     assert!(says.ends_with("\n  hint: write ids as integers or text"), "{says}");
+    assert!(site.check(&source()).unwrap_err().to_string().ends_with(&says), "not said before the rows are read");
     let numbered = Site { contract: site.contract_with("type = \"int\"\n    range = [0, 9007199254740991]"), ..site };
     let says = numbered.refuses(&merged, &source());
     assert!(says.starts_with("visits.parquet: column `patient`, row 1: the number names a patient"), "{says}");

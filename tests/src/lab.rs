@@ -7,6 +7,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::contract;
@@ -20,7 +21,7 @@ use bocage_protocol::wire::message::{Reply, Request};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 /// The four hospitals of the heart-disease data.
 pub const HOSPITALS: [&str; 4] = ["cleveland", "hungary", "long-beach", "switzerland"];
@@ -186,9 +187,15 @@ impl Lab {
         Some((answer.status().as_u16(), serde_json::from_str(&text).expect("JSON")))
     }
 
-    /// Asks a site's custodian directly, as only its own user can.
+    /// Asks a site's custodian directly, as only its own user can. One that is being started is waited for.
     pub fn ask_custodian(&self, site: &str, request: &Request) -> Reply {
-        self.try_ask_custodian(site, request).expect("a reply")
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.try_ask_custodian(site, request) {
+                Some(reply) => return reply,
+                None => assert!(Instant::now() < until, "{site}'s custodian does not answer"),
+            }
+        }
     }
 
     /// The same of a custodian that may be between two lives.
@@ -251,11 +258,23 @@ pub fn repository(path: &str) -> PathBuf {
 }
 
 fn free_udp_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port()
+    free_port(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
 fn free_tcp_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port()
+    free_port(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+}
+
+/// Below those that the system gives to whoever dials: one of them could take the port while its process is being started again.
+fn free_port(is_free: impl Fn(u16) -> bool) -> u16 {
+    loop {
+        let mut random = [0; 2];
+        SystemEntropy.fill(&mut random);
+        let port = 10_000 + u16::from_be_bytes(random) % 20_000;
+        if is_free(port) {
+            return port;
+        }
+    }
 }
 
 fn network(quic: u16, api: u16) -> String {

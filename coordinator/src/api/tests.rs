@@ -46,7 +46,7 @@ async fn every_error_is_a_problem_with_a_code() {
     }
     let (status, problem) = lab.get(&format!("{unknown}?seen=x")).await;
     assert_eq!((status, &problem["code"]), (400, &json!("malformed")));
-    let (status, problem) = lab.post("/v1/studies", vec![b' '; 3 << 20]).await;
+    let (status, problem) = lab.post("/v1/studies", vec![b' '; bocage_protocol::limits::HTTP_BODY_BYTES + 1]).await;
     assert_eq!((status, &problem["code"]), (413, &json!("too_large")));
     lab.stop().await;
 }

@@ -16,6 +16,9 @@ pub struct Contract {
     subject: Subject,
     one_row_per_subject: bool,
     columns: Vec<Column>,
+    /// Of the rest: every round asks for it.
+    #[serde(skip)]
+    hash: Digest,
 }
 
 /// Who a row is about.
@@ -174,8 +177,13 @@ impl Contract {
 
     /// The digest of the contract's canonical JSON: equal for two texts that mean the same.
     pub fn hash(&self) -> Digest {
-        let json = crate::trust::canonical(self).unwrap_or_default();
-        Digest::of("bocage/contract/1", &[&json])
+        self.hash
+    }
+
+    fn hashed(mut self) -> Self {
+        let json = crate::trust::canonical(&self).unwrap_or_default();
+        self.hash = Digest::of("bocage/contract/1", &[&json]);
+        self
     }
 }
 

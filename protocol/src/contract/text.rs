@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
 use crate::front::dates;
-use crate::ids::{ColumnName, ContractId};
+use crate::ids::{ColumnName, ContractId, Digest};
 use crate::limits;
 use crate::settings::{Problem, Problems, join, read};
 
@@ -113,13 +113,15 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     }
     let subject = reader.subject(&raw.subject, &columns);
     let Reader { problems, .. } = reader;
-    problems.into_result(Contract {
+    let contract = Contract {
         id: raw.id,
         title: raw.title,
         subject,
         one_row_per_subject: raw.one_row_per_subject,
         columns,
-    })
+        hash: Digest::from_bytes([0; 32]),
+    };
+    problems.into_result(contract.hashed())
 }
 
 struct Reader<'a> {

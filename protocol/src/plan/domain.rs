@@ -59,13 +59,25 @@ impl KeyDomain {
         KeyLevels { labels, missing: self.missing }
     }
 
+    /// How many levels there are under a view.
+    pub(super) fn count_at(&self, coarser: usize) -> usize {
+        let labels = coarser.checked_sub(1).map_or(self.labels.len(), |i| self.coarser[i].labels.len());
+        labels + usize::from(self.missing)
+    }
+
+    /// The label of one level under a view.
+    pub(super) fn label_at(&self, coarser: usize, level: usize) -> &str {
+        let labels = coarser.checked_sub(1).map_or(&self.labels, |i| &self.coarser[i].labels);
+        labels.get(level).map_or(MISSING, String::as_str)
+    }
+
     /// For each level under view `from`, the level under the coarser view `to`.
     pub(super) fn map(&self, from: usize, to: usize) -> Vec<usize> {
         let level = |view: usize, fine: usize| match view.checked_sub(1) {
             None => fine,
             Some(i) => self.coarser[i].of[fine],
         };
-        let (from_levels, to_levels) = (self.levels_at(from).labels.len(), self.levels_at(to).labels.len());
+        let (from_levels, to_levels) = (self.count_at(from), self.count_at(to));
         let mut map = vec![0; from_levels];
         for fine in 0..self.labels.len() {
             map[level(from, fine)] = level(to, fine);

@@ -146,27 +146,32 @@ impl TableLayout {
 
     /// The number of cells at a step of the ladder.
     pub fn cells_at(&self, step: usize) -> usize {
-        self.keys_at(step).iter().map(|k| k.labels.len()).product()
+        self.counts_at(step).iter().product()
     }
 
     /// For each cell of `from`, the cell of the coarser step `to` that contains it.
     pub fn containing(&self, from: usize, to: usize) -> Vec<usize> {
-        let fine = self.keys_at(from);
-        let coarse = self.keys_at(to);
+        let (fine, coarse) = (self.counts_at(from), self.counts_at(to));
         let maps: Vec<Vec<usize>> =
             self.keys.iter().enumerate().map(|(i, key)| key.map(self.ladder[from][i], self.ladder[to][i])).collect();
         (0..self.cells_at(from))
             .map(|cell| {
                 let indices = unravel(cell, &fine);
-                indices.iter().zip(&maps).zip(&coarse).fold(0, |at, ((i, map), key)| at * key.labels.len() + map[*i])
+                indices.iter().zip(&maps).zip(&coarse).fold(0, |at, ((i, map), levels)| at * levels + map[*i])
             })
             .collect()
     }
 
     /// The label of each key in a cell of a step.
     pub fn labels(&self, step: usize, cell: usize) -> Vec<String> {
-        let keys = self.keys_at(step);
-        unravel(cell, &keys).iter().zip(&keys).map(|(i, key)| key.labels[*i].clone()).collect()
+        let levels = unravel(cell, &self.counts_at(step));
+        let label = |((key, coarser), level): ((&KeyDomain, &usize), &usize)| key.label_at(*coarser, *level).to_owned();
+        self.keys.iter().zip(&self.ladder[step]).zip(&levels).map(label).collect()
+    }
+
+    /// How many levels each key has at a step.
+    fn counts_at(&self, step: usize) -> Vec<usize> {
+        self.keys.iter().zip(&self.ladder[step]).map(|(key, coarser)| key.count_at(*coarser)).collect()
     }
 
     /// Of how many discovered keys one tally can hold this table.
@@ -181,11 +186,11 @@ impl TableLayout {
     }
 }
 
-fn unravel(mut cell: usize, keys: &[KeyLevels]) -> Vec<usize> {
-    let mut indices = vec![0; keys.len()];
-    for (index, key) in indices.iter_mut().zip(keys).rev() {
-        *index = cell % key.labels.len();
-        cell /= key.labels.len();
+fn unravel(mut cell: usize, counts: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0; counts.len()];
+    for (index, levels) in indices.iter_mut().zip(counts).rev() {
+        *index = cell % levels;
+        cell /= levels;
     }
     indices
 }

@@ -298,7 +298,8 @@ async fn a_coordinator_that_comes_back_from_a_sudden_end_tells_nodes_that_it_has
     let address = server.local_address().unwrap();
     let client = client(&server, &network.site(NOW));
     let link = client.connect().await.unwrap();
-    life.shutdown_background();
+    // Its tasks first: while one of them runs, dropping the server says good-bye after all.
+    tokio::task::spawn_blocking(move || life.shutdown_timeout(Duration::from_secs(10))).await.unwrap();
     drop(server);
     let again = rebound(address, &identity).await;
     let mut stream = link.open().await.unwrap();

@@ -140,6 +140,8 @@ impl Look {
                 let described = format!("the source is described in [{key}]");
                 let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, &described));
                 self.problem(&key, message.to_owned(), hint);
+                // The rules cannot be bound without the source's columns; their names can be looked at all the same.
+                self.problems.extend(Mapping::misnamed(&dataset.spec, &dataset.contract));
             }
         }
     }

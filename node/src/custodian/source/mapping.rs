@@ -65,6 +65,13 @@ impl Mapping {
         binder.problems.into_result(Self { rules, exact }).map_err(SourceError::Mapping)
     }
 
+    /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
+    pub fn misnamed(spec: &DatasetSpec, contract: &Contract) -> Problems {
+        let mut binder = Binder { spec, contract, source: &[], problems: Problems::default() };
+        binder.check_names();
+        binder.problems
+    }
+
     /// The source columns that the rules read, each once.
     pub fn wanted(&self) -> Vec<ColumnName> {
         let mut wanted: Vec<ColumnName> = Vec::new();

@@ -107,9 +107,11 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         reader.problem("column", format!("a contract has 1 to {} columns", limits::COLUMNS));
     }
     let columns: Vec<Column> = raw.column.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
+    // As they are written: a column with a mistake of its own is one of them.
     let mut seen = HashSet::new();
-    for column in columns.iter().filter(|c| !seen.insert(c.name.clone())) {
-        reader.problem("column", format!("`{}` is declared twice", column.name));
+    let names = raw.column.iter().filter_map(|column| column.get("name")?.as_str()?.parse::<ColumnName>().ok());
+    for name in names.filter(|name| !seen.insert(name.clone())) {
+        reader.problem("column", format!("`{name}` is declared twice"));
     }
     let subject = reader.subject(&raw.subject, &columns);
     let Reader { problems, .. } = reader;

@@ -77,7 +77,8 @@ struct RawDataset {
 
 #[derive(Deserialize)]
 struct RawSource {
-    kind: String,
+    #[serde(rename = "kind")]
+    _kind: String,
     path: PathBuf,
     delimiter: Option<String>,
     header: Option<bool>,
@@ -135,15 +136,18 @@ impl DatasetSpec {
 
 impl SourceSpec {
     fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
-        let raw: RawSource = read(section, file, key, KEYS, problems)?;
-        match raw.kind.as_str() {
-            "csv" => raw.csv(file, key, base, problems).map(SourceSpec::Csv),
-            "parquet" => raw.parquet(file, key, base, problems).map(SourceSpec::Parquet),
-            other => {
+        let raw: Option<RawSource> = read(section, file, key, KEYS, problems);
+        // Looked at apart, since without a path there is no `raw`.
+        match (section.get("kind").and_then(Value::as_str), raw) {
+            (Some("csv"), raw) => raw?.csv(file, key, base, problems).map(SourceSpec::Csv),
+            (Some("parquet"), raw) => raw?.parquet(file, key, base, problems).map(SourceSpec::Parquet),
+            (Some(other), _) => {
                 let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{other}`"));
                 problems.push(problem.hint("kind = \"csv\" or kind = \"parquet\""));
                 None
             }
+            // Said already.
+            (None, _) => None,
         }
     }
 
@@ -158,30 +162,29 @@ impl SourceSpec {
 
 impl RawSource {
     fn csv(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<CsvSource> {
-        let raw = self;
-        let delimiter = match raw.delimiter.as_deref().map(str::as_bytes) {
-            None => b',',
-            Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => one,
+        let delimiter = match self.delimiter.as_deref().map(str::as_bytes) {
+            None => Some(b','),
+            Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(one),
             Some(_) => {
                 let problem =
                     Problem::new(file, join(key, "delimiter"), "must be one character, not a quote or line end");
                 problems.push(problem.hint("e.g. \",\", \";\" or \"\\t\""));
-                return None;
+                None
             }
         };
-        let header = raw.header.unwrap_or(true);
-        if !header && raw.columns.is_none() {
+        let header = self.header.unwrap_or(true);
+        let nameless = !header && self.columns.is_none();
+        if nameless {
             let problem = Problem::new(file, join(key, "columns"), "needed where the file has no header");
             problems.push(problem.hint("list the file's columns in order: columns = [\"age\", \"sex\"]"));
-            return None;
         }
-        Some(CsvSource {
-            path: base.join(raw.path),
+        delimiter.filter(|_| !nameless).map(|delimiter| CsvSource {
+            path: base.join(self.path),
             delimiter,
             header,
-            columns: raw.columns,
-            missing: markers(raw.missing),
-            multi_line: raw.multi_line.unwrap_or(false),
+            columns: self.columns,
+            missing: markers(self.missing),
+            multi_line: self.multi_line.unwrap_or(false),
         })
     }
 

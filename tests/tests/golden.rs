@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bocage_protocol::analysis::{RoundState, Spec, plan_for};
 use bocage_protocol::contract;
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::{ErrorCode, PublicError};
@@ -179,16 +180,17 @@ name = "s"
 summary = { columns = ["sex"] }
 "#;
 
+/// What every site derives of an analysis in its first round.
+fn first_plan(study: &Study, spec: &Spec) -> ValidPlan {
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let plan = plan_for(spec, study.query(), 0, &RoundState::First).expect("a plan");
+    ValidPlan::check(plan, &contract).expect("a valid plan")
+}
+
 #[test]
 fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_bytes() {
-    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
     let (key, signed) = signed_study();
     let study = bound(ANALYSES, &key);
-    let plan = |spec| {
-        let first = bocage_protocol::analysis::RoundState::First;
-        let plan = bocage_protocol::analysis::plan_for(spec, study.query(), 0, &first).expect("a plan");
-        ValidPlan::check(plan, &contract).expect("a valid plan").digest()
-    };
     let bin = |upto, subjects| BinRelease { upto, count: Count { subjects, rows: subjects } };
     let bins = BinsRelease {
         threshold: 11,
@@ -199,7 +201,7 @@ fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_b
     release.parts[0].outcome = Outcome::Bins(bins);
     let found = json!({
         "analyses": study.analyses,
-        "plans": study.analyses.iter().map(|a| plan(&a.spec)).collect::<Vec<_>>(),
+        "plans": study.analyses.iter().map(|a| first_plan(&study, &a.spec).digest()).collect::<Vec<_>>(),
         "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
     });
     assert_eq!(found, golden("analyses-v1.json"), "found:\n{found:#}");
@@ -216,12 +218,9 @@ table = { by = ["discovered(age)", "sex"], show = ["count", "mean(chol)"], top =
 
 #[test]
 fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_released_bytes() {
-    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
     let (key, signed) = signed_study();
     let study = bound(DISCOVERED, &key);
-    let first = bocage_protocol::analysis::RoundState::First;
-    let plan = bocage_protocol::analysis::plan_for(&study.analyses[0].spec, study.query(), 0, &first).expect("a plan");
-    let plan = ValidPlan::check(plan, &contract).expect("a valid plan");
+    let plan = first_plan(&study, &study.analyses[0].spec);
     let count = |subjects| Count { subjects, rows: subjects };
     let shown = CellRelease::Shown { count: count(40), measures: vec![MeasureRelease::Hidden] };
     let key_of = |name: &str| KeyRelease {

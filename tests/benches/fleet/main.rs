@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bocage_coordinator::config::{Config, KnownContract, Token};
-use bocage_coordinator::dispatch::{self, Context};
+use bocage_coordinator::dispatch::Context;
 use bocage_coordinator::server::Server;
 use bocage_net::Listener;
 use bocage_net::certificates::{Authority, COORDINATOR_NAME};
@@ -140,14 +140,7 @@ impl Coordinator {
 
     /// A study of one round from its acceptance to its publication, every site's answer verified and recorded.
     async fn round(&self) -> Took {
-        let signed = self.study();
-        let (id, now) = (signed.id(), SystemClock.now());
-        let until = now.plus_secs(600);
-        self.context.store.with(move |store| store.accept(&signed, now, until)).await.expect("accepted");
-        let begun = Instant::now();
-        dispatch::run(&self.context, id).await.expect("published");
-        let elapsed = begun.elapsed();
-        let record = self.context.store.with(move |store| store.study(id)).await.expect("read").expect("there");
+        let (elapsed, record) = hospital::published(&self.context, self.study()).await;
         assert!(record.published_at.is_some() && record.refusals.is_empty(), "{:?}", record.refusals.first());
         assert_eq!(record.releases.len(), self.sites.len());
         let last_us = record.releases.iter().map(|release| release.round_trip_us).max().unwrap_or_default();

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bocage_coordinator::dispatch::{self, Context};
+use bocage_coordinator::store::StudyRecord;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::secret::write_secret;
 use bocage_node::config::environment::read_release_key;
@@ -102,6 +104,17 @@ pub fn signed(text: &str, sites: &[SiteId], contract: &Contract, researcher: &Se
     };
     let study = StudyText::parse(text, "study.toml").and_then(|text| text.bind(contract, &context)).expect("a study");
     SignedStudy::sign(&study, researcher).expect("signed")
+}
+
+/// Works on a study from its acceptance to its publication, and answers how long that took and what is recorded.
+pub async fn published(context: &Arc<Context>, signed: SignedStudy) -> (Duration, StudyRecord) {
+    let (id, now) = (signed.id(), SystemClock.now());
+    let until = now.plus_secs(600);
+    context.store.with(move |store| store.accept(&signed, now, until)).await.expect("accepted");
+    let begun = Instant::now();
+    dispatch::run(context, id).await.expect("published");
+    let elapsed = begun.elapsed();
+    (elapsed, context.store.with(move |store| store.study(id)).await.expect("read").expect("there"))
 }
 
 /// Round 0 of a study with one analysis.

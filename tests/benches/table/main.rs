@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bocage_coordinator::config::{Config, KnownContract, Token};
-use bocage_coordinator::dispatch::{self, Context};
+use bocage_coordinator::dispatch::Context;
 use bocage_coordinator::server::Server;
 use bocage_net::Listener as _;
 use bocage_net::certificates::{Authority, COORDINATOR_NAME};
@@ -90,13 +90,7 @@ impl Network {
         self.hospital.forget_answers();
         let sites = [self.hospital.site.clone()];
         let signed = hospital::signed(&study_text(cells), &sites, &hospital::contract(), &self.researcher);
-        let (id, now) = (signed.id(), SystemClock.now());
-        let until = now.plus_secs(600);
-        self.context.store.with(move |store| store.accept(&signed, now, until)).await.expect("accepted");
-        let begun = Instant::now();
-        dispatch::run(&self.context, id).await.expect("published");
-        let elapsed = begun.elapsed();
-        let record = self.context.store.with(move |store| store.study(id)).await.expect("read").expect("there");
+        let (elapsed, record) = hospital::published(&self.context, signed).await;
         let release = record.releases.first().unwrap_or_else(|| panic!("refused: {:?}", record.refusals));
         (elapsed, Duration::from_micros(release.round_trip_us), release.reply_bytes)
     }

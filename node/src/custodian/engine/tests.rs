@@ -16,7 +16,7 @@ use bocage_protocol::tally::Tally;
 use polars::prelude::{IntoColumn, NamedFrom, Series};
 use proptest::prelude::*;
 
-use self::generate::{contract, frame, plans, rows};
+use self::generate::{contract, frame, plans, rows, together};
 use super::interpreter::{self, Row};
 use super::parts::PartCount as _;
 use super::*;
@@ -82,7 +82,7 @@ proptest! {
     fn the_engine_counts_subjects_with_several_rows(rows in rows(40), plan in plans(), per_subject in 1u32..6) {
         let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
-        let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
+        let rows = together(rows, per_subject);
         prop_assert_eq!(counted(&rows, &plan, &contract, K), interpreter::counted(&rows, &plan, &contract, K));
     }
 }
@@ -129,7 +129,7 @@ proptest! {
     ) {
         let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
-        let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
+        let rows = together(rows, per_subject);
         let frame = frame(&rows, &contract);
         let one = counted_in(Partition { rows: usize::MAX, threads: 1 }, K, &frame, &plan, &contract).unwrap();
         let many = counted_in(Partition { rows: part_rows, threads }, K, &frame, &plan, &contract).unwrap();

@@ -4,7 +4,7 @@ use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, Val
 use polars::prelude::{DataFrame, IntoColumn as _, NamedFrom as _, Series};
 use proptest::prelude::*;
 
-use super::generate::{contract, discovered_plans, frame, rows};
+use super::generate::{contract, discovered_plans, frame, rows, together};
 use super::{K, asked, cases, column, compare, number, snapshot};
 use crate::custodian::engine::interpreter::{self, Row, Value};
 use crate::custodian::engine::parts::Partition;
@@ -40,7 +40,7 @@ proptest! {
     ) {
         let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
-        let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
+        let rows = together(rows, per_subject);
         let found = keys(WHOLE, k, &rows, &plan, &contract);
         prop_assert_eq!(found, interpreter::keys(&rows, &plan, &contract, k, plan.most_keys()));
     }
@@ -55,7 +55,7 @@ proptest! {
     ) {
         let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
-        let rows: Vec<Row> = rows.into_iter().map(|r| Row { subject: r.subject / per_subject, ..r }).collect();
+        let rows = together(rows, per_subject);
         let many = keys(Partition { rows: part_rows, threads }, K, &rows, &plan, &contract);
         prop_assert_eq!(many, keys(WHOLE, K, &rows, &plan, &contract));
     }

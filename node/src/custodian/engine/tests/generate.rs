@@ -76,6 +76,11 @@ type Numbers = (i64, Option<f64>, Option<f64>, Option<i64>);
 type Others = (Option<&'static str>, Option<bool>, Option<&'static str>, Option<i32>, Option<i32>, Option<i64>);
 type Drawn = (Numbers, Others);
 
+/// The same rows of fewer subjects: so many neighbours are one.
+pub fn together(rows: Vec<Row>, per_subject: u32) -> Vec<Row> {
+    rows.into_iter().map(|row| Row { subject: row.subject / per_subject, ..row }).collect()
+}
+
 /// Up to `most` rows, each its own subject.
 pub fn rows(most: usize) -> impl Strategy<Value = Vec<Row>> {
     let numbers = (

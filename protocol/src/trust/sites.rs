@@ -245,6 +245,11 @@ mod tests {
         let mut other = all.clone();
         other[3] = "zz".parse().unwrap();
         assert!(learnt(other).is_err());
+        // Whoever signs can make a tree over anything.
+        for signed in [vec![all[1].clone(), all[0].clone()], vec![all[0].clone(), all[0].clone()]] {
+            let mut sites = Sites { count: 2, root: Tree::over(&signed).root(), names: None };
+            assert!(sites.learn(&Named::All(signed)).is_err());
+        }
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Custodian {
     }
 
     fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode }
+        GatePolicy { threshold: authorised.threshold, mode: authorised.mode }
     }
 
     /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
@@ -297,7 +297,7 @@ impl Custodian {
     }
 
     fn about(&self, study: &Study) -> bodies::About {
-        let researcher = self.config.trust.iter().find(|r| r.key == study.researcher);
+        let researcher = self.config.trust.researchers.iter().find(|r| r.key == study.researcher);
         bodies::About {
             title: study.title.clone(),
             purpose: study.purpose,
@@ -317,7 +317,7 @@ impl Custodian {
         bodies::Decision {
             decision,
             by: format!("trust entry of {}", authorised.researcher.name),
-            threshold: self.config.policy.threshold,
+            threshold: authorised.threshold,
             mode: authorised.mode.as_str().to_owned(),
             explained,
         }

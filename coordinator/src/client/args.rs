@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use clap::{Args, Subcommand};
 
 use super::follow::{Followed, News, follow};
@@ -93,6 +93,15 @@ pub struct DatasetsArgs {
     client: Client,
 }
 
+/// `bocage checkpoint`.
+#[derive(Debug, Args)]
+pub struct CheckpointArgs {
+    /// The site whose ledger it is
+    site: SiteId,
+    #[command(flatten)]
+    client: Client,
+}
+
 impl StudyArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
@@ -116,6 +125,13 @@ impl SitesArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
         exit(self.client.open().and_then(|(_, api)| print(&report::sites(&api.sites()?, self.client.format))))
+    }
+}
+
+impl CheckpointArgs {
+    /// Runs the command. Its answer is a file for a hospital, so it is JSON in every format.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| print(&report::json(&api.checkpoints(&self.site)?))))
     }
 }
 

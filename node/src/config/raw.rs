@@ -70,6 +70,12 @@ const KEYS: &[&str] = &[
     "key",
     "mode",
     "datasets",
+    "ledger",
+    "keep_payloads_days",
+    "organisation",
+    "contact",
+    "dpo",
+    "transfers",
 ];
 
 /// The top of the file.
@@ -90,6 +96,10 @@ pub(super) struct RawTop {
     pub(super) policy: Value,
     #[serde(default)]
     pub(super) snapshots: Value,
+    #[serde(default)]
+    pub(super) ledger: Value,
+    #[serde(default)]
+    pub(super) organisation: Value,
     #[serde(default)]
     pub(super) log: Value,
     #[serde(default)]
@@ -132,6 +142,19 @@ pub(super) struct RawSnapshots {
     pub(super) keep: Option<u32>,
     pub(super) min_free_mib: Option<u32>,
     pub(super) epoch_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawLedger {
+    pub(super) keep_payloads_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawOrganisation {
+    pub(super) name: Option<String>,
+    pub(super) contact: Option<String>,
+    pub(super) dpo: Option<String>,
+    pub(super) transfers: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -174,8 +174,11 @@ fn figure(name: &str, n: u64) -> Markup {
     html! { div { dt { (name) } dd { (number(n)) } } }
 }
 
-/// A link to what is said of a study below.
+/// A study's id; a link where what left of it is said below.
 fn link(study: &Account) -> Markup {
+    if study.releases.is_empty() {
+        return html! { span.id { (study.short()) } };
+    }
     html! { a.id href=(format!("#s{}", study.short())) { (study.short()) } }
 }
 

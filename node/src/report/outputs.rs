@@ -77,7 +77,7 @@ fn refused(report: &Report<'_>) -> Markup {
             thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
             tbody { @for (study, on) in &all { tr {
                 td.t { (when(on.at)) }
-                td { @if study.releases.is_empty() { span.id { (study.short()) } } @else { (link(study)) } }
+                td { (link(study)) }
                 td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
                 td { code { (on.says.error.code) } } td { (on.says.error.message) }
             } } }

@@ -65,9 +65,10 @@ pub fn cells(
 ) -> Result<(), ReportError> {
     let mut writer = Writer::from_writer(out);
     line(&mut writer, CELLS.map(str::to_owned))?;
+    let mut reader = Reader::over(ledger, &config.contracts)?;
     for account in accounts.studies.iter().filter(|account| !account.releases.is_empty()) {
         let Ok(id) = account.study.parse() else { continue };
-        let mut reader = Reader::over(ledger, &config.contracts)?;
+        reader.forget();
         let mut written = Ok(());
         ledger.records(Some(&id), |record| {
             let wanted = record.kind() == Some(Kind::Release) && window.has(record.at);

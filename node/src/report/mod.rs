@@ -123,7 +123,7 @@ impl Report<'_> {
                     (figure("Studies", studies.len() as u64))
                     (figure("Released", count(State::Released)))
                     (figure("Refused", count(State::Refused)))
-                    (figure("Numbers that left", shown))
+                    (figure("Cells with numbers", shown))
                     (figure("Hidden cells", hidden))
                 }
                 (self.trustworthy())

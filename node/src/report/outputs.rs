@@ -4,12 +4,12 @@ use std::io::Write;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::words::{number, when};
+use super::words::{number, sum, when};
 use super::{Report, ReportError, link, state};
 use crate::custodian::ledger::Kind;
 use crate::custodian::ledger::account::{Account, On};
 use crate::custodian::ledger::bodies::{Decision, Refusal, Verdict};
-use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell};
+use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 
 /// With so many studies their tables are open when the page is; beyond, a click opens one. Paper has all.
 const OPEN_STUDIES: usize = 10;
@@ -31,9 +31,10 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> Result<(), Repo
     if released.is_empty() {
         out.write_all(html! { p { "Nothing left in this time." } }.0.as_bytes())?;
     }
+    let mut reader = Reader::over(report.ledger, &report.config.contracts)?;
     let open = released.len() <= OPEN_STUDIES;
     for study in released {
-        out.write_all(article(study, &left(report, study)?, open).0.as_bytes())?;
+        out.write_all(article(study, &left(report, &mut reader, study)?, open).0.as_bytes())?;
     }
     Ok(out.write_all(b"</section>")?)
 }
@@ -50,9 +51,9 @@ fn modes(report: &Report<'_>) -> String {
 }
 
 /// The releases of a study with what they say. One study at a time: tables are large.
-fn left(report: &Report<'_>, study: &Account) -> Result<Vec<Shown>, ReportError> {
+fn left(report: &Report<'_>, reader: &mut Reader<'_>, study: &Account) -> Result<Vec<Shown>, ReportError> {
     let Ok(id) = study.study.parse() else { return Ok(Vec::new()) };
-    let mut reader = Reader::over(report.ledger, &report.config.contracts)?;
+    reader.forget();
     let mut found = Vec::new();
     report.ledger.records(Some(&id), |record| {
         let wanted = record.kind() == Some(Kind::Release) && report.window.has(record.at);
@@ -139,56 +140,92 @@ fn answer(release: &Shown, open: bool) -> Markup {
 }
 
 fn analysis(left: &Left) -> Markup {
-    let mut measures: Vec<&str> = Vec::new();
-    for measure in left.cells.iter().flat_map(|cell| &cell.measures) {
-        if !measures.contains(&measure.measure.as_str()) {
-            measures.push(&measure.measure);
+    // By their places: two conditions on one column have one name.
+    let mut measures: Vec<&ShownMeasure> = Vec::new();
+    for cell in &left.cells {
+        for (at, measure) in cell.measures.iter().enumerate() {
+            match measures.get_mut(at) {
+                // One that is shown somewhere tells what kind it is.
+                Some(known) if known.valid.is_none() => *known = measure,
+                Some(_) => {}
+                None => measures.push(measure),
+            }
         }
     }
+    let keys = keys(&left.cells);
+    let names = keys.len().max(1);
     html! {
         h4 { (left.analysis) }
         @if let Some(refused) = &left.refused { p { "Nothing left: " (refused) } }
         @else {
             @if let Some(total) = left.total { p.soft { "Cohort of " (number(total.subjects)) " patients in " (number(total.rows)) " rows." } }
             div.scroll { table {
-                thead { tr {
-                    th { "Cell" } th.n { "Patients" } th.n { "Rows" }
-                    @for measure in &measures { th.n { (measure) ": with a value" } th.n { "sum, or true in" } }
-                } }
-                tbody { @for one in &left.cells { (cell(one, &measures, left.threshold)) } }
+                thead {
+                    @if !measures.is_empty() { tr {
+                        td colspan=(names + 2) {}
+                        @for measure in &measures { th.over colspan="2" { (measure.measure) } }
+                    } }
+                    tr {
+                        @if keys.is_empty() { th { "Cell" } }
+                        @for key in &keys { th { (key.trim_end_matches(IS)) } }
+                        th.n { "Patients" } th.n { "Rows" }
+                        @for measure in &measures {
+                            th.n { "with a value" } th.n { @if measure.holds_rows.is_some() { "true in" } @else { "sum" } }
+                        }
+                    }
+                }
+                tbody { @for one in &left.cells { (cell(one, &keys, measures.len(), left.threshold)) } }
             } }
         }
     }
 }
 
-fn cell(cell: &ShownCell, measures: &[&str], threshold: Option<u32>) -> Markup {
-    let name = if cell.cell.is_empty() { "all".to_owned() } else { cell.cell.join(", ") };
-    match cell.count {
-        None => html! {
-            tr.hidden { td { (name) } td.n { "fewer than " (threshold.unwrap_or_default()) } td colspan=(1 + 2 * measures.len()) {} }
-        },
-        Some(count) => html! {
-            tr {
-                td { (name) } td.n { (count.subjects) } td.n { (count.rows) }
-                @for wanted in measures {
-                    @let measure = cell.measures.iter().find(|m| m.measure == *wanted);
-                    @match measure.and_then(|m| m.valid) {
-                        None => { td.n { "hidden" } td.n {} },
-                        Some(valid) => {
-                            td.n { (valid.rows) }
-                            td.n { @if let Some(measure) = measure { (value(measure.sum, measure.holds_rows)) } }
-                        },
-                    }
-                }
+/// What stands between a key and its value.
+const IS: &str = " = ";
+
+/// The beginnings that the names of all cells share, key by key: then each key is a column. None where they do not.
+fn keys(cells: &[ShownCell]) -> Vec<&str> {
+    let Some(first) = cells.first() else { return Vec::new() };
+    let shared = |(at, name): (usize, &'_ String)| {
+        let ends = name.rmatch_indices(IS).map(|(found, _)| found + IS.len());
+        let all = |end: &usize| {
+            cells.iter().all(|cell| cell.cell.len() == first.cell.len() && cell.cell[at].starts_with(&name[..*end]))
+        };
+        ends.into_iter().find(all)
+    };
+    let ends: Option<Vec<usize>> = first.cell.iter().enumerate().map(shared).collect();
+    let ends = ends.unwrap_or_default();
+    first.cell.iter().zip(ends).map(|(name, end)| &name[..end]).collect()
+}
+
+fn cell(cell: &ShownCell, keys: &[&str], measures: usize, threshold: Option<u32>) -> Markup {
+    let names: Vec<String> = match cell.cell.as_slice() {
+        [] => vec!["all".to_owned()],
+        names if keys.is_empty() => vec![names.join(", ")],
+        names => names.iter().zip(keys).map(|(name, key)| name.get(key.len()..).unwrap_or(name).to_owned()).collect(),
+    };
+    let Some(count) = cell.count else {
+        return html! { tr.hidden {
+            @for name in &names { td { (name) } }
+            td.n { "fewer than " (threshold.unwrap_or_default()) } td colspan=(1 + 2 * measures) {}
+        } };
+    };
+    html! { tr {
+        @for name in &names { td { (name) } }
+        td.n { (count.subjects) } td.n { (count.rows) }
+        @for measure in &cell.measures {
+            @match measure.valid {
+                None => { td.n { "hidden" } td.n {} },
+                Some(valid) => { td.n { (valid.rows) } td.n { (value(measure)) } },
             }
-        },
-    }
+        }
+    } }
 }
 
 /// The sum, or how many rows hold.
-fn value(sum: Option<f64>, holds: Option<u64>) -> String {
-    match (sum, holds) {
-        (Some(sum), _) => sum.to_string(),
+fn value(measure: &ShownMeasure) -> String {
+    match (measure.sum, measure.holds_rows) {
+        (Some(of), _) => sum(of),
         (None, Some(holds)) => holds.to_string(),
         (None, None) => String::new(),
     }

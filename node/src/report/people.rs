@@ -28,7 +28,7 @@ fn trusted(report: &Report<'_>) -> Markup {
             tbody { @for researcher in &report.config.trust {
                 @let studies: Vec<&Account> = of(report, researcher);
                 tr {
-                    td { (researcher.name) } td { span.id { (researcher.key) } } td { (datasets(researcher)) }
+                    td { (researcher.name) } td.long { span.id { (researcher.key) } } td { (datasets(researcher)) }
                     td { (researcher.mode.map_or("none: no mode is set", |mode| mode.as_str())) }
                     td.n { (number(studies.len() as u64)) }
                     td.t { @if let Some(last) = studies.iter().map(|s| s.last).max() { (when(last)) } @else { "never" } }
@@ -64,7 +64,7 @@ fn gone(report: &Report<'_>) -> Markup {
         h3 { "Who asked before and is not trusted any more" }
         div.scroll { table {
             thead { tr { th { "Name" } th { "Key" } } }
-            tbody { @for (name, key) in &names { tr { td { (name) } td { span.id { (key) } } } } }
+            tbody { @for (name, key) in &names { tr { td { (name) } td.long { span.id { (key) } } } } }
         } }
     } }
 }

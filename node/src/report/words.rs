@@ -33,6 +33,17 @@ pub(super) fn number(n: u64) -> String {
     out
 }
 
+/// A sum with ten significant digits: what was summed was rounded to a part of its range before, which shows beyond them. The tables have all.
+pub(super) fn sum(of: f64) -> String {
+    if of == 0.0 || !of.is_finite() {
+        return of.to_string();
+    }
+    let magnitude = of.abs().log10().floor();
+    let decimals = (9.0 - magnitude).clamp(0.0, 30.0) as usize;
+    let text = format!("{of:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 /// A purpose as the regulation words it, shortened.
 pub(super) fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
@@ -102,6 +113,16 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_written_for_people() {
+        let sums = [
+            (5483.000000054017, "5483"),
+            (0.1, "0.1"),
+            (-12.5, "-12.5"),
+            (1e12, "1000000000000"),
+            (2.5e-7, "0.00000025"),
+        ];
+        for (of, text) in sums {
+            assert_eq!(sum(of), text);
+        }
         assert_eq!(number(7), "7");
         assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(when(Timestamp(0)).0, "<time datetime=\"1970-01-01T00:00:00Z\">1970-01-01 00:00</time>");

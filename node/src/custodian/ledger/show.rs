@@ -126,6 +126,11 @@ impl<'a> Reader<'a> {
         Ok(Self { dropped: ledger.dropped_at()?, ..Self::new(contracts) })
     }
 
+    /// Forgets the studies that it has seen.
+    pub fn forget(&mut self) {
+        self.studies.clear();
+    }
+
     /// The next record.
     pub fn show(&mut self, record: Record) -> Shown {
         let left = match record.kind() {

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bocage_coordinator::client::{DatasetsArgs, SitesArgs, StudyArgs};
+use bocage_coordinator::client::{CheckpointArgs, DatasetsArgs, SitesArgs, StudyArgs};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
@@ -38,6 +38,8 @@ enum Command {
     Sites(SitesArgs),
     /// List the network's datasets, or describe one
     Datasets(DatasetsArgs),
+    /// Write down what a site's ledger said of itself, for `bocage node ledger verify --checkpoint`
+    Checkpoint(CheckpointArgs),
     /// Run and look after a hospital's node (as `bocage-node`)
     #[command(disable_help_flag = true)]
     Node(PassedOn),
@@ -96,6 +98,7 @@ impl Command {
             Command::Study(study) => study.run(),
             Command::Sites(sites) => sites.run(),
             Command::Datasets(datasets) => datasets.run(),
+            Command::Checkpoint(checkpoint) => checkpoint.run(),
             Command::Node(passed) => node(passed.args),
             Command::Coordinator(passed) => coordinator(passed.args),
         }

@@ -121,6 +121,8 @@ codes! {
     Cancelled = "cancelled",
     /// Something failed that is not the requester's doing; the site's own log has the cause.
     Internal = "internal",
+    /// The site no longer keeps the bytes that it released in this round.
+    ReleaseDropped = "release_dropped",
 }
 
 impl fmt::Display for ErrorCode {

@@ -108,5 +108,7 @@ pub const ATTRITION_STEPS: usize = 50;
 pub const DECODED_BYTES: usize = 64 << 20;
 /// A node's software version in its hello, in bytes of printable ASCII.
 pub const SOFTWARE_BYTES: usize = 64;
+/// A file with a coordinator's checkpoints of a site: three of them are 1 KiB.
+pub const CHECKPOINT_FILE_BYTES: usize = 64 << 10;
 /// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.
 pub const SECRET_FILE_BYTES: usize = 64 << 10;

@@ -7,8 +7,9 @@ use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::{QuicClient, QuicLink, QuicServer};
 use bocage_net::{Dialler as _, Identity, Link, Listener as _};
 use bocage_protocol::env::Clock as _;
+use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
-use bocage_protocol::trust::SecretKey;
+use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS, Welcome};
 use bocage_protocol::wire::message::{Catalogue, Reply, Request};
@@ -37,6 +38,13 @@ pub fn dialler(lab: &Lab, site: &str) -> QuicClient {
 /// The key with which a site signs what it releases.
 pub fn release_key(lab: &Lab, site: &str) -> SecretKey {
     SecretKey::from_text(&std::fs::read_to_string(lab.site(site).join("release.key")).expect("the key")).expect("a key")
+}
+
+/// What a site says of its ledger, signed with `key`.
+pub fn checkpoint(site: &str, key: &SecretKey) -> SignedCheckpoint {
+    let (records, head, at) = (1, Digest::of("head", &[]), SystemClock.now());
+    let checkpoint = Checkpoint { site: site.parse().expect("a site"), records, head, at };
+    SignedCheckpoint::sign(checkpoint, key).expect("a signature")
 }
 
 /// The hello of a site.

@@ -14,8 +14,8 @@ use bocage_protocol::release::{
     TableRelease,
 };
 use bocage_protocol::trust::{
-    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
-    SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Study, Tree,
+    Checkpoint, Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope,
+    SecretKey, SignedCheckpoint, SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Study, Tree,
 };
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
@@ -176,6 +176,13 @@ fn a_study_has_these_canonical_bytes_this_id_and_this_signature() {
     assert_eq!(found, golden("study-v1.json"), "found:\n{found:#}");
 }
 
+fn checkpoint() -> SignedCheckpoint {
+    let head = Digest::of("head", &[]);
+    let at = Timestamp(1_760_000_000_500);
+    let checkpoint = Checkpoint { site: "aa".parse().expect("a site"), records: 12, head, at };
+    SignedCheckpoint::sign(checkpoint, &SecretKey::generate(&mut Counting)).expect("a checkpoint")
+}
+
 fn release(study: Digest) -> Release {
     let count = |subjects| Count { subjects, rows: subjects };
     let shown = CellRelease::Shown {
@@ -201,6 +208,7 @@ fn release(study: Digest) -> Release {
         round: 0,
         snapshot: Digest::of("snapshot", &[]),
         snapshot_at: Timestamp(1_759_000_000_000),
+        ledger: checkpoint(),
         parts: vec![part(0, Outcome::Table(table)), part(1, Outcome::Refused(refused))],
     }
 }
@@ -220,6 +228,7 @@ fn releases_and_messages_have_these_bytes() {
     let replied = |message: &Reply| hex(&codec::encode(message).expect("bytes"));
     let found = json!({
         "release": hex(&release.body),
+        "checkpoint": checkpoint(),
         "request_catalogue": encoded(&Request::Catalogue),
         "request_round": encoded(&Request::Round(RoundRequest { study, round: 0, steps: vec![step], revocations: Some(revocations(&permit(&SecretKey::generate(&mut Counting)))) })),
         "reply_catalogue": replied(&Reply::Catalogue(Catalogue { datasets: vec![offer] })),

@@ -169,5 +169,11 @@ fn every_error_code_stands_in_the_manual_with_its_remedy() {
     let listed: Vec<&str> =
         table.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code).collect();
     let codes: Vec<&str> = bocage_protocol::ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-    assert_eq!(listed, codes);
+    let missing: Vec<_> = codes.iter().filter(|code| !listed.contains(code)).collect();
+    let unknown: Vec<_> = listed.iter().filter(|code| !codes.contains(code)).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "docs/OPERATING.md, \"## Error codes\": add a line | `CODE` | meaning | what to do | for each of {missing:?}, remove those of {unknown:?}"
+    );
+    assert_eq!(listed, codes, "the lines stand in the order of ErrorCode::ALL");
 }

@@ -2,6 +2,7 @@
 //!
 //! It shows of a site its presence and its status in a study, and nothing that the site released: only published results leave here.
 
+mod checkpoints;
 mod problem;
 mod read;
 mod studies;
@@ -60,6 +61,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/sites", get(read::sites))
         .route("/v1/datasets", get(read::datasets))
         .route("/v1/contracts/{id}", get(read::contract))
+        .route("/v1/checkpoints/{site}", get(checkpoints::of_site))
         .route("/v1/studies", get(studies::list).post(submit::submit))
         .route("/v1/studies/{id}", get(studies::status))
         .route("/v1/studies/{id}/result", get(studies::result))

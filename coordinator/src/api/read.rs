@@ -19,8 +19,12 @@ pub(super) async fn network(State(app): State<App>) -> Json<NetworkInfo> {
     })
 }
 
-pub(super) async fn sites(State(app): State<App>) -> Json<SiteList> {
-    Json(SiteList { sites: app.context.members.sites() })
+pub(super) async fn sites(State(app): State<App>) -> Result<Json<SiteList>, Problem> {
+    let mut sites = app.context.members.sites();
+    for (site, warning) in app.context.store.with(|store| store.ledger_warnings()).await? {
+        sites.iter_mut().filter(|info| info.id == site).for_each(|info| info.ledger_warning = Some(warning.clone()));
+    }
+    Ok(Json(SiteList { sites }))
 }
 
 pub(super) async fn datasets(State(app): State<App>) -> Json<DatasetList> {

@@ -45,6 +45,9 @@ pub struct SiteInfo {
     pub software: Option<String>,
     /// What it offered when it last connected.
     pub datasets: Vec<OfferInfo>,
+    /// How what its ledger said of itself contradicts what it said before; `GET /v1/checkpoints/{site}` has both.
+    #[serde(default)]
+    pub ledger_warning: Option<String>,
 }
 
 /// A dataset that a site offers.

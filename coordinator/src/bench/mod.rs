@@ -12,10 +12,11 @@ use std::time::Instant;
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{ContractId, SiteId};
-use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::ids::{ContractId, Digest, SiteId};
+use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedStudy, Study};
 
 use crate::config::{Config, KnownContract};
+use crate::store::Witnessed;
 
 pub use lab::{Lab, report};
 pub use node::{Manner, hello};
@@ -109,6 +110,18 @@ pub fn contracts() -> BTreeMap<ContractId, KnownContract> {
     let contract = contract();
     let known = KnownContract { hash: contract.hash(), contract: Arc::new(contract), text: CONTRACT.to_owned() };
     BTreeMap::from([(known.contract.id().clone(), known)])
+}
+
+/// What a site says of its ledger, signed with `key`.
+pub fn checkpoint(site: &SiteId, records: u64, at: Timestamp, key: &SecretKey) -> SignedCheckpoint {
+    let head = Digest::of("head", &[&records.to_be_bytes()]);
+    SignedCheckpoint::sign(Checkpoint { site: site.clone(), records, head, at }, key).unwrap()
+}
+
+/// A checkpoint that came with a release, of a site with some key.
+pub fn witnessed(site: &SiteId) -> Witnessed {
+    let key = key(1);
+    Witnessed { key: key.public(), checkpoint: checkpoint(site, 3, START, &key), at: START }
 }
 
 /// A coordinator's configuration with four sites and its state in `dir`.

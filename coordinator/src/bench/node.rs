@@ -120,15 +120,16 @@ fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply
         let digest = if manner == Manner::OtherPlan { Digest::of("other", &[]) } else { plan.digest() };
         Part { analysis: step.analysis, plan: digest, outcome: Outcome::Table(full_table(&plan)) }
     });
+    let key = if manner == Manner::WrongKey { key(77) } else { site_key(name) };
     let release = Release {
         study: if manner == Manner::OtherStudy { Digest::of("other", &[]) } else { round.study.id() },
         site: site(name),
         round: round.round,
         snapshot: Digest::of("snapshot", &[name.as_bytes()]),
         snapshot_at: START,
+        ledger: super::checkpoint(&site(name), u64::from(number), START, &key),
         parts: parts.collect(),
     };
-    let key = if manner == Manner::WrongKey { key(77) } else { site_key(name) };
     Reply::Released(SignedRelease::sign(&release, &key).unwrap())
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SignedPermit;
 use clap::{Args, Subcommand};
@@ -102,6 +102,15 @@ pub struct DatasetsArgs {
     client: Client,
 }
 
+/// `bocage checkpoint`.
+#[derive(Debug, Args)]
+pub struct CheckpointArgs {
+    /// The site whose ledger it is
+    site: SiteId,
+    #[command(flatten)]
+    client: Client,
+}
+
 impl StudyArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
@@ -125,6 +134,13 @@ impl SitesArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
         exit(self.client.open().and_then(|(_, api)| print(&report::sites(&api.sites()?, self.client.format))))
+    }
+}
+
+impl CheckpointArgs {
+    /// Runs the command. Its answer is a file for a hospital, so it is JSON in every format.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| print(&report::json(&api.checkpoints(&self.site)?))))
     }
 }
 

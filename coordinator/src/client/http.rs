@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::error::PublicError;
-use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
-use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::trust::{KeptCheckpoints, SignedStudy};
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
@@ -61,6 +61,11 @@ impl Api {
     /// The roster.
     pub fn sites(&self) -> Result<SiteList, ClientError> {
         self.get("/v1/sites", CALL)
+    }
+
+    /// What is known of a site's ledger.
+    pub fn checkpoints(&self, site: &SiteId) -> Result<KeptCheckpoints, ClientError> {
+        self.get(&format!("/v1/checkpoints/{site}"), CALL)
     }
 
     /// The contracts, and who offers data under them.

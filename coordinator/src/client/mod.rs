@@ -18,7 +18,7 @@ use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{NetworkId, StudyId};
 use bocage_protocol::settings::Problems;
 
-pub use args::{Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand};
+pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};

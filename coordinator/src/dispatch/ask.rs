@@ -7,7 +7,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::Release;
-use bocage_protocol::trust::SignedRelease;
+use bocage_protocol::trust::{PublicKey, SignedRelease};
 use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::retry::Retry;
 use super::{Context, DispatchError, verify};
 use crate::members::{Answered, Session};
 use crate::server::Moment;
-use crate::store::{Recorded, ReleaseRecord};
+use crate::store::{Received, Recorded, ReleaseRecord, Witnessed};
 
 /// An answer that is judged faster than handed to another thread and back.
 const SMALL_BYTES: u64 = 32 << 10;
@@ -35,7 +35,8 @@ pub(super) type Heard = Option<(SiteId, Release)>;
 
 /// What a site's reply means for the study.
 enum Verdict {
-    Answer(SignedRelease, Release),
+    /// With the key that signed it.
+    Answer(SignedRelease, Release, PublicKey),
     Refusal(PublicError),
     Later,
 }
@@ -54,7 +55,7 @@ impl Ask {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
-                        Verdict::Answer(signed, release) => {
+                        Verdict::Answer(signed, release, key) => {
                             let record = ReleaseRecord {
                                 site: self.site.clone(),
                                 round: self.question.round.number,
@@ -63,7 +64,10 @@ impl Ask {
                                 snapshot: release.snapshot,
                                 snapshot_at: release.snapshot_at,
                             };
-                            return self.record(record, signed, release).await;
+                            let (checkpoint, at) = (release.ledger.clone(), self.context.clock.now());
+                            let ledger = Witnessed { key, checkpoint, at };
+                            let study = self.question.asked.id;
+                            return self.record(Received { study, record, signed, ledger }, release).await;
                         }
                         Verdict::Refusal(error) => return self.refuse(error).await,
                         Verdict::Later => self.wait(&mut retry, None).await,
@@ -101,15 +105,10 @@ impl Ask {
         }
     }
 
-    async fn record(
-        self,
-        record: ReleaseRecord,
-        signed: SignedRelease,
-        release: Release,
-    ) -> Result<Heard, DispatchError> {
-        let id = self.question.asked.id;
-        tracing::info!(study = %id.short(), site = %self.site, bytes = record.reply_bytes, "site answered");
-        let recorded = self.context.store.add_release(id, record, signed).await?;
+    async fn record(self, received: Received, release: Release) -> Result<Heard, DispatchError> {
+        let id = received.study;
+        tracing::info!(study = %id.short(), site = %self.site, bytes = received.record.reply_bytes, "site answered");
+        let recorded = self.context.store.add_release(received).await?;
         self.context.pass(Moment::ReleaseStored);
         self.context.notices.changed(id);
         Ok((recorded == Recorded::Yes).then_some((self.site, release)))
@@ -136,7 +135,7 @@ fn judge(answered: Answered, context: &Context, question: &Question, site: &Site
             None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
             Some(member) => match verify::release(&signed, &member.release_key, &question.asked, site, &question.round)
             {
-                Ok(release) => Verdict::Answer(signed, release),
+                Ok(release) => Verdict::Answer(signed, release, member.release_key),
                 Err(error) => Verdict::Refusal(error),
             },
         },

@@ -208,6 +208,7 @@ impl Members {
                 last_seen: if online { Some(now) } else { heard.last_seen },
                 skew_ms: heard.skew_ms,
                 software: heard.software,
+                ledger_warning: None,
                 datasets: offers
                     .into_iter()
                     .map(|o| OfferInfo { contract: o.contract, hash: o.hash, snapshot_at: o.snapshot_at })

@@ -43,7 +43,17 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             datasets.join(" "),
         ]);
     }
-    write(&grid, format, list)
+    let mut text = write(&grid, format, list);
+    if format == Format::Text {
+        for (site, warning) in list.sites.iter().filter_map(|s| Some((&s.id, s.ledger_warning.as_ref()?))) {
+            text.push('\n');
+            text.push_str(&wrap(&format!("warning: the ledger of {site} contradicts itself: {}", plain(warning))));
+            text.push_str(&wrap(&format!(
+                "  hint: `bocage checkpoint {site} > FILE` and, at the hospital, `bocage-node ledger verify --checkpoint FILE`"
+            )));
+        }
+    }
+    text
 }
 
 /// The contracts that the coordinator knows, and who offers data under them.

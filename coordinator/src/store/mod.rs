@@ -7,6 +7,7 @@
 //! **A study is answered once.** Whatever comes after its deadline was decided, after it was published or cancelled, is not recorded:
 //! each write checks that within its own transaction.
 
+mod checkpoint;
 mod recorder;
 mod schema;
 mod study;
@@ -18,10 +19,11 @@ use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, SiteId, StudyId};
-use bocage_protocol::trust::{Named, SignedStudy};
+use bocage_protocol::trust::{Named, SignedRelease, SignedStudy};
 use rusqlite::Connection;
 use tokio::sync::Mutex;
 
+pub use self::checkpoint::Witnessed;
 use self::recorder::Waiting;
 
 /// Why the store cannot do what was asked.
@@ -120,6 +122,19 @@ pub struct ReleaseRecord {
     pub snapshot: Digest,
     /// When that was taken.
     pub snapshot_at: Timestamp,
+}
+
+/// A release that was verified, on its way to the disk.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Of which study.
+    pub study: StudyId,
+    /// By whom, when and how.
+    pub record: ReleaseRecord,
+    /// As it came.
+    pub signed: SignedRelease,
+    /// What it says of the site's ledger.
+    pub ledger: Witnessed,
 }
 
 impl StudyRecord {

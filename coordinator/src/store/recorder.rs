@@ -5,11 +5,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bocage_protocol::ids::StudyId;
-use bocage_protocol::trust::SignedRelease;
 use tokio::sync::oneshot;
 
-use super::{Recorded, ReleaseRecord, Store, StoreError, StoreFile};
+use super::{Received, Recorded, Store, StoreError, StoreFile};
 
 /// Releases in one transaction: what comes later waits for the next one.
 const TOGETHER: usize = 256;
@@ -27,9 +25,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Job {
-    study: StudyId,
-    record: ReleaseRecord,
-    signed: SignedRelease,
+    received: Received,
     done: oneshot::Sender<Result<Recorded, StoreError>>,
 }
 
@@ -60,14 +56,9 @@ impl Store {
     ///
     /// # Errors
     /// It could not be made durable.
-    pub async fn add_release(
-        &self,
-        study: StudyId,
-        record: ReleaseRecord,
-        signed: SignedRelease,
-    ) -> Result<Recorded, StoreError> {
+    pub async fn add_release(&self, received: Received) -> Result<Recorded, StoreError> {
         let (done, written) = oneshot::channel();
-        if self.waiting.push(Job { study, record, signed, done }) {
+        if self.waiting.push(Job { received, done }) {
             let store = self.clone();
             // Goes on for all who wait, whether this one still does or not.
             drop(tokio::task::spawn_blocking(move || store.write_waiting()));
@@ -89,12 +80,12 @@ impl Store {
 }
 
 fn write(file: &mut StoreFile, jobs: Vec<Job>) {
-    let releases: Vec<_> = jobs.iter().map(|job| (job.study, &job.record, &job.signed)).collect();
+    let releases: Vec<&Received> = jobs.iter().map(|job| &job.received).collect();
     match file.add_releases(&releases) {
         Ok(recorded) => jobs.into_iter().zip(recorded).for_each(|(job, recorded)| drop(job.done.send(Ok(recorded)))),
         // None of them is written. Alone, each gets its own error, and a large one is in no other's way.
         Err(_) => jobs.into_iter().for_each(|job| {
-            let alone = file.add_release(job.study, &job.record, &job.signed);
+            let alone = file.add_release(&job.received);
             drop(job.done.send(alone));
         }),
     }
@@ -106,16 +97,19 @@ mod tests {
 
     use bocage_protocol::env::Timestamp;
     use bocage_protocol::ids::Digest;
-    use bocage_protocol::trust::{Named, Signature, SignedStudy};
+    use bocage_protocol::trust::{Named, Signature, SignedRelease, SignedStudy};
 
+    use super::super::ReleaseRecord;
     use super::*;
+    use crate::bench::witnessed;
 
     fn signature() -> Signature {
         Signature::try_from(format!("{}==", "A".repeat(86))).unwrap()
     }
 
-    fn release(site: usize) -> (ReleaseRecord, SignedRelease) {
-        let site = format!("site-{site}").parse().unwrap();
+    fn release(study: bocage_protocol::ids::StudyId, site: usize) -> Received {
+        let site: bocage_protocol::ids::SiteId = format!("site-{site}").parse().unwrap();
+        let ledger = witnessed(&site);
         let record = ReleaseRecord {
             site,
             round: 0,
@@ -124,7 +118,7 @@ mod tests {
             snapshot: Digest::of("snapshot", &[]),
             snapshot_at: Timestamp(1),
         };
-        (record, SignedRelease { body: vec![7], signature: signature() })
+        Received { study, record, signed: SignedRelease { body: vec![7], signature: signature() }, ledger }
     }
 
     #[tokio::test]
@@ -152,9 +146,9 @@ mod tests {
         let held = Arc::clone(&store.file).lock_owned().await;
         let mut sites = tokio::task::JoinSet::new();
         for site in 0..3 * TOGETHER {
-            let (store, (record, signed)) = (store.clone(), release(site));
             let id = ids[site % 2];
-            sites.spawn(async move { (id, store.add_release(id, record, signed).await.unwrap()) });
+            let (store, received) = (store.clone(), release(id, site));
+            sites.spawn(async move { (id, store.add_release(received).await.unwrap()) });
         }
         while store.waiting.queue().jobs.len() < 3 * TOGETHER {
             tokio::task::yield_now().await;
@@ -164,7 +158,7 @@ mod tests {
             let (id, recorded) = told.unwrap();
             assert_eq!(recorded, if id == ids[0] { Recorded::Yes } else { Recorded::TooLate });
         }
-        let sites: Vec<_> = (0..3 * TOGETHER).map(|site| release(site).0.site).collect();
+        let sites: Vec<_> = (0..3 * TOGETHER).map(|site| release(ids[0], site).record.site).collect();
         let all = sites.clone();
         let found = store.with(move |file| file.releases(ids[0], 0, &all)).await.unwrap();
         assert_eq!(found.len(), 3 * TOGETHER / 2);
@@ -180,9 +174,8 @@ mod tests {
         let (known, unknown) = (study.id(), bocage_protocol::ids::Digest::of("unknown", &[]));
         store.with(move |file| file.accept(&study, Timestamp(5), Timestamp(9))).await.unwrap();
         let held = Arc::clone(&store.file).lock_owned().await;
-        let ((one, signed), (two, other)) = (release(1), release(2));
-        let both =
-            async { tokio::join!(store.add_release(known, one, signed), store.add_release(unknown, two, other)) };
+        let (one, two) = (release(known, 1), release(unknown, 2));
+        let both = async { tokio::join!(store.add_release(one), store.add_release(two)) };
         tokio::pin!(both);
         while store.waiting.queue().jobs.len() < 2 {
             tokio::select! {

@@ -6,13 +6,16 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, StoreFile};
+use super::{StoreError, StoreFile, checkpoint};
 
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
 const FORMAT: i64 = 3;
+
+/// The format that had no permits and no checkpoints.
+const BEFORE_PERMITS: i64 = 2;
 
 const TABLES: &str = "
     create table studies (
@@ -105,6 +108,12 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
         FORMAT => {}
         0 => {
             db.execute_batch(TABLES)?;
+            db.execute_batch(checkpoint::TABLE)?;
+            db.pragma_update(None, "user_version", FORMAT)?;
+        }
+        BEFORE_PERMITS => {
+            db.execute_batch("alter table studies add column permit text;")?;
+            db.execute_batch(checkpoint::TABLE)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
         older if older < FORMAT => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
@@ -142,6 +151,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Newer { found: 99, .. })));
+    }
+
+    #[test]
+    fn a_store_of_the_format_before_goes_on_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = "drop table checkpoints; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
+        StoreFile::open(dir.path()).unwrap().db.execute_batch(before).unwrap();
+        let mut store = StoreFile::open(dir.path()).unwrap();
+        assert!(store.ledger_warnings().unwrap().is_empty());
+        let studies: i64 = store.db.query_row("select count(*) from studies", [], |row| row.get(0)).unwrap();
+        assert_eq!(studies, 1);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use bocage_protocol::ids::{SiteId, StudyId};
 use bocage_protocol::trust::{SignedPermit, SignedRelease, SignedStudy};
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
-use super::{Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
+use super::checkpoint::witness;
+use super::{Received, Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -31,17 +32,20 @@ impl StoreFile {
     }
 
     /// Records a site's release in a round, while the study takes answers.
-    pub fn add_release(&mut self, study: StudyId, release: &ReleaseRecord, signed: &SignedRelease) -> Result<Recorded> {
-        self.while_open(study, |db| insert_release(db, &study.to_string(), release, signed))
+    pub fn add_release(&mut self, received: &Received) -> Result<Recorded> {
+        Ok(self.add_releases(&[received])?.pop().unwrap_or(Recorded::TooLate))
     }
 
     /// [`StoreFile::add_release`] for several at once: all of them are written, or none.
-    pub fn add_releases(&mut self, releases: &[(StudyId, &ReleaseRecord, &SignedRelease)]) -> Result<Vec<Recorded>> {
+    pub fn add_releases(&mut self, releases: &[&Received]) -> Result<Vec<Recorded>> {
         let db = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Many are of one study: whether that takes answers is asked once.
         let mut studies: HashMap<StudyId, (String, bool)> = HashMap::new();
-        let mut add = |(study, release, signed): &(StudyId, &ReleaseRecord, &SignedRelease)| {
-            let (id, closed) = match studies.entry(*study) {
+        let mut add = |received: &&Received| {
+            // Whether the answer still counts or not, it tells of the site's ledger.
+            witness(&db, &received.ledger)?;
+            let study = received.study;
+            let (id, closed) = match studies.entry(study) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => {
                     let id = study.to_string();
@@ -52,7 +56,7 @@ impl StoreFile {
             if *closed {
                 return Ok(Recorded::TooLate);
             }
-            Ok(recorded(insert_release(&db, id, release, signed)?))
+            Ok(recorded(insert_release(&db, id, &received.record, &received.signed)?))
         };
         let added = releases.iter().map(&mut add).collect::<Result<_>>()?;
         db.commit()?;
@@ -283,6 +287,7 @@ mod tests {
     use bocage_protocol::trust::{Named, Signature};
 
     use super::*;
+    use crate::bench::witnessed;
 
     fn signature() -> Signature {
         Signature::try_from(format!("{}==", "A".repeat(86))).unwrap()
@@ -292,7 +297,7 @@ mod tests {
         SignedStudy { study: text.to_owned(), signature: signature(), sites: Named::All(vec![]), permit: None }
     }
 
-    fn release(site: &str) -> (ReleaseRecord, SignedRelease) {
+    fn release(study: StudyId, site: &str) -> Received {
         let record = ReleaseRecord {
             site: site.parse().unwrap(),
             round: 0,
@@ -301,7 +306,9 @@ mod tests {
             snapshot: Digest::of("snapshot", &[]),
             snapshot_at: Timestamp(1),
         };
-        (record, SignedRelease { body: vec![0, 255, 7], signature: signature() })
+        let signed = SignedRelease { body: vec![0, 255, 7], signature: signature() };
+        let ledger = witnessed(&record.site);
+        Received { study, record, signed, ledger }
     }
 
     fn open(dir: &tempfile::TempDir) -> StoreFile {
@@ -311,23 +318,24 @@ mod tests {
     #[test]
     fn what_was_received_reads_back_exactly_after_reopening() {
         let dir = tempfile::tempdir().unwrap();
-        let (signed, (record, released)) = (study("{\"é\":1}"), release("hungary"));
+        let signed = study("{\"é\":1}");
+        let received = release(signed.id(), "hungary");
         let refusal = PublicError::new(ErrorCode::PolicyRefused, "no").hint("ask");
         let mut store = open(&dir);
         assert_eq!(store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap(), Recorded::Yes);
         assert_eq!(store.accept(&signed, Timestamp(6), Timestamp(10)).unwrap(), Recorded::TooLate);
-        store.add_release(signed.id(), &record, &released).unwrap();
+        store.add_release(&received).unwrap();
         store.add_refusal(signed.id(), &"cleveland".parse().unwrap(), &refusal).unwrap();
         drop(store);
         let mut store = open(&dir);
         let found = store.study(signed.id()).unwrap().unwrap();
         assert_eq!((found.accepted_at, found.answer_by), (Timestamp(5), Timestamp(9)));
         assert_eq!(found.signed, signed);
-        assert_eq!(found.releases, [record]);
+        assert_eq!(found.releases, [received.record]);
         assert_eq!(found.refusals, [("cleveland".parse().unwrap(), refusal)]);
         let hungary: SiteId = "hungary".parse().unwrap();
         let both = [hungary.clone(), "basel".parse().unwrap()];
-        assert_eq!(store.releases(signed.id(), 0, &both).unwrap(), [(hungary, released)]);
+        assert_eq!(store.releases(signed.id(), 0, &both).unwrap(), [(hungary, received.signed)]);
         assert_eq!((found.version(), found.is_open()), (3, true));
         assert_eq!(store.unfinished().unwrap(), [signed.id()]);
     }
@@ -339,8 +347,8 @@ mod tests {
         let mut store = open(&dir);
         store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap();
         assert_eq!(store.decide_deadline(signed.id(), Timestamp(9)).unwrap(), Recorded::Yes);
-        let (record, released) = release("hungary");
-        assert_eq!(store.add_release(signed.id(), &record, &released).unwrap(), Recorded::TooLate);
+        let received = release(signed.id(), "hungary");
+        assert_eq!(store.add_release(&received).unwrap(), Recorded::TooLate);
         assert_eq!(store.decide_deadline(signed.id(), Timestamp(10)).unwrap(), Recorded::TooLate);
         let found = store.study(signed.id()).unwrap().unwrap();
         assert_eq!((found.releases.len(), found.decided_at), (0, Some(Timestamp(9))));

@@ -1,13 +1,26 @@
-//! `bocage-node ledger show|verify`: what left this site, and whether its record holds. Reads the ledger, never the data.
+//! `bocage-node ledger …`: what was asked of this site, what left it, and whether its record holds. Reads the ledger, never the data.
 
-use std::io::{self, Write};
+mod export;
+mod list;
+mod story;
+mod text;
+mod verify;
 
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::front::dates::{parse_date, parse_datetime};
 use bocage_protocol::ids::StudyId;
 
 use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::Config;
-use crate::custodian::ledger::show::{Left, Reader, Shown, ShownMeasure};
+use crate::custodian::ledger::show::Reader;
 use crate::custodian::ledger::{Ledger, LedgerError};
+
+pub use export::{What, export};
+pub use list::{Filter, list};
+pub use story::story;
+pub use verify::verify;
+
+const DAY_SECS: i64 = 86_400;
 
 fn open(config: &Config) -> Result<Ledger, Failure> {
     let path = config.state.ledger();
@@ -15,11 +28,31 @@ fn open(config: &Config) -> Result<Ledger, Failure> {
         return Err(Failure::theirs(format!("there is no ledger at {}", path.display()))
             .hint("the ledger begins when the node runs for the first time"));
     }
-    Ledger::open_read_only(&path).map_err(unusable)
+    let ledger = Ledger::open_read_only(&path).map_err(unusable)?;
+    ledger.hold().map_err(unusable)?;
+    Ok(ledger)
 }
 
 fn unusable(error: LedgerError) -> Failure {
     Failure::theirs(error).hint("run the command as the node's own user")
+}
+
+/// The moment that `2026-01-31`, which is its beginning, or `2026-01-31T12:00:00Z` names.
+///
+/// # Errors
+/// Where it is neither.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = parse_date(text).map(|days| Timestamp(0).plus_secs(i64::from(days) * DAY_SECS));
+    day.or_else(|| parse_datetime(text).map(Timestamp)).ok_or_else(|| "not a day like 2026-01-31".to_owned())
+}
+
+/// The end of a day, or the moment, that such a text names.
+///
+/// # Errors
+/// As [`moment`].
+pub fn end(text: &str) -> Result<Timestamp, String> {
+    let at = moment(text)?;
+    Ok(if parse_date(text).is_some() { at.plus_secs(DAY_SECS) } else { at })
 }
 
 /// Prints the records of a study, or all.
@@ -29,7 +62,7 @@ fn unusable(error: LedgerError) -> Failure {
 pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
     let study = study.map(|text| find(&ledger, text)).transpose()?;
-    let mut reader = Reader::new(&config.contracts);
+    let mut reader = Reader::over(&ledger, &config.contracts).map_err(unusable)?;
     let mut records = Vec::new();
     ledger.records(study.as_ref(), |record| records.push(reader.show(record))).map_err(unusable)?;
     match format {
@@ -41,7 +74,7 @@ pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), 
                 vec![r.seq.to_string(), r.at, r.kind, r.study.unwrap_or_default(), round, r.body.to_string(), r.hash]
             }),
         ),
-        Format::Text => print(|out| records.iter().try_for_each(|record| text(out, record))),
+        Format::Text => print(|out| records.iter().try_for_each(|record| text::record(out, record))),
     }
 }
 
@@ -49,7 +82,7 @@ pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), 
 fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
     let mut found: Vec<String> = Vec::new();
     ledger
-        .records(None, |record| {
+        .outlines(|record| {
             if let Some(study) = record.study
                 && study.starts_with(text)
                 && !found.contains(&study)
@@ -63,101 +96,20 @@ fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
             Failure::theirs("the ledger holds a malformed study id").hint("run `bocage-node ledger verify`")
         }),
         [] => Err(Failure::theirs(format!("no record is about a study {text}"))
-            .hint("`bocage-node ledger show` lists all records")),
+            .hint("`bocage-node ledger list` lists all studies")),
         _ => Err(Failure::theirs(format!("several studies begin with {text}")).hint("give more digits of the id")),
     }
 }
 
-/// Recomputes the chain.
-///
-/// # Errors
-/// Where it breaks, or the ledger cannot be read.
-pub fn verify(config: &Config, format: Format) -> Result<(), Failure> {
-    let ledger = open(config)?;
-    let verified = ledger.verify().map_err(unusable)?.map_err(|broken| {
-        let after =
-            broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
-        Failure::theirs(format!("{broken}{after}"))
-            .hint("the file was changed or damaged: keep it as it is, and compare it with a backup")
-    })?;
-    let records = verified.records.to_string();
-    match format {
-        Format::Json => {
-            print_json(&serde_json::json!({"ok": true, "records": verified.records, "head": verified.head}))
-        }
-        Format::Csv => print_csv(&["ok", "records", "head"], [vec!["true".to_owned(), records, verified.head]]),
-        Format::Text => print(|out| {
-            writeln!(out, "the chain of {records} records holds")?;
-            writeln!(out, "head {}", verified.head)
-        }),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn text(out: &mut dyn Write, record: &Shown) -> io::Result<()> {
-    let study = record.study.as_deref().map(|s| format!("  study {}", s.get(..12).unwrap_or(s))).unwrap_or_default();
-    let round = record.round.map(|n| format!("  round {n}")).unwrap_or_default();
-    writeln!(out, "#{}  {}  {}{study}{round}", record.seq, record.at, record.kind)?;
-    if let serde_json::Value::Object(fields) = &record.body {
-        for (name, value) in fields.iter().filter(|(name, _)| record.left.is_empty() || name.as_str() != "parts") {
-            field(out, 4, name, value)?;
-        }
+    #[test]
+    fn a_day_begins_and_ends_at_midnight_and_a_moment_is_itself() {
+        assert_eq!(moment("1970-01-02"), Ok(Timestamp(86_400_000)));
+        assert_eq!(end("1970-01-02"), Ok(Timestamp(2 * 86_400_000)));
+        assert_eq!(end("1970-01-01T00:00:01Z"), Ok(Timestamp(1000)));
+        assert!(moment("yesterday").is_err() && end("2026-02-30").is_err());
     }
-    record.left.iter().try_for_each(|left| what_left(out, left))
-}
-
-fn field(out: &mut dyn Write, indent: usize, name: &str, value: &serde_json::Value) -> io::Result<()> {
-    match value {
-        serde_json::Value::Null => Ok(()),
-        serde_json::Value::Object(fields) => {
-            writeln!(out, "{:indent$}{name}", "")?;
-            fields.iter().try_for_each(|(name, value)| field(out, indent + 4, name, value))
-        }
-        serde_json::Value::Array(items) if items.iter().all(|item| item.is_string()) => {
-            let texts: Vec<&str> = items.iter().filter_map(|item| item.as_str()).collect();
-            writeln!(out, "{:indent$}{name}  {}", "", texts.join(", "))
-        }
-        serde_json::Value::Array(items) => items.iter().try_for_each(|item| field(out, indent, name, item)),
-        serde_json::Value::String(text) if text.contains('\n') => {
-            writeln!(out, "{:indent$}{name}", "")?;
-            text.lines().try_for_each(|line| writeln!(out, "{:indent$}    {line}", ""))
-        }
-        serde_json::Value::String(text) => writeln!(out, "{:indent$}{name}  {text}", ""),
-        other => writeln!(out, "{:indent$}{name}  {other}", ""),
-    }
-}
-
-fn what_left(out: &mut dyn Write, left: &Left) -> io::Result<()> {
-    if let Some(refused) = &left.refused {
-        return writeln!(out, "    {}: nothing left: {refused}", left.analysis);
-    }
-    let total =
-        left.total.map(|t| format!(", cohort of {} patients in {} rows", t.subjects, t.rows)).unwrap_or_default();
-    writeln!(out, "    {}: {} cells{total}", left.analysis, left.cells.len())?;
-    for cell in &left.cells {
-        let name = if cell.cell.is_empty() { "all".to_owned() } else { cell.cell.join(", ") };
-        match cell.count {
-            None => writeln!(out, "        {name}: fewer than {}", left.threshold.unwrap_or_default())?,
-            Some(count) => {
-                writeln!(out, "        {name}: {} patients, {} rows", count.subjects, count.rows)?;
-                cell.measures.iter().try_for_each(|measure| measure_text(out, measure))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn measure_text(out: &mut dyn Write, measure: &ShownMeasure) -> io::Result<()> {
-    write!(out, "            {}: ", measure.measure)?;
-    let Some(valid) = measure.valid else { return writeln!(out, "hidden") };
-    write!(out, "{} rows of {} patients with a value", valid.rows, valid.subjects)?;
-    if let Some(holds) = measure.holds_rows {
-        write!(out, ", true in {holds}")?;
-    }
-    if let Some(sum) = measure.sum {
-        write!(out, ", sum {sum}")?;
-    }
-    if let (Some(sum), Some(sum_sq)) = (&measure.sum_quanta, &measure.sum_sq_quanta) {
-        write!(out, " (quanta: sum {sum}, sum of squares {sum_sq})")?;
-    }
-    writeln!(out)
 }

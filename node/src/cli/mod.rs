@@ -17,11 +17,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bocage_net::env::SystemClock;
-use bocage_protocol::env::Clock;
+use bocage_protocol::env::{Clock, Timestamp};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Origin};
+use crate::custodian::ledger::account::Window;
 pub use crate::custodian::{Moment, Switches};
 pub use crate::supervisor::process::Reexec;
 use output::{Failure, Format};
@@ -104,16 +105,55 @@ enum DatasetsCommand {
 
 #[derive(Subcommand)]
 enum LedgerCommand {
-    /// Show the records: who asked what, what was decided, what left
+    /// List the studies: when, who, for what, what was decided, how much left
+    List {
+        /// Only studies whose id begins so
+        #[arg(long, value_name = "ID")]
+        study: Option<String>,
+        /// Only studies of those whose name or key contains this
+        #[arg(long, value_name = "NAME")]
+        researcher: Option<String>,
+        /// Only what happened from this day on, e.g. 2026-01-31
+        #[arg(long, value_name = "DAY", value_parser = ledger::moment)]
+        since: Option<Timestamp>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Tell all about one study: who asked, for what, who decided what, and every cell that left; without an id, show all records
     Show {
-        /// Only this study: its id, or the beginning of it
+        /// The study's id, or the beginning of it
+        #[arg(value_name = "ID", conflicts_with = "study")]
+        id: Option<String>,
+        /// The records of this study as they stand
         #[arg(long, value_name = "ID")]
         study: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Recompute the chain of hashes and say where it breaks
-    Verify(OutputArgs),
+    Verify {
+        /// Compare the ledger with what the coordinator remembers of it (`bocage checkpoint SITE > FILE`): a ledger that was cut off or put
+        /// back has a chain that holds
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Write the ledger for others: a page for people, tables for programs
+    Export {
+        /// Write one page, ordered by the Five Safes, with the record of processing (GDPR, article 30)
+        #[arg(long, value_name = "FILE.html")]
+        report: Option<PathBuf>,
+        /// Write every cell that left into FILE.csv, or cells, studies and records into a folder
+        #[arg(long, value_name = "DIR|FILE.csv")]
+        csv: Option<PathBuf>,
+        /// Only what happened from this day on, e.g. 2026-01-31
+        #[arg(long, value_name = "DAY", value_parser = ledger::moment)]
+        from: Option<Timestamp>,
+        /// … and until the end of this one
+        #[arg(long, value_name = "DAY", value_parser = ledger::end)]
+        to: Option<Timestamp>,
+    },
 }
 
 #[derive(Args, Clone, Copy)]
@@ -183,10 +223,23 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
         }
-        Command::Ledger(LedgerCommand::Show { study, output }) => {
-            ledger::show(&Config::load(&origin)?, study.as_deref(), output.format)
+        Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
+    }
+}
+
+fn read_ledger(config: &Config, command: LedgerCommand) -> Result<(), Failure> {
+    match command {
+        LedgerCommand::List { study, researcher, since, output } => {
+            let window = Window { from: since, until: None };
+            ledger::list(config, &ledger::Filter { study, researcher, window }, output.format)
         }
-        Command::Ledger(LedgerCommand::Verify(output)) => ledger::verify(&Config::load(&origin)?, output.format),
+        LedgerCommand::Show { id: Some(id), output, .. } => ledger::story(config, &id, output.format),
+        LedgerCommand::Show { study, output, .. } => ledger::show(config, study.as_deref(), output.format),
+        LedgerCommand::Verify { checkpoint, output } => ledger::verify(config, &checkpoint, output.format),
+        LedgerCommand::Export { report, csv, from, to } => {
+            let what = ledger::What { report, csv, window: Window { from, until: to } };
+            ledger::export(config, &what, SystemClock.now())
+        }
     }
 }
 

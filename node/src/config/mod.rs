@@ -60,6 +60,10 @@ pub struct Config {
     pub policy: Policy,
     /// When snapshots are taken and how long they stay.
     pub snapshots: SnapshotRules,
+    /// How long the ledger keeps exact bytes.
+    pub ledger: LedgerRules,
+    /// Who answers for the site's data.
+    pub organisation: Organisation,
     /// What is logged.
     pub log: Log,
     /// Who may ask.
@@ -155,6 +159,32 @@ impl Default for SnapshotRules {
     fn default() -> Self {
         Self { keep: 2, min_free_mib: 256, epoch_days: 0 }
     }
+}
+
+/// How long the ledger keeps exact bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerRules {
+    /// Days for which payloads of studies that have expired stay; 0: for ever. That is the default: what left is proof, it is no patient's
+    /// record, and what is dropped never comes back, so somebody must have decided it.
+    pub keep_payloads_days: u32,
+}
+
+impl LedgerRules {
+    /// The largest `keep_payloads_days`: a hundred years.
+    pub const KEEP_DAYS_MAX: u32 = 36_500;
+}
+
+/// Who answers for the site's data: what a record of processing (GDPR, article 30) names. Nothing is decided by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Organisation {
+    /// The controller.
+    pub name: Option<String>,
+    /// How it is reached.
+    pub contact: Option<String>,
+    /// Its data protection officer.
+    pub dpo: Option<String>,
+    /// Transfers to third countries, in its own words.
+    pub transfers: Option<String>,
 }
 
 /// What is logged.
@@ -263,6 +293,7 @@ impl Config {
             release_key_file: self.release_key_file.clone(),
             policy: self.policy,
             snapshots: self.snapshots,
+            ledger: self.ledger,
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
         }
@@ -306,6 +337,8 @@ pub struct CustodianConfig {
     pub policy: Policy,
     /// When snapshots are taken and how long they stay.
     pub snapshots: SnapshotRules,
+    /// How long the ledger keeps exact bytes.
+    pub ledger: LedgerRules,
     /// Who may ask.
     pub trust: Trust,
     /// What the site offers, by name.

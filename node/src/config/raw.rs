@@ -71,6 +71,12 @@ const KEYS: &[&str] = &[
     "mode",
     "datasets",
     "allow_without_permit",
+    "ledger",
+    "keep_payloads_days",
+    "organisation",
+    "contact",
+    "dpo",
+    "transfers",
 ];
 
 /// The top of the file.
@@ -91,6 +97,10 @@ pub(super) struct RawTop {
     pub(super) policy: Value,
     #[serde(default)]
     pub(super) snapshots: Value,
+    #[serde(default)]
+    pub(super) ledger: Value,
+    #[serde(default)]
+    pub(super) organisation: Value,
     #[serde(default)]
     pub(super) log: Value,
     #[serde(default)]
@@ -133,6 +143,19 @@ pub(super) struct RawSnapshots {
     pub(super) keep: Option<u32>,
     pub(super) min_free_mib: Option<u32>,
     pub(super) epoch_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawLedger {
+    pub(super) keep_payloads_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawOrganisation {
+    pub(super) name: Option<String>,
+    pub(super) contact: Option<String>,
+    pub(super) dpo: Option<String>,
+    pub(super) transfers: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -10,17 +10,19 @@ use std::sync::Arc;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
+use bocage_protocol::marks::steers;
 use bocage_protocol::settings::{Problem, Problems, log_filter_problem, nearest};
 use bocage_protocol::trust::PublicKey;
 use serde_json::Value;
 
 use super::raw::{
-    self, Origin, RawContracts, RawCoordinator, RawLog, RawPolicy, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust,
-    section,
+    self, Origin, RawContracts, RawCoordinator, RawLedger, RawLog, RawOrganisation, RawPolicy, RawRelease,
+    RawSnapshots, RawTls, RawTop, RawTrust, section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher,
-    SnapshotRules, StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, Trust, contracts,
+    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, QUERY_SECS_DEFAULT,
+    QUERY_SECS_MAX, Researcher, SnapshotRules, StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, Trust,
+    contracts,
 };
 use crate::custodian::source::DatasetSpec;
 
@@ -46,6 +48,8 @@ pub(super) struct Draft {
     contracts: BTreeMap<ContractId, Arc<Contract>>,
     policy: Option<Policy>,
     snapshots: Option<SnapshotRules>,
+    ledger: Option<LedgerRules>,
+    organisation: Option<Organisation>,
     log: Option<Log>,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
@@ -69,6 +73,8 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
         policy: reader.policy(&top.policy),
         snapshots: reader.snapshots(&top.snapshots),
+        ledger: reader.ledger(&top.ledger),
+        organisation: reader.organisation(&top.organisation),
         log: reader.log(&top.log),
         trust: reader.trust(&top.trust),
         datasets: reader.datasets(&top.dataset, &contracts),
@@ -92,6 +98,8 @@ impl Draft {
                 contracts: self.contracts,
                 policy: self.policy?,
                 snapshots: self.snapshots?,
+                ledger: self.ledger?,
+                organisation: self.organisation?,
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
@@ -215,6 +223,41 @@ impl Reader<'_> {
             );
         }
         Some(rules)
+    }
+
+    fn ledger(&mut self, value: &Value) -> Option<LedgerRules> {
+        let raw: RawLedger = self.section(value, "ledger")?;
+        let keep_payloads_days = raw.keep_payloads_days.unwrap_or_default();
+        if keep_payloads_days > LedgerRules::KEEP_DAYS_MAX {
+            let message = format!("must be from 0 to {}", LedgerRules::KEEP_DAYS_MAX);
+            self.problem(
+                "ledger.keep_payloads_days",
+                message,
+                "the days for which the exact bytes of what was asked and released stay; 0 means for ever",
+            );
+        }
+        Some(LedgerRules { keep_payloads_days })
+    }
+
+    fn organisation(&mut self, value: &Value) -> Option<Organisation> {
+        let raw: RawOrganisation = self.section(value, "organisation")?;
+        let mut line = |text: Option<String>, key: &str| {
+            let fits = |text: &String| !text.is_empty() && text.len() <= limits::LABEL_BYTES && !text.contains(steers);
+            if text.as_ref().is_some_and(|text| !fits(text)) {
+                self.problem(
+                    format!("organisation.{key}"),
+                    "empty, too long or not one line",
+                    "it stands in the record of processing",
+                );
+            }
+            text
+        };
+        Some(Organisation {
+            name: line(raw.name, "name"),
+            contact: line(raw.contact, "contact"),
+            dpo: line(raw.dpo, "dpo"),
+            transfers: line(raw.transfers, "transfers"),
+        })
     }
 
     fn log(&mut self, value: &Value) -> Option<Log> {

@@ -21,7 +21,7 @@ use bocage_protocol::ids::{AnalysisName, Digest, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
-use bocage_protocol::trust::{SignedRelease, Study};
+use bocage_protocol::trust::{Checkpoint, SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
@@ -167,6 +167,9 @@ impl Custodian {
         about: bodies::About,
         seq: i64,
     ) -> Result<Vec<u8>, LedgerError> {
+        if let Some(dropped) = self.ledger.dropped(seq)? {
+            return self.refuse(round, Some(Some(about)), no_longer_kept(dropped.at));
+        }
         let recorded = self.ledger.payload(seq)?.unwrap_or_default();
         let Ok(signed) = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES) else {
             let error = PublicError::new(ErrorCode::LedgerUnavailable, "the site's record of this round is damaged")
@@ -278,7 +281,7 @@ impl Custodian {
                     gate::release(counted, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
-            gate::seal(self.heading(round, snapshot), answers, &self.release_key)
+            gate::seal(self.heading(round, snapshot)?, answers, &self.release_key)
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             tracing::error!(study = %round.id, "the computation panicked");
@@ -286,14 +289,17 @@ impl Custodian {
         })
     }
 
-    fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Heading {
-        Heading {
+    fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Result<Heading, PublicError> {
+        let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
+        let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
+        Ok(Heading {
             study: round.id,
             site: self.config.site.clone(),
             round: round.request.round,
             snapshot: snapshot.public_name(&self.release_key.derive(SNAPSHOT_NAMES)),
             snapshot_at: snapshot.manifest().created_at,
-        }
+            ledger,
+        })
     }
 
     fn about(&self, study: &Study) -> bodies::About {
@@ -408,6 +414,13 @@ fn summary(
         Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused, question })
     };
     release.parts.iter().zip(questions).map(part).collect()
+}
+
+/// It is never computed again: other bytes would be another answer to what was answered.
+fn no_longer_kept(since: Timestamp) -> PublicError {
+    let message = format!("the site released this round, and no longer keeps the bytes: they were dropped at {since}");
+    PublicError::new(ErrorCode::ReleaseDropped, message)
+        .hint("the result is with whoever received it; what is to be asked anew is a new study")
 }
 
 fn asked_too_often() -> PublicError {

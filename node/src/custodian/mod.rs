@@ -146,6 +146,15 @@ impl Custodian {
         Ok(())
     }
 
+    /// Drops what the ledger need not keep any longer. Where that fails it stays, until the next day.
+    pub fn drop_old_payloads(&self) {
+        match self.ledger.drop_payloads(self.config.ledger.keep_payloads_days, self.clock.now()) {
+            Ok(0) => {}
+            Ok(dropped) => tracing::info!(dropped, "dropped old payloads of the ledger; their hashes stay"),
+            Err(error) => tracing::error!(%error, "old payloads of the ledger could not be dropped"),
+        }
+    }
+
     fn pass(&self, moment: Moment) {
         if let Some(at) = &self.switches.at {
             at(moment);

@@ -33,6 +33,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const SPARE_CONNECTIONS: usize = 64;
 /// How often it is looked whether a snapshot is older than an epoch, which is counted in days.
 const EPOCH_LOOK: Duration = Duration::from_secs(3600);
+/// How often it is looked whether payloads of the ledger are old enough to be dropped, beside at the start.
+const RETENTION_LOOK: Duration = Duration::from_secs(86_400);
 /// How long a stopping custodian waits for the running query. Shorter than the supervisor's patience.
 const FINISH_GRACE: Duration = Duration::from_secs(3);
 
@@ -58,6 +60,8 @@ enum Job {
     Round { request: Box<RoundRequest>, answer: oneshot::Sender<Vec<u8>> },
     /// See whether a snapshot is older than an epoch.
     Snapshots,
+    /// See whether payloads of the ledger are old enough to be dropped.
+    Retention,
 }
 
 /// A bound socket that nobody is served on yet.
@@ -89,6 +93,7 @@ impl Server {
         let mut connections = JoinSet::new();
         let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
         let mut epochs = tokio::time::interval_at(tokio::time::Instant::now() + EPOCH_LOOK, EPOCH_LOOK);
+        let mut retention = tokio::time::interval_at(tokio::time::Instant::now() + RETENTION_LOOK, RETENTION_LOOK);
         tokio::pin!(stop);
         let ended = loop {
             tokio::select! {
@@ -98,6 +103,10 @@ impl Server {
                 _ = epochs.tick(), if custodian.has_epochs() => {
                     // With a full queue there is the next hour.
                     let _ = queue.try_send(Job::Snapshots);
+                }
+                _ = retention.tick() => {
+                    // With a full queue there is the next day.
+                    let _ = queue.try_send(Job::Retention);
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
@@ -149,6 +158,7 @@ fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
 /// The compute thread: recovers, takes missing snapshots, then computes one round after another.
 fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
     custodian.take_due_snapshots();
+    custodian.drop_old_payloads();
     while let Some(job) = jobs.blocking_recv() {
         match job {
             Job::Round { request, answer } => {
@@ -156,6 +166,7 @@ fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
                 let _ = answer.send(custodian.round(&request));
             }
             Job::Snapshots => custodian.take_due_snapshots(),
+            Job::Retention => custodian.drop_old_payloads(),
         }
     }
 }

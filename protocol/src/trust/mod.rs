@@ -1,6 +1,7 @@
 //! Who may ask, and how everyone can tell: keys, canonical bytes, signed studies, permits, revocations and releases.
 
 mod canonical;
+mod checkpoint;
 mod document;
 mod keys;
 mod permit;
@@ -10,6 +11,7 @@ mod sites;
 mod study;
 
 pub use canonical::{canonical, from_canonical};
+pub use checkpoint::{Checkpoint, Contradiction, KeptCheckpoints, SignedCheckpoint};
 pub use document::{Document, Signed};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
 pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};

@@ -4,7 +4,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::release::{Outcome, Part, Release};
-use bocage_protocol::trust::{SecretKey, SignedRelease};
+use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedRelease};
 
 use super::Released;
 
@@ -21,6 +21,8 @@ pub struct Heading {
     pub snapshot: Digest,
     /// When the snapshot was taken.
     pub snapshot_at: Timestamp,
+    /// Where the ledger stands.
+    pub ledger: Checkpoint,
 }
 
 /// The answer to one analysis.
@@ -49,8 +51,10 @@ pub fn seal(heading: Heading, answers: Vec<Answer>, key: &SecretKey) -> Result<S
             Err(error) => Outcome::Refused(error),
         },
     };
-    let Heading { study, site, round, snapshot, snapshot_at } = heading;
-    let release = Release { study, site, round, snapshot, snapshot_at, parts: answers.into_iter().map(part).collect() };
+    let Heading { study, site, round, snapshot, snapshot_at, ledger } = heading;
+    let ledger = SignedCheckpoint::sign(ledger, key)?;
+    let parts = answers.into_iter().map(part).collect();
+    let release = Release { study, site, round, snapshot, snapshot_at, ledger, parts };
     SignedRelease::sign(&release, key)
 }
 

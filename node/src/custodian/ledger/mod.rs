@@ -3,10 +3,13 @@
 //! Records are appended and never changed. [`Ledger::append`] returns only when the records are on the disk: what it has not
 //! acknowledged must not leave the site. It keeps no patient's value beyond what a release says.
 
+pub mod account;
 pub mod bodies;
+mod checkpoint;
 mod history;
 mod pins;
 mod record;
+mod retention;
 pub mod show;
 mod verify;
 
@@ -22,9 +25,11 @@ use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::canonical;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use checkpoint::Differs;
 pub use history::{DEATHS, History, RoundHistory};
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
+pub use retention::Dropped;
 pub use verify::{Broken, Verified};
 
 use record::COLUMNS;
@@ -50,7 +55,6 @@ CREATE TABLE record (
 ) STRICT;
 CREATE INDEX record_study ON record (study, seq) WHERE study IS NOT NULL;
 CREATE INDEX record_attempt ON record (seq) WHERE kind = 'attempt';
-CREATE TRIGGER record_no_update BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER record_no_delete BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 ";
 
@@ -91,6 +95,12 @@ pub enum LedgerError {
     /// A body that JSON cannot hold.
     #[error("cannot write the ledger: a record's body cannot be written as JSON")]
     Body,
+    /// A hash that is none.
+    #[error("cannot read the ledger: the hash beside record {seq} is damaged")]
+    Damaged {
+        /// The record.
+        seq: i64,
+    },
     /// Records could not be read.
     #[error("cannot read the ledger: {0}")]
     Read(rusqlite::Error),
@@ -142,6 +152,15 @@ impl Ledger {
             return Err(LedgerError::Form { path: path.to_owned() });
         }
         Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// From now on only what is in the ledger at this moment is read, whatever a node writes meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn hold(&self) -> Result<(), LedgerError> {
+        // The first read is what fixes the moment.
+        self.lock().execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(LedgerError::Read)
     }
 
     /// Appends records in one transaction and returns their numbers once they are on the disk.
@@ -230,6 +249,15 @@ impl Ledger {
         }
     }
 
+    /// [`Ledger::records`] of all without the bytes of releases, which may be megabytes each.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn outlines(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        let columns = COLUMNS.replace("payload", "CASE kind WHEN 'release' THEN NULL ELSE payload END");
+        self.each(&format!("SELECT {columns} FROM record ORDER BY seq"), [], each)
+    }
+
     fn each(&self, sql: &str, params: impl rusqlite::Params, mut each: impl FnMut(Record)) -> Result<(), LedgerError> {
         let connection = self.lock();
         let run = || -> rusqlite::Result<()> {
@@ -270,6 +298,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         _ => return Err(LedgerError::Form { path: path.to_owned() }),
     }
     transaction.execute_batch(ANSWERS).map_err(open)?;
+    retention::prepare(&transaction).map_err(open)?;
     transaction.commit().map_err(open)
 }
 

@@ -68,7 +68,8 @@ impl Ledger {
         read().map_err(LedgerError::Read)
     }
 
-    fn expiry(&self, study: &str) -> Result<Option<Timestamp>, LedgerError> {
+    /// When a study expires, if its text is in the ledger.
+    pub(super) fn expiry(&self, study: &str) -> Result<Option<Timestamp>, LedgerError> {
         let sql = "SELECT payload FROM record WHERE study = ?1 AND kind = 'request' AND payload IS NOT NULL ORDER BY seq LIMIT 1";
         let payload: Option<Vec<u8>> =
             self.lock().query_row(sql, params![study], |row| row.get(0)).optional().map_err(LedgerError::Read)?;

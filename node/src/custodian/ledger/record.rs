@@ -139,10 +139,15 @@ impl Record {
     ///
     /// An absent field is no bytes; a present one begins with a byte 1.
     pub fn expected_hash(&self) -> Digest {
+        self.hash_with(self.payload.as_deref().map(payload_hash).as_ref())
+    }
+
+    /// The same, given the hash of the payload, which need not be there any more.
+    pub(super) fn hash_with(&self, payload: Option<&Digest>) -> Digest {
         let present = |bytes: &[u8]| [&[1], bytes].concat();
         let study = self.study.as_ref().map(|s| present(s.as_bytes())).unwrap_or_default();
         let round = self.round.map(|r| present(&r.to_be_bytes())).unwrap_or_default();
-        let payload = self.payload.as_ref().map(|p| present(Digest::of(DOMAIN, &[p]).as_bytes())).unwrap_or_default();
+        let payload = payload.map(|hash| present(hash.as_bytes())).unwrap_or_default();
         Digest::of(
             DOMAIN,
             &[
@@ -167,6 +172,11 @@ impl Record {
     pub fn body<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_str(&self.body).ok()
     }
+}
+
+/// The hash by which a payload enters its record's hash.
+pub fn payload_hash(payload: &[u8]) -> Digest {
+    Digest::of(DOMAIN, &[payload])
 }
 
 /// The hash before the first record.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::Contract;
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::{Measure, MeasureLayout, ValidPlan};
@@ -16,6 +17,7 @@ use bocage_protocol::wire::codec;
 use serde::Serialize;
 
 use super::record::{Kind, Record};
+use super::{Ledger, LedgerError};
 
 mod bins;
 mod discovered;
@@ -38,6 +40,9 @@ pub struct Shown {
     /// What left, of a release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// When its exact bytes were dropped, so that nothing but the record is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<String>,
     /// The record's hash.
     pub hash: String,
 }
@@ -104,12 +109,26 @@ pub struct ShownMeasure {
 pub struct Reader<'a> {
     contracts: &'a BTreeMap<ContractId, Arc<Contract>>,
     studies: HashMap<String, Study>,
+    dropped: BTreeMap<i64, Timestamp>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader that labels cells with these contracts.
     pub fn new(contracts: &'a BTreeMap<ContractId, Arc<Contract>>) -> Self {
-        Self { contracts, studies: HashMap::new() }
+        Self { contracts, studies: HashMap::new(), dropped: BTreeMap::new() }
+    }
+
+    /// A reader that also knows which bytes this ledger has dropped.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn over(ledger: &Ledger, contracts: &'a BTreeMap<ContractId, Arc<Contract>>) -> Result<Self, LedgerError> {
+        Ok(Self { dropped: ledger.dropped_at()?, ..Self::new(contracts) })
+    }
+
+    /// Forgets the studies that it has seen.
+    pub fn forget(&mut self) {
+        self.studies.clear();
     }
 
     /// The next record.
@@ -124,7 +143,8 @@ impl<'a> Reader<'a> {
         };
         let Record { seq, at, kind, study, round, body, hash, .. } = record;
         let body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
-        Shown { seq, at: at.to_string(), kind, study, round, body, left, hash }
+        let dropped = self.dropped.get(&seq).map(ToString::to_string);
+        Shown { seq, at: at.to_string(), kind, study, round, body, left, dropped, hash }
     }
 
     fn remember(&mut self, record: &Record) {

@@ -3,14 +3,16 @@
 use bocage_protocol::env::Timestamp;
 use rusqlite::types::ValueRef;
 
-use super::record::{COLUMNS, Record, first_prev_hash};
-use super::{Ledger, LedgerError};
+use super::record::{COLUMNS, Record, first_prev_hash, payload_hash};
+use super::{Ledger, LedgerError, retention};
 
 /// A ledger whose chain holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// How many records it has.
     pub records: u64,
+    /// Of how many records the payload was dropped, and its hash kept.
+    pub dropped: u64,
     /// The hash of the last one. Kept elsewhere, it proves later that nothing was cut off the end.
     pub head: String,
 }
@@ -34,6 +36,8 @@ impl Ledger {
     /// The outer error is a ledger that cannot be read at all; the inner one says where the chain breaks.
     pub fn verify(&self) -> Result<Result<Verified, Broken>, LedgerError> {
         let connection = self.lock();
+        let hashes = retention::all(&connection).map_err(LedgerError::Read)?;
+        let mut dropped = 0;
         let sql = format!("SELECT {COLUMNS} FROM record ORDER BY seq");
         let mut statement = connection.prepare(&sql).map_err(LedgerError::Read)?;
         let mut rows = statement.query([]).map_err(LedgerError::Read)?;
@@ -51,12 +55,17 @@ impl Ledger {
             if record.prev_hash != head {
                 return broken("it does not follow the record before it");
             }
-            if record.hash != record.expected_hash().to_string() {
+            let payload = match &record.payload {
+                Some(payload) => Some(payload_hash(payload)),
+                None => hashes.get(&record.seq).copied(),
+            };
+            dropped += u64::from(record.payload.is_none() && payload.is_some());
+            if record.hash != record.hash_with(payload.as_ref()).to_string() {
                 return broken("its content does not fit its hash");
             }
             (records, head, last_good) = (record.seq, record.hash, Some(record.at));
         }
-        Ok(Ok(Verified { records: records.unsigned_abs(), head }))
+        Ok(Ok(Verified { records: records.unsigned_abs(), dropped, head }))
     }
 }
 

@@ -1,0 +1,30 @@
+//! What a site's ledger said of itself, handed back: whoever keeps that ledger can see whether it still is what it was.
+//!
+//! It shows numbers of records and hashes, nothing that the site released.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bocage_protocol::PublicError;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::trust::KeptCheckpoints;
+
+use super::{App, Problem};
+
+pub(super) async fn of_site(
+    State(app): State<App>,
+    Path(site): Path<String>,
+) -> Result<Json<KeptCheckpoints>, Problem> {
+    let known = site.parse::<SiteId>().ok().filter(|site| app.context.roster.contains_key(site));
+    let Some(site) = known else {
+        let error = PublicError::new(ErrorCode::NotFound, "the coordinator does not know this site");
+        return Err(error.hint("`bocage sites` lists those that it knows").into());
+    };
+    match app.context.store.with(move |store| store.checkpoints(&site)).await? {
+        Some(kept) => Ok(Json(kept)),
+        None => {
+            let error = PublicError::new(ErrorCode::NotFound, "no checkpoint of this site's ledger is known yet");
+            Err(error.hint("one comes with everything that the site releases").into())
+        }
+    }
+}

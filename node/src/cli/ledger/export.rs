@@ -1,0 +1,79 @@
+//! `bocage-node ledger export`: the ledger as a page for people and as tables for programs. Files appear whole or not at all, for their owner alone.
+
+use std::fs::DirBuilder;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use bocage_protocol::env::Timestamp;
+
+use super::{Failure, open, print, unusable};
+use crate::config::Config;
+use crate::custodian::ledger::account::Window;
+use crate::report::{self, Report, ReportError};
+
+/// What is to be written where.
+#[derive(Debug, Default)]
+pub struct What {
+    /// The page.
+    pub report: Option<PathBuf>,
+    /// A folder of tables, or one `.csv` file of the cells that left.
+    pub csv: Option<PathBuf>,
+    /// Of which time.
+    pub window: Window,
+}
+
+/// Writes what is wanted.
+///
+/// # Errors
+/// Where nothing is wanted, the ledger cannot be read, or a file not be written.
+pub fn export(config: &Config, what: &What, now: Timestamp) -> Result<(), Failure> {
+    if what.report.is_none() && what.csv.is_none() {
+        return Err(Failure::theirs("nothing to export").hint("--report FILE.html writes a page, --csv DIR tables"));
+    }
+    let ledger = open(config)?;
+    let accounts = ledger.accounts(&what.window).map_err(unusable)?;
+    let mut written = Vec::new();
+    if let Some(file) = &what.report {
+        let verified = ledger.verify().map_err(unusable)?;
+        let (window, made_at) = (what.window, now);
+        let report = Report { config, ledger: &ledger, accounts: &accounts, verified: &verified, window, made_at };
+        write(file, |out| report.write(out))?;
+        written.push(file.clone());
+    }
+    if let Some(place) = &what.csv {
+        let cells = |out: &mut dyn Write| report::cells(config, &ledger, &accounts, &what.window, out);
+        if place.extension().is_some_and(|extension| extension == "csv") {
+            write(place, cells)?;
+            written.push(place.clone());
+        } else {
+            DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(|e| cannot(place, &e))?;
+            let [cells_file, studies, records] =
+                ["cells.csv", "studies.csv", "records.csv"].map(|name| place.join(name));
+            write(&cells_file, cells)?;
+            write(&studies, |out| Ok(report::studies(&accounts.studies, out)?))?;
+            write(&records, |out| report::records(&ledger, &what.window, out))?;
+            written.extend([cells_file, studies, records]);
+        }
+    }
+    print(|out| written.iter().try_for_each(|file| writeln!(out, "{}", file.display())))
+}
+
+/// Writes beside the file and renames: a report that was cut off must not pass for one.
+fn write(file: &Path, content: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = tempfile::NamedTempFile::new_in(folder).map_err(|e| cannot(file, &e))?;
+    let mut out = BufWriter::new(beside);
+    content(&mut out).map_err(|error| match error {
+        ReportError::Ledger(error) => unusable(error),
+        ReportError::Write(error) => cannot(file, &error),
+    })?;
+    let beside = out.into_inner().map_err(|e| cannot(file, e.error()))?;
+    beside.persist(file).map_err(|e| cannot(file, &e.error))?;
+    Ok(())
+}
+
+fn cannot(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::theirs(format!("cannot write {}: {}", file.display(), error.kind()))
+        .hint("name a place that you can write to and that has room")
+}

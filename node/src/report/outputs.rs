@@ -1,0 +1,232 @@
+//! Safe outputs: how the gate is set, what was refused, and every cell that left.
+
+use std::io::Write;
+
+use maud::{Markup, PreEscaped, html};
+
+use super::words::{number, sum, when};
+use super::{Report, ReportError, link, state};
+use crate::custodian::ledger::Kind;
+use crate::custodian::ledger::account::{Account, On};
+use crate::custodian::ledger::bodies::{Decision, Refusal, Verdict};
+use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
+
+/// With so many studies their tables are open when the page is; beyond, a click opens one. Paper has all.
+const OPEN_STUDIES: usize = 10;
+
+pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    let head = html! {
+        (PreEscaped("<section id=\"outputs\">"))
+        h2 { "5 Safe outputs" small { "Does what left give nobody away?" } }
+        dl.facts {
+            dt { "Threshold" } dd { "No count of 1 to " (report.config.policy.threshold.saturating_sub(1)) " patients leaves, and none of 0 either: both are shown as “fewer than " (report.config.policy.threshold) "”. A study below states the threshold under which it was answered." }
+            dt { "Modes in use" } dd { (modes(report)) }
+        }
+        h3 { "What was refused" }
+        (refused(report))
+        h3 { "What left" }
+    };
+    out.write_all(head.0.as_bytes())?;
+    let released: Vec<&Account> = report.accounts.studies.iter().filter(|study| !study.releases.is_empty()).collect();
+    if released.is_empty() {
+        out.write_all(html! { p { "Nothing left in this time." } }.0.as_bytes())?;
+    }
+    let mut reader = Reader::over(report.ledger, &report.config.contracts)?;
+    let open = released.len() <= OPEN_STUDIES;
+    for study in released {
+        out.write_all(article(study, &left(report, &mut reader, study)?, open).0.as_bytes())?;
+    }
+    Ok(out.write_all(b"</section>")?)
+}
+
+fn modes(report: &Report<'_>) -> String {
+    let decisions = report.accounts.studies.iter().flat_map(|study| &study.decisions);
+    let mut modes: Vec<&str> = decisions.map(|on| on.says.mode.as_str()).collect();
+    modes.sort_unstable();
+    modes.dedup();
+    match modes.as_slice() {
+        [] => "none in this time".to_owned(),
+        modes => modes.join(", "),
+    }
+}
+
+/// The releases of a study with what they say. One study at a time: tables are large.
+fn left(report: &Report<'_>, reader: &mut Reader<'_>, study: &Account) -> Result<Vec<Shown>, ReportError> {
+    let Ok(id) = study.study.parse() else { return Ok(Vec::new()) };
+    reader.forget();
+    let mut found = Vec::new();
+    report.ledger.records(Some(&id), |record| {
+        let wanted = record.kind() == Some(Kind::Release) && report.window.has(record.at);
+        let shown = reader.show(record);
+        if wanted {
+            found.push(shown);
+        }
+    })?;
+    Ok(found)
+}
+
+fn refused(report: &Report<'_>) -> Markup {
+    let all: Vec<(&Account, &On<Refusal>)> = report
+        .accounts
+        .studies
+        .iter()
+        .flat_map(|study| study.refusals.iter().map(move |refusal| (study, refusal)))
+        .collect();
+    html! {
+        @if all.is_empty() { p { "No request was refused in this time." } }
+        @else { div.scroll { table {
+            thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
+            tbody { @for (study, on) in &all { tr {
+                td.t { (when(on.at)) }
+                td { (link(study)) }
+                td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
+                td { code { (on.says.error.code) } } td { (on.says.error.message) }
+            } } }
+        } } }
+    }
+}
+
+fn article(study: &Account, releases: &[Shown], open: bool) -> Markup {
+    let allowed = study.decisions.iter().find(|on| on.says.decision == Verdict::Allow);
+    let (shown, hidden) = study.cells();
+    html! {
+        article id=(format!("s{}", study.short())) {
+            h3 { (study.about.as_ref().map_or("Study", |about| about.title.as_str())) " " (state(study)) }
+            dl.facts {
+                dt { "Study" } dd { span.id { (study.study) } }
+                @if let Some(about) = &study.about {
+                    dt { "Who" } dd { (about.researcher) " " span.id { (about.key) } }
+                    dt { "Purpose" } dd { (super::words::purpose(about.purpose)) }
+                    dt { "Dataset" } dd { span.id { (about.dataset) } }
+                }
+                @if let Some(permit) = &study.permit { dt { "Permit" } dd { span.id { (permit) } } }
+                @if let Some(on) = allowed {
+                    dt { "Decided" } dd { (when(on.at)) ", by " (on.says.by) "; threshold " (on.says.threshold) ", mode " (on.says.mode) }
+                }
+                dt { "Data" } dd { @for snapshot in &study.snapshots { "snapshot " span.id { (snapshot.short()) } " " } }
+                dt { "Left" } dd {
+                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) " answers"
+                    @if study.repeats() > 0 { "; handed out again " (number(study.repeats() as u64)) " times, the same bytes" }
+                }
+            }
+            @if let Some(on) = allowed { (explained(&on.says)) }
+            @for release in releases { (answer(release, open)) }
+        }
+    }
+}
+
+fn explained(decision: &Decision) -> Markup {
+    html! { @if !decision.explained.is_empty() {
+        details {
+            summary { "What was read, kept and grouped" }
+            @for (analysis, text) in &decision.explained { h4 { (analysis) } pre { (text) } }
+        }
+    } }
+}
+
+fn answer(release: &Shown, open: bool) -> Markup {
+    let round = release.round.unwrap_or_default();
+    html! {
+        @if let Some(at) = &release.dropped {
+            p.soft { "Record " (release.seq) ": the exact bytes were dropped on " (at.get(..10).unwrap_or(at)) ", after the period that the site set. Their hash is in the ledger." }
+        } @else {
+            details open[open] {
+                summary { "Everything that left " (release.at.get(..16).unwrap_or(&release.at).replace('T', " ")) " (record " (release.seq) ", round " (round) ")" }
+                @if release.left.is_empty() { p { "The bytes of this record cannot be read: see `bocage-node ledger verify`." } }
+                @for left in &release.left { (analysis(left)) }
+            }
+        }
+    }
+}
+
+fn analysis(left: &Left) -> Markup {
+    // By their places: two conditions on one column have one name.
+    let mut measures: Vec<&ShownMeasure> = Vec::new();
+    for cell in &left.cells {
+        for (at, measure) in cell.measures.iter().enumerate() {
+            match measures.get_mut(at) {
+                // One that is shown somewhere tells what kind it is.
+                Some(known) if known.valid.is_none() => *known = measure,
+                Some(_) => {}
+                None => measures.push(measure),
+            }
+        }
+    }
+    let keys = keys(&left.cells);
+    let names = keys.len().max(1);
+    html! {
+        h4 { (left.analysis) }
+        @if let Some(refused) = &left.refused { p { "Nothing left: " (refused) } }
+        @else {
+            @if let Some(total) = left.total { p.soft { "Cohort of " (number(total.subjects)) " patients in " (number(total.rows)) " rows." } }
+            div.scroll { table {
+                thead {
+                    @if !measures.is_empty() { tr {
+                        td colspan=(names + 2) {}
+                        @for measure in &measures { th.over colspan="2" { (measure.measure) } }
+                    } }
+                    tr {
+                        @if keys.is_empty() { th { "Cell" } }
+                        @for key in &keys { th { (key.trim_end_matches(IS)) } }
+                        th.n { "Patients" } th.n { "Rows" }
+                        @for measure in &measures {
+                            th.n { "with a value" } th.n { @if measure.holds_rows.is_some() { "true in" } @else { "sum" } }
+                        }
+                    }
+                }
+                tbody { @for one in &left.cells { (cell(one, &keys, measures.len(), left.threshold)) } }
+            } }
+        }
+    }
+}
+
+/// What stands between a key and its value.
+const IS: &str = " = ";
+
+/// The beginnings that the names of all cells share, key by key: then each key is a column. None where they do not.
+fn keys(cells: &[ShownCell]) -> Vec<&str> {
+    let Some(first) = cells.first() else { return Vec::new() };
+    let shared = |(at, name): (usize, &'_ String)| {
+        let ends = name.rmatch_indices(IS).map(|(found, _)| found + IS.len());
+        let all = |end: &usize| {
+            cells.iter().all(|cell| cell.cell.len() == first.cell.len() && cell.cell[at].starts_with(&name[..*end]))
+        };
+        ends.into_iter().find(all)
+    };
+    let ends: Option<Vec<usize>> = first.cell.iter().enumerate().map(shared).collect();
+    let ends = ends.unwrap_or_default();
+    first.cell.iter().zip(ends).map(|(name, end)| &name[..end]).collect()
+}
+
+fn cell(cell: &ShownCell, keys: &[&str], measures: usize, threshold: Option<u32>) -> Markup {
+    let names: Vec<String> = match cell.cell.as_slice() {
+        [] => vec!["all".to_owned()],
+        names if keys.is_empty() => vec![names.join(", ")],
+        names => names.iter().zip(keys).map(|(name, key)| name.get(key.len()..).unwrap_or(name).to_owned()).collect(),
+    };
+    let Some(count) = cell.count else {
+        return html! { tr.hidden {
+            @for name in &names { td { (name) } }
+            td.n { "fewer than " (threshold.unwrap_or_default()) } td colspan=(1 + 2 * measures) {}
+        } };
+    };
+    html! { tr {
+        @for name in &names { td { (name) } }
+        td.n { (count.subjects) } td.n { (count.rows) }
+        @for measure in &cell.measures {
+            @match measure.valid {
+                None => { td.n { "hidden" } td.n {} },
+                Some(valid) => { td.n { (valid.rows) } td.n { (value(measure)) } },
+            }
+        }
+    } }
+}
+
+/// The sum, or how many rows hold.
+fn value(measure: &ShownMeasure) -> String {
+    match (measure.sum, measure.holds_rows) {
+        (Some(of), _) => sum(of),
+        (None, Some(holds)) => holds.to_string(),
+        (None, None) => String::new(),
+    }
+}

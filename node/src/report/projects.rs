@@ -1,0 +1,96 @@
+//! Safe projects: what was asked, for which purpose, under which permit.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::words::{number, purpose, when};
+use super::{Report, link, state};
+use crate::custodian::ledger::account::Account;
+
+pub(super) fn section(report: &Report<'_>) -> Markup {
+    let known: Vec<&Account> = report.accounts.studies.iter().filter(|study| study.about.is_some()).collect();
+    html! {
+        section #projects {
+            h2 { "1 Safe projects" small { "Is this an appropriate use of the data?" } }
+            @if known.is_empty() { p { "No study that could be believed was put to this site in this time." } }
+            @else {
+                (purposes(&known))
+                (permits(&known))
+                h3 { "Studies" }
+                (table(&known))
+            }
+        }
+    }
+}
+
+/// How many of `studies` each value of `of` has.
+fn tally<'a, K: Ord>(
+    studies: &[&'a Account],
+    of: impl Fn(&'a Account) -> Option<K>,
+) -> BTreeMap<Option<K>, Vec<&'a Account>> {
+    let mut found: BTreeMap<Option<K>, Vec<&Account>> = BTreeMap::new();
+    for study in studies {
+        found.entry(of(study)).or_default().push(study);
+    }
+    found
+}
+
+fn purposes(studies: &[&Account]) -> Markup {
+    let found = tally(studies, |study| study.about.as_ref().map(|about| purpose(about.purpose)));
+    html! {
+        h3 { "Purposes" }
+        div.scroll { table {
+            thead { tr { th { "Purpose (Regulation (EU) 2025/327, article 53)" } th.n { "Studies" } } }
+            tbody { @for (purpose, studies) in &found {
+                tr { td { (purpose.unwrap_or("not known")) } td.n { (number(studies.len() as u64)) } }
+            } }
+        } }
+    }
+}
+
+fn permits(studies: &[&Account]) -> Markup {
+    let found = tally(studies, |study| study.permit.as_deref());
+    html! {
+        h3 { "Permits" }
+        div.scroll { table {
+            thead { tr { th { "Permit" } th { "Used by" } th.n { "Studies" } th { "Last used" } } }
+            tbody { @for (permit, studies) in &found {
+                tr {
+                    td { @match permit { Some(permit) => span.id { (permit) }, None => "none named" } }
+                    td { (people(studies)) }
+                    td.n { (number(studies.len() as u64)) }
+                    td.t { @if let Some(last) = studies.iter().map(|s| s.last).max() { (when(last)) } }
+                }
+            } }
+        } }
+    }
+}
+
+/// The people behind studies, each once.
+fn people(studies: &[&Account]) -> String {
+    let mut names: Vec<&str> =
+        studies.iter().filter_map(|s| s.about.as_ref()).map(|about| about.researcher.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+fn table(studies: &[&Account]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th { "First asked" } th { "Study" } th { "Title" } th { "Who" } th { "Dataset" } th { "Permit" }
+                th.n { "Left" } th.n { "Hidden" } th { "State" }
+            } }
+            tbody { @for study in studies { @if let Some(about) = &study.about {
+                @let (shown, hidden) = study.cells();
+                tr {
+                    td.t { (when(study.first)) } td { (link(study)) } td { (about.title) } td { (about.researcher) }
+                    td { span.id { (about.dataset) } } td { span.id { (study.permit.as_deref().unwrap_or("–")) } }
+                    td.n { (number(shown)) } td.n { (number(hidden)) } td { (state(study)) }
+                }
+            } } }
+        } }
+    }
+}

@@ -44,10 +44,9 @@ impl Quantum {
         let exact = (x - self.centre) / self.step;
         let even = (exact + MAGIC) - MAGIC;
         let rest = exact - even;
-        // Choices between constants, and no short circuit: the compiler does several numbers at once.
-        let up = if (rest == 0.5) & (exact > 0.0) { 1.0 } else { 0.0 };
-        let down = if (rest == -0.5) & (exact < 0.0) { 1.0 } else { 0.0 };
-        let q = even + up - down;
+        // A choice, not a branch: the compiler does several numbers at once.
+        let away = if rest == 0.5_f64.copysign(exact) { 1_f64.copysign(exact) } else { 0.0 };
+        let q = even + away;
         // Wraps where the number means nothing.
         let whole = ((q + MAGIC).to_bits() as i64).wrapping_sub(MAGIC.to_bits() as i64);
         // False also where it is not a number.

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bocage_protocol::plan::{Operation, ParseAs, Quantum};
+use bocage_protocol::plan::{Operation, ParseAs};
 use polars::chunked_array::ops::arity::{broadcast_binary_elementwise, unary_elementwise, unary_elementwise_values};
 use polars::prelude::{
     BooleanChunked, Column, DataType, Expr, Field, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
@@ -176,24 +176,6 @@ fn null_if_text(a: &StringChunked, b: &StringChunked) -> PolarsResult<Column> {
     let at = |texts: &StringChunked, row: usize| if texts.len() == 1 { 0 } else { row };
     let kept = (0..rows).map(|row| a.get(at(a, row)).filter(|text| b.get(at(b, row)) != Some(text)));
     Ok(kept.collect::<StringChunked>().with_name(a.name().clone()).into_column())
-}
-
-/// The quanta of a number, exactly as [`Quantum::quanta`] defines them.
-pub fn quanta(of: Expr, quantum: Quantum) -> Expr {
-    typed(of, DataType::Int64, move |c| {
-        let numbers = c.f64()?;
-        let mut all_fit = true;
-        let fast: Int64Chunked = unary_elementwise_values(numbers, |x: f64| {
-            let (q, fits) = quantum.quanta_if(x);
-            all_fit &= fits;
-            q
-        });
-        if all_fit {
-            return Ok(fast.into_column());
-        }
-        let exact: Int64Chunked = unary_elementwise(numbers, |x: Option<f64>| x.and_then(|x| quantum.quanta(x)));
-        Ok(exact.into_column())
-    })
 }
 
 fn typed(of: Expr, dtype: DataType, f: impl Fn(&Column) -> PolarsResult<Column> + Send + Sync + 'static) -> Expr {

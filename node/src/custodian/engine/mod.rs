@@ -16,9 +16,11 @@ mod elementwise;
 #[cfg(test)]
 mod interpreter;
 mod keys;
+mod numbers;
 mod parts;
 mod pass;
 mod question;
+mod rounding;
 #[cfg(test)]
 mod tests;
 
@@ -282,7 +284,7 @@ fn aligned(selected: &DataFrame) -> Vec<Series> {
 fn chunks<'a>((layout, column): (&MeasureLayout, &'a Series)) -> Result<Vec<MeasureChunk<'a>>, PassError> {
     Ok(match layout {
         MeasureLayout::Number(_) => {
-            column.i64().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Number).collect()
+            column.f64().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Number).collect()
         }
         MeasureLayout::Condition => {
             column.bool().map_err(|_| PassError::Shape)?.downcast_iter().map(MeasureChunk::Condition).collect()

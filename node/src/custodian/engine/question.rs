@@ -1,4 +1,4 @@
-//! A plan as what Polars has to select: for each row its cell, its subject, and the quanta or truth of each measure.
+//! A plan as what Polars has to select: for each row its cell, its subject, and the number or truth of each measure.
 
 use bocage_protocol::contract::{Contract, Kind};
 use bocage_protocol::plan::{Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, Type, ValidPlan, type_of};
@@ -18,7 +18,7 @@ pub struct Question {
     pub filter: Option<pl::Expr>,
     /// The cell of the dense keys as `UInt32`; none where there are no dense keys.
     pub dense: Option<pl::Expr>,
-    /// The cell as `UInt32`, [`SUBJECT`], and one column a measure: `Int64` quanta or `Boolean` truth.
+    /// The cell as `UInt32`, [`SUBJECT`], and one column a measure: a `Float64` or `Boolean`.
     pub select: Vec<pl::Expr>,
 }
 
@@ -46,7 +46,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
     let mut select = vec![cell.alias("cell"), pl::col(SUBJECT)];
     for (i, (measure, layout)) in table.measures.iter().zip(plan.layout().measures()).enumerate() {
         let column = match layout {
-            MeasureLayout::Number(quantum) => elementwise::quanta(value(measure, scope)?, *quantum),
+            MeasureLayout::Number(_) => value(measure, scope)?,
             MeasureLayout::Condition => truth(measure, scope)?,
         };
         select.push(column.alias(format!("measure_{i}")));

@@ -177,6 +177,26 @@ fn whatever_threads_take_which_part_the_bits_are_the_same() {
 }
 
 #[test]
+fn a_value_that_is_missing_late_in_a_part_is_missed_there_alone() {
+    let contract = contract();
+    let rows: Vec<Row> = (0..7_000u32)
+        .map(|i| {
+            let mut values =
+                std::collections::BTreeMap::from([("age".to_owned(), interpreter::Value::Number(f64::from(i % 121)))]);
+            if i < 5_000 || i % 7 > 0 {
+                values.insert("chol".to_owned(), interpreter::Value::Number(f64::from(i % 600)));
+                values.insert("smoker".to_owned(), interpreter::Value::Bool(i % 3 == 0));
+            }
+            Row { subject: i / 3, values }
+        })
+        .collect();
+    let measures = vec![Measure::Column("chol".parse().unwrap()), Measure::Condition(column("smoker"))];
+    let by = Expr::Cut { of: Box::new(column("age")), breaks: vec![45.0, 65.0] };
+    let plan = check(&contract, None, vec![by], measures);
+    assert_eq!(counted(&rows, &plan, &contract, K), interpreter::counted(&rows, &plan, &contract, K));
+}
+
+#[test]
 fn subjects_that_fall_between_two_parts_are_refused() {
     let contract = contract();
     let mut frame = frame(&ages([1, 2, 3, 4]), &contract);

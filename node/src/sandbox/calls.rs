@@ -121,7 +121,6 @@ const CUSTODIAN: &[c_long] = &[
     libc::SYS_unlinkat,
     libc::SYS_mkdirat,
     libc::SYS_linkat,
-    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_utimensat,
     libc::SYS_copy_file_range,
@@ -130,7 +129,7 @@ const CUSTODIAN: &[c_long] = &[
 
 #[cfg(target_arch = "x86_64")]
 const CUSTODIAN_OLDER: &[c_long] =
-    &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_chmod];
+    &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_renameat, libc::SYS_chmod];
 #[cfg(not(target_arch = "x86_64"))]
 const CUSTODIAN_OLDER: &[c_long] = &[];
 

@@ -15,7 +15,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask};
 
 use crate::config::Config;
 use crate::custodian::Switches;
@@ -134,9 +135,10 @@ impl Sandbox {
     }
 }
 
-/// Nobody reads this process's memory: not from a core file, not by tracing it, not through `/proc`. (That no program gains rights which
+/// Nobody else reads what this process writes, nor its memory: not from a core file, not by tracing it, not through `/proc`. (That no program gains rights which
 /// its starter lacks, PR_SET_NO_NEW_PRIVS, comes with either half of the sandbox.)
 fn harden(process: Process) -> Result<(), SandboxError> {
+    umask(Mode::RWXG | Mode::RWXO);
     let failed =
         |what: &str, error| SandboxError::Unsupported { process, reason: format!("{what} cannot be set: {error}") };
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })

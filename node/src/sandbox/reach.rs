@@ -48,7 +48,8 @@ impl Reach {
             }
             Process::Custodian => {
                 let mut read: Vec<PathBuf> = sources(config).map(|(_, reach)| reach).collect();
-                read.push(config.release_key_file.clone());
+                // The ledger's own randomness.
+                read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
                 Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false }
             }
         }
@@ -122,7 +123,7 @@ mod tests {
         let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config));
         let (agent_reads, custodian_reads) = (agent.read.unwrap(), custodian.read.unwrap());
         assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty());
-        assert_eq!(custodian_reads, [site.path("heart.csv"), site.path("release.key")]);
+        assert_eq!(custodian_reads, [site.path("heart.csv"), site.path("release.key"), "/dev/urandom".into()]);
         assert_eq!(custodian.write, [site.path("state")]);
         assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
         assert_eq!(guarded_sources(&config), ["heart"]);

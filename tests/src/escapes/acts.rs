@@ -90,7 +90,11 @@ fn of_children(target: &Target) -> Vec<Act<'_>> {
         act("read the configuration", || read(&target.site.join("node.toml"))),
         act("run a program", || Command::new("/bin/true").status().map(drop)),
         act("become another program", || raw::become_program(&target.program())),
-        act("trace its sibling", move || raw::trace(sibling)),
+        // On a thread of its own, with whose end the tracing ends too: a signal would stop the sibling.
+        act("trace its sibling", move || {
+            let traced = std::thread::spawn(move || raw::trace(sibling)).join();
+            traced.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        }),
         act("open its sibling's memory in /proc", move || read(Path::new(&format!("/proc/{sibling}/mem")))),
         act("read its sibling's environment in /proc", move || read(Path::new(&format!("/proc/{sibling}/environ")))),
         act("copy from its sibling's memory", move || raw::copy_from(sibling)),

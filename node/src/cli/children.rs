@@ -25,7 +25,7 @@ use crate::config::{Config, Depth, Origin};
 use crate::custodian::ledger::Ledger;
 use crate::custodian::server::Server;
 use crate::custodian::{Custodian, Progress, Report, Switches, engine};
-use crate::sandbox::{self, Process, Sandbox, SandboxError, leave_to_no_child};
+use crate::sandbox::{self, Process, Sandbox, SandboxError};
 use crate::supervisor::process::{self, IDLE_REPORT, Reexec, die_with, working_report};
 
 /// How long a stopping agent waits until the coordinator has been told.
@@ -42,8 +42,6 @@ pub fn supervise(
     options: Vec<OsString>,
     switches: &Switches,
 ) -> Result<(), Failure> {
-    // Before this process opens a file of its own.
-    leave_to_no_child().map_err(Failure::ours)?;
     let config = Config::check(origin, Depth::ToStart, SystemClock.now())?;
     logging::begin(log, &config.log.level, "supervisor");
     make_private_dir(&config.state.0)?;

@@ -196,7 +196,7 @@ const NEVER: &[c_long] = &[
 /// # Errors
 /// Where the kernel does not filter, or knows this machine's kind not.
 pub(super) fn restrict(process: Process) -> Result<(), SandboxError> {
-    let unsupported = |reason: String| SandboxError::Unsupported { process, reason: format!("seccomp: {reason}") };
+    let unsupported = |reason: String| SandboxError { process, reason: format!("seccomp: {reason}") };
     let programs = programs(process).map_err(|e| unsupported(e.to_string()))?;
     programs.iter().try_for_each(|program| apply_filter_all_threads(program)).map_err(|e| unsupported(e.to_string()))
 }
@@ -261,7 +261,7 @@ fn narrowed() -> Result<Rules, BackendError> {
     // Asking for limits, not setting them: the pointer to new ones is null.
     let no_new_limit = SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?])?;
     let naming = equal(0, libc::PR_SET_NAME as u64)?;
-    let asking = [libc::FIONREAD as u64, libc::FIONBIO as u64, libc::TCGETS as u64];
+    let asking = [libc::FIONREAD, libc::FIONBIO, libc::TCGETS];
     Ok(BTreeMap::from([
         (libc::SYS_clone, vec![thread]),
         (libc::SYS_tgkill, vec![own_signal]),

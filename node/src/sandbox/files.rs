@@ -21,7 +21,7 @@ const NAME_SERVER_PORT: u16 = 53;
 /// # Errors
 /// Where the kernel has no landlock.
 pub(super) fn restrict(process: Process, reach: &Reach) -> Result<(), SandboxError> {
-    let unsupported = |reason: String| SandboxError::Unsupported { process, reason };
+    let unsupported = |reason: String| SandboxError { process, reason };
     let done = ruleset(reach).and_then(RulesetCreated::restrict_self);
     match done.map_err(|e| unsupported(format!("landlock: {e}")))?.ruleset {
         RulesetStatus::NotEnforced => Err(unsupported("the kernel has no landlock".to_owned())),

@@ -57,12 +57,12 @@ fn seccomp_refuses() -> bool {
     answer == 0
 }
 
-/// No child gets a file that this process was started with, beyond input, output and error.
+/// No child gets a file that this process has open, beyond input, output and error.
 ///
 /// # Errors
 /// What the kernel said.
 #[allow(unsafe_code)]
-pub fn leave_to_no_child() -> io::Result<()> {
+pub(super) fn leave_to_no_child() -> io::Result<()> {
     let flags = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: with this flag no file is closed, they are only marked to be closed in children; no memory is passed.
     match unsafe { libc::syscall(libc::SYS_close_range, 3 as c_uint, c_uint::MAX, flags) } {

@@ -12,7 +12,6 @@ mod kernel;
 mod reach;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::Mode;
@@ -21,7 +20,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use crate::config::Config;
 use crate::custodian::Switches;
 
-pub use kernel::{Support, leave_to_no_child};
+pub use kernel::Support;
 pub use reach::{Reach, guarded_sources};
 
 /// The processes of a node.
@@ -59,27 +58,14 @@ pub type OnSealed = Arc<dyn Fn(Process) + Send + Sync>;
 pub const OVERRIDE: &str = "a Linux kernel from 5.13 on has both where they are switched on (`lsm=landlock,…` at boot, and no container in the way); \
                             require_sandbox = false in node.toml runs the node with whatever part of the sandbox there is";
 
-/// Why a process cannot be confined.
+/// Why a process cannot be confined: the kernel lacks a part, or something around the process keeps it from being used.
 #[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The kernel lacks a part, or something around the process keeps it from being used.
-    #[error("the {process} cannot be confined: {reason}")]
-    Unsupported {
-        /// The process.
-        process: Process,
-        /// What is missing.
-        reason: String,
-    },
-    /// A path of the configuration could not be looked at.
-    #[error("the {process} cannot be confined to its files: {path}: {kind}")]
-    Path {
-        /// The process.
-        process: Process,
-        /// The path.
-        path: PathBuf,
-        /// What the system says.
-        kind: std::io::ErrorKind,
-    },
+#[error("the {process} cannot be confined: {reason}")]
+pub struct SandboxError {
+    /// The process.
+    pub process: Process,
+    /// What is missing.
+    pub reason: String,
 }
 
 /// A sandbox of which the first half stands.
@@ -103,7 +89,11 @@ impl Sandbox {
         let skipped = switches.unsandboxed && !required;
         let sandbox = Self { process, required, skipped, sealed: switches.sealed.clone() };
         if !skipped {
+            sandbox.demand(is_alone(process))?;
             sandbox.demand(harden(process))?;
+            if process == Process::Supervisor {
+                sandbox.demand(leave_files_behind(process))?;
+            }
             let reach = Reach::of(process, config);
             sandbox.demand(files::restrict(process, &reach))?;
         }
@@ -135,12 +125,23 @@ impl Sandbox {
     }
 }
 
+/// A thread that runs already would stay outside.
+fn is_alone(process: Process) -> Result<(), SandboxError> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads == 1 { Ok(()) } else { Err(SandboxError { process, reason: format!("{threads} threads run already") }) }
+}
+
+/// Children get none of the files that this process was started with.
+fn leave_files_behind(process: Process) -> Result<(), SandboxError> {
+    let failed = |error| SandboxError { process, reason: format!("close_range: {error}") };
+    kernel::leave_to_no_child().map_err(failed)
+}
+
 /// Nobody else reads what this process writes, nor its memory: not from a core file, not by tracing it, not through `/proc`. (That no program gains rights which
 /// its starter lacks, PR_SET_NO_NEW_PRIVS, comes with either half of the sandbox.)
 fn harden(process: Process) -> Result<(), SandboxError> {
     umask(Mode::RWXG | Mode::RWXO);
-    let failed =
-        |what: &str, error| SandboxError::Unsupported { process, reason: format!("{what} cannot be set: {error}") };
+    let failed = |what: &str, error| SandboxError { process, reason: format!("{what} cannot be set: {error}") };
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|e| failed("the size of core files", e))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| failed("PR_SET_DUMPABLE", e))
@@ -155,7 +156,20 @@ mod tests {
     }
 
     fn missing() -> Result<(), SandboxError> {
-        Err(SandboxError::Unsupported { process: Process::Agent, reason: "no landlock".to_owned() })
+        Err(SandboxError { process: Process::Agent, reason: "no landlock".to_owned() })
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_confined_in_part() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || stopped.recv());
+        let error = is_alone(Process::Custodian).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the custodian cannot be confined: ") && error.ends_with("threads run already"),
+            "{error}"
+        );
+        drop(stop);
+        let _ = thread.join().unwrap();
     }
 
     #[test]

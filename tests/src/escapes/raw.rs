@@ -31,7 +31,7 @@ pub(super) fn let_everybody_trace() {
 /// Begins to trace a process, without stopping it.
 pub(super) fn trace(pid: u32) -> io::Result<()> {
     // SAFETY: numbers only; SEIZE touches no memory of ours.
-    answer(unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_SEIZE, pid, 0, 0) }).map(drop)
+    answer(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid as libc::pid_t, 0_usize, 0_usize) }).map(drop)
 }
 
 /// Copies a byte out of a process.
@@ -40,8 +40,8 @@ pub(super) fn copy_from(pid: u32) -> io::Result<()> {
     let here = libc::iovec { iov_base: std::ptr::from_mut(&mut byte).cast(), iov_len: 1 };
     let there = libc::iovec { iov_base: std::ptr::without_provenance_mut(1), iov_len: 1 };
     // SAFETY: one byte is written to `byte` at most; the other address is looked up in the other process, where it is invalid.
-    let copied = unsafe { libc::syscall(libc::SYS_process_vm_readv, pid, &here, 1, &there, 1, 0) };
-    allowed(answer(copied), libc::EFAULT)
+    let copied = unsafe { libc::process_vm_readv(pid as libc::pid_t, &here, 1, &there, 1, 0) };
+    allowed(answer(copied as c_long), libc::EFAULT)
 }
 
 /// Takes a process's first open file.

@@ -1,12 +1,14 @@
-//! Sudden ends at named moments: a process of the lab binary kills itself there, or one of its kin (SIGKILL, so that nothing is cleaned up), once.
+//! Sudden ends at named moments: a process of the lab binary says on its [`Line`] that it came to one, and the test kills it or one of its kin
+//! (SIGKILL, so that nothing is cleaned up), once. A confined process could not do so itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, getpid, getppid};
+use crate::line::{Exchange, Line};
+use crate::process::{child_of, kill_pid, parent_of};
 
-use crate::process::{child_of, kill_pid};
-
-/// The environment variable of the lab binary (not of the product): the moment's name, who dies, and a file that is removed first, between colons.
+/// The environment variable of the lab binary (not of the product): the moment's name and the socket, with a colon between.
 pub const VARIABLE: &str = "BOCAGE_LAB_CRASH";
 
 /// Who dies when a process comes to its moment.
@@ -32,66 +34,55 @@ impl Whom {
         }
     }
 
-    /// The process that this is, seen from the one at its moment.
-    fn pid(self) -> Option<u32> {
-        let number = |pid: Pid| pid.as_raw_nonzero().get().unsigned_abs();
-        let parent = getppid().map(number);
+    /// The process that this is, seen from `caller`.
+    fn seen_from(self, caller: u32) -> Option<u32> {
         match self {
-            Self::Itself => Some(number(getpid())),
-            Self::Agent => child_of(parent?, "agent"),
-            Self::Supervisor => parent,
+            Self::Itself => Some(caller),
+            Self::Agent => child_of(parent_of(caller)?, "agent"),
+            Self::Supervisor => parent_of(caller),
         }
     }
 }
 
-/// The processes' side.
-pub struct Crash {
-    moment: String,
-    whom: Whom,
-    fuse: PathBuf,
-}
-
-/// What the environment asks for.
-pub fn from_env() -> Option<Crash> {
+/// The process's side: what it does at each moment, where the environment asks for it.
+pub fn from_env() -> Option<impl Fn(&str)> {
     let text = std::env::var(VARIABLE).ok()?;
-    let mut parts = text.splitn(3, ':');
-    let (moment, whom, fuse) = (parts.next()?, parts.next()?, parts.next()?);
-    let whom = Whom::ALL.into_iter().find(|known| known.name() == whom)?;
-    Some(Crash { moment: moment.to_owned(), whom, fuse: fuse.into() })
-}
-
-impl Crash {
-    /// Ends who is to die if this is the moment, and if nobody died at it before.
-    pub fn at(&self, moment: &str) {
-        if moment == self.moment && std::fs::remove_file(&self.fuse).is_ok() {
-            let victim = self.whom.pid();
-            victim.into_iter().for_each(kill_pid);
+    let (wanted, socket) = text.split_once(':')?;
+    let (wanted, line) = (wanted.to_owned(), Line::open(&PathBuf::from(socket))?);
+    Some(move |moment: &str| {
+        if moment == wanted {
+            line.call(moment);
         }
-    }
+    })
 }
 
-/// The test's side: arms one sudden end.
+/// The test's side: one armed end.
 pub struct Armed {
     moment: String,
-    whom: Whom,
-    fuse: PathBuf,
+    exchange: Exchange,
+    fired: Arc<AtomicBool>,
 }
 
 impl Armed {
     /// Arms an end of `whom` at `moment` for the processes with [`Armed::env`].
     pub fn new(folder: &Path, moment: &str, whom: Whom) -> Self {
-        let fuse = folder.join(format!("fuse-{moment}-{}", whom.name()));
-        std::fs::write(&fuse, "").expect("the fuse");
-        Self { moment: moment.to_owned(), whom, fuse }
+        let fired = Arc::new(AtomicBool::new(false));
+        let fires = Arc::clone(&fired);
+        let exchange = Exchange::new(folder.join(format!("{moment}-{}.sock", whom.name())), move |call| {
+            if !fires.swap(true, Ordering::SeqCst) {
+                whom.seen_from(call.pid).into_iter().for_each(kill_pid);
+            }
+        });
+        Self { moment: moment.to_owned(), exchange, fired }
     }
 
     /// The environment entry.
     pub fn env(&self) -> (String, String) {
-        (VARIABLE.to_owned(), format!("{}:{}:{}", self.moment, self.whom.name(), self.fuse.display()))
+        (VARIABLE.to_owned(), format!("{}:{}", self.moment, self.exchange.path().display()))
     }
 
     /// Whether somebody has died at the moment.
     pub fn went_off(&self) -> bool {
-        !self.fuse.exists()
+        self.fired.load(Ordering::SeqCst)
     }
 }

@@ -1,57 +1,69 @@
-//! Holding a custodian's query at its start until the test lets it go: no test guesses how long a query takes.
+//! Holding a custodian at the start of a query, or at its own, until the test lets it go: no test guesses how long anything takes.
 //!
-//! The test listens on a Unix socket. The lab binary's custodians connect to it before each query and wait for one byte, or for the end.
+//! The lab binary's custodians call on their [`Line`] there.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 
-/// The environment variable of the lab binary (not of the product) that names the socket.
-pub const VARIABLE: &str = "BOCAGE_LAB_HOLD";
+use crate::line::{Call, Exchange, Line};
+use crate::process::PATIENCE;
+
+/// The environment variable of the lab binary (not of the product) that names the socket for queries.
+pub const QUERY: &str = "BOCAGE_LAB_HOLD";
+/// The same for custodians that are confined and have done nothing yet.
+pub const START: &str = "BOCAGE_LAB_HOLD_START";
 
 /// The test's side.
 pub struct Hold {
-    listener: UnixListener,
-    path: PathBuf,
+    variable: &'static str,
+    exchange: Exchange,
+    calls: Receiver<Call>,
 }
 
-/// A query that stands still.
-pub struct Held(UnixStream);
+/// A custodian that stands still until this is dropped.
+pub struct Held {
+    _call: Call,
+}
 
 impl Hold {
-    /// Listens below `folder`.
+    /// Holds queries; listens below `folder`.
     pub fn new(folder: &Path) -> Self {
-        let path = folder.join("hold.sock");
-        Self { listener: UnixListener::bind(&path).expect("a socket"), path }
+        Self::at(QUERY, folder.join("hold.sock"))
+    }
+
+    /// Holds custodians at their start; listens below `folder`.
+    pub fn at_start(folder: &Path) -> Self {
+        Self::at(START, folder.join("start.sock"))
+    }
+
+    fn at(variable: &'static str, socket: PathBuf) -> Self {
+        let (sender, calls) = channel();
+        // A call that nobody takes any more is dropped, and answered so.
+        let exchange = Exchange::new(socket, move |call| drop(sender.send(call)));
+        Self { variable, exchange, calls }
     }
 
     /// The environment entry for the nodes to be held.
     pub fn env(&self) -> (String, String) {
-        (VARIABLE.to_owned(), self.path.display().to_string())
+        (self.variable.to_owned(), self.exchange.path().display().to_string())
     }
 
-    /// Waits for the next query to begin.
+    /// Waits for the next one.
     pub fn next(&self) -> Held {
-        Held(self.listener.accept().expect("a custodian").0)
+        Held { _call: self.calls.recv_timeout(PATIENCE).expect("a custodian") }
     }
 
-    /// Lets every later query pass: a custodian that cannot connect goes on.
-    pub fn lift(self) {
-        drop(self.listener);
-        let _ = std::fs::remove_file(&self.path);
-    }
+    /// Lets every later one pass.
+    pub fn lift(self) {}
 }
 
 impl Held {
-    /// Lets the query go on.
-    pub fn release(mut self) {
-        let _ = self.0.write_all(&[1]);
-    }
+    /// Lets it go on.
+    pub fn release(self) {}
 }
 
-/// The custodian's side: called before each query.
-pub fn wait(path: &Path) {
-    if let Ok(mut stream) = UnixStream::connect(path) {
-        let _ = stream.read(&mut [0]);
-    }
+/// The custodian's side: what it does where `variable` asks for it.
+pub fn from_env(variable: &'static str) -> Option<impl Fn()> {
+    let line = Line::open(&PathBuf::from(std::env::var_os(variable)?))?;
+    Some(move || line.call(variable))
 }

@@ -101,6 +101,14 @@ impl Lab {
         Process::start(site, Path::new("/bin/sh"), &args, &[])
     }
 
+    /// A site's node that is started with a file open that is none of its own.
+    pub fn node_with_open_file(&self, site: &str, file: &Path, env: &[(String, String)]) -> Process {
+        let config = self.site(site).join("node.toml");
+        let script = OsStr::new("exec 7<\"$2\"; exec \"$0\" node run --config \"$1\"");
+        let args = [OsStr::new("-c"), script, self.exe.as_os_str(), config.as_os_str(), file.as_os_str()];
+        Process::start(site, Path::new("/bin/sh"), &args, env)
+    }
+
     /// The address of the coordinator's HTTP interface.
     pub fn api_address(&self) -> &str {
         self.api.trim_start_matches("http://")

@@ -2,18 +2,21 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bocage_coordinator::cli as coordinator;
 use bocage_net::env::SystemClock;
 use bocage_node::cli::{Reexec, Switches};
+use bocage_node::sandbox::{OnSealed, Process};
 use bocage_protocol::env::Clock;
 use bocage_tests::clock::{self, StepClock};
-use bocage_tests::{crash, hold};
+use bocage_tests::{crash, escapes, hold, old_kernel};
 
 fn main() -> ExitCode {
+    if env::var_os(old_kernel::VARIABLE).is_some() {
+        old_kernel::pretend();
+    }
     let mut args: Vec<OsString> = env::args_os().collect();
     match args.get(1).and_then(|command| command.to_str()) {
         Some("node") => {
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
         Some("coordinator") => {
             args.remove(1);
             let clock = step_clock().unwrap_or_else(|| Arc::new(SystemClock));
-            let at = crash::from_env().map(|crash| -> coordinator::AtMoment { Arc::new(move |m| crash.at(m.name())) });
+            let at = crash::from_env().map(|crash| -> coordinator::AtMoment { Arc::new(move |m| crash(m.name())) });
             coordinator::main(args, coordinator::Switches { clock, at, ..coordinator::Switches::default() })
         }
         _ => bocage::cli::main(args),
@@ -32,16 +35,27 @@ fn main() -> ExitCode {
 }
 
 fn node() -> Switches {
-    let held = env::var_os(hold::VARIABLE).map(PathBuf::from);
+    let hold = hold::from_env(hold::QUERY);
     let crash = crash::from_env();
     Switches {
-        before_query: held
-            .map(|socket| -> bocage_node::custodian::BeforeQuery { Arc::new(move |_| hold::wait(&socket)) }),
-        at: crash.map(|crash| -> bocage_node::custodian::AtMoment { Arc::new(move |m| crash.at(m.name())) }),
+        before_query: hold.map(|hold| -> bocage_node::custodian::BeforeQuery { Arc::new(move |_| hold()) }),
+        at: crash.map(|crash| -> bocage_node::custodian::AtMoment { Arc::new(move |m| crash(m.name())) }),
         clock: step_clock(),
+        sealed: escapes::from_env().or_else(held_at_start),
+        unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
+        environment: vec!["BOCAGE_LAB_".to_owned()],
     }
 }
 
+fn held_at_start() -> Option<OnSealed> {
+    let hold = hold::from_env(hold::START)?;
+    Some(Arc::new(move |process| {
+        if process == Process::Custodian {
+            hold();
+        }
+    }))
+}
+
 fn step_clock() -> Option<Arc<dyn Clock>> {
-    env::var_os(clock::VARIABLE).map(|file| -> Arc<dyn Clock> { Arc::new(StepClock::new(file.into())) })
+    env::var_os(clock::VARIABLE).map(|file| -> Arc<dyn Clock> { Arc::new(StepClock::open(file.as_ref())) })
 }

@@ -131,18 +131,26 @@ pub fn child_of(parent: u32, subcommand: &str) -> Option<u32> {
     })
 }
 
+/// The process that started this one.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    status_of(pid, "PPid:")
+}
+
 /// The most memory that a process held at any time, in KiB.
 pub fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts memory");
-    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+    status_of(pid, "VmHWM:").expect("the kernel counts memory")
 }
 
 /// The memory that is a process's own, not a mapped file's, in KiB.
 pub fn anonymous_kib(pid: u32) -> u64 {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the process is there");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("the kernel counts memory");
-    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+    status_of(pid, "RssAnon:").expect("the kernel counts memory")
+}
+
+/// A number of a process that everybody may see, whether or not it lets itself be looked into.
+fn status_of<T: std::str::FromStr>(pid: u32, name: &str) -> Option<T> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Kills any process at once.

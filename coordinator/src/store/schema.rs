@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_store_of_the_format_before_goes_on_with_all_that_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        let before = "drop table checkpoints; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
+        let before = "drop table checkpoints; alter table studies drop column permit; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
         StoreFile::open(dir.path()).unwrap().db.execute_batch(before).unwrap();
         let mut store = StoreFile::open(dir.path()).unwrap();
         assert!(store.ledger_warnings().unwrap().is_empty());

@@ -10,6 +10,7 @@ use bocage_protocol::trust::PublicKey;
 use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Trust};
 use crate::custodian::data::usable;
+use crate::sandbox::{Support, guarded_sources};
 
 /// Prints what the node would do.
 ///
@@ -29,6 +30,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.address, config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
+    sandbox(out, config, Support::ask())?;
     let policy = config.policy;
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     if config.datasets.is_empty() {
@@ -61,6 +63,27 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     Ok(())
 }
 
+/// What the kernel offers, and what the node would do with it.
+fn sandbox(out: &mut dyn Write, config: &Config, support: Support) -> io::Result<()> {
+    let then = match (support.complete(), config.require_sandbox) {
+        (true, _) => "each process is confined",
+        (false, true) => "the node does not start; require_sandbox = false overrides",
+        (false, false) => "the node runs with what there is, as require_sandbox = false allows",
+    };
+    writeln!(out, "sandbox      {support}: {then}")?;
+    for dataset in guarded_sources(config) {
+        writeln!(
+            out,
+            "             the agent's key lies in the folder of dataset {dataset}'s source or below it: a new file that is"
+        )?;
+        writeln!(
+            out,
+            "             renamed into the source's place is read after a restart only; keep data in a folder of its own"
+        )?;
+    }
+    Ok(())
+}
+
 fn trusted(
     out: &mut dyn Write,
     what: &str,
@@ -77,4 +100,29 @@ fn trusted(
         None => "all datasets".to_owned(),
     };
     writeln!(out, "trust        {what} {name} {key}; {datasets}; {mode}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Site;
+
+    fn said(site: &Site, support: Support) -> String {
+        let mut out = Vec::new();
+        sandbox(&mut out, &Config::load(&site.origin()).unwrap(), support).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_state_of_the_sandbox_is_told_with_what_follows_from_it() {
+        let site = Site::new();
+        let whole = Support { landlock: Some(7), seccomp: true };
+        let text = said(&site, whole);
+        assert!(text.starts_with("sandbox      landlock ABI 7, seccomp: each process is confined\n"), "{text}");
+        assert!(text.contains("dataset heart's source"), "{text}");
+        let none = Support { landlock: None, seccomp: true };
+        assert!(said(&site, none).contains("no landlock, seccomp: the node does not start; require_sandbox = false"));
+        site.edit_config("site = ", "require_sandbox = false\nsite = ");
+        assert!(said(&site, none).contains("the node runs with what there is"));
+    }
 }

@@ -15,6 +15,7 @@ use bocage_protocol::env::Clock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::environment;
 use super::logging;
 use super::output::Failure;
 use super::running;
@@ -23,7 +24,8 @@ use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin};
 use crate::custodian::ledger::Ledger;
 use crate::custodian::server::Server;
-use crate::custodian::{Custodian, Progress, Report, Switches};
+use crate::custodian::{Custodian, Progress, Report, Switches, engine};
+use crate::sandbox::{self, Process, Sandbox, SandboxError};
 use crate::supervisor::process::{self, IDLE_REPORT, Reexec, die_with, working_report};
 
 /// How long a stopping agent waits until the coordinator has been told.
@@ -33,14 +35,22 @@ const FAREWELL: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Where the configuration has problems, or another node runs on the same state.
-pub fn supervise(origin: &Origin, log: logging::Form, reexec: &Reexec, options: Vec<OsString>) -> Result<(), Failure> {
+pub fn supervise(
+    origin: &Origin,
+    log: logging::Form,
+    reexec: &Reexec,
+    options: Vec<OsString>,
+    switches: &Switches,
+) -> Result<(), Failure> {
     let config = Config::check(origin, Depth::ToStart, SystemClock.now())?;
     logging::begin(log, &config.log.level, "supervisor");
     make_private_dir(&config.state.0)?;
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
     tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.address, "node starts");
+    let environment = environment::of_children(&switches.environment);
+    Sandbox::begin(Process::Supervisor, &config, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    runtime.block_on(process::run(reexec, &options)).map_err(Failure::ours)?;
+    runtime.block_on(process::run(reexec, &options, &environment)).map_err(Failure::ours)?;
     tracing::info!("node stopped");
     Ok(())
 }
@@ -53,6 +63,7 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::begin(log, &config.log.level, "agent");
+    let sandbox = Sandbox::begin(Process::Agent, &config, &switches).map_err(unconfined)?;
     // What the agent may not know goes out of scope here.
     let config = config.agent();
     let identity = read_identity(&config.tls)
@@ -65,6 +76,7 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
+        sandbox.seal().map_err(unconfined)?;
         if let Some(link) = agent.run(stop).await {
             let _ = tokio::time::timeout(FAREWELL, link.drained()).await;
         }
@@ -86,8 +98,11 @@ pub fn custodian(
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::begin(log, &config.log.level, "custodian");
-    let config = config.custodian();
     make_private_dir(&config.state.0)?;
+    // Where a quota says how many cores there are, its files are out of reach later.
+    let _ = engine::cores();
+    let sandbox = Sandbox::begin(Process::Custodian, &config, &switches).map_err(unconfined)?;
+    let config = config.custodian();
     let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
     running::declare(&lock, &config);
     let key = read_release_key(&config.release_key_file)
@@ -101,11 +116,18 @@ pub fn custodian(
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
         let server = Server::bind(&state).map_err(Failure::theirs)?;
+        // All sockets are bound: from here on there can be no other.
+        sandbox.seal().map_err(unconfined)?;
         server.run(Arc::new(custodian), stop).await.map_err(Failure::ours)
     });
     // A query that is still running cannot be stopped: it ends with the process.
     runtime.shutdown_background();
     served
+}
+
+/// A process that cannot be confined does not start.
+fn unconfined(error: SandboxError) -> Failure {
+    Failure::theirs(error).hint(sandbox::OVERRIDE)
 }
 
 fn clock(switches: &Switches) -> Arc<dyn Clock> {

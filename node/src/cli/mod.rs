@@ -6,6 +6,7 @@
 mod check;
 mod children;
 mod datasets;
+mod environment;
 mod ledger;
 mod logging;
 mod output;
@@ -205,7 +206,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let Common { config: file, overrides, log } = cli.common.clone();
     let origin = Origin { file, overrides };
     match cli.command {
-        Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded()),
+        Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Check => {

@@ -48,6 +48,8 @@ pub struct Config {
     pub site: SiteId,
     /// Where the node keeps its state.
     pub state: StateDir,
+    /// Whether the node stays down where its processes cannot be confined.
+    pub require_sandbox: bool,
     /// Whom the agent dials.
     pub coordinator: Coordinator,
     /// The agent's certificate.

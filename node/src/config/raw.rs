@@ -45,6 +45,7 @@ const KEYS: &[&str] = &[
     "network",
     "site",
     "state_dir",
+    "require_sandbox",
     "coordinator",
     "tls",
     "release",
@@ -85,6 +86,7 @@ pub(super) struct RawTop {
     pub(super) network: Option<String>,
     pub(super) site: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) require_sandbox: Option<bool>,
     #[serde(default)]
     pub(super) coordinator: Value,
     #[serde(default)]

@@ -24,6 +24,7 @@ use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SecretKey;
 
 use crate::config::CustodianConfig;
+use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use snapshot::Snapshots;
@@ -68,6 +69,12 @@ pub struct Switches {
     pub at: Option<AtMoment>,
     /// The time, where it is not the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Called in each process of a node when its sandbox is complete: it may try the sandbox.
+    pub sealed: Option<OnSealed>,
+    /// No sandbox at all, where the configuration requires none either: what a test compares with.
+    pub unsandboxed: bool,
+    /// Environment variables whose names begin so reach the node's children, beside those that a node needs.
+    pub environment: Vec<String>,
 }
 
 /// What the supervisor is told.

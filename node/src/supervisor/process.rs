@@ -63,18 +63,23 @@ pub fn die_with(parent: u32) -> Result<(), ProcessError> {
     if now.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) { Ok(()) } else { Err(ProcessError::Orphan) }
 }
 
-/// Runs both children until a signal to stop. `options` follow the subcommand in every child's command line.
+/// Runs both children until a signal to stop. `options` follow the subcommand in every child's command line; `environment` is all that
+/// they get of it.
 ///
 /// Must run on the main thread of a single-threaded runtime: the kernel counts the *thread* that started a child as its parent.
 ///
 /// # Errors
 /// Where no signal handler can be installed. Children that fail are started again, for ever.
-pub async fn run(reexec: &Reexec, options: &[OsString]) -> Result<(), ProcessError> {
+pub async fn run(
+    reexec: &Reexec,
+    options: &[OsString],
+    environment: &[(OsString, OsString)],
+) -> Result<(), ProcessError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
     let began = Instant::now();
     let mut supervisor = Supervisor::new(Duration::ZERO);
-    let mut children = Children { reexec, options, agent: None, custodian: None, stopping: false };
+    let mut children = Children { reexec, options, environment, agent: None, custodian: None, stopping: false };
     let (reports, mut reported) = mpsc::channel(16);
     loop {
         while let Some(action) = supervisor.poll_action() {
@@ -121,6 +126,7 @@ async fn ended(child: &mut Option<Child>) -> String {
 struct Children<'a> {
     reexec: &'a Reexec,
     options: &'a [OsString],
+    environment: &'a [(OsString, OsString)],
     agent: Option<Child>,
     custodian: Option<Child>,
     stopping: bool,
@@ -165,6 +171,7 @@ impl Children<'_> {
 
     fn start(&mut self, role: Role, overran: Option<u64>, reports: &mpsc::Sender<(u32, Event)>) -> std::io::Result<()> {
         let mut command = Command::new(&self.reexec.exe);
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.reexec.prefix).arg(role.command()).args(self.options);
         command.arg("--parent").arg(std::process::id().to_string());
         if let Some(attempt) = overran {

@@ -8,6 +8,7 @@ use bocage_protocol::ids::SiteId;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use zeroize::Zeroizing;
 
 use crate::certificates::SITE_SUFFIX;
 
@@ -135,7 +136,7 @@ fn site_part(name: &str) -> Option<&str> {
 /// A certificate chain, its key, and the roots that peers are verified against.
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
-    key: PrivatePkcs8KeyDer<'static>,
+    key: Zeroizing<PrivatePkcs8KeyDer<'static>>,
     roots: Vec<CertificateDer<'static>>,
     facts: Facts,
 }
@@ -149,11 +150,13 @@ impl Identity {
     pub fn from_pem(chain_pem: &str, key_pem: &str, roots_pem: &str) -> Result<Self, CertificateError> {
         let chain = certificates(chain_pem)?;
         let roots = certificates(roots_pem)?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| CertificateError::KeyUnusable)?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(|_| CertificateError::KeyUnusable)?;
         let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519)
             .map_err(|_| CertificateError::KeyUnusable)?;
         let facts = Facts::of(&chain[0])?;
-        if facts.public_key != zeroize::Zeroizing::new(pair).public_key_raw() {
+        if facts.public_key != Zeroizing::new(pair).public_key_raw() {
             return Err(CertificateError::KeyMismatch);
         }
         for root in &roots {

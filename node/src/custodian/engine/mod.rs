@@ -45,6 +45,7 @@ use super::source::SUBJECT;
 
 pub use compile::Unfit;
 pub(in crate::custodian) use compile::{Form, Scope, compile};
+pub use parts::cores;
 pub use pass::PassError;
 
 /// Why a plan has no tally. The texts are safe to log: none holds a value of the data.

@@ -9,9 +9,8 @@
 //! bounded by threads, not by rows. It must never let the number of threads show in a bit of the result.
 
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bocage_protocol::limits;
 use polars::prelude::UInt32Chunked;
@@ -35,6 +34,12 @@ pub trait PartCount: Send + Sized {
     fn absorb(&mut self, other: Self) -> Result<(), PassError>;
 }
 
+/// How many cores this process may use. Asked once, early: a confined process cannot read the quota that it has.
+pub fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// How a snapshot is cut, and by how many threads it is counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Partition {
@@ -47,8 +52,7 @@ pub struct Partition {
 impl Partition {
     /// All cores, as far as so many values may be held once a core.
     pub fn of(values: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = cores.min(VALUES / values.max(1)).max(1);
+        let threads = cores().min(VALUES / values.max(1)).max(1);
         Self { rows: PART_ROWS, threads }
     }
 

@@ -15,6 +15,7 @@ use quinn::EndpointConfig;
 use quinn_proto::{ConnectionId, ConnectionIdGenerator, InvalidCid};
 use ring::hmac;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::env::SystemEntropy;
 use crate::identity::Identity;
@@ -30,7 +31,7 @@ const PROOF: usize = 8;
 
 /// An endpoint that knows the links of its earlier lives.
 pub(super) fn endpoint_config(identity: &Identity) -> EndpointConfig {
-    let secret = hmac::Key::new(hmac::HMAC_SHA256, identity.key().secret_der());
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, Zeroizing::new(identity.key()).secret_der());
     let reset_key = derived(&secret, "bocage/quic/reset/1");
     let ids = derived(&secret, "bocage/quic/connection-ids/2");
     let mut config = EndpointConfig::new(Arc::new(reset_key));

@@ -1,0 +1,295 @@
+//! Seccomp: which system calls are left, for all threads of a process. A call that is not named fails with `EPERM`: an error, not a death.
+//!
+//! Agent and custodian have a list of what is allowed. The supervisor, whose children inherit its filter, has one of what no process of a
+//! node ever does.
+
+use std::collections::BTreeMap;
+
+use libc::{c_int, c_long};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter_all_threads,
+};
+
+use super::{Process, SandboxError};
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Memory, threads, time, and files that are open already.
+const BASE: &[c_long] = &[
+    libc::SYS_brk,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_mincore,
+    libc::SYS_membarrier,
+    // Answered `ENOSYS` by a filter of its own, so that the C library takes `clone`, whose flags can be seen.
+    libc::SYS_clone3,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_futex,
+    libc::SYS_gettid,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_restart_syscall,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_getparam,
+    libc::SYS_sched_getscheduler,
+    libc::SYS_getcpu,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    libc::SYS_getuid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getegid,
+    libc::SYS_getrusage,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_readv,
+    libc::SYS_writev,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_lseek,
+    libc::SYS_close,
+    libc::SYS_fcntl,
+    libc::SYS_dup,
+    libc::SYS_ppoll,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_eventfd2,
+    libc::SYS_shutdown,
+    libc::SYS_getsockopt,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+    // Looking at files: which ones is landlock's part.
+    libc::SYS_openat,
+    libc::SYS_fstat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_readlinkat,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+];
+
+/// The older forms, which newer machines do not have.
+#[cfg(target_arch = "x86_64")]
+const BASE_OLDER: &[c_long] = &[
+    libc::SYS_poll,
+    libc::SYS_epoll_wait,
+    libc::SYS_time,
+    libc::SYS_open,
+    libc::SYS_stat,
+    libc::SYS_lstat,
+    libc::SYS_access,
+    libc::SYS_readlink,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const BASE_OLDER: &[c_long] = &[];
+
+/// Keeping a ledger and snapshots, and answering on a socket that listens. No `recvmsg`: nobody can hand an open file in.
+const CUSTODIAN: &[c_long] = &[
+    libc::SYS_accept4,
+    libc::SYS_ftruncate,
+    libc::SYS_fallocate,
+    libc::SYS_fadvise64,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
+    libc::SYS_msync,
+    libc::SYS_statfs,
+    libc::SYS_fstatfs,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchown,
+    libc::SYS_unlinkat,
+    libc::SYS_mkdirat,
+    libc::SYS_linkat,
+    libc::SYS_renameat2,
+    libc::SYS_utimensat,
+    libc::SYS_copy_file_range,
+    libc::SYS_sendfile,
+];
+
+#[cfg(target_arch = "x86_64")]
+const CUSTODIAN_OLDER: &[c_long] =
+    &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_renameat, libc::SYS_chmod];
+#[cfg(not(target_arch = "x86_64"))]
+const CUSTODIAN_OLDER: &[c_long] = &[];
+
+/// Dialling out. Neither `listen` nor `accept`: a hospital opens no port.
+const AGENT: &[c_long] = &[
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+    libc::SYS_setsockopt,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+];
+
+/// What no process of a node does: looking into other processes, and what reaches deep into the kernel.
+const NEVER: &[c_long] = &[
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_syslog,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// Leaves the calls of `process`, in all its threads.
+///
+/// # Errors
+/// Where the kernel does not filter, or knows this machine's kind not.
+pub(super) fn restrict(process: Process) -> Result<(), SandboxError> {
+    let unsupported = |reason: String| SandboxError { process, reason: format!("seccomp: {reason}") };
+    let programs = programs(process).map_err(|e| unsupported(e.to_string()))?;
+    programs.iter().try_for_each(|program| apply_filter_all_threads(program)).map_err(|e| unsupported(e.to_string()))
+}
+
+fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
+    let refuse = |with: c_int| SeccompAction::Errno(with.unsigned_abs());
+    let program = |rules, otherwise, then| {
+        BpfProgram::try_from(SeccompFilter::new(rules, otherwise, then, std::env::consts::ARCH.try_into()?)?)
+    };
+    let allowed = match process {
+        Process::Supervisor => {
+            return Ok(vec![program(freely(&[NEVER]), SeccompAction::Allow, refuse(libc::EPERM))?]);
+        }
+        Process::Agent => agent()?,
+        Process::Custodian => custodian()?,
+    };
+    // The stricter answer of two filters counts, and of two refusals the newer filter's: the one with `ENOSYS` allows all else.
+    Ok(vec![
+        program(freely(&[&[libc::SYS_clone3]]), SeccompAction::Allow, refuse(libc::ENOSYS))?,
+        program(allowed, refuse(libc::EPERM), SeccompAction::Allow)?,
+    ])
+}
+
+fn custodian() -> Result<Rules, BackendError> {
+    let mut rules = freely(&[BASE, BASE_OLDER, CUSTODIAN, CUSTODIAN_OLDER]);
+    rules.extend(narrowed()?);
+    // Memory holds data or code, never first the one and then the other.
+    let executable = libc::PROT_EXEC as u64;
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        rules.insert(call, vec![masked(2, executable, 0)?]);
+    }
+    Ok(rules)
+}
+
+fn agent() -> Result<Rules, BackendError> {
+    let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
+    rules.extend(narrowed()?);
+    // QUIC and name servers, and the custodian's socket.
+    let kinds = [
+        (libc::AF_INET, libc::SOCK_DGRAM),
+        (libc::AF_INET6, libc::SOCK_DGRAM),
+        (libc::AF_INET, libc::SOCK_STREAM),
+        (libc::AF_INET6, libc::SOCK_STREAM),
+        (libc::AF_UNIX, libc::SOCK_STREAM),
+    ];
+    let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32;
+    let socket = |(family, kind): (c_int, c_int)| {
+        let kind = SeccompCmpOp::MaskedEq(u64::from(!flags)).given(1, kind as u64)?;
+        SeccompRule::new(vec![SeccompCmpOp::Eq.given(0, family as u64)?, kind])
+    };
+    rules.insert(libc::SYS_socket, kinds.into_iter().map(socket).collect::<Result<_, _>>()?);
+    Ok(rules)
+}
+
+/// Calls of both that are allowed with some arguments only.
+fn narrowed() -> Result<Rules, BackendError> {
+    let itself = u64::from(std::process::id());
+    // A thread, never a process.
+    let thread = masked(0, libc::CLONE_THREAD as u64, libc::CLONE_THREAD as u64)?;
+    // `abort` signals its own process.
+    let own_signal = equal(0, itself)?;
+    // Asking for limits, not setting them: the pointer to new ones is null.
+    let no_new_limit = SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?])?;
+    let naming = equal(0, libc::PR_SET_NAME as u64)?;
+    let asking = [libc::FIONREAD, libc::FIONBIO, libc::TCGETS];
+    Ok(BTreeMap::from([
+        (libc::SYS_clone, vec![thread]),
+        (libc::SYS_tgkill, vec![own_signal]),
+        (libc::SYS_prlimit64, vec![no_new_limit]),
+        (libc::SYS_prctl, vec![naming]),
+        (libc::SYS_ioctl, asking.into_iter().map(|request| equal(1, request)).collect::<Result<_, _>>()?),
+    ]))
+}
+
+trait Given {
+    fn given(self, argument: u8, value: u64) -> Result<SeccompCondition, BackendError>;
+}
+
+impl Given for SeccompCmpOp {
+    fn given(self, argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, self, value)
+    }
+}
+
+fn equal(argument: u8, value: u64) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![SeccompCmpOp::Eq.given(argument, value)?])
+}
+
+fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![SeccompCmpOp::MaskedEq(mask).given(argument, value)?])
+}
+
+/// These calls, whatever their arguments.
+fn freely(lists: &[&[c_long]]) -> Rules {
+    lists.iter().flat_map(|list| list.iter()).map(|call| (*call, Vec::new())).collect()
+}

@@ -1,0 +1,60 @@
+//! Landlock: this thread, and all that it starts, can open nothing beyond a [`Reach`]. Older kernels know fewer kinds of access; what
+//! can be opened is the same from the first version on.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+};
+
+use super::reach::Reach;
+use super::{Process, SandboxError};
+
+/// The newest version whose kinds of access are tested here.
+const TESTED: ABI = ABI::V6;
+/// Where name servers listen.
+const NAME_SERVER_PORT: u16 = 53;
+
+/// Confines the calling thread to `reach`.
+///
+/// # Errors
+/// Where the kernel has no landlock.
+pub(super) fn restrict(process: Process, reach: &Reach) -> Result<(), SandboxError> {
+    let unsupported = |reason: String| SandboxError { process, reason };
+    let done = ruleset(reach).and_then(RulesetCreated::restrict_self);
+    match done.map_err(|e| unsupported(format!("landlock: {e}")))?.ruleset {
+        RulesetStatus::NotEnforced => Err(unsupported("the kernel has no landlock".to_owned())),
+        RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+    }
+}
+
+fn ruleset(reach: &Reach) -> Result<RulesetCreated, RulesetError> {
+    let all = AccessFs::from_all(TESTED);
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+    let handled = if reach.read.is_some() { all } else { all & !reading };
+    let mut ruleset = Ruleset::default()
+        .handle_access(handled)?
+        .handle_access(AccessNet::from_all(TESTED))?
+        .scope(Scope::from_all(TESTED))?
+        .create()?;
+    for path in reach.read.iter().flatten() {
+        ruleset = allow(ruleset, path, AccessFs::ReadFile | AccessFs::ReadDir)?;
+    }
+    // A folder of ours holds files, folders and sockets; nothing in it is executed and no device is made there.
+    let unwanted = AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev;
+    for path in &reach.write {
+        ruleset = allow(ruleset, path, handled & !unwanted)?;
+    }
+    if reach.name_servers {
+        ruleset = ruleset.add_rule(NetPort::new(NAME_SERVER_PORT, AccessNet::ConnectTcp))?;
+    }
+    Ok(ruleset)
+}
+
+/// What is not there cannot be allowed, and need not be.
+fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
+    let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
+    let access = if path.is_dir() { access } else { access & AccessFs::from_file(TESTED) };
+    ruleset.add_rule(PathBeneath::new(opened, access))
+}

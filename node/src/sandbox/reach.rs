@@ -1,0 +1,131 @@
+//! Which files each process may open. What it read before its sandbox it need not open again.
+
+use std::path::{Path, PathBuf};
+
+use super::Process;
+use crate::config::Config;
+
+/// Name resolution: what the C library reads for it. Nothing here is secret.
+const RESOLVER: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/ld.so.cache",
+    "/run/systemd/resolve",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+];
+
+/// The files of one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Files, and folders with all below, to be read. None: everything may be read.
+    pub read: Option<Vec<PathBuf>>,
+    /// Files, and folders with all below, to be read, written, made and removed.
+    pub write: Vec<PathBuf>,
+    /// Whether it may ask name servers over TCP, as long answers need.
+    pub name_servers: bool,
+}
+
+impl Reach {
+    /// The files of a process of this node.
+    pub fn of(process: Process, config: &Config) -> Self {
+        match process {
+            // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed.
+            Process::Supervisor => {
+                Self { read: None, write: vec![config.state.0.clone(), "/dev/null".into()], name_servers: true }
+            }
+            Process::Agent => {
+                let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
+                let custodians = secrets_of_the_custodian(config);
+                let tls = tls.into_iter().map(|file| around(file, &custodians));
+                let read = tls.chain(RESOLVER.iter().map(PathBuf::from)).collect();
+                Self { read: Some(read), write: Vec::new(), name_servers: true }
+            }
+            Process::Custodian => {
+                let mut read: Vec<PathBuf> = sources(config).map(|(_, reach)| reach).collect();
+                // The ledger's own randomness.
+                read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
+                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false }
+            }
+        }
+    }
+}
+
+/// The datasets whose source lies in one folder with the agent's key: the custodian may open that file alone, and a file that takes its
+/// place by a rename only after a restart.
+pub fn guarded_sources(config: &Config) -> Vec<&str> {
+    sources(config).filter(|(_, reach)| !reach.is_dir()).map(|(name, _)| name).collect()
+}
+
+fn sources(config: &Config) -> impl Iterator<Item = (&str, PathBuf)> {
+    let agents = [config.tls.key_file.clone()];
+    let reach = move |path: &Path| around(path, &agents);
+    config.datasets.values().map(move |dataset| (dataset.name.as_str(), reach(dataset.spec.source.path())))
+}
+
+fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
+    let data = config.datasets.values().map(|dataset| dataset.spec.source.path().to_owned());
+    data.chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
+}
+
+/// The folder of `file`, so that a new file which is renamed into its place can be opened; the file alone where that folder holds what is
+/// `kept` from the process. Landlock knows no names: its rule for a file holds for what stands there now.
+fn around(file: &Path, kept: &[PathBuf]) -> PathBuf {
+    let real = |path: &Path| path.canonicalize().ok();
+    // A link is followed: its target's folder counts. A file that is not there yet has its own folder.
+    let folder = match real(file) {
+        Some(target) => target.parent().map(Path::to_owned),
+        None => file
+            .parent()
+            .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            .and_then(real),
+    };
+    match folder {
+        Some(folder) if !kept.iter().any(|kept| real(kept).is_some_and(|kept| kept.starts_with(&folder))) => folder,
+        _ => file.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn a_file_brings_its_folder_unless_another_process_keeps_a_secret_there_or_below() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        fs::create_dir_all(at("data/deep")).unwrap();
+        for file in ["data/rows.csv", "data/deep/tls.key", "tls.key"] {
+            fs::write(at(file), "").unwrap();
+        }
+        assert_eq!(around(&at("data/rows.csv"), &[at("tls.key")]), at("data"));
+        assert_eq!(around(&at("data/rows.csv"), &[at("data/deep/tls.key")]), at("data/rows.csv"));
+        assert_eq!(around(&at("data/absent.csv"), &[at("tls.key")]), at("data"));
+        std::os::unix::fs::symlink(at("data/rows.csv"), at("link.csv")).unwrap();
+        assert_eq!(around(&at("link.csv"), &[at("tls.key")]), at("data"), "the link's target counts");
+        std::os::unix::fs::symlink(at("data/deep"), at("elsewhere")).unwrap();
+        assert_eq!(around(&at("data/rows.csv"), &[at("elsewhere/tls.key")]), at("data/rows.csv"));
+    }
+
+    #[test]
+    fn agent_and_custodian_share_no_folder_and_no_key() {
+        let site = Site::new();
+        let config = Config::load(&site.origin()).unwrap();
+        let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config));
+        let (agent_reads, custodian_reads) = (agent.read.unwrap(), custodian.read.unwrap());
+        assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty());
+        assert_eq!(custodian_reads, [site.path("heart.csv"), site.path("release.key"), "/dev/urandom".into()]);
+        assert_eq!(custodian.write, [site.path("state")]);
+        assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
+        assert_eq!(guarded_sources(&config), ["heart"]);
+    }
+}

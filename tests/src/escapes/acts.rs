@@ -1,0 +1,143 @@
+//! What a process of a node tries when it wants to get out.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bocage_node::sandbox::Process;
+use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, test_kill_process};
+use serde_json::{Value, json};
+
+use super::raw;
+
+/// What the acts are about.
+pub(super) struct Target {
+    /// The process beside.
+    pub(super) sibling: u32,
+    /// The site's folder.
+    pub(super) site: PathBuf,
+    /// A folder that is none of the node's.
+    pub(super) outside: PathBuf,
+    /// Somebody who listens, `127.0.0.1:PORT`.
+    pub(super) listener: String,
+}
+
+impl Target {
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "sibling": self.sibling, "site": self.site, "outside": self.outside, "listener": self.listener,
+        })
+    }
+
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        let path = |name: &str| value[name].as_str().map(PathBuf::from);
+        Some(Self {
+            sibling: value["sibling"].as_u64()?.try_into().ok()?,
+            site: path("site")?,
+            outside: path("outside")?,
+            listener: value["listener"].as_str()?.to_owned(),
+        })
+    }
+
+    /// An empty file that may be executed.
+    pub(super) fn program(&self) -> PathBuf {
+        self.outside.join("program")
+    }
+}
+
+type Act<'a> = (&'static str, Box<dyn Fn() -> io::Result<()> + 'a>);
+
+fn act<'a>(name: &'static str, does: impl Fn() -> io::Result<()> + 'a) -> Act<'a> {
+    (name, Box::new(does))
+}
+
+fn read(path: &Path) -> io::Result<()> {
+    File::open(path).map(drop)
+}
+
+/// All acts of a process. `line` is a socket that was open before the sandbox.
+pub(super) fn of<'a>(process: Process, target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
+    let mut acts = of_all(target);
+    match process {
+        Process::Supervisor => {}
+        Process::Agent => {
+            acts.extend(of_children(target));
+            acts.extend(of_agent(target));
+        }
+        Process::Custodian => {
+            acts.extend(of_children(target));
+            acts.extend(of_custodian(target, line));
+        }
+    }
+    acts
+}
+
+fn of_all(target: &Target) -> Vec<Act<'_>> {
+    vec![
+        act("write a file outside the state folder", || File::create(target.outside.join("written")).map(drop)),
+        act("set an io_uring up", raw::io_uring),
+    ]
+}
+
+fn of_children(target: &Target) -> Vec<Act<'_>> {
+    let sibling = target.sibling;
+    vec![
+        act("read /etc/passwd", || read(Path::new("/etc/passwd"))),
+        act("list the root folder", || std::fs::read_dir("/").map(drop)),
+        act("read the configuration", || read(&target.site.join("node.toml"))),
+        act("run a program", || Command::new("/bin/true").status().map(drop)),
+        act("become another program", || raw::become_program(&target.program())),
+        // On a thread of its own, with whose end the tracing ends too: a signal would stop the sibling.
+        act("trace its sibling", move || {
+            let traced = std::thread::spawn(move || raw::trace(sibling)).join();
+            traced.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        }),
+        act("open its sibling's memory in /proc", move || read(Path::new(&format!("/proc/{sibling}/mem")))),
+        act("read its sibling's environment in /proc", move || read(Path::new(&format!("/proc/{sibling}/environ")))),
+        act("copy from its sibling's memory", move || raw::copy_from(sibling)),
+        act("take an open file of its sibling", move || raw::take_file_of(sibling)),
+        act("signal its sibling", move || {
+            let pid = i32::try_from(sibling).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+            Ok(test_kill_process(pid)?)
+        }),
+        act("let itself be traced again", || Ok(set_dumpable_behavior(DumpableBehavior::Dumpable)?)),
+        act("make a netlink socket", || raw::socket(libc::AF_NETLINK, libc::SOCK_RAW)),
+    ]
+}
+
+fn of_agent(target: &Target) -> Vec<Act<'_>> {
+    let at = |name: &str| target.site.join(name);
+    vec![
+        act("read the ledger", move || read(&at("state/ledger.sqlite"))),
+        act("list the snapshots", move || std::fs::read_dir(at("state/snapshots")).map(drop)),
+        act("read the release key", move || read(&at("release.key"))),
+        act("read the data", move || read(&at("data/heart.csv"))),
+        act("write to the ledger", move || OpenOptions::new().append(true).open(at("state/ledger.sqlite")).map(drop)),
+        act("remove a file of the state folder", move || std::fs::remove_file(at("state/snapshots/stray"))),
+        act("replace its own key", move || OpenOptions::new().append(true).open(at("tls/key.pem")).map(drop)),
+        act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
+        act("dial over TCP", || TcpStream::connect(&target.listener).map(drop)),
+        act("make a datagram socket of its own kind", || UnixDatagram::unbound().map(drop)),
+    ]
+}
+
+fn of_custodian<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
+    let at = |name: &str| target.site.join(name);
+    vec![
+        act("read the agent's key", move || read(&at("tls/key.pem"))),
+        act("read the agent's certificate", move || read(&at("tls/cert.pem"))),
+        act("change the data", move || OpenOptions::new().append(true).open(at("data/heart.csv")).map(drop)),
+        act("replace the release key", move || OpenOptions::new().append(true).open(at("release.key")).map(drop)),
+        act("dial over TCP", || TcpStream::connect(&target.listener).map(drop)),
+        act("make a UDP socket", || UdpSocket::bind("127.0.0.1:0").map(drop)),
+        act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
+        act("dial a Unix socket", move || UnixStream::connect(at("state/run/custodian.sock")).map(drop)),
+        act("listen on another Unix socket", move || UnixListener::bind(at("state/run/other.sock")).map(drop)),
+        act("make a pair of sockets", || UnixStream::pair().map(drop)),
+        act("receive an open file", || raw::receive_message(line)),
+        act("make memory that can be written and run", raw::executable_memory),
+    ]
+}

@@ -2,6 +2,7 @@
 
 pub mod dates;
 mod expression;
+mod permit;
 mod sql;
 mod study;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use crate::ids::ColumnName;
 use crate::plan::{Columns, Expr, Type, TypeProblem};
 use crate::settings::Problem;
 
+pub use permit::{PermitContext, permit};
 pub use study::{BindContext, StudyText};
 
 /// Binds an expression of `node.toml` over the columns of a source, which are all texts.

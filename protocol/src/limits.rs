@@ -22,6 +22,8 @@ pub const HTTP_RESPONSE_BYTES: usize = 256 << 20;
 pub const PERMIT_BYTES: usize = 64 << 10;
 /// A list of revoked permits as canonical JSON: some four hundred that have not ended by themselves. It travels with every round.
 pub const REVOCATIONS_BYTES: usize = 64 << 10;
+/// Access bodies that a coordinator knows: it keeps and shows a list of [`REVOCATIONS_BYTES`] of each.
+pub const ACCESS_BODIES: usize = 64;
 /// A site's message to the researcher who waits for its steward.
 pub const SITE_MESSAGE_BYTES: usize = 500;
 /// Analyses in one study.

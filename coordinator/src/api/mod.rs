@@ -2,8 +2,10 @@
 //!
 //! It shows of a site its presence and its status in a study, and nothing that the site released: only published results leave here.
 
+mod body;
 mod problem;
 mod read;
+mod revocations;
 mod studies;
 mod submit;
 pub mod types;
@@ -60,6 +62,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/sites", get(read::sites))
         .route("/v1/datasets", get(read::datasets))
         .route("/v1/contracts/{id}", get(read::contract))
+        .route("/v1/revocations", get(revocations::list).put(revocations::publish))
         .route("/v1/studies", get(studies::list).post(submit::submit))
         .route("/v1/studies/{id}", get(studies::status))
         .route("/v1/studies/{id}/result", get(studies::result))

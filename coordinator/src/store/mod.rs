@@ -8,6 +8,7 @@
 //! each write checks that within its own transaction.
 
 mod recorder;
+mod revocations;
 mod schema;
 mod study;
 
@@ -23,6 +24,7 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 use self::recorder::Waiting;
+pub use self::revocations::Kept;
 
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]

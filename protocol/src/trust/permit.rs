@@ -321,8 +321,8 @@ pub(super) mod tests {
         match value {
             Value::Number(n) => Value::from(n.as_i64().unwrap() + 1),
             Value::String(text) if text.starts_with("ed25519:") => Value::from(key(3).public().to_string()),
-            Value::String(text) if text == "exact" || text == "scientific_research" => Value::from("statistics"),
-            Value::String(text) => Value::from(text.replacen(['a', 'D', 'U', 'h', 's', 'b', 'c'], "e", 1)),
+            Value::String(text) if text == "scientific_research" => Value::from("statistics"),
+            Value::String(text) => Value::from(format!("{text}0")),
             Value::Array(items) => items.iter().map(other).collect(),
             Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), other(value))).collect(),
             other => other.clone(),

@@ -29,7 +29,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.address, config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
-    let policy = config.policy;
+    let policy = &config.policy;
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     if config.datasets.is_empty() {
         writeln!(out, "datasets     none: the node answers no study")?;
@@ -51,7 +51,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
         writeln!(out, "trust        nobody: every study is refused")?;
     }
     for body in access_bodies {
-        let AccessBody { name, key, mode, datasets } = body;
+        let AccessBody { name, key, mode, datasets, .. } = body;
         trusted(out, "permits of", (name, key), *mode, datasets.as_deref())?;
     }
     for researcher in researchers {

@@ -173,7 +173,10 @@ source = {{ kind = "csv", path = "heart.csv" }}
     pub(crate) fn list(&self, number: u64, revoked: &[&SignedPermit]) -> SignedRevocations {
         let mut revoked: Vec<Revoked> = revoked
             .iter()
-            .map(|p| Revoked { digest: p.digest(), id: p.verify().unwrap().id, at: NOW.plus_secs(-60) })
+            .map(|p| {
+                let (permit, at) = (p.verify().unwrap(), NOW.plus_secs(-60));
+                Revoked { digest: p.digest(), id: permit.id, at, valid_to: permit.valid_to }
+            })
             .collect();
         revoked.sort();
         let issuer = self.body.public();

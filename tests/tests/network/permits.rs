@@ -284,3 +284,18 @@ fn released(lab: &Lab) -> i64 {
         rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger");
     ledger.query_row("select count(*) from record where kind = 'release'", [], |row| row.get(0)).expect("a count")
 }
+
+#[test]
+fn the_demo_without_a_permit_shows_how_every_hospital_refuses() {
+    let output =
+        std::process::Command::new(EXE).args(["demo", "--no-permit", "--format", "json"]).output().expect("a demo");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&shown["holds"], &shown["pooled"]), (&Value::from(true), &Value::Null), "{shown:#}");
+    let checks = shown["checks"].as_array().expect("checks");
+    assert_eq!(checks.len(), 4);
+    for check in checks {
+        assert!(check["how"].as_str().is_some_and(|how| how.contains("(permit_required)")), "{check}");
+    }
+}

@@ -146,7 +146,7 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         _ => return ours(&"signals cannot be received"),
     };
     let server = match Server::with(config, setup.token, setup.contracts, switches) {
-        Ok(server) => server,
+        Ok(server) => server.with_revocations(setup.revocations),
         Err(error) => return user_problem(&error),
     };
     warn_about(config);
@@ -176,8 +176,8 @@ fn warn_about(config: &Config) {
             "the roster has fewer sites than a published cell needs: nothing can be published"
         );
     }
-    if config.researchers.is_empty() {
-        tracing::warn!("there is no [[researcher]]: every study is refused");
+    if config.researchers.is_empty() && config.access_bodies.is_empty() {
+        tracing::warn!("there is neither an [[access_body]] nor a [[researcher]]: every study is refused");
     }
 }
 

@@ -12,6 +12,7 @@ use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
 
+use crate::access_body::{KeysArgs, PermitArgs};
 use crate::demo::DemoArgs;
 use crate::network::{self, Network};
 
@@ -32,6 +33,10 @@ enum Command {
     Demo(DemoArgs),
     /// Set up a network
     Network(NetworkArgs),
+    /// Make a key, or show its public half
+    Keys(KeysArgs),
+    /// Write, sign, show, verify and take back permits
+    Permit(PermitArgs),
     /// Check, run, list, show and cancel studies
     Study(StudyArgs),
     /// List the network's sites
@@ -95,6 +100,8 @@ impl Command {
         match self {
             Command::Demo(demo) => demo.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Init { file, out } }) => init(&file, &out),
+            Command::Keys(keys) => keys.run(),
+            Command::Permit(permit) => permit.run(),
             Command::Study(study) => study.run(),
             Command::Sites(sites) => sites.run(),
             Command::Datasets(datasets) => datasets.run(),

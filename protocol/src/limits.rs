@@ -20,8 +20,10 @@ pub const HTTP_BODY_BYTES: usize = 2 << 20;
 pub const HTTP_RESPONSE_BYTES: usize = 256 << 20;
 /// A permit as canonical JSON: a few datasets with a few hundred columns each, and a thousand sites, fit.
 pub const PERMIT_BYTES: usize = 64 << 10;
-/// A list of revoked permits as canonical JSON: some four hundred that have not ended by themselves. It travels with every round.
+/// A list of revoked permits as canonical JSON: some two hundred that have not ended by themselves. It travels with every round.
 pub const REVOCATIONS_BYTES: usize = 64 << 10;
+/// Access bodies that a coordinator knows: it keeps and shows a list of [`REVOCATIONS_BYTES`] of each.
+pub const ACCESS_BODIES: usize = 64;
 /// A site's message to the researcher who waits for its steward.
 pub const SITE_MESSAGE_BYTES: usize = 500;
 /// Analyses in one study.

@@ -15,7 +15,7 @@ use bocage_protocol::env::{Clock as _, Entropy as _};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::trust::{SecretKey, SignedPermit, SignedStudy, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request};
 use serde_json::Value;
@@ -40,11 +40,20 @@ pub struct Running(Child);
 impl Lab {
     /// Lays a network of all four hospitals out. `exe` is the lab binary.
     pub fn new(exe: &str) -> Self {
+        Self::laid_out(exe, "allow_without_permit = true\n")
+    }
+
+    /// The same, where nobody is answered without a permit.
+    pub fn under_permits(exe: &str) -> Self {
+        Self::laid_out(exe, "")
+    }
+
+    fn laid_out(exe: &str, researcher: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (quic, api) = (free_udp_port(), free_tcp_port());
         std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
             .expect("the contract");
-        std::fs::write(folder.path().join("network.toml"), network(quic, api)).expect("network.toml");
+        std::fs::write(folder.path().join("network.toml"), network(quic, api, researcher)).expect("network.toml");
         let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic };
         let out = lab.path("net");
         let made = lab.run(&[
@@ -144,6 +153,18 @@ impl Lab {
     pub fn researcher(&self) -> SecretKey {
         let text = std::fs::read_to_string(self.path("net/researcher/researcher.key")).expect("the key");
         SecretKey::from_text(&text).expect("a key")
+    }
+
+    /// The access body's key.
+    pub fn access_body(&self) -> SecretKey {
+        let text = std::fs::read_to_string(self.path("net/access-body/access-body.key")).expect("the key");
+        SecretKey::from_text(&text).expect("a key")
+    }
+
+    /// The researcher's permit.
+    pub fn permit(&self) -> SignedPermit {
+        let text = std::fs::read_to_string(self.path("net/researcher/researcher.permit")).expect("the permit");
+        SignedPermit::from_text(&text).expect("a permit")
     }
 
     /// A study's text, bound as the researcher's command line binds it, for all four hospitals.
@@ -286,11 +307,11 @@ fn free_port(is_free: impl Fn(u16) -> bool) -> u16 {
     }
 }
 
-fn network(quic: u16, api: u16) -> String {
+fn network(quic: u16, api: u16, researcher: &str) -> String {
     let mut text = format!(
         "network = \"heart-lab\"\ncontracts = [\"heart.toml\"]\n\
          [coordinator]\nquic = \"127.0.0.1:{quic}\"\napi = \"127.0.0.1:{api}\"\n\
-         [publication]\nmin_sites = 2\n[researcher]\nname = \"Lab\"\nmode = \"exact\"\n"
+         [publication]\nmin_sites = 2\n[researcher]\nname = \"Lab\"\nmode = \"exact\"\n{researcher}"
     );
     for site in HOSPITALS {
         let _ = write!(

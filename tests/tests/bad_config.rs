@@ -23,7 +23,7 @@ use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::secret::write_secret;
 use bocage_protocol::contract;
 use bocage_protocol::env::{Clock as _, Entropy, Timestamp};
-use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::front::{BindContext, PermitContext, StudyText, permit};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::SecretKey;
@@ -255,6 +255,22 @@ fn a_study_says_everything_that_is_wrong_with_it() {
         |dir| {
             let text = fs::read_to_string(dir.join("study.toml")).expect("a study");
             StudyText::parse(&text, "study.toml")?.bind(&contract, &context).map(drop)
+        },
+    );
+}
+
+#[test]
+fn a_permit_says_everything_that_is_wrong_with_it() {
+    let contract = fs::read_to_string(golden("contract.toml")).expect("a contract");
+    let contracts = [contract::parse(&contract, "contract.toml").expect("a contract")];
+    let issuer = SecretKey::generate(&mut Constant).public();
+    let context = PermitContext { issuer, contracts: Some(&contracts), nonce: [7; 16] };
+    run(
+        "permit",
+        |_| {},
+        |dir| {
+            let text = fs::read_to_string(dir.join("permit.toml")).expect("a permit");
+            permit(&text, "permit.toml", &context).map(drop)
         },
     );
 }

@@ -112,8 +112,12 @@ fn permit(holder: &SecretKey) -> SignedPermit {
 
 fn revocations(permit: &SignedPermit) -> SignedRevocations {
     let issuer = SecretKey::generate(&mut CountingDown);
-    let revoked =
-        Revoked { digest: permit.digest(), id: "DK-2026/17".parse().expect("an id"), at: Timestamp(1_761_000_000_000) };
+    let revoked = Revoked {
+        digest: permit.digest(),
+        id: "DK-2026/17".parse().expect("an id"),
+        at: Timestamp(1_761_000_000_000),
+        valid_to: Timestamp(1_790_000_000_000),
+    };
     let list = Revocations {
         format: REVOCATIONS_FORMAT,
         issuer: issuer.public(),

@@ -2,9 +2,11 @@
 //!
 //! It shows of a site its presence and its status in a study, and nothing that the site released: only published results leave here.
 
+mod body;
 mod checkpoints;
 mod problem;
 mod read;
+mod revocations;
 mod studies;
 mod submit;
 pub mod types;
@@ -62,6 +64,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/datasets", get(read::datasets))
         .route("/v1/contracts/{id}", get(read::contract))
         .route("/v1/checkpoints/{site}", get(checkpoints::of_site))
+        .route("/v1/revocations", get(revocations::list).put(revocations::publish))
         .route("/v1/studies", get(studies::list).post(submit::submit))
         .route("/v1/studies/{id}", get(studies::status))
         .route("/v1/studies/{id}/result", get(studies::result))

@@ -62,7 +62,19 @@ fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Malformed | ErrorCode::NotCanonical => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorised => StatusCode::UNAUTHORIZED,
-        ErrorCode::SignatureInvalid | ErrorCode::SignerUnknown => StatusCode::FORBIDDEN,
+        ErrorCode::SignatureInvalid
+        | ErrorCode::SignerUnknown
+        | ErrorCode::PermitRequired
+        | ErrorCode::PermitInvalid
+        | ErrorCode::PermitIssuerUnknown
+        | ErrorCode::PermitMismatch
+        | ErrorCode::PermitNotYetValid
+        | ErrorCode::PermitExpired
+        | ErrorCode::PermitRevoked
+        | ErrorCode::PermitHolder
+        | ErrorCode::PermitPurpose
+        | ErrorCode::PermitScope
+        | ErrorCode::PermitSites => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

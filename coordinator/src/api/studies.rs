@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::types::{StudyList, StudyStatus};
 use super::{App, Command, Problem};
-use crate::dispatch::study_status;
+use crate::dispatch::{permit_info, study_status};
 use crate::store::{Recorded, StoreError, StudyRecord};
 
 /// Studies in one list.
@@ -116,7 +116,15 @@ async fn find(app: &App, id: StudyId) -> Result<StudyRecord, Problem> {
 pub(super) fn describe(app: &App, record: &StudyRecord) -> Result<StudyStatus, Problem> {
     let study: Study =
         serde_json::from_str(&record.signed.study).map_err(|_| StoreError::Damaged("a study's canonical JSON"))?;
-    let known = app.context.researchers.iter().find(|r| r.key == study.researcher);
-    let researcher = known.map_or_else(|| study.researcher.to_string(), |r| r.name.clone());
-    Ok(study_status(&study, researcher, record, &|site| app.context.members.online(site)))
+    let permit = match &record.signed.permit {
+        Some(signed) => {
+            let permit = serde_json::from_str(&signed.document).map_err(|_| StoreError::Damaged("a permit"))?;
+            Some(permit_info(&app.context, &permit, signed.digest()))
+        }
+        None => None,
+    };
+    let known = app.context.researchers.iter().find(|r| r.key == study.researcher).map(|r| r.name.clone());
+    let holder = || permit.as_ref().map(|permit| permit.holder.clone());
+    let researcher = known.or_else(holder).unwrap_or_else(|| study.researcher.to_string());
+    Ok(study_status(&study, (researcher, permit), record, &|site| app.context.members.online(site)))
 }

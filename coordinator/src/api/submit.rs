@@ -1,9 +1,7 @@
 //! The door for studies. A node believes none of this and checks everything itself; the door spares everybody the study that would fail.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest as _, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use bocage_protocol::PublicError;
@@ -13,8 +11,9 @@ use bocage_protocol::limits;
 use bocage_protocol::trust::{SignedStudy, Study};
 
 use super::studies::describe;
-use super::{App, Command, Problem};
+use super::{App, Command, Problem, body};
 use crate::dispatch::{Asked, Context, Course};
+use crate::permits::{self, Touches};
 use crate::server::Moment;
 use crate::store::{Recorded, StoreError};
 
@@ -23,9 +22,7 @@ const OPEN_STUDIES: usize = 1000;
 
 /// Accepts a signed study. The same study again gets its present status.
 pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<Response, Problem> {
-    let body = tokio::time::timeout(app.patience.body, Bytes::from_request(request, &())).await;
-    let slow = |_| PublicError::new(ErrorCode::Malformed, "the body did not arrive in time");
-    let signed = read(body.map_err(slow)?)?;
+    let signed = read(&body::whole(&app, request).await?)?;
     let id = signed.id();
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
         return Ok(Json(describe(&app, &record)?).into_response());
@@ -51,14 +48,8 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     Ok((StatusCode::CREATED, Json(describe(&app, &record)?)).into_response())
 }
 
-fn read(body: Result<Bytes, BytesRejection>) -> Result<SignedStudy, PublicError> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            PublicError::new(ErrorCode::TooLarge, format!("more than {} bytes", limits::HTTP_BODY_BYTES))
-        }
-        _ => PublicError::new(ErrorCode::Malformed, "the body did not arrive whole"),
-    })?;
-    serde_json::from_slice(&body).map_err(|_| {
+fn read(body: &[u8]) -> Result<SignedStudy, PublicError> {
+    serde_json::from_slice(body).map_err(|_| {
         PublicError::new(ErrorCode::Malformed, "the body is not a signed study").hint("`bocage study run` makes one")
     })
 }
@@ -69,7 +60,8 @@ async fn admit(app: &App, signed: SignedStudy, now: Timestamp) -> Result<Asked, 
     let admitted = tokio::task::spawn_blocking(move || {
         let asked = Asked::bind(signed, &context.contracts)?;
         check(&context, &asked, now)?;
-        Course::begin(&asked, asked.study.min_sites.max(context.min_sites))?;
+        let course = Course::begin(&asked, asked.study.min_sites.max(context.min_sites))?;
+        check_permit(&context, &asked, &course, now)?;
         Ok::<_, PublicError>(asked)
     });
     let failed = |_| PublicError::new(ErrorCode::Internal, "the study's check failed");
@@ -82,11 +74,7 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
         let message = format!("the study is for network {}, this is {}", study.network, context.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    if !context.researchers.iter().any(|r| r.key == study.researcher) {
-        let message = format!("the coordinator does not know the key {}", study.researcher);
-        return Err(PublicError::new(ErrorCode::SignerUnknown, message)
-            .hint("ask for a [[researcher]] entry in the coordinator's and the sites' configuration"));
-    }
+    check_requester(context, asked)?;
     if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains_key(site)) {
         let message = format!("site {site} is not a member of network {}", context.network);
         return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("`bocage sites` lists the members"));
@@ -95,6 +83,53 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
         return Err(PublicError::new(ErrorCode::StudyInvalid, "answer_within_secs is 0"));
     }
     study.check_time(now)
+}
+
+/// A researcher whom the coordinator knows, or the holder of a permit of an access body that it knows.
+fn check_requester(context: &Context, asked: &Asked) -> Result<(), PublicError> {
+    let study = &asked.study;
+    if context.researchers.iter().any(|r| r.key == study.researcher) {
+        return Ok(());
+    }
+    match &asked.permit {
+        Some(permit) if context.access_bodies.find(&permit.issuer).is_some() => Ok(()),
+        Some(permit) => {
+            let message = format!("the coordinator does not know the access body {} of the permit", permit.issuer);
+            Err(PublicError::new(ErrorCode::PermitIssuerUnknown, message)
+                .hint("ask for an [[access_body]] entry in the coordinator's configuration, and in the sites'"))
+        }
+        None => {
+            let message = format!("the coordinator does not know the key {}", study.researcher);
+            Err(PublicError::new(ErrorCode::SignerUnknown, message).hint(
+                "name the permit that you hold with --permit, or ask for a [[researcher]] entry in the coordinator's configuration",
+            ))
+        }
+    }
+}
+
+/// The permit must cover the study, as every site will find again.
+fn check_permit(context: &Context, asked: &Asked, course: &Course, now: Timestamp) -> Result<(), PublicError> {
+    let study = &asked.study;
+    let (Some(permit), Some(signed)) = (&asked.permit, &asked.signed.permit) else {
+        return match &study.permit {
+            None => Ok(()),
+            Some(named) => {
+                let message = format!("the study relies on permit {}, and came without it", named.id);
+                Err(PublicError::new(ErrorCode::PermitMismatch, message).hint("`bocage study run` sends it along"))
+            }
+        };
+    };
+    let (digest, round) = (signed.digest(), course.round());
+    let reads = permits::reads(round.iter().flat_map(|round| round.parts.iter().map(|part| &part.plan)));
+    let touches = Touches { study, sites: &asked.sites, reads: &reads };
+    if let Some(error) = permits::uncovered(permit, &digest, touches, now).into_iter().next() {
+        return Err(error);
+    }
+    let newest = context.access_bodies.newest(&permit.issuer);
+    match newest.and_then(|newest| permits::taken_back(permit, &digest, &newest.list)) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
 /// The sites have `answer_within_secs` from now; no node starts on a study that has expired.

@@ -6,6 +6,8 @@ use serde_json::json;
 use crate::api::types::{DatasetList, NetworkInfo, SiteList, StudyList};
 use crate::bench::{CONTRACT, Lab, Manner, RESEARCHER, SITES, STUDY, TOKEN, TestClock, key, signed, study};
 
+mod permits;
+
 async fn lab() -> (tempfile::TempDir, Lab) {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::start(dir.path(), TestClock::new()).await;

@@ -6,8 +6,8 @@ use std::fmt;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, ContractId, Digest, NetworkId, SiteId, StudyId};
-use bocage_protocol::trust::{PublicKey, Purpose};
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
+use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/network`.
@@ -99,8 +99,11 @@ pub struct StudyStatus {
     pub purpose: Purpose,
     /// The dataset's contract.
     pub dataset: ContractId,
-    /// The researcher's name in the coordinator's configuration.
+    /// The researcher's name in the coordinator's configuration, else in the permit.
     pub researcher: String,
+    /// The permit that it relies on.
+    #[serde(default)]
+    pub permit: Option<PermitInfo>,
     /// Whether it is still going on.
     pub state: StudyState,
     /// Grows with every change that lasts. `?seen=V&wait_secs=N` waits until it is not V any more.
@@ -111,6 +114,45 @@ pub struct StudyStatus {
     pub answer_by: Timestamp,
     /// One for each site that is asked, in the order of the study.
     pub sites: Vec<SiteReport>,
+}
+
+/// The permit that a study relies on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermitInfo {
+    /// As its access body names it.
+    pub id: PermitId,
+    /// Of the signed permit.
+    pub digest: Digest,
+    /// The person who holds it.
+    pub holder: String,
+    /// Where they work.
+    pub organisation: String,
+    /// The access body's name in the coordinator's configuration, else its key.
+    pub access_body: String,
+}
+
+/// `GET /v1/revocations`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevocationsList {
+    /// The newest list of every access body that has published one.
+    pub lists: Vec<RevocationsInfo>,
+}
+
+/// A list of revoked permits; also the answer to `PUT /v1/revocations`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevocationsInfo {
+    /// The access body's name in the coordinator's configuration.
+    pub access_body: String,
+    /// Its key.
+    pub issuer: PublicKey,
+    /// The list's number.
+    pub number: u64,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// How many permits it has.
+    pub revoked: usize,
+    /// As it was signed.
+    pub list: SignedRevocations,
 }
 
 /// Whether a study is still going on.
@@ -197,6 +239,9 @@ pub struct StudyHead {
     pub network: NetworkId,
     /// Who signed it.
     pub researcher: PublicKey,
+    /// The permit that it relied on.
+    #[serde(default)]
+    pub permit: Option<PermitInfo>,
     /// How many sites a cell needed: the larger of the study's and the coordinator's number.
     pub min_sites: u32,
     /// When it was signed.

@@ -13,7 +13,10 @@ use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ContractId, Digest, SiteId};
-use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedStudy, Study};
+use bocage_protocol::trust::{
+    Checkpoint, Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedCheckpoint, SignedPermit,
+    SignedStudy, Study,
+};
 
 use crate::config::{Config, KnownContract};
 use crate::store::Witnessed;
@@ -25,6 +28,9 @@ pub const START: Timestamp = Timestamp(1_790_000_000_000);
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 pub const SITES: [&str; 4] = ["cleveland", "hungary", "long-beach", "switzerland"];
 pub const RESEARCHER: u8 = 99;
+pub const ACCESS_BODY: u8 = 98;
+/// Whose key the coordinator knows by a permit alone.
+pub const HOLDER: u8 = 97;
 
 pub const CONTRACT: &str = r#"
     id = "heart@1"
@@ -135,6 +141,7 @@ pub fn config(dir: &Path) -> Config {
         "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
         "site": sites,
         "researcher": [{ "name": "Ada", "key": key(RESEARCHER).public().to_string() }],
+        "access_body": [{ "name": "Body", "key": key(ACCESS_BODY).public().to_string() }],
     });
     Config::from_value(&value, "coordinator.toml", dir).unwrap()
 }
@@ -158,4 +165,35 @@ pub fn study(text: &str, sites: &[&str], nonce: u8) -> Study {
 /// [`STUDY`] of all sites, signed.
 pub fn signed(nonce: u8) -> SignedStudy {
     SignedStudy::sign(&study(STUDY, &SITES, nonce), &key(RESEARCHER)).unwrap()
+}
+
+/// A permit for everything that [`STUDY`] asks, changed as wanted, signed by the access body.
+pub fn permit(change: impl FnOnce(&mut Permit)) -> SignedPermit {
+    let mut permit = Permit {
+        format: PERMIT_FORMAT,
+        network: "heart-demo".parse().unwrap(),
+        id: "DK-2026/17".parse().unwrap(),
+        title: "Heart".into(),
+        issuer: key(ACCESS_BODY).public(),
+        holder: Holder { name: "Grace".into(), organisation: "University".into(), key: key(HOLDER).public() },
+        purposes: vec![Purpose::ScientificResearch],
+        datasets: vec![Scope { dataset: "heart@1".parse().unwrap(), columns: None }],
+        sites: None,
+        min_sites: 3,
+        threshold: 11,
+        mode: PermitMode::Exact,
+        max_cells: 10_000,
+        valid_from: START.plus_secs(-86_400),
+        valid_to: START.plus_secs(365 * 86_400),
+        nonce: "cd".repeat(16),
+    };
+    change(&mut permit);
+    SignedPermit::sign(&permit, &key(ACCESS_BODY)).unwrap()
+}
+
+/// [`STUDY`] of all sites under a permit, signed by its holder.
+pub fn under(permit: &SignedPermit, nonce: u8) -> (SignedStudy, Study) {
+    let reference = permit.reference().ok();
+    let study = Study { permit: reference, researcher: key(HOLDER).public(), ..study(STUDY, &SITES, nonce) };
+    (SignedStudy::sign(&study, &key(HOLDER)).unwrap().with_permit(Some(permit.clone())), study)
 }

@@ -7,17 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
-use bocage_protocol::settings::{Problem, Problems};
-use bocage_protocol::trust::SignedPermit;
 use clap::{Args, Subcommand};
 
 use super::follow::{Followed, News, follow};
 use super::progress::Progress;
 use super::study::{Asked, bind, sign_and_submit};
-use super::{Api, ClientError, Profile};
+use super::{Api, ClientError, GivenPermit, Profile};
 use crate::api::types::{SiteReport, SiteStatus, StudyResult, StudyState, StudyStatus};
 use crate::output::{self, say};
 use crate::report::{self, Format, Grid};
@@ -54,7 +51,7 @@ pub enum StudyCommand {
     Check {
         /// The study's text
         file: PathBuf,
-        /// The signed permit that it relies on
+        /// The signed permit that it relies on [default: the profile's `permit`]
         #[arg(long, value_name = "FILE")]
         permit: Option<PathBuf>,
     },
@@ -62,7 +59,7 @@ pub enum StudyCommand {
     Run {
         /// The study's text
         file: PathBuf,
-        /// The signed permit that it relies on
+        /// The signed permit that it relies on [default: the profile's `permit`]
         #[arg(long, value_name = "FILE")]
         permit: Option<PathBuf>,
         /// Hand it in and leave (exit 3)
@@ -155,7 +152,11 @@ impl DatasetsArgs {
 }
 
 impl Client {
-    fn open(&self) -> Result<(Profile, Api), ClientError> {
+    /// The profile, and the coordinator as it reaches it.
+    ///
+    /// # Errors
+    /// The profile or its token cannot be used.
+    pub fn open(&self) -> Result<(Profile, Api), ClientError> {
         let profile = Profile::find(self.profile.as_deref())?;
         let api = Api::new(&profile)?;
         Ok((profile, api))
@@ -166,17 +167,13 @@ fn read_study(path: &Path) -> Result<String, ClientError> {
     std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })
 }
 
-/// The permit of this file, as it is: whether it holds is found out when the study is bound.
-fn read_permit(path: Option<&Path>) -> Result<Option<SignedPermit>, ClientError> {
-    let Some(path) = path else { return Ok(None) };
-    let text = read_study(path)?;
-    let invalid = |error: PublicError| Problem::new(&path.display().to_string(), "", error.message);
-    Ok(Some(SignedPermit::from_text(&text).map_err(|error| Problems::from(invalid(error)))?))
+/// The permit that was named, else the profile's.
+fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPermit>, ClientError> {
+    named.or(profile.permit.as_deref()).map(GivenPermit::read).transpose()
 }
 
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
-    let text = read_study(file)?;
-    let permit = read_permit(permit)?;
+    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), &text, &file.display().to_string())?;
     print(&asked(&bound.asked()?, format))
 }
@@ -193,14 +190,26 @@ fn asked(asked: &Asked, format: Format) -> String {
         Format::Text => {
             let sites: Vec<&str> = asked.sites.iter().map(|s| s.as_str()).collect();
             let head = format!(
-                "{}: nothing to correct\nwould ask {} sites ({}) about {}; cells need {} sites\n\n",
+                "{}: nothing to correct\nwould ask {} sites ({}) about {}; cells need {} sites\n",
                 asked.title,
                 sites.len(),
                 sites.join(", "),
                 asked.dataset,
                 asked.min_sites
             );
-            head + &grid.text(1) + &trees(asked)
+            head + &permit(asked) + &grid.text(1) + &trees(asked)
+        }
+    }
+}
+
+fn permit(asked: &Asked) -> String {
+    match &asked.permit {
+        None => "no permit: only sites that let you ask without one will answer\n\n".to_owned(),
+        Some(permit) => {
+            report::plain(&format!(
+                "permit {} of {} ({}) covers it, until {}",
+                permit.id, permit.holder, permit.organisation, permit.valid_to
+            )) + "\n\n"
         }
     }
 }
@@ -223,7 +232,7 @@ fn run(
     wait: Option<Duration>,
     format: Format,
 ) -> Result<u8, ClientError> {
-    let (text, permit) = (read_study(file)?, read_permit(permit)?);
+    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
     let bound = bind(api, profile, key.public(), permit.as_ref(), &text, &file.display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
@@ -330,7 +339,8 @@ fn print(text: &str) -> Result<u8, ClientError> {
     output::print(text).map(|()| 0).map_err(|e| ClientError::Write { reason: e.kind() })
 }
 
-fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
+/// Tells of an error, and makes the exit code.
+pub fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -53,6 +53,7 @@ pub(super) fn study(first: &str, state: StudyState, version: u64) -> StudyStatus
         title: "a study".into(),
         purpose: bocage_protocol::trust::Purpose::ScientificResearch,
         dataset: "heart@1".parse().unwrap(),
+        permit: None,
         researcher: "Ada".into(),
         state,
         version,

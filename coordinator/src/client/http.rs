@@ -6,14 +6,18 @@ use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
-use bocage_protocol::trust::{KeptCheckpoints, SignedStudy};
+use bocage_protocol::trust::{KeptCheckpoints, SignedRevocations, SignedStudy};
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::typestate::WithBody;
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::ClientError;
 use super::profile::Profile;
-use crate::api::types::{DatasetList, NetworkInfo, ProblemJson, SiteList, StudyList, StudyResult, StudyStatus};
+use crate::api::types::{
+    DatasetList, NetworkInfo, ProblemJson, RevocationsInfo, RevocationsList, SiteList, StudyList, StudyResult,
+    StudyStatus,
+};
 use crate::report::plain;
 
 /// How long a plain call may take.
@@ -91,6 +95,17 @@ impl Api {
         self.post("/v1/studies", &serde_json::to_vec(study).unwrap_or_default())
     }
 
+    /// The newest lists of revoked permits.
+    pub fn revocations(&self) -> Result<RevocationsList, ClientError> {
+        self.get("/v1/revocations", CALL)
+    }
+
+    /// Publishes a list of revoked permits. The same list twice is one list.
+    pub fn publish(&self, list: &SignedRevocations) -> Result<RevocationsInfo, ClientError> {
+        let path = "/v1/revocations";
+        self.send(self.agent.put(format!("{}{path}", self.base)), list.to_text().as_bytes())
+    }
+
     /// Where a study stands; waits up to `wait` until its version is no longer `seen`.
     pub fn status(&self, id: &StudyId, seen: Option<u64>, wait: Duration) -> Result<StudyStatus, ClientError> {
         let query = seen.map_or_else(String::new, |seen| format!("?seen={seen}&wait_secs={}", wait.as_secs()));
@@ -117,11 +132,11 @@ impl Api {
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ClientError> {
-        let request = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .header("authorization", &self.authorization)
-            .header("content-type", "application/json");
+        self.send(self.agent.post(format!("{}{path}", self.base)), body)
+    }
+
+    fn send<T: DeserializeOwned>(&self, request: RequestBuilder<WithBody>, body: &[u8]) -> Result<T, ClientError> {
+        let request = request.header("authorization", &self.authorization).header("content-type", "application/json");
         let response =
             request.config().timeout_global(Some(CALL)).build().send(body).map_err(|e| self.unreachable(&e))?;
         self.json(response)

@@ -7,22 +7,25 @@ mod args;
 mod fake;
 mod follow;
 mod http;
+mod permit;
 mod profile;
 mod progress;
 mod study;
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use bocage_net::settings::unreadable;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{NetworkId, StudyId};
-use bocage_protocol::settings::Problems;
+use bocage_protocol::settings::{Problem, Problems};
 
-pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand};
+pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand, exit};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
+pub use permit::GivenPermit;
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
-pub use study::{Asked, AskedAnalysis, Bound, bind, sign_and_submit};
+pub use study::{Asked, AskedAnalysis, AskedPermit, Bound, bind, sign_and_submit};
 
 /// What can go wrong between a researcher and a coordinator.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,22 @@ pub enum ClientError {
     /// The study ended without a result.
     #[error("study {} was cancelled", .0.short())]
     Cancelled(StudyId),
+}
+
+/// The text of a file of at most so many bytes.
+///
+/// # Errors
+/// It cannot be read, is not UTF-8 or is larger.
+pub fn read_file(path: &Path, limit_bytes: usize) -> Result<String, ClientError> {
+    let failed = |e: std::io::Error| ClientError::Read { path: path.to_owned(), reason: e.kind() };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limit_bytes as u64 + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() > limit_bytes {
+        let problem = Problem::new(&path.display().to_string(), "", format!("larger than {limit_bytes} bytes"));
+        return Err(Problems::from(problem).into());
+    }
+    Ok(text)
 }
 
 impl ClientError {

@@ -30,6 +30,8 @@ pub struct Profile {
     pub token_file: PathBuf,
     /// The file with the researcher's secret key.
     pub key_file: PathBuf,
+    /// The signed permit that studies rely on where the command names no other.
+    pub permit: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -38,9 +40,10 @@ struct RawProfile {
     network: NetworkId,
     token_file: PathBuf,
     key_file: PathBuf,
+    permit: Option<PathBuf>,
 }
 
-const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file"];
+const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file", "permit"];
 
 impl Profile {
     /// The profile that a command uses: the one given, else `BOCAGE_PROFILE`, else `profile.toml` in the current folder.
@@ -83,6 +86,7 @@ impl Profile {
             network: raw.network,
             token_file: folder.join(raw.token_file),
             key_file: folder.join(raw.key_file),
+            permit: raw.permit.map(|permit| folder.join(permit)),
         })
     }
 

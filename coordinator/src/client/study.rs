@@ -1,16 +1,17 @@
 //! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
 
 use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::contract::Contract;
-use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{AnalysisName, ContractId, SiteId};
+use bocage_protocol::ids::{AnalysisName, ContractId, PermitId, SiteId};
 use bocage_protocol::plan::{Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
-use bocage_protocol::trust::{PublicKey, SecretKey, SignedPermit, SignedStudy, Study};
+use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
+use super::permit::GivenPermit;
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
 use crate::api::types::{DatasetInfo, StudyStatus};
@@ -23,7 +24,7 @@ pub struct Bound {
     /// The contract that it is bound to.
     pub contract: Contract,
     /// The permit that it relies on.
-    pub permit: Option<SignedPermit>,
+    pub permit: Option<GivenPermit>,
 }
 
 /// What a bound study would ask.
@@ -37,8 +38,23 @@ pub struct Asked {
     pub sites: Vec<SiteId>,
     /// A combined cell is published only if so many sites contribute to it.
     pub min_sites: u32,
+    /// The permit that it relies on, and that covers it.
+    pub permit: Option<AskedPermit>,
     /// The questions.
     pub analyses: Vec<AskedAnalysis>,
+}
+
+/// The permit that a study relies on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AskedPermit {
+    /// As its access body names it.
+    pub id: PermitId,
+    /// Who holds it.
+    pub holder: String,
+    /// Where they work.
+    pub organisation: String,
+    /// Until when it is valid.
+    pub valid_to: Timestamp,
 }
 
 /// What one analysis would ask.
@@ -59,12 +75,12 @@ pub struct AskedAnalysis {
 /// Reads and binds a study's text. `file` names it in problems.
 ///
 /// # Errors
-/// Every problem of the text at once; or the coordinator cannot be asked, or is another network's.
+/// Every problem of the text at once, then everything that the permit does not cover; or the coordinator cannot be asked, or is another network's.
 pub fn bind(
     api: &Api,
     profile: &Profile,
     researcher: PublicKey,
-    permit: Option<&SignedPermit>,
+    permit: Option<&GivenPermit>,
     text: &str,
     file: &str,
 ) -> Result<Bound, ClientError> {
@@ -88,13 +104,18 @@ pub fn bind(
         researcher,
         offering: &offered.sites,
         roster: &roster,
-        min_sites_floor: network.min_sites,
+        // What a permit wants, its studies want.
+        min_sites_floor: permit.map_or(0, |given| given.permit.min_sites).max(network.min_sites),
         now: SystemClock.now(),
         nonce,
-        permit,
+        permit: permit.map(|given| &given.signed),
     };
     let study = text.bind(&contract, &context)?;
-    Ok(Bound { study, contract, permit: permit.cloned() })
+    let bound = Bound { study, contract, permit: permit.cloned() };
+    if let Some(given) = &bound.permit {
+        given.covers(&bound, &api.revocations()?.lists)?;
+    }
+    Ok(bound)
 }
 
 fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<DatasetInfo, Problems> {
@@ -112,6 +133,18 @@ fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<Dat
 }
 
 impl Bound {
+    /// What every site computes first, analysis by analysis.
+    ///
+    /// # Errors
+    /// A plan does not pass the check that every site repeats.
+    pub fn plans(&self) -> Result<Vec<ValidPlan>, ClientError> {
+        let plan = |analysis: &AnalysisSpec| {
+            let plan = plan_for(&analysis.spec, self.study.query(), 0, &RoundState::First)?;
+            Ok(ValidPlan::check(plan, &self.contract)?)
+        };
+        self.study.analyses.iter().map(plan).collect()
+    }
+
     /// What the study would ask of every site.
     ///
     /// # Errors
@@ -120,9 +153,7 @@ impl Bound {
         let study = &self.study;
         let mut analyses: Vec<AskedAnalysis> = Vec::new();
         let mut values = Vec::new();
-        for analysis in &study.analyses {
-            let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
-            let plan = ValidPlan::check(plan, &self.contract)?;
+        for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan));
             let (cells, explained) = (plan.most_cells(), plan.explain(&self.contract, None));
             let (name, kind, columns) = match &analysis.part {
@@ -145,6 +176,7 @@ impl Bound {
             dataset: study.dataset.clone(),
             sites: study.sites.names().unwrap_or_default().to_vec(),
             min_sites: study.min_sites,
+            permit: self.permit.as_ref().map(GivenPermit::asked),
             analyses,
         })
     }
@@ -155,7 +187,9 @@ impl Bound {
 /// # Errors
 /// The coordinator refuses it or cannot be reached.
 pub fn sign_and_submit(api: &Api, bound: &Bound, key: &SecretKey) -> Result<StudyStatus, ClientError> {
-    api.submit(&SignedStudy::sign(&bound.study, key)?.with_permit(bound.permit.clone()))
+    api.submit(
+        &SignedStudy::sign(&bound.study, key)?.with_permit(bound.permit.as_ref().map(|given| given.signed.clone())),
+    )
 }
 
 #[cfg(test)]

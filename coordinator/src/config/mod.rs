@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::ids::{NetworkId, SiteId};
+use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, log_filter_problem, read, read_partly};
 use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
@@ -47,8 +48,10 @@ pub struct Config {
     pub log_level: String,
     /// The roster.
     pub sites: BTreeMap<SiteId, Site>,
-    /// Whose studies are accepted. Nodes decide for themselves anyway.
+    /// Whose studies are accepted without a permit. Nodes decide for themselves anyway.
     pub researchers: Vec<Researcher>,
+    /// Whose permits are accepted, and whose lists of revoked permits are passed on.
+    pub access_bodies: Vec<AccessBody>,
 }
 
 /// A site of the roster.
@@ -60,6 +63,17 @@ pub struct Site {
     pub name: String,
     /// The key that signs its releases.
     pub release_key: PublicKey,
+}
+
+/// Who issues permits.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct AccessBody {
+    /// For people.
+    pub name: String,
+    /// The key that signs permits and lists of revoked ones.
+    pub key: PublicKey,
+    /// A list of revoked permits that is read at the start; a newer one that was published over HTTP stays in force.
+    pub revocations_file: Option<PathBuf>,
 }
 
 /// Somebody whose studies are accepted.
@@ -92,6 +106,8 @@ struct RawConfig {
     site: Vec<Value>,
     #[serde(default)]
     researcher: Vec<Value>,
+    #[serde(default)]
+    access_body: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -157,6 +173,8 @@ const KEYS: &[&str] = &[
     "release_key",
     "researcher",
     "key",
+    "access_body",
+    "revocations_file",
 ];
 
 fn empty() -> Value {
@@ -209,6 +227,7 @@ impl Config {
         let log = read::<RawLog>(&raw.log, file, "log", KEYS, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
         let researchers = researchers(&raw.researcher, file, &mut problems);
+        let access_bodies = access_bodies(&raw.access_body, file, base, &mut problems);
         check(api.as_ref(), publication.as_ref(), log.as_ref(), file, &mut problems);
         let (Some(quic), Some(tls), Some(api), Some(contracts), Some(publication), Some(log)) =
             (quic, tls, api, contracts, publication, log)
@@ -229,6 +248,7 @@ impl Config {
             log_level: log.level,
             sites,
             researchers,
+            access_bodies,
         })
     }
 
@@ -294,6 +314,24 @@ fn researchers(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Resear
         researchers.push(researcher);
     }
     researchers
+}
+
+fn access_bodies(raw: &[Value], file: &str, base: &Path, problems: &mut Problems) -> Vec<AccessBody> {
+    let mut bodies: Vec<AccessBody> = Vec::new();
+    if raw.len() > limits::ACCESS_BODIES {
+        let rule = format!("a coordinator knows {} access bodies at most", limits::ACCESS_BODIES);
+        problems.push(Problem::new(file, "access_body", rule));
+    }
+    for (index, value) in raw.iter().enumerate() {
+        let place = format!("access_body[{index}]");
+        let Some(body) = read::<AccessBody>(value, file, &place, KEYS, problems) else { continue };
+        if bodies.iter().any(|other| other.key == body.key) {
+            problems.push(Problem::new(file, format!("{place}.key"), "another access body has the same key"));
+        }
+        let revocations_file = body.revocations_file.map(|path| base.join(path));
+        bodies.push(AccessBody { revocations_file, ..body });
+    }
+    bodies
 }
 
 #[cfg(test)]

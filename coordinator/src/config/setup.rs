@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use bocage_net::Identity;
 use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_protocol::PublicError;
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::trust::SignedRevocations;
 use subtle::ConstantTimeEq as _;
 
-use super::Config;
+use super::{AccessBody, Config};
 
 /// Shorter tokens could be guessed.
 const TOKEN_MIN_BYTES: usize = 16;
@@ -32,6 +34,8 @@ pub struct Setup {
     pub token: Token,
     /// The contracts by id.
     pub contracts: BTreeMap<ContractId, KnownContract>,
+    /// The lists of revoked permits that stand in files.
+    pub revocations: Vec<SignedRevocations>,
 }
 
 /// A contract with the text that it was read from.
@@ -87,8 +91,10 @@ impl Setup {
         let identity = collect(identity(config, now), &mut problems);
         let token = collect(token(&config.token_file), &mut problems);
         let contracts = contracts(&config.contracts_dir, &mut problems);
+        let lists = config.access_bodies.iter().filter_map(revocations);
+        let revocations = lists.filter_map(|list| collect(list, &mut problems)).collect();
         match (identity, token) {
-            (Some(identity), Some(token)) => problems.into_result(Self { identity, token, contracts }),
+            (Some(identity), Some(token)) => problems.into_result(Self { identity, token, contracts, revocations }),
             _ => Err(problems),
         }
     }
@@ -158,6 +164,23 @@ fn token(path: &Path) -> Result<Token, Problem> {
     let text =
         read_secret_text(path, TOKEN_MAX_BYTES).map_err(|e| named(secret_problem(path, &e), "api.token_file"))?;
     Token::new(&text).map_err(|rule| problem(path, rule).hint("openssl rand -hex 32 makes a good one"))
+}
+
+/// The list in an access body's file, if one is named.
+fn revocations(body: &AccessBody) -> Option<Result<SignedRevocations, Problem>> {
+    let path = body.revocations_file.as_ref()?;
+    let read = || {
+        let key = "access_body.revocations_file";
+        let text = public_text(path, 2 * limits::REVOCATIONS_BYTES).map_err(|p| named(p, key))?;
+        let wrong = |error: PublicError| problem(path, error.message);
+        let signed = SignedRevocations::from_text(&text).map_err(wrong)?;
+        if signed.verify().map_err(wrong)?.issuer != body.key {
+            let message = format!("this is not a list of the access body {}", body.name);
+            return Err(problem(path, message).hint("the key in [[access_body]] is the one that signs its lists"));
+        }
+        Ok(signed)
+    };
+    Some(read())
 }
 
 fn contracts(dir: &Path, problems: &mut Problems) -> BTreeMap<ContractId, KnownContract> {

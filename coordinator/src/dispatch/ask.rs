@@ -7,7 +7,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::Release;
-use bocage_protocol::trust::{PublicKey, SignedRelease};
+use bocage_protocol::trust::{PublicKey, SignedRelease, SignedRevocations};
 use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
 
@@ -51,7 +51,7 @@ impl Ask {
                 return self.refuse(error).await;
             };
             let started = Instant::now();
-            match session.ask_encoded(&self.question.to(self.index)?).await {
+            match session.ask_encoded(&self.question.to(self.index, self.revocations())?).await {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
@@ -79,6 +79,12 @@ impl Ask {
                 }
             }
         }
+    }
+
+    /// The newest list of the access body whose permit the study relies on: looked up for each attempt, since a newer one may have come.
+    fn revocations(&self) -> Option<SignedRevocations> {
+        let permit = self.question.asked.permit.as_ref()?;
+        Some(self.context.access_bodies.newest(&permit.issuer)?.signed)
     }
 
     /// Judges a large answer, which takes a while to verify, off the workers that serve everyone.

@@ -7,7 +7,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
-use bocage_protocol::trust::{SignedStudy, Study};
+use bocage_protocol::trust::{Permit, SignedPermit, SignedStudy, Study};
 
 use crate::config::KnownContract;
 
@@ -22,6 +22,8 @@ pub struct Asked {
     pub study: Study,
     /// The sites that it asks, sorted.
     pub sites: Vec<SiteId>,
+    /// What the permit says that came with it. Whether it covers the study is the door's question.
+    pub permit: Option<Permit>,
     /// The contract that it names, of the same hash.
     pub contract: Arc<Contract>,
 }
@@ -30,9 +32,10 @@ impl Asked {
     /// Verifies the signature and finds the contract.
     ///
     /// # Errors
-    /// Those of [`SignedStudy::verify`]; `study_invalid` where the list of sites is missing; `dataset_not_offered`, `contract_mismatch`.
+    /// Those of [`SignedStudy::verify`] and of a permit's; `study_invalid` where the list of sites is missing; `dataset_not_offered`, `contract_mismatch`.
     pub fn bind(signed: SignedStudy, contracts: &BTreeMap<ContractId, KnownContract>) -> Result<Self, PublicError> {
         let study = signed.verify()?;
+        let permit = signed.permit.as_ref().map(SignedPermit::verify).transpose()?;
         let unlisted = || {
             PublicError::new(ErrorCode::StudyInvalid, "the study came without the list of its sites")
                 .hint("`bocage study run` sends it along")
@@ -48,6 +51,6 @@ impl Asked {
             return Err(PublicError::new(ErrorCode::ContractMismatch, message)
                 .hint("sign it again: `bocage study run` fetches the contract"));
         }
-        Ok(Self { id: signed.id(), signed, study, sites, contract: Arc::clone(&known.contract) })
+        Ok(Self { id: signed.id(), signed, study, sites, permit, contract: Arc::clone(&known.contract) })
     }
 }

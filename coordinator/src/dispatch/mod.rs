@@ -33,13 +33,14 @@ use tokio::task::JoinSet;
 use self::question::Question;
 use crate::config::{KnownContract, Researcher, Site};
 use crate::members::Members;
+use crate::permits::AccessBodies;
 use crate::server::{AtMoment, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
 
 pub use asked::Asked;
 pub use course::{Course, Round, RoundPart};
 pub use notices::Notices;
-pub use status::{site_reports, study_status};
+pub use status::{permit_info, site_reports, study_status};
 
 /// What every part of the coordinator works with.
 pub struct Context {
@@ -49,8 +50,10 @@ pub struct Context {
     pub min_sites: u32,
     /// The sites that may be asked.
     pub roster: BTreeMap<SiteId, Site>,
-    /// Whose studies are accepted.
+    /// Whose studies are accepted without a permit.
     pub researchers: Vec<Researcher>,
+    /// Whose permits are accepted.
+    pub access_bodies: AccessBodies,
     /// The contracts by id.
     pub contracts: BTreeMap<ContractId, KnownContract>,
     /// What lasts.

@@ -10,7 +10,7 @@ use bocage_protocol::release::Release;
 use bocage_protocol::trust::SignedRelease;
 use bocage_protocol::wire::codec;
 
-use super::status::site_reports;
+use super::status::{permit_info, site_reports};
 use super::{Asked, Context, Course, DispatchError, read};
 use crate::api::types::{SiteReport, StudyHead, StudyResult};
 use crate::server::Moment;
@@ -48,7 +48,7 @@ pub(super) async fn publish(
     let record = read(context, asked.id).await?;
     let (id, now) = (asked.id, context.clock.now());
     let result = StudyResult {
-        study: head(asked, &record, min_sites, now),
+        study: head(context, asked, &record, min_sites, now),
         sites: reports(&record),
         analyses: course.into_results(),
     };
@@ -97,12 +97,14 @@ fn reports(record: &StudyRecord) -> Vec<SiteReport> {
 }
 
 fn head(
+    context: &Context,
     asked: &Asked,
     record: &StudyRecord,
     min_sites: u32,
     published_at: bocage_protocol::env::Timestamp,
 ) -> StudyHead {
     let study = &asked.study;
+    let permit = asked.permit.as_ref().zip(asked.signed.permit.as_ref());
     StudyHead {
         id: asked.id,
         title: study.title.clone(),
@@ -111,6 +113,7 @@ fn head(
         contract: study.contract,
         network: study.network.clone(),
         researcher: study.researcher,
+        permit: permit.map(|(permit, signed)| permit_info(context, permit, signed.digest())),
         min_sites,
         issued_at: study.issued_at,
         accepted_at: record.accepted_at,

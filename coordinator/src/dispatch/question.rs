@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::trust::Tree;
+use bocage_protocol::trust::{SignedRevocations, Tree};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Request, RoundRequest};
 
@@ -21,18 +21,14 @@ impl Question {
         Self { asked: Arc::clone(asked), round: Arc::clone(round), tree: Tree::over(&asked.sites) }
     }
 
-    /// The request to the site at this position of the study. Written when it is sent: thousands of sites may have to be waited for.
+    /// The request to the site at this position of the study, with the newest list of revoked permits. Written when it is sent: thousands of sites may have to be waited for.
     ///
     /// # Errors
     /// It does not fit one frame.
-    pub(super) fn to(&self, index: usize) -> Result<Vec<u8>, PublicError> {
+    pub(super) fn to(&self, index: usize, revocations: Option<SignedRevocations>) -> Result<Vec<u8>, PublicError> {
         let study = self.asked.signed.at(self.tree.place(index));
-        let request = Request::Round(RoundRequest {
-            study,
-            round: self.round.number,
-            steps: self.round.steps(),
-            revocations: None,
-        });
+        let request =
+            Request::Round(RoundRequest { study, round: self.round.number, steps: self.round.steps(), revocations });
         Ok(codec::encode(&request)?)
     }
 }

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::SiteId;
-use bocage_protocol::trust::Study;
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::trust::{Permit, Study};
 
-use crate::api::types::{SiteReport, SiteStatus, StudyState, StudyStatus};
+use super::Context;
+use crate::api::types::{PermitInfo, SiteReport, SiteStatus, StudyState, StudyStatus};
 use crate::store::{ReleaseRecord, StudyRecord};
 
-/// Where a study stands. `online` says which sites are connected now.
+/// Where a study stands, who asks, under which permit. `online` says which sites are connected now.
 pub fn study_status(
     study: &Study,
-    researcher: String,
+    (researcher, permit): (String, Option<PermitInfo>),
     record: &StudyRecord,
     online: &dyn Fn(&SiteId) -> bool,
 ) -> StudyStatus {
@@ -28,11 +29,24 @@ pub fn study_status(
         purpose: study.purpose,
         dataset: study.dataset.clone(),
         researcher,
+        permit,
         state,
         version: record.version(),
         accepted_at: record.accepted_at,
         answer_by: record.answer_by,
         sites: site_reports(record, !record.is_open(), online),
+    }
+}
+
+/// What is said of a study's permit.
+pub fn permit_info(context: &Context, permit: &Permit, digest: Digest) -> PermitInfo {
+    let body = context.access_bodies.find(&permit.issuer);
+    PermitInfo {
+        id: permit.id.clone(),
+        digest,
+        holder: permit.holder.name.clone(),
+        organisation: permit.holder.organisation.clone(),
+        access_body: body.map_or_else(|| permit.issuer.to_string(), |body| body.name.clone()),
     }
 }
 

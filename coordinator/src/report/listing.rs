@@ -6,7 +6,7 @@ use bocage_protocol::trust::Purpose;
 
 use super::grid::Grid;
 use super::{Format, json, plain, short_number, wrap};
-use crate::api::types::{DatasetList, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
+use crate::api::types::{DatasetList, PermitInfo, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
 
 /// Codes of a column that a text shows.
 const CODES_SHOWN: usize = 20;
@@ -167,16 +167,23 @@ pub fn status(study: &StudyStatus, format: Format) -> String {
         Format::Json => json(study),
         Format::Csv => site_grid(&study.sites).csv(),
         Format::Text => format!(
-            "{}\nstudy {}  dataset {}  {}\naccepted {}  answers by {}\n\n{}",
+            "{}\nstudy {}  dataset {}  {}\naccepted {}  answers by {}\n{}\n{}",
             plain(&study.title),
             study.id.short(),
             study.dataset,
             state(study.state),
             study.accepted_at,
             study.answer_by,
+            study.permit.as_ref().map_or_else(String::new, |p| permit(p) + "\n"),
             site_reports(&study.sites)
         ),
     }
+}
+
+/// The permit that a study relies on, in a line.
+pub(super) fn permit(permit: &PermitInfo) -> String {
+    let PermitInfo { id, holder, organisation, access_body, .. } = permit;
+    plain(&format!("permit {id} of {holder} ({organisation}), issued by {access_body}"))
 }
 
 fn state(state: StudyState) -> &'static str {

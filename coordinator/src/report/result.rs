@@ -16,13 +16,17 @@ pub fn text(result: &StudyResult) -> String {
     let mut out = format!("{}\n", plain(&study.title));
     let _ = writeln!(
         out,
-        "study {}  dataset {}  purpose {}\npublished {}  cells need {} sites\n",
+        "study {}  dataset {}  purpose {}\npublished {}  cells need {} sites",
         study.id.short(),
         study.dataset,
         crate::report::listing::purpose(study.purpose),
         study.published_at,
         study.min_sites
     );
+    if let Some(permit) = &study.permit {
+        let _ = writeln!(out, "{}", super::listing::permit(permit));
+    }
+    out.push('\n');
     for analysis in &result.analyses {
         out.push_str(&analysis_text(analysis));
         out.push('\n');

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bocage_net::{CloseCode, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::trust::SignedRevocations;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -26,6 +27,7 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
+use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
 pub use switches::{AtMoment, Moment, Patience, Switches};
@@ -64,6 +66,7 @@ pub struct Server {
     tasks: HashMap<Id, StudyId>,
     links: JoinSet<()>,
     most_links: usize,
+    revocations: Vec<SignedRevocations>,
 }
 
 impl Server {
@@ -97,6 +100,7 @@ impl Server {
             min_sites: config.min_sites,
             roster: config.sites.clone(),
             researchers: config.researchers.clone(),
+            access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
             store: Store::open(&config.state_dir)?,
             members: Members::new(config.network.clone(), names, Arc::clone(&clock)),
@@ -117,7 +121,14 @@ impl Server {
             working: HashMap::new(),
             tasks: HashMap::new(),
             links: JoinSet::new(),
+            revocations: Vec::new(),
         })
+    }
+
+    /// The same, with these lists of revoked permits in force where no newer one is.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Vec<SignedRevocations>) -> Self {
+        Self { revocations, ..self }
     }
 
     /// The coordinator's parts, for those who look on.
@@ -135,6 +146,7 @@ impl Server {
         http: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
             tracing::info!(study = %study.short(), "resumed");
             self.start(study, Duration::ZERO);
@@ -172,6 +184,23 @@ impl Server {
         self.links.shutdown().await;
         self.context.store.close().await;
         ended
+    }
+
+    /// What the store keeps is in force, unless a file has something newer.
+    async fn take_revocations(&mut self) -> Result<(), StoreError> {
+        let context = &self.context;
+        context.access_bodies.load(&context.store).await?;
+        for list in std::mem::take(&mut self.revocations) {
+            let taken = context.access_bodies.take(&context.store, list, context.clock.now()).await;
+            match taken {
+                Ok(taken) => {
+                    tracing::info!(issuer = %taken.list.issuer, number = taken.list.number, issued_at = %taken.list.issued_at,
+                        "a list of revoked permits is in force");
+                }
+                Err(error) => tracing::warn!(%error, "a file's list of revoked permits is not used"),
+            }
+        }
+        Ok(())
     }
 
     fn accept(&mut self, link: impl bocage_net::Link) {

@@ -9,6 +9,7 @@
 
 mod checkpoint;
 mod recorder;
+mod revocations;
 mod schema;
 mod study;
 
@@ -25,6 +26,7 @@ use tokio::sync::Mutex;
 
 pub use self::checkpoint::Witnessed;
 use self::recorder::Waiting;
+pub use self::revocations::Kept;
 
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]

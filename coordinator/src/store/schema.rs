@@ -62,6 +62,11 @@ const TABLES: &str = "
         published_at integer not null,
         result text not null
     ) strict, without rowid;
+    create table revocations (
+        issuer text primary key,
+        number integer not null,
+        list text not null
+    ) strict, without rowid;
 ";
 
 impl StoreFile {

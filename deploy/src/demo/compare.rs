@@ -1,6 +1,6 @@
 //! Whether the published answer agrees with the pooled one: every number equal, every interval around the truth.
 
-use bocage_coordinator::api::types::{Block, Interval, SiteStatus, StudyResult, Value};
+use bocage_coordinator::api::types::{Block, Interval, SiteReport, SiteStatus, StudyResult, Value};
 use serde::Serialize;
 
 use super::pooled::{Moments, Pooled};
@@ -37,6 +37,19 @@ pub fn compare(result: &StudyResult, pooled: &Pooled) -> Vec<Check> {
         _ => checks.push(check("table", false, format!("the result is not one table of {} rows", rows.len()))),
     }
     checks
+}
+
+/// That every hospital refused, and how.
+pub fn refusals(result: &StudyResult) -> Vec<Check> {
+    let refusal = |site: &SiteReport| {
+        let refused = site.status == SiteStatus::Refused;
+        let how = match &site.reason {
+            Some(reason) if refused => format!("refuses: {reason}"),
+            _ => format!("was to refuse, and has {}", site.status),
+        };
+        check(site.id.to_string(), refused, how)
+    };
+    result.sites.iter().map(refusal).collect()
 }
 
 fn check(what: impl Into<String>, holds: bool, how: impl Into<String>) -> Check {

@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bocage_coordinator::api::types::{StudyResult, StudyState};
-use bocage_coordinator::client::{Api, ClientError, Followed, News, Profile, bind, follow, sign_and_submit};
+use bocage_coordinator::client::{
+    Api, ClientError, Followed, GivenPermit, News, Profile, bind, follow, sign_and_submit,
+};
 use bocage_protocol::settings::Problems;
 use clap::{Args, ValueEnum};
 
@@ -39,6 +41,9 @@ pub struct DemoArgs {
     /// Leave network, configuration and data in this new folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Ask without a permit, and show how every hospital refuses (exit 0 if they all do)
+    #[arg(long)]
+    no_permit: bool,
     /// How the answer is written to stdout
     #[arg(long, value_enum, default_value_t = DemoFormat::Text)]
     format: DemoFormat,
@@ -146,7 +151,8 @@ struct Shown {
     setting: Setting,
     result: StudyResult,
     checks: Vec<compare::Check>,
-    pooled: Vec<pooled::PooledRow>,
+    /// None where nobody was to answer.
+    pooled: Option<Vec<pooled::PooledRow>>,
     processes: usize,
     times: Times,
 }
@@ -161,7 +167,7 @@ struct Times {
 }
 
 impl DemoArgs {
-    /// Runs the demo. Exit 0 only if every comparison holds.
+    /// Runs the demo. Exit 0 only if every comparison holds, or every hospital refuses what it must.
     pub fn run(&self) -> ExitCode {
         match self.demo() {
             Ok((shown, _folder)) => {
@@ -192,7 +198,7 @@ impl DemoArgs {
         let began = Instant::now();
         let mut times = Times::default();
         say("making a network of four hospitals, with fresh keys and certificates ...");
-        let setting = Setting::make(&dir)?;
+        let setting = Setting::make(&dir, !self.no_permit)?;
         times.made = began.elapsed();
         say("starting a coordinator and four nodes ...");
         start(&setting, &mut processes)?;
@@ -200,15 +206,24 @@ impl DemoArgs {
         let api = Api::new(&profile)?;
         wait_for_hospitals(&api, &mut processes)?;
         times.started = began.elapsed() - times.made;
-        say("asking one study of all four ...");
-        let result = ask(&setting, &profile, &api, &processes)?;
+        say(if self.no_permit {
+            "asking without a permit ..."
+        } else {
+            "asking one study of all four, under a permit ..."
+        });
+        let permit = profile.permit.as_deref().filter(|_| !self.no_permit).map(GivenPermit::read).transpose()?;
+        let result = ask(&setting, &profile, permit.as_ref(), &api, &processes)?;
         times.answered = began.elapsed() - times.made - times.started;
         let count = processes.count() + 2 * HOSPITALS.len();
         processes.stop();
         times.all = began.elapsed();
-        let truth = Pooled::read(&HOSPITALS);
-        let checks = compare::compare(&result, &truth);
-        let shown = Shown { setting, result, checks, pooled: truth.rows(), processes: count, times };
+        let (checks, pooled) = if self.no_permit {
+            (compare::refusals(&result), None)
+        } else {
+            let truth = Pooled::read(&HOSPITALS);
+            (compare::compare(&result, &truth), Some(truth.rows()))
+        };
+        let shown = Shown { setting, result, checks, pooled, processes: count, times };
         Ok((shown, temporary))
     }
 }
@@ -250,9 +265,15 @@ fn wait_for_hospitals(api: &Api, processes: &mut Processes) -> Result<(), DemoEr
 }
 
 /// What `bocage study run` does.
-fn ask(setting: &Setting, profile: &Profile, api: &Api, processes: &Processes) -> Result<StudyResult, DemoError> {
+fn ask(
+    setting: &Setting,
+    profile: &Profile,
+    permit: Option<&GivenPermit>,
+    api: &Api,
+    processes: &Processes,
+) -> Result<StudyResult, DemoError> {
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), None, STUDY, &setting.study().display().to_string())?;
+    let bound = bind(api, profile, key.public(), permit, STUDY, &setting.study().display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
     let mut silent = |_: News<'_>| {};
     match follow(api, status, Some(PATIENCE), true, &mut silent)? {

@@ -3,10 +3,11 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use bocage_coordinator::client::Profile;
 use bocage_net::env::{SystemClock, SystemEntropy};
 
 use super::DemoError;
-use crate::network::{self, Network};
+use crate::network::{self, Document, Network};
 
 /// A hospital with its rows: the published file, byte for byte.
 #[derive(Debug)]
@@ -39,11 +40,12 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Makes network, data and study in `dir`, which must not exist or be empty.
+    /// Makes network, data and study in `dir`, which must not exist or be empty. Where nobody is to ask under a permit, the coordinator
+    /// knows the researcher by name: it lets the study through, so that the hospitals speak for themselves.
     ///
     /// # Errors
     /// The folder cannot be made.
-    pub fn make(dir: &Path) -> Result<Self, DemoError> {
+    pub fn make(dir: &Path, permit: bool) -> Result<Self, DemoError> {
         let dir = std::path::absolute(dir).map_err(|e| DemoError::write(dir, &e))?;
         let inputs = tempfile::tempdir().map_err(|e| DemoError::write(&std::env::temp_dir(), &e))?;
         let network_file = inputs.path().join("network.toml");
@@ -60,8 +62,25 @@ impl Setting {
         for hospital in &HOSPITALS {
             write(&setting.dir.join("sites").join(hospital.id).join("data/heart.csv"), hospital.csv)?;
         }
+        if !permit {
+            setting.let_the_coordinator_know_the_researcher()?;
+        }
         std::fs::create_dir(setting.logs()).map_err(|e| DemoError::write(&setting.logs(), &e))?;
         Ok(setting)
+    }
+
+    fn let_the_coordinator_know_the_researcher(&self) -> Result<(), DemoError> {
+        let profile = Profile::find(Some(&self.profile()))?;
+        let mut entry = Document::new();
+        entry
+            .gap()
+            .comment("Taken in without a permit: this demo shows what the sites say to that.")
+            .element(&["researcher"])
+            .set("name", "Demo researcher")
+            .set("key", profile.key()?.public().to_string());
+        let file = self.coordinator();
+        let text = std::fs::read_to_string(&file).map_err(|e| DemoError::write(&file, &e))?;
+        write(&file, &(text + entry.text()))
     }
 
     /// The coordinator's configuration.
@@ -77,6 +96,11 @@ impl Setting {
     /// The researcher's profile.
     pub fn profile(&self) -> PathBuf {
         self.dir.join("researcher/profile.toml")
+    }
+
+    /// The researcher's permit.
+    pub fn permit(&self) -> PathBuf {
+        self.dir.join("researcher/researcher.permit")
     }
 
     /// The study's text.
@@ -114,13 +138,13 @@ mod tests {
     fn the_folder_has_everything_and_a_second_demo_does_not_touch_it() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("demo");
-        let setting = Setting::make(&out).unwrap();
+        let setting = Setting::make(&out, true).unwrap();
         for file in [setting.coordinator(), setting.profile(), setting.study(), setting.node("long-beach")] {
             assert!(file.is_file(), "{}", file.display());
         }
         let kept = std::fs::read(out.join("sites/hungary/data/heart.csv")).unwrap();
         assert_eq!(kept, HOSPITALS[1].csv.as_bytes());
-        assert!(matches!(Setting::make(&out), Err(DemoError::Network(_))));
+        assert!(matches!(Setting::make(&out, true), Err(DemoError::Network(_))));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::cli::{program, shell};
 struct Json<'a> {
     #[serde(flatten)]
     result: &'a StudyResult,
-    pooled: &'a [PooledRow],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pooled: Option<&'a [PooledRow]>,
     checks: &'a [Check],
     holds: bool,
     hospitals: Vec<Traffic>,
@@ -61,7 +62,7 @@ pub(super) fn json(shown: &Shown, kept: bool) -> String {
     let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     report::json(&Json {
         result: &shown.result,
-        pooled: &shown.pooled,
+        pooled: shown.pooled.as_deref(),
         checks: &shown.checks,
         holds: shown.checks.iter().all(|c| c.holds),
         hospitals: traffic(&shown.result.sites),
@@ -83,21 +84,26 @@ pub(super) fn text(shown: &Shown, kept: bool) -> String {
          under a certificate authority made a moment ago. No row left its hospital.\n\n",
         shown.processes
     );
+    if shown.pooled.is_none() {
+        out.push_str("The study was signed, but relies on no permit; the hospitals answer under the access body's permits only.\n\n");
+    }
     out.push_str(&report::text(&shown.result));
     out.push_str(&pooled_text(shown));
+    out.push_str(&checks_text(shown));
     out.push_str(&traffic_text(shown));
     out.push_str(&next_text(shown, kept));
     out
 }
 
 fn pooled_text(shown: &Shown) -> String {
+    let Some(pooled) = &shown.pooled else { return String::new() };
     let mut out = String::from(
         "\nThe same in the clear, from all rows pooled in one place (a demo can, a network never does)\n\n",
     );
     let mut grid =
         Grid::new(["sex", "age", "count", "with chol", "mean(chol)", "sd(chol)", "share(disease)"]).numbers_from(2);
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), short_number);
-    for row in &shown.pooled {
+    for row in pooled {
         grid.row([
             row.sex.to_owned(),
             row.age.to_owned(),
@@ -109,7 +115,11 @@ fn pooled_text(shown: &Shown) -> String {
         ]);
     }
     out.push_str(&grid.text(2));
-    out.push('\n');
+    out
+}
+
+fn checks_text(shown: &Shown) -> String {
+    let mut out = String::from("\n");
     for check in &shown.checks {
         let mark = if check.holds { "ok  " } else { "FAIL" };
         let _ = writeln!(out, "{mark}  {}: {}", check.what, check.how);
@@ -149,7 +159,7 @@ fn next_text(shown: &Shown, kept: bool) -> String {
     if !kept {
         return format!(
             "\ntry next:\n  {program} demo --keep heart-demo      # leave the network there and query it by hand\n  \
-             {program} demo --format json          # the same for programs\n  {program} study --help\n"
+             {program} demo --no-permit             # the same question without a permit\n  {program} demo --format json          # the same for programs\n  {program} study --help\n"
         );
     }
     let at = |path: &std::path::Path| shell(path);
@@ -162,12 +172,14 @@ fn next_text(shown: &Shown, kept: bool) -> String {
          for site in {sites}; do {program} node run --config {folder}/$site/node.toml & done\n  \
          {program} study run {study} --profile {profile}\n\
          what may be asked:\n  {program} datasets heart@1 --profile {profile}\n\
+         the permit that they rely on:\n  {program} permit show {permit}\n\
          what left a hospital:\n  {program} node ledger show --config {node}\n",
         dir = setting.dir.display(),
         coordinator = at(&setting.coordinator()),
         sites = sites.join(" "),
         folder = at(&setting.dir.join("sites")),
         study = at(&setting.study()),
+        permit = at(&setting.permit()),
         node = at(&setting.node(HOSPITALS[0].id)),
     )
 }

@@ -1,7 +1,9 @@
-//! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site and a researcher's profile.
+//! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site, an access body and a
+//! researcher with a permit.
 //!
 //! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
 
+mod body;
 mod document;
 mod render;
 mod spec;
@@ -13,8 +15,12 @@ use std::path::Path;
 use bocage_net::certificates::{Authority, LEAF_DAYS};
 use bocage_net::identity::CertificateError;
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
+use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::SecretKey;
 use zeroize::Zeroizing;
+
+use self::body::AccessBody;
+use self::render::Trusted;
 
 pub use document::Document;
 pub use render::next_steps;
@@ -27,6 +33,9 @@ pub enum InitError {
     /// A certificate could not be made.
     #[error("cannot make the network's certificates: {0}")]
     Certificates(#[from] CertificateError),
+    /// A permit for the researcher could not be made.
+    #[error("cannot make the researcher's permit: {0}")]
+    Permit(#[from] Problems),
     /// The folder could not be made.
     #[error(transparent)]
     Folder(#[from] TreeError),
@@ -37,7 +46,7 @@ impl InitError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             InitError::Folder(TreeError::NotEmpty(_)) => Some("name a folder that does not exist: --out DIR"),
-            InitError::Certificates(_) | InitError::Folder(_) => None,
+            InitError::Certificates(_) | InitError::Permit(_) | InitError::Folder(_) => None,
         }
     }
 }
@@ -63,13 +72,15 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     tree.secret("ca/intermediate.key", issuing.key_pem());
 
     let researcher = SecretKey::generate(entropy);
+    let body = AccessBody::new(network, &researcher.public(), now, entropy)?;
+    let trusted = Trusted { researcher: researcher.public(), access_body: body.key.public() };
     let token = token(entropy);
     let mut release_keys = Vec::new();
     for site in &network.sites {
         let at = |file: &str| format!("sites/{}/{file}", site.id);
         let release = SecretKey::generate(entropy);
         let tls = issuing.issue_site(&site.id, now, LEAF_DAYS, entropy)?;
-        tree.file(at("node.toml"), render::node(network, site, &researcher.public()).text());
+        tree.file(at("node.toml"), render::node(network, site, &trusted).text());
         tree.file(at("ca.pem"), root.certificate_pem());
         tree.file(at("tls/cert.pem"), tls.chain_pem);
         tree.secret(at("tls/key.pem"), tls.key_pem);
@@ -82,15 +93,26 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     }
 
     let tls = issuing.issue_coordinator(&[], now, LEAF_DAYS, entropy)?;
-    let config = render::coordinator(network, listen(network), &release_keys, &researcher.public());
+    let config = render::coordinator(network, listen(network), &release_keys, &trusted);
     tree.file("coordinator/coordinator.toml", config.text());
     tree.file("coordinator/ca.pem", root.certificate_pem());
     tree.file("coordinator/tls/cert.pem", tls.chain_pem);
     tree.secret("coordinator/tls/key.pem", tls.key_pem);
     tree.secret("coordinator/api.token", token.clone());
+    tree.file("coordinator/revocations.list", body.list.to_text());
     contracts(network, "coordinator/contracts", &mut tree);
 
+    tree.file("access-body/README.txt", render::ACCESS_BODY_README);
+    tree.file("access-body/profile.toml", render::body_profile(network).text());
+    tree.secret("access-body/access-body.key", body.key.to_text());
+    tree.secret("access-body/api.token", token.clone());
+    tree.file("access-body/permit.toml", body.text);
+    tree.file("access-body/researcher.permit", body.permit.to_text());
+    tree.file("access-body/revocations.list", body.list.to_text());
+    contracts(network, "access-body/contracts", &mut tree);
+
     tree.file("researcher/profile.toml", render::profile(network).text());
+    tree.file("researcher/researcher.permit", body.permit.to_text());
     tree.secret("researcher/researcher.key", researcher.to_text());
     tree.secret("researcher/api.token", token);
     Ok(tree)
@@ -124,7 +146,7 @@ fn token(entropy: &mut dyn Entropy) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
-    use bocage_coordinator::client::Profile;
+    use bocage_coordinator::client::{GivenPermit, Profile};
     use bocage_net::env::{SystemClock, SystemEntropy};
 
     use super::*;
@@ -151,12 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn the_researcher_has_a_profile_with_key_and_token_and_the_coordinator_trusts_the_key() {
+    fn the_researcher_has_a_profile_with_key_token_and_a_permit_of_the_body_that_coordinator_and_sites_trust() {
         let (_dir, out) = made();
         let profile = Profile::find(Some(&out.join("researcher/profile.toml"))).unwrap();
         let key = profile.key().unwrap().public();
+        let permit = GivenPermit::read(profile.permit.as_ref().unwrap()).unwrap().permit;
+        assert_eq!((permit.holder.key, permit.min_sites), (key, 3));
+        let columns = permit.datasets[0].columns.as_ref().unwrap();
+        assert!(columns.iter().any(|column| column.as_str() == "chol"));
         let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
-        assert_eq!(config.researcher(&key), Some("Demo researcher"));
+        assert_eq!(config.researcher(&key), None, "it asks under its permit alone");
+        assert_eq!(config.access_bodies[0].key, permit.issuer);
+        let setup = bocage_coordinator::config::Setup::load(&config, SystemClock.now()).unwrap();
+        assert_eq!(setup.revocations[0].verify().unwrap().number, 1);
+        let node: toml::Table =
+            toml::from_str(&std::fs::read_to_string(out.join("sites/hungary/node.toml")).unwrap()).unwrap();
+        let trust = node["trust"].as_array().unwrap();
+        assert_eq!(trust.len(), 1);
+        assert_eq!(trust[0]["kind"].as_str(), Some("access_body"));
+        assert_eq!(trust[0]["key"].as_str(), Some(permit.issuer.to_string().as_str()));
+        Profile::find(Some(&out.join("access-body/profile.toml"))).unwrap().key().unwrap();
         let theirs = std::fs::read_to_string(out.join("coordinator/api.token")).unwrap();
         assert_eq!(*profile.token().unwrap(), theirs);
     }

@@ -23,13 +23,35 @@ intermediate.pem   its certificate, valid for one year.
 Certificates of sites and of the coordinator are valid for 30 days.
 ";
 
+/// What lies beside the access body's key.
+pub const ACCESS_BODY_README: &str = "\
+The network's access body: it decides who may ask what, and the sites hold every study against what it signed.
+
+access-body.key    signs permits and lists of revoked ones. In earnest the body makes its own (bocage keys new) on
+                   a machine of its own, and no hospital or coordinator ever holds it.
+permit.toml        the first permit, as people write it; researcher.permit is the same, signed.
+revocations.list   the permits that were taken back: none. Sites stop new studies when the newest list that they have
+                   seen is too old, so sign and publish the next one well before that:
+
+bocage permit list    --key access-body.key --list revocations.list
+bocage permit revoke researcher.permit --key access-body.key --list revocations.list
+bocage permit publish revocations.list --profile profile.toml
+";
+
+/// k in the configuration of a new site, and in the first permit.
+pub const THRESHOLD: u32 = 11;
+
+/// Whose signatures a new network believes.
+#[derive(Debug, Clone, Copy)]
+pub struct Trusted {
+    /// The first researcher's key.
+    pub researcher: PublicKey,
+    /// The access body's key.
+    pub access_body: PublicKey,
+}
+
 /// `coordinator.toml`. `release_keys` are in the order of the network's sites.
-pub fn coordinator(
-    network: &Network,
-    quic: SocketAddr,
-    release_keys: &[PublicKey],
-    researcher: &PublicKey,
-) -> Document {
+pub fn coordinator(network: &Network, quic: SocketAddr, release_keys: &[PublicKey], trusted: &Trusted) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The coordinator of the network {}.", network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage coordinator check --config coordinator.toml")
@@ -65,15 +87,23 @@ pub fn coordinator(
             .set("release_key", key.to_string())
             .gap();
     }
-    doc.comment("Whose studies are taken in. Every node decides for itself as well ([[trust]] in node.toml).")
-        .element(&["researcher"])
-        .set("name", network.researcher.name.as_str())
-        .set("key", researcher.to_string());
+    doc.comment("Whose permits are believed. Every node decides for itself as well ([[trust]] in node.toml).")
+        .element(&["access_body"])
+        .set("name", network.access_body.as_str())
+        .set("key", trusted.access_body.to_string())
+        .noted("revocations_file", "revocations.list", "read at the start; newer ones come over HTTP");
+    if network.researcher.allow_without_permit {
+        doc.gap()
+            .comment("Whose studies are taken in without a permit.")
+            .element(&["researcher"])
+            .set("name", network.researcher.name.as_str())
+            .set("key", trusted.researcher.to_string());
+    }
     doc
 }
 
 /// A site's `node.toml`.
-pub fn node(network: &Network, site: &Site, researcher: &PublicKey) -> Document {
+pub fn node(network: &Network, site: &Site, trusted: &Trusted) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The node of {} ({}) in the network {}.", site.id, site.name, network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage node check --config node.toml")
@@ -98,19 +128,28 @@ pub fn node(network: &Network, site: &Site, researcher: &PublicKey) -> Document 
         .gap()
         .comment("What this site allows, whatever the network asks.")
         .table(&["policy"])
-        .noted("threshold", 11, "no count of 1 to 10 patients leaves, nor one of 0")
+        .noted("threshold", i64::from(THRESHOLD), "no count of 1 to 10 patients leaves, nor one of 0")
         .noted("query_secs", 60, "a query that takes longer is stopped")
         .gap()
         .table(&["log"])
         .noted("level", "info", "error, warn, info, debug or trace")
         .gap()
-        .comment("Who may ask. Remove the section, and nobody may.")
+        .comment("Who may ask: holders of a permit of this access body. Remove the section, and nobody may.")
         .element(&["trust"])
-        .set("kind", "researcher")
-        .set("name", network.researcher.name.as_str())
-        .set("key", researcher.to_string())
-        .noted("mode", network.researcher.mode.as_str(), "answers are exact, behind the threshold")
-        .noted("allow_without_permit", true, "better: trust the access body that issues permits");
+        .set("kind", "access_body")
+        .set("name", network.access_body.as_str())
+        .set("key", trusted.access_body.to_string())
+        .noted("mode", network.researcher.mode.as_str(), "answers are exact, behind the threshold");
+    if network.researcher.allow_without_permit {
+        doc.gap()
+            .comment("This researcher may ask without a permit too.")
+            .element(&["trust"])
+            .set("kind", "researcher")
+            .set("name", network.researcher.name.as_str())
+            .set("key", trusted.researcher.to_string())
+            .set("mode", network.researcher.mode.as_str())
+            .noted("allow_without_permit", true, "better: let a permit say what may be asked");
+    }
     if site.datasets.is_empty() {
         doc.gap().comment(DATASET_EXAMPLE);
     } else {
@@ -145,7 +184,23 @@ pub fn profile(network: &Network) -> Document {
     .set("network", network.id.as_str())
     .set("coordinator", format!("http://{}", network.api))
     .set("token_file", "api.token")
-    .noted("key_file", "researcher.key", "signs your studies; it never leaves this machine");
+    .noted("key_file", "researcher.key", "signs your studies; it never leaves this machine")
+    .noted("permit", "researcher.permit", "what your studies rely on; --permit FILE names another");
+    doc
+}
+
+/// The access body's `profile.toml`.
+pub fn body_profile(network: &Network) -> Document {
+    let mut doc = Document::new();
+    doc.comment(&format!(
+        "How the access body reaches the coordinator of {}. Use it with: bocage permit publish FILE --profile profile.toml",
+        network.id
+    ))
+    .gap()
+    .set("network", network.id.as_str())
+    .set("coordinator", format!("http://{}", network.api))
+    .set("token_file", "api.token")
+    .set("key_file", "access-body.key");
     doc
 }
 
@@ -167,9 +222,15 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
         let _ = writeln!(text, "     bocage node check --config {file}\n     bocage node run --config {file}");
     }
     let profile = at("researcher/profile.toml");
+    let permit = at("access-body/researcher.permit");
     let _ = writeln!(
         text,
-        "4. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
+        "4. hand {} to whoever issues permits; the researcher has one already:\n     bocage permit show {permit}",
+        at("access-body")
+    );
+    let _ = writeln!(
+        text,
+        "5. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
     );
     text
 }
@@ -188,16 +249,24 @@ mod tests {
             quic: "coordinator.example.org:4433".into(),
             api: SocketAddr::from(([127, 0, 0, 1], 8443)),
             min_sites: 1,
-            researcher: Researcher { name: evil.into(), mode: Mode::Exact },
+            researcher: Researcher {
+                name: evil.into(),
+                organisation: evil.into(),
+                mode: Mode::Exact,
+                allow_without_permit: true,
+            },
+            access_body: evil.into(),
             sites: vec![Site { id: "one".parse().unwrap(), name: evil.into(), datasets: Default::default() }],
         };
         let key = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().unwrap();
-        let parsed: toml::Table = toml::from_str(node(&network, &network.sites[0], &key).text()).unwrap();
+        let trusted = Trusted { researcher: key, access_body: key };
+        let parsed: toml::Table = toml::from_str(node(&network, &network.sites[0], &trusted).text()).unwrap();
         assert_eq!(parsed["policy"]["threshold"].as_integer(), Some(11));
         assert_eq!(parsed["trust"][0]["name"].as_str(), Some(evil));
+        assert_eq!(parsed["trust"][1]["allow_without_permit"].as_bool(), Some(true));
         assert!(!parsed.contains_key("dataset"));
         let listen = super::super::listen(&network);
-        let parsed: toml::Table = toml::from_str(coordinator(&network, listen, &[key], &key).text()).unwrap();
+        let parsed: toml::Table = toml::from_str(coordinator(&network, listen, &[key], &trusted).text()).unwrap();
         assert_eq!(parsed["quic"]["listen"].as_str(), Some("0.0.0.0:4433"));
         assert_eq!(parsed["site"][0]["name"].as_str(), Some(evil));
     }

@@ -9,6 +9,7 @@ use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::front::toml_problem;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
+use bocage_protocol::marks::steers;
 use bocage_protocol::settings::{Problem, Problems, join, read};
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub struct Network {
     pub min_sites: u32,
     /// Who may ask.
     pub researcher: Researcher,
+    /// The name of who issues permits.
+    pub access_body: String,
     /// The hospitals, in the order of the file.
     pub sites: Vec<Site>,
 }
@@ -48,8 +51,12 @@ pub struct ContractFile {
 pub struct Researcher {
     /// For people.
     pub name: String,
+    /// Where they work.
+    pub organisation: String,
     /// How the sites answer.
     pub mode: Mode,
+    /// Whether sites and coordinator trust the key by name too, so that it may ask without a permit.
+    pub allow_without_permit: bool,
 }
 
 /// How sites answer a researcher's key. A closed list that later modes extend.
@@ -90,6 +97,8 @@ struct RawNetwork {
     publication: RawPublication,
     researcher: RawResearcher,
     #[serde(default)]
+    access_body: RawAccessBody,
+    #[serde(default)]
     site: Vec<Value>,
 }
 
@@ -121,7 +130,15 @@ impl Default for RawPublication {
 #[derive(Deserialize)]
 struct RawResearcher {
     name: String,
+    organisation: Option<String>,
     mode: Mode,
+    #[serde(default)]
+    allow_without_permit: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct RawAccessBody {
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +159,10 @@ const KEYS: &[&str] = &[
     "min_sites",
     "researcher",
     "name",
+    "organisation",
     "mode",
+    "allow_without_permit",
+    "access_body",
     "site",
     "id",
     "dataset",
@@ -183,13 +203,19 @@ impl Network {
         let contracts = contracts(&raw.contracts, base, file, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
         check(&raw, file, &mut problems);
+        let RawResearcher { name, organisation, mode, allow_without_permit } = raw.researcher;
+        let organisation = organisation.unwrap_or_else(|| raw.network.to_string());
+        let access_body = raw.access_body.name.unwrap_or_else(|| format!("Access body of {}", raw.network));
+        label(&organisation, file, "researcher.organisation", &mut problems);
+        label(&access_body, file, "access_body.name", &mut problems);
         problems.into_result(Self {
             id: raw.network,
             contracts,
             quic: raw.coordinator.quic,
             api: raw.coordinator.api,
             min_sites: raw.publication.min_sites,
-            researcher: Researcher { name: raw.researcher.name, mode: raw.researcher.mode },
+            researcher: Researcher { name, organisation, mode, allow_without_permit },
+            access_body,
             sites,
         })
     }
@@ -225,6 +251,8 @@ fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
 fn label(text: &str, file: &str, key: &str, problems: &mut Problems) {
     if text.trim().is_empty() || text.len() > limits::LABEL_BYTES {
         problems.push(Problem::new(file, key, format!("must have 1 to {} bytes", limits::LABEL_BYTES)));
+    } else if text.contains(steers) {
+        problems.push(Problem::new(file, key, "must be one line without control characters"));
     }
 }
 

@@ -31,7 +31,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.address, config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
     sandbox(out, config, Support::ask())?;
-    let policy = config.policy;
+    let policy = &config.policy;
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     if config.datasets.is_empty() {
         writeln!(out, "datasets     none: the node answers no study")?;
@@ -53,7 +53,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
         writeln!(out, "trust        nobody: every study is refused")?;
     }
     for body in access_bodies {
-        let AccessBody { name, key, mode, datasets } = body;
+        let AccessBody { name, key, mode, datasets, .. } = body;
         trusted(out, "permits of", (name, key), *mode, datasets.as_deref())?;
     }
     for researcher in researchers {

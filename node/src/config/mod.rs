@@ -8,7 +8,9 @@
 
 mod contracts;
 pub mod environment;
+pub mod policy;
 mod raw;
+mod rules;
 mod sections;
 
 use std::collections::BTreeMap;
@@ -21,9 +23,12 @@ use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::PublicKey;
 
+use serde::Serialize;
+
 use crate::custodian::source::DatasetSpec;
 
 pub use environment::Depth;
+pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
 
 /// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.
@@ -130,15 +135,6 @@ pub struct Tls {
     pub key_file: PathBuf,
 }
 
-/// What the site allows, whatever the network asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
-    /// k: no count below it leaves.
-    pub threshold: u32,
-    /// Seconds that a query may take.
-    pub query_secs: u32,
-}
-
 /// When snapshots are taken and how long they stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotRules {
@@ -197,7 +193,7 @@ pub struct Log {
 }
 
 /// Whom the site trusts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Trust {
     /// Researchers who may ask without a permit.
     pub researchers: Vec<Researcher>,
@@ -206,7 +202,7 @@ pub struct Trust {
 }
 
 /// An access body whose permits the site accepts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AccessBody {
     /// As the site calls it.
     pub name: String,
@@ -216,10 +212,19 @@ pub struct AccessBody {
     pub mode: Option<Mode>,
     /// The datasets that its permits may be about; all if absent.
     pub datasets: Option<Vec<ContractId>>,
+    /// How old the newest list of its revoked permits may be: then new studies stop.
+    pub revocations_days: u32,
+}
+
+impl AccessBody {
+    /// `revocations_days` where the site does not say it.
+    pub const REVOCATIONS_DAYS_DEFAULT: u32 = 30;
+    /// The largest `revocations_days`: a permit that was taken back would go on for a year.
+    pub const REVOCATIONS_DAYS_MAX: u32 = 365;
 }
 
 /// A researcher whom the site trusts without a permit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Researcher {
     /// As the site calls them.
     pub name: String,
@@ -232,7 +237,8 @@ pub struct Researcher {
 }
 
 /// How exact the values are that leave. Later versions add noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// As they are, above the threshold.
     Exact,
@@ -256,6 +262,8 @@ pub struct Dataset {
     pub contract: Arc<Contract>,
     /// Where its data comes from.
     pub spec: DatasetSpec,
+    /// What of it no study gets.
+    pub never: Never,
 }
 
 impl Config {
@@ -293,7 +301,7 @@ impl Config {
             site: self.site.clone(),
             state: self.state.clone(),
             release_key_file: self.release_key_file.clone(),
-            policy: self.policy,
+            policy: self.policy.clone(),
             snapshots: self.snapshots,
             ledger: self.ledger,
             trust: self.trust.clone(),

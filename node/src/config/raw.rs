@@ -78,6 +78,19 @@ const KEYS: &[&str] = &[
     "contact",
     "dpo",
     "transfers",
+    "revocations_days",
+    "decide",
+    "rule",
+    "access_body",
+    "researcher",
+    "purpose",
+    "max_cells",
+    "quiet",
+    "concurrent",
+    "per_day",
+    "two_persons",
+    "never",
+    "never_discovered",
 ];
 
 /// The top of the file.
@@ -138,6 +151,48 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) threshold: Option<u32>,
     pub(super) query_secs: Option<u32>,
+    pub(super) decide: Option<String>,
+    pub(super) max_cells: Option<u64>,
+    pub(super) quiet: Option<Vec<String>>,
+    pub(super) concurrent: Option<u32>,
+    pub(super) per_day: Option<u32>,
+    pub(super) two_persons: Option<bool>,
+    #[serde(default)]
+    pub(super) rule: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawRule {
+    pub(super) access_body: Option<String>,
+    pub(super) researcher: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) dataset: Option<String>,
+    pub(super) decide: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) max_cells: Option<u64>,
+    pub(super) quiet: Option<Vec<String>>,
+    pub(super) concurrent: Option<u32>,
+    pub(super) per_day: Option<u32>,
+    pub(super) two_persons: Option<bool>,
+}
+
+/// What `[policy]` and its rules have in common.
+pub(super) struct RawSettings {
+    pub(super) threshold: Option<u32>,
+    pub(super) max_cells: Option<u64>,
+    pub(super) quiet: Option<Vec<String>>,
+    pub(super) concurrent: Option<u32>,
+    pub(super) per_day: Option<u32>,
+    pub(super) two_persons: Option<bool>,
+}
+
+/// What a dataset never offers.
+#[derive(Deserialize)]
+pub(super) struct RawNever {
+    #[serde(default)]
+    pub(super) never: Vec<String>,
+    #[serde(default)]
+    pub(super) never_discovered: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +229,7 @@ pub(super) struct RawTrust {
     pub(super) datasets: Option<Vec<String>>,
     #[serde(default)]
     pub(super) allow_without_permit: bool,
+    pub(super) revocations_days: Option<u32>,
 }
 
 /// Reads the top of the file: whatever of it can be read.

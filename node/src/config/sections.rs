@@ -16,13 +16,12 @@ use bocage_protocol::trust::PublicKey;
 use serde_json::Value;
 
 use super::raw::{
-    self, Origin, RawContracts, RawCoordinator, RawLedger, RawLog, RawOrganisation, RawPolicy, RawRelease,
-    RawSnapshots, RawTls, RawTop, RawTrust, section,
+    self, Origin, RawContracts, RawCoordinator, RawLedger, RawLog, RawOrganisation, RawRelease, RawSnapshots, RawTls,
+    RawTop, RawTrust, section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, QUERY_SECS_DEFAULT,
-    QUERY_SECS_MAX, Researcher, SnapshotRules, StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, Trust,
-    contracts,
+    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, Researcher, SnapshotRules,
+    StateDir, Tls, Trust, contracts,
 };
 use crate::custodian::source::DatasetSpec;
 
@@ -64,6 +63,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let mut reader = Reader { file, base, data_base: &data_base, problems: Problems::default() };
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
+    let trust = reader.trust(&top.trust);
     Draft {
         file: file.to_owned(),
         network: reader.named(top.network.as_deref(), "network"),
@@ -73,12 +73,12 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         coordinator: reader.coordinator(&top.coordinator),
         tls: reader.tls(&top.tls),
         release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
-        policy: reader.policy(&top.policy),
+        policy: reader.policy(&top.policy, &trust),
         snapshots: reader.snapshots(&top.snapshots),
         ledger: reader.ledger(&top.ledger),
         organisation: reader.organisation(&top.organisation),
         log: reader.log(&top.log),
-        trust: reader.trust(&top.trust),
+        trust,
         datasets: reader.datasets(&top.dataset, &contracts),
         contracts,
         problems: reader.problems,
@@ -116,7 +116,7 @@ impl Draft {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     file: &'a str,
     base: &'a Path,
     data_base: &'a Path,
@@ -124,15 +124,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn problem(&mut self, key: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem::new(self.file, key, message).hint(hint));
     }
 
-    fn section<T: serde::de::DeserializeOwned>(&mut self, value: &Value, key: &str) -> Option<T> {
+    pub(super) fn section<T: serde::de::DeserializeOwned>(&mut self, value: &Value, key: &str) -> Option<T> {
         section(value, self.file, key, &mut self.problems)
     }
 
-    fn parsed<T: FromStr<Err: Display>>(&mut self, text: &str, key: &str) -> Option<T> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, text: &str, key: &str) -> Option<T> {
         text.parse().map_err(|e: T::Err| self.problems.push(Problem::new(self.file, key, e.to_string()))).ok()
     }
 
@@ -178,31 +178,6 @@ impl Reader<'_> {
             cert_file: base.join(raw.cert_file),
             key_file: base.join(raw.key_file),
         })
-    }
-
-    fn policy(&mut self, value: &Value) -> Option<Policy> {
-        let raw: RawPolicy = self.section(value, "policy")?;
-        let policy = Policy {
-            threshold: raw.threshold.unwrap_or(THRESHOLD_DEFAULT),
-            query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
-        };
-        if !(THRESHOLD_MIN..=THRESHOLD_MAX).contains(&policy.threshold) {
-            let message = format!("must be from {THRESHOLD_MIN} to {THRESHOLD_MAX}");
-            self.problem(
-                "policy.threshold",
-                message,
-                "it is the smallest number of patients that a cell may show; 11 is usual",
-            );
-        }
-        if !(1..=QUERY_SECS_MAX).contains(&policy.query_secs) {
-            let message = format!("must be from 1 to {QUERY_SECS_MAX}");
-            self.problem(
-                "policy.query_secs",
-                message,
-                "it is how long one query may take before it is ended; 60 is usual",
-            );
-        }
-        Some(policy)
     }
 
     fn snapshots(&mut self, value: &Value) -> Option<SnapshotRules> {
@@ -275,7 +250,7 @@ impl Reader<'_> {
         let mut keys: Vec<PublicKey> = Vec::new();
         for (i, value) in values.iter().enumerate() {
             let at = format!("trust[{i}]");
-            let Some((kind, trusted)) = self.trusted(value, &at) else { continue };
+            let Some((kind, trusted, revocations_days)) = self.trusted(value, &at) else { continue };
             if keys.contains(&trusted.key) {
                 let message = "the same key stands in an earlier [[trust]]";
                 self.problem(format!("{at}.key"), message, "keep one of the two");
@@ -285,14 +260,14 @@ impl Reader<'_> {
                 TrustKind::Researcher => trust.researchers.push(trusted),
                 TrustKind::AccessBody => {
                     let Researcher { name, key, mode, datasets } = trusted;
-                    trust.access_bodies.push(AccessBody { name, key, mode, datasets });
+                    trust.access_bodies.push(AccessBody { name, key, mode, datasets, revocations_days });
                 }
             }
         }
         trust
     }
 
-    fn trusted(&mut self, value: &Value, key: &str) -> Option<(TrustKind, Researcher)> {
+    fn trusted(&mut self, value: &Value, key: &str) -> Option<(TrustKind, Researcher, u32)> {
         let raw: RawTrust = self.section(value, key)?;
         let kind = match raw.kind.as_str() {
             "access_body" => Some(TrustKind::AccessBody),
@@ -314,6 +289,15 @@ impl Reader<'_> {
             let hint = "it belongs to kind = \"researcher\"";
             self.problem(format!("{key}.allow_without_permit"), "an access body issues permits", hint);
         }
+        let days = raw.revocations_days.unwrap_or(AccessBody::REVOCATIONS_DAYS_DEFAULT);
+        if kind == Some(TrustKind::Researcher) && raw.revocations_days.is_some() {
+            let hint = "it belongs to kind = \"access_body\"";
+            self.problem(format!("{key}.revocations_days"), "a researcher without a permit has none to revoke", hint);
+        } else if !(1..=AccessBody::REVOCATIONS_DAYS_MAX).contains(&days) {
+            let message = format!("must be from 1 to {}", AccessBody::REVOCATIONS_DAYS_MAX);
+            let hint = "new studies stop when the newest list of revoked permits is older; 30 is usual";
+            self.problem(format!("{key}.revocations_days"), message, hint);
+        }
         if raw.name.is_empty() || raw.name.len() > limits::LABEL_BYTES {
             self.problem(format!("{key}.name"), "empty or too long", "it is the name in the ledger");
         }
@@ -330,7 +314,7 @@ impl Reader<'_> {
             texts.iter().enumerate().filter_map(parse).collect()
         });
         let public: Option<PublicKey> = self.parsed(&raw.key, &format!("{key}.key"));
-        Some((kind?, Researcher { name: raw.name, key: public?, mode, datasets }))
+        Some((kind?, Researcher { name: raw.name, key: public?, mode, datasets }, days))
     }
 
     fn datasets(
@@ -354,6 +338,7 @@ impl Reader<'_> {
         }
         datasets
     }
+
     fn dataset(
         &mut self,
         name: &str,
@@ -361,7 +346,10 @@ impl Reader<'_> {
         value: &Value,
         contracts: &BTreeMap<ContractId, Arc<Contract>>,
     ) -> Option<Dataset> {
-        let spec = DatasetSpec::read(name, value, self.file, self.data_base, &mut self.problems)?;
+        let mut value = value.clone();
+        let contract = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
+        let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             let known: Vec<String> = contracts.keys().map(ToString::to_string).collect();
             let wanted = spec.contract.to_string();
@@ -375,6 +363,6 @@ impl Reader<'_> {
             self.problem(format!("{key}.contract"), format!("no contract {wanted} is known"), hint);
             return None;
         };
-        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec })
+        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never })
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod dates;
 mod expression;
+mod permit;
 mod sql;
 mod study;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use crate::ids::ColumnName;
 use crate::plan::{Columns, Expr, Type, TypeProblem};
 use crate::settings::Problem;
 
+pub use permit::{PermitContext, permit};
 pub use study::{BindContext, StudyText};
 
 /// Binds an expression of `node.toml` over the columns of a source, which are all texts.
@@ -24,6 +26,15 @@ pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), 
     let mut binder = expression::Binder::new(Columns::Source(columns), &none);
     let sql = sql::parse(text).map_err(|problem| vec![problem])?;
     binder.bind(&sql).ok_or(binder.problems)
+}
+
+/// A condition over a contract's columns, for tests of what is made of it.
+#[cfg(test)]
+pub(crate) fn condition(text: &str, contract: &crate::contract::Contract) -> Expr {
+    let none = BTreeMap::new();
+    let mut binder = expression::Binder::new(Columns::Contract(contract), &none);
+    let bound = binder.condition(&sql::parse(text).unwrap());
+    bound.unwrap_or_else(|| panic!("{text}: {:?}", binder.problems))
 }
 
 /// The name under which a source's column is known: lower case, every other character an underscore.

@@ -13,7 +13,7 @@ use bocage_tests::lab::{HOSPITALS, Lab, status};
 
 use super::{EXE, everyone, request, study, study_of};
 
-fn replace_secret(path: &Path, text: &str) {
+pub(super) fn replace_secret(path: &Path, text: &str) {
     std::fs::remove_file(path).expect("the old file");
     std::fs::write(path, text).expect("the new file");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
@@ -23,7 +23,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-fn intermediate(lab: &Lab) -> Authority {
+pub(super) fn intermediate(lab: &Lab) -> Authority {
     let ca = lab.path("net/ca");
     Authority::from_pem(&read(&ca.join("intermediate.pem")), &read(&ca.join("intermediate.key")))
         .expect("the intermediate")
@@ -113,7 +113,7 @@ fn a_study_of_an_unknown_signer_is_refused_by_the_coordinator_and_by_every_node(
         let Reply::Refused(error) = lab.ask_custodian(site, &request(signed.clone())) else {
             panic!("{site} answered")
         };
-        assert_eq!(error.code, ErrorCode::SignerUnknown);
+        assert_eq!(error.code, ErrorCode::PermitRequired, "the sites trust an access body, and nobody of this key");
     }
 }
 

@@ -6,6 +6,7 @@ mod days;
 mod discovered;
 mod intruders;
 mod ledger;
+mod permits;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

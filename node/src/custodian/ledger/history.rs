@@ -75,7 +75,7 @@ impl History {
                 state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
             }
             Kind::Request => self.requests += 1,
-            Kind::Snapshot => {}
+            Kind::Snapshot | Kind::Revocations => {}
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_study_keeps_the_snapshot_of_its_first_reservation() {
         let digest = |n| Digest::from_bytes([n; 32]);
-        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![] };
+        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![], account: None };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));

@@ -27,12 +27,22 @@ pub enum Kind {
     Release,
     /// Nothing left, and why.
     Refusal,
+    /// An access body's list of revoked permits, as it signed it.
+    Revocations,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Request, Kind::Decision, Kind::Snapshot, Kind::Reservation, Kind::Attempt, Kind::Release, Kind::Refusal];
+    pub const ALL: [Kind; 8] = [
+        Kind::Request,
+        Kind::Decision,
+        Kind::Snapshot,
+        Kind::Reservation,
+        Kind::Attempt,
+        Kind::Release,
+        Kind::Refusal,
+        Kind::Revocations,
+    ];
 
     /// The kind as it stands in the ledger.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +54,7 @@ impl Kind {
             Kind::Attempt => "attempt",
             Kind::Release => "release",
             Kind::Refusal => "refusal",
+            Kind::Revocations => "revocations",
         }
     }
 }

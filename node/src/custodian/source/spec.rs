@@ -87,8 +87,21 @@ struct RawSource {
     multi_line: Option<bool>,
 }
 
-const KEYS: &[&str] =
-    &["contract", "source", "map", "absent", "kind", "path", "delimiter", "header", "columns", "missing", "multi_line"];
+const KEYS: &[&str] = &[
+    "contract",
+    "source",
+    "map",
+    "absent",
+    "never",
+    "never_discovered",
+    "kind",
+    "path",
+    "delimiter",
+    "header",
+    "columns",
+    "missing",
+    "multi_line",
+];
 
 /// What means "missing" where `node.toml` does not say it.
 const MISSING: [&str; 3] = ["", "NA", "NaN"];

@@ -1,0 +1,98 @@
+//! What coordinator and researcher can tell of a permit before a hospital is asked: whether it covers a study, and whether it was taken back.
+//!
+//! A node believes neither of them and judges for itself; this spares everybody the study that would be refused.
+
+mod bodies;
+
+use std::collections::BTreeSet;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::{ColumnName, Digest, SiteId};
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::trust::{Permit, Revocations, Study};
+
+pub use bodies::{AccessBodies, Taken};
+
+/// A study as a permit sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Touches<'a> {
+    /// The study.
+    pub study: &'a Study,
+    /// The sites that it asks.
+    pub sites: &'a [SiteId],
+    /// Every column that one of its plans reads, filters included.
+    pub reads: &'a BTreeSet<ColumnName>,
+}
+
+/// Every column that one of these plans reads.
+pub fn reads<'a>(plans: impl IntoIterator<Item = &'a ValidPlan>) -> BTreeSet<ColumnName> {
+    plans.into_iter().flat_map(ValidPlan::reads).collect()
+}
+
+/// Everything about the study that the permit of this digest does not cover at this time; nothing if it covers it.
+pub fn uncovered(permit: &Permit, digest: &Digest, touches: Touches<'_>, now: Timestamp) -> Vec<PublicError> {
+    let Touches { study, sites, reads } = touches;
+    let outside: Vec<&str> = sites.iter().filter(|s| permit.check_site(s).is_err()).map(SiteId::as_str).collect();
+    let at_sites = if outside.is_empty() {
+        Ok(())
+    } else {
+        let message = format!("permit {} does not cover the sites {}", permit.id, outside.join(", "));
+        Err(PublicError::new(ErrorCode::PermitSites, message)
+            .hint("name the sites that are to be asked in the study's `sites`"))
+    };
+    let whole = permit.check_study(study, digest);
+    // Of a dataset that it does not cover, the columns need not be said as well.
+    let other_dataset = whole.as_ref().is_err_and(|error| error.code == ErrorCode::PermitScope);
+    let columns = if other_dataset { Ok(()) } else { permit.check_columns(&study.dataset, reads) };
+    [permit.check_time(now), whole, at_sites, columns].into_iter().filter_map(Result::err).collect()
+}
+
+/// The refusal of a permit that stands in its access body's list.
+pub fn taken_back(permit: &Permit, digest: &Digest, list: &Revocations) -> Option<PublicError> {
+    let revoked = list.revokes(digest)?;
+    let message = format!("permit {} was taken back at {}", permit.id, revoked.at);
+    Some(PublicError::new(ErrorCode::PermitRevoked, message).hint("ask the access body for a new permit"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{SITES, START, contract, key, permit, site, under};
+    use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
+
+    fn columns(study: &Study) -> BTreeSet<ColumnName> {
+        let plan = |analysis: &AnalysisSpec| {
+            let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First).unwrap();
+            ValidPlan::check(plan, &contract()).unwrap()
+        };
+        let plans: Vec<ValidPlan> = study.analyses.iter().map(plan).collect();
+        reads(&plans)
+    }
+
+    #[test]
+    fn everything_that_a_permit_does_not_cover_is_told_at_once() {
+        let (signed, study) = under(&permit(|_| ()), 1);
+        let study = (signed.permit.unwrap(), study);
+        let sites = SITES.map(site);
+        let reads = columns(&study.1);
+        let touches = Touches { study: &study.1, sites: &sites, reads: &reads };
+        let judged = |change: &dyn Fn(&mut Permit), now| {
+            let mut permit = study.0.verify().unwrap();
+            change(&mut permit);
+            uncovered(&permit, &study.0.digest(), touches, now).iter().map(|error| error.code).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(&|_| (), START), []);
+        let narrower = |p: &mut Permit| {
+            p.datasets[0].columns = Some(vec!["age".parse().unwrap()]);
+            p.sites = Some(vec![site("cleveland")]);
+            p.holder.key = key(5).public();
+        };
+        let late = START.plus_secs(900 * 86_400);
+        let wanted =
+            [ErrorCode::PermitExpired, ErrorCode::PermitHolder, ErrorCode::PermitSites, ErrorCode::PermitScope];
+        assert_eq!(judged(&narrower, late), wanted);
+        assert_eq!(judged(&|p| p.datasets[0].dataset = "lung@1".parse().unwrap(), START), [ErrorCode::PermitScope]);
+    }
+}

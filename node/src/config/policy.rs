@@ -1,0 +1,214 @@
+//! What the site allows, whatever the network asks. Its settings can only tighten: where several rules speak about one study, the strictest
+//! of each setting holds, so their order means nothing.
+
+use bocage_protocol::ids::{ColumnName, ContractId, Digest};
+use bocage_protocol::trust::{PublicKey, Purpose, canonical};
+use serde::Serialize;
+
+use super::CustodianConfig;
+
+/// What the site allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// Seconds that a query may take.
+    pub query_secs: u32,
+    /// What is decided about a study of which no rule decides.
+    pub decide: Decide,
+    /// What holds for every study. (Its threshold is the policy's own.)
+    pub general: Settings,
+    /// What holds for some.
+    pub rules: Vec<Rule>,
+}
+
+/// What is decided about a sound study, from the least strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decide {
+    /// It is answered.
+    Auto,
+    /// The steward decides.
+    Ask,
+    /// It is refused.
+    Refuse,
+}
+
+impl Decide {
+    /// Every decision, as it stands in `node.toml`.
+    pub const ALL: [(&str, Decide); 3] = [("auto", Decide::Auto), ("ask", Decide::Ask), ("refuse", Decide::Refuse)];
+}
+
+/// What tightens the answers to some studies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// k, where it is larger than the policy's.
+    pub threshold: Option<u32>,
+    /// How many cells may leave of one dataset under one permit, or to one researcher without one.
+    pub max_cells: Option<u64>,
+    /// Hours in which no study begins.
+    pub quiet: Vec<Quiet>,
+    /// How many studies may be begun and not answered.
+    pub concurrent: Option<u32>,
+    /// How many studies may begin within 24 hours.
+    pub per_day: Option<u32>,
+    /// Whether two stewards must approve what the steward decides.
+    pub two_persons: bool,
+}
+
+/// A rule: which studies, and what holds for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// Which studies.
+    pub matches: Matches,
+    /// What is decided about them.
+    pub decide: Option<Decide>,
+    /// What else holds.
+    pub settings: Settings,
+}
+
+/// Which studies a rule is about: those that fit all that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Matches {
+    /// Whose permit the study relies on.
+    pub access_body: Option<Named>,
+    /// Who signed it.
+    pub researcher: Option<Named>,
+    /// Why.
+    pub purpose: Option<Purpose>,
+    /// About what.
+    pub dataset: Option<ContractId>,
+}
+
+impl Matches {
+    /// The conditions in words, `every study` if there is none.
+    pub fn words(&self) -> String {
+        let body = self.access_body.as_ref().map(|b| format!("access body {}", b.name));
+        let researcher = self.researcher.as_ref().map(|r| format!("researcher {}", r.name));
+        let purpose = self.purpose.map(|p| format!("purpose {}", p.as_str()));
+        let dataset = self.dataset.as_ref().map(|d| format!("dataset {d}"));
+        let words: Vec<String> = [body, researcher, purpose, dataset].into_iter().flatten().collect();
+        if words.is_empty() { "every study".to_owned() } else { words.join(", ") }
+    }
+}
+
+/// A key as the site's people call it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// The name in `node.toml`.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// Quiet hours of every day, in minutes since midnight UTC; they may go over midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Quiet {
+    /// The first minute.
+    pub from: u16,
+    /// The minute after the last one.
+    pub to: u16,
+}
+
+impl Quiet {
+    /// Reads `22:00-06:00`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, to) = text.split_once('-')?;
+        let (from, to) = (minute(from)?, minute(to)?);
+        (from != to).then_some(Self { from, to })
+    }
+
+    /// Whether a minute of the day is quiet.
+    pub fn holds(self, minute: u16) -> bool {
+        if self.from < self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
+}
+
+impl std::fmt::Display for Quiet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, to } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02} UTC", from / 60, from % 60, to / 60, to % 60)
+    }
+}
+
+fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    if !two_digits(hours) || !two_digits(minutes) {
+        return None;
+    }
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+/// What of a dataset is never offered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Never {
+    /// Columns that no study may read, in filters neither.
+    pub read: Vec<ColumnName>,
+    /// Columns whose values may not be discovered, though they may be read.
+    pub discover: Vec<ColumnName>,
+}
+
+impl CustodianConfig {
+    /// Tells this policy from every other one: trust, rules and what is never offered. An approval that was given under one holds under
+    /// no other.
+    pub fn policy_version(&self) -> Digest {
+        #[derive(Serialize)]
+        struct View<'a> {
+            trust: &'a super::Trust,
+            policy: &'a Policy,
+            never: Vec<(&'a str, &'a Never)>,
+        }
+        let never = self.datasets.iter().map(|(name, dataset)| (name.as_str(), &dataset.never)).collect();
+        let view = View { trust: &self.trust, policy: &self.policy, never };
+        // Names, keys and numbers: nothing in it can fail to become JSON.
+        Digest::of("bocage/policy/1", &[&canonical(&view).unwrap_or_default()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn quiet_hours_may_go_over_midnight_and_nonsense_is_none() {
+        let night = Quiet::parse("22:00-06:00").unwrap();
+        let at = |h: u16, m: u16| h * 60 + m;
+        for (minute, quiet) in [(at(21, 59), false), (at(22, 0), true), (at(0, 0), true), (at(5, 59), true)] {
+            assert_eq!(night.holds(minute), quiet, "{minute}");
+        }
+        assert!(!night.holds(at(6, 0)));
+        let noon = Quiet::parse("12:00-13:30").unwrap();
+        assert!(noon.holds(at(13, 29)) && !noon.holds(at(13, 30)) && !noon.holds(at(11, 59)));
+        for wrong in ["", "22:00", "22-06", "22:00-24:00", "22:60-23:00", "9:00-10:00", "10:00-10:00", "+1:00-02:00"] {
+            assert_eq!(Quiet::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(night.to_string(), "22:00-06:00 UTC");
+    }
+
+    #[test]
+    fn every_change_of_trust_rules_or_what_is_never_offered_makes_another_policy_version() {
+        let site = Site::new();
+        let mut seen = vec![site.config().policy_version()];
+        assert_eq!(seen[0], site.config().policy_version());
+        for (from, to) in [
+            ("threshold = 11", "threshold = 12"),
+            ("name = \"Ada\"", "name = \"Ada L.\""),
+            ("[policy]", "[policy]\ndecide = \"ask\""),
+            ("[[trust]]", "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n[[trust]]"),
+            ("contract = \"heart@1\"", "contract = \"heart@1\"\nnever = [\"chol\"]"),
+            ("never = [\"chol\"]", "never_discovered = [\"age\"]"),
+        ] {
+            site.edit_config(from, to);
+            let version = site.config().policy_version();
+            assert!(!seen.contains(&version), "{to}");
+            seen.push(version);
+        }
+    }
+}

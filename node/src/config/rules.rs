@@ -1,0 +1,194 @@
+//! Reads `[policy]`, its rules, and what a dataset never offers.
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::limits;
+use bocage_protocol::settings::nearest;
+use bocage_protocol::trust::Purpose;
+use serde_json::Value;
+
+use super::policy::{Decide, Matches, Named, Never, Policy, Quiet, Rule, Settings};
+use super::raw::{RawNever, RawPolicy, RawRule, RawSettings};
+use super::sections::Reader;
+use super::{QUERY_SECS_DEFAULT, QUERY_SECS_MAX, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust};
+
+/// Rules that a policy may have: more than a person can keep in mind.
+const RULES_MAX: usize = 1000;
+
+impl Reader<'_> {
+    pub(super) fn policy(&mut self, value: &Value, trust: &Trust) -> Option<Policy> {
+        let raw: RawPolicy = self.section(value, "policy")?;
+        let (threshold, query_secs) = (raw.threshold, raw.query_secs);
+        let decide = self.decide(raw.decide.as_deref(), "policy.decide").unwrap_or(Decide::Auto);
+        let settings = RawSettings {
+            threshold: None,
+            max_cells: raw.max_cells,
+            quiet: raw.quiet,
+            concurrent: raw.concurrent,
+            per_day: raw.per_day,
+            two_persons: raw.two_persons,
+        };
+        let policy = Policy {
+            threshold: threshold.unwrap_or(THRESHOLD_DEFAULT),
+            query_secs: query_secs.unwrap_or(QUERY_SECS_DEFAULT),
+            decide,
+            general: self.settings(settings, "policy", THRESHOLD_MIN),
+            rules: Vec::new(),
+        };
+        if !(THRESHOLD_MIN..=THRESHOLD_MAX).contains(&policy.threshold) {
+            let message = format!("must be from {THRESHOLD_MIN} to {THRESHOLD_MAX}");
+            self.problem(
+                "policy.threshold",
+                message,
+                "it is the smallest number of patients that a cell may show; 11 is usual",
+            );
+        }
+        if !(1..=QUERY_SECS_MAX).contains(&policy.query_secs) {
+            let message = format!("must be from 1 to {QUERY_SECS_MAX}");
+            self.problem(
+                "policy.query_secs",
+                message,
+                "it is how long one query may take before it is ended; 60 is usual",
+            );
+        }
+        if raw.rule.len() > RULES_MAX {
+            self.problem(
+                "policy.rule",
+                format!("more than {RULES_MAX} rules"),
+                "let one rule speak about more studies",
+            );
+            return None;
+        }
+        let read = |(i, value)| self.rule(value, &format!("policy.rule[{i}]"), policy.threshold, trust);
+        let rules = raw.rule.iter().enumerate().filter_map(read).collect();
+        Some(Policy { rules, ..policy })
+    }
+
+    fn rule(&mut self, value: &Value, key: &str, threshold: u32, trust: &Trust) -> Option<Rule> {
+        let raw: RawRule = self.section(value, key)?;
+        let researchers = trust.researchers.iter().map(|r| Named { name: r.name.clone(), key: r.key }).collect();
+        let bodies = trust.access_bodies.iter().map(|b| Named { name: b.name.clone(), key: b.key }).collect();
+        let matches = Matches {
+            access_body: raw.access_body.and_then(|name| self.known(&name, bodies, &format!("{key}.access_body"))),
+            researcher: raw.researcher.and_then(|name| match name.parse() {
+                // A permit's holder is not in [[trust]]: their key names them.
+                Ok(public) => Some(Named { name, key: public }),
+                Err(_) => self.known(&name, researchers, &format!("{key}.researcher")),
+            }),
+            purpose: raw.purpose.and_then(|text| self.purpose(&text, &format!("{key}.purpose"))),
+            dataset: raw.dataset.and_then(|text| self.parsed(&text, &format!("{key}.dataset"))),
+        };
+        let decide = self.decide(raw.decide.as_deref(), &format!("{key}.decide"));
+        let settings = RawSettings {
+            threshold: raw.threshold,
+            max_cells: raw.max_cells,
+            quiet: raw.quiet,
+            concurrent: raw.concurrent,
+            per_day: raw.per_day,
+            two_persons: raw.two_persons,
+        };
+        let settings = self.settings(settings, key, threshold);
+        if decide.is_none() && settings == Settings::default() {
+            self.problem(
+                key,
+                "the rule settles nothing",
+                "add decide = \"ask\", threshold = …, max_cells = … or another",
+            );
+        }
+        Some(Rule { matches, decide, settings })
+    }
+
+    fn known(&mut self, name: &str, known: Vec<Named>, key: &str) -> Option<Named> {
+        let names: Vec<String> = known.iter().map(|k| k.name.clone()).collect();
+        let found = known.into_iter().find(|k| k.name == name);
+        if found.is_none() {
+            let hint = match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "write the name as it stands in [[trust]], or a researcher's key".to_owned(),
+            };
+            self.problem(key, format!("nobody in [[trust]] is called {name}"), hint);
+        }
+        found
+    }
+
+    fn purpose(&mut self, text: &str, key: &str) -> Option<Purpose> {
+        let found = Purpose::ALL.iter().find(|(name, _)| *name == text).map(|(_, purpose)| *purpose);
+        if found.is_none() {
+            let all: Vec<&str> = Purpose::ALL.iter().map(|(name, _)| *name).collect();
+            self.problem(key, format!("unknown purpose `{text}`"), format!("one of {}", all.join(", ")));
+        }
+        found
+    }
+
+    fn decide(&mut self, text: Option<&str>, key: &str) -> Option<Decide> {
+        let text = text?;
+        let found = Decide::ALL.iter().find(|(name, _)| *name == text).map(|(_, decide)| *decide);
+        if found.is_none() {
+            self.problem(key, format!("unknown decision `{text}`"), "decide = \"auto\", \"ask\" or \"refuse\"");
+        }
+        found
+    }
+
+    /// Settings that tighten: `threshold` is what they start from.
+    fn settings(&mut self, raw: RawSettings, key: &str, threshold: u32) -> Settings {
+        if raw.threshold.is_some_and(|k| !(threshold..=THRESHOLD_MAX).contains(&k)) {
+            let message = format!("must be from {threshold} to {THRESHOLD_MAX}");
+            self.problem(format!("{key}.threshold"), message, "a rule can only raise policy.threshold");
+        }
+        if raw.max_cells.is_some_and(|n| !(1..=limits::EXACT_INT as u64).contains(&n)) {
+            let hint = "so many cells of a dataset may leave under one permit; decide = \"refuse\" lets none out";
+            self.problem(format!("{key}.max_cells"), "must be 1 or more", hint);
+        }
+        for (name, value) in [("concurrent", raw.concurrent), ("per_day", raw.per_day)] {
+            if value == Some(0) {
+                let hint = "so many studies may begin; decide = \"refuse\" lets none in";
+                self.problem(format!("{key}.{name}"), "must be 1 or more", hint);
+            }
+        }
+        let mut quiet = Vec::new();
+        for (i, text) in raw.quiet.iter().flatten().enumerate() {
+            match Quiet::parse(text) {
+                Some(hours) => quiet.push(hours),
+                None => {
+                    let hint = "hours of the day in UTC, e.g. quiet = [\"22:00-06:00\"]";
+                    self.problem(format!("{key}.quiet[{i}]"), "not HH:MM-HH:MM", hint);
+                }
+            }
+        }
+        Settings {
+            threshold: raw.threshold,
+            max_cells: raw.max_cells,
+            quiet,
+            concurrent: raw.concurrent,
+            per_day: raw.per_day,
+            two_persons: raw.two_persons.unwrap_or(false),
+        }
+    }
+
+    /// What a dataset never offers. Takes its keys out of the section, which is then the source's alone.
+    pub(super) fn never(&mut self, value: &mut Value, key: &str, contract: Option<&Contract>) -> Never {
+        let mut taken = serde_json::Map::new();
+        if let Some(section) = value.as_object_mut() {
+            taken.extend(["never", "never_discovered"].into_iter().filter_map(|k| section.remove_entry(k)));
+        }
+        let Some(raw) = self.section::<RawNever>(&Value::Object(taken), key) else { return Never::default() };
+        let mut columns = |texts: Vec<String>, name: &str| -> Vec<ColumnName> {
+            let mut columns = Vec::new();
+            for (i, text) in texts.iter().enumerate() {
+                let at = format!("{key}.{name}[{i}]");
+                let Some(column) = self.parsed::<ColumnName>(text, &at) else { continue };
+                if contract.is_some_and(|c| c.column(column.as_str()).is_none()) {
+                    let known = contract.into_iter().flat_map(|c| c.columns()).map(|c| c.name.as_str());
+                    let hint = match nearest(text, known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "write the name as it stands in the contract".to_owned(),
+                    };
+                    self.problem(at, format!("the contract has no column `{column}`"), hint);
+                }
+                columns.push(column);
+            }
+            columns
+        };
+        Never { read: columns(raw.never, "never"), discover: columns(raw.never_discovered, "never_discovered") }
+    }
+}

@@ -1,19 +1,23 @@
 //! Safe people: who may ask, who did, and who decided.
 
+use bocage_protocol::ids::ContractId;
+use bocage_protocol::trust::PublicKey;
 use maud::{Markup, html};
 
 use super::words::{fields, number, when};
 use super::{Report, link};
-use crate::config::Researcher;
+use crate::config::Mode;
 use crate::custodian::ledger::account::{Account, Other};
+use crate::custodian::ledger::bodies::About;
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
     html! {
         section #people {
             h2 { "2 Safe people" small { "Can those who ask be trusted to use it appropriately?" } }
             h3 { "Who may ask" }
-            @if report.config.trust.is_empty() { p { "The site trusts nobody at present: every study is refused." } }
+            @if trust_is_empty(report) { p { "The site trusts nobody at present: every study is refused." } }
             @else { (trusted(report)) }
+            (holders(report))
             (gone(report))
             h3 { "Who decided" }
             (decided(report))
@@ -21,50 +25,103 @@ pub(super) fn section(report: &Report<'_>) -> Markup {
     }
 }
 
+fn trust_is_empty(report: &Report<'_>) -> bool {
+    report.config.trust.access_bodies.is_empty() && report.config.trust.researchers.is_empty()
+}
+
+/// An entry of `[[trust]]`, and the studies that were asked by it.
+struct Trusted<'a> {
+    what: &'static str,
+    name: &'a str,
+    key: &'a PublicKey,
+    mode: Option<Mode>,
+    datasets: Option<&'a [ContractId]>,
+    studies: Vec<&'a Account>,
+}
+
+fn entries<'a>(report: &'a Report<'_>) -> Vec<Trusted<'a>> {
+    let studies = |by: &dyn Fn(&About) -> bool| {
+        report.accounts.studies.iter().filter(|study| study.about.as_ref().is_some_and(by)).collect()
+    };
+    let bodies = report.config.trust.access_bodies.iter().map(|body| Trusted {
+        what: "access body: holders of its permits",
+        name: &body.name,
+        key: &body.key,
+        mode: body.mode,
+        datasets: body.datasets.as_deref(),
+        studies: studies(&|about| about.access_body.as_ref() == Some(&body.name)),
+    });
+    let researchers = report.config.trust.researchers.iter().map(|researcher| Trusted {
+        what: "researcher, without a permit",
+        name: &researcher.name,
+        key: &researcher.key,
+        mode: researcher.mode,
+        datasets: researcher.datasets.as_deref(),
+        studies: studies(&|about| about.permit.is_none() && about.key == researcher.key),
+    });
+    bodies.chain(researchers).collect()
+}
+
 fn trusted(report: &Report<'_>) -> Markup {
     html! {
         div.scroll { table {
-            thead { tr { th { "Name" } th { "Key" } th { "May ask about" } th { "Answers" } th.n { "Studies" } th { "Last asked" } } }
-            tbody { @for researcher in &report.config.trust {
-                @let studies: Vec<&Account> = of(report, researcher);
-                tr {
-                    td { (researcher.name) } td.long { span.id { (researcher.key) } } td { (datasets(researcher)) }
-                    td { (researcher.mode.map_or("none: no mode is set", |mode| mode.as_str())) }
-                    td.n { (number(studies.len() as u64)) }
-                    td.t { @if let Some(last) = studies.iter().map(|s| s.last).max() { (when(last)) } @else { "never" } }
-                }
+            thead { tr {
+                th { "Name" } th { "Trusted as" } th { "Key" } th { "About" } th { "Answers" } th.n { "Studies" } th { "Last asked" }
             } }
+            tbody { @for entry in entries(report) { tr {
+                td { (entry.name) } td { (entry.what) } td.long { span.id { (entry.key) } } td { (datasets(entry.datasets)) }
+                td { (entry.mode.map_or("only what the steward approves: no mode is set", |mode| mode.as_str())) }
+                td.n { (number(entry.studies.len() as u64)) }
+                td.t { @if let Some(last) = entry.studies.iter().map(|s| s.last).max() { (when(last)) } @else { "never" } }
+            } } }
         } }
     }
 }
 
-fn of<'a>(report: &'a Report<'_>, researcher: &Researcher) -> Vec<&'a Account> {
-    let theirs = |study: &&Account| study.about.as_ref().is_some_and(|about| about.key == researcher.key);
-    report.accounts.studies.iter().filter(theirs).collect()
-}
-
-fn datasets(researcher: &Researcher) -> String {
-    match &researcher.datasets {
+fn datasets(datasets: Option<&[ContractId]>) -> String {
+    match datasets {
         Some(ids) => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         None => "all datasets".to_owned(),
     }
 }
 
-/// Those who asked and are not in the configuration any more.
-fn gone(report: &Report<'_>) -> Markup {
-    let mut names: Vec<(String, String)> = Vec::new();
+/// Everybody who asked, with what they relied on.
+fn askers<'a>(report: &'a Report<'_>) -> Vec<&'a About> {
+    let mut askers: Vec<&About> = Vec::new();
     for about in report.accounts.studies.iter().filter_map(|study| study.about.as_ref()) {
-        let known = report.config.trust.iter().any(|researcher| researcher.key == about.key);
-        let one = (about.researcher.clone(), about.key.to_string());
-        if !known && !names.contains(&one) {
-            names.push(one);
+        if !askers.iter().any(|known| (known.key, &known.permit) == (about.key, &about.permit)) {
+            askers.push(about);
         }
     }
-    html! { @if !names.is_empty() {
+    askers
+}
+
+/// Those who asked under permits.
+fn holders(report: &Report<'_>) -> Markup {
+    let holders: Vec<&About> = askers(report).into_iter().filter(|about| about.permit.is_some()).collect();
+    html! { @if !holders.is_empty() {
+        h3 { "Who asked under a permit" }
+        div.scroll { table {
+            thead { tr { th { "Holder" } th { "Organisation" } th { "Permit" } th { "Issued by" } th { "Key" } } }
+            tbody { @for about in &holders { tr {
+                td { (about.researcher) } td { (about.organisation.as_deref().unwrap_or_default()) }
+                td { @if let Some(permit) = &about.permit { (permit.id) } }
+                td { (about.access_body.as_deref().unwrap_or_default()) } td.long { span.id { (about.key) } }
+            } } }
+        } }
+    } }
+}
+
+/// Those who asked without a permit and are not in the configuration any more.
+fn gone(report: &Report<'_>) -> Markup {
+    let known = |about: &&About| report.config.trust.researchers.iter().any(|researcher| researcher.key == about.key);
+    let gone: Vec<&About> =
+        askers(report).into_iter().filter(|about| about.permit.is_none()).filter(|about| !known(about)).collect();
+    html! { @if !gone.is_empty() {
         h3 { "Who asked before and is not trusted any more" }
         div.scroll { table {
             thead { tr { th { "Name" } th { "Key" } } }
-            tbody { @for (name, key) in &names { tr { td { (name) } td.long { span.id { (key) } } } } }
+            tbody { @for about in &gone { tr { td { (about.researcher) } td.long { span.id { (about.key) } } } } }
         } }
     } }
 }

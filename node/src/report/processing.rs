@@ -68,8 +68,10 @@ fn recipients(report: &Report<'_>) -> Markup {
     html! {
         "Rows: nobody. Aggregate results that passed the site's gate: the network's coordinator at "
         span.id { (report.config.coordinator.address) } ", and through it "
-        @if report.config.trust.is_empty() { "nobody at present" }
-        @for (i, researcher) in report.config.trust.iter().enumerate() { @if i > 0 { ", " } (researcher.name) }
+        @let trust = &report.config.trust;
+        @let bodies = trust.access_bodies.iter().map(|body| format!("the holders of permits of {}", body.name));
+        @let names: Vec<String> = bodies.chain(trust.researchers.iter().map(|r| r.name.clone())).collect();
+        @if names.is_empty() { "nobody at present" } @else { (names.join(", ")) }
         "."
     }
 }

@@ -207,14 +207,12 @@ impl Account {
 
     /// Learns who asks for what: from the record's body, and the study's own text where that is still kept.
     fn ask(&mut self, record: &Record) {
-        let body: serde_json::Value = serde_json::from_str(&record.body).unwrap_or_default();
-        let permit = body.pointer("/study/permit").and_then(|permit| permit.as_str().map(str::to_owned));
         let about = record.body::<bodies::Request>().and_then(|request| request.study);
         self.about = self.about.take().or(about);
         let envelope = record.payload.as_deref().and_then(|bytes| serde_json::from_slice::<SignedStudy>(bytes).ok());
         let study = envelope.and_then(|envelope| serde_json::from_str::<Study>(&envelope.study).ok());
-        let signed = study.as_ref().and_then(|study| study.permit.as_ref().map(ToString::to_string));
-        self.permit = self.permit.take().or(permit).or(signed);
+        let believed = self.about.as_ref().and_then(|about| about.permit.as_ref()).map(|permit| permit.id.to_string());
+        self.permit = self.permit.take().or(believed);
         self.expires_at = self.expires_at.or(study.map(|study| study.expires_at));
     }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::words::{fields, number, when};
-use super::{Report, link};
+use super::{Report, link, table};
 use crate::config::Researcher;
 use crate::custodian::ledger::account::{Account, Other};
 
@@ -95,13 +95,13 @@ fn decided(report: &Report<'_>) -> Markup {
         }
         @if !words.is_empty() {
             h3 { "Approvals and other decisions" }
-            div.scroll { table {
+            (table(words.len(), "decisions", &html! { table {
                 thead { tr { th { "When" } th { "Study" } th { "What" } th { "As recorded" } } }
                 tbody { @for (study, other) in &words { tr {
                     td.t { (when(other.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
                     td { (other.kind) } td { (fields(&other.body)) }
                 } } }
-            } }
+            } }))
         }
     }
 }

@@ -113,7 +113,7 @@ fn article(study: &Account, releases: &[Shown], open: bool) -> Markup {
                 }
                 dt { "Data" } dd { @for snapshot in &study.snapshots { "snapshot " span.id { (snapshot.short()) } " " } }
                 dt { "Left" } dd {
-                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) " answers"
+                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) @if releases.len() == 1 { " answer" } @else { " answers" }
                     @if study.repeats() > 0 { "; handed out again " (number(study.repeats() as u64)) " times, the same bytes" }
                 }
             }

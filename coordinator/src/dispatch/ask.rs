@@ -35,10 +35,17 @@ pub(super) type Heard = Option<(SiteId, Release)>;
 
 /// What a site's reply means for the study.
 enum Verdict {
-    /// With the key that signed it.
-    Answer(SignedRelease, Release, PublicKey),
+    Answer(Box<Answer>),
     Refusal(PublicError),
     Later,
+}
+
+/// A release that was verified.
+struct Answer {
+    signed: SignedRelease,
+    release: Release,
+    /// Which signed it.
+    key: PublicKey,
 }
 
 impl Ask {
@@ -55,7 +62,8 @@ impl Ask {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
-                        Verdict::Answer(signed, release, key) => {
+                        Verdict::Answer(answer) => {
+                            let Answer { signed, release, key } = *answer;
                             let record = ReleaseRecord {
                                 site: self.site.clone(),
                                 round: self.question.round.number,
@@ -141,7 +149,7 @@ fn judge(answered: Answered, context: &Context, question: &Question, site: &Site
             None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
             Some(member) => match verify::release(&signed, &member.release_key, &question.asked, site, &question.round)
             {
-                Ok(release) => Verdict::Answer(signed, release, member.release_key),
+                Ok(release) => Verdict::Answer(Box::new(Answer { signed, release, key: member.release_key })),
                 Err(error) => Verdict::Refusal(error),
             },
         },

@@ -174,6 +174,17 @@ fn figure(name: &str, n: u64) -> Markup {
     html! { div { dt { (name) } dd { (number(n)) } } }
 }
 
+/// With so many lines a table stands open; beyond, a click opens it, so that the page stays one that can be read. Paper has all.
+const OPEN_LINES: usize = 50;
+
+/// A table of so many lines.
+fn table(lines: usize, what: &str, table: &Markup) -> Markup {
+    if lines <= OPEN_LINES {
+        return html! { div.scroll { (table) } };
+    }
+    html! { details { summary { "All " (number(lines as u64)) " " (what) } div.scroll { (table) } } }
+}
+
 /// A study's id; a link where what left of it is said below.
 fn link(study: &Account) -> Markup {
     if study.releases.is_empty() {

@@ -1,11 +1,12 @@
 //! Safe outputs: how the gate is set, what was refused, and every cell that left.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use maud::{Markup, PreEscaped, html};
 
 use super::words::{number, sum, when};
-use super::{Report, ReportError, link, state};
+use super::{Report, ReportError, link, state, table};
 use crate::custodian::ledger::Kind;
 use crate::custodian::ledger::account::{Account, On};
 use crate::custodian::ledger::bodies::{Decision, Refusal, Verdict};
@@ -72,17 +73,24 @@ fn refused(report: &Report<'_>) -> Markup {
         .iter()
         .flat_map(|study| study.refusals.iter().map(move |refusal| (study, refusal)))
         .collect();
+    let mut codes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (_, on) in &all {
+        *codes.entry(on.says.error.code.as_str()).or_default() += 1;
+    }
+    let lines = html! { table {
+        thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
+        tbody { @for (study, on) in &all { tr {
+            td.t { (when(on.at)) } td { (link(study)) }
+            td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
+            td { code { (on.says.error.code) } } td { (on.says.error.message) }
+        } } }
+    } };
     html! {
         @if all.is_empty() { p { "No request was refused in this time." } }
-        @else { div.scroll { table {
-            thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
-            tbody { @for (study, on) in &all { tr {
-                td.t { (when(on.at)) }
-                td { (link(study)) }
-                td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
-                td { code { (on.says.error.code) } } td { (on.says.error.message) }
-            } } }
-        } } }
+        @else {
+            p { @for (i, (code, count)) in codes.iter().enumerate() { @if i > 0 { ", " } (number(*count)) " × " code { (code) } } "." }
+            (table(all.len(), "refusals", &lines))
+        }
     }
 }
 
@@ -105,7 +113,7 @@ fn article(study: &Account, releases: &[Shown], open: bool) -> Markup {
                 }
                 dt { "Data" } dd { @for snapshot in &study.snapshots { "snapshot " span.id { (snapshot.short()) } " " } }
                 dt { "Left" } dd {
-                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) " answers"
+                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) @if releases.len() == 1 { " answer" } @else { " answers" }
                     @if study.repeats() > 0 { "; handed out again " (number(study.repeats() as u64)) " times, the same bytes" }
                 }
             }

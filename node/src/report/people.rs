@@ -5,7 +5,7 @@ use bocage_protocol::trust::PublicKey;
 use maud::{Markup, html};
 
 use super::words::{fields, number, when};
-use super::{Report, link};
+use super::{Report, link, table};
 use crate::config::Mode;
 use crate::custodian::ledger::account::{Account, Other};
 use crate::custodian::ledger::bodies::About;
@@ -101,14 +101,14 @@ fn holders(report: &Report<'_>) -> Markup {
     let holders: Vec<&About> = askers(report).into_iter().filter(|about| about.permit.is_some()).collect();
     html! { @if !holders.is_empty() {
         h3 { "Who asked under a permit" }
-        div.scroll { table {
+        (table(holders.len(), "holders", &html! { table {
             thead { tr { th { "Holder" } th { "Organisation" } th { "Permit" } th { "Issued by" } th { "Key" } } }
             tbody { @for about in &holders { tr {
                 td { (about.researcher) } td { (about.organisation.as_deref().unwrap_or_default()) }
                 td { @if let Some(permit) = &about.permit { (permit.id) } }
                 td { (about.access_body.as_deref().unwrap_or_default()) } td.long { span.id { (about.key) } }
             } } }
-        } }
+        } }))
     } }
 }
 
@@ -152,13 +152,13 @@ fn decided(report: &Report<'_>) -> Markup {
         }
         @if !words.is_empty() {
             h3 { "Approvals and other decisions" }
-            div.scroll { table {
+            (table(words.len(), "decisions", &html! { table {
                 thead { tr { th { "When" } th { "Study" } th { "What" } th { "As recorded" } } }
                 tbody { @for (study, other) in &words { tr {
                     td.t { (when(other.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
                     td { (other.kind) } td { (fields(&other.body)) }
                 } } }
-            } }
+            } }))
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn section(report: &Report<'_>) -> Markup {
                 (purposes(&known))
                 (permits(&known))
                 h3 { "Studies" }
-                (table(&known))
+                (super::table(known.len(), "studies", &table(&known)))
             }
         }
     }
@@ -78,7 +78,7 @@ fn people(studies: &[&Account]) -> String {
 
 fn table(studies: &[&Account]) -> Markup {
     html! {
-        div.scroll { table {
+        table {
             thead { tr {
                 th { "First asked" } th { "Study" } th { "Title" } th { "Who" } th { "Dataset" } th { "Permit" }
                 th.n { "Left" } th.n { "Hidden" } th { "State" }
@@ -91,6 +91,6 @@ fn table(studies: &[&Account]) -> Markup {
                     td.n { (number(shown)) } td.n { (number(hidden)) } td { (state(study)) }
                 }
             } } }
-        } }
+        }
     }
 }

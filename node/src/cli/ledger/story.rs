@@ -85,7 +85,12 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
     }
     for other in &account.others {
         writeln!(out, "\n{} {} (record {})", other.kind, other.at, other.record)?;
-        text::field(out, 4, "", &other.body)?;
+        match &other.body {
+            serde_json::Value::Object(fields) => {
+                fields.iter().try_for_each(|(name, value)| text::field(out, 4, name, value))?;
+            }
+            says => text::field(out, 4, "says", says)?,
+        }
     }
     if story.left.is_empty() {
         writeln!(out, "\nnothing left")?;

@@ -232,7 +232,7 @@ impl Next {
 }
 
 fn told_of(list: &Revocations, file: &str) -> String {
-    format!("{file}: list {}, {} permits taken back\n", list.number, list.revoked.len())
+    format!("{file}: list {}, permits taken back: {}\n", list.number, list.revoked.len())
 }
 
 fn published(file: &Path, client: &Client) -> Result<String, ClientError> {
@@ -240,7 +240,7 @@ fn published(file: &Path, client: &Client) -> Result<String, ClientError> {
     let (_, api) = client.open()?;
     let info = api.publish(&signed)?;
     Ok(format!(
-        "list {} of {} is in force at {}: {} permits taken back\n",
+        "list {} of {} is in force at {}, permits taken back: {}\n",
         info.number,
         info.access_body,
         api.url(),

@@ -107,7 +107,7 @@ fn a_permit_holds_until_it_is_altered_held_against_another_key_or_taken_back() {
     let next = ["--key", "body.key", "--list", "revoked.list"];
     assert_eq!(
         fine(dir.path(), &[&["permit", "list"], &next[..]].concat()),
-        "revoked.list: list 1, 0 permits taken back\n"
+        "revoked.list: list 1, permits taken back: 0\n"
     );
     let against = [&verify[..], &["--key-file", "body.key", "--revocations", "revoked.list"]].concat();
     assert_eq!(fine(dir.path(), &against), told);
@@ -117,11 +117,11 @@ fn a_permit_holds_until_it_is_altered_held_against_another_key_or_taken_back() {
     let said = refused(dir.path(), &["permit", "list", "--key", "other.key", "--list", "revoked.list"]);
     assert!(said.contains("revoked.list: this list is another access body's"), "{said}");
     let told = fine(dir.path(), &[&["permit", "revoke", "a.permit"], &next[..]].concat());
-    assert_eq!(told, "revoked.list: list 2, 1 permits taken back\n");
+    assert_eq!(told, "revoked.list: list 2, permits taken back: 1\n");
     let said = refused(dir.path(), &against);
     assert!(said.contains("revoked.list: revoked: permit DK-2026/17 was taken back at "), "{said}");
     let again = fine(dir.path(), &[&["permit", "list"], &next[..]].concat());
-    assert_eq!(again, "revoked.list: list 3, 1 permits taken back\n", "it stays in later lists");
+    assert_eq!(again, "revoked.list: list 3, permits taken back: 1\n", "it stays in later lists");
 
     let text = std::fs::read_to_string(dir.path().join("a.permit")).expect("the permit");
     std::fs::write(dir.path().join("a.permit"), text.replace("Ada", "Eve")).expect("written");

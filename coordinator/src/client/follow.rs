@@ -34,7 +34,7 @@ pub enum News<'a> {
 }
 
 enum Event {
-    Status(StudyStatus),
+    Status(Box<StudyStatus>),
     Unreachable(ClientError),
     Failed(ClientError),
     Interrupted,
@@ -73,7 +73,7 @@ pub fn follow(
         loop {
             match next(&events, deadline) {
                 Ok(Event::Status(status)) => {
-                    last = status;
+                    last = *status;
                     break;
                 }
                 Ok(Event::Unreachable(error)) => news(News::Unreachable(&error)),
@@ -107,7 +107,7 @@ fn poll(api: &Api, id: &StudyId, mut seen: u64, events: &Sender<Event>, left: &R
             }
             Ok(status) => {
                 seen = status.version;
-                Event::Status(status)
+                Event::Status(Box::new(status))
             }
             Err(error @ ClientError::Unreachable { .. }) => Event::Unreachable(error),
             Err(error) => Event::Failed(error),

@@ -172,7 +172,7 @@ fn revocations(body: &AccessBody) -> Option<Result<SignedRevocations, Problem>> 
     let read = || {
         let key = "access_body.revocations_file";
         let text = public_text(path, 2 * limits::REVOCATIONS_BYTES).map_err(|p| named(p, key))?;
-        let wrong = |error: PublicError| problem(path, error.message);
+        let wrong = |error: PublicError| problem(path, error.message).hint("`bocage permit list` signs one");
         let signed = SignedRevocations::from_text(&text).map_err(wrong)?;
         if signed.verify().map_err(wrong)?.issuer != body.key {
             let message = format!("this is not a list of the access body {}", body.name);

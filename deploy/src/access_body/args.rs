@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bocage_coordinator::client::{Client, ClientError, GivenPermit, exit};
+use bocage_coordinator::api::types::RevocationsInfo;
+use bocage_coordinator::client::{Client, ClientError, GivenPermit, exit, read_file};
+use bocage_coordinator::report::{Format, json};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::limits;
@@ -170,7 +172,7 @@ fn new(dir: Option<&Path>) -> Result<String, ClientError> {
 }
 
 fn signed(file: &Path, key: &Path, dir: Option<&Path>) -> Result<String, ClientError> {
-    let text = bocage_coordinator::client::read_file(file, limits::CONFIG_TEXT_BYTES)?;
+    let text = read_file(file, limits::CONFIG_TEXT_BYTES)?;
     let contracts = dir.map(contracts::read).transpose()?;
     let key = keys::secret(key)?;
     let signed = sign(&text, &file.display().to_string(), &key, contracts.as_deref(), &mut SystemEntropy)?;
@@ -183,7 +185,7 @@ fn shown(file: &Path, format: ShowFormat) -> Result<String, ClientError> {
         (Ok(given), ShowFormat::Json) => Ok(show::permit_json(&given.permit, &given.signed)),
         // The two forms of file look alike from outside.
         (Err(error), format) => match list::read(file) {
-            Ok((_, list)) if format == ShowFormat::Json => Ok(bocage_coordinator::report::json(&list)),
+            Ok((_, list)) if format == ShowFormat::Json => Ok(json(&list)),
             Ok((_, list)) => Ok(show::list(&list)),
             Err(_) => Err(error),
         },
@@ -232,18 +234,16 @@ impl Next {
 }
 
 fn told_of(list: &Revocations, file: &str) -> String {
-    format!("{file}: list {}, {} permits taken back\n", list.number, list.revoked.len())
+    format!("{file}: list {}, permits taken back: {}\n", list.number, list.revoked.len())
 }
 
 fn published(file: &Path, client: &Client) -> Result<String, ClientError> {
     let (signed, _) = list::read(file)?;
     let (_, api) = client.open()?;
     let info = api.publish(&signed)?;
-    Ok(format!(
-        "list {} of {} is in force at {}: {} permits taken back\n",
-        info.number,
-        info.access_body,
-        api.url(),
-        info.revoked
-    ))
+    if client.format == Format::Json {
+        return Ok(json(&info));
+    }
+    let RevocationsInfo { access_body, number, revoked, .. } = info;
+    Ok(format!("list {number} of {access_body} is in force at {}, permits taken back: {revoked}\n", api.url()))
 }

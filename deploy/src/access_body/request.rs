@@ -58,7 +58,7 @@ impl Request {
         .gap()
         .noted("id", self.id.as_str(), "as you name it, e.g. DK-2026/17")
         .noted("title", self.title.as_str(), "a line for the people who decide")
-        .noted("network", self.network.as_str(), "`bocage study check` shows a network's name")
+        .noted("network", self.network.as_str(), "as `network` in a researcher's profile.toml says it")
         .gap()
         .comment(&format!(
             "Any of {} (Regulation (EU) 2025/327, article 53).",

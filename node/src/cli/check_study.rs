@@ -77,8 +77,8 @@ struct CapLeft {
 /// Where a file cannot be read or the study cannot be bound. A study that would be refused is no failure.
 pub fn run(config: &Config, asked: &Asked<'_>, now: Timestamp, format: Format) -> Result<(), Failure> {
     let permit = asked.permit.map(permit).transpose()?;
-    let (study, permit) = study(config, asked, permit, now)?;
-    let verdict = verdict(&config.custodian(), study, permit.as_ref(), now)?;
+    let question = question(config, asked, permit, now)?;
+    let verdict = verdict(&config.custodian(), question, now)?;
     match format {
         Format::Json => print_json(&verdict),
         Format::Text => print(|out| text(out, &verdict)),
@@ -94,19 +94,28 @@ fn permit(file: &Path) -> Result<SignedPermit, Failure> {
     SignedPermit::from_text(&read(file)?).map_err(|e| Failure::theirs(format!("{}: {e}", file.display())))
 }
 
+/// What is looked at.
+struct Question {
+    study: Study,
+    permit: Option<SignedPermit>,
+    /// Whether the study names this site.
+    named: bool,
+}
+
 /// The study of a signed one, whose signature must hold, or of a text, which is bound to this site's contract.
-fn study(
+fn question(
     config: &Config,
     asked: &Asked<'_>,
     permit: Option<SignedPermit>,
     now: Timestamp,
-) -> Result<(Study, Option<SignedPermit>), Failure> {
+) -> Result<Question, Failure> {
     let (text, name) = (read(asked.file)?, asked.file.display().to_string());
     if text.trim_start().starts_with('{') {
         let signed: SignedStudy = serde_json::from_str(&text)
             .map_err(|_| Failure::theirs(format!("{name} is neither a signed study nor a study's text")))?;
         let study = signed.verify().map_err(|e| Failure::theirs(format!("{name}: {e}")))?;
-        return Ok((study, permit.or(signed.permit)));
+        let named = signed.names(&study, &config.site);
+        return Ok(Question { study, permit: permit.or(signed.permit), named });
     }
     let researcher = researcher(config, asked.researcher, permit.as_ref())?;
     let parsed = StudyText::parse(&text, &name).map_err(Failure::theirs)?;
@@ -132,7 +141,8 @@ fn study(
         permit: permit.as_ref(),
     };
     let study = parsed.bind(contract, &context).map_err(Failure::theirs)?;
-    Ok((study, permit))
+    let named = study.sites.names().is_some_and(|sites| sites.contains(&config.site));
+    Ok(Question { study, permit, named })
 }
 
 /// Who would sign a text.
@@ -152,12 +162,8 @@ fn researcher(config: &Config, said: Option<&str>, permit: Option<&SignedPermit>
     }
 }
 
-fn verdict(
-    config: &CustodianConfig,
-    study: Study,
-    permit: Option<&SignedPermit>,
-    now: Timestamp,
-) -> Result<Verdict, Failure> {
+fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Result<Verdict, Failure> {
+    let Question { study, permit, named } = question;
     let path = config.state.ledger();
     let unusable = |error| Failure::theirs(error).hint("run the command as the node's own user");
     let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose().map_err(unusable)?;
@@ -173,7 +179,7 @@ fn verdict(
         permit: requester.permit.as_ref().map(|p| p.reference.clone()),
         access_body: requester.permit.as_ref().map(|p| p.access_body.clone()),
     };
-    match consider(study, permit, now, &lists, config) {
+    match consider(study, named, permit.as_ref(), now, &lists, config) {
         Err(Refused { error, believed }) => Ok(Verdict {
             decision: "refuse",
             because: format!("{} ({})", error.message, error.code),
@@ -275,4 +281,81 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         writeln!(out, "columns      {columns}")?;
     }
     writeln!(out, "policy       version {}", policy_version.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, Site};
+
+    fn said(site: &Site, under: Option<SignedPermit>) -> String {
+        let permit = under.as_ref().map(|p| p.reference().unwrap());
+        let question = Question { study: Study { permit, ..site.study() }, permit: under, named: true };
+        let mut out = Vec::new();
+        text(&mut out, &verdict(&site.config(), question, NOW).unwrap()).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_steward_reads_what_would_be_decided_by_which_rule_and_under_which_terms() {
+        let site = Site::new();
+        let text = said(&site, None);
+        assert!(text.starts_with("decision     would answer, because the policy's default\n"), "{text}");
+        assert!(text.contains("permit       none: trusted by name"), "{text}");
+        assert!(text.contains("answers      exact, no count below 11 (the policy's default)"), "{text}");
+        assert!(
+            text.contains("cells        4 at most; no cap") && text.contains("columns      age, chol, sex"),
+            "{text}"
+        );
+        site.edit_config(
+            "[[trust]]",
+            "[[policy.rule]]\npurpose = \"scientific_research\"\ndecide = \"ask\"\nthreshold = 20\nmax_cells = 9\nper_day = 3\n\
+             two_persons = true\nquiet = [\"22:00-06:00\"]\n[[trust]]",
+        );
+        let text = said(&site, None);
+        for line in [
+            "decision     would ask, because rule 1: purpose scientific_research",
+            "no count below 20 (rule 1: purpose scientific_research); two persons approve",
+            "cells        4 at most; 9 of 9 are left (rule 1: purpose scientific_research)",
+            "quiet        22:00-06:00 UTC",
+            "studies      3 in 24 hours (rule 1: purpose scientific_research)",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_its_code_and_what_to_do() {
+        let site = Site::new();
+        site.require_permit();
+        let text = said(&site, None);
+        assert!(text.contains("would refuse, because") && text.contains("permit_required"), "{text}");
+        let permit = SignedPermit::sign(&site.permit(), &site.body).unwrap();
+        let text = said(&site, Some(permit));
+        assert!(text.contains("(revocations_stale)\n             the access body signs a new list"), "{text}");
+        assert!(text.contains("permit       DK-1 of DK-HDAB"), "{text}");
+    }
+
+    #[test]
+    fn a_text_is_bound_for_the_permits_holder_or_the_one_researcher_whom_the_site_trusts() {
+        let site = Site::new();
+        let file = site.path("study.toml");
+        let text = "title = \"t\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\nmin_sites = 3\n\
+                    [[analysis]]\nname = \"a\"\ntable = { show = [\"count\"] }\n";
+        std::fs::write(&file, text).unwrap();
+        let asked = |researcher| Asked { file: &file, permit: None, researcher };
+        let config = Config::load(&site.origin()).unwrap();
+        let bound = question(&config, &asked(None), None, NOW).unwrap();
+        assert!(bound.named && bound.study.researcher == site.researcher.public());
+        assert!(question(&config, &asked(Some("Ada")), None, NOW).is_ok());
+        assert!(question(&config, &asked(Some("Eve")), None, NOW).is_err());
+        site.require_permit();
+        let config = Config::load(&site.origin()).unwrap();
+        assert!(question(&config, &asked(None), None, NOW).is_err(), "nobody is trusted by name");
+        let permit = SignedPermit::sign(&site.permit(), &site.body).unwrap();
+        assert_eq!(
+            question(&config, &asked(None), Some(permit), NOW).unwrap().study.researcher,
+            site.researcher.public()
+        );
+    }
 }

@@ -122,7 +122,7 @@ impl Custodian {
             return Ok(refused(asked_too_often()));
         }
         let released = history.round(round.request.round).and_then(|r| r.release);
-        self.learn(round)?;
+        self.learn(round.request, round.now)?;
         let past = Past { released: released.is_some(), begun: history.snapshot.is_some() };
         let judge = |books: &Books| authorise(round.request, round.now, past, books.lists(), &self.config);
         let authorised = match self.ledger.books(judge)? {
@@ -168,31 +168,6 @@ impl Custodian {
             self.ledger.append(round.now, &[round.asked(Some(about)), round.refusal(&error)])?;
         }
         Ok(pending(error))
-    }
-
-    /// Takes the list of revoked permits that came with a round, if an access body of this site signed it and it is newer than the
-    /// one that is known. It is durable before anything is judged by it.
-    fn learn(&self, round: &Round<'_>) -> Result<(), LedgerError> {
-        let Some(signed) = &round.request.revocations else { return Ok(()) };
-        let Ok(list) = signed.verify() else {
-            tracing::warn!(study = %round.id, "the list of revoked permits that came along is not a sound one: not taken");
-            return Ok(());
-        };
-        let Some(body) = self.config.trust.access_bodies.iter().find(|body| body.key == list.issuer) else {
-            return Ok(());
-        };
-        let newer = |books: &Books| books.lists().of(&list.issuer).is_none_or(|known| known.number < list.number);
-        if self.ledger.books(newer)? {
-            let body = bodies::RevocationsTaken {
-                access_body: body.name.clone(),
-                number: list.number,
-                issued_at: list.issued_at,
-                revoked: list.revoked.len() as u64,
-            };
-            let entry = Entry::of_site(Kind::Revocations, &body).payload(signed.to_text().into_bytes());
-            self.ledger.append(round.now, &[entry])?;
-        }
-        Ok(())
     }
 
     /// Records a refusal, with the request unless that is in the ledger already, and says it.

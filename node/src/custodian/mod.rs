@@ -9,6 +9,7 @@ pub mod engine;
 pub mod gate;
 pub mod ledger;
 mod reuse;
+mod revocations;
 pub mod server;
 pub mod snapshot;
 pub mod source;

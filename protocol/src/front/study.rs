@@ -297,7 +297,7 @@ impl Binding<'_> {
     fn min_sites(&mut self, asked: Option<u32>, floor: u32, sites: usize) -> u32 {
         let min_sites = asked.unwrap_or(floor);
         if min_sites < floor {
-            let problem = TypeProblem::new(format!("this network publishes a cell only if {floor} sites contribute"));
+            let problem = TypeProblem::new(format!("a cell is published only if {floor} sites contribute"));
             self.refuse::<()>("min_sites", problem.hint(format!("ask for {floor} or more, or leave the key out")));
         }
         if sites > 0 && (sites as u64) < u64::from(min_sites) {

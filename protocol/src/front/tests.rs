@@ -137,7 +137,7 @@ fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
         "study.toml: where: unknown column `cholesterol`\n  hint: did you mean `chol`?",
         "study.toml: where: unknown column `weight`\n  hint: the columns are age, sex",
         "analysis[0] (a).table.show[1]: `men` cannot be shown\n  hint: did you mean `mean`?",
-        "min_sites: this network publishes a cell only if 3 sites contribute",
+        "min_sites: a cell is published only if 3 sites contribute",
         "answer_within: `10` is not a time",
     ] {
         assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");

@@ -169,10 +169,10 @@ fn membership(of: Expr, list: Vec<Literal>) -> Expr {
 /// A comparison of parts in normal form: a constant stands right.
 fn comparison(op: Comparison, left: Expr, right: Expr) -> Expr {
     let (left, right) = (constant(left), constant(right));
-    if let (Expr::Literal(left), Expr::Literal(right)) = (&left, &right) {
-        if let Some(value) = compared(op, left, right) {
-            return truth(value);
-        }
+    if let (Expr::Literal(left), Expr::Literal(right)) = (&left, &right)
+        && let Some(value) = compared(op, left, right)
+    {
+        return truth(value);
     }
     let is_literal = |expr: &Expr| matches!(expr, Expr::Literal(_));
     let turned = match (is_literal(&left), is_literal(&right)) {

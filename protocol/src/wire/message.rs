@@ -18,6 +18,10 @@ use crate::trust::{SignedRelease, SignedRevocations, SignedStudy};
 
 /// What a coordinator asks of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is decoded at a time, and what is large in it is on the heap anyway"
+)]
 pub enum Request {
     /// Which datasets the node offers.
     Catalogue,

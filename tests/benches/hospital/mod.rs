@@ -22,7 +22,10 @@ use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock as _, Entropy as _};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy};
+use bocage_protocol::trust::{
+    Holder, PERMIT_FORMAT, Permit, PermitMode, PublicKey, Purpose, REVOCATIONS_FORMAT, Revocations, Scope, SecretKey,
+    SignedPermit, SignedRevocations, SignedStudy,
+};
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
 /// Rows in all, from `BOCAGE_BENCH_ROWS`.
@@ -91,6 +94,17 @@ pub fn researcher() -> SecretKey {
 
 /// A study of `sites`, signed, with a nonce of its own.
 pub fn signed(text: &str, sites: &[SiteId], contract: &Contract, researcher: &SecretKey) -> SignedStudy {
+    signed_under(None, text, sites, contract, researcher)
+}
+
+/// A study that relies on a permit.
+pub fn signed_under(
+    permit: Option<&SignedPermit>,
+    text: &str,
+    sites: &[SiteId],
+    contract: &Contract,
+    researcher: &SecretKey,
+) -> SignedStudy {
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -101,10 +115,36 @@ pub fn signed(text: &str, sites: &[SiteId], contract: &Contract, researcher: &Se
         min_sites_floor: 1,
         now: SystemClock.now(),
         nonce,
-        permit: None,
+        permit,
     };
     let study = StudyText::parse(text, "study.toml").and_then(|text| text.bind(contract, &context)).expect("a study");
-    SignedStudy::sign(&study, researcher).expect("signed")
+    SignedStudy::sign(&study, researcher).expect("signed").with_permit(permit.cloned())
+}
+
+/// A permit for every column, and a list that revokes nothing.
+pub fn permit(body: &SecretKey, researcher: &SecretKey) -> (SignedPermit, SignedRevocations) {
+    let (now, issuer) = (SystemClock.now(), body.public());
+    let holder = Holder { name: "Bench".to_owned(), organisation: "Bench".to_owned(), key: researcher.public() };
+    let permit = Permit {
+        format: PERMIT_FORMAT,
+        network: "bench".parse().expect("a network"),
+        id: "bench".parse().expect("a permit's id"),
+        title: "Laboratory values".to_owned(),
+        issuer,
+        holder,
+        purposes: vec![Purpose::ScientificResearch],
+        datasets: vec![Scope { dataset: "labs@1".parse().expect("a contract"), columns: None }],
+        sites: None,
+        min_sites: 1,
+        threshold: 11,
+        mode: PermitMode::Exact,
+        max_cells: 1 << 40,
+        valid_from: now.plus_secs(-60),
+        valid_to: now.plus_secs(86_400),
+        nonce: "ab".repeat(16),
+    };
+    let list = Revocations { format: REVOCATIONS_FORMAT, issuer, number: 1, issued_at: now, revoked: vec![] };
+    (SignedPermit::sign(&permit, body).expect("a permit"), SignedRevocations::sign(&list, body).expect("a list"))
 }
 
 /// Works on a study from its acceptance to its publication, and answers how long that took and what is recorded.
@@ -162,6 +202,15 @@ impl Hospital {
     pub fn config(&self) -> CustodianConfig {
         let origin = Origin { file: self.folder.join("node.toml"), overrides: Vec::new() };
         Config::load(&origin).expect("a configuration").custodian()
+    }
+
+    /// From now on it accepts an access body's permits.
+    pub fn accept_permits_of(&self, body: &SecretKey) {
+        let file = self.folder.join("node.toml");
+        let mut text = fs::read_to_string(&file).expect("node.toml");
+        let key = body.public();
+        text += &format!("[[trust]]\nkind = \"access_body\"\nname = \"Body\"\nkey = \"{key}\"\nmode = \"exact\"\n");
+        fs::write(&file, text).expect("node.toml");
     }
 
     /// A custodian with a snapshot.

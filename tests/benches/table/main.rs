@@ -32,6 +32,8 @@ use tokio::task::JoinSet;
 use hospital::{Hospital, is_a_bench, median, rows, study_text, timed};
 
 const RUNS: usize = 50;
+/// Rounds over all rows, of which each takes a moment.
+const RUNS_OF_CHECKS: usize = 9;
 /// Rounds before those that count: until the ledger's log has the length that it keeps and is written over, as in any node that has been up
 /// for a while.
 const BEFORE: usize = 60;
@@ -45,6 +47,7 @@ fn main() {
     runtime.block_on(overhead());
     runtime.block_on(bytes_on_the_wire());
     restart();
+    checks();
 }
 
 /// A network of one site. Its tasks end with it.
@@ -189,4 +192,36 @@ fn restart() {
     }
     let time = median(&mut times);
     println!("a custodian's restart to its first answer, {} rows, 1,500 cells  {:7.0} ms", rows(), millis(time));
+}
+
+/// What is not computation in a round under a permit: the same question to a site of one row, where permit, policy, ledger, gate and signature
+/// are all that there is, beside a site of many.
+fn checks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (researcher, body) = (hospital::researcher(), hospital::researcher());
+    let (permit, list) = hospital::permit(&body, &researcher);
+    let hospitals = [1, rows()].map(|n| Hospital::new(folder.path(), &format!("site-{n}"), n, 0, &researcher));
+    hospitals.iter().for_each(|hospital| hospital.accept_permits_of(&body));
+    let custodians = hospitals.each_ref().map(Hospital::custodian);
+    let sites = hospitals.each_ref().map(|hospital| hospital.site.clone());
+    let mut times = [vec![], vec![]];
+    for run in 0..=RUNS_OF_CHECKS {
+        hospitals.iter().for_each(Hospital::forget_answers);
+        let signed =
+            hospital::signed_under(Some(&permit), &study_text(1500), &sites, &hospital::contract(), &researcher);
+        let mut request = hospital::round(signed);
+        request.revocations = Some(list.clone());
+        for (custodian, times) in custodians.iter().zip(&mut times) {
+            let time = timed(|| custodian.round(&request)).0;
+            // The first one learns the list.
+            if run > 0 {
+                times.push(time);
+            }
+        }
+    }
+    let [none, all] = times.each_mut().map(|times| median(times));
+    println!("a round of 1,500 cells under a permit, median of {RUNS_OF_CHECKS}");
+    println!("  over one row: permit, policy, ledger, gate, signature  {:7.2} ms", millis(none));
+    let share = 100.0 * none.as_secs_f64() / all.as_secs_f64();
+    println!("  over {} rows  {:7.1} ms    one row / this = {share:.1} %", rows(), millis(all));
 }

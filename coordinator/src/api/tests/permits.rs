@@ -9,6 +9,9 @@ use super::lab;
 use crate::api::types::RevocationsList;
 use crate::bench::{ACCESS_BODY, HOLDER, Lab, RESEARCHER, START, TOKEN, key, permit, signed, site, under};
 
+/// What makes another permit of a good one.
+type Change<'a> = &'a dyn Fn(&mut Permit);
+
 fn list(number: u64, revoked: &[&SignedPermit]) -> SignedRevocations {
     let mut list = Revocations { number, ..Revocations::first(key(ACCESS_BODY).public(), START) };
     for signed in revoked {
@@ -43,7 +46,7 @@ async fn a_permits_holder_needs_no_entry_of_its_own_and_status_and_result_name_t
 #[tokio::test]
 async fn whatever_a_permit_does_not_cover_is_refused_at_the_door_by_its_code() {
     let (_dir, lab) = lab().await;
-    let changes: [(&dyn Fn(&mut Permit), &str); 9] = [
+    let changes: [(Change<'_>, &str); 9] = [
         (&|p| p.network = "elsewhere".parse().unwrap(), "network_mismatch"),
         (&|p| p.holder.key = key(5).public(), "permit_holder"),
         (&|p| p.purposes = vec![Purpose::Statistics], "permit_purpose"),

@@ -108,19 +108,20 @@ pub fn authorise<'a>(
     judged(study, asker, &asked, (now, past, lists), config)
 }
 
-/// Judges the first round of a study as if whom it names had signed it: what a steward asks before anything is signed.
+/// Judges the first round of a study as if whom it names had signed it: what a steward asks before anything is signed. `named` says
+/// whether it names the site.
 ///
 /// # Errors
 /// The first rule that the study would break.
 pub fn consider<'a>(
     study: Study,
+    named: bool,
     permit: Option<&SignedPermit>,
     now: Timestamp,
     lists: &Lists,
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
     let asker = asker(&study, permit, config).map_err(|error| Refused { error, believed: None })?;
-    let named = study.sites.names().is_some_and(|sites| sites.contains(&config.site));
     let first = |(i, _)| Step { analysis: i as u16, state: RoundState::First };
     let steps: Vec<Step> = study.analyses.iter().enumerate().map(first).collect();
     judged(study, asker, &Asked { named, round: 0, steps: &steps }, (now, Past::default(), lists), config)

@@ -21,6 +21,7 @@ use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::PublicKey;
 
+use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
 pub use environment::Depth;
@@ -66,6 +67,8 @@ pub struct Config {
     pub trust: Vec<Researcher>,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
+    /// Who opted out.
+    pub optouts: Option<OptOutSpec>,
 }
 
 /// The places within the state directory.
@@ -96,6 +99,11 @@ impl StateDir {
     /// Where snapshots are.
     pub fn snapshots(&self) -> PathBuf {
         self.0.join("snapshots")
+    }
+
+    /// Where it is kept who was left out of answers.
+    pub fn optouts(&self) -> PathBuf {
+        self.0.join("optouts")
     }
 
     /// The ledger.
@@ -243,6 +251,7 @@ impl Config {
             snapshots: self.snapshots,
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
+            optouts: self.optouts.clone(),
         }
     }
 }
@@ -288,6 +297,8 @@ pub struct CustodianConfig {
     pub trust: Vec<Researcher>,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
+    /// Who opted out.
+    pub optouts: Option<OptOutSpec>,
 }
 
 impl CustodianConfig {

@@ -70,6 +70,7 @@ const KEYS: &[&str] = &[
     "key",
     "mode",
     "datasets",
+    "optouts",
 ];
 
 /// The top of the file.
@@ -96,6 +97,8 @@ pub(super) struct RawTop {
     pub(super) trust: Vec<Value>,
     #[serde(default)]
     pub(super) dataset: Map<String, Value>,
+    #[serde(default)]
+    pub(super) optouts: Value,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bocage_protocol::contract::Contract;
+use bocage_protocol::contract::{Contract, Subject};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, log_filter_problem, nearest};
@@ -21,6 +21,7 @@ use super::{
     Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, SnapshotRules,
     StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
 };
+use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
 const COORDINATOR_NAME: &str = "coordinator.bocage";
@@ -41,6 +42,7 @@ pub(super) struct Draft {
     log: Option<Log>,
     trust: Vec<Researcher>,
     pub(super) datasets: BTreeMap<String, Dataset>,
+    pub(super) optouts: Option<OptOutSpec>,
     pub(super) problems: Problems,
 }
 
@@ -51,6 +53,11 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let mut reader = Reader { file, base, data_base: &data_base, problems: Problems::default() };
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
+    let datasets = reader.datasets(&top.dataset, &contracts);
+    let optouts = OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems);
+    if optouts.is_some() {
+        datasets.values().for_each(|dataset| reader.nameless(dataset));
+    }
     Draft {
         file: file.to_owned(),
         network: reader.named(top.network.as_deref(), "network"),
@@ -63,7 +70,8 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         snapshots: reader.snapshots(&top.snapshots),
         log: reader.log(&top.log),
         trust: reader.trust(&top.trust),
-        datasets: reader.datasets(&top.dataset, &contracts),
+        datasets,
+        optouts,
         contracts,
         problems: reader.problems,
     }
@@ -87,6 +95,7 @@ impl Draft {
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
+                optouts: self.optouts,
             })
         };
         if !self.problems.is_empty() {
@@ -278,6 +287,18 @@ impl Reader<'_> {
         }
         datasets
     }
+
+    /// A list names patients; where a contract does not, the site has to say by itself who opted out.
+    fn nameless(&mut self, dataset: &Dataset) {
+        if matches!(dataset.contract.subject(), Subject::Row) && dataset.spec.optout.is_none() {
+            let message =
+                format!("{} names no patient, so the list of [optouts] cannot be matched", dataset.contract.id());
+            let hint =
+                "say by an expression which rows are of patients who opted out; optout = \"false\" says that none is";
+            self.problem(format!("dataset.{}.optout", dataset.name), message, hint);
+        }
+    }
+
     fn dataset(
         &mut self,
         name: &str,

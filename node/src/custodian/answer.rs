@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -31,9 +32,10 @@ use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Entry, History, Kind, LedgerError};
+use super::optout::{self, Asking, Chosen, OptOutError};
 use super::reuse::{self, Before};
 use super::server::{busy, refused};
-use super::snapshot::Snapshot;
+use super::snapshot::{Offered, Snapshot};
 use super::{Custodian, Moment, Progress, engine};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
@@ -136,6 +138,9 @@ impl Custodian {
             return self.refuse(round, Some(Some(about)), error);
         }
         if let Some(seq) = released {
+            if let Err(error) = self.unchanged(&authorised, &history, round.now) {
+                return self.refuse(round, Some(Some(about)), error);
+            }
             return self.repeat(round, &authorised, about, seq);
         }
         match self.compute(round, &authorised, about, &history) {
@@ -193,17 +198,25 @@ impl Custodian {
                 return Err(Failure::Refuse(error));
             }
         };
+        let chosen = match self.offered(authorised, &snapshot, history, round.now) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                self.ledger.append(round.now, &[round.asked(Some(about))])?;
+                return Err(Failure::Refuse(error));
+            }
+        };
+        let snapshot = chosen.offered.as_ref();
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
         entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, &snapshot))),
+            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, snapshot))),
         );
-        let asked = self.asked(authorised, &snapshot)?;
+        let asked = self.asked(authorised, snapshot)?;
         if history.round(round.request.round).is_none_or(|r| r.reservation.is_none()) {
-            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, &snapshot, &asked)));
+            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, snapshot, &asked)));
         }
         if asked.iter().any(|a| a.before.is_none()) {
             entries.push(round.attempt(AttemptState::Started));
@@ -211,7 +224,7 @@ impl Custodian {
         let attempt = self.ledger.append(round.now, &entries)?.last().copied().unwrap_or_default();
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, &snapshot, attempt, asked);
+        let signed = self.attempt(round, authorised, snapshot, attempt, asked);
         (self.progress)(Progress::Idle);
         let signed = signed?;
         let parts = summary(&signed, &authorised.study, &questions)?;
@@ -227,12 +240,48 @@ impl Custodian {
         Ok(reply)
     }
 
+    /// What of the snapshot is offered now: if the study began here, the same patients as then. State and ledger know it afterwards.
+    fn offered(
+        &self,
+        authorised: &Authorised<'_>,
+        snapshot: &Arc<Snapshot>,
+        history: &History,
+        now: Timestamp,
+    ) -> Result<Arc<Chosen>, PublicError> {
+        let asking = self.asking(authorised, now);
+        let said = |error: OptOutError| {
+            let reason = error.to_string();
+            tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");
+            PublicError::from(&error)
+        };
+        let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(said)?;
+        if history.snapshot.is_some() && history.left_out != chosen.offered.left_out() {
+            return Err(optout::changed());
+        }
+        self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(said)?;
+        Ok(chosen)
+    }
+
+    /// Whether what left before may leave again: nobody has opted out since.
+    fn unchanged(&self, authorised: &Authorised<'_>, history: &History, now: Timestamp) -> Result<(), PublicError> {
+        // Without opt-outs what left can be handed out when the snapshot is long gone.
+        if self.switches.ignore_optouts || !optout::concerns(&self.config, authorised.dataset) {
+            return Ok(());
+        }
+        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;
+        self.offered(authorised, &snapshot, history, now).map(drop)
+    }
+
+    fn asking<'a>(&self, authorised: &Authorised<'a>, now: Timestamp) -> Asking<'a> {
+        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k: self.config.policy.threshold, now }
+    }
+
     /// What the round asks of the snapshot, and which of it left before.
-    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Snapshot) -> Result<Vec<Asked>, LedgerError> {
+    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
         let policy = self.gate_policy(authorised);
         let asked = |(_, plan): &(u16, ValidPlan)| {
             let plan = plan.digest();
-            let question = reuse::question(&plan, snapshot.content_hash(), &policy);
+            let question = reuse::question(&plan, snapshot.identity(), &policy);
             let before = reuse::before(&self.ledger, &question, &plan, &self.release_key)?;
             Ok(Asked { question, before })
         };
@@ -248,7 +297,7 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
-        snapshot: &Snapshot,
+        snapshot: &Offered,
         attempt: i64,
         asked: Vec<Asked>,
     ) -> Result<SignedRelease, PublicError> {
@@ -286,7 +335,7 @@ impl Custodian {
         })
     }
 
-    fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Heading {
+    fn heading(&self, round: &Round<'_>, snapshot: &Offered) -> Heading {
         Heading {
             study: round.id,
             site: self.config.site.clone(),
@@ -325,7 +374,7 @@ impl Custodian {
 }
 
 /// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, snapshot: &Snapshot) -> BTreeMap<AnalysisName, String> {
+fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<AnalysisName, String> {
     let contract = &authorised.dataset.contract;
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
@@ -356,7 +405,7 @@ fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicErr
 fn reservation(
     round: &Round<'_>,
     authorised: &Authorised<'_>,
-    snapshot: &Snapshot,
+    snapshot: &Offered,
     asked: &[Asked],
 ) -> bodies::Reservation {
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
@@ -366,7 +415,8 @@ fn reservation(
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
-        snapshot: *snapshot.content_hash(),
+        snapshot: snapshot.manifest().content,
+        left_out: snapshot.left_out(),
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
     }

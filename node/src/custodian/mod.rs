@@ -8,6 +8,7 @@ pub mod data;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
+pub mod optout;
 mod reuse;
 pub mod server;
 pub mod snapshot;
@@ -26,6 +27,7 @@ use bocage_protocol::trust::SecretKey;
 use crate::config::CustodianConfig;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
+use optout::OptOuts;
 use snapshot::Snapshots;
 
 /// Called with the study before each query, on the thread that computes.
@@ -68,6 +70,8 @@ pub struct Switches {
     pub at: Option<AtMoment>,
     /// The time, where it is not the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Patients who opted out are offered like all others: attack tests show what the control is for.
+    pub ignore_optouts: bool,
 }
 
 /// What the supervisor is told.
@@ -98,6 +102,7 @@ pub struct Custodian {
     stopping: AtomicBool,
     strangers: AtomicU32,
     snapshots: Snapshots,
+    optouts: OptOuts,
 }
 
 impl Custodian {
@@ -112,6 +117,7 @@ impl Custodian {
     ) -> Self {
         let stopping = AtomicBool::new(false);
         let snapshots = Snapshots::new(config.state.snapshots());
+        let optouts = OptOuts::new(&config, switches.ignore_optouts);
         Self {
             config,
             ledger,
@@ -122,6 +128,7 @@ impl Custodian {
             stopping,
             strangers: AtomicU32::new(0),
             snapshots,
+            optouts,
         }
     }
 

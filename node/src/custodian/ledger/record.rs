@@ -19,6 +19,8 @@ pub enum Kind {
     Decision,
     /// A snapshot was taken.
     Snapshot,
+    /// Other patients are left out than before.
+    OptOuts,
     /// What a round may spend: written before anything is computed.
     Reservation,
     /// A computation began, was interrupted, or died.
@@ -31,8 +33,16 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Request, Kind::Decision, Kind::Snapshot, Kind::Reservation, Kind::Attempt, Kind::Release, Kind::Refusal];
+    pub const ALL: [Kind; 8] = [
+        Kind::Request,
+        Kind::Decision,
+        Kind::Snapshot,
+        Kind::OptOuts,
+        Kind::Reservation,
+        Kind::Attempt,
+        Kind::Release,
+        Kind::Refusal,
+    ];
 
     /// The kind as it stands in the ledger.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +50,7 @@ impl Kind {
             Kind::Request => "request",
             Kind::Decision => "decision",
             Kind::Snapshot => "snapshot",
+            Kind::OptOuts => "optouts",
             Kind::Reservation => "reservation",
             Kind::Attempt => "attempt",
             Kind::Release => "release",

@@ -22,6 +22,9 @@ pub struct DatasetSpec {
     pub map: BTreeMap<ColumnName, String>,
     /// Contract columns that this site does not collect: null in every row.
     pub absent: BTreeSet<ColumnName>,
+    /// The expression over source columns that is true in a row of a patient who opted out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optout: Option<String>,
     /// The configuration file, for messages.
     #[serde(skip)]
     pub declared_in: String,
@@ -73,6 +76,7 @@ struct RawDataset {
     map: BTreeMap<String, String>,
     #[serde(default)]
     absent: Vec<ColumnName>,
+    optout: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,8 +91,20 @@ struct RawSource {
     multi_line: Option<bool>,
 }
 
-const KEYS: &[&str] =
-    &["contract", "source", "map", "absent", "kind", "path", "delimiter", "header", "columns", "missing", "multi_line"];
+const KEYS: &[&str] = &[
+    "contract",
+    "source",
+    "map",
+    "absent",
+    "optout",
+    "kind",
+    "path",
+    "delimiter",
+    "header",
+    "columns",
+    "missing",
+    "multi_line",
+];
 
 /// What means "missing" where `node.toml` does not say it.
 const MISSING: [&str; 3] = ["", "NA", "NaN"];
@@ -124,6 +140,7 @@ impl DatasetSpec {
             source,
             map,
             absent: raw.absent.into_iter().collect(),
+            optout: raw.optout,
             declared_in: file.to_owned(),
         })
     }

@@ -8,6 +8,7 @@ use bocage_protocol::env::Timestamp;
 use super::output::{Failure, print};
 use crate::config::{Config, Depth, Origin, Researcher};
 use crate::custodian::data::usable;
+use crate::custodian::optout::List;
 
 /// Prints what the node would do.
 ///
@@ -43,6 +44,11 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
         }
+    }
+    if let Some(optouts) = &config.optouts {
+        let ids = if optouts.salt_file.is_some() { "hashed ids" } else { "plain ids" };
+        let lines = List::read(optouts).map_or(0, |list| list.optouts.len());
+        writeln!(out, "opt-outs     {}: {lines} lines with {ids}", optouts.path.display())?;
     }
     if config.trust.is_empty() {
         writeln!(out, "trust        nobody: every study is refused")?;

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -32,10 +31,9 @@ use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Entry, History, Kind, LedgerError};
-use super::optout::{self, Asking, Chosen, OptOutError};
 use super::reuse::{self, Before};
 use super::server::{busy, refused};
-use super::snapshot::{Offered, Snapshot};
+use super::snapshot::Offered;
 use super::{Custodian, Moment, Progress, engine};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
@@ -238,42 +236,6 @@ impl Custodian {
         self.pass(Moment::Recorded);
         tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
         Ok(reply)
-    }
-
-    /// What of the snapshot is offered now: if the study began here, the same patients as then. State and ledger know it afterwards.
-    fn offered(
-        &self,
-        authorised: &Authorised<'_>,
-        snapshot: &Arc<Snapshot>,
-        history: &History,
-        now: Timestamp,
-    ) -> Result<Arc<Chosen>, PublicError> {
-        let asking = self.asking(authorised, now);
-        let said = |error: OptOutError| {
-            let reason = error.to_string();
-            tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");
-            PublicError::from(&error)
-        };
-        let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(said)?;
-        if history.snapshot.is_some() && history.left_out != chosen.offered.left_out() {
-            return Err(optout::changed());
-        }
-        self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(said)?;
-        Ok(chosen)
-    }
-
-    /// Whether what left before may leave again: nobody has opted out since.
-    fn unchanged(&self, authorised: &Authorised<'_>, history: &History, now: Timestamp) -> Result<(), PublicError> {
-        // Without opt-outs what left can be handed out when the snapshot is long gone.
-        if self.switches.ignore_optouts || !optout::concerns(&self.config, authorised.dataset) {
-            return Ok(());
-        }
-        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;
-        self.offered(authorised, &snapshot, history, now).map(drop)
-    }
-
-    fn asking<'a>(&self, authorised: &Authorised<'a>, now: Timestamp) -> Asking<'a> {
-        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k: self.config.policy.threshold, now }
     }
 
     /// What the round asks of the snapshot, and which of it left before.

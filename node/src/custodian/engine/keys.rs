@@ -59,8 +59,11 @@ impl<'a> KeyColumn<'a> {
     /// # Errors
     /// The column is not what it was.
     pub fn each(self, part: &Part, mut take: impl FnMut(usize, Option<KeyValue<'a>>)) -> Result<(), PassError> {
-        let mut at = 0..;
-        let mut take = |value| at.next().into_iter().for_each(|i| take(i, value));
+        let mut at = 0;
+        let mut take = |value| {
+            take(at, value);
+            at += 1;
+        };
         match self {
             KeyColumn::Texts(texts) => {
                 part.ranges().flatten().for_each(|row| take(texts.get(row).map(KeyValue::Text)));

@@ -37,14 +37,17 @@ impl fmt::Display for Token {
 }
 
 impl FromStr for Token {
-    type Err = std::num::ParseIntError;
+    type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u128::from_str_radix(text, 16).map(Self)
+        let wrong = "not a token";
+        let token = u128::from_str_radix(text, 16).map(Self).map_err(|_| wrong)?;
+        // One spelling only.
+        if token.to_string() == text { Ok(token) } else { Err(wrong) }
     }
 }
 
 impl TryFrom<String> for Token {
-    type Error = std::num::ParseIntError;
+    type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
     }

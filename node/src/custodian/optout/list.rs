@@ -189,7 +189,7 @@ impl Reader<'_> {
                 "it may be cut off; end it with a line end",
             ));
         }
-        if line.matches('"').count() % 2 != 0 {
+        if !line.matches('"').count().is_multiple_of(2) {
             return Err(self.error(number, "a quote that begins here never closes", "no id needs a line end"));
         }
         let mut reader =

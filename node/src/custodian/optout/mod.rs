@@ -10,6 +10,7 @@
 
 mod ids;
 mod list;
+mod rounds;
 mod sets;
 mod spec;
 mod state;
@@ -94,7 +95,7 @@ impl From<&OptOutError> for PublicError {
 }
 
 /// The refusal of a round whose study began when others were left out.
-pub fn changed() -> PublicError {
+fn changed() -> PublicError {
     PublicError::new(ErrorCode::OptoutsChanged, "the site's opt-outs have changed since the study began there")
         .hint("run the study again: it then begins with the patients who may be asked about now")
 }

@@ -324,10 +324,14 @@ fn a_column_of_the_source_says_who_opted_out_in_any_row() {
 
 #[test]
 fn a_row_that_is_rejected_or_cannot_be_read_opts_its_patient_out_as_well() {
-    let clinic = Clinic::new("optout = \"cast(consent as int) = 0\"");
+    let clinic = Clinic::new("optout = \"consent < 1\"");
+    let path = clinic.site.path("contracts/heart.toml");
+    let contract =
+        fs::read_to_string(&path).unwrap().replacen("range = [0, 120]", "range = [0, 120]\nrequired = true", 1);
+    fs::write(path, contract).unwrap();
     clinic.rows(PATIENTS, |_| "1");
     let text = fs::read_to_string(clinic.site.path("heart.csv")).unwrap().replace(",yes\n", ",1\n");
-    let text = text.replace("p3,33,1,183,1", "p3,33,1,183,0").replace("p4,34,0,184,1", "p4,34,0,184,perhaps");
+    let text = text.replace("p3,33,1,183,1\n", "p3,,1,183,0\n").replace("p4,34,0,184,1\n", "p4,34,0,184,perhaps\n");
     fs::write(clinic.site.path("heart.csv"), text).unwrap();
     assert_eq!(clinic.count(&clinic.custodian()), PATIENTS - 2);
 }

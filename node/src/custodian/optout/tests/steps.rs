@@ -85,7 +85,7 @@ fn tokens_are_read_as_they_were_written_and_nothing_else_is() {
 fn a_whole_number_names_the_same_patient_however_it_is_written() {
     let contract = |kind: &str| {
         let text = format!(
-            "id = \"a@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\n{kind}\n[[column]]\nname = \"age\"\ntype = \"int\"\nrange = [0, 120]"
+            "id = \"persons@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\n{kind}\n[[column]]\nname = \"age\"\ntype = \"int\"\nrange = [0, 120]"
         );
         bocage_protocol::contract::parse(&text, "a.toml").unwrap()
     };

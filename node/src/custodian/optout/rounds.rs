@@ -21,6 +21,10 @@ impl Custodian {
         now: Timestamp,
     ) -> Result<Arc<Chosen>, PublicError> {
         let asking = self.asking(authorised, now);
+        let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, authorised.dataset);
+        if history.snapshot.is_some() && nameless && !self.switches.ignore_optouts {
+            return Err(changed());
+        }
         let said = |error: OptOutError| {
             let reason = error.to_string();
             tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");

@@ -380,6 +380,40 @@ fn the_sets_before_are_not_forgotten_when_their_file_is_lost_or_damaged() {
 }
 
 #[test]
+fn what_left_before_a_site_had_opt_outs_is_not_handed_out_to_the_same_study_later() {
+    let clinic = Clinic::new("");
+    let request = clinic.site.request(&clinic.study("scientific_research"));
+    clinic.custodian().round(&request);
+    clinic.site.write_config(LIST);
+    clinic.list(&["p7,,"]);
+    clinic.rows(PATIENTS + 1, |_| "yes");
+    let custodian = clinic.custodian();
+    assert_eq!(refusal(&custodian.round(&request)).code, ErrorCode::OptoutsChanged);
+    assert_eq!(clinic.count(&custodian), PATIENTS + 1 - K);
+}
+
+#[test]
+fn the_same_rows_of_other_patients_are_matched_anew_in_a_running_node() {
+    let clinic = Clinic::new(LIST);
+    clinic.list(&["p7,,"]);
+    let custodian = clinic.custodian();
+    let before = clinic.ask(&custodian);
+    // p7's rows become p292's, and the other way round.
+    let text = fs::read_to_string(clinic.site.path("heart.csv")).unwrap();
+    let text = text.replace("p7,", "px,").replace("p292,", "p7,").replace("px,", "p292,");
+    fs::write(clinic.site.path("heart.csv"), text).unwrap();
+    let dataset = &custodian.config.datasets["heart"];
+    let content = data::usable(&custodian.config, dataset).unwrap().content;
+    let form = custodian.optouts.form(dataset, &custodian.release_key).unwrap();
+    let taken = data::refresh(&custodian.config, &custodian.ledger, dataset, form.as_ref(), "refresh", NOW).unwrap();
+    assert_eq!(taken.content, content);
+    let after = clinic.ask(&custodian);
+    assert_eq!((count(&before), count(&after)), (PATIENTS - 1, PATIENTS - 1));
+    assert_ne!(before.snapshot, after.snapshot);
+    assert_ne!(before.parts, after.parts);
+}
+
+#[test]
 fn a_snapshot_without_tokens_is_taken_again_when_opt_outs_are_configured() {
     let clinic = Clinic::new("");
     drop(clinic.custodian());

@@ -178,7 +178,10 @@ impl Snapshots {
     pub fn get(&self, dataset: &str, content: &Digest) -> Result<Arc<Snapshot>, SnapshotError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (dataset.to_owned(), *content);
-        if let Some(snapshot) = open.get(&key) {
+        // The same rows may have been taken again, of patients who are known by other tokens.
+        let known =
+            |held: &Snapshot| manifest(&self.dir, dataset, content).map_or(true, |m| m.ids == held.manifest.ids);
+        if let Some(snapshot) = open.get(&key).filter(|held| known(held)) {
             return Ok(snapshot.clone());
         }
         let snapshot = Arc::new(Snapshot::open(&self.dir, dataset, content)?);

@@ -441,10 +441,15 @@ fn where_nobody_is_left_to_go_with_an_opt_out_the_site_waits() {
     clinic.ask(&custodian);
     clinic.list(&["p1,,"]);
     assert_eq!(clinic.count(&custodian), 30 - K);
-    let mut lines = vec!["p1,,"];
-    for next in ["p2,,", "p3,,", "p4,,"] {
-        lines.push(next);
-        clinic.list(&lines);
+    let form = custodian.optouts.form(&custodian.config.datasets["heart"], &custodian.release_key).unwrap().unwrap();
+    let mut lines = vec!["p1,,".to_owned()];
+    for _ in 0..4 {
+        // The next one is not left out yet.
+        let used = state::load(&custodian.optouts.dir.join("heart.json"), &form.digest()).unwrap().unwrap();
+        let is_out = |i: &u32| used.last().unwrap().patients.contains(&form.of_subject(&format!("p{i}")));
+        let next = (0..30).find(|i| !is_out(i)).unwrap();
+        lines.push(format!("p{next},,"));
+        clinic.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         let frame = custodian.round(&clinic.site.request(&clinic.study("scientific_research")));
         if let Reply::Refused(error) = codec::decode(&frame, limits::FRAME_BYTES).unwrap() {
             assert_eq!((error.code, error.hint.is_some()), (ErrorCode::OptoutsSettling, true));

@@ -71,12 +71,6 @@ codes! {
     RoundInvalid = "round_invalid",
     /// The dataset has no usable snapshot.
     SnapshotUnavailable = "snapshot_unavailable",
-    /// The site cannot tell which patients opted out: it answers nothing.
-    OptoutsUnavailable = "optouts_unavailable",
-    /// The site's opt-outs changed since the study began there: it must be run again.
-    OptoutsChanged = "optouts_changed",
-    /// An opt-out cannot be hidden among enough patients yet: the site waits for more of them.
-    OptoutsSettling = "optouts_settling",
     /// The query exceeded the site's time limit.
     QueryTooHeavy = "query_too_heavy",
     /// The site is at its limit of waiting requests.
@@ -91,6 +85,12 @@ codes! {
     Cancelled = "cancelled",
     /// Something failed that is not the requester's doing; the site's own log has the cause.
     Internal = "internal",
+    /// The site cannot tell which patients opted out: it answers nothing.
+    OptoutsUnavailable = "optouts_unavailable",
+    /// The site's opt-outs changed since the study began there: it must be run again.
+    OptoutsChanged = "optouts_changed",
+    /// An opt-out cannot be hidden among enough patients yet: the site waits for more of them.
+    OptoutsSettling = "optouts_settling",
 }
 
 impl fmt::Display for ErrorCode {

@@ -53,12 +53,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let mut reader = Reader { file, base, data_base: &data_base, problems: Problems::default() };
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
-    let datasets = reader.datasets(&top.dataset, &contracts);
-    let optouts = OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems);
-    if optouts.is_some() {
-        datasets.values().for_each(|dataset| reader.nameless(dataset));
-    }
-    Draft {
+    let mut draft = Draft {
         file: file.to_owned(),
         network: reader.named(top.network.as_deref(), "network"),
         site: reader.named(top.site.as_deref(), "site"),
@@ -70,11 +65,16 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         snapshots: reader.snapshots(&top.snapshots),
         log: reader.log(&top.log),
         trust: reader.trust(&top.trust),
-        datasets,
-        optouts,
+        datasets: reader.datasets(&top.dataset, &contracts),
+        optouts: OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems),
         contracts,
-        problems: reader.problems,
+        problems: Problems::default(),
+    };
+    if draft.optouts.is_some() {
+        draft.datasets.values().for_each(|dataset| reader.nameless(dataset));
     }
+    draft.problems = reader.problems;
+    draft
 }
 
 impl Draft {

@@ -123,6 +123,12 @@ codes! {
     Internal = "internal",
     /// The site no longer keeps the bytes that it released in this round.
     ReleaseDropped = "release_dropped",
+    /// The site cannot tell which patients opted out: it answers nothing.
+    OptoutsUnavailable = "optouts_unavailable",
+    /// The site's opt-outs changed since the study began there: it must be run again.
+    OptoutsChanged = "optouts_changed",
+    /// An opt-out cannot be hidden among enough patients yet: the site waits for more of them.
+    OptoutsSettling = "optouts_settling",
 }
 
 impl fmt::Display for ErrorCode {

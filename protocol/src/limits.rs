@@ -67,6 +67,8 @@ pub const PARQUET_PAGE_BYTES: usize = 256 << 20;
 pub const UNFOLDED_TIMES: u64 = 1000;
 /// … and so much beside it. A file of a few bytes can name a billion rows of one value.
 pub const UNFOLDED_BYTES: u64 = 4 << 30;
+/// A site's list of opt-outs.
+pub const OPTOUT_LIST_BYTES: u64 = 256 << 20;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
 pub const ROWS: u64 = 1 << 40;
 /// Values of all published tables of a study, hidden ones included: some 100 bytes each in memory and in the result, which a coordinator holds as a whole.

@@ -44,6 +44,7 @@ fn node() -> Switches {
         sealed: escapes::from_env().or_else(held_at_start),
         unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
         environment: vec!["BOCAGE_LAB_".to_owned()],
+        ..Switches::default()
     }
 }
 

@@ -10,6 +10,7 @@ use bocage_protocol::trust::PublicKey;
 use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Trust};
 use crate::custodian::data::usable;
+use crate::custodian::optout::List;
 use crate::sandbox::{Support, guarded_sources};
 
 /// Prints what the node would do.
@@ -47,6 +48,11 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
         }
+    }
+    if let Some(optouts) = &config.optouts {
+        let ids = if optouts.salt_file.is_some() { "hashed ids" } else { "plain ids" };
+        let lines = List::read(optouts).map_or(0, |list| list.optouts.len());
+        writeln!(out, "opt-outs     {}: {lines} lines with {ids}", optouts.path.display())?;
     }
     let Trust { researchers, access_bodies } = &config.trust;
     if researchers.is_empty() && access_bodies.is_empty() {

@@ -13,9 +13,11 @@ use super::children::make_private_dir;
 use super::output::{Failure, Format, print, print_csv, print_json, warn};
 use super::running::differs;
 use super::warnings;
+use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
 use crate::custodian::ledger::{Ledger, Pin};
+use crate::custodian::optout::{IdForm, concerns};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 
@@ -93,7 +95,15 @@ pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failur
     make_private_dir(&config.state.0)?;
     let ledger = Ledger::open(&config.state.ledger())
         .map_err(|error| Failure::theirs(error).hint("run the command as the node's own user"))?;
-    let manifest = take(&config.custodian(), &ledger, dataset, "refresh", SystemClock.now())
+    let custodian = config.custodian();
+    let form = if concerns(&custodian, dataset) {
+        let key = read_release_key(&config.release_key_file)
+            .map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
+        Some(IdForm::of(config.optouts.as_ref(), &key).map_err(Failure::theirs)?)
+    } else {
+        None
+    };
+    let manifest = take(&custodian, &ledger, dataset, form.as_ref(), "refresh", SystemClock.now())
         .map_err(|error| split_hint(&error.to_string()))?;
     shown(&manifest, format)?;
     warnings::of(&manifest).iter().for_each(|(what, hint)| warn(what, hint.as_deref()));

@@ -7,11 +7,13 @@ use bocage_net::Identity;
 use bocage_net::secret::{SecretError, read_secret_text};
 use bocage_net::settings::unreadable;
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::limits::SECRET_FILE_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SecretKey;
 
 use super::sections::Draft;
 use super::{Dataset, Tls};
+use crate::custodian::optout::{List, OptOutSpec};
 use crate::custodian::source::{Mapping, Opened, SourceError};
 
 /// Certificates and keys are far smaller.
@@ -38,6 +40,9 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     }
     if depth == Depth::Everything {
         draft.datasets.values().for_each(|dataset| look.dataset(dataset));
+        if let Some(optouts) = &draft.optouts {
+            look.optouts(optouts);
+        }
     }
     draft.problems = look.problems;
 }
@@ -123,6 +128,18 @@ impl Look {
     fn release_key(&mut self, path: &Path) {
         if let Err((message, hint)) = read_release_key(path) {
             self.problem("release.key_file", message, hint);
+        }
+    }
+
+    fn optouts(&mut self, spec: &OptOutSpec) {
+        if let Err(error) = List::read(spec) {
+            let text = error.to_string();
+            let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, "no study is answered without it"));
+            self.problem("optouts.source", message.to_owned(), hint);
+        }
+        if let Some(Err(error)) = spec.salt_file.as_ref().map(|path| read_secret_text(path, SECRET_FILE_BYTES)) {
+            let (message, hint) = secret_problem(error);
+            self.problem("optouts.salt_file", message, hint);
         }
     }
 

@@ -25,6 +25,7 @@ use bocage_protocol::trust::PublicKey;
 
 use serde::Serialize;
 
+use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
 pub use environment::Depth;
@@ -77,6 +78,8 @@ pub struct Config {
     pub trust: Trust,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
+    /// Who opted out.
+    pub optouts: Option<OptOutSpec>,
 }
 
 /// The places within the state directory.
@@ -107,6 +110,11 @@ impl StateDir {
     /// Where snapshots are.
     pub fn snapshots(&self) -> PathBuf {
         self.0.join("snapshots")
+    }
+
+    /// Where it is kept who was left out of answers.
+    pub fn optouts(&self) -> PathBuf {
+        self.0.join("optouts")
     }
 
     /// The ledger.
@@ -306,6 +314,7 @@ impl Config {
             ledger: self.ledger,
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
+            optouts: self.optouts.clone(),
         }
     }
 }
@@ -353,6 +362,8 @@ pub struct CustodianConfig {
     pub trust: Trust,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
+    /// Who opted out.
+    pub optouts: Option<OptOutSpec>,
 }
 
 impl CustodianConfig {

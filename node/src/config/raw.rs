@@ -91,6 +91,7 @@ const KEYS: &[&str] = &[
     "two_persons",
     "never",
     "never_discovered",
+    "optouts",
 ];
 
 /// The top of the file.
@@ -122,6 +123,8 @@ pub(super) struct RawTop {
     pub(super) trust: Vec<Value>,
     #[serde(default)]
     pub(super) dataset: Map<String, Value>,
+    #[serde(default)]
+    pub(super) optouts: Value,
 }
 
 #[derive(Deserialize)]

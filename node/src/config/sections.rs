@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bocage_protocol::contract::Contract;
+use bocage_protocol::contract::{Contract, Subject};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
@@ -23,6 +23,7 @@ use super::{
     AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, Researcher, SnapshotRules,
     StateDir, Tls, Trust, contracts,
 };
+use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
 const COORDINATOR_NAME: &str = "coordinator.bocage";
@@ -53,6 +54,7 @@ pub(super) struct Draft {
     log: Option<Log>,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
+    pub(super) optouts: Option<OptOutSpec>,
     pub(super) problems: Problems,
 }
 
@@ -64,7 +66,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
     let trust = reader.trust(&top.trust);
-    Draft {
+    let mut draft = Draft {
         file: file.to_owned(),
         network: reader.named(top.network.as_deref(), "network"),
         site: reader.named(top.site.as_deref(), "site"),
@@ -80,9 +82,15 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         log: reader.log(&top.log),
         trust,
         datasets: reader.datasets(&top.dataset, &contracts),
+        optouts: OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems),
         contracts,
-        problems: reader.problems,
+        problems: Problems::default(),
+    };
+    if draft.optouts.is_some() {
+        draft.datasets.values().for_each(|dataset| reader.nameless(dataset));
     }
+    draft.problems = reader.problems;
+    draft
 }
 
 impl Draft {
@@ -106,6 +114,7 @@ impl Draft {
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
+                optouts: self.optouts,
             })
         };
         if !self.problems.is_empty() {
@@ -337,6 +346,17 @@ impl Reader<'_> {
             datasets.insert(name.clone(), dataset);
         }
         datasets
+    }
+
+    /// A list names patients; where a contract does not, the site has to say by itself who opted out.
+    fn nameless(&mut self, dataset: &Dataset) {
+        if matches!(dataset.contract.subject(), Subject::Row) && dataset.spec.optout.is_none() {
+            let message =
+                format!("{} names no patient, so the list of [optouts] cannot be matched", dataset.contract.id());
+            let hint =
+                "say by an expression which rows are of patients who opted out; optout = \"false\" says that none is";
+            self.problem(format!("dataset.{}.optout", dataset.name), message, hint);
+        }
     }
 
     fn dataset(

@@ -33,7 +33,7 @@ use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Books, Entry, History, Kind, LedgerError};
 use super::reuse::{self, Before};
 use super::server::{busy, pending, refused};
-use super::snapshot::Snapshot;
+use super::snapshot::Offered;
 use super::{Custodian, Moment, Progress, engine};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
@@ -141,6 +141,9 @@ impl Custodian {
             return self.refuse(round, Some(Some(about)), error);
         }
         if let Some(seq) = released {
+            if let Err(error) = self.unchanged(&authorised, &history, round.now) {
+                return self.refuse(round, Some(Some(about)), error);
+            }
             return self.repeat(round, &authorised, about, seq);
         }
         if let Standing::Ask { why } = &authorised.standing {
@@ -222,17 +225,25 @@ impl Custodian {
             }
         };
         let request = round.asked(Some(about));
+        let chosen = match self.offered(authorised, &snapshot, history, round.now) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                self.ledger.append(round.now, &[request])?;
+                return Err(Failure::Refuse(error));
+            }
+        };
+        let snapshot = chosen.offered.as_ref();
         let mut entries = vec![request.clone()];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
         entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, &snapshot))),
+            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, snapshot))),
         );
-        let asked = self.asked(authorised, &snapshot)?;
+        let asked = self.asked(authorised, snapshot)?;
         let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
-        let reservation = reservation(round, authorised, &snapshot, &asked);
+        let reservation = reservation(round, authorised, snapshot, &asked);
         if !reserved {
             entries.push(round.entry(Kind::Reservation, &reservation));
         }
@@ -259,7 +270,7 @@ impl Custodian {
         };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, &snapshot, attempt, asked);
+        let signed = self.attempt(round, authorised, snapshot, attempt, asked);
         (self.progress)(Progress::Idle);
         let signed = signed?;
         let parts = summary(&signed, &authorised.study, &questions)?;
@@ -276,11 +287,11 @@ impl Custodian {
     }
 
     /// What the round asks of the snapshot, and which of it left before.
-    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Snapshot) -> Result<Vec<Asked>, LedgerError> {
+    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
         let policy = self.gate_policy(authorised);
         let asked = |(_, plan): &(u16, ValidPlan)| {
             let plan = plan.digest();
-            let question = reuse::question(&plan, snapshot.content_hash(), &policy);
+            let question = reuse::question(&plan, snapshot.identity(), &policy);
             let before = reuse::before(&self.ledger, &question, &plan, &self.release_key)?;
             Ok(Asked { question, before })
         };
@@ -296,7 +307,7 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
-        snapshot: &Snapshot,
+        snapshot: &Offered,
         attempt: i64,
         asked: Vec<Asked>,
     ) -> Result<SignedRelease, PublicError> {
@@ -334,7 +345,7 @@ impl Custodian {
         })
     }
 
-    fn heading(&self, round: &Round<'_>, snapshot: &Snapshot) -> Result<Heading, PublicError> {
+    fn heading(&self, round: &Round<'_>, snapshot: &Offered) -> Result<Heading, PublicError> {
         let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
         let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
         Ok(Heading {
@@ -380,7 +391,7 @@ fn about(study: &Study, requester: &Requester) -> bodies::About {
 }
 
 /// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, snapshot: &Snapshot) -> BTreeMap<AnalysisName, String> {
+fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<AnalysisName, String> {
     let contract = &authorised.dataset.contract;
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
@@ -411,7 +422,7 @@ fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicErr
 fn reservation(
     round: &Round<'_>,
     authorised: &Authorised<'_>,
-    snapshot: &Snapshot,
+    snapshot: &Offered,
     asked: &[Asked],
 ) -> bodies::Reservation {
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
@@ -422,7 +433,8 @@ fn reservation(
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
-        snapshot: *snapshot.content_hash(),
+        snapshot: snapshot.manifest().content,
+        left_out: snapshot.left_out(),
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
         account: Some(authorised.requester.account(&authorised.study)),

@@ -13,6 +13,7 @@ use bocage_protocol::wire::message::{Catalogue, Offer, Reply};
 use super::Custodian;
 use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
+use super::optout::{self, IdForm};
 use super::server::refused;
 use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, stale_reason};
 use crate::config::{CustodianConfig, Dataset};
@@ -28,7 +29,7 @@ pub enum RefreshError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes a snapshot, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
+/// Takes a snapshot, with a `form` where patients can opt out, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -36,12 +37,13 @@ pub fn refresh(
     config: &CustodianConfig,
     ledger: &Ledger,
     dataset: &Dataset,
+    form: Option<&IdForm>,
     why: &str,
     now: Timestamp,
 ) -> Result<Manifest, RefreshError> {
     let dir = config.state.snapshots();
     let floor = Floor { disk: &SystemDisk, bytes: u64::from(config.snapshots.min_free_mib) << 20 };
-    let manifest = snapshot::take_above(floor, &dir, &dataset.spec, &dataset.contract, now)?;
+    let manifest = snapshot::take_above(floor, &dir, &dataset.spec, &dataset.contract, form, now)?;
     let body = SnapshotTaken {
         dataset: dataset.name.clone(),
         contract: manifest.contract.clone(),
@@ -81,6 +83,9 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
         .and_then(|content| snapshot::manifest(&dir, &dataset.name, &content))
         .map_err(|e| e.to_string())?;
     match stale_reason(&manifest, &dataset.spec, &dataset.contract) {
+        None if manifest.ids.is_none() && optout::concerns(config, dataset) => {
+            Err("it was taken when no opt-outs were configured".to_owned())
+        }
         None => Ok(manifest),
         Some(reason) => Err(reason.to_string()),
     }
@@ -95,12 +100,20 @@ impl Custodian {
                 Ok(manifest) if outlived(&manifest, self.config.snapshots.epoch_days, self.clock.now()) => {
                     ("epoch", "it is older than snapshots.epoch_days".to_owned())
                 }
-                Ok(_) => continue,
+                Ok(manifest) if self.knows_its_patients(dataset, &manifest) => continue,
+                Ok(_) => ("start", "the release key or the salt of opt-outs was changed since it was taken".to_owned()),
                 Err(reason) => ("start", reason),
             };
             let reason = reason.lines().next().unwrap_or_default();
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
-            match refresh(&self.config, &self.ledger, dataset, why, self.clock.now()) {
+            let form = match self.optouts.form(dataset, &self.release_key) {
+                Ok(form) => form,
+                Err(error) => {
+                    tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken");
+                    continue;
+                }
+            };
+            match refresh(&self.config, &self.ledger, dataset, form.as_ref(), why, self.clock.now()) {
                 Ok(manifest) => {
                     tracing::info!(
                         dataset = dataset.name,
@@ -111,6 +124,12 @@ impl Custodian {
                 Err(error) => tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken"),
             }
         }
+    }
+
+    /// Whether a snapshot's patients can be found in the list as it is written now. Where that cannot be told, a new one would not help.
+    fn knows_its_patients(&self, dataset: &Dataset, manifest: &Manifest) -> bool {
+        let form = self.optouts.form(dataset, &self.release_key);
+        form.is_ok_and(|form| form.is_none_or(|form| manifest.ids.is_some_and(|ids| ids.form == form.digest())))
     }
 
     /// Whether snapshots are taken by the calendar.
@@ -233,12 +252,12 @@ mod tests {
         assert!(custodian.ledger.pinned(late).unwrap().is_empty());
         for i in 1..=3 {
             grow(&site, i);
-            refresh(config, &custodian.ledger, dataset, "refresh", NOW.plus_secs(i as i64)).unwrap();
+            refresh(config, &custodian.ledger, dataset, None, "refresh", NOW.plus_secs(i as i64)).unwrap();
         }
         assert!(holds(&pinned));
         assert_eq!(held(&config.state.snapshots(), "heart").unwrap().len(), 3, "current, one before, the pinned one");
         grow(&site, 9);
-        refresh(config, &custodian.ledger, dataset, "refresh", late).unwrap();
+        refresh(config, &custodian.ledger, dataset, None, "refresh", late).unwrap();
         assert!(!holds(&pinned));
     }
 
@@ -248,7 +267,8 @@ mod tests {
         site.write_config("[snapshots]\nmin_free_mib = 4294967295");
         let custodian = at(&site, NOW);
         let dataset = &custodian.config.datasets["heart"];
-        let error = refresh(&custodian.config, &custodian.ledger, dataset, "refresh", NOW).unwrap_err().to_string();
+        let error =
+            refresh(&custodian.config, &custodian.ledger, dataset, None, "refresh", NOW).unwrap_err().to_string();
         assert!(error.contains("and 4294967295 MiB must stay free\n  hint: make room"), "{error}");
         assert!(usable(&custodian.config, dataset).is_err());
     }

@@ -8,6 +8,7 @@ pub mod data;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
+pub mod optout;
 mod reuse;
 mod revocations;
 pub mod server;
@@ -28,6 +29,7 @@ use crate::config::CustodianConfig;
 use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
+use optout::OptOuts;
 use snapshot::Snapshots;
 
 /// Called with the study before each query, on the thread that computes.
@@ -76,6 +78,8 @@ pub struct Switches {
     pub unsandboxed: bool,
     /// Environment variables whose names begin so reach the node's children, beside those that a node needs.
     pub environment: Vec<String>,
+    /// Patients who opted out are offered like all others: attack tests show what the control is for.
+    pub ignore_optouts: bool,
 }
 
 /// What the supervisor is told.
@@ -106,6 +110,7 @@ pub struct Custodian {
     stopping: AtomicBool,
     strangers: AtomicU32,
     snapshots: Snapshots,
+    optouts: OptOuts,
 }
 
 impl Custodian {
@@ -120,6 +125,7 @@ impl Custodian {
     ) -> Self {
         let stopping = AtomicBool::new(false);
         let snapshots = Snapshots::new(config.state.snapshots());
+        let optouts = OptOuts::new(&config, switches.ignore_optouts);
         Self {
             config,
             ledger,
@@ -130,6 +136,7 @@ impl Custodian {
             stopping,
             strangers: AtomicU32::new(0),
             snapshots,
+            optouts,
         }
     }
 

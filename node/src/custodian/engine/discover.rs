@@ -17,17 +17,16 @@
 //! before it the rows of each of [`BUCKETS`] hashes of pairs are counted: what has fewer than k rows has fewer than k subjects, so a column of
 //! identifiers is done after that round. It must never say a value in an error.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bocage_protocol::plan::{DiscoveredKey, KeyValue};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use polars::prelude::UInt32Chunked;
 
 use super::keys::{KeyColumn, UNCOUNTED, hash};
 use super::parts::{PartCount, Partition};
 use super::pass::{NOBODY, PassError};
+use crate::custodian::snapshot::{Part, Rows};
 
 /// Pairs that all threads hold together: a little less than seven eighths of a power of two, at which a hash table grows. 50 MB, and half as
 /// much again while what two threads hold is put together.
@@ -83,23 +82,22 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// `place` fails or names a cell that there is not, or the rows are not sorted by subject.
-    pub fn run<E, F>(self, partition: Partition, subjects: &UInt32Chunked, place: F) -> Result<Keys<'a>, E>
+    pub fn run<E, F>(self, partition: Partition, rows: Rows<'_>, place: F) -> Result<Keys<'a>, E>
     where
         E: From<PassError> + Send,
-        F: Fn(Range<usize>) -> Result<Option<Vec<u32>>, E> + Sync,
+        F: Fn(&Part) -> Result<Option<Vec<u32>>, E> + Sync,
     {
-        let each = |part: Range<usize>, take: &mut dyn FnMut(Option<KeyValue<'a>>, u32, u32)| -> Result<(), E> {
-            let cells = place(part.clone())?;
+        let each = |part: &Part, take: &mut dyn FnMut(Option<KeyValue<'a>>, u32, u32)| -> Result<(), E> {
+            let cells = place(part)?;
             let outside = |cell: &u32| *cell != UNCOUNTED && *cell as usize >= self.cells;
             if cells.as_ref().is_some_and(|cells| cells.len() != part.len() || cells.iter().any(outside)) {
                 return Err(PassError::OutsideTable.into());
             }
-            let rows = subjects.slice(part.start as i64, part.len());
-            let rows = rows.cont_slice().map_err(|_| PassError::Shape)?;
+            let subjects = rows.subjects(part);
             Ok(self.column.each(part, |i, value| {
                 let cell = cells.as_ref().map_or(0, |cells| cells[i]);
                 if cell != UNCOUNTED {
-                    take(value, cell, rows[i]);
+                    take(value, cell, subjects[i]);
                 }
             })?)
         };
@@ -108,26 +106,26 @@ impl<'a> Search<'a> {
         loop {
             let round = Round { from, upto: AtomicU64::new(u64::MAX), sketch: sketch.as_ref(), k: self.k };
             let held = (self.held / partition.threads.max(1)).max(1);
-            let count = |part: Range<usize>, found: &mut Found<'a, '_>| {
-                found.begin_part(subjects, &part)?;
+            let count = |part: &Part, found: &mut Found<'a, '_>| {
+                found.begin_part(&rows.subjects(part))?;
                 each(part, &mut |value, cell, subject| found.add(value, cell, subject))
             };
-            let found = partition.count(subjects, || Found::new(&round, held, self.cells), count)?;
+            let found = partition.count(rows, || Found::new(&round, held, self.cells), count)?;
             let upto = round.upto.load(Ordering::Acquire);
             best.take(found, upto, self);
             let Some(next) = upto.checked_add(1) else { break };
             from = next;
             if sketch.is_none() {
-                let rows = Sketch::new();
-                let count = |part, _: &mut Uncounted| {
+                let sketched = Sketch::new();
+                let count = |part: &Part, _: &mut Uncounted| {
                     each(part, &mut |value, cell, _| {
                         if let Some(value) = value {
-                            rows.add(of_pair(hash(&value), cell));
+                            sketched.add(of_pair(hash(&value), cell));
                         }
                     })
                 };
-                partition.count(subjects, || Uncounted, count)?;
-                sketch = Some(rows);
+                partition.count(rows, || Uncounted, count)?;
+                sketch = Some(sketched);
             }
         }
         best.kept.sort_unstable_by_key(|key| key.value);
@@ -236,13 +234,11 @@ impl<'a, 's> Found<'a, 's> {
         Self { round, most, upto: u64::MAX, pairs: HashTable::new(), missing, span: None }
     }
 
-    fn begin_part(&mut self, subjects: &UInt32Chunked, part: &Range<usize>) -> Result<(), PassError> {
-        let rows = subjects.slice(part.start as i64, part.len());
-        let rows = rows.cont_slice().map_err(|_| PassError::Shape)?;
-        if !rows.is_sorted() {
+    fn begin_part(&mut self, subjects: &[u32]) -> Result<(), PassError> {
+        if !subjects.is_sorted() {
             return Err(PassError::Unsorted);
         }
-        self.span = rows.first().copied().zip(rows.last().copied());
+        self.span = subjects.first().copied().zip(subjects.last().copied());
         self.lower(self.round.upto.load(Ordering::Acquire));
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The values of a key's column, row by row, and the position of each among the keys that are counted.
 
 use std::hash::BuildHasher as _;
-use std::ops::Range;
 
 use bocage_protocol::plan::KeyValue;
 use foldhash::quality::FixedState;
@@ -9,6 +8,7 @@ use hashbrown::HashTable;
 use polars::prelude::{Column, DataType, PolarsDataType, StringType};
 
 use super::pass::PassError;
+use crate::custodian::snapshot::Part;
 
 /// A chunk of texts as Polars holds it.
 type Texts = <StringType as PolarsDataType>::Array;
@@ -58,16 +58,23 @@ impl<'a> KeyColumn<'a> {
     ///
     /// # Errors
     /// The column is not what it was.
-    pub fn each(self, part: Range<usize>, mut take: impl FnMut(usize, Option<KeyValue<'a>>)) -> Result<(), PassError> {
+    pub fn each(self, part: &Part, mut take: impl FnMut(usize, Option<KeyValue<'a>>)) -> Result<(), PassError> {
+        let mut at = 0;
+        let mut take = |value| {
+            take(at, value);
+            at += 1;
+        };
         match self {
             KeyColumn::Texts(texts) => {
-                part.enumerate().for_each(|(i, row)| take(i, texts.get(row).map(KeyValue::Text)));
+                part.ranges().flatten().for_each(|row| take(texts.get(row).map(KeyValue::Text)));
             }
             KeyColumn::Numbers(column) => {
-                let numbers = column.slice(part.start as i64, part.len());
-                let numbers = numbers.cast(&DataType::Int64).map_err(|_| PassError::Shape)?;
-                let numbers = numbers.i64().map_err(|_| PassError::Shape)?;
-                numbers.iter().enumerate().for_each(|(i, number)| take(i, number.map(KeyValue::At)));
+                for range in part.ranges() {
+                    let numbers = column.slice(range.start as i64, range.len());
+                    let numbers = numbers.cast(&DataType::Int64).map_err(|_| PassError::Shape)?;
+                    let numbers = numbers.i64().map_err(|_| PassError::Shape)?;
+                    numbers.iter().for_each(|number| take(number.map(KeyValue::At)));
+                }
             }
         }
         Ok(())
@@ -99,7 +106,7 @@ impl<'a> Positions<'a> {
     ///
     /// # Errors
     /// The column is not what it was.
-    pub fn of(&self, column: KeyColumn<'a>, part: Range<usize>) -> Result<Vec<u32>, PassError> {
+    pub fn of(&self, column: KeyColumn<'a>, part: &Part) -> Result<Vec<u32>, PassError> {
         let mut positions = Vec::with_capacity(part.len());
         column.each(part, |_, value| {
             positions.push(match value {

@@ -24,12 +24,12 @@ mod rounding;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, Digest};
-use bocage_protocol::plan::{KeyValue, MeasureLayout, ValidPlan};
+use bocage_protocol::plan::{Expr, KeyValue, Measure, MeasureLayout, Table, ValidPlan};
 use polars::prelude as pl;
 use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked};
 
@@ -40,7 +40,7 @@ use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
 use super::gate::{Computed, CountedKeys, Private};
-use super::snapshot::Snapshot;
+use super::snapshot::{Offered, Part, Rows};
 use super::source::SUBJECT;
 
 pub use compile::Unfit;
@@ -83,23 +83,20 @@ pub enum EngineError {
     },
 }
 
-/// Computes a plan over a snapshot, for a gate with the threshold `k`.
+/// Computes a plan over what a snapshot offers, for a gate with the threshold `k`.
 ///
-/// The result is a function of plan, contract, `k` and the snapshot's rows alone: no clock, no randomness, no thread shows in it.
+/// The result is a function of plan, contract, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn run(
-    snapshot: &Snapshot,
-    plan: &ValidPlan,
-    contract: &Contract,
-    k: u32,
-) -> Result<Private<Computed>, EngineError> {
+pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> Result<Private<Computed>, EngineError> {
     let hash = contract.hash();
-    if snapshot.manifest().contract_hash != hash || plan.plan().query.contract != hash {
+    if offered.manifest().contract_hash != hash || plan.plan().query.contract != hash {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
-    let of = Asked { frame: snapshot.frame(), plan, contract, k, snapshot: *snapshot.content_hash() };
+    let snapshot = offered.manifest().content;
+    let rows = offered.rows().ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
+    let of = Asked { rows, plan, contract, k, snapshot };
     Ok(Private::new(match plan.discovered() {
         None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
         Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys())?),
@@ -109,7 +106,7 @@ pub fn run(
 /// A plan, the rows that it is asked of, and the gate's threshold.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    frame: &'a DataFrame,
+    rows: Rows<'a>,
     plan: &'a ValidPlan,
     contract: &'a Contract,
     k: u32,
@@ -120,9 +117,9 @@ impl<'a> Asked<'a> {
     /// The pass over all rows, of one table.
     fn pass(&self, partition: Partition) -> Result<Pass, EngineError> {
         let question = self.question()?;
-        let count = |part: Range<usize>, pass: &mut Pass| self.count(&question, self.rows(&part), pass);
+        let count = |part: &Part, pass: &mut Pass| self.count(&question, self.part(part)?, pass);
         partition
-            .count(self.subjects()?, || Pass::new(self.plan.layout(), 1, self.k), count)
+            .count(self.rows, || Pass::new(self.plan.layout(), 1, self.k), count)
             .map_err(|fault| self.error(fault))
     }
 
@@ -136,9 +133,9 @@ impl<'a> Asked<'a> {
         let counted = pl::col(KEY).neq(pl::lit(UNCOUNTED));
         let filter = Some(filter.map_or(counted.clone(), |filter| counted.and(filter)));
         let question = Question { filter, dense, select };
-        let count = |part: Range<usize>, pass: &mut Pass| {
-            let at = UInt32Chunked::from_vec(KEY.into(), positions.of(column, part.clone())?);
-            let mut rows = self.rows(&part);
+        let count = |part: &Part, pass: &mut Pass| {
+            let at = UInt32Chunked::from_vec(KEY.into(), positions.of(column, part)?);
+            let mut rows = self.part(part)?;
             rows.with_column(at.into_column()).map_err(|_| PassError::Shape)?;
             self.count(&question, rows, pass)
         };
@@ -146,7 +143,7 @@ impl<'a> Asked<'a> {
         let fewer = Partition::of(kept.len() * layout.values());
         let partition = Partition { threads: partition.threads.min(fewer.threads), ..partition };
         let pass = partition
-            .count(self.subjects()?, || Pass::new(layout, kept.len(), self.k), count)
+            .count(self.rows, || Pass::new(layout, kept.len(), self.k), count)
             .map_err(|fault| self.error(fault))?;
         // One that has no name was not kept.
         let name = |value: Option<KeyValue<'_>>| match value {
@@ -165,7 +162,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Keys<'a>, EngineError> {
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
         let Question { filter, dense, .. } = self.question()?;
-        let place = |part: Range<usize>| -> Result<Option<Vec<u32>>, Fault> {
+        let place = |part: &Part| -> Result<Option<Vec<u32>>, Fault> {
             if filter.is_none() && dense.is_none() {
                 return Ok(None);
             }
@@ -173,7 +170,7 @@ impl<'a> Asked<'a> {
             let cell = dense.clone().unwrap_or_else(|| index(0));
             // Beside the subjects, so that a constant is as long as they are.
             let select = [counts.alias("counts"), cell.alias("cell"), pl::col(SUBJECT)];
-            let rows = collect_on(Engine::InMemory, self.rows(&part).lazy().select(select)).map_err(Fault::Query)?;
+            let rows = collect_on(Engine::InMemory, self.part(part)?.lazy().select(select)).map_err(Fault::Query)?;
             let counts = rows.column("counts").and_then(|counts| counts.bool()).map_err(|_| PassError::Shape)?;
             let cells = rows.column("cell").and_then(|cells| cells.u32()).map_err(|_| PassError::Shape)?;
             let place = |(counts, cell): (Option<bool>, Option<u32>)| match counts {
@@ -184,12 +181,12 @@ impl<'a> Asked<'a> {
         };
         let (most, cells) = (self.plan.most_keys(), self.plan.layout().cells_at(0));
         let search = limit(Search::new(key, self.key_column()?, self.k, most, cells));
-        search.run(partition, self.subjects()?, place).map_err(|fault| self.error(fault))
+        search.run(partition, self.rows, place).map_err(|fault| self.error(fault))
     }
 
     fn key_column(&self) -> Result<KeyColumn<'a>, EngineError> {
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
-        let column = self.frame.column(key.column().as_str()).map_err(|_| PassError::Shape);
+        let column = self.rows.column(key.column().as_str()).ok_or(PassError::Shape);
         column.and_then(KeyColumn::of).map_err(|cause| self.error(cause.into()))
     }
 
@@ -198,13 +195,13 @@ impl<'a> Asked<'a> {
         compile_plan(self.plan, self.contract).map_err(|cause| EngineError::Plan { snapshot, cause })
     }
 
-    fn subjects(&self) -> Result<&'a UInt32Chunked, EngineError> {
-        let subjects = self.frame.column(SUBJECT).and_then(|c| c.u32());
-        subjects.map_err(|_| self.error(PassError::Shape.into()))
-    }
-
-    fn rows(&self, part: &Range<usize>) -> DataFrame {
-        self.frame.slice(part.start as i64, part.len())
+    /// The rows of a part, with the columns that the plan reads.
+    fn part(&self, part: &Part) -> Result<DataFrame, PassError> {
+        let Table { by, measures, .. } = self.plan.table();
+        let conditions = self.plan.plan().query.filter.iter().chain(by).flat_map(Expr::columns);
+        let columns = conditions.chain(measures.iter().flat_map(Measure::columns));
+        let columns: BTreeSet<&str> = columns.map(|column| column.as_str()).collect();
+        self.rows.frame(part, columns).ok_or(PassError::Shape)
     }
 
     /// Adds the rows of a part to a pass.

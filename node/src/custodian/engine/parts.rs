@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bocage_protocol::limits;
-use polars::prelude::UInt32Chunked;
 
 use super::pass::PassError;
+use crate::custodian::snapshot::{Part, Rows};
 
 /// Rows of a part, up to the next subject: what it selects fits a core's share of the cache.
 const PART_ROWS: usize = 1 << 17;
@@ -56,31 +56,17 @@ impl Partition {
         Self { rows: PART_ROWS, threads }
     }
 
-    /// The parts: each ends where a subject does.
-    fn cut(self, subjects: &UInt32Chunked) -> Vec<Range<usize>> {
-        let (mut parts, mut begin) = (Vec::new(), 0);
-        while begin < subjects.len() {
-            let mut end = (begin + self.rows.max(1)).min(subjects.len());
-            while end < subjects.len() && subjects.get(end) == subjects.get(end - 1) {
-                end += 1;
-            }
-            parts.push(begin..end);
-            begin = end;
-        }
-        parts
-    }
-
     /// Counts all parts: `count` adds the rows of one to what a thread has counted, which is `empty` at first.
     ///
     /// # Errors
     /// The first part's that fails, whichever thread had it; `Unsorted` where parts share or exchange subjects.
-    pub fn count<A, E, F>(self, subjects: &UInt32Chunked, empty: impl Fn() -> A, count: F) -> Result<A, E>
+    pub fn count<A, E, F>(self, rows: Rows<'_>, empty: impl Fn() -> A, count: F) -> Result<A, E>
     where
         A: PartCount,
         E: From<PassError> + Send,
-        F: Fn(Range<usize>, &mut A) -> Result<(), E> + Sync,
+        F: Fn(&Part, &mut A) -> Result<(), E> + Sync,
     {
-        let parts = self.cut(subjects);
+        let parts = rows.parts(self.rows);
         let work =
             Work { parts: &parts, next: AtomicUsize::new(0), failed: AtomicBool::new(false), first: Mutex::default() };
         let threads = self.threads.min(parts.len()).max(1);
@@ -112,7 +98,7 @@ impl Partition {
 
 /// What the threads share.
 struct Work<'a, E> {
-    parts: &'a [Range<usize>],
+    parts: &'a [Part],
     next: AtomicUsize,
     failed: AtomicBool,
     first: Mutex<Option<(usize, E)>>,
@@ -128,14 +114,14 @@ impl<E> Work<'_, E> {
     fn run<A, F>(&self, empty: A, count: &F) -> Worked<A>
     where
         A: PartCount,
-        F: Fn(Range<usize>, &mut A) -> Result<(), E>,
+        F: Fn(&Part, &mut A) -> Result<(), E>,
     {
         let mut worked = Worked { counted: empty, spans: Vec::new() };
         // Parts are taken in order and every taken part is ended, so that the first that fails is always among those seen.
         while !self.failed.load(Ordering::Acquire) {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(part) = self.parts.get(at) else { break };
-            match count(part.clone(), &mut worked.counted) {
+            match count(part, &mut worked.counted) {
                 Ok(()) => worked.spans.extend(worked.counted.end_part().map(|span| (at, span))),
                 Err(error) => {
                     self.failed.store(true, Ordering::Release);
@@ -148,24 +134,5 @@ impl<E> Work<'_, E> {
             }
         }
         worked
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use polars::prelude::NewChunkedArray as _;
-
-    use super::*;
-
-    fn cut(rows: usize, subjects: &[u32]) -> Vec<Range<usize>> {
-        Partition { rows, threads: 1 }.cut(&UInt32Chunked::from_slice("s".into(), subjects))
-    }
-
-    #[test]
-    fn parts_end_where_subjects_do_and_cover_every_row_once() {
-        assert!(cut(2, &[]).is_empty());
-        assert_eq!(cut(2, &[0, 1, 1, 1, 2, 3, 4]), [0..4, 4..6, 6..7]);
-        assert_eq!(cut(100, &[0, 1]), vec![0..2; 1]);
-        assert_eq!(cut(0, &[5, 5, 6]), [0..2, 2..3]);
     }
 }

@@ -5,6 +5,7 @@ mod discovered;
 mod generate;
 mod narrow;
 mod normal;
+mod optouts;
 mod room;
 mod wide;
 
@@ -22,6 +23,7 @@ use super::interpreter::{self, Row};
 use super::parts::PartCount as _;
 use super::*;
 use crate::custodian::gate::Counted;
+use crate::custodian::snapshot::Snapshot;
 use crate::custodian::source::SUBJECT;
 
 /// The gate's threshold.
@@ -41,7 +43,7 @@ fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Count
 }
 
 fn asked<'a>(k: u32, frame: &'a DataFrame, plan: &'a ValidPlan, contract: &'a Contract) -> Asked<'a> {
-    Asked { frame, plan, contract, k, snapshot: snapshot() }
+    Asked { rows: Rows::made(frame, &[]), plan, contract, k, snapshot: snapshot() }
 }
 
 fn counted_in(
@@ -360,6 +362,7 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
     let now = bocage_protocol::env::Timestamp(0);
     crate::custodian::snapshot::take(dir.path(), &spec, &contract, now).unwrap();
     let snapshot = Snapshot::open_current(dir.path(), "v").unwrap();
+    let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
 
     let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
     let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);

@@ -106,11 +106,29 @@ pub struct SnapshotTaken {
     pub why: String,
 }
 
+/// Of a change of the patients who are left out: those who opted out and, where they are few, others with them. It names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptOutsChanged {
+    /// The dataset's name in the configuration.
+    pub dataset: String,
+    /// For which purpose.
+    pub purpose: Purpose,
+    /// The snapshot.
+    pub snapshot: Digest,
+    /// The digest of their tokens.
+    pub set: Digest,
+    /// By how many patients it differs from the set before: k or more. None with the first set.
+    pub changed: Option<u64>,
+}
+
 /// Of a reservation: what the round may spend.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reservation {
     /// The snapshot that every round of this study is computed on.
     pub snapshot: Digest,
+    /// The digest of who is left out of it; none if nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Digest>,
     /// What the round asks: a repeat must ask the same.
     pub steps: Vec<StepAsked>,
     /// What may leave.

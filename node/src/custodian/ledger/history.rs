@@ -16,6 +16,8 @@ pub const DEATHS: u32 = 2;
 pub struct History {
     /// The snapshot that the study's first round was computed on: every later round uses it too.
     pub snapshot: Option<Digest>,
+    /// Who was left out of it then.
+    pub left_out: Option<Digest>,
     /// Whether the signed study itself is in the ledger.
     pub has_request: bool,
     /// How many requests about the study are in the ledger.
@@ -51,6 +53,7 @@ impl History {
                 state.reservation = record.body();
                 if self.snapshot.is_none() {
                     self.snapshot = state.reservation.as_ref().map(|r| r.snapshot);
+                    self.left_out = state.reservation.as_ref().and_then(|r| r.left_out);
                 }
             }
             Kind::Attempt => match record.body::<Attempt>().map(|a| a.state) {
@@ -75,7 +78,7 @@ impl History {
                 state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
             }
             Kind::Request => self.requests += 1,
-            Kind::Snapshot | Kind::Revocations => {}
+            Kind::Snapshot | Kind::Revocations | Kind::OptOuts => {}
         }
     }
 
@@ -145,7 +148,8 @@ mod tests {
     #[test]
     fn a_study_keeps_the_snapshot_of_its_first_reservation() {
         let digest = |n| Digest::from_bytes([n; 32]);
-        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![], account: None };
+        let reservation =
+            |n| Reservation { snapshot: digest(n), left_out: None, steps: vec![], spend: vec![], account: None };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{Digest, StudyId};
-use bocage_protocol::trust::canonical;
+use bocage_protocol::trust::{Purpose, canonical};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 pub use books::{Books, Lists};
@@ -34,6 +34,7 @@ pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;
 pub use verify::{Broken, Verified};
 
+use bodies::OptOutsChanged;
 use record::COLUMNS;
 
 /// `boca`: what kind of SQLite file this is.
@@ -64,6 +65,7 @@ CREATE TRIGGER record_no_delete BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT
 /// judged by itself. Ledgers that were begun without it get it when they are opened.
 const ANSWERS: &str = "
 CREATE TABLE IF NOT EXISTS answer (question TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_optouts ON record (seq) WHERE kind = 'optouts';
 ";
 
 /// Why the ledger could not be used.
@@ -265,6 +267,29 @@ impl Ledger {
         let connection = self.lock();
         let found = connection.query_row(&sql, [question.to_string()], Record::read);
         found.optional().map_err(LedgerError::Read)
+    }
+
+    /// The last record of who is left out of a dataset for a purpose.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn optouts(&self, dataset: &str, purpose: Purpose) -> Result<Option<OptOutsChanged>, LedgerError> {
+        let mut last = None;
+        let sql = format!("SELECT {COLUMNS} FROM record WHERE kind = 'optouts' ORDER BY seq");
+        self.each(&sql, [], |record| {
+            let body = record.body::<OptOutsChanged>();
+            last = body.filter(|body| body.dataset == dataset && body.purpose == purpose).or(last.take());
+        })?;
+        Ok(last)
+    }
+
+    /// Whether anything may have been computed for a study.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn has_reservation(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM record WHERE kind = 'reservation')";
+        self.lock().query_row(sql, [], |row| row.get(0)).map_err(LedgerError::Read)
     }
 
     /// The attempt that was running when the ledger was last written, if there is one: its number, study and round.

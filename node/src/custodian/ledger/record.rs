@@ -19,6 +19,8 @@ pub enum Kind {
     Decision,
     /// A snapshot was taken.
     Snapshot,
+    /// Other patients are left out than before.
+    OptOuts,
     /// What a round may spend: written before anything is computed.
     Reservation,
     /// A computation began, was interrupted, or died.
@@ -33,10 +35,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Request,
         Kind::Decision,
         Kind::Snapshot,
+        Kind::OptOuts,
         Kind::Reservation,
         Kind::Attempt,
         Kind::Release,
@@ -50,6 +53,7 @@ impl Kind {
             Kind::Request => "request",
             Kind::Decision => "decision",
             Kind::Snapshot => "snapshot",
+            Kind::OptOuts => "optouts",
             Kind::Reservation => "reservation",
             Kind::Attempt => "attempt",
             Kind::Release => "release",

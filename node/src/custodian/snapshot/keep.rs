@@ -9,7 +9,7 @@ use std::path::Path;
 use bocage_protocol::ids::Digest;
 use rustix::fs::{FlockOperation, flock};
 
-use super::open::{CURRENT, arrow_path, current, folder, manifest, manifest_path};
+use super::open::{CURRENT, arrow_path, current, folder, ids_path, manifest, manifest_path};
 use super::{Manifest, SnapshotError, files};
 
 /// A snapshot on the disk.
@@ -102,6 +102,7 @@ pub fn drop_all(dir: &Path, dataset: &str) -> Result<usize, SnapshotError> {
 
 fn remove(place: &Path, content: &Digest) -> Result<(), SnapshotError> {
     gone(&manifest_path(place, content))?;
+    gone(&ids_path(place, content))?;
     gone(&arrow_path(place, content))
 }
 
@@ -121,7 +122,7 @@ fn contents(place: &Path) -> Result<BTreeSet<Digest>, SnapshotError> {
     };
     let content = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
-        name.strip_suffix(".arrow").or(name.strip_suffix(".json"))?.parse().ok()
+        [".arrow", ".json", ".ids"].iter().find_map(|suffix| name.strip_suffix(suffix))?.parse().ok()
     };
     Ok(entries.flatten().filter_map(content).collect())
 }

@@ -46,6 +46,18 @@ pub struct Manifest {
     pub subjects: u32,
     /// What was found on the way.
     pub report: Report,
+    /// How its patients are known again, where opt-outs ask for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<IdsFile>,
+}
+
+/// The file beside the rows by which patients are known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdsFile {
+    /// SHA-256 of its bytes.
+    pub content: Digest,
+    /// The digest of key and salt.
+    pub form: Digest,
 }
 
 /// Why a snapshot no longer is what the configuration asks for.

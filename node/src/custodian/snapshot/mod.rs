@@ -3,11 +3,12 @@
 //! ```text
 //! DIR/DATASET/HASH.arrow   the rows, never rewritten in place
 //! DIR/DATASET/HASH.json    the manifest: contract, settings, report; for the hospital's own eyes
+//! DIR/DATASET/HASH.ids     where opt-outs are configured: by what the patients are known again
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last.
-//! Nothing here may put a content hash on the wire: [`Snapshot::public_name`] is what leaves.
+//! Nothing here may put a content hash on the wire: [`Offered::public_name`] is what leaves.
 
 #[cfg(test)]
 mod bad_sources;
@@ -18,6 +19,7 @@ mod formats;
 mod keep;
 mod manifest;
 mod mapped;
+mod offered;
 mod open;
 mod take;
 #[cfg(test)]
@@ -29,8 +31,12 @@ use bocage_protocol::ids::Digest;
 
 pub use disk::{Disk, Floor, SystemDisk};
 pub use keep::{Held, drop_all, held, retire};
-pub use manifest::{Manifest, Stale, stale_reason};
-pub use open::{Snapshot, Snapshots, current, manifest};
+pub use manifest::{IdsFile, Manifest, Stale, stale_reason};
+#[cfg(test)]
+pub(in crate::custodian) use offered::gaps;
+pub use offered::{LeftOut, Offered};
+pub(in crate::custodian) use offered::{Part, Rows};
+pub use open::{Snapshot, Snapshots, current, manifest, subject_ids};
 pub use take::{take, take_above};
 
 use super::source::SourceError;

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bocage_protocol::ids::Digest;
 use polars::prelude::DataFrame;
+use sha2::{Digest as _, Sha256};
 
 use super::files;
 use super::manifest::{FORMAT, Manifest};
 use super::{SnapshotError, mapped};
+use crate::custodian::optout::SubjectIds;
 use crate::custodian::source::is_dataset_name;
 
 /// The file that names the snapshot in use.
@@ -65,13 +67,8 @@ impl Snapshot {
         &self.manifest.content
     }
 
-    /// The name under which releases speak of it: without `site_secret` nobody can confirm a guess of its content.
-    pub fn public_name(&self, site_secret: &[u8; 32]) -> Digest {
-        Digest::of("bocage/snapshot/1", &[site_secret, self.manifest.content.as_bytes()])
-    }
-
-    /// The rows.
-    pub(in crate::custodian) fn frame(&self) -> &DataFrame {
+    /// The rows, before anybody is left out: what reads them for a study takes [`super::Offered`].
+    pub(super) fn frame(&self) -> &DataFrame {
         &self.frame
     }
 }
@@ -110,6 +107,22 @@ pub fn manifest(dir: &Path, dataset: &str, content: &Digest) -> Result<Manifest,
     Ok(manifest)
 }
 
+/// How the subjects of a snapshot are known again.
+///
+/// # Errors
+/// They are not beside it, or damaged.
+pub fn subject_ids(dir: &Path, manifest: &Manifest) -> Result<SubjectIds, SnapshotError> {
+    let path = ids_path(&folder(dir, &manifest.dataset)?, &manifest.content);
+    let damaged = |reason| SnapshotError::Damaged { path: path.clone(), reason };
+    let file = manifest.ids.ok_or_else(|| damaged("it was taken when no opt-outs were configured"))?;
+    let bytes = fs::read(&path).map_err(|e| absent(&path, &e, "the patients' tokens are missing"))?;
+    if Digest::from_bytes(Sha256::digest(&bytes).into()) != file.content {
+        return Err(SnapshotError::Altered { path, expected: file.content });
+    }
+    let ids = SubjectIds::from_bytes(&bytes).filter(|ids| ids.tokens.len() == manifest.subjects as usize);
+    ids.ok_or_else(|| damaged("not the tokens of its patients"))
+}
+
 fn absent(path: &Path, error: &std::io::Error, reason: &'static str) -> SnapshotError {
     match error.kind() {
         ErrorKind::NotFound => SnapshotError::Damaged { path: path.to_owned(), reason },
@@ -123,6 +136,10 @@ pub(super) fn folder(dir: &Path, dataset: &str) -> Result<PathBuf, SnapshotError
 
 pub(super) fn arrow_path(folder: &Path, content: &Digest) -> PathBuf {
     folder.join(format!("{content}.arrow"))
+}
+
+pub(super) fn ids_path(folder: &Path, content: &Digest) -> PathBuf {
+    folder.join(format!("{content}.ids"))
 }
 
 pub(super) fn manifest_path(folder: &Path, content: &Digest) -> PathBuf {
@@ -161,7 +178,10 @@ impl Snapshots {
     pub fn get(&self, dataset: &str, content: &Digest) -> Result<Arc<Snapshot>, SnapshotError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (dataset.to_owned(), *content);
-        if let Some(snapshot) = open.get(&key) {
+        // The same rows may have been taken again, of patients who are known by other tokens.
+        let known =
+            |held: &Snapshot| manifest(&self.dir, dataset, content).map_or(true, |m| m.ids == held.manifest.ids);
+        if let Some(snapshot) = open.get(&key).filter(|held| known(held)) {
             return Ok(snapshot.clone());
         }
         let snapshot = Arc::new(Snapshot::open(&self.dir, dataset, content)?);

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::Digest;
 use polars::prelude::DataFrame;
 use polars_io::SerWriter;
 use polars_io::ipc::IpcWriter;
+use sha2::{Digest as _, Sha256};
 
 use super::disk::Noted;
 use super::files::{Draft, make_folder, remove_drafts, write_whole};
 use super::keep::Lock;
-use super::manifest::{FORMAT, Manifest};
+use super::manifest::{FORMAT, IdsFile, Manifest};
 use super::mapped::CONTRACT_KEY;
-use super::open::{CURRENT, arrow_path, folder, manifest_path};
+use super::open::{CURRENT, arrow_path, folder, ids_path, manifest_path};
 use super::{Disk, Floor, SnapshotError, SystemDisk, files};
+use crate::custodian::optout::{IdForm, SubjectIds};
 use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
 
 /// Takes a snapshot of a dataset under `dir` and makes it the current one, whatever room that leaves on the disk.
@@ -24,10 +27,10 @@ use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
 /// # Errors
 /// The source, its mapping, or the disk. The snapshot that was current before then still is.
 pub fn take(dir: &Path, spec: &DatasetSpec, contract: &Contract, now: Timestamp) -> Result<Manifest, SnapshotError> {
-    take_above(Floor { disk: &SystemDisk, bytes: 0 }, dir, spec, contract, now)
+    take_above(Floor { disk: &SystemDisk, bytes: 0 }, dir, spec, contract, None, now)
 }
 
-/// [`take`], if enough stays free.
+/// [`take`], if enough stays free; with a `form`, so that patients who opt out are known in it.
 ///
 /// # Errors
 /// As [`take`], or too little would stay free.
@@ -36,6 +39,7 @@ pub fn take_above(
     dir: &Path,
     spec: &DatasetSpec,
     contract: &Contract,
+    form: Option<&IdForm>,
     now: Timestamp,
 ) -> Result<Manifest, SnapshotError> {
     let folder = folder(dir, &spec.name)?;
@@ -46,8 +50,10 @@ pub fn take_above(
     floor.leaves_room(&folder, 0)?;
     let rows = opened.read(&mapping)?;
     let source_bytes = rows.source_bytes;
-    let mut conformed = conform(spec, contract, &mapping, rows)?;
-    floor.leaves_room(&folder, conformed.frame.estimated_size() as u64)?;
+    let mut conformed = conform(spec, contract, &mapping, rows, form)?;
+    let ids = conformed.ids.as_ref().map(SubjectIds::to_bytes);
+    let ids_bytes = ids.as_ref().map_or(0, |ids| ids.len() as u64);
+    floor.leaves_room(&folder, conformed.frame.estimated_size() as u64 + ids_bytes)?;
     remove_drafts(&folder);
     let mut draft = Draft::new(&folder)?;
     write_rows(floor.disk, draft.file(), &mut conformed.frame, contract).map_err(|failed| match failed {
@@ -55,6 +61,10 @@ pub fn take_above(
         None => SnapshotError::Damaged { path: folder.clone(), reason: "the rows could not be written" },
     })?;
     let content = draft.digest()?;
+    let ids_file = form.zip(ids.as_ref()).map(|(form, ids)| {
+        let content = Digest::from_bytes(Sha256::digest(ids).into());
+        IdsFile { content, form: form.digest() }
+    });
     let manifest = Manifest {
         format: FORMAT,
         dataset: spec.name.clone(),
@@ -70,7 +80,11 @@ pub fn take_above(
         rows: conformed.frame.height() as u64,
         subjects: conformed.subjects,
         report: conformed.report,
+        ids: ids_file,
     };
+    if let Some(ids) = ids {
+        write_whole(&ids_path(&folder, &content), &ids)?;
+    }
     draft.publish(&arrow_path(&folder, &content))?;
     let path = manifest_path(&folder, &content);
     let json = serde_json::to_vec_pretty(&manifest)

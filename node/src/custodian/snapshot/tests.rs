@@ -107,6 +107,7 @@ fn equal_rows_have_equal_hashes_and_the_public_name_needs_the_secret() {
     let (first, second) = (site.take().unwrap(), site.take().unwrap());
     assert_eq!(first.content, second.content);
     let snapshot = Snapshot::open_current(&site.snapshots(), "visits").unwrap();
+    let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
     assert_eq!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[1; 32]));
     assert_ne!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[2; 32]));
     assert_ne!(snapshot.public_name(&[1; 32]), first.content);

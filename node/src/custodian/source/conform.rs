@@ -1,5 +1,5 @@
 //! Rows made to fit a contract: each value read as its column's type, checked against range and codes, every deviation
-//! counted. The result is sorted by a dense subject number; the patients' own ids are not part of it.
+//! counted. The result is sorted by a dense subject number; the patients' own ids are not part of it, only tokens for opt-outs.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Mapping, SourceError, SourceRows};
+use crate::custodian::optout::{IdForm, SubjectIds, Token};
 
 mod evaluate;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub struct Conformed {
     pub frame: DataFrame,
     /// Distinct patients.
     pub subjects: u32,
+    /// How they are known again, where that was asked for.
+    pub ids: Option<SubjectIds>,
     /// What was found.
     pub report: Report,
 }
@@ -48,7 +51,7 @@ pub fn physical_type(kind: &Kind) -> DataType {
     }
 }
 
-/// Applies a mapping and the contract's rules to the rows of a source.
+/// Applies a mapping and the contract's rules to the rows of a source. With a `form` the patients' tokens are part of the result.
 ///
 /// # Errors
 /// No row fits, or a fault of ours in computing the mapping.
@@ -57,6 +60,7 @@ pub fn conform(
     contract: &Contract,
     mapping: &Mapping,
     source: SourceRows,
+    form: Option<&IdForm>,
 ) -> Result<Conformed, SourceError> {
     let rows = source.rows as usize;
     let fault = |stage| SourceError::Computation { dataset: spec.name.clone(), stage };
@@ -76,7 +80,9 @@ pub fn conform(
         reject(column, &fates, &mut rejected);
         columns.push((column, values));
     }
+    let optout = mapping.optout.as_ref().map(|expr| evaluate(expr, &texts).map_err(fault)).transpose()?;
     let subjects = subjects_of(contract, &columns, &mut rejected);
+    let ids = form.map(|form| subjects.ids(form, contract, &columns, &rejected, optout.as_ref()));
     let order = order(&subjects.of_row, &rejected);
     report.rows_kept = order.len() as u64;
     report.rows_rejected = tally(rejected);
@@ -86,7 +92,7 @@ pub fn conform(
         return Err(SourceError::Empty { path: spec.source.path().to_owned(), reason });
     }
     let frame = frame(contract, &columns, &subjects.of_row, &order).ok_or_else(|| fault("building its columns"))?;
-    Ok(Conformed { frame, subjects: subjects.count, report })
+    Ok(Conformed { frame, subjects: subjects.count, ids, report })
 }
 
 /// What became of one value.
@@ -249,6 +255,46 @@ struct Subjects {
     /// A dense number a row; of no meaning in rejected rows.
     of_row: Vec<u32>,
     count: u32,
+    /// By id; empty where each row is a patient.
+    numbers: HashMap<String, u32>,
+}
+
+impl Subjects {
+    /// How the patients are known again, and which of them opted out: those who did in any row, also in one that is rejected.
+    fn ids(
+        &self,
+        form: &IdForm,
+        contract: &Contract,
+        columns: &[(&ContractColumn, Values)],
+        rejected: &[Option<Reason>],
+        optout: Option<&Evaluated>,
+    ) -> SubjectIds {
+        let named = named(contract, columns);
+        let mut tokens: Vec<Option<Token>> = vec![None; self.count as usize];
+        for (id, number) in &self.numbers {
+            tokens[*number as usize] = Some(form.of_subject(id));
+        }
+        // Without ids a patient is a row, known again in this snapshot alone.
+        let token =
+            |(number, token): (u32, Option<Token>)| token.unwrap_or_else(|| form.of_subject(&number.to_string()));
+        let tokens = (0..).zip(tokens).map(token).collect();
+        // What cannot be read is taken for an opt-out.
+        let out =
+            |row: &usize| optout.is_some_and(|o| matches!(o.input(*row), Some(Input::Truth(true))) || o.misread(*row));
+        let number = |row: usize| match named {
+            None => rejected[row].is_none().then(|| self.of_row[row]),
+            Some(values) => self.numbers.get(&identity(values, row)?).copied(),
+        };
+        SubjectIds { tokens, flagged: (0..rejected.len()).filter(out).filter_map(number).collect() }
+    }
+}
+
+/// The column that names the patients, if one does.
+fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<&'a Values> {
+    match contract.subject() {
+        Subject::Row => None,
+        Subject::Column(name) => columns.iter().find(|(c, _)| c.name == *name).map(|(_, values)| values),
+    }
 }
 
 /// Numbers the patients of the rows that are still in, in order of first appearance.
@@ -257,12 +303,8 @@ fn subjects_of(
     columns: &[(&ContractColumn, Values)],
     rejected: &mut [Option<Reason>],
 ) -> Subjects {
-    let named = match contract.subject() {
-        Subject::Row => None,
-        Subject::Column(name) => columns.iter().find(|(c, _)| c.name == *name).map(|(_, values)| values),
-    };
-    let mut numbers: HashMap<String, u32> = HashMap::new();
-    let mut subjects = Subjects { of_row: vec![0; rejected.len()], count: 0 };
+    let named = named(contract, columns);
+    let mut subjects = Subjects { of_row: vec![0; rejected.len()], count: 0, numbers: HashMap::new() };
     for (row, rejection) in rejected.iter_mut().enumerate().filter(|(_, rejection)| rejection.is_none()) {
         let next = subjects.count;
         let number = match named {
@@ -272,7 +314,7 @@ fn subjects_of(
                     *rejection = Some(Reason::NoSubject);
                     continue;
                 }
-                Some(id) => *numbers.entry(id).or_insert(next),
+                Some(id) => *subjects.numbers.entry(id).or_insert(next),
             },
         };
         if number == next {

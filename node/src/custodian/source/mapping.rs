@@ -16,6 +16,8 @@ pub struct Mapping {
     pub(super) rules: Vec<Rule>,
     /// Source columns whose values must stay apart.
     pub(super) exact: Vec<(ColumnName, Exact)>,
+    /// What is true in a row of a patient who opted out.
+    pub(super) optout: Option<Expr>,
 }
 
 /// What a source column's values become, unchanged.
@@ -62,7 +64,8 @@ impl Mapping {
                 exact.extend(handed_on(expr).into_iter().map(|column| (column.clone(), wanted)));
             }
         }
-        binder.problems.into_result(Self { rules, exact }).map_err(SourceError::Mapping)
+        let optout = binder.optout();
+        binder.problems.into_result(Self { rules, exact, optout }).map_err(SourceError::Mapping)
     }
 
     /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
@@ -75,8 +78,11 @@ impl Mapping {
     /// The source columns that the rules read, each once.
     pub fn wanted(&self) -> Vec<ColumnName> {
         let mut wanted: Vec<ColumnName> = Vec::new();
-        for rule in &self.rules {
-            let Rule::Expression(expr) = rule else { continue };
+        let rules = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Expression(expr) => Some(expr),
+            Rule::Absent => None,
+        });
+        for expr in rules.chain(&self.optout) {
             for column in expr.columns() {
                 if !wanted.contains(column) {
                     wanted.push(column.clone());
@@ -163,6 +169,22 @@ impl Binder<'_> {
         }
     }
 
+    fn optout(&mut self) -> Option<Expr> {
+        match bind_mapping(self.spec.optout.as_ref()?, self.source) {
+            Ok((expr, Type::Bool)) => return Some(expr),
+            Ok((_, of)) => {
+                let hint = "write a comparison, e.g. optout = \"consent = 'no'\"".to_owned();
+                self.note("optout", format!("a condition is wanted, the expression is {}", of.name()), Some(hint));
+            }
+            Err(problems) => {
+                for problem in problems {
+                    self.note("optout", problem.message, problem.hint);
+                }
+            }
+        }
+        None
+    }
+
     fn unmapped(&mut self, name: &ColumnName) {
         let near = nearest(name.as_str(), self.source.iter().map(ColumnName::as_str));
         let hint = match near {
@@ -238,6 +260,7 @@ mod tests {
             }),
             map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
+            optout: None,
             declared_in: "node.toml".into(),
         }
     }

@@ -29,7 +29,7 @@ pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
 pub(in crate::custodian) use spec::is_dataset_name;
 
-pub(in crate::custodian) use value::parse_as;
+pub(in crate::custodian) use value::{int as whole_number, parse_as};
 
 #[cfg(test)]
 pub(in crate::custodian) use parquet::made;

@@ -22,6 +22,9 @@ pub struct DatasetSpec {
     pub map: BTreeMap<ColumnName, String>,
     /// Contract columns that this site does not collect: null in every row.
     pub absent: BTreeSet<ColumnName>,
+    /// The expression over source columns that is true in a row of a patient who opted out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optout: Option<String>,
     /// The configuration file, for messages.
     #[serde(skip)]
     pub declared_in: String,
@@ -73,6 +76,7 @@ struct RawDataset {
     map: BTreeMap<String, String>,
     #[serde(default)]
     absent: Vec<ColumnName>,
+    optout: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +98,7 @@ const KEYS: &[&str] = &[
     "absent",
     "never",
     "never_discovered",
+    "optout",
     "kind",
     "path",
     "delimiter",
@@ -137,6 +142,7 @@ impl DatasetSpec {
             source,
             map,
             absent: raw.absent.into_iter().collect(),
+            optout: raw.optout,
             declared_in: file.to_owned(),
         })
     }

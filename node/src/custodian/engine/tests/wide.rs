@@ -7,7 +7,7 @@ use bocage_protocol::plan::{Comparison, Expr, Literal};
 use bocage_protocol::settings::Problems;
 use serde_json::json;
 
-use super::{Snapshot, check, column, compare, run};
+use super::{Offered, Snapshot, check, column, compare, run};
 use crate::custodian::snapshot::take;
 use crate::custodian::source::DatasetSpec;
 use crate::custodian::source::made::{Values, WriterProperties, file};
@@ -64,7 +64,7 @@ fn as_parquet() -> Vec<u8> {
 }
 
 /// Rows and patients for whom a condition is true.
-fn counted(snapshot: &Snapshot, contract: &Contract, filter: Option<Expr>) -> (i128, i128) {
+fn counted(snapshot: &Offered, contract: &Contract, filter: Option<Expr>) -> (i128, i128) {
     let total =
         run(snapshot, &check(contract, filter, vec![], vec![]), contract, 3).unwrap().reveal_table().tally.total;
     (total.rows, total.subjects)
@@ -81,6 +81,7 @@ fn wide_integers_times_texts_and_ids_of_64_bits_are_told_apart_to_the_last_digit
         let manifest = take(dir.path(), &spec, &contract, Timestamp(0)).unwrap();
         assert!(manifest.report.columns.values().all(|column| column.valid == 60), "{:?}", manifest.report);
         let snapshot = Snapshot::open_current(dir.path(), "d").unwrap();
+        let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
         let literal = |literal: Literal| Expr::Literal(literal);
         let equal = |name: &str, value: Literal| compare(Comparison::Equal, column(name), literal(value));
         let among = |name: &str, list: Vec<Literal>| Expr::In { of: Box::new(column(name)), list };

@@ -54,7 +54,7 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
     let rows = opened.read(&mapping)?;
-    conform(&spec, contract, &mapping, rows)
+    conform(&spec, contract, &mapping, rows, None)
 }
 
 fn section() -> Value {

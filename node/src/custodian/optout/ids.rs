@@ -1,0 +1,186 @@
+//! How a site knows a patient again without keeping the patient's id: a keyed token, the same in every snapshot. Beside a snapshot
+//! stand the tokens of its subjects in the order of their numbers, so that a list that is written later can be matched to them.
+//!
+//! Without the site's key a token says nothing of an id, nor whether two sites have the same patient.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::str::FromStr;
+
+use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_protocol::contract::{Contract, Kind, Subject};
+use bocage_protocol::ids::Digest;
+use bocage_protocol::limits::SECRET_FILE_BYTES;
+use bocage_protocol::trust::SecretKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::spec::OptOutSpec;
+use crate::custodian::source::whole_number;
+
+/// What the key is for.
+const PURPOSE: &str = "subject tokens";
+/// How a file of tokens begins.
+const MAGIC: &[u8; 16] = b"bocage subjects\n";
+const TOKEN_BYTES: usize = 16;
+
+/// A patient, for this site alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Token(u128);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for Token {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "not a token";
+        let token = u128::from_str_radix(text, 16).map(Self).map_err(|_| wrong)?;
+        // One spelling only.
+        if token.to_string() == text { Ok(token) } else { Err(wrong) }
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> String {
+        token.to_string()
+    }
+}
+
+impl Token {
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; TOKEN_BYTES] {
+        self.0.to_be_bytes()
+    }
+}
+
+/// How ids become tokens: the site's key, and the salt of the list where it holds hashed ids.
+pub struct IdForm {
+    key: Zeroizing<[u8; 32]>,
+    salt: Option<Zeroizing<String>>,
+}
+
+impl IdForm {
+    /// The form that a configuration asks for.
+    ///
+    /// # Errors
+    /// The salt cannot be read.
+    pub fn of(spec: Option<&OptOutSpec>, release_key: &SecretKey) -> Result<Self, SecretError> {
+        let salt = match spec.and_then(|spec| spec.salt_file.as_ref()) {
+            None => None,
+            Some(path) => {
+                let text = read_secret_text(path, SECRET_FILE_BYTES)?;
+                Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+        };
+        Ok(Self { key: release_key.derive(PURPOSE), salt })
+    }
+
+    /// The digest that tells this form from another; it says nothing of key or salt.
+    pub fn digest(&self) -> Digest {
+        let salt = self.salt.as_ref().map(|salt| [b"+", salt.as_bytes()].concat()).map(Zeroizing::new);
+        let salt = salt.as_ref().map_or(&[][..], |salt| salt.as_slice());
+        Digest::of("bocage/subject-form/1", &[self.key.as_slice(), salt])
+    }
+
+    /// The token of a patient of the data.
+    pub fn of_subject(&self, id: &str) -> Token {
+        match &self.salt {
+            None => self.token(id),
+            Some(salt) => {
+                let hash = Sha256::new().chain_update(salt.as_bytes()).chain_update(id.as_bytes()).finalize();
+                self.token(&Digest::from_bytes(hash.into()).to_string())
+            }
+        }
+    }
+
+    /// The token of a patient of the list, for a contract; none if no patient of the contract can have such an id.
+    pub fn of_listed(&self, listed: &str, contract: &Contract) -> Option<Token> {
+        let Subject::Column(column) = contract.subject() else { return None };
+        let number = contract.column(column.as_str()).is_some_and(|c| matches!(c.kind, Kind::Int { .. }));
+        if self.salt.is_some() || !number {
+            return Some(self.token(listed));
+        }
+        whole_number(listed).map(|id| self.token(&id.to_string()))
+    }
+
+    /// A secret number below `below`, the same whenever the same is asked.
+    pub fn draw(&self, of: &Digest, turn: u64, below: u32) -> u32 {
+        let drawn = Digest::of("bocage/optout-draw/1", &[self.key.as_slice(), of.as_bytes(), &turn.to_be_bytes()]);
+        let mut wide = [0; 16];
+        wide.copy_from_slice(&drawn.as_bytes()[..16]);
+        // Below 2^32 of 2^128: no number is noticeably more likely.
+        (u128::from_be_bytes(wide) % u128::from(below.max(1))) as u32
+    }
+
+    fn token(&self, text: &str) -> Token {
+        let digest = Digest::of("bocage/subject/1", &[self.key.as_slice(), text.as_bytes()]);
+        let mut bytes = [0; TOKEN_BYTES];
+        bytes.copy_from_slice(&digest.as_bytes()[..TOKEN_BYTES]);
+        Token(u128::from_be_bytes(bytes))
+    }
+}
+
+/// The subjects of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubjectIds {
+    /// By subject number.
+    pub tokens: Vec<Token>,
+    /// Those who opted out by the dataset's own `optout`.
+    pub flagged: BTreeSet<u32>,
+}
+
+impl SubjectIds {
+    /// As they stand in a file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + self.tokens.len() * TOKEN_BYTES + self.flagged.len() * 4);
+        bytes.extend(MAGIC);
+        bytes.extend((self.tokens.len() as u32).to_be_bytes());
+        bytes.extend((self.flagged.len() as u32).to_be_bytes());
+        self.tokens.iter().for_each(|token| bytes.extend(token.to_bytes()));
+        self.flagged.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+        bytes
+    }
+
+    /// What [`SubjectIds::to_bytes`] wrote; none if it is something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC.as_slice())?;
+        let (counts, rest) = rest.split_first_chunk::<8>()?;
+        let count = |at: usize| Some(u32::from_be_bytes(counts[at..at + 4].try_into().ok()?) as usize);
+        let (tokens, flagged) = (count(0)?, count(4)?);
+        if rest.len() != tokens * TOKEN_BYTES + flagged * 4 {
+            return None;
+        }
+        let (of_tokens, of_flagged) = rest.split_at(tokens * TOKEN_BYTES);
+        let (of_tokens, _) = of_tokens.as_chunks::<TOKEN_BYTES>();
+        let (of_flagged, _) = of_flagged.as_chunks::<4>();
+        Some(Self {
+            tokens: of_tokens.iter().map(|bytes| Token(u128::from_be_bytes(*bytes))).collect(),
+            flagged: of_flagged.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect(),
+        })
+    }
+
+    /// The numbers of those of `wanted` who are subjects here.
+    pub fn numbers(&self, wanted: &HashSet<Token>) -> HashMap<Token, u32> {
+        if wanted.is_empty() {
+            return HashMap::new();
+        }
+        (0..)
+            .zip(&self.tokens)
+            .filter(|(_, token)| wanted.contains(token))
+            .map(|(number, token)| (*token, number))
+            .collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! A round and the opt-outs: what it is offered, and whether what left before may leave again.
+
+use std::sync::Arc;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::PublicError;
+
+use super::{Asking, Chosen, OptOutError, changed, concerns};
+use crate::custodian::Custodian;
+use crate::custodian::authority::Authorised;
+use crate::custodian::ledger::History;
+use crate::custodian::snapshot::Snapshot;
+
+impl Custodian {
+    /// What of the snapshot is offered now: if the study began here, the same patients as then. State and ledger know it afterwards.
+    pub(in crate::custodian) fn offered(
+        &self,
+        authorised: &Authorised<'_>,
+        snapshot: &Arc<Snapshot>,
+        history: &History,
+        now: Timestamp,
+    ) -> Result<Arc<Chosen>, PublicError> {
+        let asking = self.asking(authorised, now);
+        let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, authorised.dataset);
+        if history.snapshot.is_some() && nameless && !self.switches.ignore_optouts {
+            return Err(changed());
+        }
+        let said = |error: OptOutError| {
+            let reason = error.to_string();
+            tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");
+            PublicError::from(&error)
+        };
+        let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(said)?;
+        if history.snapshot.is_some() && history.left_out != chosen.offered.left_out() {
+            return Err(changed());
+        }
+        self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(said)?;
+        Ok(chosen)
+    }
+
+    /// Whether what left before may leave again: nobody has opted out since.
+    pub(in crate::custodian) fn unchanged(
+        &self,
+        authorised: &Authorised<'_>,
+        history: &History,
+        now: Timestamp,
+    ) -> Result<(), PublicError> {
+        // Without opt-outs what left can be handed out when the snapshot is long gone.
+        if self.switches.ignore_optouts || !concerns(&self.config, authorised.dataset) {
+            return Ok(());
+        }
+        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;
+        self.offered(authorised, &snapshot, history, now).map(drop)
+    }
+
+    fn asking<'a>(&self, authorised: &Authorised<'a>, now: Timestamp) -> Asking<'a> {
+        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k: self.config.policy.threshold, now }
+    }
+}

@@ -8,7 +8,6 @@
 //! no two parts share a subject. What a part selects is dropped before the thread takes the next one, so that memory is
 //! bounded by threads, not by rows. It must never let the number of threads show in a bit of the result.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 

@@ -39,6 +39,7 @@ fn node() -> Switches {
             .map(|socket| -> bocage_node::custodian::BeforeQuery { Arc::new(move |_| hold::wait(&socket)) }),
         at: crash.map(|crash| -> bocage_node::custodian::AtMoment { Arc::new(move |m| crash.at(m.name())) }),
         clock: step_clock(),
+        ..Switches::default()
     }
 }
 

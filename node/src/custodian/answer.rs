@@ -25,7 +25,8 @@ use bocage_protocol::trust::{SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
-use super::authority::{Authorised, Refused, authorise};
+use super::authority::{Authorised, Refused, authorise_under};
+use super::controls::Control;
 use super::data::unavailable;
 use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
@@ -120,7 +121,8 @@ impl Custodian {
             return Ok(refused(asked_too_often()));
         }
         let released = history.round(round.request.round).and_then(|r| r.release);
-        let authorised = match authorise(round.request, round.now, released.is_some(), &self.config) {
+        let controls = self.switches.controls;
+        let authorised = match authorise_under(controls, round.request, round.now, released.is_some(), &self.config) {
             Ok(authorised) => authorised,
             Err(Refused { error, believed }) => {
                 let about = believed.map(|study| self.about(&study));
@@ -132,10 +134,10 @@ impl Custodian {
             }
         };
         let about = self.about(&authorised.study);
-        if let Err(error) = may_be_answered(round, &history) {
+        if let Err(error) = may_be_answered(round, &history, controls.enforces(Control::SameSteps)) {
             return self.refuse(round, Some(Some(about)), error);
         }
-        if let Some(seq) = released {
+        if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
             return self.repeat(round, &authorised, about, seq);
         }
         match self.compute(round, &authorised, about, &history) {
@@ -168,7 +170,8 @@ impl Custodian {
         seq: i64,
     ) -> Result<Vec<u8>, LedgerError> {
         let recorded = self.ledger.payload(seq)?.unwrap_or_default();
-        let Ok(signed) = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES) else {
+        let signed = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES).ok();
+        let Some(signed) = signed.filter(|signed| self.answers(signed, round)) else {
             let error = PublicError::new(ErrorCode::LedgerUnavailable, "the site's record of this round is damaged")
                 .hint("the site's operator runs `bocage-node ledger verify`");
             return self.refuse(round, Some(Some(about)), error);
@@ -177,6 +180,12 @@ impl Custodian {
         self.ledger.append(round.now, &[round.asked(Some(about)), decision])?;
         tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
         Ok(released_frame(signed).unwrap_or_else(refused))
+    }
+
+    /// Whether this site signed this as its answer to the round. The ledger is not taken at its word.
+    fn answers(&self, signed: &SignedRelease, round: &Round<'_>) -> bool {
+        let release = signed.verify(&self.release_key.public());
+        release.is_ok_and(|release| release.study == round.id && release.round == round.request.round)
     }
 
     fn compute(
@@ -230,17 +239,22 @@ impl Custodian {
     /// What the round asks of the snapshot, and which of it left before.
     fn asked(&self, authorised: &Authorised<'_>, snapshot: &Snapshot) -> Result<Vec<Asked>, LedgerError> {
         let policy = self.gate_policy(authorised);
+        let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
         let asked = |(_, plan): &(u16, ValidPlan)| {
             let plan = plan.digest();
             let question = reuse::question(&plan, snapshot.content_hash(), &policy);
-            let before = reuse::before(&self.ledger, &question, &plan, &self.release_key)?;
+            let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
             Ok(Asked { question, before })
         };
         authorised.plans.iter().map(asked).collect()
     }
 
     fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode }
+        let mut policy = GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode };
+        if !self.switches.controls.enforces(Control::Threshold) {
+            policy.threshold = 1;
+        }
+        policy
     }
 
     /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
@@ -274,8 +288,9 @@ impl Custodian {
                             _ => internal(),
                         }
                     })?;
-                let outcome =
-                    gate::release(counted, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
+                let contract = &authorised.dataset.contract;
+                let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
+                    .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
             gate::seal(self.heading(round, snapshot), answers, &self.release_key)
@@ -335,11 +350,12 @@ fn explained(authorised: &Authorised<'_>, snapshot: &Snapshot) -> BTreeMap<Analy
 }
 
 /// What the ledger says against an otherwise allowed round.
-fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicError> {
+fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Result<(), PublicError> {
     let Some(past) = history.round(round.request.round) else {
         return if history.too_heavy(round.request.round) { Err(too_heavy()) } else { Ok(()) };
     };
-    if past.reservation.as_ref().is_some_and(|r| r.steps != StepAsked::all(&round.request.steps)) {
+    let changed = past.reservation.as_ref().is_some_and(|r| r.steps != StepAsked::all(&round.request.steps));
+    if changed && same_steps {
         return Err(PublicError::new(ErrorCode::RoundInvalid, "this round was asked before, with other steps")
             .hint("a round's steps never change; ask the next round"));
     }

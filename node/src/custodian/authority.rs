@@ -10,6 +10,7 @@ use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::Study;
 use bocage_protocol::wire::message::RoundRequest;
 
+use super::controls::{Control, Controls};
 use crate::config::{CustodianConfig, Dataset, Mode, Researcher};
 
 /// How many of a plan's problems a refusal repeats.
@@ -51,10 +52,21 @@ pub fn authorise<'a>(
     released: bool,
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
+    authorise_under(Controls::default(), request, now, released, config)
+}
+
+/// [`authorise`] with the controls that the custodian was made with.
+pub(super) fn authorise_under<'a>(
+    controls: Controls,
+    request: &RoundRequest,
+    now: Timestamp,
+    released: bool,
+    config: &'a CustodianConfig,
+) -> Result<Authorised<'a>, Refused> {
     let stranger = |error| Refused { error, believed: None };
     let study = request.study.verify().map_err(stranger)?;
-    let researcher = signer(&study, config).map_err(stranger)?;
-    match judge(&study, researcher, request, now, released, config) {
+    let researcher = signer(&study, config, controls).map_err(stranger)?;
+    match judge(&study, researcher, request, now, released, config, controls) {
         Ok((mode, dataset, plans)) => Ok(Authorised { study, researcher, mode, dataset, plans }),
         Err(error) => Err(Refused { error, believed: Some(Box::new(study)) }),
     }
@@ -69,19 +81,23 @@ fn judge<'a>(
     now: Timestamp,
     released: bool,
     config: &'a CustodianConfig,
+    controls: Controls,
 ) -> Result<Judged<'a>, PublicError> {
-    addressed(request, study, config)?;
-    if !released {
+    addressed(request, study, config, controls)?;
+    if !released && controls.enforces(Control::Validity) {
         study.check_time(now)?;
     }
-    let dataset = offered(study, researcher, config)?;
-    let mode = mode(researcher)?;
-    steps(request, study)?;
+    let dataset = offered(study, researcher, config, controls)?;
+    let mode = mode(researcher, controls)?;
+    if controls.enforces(Control::RoundShape) {
+        steps(request, study)?;
+    }
     Ok((mode, dataset, plans(request, study, dataset)?))
 }
 
-fn signer<'a>(study: &Study, config: &'a CustodianConfig) -> Result<&'a Researcher, PublicError> {
-    config.trust.iter().find(|r| r.key == study.researcher).ok_or_else(|| {
+fn signer<'a>(study: &Study, config: &'a CustodianConfig, controls: Controls) -> Result<&'a Researcher, PublicError> {
+    let known = |r: &&Researcher| r.key == study.researcher || !controls.enforces(Control::SignerTrust);
+    config.trust.iter().find(known).ok_or_else(|| {
         PublicError::new(
             ErrorCode::SignerUnknown,
             format!("site {} does not trust the key that signed the study", config.site),
@@ -90,12 +106,17 @@ fn signer<'a>(study: &Study, config: &'a CustodianConfig) -> Result<&'a Research
     })
 }
 
-fn addressed(request: &RoundRequest, study: &Study, config: &CustodianConfig) -> Result<(), PublicError> {
-    if study.network != config.network {
+fn addressed(
+    request: &RoundRequest,
+    study: &Study,
+    config: &CustodianConfig,
+    controls: Controls,
+) -> Result<(), PublicError> {
+    if study.network != config.network && controls.enforces(Control::NetworkNamed) {
         let message = format!("the study is for network {}, this site is in {}", study.network, config.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    if !request.study.names(study, &config.site) {
+    if !request.study.names(study, &config.site) && controls.enforces(Control::SiteNamed) {
         let message = format!("the study does not name site {}", config.site);
         return Err(PublicError::new(ErrorCode::SiteNotNamed, message));
     }
@@ -106,6 +127,7 @@ fn offered<'a>(
     study: &Study,
     researcher: &Researcher,
     config: &'a CustodianConfig,
+    controls: Controls,
 ) -> Result<&'a Dataset, PublicError> {
     let dataset = config.dataset(&study.dataset).ok_or_else(|| {
         let message = format!("site {} has no dataset under contract {}", config.site, study.dataset);
@@ -116,7 +138,8 @@ fn offered<'a>(
         return Err(PublicError::new(ErrorCode::ContractMismatch, message)
             .hint("compare the contract file of the site with the network's"));
     }
-    if researcher.datasets.as_ref().is_some_and(|allowed| !allowed.contains(&study.dataset)) {
+    let barred = researcher.datasets.as_ref().is_some_and(|allowed| !allowed.contains(&study.dataset));
+    if barred && controls.enforces(Control::DatasetAllowed) {
         let message = format!("site {} does not let this researcher ask about {}", config.site, study.dataset);
         return Err(PublicError::new(ErrorCode::PolicyRefused, message)
             .hint("the site lists the datasets of a researcher in [[trust]] datasets"));
@@ -124,8 +147,9 @@ fn offered<'a>(
     Ok(dataset)
 }
 
-fn mode(researcher: &Researcher) -> Result<Mode, PublicError> {
-    researcher.mode.ok_or_else(|| {
+fn mode(researcher: &Researcher, controls: Controls) -> Result<Mode, PublicError> {
+    let granted = researcher.mode.or_else(|| (!controls.enforces(Control::ModeGranted)).then_some(Mode::Exact));
+    granted.ok_or_else(|| {
         PublicError::new(ErrorCode::ModeNotAllowed, "the site has not allowed exact answers to this researcher")
             .hint("this version answers exactly or not at all: the site sets mode = \"exact\" for the key in [[trust]]")
     })

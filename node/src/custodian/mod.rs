@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod authority;
+mod controls;
 pub mod data;
 pub mod engine;
 pub mod gate;
@@ -24,6 +25,7 @@ use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SecretKey;
 
 use crate::config::CustodianConfig;
+pub use controls::{Control, Controls};
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use snapshot::Snapshots;
@@ -68,6 +70,8 @@ pub struct Switches {
     pub at: Option<AtMoment>,
     /// The time, where it is not the machine's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// What is enforced: everything, unless an attack test says otherwise.
+    pub controls: Controls,
 }
 
 /// What the supervisor is told.

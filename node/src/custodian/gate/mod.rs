@@ -122,6 +122,8 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 
+use super::controls::Controls;
+
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
 pub use private::Private;
@@ -135,6 +137,15 @@ pub struct GatePolicy {
     pub threshold: u32,
     /// What happens to what is shown.
     pub mode: Mode,
+}
+
+/// What the rules go by.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// k.
+    threshold: u32,
+    /// Which of the rules hold.
+    controls: Controls,
 }
 
 /// What the gate let out. Only [`release`] makes one.
@@ -174,17 +185,29 @@ pub fn release(
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
-    let (layout, one_row_per_subject, k) = (plan.layout(), contract.one_row_per_subject(), policy.threshold);
+    release_under(Controls::default(), private, plan, contract, policy)
+}
+
+/// [`release`] with the controls that the custodian was made with.
+pub(super) fn release_under(
+    controls: Controls,
+    private: Private<Computed>,
+    plan: &ValidPlan,
+    contract: &Contract,
+    policy: &GatePolicy,
+) -> Result<Released, Withheld> {
+    let (layout, one_row_per_subject) = (plan.layout(), contract.one_row_per_subject());
+    let rules = Rules { threshold: policy.threshold, controls };
     let Mode::Exact = policy.mode;
     let outcome = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {
-            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, k)?)
+            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(counted), Some(grid), None) => {
-            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, k)?)
+            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, rules.threshold)?)
         }
         (Computed::Keys(found), None, Some(key)) => {
-            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, k)?)
+            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(_) | Computed::Keys(_), ..) => return Err(Withheld::Inconsistent),
     };

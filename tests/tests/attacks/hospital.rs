@@ -105,11 +105,16 @@ impl Hospital {
         read_release_key(&self.path("release.key")).expect("the release key")
     }
 
-    /// Starts the custodian.
-    pub fn open(&self, controls: Controls) -> Desk<'_> {
+    fn site(&self) -> (CustodianConfig, Ledger) {
         let config = self.config();
         fs::create_dir_all(&config.state.0).expect("the state folder");
         let ledger = Ledger::open(&config.state.ledger()).expect("the ledger");
+        (config, ledger)
+    }
+
+    /// Starts the custodian.
+    pub fn open(&self, controls: Controls) -> Desk<'_> {
+        let (config, ledger) = self.site();
         let queries = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&queries);
         let switches = Switches {
@@ -126,8 +131,7 @@ impl Hospital {
 
     /// Takes a new snapshot, as the site's operator does.
     pub fn refresh(&self) -> Result<Manifest, data::RefreshError> {
-        let config = self.config();
-        let ledger = Ledger::open(&config.state.ledger()).expect("the ledger");
+        let (config, ledger) = self.site();
         let dataset = config.datasets.values().next().expect("the dataset");
         data::refresh(&config, &ledger, dataset, "refresh", NOW.plus_secs(1))
     }

@@ -23,6 +23,7 @@ mod ward;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use scenario::{Guard, Scenario};
 use serde_json::json;
@@ -49,12 +50,15 @@ fn scenarios() -> Vec<Scenario> {
 struct Outcome {
     on: Option<bool>,
     off: Option<bool>,
+    took: Duration,
 }
 
 impl Outcome {
     fn of(scenario: &Scenario) -> Self {
         let run = |guard| catch_unwind(AssertUnwindSafe(|| (scenario.attack)(guard))).ok();
-        Self { on: run(Guard::On), off: run(Guard::Off) }
+        let begin = Instant::now();
+        let (on, off) = (run(Guard::On), run(Guard::Off));
+        Self { on, off, took: begin.elapsed() }
     }
 
     fn failure(&self) -> Option<&'static str> {
@@ -102,7 +106,12 @@ fn every_attack_fails_with_its_control_on_and_succeeds_with_it_off() {
     for (scenario, outcome) in scenarios.iter().zip(&outcomes) {
         let Scenario { family, name, control, .. } = scenario;
         let told = |succeeds: Option<bool>| succeeds.map_or("broke", |s| if s { "succeeds" } else { "fails" });
-        println!("{family:18} {name:72} {control:24} on: {:8} off: {}", told(outcome.on), told(outcome.off));
+        println!(
+            "{family:22} {name:72} {control:26} on: {:8} off: {:8} {:4.1} s",
+            told(outcome.on),
+            told(outcome.off),
+            outcome.took.as_secs_f32()
+        );
         failures.extend(outcome.failure().map(|why| format!("{family}: {name} ({control}): {why}")));
         rows.push(json!({
             "family": family, "name": name, "control": control,

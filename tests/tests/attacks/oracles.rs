@@ -11,7 +11,7 @@ use super::hospital::Hospital;
 use super::scenario::{Family, Guard};
 use super::ward::{Patient, WARD, csv, twenty, twenty_and};
 
-const BY_AREA: &str = "[[analysis]]\nname = 'a'\ntable = { by = ['area'], show = ['count'] }\n";
+const BY_AREA: &str = "[[analysis]]\nname = 'a'\ntable = { by = ['area'], show = ['count'], roll_up = false }\n";
 
 /// A patient whom the threshold hides.
 fn hidden() -> Patient {

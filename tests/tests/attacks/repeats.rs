@@ -30,7 +30,7 @@ fn ask(desk: &Desk<'_>, n: u32) -> Vec<u8> {
         ["'count', 'mean(weight)'", "'mean(weight)', 'count'", "'count', 'mean( weight )'", "'sd(weight)', 'count'"],
         2,
     );
-    let filter = of(["age >= 31", "(age >= 31)", "age   >= 31", "AGE >= 31"], 3);
+    let filter = of(["age >= 31", "(age >= 31)", "age   >= 31", "( age >= 31 )"], 3);
     let text = format!("[[analysis]]\nname = '{name}'\ntable = {{ by = ['sex'], show = [{show}] }}\n");
     codec::encode(&desk.ask(filter, &text)[0]).expect("bytes")
 }

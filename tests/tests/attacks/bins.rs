@@ -33,6 +33,9 @@ fn is_told(edges: &[(usize, u64)], from: usize, upto: usize) -> bool {
     (ends(from) || (from == 0 && !edges.is_empty())) && ends(upto)
 }
 
+/// For each run of neighbouring grades, the sums that it can have.
+type Parts = BTreeMap<(usize, usize), BTreeSet<u64>>;
+
 /// Whether comparing the bins of all small data sets narrows a part of a bin to fewer than k values.
 fn narrows(controls: Controls) -> bool {
     let base = LARGEST + 1;
@@ -46,7 +49,7 @@ fn narrows(controls: Controls) -> bool {
     let hospital = Hospital::ward(&rows);
     let desk = hospital.open(controls);
     let parts = || (0..GRADES).flat_map(|from| (from + 1..=GRADES).map(move |upto| (from, upto)));
-    let mut all: BTreeMap<Vec<(usize, u64)>, BTreeMap<(usize, usize), BTreeSet<u64>>> = BTreeMap::new();
+    let mut all: BTreeMap<Vec<(usize, u64)>, Parts> = BTreeMap::new();
     for (world, set) in sets.iter().enumerate() {
         let outcome = desk.one(&format!("world = {world} and grade >= 1"), "quantiles = { of = 'grade' }");
         let of = all.entry(edges(bins(&outcome))).or_default();

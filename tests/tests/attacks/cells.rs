@@ -55,7 +55,7 @@ pub fn family() -> Family {
             one_is_left(&answer(&twenty_and(target()), on, "", "table = { by = ['sex'], show = ['count'] }"))
         })
         .against(Control::IntervalRule, "the total of a crosstab less its other cells", |on| {
-            let four = |i: usize| Patient { sex: ["0", "1"][i % 2], sick: Some(i / 2 % 2 == 0), ..Patient::default() };
+            let four = |i: usize| Patient { sex: ["0", "1"][i % 2], sick: Some(i % 4 < 2), ..Patient::default() };
             let mut rows = patients(16, four);
             rows.retain(|p| p.sex == "0" || p.sick == Some(true));
             rows.push(Patient { sex: "1", ..Patient::default() });

@@ -101,10 +101,6 @@ impl Hospital {
         Config::load(&origin).expect("node.toml").custodian()
     }
 
-    pub fn release_key(&self) -> SecretKey {
-        read_release_key(&self.path("release.key")).expect("the release key")
-    }
-
     fn site(&self) -> (CustodianConfig, Ledger) {
         let config = self.config();
         fs::create_dir_all(&config.state.0).expect("the state folder");
@@ -124,7 +120,8 @@ impl Hospital {
             controls,
             ..Switches::default()
         };
-        let custodian = Custodian::new(config, ledger, self.release_key(), Arc::new(Still), Arc::new(|_| {}), switches);
+        let key = read_release_key(&config.release_key_file).expect("the release key");
+        let custodian = Custodian::new(config, ledger, key, Arc::new(Still), Arc::new(|_| {}), switches);
         custodian.take_due_snapshots();
         Desk { hospital: self, custodian, queries }
     }
@@ -177,7 +174,8 @@ impl Desk<'_> {
     /// The frame that answers a round.
     pub fn reply(&self, request: &RoundRequest) -> Result<Release, PublicError> {
         match codec::decode(&self.custodian.round(request), limits::FRAME_BYTES).expect("a reply") {
-            Reply::Released(signed) => signed.verify(&self.hospital.release_key().public()),
+            // Whether it is signed is a receiver's question; an attacker reads it all the same.
+            Reply::Released(signed) => Ok(codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release")),
             Reply::Refused(error) => Err(error),
             other => panic!("{other:?}"),
         }

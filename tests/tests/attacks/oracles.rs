@@ -1,6 +1,7 @@
 //! What an answer says beside its numbers: names, sizes, catalogues, refusals. Two hospitals whose data differ by what should not show must not be
 //! told apart.
 
+use bocage_node::custodian::ledger::Ledger;
 use bocage_node::custodian::ledger::bodies::Decision;
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::error::PublicError;
@@ -51,7 +52,7 @@ fn explained(hospital: &Hospital, guard: Guard) -> String {
     desk.one("", "table = { show = ['count'] }");
     let mut text = String::new();
     let config = hospital.config();
-    let ledger = bocage_node::custodian::ledger::Ledger::open_read_only(&config.state.ledger()).expect("the ledger");
+    let ledger = Ledger::open_read_only(&config.state.ledger()).expect("the ledger");
     ledger
         .records(None, |record| {
             text.extend(record.body::<Decision>().into_iter().flat_map(|d| d.explained.into_values()))

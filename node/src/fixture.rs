@@ -116,6 +116,7 @@ kind = "researcher"
 name = "Ada"
 key = "{key}"
 mode = "exact"
+allow_without_permit = true
 [dataset.heart]
 contract = "heart@1"
 source = {{ kind = "csv", path = "heart.csv" }}
@@ -156,6 +157,7 @@ source = {{ kind = "csv", path = "heart.csv" }}
             min_sites_floor: 1,
             now: NOW,
             nonce: [7; 16],
+            permit: None,
         };
         text.bind(contract, &context).unwrap()
     }
@@ -166,6 +168,7 @@ source = {{ kind = "csv", path = "heart.csv" }}
             study: SignedStudy::sign(study, &self.researcher).unwrap(),
             round: 0,
             steps: (0..study.analyses.len()).map(|i| Step { analysis: i as u16, state: RoundState::First }).collect(),
+            revocations: None,
         }
     }
 }

@@ -67,6 +67,42 @@ codes! {
     PolicyRefused = "policy_refused",
     /// The site does not answer in this mode for this signer.
     ModeNotAllowed = "mode_not_allowed",
+    /// The site answers only studies that rely on a permit.
+    PermitRequired = "permit_required",
+    /// The permit is not a sound one: altered, of another form, or not signed by the key that it names.
+    PermitInvalid = "permit_invalid",
+    /// The site does not trust the access body that signed the permit.
+    PermitIssuerUnknown = "permit_issuer_unknown",
+    /// The study relies on another permit than the one that came with it.
+    PermitMismatch = "permit_mismatch",
+    /// The permit becomes valid later.
+    PermitNotYetValid = "permit_not_yet_valid",
+    /// The permit is not valid any more.
+    PermitExpired = "permit_expired",
+    /// The access body has taken the permit back.
+    PermitRevoked = "permit_revoked",
+    /// The study was signed by somebody else than the permit's holder.
+    PermitHolder = "permit_holder",
+    /// The permit does not allow the study's purpose.
+    PermitPurpose = "permit_purpose",
+    /// The permit does not cover a dataset or column that the study touches.
+    PermitScope = "permit_scope",
+    /// The permit does not cover the site, or wants more sites than the study asks.
+    PermitSites = "permit_sites",
+    /// The list of revoked permits is not a sound one.
+    RevocationsInvalid = "revocations_invalid",
+    /// The newest list of revoked permits that the site knows is too old, or it knows none.
+    RevocationsStale = "revocations_stale",
+    /// So many cells as the permit or the site's policy allows have left, or would.
+    CapReached = "cap_reached",
+    /// The site's steward has not decided yet.
+    ApprovalPending = "approval_pending",
+    /// The site's steward has refused the study.
+    ApprovalRefused = "approval_refused",
+    /// The site has paused all answers.
+    Paused = "paused",
+    /// The site's limit of studies at a time or a day is reached, or it is a quiet hour there.
+    PolicyLater = "policy_later",
     /// The round's number or state is out of its bounds.
     RoundInvalid = "round_invalid",
     /// The dataset has no usable snapshot.

@@ -18,6 +18,12 @@ pub const ERROR_TEXT_BYTES: usize = 2000;
 pub const HTTP_BODY_BYTES: usize = 2 << 20;
 /// Body of an HTTP response: the result of a study whose tables are as large as they may be.
 pub const HTTP_RESPONSE_BYTES: usize = 256 << 20;
+/// A permit as canonical JSON: a few datasets with a few hundred columns each, and a thousand sites, fit.
+pub const PERMIT_BYTES: usize = 64 << 10;
+/// A list of revoked permits as canonical JSON: some four hundred that have not ended by themselves. It travels with every round.
+pub const REVOCATIONS_BYTES: usize = 64 << 10;
+/// A site's message to the researcher who waits for its steward.
+pub const SITE_MESSAGE_BYTES: usize = 500;
 /// Analyses in one study.
 pub const ANALYSES: usize = 100;
 /// Sites in one study.

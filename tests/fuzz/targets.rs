@@ -98,6 +98,7 @@ pub fn study_text(bytes: &[u8]) {
         min_sites_floor: 2,
         now: Timestamp(1_760_000_000_000),
         nonce: [7; 16],
+        permit: None,
     };
     if let Ok(study) = study.bind(heart(), &context) {
         let signed = SignedStudy::sign(&study, key()).expect("what binds can be signed");

@@ -38,7 +38,7 @@ pub fn study(answer_within: &str) -> String {
 /// The request for the only round of [`study`].
 pub fn request(study: SignedStudy) -> Request {
     let steps = (0..2).map(|analysis| Step { analysis, state: RoundState::First }).collect();
-    Request::Round(RoundRequest { study, round: 0, steps })
+    Request::Round(RoundRequest { study, round: 0, steps, revocations: None })
 }
 
 /// A network whose processes are killed and started again.

@@ -153,6 +153,7 @@ impl Lab {
             min_sites_floor: 2,
             now: SystemClock.now(),
             nonce,
+            permit: None,
         };
         StudyText::parse(text, "study.toml").and_then(|study| study.bind(&contract, &context)).expect("a study")
     }

@@ -247,6 +247,7 @@ fn a_study_says_everything_that_is_wrong_with_it() {
         min_sites_floor: 2,
         now: now(),
         nonce: [7; 16],
+        permit: None,
     };
     run(
         "study",

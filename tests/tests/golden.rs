@@ -13,7 +13,10 @@ use bocage_protocol::release::{
     BinRelease, BinsRelease, CellRelease, Count, DiscoveredRelease, KeyRelease, MeasureRelease, Outcome, Part, Release,
     TableRelease,
 };
-use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Study, Tree};
+use bocage_protocol::trust::{
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
+    SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Study, Tree,
+};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
 use serde_json::{Value, json};
@@ -24,6 +27,16 @@ impl Entropy for Counting {
     fn fill(&mut self, bytes: &mut [u8]) {
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte = i as u8;
+        }
+    }
+}
+
+/// Bytes 255, 254, …: that of the access body.
+struct CountingDown;
+impl Entropy for CountingDown {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = 255 - i as u8;
         }
     }
 }
@@ -70,10 +83,66 @@ fn sites() -> Vec<SiteId> {
     ["aa", "bb", "cc"].map(|site| site.parse().expect("a site")).to_vec()
 }
 
+/// The permit that the first study relies on, signed by the access body's key: bytes 255, 254, …
+fn permit(holder: &SecretKey) -> SignedPermit {
+    let issuer = SecretKey::generate(&mut CountingDown);
+    let permit = Permit {
+        format: PERMIT_FORMAT,
+        network: "vectors".parse().expect("a network"),
+        id: "DK-2026/17".parse().expect("an id"),
+        title: "Test vector é".to_owned(),
+        issuer: issuer.public(),
+        holder: Holder { name: "Ada".to_owned(), organisation: "University".to_owned(), key: holder.public() },
+        purposes: vec![Purpose::ScientificResearch, Purpose::Statistics],
+        datasets: vec![Scope {
+            dataset: "vector@1".parse().expect("a dataset"),
+            columns: Some(["age", "chol", "sex"].map(|name| name.parse().expect("a column")).to_vec()),
+        }],
+        sites: Some(sites()),
+        min_sites: 3,
+        threshold: 11,
+        mode: PermitMode::Exact,
+        max_cells: 10_000,
+        valid_from: Timestamp(1_759_000_000_000),
+        valid_to: Timestamp(1_790_000_000_000),
+        nonce: "cd".repeat(16),
+    };
+    SignedPermit::sign(&permit, &issuer).expect("a permit")
+}
+
+fn revocations(permit: &SignedPermit) -> SignedRevocations {
+    let issuer = SecretKey::generate(&mut CountingDown);
+    let revoked =
+        Revoked { digest: permit.digest(), id: "DK-2026/17".parse().expect("an id"), at: Timestamp(1_761_000_000_000) };
+    let list = Revocations {
+        format: REVOCATIONS_FORMAT,
+        issuer: issuer.public(),
+        number: 2,
+        issued_at: Timestamp(1_761_000_000_000),
+        revoked: vec![revoked],
+    };
+    SignedRevocations::sign(&list, &issuer).expect("a list")
+}
+
+#[test]
+fn a_permit_and_a_list_of_revoked_ones_have_these_bytes_digests_and_signatures() {
+    let (permit, issuer) = (permit(&SecretKey::generate(&mut Counting)), SecretKey::generate(&mut CountingDown));
+    let list = revocations(&permit);
+    assert_eq!(list.verify().expect("sound").revokes(&permit.digest()).map(|r| r.id.as_str()), Some("DK-2026/17"));
+    let found = json!({
+        "secret_key": issuer.to_text().trim(),
+        "public_key": issuer.public(),
+        "permit": permit,
+        "permit_digest": permit.digest(),
+        "revocations": list,
+    });
+    assert_eq!(found, golden("permit-v1.json"), "found:\n{found:#}");
+}
+
 /// A text as the study that it is to these three sites.
 fn bound(text: &str, key: &SecretKey) -> Study {
     let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
-    let offering = sites();
+    let (offering, permit) = (sites(), permit(key));
     let context = BindContext {
         network: "vectors".parse().expect("a network"),
         researcher: key.public(),
@@ -82,13 +151,14 @@ fn bound(text: &str, key: &SecretKey) -> Study {
         min_sites_floor: 3,
         now: Timestamp(1_760_000_000_000),
         nonce: [0xab; 16],
+        permit: text.contains("permit = ").then_some(&permit),
     };
     StudyText::parse(text, "study.toml").expect("a text").bind(&contract, &context).expect("a study")
 }
 
 fn signed_study() -> (SecretKey, SignedStudy) {
     let key = SecretKey::generate(&mut Counting);
-    let signed = SignedStudy::sign(&bound(STUDY, &key), &key).expect("a signature");
+    let signed = SignedStudy::sign(&bound(STUDY, &key), &key).expect("a signature").with_permit(Some(permit(&key)));
     (key, signed)
 }
 
@@ -151,9 +221,10 @@ fn releases_and_messages_have_these_bytes() {
     let found = json!({
         "release": hex(&release.body),
         "request_catalogue": encoded(&Request::Catalogue),
-        "request_round": encoded(&Request::Round(RoundRequest { study, round: 0, steps: vec![step] })),
+        "request_round": encoded(&Request::Round(RoundRequest { study, round: 0, steps: vec![step], revocations: Some(revocations(&permit(&SecretKey::generate(&mut Counting)))) })),
         "reply_catalogue": replied(&Reply::Catalogue(Catalogue { datasets: vec![offer] })),
         "reply_released": replied(&Reply::Released(release)),
+        "reply_pending": replied(&Reply::Pending(PublicError::new(ErrorCode::ApprovalPending, "the steward decides"))),
         "reply_refused": replied(&Reply::Refused(PublicError::new(ErrorCode::Busy, "too many requests wait"))),
     });
     assert_eq!(found, golden("messages-v1.json"), "found:\n{found:#}");

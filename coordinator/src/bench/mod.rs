@@ -137,6 +137,7 @@ pub fn study(text: &str, sites: &[&str], nonce: u8) -> Study {
         min_sites_floor: 3,
         now: START,
         nonce: [nonce; 16],
+        permit: None,
     };
     StudyText::parse(text, "study.toml").unwrap().bind(&contract(), &context).unwrap()
 }

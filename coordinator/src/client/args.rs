@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::trust::SignedPermit;
 use clap::{Args, Subcommand};
 
 use super::follow::{Followed, News, follow};
@@ -51,11 +54,17 @@ pub enum StudyCommand {
     Check {
         /// The study's text
         file: PathBuf,
+        /// The signed permit that it relies on
+        #[arg(long, value_name = "FILE")]
+        permit: Option<PathBuf>,
     },
     /// Sign a study, hand it in, wait for its result
     Run {
         /// The study's text
         file: PathBuf,
+        /// The signed permit that it relies on
+        #[arg(long, value_name = "FILE")]
+        permit: Option<PathBuf>,
         /// Hand it in and leave (exit 3)
         #[arg(long, conflicts_with = "wait")]
         no_wait: bool,
@@ -99,10 +108,10 @@ impl StudyArgs {
         exit(self.client.open().and_then(|(profile, api)| {
             let format = self.client.format;
             match &self.command {
-                StudyCommand::Check { file } => check(&profile, &api, file, format),
-                StudyCommand::Run { file, no_wait, wait } => {
+                StudyCommand::Check { file, permit } => check(&profile, &api, file, permit.as_deref(), format),
+                StudyCommand::Run { file, permit, no_wait, wait } => {
                     let wait = if *no_wait { Some(0) } else { *wait };
-                    run(&profile, &api, file, wait.map(Duration::from_secs), format)
+                    run(&profile, &api, (file, permit.as_deref()), wait.map(Duration::from_secs), format)
                 }
                 StudyCommand::List => print(&report::studies(&api.studies()?, format)),
                 StudyCommand::Show { id } => show(&api, id, format),
@@ -141,9 +150,18 @@ fn read_study(path: &Path) -> Result<String, ClientError> {
     std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })
 }
 
-fn check(profile: &Profile, api: &Api, file: &Path, format: Format) -> Result<u8, ClientError> {
+/// The permit of this file, as it is: whether it holds is found out when the study is bound.
+fn read_permit(path: Option<&Path>) -> Result<Option<SignedPermit>, ClientError> {
+    let Some(path) = path else { return Ok(None) };
+    let text = read_study(path)?;
+    let invalid = |error: PublicError| Problem::new(&path.display().to_string(), "", error.message);
+    Ok(Some(SignedPermit::from_text(&text).map_err(|error| Problems::from(invalid(error)))?))
+}
+
+fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let text = read_study(file)?;
-    let bound = bind(api, profile, profile.key()?.public(), &text, &file.display().to_string())?;
+    let permit = read_permit(permit)?;
+    let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), &text, &file.display().to_string())?;
     print(&asked(&bound.asked()?, format))
 }
 
@@ -182,10 +200,16 @@ fn trees(asked: &Asked) -> String {
     text
 }
 
-fn run(profile: &Profile, api: &Api, file: &Path, wait: Option<Duration>, format: Format) -> Result<u8, ClientError> {
-    let text = read_study(file)?;
+fn run(
+    profile: &Profile,
+    api: &Api,
+    (file, permit): (&Path, Option<&Path>),
+    wait: Option<Duration>,
+    format: Format,
+) -> Result<u8, ClientError> {
+    let (text, permit) = (read_study(file)?, read_permit(permit)?);
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), &text, &file.display().to_string())?;
+    let bound = bind(api, profile, key.public(), permit.as_ref(), &text, &file.display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));

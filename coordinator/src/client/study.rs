@@ -8,7 +8,7 @@ use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{AnalysisName, ContractId, SiteId};
 use bocage_protocol::plan::{Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
-use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
+use bocage_protocol::trust::{PublicKey, SecretKey, SignedPermit, SignedStudy, Study};
 use serde::Serialize;
 
 use super::{Api, ClientError, Profile};
@@ -22,6 +22,8 @@ pub struct Bound {
     pub study: Study,
     /// The contract that it is bound to.
     pub contract: Contract,
+    /// The permit that it relies on.
+    pub permit: Option<SignedPermit>,
 }
 
 /// What a bound study would ask.
@@ -58,7 +60,14 @@ pub struct AskedAnalysis {
 ///
 /// # Errors
 /// Every problem of the text at once; or the coordinator cannot be asked, or is another network's.
-pub fn bind(api: &Api, profile: &Profile, researcher: PublicKey, text: &str, file: &str) -> Result<Bound, ClientError> {
+pub fn bind(
+    api: &Api,
+    profile: &Profile,
+    researcher: PublicKey,
+    permit: Option<&SignedPermit>,
+    text: &str,
+    file: &str,
+) -> Result<Bound, ClientError> {
     let text = StudyText::parse(text, file)?;
     let network = api.network()?;
     if network.network != profile.network {
@@ -82,9 +91,10 @@ pub fn bind(api: &Api, profile: &Profile, researcher: PublicKey, text: &str, fil
         min_sites_floor: network.min_sites,
         now: SystemClock.now(),
         nonce,
+        permit,
     };
     let study = text.bind(&contract, &context)?;
-    Ok(Bound { study, contract })
+    Ok(Bound { study, contract, permit: permit.cloned() })
 }
 
 fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<DatasetInfo, Problems> {
@@ -145,7 +155,7 @@ impl Bound {
 /// # Errors
 /// The coordinator refuses it or cannot be reached.
 pub fn sign_and_submit(api: &Api, bound: &Bound, key: &SecretKey) -> Result<StudyStatus, ClientError> {
-    api.submit(&SignedStudy::sign(&bound.study, key)?)
+    api.submit(&SignedStudy::sign(&bound.study, key)?.with_permit(bound.permit.clone()))
 }
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ impl Ask {
 fn judge(answered: Answered, context: &Context, question: &Question, site: &SiteId) -> Verdict {
     match answered.reply {
         Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
+        Reply::Pending(_) => Verdict::Later,
         Reply::Refused(error) => Verdict::Refusal(error),
         Reply::Catalogue(_) => {
             Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))

@@ -27,7 +27,12 @@ impl Question {
     /// It does not fit one frame.
     pub(super) fn to(&self, index: usize) -> Result<Vec<u8>, PublicError> {
         let study = self.asked.signed.at(self.tree.place(index));
-        let request = Request::Round(RoundRequest { study, round: self.round.number, steps: self.round.steps() });
+        let request = Request::Round(RoundRequest {
+            study,
+            round: self.round.number,
+            steps: self.round.steps(),
+            revocations: None,
+        });
         Ok(codec::encode(&request)?)
     }
 }

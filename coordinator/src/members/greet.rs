@@ -89,7 +89,7 @@ pub(super) async fn catalogue(session: &Session, site: &SiteId) -> Option<Catalo
             Reply::Catalogue(_) => "it offers too many datasets".to_owned(),
             Reply::Released(_) => "it answered with a release".to_owned(),
             Reply::Refused(error) if error.code == ErrorCode::Busy => "it is busy".to_owned(),
-            Reply::Refused(error) => error.to_string(),
+            Reply::Refused(error) | Reply::Pending(error) => error.to_string(),
         },
         Ok(Err(lost)) => lost.to_string(),
         Err(_) => "it did not answer in time".to_owned(),

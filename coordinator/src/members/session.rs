@@ -132,6 +132,7 @@ impl<L: Link> Node for Linked<L> {
 fn read(frame: &[u8]) -> Option<Reply> {
     match codec::decode::<Reply>(frame, limits::FRAME_BYTES).ok()? {
         Reply::Refused(error) => Some(Reply::Refused(tamed(error))),
+        Reply::Pending(error) => Some(Reply::Pending(tamed(error))),
         reply => Some(reply),
     }
 }

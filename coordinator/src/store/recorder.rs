@@ -136,6 +136,7 @@ mod tests {
             study: text.to_owned(),
             signature: signature(),
             sites: Named::All(vec![]),
+            permit: None,
         });
         let ids = studies.each_ref().map(SignedStudy::id);
         let closing = ids[1];
@@ -174,7 +175,8 @@ mod tests {
     async fn a_release_that_cannot_be_written_is_an_error_and_takes_no_other_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let study = SignedStudy { study: "{}".to_owned(), signature: signature(), sites: Named::All(vec![]) };
+        let study =
+            SignedStudy { study: "{}".to_owned(), signature: signature(), sites: Named::All(vec![]), permit: None };
         let (known, unknown) = (study.id(), bocage_protocol::ids::Digest::of("unknown", &[]));
         store.with(move |file| file.accept(&study, Timestamp(5), Timestamp(9))).await.unwrap();
         let held = Arc::clone(&store.file).lock_owned().await;

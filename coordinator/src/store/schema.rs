@@ -12,7 +12,7 @@ use super::{StoreError, StoreFile};
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 const TABLES: &str = "
     create table studies (
@@ -21,6 +21,7 @@ const TABLES: &str = "
         study text not null,
         signature text not null,
         sites text not null,
+        permit text,
         accepted_at integer not null,
         answer_by integer not null,
         -- 1 once it is published or cancelled: the index keeps the open ones apart, however many are closed.

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{SiteId, StudyId};
-use bocage_protocol::trust::{SignedRelease, SignedStudy};
+use bocage_protocol::trust::{SignedPermit, SignedRelease, SignedStudy};
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::{Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
@@ -21,10 +21,12 @@ impl StoreFile {
     pub fn accept(&mut self, signed: &SignedStudy, accepted_at: Timestamp, answer_by: Timestamp) -> Result<Recorded> {
         let signature = String::from(signed.signature);
         let sites = serde_json::to_string(&signed.sites).map_err(|_| StoreError::Damaged("a list of sites"))?;
-        let sql = "insert or ignore into studies (id, study, signature, sites, accepted_at, answer_by)
-             values (?, ?, ?, ?, ?, ?)";
+        let permit = signed.permit.as_ref().map(SignedPermit::to_text);
+        let sql = "insert or ignore into studies (id, study, signature, sites, permit, accepted_at, answer_by)
+             values (?, ?, ?, ?, ?, ?, ?)";
         let id = signed.id().to_string();
-        let rows = self.db.execute(sql, params![id, signed.study, signature, sites, accepted_at.0, answer_by.0])?;
+        let rows =
+            self.db.execute(sql, params![id, signed.study, signature, sites, permit, accepted_at.0, answer_by.0])?;
         Ok(recorded(rows))
     }
 
@@ -162,7 +164,7 @@ impl StoreFile {
     fn select(&mut self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<StudyRecord>> {
         let sql = format!(
             "select s.id, s.study, s.signature, s.sites, s.accepted_at, s.answer_by, d.decided_at, c.cancelled_at,
-             r.published_at
+             r.published_at, s.permit
              from studies s left join deadlines d on d.study = s.id left join cancellations c on c.study = s.id
              left join results r on r.study = s.id {clause}"
         );
@@ -243,6 +245,11 @@ fn study_of(row: &Row<'_>) -> Result<StudyRecord> {
             signature: row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?,
             sites: serde_json::from_str(&row.get::<_, String>(3)?)
                 .map_err(|_| StoreError::Damaged("a list of sites"))?,
+            permit: row
+                .get::<_, Option<String>>(9)?
+                .map(|text| SignedPermit::from_text(&text))
+                .transpose()
+                .map_err(|_| StoreError::Damaged("a permit"))?,
         },
         accepted_at: Timestamp(row.get(4)?),
         answer_by: Timestamp(row.get(5)?),
@@ -282,7 +289,7 @@ mod tests {
     }
 
     fn study(text: &str) -> SignedStudy {
-        SignedStudy { study: text.to_owned(), signature: signature(), sites: Named::All(vec![]) }
+        SignedStudy { study: text.to_owned(), signature: signature(), sites: Named::All(vec![]), permit: None }
     }
 
     fn release(site: &str) -> (ReleaseRecord, SignedRelease) {

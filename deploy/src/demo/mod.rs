@@ -252,7 +252,7 @@ fn wait_for_hospitals(api: &Api, processes: &mut Processes) -> Result<(), DemoEr
 /// What `bocage study run` does.
 fn ask(setting: &Setting, profile: &Profile, api: &Api, processes: &Processes) -> Result<StudyResult, DemoError> {
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), STUDY, &setting.study().display().to_string())?;
+    let bound = bind(api, profile, key.public(), None, STUDY, &setting.study().display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
     let mut silent = |_: News<'_>| {};
     match follow(api, status, Some(PATIENCE), true, &mut silent)? {

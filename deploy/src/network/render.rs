@@ -109,7 +109,8 @@ pub fn node(network: &Network, site: &Site, researcher: &PublicKey) -> Document 
         .set("kind", "researcher")
         .set("name", network.researcher.name.as_str())
         .set("key", researcher.to_string())
-        .noted("mode", network.researcher.mode.as_str(), "answers are exact, behind the threshold");
+        .noted("mode", network.researcher.mode.as_str(), "answers are exact, behind the threshold")
+        .noted("allow_without_permit", true, "better: trust the access body that issues permits");
     if site.datasets.is_empty() {
         doc.gap().comment(DATASET_EXAMPLE);
     } else {

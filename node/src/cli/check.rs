@@ -4,9 +4,11 @@
 use std::io::{self, Write};
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::ContractId;
+use bocage_protocol::trust::PublicKey;
 
 use super::output::{Failure, print};
-use crate::config::{Config, Depth, Origin, Researcher};
+use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Trust};
 use crate::custodian::data::usable;
 
 /// Prints what the node would do.
@@ -44,20 +46,35 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
             }
         }
     }
-    if config.trust.is_empty() {
+    let Trust { researchers, access_bodies } = &config.trust;
+    if researchers.is_empty() && access_bodies.is_empty() {
         writeln!(out, "trust        nobody: every study is refused")?;
     }
-    config.trust.iter().try_for_each(|researcher| trusted(out, researcher))
+    for body in access_bodies {
+        let AccessBody { name, key, mode, datasets } = body;
+        trusted(out, "permits of", (name, key), *mode, datasets.as_deref())?;
+    }
+    for researcher in researchers {
+        let Researcher { name, key, mode, datasets } = researcher;
+        trusted(out, "without a permit:", (name, key), *mode, datasets.as_deref())?;
+    }
+    Ok(())
 }
 
-fn trusted(out: &mut dyn Write, researcher: &Researcher) -> io::Result<()> {
-    let mode = match researcher.mode {
+fn trusted(
+    out: &mut dyn Write,
+    what: &str,
+    (name, key): (&str, &PublicKey),
+    mode: Option<Mode>,
+    datasets: Option<&[ContractId]>,
+) -> io::Result<()> {
+    let mode = match mode {
         Some(mode) => format!("answers are {}", mode.as_str()),
         None => "no answers: mode is not set".to_owned(),
     };
-    let datasets = match &researcher.datasets {
+    let datasets = match datasets {
         Some(ids) => ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         None => "all datasets".to_owned(),
     };
-    writeln!(out, "trust        {} {}; {datasets}; {mode}", researcher.name, researcher.key)
+    writeln!(out, "trust        {what} {name} {key}; {datasets}; {mode}")
 }

@@ -63,7 +63,7 @@ pub struct Config {
     /// What is logged.
     pub log: Log,
     /// Who may ask.
-    pub trust: Vec<Researcher>,
+    pub trust: Trust,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
 }
@@ -164,7 +164,29 @@ pub struct Log {
     pub level: String,
 }
 
-/// A researcher whom the site trusts.
+/// Whom the site trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Researchers who may ask without a permit.
+    pub researchers: Vec<Researcher>,
+    /// Access bodies, whose permits the site accepts.
+    pub access_bodies: Vec<AccessBody>,
+}
+
+/// An access body whose permits the site accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessBody {
+    /// As the site calls it.
+    pub name: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// How exact answers under its permits are, where the site has decided it.
+    pub mode: Option<Mode>,
+    /// The datasets that its permits may be about; all if absent.
+    pub datasets: Option<Vec<ContractId>>,
+}
+
+/// A researcher whom the site trusts without a permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Researcher {
     /// As the site calls them.
@@ -285,7 +307,7 @@ pub struct CustodianConfig {
     /// When snapshots are taken and how long they stay.
     pub snapshots: SnapshotRules,
     /// Who may ask.
-    pub trust: Vec<Researcher>,
+    pub trust: Trust,
     /// What the site offers, by name.
     pub datasets: BTreeMap<String, Dataset>,
 }
@@ -312,7 +334,10 @@ mod tests {
         let config = Config::check(&site.origin(), Depth::Everything, NOW).unwrap();
         assert_eq!(config.state.socket(), site.path("state/run/custodian.sock"));
         assert_eq!((config.policy.threshold, config.policy.query_secs), (11, 60));
-        assert_eq!((config.trust[0].mode, config.trust[0].datasets.as_deref()), (Some(Mode::Exact), None));
+        assert_eq!(
+            (config.trust.researchers[0].mode, config.trust.researchers[0].datasets.as_deref()),
+            (Some(Mode::Exact), None)
+        );
         assert_eq!(config.coordinator.name, "coordinator.bocage");
     }
 
@@ -332,7 +357,7 @@ mod tests {
     #[test]
     fn all_problems_of_all_levels_are_reported_at_once_with_their_places() {
         let site = Site::new();
-        site.write_config("[log]\nlevl = \"info\"\n[[trust]]\nkind = \"researcher\"\nname = \"B\"\nkey = \"none\"");
+        site.write_config("[log]\nlevl = \"info\"\n[[trust]]\nkind = \"researcher\"\nname = \"B\"\nallow_without_permit = true\nkey = \"none\"");
         site.edit_config("threshold = 11", "threshold = 2\nquery_secs = 0");
         site.edit_config("127.0.0.1:4433", "127.0.0.1");
         site.edit_config("heart@1", "hart@1");
@@ -397,7 +422,7 @@ mod tests {
         let site = Site::new();
         let key = site.researcher.public();
         site.write_config(&format!(
-            "[[trust]]\nkind = \"researcher\"\nname = \"B\"\nkey = \"{key}\"\n\
+            "[[trust]]\nkind = \"researcher\"\nname = \"B\"\nallow_without_permit = true\nkey = \"{key}\"\n\
              [dataset.other]\ncontract = \"heart@1\"\nsource = {{ kind = \"csv\", path = \"heart.csv\" }}"
         ));
         let text = problems(&site);

@@ -70,6 +70,7 @@ const KEYS: &[&str] = &[
     "key",
     "mode",
     "datasets",
+    "allow_without_permit",
 ];
 
 /// The top of the file.
@@ -146,6 +147,8 @@ pub(super) struct RawTrust {
     pub(super) key: String,
     pub(super) mode: Option<String>,
     pub(super) datasets: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) allow_without_permit: bool,
 }
 
 /// Reads the top of the file: whatever of it can be read.

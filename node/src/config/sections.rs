@@ -11,6 +11,7 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, log_filter_problem, nearest};
+use bocage_protocol::trust::PublicKey;
 use serde_json::Value;
 
 use super::raw::{
@@ -18,13 +19,20 @@ use super::raw::{
     section,
 };
 use super::{
-    Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher, SnapshotRules,
-    StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, contracts,
+    AccessBody, Config, Coordinator, Dataset, Log, Mode, Policy, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, Researcher,
+    SnapshotRules, StateDir, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Tls, Trust, contracts,
 };
 use crate::custodian::source::DatasetSpec;
 
 const COORDINATOR_NAME: &str = "coordinator.bocage";
 const LEVEL_DEFAULT: &str = "info";
+
+/// What a `[[trust]]` entry is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TrustKind {
+    Researcher,
+    AccessBody,
+}
 
 /// What could be understood. [`Draft::finish`] makes a [`Config`] of it if that is everything.
 pub(super) struct Draft {
@@ -39,7 +47,7 @@ pub(super) struct Draft {
     policy: Option<Policy>,
     snapshots: Option<SnapshotRules>,
     log: Option<Log>,
-    trust: Vec<Researcher>,
+    trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
     pub(super) problems: Problems,
 }
@@ -216,30 +224,52 @@ impl Reader<'_> {
         Some(Log { level })
     }
 
-    fn trust(&mut self, values: &[Value]) -> Vec<Researcher> {
-        let mut trust: Vec<Researcher> = Vec::new();
+    fn trust(&mut self, values: &[Value]) -> Trust {
+        let mut trust = Trust::default();
+        let mut keys: Vec<PublicKey> = Vec::new();
         for (i, value) in values.iter().enumerate() {
-            let key = format!("trust[{i}]");
-            let Some(researcher) = self.researcher(value, &key) else { continue };
-            if trust.iter().any(|other| other.key == researcher.key) {
-                self.problem(
-                    format!("{key}.key"),
-                    "the same key stands in an earlier [[trust]]",
-                    "keep one of the two",
-                );
+            let at = format!("trust[{i}]");
+            let Some((kind, trusted)) = self.trusted(value, &at) else { continue };
+            if keys.contains(&trusted.key) {
+                let message = "the same key stands in an earlier [[trust]]";
+                self.problem(format!("{at}.key"), message, "keep one of the two");
             }
-            trust.push(researcher);
+            keys.push(trusted.key);
+            match kind {
+                TrustKind::Researcher => trust.researchers.push(trusted),
+                TrustKind::AccessBody => {
+                    let Researcher { name, key, mode, datasets } = trusted;
+                    trust.access_bodies.push(AccessBody { name, key, mode, datasets });
+                }
+            }
         }
         trust
     }
 
-    fn researcher(&mut self, value: &Value, key: &str) -> Option<Researcher> {
+    fn trusted(&mut self, value: &Value, key: &str) -> Option<(TrustKind, Researcher)> {
         let raw: RawTrust = self.section(value, key)?;
-        if raw.kind != "researcher" {
-            self.problem(format!("{key}.kind"), "unknown kind of trust", "this version knows kind = \"researcher\"");
+        let kind = match raw.kind.as_str() {
+            "access_body" => Some(TrustKind::AccessBody),
+            "researcher" => Some(TrustKind::Researcher),
+            _ => {
+                let hint = "kind = \"access_body\" or kind = \"researcher\"";
+                self.problem(format!("{key}.kind"), "unknown kind of trust", hint);
+                None
+            }
+        };
+        if kind == Some(TrustKind::Researcher) && !raw.allow_without_permit {
+            self.problem(
+                format!("{key}.allow_without_permit"),
+                "a researcher who is trusted by name asks without a permit, and the site has not said that this is allowed",
+                "trust the access body that issues permits (kind = \"access_body\"), or set allow_without_permit = true",
+            );
+        }
+        if kind == Some(TrustKind::AccessBody) && raw.allow_without_permit {
+            let hint = "it belongs to kind = \"researcher\"";
+            self.problem(format!("{key}.allow_without_permit"), "an access body issues permits", hint);
         }
         if raw.name.is_empty() || raw.name.len() > limits::LABEL_BYTES {
-            self.problem(format!("{key}.name"), "empty or too long", "it names the researcher in the ledger");
+            self.problem(format!("{key}.name"), "empty or too long", "it is the name in the ledger");
         }
         let mode = match raw.mode.as_deref() {
             None => None,
@@ -253,8 +283,8 @@ impl Reader<'_> {
             let parse = |(i, text): (usize, &String)| self.parsed(text, &format!("{key}.datasets[{i}]"));
             texts.iter().enumerate().filter_map(parse).collect()
         });
-        let public: Option<bocage_protocol::trust::PublicKey> = self.parsed(&raw.key, &format!("{key}.key"));
-        Some(Researcher { name: raw.name, key: public?, mode, datasets })
+        let public: Option<PublicKey> = self.parsed(&raw.key, &format!("{key}.key"));
+        Some((kind?, Researcher { name: raw.name, key: public?, mode, datasets }))
     }
 
     fn datasets(

@@ -250,7 +250,7 @@ impl Custodian {
     }
 
     fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        let mut policy = GatePolicy { threshold: self.config.policy.threshold, mode: authorised.mode };
+        let mut policy = GatePolicy { threshold: authorised.threshold, mode: authorised.mode };
         if !self.switches.controls.enforces(Control::Threshold) {
             policy.threshold = 1;
         }
@@ -312,7 +312,7 @@ impl Custodian {
     }
 
     fn about(&self, study: &Study) -> bodies::About {
-        let researcher = self.config.trust.iter().find(|r| r.key == study.researcher);
+        let researcher = self.config.trust.researchers.iter().find(|r| r.key == study.researcher);
         bodies::About {
             title: study.title.clone(),
             purpose: study.purpose,
@@ -332,7 +332,7 @@ impl Custodian {
         bodies::Decision {
             decision,
             by: format!("trust entry of {}", authorised.researcher.name),
-            threshold: self.config.policy.threshold,
+            threshold: authorised.threshold,
             mode: authorised.mode.as_str().to_owned(),
             explained,
         }

@@ -16,7 +16,19 @@ use crate::config::{CustodianConfig, Dataset, Mode, Researcher};
 /// How many of a plan's problems a refusal repeats.
 const PROBLEMS_TOLD: usize = 3;
 
-/// A round that may be computed. It exists only if every check passed.
+/// What the site's policy says about a sound round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is answered.
+    Auto,
+    /// The steward decides; `why` says by which rule.
+    Ask {
+        /// For the steward and the researcher.
+        why: String,
+    },
+}
+
+/// A round that may be computed, by its signatures and its scope. Whether the steward must say yes first, its standing tells.
 #[derive(Debug)]
 pub struct Authorised<'a> {
     /// The study, as signed.
@@ -25,6 +37,10 @@ pub struct Authorised<'a> {
     pub researcher: &'a Researcher,
     /// How exact the answer may be.
     pub mode: Mode,
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// Whether the steward decides.
+    pub standing: Standing,
     /// About which data.
     pub dataset: &'a Dataset,
     /// The plans that the site itself derived: position of the analysis in the study, and plan.
@@ -67,7 +83,10 @@ pub(super) fn authorise_under<'a>(
     let study = request.study.verify().map_err(stranger)?;
     let researcher = signer(&study, config, controls).map_err(stranger)?;
     match judge(&study, researcher, request, now, released, config, controls) {
-        Ok((mode, dataset, plans)) => Ok(Authorised { study, researcher, mode, dataset, plans }),
+        Ok((mode, dataset, plans)) => {
+            let (threshold, standing) = (config.policy.threshold, Standing::Auto);
+            Ok(Authorised { study, researcher, mode, threshold, standing, dataset, plans })
+        }
         Err(error) => Err(Refused { error, believed: Some(Box::new(study)) }),
     }
 }
@@ -97,7 +116,7 @@ fn judge<'a>(
 
 fn signer<'a>(study: &Study, config: &'a CustodianConfig, controls: Controls) -> Result<&'a Researcher, PublicError> {
     let known = |r: &&Researcher| r.key == study.researcher || !controls.enforces(Control::SignerTrust);
-    config.trust.iter().find(known).ok_or_else(|| {
+    config.trust.researchers.iter().find(known).ok_or_else(|| {
         PublicError::new(
             ErrorCode::SignerUnknown,
             format!("site {} does not trust the key that signed the study", config.site),

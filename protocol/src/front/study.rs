@@ -28,7 +28,7 @@ use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId};
 use crate::limits;
 use crate::plan::{Columns, Expr, Query, TypeProblem};
 use crate::settings::{Problem, Problems, nearest, read};
-use crate::trust::{PublicKey, Purpose, STUDY_FORMAT, Sites, Study};
+use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
 const KEYS: &[&str] = &[
     "title",
@@ -103,6 +103,8 @@ pub struct BindContext<'a> {
     pub now: Timestamp,
     /// Fresh random bytes.
     pub nonce: [u8; 16],
+    /// The permit that it relies on, where there is one.
+    pub permit: Option<&'a SignedPermit>,
 }
 
 impl StudyText {
@@ -145,6 +147,7 @@ impl StudyText {
         let answer_within = binding.duration("answer_within", raw.answer_within.as_deref(), 600, 7 * 86_400);
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
+        let permit = binding.permit(raw.permit.as_ref(), context.permit);
         let mut problems = binding.problems;
         let query = Query { dataset: raw.dataset.clone(), contract: contract.hash(), filter: filter.clone() };
         check_plans(&self.file, &query, &analyses, contract, &mut problems);
@@ -154,7 +157,7 @@ impl StudyText {
             network: context.network.clone(),
             title: raw.title.clone(),
             purpose,
-            permit: raw.permit.clone(),
+            permit,
             researcher: context.researcher,
             dataset: raw.dataset.clone(),
             contract: query.contract,
@@ -206,6 +209,25 @@ impl Binding<'_> {
             let problem = TypeProblem::new(format!("unknown purpose `{text}`"));
             self.refuse("purpose", problem.hint(format!("one of {}", names.join(", "))))
         })
+    }
+
+    /// The permit that came with the text; the text may name it, and must then mean the same.
+    fn permit(&mut self, named: Option<&PermitId>, given: Option<&SignedPermit>) -> Option<PermitRef> {
+        let reference = match given.map(SignedPermit::reference).transpose() {
+            Ok(reference) => reference,
+            Err(error) => return self.refuse("permit", TypeProblem::new(error.message)),
+        };
+        match (named, reference) {
+            (Some(named), None) => {
+                let problem = TypeProblem::new(format!("the study relies on permit {named}, and none was given"));
+                self.refuse("permit", problem.hint("name its file with --permit"))
+            }
+            (Some(named), Some(given)) if *named != given.id => {
+                let problem = TypeProblem::new(format!("the study relies on permit {named}, given is {}", given.id));
+                self.refuse("permit", problem.hint("name the right file with --permit"))
+            }
+            (_, reference) => reference,
+        }
     }
 
     fn derived(&mut self) {

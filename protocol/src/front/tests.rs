@@ -62,6 +62,7 @@ pub(super) fn bind_to(contract: &Contract, text: &str) -> Result<Study, String> 
         min_sites_floor: 3,
         now: Timestamp(1_700_000_000_000),
         nonce: [1; 16],
+        permit: None,
     };
     StudyText::parse(text, "study.toml")
         .and_then(|study| study.bind(contract, &context))

@@ -65,7 +65,7 @@ impl ValidPlan {
     }
 
     /// Every column that the plan reads, each once. The column that names the patient is never among them.
-    fn reads(&self) -> BTreeSet<ColumnName> {
+    pub fn reads(&self) -> BTreeSet<ColumnName> {
         let table = self.table();
         let filter = self.plan().query.filter.iter().flat_map(|filter| filter.columns());
         let keys = table.by.iter().flat_map(|key| key.columns());
@@ -216,6 +216,7 @@ mod tests {
             min_sites_floor: 2,
             now: crate::env::Timestamp(0),
             nonce: [0; 16],
+            permit: None,
         };
         let study = crate::front::StudyText::parse(&text, "s.toml").unwrap().bind(&contract, &context).unwrap();
         let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).unwrap();

@@ -1,13 +1,19 @@
-//! Who may ask, and how everyone can tell: keys, canonical bytes, signed studies and signed releases.
+//! Who may ask, and how everyone can tell: keys, canonical bytes, signed studies, permits, revocations and releases.
 
 mod canonical;
+mod document;
 mod keys;
+mod permit;
+mod revocation;
 mod signed;
 mod sites;
 mod study;
 
 pub use canonical::{canonical, from_canonical};
+pub use document::{Document, Signed};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
+pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};
+pub use revocation::{REVOCATIONS_FORMAT, Revocations, Revoked, SignedRevocations};
 pub use signed::{SignedRelease, SignedStudy};
 pub use sites::{Named, Place, Sites, Tree};
 pub use study::{Purpose, STUDY_FORMAT, Study};

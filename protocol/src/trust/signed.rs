@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::canonical::{canonical, from_canonical};
 use super::keys::{PublicKey, SecretKey, Signature};
+use super::permit::SignedPermit;
 use super::sites::{Named, Place};
 use super::study::Study;
 use crate::error::{ErrorCode, PublicError};
@@ -25,6 +26,9 @@ pub struct SignedStudy {
     pub signature: Signature,
     /// Its sites, or the place of the one that it is sent to.
     pub sites: Named,
+    /// The permit that it relies on, where it relies on one.
+    #[serde(default)]
+    pub permit: Option<SignedPermit>,
 }
 
 impl SignedStudy {
@@ -39,7 +43,13 @@ impl SignedStudy {
         let signature = key.sign(STUDY_DOMAIN, &bytes);
         let study =
             String::from_utf8(bytes).map_err(|_| PublicError::new(ErrorCode::Malformed, "the study is not UTF-8"))?;
-        Ok(Self { study, signature, sites })
+        Ok(Self { study, signature, sites, permit: None })
+    }
+
+    /// The same with the permit that the study relies on.
+    #[must_use]
+    pub fn with_permit(self, permit: Option<SignedPermit>) -> Self {
+        Self { permit, ..self }
     }
 
     /// The study's id.
@@ -73,7 +83,12 @@ impl SignedStudy {
 
     /// The same for one site alone: `place` is its own.
     pub fn at(&self, place: Place) -> Self {
-        Self { study: self.study.clone(), signature: self.signature, sites: Named::One(place) }
+        Self {
+            study: self.study.clone(),
+            signature: self.signature,
+            sites: Named::One(place),
+            permit: self.permit.clone(),
+        }
     }
 }
 

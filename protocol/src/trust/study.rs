@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::PublicKey;
+use super::permit::PermitRef;
 use super::sites::Sites;
 use crate::analysis::AnalysisSpec;
 use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::{ContractId, Digest, NetworkId, PermitId};
+use crate::ids::{ContractId, Digest, NetworkId};
 use crate::limits;
 use crate::marks::steers;
 use crate::plan::{Expr, Query};
@@ -43,6 +44,11 @@ impl Purpose {
         ("scientific_research", Purpose::ScientificResearch),
         ("care_improvement", Purpose::CareImprovement),
     ];
+
+    /// As it is written in a study or a permit.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, purpose)| *purpose == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// A bound study. Its canonical JSON is what is signed; the digest of that is its id.
@@ -58,7 +64,7 @@ pub struct Study {
     /// Why the data is used.
     pub purpose: Purpose,
     /// The permit that it relies on.
-    pub permit: Option<PermitId>,
+    pub permit: Option<PermitRef>,
     /// The key of the researcher who signs.
     pub researcher: PublicKey,
     /// The dataset's contract.

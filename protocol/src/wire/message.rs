@@ -14,7 +14,7 @@ use crate::analysis::RoundState;
 use crate::env::Timestamp;
 use crate::error::PublicError;
 use crate::ids::{ContractId, Digest};
-use crate::trust::{SignedRelease, SignedStudy};
+use crate::trust::{SignedRelease, SignedRevocations, SignedStudy};
 
 /// What a coordinator asks of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct RoundRequest {
     pub round: u16,
     /// Which analyses (by position, ascending) and with which numbers.
     pub steps: Vec<Step>,
+    /// The newest list of revoked permits of the access body that issued the study's permit, where the coordinator has one.
+    pub revocations: Option<SignedRevocations>,
 }
 
 /// An analysis' part in a round.
@@ -54,6 +56,8 @@ pub enum Reply {
     Released(SignedRelease),
     /// No, and why.
     Refused(PublicError),
+    /// Not yet: a person at the site decides, or its policy wants a later time. The same round may be asked again.
+    Pending(PublicError),
 }
 
 /// What a node offers: facts of its configuration, none of its data.

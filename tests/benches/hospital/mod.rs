@@ -101,6 +101,7 @@ pub fn signed(text: &str, sites: &[SiteId], contract: &Contract, researcher: &Se
         min_sites_floor: 1,
         now: SystemClock.now(),
         nonce,
+        permit: None,
     };
     let study = StudyText::parse(text, "study.toml").and_then(|text| text.bind(contract, &context)).expect("a study");
     SignedStudy::sign(&study, researcher).expect("signed")
@@ -119,7 +120,7 @@ pub async fn published(context: &Arc<Context>, signed: SignedStudy) -> (Duration
 
 /// Round 0 of a study with one analysis.
 pub fn round(study: SignedStudy) -> RoundRequest {
-    RoundRequest { study, round: 0, steps: vec![Step { analysis: 0, state: RoundState::First }] }
+    RoundRequest { study, round: 0, steps: vec![Step { analysis: 0, state: RoundState::First }], revocations: None }
 }
 
 /// A site with its data below a folder.
@@ -144,7 +145,7 @@ impl Hospital {
             "network = \"bench\"\nsite = \"{name}\"\n[coordinator]\naddress = \"127.0.0.1:1\"\n\
              [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
              [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = 11\n\
-             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\n\
+             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n\
              [dataset.labs]\ncontract = \"labs@1\"\nsource = {{ kind = \"csv\", path = \"labs.csv\" }}\n",
             researcher.public()
         );

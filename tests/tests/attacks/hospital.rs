@@ -74,6 +74,7 @@ impl Hospital {
              [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
              [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = {K}\n\
              [[trust]]\nkind = \"researcher\"\nname = \"Ada\"\nkey = \"{}\"\nmode = \"exact\"\n\
+             allow_without_permit = true\n\
              [dataset.all]\ncontract = \"{}\"\nsource = {{ kind = \"csv\", path = \"rows.csv\" }}\n",
             self.researcher.public(),
             self.contract.id(),

@@ -30,7 +30,7 @@ fn study_of(sites: &[&str], answer_within: &str) -> String {
 /// The request for the only round of a study.
 fn request(study: SignedStudy) -> Request {
     let step = Step { analysis: 0, state: RoundState::First };
-    Request::Round(RoundRequest { study, round: 0, steps: vec![step] })
+    Request::Round(RoundRequest { study, round: 0, steps: vec![step], revocations: None })
 }
 
 fn everyone(lab: &Lab) -> (Process, Vec<Process>) {

@@ -52,7 +52,7 @@ async fn rounds_out_of_order_out_of_range_and_after_the_end_are_refused_and_repe
     snapshot_taken(&link).await;
     let study =
         SignedStudy::sign(&lab.bound_study(&study_of(&HOSPITALS, "5m")), &lab.researcher()).expect("a signature");
-    let round = |round, steps| Request::Round(RoundRequest { study: study.clone(), round, steps });
+    let round = |round, steps| Request::Round(RoundRequest { study: study.clone(), round, steps, revocations: None });
     let wrong = [
         round(1, vec![step(0)]),
         round(limits::ROUNDS, vec![step(0)]),
@@ -90,7 +90,7 @@ async fn rounds_out_of_order_out_of_range_and_after_the_end_are_refused_and_repe
     }
     let next =
         SignedStudy::sign(&lab.bound_study(&study_of(&HOSPITALS, "5m")), &lab.researcher()).expect("a signature");
-    let request = Request::Round(RoundRequest { study: next, round: 0, steps: vec![step(0)] });
+    let request = Request::Round(RoundRequest { study: next, round: 0, steps: vec![step(0)], revocations: None });
     assert!(matches!(ask(&link, &request).await, Reply::Released(_)), "the next study is answered as ever");
 }
 

@@ -152,6 +152,7 @@ impl Hospital {
             min_sites_floor: 1,
             now: NOW,
             nonce,
+            permit: None,
         };
         StudyText::parse(&text, "study.toml").and_then(|text| text.bind(&self.contract, &context)).expect("a study")
     }
@@ -160,7 +161,7 @@ impl Hospital {
     pub fn request(&self, study: &Study) -> RoundRequest {
         let steps = (0..study.analyses.len() as u16).map(|analysis| Step { analysis, state: RoundState::First });
         let study = SignedStudy::sign(study, &self.researcher).expect("a signature");
-        RoundRequest { study, round: 0, steps: steps.collect() }
+        RoundRequest { study, round: 0, steps: steps.collect(), revocations: None }
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::release::TableRelease;
 
+use super::cells::answer;
 use super::hospital::{Desk, Hospital, K};
 use super::scenario::Family;
-use super::ward::{Patient, counts, patients, table};
+use super::ward::{Patient, counts, patients, rest, table};
 
 const AREAS: [&str; 3] = ["a", "b", "c"];
 /// Cells of 0 … 4 patients: hidden ones, those at the threshold, and larger ones.
@@ -107,6 +108,18 @@ pub fn family() -> Family {
         })
         .against(Control::IntervalRule, "every table of three cells that may be rolled up, k = 3", |on| {
             narrows(on, "table = { by = ['area'], show = ['count'] }")
+        })
+        .against(Control::IntervalRule, "bands that nobody can be in make room for a total", |on| {
+            let rows = patients(22, |i| Patient { age: if i < 20 { 40 } else { 70 }, ..Patient::default() });
+            let by = "table = { by = ['cut(age, 60, 121, 122, 123)'], show = ['count'] }";
+            let outcome = answer(&rows, on, "age is not null", by);
+            rest(table(&outcome)) == Some(K - 1)
+        })
+        .against(Control::IntervalRule, "a key said twice makes cells that nobody can be in", |on| {
+            let rows = patients(22, |i| Patient { sex: if i < 20 { "0" } else { "1" }, ..Patient::default() });
+            let again = "case when sex = '0' then 'f' else 'm' end";
+            let outcome = answer(&rows, on, "", &format!("table = {{ by = ['sex', \"{again}\"], show = ['count'] }}"));
+            rest(table(&outcome)) == Some(K - 1)
         })
         .against(Control::IntervalRule, "random tables of six cells, k = 3", |on| adds_up(on, 3))
         .against(Control::IntervalRule, "random tables of six cells, k = 4", |on| adds_up(on, 4))

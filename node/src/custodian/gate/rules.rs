@@ -25,11 +25,7 @@ pub(super) fn exact(
     let (step, cells) = choose_step(tally, layout, one_row_per_subject, k)?;
     // Who may be in several cells is: the total beside the cells says how many are.
     let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
-    let total = if overlaps {
-        None
-    } else {
-        total(tally, &cells, one_row_per_subject && step + 1 == layout.steps(), under).map(count).transpose()?
-    };
+    let total = if overlaps { None } else { total(tally, &cells, under).map(count).transpose()? };
     let details = counted.details_at(layout, step);
     let show = |(at, cell)| show(cell, &details, at, under);
     let release = TableRelease {
@@ -79,14 +75,11 @@ fn hidden(cells: &[Cell], k: i128) -> impl Iterator<Item = &Cell> {
     cells.iter().filter(move |cell| cell.size.subjects < k)
 }
 
-/// The cohort's size, if every hidden cell keeps all of its k possible values beside it.
-fn total(tally: &Tally, cells: &[Cell], sums_are_free: bool, under: Rules) -> Option<Size> {
+/// The cohort's size, where nothing is hidden that it could be compared with.
+fn total(tally: &Tally, cells: &[Cell], under: Rules) -> Option<Size> {
     let k = under.k();
-    let count = hidden(cells, k).count() as i128;
-    let rest: i128 = hidden(cells, k).map(|cell| cell.size.subjects).sum();
-    let keeps_intervals = count == 0 || (sums_are_free && k - 1 <= rest && rest <= (count - 1) * (k - 1));
-    let keeps_intervals = keeps_intervals || !under.controls.enforces(Control::IntervalRule);
-    (tally.total.subjects >= k && keeps_intervals).then_some(tally.total)
+    let whole = hidden(cells, k).next().is_none() || !under.controls.enforces(Control::IntervalRule);
+    (tally.total.subjects >= k && whole).then_some(tally.total)
 }
 
 fn show(cell: &Cell, details: &[Detail], at: usize, under: Rules) -> Result<CellRelease, Withheld> {

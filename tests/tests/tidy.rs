@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bocage_node::custodian::Control;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
 }
@@ -160,6 +162,23 @@ fn no_switch_for_tests_is_compiled_into_the_product() {
     for (package, manifest) in manifests() {
         assert!(!manifest.contains_key("features"), "{package} has Cargo features");
     }
+}
+
+#[test]
+fn a_nodes_controls_are_each_consulted_in_one_place_and_taken_away_by_attacks_alone() {
+    let defined = "node/src/custodian/controls.rs";
+    let consulting: Vec<(String, String)> =
+        sources().into_iter().filter(|(name, _)| name.starts_with("node/src/") && name != defined).collect();
+    for control in Control::ALL {
+        let asks = format!("enforces(Control::{control:?})");
+        let times: usize = consulting.iter().map(|(_, text)| text.matches(&asks).count()).sum();
+        assert_eq!(times, 1, "{asks}");
+    }
+    let takes_away = concat!(".with", "out(");
+    let elsewhere = |name: &str, text: &str| {
+        name != defined && !name.starts_with("tests/tests/attacks/") && text.contains(takes_away)
+    };
+    assert_eq!(offenders(elsewhere), Vec::<String>::new(), "controls are taken away");
 }
 
 #[test]

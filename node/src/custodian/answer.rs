@@ -25,7 +25,8 @@ use bocage_protocol::trust::{Checkpoint, SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
-use super::authority::{Authorised, Past, Refused, Requester, Standing, authorise, may_begin, within_cap};
+use super::authority::{Authorised, Past, Refused, Requester, Standing, authorise_under, may_begin, within_cap};
+use super::controls::Control;
 use super::data::unavailable;
 use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
@@ -124,7 +125,9 @@ impl Custodian {
         let released = history.round(round.request.round).and_then(|r| r.release);
         self.learn(round.request, round.now)?;
         let past = Past { released: released.is_some(), begun: history.snapshot.is_some() };
-        let judge = |books: &Books| authorise(round.request, round.now, past, books.lists(), &self.config);
+        let controls = self.switches.controls;
+        let judge =
+            |books: &Books| authorise_under(controls, round.request, round.now, past, books.lists(), &self.config);
         let authorised = match self.ledger.books(judge)? {
             Ok(authorised) => authorised,
             Err(Refused { error, believed }) => {
@@ -137,10 +140,10 @@ impl Custodian {
             }
         };
         let about = about(&authorised.study, &authorised.requester);
-        if let Err(error) = may_be_answered(round, &history) {
+        if let Err(error) = may_be_answered(round, &history, controls.enforces(Control::SameSteps)) {
             return self.refuse(round, Some(Some(about)), error);
         }
-        if let Some(seq) = released {
+        if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
             if let Err(error) = self.unchanged(&authorised, &history, round.now) {
                 return self.refuse(round, Some(Some(about)), error);
             }
@@ -199,7 +202,8 @@ impl Custodian {
             return self.refuse(round, Some(Some(about)), no_longer_kept(dropped.at));
         }
         let recorded = self.ledger.payload(seq)?.unwrap_or_default();
-        let Ok(signed) = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES) else {
+        let signed = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES).ok();
+        let Some(signed) = signed.filter(|signed| self.answers(signed, round)) else {
             let error = PublicError::new(ErrorCode::LedgerUnavailable, "the site's record of this round is damaged")
                 .hint("the site's operator runs `bocage-node ledger verify`");
             return self.refuse(round, Some(Some(about)), error);
@@ -208,6 +212,12 @@ impl Custodian {
         self.ledger.append(round.now, &[round.asked(Some(about)), decision])?;
         tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
         Ok(released_frame(signed).unwrap_or_else(refused))
+    }
+
+    /// Whether this site signed this as its answer to the round. The ledger is not taken at its word.
+    fn answers(&self, signed: &SignedRelease, round: &Round<'_>) -> bool {
+        let release = signed.verify(&self.release_key.public());
+        release.is_ok_and(|release| release.study == round.id && release.round == round.request.round)
     }
 
     fn compute(
@@ -257,7 +267,8 @@ impl Custodian {
             if reserved {
                 Ok(())
             } else {
-                begin().and_then(|()| within_cap(authorised.policy.cap.as_ref(), &reservation, books))
+                let cap = within_cap(authorised.policy.cap.as_ref(), &reservation, books);
+                begin().and_then(|()| self.switches.controls.hold(Control::Cap, cap))
             }
         };
         let attempt = match self.ledger.append_if(round.now, &entries, may)? {
@@ -289,17 +300,22 @@ impl Custodian {
     /// What the round asks of the snapshot, and which of it left before.
     fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
         let policy = self.gate_policy(authorised);
+        let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
         let asked = |(_, plan): &(u16, ValidPlan)| {
             let plan = plan.digest();
             let question = reuse::question(&plan, snapshot.identity(), &policy);
-            let before = reuse::before(&self.ledger, &question, &plan, &self.release_key)?;
+            let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
             Ok(Asked { question, before })
         };
         authorised.plans.iter().map(asked).collect()
     }
 
     fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        GatePolicy { threshold: authorised.threshold, mode: authorised.mode }
+        let mut policy = GatePolicy { threshold: authorised.threshold, mode: authorised.mode };
+        if !self.switches.controls.enforces(Control::Threshold) {
+            policy.threshold = 1;
+        }
+        policy
     }
 
     /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
@@ -333,8 +349,9 @@ impl Custodian {
                             _ => internal(),
                         }
                     })?;
-                let outcome =
-                    gate::release(counted, plan, &authorised.dataset.contract, &policy).map_err(PublicError::from);
+                let contract = &authorised.dataset.contract;
+                let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
+                    .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
             gate::seal(self.heading(round, snapshot)?, answers, &self.release_key)
@@ -401,11 +418,12 @@ fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<Analys
 }
 
 /// What the ledger says against an otherwise allowed round.
-fn may_be_answered(round: &Round<'_>, history: &History) -> Result<(), PublicError> {
+fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Result<(), PublicError> {
     let Some(past) = history.round(round.request.round) else {
         return if history.too_heavy(round.request.round) { Err(too_heavy()) } else { Ok(()) };
     };
-    if past.reservation.as_ref().is_some_and(|r| r.steps != StepAsked::all(&round.request.steps)) {
+    let changed = past.reservation.as_ref().is_some_and(|r| r.steps != StepAsked::all(&round.request.steps));
+    if changed && same_steps {
         return Err(PublicError::new(ErrorCode::RoundInvalid, "this round was asked before, with other steps")
             .hint("a round's steps never change; ask the next round"));
     }

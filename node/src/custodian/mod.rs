@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod authority;
+mod controls;
 pub mod data;
 pub mod engine;
 pub mod gate;
@@ -26,6 +27,8 @@ use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SecretKey;
 
 use crate::config::CustodianConfig;
+pub use controls::{Control, Controls};
+
 use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
@@ -80,6 +83,8 @@ pub struct Switches {
     pub environment: Vec<String>,
     /// Patients who opted out are offered like all others: attack tests show what the control is for.
     pub ignore_optouts: bool,
+    /// What is enforced: everything, unless an attack test says otherwise.
+    pub controls: Controls,
 }
 
 /// What the supervisor is told.

@@ -18,9 +18,10 @@ use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::{PermitMode, SignedPermit, Study};
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
+use super::controls::{Control, Controls};
 use super::ledger::Lists;
 use crate::config::policy::Decide;
-use crate::config::{CustodianConfig, Dataset, Mode, THRESHOLD_MAX};
+use crate::config::{CustodianConfig, Dataset, Mode, Researcher, THRESHOLD_MAX};
 
 pub use later::{may_begin, within_cap};
 use permit::Shown;
@@ -100,12 +101,24 @@ pub fn authorise<'a>(
     lists: &Lists,
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
+    authorise_under(Controls::default(), request, now, past, lists, config)
+}
+
+/// [`authorise`] with the controls that the custodian was made with.
+pub(super) fn authorise_under<'a>(
+    controls: Controls,
+    request: &RoundRequest,
+    now: Timestamp,
+    past: Past,
+    lists: &Lists,
+    config: &'a CustodianConfig,
+) -> Result<Authorised<'a>, Refused> {
     let stranger = |error| Refused { error, believed: None };
     let study = request.study.verify().map_err(stranger)?;
-    let asker = asker(&study, request.study.permit.as_ref(), config).map_err(stranger)?;
+    let asker = asker(&study, request.study.permit.as_ref(), controls, config).map_err(stranger)?;
     let named = request.study.names(&study, &config.site);
     let asked = Asked { named, round: request.round, steps: &request.steps };
-    judged(study, asker, &asked, (now, past, lists), config)
+    judged(study, asker, &asked, &Known { now, past, lists, controls }, config)
 }
 
 /// Judges the first round of a study as if whom it names had signed it: what a steward asks before anything is signed. `named` says
@@ -121,10 +134,17 @@ pub fn consider<'a>(
     lists: &Lists,
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
-    let asker = asker(&study, permit, config).map_err(|error| Refused { error, believed: None })?;
+    let controls = Controls::default();
+    let asker = asker(&study, permit, controls, config).map_err(|error| Refused { error, believed: None })?;
     let first = |(i, _)| Step { analysis: i as u16, state: RoundState::First };
     let steps: Vec<Step> = study.analyses.iter().enumerate().map(first).collect();
-    judged(study, asker, &Asked { named, round: 0, steps: &steps }, (now, Past::default(), lists), config)
+    judged(
+        study,
+        asker,
+        &Asked { named, round: 0, steps: &steps },
+        &Known { now, past: Past::default(), lists, controls },
+        config,
+    )
 }
 
 /// What a round asks.
@@ -135,11 +155,19 @@ struct Asked<'a> {
     steps: &'a [Step],
 }
 
+/// What a judgement rests on beside study and configuration.
+struct Known<'a> {
+    now: Timestamp,
+    past: Past,
+    lists: &'a Lists,
+    controls: Controls,
+}
+
 fn judged<'a>(
     study: Study,
     asker: Asker<'_>,
     asked: &Asked<'_>,
-    known: (Timestamp, Past, &Lists),
+    known: &Known<'_>,
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
     match judge(&study, &asker, asked, known, config) {
@@ -166,22 +194,22 @@ fn judge<'a>(
     study: &Study,
     asker: &Asker<'_>,
     asked: &Asked<'_>,
-    (now, past, lists): (Timestamp, Past, &Lists),
+    &Known { now, past, lists, controls }: &Known<'_>,
     config: &'a CustodianConfig,
 ) -> Result<Judged<'a>, PublicError> {
-    addressed(asked, study, config)?;
+    addressed(asked, study, controls, config)?;
     if !past.released {
-        study.check_time(now)?;
+        controls.hold(Control::Validity, study.check_time(now))?;
     }
     if let Some(shown) = &asker.permit {
-        shown.check(study, now, past, lists, config)?;
+        shown.check(study, now, past, (lists, controls), config)?;
     }
-    let dataset = offered(study, asker, config)?;
-    let policy = policy(study, asker, config)?;
-    let mode = mode(asker, &policy)?;
-    steps(asked, study)?;
+    let dataset = offered(study, asker, controls, config)?;
+    let policy = policy(study, asker, controls, config)?;
+    let mode = mode(asker, &policy, controls)?;
+    controls.hold(Control::RoundShape, steps(asked, study))?;
     let plans = plans(asked, study, dataset)?;
-    columns(study, &plans, asker, dataset)?;
+    columns(study, &plans, asker, dataset, controls)?;
     Ok(Judged { mode, policy, dataset, plans })
 }
 
@@ -189,11 +217,12 @@ fn judge<'a>(
 fn asker<'a>(
     study: &Study,
     permit: Option<&SignedPermit>,
+    controls: Controls,
     config: &'a CustodianConfig,
 ) -> Result<Asker<'a>, PublicError> {
     if study.permit.is_some() {
-        let shown = Shown::with(permit, config)?;
-        shown.belongs_to(study)?;
+        let shown = Shown::with(permit, controls, config)?;
+        controls.hold(Control::PermitBinding, shown.belongs_to(study))?;
         let holder = &shown.permit.holder;
         let (access_body, issuer) = (shown.issuer.name.clone(), shown.issuer.key);
         let requester = Requester {
@@ -205,7 +234,8 @@ fn asker<'a>(
         let (mode, datasets) = (shown.issuer.mode, shown.issuer.datasets.as_deref());
         return Ok(Asker { requester, mode, datasets, permit: Some(shown) });
     }
-    if let Some(trusted) = config.trust.researchers.iter().find(|r| r.key == study.researcher) {
+    let known = |r: &&Researcher| r.key == study.researcher || !controls.enforces(Control::SignerTrust);
+    if let Some(trusted) = config.trust.researchers.iter().find(known) {
         let requester = Requester { name: trusted.name.clone(), organisation: None, key: trusted.key, permit: None };
         return Ok(Asker { requester, mode: trusted.mode, datasets: trusted.datasets.as_deref(), permit: None });
     }
@@ -221,9 +251,14 @@ fn asker<'a>(
 }
 
 /// What the site's policy and the permit say, the stricter of both.
-fn policy(study: &Study, asker: &Asker<'_>, config: &CustodianConfig) -> Result<Effective, PublicError> {
+fn policy(
+    study: &Study,
+    asker: &Asker<'_>,
+    controls: Controls,
+    config: &CustodianConfig,
+) -> Result<Effective, PublicError> {
     let mut policy = Effective::of(&config.policy, &asker.requester.account(study));
-    if policy.decide == Decide::Refuse {
+    if policy.decide == Decide::Refuse && controls.enforces(Control::PolicyDecides) {
         let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
         return Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("talk to the site's steward"));
     }
@@ -245,16 +280,23 @@ fn policy(study: &Study, asker: &Asker<'_>, config: &CustodianConfig) -> Result<
 }
 
 /// Whether the columns that the study touches may be read: those of this round, and those of its first one.
-fn columns(study: &Study, plans: &[(u16, ValidPlan)], asker: &Asker<'_>, dataset: &Dataset) -> Result<(), PublicError> {
+fn columns(
+    study: &Study,
+    plans: &[(u16, ValidPlan)],
+    asker: &Asker<'_>,
+    dataset: &Dataset,
+    controls: Controls,
+) -> Result<(), PublicError> {
     let first: Vec<ValidPlan> =
         study.analyses.iter().map(|a| plan(a, study, 0, &RoundState::First, dataset)).collect::<Result<_, _>>()?;
     let all = || first.iter().chain(plans.iter().map(|(_, plan)| plan));
     let reads: BTreeSet<ColumnName> = all().flat_map(ValidPlan::reads).collect();
     if let Some(Shown { permit, .. }) = &asker.permit {
-        permit.check_columns(&study.dataset, &reads)?;
+        controls.hold(Control::PermitScope, permit.check_columns(&study.dataset, &reads))?;
     }
     let never = |columns: Vec<&str>, what: &str| match columns.as_slice() {
         [] => Ok(()),
+        _ if !controls.enforces(Control::NeverOffered) => Ok(()),
         columns => {
             let message = format!("the site never {what} the columns {} of {}", columns.join(", "), study.dataset);
             Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("leave them out, or leave this site out"))
@@ -267,19 +309,29 @@ fn columns(study: &Study, plans: &[(u16, ValidPlan)], asker: &Asker<'_>, dataset
     never(named, "names the values of")
 }
 
-fn addressed(asked: &Asked<'_>, study: &Study, config: &CustodianConfig) -> Result<(), PublicError> {
-    if study.network != config.network {
+fn addressed(
+    asked: &Asked<'_>,
+    study: &Study,
+    controls: Controls,
+    config: &CustodianConfig,
+) -> Result<(), PublicError> {
+    if study.network != config.network && controls.enforces(Control::NetworkNamed) {
         let message = format!("the study is for network {}, this site is in {}", study.network, config.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    if !asked.named {
+    if !asked.named && controls.enforces(Control::SiteNamed) {
         let message = format!("the study does not name site {}", config.site);
         return Err(PublicError::new(ErrorCode::SiteNotNamed, message));
     }
     Ok(())
 }
 
-fn offered<'a>(study: &Study, asker: &Asker<'_>, config: &'a CustodianConfig) -> Result<&'a Dataset, PublicError> {
+fn offered<'a>(
+    study: &Study,
+    asker: &Asker<'_>,
+    controls: Controls,
+    config: &'a CustodianConfig,
+) -> Result<&'a Dataset, PublicError> {
     let dataset = config.dataset(&study.dataset).ok_or_else(|| {
         let message = format!("site {} has no dataset under contract {}", config.site, study.dataset);
         PublicError::new(ErrorCode::DatasetNotOffered, message).hint("`bocage datasets` shows what every site offers")
@@ -289,7 +341,8 @@ fn offered<'a>(study: &Study, asker: &Asker<'_>, config: &'a CustodianConfig) ->
         return Err(PublicError::new(ErrorCode::ContractMismatch, message)
             .hint("compare the contract file of the site with the network's"));
     }
-    if asker.datasets.is_some_and(|allowed| !allowed.contains(&study.dataset)) {
+    let barred = asker.datasets.is_some_and(|allowed| !allowed.contains(&study.dataset));
+    if barred && controls.enforces(Control::DatasetAllowed) {
         let right = asker.requester.right();
         let message = format!("site {} does not let anybody ask about {} by the {right}", config.site, study.dataset);
         return Err(PublicError::new(ErrorCode::PolicyRefused, message)
@@ -299,13 +352,13 @@ fn offered<'a>(study: &Study, asker: &Asker<'_>, config: &'a CustodianConfig) ->
 }
 
 /// Exact answers invite differencing: the trust entry allows them, or the steward does.
-fn mode(asker: &Asker<'_>, policy: &Effective) -> Result<Mode, PublicError> {
+fn mode(asker: &Asker<'_>, policy: &Effective, controls: Controls) -> Result<Mode, PublicError> {
     let asked = asker.permit.as_ref().map_or(Mode::Exact, |shown| match shown.permit.mode {
         PermitMode::Exact => Mode::Exact,
     });
     match asker.mode {
         Some(allowed) => Ok(allowed.max(asked)),
-        None if policy.decide == Decide::Ask => Ok(asked),
+        None if policy.decide == Decide::Ask || !controls.enforces(Control::ModeGranted) => Ok(asked),
         None => Err(PublicError::new(ErrorCode::ModeNotAllowed, "the site has not allowed exact answers to this researcher")
             .hint("this version answers exactly or not at all: the site sets mode = \"exact\" in [[trust]], or lets its steward decide")),
     }

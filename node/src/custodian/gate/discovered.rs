@@ -7,7 +7,7 @@ use bocage_protocol::plan::{DiscoveredKey, TableLayout};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease, KeyRelease};
 
 use super::counted::{Counted, CountedKeys};
-use super::{Withheld, rules};
+use super::{Rules, Withheld, rules};
 
 /// The keys that may leave, in the order in which they were counted.
 pub(super) fn exact(
@@ -15,11 +15,12 @@ pub(super) fn exact(
     key: &DiscoveredKey,
     layout: &TableLayout,
     one_row_per_subject: bool,
-    threshold: u32,
+    under: Rules,
 ) -> Result<DiscoveredRelease, Withheld> {
+    let threshold = under.threshold;
     let mut keys = Vec::new();
     for (name, counted) in found.keys {
-        let cells = shown_cells(counted, layout, one_row_per_subject, threshold)?;
+        let cells = shown_cells(counted, layout, one_row_per_subject, under)?;
         let may_be_said = name.as_deref().is_none_or(|name| key.value(name).is_some());
         if may_be_said && cells.iter().any(CellRelease::is_shown) {
             keys.push(KeyRelease { key: name, cells });
@@ -36,9 +37,9 @@ fn shown_cells(
     counted: Counted,
     layout: &TableLayout,
     one_row_per_subject: bool,
-    threshold: u32,
+    under: Rules,
 ) -> Result<Vec<CellRelease>, Withheld> {
-    Ok(rules::exact(counted, layout, one_row_per_subject, threshold)?.cells)
+    Ok(rules::exact(counted, layout, one_row_per_subject, under)?.cells)
 }
 
 /// A power of two that no cell of a left-out key exceeds, so that it is the size of none of them. A cell that k subjects do not share bounds

@@ -14,18 +14,13 @@
 //!    A hidden measure does not say which rule hid it.
 //! 3. **Roll-up.** Of the ladder's steps the first without a hidden cell is taken, else the one with the smallest share of
 //!    hidden cells, the finest of equals. Only that step leaves.
-//! 4. **The interval rule.** Everyone knows that a hidden cell lies in [0, k − 1]. Everything else that leaves must keep all
-//!    k of these values possible. The one other number about cells is the cohort's total; it works like one more cell, and
-//!    is hidden where it would narrow a hidden one. With m hidden cells whose subjects sum to R, it leaves only if
-//!    * nothing is hidden, or
-//!    * R = total − shown (every subject has one row), the step taken is the ladder's last, and
-//!      k − 1 ≤ R ≤ (m − 1)(k − 1): the other hidden cells can then make up for any value of each.
+//! 4. **The interval rule.** Everyone knows that a hidden cell lies in [0, k − 1]. Everything else that leaves must keep all k of these values
+//!    possible. The one other number about cells is the cohort's total: it leaves only where no cell is hidden. That hidden cells could make up
+//!    for each other is no reason to show it: some are known to be empty (bands beyond the contract's range, one key said twice, what
+//!    medicine rules out), and then the total is the sum of the few that are not.
 //!
 //!    Where a subject can have several rows, the total leaves a table without keys only: beside cells it gives the size of their
 //!    intersections (40 in one, 41 in another, 80 in all).
-//!
-//!    Why the last step: taking a finer one says that coarser cells were hidden too, i.e. that some sums of hidden cells are
-//!    below k, and together with R that narrows them. Without R it does not: the others may all be 0.
 //!
 //! 5. **Bins.** Cells of a public grid are merged from below into bins of k or more subjects, the rest at the top joins the last bin; fewer
 //!    than k in all: no bin. Those without a value are counted from k on only, and no total leaves beside them. Every part of a bin keeps
@@ -122,6 +117,8 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 
+use super::controls::Controls;
+
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
 pub use private::Private;
@@ -135,6 +132,15 @@ pub struct GatePolicy {
     pub threshold: u32,
     /// What happens to what is shown.
     pub mode: Mode,
+}
+
+/// What the rules go by.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// k.
+    threshold: u32,
+    /// Which of the rules hold.
+    controls: Controls,
 }
 
 /// What the gate let out. Only [`release`] makes one.
@@ -174,17 +180,29 @@ pub fn release(
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
-    let (layout, one_row_per_subject, k) = (plan.layout(), contract.one_row_per_subject(), policy.threshold);
+    release_under(Controls::default(), private, plan, contract, policy)
+}
+
+/// [`release`] with the controls that the custodian was made with.
+pub(super) fn release_under(
+    controls: Controls,
+    private: Private<Computed>,
+    plan: &ValidPlan,
+    contract: &Contract,
+    policy: &GatePolicy,
+) -> Result<Released, Withheld> {
+    let (layout, one_row_per_subject) = (plan.layout(), contract.one_row_per_subject());
+    let rules = Rules { threshold: policy.threshold, controls };
     let Mode::Exact = policy.mode;
     let outcome = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {
-            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, k)?)
+            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(counted), Some(grid), None) => {
-            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, k)?)
+            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, rules.threshold)?)
         }
         (Computed::Keys(found), None, Some(key)) => {
-            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, k)?)
+            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(_) | Computed::Keys(_), ..) => return Err(Withheld::Inconsistent),
     };

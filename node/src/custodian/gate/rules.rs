@@ -4,32 +4,30 @@ use bocage_protocol::plan::{MeasureLayout, TableLayout};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
-use super::Withheld;
+use super::super::controls::Control;
 use super::counted::{Counted, Detail};
 use super::spread::Spread;
+use super::{Rules, Withheld};
 
 /// A table under thresholds and roll-up, its shown numbers unchanged.
 pub(super) fn exact(
     counted: Counted,
     layout: &TableLayout,
     one_row_per_subject: bool,
-    threshold: u32,
+    under: Rules,
 ) -> Result<TableRelease, Withheld> {
+    let Rules { threshold, controls } = under;
     let tally = &counted.tally;
     if !consistent(tally, layout, one_row_per_subject) || !counted.fits(layout, one_row_per_subject, threshold) {
         return Err(Withheld::Inconsistent);
     }
-    let k = i128::from(threshold.max(1));
+    let k = under.k();
     let (step, cells) = choose_step(tally, layout, one_row_per_subject, k)?;
     // Who may be in several cells is: the total beside the cells says how many are.
-    let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty();
-    let total = if overlaps {
-        None
-    } else {
-        total(tally, &cells, one_row_per_subject && step + 1 == layout.steps(), k).map(count).transpose()?
-    };
+    let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
+    let total = if overlaps { None } else { total(tally, &cells, under).map(count).transpose()? };
     let details = counted.details_at(layout, step);
-    let show = |(at, cell)| show(cell, &details, at, k);
+    let show = |(at, cell)| show(cell, &details, at, under);
     let release = TableRelease {
         threshold: threshold.max(1),
         step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
@@ -67,38 +65,48 @@ fn choose_step(
     best.map(|(step, _, cells)| (step, cells)).ok_or(Withheld::Inconsistent)
 }
 
+impl Rules {
+    fn k(self) -> i128 {
+        i128::from(self.threshold.max(1))
+    }
+}
+
 fn hidden(cells: &[Cell], k: i128) -> impl Iterator<Item = &Cell> {
     cells.iter().filter(move |cell| cell.size.subjects < k)
 }
 
-/// The cohort's size, if every hidden cell keeps all of its k possible values beside it.
-fn total(tally: &Tally, cells: &[Cell], sums_are_free: bool, k: i128) -> Option<Size> {
-    let count = hidden(cells, k).count() as i128;
-    let rest: i128 = hidden(cells, k).map(|cell| cell.size.subjects).sum();
-    let keeps_intervals = count == 0 || (sums_are_free && k - 1 <= rest && rest <= (count - 1) * (k - 1));
-    (tally.total.subjects >= k && keeps_intervals).then_some(tally.total)
+/// The cohort's size, where nothing is hidden that it could be compared with.
+fn total(tally: &Tally, cells: &[Cell], under: Rules) -> Option<Size> {
+    let k = under.k();
+    let whole = hidden(cells, k).next().is_none() || !under.controls.enforces(Control::IntervalRule);
+    (tally.total.subjects >= k && whole).then_some(tally.total)
 }
 
-fn show(cell: &Cell, details: &[Detail], at: usize, k: i128) -> Result<CellRelease, Withheld> {
-    if cell.size.subjects < k {
+fn show(cell: &Cell, details: &[Detail], at: usize, under: Rules) -> Result<CellRelease, Withheld> {
+    if cell.size.subjects < under.k() {
         return Ok(CellRelease::FewerThanK);
     }
-    let measure = |(sums, detail)| show_measure(cell.size, sums, detail, at, k);
+    let measure = |(sums, detail)| show_measure(cell.size, sums, detail, at, under);
     let measures = cell.measures.iter().zip(details).map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 
-fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, k: i128) -> Result<MeasureRelease, Withheld> {
+fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> Result<MeasureRelease, Withheld> {
+    let (k, controls) = (under.k(), under.controls);
+    let wide = |spread: Option<&Spread>| spread.is_some_and(Spread::is_wide);
+    let all = |sides: [&Size; 3]| sides.iter().all(|side| side.subjects >= k);
+    let answered = |valid: &Size, lacking: Option<&u32>| {
+        none_or(k, of.subjects - valid.subjects) && lacking.is_some_and(|n| none_or(k, i128::from(*n)))
+    };
     Ok(match (sums, detail) {
         (Sums::Number { valid, sum, sum_sq }, Detail::Number(spreads))
-            if valid.subjects >= k && spreads.get(at).is_some_and(Spread::is_wide) =>
+            if valid.subjects >= k && (wide(spreads.get(at)) || !controls.enforces(Control::ValueSpread)) =>
         {
             MeasureRelease::Number { valid: count(*valid)?, sum: *sum, sum_sq: *sum_sq }
         }
         (Sums::Condition { valid, holds, fails }, Detail::Condition(lacking))
-            if [valid, holds, fails].iter().all(|side| side.subjects >= k)
-                && none_or(k, of.subjects - valid.subjects)
-                && lacking.get(at).is_some_and(|n| none_or(k, i128::from(*n))) =>
+            if (all([valid, holds, fails]) || !controls.enforces(Control::ConditionSides))
+                && (answered(valid, lacking.get(at)) || !controls.enforces(Control::ConditionNulls)) =>
         {
             MeasureRelease::Condition { valid: count(*valid)?, holds_rows: count(*holds)?.rows }
         }

@@ -1,0 +1,202 @@
+//! A hospital in this process: a contract, a file of rows, a trusted researcher, and its custodian, which answers what a coordinator would send.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bocage_net::env::SystemEntropy;
+use bocage_net::secret::write_secret;
+use bocage_node::config::environment::read_release_key;
+use bocage_node::config::{Config, CustodianConfig, Origin};
+use bocage_node::custodian::ledger::Ledger;
+use bocage_node::custodian::snapshot::Manifest;
+use bocage_node::custodian::{Controls, Custodian, Switches, data};
+use bocage_protocol::analysis::RoundState;
+use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::env::{Clock, Timestamp};
+use bocage_protocol::error::PublicError;
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::limits;
+use bocage_protocol::release::{Outcome, Release};
+use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::message::{Reply, RoundRequest, Step};
+use tempfile::TempDir;
+
+use super::ward::{Patient, WARD, csv};
+
+/// When every attack happens.
+pub const NOW: Timestamp = Timestamp(1_790_000_000_000);
+/// This site's k, unless an attack edits it.
+pub const K: u64 = 3;
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+/// What lies on the hospital's disk.
+pub struct Hospital {
+    folder: TempDir,
+    pub researcher: SecretKey,
+    pub contract: Contract,
+    nonce: AtomicU32,
+}
+
+impl Hospital {
+    /// A hospital with one dataset.
+    pub fn new(contract: &str, csv: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let researcher = SecretKey::generate(&mut SystemEntropy);
+        let bound = contract::parse(contract, "dataset.toml").expect("a contract");
+        let hospital = Self { folder, researcher, contract: bound, nonce: AtomicU32::new(0) };
+        fs::create_dir_all(hospital.path("contracts")).expect("a folder");
+        fs::write(hospital.path("contracts/dataset.toml"), contract).expect("the contract");
+        let release = SecretKey::generate(&mut SystemEntropy);
+        write_secret(&hospital.path("release.key"), release.to_text().as_bytes()).expect("the release key");
+        hospital.replace_data(csv);
+        fs::write(hospital.path("node.toml"), hospital.settings()).expect("node.toml");
+        hospital
+    }
+
+    /// A hospital with these patients.
+    pub fn ward(rows: &[Patient]) -> Self {
+        Self::new(WARD, &csv(rows))
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "network = \"attacked\"\nsite = \"north\"\n[coordinator]\naddress = \"127.0.0.1:4433\"\n\
+             [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
+             [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = {K}\n\
+             [[trust]]\nkind = \"researcher\"\nname = \"Ada\"\nkey = \"{}\"\nmode = \"exact\"\n\
+             allow_without_permit = true\n\
+             [dataset.all]\ncontract = \"{}\"\nsource = {{ kind = \"csv\", path = \"rows.csv\" }}\n",
+            self.researcher.public(),
+            self.contract.id(),
+        )
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Other rows in the source; the snapshot stays until it is refreshed.
+    pub fn replace_data(&self, csv: &str) {
+        fs::write(self.path("rows.csv"), csv).expect("the rows");
+    }
+
+    /// Replaces text in `node.toml`.
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("node.toml")).expect("node.toml");
+        assert!(text.contains(from), "{from}");
+        fs::write(self.path("node.toml"), text.replace(from, to)).expect("node.toml");
+    }
+
+    pub fn config(&self) -> CustodianConfig {
+        let origin = Origin { file: self.path("node.toml"), overrides: Vec::new() };
+        Config::load(&origin).expect("node.toml").custodian()
+    }
+
+    fn site(&self) -> (CustodianConfig, Ledger) {
+        let config = self.config();
+        fs::create_dir_all(&config.state.0).expect("the state folder");
+        let ledger = Ledger::open(&config.state.ledger()).expect("the ledger");
+        (config, ledger)
+    }
+
+    /// Starts the custodian.
+    pub fn open(&self, controls: Controls) -> Desk<'_> {
+        let (config, ledger) = self.site();
+        let queries = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&queries);
+        let switches = Switches {
+            before_query: Some(Arc::new(move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            })),
+            controls,
+            ..Switches::default()
+        };
+        let key = read_release_key(&config.release_key_file).expect("the release key");
+        let custodian = Custodian::new(config, ledger, key, Arc::new(Still), Arc::new(|_| {}), switches);
+        custodian.take_due_snapshots();
+        Desk { hospital: self, custodian, queries }
+    }
+
+    /// Takes a new snapshot, as the site's operator does.
+    pub fn refresh(&self) -> Result<Manifest, data::RefreshError> {
+        let (config, ledger) = self.site();
+        let dataset = config.datasets.values().next().expect("the dataset");
+        data::refresh(&config, &ledger, dataset, None, "refresh", NOW.plus_secs(1))
+    }
+
+    /// A study of these analyses (`name = …` lines below `[[analysis]]`) over the rows for which `filter` is true.
+    pub fn study(&self, filter: &str, analyses: &str) -> Study {
+        let nonce = u128::from(self.nonce.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
+        let filter = if filter.is_empty() { String::new() } else { format!("where = \"{filter}\"\n") };
+        let text = format!(
+            "title = \"Attack\"\npurpose = \"scientific_research\"\ndataset = \"{}\"\nmin_sites = 1\n{filter}{analyses}",
+            self.contract.id(),
+        );
+        let site = "north".parse().expect("a site");
+        let sites = std::slice::from_ref(&site);
+        let context = BindContext {
+            network: "attacked".parse().expect("a network"),
+            researcher: self.researcher.public(),
+            offering: sites,
+            roster: sites,
+            min_sites_floor: 1,
+            now: NOW,
+            nonce,
+            permit: None,
+        };
+        StudyText::parse(&text, "study.toml").and_then(|text| text.bind(&self.contract, &context)).expect("a study")
+    }
+
+    /// Round 0 of a study, with all its analyses.
+    pub fn request(&self, study: &Study) -> RoundRequest {
+        let steps = (0..study.analyses.len() as u16).map(|analysis| Step { analysis, state: RoundState::First });
+        let study = SignedStudy::sign(study, &self.researcher).expect("a signature");
+        RoundRequest { study, round: 0, steps: steps.collect(), revocations: None }
+    }
+}
+
+/// A hospital whose custodian runs.
+pub struct Desk<'a> {
+    pub hospital: &'a Hospital,
+    pub custodian: Custodian,
+    queries: Arc<AtomicU32>,
+}
+
+impl Desk<'_> {
+    /// The frame that answers a round.
+    pub fn reply(&self, request: &RoundRequest) -> Result<Release, PublicError> {
+        match codec::decode(&self.custodian.round(request), limits::FRAME_BYTES).expect("a reply") {
+            // Whether it is signed is a receiver's question; an attacker reads it all the same.
+            Reply::Released(signed) => Ok(codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release")),
+            Reply::Refused(error) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What comes of a study's analyses.
+    pub fn ask(&self, filter: &str, analyses: &str) -> Vec<Outcome> {
+        let study = self.hospital.study(filter, analyses);
+        let release = self.reply(&self.hospital.request(&study)).expect("a release");
+        release.parts.into_iter().map(|part| part.outcome).collect()
+    }
+
+    /// What comes of one analysis (`table = { … }`).
+    pub fn one(&self, filter: &str, analysis: &str) -> Outcome {
+        self.ask(filter, &format!("[[analysis]]\nname = \"a\"\n{analysis}\n")).remove(0)
+    }
+
+    /// How many plans were computed.
+    pub fn queries(&self) -> u32 {
+        self.queries.load(Ordering::Relaxed)
+    }
+}

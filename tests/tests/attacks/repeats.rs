@@ -1,0 +1,83 @@
+//! One question asked again and again: by one study, by many, in other words, and over restarts.
+
+use std::collections::BTreeSet;
+
+use bocage_node::custodian::ledger::{Kind, Ledger};
+use bocage_node::custodian::{Control, Controls};
+use bocage_protocol::wire::codec;
+
+use super::hospital::{Desk, Hospital};
+use super::scenario::Family;
+use super::ward::{Patient, patients};
+
+/// How often one question is asked.
+fn often() -> u32 {
+    300 * bocage_tests::scale()
+}
+
+fn hospital() -> Hospital {
+    Hospital::ward(&patients(40, |i| Patient {
+        age: 30 + i as i64,
+        sex: ["0", "1"][i % 2],
+        weight: Some(60.0 + i as f64),
+        ..Patient::default()
+    }))
+}
+
+/// A question whose study, name, title and headings differ every time, and whose plan does not.
+fn ask(desk: &Desk<'_>, n: u32) -> Vec<u8> {
+    let of = |words: [&'static str; 4], every: u32| words[(n / every) as usize % 4];
+    let name = of(["a", "first", "q", "count"], 1);
+    let show = of(
+        ["'count', 'mean(weight)'", "'mean(weight)', 'count'", "'count', 'mean( weight )'", "'sd(weight)', 'count'"],
+        2,
+    );
+    let filter = of(["age >= 31", "(age >= 31)", "age   >= 31", "( age >= 31 )"], 3);
+    let text = format!("[[analysis]]\nname = '{name}'\ntable = {{ by = ['sex'], show = [{show}] }}\n");
+    codec::encode(&desk.ask(filter, &text)[0]).expect("bytes")
+}
+
+fn releases(desk: &Desk<'_>) -> usize {
+    let config = desk.hospital.config();
+    let ledger = Ledger::open_read_only(&config.state.ledger()).expect("the ledger");
+    let mut found = 0;
+    ledger.records(None, |record| found += usize::from(record.kind() == Some(Kind::Release))).expect("records");
+    found
+}
+
+/// Whether many studies of one question, over some restarts, have more than one answer or more than one computation.
+fn many_studies(controls: Controls) -> bool {
+    let hospital = hospital();
+    let (mut answers, mut queries) = (BTreeSet::new(), 0);
+    for life in 0..5 {
+        let desk = hospital.open(controls);
+        for n in 0..often() / 5 {
+            answers.insert(ask(&desk, life + n));
+            assert_eq!(answers.len(), 1, "exact numbers do not change");
+            if queries + desk.queries() > 1 {
+                return true;
+            }
+        }
+        queries += desk.queries();
+    }
+    false
+}
+
+/// Whether one study that is sent again and again is answered anew.
+fn one_study(controls: Controls, restarts: u32) -> bool {
+    let hospital = hospital();
+    let request = hospital.request(&hospital.study("", "[[analysis]]\nname = 'a'\ntable = { show = ['count'] }\n"));
+    let mut frames = BTreeSet::new();
+    (0..=restarts).any(|_| {
+        let desk = hospital.open(controls);
+        frames.extend((0..10).map(|_| desk.custodian.round(&request)));
+        frames.len() > 1 || releases(&desk) > 1
+    })
+}
+
+pub fn family() -> Family {
+    Family::new("repeats")
+        .against(Control::ReuseOfAnswers, "one question by hundreds of studies, over restarts", many_studies)
+        .against(Control::RepeatFromLedger, "one study, sent again", |on| one_study(on, 0))
+        .against(Control::RepeatFromLedger, "one study, sent again over restarts", |on| one_study(on, 4))
+}

@@ -1,0 +1,88 @@
+//! A scenario: one attack, and the one control that stands against it. The attack is the same code both times.
+
+use bocage_node::custodian::{Control, Controls};
+
+/// Whether the control of a scenario is enforced while the attack runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    On,
+    Off,
+}
+
+impl Guard {
+    /// A node's controls: all, or all but this one.
+    pub fn but(self, control: Control) -> Controls {
+        match self {
+            Guard::On => Controls::default(),
+            Guard::Off => Controls::default().without(control),
+        }
+    }
+}
+
+type Attack = Box<dyn Fn(Guard) -> bool + Send + Sync>;
+
+/// One attack against one control.
+pub struct Scenario {
+    pub family: &'static str,
+    pub name: &'static str,
+    pub control: String,
+    /// Whether the attacker got what they wanted.
+    pub attack: Attack,
+}
+
+/// The scenarios of a family.
+pub struct Family {
+    name: &'static str,
+    scenarios: Vec<Scenario>,
+}
+
+impl Family {
+    pub fn new(name: &'static str) -> Self {
+        Self { name, scenarios: Vec::new() }
+    }
+
+    /// An attack that a control of the node is in the way of.
+    pub fn against(
+        self,
+        control: Control,
+        name: &'static str,
+        attack: impl Fn(Controls) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.beside(words(control), name, move |guard| attack(guard.but(control)))
+    }
+
+    /// An attack whose control is off where the attack meets what lies below it: a lower function, or a reader that does not look.
+    pub fn beside(
+        mut self,
+        control: impl Into<String>,
+        name: &'static str,
+        attack: impl Fn(Guard) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let family = self.name;
+        self.scenarios.push(Scenario { family, name, control: control.into(), attack: Box::new(attack) });
+        self
+    }
+
+    pub fn scenarios(self) -> Vec<Scenario> {
+        self.scenarios
+    }
+}
+
+/// `ValueSpread` as `value spread`.
+fn words(control: Control) -> String {
+    let mut words = String::new();
+    for letter in format!("{control:?}").chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}
+
+/// An attack that succeeds although every control is on: `docs/PRIVACY.md` says so. Who closes it makes it a scenario.
+pub struct Open {
+    pub name: &'static str,
+    pub why: &'static str,
+    pub attack: fn() -> bool,
+}

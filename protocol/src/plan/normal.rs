@@ -293,7 +293,7 @@ mod tests {
         let numbers =
             ["age", "x", "y"].map(|n| format!("[[column]]\nname = \"{n}\"\ntype = \"int\"\nrange = [0, 99]\n"));
         let truths = ["a", "b", "c"].map(|n| format!("[[column]]\nname = \"{n}\"\ntype = \"bool\"\n"));
-        let contract = format!("id = \"t@1\"\nsubject = \"row\"\n{}{}", numbers.concat(), truths.concat());
+        let contract = format!("id = \"test@1\"\nsubject = \"row\"\n{}{}", numbers.concat(), truths.concat());
         normal(&condition(text, &parse(&contract, "t.toml").unwrap()))
     }
 

@@ -157,15 +157,27 @@ pub fn status(study: &StudyStatus, format: Format) -> String {
         Format::Json => json(study),
         Format::Csv => site_grid(&study.sites).csv(),
         Format::Text => format!(
-            "{}\nstudy {}  dataset {}  {}\naccepted {}  answers by {}\n\n{}",
+            "{}\nstudy {}  dataset {}  {}\naccepted {}  answers by {}\n{}\n{}",
             plain(&study.title),
             study.id.short(),
             study.dataset,
             state(study.state),
             study.accepted_at,
             study.answer_by,
+            stewards(study),
             site_reports(&study.sites)
         ),
+    }
+}
+
+/// Until when sites are waited for whose stewards have not decided; empty where there is none.
+fn stewards(study: &StudyStatus) -> String {
+    let waiting = study.sites.iter().filter(|site| site.pending_since.is_some()).count();
+    match study.open_until {
+        Some(until) if waiting > 0 => {
+            format!("open until {until} at the longest: {waiting} of its sites wait for a person there\n")
+        }
+        _ => String::new(),
     }
 }
 
@@ -256,6 +268,7 @@ mod tests {
             round_trip_ms: None,
             snapshot: None,
             snapshot_at: None,
+            pending_since: None,
         };
         let text = site_reports(&[site]);
         assert!(text.contains("refused"), "{text}");

@@ -12,7 +12,7 @@ use super::{StoreError, StoreFile};
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 const TABLES: &str = "
     create table studies (
@@ -45,6 +45,16 @@ const TABLES: &str = "
         site text not null,
         reason text not null,
         primary key (study, site)
+    ) strict, without rowid;
+    -- What sites said while they let a round wait, and, without a reason, that one does not wait any more. The last of a site holds.
+    create table waits (
+        study text not null references studies (id),
+        site text not null,
+        round integer not null,
+        number integer not null,
+        at integer not null,
+        reason text,
+        primary key (study, site, round, number)
     ) strict, without rowid;
     create table deadlines (
         study text primary key references studies (id),

@@ -12,6 +12,7 @@ pub mod policy;
 mod raw;
 mod rules;
 mod sections;
+mod steward;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::custodian::source::DatasetSpec;
 pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
+pub use steward::Steward;
 
 /// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.
 pub const THRESHOLD_MIN: u32 = 3;
@@ -65,6 +67,8 @@ pub struct Config {
     pub policy: Policy,
     /// When snapshots are taken and how long they stay.
     pub snapshots: SnapshotRules,
+    /// Who decides, and who is told.
+    pub steward: Steward,
     /// What is logged.
     pub log: Log,
     /// Who may ask.
@@ -96,6 +100,11 @@ impl StateDir {
     /// The custodian's socket.
     pub fn socket(&self) -> PathBuf {
         self.run().join("custodian.sock")
+    }
+
+    /// The socket of local commands.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.run().join("admin.sock")
     }
 
     /// Where snapshots are.
@@ -271,6 +280,7 @@ impl Config {
             release_key_file: self.release_key_file.clone(),
             policy: self.policy.clone(),
             snapshots: self.snapshots,
+            steward: self.steward.clone(),
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
         }
@@ -314,6 +324,8 @@ pub struct CustodianConfig {
     pub policy: Policy,
     /// When snapshots are taken and how long they stay.
     pub snapshots: SnapshotRules,
+    /// Who decides, and who is told.
+    pub steward: Steward,
     /// Who may ask.
     pub trust: Trust,
     /// What the site offers, by name.

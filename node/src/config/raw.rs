@@ -71,6 +71,12 @@ const KEYS: &[&str] = &[
     "mode",
     "datasets",
     "allow_without_permit",
+    "steward",
+    "message",
+    "group",
+    "notify_command",
+    "notify_url",
+    "notify_ca_file",
     "revocations_days",
     "decide",
     "rule",
@@ -104,6 +110,8 @@ pub(super) struct RawTop {
     pub(super) policy: Value,
     #[serde(default)]
     pub(super) snapshots: Value,
+    #[serde(default)]
+    pub(super) steward: Value,
     #[serde(default)]
     pub(super) log: Value,
     #[serde(default)]
@@ -188,6 +196,16 @@ pub(super) struct RawSnapshots {
     pub(super) keep: Option<u32>,
     pub(super) min_free_mib: Option<u32>,
     pub(super) epoch_days: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawSteward {
+    pub(super) message: Option<String>,
+    pub(super) group: Option<String>,
+    #[serde(default)]
+    pub(super) notify_command: Vec<String>,
+    pub(super) notify_url: Option<String>,
+    pub(super) notify_ca_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]

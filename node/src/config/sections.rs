@@ -18,8 +18,8 @@ use super::raw::{
     self, Origin, RawContracts, RawCoordinator, RawLog, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust, section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, Log, Mode, Policy, Researcher, SnapshotRules, StateDir, Tls, Trust,
-    contracts,
+    AccessBody, Config, Coordinator, Dataset, Log, Mode, Policy, Researcher, SnapshotRules, StateDir, Steward, Tls,
+    Trust, contracts,
 };
 use crate::custodian::source::DatasetSpec;
 
@@ -45,6 +45,7 @@ pub(super) struct Draft {
     contracts: BTreeMap<ContractId, Arc<Contract>>,
     policy: Option<Policy>,
     snapshots: Option<SnapshotRules>,
+    steward: Option<Steward>,
     log: Option<Log>,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
@@ -69,6 +70,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
         policy: reader.policy(&top.policy, &trust),
         snapshots: reader.snapshots(&top.snapshots),
+        steward: reader.steward(&top.steward),
         log: reader.log(&top.log),
         trust,
         datasets: reader.datasets(&top.dataset, &contracts),
@@ -92,6 +94,7 @@ impl Draft {
                 contracts: self.contracts,
                 policy: self.policy?,
                 snapshots: self.snapshots?,
+                steward: self.steward?,
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
@@ -107,7 +110,7 @@ impl Draft {
 
 pub(super) struct Reader<'a> {
     file: &'a str,
-    base: &'a Path,
+    pub(super) base: &'a Path,
     data_base: &'a Path,
     problems: Problems,
 }

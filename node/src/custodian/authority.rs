@@ -10,6 +10,7 @@ use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::Study;
 use bocage_protocol::wire::message::RoundRequest;
 
+use crate::config::policy::Decide;
 use crate::config::{CustodianConfig, Dataset, Mode, Researcher};
 
 /// How many of a plan's problems a refusal repeats.
@@ -72,7 +73,11 @@ pub fn authorise<'a>(
     let researcher = signer(&study, config).map_err(stranger)?;
     match judge(&study, researcher, request, now, released, config) {
         Ok((mode, dataset, plans)) => {
-            let (threshold, standing) = (config.policy.threshold, Standing::Auto);
+            let standing = match config.policy.decide {
+                Decide::Auto => Standing::Auto,
+                Decide::Ask | Decide::Refuse => Standing::Ask { why: "policy.decide".to_owned() },
+            };
+            let threshold = config.policy.threshold;
             Ok(Authorised { study, researcher, mode, threshold, standing, dataset, plans })
         }
         Err(error) => Err(Refused { error, believed: Some(Box::new(study)) }),

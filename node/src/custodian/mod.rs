@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod authority;
 pub mod data;
+pub mod desk;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
@@ -15,8 +16,8 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
@@ -71,7 +72,7 @@ pub struct Switches {
 }
 
 /// What the supervisor is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// A query begins.
     Working {
@@ -82,6 +83,13 @@ pub enum Progress {
     },
     /// No query runs.
     Idle,
+    /// A study waits for the steward, since now.
+    Pending {
+        /// Which.
+        study: StudyId,
+        /// Its title.
+        title: String,
+    },
 }
 
 /// Where [`Progress`] goes.
@@ -97,6 +105,8 @@ pub struct Custodian {
     switches: Switches,
     stopping: AtomicBool,
     strangers: AtomicU32,
+    /// Held while a release is recorded or a pause begins: one of the two comes first.
+    brake: Mutex<()>,
     snapshots: Snapshots,
 }
 
@@ -121,6 +131,7 @@ impl Custodian {
             switches,
             stopping,
             strangers: AtomicU32::new(0),
+            brake: Mutex::new(()),
             snapshots,
         }
     }

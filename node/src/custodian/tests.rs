@@ -1,6 +1,7 @@
 //! The way of a round through authority, ledger, engine and gate, in one process and on real files.
 
 mod analyses;
+mod desk;
 mod discovered;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -214,7 +215,7 @@ fn every_query_is_reported_with_its_limit_and_ends_idle() {
     custodian.take_due_snapshots();
     custodian.round(&site.request(&site.study()));
     let working = Progress::Working { attempt: 5, limit: Duration::from_secs(60) };
-    assert_eq!(*seen.lock().unwrap(), [working, working, Progress::Idle]);
+    assert_eq!(*seen.lock().unwrap(), [working.clone(), working, Progress::Idle]);
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 

@@ -75,7 +75,8 @@ impl History {
                 state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
             }
             Kind::Request => self.requests += 1,
-            Kind::Snapshot => {}
+            // What people say is the desk's affair.
+            Kind::Snapshot | Kind::Pending | Kind::Approval | Kind::Denial | Kind::Pause | Kind::Resume => {}
         }
     }
 

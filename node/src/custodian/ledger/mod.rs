@@ -4,6 +4,7 @@
 //! acknowledged must not leave the site. It keeps no patient's value beyond what a release says.
 
 pub mod bodies;
+mod desk;
 mod history;
 mod pins;
 mod record;
@@ -270,6 +271,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         _ => return Err(LedgerError::Form { path: path.to_owned() }),
     }
     transaction.execute_batch(ANSWERS).map_err(open)?;
+    transaction.execute_batch(desk::INDEX).map_err(open)?;
     transaction.commit().map_err(open)
 }
 

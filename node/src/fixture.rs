@@ -9,7 +9,10 @@ use bocage_net::secret::write_secret;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::trust::{
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
+    SignedPermit, SignedRevocations, SignedStudy, Study,
+};
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use crate::config::{Config, CustodianConfig, Origin};
@@ -61,13 +64,15 @@ table = { show = ["count"] }
 pub(crate) struct Site {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) researcher: SecretKey,
+    pub(crate) body: SecretKey,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let researcher = SecretKey::generate(&mut SystemEntropy);
-        let site = Self { dir, researcher };
+        let body = SecretKey::generate(&mut SystemEntropy);
+        let site = Self { dir, researcher, body };
         fs::create_dir_all(site.path("contracts")).unwrap();
         fs::write(site.path("contracts/heart.toml"), CONTRACT).unwrap();
         let rows: String = (0..60).map(|i| format!("{},{},{}\n", 30 + i, i % 2, 180 + 2 * i)).collect();
@@ -123,6 +128,67 @@ source = {{ kind = "csv", path = "heart.csv" }}
 {more}"#
         );
         fs::write(self.path("node.toml"), text).unwrap();
+    }
+
+    /// From now on the site knows the researcher by permits only.
+    pub(crate) fn require_permit(&self) {
+        let (researcher, body) = (self.researcher.public(), self.body.public());
+        self.edit_config(
+            &format!("kind = \"researcher\"\nname = \"Ada\"\nkey = \"{researcher}\""),
+            &format!("kind = \"access_body\"\nname = \"DK-HDAB\"\nkey = \"{body}\""),
+        );
+        self.edit_config("allow_without_permit = true\n", "");
+    }
+
+    /// A permit for all that the fixture's study asks.
+    pub(crate) fn permit(&self) -> Permit {
+        Permit {
+            format: PERMIT_FORMAT,
+            network: "heart-demo".parse().unwrap(),
+            id: "DK-1".parse().unwrap(),
+            title: "Hearts".to_owned(),
+            issuer: self.body.public(),
+            holder: Holder {
+                name: "Ada".to_owned(),
+                organisation: "University".to_owned(),
+                key: self.researcher.public(),
+            },
+            purposes: vec![Purpose::ScientificResearch],
+            datasets: vec![Scope {
+                dataset: "heart@1".parse().unwrap(),
+                columns: Some(["age", "chol", "sex"].map(|c| c.parse().unwrap()).to_vec()),
+            }],
+            sites: Some(vec!["cleveland".parse().unwrap()]),
+            min_sites: 1,
+            threshold: 11,
+            mode: PermitMode::Exact,
+            max_cells: 100,
+            valid_from: NOW.plus_secs(-86_400),
+            valid_to: NOW.plus_secs(86_400 * 300),
+            nonce: "ab".repeat(16),
+        }
+    }
+
+    /// A list of revoked permits.
+    pub(crate) fn list(&self, number: u64, revoked: &[&SignedPermit]) -> SignedRevocations {
+        let mut revoked: Vec<Revoked> = revoked
+            .iter()
+            .map(|p| Revoked { digest: p.digest(), id: p.verify().unwrap().id, at: NOW.plus_secs(-60) })
+            .collect();
+        revoked.sort();
+        let issuer = self.body.public();
+        let list = Revocations { format: REVOCATIONS_FORMAT, issuer, number, issued_at: NOW.plus_secs(-60), revoked };
+        SignedRevocations::sign(&list, &self.body).unwrap()
+    }
+
+    /// Round 0 of a study that relies on a permit, with a fresh list of revoked ones.
+    pub(crate) fn request_under(&self, study: &Study, permit: &Permit) -> RoundRequest {
+        let permit = SignedPermit::sign(permit, &self.body).unwrap();
+        let study = Study { permit: Some(permit.reference().unwrap()), ..study.clone() };
+        let mut request = self.request(&study);
+        request.study = request.study.with_permit(Some(permit));
+        request.revocations = Some(self.list(1, &[]));
+        request
     }
 
     /// Replaces text in `node.toml`.

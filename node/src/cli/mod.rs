@@ -4,6 +4,7 @@
 //! well, 1 when the person has to change something, 2 when it is our fault.
 
 mod check;
+mod check_study;
 mod children;
 mod datasets;
 mod ledger;
@@ -55,7 +56,7 @@ enum Command {
     /// Run the node until it is told to stop
     Run,
     /// Look at the configuration and everything that it names; start nothing
-    Check,
+    Check(CheckArgs),
     /// The site's datasets and their snapshots
     Datasets(DatasetsArgs),
     /// The studies that wait for a person of this site, and that person's word
@@ -80,6 +81,22 @@ enum Command {
     Agent(ChildArgs),
     #[command(hide = true)]
     Custodian(ChildArgs),
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// Say instead what the site's policy makes of this study, and by which rule: a study's text, or a signed study
+    #[arg(long, value_name = "FILE")]
+    study: Option<PathBuf>,
+    /// The signed permit that the study relies on
+    #[arg(long, value_name = "FILE", requires = "study")]
+    permit: Option<PathBuf>,
+    /// Whose text it is, where no permit says it: a name of [[trust]], or a key
+    #[arg(long, value_name = "NAME", requires = "study")]
+    researcher: Option<String>,
+    /// The form of the verdict
+    #[arg(long, value_name = "FORMAT", requires = "study")]
+    format: Option<Format>,
 }
 
 #[derive(Args)]
@@ -227,7 +244,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Herald(args) => children::herald(&origin, log, args.parent),
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
-        Command::Check => {
+        Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
+            let (permit, researcher) = (permit.as_deref(), researcher.as_deref());
+            let asked = check_study::Asked { file: &file, permit, researcher };
+            check_study::run(&Config::load(&origin)?, &asked, SystemClock.now(), format.unwrap_or(Format::Text))
+        }
+        Command::Check(_) => {
             logging::quiet_panics("check");
             check::run(&origin, SystemClock.now())
         }

@@ -25,15 +25,15 @@ use bocage_protocol::trust::{SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
-use super::authority::{Authorised, Refused, authorise};
+use super::authority::{Authorised, Past, Refused, Requester, authorise, may_begin, within_cap};
 use super::data::unavailable;
-use super::desk::{self, Said};
+use super::desk::Said;
 use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
-use super::ledger::{Entry, History, Kind, LedgerError};
+use super::ledger::{Books, Entry, History, Kind, LedgerError};
 use super::reuse::{self, Before};
-use super::server::{busy, refused};
+use super::server::{busy, pending, refused};
 use super::snapshot::Snapshot;
 use super::{Custodian, Moment, Progress, engine};
 
@@ -42,6 +42,8 @@ const SNAPSHOT_NAMES: &str = "snapshot names";
 
 /// Why a round is not answered with a release.
 enum Failure {
+    /// Not yet.
+    Wait(PublicError),
     /// The requester is told, and the ledger says so.
     Refuse(PublicError),
     /// A person has stopped everything meanwhile: the requester waits, and what was computed is thrown away.
@@ -118,7 +120,7 @@ impl Custodian {
 
     fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
         if let Some(paused) = self.paused()? {
-            return Ok(desk::pending(paused));
+            return Ok(pending(paused));
         }
         let history = self.ledger.history(&round.id)?;
         if history.requests >= limits::STUDY_REQUESTS {
@@ -126,10 +128,13 @@ impl Custodian {
             return Ok(refused(asked_too_often()));
         }
         let released = history.round(round.request.round).and_then(|r| r.release);
-        let authorised = match authorise(round.request, round.now, released.is_some(), &self.config) {
+        self.learn(round)?;
+        let past = Past { released: released.is_some(), begun: history.snapshot.is_some() };
+        let judge = |books: &Books| authorise(round.request, round.now, past, books.lists(), &self.config);
+        let authorised = match self.ledger.books(judge)? {
             Ok(authorised) => authorised,
             Err(Refused { error, believed }) => {
-                let about = believed.map(|study| self.about(&study));
+                let about = believed.map(|believed| about(&believed.0, &believed.1));
                 if about.is_none() && self.strangers.fetch_add(1, Ordering::Relaxed) >= limits::STRANGER_REQUESTS {
                     tracing::warn!(study = %round.id, code = %error.code, "refused a stranger; there are too many to write each down");
                     return Ok(refused(error));
@@ -137,28 +142,69 @@ impl Custodian {
                 return self.refuse(round, Some(about), error);
             }
         };
-        let about = self.about(&authorised.study);
+        let about = about(&authorised.study, &authorised.requester);
         if let Err(error) = may_be_answered(round, &history) {
             return self.refuse(round, Some(Some(about)), error);
         }
         match self.said(&round.id, &round.request.study, &authorised, &about, released.is_some())? {
             Said::Runs => {}
-            Said::Waits(error) => return Ok(desk::pending(error)),
+            Said::Waits(error) => return Ok(pending(error)),
             Said::Refused(error) => return self.refuse(round, Some(Some(about)), error),
         }
         if let Some(seq) = released {
             return self.repeat(round, &authorised, about, seq);
         }
-        match self.compute(round, &authorised, about, &history) {
+        match self.compute(round, &authorised, about.clone(), &history) {
             Ok(reply) => Ok(reply),
+            Err(Failure::Wait(error)) => self.wait(round, about, &history, error),
             Err(Failure::Refuse(error)) => self.refuse(round, None, error),
             Err(Failure::Paused(error)) => {
                 tracing::info!(study = %round.id, "paused while it was computed: thrown away");
                 self.ledger.append(self.clock.now(), &[round.attempt(AttemptState::Stopped)])?;
-                Ok(desk::pending(error))
+                Ok(pending(error))
             }
             Err(Failure::Ledger(error)) => Err(error),
         }
+    }
+
+    /// Says that the round may be asked again. The ledger notes the first time only: asking again is not asking for more.
+    fn wait(
+        &self,
+        round: &Round<'_>,
+        about: bodies::About,
+        history: &History,
+        error: PublicError,
+    ) -> Result<Vec<u8>, LedgerError> {
+        tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "not yet");
+        if history.requests == 0 {
+            self.ledger.append(round.now, &[round.asked(Some(about)), round.refusal(&error)])?;
+        }
+        Ok(pending(error))
+    }
+
+    /// Takes the list of revoked permits that came with a round, if an access body of this site signed it and it is newer than the
+    /// one that is known. It is durable before anything is judged by it.
+    fn learn(&self, round: &Round<'_>) -> Result<(), LedgerError> {
+        let Some(signed) = &round.request.revocations else { return Ok(()) };
+        let Ok(list) = signed.verify() else {
+            tracing::warn!(study = %round.id, "the list of revoked permits that came along is not a sound one: not taken");
+            return Ok(());
+        };
+        let Some(body) = self.config.trust.access_bodies.iter().find(|body| body.key == list.issuer) else {
+            return Ok(());
+        };
+        let newer = |books: &Books| books.lists().of(&list.issuer).is_none_or(|known| known.number < list.number);
+        if self.ledger.books(newer)? {
+            let body = bodies::RevocationsTaken {
+                access_body: body.name.clone(),
+                number: list.number,
+                issued_at: list.issued_at,
+                revoked: list.revoked.len() as u64,
+            };
+            let entry = Entry::of_site(Kind::Revocations, &body).payload(signed.to_text().into_bytes());
+            self.ledger.append(round.now, &[entry])?;
+        }
+        Ok(())
     }
 
     /// Records a refusal, with the request unless that is in the ledger already, and says it.
@@ -209,7 +255,8 @@ impl Custodian {
                 return Err(Failure::Refuse(error));
             }
         };
-        let mut entries = vec![round.asked(Some(about))];
+        let request = round.asked(Some(about));
+        let mut entries = vec![request.clone()];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
@@ -218,13 +265,32 @@ impl Custodian {
             round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, &snapshot))),
         );
         let asked = self.asked(authorised, &snapshot)?;
-        if history.round(round.request.round).is_none_or(|r| r.reservation.is_none()) {
-            entries.push(round.entry(Kind::Reservation, &reservation(round, authorised, &snapshot, &asked)));
+        let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
+        let reservation = reservation(round, authorised, &snapshot, &asked);
+        if !reserved {
+            entries.push(round.entry(Kind::Reservation, &reservation));
         }
         if asked.iter().any(|a| a.before.is_none()) {
             entries.push(round.attempt(AttemptState::Started));
         }
-        let attempt = self.ledger.append(round.now, &entries)?.last().copied().unwrap_or_default();
+        // What was reserved is spent already, and a study that was begun may be finished.
+        let may = |books: &Books| {
+            let begin =
+                || if history.snapshot.is_some() { Ok(()) } else { may_begin(&authorised.policy, round.now, books) };
+            if reserved {
+                Ok(())
+            } else {
+                begin().and_then(|()| within_cap(authorised.policy.cap.as_ref(), &reservation, books))
+            }
+        };
+        let attempt = match self.ledger.append_if(round.now, &entries, may)? {
+            Ok(seqs) => seqs.last().copied().unwrap_or_default(),
+            Err(error) if error.code == ErrorCode::PolicyLater => return Err(Failure::Wait(error)),
+            Err(error) => {
+                self.ledger.append(round.now, &[request])?;
+                return Err(Failure::Refuse(error));
+            }
+        };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
         let signed = self.attempt(round, authorised, &snapshot, attempt, asked);
@@ -320,18 +386,6 @@ impl Custodian {
         }
     }
 
-    fn about(&self, study: &Study) -> bodies::About {
-        let researcher = self.config.trust.researchers.iter().find(|r| r.key == study.researcher);
-        bodies::About {
-            title: study.title.clone(),
-            purpose: study.purpose,
-            researcher: researcher.map(|r| r.name.clone()).unwrap_or_default(),
-            key: study.researcher,
-            dataset: study.dataset.clone(),
-            analyses: study.analyses.iter().map(|a| a.name.clone()).collect(),
-        }
-    }
-
     fn decision(
         &self,
         authorised: &Authorised<'_>,
@@ -340,11 +394,27 @@ impl Custodian {
     ) -> bodies::Decision {
         bodies::Decision {
             decision,
-            by: format!("trust entry of {}", authorised.researcher.name),
+            by: format!("{}; {}", authorised.requester.right(), authorised.policy.by),
+            policy: Some(self.config.policy_version()),
             threshold: authorised.threshold,
             mode: authorised.mode.as_str().to_owned(),
             explained,
         }
+    }
+}
+
+/// Who asks, and for what.
+fn about(study: &Study, requester: &Requester) -> bodies::About {
+    bodies::About {
+        title: study.title.clone(),
+        purpose: study.purpose,
+        researcher: requester.name.clone(),
+        organisation: requester.organisation.clone(),
+        permit: requester.permit.as_ref().map(|p| p.reference.clone()),
+        access_body: requester.permit.as_ref().map(|p| p.access_body.clone()),
+        key: study.researcher,
+        dataset: study.dataset.clone(),
+        analyses: study.analyses.iter().map(|a| a.name.clone()).collect(),
     }
 }
 
@@ -387,12 +457,14 @@ fn reservation(
         analysis: *analysis,
         plan: plan.digest(),
         cells: plan.most_cells() as u64,
+        question: Some(asked.question),
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
         snapshot: *snapshot.content_hash(),
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
+        account: Some(authorised.requester.account(&authorised.study)),
     }
 }
 

@@ -217,6 +217,11 @@ pub fn refused(error: PublicError) -> Vec<u8> {
     codec::encode(&Reply::Refused(error)).unwrap_or_default()
 }
 
+/// A "not yet" as a frame.
+pub fn pending(error: PublicError) -> Vec<u8> {
+    codec::encode(&Reply::Pending(error)).unwrap_or_default()
+}
+
 fn same_user(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }

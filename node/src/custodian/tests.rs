@@ -1,6 +1,7 @@
 //! The way of a round through authority, ledger, engine and gate, in one process and on real files.
 
 mod analyses;
+mod caps;
 mod desk;
 mod discovered;
 
@@ -242,6 +243,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
         snapshot: before,
         steps: ledger::bodies::StepAsked::all(&request.steps),
         spend: vec![],
+        account: None,
     };
     custodian.ledger.append(NOW, &[Entry::new(Kind::Reservation, request.study.id(), 0, &body)]).unwrap();
     let text = std::fs::read_to_string(site.path("heart.csv")).unwrap();

@@ -26,6 +26,15 @@ pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), 
     binder.bind(&sql).ok_or(binder.problems)
 }
 
+/// A condition over a contract's columns, for tests of what is made of it.
+#[cfg(test)]
+pub(crate) fn condition(text: &str, contract: &crate::contract::Contract) -> Expr {
+    let none = BTreeMap::new();
+    let mut binder = expression::Binder::new(Columns::Contract(contract), &none);
+    let bound = binder.condition(&sql::parse(text).unwrap());
+    bound.unwrap_or_else(|| panic!("{text}: {:?}", binder.problems))
+}
+
 /// The name under which a source's column is known: lower case, every other character an underscore.
 pub fn source_column(text: &str) -> Option<ColumnName> {
     let plain: String =

@@ -124,6 +124,16 @@ impl StudyText {
         }
     }
 
+    /// The sites that it names, where it names any.
+    pub fn sites(&self) -> &[SiteId] {
+        self.raw.sites.as_deref().unwrap_or_default()
+    }
+
+    /// How many sites a cell needs, where it says it.
+    pub fn min_sites(&self) -> Option<u32> {
+        self.raw.min_sites
+    }
+
     /// The dataset that the study asks about.
     pub fn dataset(&self) -> &ContractId {
         &self.raw.dataset

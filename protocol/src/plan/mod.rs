@@ -11,6 +11,7 @@ mod domain;
 mod explain;
 mod expr;
 mod layout;
+mod normal;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -30,6 +31,7 @@ pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
+pub use normal::normal;
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
 
 /// A plan as it was derived: its expressions are not checked yet.
@@ -133,7 +135,8 @@ impl Measure {
     }
 }
 
-/// A plan that fits its contract and all bounds. It exists only if every check passed.
+/// A plan that fits its contract and all bounds, in normal form: what means the same by the rules of [`normal`] is the same plan. It exists
+/// only if every check passed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidPlan {
     plan: Plan,
@@ -149,11 +152,18 @@ impl ValidPlan {
     /// # Errors
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
     pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
-        let check::Checked { table, grid, key, layout } = check::plan(&plan, contract)?;
+        let written = check::plan(&plan, contract)?;
+        let normal = normal::plan(&plan);
+        // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
+        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contract)) {
+            Some(Ok(checked)) => (normal, checked),
+            _ => (plan, written),
+        };
+        let check::Checked { table, grid, key, layout } = checked;
         Ok(Self { plan, table, grid, key, layout })
     }
 
-    /// The plan.
+    /// The plan, in normal form.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }

@@ -28,8 +28,6 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::wire::codec;
-use bocage_protocol::wire::message::Reply;
 
 use super::authority::{Authorised, Standing};
 use super::data::usable;
@@ -50,12 +48,6 @@ pub(super) enum Said {
     Waits(PublicError),
     /// It is not answered, for good.
     Refused(PublicError),
-}
-
-/// A reply that asks the researcher to wait, as a frame.
-pub(super) fn pending(error: PublicError) -> Vec<u8> {
-    // A public error is a few thousand bytes at most, so it always fits.
-    codec::encode(&Reply::Pending(error)).unwrap_or_default()
 }
 
 impl Custodian {
@@ -115,10 +107,9 @@ impl Custodian {
         };
         Pending {
             study: about,
-            permit: authorised.study.permit.clone(),
             why: why.to_owned(),
             policy: desk.policy,
-            persons: if self.config.policy.general.two_persons { 2 } else { 1 },
+            persons: if authorised.policy.two_persons { 2 } else { 1 },
             until: authorised.study.expires_at,
             asks: authorised.plans.iter().filter_map(asks).collect(),
         }

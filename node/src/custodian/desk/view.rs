@@ -139,7 +139,7 @@ impl Desk<'_> {
             policy: self.policy.to_string(),
             asks: pending.asks.clone(),
             permit,
-            permit_digest: pending.permit.as_ref().map(|permit| permit.digest.to_string()),
+            permit_digest: pending.study.permit.as_ref().map(|permit| permit.digest.to_string()),
             said: self.said_by(&case),
             received: self.received(&pending.study.key)?,
             listed,

@@ -4,6 +4,7 @@ mod bins;
 mod discovered;
 mod generate;
 mod narrow;
+mod normal;
 mod room;
 mod wide;
 

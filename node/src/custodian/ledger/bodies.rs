@@ -8,9 +8,10 @@ pub mod desk;
 use std::collections::BTreeMap;
 
 use bocage_protocol::analysis::RoundState;
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
-use bocage_protocol::trust::{PublicKey, Purpose};
+use bocage_protocol::trust::{PermitRef, PublicKey, Purpose};
 use bocage_protocol::wire::message::Step;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +31,17 @@ pub struct About {
     pub title: String,
     /// Why.
     pub purpose: Purpose,
-    /// Who, as the `[[trust]]` entry names them.
+    /// Who, as the `[[trust]]` entry or the permit names them.
     pub researcher: String,
+    /// Where they work, as the permit says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<String>,
+    /// The permit that they rely on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<PermitRef>,
+    /// Who issued it, as the `[[trust]]` entry names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_body: Option<String>,
     /// With which key.
     pub key: PublicKey,
     /// About which dataset.
@@ -63,6 +73,9 @@ pub struct Decision {
     pub decision: Verdict,
     /// By which rule of the configuration.
     pub by: String,
+    /// The policy under which it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
     /// k: no count below it leaves.
     pub threshold: u32,
     /// How exact the values are that leave.
@@ -104,6 +117,39 @@ pub struct Reservation {
     pub steps: Vec<StepAsked>,
     /// What may leave.
     pub spend: Vec<Spend>,
+    /// On whose account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+}
+
+/// On whose account cells leave, and what rules count studies by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The permit's digest; the account is the researcher's own where there is none.
+    pub permit: Option<Digest>,
+    /// Who issued the permit.
+    pub access_body: Option<PublicKey>,
+    /// Who signed the study.
+    pub researcher: PublicKey,
+    /// Why.
+    pub purpose: Purpose,
+    /// About which dataset.
+    pub dataset: ContractId,
+    /// When the study expires.
+    pub expires_at: Timestamp,
+}
+
+/// Of a list of revoked permits. The payload has the list as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationsTaken {
+    /// Whose, as the `[[trust]]` entry names them.
+    pub access_body: String,
+    /// The list's number.
+    pub number: u64,
+    /// When it was signed.
+    pub issued_at: Timestamp,
+    /// How many permits it names.
+    pub revoked: u64,
 }
 
 /// What may leave of one analysis.
@@ -115,6 +161,9 @@ pub struct Spend {
     pub plan: Digest,
     /// The table's cells.
     pub cells: u64,
+    /// What is paid for: plan, snapshot, and how the gate was set. Asked again on the same account, it costs nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Digest>,
     /// The release whose answer is given again, where the same was asked of the same data before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<i64>,

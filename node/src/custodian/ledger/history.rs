@@ -76,7 +76,13 @@ impl History {
             }
             Kind::Request => self.requests += 1,
             // What people say is the desk's affair.
-            Kind::Snapshot | Kind::Pending | Kind::Approval | Kind::Denial | Kind::Pause | Kind::Resume => {}
+            Kind::Snapshot
+            | Kind::Revocations
+            | Kind::Pending
+            | Kind::Approval
+            | Kind::Denial
+            | Kind::Pause
+            | Kind::Resume => {}
         }
     }
 
@@ -146,7 +152,7 @@ mod tests {
     #[test]
     fn a_study_keeps_the_snapshot_of_its_first_reservation() {
         let digest = |n| Digest::from_bytes([n; 32]);
-        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![] };
+        let reservation = |n| Reservation { snapshot: digest(n), steps: vec![], spend: vec![], account: None };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));

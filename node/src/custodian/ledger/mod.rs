@@ -4,6 +4,7 @@
 //! acknowledged must not leave the site. It keeps no patient's value beyond what a release says.
 
 pub mod bodies;
+mod books;
 mod desk;
 mod history;
 mod pins;
@@ -23,6 +24,7 @@ use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::canonical;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
+pub use books::{Books, Lists};
 pub use history::{DEATHS, History, RoundHistory};
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
@@ -107,6 +109,8 @@ impl From<&LedgerError> for PublicError {
 /// The open ledger. Calls from several threads wait for each other.
 pub struct Ledger {
     connection: Mutex<Connection>,
+    /// Read from the chain when it is first asked. Whoever needs both takes the connection first.
+    books: Mutex<Option<Books>>,
 }
 
 impl Ledger {
@@ -127,7 +131,7 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
         prepare(&mut connection, path)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
     }
 
     /// Opens an existing ledger for reading, while a node may be writing it.
@@ -142,7 +146,7 @@ impl Ledger {
         if form(&connection).map_err(open)? != (APPLICATION_ID, FORMAT) {
             return Err(LedgerError::Form { path: path.to_owned() });
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
     }
 
     /// Appends records in one transaction and returns their numbers once they are on the disk.
@@ -150,21 +154,65 @@ impl Ledger {
     /// # Errors
     /// Where they could not be made durable: then none of them is in the ledger.
     pub fn append(&self, now: Timestamp, entries: &[Entry]) -> Result<Vec<i64>, LedgerError> {
-        let bodies: Vec<String> = entries.iter().map(body_text).collect::<Result<_, _>>()?;
+        self.write(&mut self.lock(), now, entries)
+    }
+
+    /// [`Ledger::append`], if what the records add up to allows it. Nothing is recorded between the question and the answer.
+    ///
+    /// # Errors
+    /// The outer error is a ledger that cannot be used; the inner one is `may`'s.
+    pub fn append_if(
+        &self,
+        now: Timestamp,
+        entries: &[Entry],
+        may: impl FnOnce(&Books) -> Result<(), PublicError>,
+    ) -> Result<Result<Vec<i64>, PublicError>, LedgerError> {
         let mut connection = self.lock();
-        let write = || -> rusqlite::Result<Vec<i64>> {
+        match self.look(&connection, may)? {
+            Ok(()) => self.write(&mut connection, now, entries).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Asks what the records add up to.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn books<T>(&self, ask: impl FnOnce(&Books) -> T) -> Result<T, LedgerError> {
+        self.look(&self.lock(), ask)
+    }
+
+    fn look<T>(&self, connection: &Connection, ask: impl FnOnce(&Books) -> T) -> Result<T, LedgerError> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let books = match &mut *books {
+            Some(books) => books,
+            none => none.insert(Books::read(connection).map_err(LedgerError::Read)?),
+        };
+        Ok(ask(books))
+    }
+
+    fn write(&self, connection: &mut Connection, now: Timestamp, entries: &[Entry]) -> Result<Vec<i64>, LedgerError> {
+        let bodies: Vec<String> = entries.iter().map(body_text).collect::<Result<_, _>>()?;
+        let mut write = || -> rusqlite::Result<Vec<i64>> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let (mut seq, mut prev_hash) = last(&transaction)?.unwrap_or_else(|| (0, first_prev_hash()));
             let mut seqs = Vec::with_capacity(entries.len());
-            for (entry, body) in entries.iter().zip(bodies) {
+            for (entry, body) in entries.iter().zip(&bodies) {
                 seq += 1;
-                prev_hash = insert(&transaction, seq, now, entry, body, prev_hash)?;
+                prev_hash = insert(&transaction, seq, now, entry, body.clone(), prev_hash)?;
                 seqs.push(seq);
             }
             transaction.commit()?;
             Ok(seqs)
         };
-        write().map_err(LedgerError::Write)
+        let seqs = write().map_err(LedgerError::Write)?;
+        if let Some(books) = &mut *self.books.lock().unwrap_or_else(PoisonError::into_inner) {
+            for (entry, body) in entries.iter().zip(&bodies) {
+                let study = entry.study.map(|study| study.to_string());
+                books.add(entry.kind, study.as_deref(), now, body, entry.payload.as_deref());
+            }
+        }
+        Ok(seqs)
     }
 
     /// All that the ledger knows about a study's rounds.
@@ -271,6 +319,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
         _ => return Err(LedgerError::Form { path: path.to_owned() }),
     }
     transaction.execute_batch(ANSWERS).map_err(open)?;
+    transaction.execute_batch(books::INDEX).map_err(open)?;
     transaction.execute_batch(desk::INDEX).map_err(open)?;
     transaction.commit().map_err(open)
 }

@@ -27,6 +27,8 @@ pub enum Kind {
     Release,
     /// Nothing left, and why.
     Refusal,
+    /// An access body's list of revoked permits, as it signed it.
+    Revocations,
     /// A study waits for the steward.
     Pending,
     /// A person of the site said yes to a study.
@@ -41,7 +43,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Request,
         Kind::Decision,
         Kind::Snapshot,
@@ -49,6 +51,7 @@ impl Kind {
         Kind::Attempt,
         Kind::Release,
         Kind::Refusal,
+        Kind::Revocations,
         Kind::Pending,
         Kind::Approval,
         Kind::Denial,
@@ -66,6 +69,7 @@ impl Kind {
             Kind::Attempt => "attempt",
             Kind::Release => "release",
             Kind::Refusal => "refusal",
+            Kind::Revocations => "revocations",
             Kind::Pending => "pending",
             Kind::Approval => "approval",
             Kind::Denial => "denial",

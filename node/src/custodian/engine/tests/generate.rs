@@ -334,6 +334,11 @@ fn measure() -> BoxedStrategy<Measure> {
     .boxed()
 }
 
+/// Conditions over the contract.
+pub fn conditions() -> BoxedStrategy<Expr> {
+    condition(3)
+}
+
 /// Plans of discovered keys over the contract; a few do not pass the checker.
 pub fn discovered_plans() -> impl Strategy<Value = Plan> {
     (plans(), select(vec!["note", "cp", "ca", "age"])).prop_map(|(plan, key)| {

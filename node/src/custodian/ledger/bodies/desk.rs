@@ -2,7 +2,6 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{AnalysisName, Digest};
-use bocage_protocol::trust::PermitRef;
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -12,9 +11,6 @@ use super::About;
 pub struct Pending {
     /// Who asks, for what.
     pub study: About,
-    /// The permit that it relies on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permit: Option<PermitRef>,
     /// By which rule of the policy the steward decides.
     pub why: String,
     /// The policy under which that is so.

@@ -1,0 +1,278 @@
+//! `bocage-node check --study FILE`: what the site's policy makes of a study, and by which rule. It computes nothing and opens no data.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::ids::{ColumnName, Digest, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::trust::{PermitRef, PublicKey, SignedPermit, SignedStudy, Study};
+use serde::Serialize;
+
+use super::output::{Failure, Format, print, print_json};
+use crate::config::policy::Matches;
+use crate::config::{Config, CustodianConfig};
+use crate::custodian::authority::{Authorised, Refused, Standing, consider};
+use crate::custodian::ledger::Ledger;
+
+/// The study to look at, and what it relies on.
+pub struct Asked<'a> {
+    /// A study's text, or a signed study.
+    pub file: &'a Path,
+    /// The signed permit.
+    pub permit: Option<&'a Path>,
+    /// Whose study a text is, where no permit says it: a name of `[[trust]]`, or a key.
+    pub researcher: Option<&'a str>,
+}
+
+/// What would happen to a study.
+#[derive(Serialize)]
+struct Verdict {
+    decision: &'static str,
+    because: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requester: Option<Asker>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terms: Option<Terms>,
+    policy_version: Digest,
+}
+
+#[derive(Serialize)]
+struct Asker {
+    name: String,
+    organisation: Option<String>,
+    key: PublicKey,
+    permit: Option<PermitRef>,
+    access_body: Option<String>,
+}
+
+/// Under which terms it would be answered.
+#[derive(Serialize)]
+struct Terms {
+    threshold: u32,
+    threshold_by: String,
+    mode: &'static str,
+    two_persons: bool,
+    cells: u64,
+    cap: Option<CapLeft>,
+    quiet: Vec<String>,
+    limits: Vec<String>,
+    columns: Vec<ColumnName>,
+}
+
+#[derive(Serialize)]
+struct CapLeft {
+    most: u64,
+    left: u64,
+    by: String,
+}
+
+/// Says what the site's policy makes of a study.
+///
+/// # Errors
+/// Where a file cannot be read or the study cannot be bound. A study that would be refused is no failure.
+pub fn run(config: &Config, asked: &Asked<'_>, now: Timestamp, format: Format) -> Result<(), Failure> {
+    let permit = asked.permit.map(permit).transpose()?;
+    let (study, permit) = study(config, asked, permit, now)?;
+    let verdict = verdict(&config.custodian(), study, permit.as_ref(), now)?;
+    match format {
+        Format::Json => print_json(&verdict),
+        Format::Text => print(|out| text(out, &verdict)),
+        Format::Csv => Err(Failure::theirs("a verdict is no table").hint("use --format text or json")),
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|e| Failure::theirs(format!("cannot read {}: {e}", file.display())))
+}
+
+fn permit(file: &Path) -> Result<SignedPermit, Failure> {
+    SignedPermit::from_text(&read(file)?).map_err(|e| Failure::theirs(format!("{}: {e}", file.display())))
+}
+
+/// The study of a signed one, whose signature must hold, or of a text, which is bound to this site's contract.
+fn study(
+    config: &Config,
+    asked: &Asked<'_>,
+    permit: Option<SignedPermit>,
+    now: Timestamp,
+) -> Result<(Study, Option<SignedPermit>), Failure> {
+    let (text, name) = (read(asked.file)?, asked.file.display().to_string());
+    if text.trim_start().starts_with('{') {
+        let signed: SignedStudy = serde_json::from_str(&text)
+            .map_err(|_| Failure::theirs(format!("{name} is neither a signed study nor a study's text")))?;
+        let study = signed.verify().map_err(|e| Failure::theirs(format!("{name}: {e}")))?;
+        return Ok((study, permit.or(signed.permit)));
+    }
+    let researcher = researcher(config, asked.researcher, permit.as_ref())?;
+    let parsed = StudyText::parse(&text, &name).map_err(Failure::theirs)?;
+    let mut contracts = config.datasets.values().map(|d| &d.contract);
+    let contract = contracts.find(|c| c.id() == parsed.dataset()).ok_or_else(|| {
+        Failure::theirs(format!("{name}: the site offers no dataset under the study's contract"))
+            .hint("`bocage-node datasets` shows what it offers")
+    })?;
+    // Who else is in the network, this site does not know. It believes the text; where that names nobody, enough others are supposed.
+    let floor = permit.as_ref().and_then(|p| p.verify().ok()).map_or(1, |p| p.min_sites);
+    let least = parsed.min_sites().unwrap_or(floor).min(limits::SITES as u32);
+    let others = (1..least).filter_map(|i| format!("other-{i}").parse().ok());
+    let offering: Vec<SiteId> = std::iter::once(config.site.clone()).chain(others).collect();
+    let roster: Vec<SiteId> = parsed.sites().iter().chain(&offering).cloned().collect();
+    let context = BindContext {
+        network: config.network.clone(),
+        researcher,
+        offering: &offering,
+        roster: &roster,
+        min_sites_floor: floor,
+        now,
+        nonce: [0; 16],
+        permit: permit.as_ref(),
+    };
+    let study = parsed.bind(contract, &context).map_err(Failure::theirs)?;
+    Ok((study, permit))
+}
+
+/// Who would sign a text.
+fn researcher(config: &Config, said: Option<&str>, permit: Option<&SignedPermit>) -> Result<PublicKey, Failure> {
+    if let Some(said) = said {
+        let named = config.trust.researchers.iter().find(|r| r.name == said).map(|r| r.key);
+        return named.or_else(|| said.parse().ok()).ok_or_else(|| {
+            Failure::theirs(format!("{said} is neither a researcher in [[trust]] nor a key"))
+                .hint("write the name as it stands in node.toml, or ed25519:…")
+        });
+    }
+    match (permit, config.trust.researchers.as_slice()) {
+        (Some(permit), _) => Ok(permit.verify().map_err(Failure::theirs)?.holder.key),
+        (None, [only]) => Ok(only.key),
+        (None, _) => Err(Failure::theirs("whose study is it?")
+            .hint("add --permit FILE, or --researcher with a name of [[trust]] or a key")),
+    }
+}
+
+fn verdict(
+    config: &CustodianConfig,
+    study: Study,
+    permit: Option<&SignedPermit>,
+    now: Timestamp,
+) -> Result<Verdict, Failure> {
+    let path = config.state.ledger();
+    let unusable = |error| Failure::theirs(error).hint("run the command as the node's own user");
+    let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose().map_err(unusable)?;
+    let lists = match &ledger {
+        Some(ledger) => ledger.books(|books| books.lists().clone()).map_err(unusable)?,
+        None => Default::default(),
+    };
+    let policy_version = config.policy_version();
+    let asker = |requester: &crate::custodian::authority::Requester| Asker {
+        name: requester.name.clone(),
+        organisation: requester.organisation.clone(),
+        key: requester.key,
+        permit: requester.permit.as_ref().map(|p| p.reference.clone()),
+        access_body: requester.permit.as_ref().map(|p| p.access_body.clone()),
+    };
+    match consider(study, permit, now, &lists, config) {
+        Err(Refused { error, believed }) => Ok(Verdict {
+            decision: "refuse",
+            because: format!("{} ({})", error.message, error.code),
+            hint: error.hint,
+            requester: believed.map(|believed| asker(&believed.1)),
+            terms: None,
+            policy_version,
+        }),
+        Ok(authorised) => {
+            let account = authorised.requester.account(&authorised.study);
+            let spent = match &ledger {
+                Some(ledger) => ledger.books(|books| books.spent(&account)).map_err(unusable)?,
+                None => 0,
+            };
+            Ok(Verdict {
+                decision: if authorised.standing == Standing::Auto { "auto" } else { "ask" },
+                because: authorised.policy.by.clone(),
+                hint: None,
+                requester: Some(asker(&authorised.requester)),
+                terms: Some(terms(&authorised, spent)),
+                policy_version,
+            })
+        }
+    }
+}
+
+fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
+    let policy = &authorised.policy;
+    let plans = || authorised.plans.iter().map(|(_, plan)| plan);
+    let mut columns: Vec<ColumnName> = plans().flat_map(ValidPlan::reads).collect();
+    columns.sort();
+    columns.dedup();
+    let limit = |limit: &crate::custodian::authority::policy::Limit| {
+        let of = if limit.of == Matches::default() { "every study".to_owned() } else { limit.by.clone() };
+        let concurrent = limit.concurrent.map(|n| format!("{n} at a time"));
+        let per_day = limit.per_day.map(|n| format!("{n} in 24 hours"));
+        let numbers: Vec<String> = [concurrent, per_day].into_iter().flatten().collect();
+        format!("{} ({of})", numbers.join(", "))
+    };
+    Terms {
+        threshold: authorised.threshold,
+        threshold_by: policy.threshold_by.clone(),
+        mode: authorised.mode.as_str(),
+        two_persons: policy.two_persons,
+        cells: plans().map(|plan| plan.most_cells() as u64).sum(),
+        cap: policy.cap.as_ref().map(|cap| CapLeft {
+            most: cap.most,
+            left: cap.most.saturating_sub(spent),
+            by: cap.by.clone(),
+        }),
+        quiet: policy.quiet.iter().map(ToString::to_string).collect(),
+        limits: policy.limits.iter().map(limit).collect(),
+        columns,
+    }
+}
+
+fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
+    let Verdict { decision, because, hint, requester, terms, policy_version } = verdict;
+    let would = match *decision {
+        "auto" => "would answer",
+        "ask" => "would ask",
+        _ => "would refuse",
+    };
+    writeln!(out, "decision     {would}, because {because}")?;
+    if let Some(hint) = hint {
+        writeln!(out, "             {hint}")?;
+    }
+    if let Some(Asker { name, organisation, key, permit, access_body }) = requester {
+        let of = organisation.as_ref().map(|o| format!(", {o}")).unwrap_or_default();
+        writeln!(out, "requester    {name}{of} {key}")?;
+        match (permit, access_body) {
+            (Some(permit), Some(body)) => {
+                writeln!(out, "permit       {} of {body} ({})", permit.id, permit.digest.short())?
+            }
+            _ => writeln!(out, "permit       none: trusted by name")?,
+        }
+    }
+    if let Some(terms) = terms {
+        let persons = if terms.two_persons { "; two persons approve" } else { "" };
+        writeln!(
+            out,
+            "answers      {}, no count below {} ({}){persons}",
+            terms.mode, terms.threshold, terms.threshold_by
+        )?;
+        match &terms.cap {
+            Some(CapLeft { most, left, by }) => {
+                writeln!(out, "cells        {} at most; {left} of {most} are left ({by})", terms.cells)?;
+            }
+            None => writeln!(out, "cells        {} at most; no cap", terms.cells)?,
+        }
+        for quiet in &terms.quiet {
+            writeln!(out, "quiet        {quiet}")?;
+        }
+        for limit in &terms.limits {
+            writeln!(out, "studies      {limit}")?;
+        }
+        let columns: Vec<&str> = terms.columns.iter().map(ColumnName::as_str).collect();
+        let columns = if columns.is_empty() { "none".to_owned() } else { columns.join(", ") };
+        writeln!(out, "columns      {columns}")?;
+    }
+    writeln!(out, "policy       version {}", policy_version.short())
+}

@@ -1,0 +1,54 @@
+//! What may begin now: quiet hours, limits of studies, and caps on cells. It is asked while the ledger is held, between what is
+//! counted and what is reserved, so that no two studies can both have the last place.
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+
+use super::policy::{Cap, Effective, Limit, fits};
+use crate::custodian::ledger::Books;
+use crate::custodian::ledger::bodies::{Account, Reservation};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Whether a study may begin at this moment.
+///
+/// # Errors
+/// `policy_later`: the round may be asked again.
+pub fn may_begin(policy: &Effective, now: Timestamp, books: &Books) -> Result<(), PublicError> {
+    let later = |message: String| {
+        Err(PublicError::new(ErrorCode::PolicyLater, message).hint("the round is asked again; nothing need be done"))
+    };
+    let minute = (now.0.rem_euclid(DAY_MS) / 60_000) as u16;
+    if let Some(quiet) = policy.quiet.iter().find(|quiet| quiet.holds(minute)) {
+        return later(format!("the site begins no study in its quiet hours, {quiet}"));
+    }
+    for Limit { by, of, concurrent, per_day } in &policy.limits {
+        let counted = |account: &Account| fits(of, account);
+        if concurrent.is_some_and(|most| books.open(now, counted) >= most as usize) {
+            return later(format!("as many studies are open at the site as it answers at a time ({by})"));
+        }
+        if per_day.is_some_and(|most| books.begun_since(now.plus_secs(-DAY_MS / 1000), counted) >= most as usize) {
+            return later(format!("as many studies have begun at the site within 24 hours as it allows ({by})"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the cells of a reservation may leave. Those of questions that its account has paid for before cost nothing.
+///
+/// # Errors
+/// `cap_reached`.
+pub fn within_cap(cap: Option<&Cap>, reservation: &Reservation, books: &Books) -> Result<(), PublicError> {
+    let (Some(Cap { most, by }), Some(account)) = (cap, &reservation.account) else { return Ok(()) };
+    let (spent, new) = (books.spent(account), books.cost(account, &reservation.spend));
+    if new == 0 || spent.saturating_add(new) <= *most {
+        return Ok(());
+    }
+    let message = format!(
+        "{new} cells are asked, and {} of the {most} that may leave of {} are left ({by})",
+        most.saturating_sub(spent),
+        account.dataset
+    );
+    Err(PublicError::new(ErrorCode::CapReached, message)
+        .hint("ask for fewer cells, or the access body for another permit"))
+}

@@ -1,0 +1,360 @@
+//! Who may ask what. Every round is judged here from the signed study, the site's configuration and its own clock; never from data, and
+//! never because a coordinator says so.
+
+mod later;
+mod permit;
+pub mod policy;
+mod requester;
+
+use std::collections::BTreeSet;
+
+use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::{ColumnName, ContractId};
+use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::settings::Problems;
+use bocage_protocol::trust::{PermitMode, SignedPermit, Study};
+use bocage_protocol::wire::message::{RoundRequest, Step};
+
+use super::ledger::Lists;
+use crate::config::policy::Decide;
+use crate::config::{CustodianConfig, Dataset, Mode, THRESHOLD_MAX};
+
+pub use later::{may_begin, within_cap};
+use permit::Shown;
+pub use policy::{Cap, Effective};
+pub use requester::{PermitUse, Requester};
+
+/// How many of a plan's problems a refusal repeats.
+const PROBLEMS_TOLD: usize = 3;
+
+/// What the site's policy says about a sound round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is answered.
+    Auto,
+    /// The steward decides; `why` says by which rule.
+    Ask {
+        /// For the steward and the researcher.
+        why: String,
+    },
+}
+
+/// A round that may be computed, by its signatures and its scope. Whether the steward must say yes first, its standing tells.
+#[derive(Debug)]
+pub struct Authorised<'a> {
+    /// The study, as signed.
+    pub study: Study,
+    /// Who asks.
+    pub requester: Requester,
+    /// How exact the answer may be.
+    pub mode: Mode,
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// Whether the steward decides.
+    pub standing: Standing,
+    /// All that the site's policy says about the study. Its cap is the stricter of the policy's and the permit's.
+    pub policy: Effective,
+    /// About which data.
+    pub dataset: &'a Dataset,
+    /// The plans that the site itself derived: position of the analysis in the study, and plan.
+    pub plans: Vec<(u16, ValidPlan)>,
+}
+
+/// A refusal, and whether the study may be believed: its signature holds, and the site knows by what right its signer asks.
+#[derive(Debug)]
+pub struct Refused {
+    /// What the requester is told.
+    pub error: PublicError,
+    /// The study and who signed it.
+    pub believed: Option<Box<(Study, Requester)>>,
+}
+
+/// What happened to the study here before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Past {
+    /// This very round left the site: then the end of study and permit do not matter, for nothing new leaves.
+    pub released: bool,
+    /// Some round of it was begun.
+    pub begun: bool,
+}
+
+/// Who asks, by what right, and what the site's `[[trust]]` says about it.
+struct Asker<'a> {
+    requester: Requester,
+    mode: Option<Mode>,
+    datasets: Option<&'a [ContractId]>,
+    permit: Option<Shown<'a>>,
+}
+
+/// Judges a round. `lists` are the newest lists of revoked permits that the site knows.
+///
+/// # Errors
+/// The first rule that the request breaks.
+pub fn authorise<'a>(
+    request: &RoundRequest,
+    now: Timestamp,
+    past: Past,
+    lists: &Lists,
+    config: &'a CustodianConfig,
+) -> Result<Authorised<'a>, Refused> {
+    let stranger = |error| Refused { error, believed: None };
+    let study = request.study.verify().map_err(stranger)?;
+    let asker = asker(&study, request.study.permit.as_ref(), config).map_err(stranger)?;
+    let named = request.study.names(&study, &config.site);
+    let asked = Asked { named, round: request.round, steps: &request.steps };
+    judged(study, asker, &asked, (now, past, lists), config)
+}
+
+/// Judges the first round of a study as if whom it names had signed it: what a steward asks before anything is signed.
+///
+/// # Errors
+/// The first rule that the study would break.
+pub fn consider<'a>(
+    study: Study,
+    permit: Option<&SignedPermit>,
+    now: Timestamp,
+    lists: &Lists,
+    config: &'a CustodianConfig,
+) -> Result<Authorised<'a>, Refused> {
+    let asker = asker(&study, permit, config).map_err(|error| Refused { error, believed: None })?;
+    let named = study.sites.names().is_some_and(|sites| sites.contains(&config.site));
+    let first = |(i, _)| Step { analysis: i as u16, state: RoundState::First };
+    let steps: Vec<Step> = study.analyses.iter().enumerate().map(first).collect();
+    judged(study, asker, &Asked { named, round: 0, steps: &steps }, (now, Past::default(), lists), config)
+}
+
+/// What a round asks.
+struct Asked<'a> {
+    /// Whether the study names the site.
+    named: bool,
+    round: u16,
+    steps: &'a [Step],
+}
+
+fn judged<'a>(
+    study: Study,
+    asker: Asker<'_>,
+    asked: &Asked<'_>,
+    known: (Timestamp, Past, &Lists),
+    config: &'a CustodianConfig,
+) -> Result<Authorised<'a>, Refused> {
+    match judge(&study, &asker, asked, known, config) {
+        Ok(Judged { mode, policy, dataset, plans }) => {
+            let standing = match policy.decide {
+                Decide::Ask => Standing::Ask { why: policy.by.clone() },
+                _ => Standing::Auto,
+            };
+            let (requester, threshold) = (asker.requester, policy.threshold);
+            Ok(Authorised { study, requester, mode, threshold, standing, policy, dataset, plans })
+        }
+        Err(error) => Err(Refused { error, believed: Some(Box::new((study, asker.requester))) }),
+    }
+}
+
+struct Judged<'a> {
+    mode: Mode,
+    policy: Effective,
+    dataset: &'a Dataset,
+    plans: Vec<(u16, ValidPlan)>,
+}
+
+fn judge<'a>(
+    study: &Study,
+    asker: &Asker<'_>,
+    asked: &Asked<'_>,
+    (now, past, lists): (Timestamp, Past, &Lists),
+    config: &'a CustodianConfig,
+) -> Result<Judged<'a>, PublicError> {
+    addressed(asked, study, config)?;
+    if !past.released {
+        study.check_time(now)?;
+    }
+    if let Some(shown) = &asker.permit {
+        shown.check(study, now, past, lists, config)?;
+    }
+    let dataset = offered(study, asker, config)?;
+    let policy = policy(study, asker, config)?;
+    let mode = mode(asker, &policy)?;
+    steps(asked, study)?;
+    let plans = plans(asked, study, dataset)?;
+    columns(study, &plans, asker, dataset)?;
+    Ok(Judged { mode, policy, dataset, plans })
+}
+
+/// By what right somebody asks. A study that relies on a permit is judged by that permit, whoever signed it.
+fn asker<'a>(
+    study: &Study,
+    permit: Option<&SignedPermit>,
+    config: &'a CustodianConfig,
+) -> Result<Asker<'a>, PublicError> {
+    if study.permit.is_some() {
+        let shown = Shown::with(permit, config)?;
+        shown.belongs_to(study)?;
+        let holder = &shown.permit.holder;
+        let (access_body, issuer) = (shown.issuer.name.clone(), shown.issuer.key);
+        let requester = Requester {
+            name: holder.name.clone(),
+            organisation: Some(holder.organisation.clone()),
+            key: holder.key,
+            permit: Some(PermitUse { reference: shown.reference(), access_body, issuer }),
+        };
+        let (mode, datasets) = (shown.issuer.mode, shown.issuer.datasets.as_deref());
+        return Ok(Asker { requester, mode, datasets, permit: Some(shown) });
+    }
+    if let Some(trusted) = config.trust.researchers.iter().find(|r| r.key == study.researcher) {
+        let requester = Requester { name: trusted.name.clone(), organisation: None, key: trusted.key, permit: None };
+        return Ok(Asker { requester, mode: trusted.mode, datasets: trusted.datasets.as_deref(), permit: None });
+    }
+    Err(if config.trust.access_bodies.is_empty() {
+        let message = format!("site {} does not trust the key that signed the study", config.site);
+        PublicError::new(ErrorCode::SignerUnknown, message)
+            .hint("the site adds the researcher's public key to [[trust]] in its node.toml")
+    } else {
+        let message = format!("site {} answers a study by this key only under a permit", config.site);
+        PublicError::new(ErrorCode::PermitRequired, message)
+            .hint("sign the study with `--permit FILE`; the site's access body issues permits")
+    })
+}
+
+/// What the site's policy and the permit say, the stricter of both.
+fn policy(study: &Study, asker: &Asker<'_>, config: &CustodianConfig) -> Result<Effective, PublicError> {
+    let mut policy = Effective::of(&config.policy, &asker.requester.account(study));
+    if policy.decide == Decide::Refuse {
+        let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
+        return Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("talk to the site's steward"));
+    }
+    let Some(Shown { permit, .. }) = &asker.permit else { return Ok(policy) };
+    let by = format!("permit {}", permit.id);
+    if permit.threshold > THRESHOLD_MAX {
+        let message = format!("{by} wants a threshold of {}, and a site has {THRESHOLD_MAX} at most", permit.threshold);
+        return Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("ask the access body for another permit"));
+    }
+    if permit.threshold > policy.threshold {
+        (policy.threshold, policy.threshold_by) = (permit.threshold, by.clone());
+    }
+    let own = Cap { most: permit.max_cells, by };
+    policy.cap = Some(match policy.cap.take() {
+        Some(cap) => cap.stricter(own),
+        None => own,
+    });
+    Ok(policy)
+}
+
+/// Whether the columns that the study touches may be read: those of this round, and those of its first one.
+fn columns(study: &Study, plans: &[(u16, ValidPlan)], asker: &Asker<'_>, dataset: &Dataset) -> Result<(), PublicError> {
+    let first: Vec<ValidPlan> =
+        study.analyses.iter().map(|a| plan(a, study, 0, &RoundState::First, dataset)).collect::<Result<_, _>>()?;
+    let all = || first.iter().chain(plans.iter().map(|(_, plan)| plan));
+    let reads: BTreeSet<ColumnName> = all().flat_map(ValidPlan::reads).collect();
+    if let Some(Shown { permit, .. }) = &asker.permit {
+        permit.check_columns(&study.dataset, &reads)?;
+    }
+    let never = |columns: Vec<&str>, what: &str| match columns.as_slice() {
+        [] => Ok(()),
+        columns => {
+            let message = format!("the site never {what} the columns {} of {}", columns.join(", "), study.dataset);
+            Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("leave them out, or leave this site out"))
+        }
+    };
+    let (never_read, never_discovered) = (&dataset.never.read, &dataset.never.discover);
+    never(reads.iter().filter(|c| never_read.contains(c)).map(ColumnName::as_str).collect(), "offers")?;
+    let discovered: BTreeSet<&ColumnName> = all().filter_map(|p| p.discovered()).map(|key| key.column()).collect();
+    let named = discovered.into_iter().filter(|c| never_discovered.contains(c)).map(ColumnName::as_str).collect();
+    never(named, "names the values of")
+}
+
+fn addressed(asked: &Asked<'_>, study: &Study, config: &CustodianConfig) -> Result<(), PublicError> {
+    if study.network != config.network {
+        let message = format!("the study is for network {}, this site is in {}", study.network, config.network);
+        return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
+    }
+    if !asked.named {
+        let message = format!("the study does not name site {}", config.site);
+        return Err(PublicError::new(ErrorCode::SiteNotNamed, message));
+    }
+    Ok(())
+}
+
+fn offered<'a>(study: &Study, asker: &Asker<'_>, config: &'a CustodianConfig) -> Result<&'a Dataset, PublicError> {
+    let dataset = config.dataset(&study.dataset).ok_or_else(|| {
+        let message = format!("site {} has no dataset under contract {}", config.site, study.dataset);
+        PublicError::new(ErrorCode::DatasetNotOffered, message).hint("`bocage datasets` shows what every site offers")
+    })?;
+    if dataset.contract.hash() != study.contract {
+        let message = format!("site {} holds contract {} with another content", config.site, study.dataset);
+        return Err(PublicError::new(ErrorCode::ContractMismatch, message)
+            .hint("compare the contract file of the site with the network's"));
+    }
+    if asker.datasets.is_some_and(|allowed| !allowed.contains(&study.dataset)) {
+        let right = asker.requester.right();
+        let message = format!("site {} does not let anybody ask about {} by the {right}", config.site, study.dataset);
+        return Err(PublicError::new(ErrorCode::PolicyRefused, message)
+            .hint("the site lists the datasets of researchers and access bodies in [[trust]] datasets"));
+    }
+    Ok(dataset)
+}
+
+/// Exact answers invite differencing: the trust entry allows them, or the steward does.
+fn mode(asker: &Asker<'_>, policy: &Effective) -> Result<Mode, PublicError> {
+    let asked = asker.permit.as_ref().map_or(Mode::Exact, |shown| match shown.permit.mode {
+        PermitMode::Exact => Mode::Exact,
+    });
+    match asker.mode {
+        Some(allowed) => Ok(allowed.max(asked)),
+        None if policy.decide == Decide::Ask => Ok(asked),
+        None => Err(PublicError::new(ErrorCode::ModeNotAllowed, "the site has not allowed exact answers to this researcher")
+            .hint("this version answers exactly or not at all: the site sets mode = \"exact\" in [[trust]], or lets its steward decide")),
+    }
+}
+
+fn steps(asked: &Asked<'_>, study: &Study) -> Result<(), PublicError> {
+    let rules = [
+        (asked.round < limits::ROUNDS, "the round's number is too large"),
+        (!asked.steps.is_empty(), "the round asks nothing"),
+        (asked.steps.len() <= study.analyses.len(), "the round asks more than the study has"),
+        (asked.steps.windows(2).all(|w| w[0].analysis < w[1].analysis), "the round's analyses are not in order"),
+        (
+            asked.steps.iter().all(|s| usize::from(s.analysis) < study.analyses.len()),
+            "the round asks an analysis that the study does not have",
+        ),
+    ];
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => Err(PublicError::new(ErrorCode::RoundInvalid, *rule)),
+        None => Ok(()),
+    }
+}
+
+fn plans(asked: &Asked<'_>, study: &Study, dataset: &Dataset) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
+    let plan = |step: &Step| {
+        let analysis = study.analyses.get(usize::from(step.analysis)).ok_or_else(|| {
+            PublicError::new(ErrorCode::RoundInvalid, "the round asks an analysis that the study does not have")
+        })?;
+        Ok((step.analysis, plan(analysis, study, asked.round, &step.state, dataset)?))
+    };
+    asked.steps.iter().map(plan).collect()
+}
+
+fn plan(
+    analysis: &AnalysisSpec,
+    study: &Study,
+    round: u16,
+    state: &RoundState,
+    dataset: &Dataset,
+) -> Result<ValidPlan, PublicError> {
+    let plan = plan_for(&analysis.spec, study.query(), round, state)?;
+    ValidPlan::check(plan, &dataset.contract).map_err(|problems| told(analysis.name.as_str(), &problems))
+}
+
+/// The first problems of a plan, as a requester may read them: they speak of study and contract only.
+fn told(analysis: &str, problems: &Problems) -> PublicError {
+    let texts: Vec<String> =
+        problems.0.iter().take(PROBLEMS_TOLD).map(|p| format!("{}: {}", p.key, p.message)).collect();
+    PublicError::new(ErrorCode::StudyInvalid, format!("analysis {analysis}: {}", texts.join("; ")))
+        .hint("`bocage study check` shows every problem before a study is signed")
+}
+
+#[cfg(test)]
+mod tests;

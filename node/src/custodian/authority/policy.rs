@@ -1,0 +1,110 @@
+//! What the site's policy says about one study. Of several rules that are about it, the strictest of each setting holds.
+
+use crate::config::policy::{Decide, Matches, Policy, Quiet, Rule, Settings};
+use crate::custodian::ledger::bodies::Account;
+
+/// What holds for one study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// What is decided.
+    pub decide: Decide,
+    /// By which rule, in words.
+    pub by: String,
+    /// k.
+    pub threshold: u32,
+    /// By which rule, in words.
+    pub threshold_by: String,
+    /// How many cells may leave.
+    pub cap: Option<Cap>,
+    /// Whether two stewards must approve what the steward decides.
+    pub two_persons: bool,
+    /// Hours in which it does not begin.
+    pub quiet: Vec<Quiet>,
+    /// How many such studies may begin.
+    pub limits: Vec<Limit>,
+}
+
+/// How many cells may leave of one dataset under one permit, or to one researcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cap {
+    /// So many.
+    pub most: u64,
+    /// Who says so.
+    pub by: String,
+}
+
+/// How many of the studies that a rule is about may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// The rule, in words.
+    pub by: String,
+    /// Which studies count.
+    pub of: Matches,
+    /// Begun and not answered.
+    pub concurrent: Option<u32>,
+    /// Within 24 hours.
+    pub per_day: Option<u32>,
+}
+
+/// The policy's own settings, in words.
+const DEFAULT: &str = "the policy's default";
+
+impl Effective {
+    /// What holds for a study on this account.
+    pub fn of(policy: &Policy, account: &Account) -> Self {
+        let rules = || matching(policy, account);
+        let (decide, by) = rules()
+            .filter_map(|(rule, by)| Some((rule.decide?, by)))
+            // The first of equally strict ones is named.
+            .reduce(|a, b| if b.0 > a.0 { b } else { a })
+            .unwrap_or((policy.decide, DEFAULT.to_owned()));
+        let settings =
+            || std::iter::once((&policy.general, DEFAULT.to_owned(), Matches::default())).chain(rules().map(split));
+        let (threshold, threshold_by) = settings()
+            .filter_map(|(s, by, _)| Some((s.threshold?, by)))
+            .fold((policy.threshold, DEFAULT.to_owned()), |a, b| if b.0 > a.0 { b } else { a });
+        let cap = settings().filter_map(|(s, by, _)| Some(Cap { most: s.max_cells?, by })).reduce(Cap::stricter);
+        let limit = |(s, by, of): (&Settings, String, Matches)| {
+            let Settings { concurrent, per_day, .. } = *s;
+            (concurrent.is_some() || per_day.is_some()).then_some(Limit { by, of, concurrent, per_day })
+        };
+        Self {
+            decide,
+            by,
+            threshold,
+            threshold_by,
+            cap,
+            two_persons: settings().any(|(s, ..)| s.two_persons),
+            quiet: settings().flat_map(|(s, ..)| s.quiet.iter().copied()).collect(),
+            limits: settings().filter_map(limit).collect(),
+        }
+    }
+}
+
+impl Cap {
+    /// The stricter of two; the first where they are equal.
+    pub fn stricter(self, other: Self) -> Self {
+        if other.most < self.most { other } else { self }
+    }
+}
+
+fn matching<'a>(policy: &'a Policy, account: &Account) -> impl Iterator<Item = (&'a Rule, String)> {
+    let numbered = policy.rules.iter().enumerate();
+    numbered.filter(|(_, rule)| fits(&rule.matches, account)).map(|(i, rule)| {
+        // As a person counts the sections of node.toml.
+        (rule, format!("rule {}: {}", i + 1, rule.matches.words()))
+    })
+}
+
+fn split((rule, by): (&Rule, String)) -> (&Settings, String, Matches) {
+    (&rule.settings, by, rule.matches.clone())
+}
+
+/// Whether a rule is about studies on this account.
+pub fn fits(matches: &Matches, account: &Account) -> bool {
+    let Matches { access_body, researcher, purpose, dataset } = matches;
+    access_body.as_ref().is_none_or(|body| account.access_body == Some(body.key))
+        && researcher.as_ref().is_none_or(|researcher| account.researcher == researcher.key)
+        && purpose.is_none_or(|purpose| account.purpose == purpose)
+        && dataset.as_ref().is_none_or(|dataset| account.dataset == *dataset)
+}

@@ -1,0 +1,155 @@
+//! What the chain's records add up to: cells that were spent, studies that were begun, and the newest lists of revoked permits. It is
+//! read from the chain once and then kept in memory; nothing on the disk can say anything else than the records do.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::Digest;
+use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
+use rusqlite::Connection;
+
+use super::bodies::{Account, Reservation, Spend};
+use super::record::Kind;
+
+/// Studies that began so long ago count nowhere, unless they are open.
+const DAY_MS: i64 = 86_400_000;
+
+/// So that the records that count are found without reading the others. Ledgers that were begun without it get it when they are opened.
+pub(super) const INDEX: &str = "
+CREATE INDEX IF NOT EXISTS record_books ON record (seq) WHERE kind IN ('reservation', 'release', 'refusal', 'revocations');
+";
+
+/// What the records add up to.
+#[derive(Default)]
+pub struct Books {
+    spent: HashMap<String, Spent>,
+    begun: BTreeMap<String, Begun>,
+    lists: Lists,
+}
+
+#[derive(Default)]
+struct Spent {
+    cells: u64,
+    questions: HashSet<Digest>,
+}
+
+struct Begun {
+    at: Timestamp,
+    account: Account,
+    open: bool,
+}
+
+/// The newest list of each access body.
+#[derive(Debug, Clone, Default)]
+pub struct Lists(BTreeMap<String, Revocations>);
+
+impl Lists {
+    /// The newest list that an access body signed.
+    pub fn of(&self, issuer: &PublicKey) -> Option<&Revocations> {
+        self.0.get(&issuer.to_string())
+    }
+
+    /// Takes a list, if it is newer than the one that is known.
+    pub fn learn(&mut self, list: Revocations) {
+        if self.of(&list.issuer).is_none_or(|known| known.number < list.number) {
+            self.0.insert(list.issuer.to_string(), list);
+        }
+    }
+}
+
+impl Books {
+    /// Adds up the records of a ledger.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT kind, study, at_ms, body, CASE kind WHEN 'revocations' THEN payload END FROM record
+                   WHERE kind IN ('reservation', 'release', 'refusal', 'revocations') ORDER BY seq";
+        let mut books = Self::default();
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind: String = row.get(0)?;
+            let Some(kind) = Kind::ALL.into_iter().find(|k| k.as_str() == kind) else { continue };
+            let (study, body): (Option<String>, String) = (row.get(1)?, row.get(3)?);
+            let payload: Option<Vec<u8>> = row.get(4)?;
+            books.add(kind, study.as_deref(), Timestamp(row.get(2)?), &body, payload.as_deref());
+        }
+        Ok(books)
+    }
+
+    /// Takes note of the next record.
+    pub(super) fn add(&mut self, kind: Kind, study: Option<&str>, at: Timestamp, body: &str, payload: Option<&[u8]>) {
+        match (kind, study) {
+            (Kind::Reservation, Some(study)) => {
+                let Ok(reservation) = serde_json::from_str::<Reservation>(body) else { return };
+                self.reserve(study, at, reservation);
+            }
+            (Kind::Release | Kind::Refusal, Some(study)) => {
+                if let Some(begun) = self.begun.get_mut(study) {
+                    begun.open = false;
+                }
+            }
+            (Kind::Revocations, _) => {
+                // Its signature speaks for it, not its place in the ledger.
+                let list = payload
+                    .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                    .and_then(|text| SignedRevocations::from_text(text).ok())
+                    .and_then(|signed| signed.verify().ok());
+                list.into_iter().for_each(|list| self.lists.learn(list));
+            }
+            _ => {}
+        }
+    }
+
+    fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
+        let Some(account) = reservation.account else { return };
+        let spent = self.spent.entry(name(&account)).or_default();
+        for spend in &reservation.spend {
+            if spend.question.is_none_or(|question| spent.questions.insert(question)) {
+                spent.cells = spent.cells.saturating_add(spend.cells);
+            }
+        }
+        self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.is_open(at));
+        self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true }).open = true;
+    }
+
+    /// The cells that left, or may have left, on an account.
+    pub fn spent(&self, account: &Account) -> u64 {
+        self.spent.get(&name(account)).map_or(0, |spent| spent.cells)
+    }
+
+    /// The cells of those questions that were not paid for on this account yet.
+    pub fn cost(&self, account: &Account, spend: &[Spend]) -> u64 {
+        let paid = self.spent.get(&name(account)).map(|spent| &spent.questions);
+        let mut new = HashSet::new();
+        let counts =
+            |spend: &&Spend| spend.question.is_none_or(|q| paid.is_none_or(|paid| !paid.contains(&q)) && new.insert(q));
+        spend.iter().filter(counts).fold(0, |sum: u64, spend| sum.saturating_add(spend.cells))
+    }
+
+    /// How many of these studies are begun and not answered.
+    pub fn open(&self, now: Timestamp, of: impl Fn(&Account) -> bool) -> usize {
+        self.begun.values().filter(|begun| begun.is_open(now) && of(&begun.account)).count()
+    }
+
+    /// How many of these studies began after a time.
+    pub fn begun_since(&self, since: Timestamp, of: impl Fn(&Account) -> bool) -> usize {
+        self.begun.values().filter(|begun| begun.at > since && of(&begun.account)).count()
+    }
+
+    /// The newest lists of revoked permits.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+}
+
+impl Begun {
+    /// A study that was left open by a dead process is over when it expires.
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.open && now <= self.account.expires_at
+    }
+}
+
+/// What is counted apart: a permit, or a researcher who has none, and a dataset.
+fn name(account: &Account) -> String {
+    let whose = account.permit.map_or_else(|| account.researcher.to_string(), |permit| permit.to_string());
+    format!("{whose} {}", account.dataset)
+}

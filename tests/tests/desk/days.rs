@@ -36,15 +36,15 @@ fn a_study_that_waits_completes_after_restarts_three_days_and_a_new_certificate(
     let since = status(&lab.get(&path), ASKING)["pending_since"].clone();
     assert!(since.is_i64());
 
+    let from = coordinator.lines();
     nodes.remove(0).kill();
     let node = lab.node(ASKING, &env);
-    coordinator.wait_for_line(&["disconnected", ASKING]);
-    coordinator.wait_for_line_after(coordinator.lines(), &["connected", ASKING]);
+    coordinator.wait_for_line_after(from, &["site connected", ASKING]);
 
     coordinator.kill();
     steps.set(THREE_DAYS);
     let coordinator = lab.coordinator_with(&env);
-    coordinator.wait_for_line(&["connected", ASKING]);
+    coordinator.wait_for_line(&["site connected", ASKING]);
 
     renew(&lab, ASKING);
     let from = coordinator.lines();

@@ -5,7 +5,7 @@ use bocage_protocol::trust::SignedStudy;
 
 use super::{lab, result};
 use crate::api::types::{SiteStatus, StudyState, StudyStatus};
-use crate::bench::{Lab, Manner, RESEARCHER, SITES, STUDY, TestClock, key, report, signed, study};
+use crate::bench::{Lab, Manner, RESEARCHER, SITES, STUDY, TestClock, key, report, signed, site, study};
 
 const THREE_DAYS: i64 = 3 * 24 * 3600;
 const WAITS: &str = "switzerland";
@@ -111,10 +111,14 @@ async fn a_site_that_falls_silent_after_its_approval_has_answer_within_again_and
         lab.node(name, Manner::Honest);
     }
     lab.node(WAITS, Manner::WaitsThenSilent);
-    let text = STUDY.replace("10m", "1s");
+    while !SITES.iter().all(|name| lab.context.members.online(&site(name))) {
+        tokio::task::yield_now().await;
+    }
+    let text = STUDY.replace("10m", "5s");
     let study = SignedStudy::sign(&study(&text, &SITES, 5), &key(RESEARCHER)).unwrap();
     lab.submit(&study).await;
-    lab.until(study.id(), waits).await;
+    let open = lab.until(study.id(), |status| waits(status) || status.state != StudyState::Open).await;
+    assert!(waits(&open), "{open:?}");
     let status = lab.until_published(study.id()).await;
     let missing = report(&status.sites, WAITS);
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What was said about one study, folded from its records. Pure: it reads no ledger and no clock.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{Digest, StudyId};
@@ -81,26 +81,32 @@ impl Case {
         if now > pending.until.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
             return Some(Word::Ended);
         }
-        let mut holding: Vec<&Approval> = Vec::new();
-        // Of one person the approval that holds longest.
-        let mut by_end: Vec<&Approval> = self.approvals.iter().map(|(_, approval)| approval).collect();
-        by_end.sort_by_key(|approval| std::cmp::Reverse(approval.until));
-        let mut people = BTreeSet::new();
-        for approval in by_end {
-            if self.lapse(approval, policy, now).is_none() && people.insert(approval.by.uid) {
-                holding.push(approval);
-            }
-        }
-        let needed = pending.persons.max(1) as usize;
-        Some(match holding.get(needed - 1) {
+        Some(match self.approved(policy, pending.persons, now) {
             // Under a policy that never put it here the last record's number of people says nothing.
-            Some(last) if self.knows(policy) => Word::Approved { until: last.until },
+            Some(until) if self.knows(policy) => Word::Approved { until },
             _ => {
-                let lapsed =
-                    self.approvals.iter().filter_map(|(_, approval)| self.lapse(approval, policy, now)).next_back();
-                Word::Waits { given: holding.len() as u32, lapsed }
+                let lapse = |(_, approval): &(Timestamp, Approval)| self.lapse(approval, policy, now);
+                let lapsed = self.approvals.iter().filter_map(lapse).next_back();
+                Word::Waits { given: self.holding(policy, now).len() as u32, lapsed }
             }
         })
+    }
+
+    /// Until when so many people's approvals hold; none where too few do.
+    pub fn approved(&self, policy: &Digest, persons: u32, now: Timestamp) -> Option<Timestamp> {
+        self.holding(policy, now).get(persons.max(1) as usize - 1).copied()
+    }
+
+    /// The ends of the approvals that hold, the latest first: of each person the one that holds longest.
+    fn holding(&self, policy: &Digest, now: Timestamp) -> Vec<Timestamp> {
+        let mut people: BTreeMap<u32, Timestamp> = BTreeMap::new();
+        for (_, approval) in self.approvals.iter().filter(|(_, approval)| self.lapse(approval, policy, now).is_none()) {
+            let end = people.entry(approval.by.uid).or_insert(approval.until);
+            *end = approval.until.max(*end);
+        }
+        let mut ends: Vec<Timestamp> = people.into_values().collect();
+        ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
+        ends
     }
 
     /// Why this approval does not hold.

@@ -35,7 +35,6 @@ use super::ledger::bodies::desk::{Asks, Pending};
 use super::ledger::{Entry, Kind, LedgerError, bodies};
 use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
-use case::Word;
 pub use said::Unsaid;
 pub use seal::Secret;
 pub use view::Desk;
@@ -77,7 +76,9 @@ impl Custodian {
             return Ok(Said::Refused(denied(&self.config, &denial.reason)));
         }
         let Standing::Ask { why } = &authorised.standing else { return Ok(Said::Runs) };
-        if released || matches!(case.word(&desk.policy, desk.now), Some(Word::Approved { .. })) {
+        // How many must agree the policy says, not the record.
+        let persons = if authorised.policy.two_persons { 2 } else { 1 };
+        if released || case.approved(&desk.policy, persons, desk.now).is_some() {
             return Ok(Said::Runs);
         }
         if !case.knows(&desk.policy) {
@@ -85,7 +86,7 @@ impl Custodian {
                 tracing::warn!(%study, "too many studies wait for the steward: this one is not recorded");
                 return Ok(Said::Waits(too_many(&self.config)));
             }
-            let body = self.waiting(authorised, about.clone(), why, &desk);
+            let body = self.waiting(authorised, about.clone(), why, persons, &desk);
             let envelope = serde_json::to_vec(request).unwrap_or_default();
             let entry = Entry::of_study(Kind::Pending, *study, &body).payload(envelope);
             self.ledger.append(desk.now, &[entry])?;
@@ -95,7 +96,14 @@ impl Custodian {
         Ok(Said::Waits(waits(&self.config, why)))
     }
 
-    fn waiting(&self, authorised: &Authorised<'_>, about: bodies::About, why: &str, desk: &Desk<'_>) -> Pending {
+    fn waiting(
+        &self,
+        authorised: &Authorised<'_>,
+        about: bodies::About,
+        why: &str,
+        persons: u32,
+        desk: &Desk<'_>,
+    ) -> Pending {
         // The rows are for the estimate of time alone: a study can be decided about before there is a snapshot.
         let rows = usable(&self.config, authorised.dataset).ok().map(|manifest| manifest.rows);
         let contract = &authorised.dataset.contract;
@@ -109,7 +117,7 @@ impl Custodian {
             study: about,
             why: why.to_owned(),
             policy: desk.policy,
-            persons: if authorised.policy.two_persons { 2 } else { 1 },
+            persons,
             until: authorised.study.expires_at,
             asks: authorised.plans.iter().filter_map(asks).collect(),
         }

@@ -71,16 +71,16 @@ impl Custodian {
             return Err(Unsaid::Refused);
         }
         let word = case.word(&desk.policy, desk.now).ok_or_else(|| Unsaid::Unknown(study.to_string()))?;
-        let Word::Waits { given, .. } = word else {
-            return if word == Word::Ended { Err(Unsaid::Ended) } else { Ok(()) };
-        };
+        if word == Word::Ended {
+            return Err(Unsaid::Ended);
+        }
         let pending = match case.latest(&desk.policy) {
             Some((_, _, pending)) if pending.policy == desk.policy => pending,
             _ => return Err(Unsaid::NotAsked),
         };
         let holds = |approval: &Approval| case.lapse(approval, &desk.policy, desk.now).is_none();
-        if given > 0 && case.approvals.iter().any(|(_, a)| a.by.uid == by.uid && holds(a)) {
-            return Err(Unsaid::SamePerson);
+        if case.approvals.iter().any(|(_, approval)| approval.by.uid == by.uid && holds(approval)) {
+            return if matches!(word, Word::Approved { .. }) { Ok(()) } else { Err(Unsaid::SamePerson) };
         }
         let until = until.unwrap_or(pending.until);
         if until <= desk.now || until > pending.until {

@@ -302,7 +302,7 @@ fn a_person_who_decides_sees_what_would_leave_and_what_has_left_before() {
     assert_eq!((shown.listed.researcher.as_str(), shown.key), ("Ada", site.researcher.public()));
     assert_eq!(shown.listed.purpose, "scientific_research");
     let asks: Vec<_> = shown.asks.iter().map(|a| (a.analysis.as_str(), a.cells)).collect();
-    assert_eq!(asks, [("by_sex", 2), ("all", 1)]);
+    assert_eq!(asks, [("by_sex", 3), ("all", 1)]);
     assert!(shown.asks.iter().all(|a| a.numbers > 0 && a.explained.starts_with("Reads ")));
     assert_eq!(shown.received.len(), 1);
     assert_eq!(shown.received[0].study, one.study.id().to_string());

@@ -111,7 +111,7 @@ fn polls_leave_one_record_and_an_approval_of_another_study_changes_nothing() {
     let node = lab.node(ASKING, &[]);
     node.wait_for_line(&["the snapshot is in use"]);
     let (one, two) = (signed(&lab), signed(&lab));
-    for _ in 0..50 {
+    for _ in 0..100 * bocage_tests::scale() {
         assert_pending(&waits(&lab, &one));
     }
     assert_eq!((records(&lab, "pending"), records(&lab, "request")), (1, 0));

@@ -13,6 +13,7 @@ mod raw;
 mod rules;
 mod sections;
 mod steward;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,9 +23,6 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::settings::Problems;
-use bocage_protocol::trust::PublicKey;
-
-use serde::Serialize;
 
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
@@ -33,6 +31,7 @@ pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
 pub use steward::Steward;
+pub use trust::{AccessBody, Mode, Researcher, Trust};
 
 /// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.
 pub const THRESHOLD_MIN: u32 = 3;
@@ -207,67 +206,6 @@ pub struct Organisation {
 pub struct Log {
     /// A filter as `RUST_LOG` has it: `info`, or `info,bocage_node=debug`.
     pub level: String,
-}
-
-/// Whom the site trusts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Trust {
-    /// Researchers who may ask without a permit.
-    pub researchers: Vec<Researcher>,
-    /// Access bodies, whose permits the site accepts.
-    pub access_bodies: Vec<AccessBody>,
-}
-
-/// An access body whose permits the site accepts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AccessBody {
-    /// As the site calls it.
-    pub name: String,
-    /// Its key.
-    pub key: PublicKey,
-    /// How exact answers under its permits are, where the site has decided it.
-    pub mode: Option<Mode>,
-    /// The datasets that its permits may be about; all if absent.
-    pub datasets: Option<Vec<ContractId>>,
-    /// How old the newest list of its revoked permits may be: then new studies stop.
-    pub revocations_days: u32,
-}
-
-impl AccessBody {
-    /// `revocations_days` where the site does not say it.
-    pub const REVOCATIONS_DAYS_DEFAULT: u32 = 30;
-    /// The largest `revocations_days`: a permit that was taken back would go on for a year.
-    pub const REVOCATIONS_DAYS_MAX: u32 = 365;
-}
-
-/// A researcher whom the site trusts without a permit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Researcher {
-    /// As the site calls them.
-    pub name: String,
-    /// Their key.
-    pub key: PublicKey,
-    /// How exact their answers are, where the site has decided it.
-    pub mode: Option<Mode>,
-    /// The datasets that they may ask about; all if absent.
-    pub datasets: Option<Vec<ContractId>>,
-}
-
-/// How exact the values are that leave. Later versions add noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// As they are, above the threshold.
-    Exact,
-}
-
-impl Mode {
-    /// As it stands in `node.toml`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Exact => "exact",
-        }
-    }
 }
 
 /// A dataset that the site offers.

@@ -10,36 +10,26 @@
 //! ```
 //! Nothing may leave that the ledger has not acknowledged, and no error may carry a value of the data.
 
+mod compute;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, Digest, StudyId};
+use bocage_protocol::ids::{AnalysisName, StudyId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::Outcome;
-use bocage_protocol::trust::{Checkpoint, SignedRelease, Study};
+use bocage_protocol::trust::{SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
-use super::authority::{Authorised, Past, Refused, Requester, authorise_under, may_begin, within_cap};
+use super::Custodian;
+use super::authority::{Authorised, Past, Refused, Requester, authorise_under};
 use super::controls::Control;
-use super::data::unavailable;
 use super::desk::Said;
-use super::engine::EngineError;
-use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Books, Entry, History, Kind, LedgerError};
-use super::reuse::{self, Before};
 use super::server::{busy, pending, refused};
-use super::snapshot::Offered;
-use super::{Custodian, Moment, Progress, engine};
-
-/// What the secret is for that keeps snapshots' public names from being guessed.
-const SNAPSHOT_NAMES: &str = "snapshot names";
 
 /// Why a round is not answered with a release.
 enum Failure {
@@ -63,13 +53,6 @@ impl From<PublicError> for Failure {
     fn from(error: PublicError) -> Self {
         Failure::Refuse(error)
     }
-}
-
-/// One plan's question to the snapshot.
-struct Asked {
-    question: Digest,
-    /// What left the last time that it was asked.
-    before: Option<Before>,
 }
 
 /// A round that is being answered.
@@ -232,169 +215,6 @@ impl Custodian {
         release.is_ok_and(|release| release.study == round.id && release.round == round.request.round)
     }
 
-    fn compute(
-        &self,
-        round: &Round<'_>,
-        authorised: &Authorised<'_>,
-        about: bodies::About,
-        history: &History,
-    ) -> Result<Vec<u8>, Failure> {
-        let snapshot = match self.snapshot_for(authorised.dataset, history.snapshot) {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                self.ledger.append(round.now, &[round.asked(Some(about))])?;
-                return Err(Failure::Refuse(error));
-            }
-        };
-        let request = round.asked(Some(about));
-        let chosen = match self.offered(authorised, &snapshot, history, round.now) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                self.ledger.append(round.now, &[request])?;
-                return Err(Failure::Refuse(error));
-            }
-        };
-        let snapshot = chosen.offered.as_ref();
-        let mut entries = vec![request.clone()];
-        if !history.has_request {
-            let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
-            entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
-        }
-        entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, snapshot))),
-        );
-        let asked = self.asked(authorised, snapshot)?;
-        let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
-        let reservation = reservation(round, authorised, snapshot, &asked);
-        if !reserved {
-            entries.push(round.entry(Kind::Reservation, &reservation));
-        }
-        if asked.iter().any(|a| a.before.is_none()) {
-            entries.push(round.attempt(AttemptState::Started));
-        }
-        // What was reserved is spent already, and a study that was begun may be finished.
-        let may = |books: &Books| {
-            let begin =
-                || if history.snapshot.is_some() { Ok(()) } else { may_begin(&authorised.policy, round.now, books) };
-            if reserved {
-                Ok(())
-            } else {
-                let cap = within_cap(authorised.policy.cap.as_ref(), &reservation, books);
-                begin().and_then(|()| self.switches.controls.hold(Control::Cap, cap))
-            }
-        };
-        let attempt = match self.ledger.append_if(round.now, &entries, may)? {
-            Ok(seqs) => seqs.last().copied().unwrap_or_default(),
-            Err(error) if error.code == ErrorCode::PolicyLater => return Err(Failure::Wait(error)),
-            Err(error) => {
-                self.ledger.append(round.now, &[request])?;
-                return Err(Failure::Refuse(error));
-            }
-        };
-        self.pass(Moment::Reserved);
-        let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, snapshot, attempt, asked);
-        (self.progress)(Progress::Idle);
-        let signed = match signed {
-            Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
-            signed => signed?,
-        };
-        let parts = summary(&signed, &authorised.study, &questions)?;
-        let answered = parts.iter().filter_map(|p| p.question).collect();
-        let recorded = codec::encode(&signed).map_err(PublicError::from)?;
-        let reply = released_frame(signed)?;
-        let body = bodies::Released { bytes: reply.len() as u64, parts };
-        self.pass(Moment::Computed);
-        let release = round.entry(Kind::Release, &body).payload(recorded).answers(answered);
-        if let Some(paused) = self.unless_paused(release)? {
-            return Err(Failure::Paused(paused));
-        }
-        self.pass(Moment::Recorded);
-        tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
-        Ok(reply)
-    }
-
-    /// What the round asks of the snapshot, and which of it left before.
-    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
-        let policy = self.gate_policy(authorised);
-        let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
-        let asked = |(_, plan): &(u16, ValidPlan)| {
-            let plan = plan.digest();
-            let question = reuse::question(&plan, snapshot.identity(), &policy);
-            let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
-            Ok(Asked { question, before })
-        };
-        authorised.plans.iter().map(asked).collect()
-    }
-
-    fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        let mut policy = GatePolicy { threshold: authorised.threshold, mode: authorised.mode };
-        if !self.switches.controls.enforces(Control::Threshold) {
-            policy.threshold = 1;
-        }
-        policy
-    }
-
-    /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
-    fn attempt(
-        &self,
-        round: &Round<'_>,
-        authorised: &Authorised<'_>,
-        snapshot: &Offered,
-        attempt: i64,
-        asked: Vec<Asked>,
-    ) -> Result<SignedRelease, PublicError> {
-        let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
-        let policy = self.gate_policy(authorised);
-        let run = || {
-            let mut answers = Vec::with_capacity(authorised.plans.len());
-            for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
-                if let Some(Before { seq, released }) = asked.before {
-                    tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
-                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
-                    continue;
-                }
-                if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {
-                    return Err(paused);
-                }
-                (self.progress)(Progress::Working { attempt: attempt.unsigned_abs(), limit });
-                if let Some(before_query) = &self.switches.before_query {
-                    before_query(&round.id);
-                }
-                let counted =
-                    engine::run(snapshot, plan, &authorised.dataset.contract, policy.threshold).map_err(|error| {
-                        tracing::error!(study = %round.id, analysis, %error, "the query failed");
-                        match error {
-                            EngineError::ContractMismatch { .. } => unavailable(),
-                            _ => internal(),
-                        }
-                    })?;
-                let contract = &authorised.dataset.contract;
-                let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
-                    .map_err(PublicError::from);
-                answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
-            }
-            gate::seal(self.heading(round, snapshot)?, answers, &self.release_key)
-        };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-            tracing::error!(study = %round.id, "the computation panicked");
-            Err(internal())
-        })
-    }
-
-    fn heading(&self, round: &Round<'_>, snapshot: &Offered) -> Result<Heading, PublicError> {
-        let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
-        let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
-        Ok(Heading {
-            study: round.id,
-            site: self.config.site.clone(),
-            round: round.request.round,
-            snapshot: snapshot.public_name(&self.release_key.derive(SNAPSHOT_NAMES)),
-            snapshot_at: snapshot.manifest().created_at,
-            ledger,
-        })
-    }
-
     fn decision(
         &self,
         authorised: &Authorised<'_>,
@@ -427,16 +247,6 @@ fn about(study: &Study, requester: &Requester) -> bodies::About {
     }
 }
 
-/// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<AnalysisName, String> {
-    let contract = &authorised.dataset.contract;
-    let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
-        let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
-        Some((analysis.name.clone(), plan.explain(contract, Some(snapshot.manifest().rows)).plainly()))
-    };
-    authorised.plans.iter().filter_map(say).collect()
-}
-
 /// What the ledger says against an otherwise allowed round.
 fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Result<(), PublicError> {
     let Some(past) = history.round(round.request.round) else {
@@ -457,64 +267,9 @@ fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Re
     }
 }
 
-fn reservation(
-    round: &Round<'_>,
-    authorised: &Authorised<'_>,
-    snapshot: &Offered,
-    asked: &[Asked],
-) -> bodies::Reservation {
-    let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
-        analysis: *analysis,
-        plan: plan.digest(),
-        cells: plan.most_cells() as u64,
-        question: Some(asked.question),
-        repeats: asked.before.as_ref().map(|before| before.seq),
-    };
-    bodies::Reservation {
-        snapshot: snapshot.manifest().content,
-        left_out: snapshot.left_out(),
-        steps: StepAsked::all(&round.request.steps),
-        spend: authorised.plans.iter().zip(asked).map(spend).collect(),
-        account: Some(authorised.requester.account(&authorised.study)),
-    }
-}
-
 /// The signed release as the frame that leaves. It must fit before it is recorded.
 fn released_frame(signed: SignedRelease) -> Result<Vec<u8>, PublicError> {
     codec::encode(&Reply::Released(signed)).map_err(PublicError::from)
-}
-
-/// What left, in numbers that say nothing which the release itself does not say.
-fn summary(
-    signed: &SignedRelease,
-    study: &Study,
-    questions: &[Digest],
-) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
-    use bocage_protocol::release::Release;
-    let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).map_err(PublicError::from)?;
-    let part = |(part, question): (&bocage_protocol::release::Part, &Digest)| {
-        let (shown, hidden, refused) = match &part.outcome {
-            Outcome::Table(table) => {
-                let shown = table.cells.iter().filter(|cell| cell.is_shown()).count();
-                (shown, table.cells.len() - shown, None)
-            }
-            Outcome::Bins(bins) => {
-                let counts = bins.bins.len() + usize::from(bins.missing.is_some());
-                (counts, usize::from(bins.bins.is_empty()), None)
-            }
-            Outcome::Discovered(found) => {
-                let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();
-                let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();
-                (shown, cells - shown, None)
-            }
-            Outcome::Refused(error) => (0, 0, Some(error.clone())),
-        };
-        let analysis = study.analyses.get(usize::from(part.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;
-        // A refusal answers nothing: the next time it is computed anew.
-        let question = refused.is_none().then_some(*question);
-        Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused, question })
-    };
-    release.parts.iter().zip(questions).map(part).collect()
 }
 
 /// It is never computed again: other bytes would be another answer to what was answered.

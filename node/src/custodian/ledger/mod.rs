@@ -8,6 +8,7 @@ pub mod bodies;
 mod books;
 mod checkpoint;
 mod desk;
+mod error;
 mod history;
 mod pins;
 mod record;
@@ -17,18 +18,19 @@ mod verify;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::{Purpose, canonical};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
 pub use books::{Books, Lists};
 pub use checkpoint::Differs;
+pub use error::LedgerError;
 pub use history::{DEATHS, History, RoundHistory};
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
@@ -68,55 +70,6 @@ const ANSWERS: &str = "
 CREATE TABLE IF NOT EXISTS answer (question TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_optouts ON record (seq) WHERE kind = 'optouts';
 ";
-
-/// Why the ledger could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The file cannot be created or its mode cannot be set.
-    #[error("cannot prepare the ledger {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file cannot be opened as a database.
-    #[error("cannot open the ledger {path}: {source}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
-    /// The file is something else, or of a later version.
-    #[error("{path} is not a ledger of format {FORMAT}")]
-    Form {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Records could not be written.
-    #[error("cannot write the ledger: {0}")]
-    Write(rusqlite::Error),
-    /// A body that JSON cannot hold.
-    #[error("cannot write the ledger: a record's body cannot be written as JSON")]
-    Body,
-    /// A hash that is none.
-    #[error("cannot read the ledger: the hash beside record {seq} is damaged")]
-    Damaged {
-        /// The record.
-        seq: i64,
-    },
-    /// Records could not be read.
-    #[error("cannot read the ledger: {0}")]
-    Read(rusqlite::Error),
-}
-
-impl From<&LedgerError> for PublicError {
-    fn from(_: &LedgerError) -> Self {
-        PublicError::new(ErrorCode::LedgerUnavailable, "the site's ledger cannot be used, so nothing may leave it")
-            .hint("the site's operator finds the cause in the node's log; a full disk is the most frequent one")
-    }
-}
 
 /// The open ledger. Calls from several threads wait for each other.
 pub struct Ledger {
@@ -430,6 +383,7 @@ fn insert(
 pub(crate) mod tests {
     use super::bodies::{Attempt, AttemptState};
     use super::*;
+    use bocage_protocol::error::ErrorCode;
 
     pub(crate) fn study(n: u8) -> StudyId {
         Digest::from_bytes([n; 32])

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod custodian;
+pub mod herald;
 pub mod report;
 pub mod sandbox;
 pub mod supervisor;

@@ -26,6 +26,10 @@ pub const REVOCATIONS_BYTES: usize = 64 << 10;
 pub const ACCESS_BODIES: usize = 64;
 /// A site's message to the researcher who waits for its steward.
 pub const SITE_MESSAGE_BYTES: usize = 500;
+/// Studies that may wait for a site's steward at a time: more than a person reads.
+pub const PENDING_STUDIES: usize = 1000;
+/// What a local command may say to the custodian: a few lines.
+pub const ADMIN_BYTES: usize = 16 << 10;
 /// Analyses in one study.
 pub const ANALYSES: usize = 100;
 /// Sites in one study.

@@ -118,6 +118,22 @@ impl Lab {
         Process::start(site, Path::new("/bin/sh"), &args, env)
     }
 
+    /// Replaces text in a site's `node.toml`.
+    pub fn edit_node(&self, site: &str, from: &str, to: &str) {
+        let file = self.site(site).join("node.toml");
+        let text = std::fs::read_to_string(&file).expect("node.toml");
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        std::fs::write(file, text.replacen(from, to, 1)).expect("node.toml");
+    }
+
+    /// Runs a node's command beside its node; answers the exit code, standard output and standard error.
+    pub fn at_node(&self, site: &str, args: &[&str]) -> (Option<i32>, String, String) {
+        let config = self.site(site).join("node.toml");
+        let output = self.run(&[&["node"], args, &["--config", config.to_str().expect("UTF-8")]].concat());
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
     /// The address of the coordinator's HTTP interface.
     pub fn api_address(&self) -> &str {
         self.api.trim_start_matches("http://")

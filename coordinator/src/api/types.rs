@@ -110,8 +110,11 @@ pub struct StudyStatus {
     pub version: u64,
     /// When the coordinator accepted it.
     pub accepted_at: Timestamp,
-    /// When it is published with whatever sites have answered.
+    /// When it is published with whatever sites have answered, unless some wait for their steward.
     pub answer_by: Timestamp,
+    /// While some do: when it is published all the same. (Older coordinators do not say it.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_until: Option<Timestamp>,
     /// One for each site that is asked, in the order of the study.
     pub sites: Vec<SiteReport>,
 }
@@ -184,6 +187,9 @@ pub struct SiteReport {
     pub snapshot: Option<Digest>,
     /// When that snapshot was taken. In results only.
     pub snapshot_at: Option<Timestamp>,
+    /// Since when the site waits for its steward; `reason` has what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<Timestamp>,
 }
 
 /// How a site stands to a study.

@@ -31,6 +31,10 @@ pub enum Manner {
     Silent,
     /// Says no.
     Refuses,
+    /// Lets every round wait for its steward.
+    Waits,
+    /// Lets a round wait once, and is silent after that.
+    WaitsThenSilent,
     /// Signs with a key that is not the site's.
     WrongKey,
     /// Claims to have derived another plan.
@@ -66,7 +70,7 @@ pub async fn node(listener: Arc<MemoryListener>, name: &'static str, manner: Man
                         *requests
                     };
                     match (manner, number) {
-                        (Manner::Silent, _) => {
+                        (Manner::Silent, _) | (Manner::WaitsThenSilent, 2..) => {
                             std::mem::forget(stream);
                             continue;
                         }
@@ -107,6 +111,9 @@ fn catalogue() -> Reply {
 fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply {
     match (manner, number) {
         (Manner::BusyOnce, 1) => return Reply::Refused(PublicError::new(ErrorCode::Busy, "later")),
+        (Manner::Waits | Manner::WaitsThenSilent, _) => {
+            return Reply::Pending(PublicError::new(ErrorCode::ApprovalPending, "the board meets on Tuesdays"));
+        }
         (Manner::Refuses, _) => {
             return Reply::Refused(PublicError::new(ErrorCode::PolicyRefused, "not for this purpose"));
         }

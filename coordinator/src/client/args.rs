@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit 0: done; 1: the user's problem; 2: ours; 3: the study is still open.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -240,10 +241,14 @@ fn run(
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));
     let progress = std::io::stderr().is_terminal().then(Progress::new);
     let mut warned = false;
+    let mut waiting = BTreeSet::new();
     let followed = follow(api, status, wait, true, &mut |news| match (news, &progress) {
         (News::Status(status), progress) => {
             warned = false;
-            progress.iter().for_each(|p| p.show(status));
+            match progress {
+                Some(progress) => progress.show(status),
+                None => say_who_waits(status, &mut waiting),
+            }
         }
         (News::Unreachable(error), _) if !warned => {
             warned = true;
@@ -255,6 +260,15 @@ fn run(
     match followed {
         Followed::Ended(status) => ended(api, &status, format),
         Followed::TimeOver(status) | Followed::Interrupted(status) => left_open(&status, format),
+    }
+}
+
+/// Says of each site once that it waits for its steward.
+fn say_who_waits(status: &StudyStatus, said: &mut BTreeSet<SiteId>) {
+    for site in status.sites.iter().filter(|site| site.pending_since.is_some()) {
+        if let Some(reason) = site.reason.as_ref().filter(|_| said.insert(site.id.clone())) {
+            say(format_args!("{}: {}", site.id, report::plain(&reason.to_string())));
+        }
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) fn study(first: &str, state: StudyState, version: u64) -> StudyStatus
         version,
         accepted_at: bocage_protocol::env::Timestamp(0),
         answer_by: bocage_protocol::env::Timestamp(1000),
+        open_until: None,
         sites: vec![],
     }
 }

@@ -2,6 +2,7 @@
 //! which ends it from outside, is not its business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
@@ -11,10 +12,11 @@ use bocage_protocol::trust::{PublicKey, SignedRelease, SignedRevocations};
 use bocage_protocol::wire::message::Reply;
 use tokio::time::Instant;
 
+use super::patience::Waiting;
 use super::question::Question;
 use super::retry::Retry;
 use super::{Context, DispatchError, verify};
-use crate::members::{Answered, Session};
+use crate::members::{Answered, Lost, Session};
 use crate::server::Moment;
 use crate::store::{Received, Recorded, ReleaseRecord, Witnessed};
 
@@ -25,6 +27,8 @@ const SMALL_BYTES: u64 = 32 << 10;
 pub(super) struct Ask {
     pub context: Arc<Context>,
     pub question: Arc<Question>,
+    /// The sites that let the round wait.
+    pub waiting: Arc<Waiting>,
     /// The site's position in the study.
     pub index: usize,
     pub site: SiteId,
@@ -37,7 +41,10 @@ pub(super) type Heard = Option<(SiteId, Release)>;
 enum Verdict {
     Answer(Box<Answer>),
     Refusal(PublicError),
+    /// It is busy.
     Later,
+    /// A person must decide first, or has stopped everything.
+    Waits(PublicError),
 }
 
 /// A release that was verified.
@@ -51,14 +58,16 @@ struct Answer {
 impl Ask {
     /// Asks until the site's answer or refusal is recorded; answers the release, if that is what was recorded.
     pub(super) async fn until_settled(self) -> Result<Heard, DispatchError> {
-        let mut retry = Retry::default();
+        let mut retry = Retry::after_failures();
+        let mut polls = Retry::for_a_person();
         loop {
             let Some(session) = self.context.members.session(&self.site).await else {
                 let error = PublicError::new(ErrorCode::SiteUnknown, "the site is no longer in the roster");
                 return self.refuse(error).await;
             };
             let started = Instant::now();
-            match session.ask_encoded(&self.question.to(self.index, self.revocations())?).await {
+            let Some(asked) = self.ask(&session).await? else { continue };
+            match asked {
                 Ok(answered) => {
                     let (bytes, elapsed) = (answered.bytes, started.elapsed());
                     match self.judged(answered).await {
@@ -78,12 +87,16 @@ impl Ask {
                             return self.record(Received { study, record, signed, ledger }, release).await;
                         }
                         Verdict::Refusal(error) => return self.refuse(error).await,
-                        Verdict::Later => self.wait(&mut retry, None).await,
+                        Verdict::Later => self.wait(retry.next(), None).await,
+                        Verdict::Waits(error) => {
+                            self.waits(error).await?;
+                            self.wait(polls.next(), Some(&session)).await;
+                        }
                     }
                 }
                 Err(lost) => {
                     tracing::info!(study = %self.question.asked.id.short(), site = %self.site, error = %lost, "asked in vain");
-                    self.wait(&mut retry, Some(&session)).await;
+                    self.wait(retry.next(), Some(&session)).await;
                 }
             }
         }
@@ -93,6 +106,47 @@ impl Ask {
     fn revocations(&self) -> Option<SignedRevocations> {
         let permit = self.question.asked.permit.as_ref()?;
         Some(self.context.access_bodies.newest(&permit.issuer)?.signed)
+    }
+
+    /// Puts the round to the site. None: the site had let it wait, and has been silent for as long as it may compute. It is asked again, but no
+    /// study stays open for it any more.
+    async fn ask(&self, session: &Session) -> Result<Option<Result<Answered, Lost>>, DispatchError> {
+        let request = self.question.to(self.index, self.revocations())?;
+        let asked = session.ask_encoded(&request);
+        if !self.waiting.has(&self.site) {
+            return Ok(Some(asked.await));
+        }
+        let computing = Duration::from_secs(u64::from(self.question.asked.study.answer_within_secs));
+        match tokio::time::timeout(computing, asked).await {
+            Ok(asked) => Ok(Some(asked)),
+            Err(_) => {
+                tracing::warn!(study = %self.question.asked.id.short(), site = %self.site, "the site is silent: it waits no more");
+                self.add_wait(None).await?;
+                self.waiting.ends(&self.site);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes that the site lets the round wait. Saying so again changes nothing.
+    async fn waits(&self, error: PublicError) -> Result<(), DispatchError> {
+        if self.add_wait(Some(error)).await? == Recorded::Yes {
+            let id = self.question.asked.id;
+            tracing::info!(study = %id.short(), site = %self.site, "site waits for its steward");
+        }
+        self.waiting.begins(&self.site);
+        Ok(())
+    }
+
+    async fn add_wait(&self, reason: Option<PublicError>) -> Result<Recorded, DispatchError> {
+        let (id, site, round) = (self.question.asked.id, self.site.clone(), self.question.round.number);
+        let now = self.context.clock.now();
+        let added =
+            self.context.store.with(move |store| store.add_wait(id, &site, round, now, reason.as_ref())).await?;
+        if added == Recorded::Yes {
+            self.context.notices.changed(id);
+        }
+        Ok(added)
     }
 
     /// Judges a large answer, which takes a while to verify, off the workers that serve everyone.
@@ -105,16 +159,16 @@ impl Ask {
         judging.await.unwrap_or(Verdict::Later)
     }
 
-    /// Waits for the next attempt; a session that is newer than the one that failed ends the wait.
-    async fn wait(&self, retry: &mut Retry, failed: Option<&Session>) {
+    /// Waits for the next attempt; a session that is newer than this one ends the wait.
+    async fn wait(&self, pause: Duration, session: Option<&Session>) {
         let other = async {
-            match failed {
+            match session {
                 Some(session) => self.context.members.other_session(&self.site, session).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(retry.after_failure()) => {}
+            () = tokio::time::sleep(pause) => {}
             () = other => {}
         }
     }
@@ -123,6 +177,7 @@ impl Ask {
         let id = received.study;
         tracing::info!(study = %id.short(), site = %self.site, bytes = received.record.reply_bytes, "site answered");
         let recorded = self.context.store.add_release(received).await?;
+        self.waiting.ends(&self.site);
         self.context.pass(Moment::ReleaseStored);
         self.context.notices.changed(id);
         Ok((recorded == Recorded::Yes).then_some((self.site, release)))
@@ -131,7 +186,10 @@ impl Ask {
     async fn refuse(self, error: PublicError) -> Result<Heard, DispatchError> {
         let (id, site) = (self.question.asked.id, self.site);
         tracing::warn!(study = %id.short(), %site, code = %error.code, "site refused");
+        let waiting = self.waiting;
+        let refused = site.clone();
         self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;
+        waiting.ends(&refused);
         self.context.notices.changed(id);
         Ok(None)
     }
@@ -140,7 +198,7 @@ impl Ask {
 fn judge(answered: Answered, context: &Context, question: &Question, site: &SiteId) -> Verdict {
     match answered.reply {
         Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
-        Reply::Pending(_) => Verdict::Later,
+        Reply::Pending(error) => Verdict::Waits(error),
         Reply::Refused(error) => Verdict::Refusal(error),
         Reply::Catalogue(_) => {
             Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))

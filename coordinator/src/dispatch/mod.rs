@@ -4,8 +4,9 @@
 //! Accepted ──▶ round: every site at once ──▶ all answered, refused or missing ──▶ drivers step ──▶ next round
 //!                │ offline: asked when it connects                                    │
 //!                │ link lost or busy: asked again                                     ▼
-//!                │ refused: final for this site                                   Published (once)
-//!                └ answer_by: the deadline is recorded, the rest is missing
+//!                │ waits for its steward: asked again; the study stays open meanwhile   Published (once)
+//!                │ refused: final for this site
+//!                └ answer_by, or open_until while some site waits: the deadline is recorded, the rest is missing
 //! ```
 //! Nothing lives here alone: a study is rebuilt from the store, whether the coordinator was restarted or not. No release is recorded before
 //! it is verified, and no plan is sent: every node derives it from the signed study.
@@ -14,6 +15,7 @@ mod ask;
 mod asked;
 mod course;
 mod notices;
+mod patience;
 mod publish;
 mod question;
 mod retry;
@@ -22,14 +24,14 @@ mod verify;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::env::{Clock, Timestamp};
+use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
 use bocage_protocol::release::Release;
 use tokio::task::JoinSet;
 
+use self::patience::Waiting;
 use self::question::Question;
 use crate::config::{KnownContract, Researcher, Site};
 use crate::members::Members;
@@ -91,9 +93,6 @@ pub enum DispatchError {
     Task,
 }
 
-/// The longest single sleep towards a deadline: the clock is read again, in case it was set meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-
 /// Works on a study until it is published or cancelled. Dropping the future at any point loses nothing.
 ///
 /// # Errors
@@ -125,13 +124,16 @@ async fn collect(
         return Ok(heard);
     }
     let question = Arc::new(Question::new(asked, round));
+    let waiting = Arc::new(Waiting::of(&record, round.number));
     let mut sites = JoinSet::new();
     let settled = settled(&record, round.number);
     for (index, site) in asked.sites.iter().enumerate().filter(|(_, site)| !settled.contains(site)) {
-        let ask = ask::Ask { context: Arc::clone(context), question: Arc::clone(&question), index, site: site.clone() };
+        let (context, question, waiting) = (Arc::clone(context), Arc::clone(&question), Arc::clone(&waiting));
+        let ask = ask::Ask { context, question, waiting, index, site: site.clone() };
         sites.spawn(ask.until_settled());
     }
-    let deadline = passed(context.clock.as_ref(), record.answer_by);
+    let open_until = asked.study.expires_at;
+    let deadline = waiting.over(context.clock.as_ref(), record.answer_by, open_until);
     tokio::pin!(deadline);
     let mut panicked = false;
     loop {
@@ -164,14 +166,4 @@ async fn read(context: &Context, id: StudyId) -> Result<StudyRecord, StoreError>
 fn settled(record: &StudyRecord, round: u16) -> HashSet<&SiteId> {
     let answered = record.releases.iter().filter(|release| release.round == round).map(|release| &release.site);
     record.refusals.iter().map(|(refused, _)| refused).chain(answered).collect()
-}
-
-/// Ends when the clock has passed `time`.
-async fn passed(clock: &dyn Clock, time: Timestamp) {
-    loop {
-        match u64::try_from(time.since_ms(clock.now())) {
-            Ok(left @ 1..) => tokio::time::sleep(Duration::from_millis(left).min(LONGEST_SLEEP)).await,
-            _ => return,
-        }
-    }
 }

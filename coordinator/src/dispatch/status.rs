@@ -1,8 +1,9 @@
 //! Where a study and its sites stand, as anyone may see it: derived from the record each time, never kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bocage_protocol::PublicError;
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::trust::{Permit, Study};
@@ -34,6 +35,7 @@ pub fn study_status(
         version: record.version(),
         accepted_at: record.accepted_at,
         answer_by: record.answer_by,
+        open_until: Some(study.expires_at),
         sites: site_reports(record, !record.is_open(), online),
     }
 }
@@ -55,10 +57,14 @@ pub fn site_reports(record: &StudyRecord, ended: bool, online: &dyn Fn(&SiteId) 
     // Thousands of sites: each looks its own up.
     let mut releases: HashMap<&SiteId, Vec<&ReleaseRecord>> = HashMap::new();
     record.releases.iter().for_each(|release| releases.entry(&release.site).or_default().push(release));
+    let round = record.releases.iter().map(|r| r.round).max();
+    // The round that is worked on is the latest of which anything was heard.
+    let waits = record.waits.iter().map(|wait| wait.round).max().max(round).unwrap_or_default();
     let heard = Heard {
         releases,
+        waiting: record.waiting(waits),
         refusals: record.refusals.iter().map(|(site, reason)| (site, reason)).collect(),
-        latest_round: record.releases.iter().map(|r| r.round).max(),
+        latest_round: round,
     };
     record.sites().iter().map(|site| site_report(site, record, &heard, ended, online)).collect()
 }
@@ -67,6 +73,8 @@ pub fn site_reports(record: &StudyRecord, ended: bool, online: &dyn Fn(&SiteId) 
 struct Heard<'a> {
     releases: HashMap<&'a SiteId, Vec<&'a ReleaseRecord>>,
     refusals: HashMap<&'a SiteId, &'a PublicError>,
+    /// Since when a site waits, and what it said last.
+    waiting: BTreeMap<&'a SiteId, (Timestamp, &'a PublicError)>,
     latest_round: Option<u16>,
 }
 
@@ -80,11 +88,18 @@ fn site_report(
     let releases = heard.releases.get(site).map_or(&[][..], Vec::as_slice);
     let answered = !releases.is_empty() && releases.iter().map(|r| r.round).max() == heard.latest_round;
     let refusal = heard.refusals.get(site).map(|reason| (*reason).clone());
-    let (status, reason) = match refusal {
-        Some(reason) => (SiteStatus::Refused, Some(reason)),
-        None if answered => (SiteStatus::Answered, None),
-        None if ended => (SiteStatus::Missing, Some(missing(record))),
-        None => (SiteStatus::Pending, (!online(site)).then(offline)),
+    let waits = heard.waiting.get(site).map(|(since, reason)| (*since, (*reason).clone()));
+    let pending_since = waits.as_ref().map(|(since, _)| *since).filter(|_| !ended);
+    let (status, reason) = match (refusal, waits) {
+        (Some(reason), _) => (SiteStatus::Refused, Some(reason)),
+        (None, _) if answered => (SiteStatus::Answered, None),
+        // Why it never answered is what it said last.
+        (None, Some((_, reason))) if ended && record.cancelled_at.is_none() => {
+            (SiteStatus::Missing, Some(undecided(reason)))
+        }
+        (None, _) if ended => (SiteStatus::Missing, Some(missing(record))),
+        (None, Some((_, reason))) => (SiteStatus::Pending, Some(reason)),
+        (None, None) => (SiteStatus::Pending, (!online(site)).then(offline)),
     };
     let bytes = releases.iter().map(|r| r.reply_bytes).sum();
     let round_trip_us: u64 = releases.iter().map(|r| r.round_trip_us).sum();
@@ -96,6 +111,7 @@ fn site_report(
         round_trip_ms: (!releases.is_empty()).then_some(round_trip_us as f64 / 1000.0),
         snapshot: None,
         snapshot_at: None,
+        pending_since,
     }
 }
 
@@ -106,6 +122,12 @@ fn missing(record: &StudyRecord) -> PublicError {
             PublicError::new(ErrorCode::DeadlinePassed, format!("the site did not answer before {}", record.answer_by))
         }
     }
+}
+
+/// What a site said while it waited, told after the study's end.
+fn undecided(said: PublicError) -> PublicError {
+    PublicError::new(said.code, said.message)
+        .hint("talk to the site's steward, and sign the study again with a later open_until")
 }
 
 fn offline() -> PublicError {

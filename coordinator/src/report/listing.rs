@@ -174,7 +174,7 @@ pub fn status(study: &StudyStatus, format: Format) -> String {
             state(study.state),
             study.accepted_at,
             study.answer_by,
-            study.permit.as_ref().map_or_else(String::new, |p| permit(p) + "\n"),
+            study.permit.as_ref().map_or_else(String::new, |p| permit(p) + "\n") + &stewards(study),
             site_reports(&study.sites)
         ),
     }
@@ -184,6 +184,17 @@ pub fn status(study: &StudyStatus, format: Format) -> String {
 pub(super) fn permit(permit: &PermitInfo) -> String {
     let PermitInfo { id, holder, organisation, access_body, .. } = permit;
     plain(&format!("permit {id} of {holder} ({organisation}), issued by {access_body}"))
+}
+
+/// Until when sites are waited for whose stewards have not decided; empty where there is none.
+fn stewards(study: &StudyStatus) -> String {
+    let waiting = study.sites.iter().filter(|site| site.pending_since.is_some()).count();
+    match study.open_until {
+        Some(until) if waiting > 0 => {
+            format!("open until {until} at the longest: {waiting} of its sites wait for a person there\n")
+        }
+        _ => String::new(),
+    }
 }
 
 fn state(state: StudyState) -> &'static str {
@@ -273,6 +284,7 @@ mod tests {
             round_trip_ms: None,
             snapshot: None,
             snapshot_at: None,
+            pending_since: None,
         };
         let text = site_reports(&[site]);
         assert!(text.contains("refused"), "{text}");

@@ -1,5 +1,7 @@
 //! Studies through a whole coordinator: absent, busy, broken and hostile sites, restarts, deadlines.
 
+mod waiting;
+
 use bocage_protocol::ErrorCode;
 
 use crate::api::types::{SiteStatus, StudyResult, StudyState, Value};

@@ -13,6 +13,7 @@ mod revocations;
 mod schema;
 mod study;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,6 +108,21 @@ pub struct StudyRecord {
     pub releases: Vec<ReleaseRecord>,
     /// Final refusals, in the order of the sites.
     pub refusals: Vec<(SiteId, PublicError)>,
+    /// What sites said while they let a round wait, in the order of site, round and time.
+    pub waits: Vec<WaitRecord>,
+}
+
+/// That a site let a round wait, or does so no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitRecord {
+    /// The site.
+    pub site: SiteId,
+    /// The round.
+    pub round: u16,
+    /// When it was heard.
+    pub at: Timestamp,
+    /// What the site said; none where it was silent instead.
+    pub reason: Option<PublicError>,
 }
 
 /// That a release was received.
@@ -158,10 +174,33 @@ impl StudyRecord {
         self.cancelled_at.is_some() || self.published_at.is_some()
     }
 
+    /// The sites that let a round of this study wait: what each said last, and since when it waits. One that has answered the round or refused the
+    /// study meanwhile is none of them.
+    pub fn waiting(&self, round: u16) -> BTreeMap<&SiteId, (Timestamp, &PublicError)> {
+        let mut waiting: BTreeMap<&SiteId, (Timestamp, &PublicError)> = BTreeMap::new();
+        for wait in self.waits.iter().filter(|wait| wait.round == round) {
+            match &wait.reason {
+                Some(reason) => {
+                    waiting.entry(&wait.site).and_modify(|(_, last)| *last = reason).or_insert((wait.at, reason));
+                }
+                None => {
+                    waiting.remove(&wait.site);
+                }
+            }
+        }
+        for release in self.releases.iter().filter(|release| release.round == round) {
+            waiting.remove(&release.site);
+        }
+        for (site, _) in &self.refusals {
+            waiting.remove(site);
+        }
+        waiting
+    }
+
     /// How many lasting facts there are about the study. Grows with each, survives a restart.
     pub fn version(&self) -> u64 {
         let decisions = [self.decided_at, self.cancelled_at, self.published_at].iter().flatten().count();
-        (1 + self.releases.len() + self.refusals.len() + decisions) as u64
+        (1 + self.releases.len() + self.refusals.len() + self.waits.len() + decisions) as u64
     }
 }
 

@@ -49,6 +49,7 @@ const TABLES: &str = "
         reason text not null,
         primary key (study, site)
     ) strict, without rowid;
+    -- What sites said while they let a round wait, and, without a reason, that one does not wait any more. The last of a site holds.
     create table deadlines (
         study text primary key references studies (id),
         decided_at integer not null
@@ -61,6 +62,19 @@ const TABLES: &str = "
         study text primary key references studies (id),
         published_at integer not null,
         result text not null
+    ) strict, without rowid;
+";
+
+/// What came with permits and stewards.
+const TABLES_OF_PERMITS: &str = "
+    create table waits (
+        study text not null references studies (id),
+        site text not null,
+        round integer not null,
+        number integer not null,
+        at integer not null,
+        reason text,
+        primary key (study, site, round, number)
     ) strict, without rowid;
     create table revocations (
         issuer text primary key,
@@ -113,11 +127,13 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
         FORMAT => {}
         0 => {
             db.execute_batch(TABLES)?;
+            db.execute_batch(TABLES_OF_PERMITS)?;
             db.execute_batch(checkpoint::TABLE)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
         BEFORE_PERMITS => {
             db.execute_batch("alter table studies add column permit text;")?;
+            db.execute_batch(TABLES_OF_PERMITS)?;
             db.execute_batch(checkpoint::TABLE)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
@@ -161,10 +177,10 @@ mod tests {
     #[test]
     fn a_store_of_the_format_before_goes_on_with_all_that_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
-        let before = "drop table checkpoints; alter table studies drop column permit; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
+        let before = "drop table checkpoints; drop table waits; drop table revocations; alter table studies drop column permit; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
         StoreFile::open(dir.path()).unwrap().db.execute_batch(before).unwrap();
         let mut store = StoreFile::open(dir.path()).unwrap();
-        assert!(store.ledger_warnings().unwrap().is_empty());
+        assert!(store.ledger_warnings().unwrap().is_empty() && store.revocations().unwrap().is_empty());
         let studies: i64 = store.db.query_row("select count(*) from studies", [], |row| row.get(0)).unwrap();
         assert_eq!(studies, 1);
     }

@@ -10,9 +10,12 @@ use bocage_protocol::trust::{SignedPermit, SignedRelease, SignedStudy};
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::witness;
-use super::{Received, Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord};
+use super::{Received, Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord, WaitRecord};
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+/// Rows about one site's waits in one round: a steward's message changes a few times, not more.
+const WAITS: i64 = 100;
 
 /// A row about a study in one of these, and no answer counts any more.
 const CLOSING: [&str; 3] = ["deadlines", "results", "cancellations"];
@@ -69,6 +72,32 @@ impl StoreFile {
         self.while_open(study, |db| {
             let sql = "insert or ignore into refusals (study, site, reason) values (?, ?, ?)";
             db.execute(sql, params![study.to_string(), site.as_str(), reason])
+        })
+    }
+
+    /// Records what a site said while it let a round wait, or that it waits no more, while the study takes answers. What it said last is not
+    /// recorded again, and of what changes all the time the first [`WAITS`] are.
+    pub fn add_wait(
+        &mut self,
+        study: StudyId,
+        site: &SiteId,
+        round: u16,
+        at: Timestamp,
+        reason: Option<&PublicError>,
+    ) -> Result<Recorded> {
+        let reason = reason.map(serde_json::to_string).transpose().map_err(|_| StoreError::Damaged("a wait"))?;
+        self.while_open(study, |db| {
+            let key = params![study.to_string(), site.as_str(), round];
+            let sql = "select number, reason from waits where study = ? and site = ? and round = ?
+                 order by number desc limit 1";
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?));
+            let last = db.query_row(sql, key, read).optional()?;
+            let (number, said) = last.unwrap_or((0, None));
+            if said == reason || (said.is_some() && reason.is_some() && number >= WAITS) {
+                return Ok(0);
+            }
+            let sql = "insert into waits (study, site, round, number, at, reason) values (?, ?, ?, ?, ?, ?)";
+            db.execute(sql, params![study.to_string(), site.as_str(), round, number + 1, at.0, reason])
         })
     }
 
@@ -198,6 +227,19 @@ impl StoreFile {
             let reason = serde_json::from_str(&reason).map_err(|_| StoreError::Damaged("a refusal"))?;
             study.refusals.push((site_of(row.get(0)?)?, reason));
         }
+        let sql = "select site, round, at, reason from waits where study = ? order by site, round, number";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([&id])?;
+        while let Some(row) = rows.next()? {
+            let reason: Option<String> = row.get(3)?;
+            let reason = reason.map(|reason| serde_json::from_str(&reason)).transpose();
+            study.waits.push(WaitRecord {
+                site: site_of(row.get(0)?)?,
+                round: row.get(1)?,
+                at: Timestamp(row.get(2)?),
+                reason: reason.map_err(|_| StoreError::Damaged("a wait"))?,
+            });
+        }
         Ok(study)
     }
 }
@@ -262,6 +304,7 @@ fn study_of(row: &Row<'_>) -> Result<StudyRecord> {
         published_at: time(8)?,
         releases: vec![],
         refusals: vec![],
+        waits: vec![],
     })
 }
 
@@ -352,6 +395,35 @@ mod tests {
         assert_eq!(store.decide_deadline(signed.id(), Timestamp(10)).unwrap(), Recorded::TooLate);
         let found = store.study(signed.id()).unwrap().unwrap();
         assert_eq!((found.releases.len(), found.decided_at), (0, Some(Timestamp(9))));
+    }
+
+    #[test]
+    fn what_a_waiting_site_says_is_recorded_when_it_changes_and_until_it_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let signed = study("{}");
+        let (id, site): (StudyId, SiteId) = (signed.id(), "hungary".parse().unwrap());
+        let said = |n: i64| PublicError::new(ErrorCode::ApprovalPending, format!("later {n}"));
+        let mut store = open(&dir);
+        store.accept(&signed, Timestamp(5), Timestamp(9)).unwrap();
+        let mut add = |at, reason: Option<&PublicError>| store.add_wait(id, &site, 0, Timestamp(at), reason).unwrap();
+        assert_eq!(add(5, None), Recorded::TooLate, "it did not wait");
+        assert_eq!(add(6, Some(&said(1))), Recorded::Yes);
+        assert_eq!(add(7, Some(&said(1))), Recorded::TooLate, "it says the same");
+        assert_eq!(add(8, Some(&said(2))), Recorded::Yes);
+        drop(store);
+        let mut store = open(&dir);
+        let found = store.study(id).unwrap().unwrap();
+        assert_eq!(found.waiting(0).get(&site), Some(&(Timestamp(6), &said(2))));
+        assert!(found.waiting(1).is_empty());
+        assert_eq!(found.version(), 3);
+        store.add_wait(id, &site, 0, Timestamp(9), None).unwrap();
+        assert!(store.study(id).unwrap().unwrap().waiting(0).is_empty());
+        for n in 0..2 * WAITS {
+            store.add_wait(id, &site, 0, Timestamp(10), Some(&said(n))).unwrap();
+        }
+        assert_eq!(store.study(id).unwrap().unwrap().waits.len() as i64, WAITS);
+        store.add_release(&release(id, "hungary")).unwrap();
+        assert!(store.study(id).unwrap().unwrap().waiting(0).is_empty());
     }
 
     #[test]

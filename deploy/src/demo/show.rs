@@ -157,9 +157,13 @@ fn traffic_text(shown: &Shown) -> String {
 fn next_text(shown: &Shown, kept: bool) -> String {
     let program = program();
     if !kept {
+        let other = match shown.pooled {
+            Some(_) => format!("{program} demo --no-permit            # the same question without a permit"),
+            None => format!("{program} demo                        # the same question under a permit"),
+        };
         return format!(
-            "\ntry next:\n  {program} demo --keep heart-demo      # leave the network there and query it by hand\n  \
-             {program} demo --no-permit             # the same question without a permit\n  {program} demo --format json          # the same for programs\n  {program} study --help\n"
+            "\ntry next:\n  {other}\n  {program} demo --keep heart-demo      # leave the network there and query it by hand\n  \
+             {program} demo --format json          # the same for programs\n  {program} study --help\n"
         );
     }
     let at = |path: &std::path::Path| shell(path);

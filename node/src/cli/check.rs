@@ -8,7 +8,7 @@ use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::PublicKey;
 
 use super::output::{Failure, print};
-use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Trust};
+use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
 use crate::sandbox::{Support, guarded_sources};
@@ -34,6 +34,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     sandbox(out, config, Support::ask())?;
     let policy = &config.policy;
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
+    steward(out, config)?;
     if config.datasets.is_empty() {
         writeln!(out, "datasets     none: the node answers no study")?;
     }
@@ -88,6 +89,15 @@ fn sandbox(out: &mut dyn Write, config: &Config, support: Support) -> io::Result
         )?;
     }
     Ok(())
+}
+
+/// Who may decide, and who is told.
+fn steward(out: &mut dyn Write, config: &Config) -> io::Result<()> {
+    let Steward { group, notify_command, notify_url, .. } = &config.steward;
+    let group = group.as_ref().map(|group| format!(", members of {group}")).unwrap_or_default();
+    let told = notify_command.first().into_iter().chain(notify_url).cloned().collect::<Vec<_>>().join(", ");
+    let told = if told.is_empty() { "nobody".to_owned() } else { told };
+    writeln!(out, "steward      this node's user, root{group}; of studies that wait hears {told}")
 }
 
 fn trusted(

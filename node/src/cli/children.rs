@@ -25,8 +25,11 @@ use crate::config::{Config, Depth, Origin};
 use crate::custodian::ledger::Ledger;
 use crate::custodian::server::Server;
 use crate::custodian::{Custodian, Progress, Report, Switches, engine};
+use crate::herald;
 use crate::sandbox::{self, Process, Sandbox, SandboxError};
-use crate::supervisor::process::{self, IDLE_REPORT, Reexec, die_with, working_report};
+use crate::supervisor::herald::Herald;
+use crate::supervisor::process::{self, Reexec, die_with};
+use crate::supervisor::report::{IDLE_REPORT, pending_report, working_report};
 
 /// How long a stopping agent waits until the coordinator has been told.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -48,11 +51,28 @@ pub fn supervise(
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
     tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.address, "node starts");
     let environment = environment::of_children(&switches.environment);
+    // Before anything that its children could not undo: the herald reaches what this process gives up.
+    let herald =
+        config.steward.is_told().then(|| Herald::start(reexec, &options)).transpose().map_err(Failure::ours)?;
     Sandbox::begin(Process::Supervisor, &config, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    runtime.block_on(process::run(reexec, &options, &environment)).map_err(Failure::ours)?;
+    runtime.block_on(process::run(reexec, &options, &environment, herald)).map_err(Failure::ours)?;
     tracing::info!("node stopped");
     Ok(())
+}
+
+/// The herald's process.
+///
+/// # Errors
+/// Where the configuration is of no use, or the supervisor cannot be heard.
+pub fn herald(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Failure> {
+    die_with(parent).map_err(Failure::theirs)?;
+    let config = Config::load(origin)?;
+    logging::begin(log, &config.log.level, "herald");
+    // What the herald may not know goes out of scope here.
+    let (steward, site) = (config.steward.clone(), config.site.clone());
+    drop(config);
+    herald::run(&mut std::io::stdin().lock(), &steward, &site).map_err(Failure::ours)
 }
 
 /// The agent's process.
@@ -108,14 +128,14 @@ pub fn custodian(
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
-    let state = config.state.clone();
+    let (state, steward) = (config.state.clone(), config.steward.clone());
     let clock = clock(&switches);
     let custodian = Custodian::new(config, ledger, key, clock, report_to_supervisor(), switches);
     custodian.recover(overran).map_err(Failure::theirs)?;
     let runtime = child_runtime()?;
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
-        let server = Server::bind(&state).map_err(Failure::theirs)?;
+        let server = Server::bind(&state, &steward).map_err(Failure::theirs)?;
         // All sockets are bound: from here on there can be no other.
         sandbox.seal().map_err(unconfined)?;
         server.run(Arc::new(custodian), stop).await.map_err(Failure::ours)
@@ -161,6 +181,7 @@ fn report_to_supervisor() -> Report {
                 working_report(attempt, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
             }
             Progress::Idle => IDLE_REPORT.to_owned(),
+            Progress::Pending { study, title } => pending_report(&study, &title),
         };
         let mut stdout = std::io::stdout().lock();
         // The supervisor's death ends this process anyway.

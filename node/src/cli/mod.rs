@@ -12,6 +12,7 @@ mod ledger;
 mod logging;
 mod output;
 mod running;
+mod studies;
 mod warnings;
 
 use std::ffi::OsString;
@@ -60,9 +61,24 @@ enum Command {
     Check(CheckArgs),
     /// The site's datasets and their snapshots
     Datasets(DatasetsArgs),
+    /// The studies that wait for a person of this site, and that person's word
+    #[command(subcommand)]
+    Studies(StudiesCommand),
+    /// Stop all answers at once, until `resume`
+    Pause {
+        /// Why; researchers read it while they wait
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Let answers go on
+    Resume(OutputArgs),
     /// What this site was asked and what left it
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    #[command(hide = true)]
+    Herald(ChildArgs),
     #[command(hide = true)]
     Agent(ChildArgs),
     #[command(hide = true)]
@@ -118,6 +134,48 @@ enum DatasetsCommand {
         /// Remove them, instead of saying what would be removed
         #[arg(long)]
         yes: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum StudiesCommand {
+    /// The studies that wait or are approved
+    List {
+        /// Also those that were refused or have ended
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Everything that is needed to decide: who asks, what would leave, what they have received
+    Show {
+        /// The study's id, or the beginning of it
+        study: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Say yes: the study is answered
+    Approve {
+        /// The study's id, or the beginning of it
+        study: String,
+        /// The last day on which it may be answered, if that is before the study's own end
+        #[arg(long, value_name = "DAY", value_parser = studies::until)]
+        until: Option<Timestamp>,
+        /// A line for those who read the ledger
+        #[arg(long)]
+        note: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Say no, for good
+    Refuse {
+        /// The study's id, or the beginning of it
+        study: String,
+        /// Why; the researcher reads it
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 
@@ -224,6 +282,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
+        Command::Herald(args) => children::herald(&origin, log, args.parent),
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
@@ -246,6 +305,9 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
         }
+        Command::Studies(command) => desk(&Config::load(&origin)?, command),
+        Command::Pause { reason, output } => studies::pause(&Config::load(&origin)?, reason, output.format),
+        Command::Resume(output) => studies::resume(&Config::load(&origin)?, output.format),
         Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
     }
 }
@@ -263,6 +325,17 @@ fn read_ledger(config: &Config, command: LedgerCommand) -> Result<(), Failure> {
             let what = ledger::What { report, csv, window: Window { from, until: to } };
             ledger::export(config, &what, SystemClock.now())
         }
+    }
+}
+
+fn desk(config: &Config, command: StudiesCommand) -> Result<(), Failure> {
+    match command {
+        StudiesCommand::List { all, output } => studies::list(config, all, output.format),
+        StudiesCommand::Show { study, output } => studies::show(config, &study, output.format),
+        StudiesCommand::Approve { study, until, note, output } => {
+            studies::approve(config, &study, until, note, output.format)
+        }
+        StudiesCommand::Refuse { study, reason, output } => studies::refuse(config, &study, &reason, output.format),
     }
 }
 

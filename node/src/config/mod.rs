@@ -12,6 +12,7 @@ pub mod policy;
 mod raw;
 mod rules;
 mod sections;
+mod steward;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::custodian::source::DatasetSpec;
 pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
+pub use steward::Steward;
 
 /// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.
 pub const THRESHOLD_MIN: u32 = 3;
@@ -72,6 +74,8 @@ pub struct Config {
     pub ledger: LedgerRules,
     /// Who answers for the site's data.
     pub organisation: Organisation,
+    /// Who decides, and who is told.
+    pub steward: Steward,
     /// What is logged.
     pub log: Log,
     /// Who may ask.
@@ -105,6 +109,11 @@ impl StateDir {
     /// The custodian's socket.
     pub fn socket(&self) -> PathBuf {
         self.run().join("custodian.sock")
+    }
+
+    /// The socket of local commands.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.run().join("admin.sock")
     }
 
     /// Where snapshots are.
@@ -312,6 +321,7 @@ impl Config {
             policy: self.policy.clone(),
             snapshots: self.snapshots,
             ledger: self.ledger,
+            steward: self.steward.clone(),
             trust: self.trust.clone(),
             datasets: self.datasets.clone(),
             optouts: self.optouts.clone(),
@@ -358,6 +368,8 @@ pub struct CustodianConfig {
     pub snapshots: SnapshotRules,
     /// How long the ledger keeps exact bytes.
     pub ledger: LedgerRules,
+    /// Who decides, and who is told.
+    pub steward: Steward,
     /// Who may ask.
     pub trust: Trust,
     /// What the site offers, by name.

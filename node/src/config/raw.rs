@@ -78,6 +78,12 @@ const KEYS: &[&str] = &[
     "contact",
     "dpo",
     "transfers",
+    "steward",
+    "message",
+    "group",
+    "notify_command",
+    "notify_url",
+    "notify_ca_file",
     "revocations_days",
     "decide",
     "rule",
@@ -117,6 +123,8 @@ pub(super) struct RawTop {
     pub(super) ledger: Value,
     #[serde(default)]
     pub(super) organisation: Value,
+    #[serde(default)]
+    pub(super) steward: Value,
     #[serde(default)]
     pub(super) log: Value,
     #[serde(default)]
@@ -216,6 +224,16 @@ pub(super) struct RawOrganisation {
     pub(super) contact: Option<String>,
     pub(super) dpo: Option<String>,
     pub(super) transfers: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawSteward {
+    pub(super) message: Option<String>,
+    pub(super) group: Option<String>,
+    #[serde(default)]
+    pub(super) notify_command: Vec<String>,
+    pub(super) notify_url: Option<String>,
+    pub(super) notify_ca_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]

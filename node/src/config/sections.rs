@@ -21,7 +21,7 @@ use super::raw::{
 };
 use super::{
     AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, Researcher, SnapshotRules,
-    StateDir, Tls, Trust, contracts,
+    StateDir, Steward, Tls, Trust, contracts,
 };
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
@@ -51,6 +51,7 @@ pub(super) struct Draft {
     snapshots: Option<SnapshotRules>,
     ledger: Option<LedgerRules>,
     organisation: Option<Organisation>,
+    steward: Option<Steward>,
     log: Option<Log>,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
@@ -79,6 +80,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         snapshots: reader.snapshots(&top.snapshots),
         ledger: reader.ledger(&top.ledger),
         organisation: reader.organisation(&top.organisation),
+        steward: reader.steward(&top.steward),
         log: reader.log(&top.log),
         trust,
         datasets: reader.datasets(&top.dataset, &contracts),
@@ -111,6 +113,7 @@ impl Draft {
                 snapshots: self.snapshots?,
                 ledger: self.ledger?,
                 organisation: self.organisation?,
+                steward: self.steward?,
                 log: self.log?,
                 trust: self.trust,
                 datasets: self.datasets,
@@ -127,7 +130,7 @@ impl Draft {
 
 pub(super) struct Reader<'a> {
     file: &'a str,
-    base: &'a Path,
+    pub(super) base: &'a Path,
     data_base: &'a Path,
     problems: Problems,
 }

@@ -1,8 +1,8 @@
 //! A round's way from request to answer: authority, ledger, snapshot, engine, gate, ledger again.
 //!
 //! ```text
-//! round ─▶ history ─▶ authorise ─▶ released before? ── yes ─▶ the same bytes from the ledger
-//!                                       │ no
+//! round ─▶ paused? ─▶ history ─▶ authorise ─▶ the desk (a person's no, or not yet a yes) ─▶ released before? ── yes ─▶ the same bytes
+//!                                                                                             │ no
 //!                 request, decision, reservation, attempt  (durable)
 //!                                       │
 //!    per plan: answered before? ─ no ─▶ engine ─▶ gate ──┐
@@ -25,9 +25,10 @@ use bocage_protocol::trust::{Checkpoint, SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
-use super::authority::{Authorised, Past, Refused, Requester, Standing, authorise_under, may_begin, within_cap};
+use super::authority::{Authorised, Past, Refused, Requester, authorise_under, may_begin, within_cap};
 use super::controls::Control;
 use super::data::unavailable;
+use super::desk::Said;
 use super::engine::EngineError;
 use super::gate::{self, Answer, GatePolicy, Heading};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
@@ -46,6 +47,8 @@ enum Failure {
     Wait(PublicError),
     /// The requester is told, and the ledger says so.
     Refuse(PublicError),
+    /// A person has stopped everything meanwhile: the requester waits, and what was computed is thrown away.
+    Paused(PublicError),
     /// The ledger cannot be used: nothing leaves, and nothing can be recorded.
     Ledger(LedgerError),
 }
@@ -117,6 +120,9 @@ impl Custodian {
     }
 
     fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
+        if let Some(paused) = self.paused()? {
+            return Ok(pending(paused));
+        }
         let history = self.ledger.history(&round.id)?;
         if history.requests >= limits::STUDY_REQUESTS {
             tracing::warn!(study = %round.id, "the coordinator asks about this study without end: not answered any more");
@@ -143,20 +149,26 @@ impl Custodian {
         if let Err(error) = may_be_answered(round, &history, controls.enforces(Control::SameSteps)) {
             return self.refuse(round, Some(Some(about)), error);
         }
+        match self.said(&round.id, &round.request.study, &authorised, &about, released.is_some())? {
+            Said::Runs => {}
+            Said::Waits(error) => return Ok(pending(error)),
+            Said::Refused(error) => return self.refuse(round, Some(Some(about)), error),
+        }
         if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
             if let Err(error) = self.unchanged(&authorised, &history, round.now) {
                 return self.refuse(round, Some(Some(about)), error);
             }
             return self.repeat(round, &authorised, about, seq);
         }
-        if let Standing::Ask { why } = &authorised.standing {
-            let message = format!("the site's steward decides about the study ({why})");
-            return self.wait(round, about, &history, PublicError::new(ErrorCode::ApprovalPending, message));
-        }
         match self.compute(round, &authorised, about.clone(), &history) {
             Ok(reply) => Ok(reply),
             Err(Failure::Wait(error)) => self.wait(round, about, &history, error),
             Err(Failure::Refuse(error)) => self.refuse(round, None, error),
+            Err(Failure::Paused(error)) => {
+                tracing::info!(study = %round.id, "paused while it was computed: thrown away");
+                self.ledger.append(self.clock.now(), &[round.attempt(AttemptState::Stopped)])?;
+                Ok(pending(error))
+            }
             Err(Failure::Ledger(error)) => Err(error),
         }
     }
@@ -283,15 +295,20 @@ impl Custodian {
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
         let signed = self.attempt(round, authorised, snapshot, attempt, asked);
         (self.progress)(Progress::Idle);
-        let signed = signed?;
+        let signed = match signed {
+            Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
+            signed => signed?,
+        };
         let parts = summary(&signed, &authorised.study, &questions)?;
         let answered = parts.iter().filter_map(|p| p.question).collect();
         let recorded = codec::encode(&signed).map_err(PublicError::from)?;
         let reply = released_frame(signed)?;
         let body = bodies::Released { bytes: reply.len() as u64, parts };
         self.pass(Moment::Computed);
-        self.ledger
-            .append(self.clock.now(), &[round.entry(Kind::Release, &body).payload(recorded).answers(answered)])?;
+        let release = round.entry(Kind::Release, &body).payload(recorded).answers(answered);
+        if let Some(paused) = self.unless_paused(release)? {
+            return Err(Failure::Paused(paused));
+        }
         self.pass(Moment::Recorded);
         tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
         Ok(reply)
@@ -336,6 +353,9 @@ impl Custodian {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
                     continue;
+                }
+                if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {
+                    return Err(paused);
                 }
                 (self.progress)(Progress::Working { attempt: attempt.unsigned_abs(), limit });
                 if let Some(before_query) = &self.switches.before_query {

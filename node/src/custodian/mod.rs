@@ -6,6 +6,7 @@ pub mod answer;
 pub mod authority;
 mod controls;
 pub mod data;
+pub mod desk;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
@@ -18,8 +19,8 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
@@ -88,7 +89,7 @@ pub struct Switches {
 }
 
 /// What the supervisor is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// A query begins.
     Working {
@@ -99,6 +100,13 @@ pub enum Progress {
     },
     /// No query runs.
     Idle,
+    /// A study waits for the steward, since now.
+    Pending {
+        /// Which.
+        study: StudyId,
+        /// Its title.
+        title: String,
+    },
 }
 
 /// Where [`Progress`] goes.
@@ -114,6 +122,8 @@ pub struct Custodian {
     switches: Switches,
     stopping: AtomicBool,
     strangers: AtomicU32,
+    /// Held while a release is recorded or a pause begins: one of the two comes first.
+    brake: Mutex<()>,
     snapshots: Snapshots,
     optouts: OptOuts,
 }
@@ -140,6 +150,7 @@ impl Custodian {
             switches,
             stopping,
             strangers: AtomicU32::new(0),
+            brake: Mutex::new(()),
             snapshots,
             optouts,
         }

@@ -25,7 +25,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Custodian;
-use crate::config::StateDir;
+use super::desk::socket::Admin;
+use crate::config::{StateDir, Steward};
 
 /// How long a connection may take to send its request: it is a local process.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,18 +69,26 @@ enum Job {
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    admin: Admin,
+    admin_path: PathBuf,
 }
 
 impl Server {
-    /// Binds `run/custodian.sock` with mode 0600 in a directory of mode 0700. A socket that an earlier custodian left is replaced: the
+    /// Binds `run/custodian.sock` and `run/admin.sock` with mode 0600 in a directory of mode 0700. A socket that an earlier custodian left is replaced: the
     /// caller holds the lock that tells that none is alive.
     ///
     /// # Errors
     /// Where the socket cannot be made.
-    pub fn bind(state: &StateDir) -> Result<Self, ServerError> {
-        let path = state.socket();
-        let listener = bind(&state.run(), &path).map_err(|source| ServerError::Bind { path: path.clone(), source })?;
-        Ok(Self { listener, path })
+    pub fn bind(state: &StateDir, steward: &Steward) -> Result<Self, ServerError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| ServerError::Bind { path, source }
+        };
+        let (path, admin_path) = (state.socket(), state.admin_socket());
+        let listener = bind(&state.run(), &path).map_err(at(&path))?;
+        let admin = bind(&state.run(), &admin_path).map_err(at(&admin_path))?;
+        let admin = Admin::new(admin, state, steward).map_err(at(&admin_path))?;
+        Ok(Self { listener, path, admin, admin_path })
     }
 
     /// Serves until `stop` completes, then lets the running query finish for a short time.
@@ -94,10 +103,12 @@ impl Server {
         let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
         let mut epochs = tokio::time::interval_at(tokio::time::Instant::now() + EPOCH_LOOK, EPOCH_LOOK);
         let mut retention = tokio::time::interval_at(tokio::time::Instant::now() + RETENTION_LOOK, RETENTION_LOOK);
-        tokio::pin!(stop);
+        let commands = self.admin.serve(&custodian);
+        tokio::pin!(stop, commands);
         let ended = loop {
             tokio::select! {
                 () = &mut stop => break Ok(()),
+                () = &mut commands => {}
                 _ = &mut compute => break Err(ServerError::Compute),
                 Some(_) = connections.join_next() => {}
                 _ = epochs.tick(), if custodian.has_epochs() => {
@@ -128,6 +139,7 @@ impl Server {
         };
         drop(self.listener);
         let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.admin_path);
         if ended.is_ok() {
             custodian.begin_stop();
             drop(queue);
@@ -253,7 +265,7 @@ mod tests {
 
     fn start(site: &Site, switches: Switches) -> Running {
         let (stop, stopped) = oneshot::channel();
-        let server = Server::bind(&site.config().state).unwrap();
+        let server = Server::bind(&site.config().state, &site.config().steward).unwrap();
         let task = tokio::spawn(server.run(custodian(site, switches), async move {
             let _ = stopped.await;
         }));
@@ -278,16 +290,49 @@ mod tests {
     async fn the_socket_is_private_replaces_a_stale_one_and_is_gone_after_a_stop() {
         let site = Site::new();
         let state = site.config().state;
-        drop(Server::bind(&state).unwrap());
+        drop(Server::bind(&state, &site.config().steward).unwrap());
         assert!(state.socket().exists());
         let running = start(&site, Switches::default());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&state.run()), mode(&running.socket)), (0o700, 0o600));
+        assert_eq!(mode(&state.admin_socket()), 0o600);
         let request = codec::encode(&Request::Catalogue).unwrap();
         assert!(matches!(ask(&running.socket, &request).await, Reply::Catalogue(c) if c.datasets.len() == 1));
         running.stop.send(()).unwrap();
         running.task.await.unwrap().unwrap();
-        assert!(!state.socket().exists());
+        assert!(!state.socket().exists() && !state.admin_socket().exists());
+    }
+
+    #[tokio::test]
+    async fn a_local_command_is_answered_while_a_query_runs_and_what_is_none_is_not() {
+        let site = Site::new();
+        let (started, query_runs) = std_mpsc::channel();
+        let (release, held) = std_mpsc::channel::<()>();
+        let hold = Mutex::new((started, held));
+        let switches = Switches {
+            before_query: Some(Arc::new(move |_| {
+                let (started, held) = &*hold.lock().unwrap();
+                let _ = started.send(());
+                let _ = held.recv();
+            })),
+            ..Switches::default()
+        };
+        let running = start(&site, switches);
+        let (socket, request) = (running.socket.clone(), site.request(&site.study()));
+        let asking = tokio::spawn(async move { ask(&socket, &codec::encode(&Request::Round(request)).unwrap()).await });
+        tokio::task::spawn_blocking(move || query_runs.recv().unwrap()).await.unwrap();
+        let admin = site.config().state.admin_socket();
+        let command = async |bytes: &[u8]| {
+            let mut stream = UnixStream::connect(&admin).await.unwrap();
+            write_frame(&mut stream, bytes).await.unwrap();
+            read_frame(&mut stream, limits::FRAME_BYTES).await
+        };
+        assert!(command(b"{}").await.is_err());
+        assert!(command(&vec![b' '; limits::ADMIN_BYTES + 1]).await.is_err());
+        let answer = command(br#"{"list":{"all":false}}"#).await.unwrap();
+        assert!(String::from_utf8(answer).unwrap().starts_with(r#"{"desk":{"paused":null"#));
+        drop(release);
+        assert!(matches!(asking.await.unwrap(), Reply::Released(_)));
     }
 
     #[tokio::test]

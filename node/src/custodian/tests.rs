@@ -2,6 +2,7 @@
 
 mod analyses;
 mod caps;
+mod desk;
 mod discovered;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -216,7 +217,7 @@ fn every_query_is_reported_with_its_limit_and_ends_idle() {
     custodian.take_due_snapshots();
     custodian.round(&site.request(&site.study()));
     let working = Progress::Working { attempt: 5, limit: Duration::from_secs(60) };
-    assert_eq!(*seen.lock().unwrap(), [working, working, Progress::Idle]);
+    assert_eq!(*seen.lock().unwrap(), [working.clone(), working, Progress::Idle]);
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 

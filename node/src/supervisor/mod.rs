@@ -10,7 +10,9 @@
 //!                         └────────── Kill ─▶ running until Exited
 //! ```
 
+pub mod herald;
 pub mod process;
+pub mod report;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -15,10 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::herald::{Herald, Told};
+use super::report::{REPORT_BYTES, Report, parse_report};
 use super::{Action, Event, Role, Supervisor};
-
-/// A line of the custodian's reports is far shorter; a longer one is not ours.
-const REPORT_BYTES: usize = 100;
 
 /// How this program starts itself again.
 #[derive(Debug, Clone)]
@@ -74,10 +73,12 @@ pub async fn run(
     reexec: &Reexec,
     options: &[OsString],
     environment: &[(OsString, OsString)],
+    herald: Option<Herald>,
 ) -> Result<(), ProcessError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
     let began = Instant::now();
+    let mut herald = Told::by(herald);
     let mut supervisor = Supervisor::new(Duration::ZERO);
     let mut children = Children { reexec, options, environment, agent: None, custodian: None, stopping: false };
     let (reports, mut reported) = mpsc::channel(16);
@@ -96,7 +97,13 @@ pub async fn run(
             _ = interrupt.recv() => Some(Event::Stop),
             status = ended(&mut children.agent) => Some(children.exited(Role::Agent, &status)),
             status = ended(&mut children.custodian) => Some(children.exited(Role::Custodian, &status)),
-            Some((pid, event)) = reported.recv() => children.is_custodian(pid).then_some(event),
+            Some((pid, report)) = reported.recv() => match report {
+                Report::Event(event) => children.is_custodian(pid).then_some(event),
+                Report::Pending(pending) => {
+                    herald.tell(&pending).await;
+                    None
+                }
+            },
             () = sleep_until(wake) => None,
         };
         match event {
@@ -144,7 +151,7 @@ impl Children<'_> {
         self.custodian.as_ref().and_then(Child::id) == Some(pid)
     }
 
-    fn apply(&mut self, action: Action, reports: &mpsc::Sender<(u32, Event)>) -> Option<Event> {
+    fn apply(&mut self, action: Action, reports: &mpsc::Sender<(u32, Report)>) -> Option<Event> {
         match action {
             Action::Start { role, overran } => match self.start(role, overran, reports) {
                 Ok(()) => None,
@@ -169,7 +176,12 @@ impl Children<'_> {
         }
     }
 
-    fn start(&mut self, role: Role, overran: Option<u64>, reports: &mpsc::Sender<(u32, Event)>) -> std::io::Result<()> {
+    fn start(
+        &mut self,
+        role: Role,
+        overran: Option<u64>,
+        reports: &mpsc::Sender<(u32, Report)>,
+    ) -> std::io::Result<()> {
         let mut command = Command::new(&self.reexec.exe);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(&self.reexec.prefix).arg(role.command()).args(self.options);
@@ -209,7 +221,7 @@ impl Children<'_> {
 }
 
 /// Passes the custodian's reports on until its pipe closes, or until it writes something that is not a report.
-async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u32, Event)>) {
+async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u32, Report)>) {
     let mut reader = BufReader::with_capacity(REPORT_BYTES, stdout);
     let mut line = Vec::new();
     loop {
@@ -222,8 +234,8 @@ async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u
         line.extend_from_slice(&available[..taken]);
         reader.consume(taken);
         if end.is_some() {
-            if let Some(event) = std::str::from_utf8(&line).ok().and_then(parse_report)
-                && reports.send((pid, event)).await.is_err()
+            if let Some(report) = std::str::from_utf8(&line).ok().and_then(parse_report)
+                && reports.send((pid, report)).await.is_err()
             {
                 return;
             }
@@ -234,39 +246,9 @@ async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u
     }
 }
 
-/// The custodian's report that it begins `attempt`, which may take `limit_ms`.
-pub fn working_report(attempt: u64, limit_ms: u64) -> String {
-    format!("working {attempt} {limit_ms}\n")
-}
-
-/// The custodian's report that its query ended.
-pub const IDLE_REPORT: &str = "idle\n";
-
-fn parse_report(line: &str) -> Option<Event> {
-    let mut words = line.split_whitespace();
-    match (words.next()?, words.next(), words.next()) {
-        ("idle", None, None) => Some(Event::Idle),
-        ("working", Some(attempt), Some(limit_ms)) => {
-            let limit = Duration::from_millis(limit_ms.parse().ok()?);
-            Some(Event::Working { attempt: attempt.parse().ok()?, limit })
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_report_reads_back_as_it_was_written_and_anything_else_is_no_report() {
-        let expected = Event::Working { attempt: 12, limit: Duration::from_millis(60_000) };
-        assert_eq!(parse_report(&working_report(12, 60_000)), Some(expected));
-        assert_eq!(parse_report(IDLE_REPORT), Some(Event::Idle));
-        for other in ["", "working", "working 1", "working x 2", "idle now", "working 1 -2"] {
-            assert_eq!(parse_report(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_process_whose_parent_is_another_one_is_an_orphan() {

@@ -65,7 +65,7 @@ impl Network {
         let hospital = Hospital::new(folder, "site-0", rows, 0, &researcher);
         let custodian = Arc::new(hospital.custodian());
         let state = hospital.config().state;
-        let served = CustodianServer::bind(&state).expect("a socket");
+        let served = CustodianServer::bind(&state, &hospital.config().steward).expect("a socket");
         let (identity, client) = certificates(&hospital);
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let listener = QuicServer::bind(any, &identity, Arc::new(SystemClock)).expect("a socket");

@@ -3,6 +3,8 @@
 //!
 //! Fields may be added with a default; none is renamed, for ledgers live long.
 
+pub mod desk;
+
 use std::collections::BTreeMap;
 
 use bocage_protocol::analysis::RoundState;

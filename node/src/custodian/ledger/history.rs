@@ -78,7 +78,15 @@ impl History {
                 state.ended = record.body::<Refusal>().filter(|r| r.r#final).map(|r| r.error).or(state.ended.take());
             }
             Kind::Request => self.requests += 1,
-            Kind::Snapshot | Kind::Revocations | Kind::OptOuts => {}
+            // What people say is the desk's affair.
+            Kind::Snapshot
+            | Kind::Revocations
+            | Kind::OptOuts
+            | Kind::Pending
+            | Kind::Approval
+            | Kind::Denial
+            | Kind::Pause
+            | Kind::Resume => {}
         }
     }
 

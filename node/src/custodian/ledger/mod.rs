@@ -7,6 +7,7 @@ pub mod account;
 pub mod bodies;
 mod books;
 mod checkpoint;
+mod desk;
 mod history;
 mod pins;
 mod record;
@@ -373,6 +374,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
     transaction.execute_batch(ANSWERS).map_err(open)?;
     retention::prepare(&transaction).map_err(open)?;
     transaction.execute_batch(books::INDEX).map_err(open)?;
+    transaction.execute_batch(desk::INDEX).map_err(open)?;
     transaction.commit().map_err(open)
 }
 

@@ -31,11 +31,21 @@ pub enum Kind {
     Refusal,
     /// An access body's list of revoked permits, as it signed it.
     Revocations,
+    /// A study waits for the steward.
+    Pending,
+    /// A person of the site said yes to a study.
+    Approval,
+    /// A person of the site said no to a study, for good.
+    Denial,
+    /// A person of the site stopped all answers.
+    Pause,
+    /// A person of the site ended a pause.
+    Resume,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Request,
         Kind::Decision,
         Kind::Snapshot,
@@ -45,6 +55,11 @@ impl Kind {
         Kind::Release,
         Kind::Refusal,
         Kind::Revocations,
+        Kind::Pending,
+        Kind::Approval,
+        Kind::Denial,
+        Kind::Pause,
+        Kind::Resume,
     ];
 
     /// The kind as it stands in the ledger.
@@ -59,6 +74,11 @@ impl Kind {
             Kind::Release => "release",
             Kind::Refusal => "refusal",
             Kind::Revocations => "revocations",
+            Kind::Pending => "pending",
+            Kind::Approval => "approval",
+            Kind::Denial => "denial",
+            Kind::Pause => "pause",
+            Kind::Resume => "resume",
         }
     }
 }
@@ -86,6 +106,11 @@ impl Entry {
         // A body is made of texts and integers; nothing in it can fail to become JSON.
         let body = serde_json::to_value(body).unwrap_or_default();
         Self { kind, study: Some(study), round: Some(round), body, payload: None, answers: Vec::new() }
+    }
+
+    /// An entry about a study as a whole.
+    pub fn of_study(kind: Kind, study: StudyId, body: &impl Serialize) -> Self {
+        Self { study: Some(study), ..Self::of_site(kind, body) }
     }
 
     /// An entry about the site itself.

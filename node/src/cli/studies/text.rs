@@ -1,0 +1,123 @@
+//! What a steward reads.
+
+use std::io::{self, Write};
+
+use bocage_protocol::marks::one_line;
+use bocage_protocol::trust::Permit;
+
+use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed, Paused, SaidBy};
+
+/// Digits of an id that tell it apart.
+const SHORT: usize = 12;
+
+fn short(study: &str) -> &str {
+    study.get(..SHORT).unwrap_or(study)
+}
+
+fn stands(listed: &Listed) -> String {
+    let gap = if listed.detail.is_empty() { "" } else { ", " };
+    format!("{}{gap}{}", listed.state.as_str(), one_line(&listed.detail))
+}
+
+/// Everything at the desk.
+pub fn desk(out: &mut dyn Write, desk: &AtTheDesk) -> io::Result<()> {
+    if desk.paused.is_some() {
+        pause(out, desk.paused.as_ref())?;
+    }
+    if desk.studies.is_empty() {
+        return writeln!(out, "no study is at the desk");
+    }
+    for study in &desk.studies {
+        writeln!(out, "{}  {}", short(&study.study), stands(study))?;
+        writeln!(out, "    {}", one_line(&study.title))?;
+        writeln!(out, "    {} asks for {} about {}", one_line(&study.researcher), study.purpose, study.dataset)?;
+        writeln!(out, "    since {}, until {}", study.since, study.until)?;
+    }
+    Ok(())
+}
+
+/// What a word came to.
+pub fn word(out: &mut dyn Write, listed: &Listed) -> io::Result<()> {
+    writeln!(out, "{}  {}: {}", short(&listed.study), one_line(&listed.title), stands(listed))
+}
+
+/// Whether everything stands still.
+pub fn pause(out: &mut dyn Write, paused: Option<&Paused>) -> io::Result<()> {
+    match paused {
+        None => writeln!(out, "answers go on"),
+        Some(paused) => {
+            let why = paused.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+            writeln!(out, "all answers are paused since {} by {}{why}", paused.at, paused.by)
+        }
+    }
+}
+
+/// Everything about one study.
+pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
+    let Dossier { listed, key, why, policy, asks, permit, permit_digest, said, received } = dossier;
+    writeln!(out, "{}\nstudy      {}", one_line(&listed.title), listed.study)?;
+    writeln!(out, "state      {}", stands(listed))?;
+    writeln!(out, "asked by   {} ({key})", one_line(&listed.researcher))?;
+    writeln!(out, "purpose    {}\ndataset    {}", listed.purpose, listed.dataset)?;
+    writeln!(out, "waits      since {}, until {}", listed.since, listed.until)?;
+    writeln!(out, "why        {}", one_line(why))?;
+    writeln!(out, "policy     {}", short(policy))?;
+    match (permit, permit_digest) {
+        (Some(permit), Some(digest)) => self::permit(out, permit, digest)?,
+        _ => writeln!(out, "permit     none")?,
+    }
+    writeln!(out, "\nwhat would leave: {} numbers at most", asks.iter().map(|a| a.numbers).sum::<u64>())?;
+    for ask in asks {
+        writeln!(out, "\n{}: {} groups, {} numbers at most", ask.analysis, ask.cells, ask.numbers)?;
+        ask.explained.lines().try_for_each(|line| writeln!(out, "    {}", one_line(line)))?;
+    }
+    writeln!(out, "\nwhat this requester has received from this site")?;
+    if received.is_empty() {
+        writeln!(out, "    nothing")?;
+    }
+    for one in received {
+        writeln!(out, "    {}  {}  {}  {}", one.at, short(&one.study), one.dataset, one_line(&one.title))?;
+        for (analysis, cells) in &one.cells {
+            writeln!(out, "        {analysis}: {cells} cells shown")?;
+        }
+    }
+    if !said.is_empty() {
+        writeln!(out, "\nwhat was said")?;
+    }
+    said.iter().try_for_each(|said| said_by(out, said))
+}
+
+fn said_by(out: &mut dyn Write, said: &SaidBy) -> io::Result<()> {
+    let until = said.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+    let words = said.words.as_ref().map(|words| format!(": {}", one_line(words))).unwrap_or_default();
+    writeln!(out, "    {}  {} by {}{until}{words}", said.at, if said.yes { "approved" } else { "refused" }, said.by)?;
+    match &said.lapsed {
+        Some(lapsed) => writeln!(out, "        does not hold any more: {lapsed}"),
+        None => Ok(()),
+    }
+}
+
+fn permit(out: &mut dyn Write, permit: &Permit, digest: &str) -> io::Result<()> {
+    let joined = |items: Vec<String>| items.join(", ");
+    writeln!(out, "permit     {}: {}", permit.id, one_line(&permit.title))?;
+    writeln!(out, "    digest       {digest}\n    issuer       {}", permit.issuer)?;
+    let holder = &permit.holder;
+    writeln!(out, "    holder       {}, {} ({})", one_line(&holder.name), one_line(&holder.organisation), holder.key)?;
+    writeln!(out, "    purposes     {}", joined(permit.purposes.iter().map(|p| p.as_str().to_owned()).collect()))?;
+    for scope in &permit.datasets {
+        let columns = scope.columns.as_ref().map(|c| joined(c.iter().map(ToString::to_string).collect()));
+        writeln!(out, "    dataset      {}: {}", scope.dataset, columns.as_deref().unwrap_or("all columns"))?;
+    }
+    let sites = permit.sites.as_ref().map(|sites| joined(sites.iter().map(ToString::to_string).collect()));
+    writeln!(out, "    sites        {}", sites.as_deref().unwrap_or("all of the network"))?;
+    writeln!(
+        out,
+        "    at least     {} sites in each cell, k {}, {} cells at most",
+        permit.min_sites, permit.threshold, permit.max_cells
+    )?;
+    writeln!(
+        out,
+        "    valid        from {} to {}\n    nonce        {}",
+        permit.valid_from, permit.valid_to, permit.nonce
+    )
+}

@@ -1,0 +1,144 @@
+//! The steward's desk: where a study waits until a person of the site has said yes or no, and where everything can be stopped.
+//!
+//! ```text
+//! round ─▶ paused? ─ yes ─▶ Pending(paused)                                  [nothing is recorded]
+//!             │ no
+//!          refused by a person? ─ yes ─▶ Refused(approval_refused)           [final]
+//!             │ no
+//!          the policy says auto, or it left before ─ yes ─▶ it is answered
+//!             │ no: ask
+//!          as many approvals as the policy wants, under this policy, not over? ─ yes ─▶ it is answered
+//!             │ no
+//!          Pending(approval_pending)                                         [recorded once, however often it is asked]
+//! ```
+//! What was said stands in the ledger and nowhere else, so that it survives every restart. An approval is bound to the study's hash, to the policy
+//! under which it was given and to an end. The desk must never read the site's data, and never take a coordinator's word for a person's.
+
+mod case;
+mod pause;
+pub mod people;
+mod said;
+mod seal;
+pub mod shown;
+pub mod socket;
+mod view;
+pub mod wire;
+
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
+
+use super::authority::{Authorised, Standing};
+use super::data::usable;
+use super::ledger::bodies::desk::{Asks, Pending};
+use super::ledger::{Entry, Kind, LedgerError, bodies};
+use super::{Custodian, Progress};
+use crate::config::CustodianConfig;
+pub use said::Unsaid;
+pub use seal::Secret;
+pub use view::Desk;
+
+/// What people say about a round that is sound.
+pub(super) enum Said {
+    /// It is answered.
+    Runs,
+    /// The researcher waits.
+    Waits(PublicError),
+    /// It is not answered, for good.
+    Refused(PublicError),
+}
+
+impl Custodian {
+    pub(super) fn desk(&self) -> Desk<'_> {
+        Desk {
+            ledger: &self.ledger,
+            secret: Secret(&self.release_key),
+            policy: self.config.policy_version(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// What people say about a sound round of a study. `released` says that it left before: then nobody need be asked again.
+    ///
+    /// A study that waits is recorded at its first round under the policy, and at no other.
+    pub(super) fn said(
+        &self,
+        study: &StudyId,
+        request: &bocage_protocol::trust::SignedStudy,
+        authorised: &Authorised<'_>,
+        about: &bodies::About,
+        released: bool,
+    ) -> Result<Said, LedgerError> {
+        let desk = self.desk();
+        let case = desk.case(study)?;
+        if let Some((_, denial)) = &case.denial {
+            return Ok(Said::Refused(denied(&self.config, &denial.reason)));
+        }
+        let Standing::Ask { why } = &authorised.standing else { return Ok(Said::Runs) };
+        // How many must agree the policy says, not the record.
+        let persons = if authorised.policy.two_persons { 2 } else { 1 };
+        if released || case.approved(&desk.policy, persons, desk.now).is_some() {
+            return Ok(Said::Runs);
+        }
+        if !case.knows(&desk.policy) {
+            if desk.waiting()? >= limits::PENDING_STUDIES {
+                tracing::warn!(%study, "too many studies wait for the steward: this one is not recorded");
+                return Ok(Said::Waits(too_many(&self.config)));
+            }
+            let body = self.waiting(authorised, about.clone(), why, persons, &desk);
+            let envelope = serde_json::to_vec(request).unwrap_or_default();
+            let entry = Entry::of_study(Kind::Pending, *study, &body).payload(envelope);
+            self.ledger.append(desk.now, &[entry])?;
+            tracing::info!(%study, why, "the study waits for the steward");
+            (self.progress)(Progress::Pending { study: *study, title: about.title.clone() });
+        }
+        Ok(Said::Waits(waits(&self.config, why)))
+    }
+
+    fn waiting(
+        &self,
+        authorised: &Authorised<'_>,
+        about: bodies::About,
+        why: &str,
+        persons: u32,
+        desk: &Desk<'_>,
+    ) -> Pending {
+        // The rows are for the estimate of time alone: a study can be decided about before there is a snapshot.
+        let rows = usable(&self.config, authorised.dataset).ok().map(|manifest| manifest.rows);
+        let contract = &authorised.dataset.contract;
+        let asks = |(analysis, plan): &(u16, ValidPlan)| {
+            let analysis = authorised.study.analyses.get(usize::from(*analysis))?.name.clone();
+            let explained = plan.explain(contract, rows);
+            let (cells, numbers) = (explained.cells, explained.numbers);
+            Some(Asks { analysis, cells, numbers, explained: explained.plainly() })
+        };
+        Pending {
+            study: about,
+            why: why.to_owned(),
+            policy: desk.policy,
+            persons,
+            until: authorised.study.expires_at,
+            asks: authorised.plans.iter().filter_map(asks).collect(),
+        }
+    }
+}
+
+fn waits(config: &CustodianConfig, why: &str) -> PublicError {
+    let message = match &config.steward.message {
+        Some(message) => format!("the steward of {} has not decided yet ({why}); {message}", config.site),
+        None => format!("the steward of {} has not decided yet ({why})", config.site),
+    };
+    PublicError::new(ErrorCode::ApprovalPending, message)
+        .hint("nothing to do: the study stays open until open_until and is answered after the steward's yes")
+}
+
+fn too_many(config: &CustodianConfig) -> PublicError {
+    let message = format!("too many studies wait for the steward of {}", config.site);
+    PublicError::new(ErrorCode::PolicyLater, message).hint("it is asked again by itself")
+}
+
+fn denied(config: &CustodianConfig, reason: &str) -> PublicError {
+    PublicError::new(ErrorCode::ApprovalRefused, format!("the steward of {} refused the study: {reason}", config.site))
+        .hint("talk to the site's steward before you sign another study")
+}

@@ -1,0 +1,107 @@
+//! Saying yes or no: what a person's word must be before it is recorded.
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{Digest, StudyId};
+
+use super::case::Word;
+use crate::custodian::Custodian;
+use crate::custodian::ledger::bodies::desk::{Approval, Denial, Person};
+use crate::custodian::ledger::{Entry, Kind, LedgerError};
+
+/// Why a person's word was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsaid {
+    /// The study never waited here.
+    #[error("no study {0} is at the desk")]
+    Unknown(String),
+    /// Several do.
+    #[error("{1} studies begin with {0}")]
+    Several(String, usize),
+    /// The policy was changed, and the study has not been asked since.
+    #[error("the policy has been changed, and the study has not been asked under it yet")]
+    NotAsked,
+    /// It has ended.
+    #[error("the study has ended")]
+    Ended,
+    /// It was refused before.
+    #[error("the study was refused, which is final")]
+    Refused,
+    /// This very person has said yes before, and another must.
+    #[error("you have said yes already; another person must")]
+    SamePerson,
+    /// The wanted end is no end of an approval.
+    #[error("the end of the approval must lie between now and the study's own, {0}")]
+    End(Timestamp),
+    /// Not a line of text.
+    #[error("not a line of 1 to {max} bytes: {0}", max = bocage_protocol::limits::SITE_MESSAGE_BYTES)]
+    Words(String),
+    /// It cannot be recorded.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Unsaid {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Unsaid::Unknown(_) | Unsaid::Refused => "`bocage-node studies list --all` shows every study that was here",
+            Unsaid::Several(..) => "give more digits of the id",
+            Unsaid::NotAsked => "the coordinator asks again within a minute; then look at the study again",
+            Unsaid::Ended => "the researcher must sign it again",
+            Unsaid::SamePerson => "the policy wants two different users of this machine",
+            Unsaid::End(_) => "give --until as a day, or leave it out",
+            Unsaid::Words(_) => "write a reason or a note in one line; the researcher reads reasons",
+            Unsaid::Ledger(_) => "the node's log has the cause; a full disk is the most frequent one",
+        }
+    }
+}
+
+impl Custodian {
+    /// Records a person's yes. Saying it twice adds nothing.
+    pub(super) fn approve(
+        &self,
+        study: &StudyId,
+        by: Person,
+        until: Option<Timestamp>,
+        note: Option<String>,
+    ) -> Result<(), Unsaid> {
+        let desk = self.desk();
+        let case = desk.case(study)?;
+        if case.denial.is_some() {
+            return Err(Unsaid::Refused);
+        }
+        let word = case.word(&desk.policy, desk.now).ok_or_else(|| Unsaid::Unknown(study.to_string()))?;
+        if word == Word::Ended {
+            return Err(Unsaid::Ended);
+        }
+        let pending = match case.latest(&desk.policy) {
+            Some((_, _, pending)) if pending.policy == desk.policy => pending,
+            _ => return Err(Unsaid::NotAsked),
+        };
+        let holds = |approval: &Approval| case.lapse(approval, &desk.policy, desk.now).is_none();
+        if case.approvals.iter().any(|(_, approval)| approval.by.uid == by.uid && holds(approval)) {
+            return if matches!(word, Word::Approved { .. }) { Ok(()) } else { Err(Unsaid::SamePerson) };
+        }
+        let until = until.unwrap_or(pending.until);
+        if until <= desk.now || until > pending.until {
+            return Err(Unsaid::End(pending.until));
+        }
+        let unsealed = Approval { by, policy: desk.policy, until, note, seal: Digest::from_bytes([0; 32]) };
+        let approval = Approval { seal: desk.secret.seal(study, &unsealed), ..unsealed };
+        tracing::info!(%study, by = %approval.by, %until, "the study is approved");
+        self.ledger.append(desk.now, &[Entry::of_study(Kind::Approval, *study, &approval)])?;
+        Ok(())
+    }
+
+    /// Records a person's no, which is final, also after a yes.
+    pub(super) fn deny(&self, study: &StudyId, by: Person, reason: String) -> Result<(), Unsaid> {
+        let desk = self.desk();
+        let case = desk.case(study)?;
+        if case.denial.is_some() {
+            return Err(Unsaid::Refused);
+        }
+        tracing::info!(%study, %by, "the study is refused by a person");
+        self.ledger.append(desk.now, &[Entry::of_study(Kind::Denial, *study, &Denial { by, reason })])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! What makes an approval the site's own: a digest under a secret that follows from the release key, which only the site has. A line that somebody
+//! adds to the ledger's file, well chained or not, has none.
+//!
+//! After the release key is exchanged earlier approvals do not hold any more: the safe way round.
+
+use bocage_protocol::ids::{Digest, StudyId};
+use bocage_protocol::trust::SecretKey;
+
+use crate::custodian::ledger::bodies::desk::Approval;
+
+const PURPOSE: &str = "steward's approvals";
+const DOMAIN: &str = "bocage/approval/1";
+
+/// What seals approvals: it follows from the release key.
+#[derive(Clone, Copy)]
+pub struct Secret<'a>(pub &'a SecretKey);
+
+impl Secret<'_> {
+    /// The seal that belongs to an approval of this study.
+    pub(super) fn seal(&self, study: &StudyId, approval: &Approval) -> Digest {
+        let secret = self.0.derive(PURPOSE);
+        // An absent note is no bytes; a present one begins with a byte 1.
+        let note = approval.note.as_ref().map(|note| [&[1], note.as_bytes()].concat()).unwrap_or_default();
+        Digest::of(
+            DOMAIN,
+            &[
+                secret.as_slice(),
+                study.as_bytes(),
+                &approval.by.uid.to_be_bytes(),
+                approval.by.user.as_bytes(),
+                approval.policy.as_bytes(),
+                &approval.until.0.to_be_bytes(),
+                &note,
+            ],
+        )
+    }
+
+    /// Whether the site itself made this approval, of this very study.
+    pub(super) fn holds(&self, study: &StudyId, approval: &Approval) -> bool {
+        self.seal(study, approval) == approval.seal
+    }
+}

@@ -1,0 +1,135 @@
+//! What a person at the desk sees, as data: it crosses the admin socket and is printed. Made of studies, permits, policy and what has left;
+//! never of the site's data.
+
+use bocage_protocol::ids::{AnalysisName, ContractId};
+use bocage_protocol::trust::{Permit, PublicKey};
+use serde::{Deserialize, Serialize};
+
+use crate::custodian::ledger::bodies::desk::{Asks, Person};
+
+/// All that is at the desk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AtTheDesk {
+    /// The pause that lasts, if one does.
+    pub paused: Option<Paused>,
+    /// The studies, latest last.
+    pub studies: Vec<Listed>,
+}
+
+/// A pause that lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Since when.
+    pub at: String,
+    /// Who stopped everything.
+    pub by: Person,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A study in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its id.
+    pub study: String,
+    /// Where it stands.
+    pub state: State,
+    /// More about that, in words; empty where there is nothing to add.
+    pub detail: String,
+    /// Its title.
+    pub title: String,
+    /// Who asks, as the site calls them.
+    pub researcher: String,
+    /// Why.
+    pub purpose: String,
+    /// About which dataset.
+    pub dataset: ContractId,
+    /// Since when it waits.
+    pub since: String,
+    /// Until when it may be answered.
+    pub until: String,
+    /// How many people must say yes.
+    pub persons: u32,
+}
+
+/// Where a study stands at the desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It waits for a person.
+    Pending,
+    /// It is answered.
+    Approved,
+    /// It is not answered, for good.
+    Refused,
+    /// Its time is over.
+    Ended,
+}
+
+impl State {
+    /// As it is printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Approved => "approved",
+            State::Refused => "refused",
+            State::Ended => "ended",
+        }
+    }
+}
+
+/// A study with everything that a person needs to decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dossier {
+    /// As in the list.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// The requester's key.
+    pub key: PublicKey,
+    /// By which rule of the policy a person decides.
+    pub why: String,
+    /// The policy in force.
+    pub policy: String,
+    /// What each analysis would do, and how much would leave.
+    pub asks: Vec<Asks>,
+    /// The permit that the study relies on.
+    pub permit: Option<Permit>,
+    /// The permit's digest.
+    pub permit_digest: Option<String>,
+    /// What people said, in order.
+    pub said: Vec<SaidBy>,
+    /// What this requester has received from this site.
+    pub received: Vec<Received>,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidBy {
+    /// When.
+    pub at: String,
+    /// Who.
+    pub by: Person,
+    /// Yes, or no.
+    pub yes: bool,
+    /// Until when a yes holds.
+    pub until: Option<String>,
+    /// A note, or the reason of a no.
+    pub words: Option<String>,
+    /// Why a yes does not hold any more.
+    pub lapsed: Option<String>,
+}
+
+/// An answer that left to this requester before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// When.
+    pub at: String,
+    /// Of which study.
+    pub study: String,
+    /// Its title.
+    pub title: String,
+    /// About which dataset.
+    pub dataset: ContractId,
+    /// Analyses, with the cells that were shown.
+    pub cells: Vec<(AnalysisName, u64)>,
+}

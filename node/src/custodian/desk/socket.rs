@@ -1,0 +1,163 @@
+//! The admin socket, `run/admin.sock`: local commands come in here, and the kernel says whose they are.
+//!
+//! It is for the node's own user and the superuser; where `[steward] group` is set, for that group's members too. It must never be handed on to a
+//! network, and it never answers more than one frame with one frame.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_net::frame::{read_frame, write_frame};
+use bocage_protocol::limits;
+use bocage_protocol::marks::{one_line, steers};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+use super::people::{group_id, user_name};
+use super::said::Unsaid;
+use super::wire::{Answer, Command};
+use crate::config::{StateDir, Steward};
+use crate::custodian::Custodian;
+use crate::custodian::ledger::bodies::desk::Person;
+
+/// How long a command may take to say what it wants: it is a local process.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Commands at a time.
+const COMMANDS: usize = 16;
+
+/// The bound socket.
+pub struct Admin {
+    listener: UnixListener,
+    group: Option<u32>,
+}
+
+impl Admin {
+    /// Takes the bound socket, which only the node's own user can reach, and opens it to the stewards' group where there is one.
+    ///
+    /// # Errors
+    /// Where the group is unknown, or the node's user is not one of its members.
+    pub fn new(listener: UnixListener, state: &StateDir, steward: &Steward) -> io::Result<Self> {
+        let group = steward.group.as_deref().map(|group| open_to(group, state)).transpose()?;
+        Ok(Self { listener, group })
+    }
+
+    /// Answers commands for ever.
+    pub async fn serve(&self, custodian: &Arc<Custodian>) {
+        let mut commands = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = commands.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    // Beyond so many the connection is dropped, which the command reports.
+                    Ok((stream, _)) if commands.len() < COMMANDS => {
+                        commands.spawn(answer(stream, Arc::clone(custodian), self.group));
+                    }
+                    Ok(_) => tracing::warn!("a command is turned away: too many are under way"),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a command");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Lets a group's members through the folders on the way, without letting them look around, and to the socket.
+fn open_to(group: &str, state: &StateDir) -> io::Result<u32> {
+    let unknown =
+        || io::Error::new(io::ErrorKind::NotFound, format!("[steward] group: there is no group {group} in /etc/group"));
+    let id = group_id(group).ok_or_else(unknown)?;
+    for (path, mode) in [(state.0.clone(), 0o710), (state.run(), 0o710), (state.admin_socket(), 0o660)] {
+        chown(&path, None, Some(id)).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("[steward] group: the node's user cannot give {} to {group}: {error}", path.display()),
+            )
+        })?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+    }
+    Ok(id)
+}
+
+async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option<u32>) {
+    let Some(person) = person(&stream, group) else {
+        return tracing::warn!("refused a command of another user");
+    };
+    let frame = match tokio::time::timeout(REQUEST_TIMEOUT, read_frame(&mut stream, limits::ADMIN_BYTES)).await {
+        Ok(Ok(frame)) => frame,
+        _ => return tracing::warn!(by = %person, "a command did not say what it wants"),
+    };
+    let Ok(command) = serde_json::from_slice::<Command>(&frame) else {
+        return tracing::warn!(by = %person, "a command cannot be understood: is it of this version?");
+    };
+    // The ledger blocks; the compute thread is not waited for.
+    let done = tokio::task::spawn_blocking(move || custodian.command(person, command)).await;
+    let answer = done.unwrap_or_else(|_| failed("the command failed within the node", "its log has the cause"));
+    let bytes = serde_json::to_vec(&answer).unwrap_or_default();
+    if let Err(error) = write_frame(&mut stream, &bytes).await {
+        tracing::debug!(%error, "the command left before its answer");
+    }
+}
+
+/// Whose command it is, if it is one of those who may give one. With a group it is the kernel that lets its members reach the socket at all.
+fn person(stream: &UnixStream, group: Option<u32>) -> Option<Person> {
+    let uid = stream.peer_cred().ok()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    (uid == own || uid == 0 || group.is_some()).then(|| Person { uid, user: user_name(uid) })
+}
+
+fn failed(message: impl Into<String>, hint: impl Into<String>) -> Answer {
+    Answer::Failed { message: message.into(), hint: hint.into() }
+}
+
+impl Custodian {
+    /// Does what a person wants.
+    pub fn command(&self, by: Person, command: Command) -> Answer {
+        match self.obey(by, command) {
+            Ok(answer) => answer,
+            Err(unsaid) => failed(unsaid.to_string(), unsaid.hint()),
+        }
+    }
+
+    fn obey(&self, by: Person, command: Command) -> Result<Answer, Unsaid> {
+        let study = match command {
+            Command::List { all } => return Ok(Answer::Desk(self.desk().list(all)?)),
+            Command::Pause { reason } => {
+                self.pause(by, line(reason)?)?;
+                return Ok(Answer::Desk(self.desk().list(false)?));
+            }
+            Command::Resume => {
+                self.resume(by)?;
+                return Ok(Answer::Desk(self.desk().list(false)?));
+            }
+            Command::Show { study } => self.desk().named(&study)?,
+            Command::Approve { study, until, note } => {
+                let study = self.desk().named(&study)?;
+                self.approve(&study, by, until, line(note)?)?;
+                study
+            }
+            Command::Refuse { study, reason } => {
+                let study = self.desk().named(&study)?;
+                self.deny(&study, by, line(Some(reason))?.unwrap_or_default())?;
+                study
+            }
+        };
+        match self.desk().dossier(&study)? {
+            Some(dossier) => Ok(Answer::Study(Box::new(dossier))),
+            None => Err(Unsaid::Unknown(study.to_string())),
+        }
+    }
+}
+
+/// A person's words as they may be recorded, shown and sent: one line, not too long, not empty.
+fn line(words: Option<String>) -> Result<Option<String>, Unsaid> {
+    let Some(words) = words else { return Ok(None) };
+    let words = words.trim();
+    if words.is_empty() || words.len() > limits::SITE_MESSAGE_BYTES || words.contains(steers) {
+        return Err(Unsaid::Words(one_line(words.get(..40).unwrap_or(words))));
+    }
+    Ok(Some(words.to_owned()))
+}

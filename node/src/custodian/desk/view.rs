@@ -1,0 +1,197 @@
+//! Reading the desk: by the custodian, and by commands beside a node that does not run. It writes nothing.
+
+use std::collections::BTreeMap;
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{Digest, StudyId};
+use bocage_protocol::trust::{Permit, PublicKey, SignedStudy};
+
+use super::case::{Case, Word};
+use super::pause::lasting;
+use super::said::Unsaid;
+use super::seal::Secret;
+use super::shown::{AtTheDesk, Dossier, Listed, Paused, Received, SaidBy, State};
+use crate::custodian::ledger::bodies::desk::Pending;
+use crate::custodian::ledger::bodies::{About, Released, Request};
+use crate::custodian::ledger::{Kind, Ledger, LedgerError, Record};
+
+/// The desk as it is now, under a policy.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Where everything stands.
+    pub ledger: &'a Ledger,
+    /// What seals approvals.
+    pub secret: Secret<'a>,
+    /// The policy in force.
+    pub policy: Digest,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Desk<'_> {
+    /// What was said about a study.
+    pub(super) fn case(&self, study: &StudyId) -> Result<Case, LedgerError> {
+        let mut case = Case::default();
+        self.ledger.at_the_desk(Some(study), |record| case.add(study, &record, self.secret))?;
+        Ok(case)
+    }
+
+    fn cases(&self) -> Result<BTreeMap<StudyId, Case>, LedgerError> {
+        let mut cases: BTreeMap<StudyId, Case> = BTreeMap::new();
+        self.ledger.at_the_desk(None, |record| {
+            if let Some(study) = record.study.as_ref().and_then(|study| study.parse().ok()) {
+                cases.entry(study).or_default().add(&study, &record, self.secret);
+            }
+        })?;
+        cases.retain(|_, case| !case.pending.is_empty());
+        Ok(cases)
+    }
+
+    /// How many studies wait.
+    pub(super) fn waiting(&self) -> Result<usize, LedgerError> {
+        let waits = |case: &Case| {
+            case.denial.is_none() && matches!(case.word(&self.policy, self.now), Some(Word::Waits { .. }))
+        };
+        Ok(self.cases()?.values().filter(|case| waits(case)).count())
+    }
+
+    /// The study at the desk whose id begins with `text`.
+    pub(super) fn named(&self, text: &str) -> Result<StudyId, Unsaid> {
+        let found: Vec<StudyId> =
+            self.cases()?.into_keys().filter(|study| study.to_string().starts_with(text)).collect();
+        match found.as_slice() {
+            [study] => Ok(*study),
+            [] => Err(Unsaid::Unknown(text.to_owned())),
+            several => Err(Unsaid::Several(text.to_owned(), several.len())),
+        }
+    }
+
+    /// [`Desk::dossier`] of the study whose id begins with `text`.
+    ///
+    /// # Errors
+    /// Where there is none, or several, or the ledger cannot be read.
+    pub fn find(&self, text: &str) -> Result<Dossier, Unsaid> {
+        let study = self.named(text)?;
+        self.dossier(&study)?.ok_or_else(|| Unsaid::Unknown(text.to_owned()))
+    }
+
+    /// All studies at the desk; without those that are over, unless `all` is wanted.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn list(&self, all: bool) -> Result<AtTheDesk, LedgerError> {
+        let paused = lasting(self.ledger)?.map(|(_, at, pause)| Paused { at, by: pause.by, reason: pause.reason });
+        let mut cases: Vec<_> = self.cases()?.into_iter().collect();
+        cases.sort_by_key(|(_, case)| case.pending.first().map(|(seq, _, _)| *seq));
+        let listed = cases.iter().filter_map(|(study, case)| self.listed(study, case));
+        let open = |listed: &Listed| all || matches!(listed.state, State::Pending | State::Approved);
+        Ok(AtTheDesk { paused, studies: listed.filter(open).collect() })
+    }
+
+    fn listed(&self, study: &StudyId, case: &Case) -> Option<Listed> {
+        let (_, _, pending) = case.latest(&self.policy)?;
+        let since = case.pending.first()?.1;
+        let (state, detail) = self.stands(case, pending);
+        let About { title, purpose, researcher, dataset, .. } = pending.study.clone();
+        Some(Listed {
+            study: study.to_string(),
+            state,
+            detail,
+            title,
+            researcher,
+            purpose: purpose.as_str().to_owned(),
+            dataset,
+            since: since.to_string(),
+            until: pending.until.to_string(),
+            persons: pending.persons,
+        })
+    }
+
+    fn stands(&self, case: &Case, pending: &Pending) -> (State, String) {
+        if let Some((_, denial)) = &case.denial {
+            return (State::Refused, format!("by {}: {}", denial.by, denial.reason));
+        }
+        match case.word(&self.policy, self.now) {
+            Some(Word::Approved { until }) => (State::Approved, format!("until {until}")),
+            Some(Word::Waits { given, lapsed }) => {
+                let people =
+                    (pending.persons > 1).then(|| format!("{given} of {} people have said yes", pending.persons));
+                let lapsed = lapsed.map(|lapse| format!("an approval does not hold any more: {lapse}"));
+                (State::Pending, people.into_iter().chain(lapsed).collect::<Vec<_>>().join("; "))
+            }
+            Some(Word::Ended) | None => (State::Ended, String::new()),
+        }
+    }
+
+    /// A study with everything that a person needs to decide; none where it is not at the desk.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn dossier(&self, study: &StudyId) -> Result<Option<Dossier>, LedgerError> {
+        let case = self.case(study)?;
+        let Some((listed, (seq, _, pending))) = self.listed(study, &case).zip(case.latest(&self.policy)) else {
+            return Ok(None);
+        };
+        let permit = self.permit(*seq)?;
+        Ok(Some(Dossier {
+            key: pending.study.key,
+            why: pending.why.clone(),
+            policy: self.policy.to_string(),
+            asks: pending.asks.clone(),
+            permit,
+            permit_digest: pending.study.permit.as_ref().map(|permit| permit.digest.to_string()),
+            said: self.said_by(&case),
+            received: self.received(&pending.study.key)?,
+            listed,
+        }))
+    }
+
+    /// The permit that came with the study of this record.
+    fn permit(&self, seq: i64) -> Result<Option<Permit>, LedgerError> {
+        let payload = self.ledger.payload(seq)?;
+        let signed = payload.and_then(|bytes| serde_json::from_slice::<SignedStudy>(&bytes).ok());
+        Ok(signed.and_then(|signed| signed.permit?.verify().ok()))
+    }
+
+    fn said_by(&self, case: &Case) -> Vec<SaidBy> {
+        let mut said: Vec<(Timestamp, SaidBy)> = Vec::new();
+        for (at, approval) in &case.approvals {
+            let lapsed = case.lapse(approval, &self.policy, self.now).map(|lapse| lapse.to_string());
+            let until = Some(approval.until.to_string());
+            let (at_text, by, words) = (at.to_string(), approval.by.clone(), approval.note.clone());
+            said.push((*at, SaidBy { at: at_text, by, yes: true, until, words, lapsed }));
+        }
+        if let Some((at, denial)) = &case.denial {
+            let (at_text, by, words) = (at.to_string(), denial.by.clone(), Some(denial.reason.clone()));
+            said.push((*at, SaidBy { at: at_text, by, yes: false, until: None, words, lapsed: None }));
+        }
+        said.sort_by_key(|(at, _)| *at);
+        said.into_iter().map(|(_, said)| said).collect()
+    }
+
+    /// What left to the holder of this key.
+    fn received(&self, key: &PublicKey) -> Result<Vec<Received>, LedgerError> {
+        let mut theirs: BTreeMap<String, About> = BTreeMap::new();
+        let mut received = Vec::new();
+        self.ledger.asked_and_released(|record: Record| {
+            let Some(study) = record.study.clone() else { return };
+            let about = match record.kind() {
+                Some(Kind::Request) => record.body::<Request>().and_then(|request| request.study),
+                Some(Kind::Pending) => record.body::<Pending>().map(|pending| pending.study),
+                _ => None,
+            };
+            if let Some(about) = about.filter(|about| about.key == *key) {
+                theirs.insert(study, about);
+            } else if let Some((about, released)) = theirs.get(&study).zip(record.body::<Released>()) {
+                received.push(Received {
+                    at: record.at.to_string(),
+                    study,
+                    title: about.title.clone(),
+                    dataset: about.dataset.clone(),
+                    cells: released.parts.into_iter().map(|part| (part.analysis, part.shown)).collect(),
+                });
+            }
+        })?;
+        Ok(received)
+    }
+}

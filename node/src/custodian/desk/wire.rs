@@ -1,0 +1,63 @@
+//! What a local command and the custodian say to each other on the admin socket: one frame of JSON each way. Both come from one installation, so
+//! there are no versions of it.
+
+use bocage_protocol::env::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::shown::{AtTheDesk, Dossier};
+
+/// A command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// All that is at the desk.
+    List {
+        /// Also what is over.
+        all: bool,
+    },
+    /// One study; its id, or the beginning of it.
+    Show {
+        /// Which.
+        study: String,
+    },
+    /// A yes.
+    Approve {
+        /// Which study.
+        study: String,
+        /// Until when, if before the study's own end.
+        until: Option<Timestamp>,
+        /// A line for those who read the ledger.
+        note: Option<String>,
+    },
+    /// A no.
+    Refuse {
+        /// Which study.
+        study: String,
+        /// Why: the researcher reads it.
+        reason: String,
+    },
+    /// Stop everything.
+    Pause {
+        /// Why: the researchers read it.
+        reason: Option<String>,
+    },
+    /// Go on.
+    Resume,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Of a list, a pause and its end.
+    Desk(AtTheDesk),
+    /// Of everything about one study: as it stands now.
+    Study(Box<Dossier>),
+    /// It was not done.
+    Failed {
+        /// Why.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+}

@@ -1,0 +1,49 @@
+//! Finding what people said: few records among many, so they have indices of their own. It only reads.
+
+use bocage_protocol::ids::StudyId;
+use rusqlite::params;
+
+use super::record::{COLUMNS, Record};
+use super::{Ledger, LedgerError};
+
+const AT_THE_DESK: &str = "kind IN ('pending', 'approval', 'denial')";
+const PAUSES: &str = "kind IN ('pause', 'resume')";
+
+/// Aids for searching, no part of the chain. SQLite uses one only for the very same condition.
+pub(super) const INDEX: &str = "
+CREATE INDEX IF NOT EXISTS record_desk ON record (seq) WHERE kind IN ('pending', 'approval', 'denial');
+CREATE INDEX IF NOT EXISTS record_pause ON record (seq) WHERE kind IN ('pause', 'resume');
+";
+
+impl Ledger {
+    /// Calls `each` with what was said about a study, or about all, in its order. Of a pending study the payload is left out.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn at_the_desk(&self, study: Option<&StudyId>, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        let columns = COLUMNS.replace("payload", "CASE kind WHEN 'pending' THEN NULL ELSE payload END");
+        let sql = |of: &str| format!("SELECT {columns} FROM record WHERE {AT_THE_DESK}{of} ORDER BY seq");
+        match study {
+            Some(study) => self.each(&sql(" AND study = ?1"), params![study.to_string()], each),
+            None => self.each(&sql(""), [], each),
+        }
+    }
+
+    /// Calls `each` with all pauses and their ends, in their order.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn pauses(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        self.each(&format!("SELECT {COLUMNS} FROM record WHERE {PAUSES} ORDER BY seq"), [], each)
+    }
+
+    /// Calls `each` with all requests, pending studies and releases, in their order, without payloads.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn asked_and_released(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        let columns = COLUMNS.replace("payload", "NULL");
+        let kinds = "kind IN ('request', 'pending', 'release')";
+        self.each(&format!("SELECT {columns} FROM record WHERE {kinds} ORDER BY seq"), [], each)
+    }
+}

@@ -1,0 +1,66 @@
+//! A study that waits for a person survives what happens in the meantime.
+
+use bocage_net::certificates::Authority;
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_net::secret::write_secret;
+use bocage_protocol::env::Clock as _;
+use bocage_tests::clock::Steps;
+use bocage_tests::lab::{HOSPITALS, Lab, status};
+use bocage_tests::process::kill_pid;
+
+use super::{ASKING, everyone, lab, records, said, submitted};
+
+const THREE_DAYS: i64 = 3 * 24 * 3600;
+
+/// A new certificate for a site, three days from now, in the place of its old one.
+fn renew(lab: &Lab, site: &str) {
+    let read = |file: &str| std::fs::read_to_string(lab.path("net/ca").join(file)).expect("the authority");
+    let issuing = Authority::from_pem(&read("intermediate.pem"), &read("intermediate.key")).expect("an authority");
+    let at = SystemClock.now().plus_secs(THREE_DAYS);
+    let issued = issuing.issue_site(&site.parse().expect("a site"), at, 30, &mut SystemEntropy).expect("a certificate");
+    let tls = lab.site(site).join("tls");
+    std::fs::write(tls.join("cert.pem"), issued.chain_pem).expect("the certificate");
+    std::fs::remove_file(tls.join("key.pem")).expect("the old key");
+    write_secret(&tls.join("key.pem"), issued.key_pem.as_bytes()).expect("the key");
+}
+
+#[test]
+fn a_study_that_waits_completes_after_restarts_three_days_and_a_new_certificate() {
+    let lab = lab();
+    let steps = Steps::new(lab.path("").as_path());
+    let env = [steps.env()];
+    let (coordinator, mut nodes) = everyone(&lab, &env);
+    let study = submitted(&lab);
+    coordinator.wait_for_line(&["site waits for its steward", ASKING]);
+    let path = format!("/v1/studies/{}", study.id());
+    let since = status(&lab.get(&path), ASKING)["pending_since"].clone();
+    assert!(since.is_i64());
+
+    let from = coordinator.lines();
+    nodes.remove(0).kill();
+    let node = lab.node(ASKING, &env);
+    coordinator.wait_for_line_after(from, &["site connected", ASKING]);
+
+    coordinator.kill();
+    steps.set(THREE_DAYS);
+    let coordinator = lab.coordinator_with(&env);
+    coordinator.wait_for_line(&["site connected", ASKING]);
+
+    renew(&lab, ASKING);
+    let from = coordinator.lines();
+    kill_pid(node.child_pid("agent").expect("an agent"));
+    coordinator.wait_for_line_after(from, &["site connected", ASKING]);
+
+    let open = lab.get(&path);
+    assert_eq!((&open["state"], &status(&open, ASKING)["status"]), (&"open".into(), &"pending".into()), "{open:#}");
+    assert_eq!(status(&open, ASKING)["pending_since"], since, "{open:#}");
+    assert_eq!(records(&lab, "pending"), 1);
+    said(&lab, &["studies", "approve", &study.id().to_string()]);
+    coordinator.wait_for_line(&["published"]);
+    let result = lab.get(&format!("{path}/result"));
+    for site in HOSPITALS {
+        assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
+    }
+    let (code, said) = lab.verify_ledger(ASKING);
+    assert_eq!(code, Some(0), "{said}");
+}

@@ -97,21 +97,11 @@ fn one_large_value() -> bool {
     (sums.sum - 250.0).abs() < 1.0
 }
 
-/// Other words for `age between 35 and 45 and sex in ('0', '1')`.
-const WORDS: [&str; 6] = [
-    "sex in ('0', '1') and age between 35 and 45",
-    "sex in ('1', '0') and age between 35 and 45",
-    "sex in ('0', '1') and age >= 35 and age <= 45",
-    "sex in ('0', '1') and 35 <= age and age <= 45",
-    "sex in ('0', '1') and age > 34 and age < 46",
-    "not (not (sex in ('0', '1') and age between 35 and 45))",
-];
-
 fn other_words() -> bool {
     with_target(|desk| {
-        let answers: Vec<Outcome> = WORDS.iter().map(|filter| desk.one(filter, COUNT)).collect();
-        assert!(answers.windows(2).all(|two| two[0] == two[1]), "the answer is the same");
-        desk.queries() as usize == WORDS.len()
+        let [one, other] = ["age >= 35 and age <= 45", "age > 34 and age < 46"].map(|filter| desk.one(filter, COUNT));
+        assert_eq!(one, other, "the answer is the same");
+        desk.queries() == 2
     })
 }
 
@@ -150,8 +140,8 @@ pub fn open() -> Vec<Open> {
         ),
         of("one large value among twenty near zero", "no rule limits one patient's part of a sum", one_large_value),
         of(
-            "a question in other words is computed and counted again",
-            "a plan is not brought into a normal form",
+            "a question that means the same among whole numbers only is counted again",
+            "the normal form of plans knows no types",
             other_words,
         ),
         of("a ledger whose last records are cut off", "the head's hash is kept nowhere else", cut_off),

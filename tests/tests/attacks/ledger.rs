@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::hospital::Hospital;
 use super::scenario::{Family, Guard};
-use super::ward::twenty;
+use super::ward::{counts, table, twenty};
 
 const COUNT: &str = "[[analysis]]\nname = 'a'\ntable = { show = ['count'] }\n";
 
@@ -99,7 +99,8 @@ fn planted(hospital: &Hospital) -> Vec<u8> {
 fn says_4000(payload: &[u8]) -> bool {
     let signed: SignedRelease = codec::decode(payload, limits::FRAME_BYTES).expect("a release");
     let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release");
-    format!("{release:?}").contains("4000")
+    // Not the text of the whole release: it has digests, which can hold any digits.
+    release.parts.iter().any(|part| counts(table(&part.outcome)).contains(&Some(4000)))
 }
 
 /// What the custodian hands out for a round, as a payload; none where it refuses.

@@ -7,7 +7,7 @@ use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::wire::codec;
 
 use super::hospital::{Desk, Hospital};
-use super::scenario::Family;
+use super::scenario::{Family, Guard};
 use super::ward::{Patient, patients};
 
 /// How often one question is asked.
@@ -75,8 +75,36 @@ fn one_study(controls: Controls, restarts: u32) -> bool {
     })
 }
 
+/// One cohort in other words.
+const WORDS: [&str; 5] = [
+    "sex in ('0', '1') and age between 35 and 45",
+    "sex in ('1', '0') and age between 35 and 45",
+    "sex in ('0', '1') and age >= 35 and age <= 45",
+    "45 >= age and sex in ('0', '1') and 35 <= age",
+    "not (not (sex in ('0', '1') and age between 35 and 45))",
+];
+
+/// Whether one cohort in other words is computed again. Off: as if plans stayed as they were written.
+fn reworded(guard: Guard) -> bool {
+    let hospital = hospital();
+    let desk = hospital.open(Controls::default());
+    let count = "table = { show = ['count'] }";
+    let answers: Vec<_> = WORDS.iter().map(|filter| desk.one(filter, count)).collect();
+    assert!(answers.windows(2).all(|two| two[0] == two[1]), "the answer is the same");
+    match guard {
+        Guard::On => desk.queries() > 1,
+        Guard::Off => {
+            let written = WORDS.map(|filter| {
+                format!("{:?}", hospital.study(filter, &format!("[[analysis]]\nname = 'a'\n{count}\n")).filter)
+            });
+            BTreeSet::from(written).len() > 1
+        }
+    }
+}
+
 pub fn family() -> Family {
     Family::new("repeats")
+        .beside("normal form of plans", "one question in other words", reworded)
         .against(Control::ReuseOfAnswers, "one question by hundreds of studies, over restarts", many_studies)
         .against(Control::RepeatFromLedger, "one study, sent again", |on| one_study(on, 0))
         .against(Control::RepeatFromLedger, "one study, sent again over restarts", |on| one_study(on, 4))

@@ -115,6 +115,11 @@ impl StateDir {
         self.run().join("admin.sock")
     }
 
+    /// What a local command must know.
+    pub fn admin_token(&self) -> PathBuf {
+        self.run().join("admin.token")
+    }
+
     /// Where snapshots are.
     pub fn snapshots(&self) -> PathBuf {
         self.0.join("snapshots")

@@ -272,6 +272,10 @@ mod tests {
         Running { socket: site.config().state.socket(), stop, task }
     }
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
     async fn ask(socket: &Path, frame: &[u8]) -> Reply {
         let mut stream = UnixStream::connect(socket).await.unwrap();
         write_frame(&mut stream, frame).await.unwrap();
@@ -293,7 +297,6 @@ mod tests {
         drop(Server::bind(&state, &site.config().steward).unwrap());
         assert!(state.socket().exists());
         let running = start(&site, Switches::default());
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&state.run()), mode(&running.socket)), (0o700, 0o600));
         assert_eq!(mode(&state.admin_socket()), 0o600);
         let request = codec::encode(&Request::Catalogue).unwrap();
@@ -329,7 +332,12 @@ mod tests {
         };
         assert!(command(b"{}").await.is_err());
         assert!(command(&vec![b' '; limits::ADMIN_BYTES + 1]).await.is_err());
-        let answer = command(br#"{"list":{"all":false}}"#).await.unwrap();
+        // The agent has the same user, and reaches the socket; it can read no file.
+        assert!(command(br#"{"token":"","command":{"list":{"all":false}}}"#).await.is_err());
+        let token = fs::read_to_string(site.config().state.admin_token()).unwrap();
+        assert_eq!(mode(&site.config().state.admin_token()), 0o600);
+        let list = format!(r#"{{"token":"{token}","command":{{"list":{{"all":false}}}}}}"#);
+        let answer = command(list.as_bytes()).await.unwrap();
         assert!(String::from_utf8(answer).unwrap().starts_with(r#"{"desk":{"paused":null"#));
         drop(release);
         assert!(matches!(asking.await.unwrap(), Reply::Released(_)));

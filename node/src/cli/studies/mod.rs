@@ -16,7 +16,7 @@ use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed};
-use crate::custodian::desk::wire::{Answer, Command};
+use crate::custodian::desk::wire::{Answer, Command, Order};
 use crate::custodian::desk::{Desk, Secret};
 use crate::custodian::ledger::Ledger;
 
@@ -182,7 +182,13 @@ fn ask(config: &Config, command: &Command) -> Result<Option<Answer>, Failure> {
                     .hint("run the command as the node's own user, as root, or as a member of [steward] group"));
             }
         };
-        let bytes = serde_json::to_vec(command).map_err(Failure::ours)?;
+        let token = config.state.admin_token();
+        let token = std::fs::read_to_string(&token).map_err(|e| {
+            Failure::theirs(format!("cannot read {}: {}", token.display(), e.kind()))
+                .hint("run the command as the node's own user, as root, or as a member of [steward] group")
+        })?;
+        let order = Order { token, command: command.clone() };
+        let bytes = serde_json::to_vec(&order).map_err(Failure::ours)?;
         let answered = tokio::time::timeout(PATIENCE, async {
             write_frame(&mut stream, &bytes).await?;
             read_frame(&mut stream, limits::FRAME_BYTES).await

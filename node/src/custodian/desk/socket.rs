@@ -1,23 +1,27 @@
 //! The admin socket, `run/admin.sock`: local commands come in here, and the kernel says whose they are.
 //!
-//! It is for the node's own user and the superuser; where `[steward] group` is set, for that group's members too. It must never be handed on to a
-//! network, and it never answers more than one frame with one frame.
+//! It is for the node's own user and the superuser; where `[steward] group` is set, for that group's members too. The agent has the same user and
+//! can reach the socket, but it can read no file beside it: hence the token, new with each start, that a command must bring. The socket must never
+//! be handed on to a network, and it never answers more than one frame with one frame.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_net::env::SystemEntropy;
 use bocage_net::frame::{read_frame, write_frame};
+use bocage_protocol::env::Entropy as _;
 use bocage_protocol::limits;
 use bocage_protocol::marks::{one_line, steers};
+use subtle::ConstantTimeEq as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::people::{group_id, user_name};
 use super::said::Unsaid;
-use super::wire::{Answer, Command};
+use super::wire::{Answer, Command, Order};
 use crate::config::{StateDir, Steward};
 use crate::custodian::Custodian;
 use crate::custodian::ledger::bodies::desk::Person;
@@ -31,6 +35,7 @@ const COMMANDS: usize = 16;
 pub struct Admin {
     listener: UnixListener,
     group: Option<u32>,
+    token: Arc<str>,
 }
 
 impl Admin {
@@ -39,8 +44,9 @@ impl Admin {
     /// # Errors
     /// Where the group is unknown, or the node's user is not one of its members.
     pub fn new(listener: UnixListener, state: &StateDir, steward: &Steward) -> io::Result<Self> {
+        let token = new_token(state)?;
         let group = steward.group.as_deref().map(|group| open_to(group, state)).transpose()?;
-        Ok(Self { listener, group })
+        Ok(Self { listener, group, token })
     }
 
     /// Answers commands for ever.
@@ -52,7 +58,7 @@ impl Admin {
                 accepted = self.listener.accept() => match accepted {
                     // Beyond so many the connection is dropped, which the command reports.
                     Ok((stream, _)) if commands.len() < COMMANDS => {
-                        commands.spawn(answer(stream, Arc::clone(custodian), self.group));
+                        commands.spawn(answer(stream, Arc::clone(custodian), self.group, Arc::clone(&self.token)));
                     }
                     Ok(_) => tracing::warn!("a command is turned away: too many are under way"),
                     Err(error) => {
@@ -65,12 +71,28 @@ impl Admin {
     }
 }
 
+/// Writes a new token beside the socket, for its owner alone.
+fn new_token(state: &StateDir) -> io::Result<Arc<str>> {
+    let mut bytes = [0; 32];
+    SystemEntropy.fill(&mut bytes);
+    let (token, path) = (hex::encode(bytes), state.admin_token());
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(token.as_bytes())?;
+    Ok(token.into())
+}
+
 /// Lets a group's members through the folders on the way, without letting them look around, and to the socket.
 fn open_to(group: &str, state: &StateDir) -> io::Result<u32> {
     let unknown =
         || io::Error::new(io::ErrorKind::NotFound, format!("[steward] group: there is no group {group} in /etc/group"));
     let id = group_id(group).ok_or_else(unknown)?;
-    for (path, mode) in [(state.0.clone(), 0o710), (state.run(), 0o710), (state.admin_socket(), 0o660)] {
+    let opened =
+        [(state.0.clone(), 0o710), (state.run(), 0o710), (state.admin_socket(), 0o660), (state.admin_token(), 0o640)];
+    for (path, mode) in opened {
         chown(&path, None, Some(id)).map_err(|error| {
             io::Error::new(
                 error.kind(),
@@ -82,7 +104,7 @@ fn open_to(group: &str, state: &StateDir) -> io::Result<u32> {
     Ok(id)
 }
 
-async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option<u32>) {
+async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option<u32>, token: Arc<str>) {
     let Some(person) = person(&stream, group) else {
         return tracing::warn!("refused a command of another user");
     };
@@ -90,9 +112,12 @@ async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option
         Ok(Ok(frame)) => frame,
         _ => return tracing::warn!(by = %person, "a command did not say what it wants"),
     };
-    let Ok(command) = serde_json::from_slice::<Command>(&frame) else {
+    let Ok(Order { token: shown, command }) = serde_json::from_slice::<Order>(&frame) else {
         return tracing::warn!(by = %person, "a command cannot be understood: is it of this version?");
     };
+    if !bool::from(shown.as_bytes().ct_eq(token.as_bytes())) {
+        return tracing::error!(by = %person, "a command without the token of run/admin.token: somebody who cannot read it tries to speak for a steward");
+    }
     // The ledger blocks; the compute thread is not waited for.
     let done = tokio::task::spawn_blocking(move || custodian.command(person, command)).await;
     let answer = done.unwrap_or_else(|_| failed("the command failed within the node", "its log has the cause"));

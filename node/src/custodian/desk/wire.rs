@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::shown::{AtTheDesk, Dossier};
 
+/// A command, and the word that shows that its sender may read what the agent may not.
+#[derive(Serialize, Deserialize)]
+pub struct Order {
+    /// What stands in `run/admin.token`.
+    pub token: String,
+    /// What is wanted.
+    pub command: Command,
+}
+
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

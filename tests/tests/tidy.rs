@@ -170,9 +170,11 @@ fn a_nodes_controls_are_each_consulted_in_one_place_and_taken_away_by_attacks_al
     let consulting: Vec<(String, String)> =
         sources().into_iter().filter(|(name, _)| name.starts_with("node/src/") && name != defined).collect();
     for control in Control::ALL {
-        let asks = [format!("enforces(Control::{control:?})"), format!("hold(Control::{control:?},")];
-        let times = |text: &str| asks.iter().map(|asks| text.matches(asks).count()).sum::<usize>();
-        assert_eq!(consulting.iter().map(|(_, text)| times(text)).sum::<usize>(), 1, "{control:?}");
+        // As the only argument or as the first of two.
+        let asks = [")", ","].map(|end| format!("(Control::{control:?}{end}"));
+        let times = |text: &str| asks.iter().map(|asks| text.matches(asks.as_str()).count()).sum::<usize>();
+        let all: usize = consulting.iter().map(|(_, text)| times(&text.split_whitespace().collect::<String>())).sum();
+        assert_eq!(all, 1, "{control:?}");
     }
     let takes_away = concat!(".with", "out(");
     let elsewhere = |name: &str, text: &str| {

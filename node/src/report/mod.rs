@@ -123,6 +123,7 @@ impl Report<'_> {
                     (figure("Studies", studies.len() as u64))
                     (figure("Released", count(State::Released)))
                     (figure("Refused", count(State::Refused)))
+                    (figure("Waiting", count(State::Waiting)))
                     (figure("Cells with numbers", shown))
                     (figure("Hidden cells", hidden))
                 }

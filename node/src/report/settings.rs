@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::Report;
+use crate::config::policy::Decide;
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
     html! {
@@ -26,10 +27,39 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         0 => "by hand".to_owned(),
         days => format!("every {days} days"),
     };
+    let confined = if config.require_sandbox {
+        "each confines itself by the kernel (landlock and seccomp), and the node does not start where that is not possible: the custodian can open no connection and run no program, the agent can open neither data nor ledger nor release key"
+    } else {
+        "require_sandbox = false lets the node run where the kernel cannot confine them; the agent is not given the places of data, ledger and release key"
+    };
+    let trust = match (config.trust.access_bodies.len(), config.trust.researchers.len()) {
+        (0, 0) => "Nobody is trusted: every study is refused.",
+        (_, 0) => {
+            "A study is answered only under a permit that an access body of this site signed and has not taken back."
+        }
+        (0, _) => "Researchers whom the site trusts by name ask without a permit.",
+        _ => {
+            "A study is answered under a permit of an access body of this site, or if a researcher signed it whom the site trusts by name."
+        }
+    };
+    let steward = match config.policy.decide {
+        Decide::Auto => "Where no rule says otherwise, studies that pass every check are answered without a person.",
+        Decide::Ask => "Where no rule says otherwise, a steward of the site decides about each study.",
+        Decide::Refuse => "Where no rule says otherwise, studies are refused.",
+    };
+    let optouts = match (&config.optouts, config.datasets.values().any(|dataset| dataset.spec.optout.is_some())) {
+        (None, false) => "The site keeps no list of patients who opted out.",
+        _ => {
+            "Patients who opted out are in no answer from the next round on; without a whole list nothing is answered."
+        }
+    };
     let lines = [
         ("Where data stays", "Rows stay at the site. A study is computed there, over a frozen snapshot; counts and sums that passed the site's gate leave, and nothing else.".to_owned()),
         ("Connections", format!("The node dials out to the coordinator at {} and opens no port to the network. The connection is QUIC with TLS 1.3, and both sides are verified.", config.coordinator.address)),
-        ("Processes", "What talks to the network (agent) and what reads data (custodian) are separate processes; the agent is not given the places of data, ledger and release key.".to_owned()),
+        ("Processes", format!("What talks to the network (agent) and what reads data (custodian) are separate processes; {confined}.")),
+        ("Who may ask", trust.to_owned()),
+        ("Who decides", format!("{steward} {} rules of the site's own tighten this.", config.policy.rules.len())),
+        ("Opt-outs", optouts.to_owned()),
         ("Requests", "A request counts only if it is signed by a key that the site itself trusts. The site derives what to compute from the signed study; nobody sends it a query.".to_owned()),
         ("Record", "Request, decision and what may be spent are on the disk before anything is computed, and every release before it leaves. The records are chained by hashes.".to_owned()),
         ("Witness", "Every release carries a signed checkpoint of the ledger, which the coordinator keeps: records that were cut off can be found with bocage-node ledger verify --checkpoint.".to_owned()),

@@ -55,6 +55,8 @@ pub struct Account {
     pub releases: Vec<On<Released>>,
     /// What was refused.
     pub refusals: Vec<On<Refusal>>,
+    /// Whether it was put before the site's steward.
+    pub put_to_steward: bool,
     /// Whether a computation has begun that has no end yet.
     pub running: bool,
     /// Whatever else was recorded about it, e.g. a steward's word.
@@ -98,6 +100,8 @@ pub enum State {
     Computing,
     /// Nothing left.
     Refused,
+    /// It waits, or waited until its end, for the site's steward.
+    Waiting,
     /// It asked; nothing was decided yet.
     Asked,
 }
@@ -109,6 +113,7 @@ impl State {
             State::Released => "released",
             State::Computing => "computing",
             State::Refused => "refused",
+            State::Waiting => "waiting",
             State::Asked => "asked",
         }
     }
@@ -128,6 +133,7 @@ impl Account {
             snapshots: BTreeSet::new(),
             releases: Vec::new(),
             refusals: Vec::new(),
+            put_to_steward: false,
             running: false,
             others: Vec::new(),
         }
@@ -144,6 +150,7 @@ impl Account {
             _ if !self.releases.is_empty() => State::Released,
             _ if self.running => State::Computing,
             _ if !self.refusals.is_empty() => State::Refused,
+            _ if self.put_to_steward => State::Waiting,
             _ => State::Asked,
         }
     }
@@ -181,6 +188,7 @@ impl Account {
                 self.ask(record);
                 true
             }
+            Some(Kind::Pending) => record.body::<bodies::desk::Pending>().map(|pending| self.wait(pending)).is_some(),
             Some(Kind::Decision) => on(record).map(|d| self.decisions.push(d)).is_some(),
             Some(Kind::Reservation) => record
                 .body::<bodies::Reservation>()
@@ -214,6 +222,14 @@ impl Account {
         let believed = self.about.as_ref().and_then(|about| about.permit.as_ref()).map(|permit| permit.id.to_string());
         self.permit = self.permit.take().or(believed);
         self.expires_at = self.expires_at.or(study.map(|study| study.expires_at));
+    }
+
+    fn wait(&mut self, pending: bodies::desk::Pending) {
+        let permit = pending.study.permit.as_ref().map(|permit| permit.id.to_string());
+        self.put_to_steward = true;
+        self.permit = self.permit.take().or(permit);
+        self.about = self.about.take().or(Some(pending.study));
+        self.expires_at = self.expires_at.or(Some(pending.until));
     }
 
     /// Forgets what lies outside the window. None where nothing is left.
@@ -310,6 +326,41 @@ mod tests {
         let part =
             bodies::ReleasedPart { analysis: "a".parse().unwrap(), shown: 4, hidden: 2, refused: None, question: None };
         Entry::new(Kind::Release, study(n), 0, &Released { bytes: 9, parts: vec![part] })
+    }
+
+    fn pending(n: u8) -> Entry {
+        let key = bocage_protocol::trust::SecretKey::generate(&mut bocage_net::env::SystemEntropy).public();
+        let study_of = bodies::About {
+            title: "Waits".to_owned(),
+            purpose: bocage_protocol::trust::Purpose::Education,
+            researcher: "Ada".to_owned(),
+            organisation: None,
+            permit: None,
+            access_body: None,
+            key,
+            dataset: "heart@1".parse().unwrap(),
+            analyses: vec![],
+        };
+        let body = bodies::desk::Pending {
+            study: study_of,
+            why: "rule 1".to_owned(),
+            policy: Digest::of("policy", &[]),
+            persons: 1,
+            until: Timestamp(99),
+            asks: vec![],
+        };
+        Entry::new(Kind::Pending, study(n), 0, &body)
+    }
+
+    #[test]
+    fn a_study_that_waits_for_the_steward_is_told_with_who_asks_and_until_when() {
+        let (_dir, ledger) = ledger();
+        ledger.append(Timestamp(5), &[pending(1), pending(2), released(2)]).unwrap();
+        let found = ledger.accounts(&Window::default()).unwrap().studies;
+        assert_eq!(found.iter().map(Account::state).collect::<Vec<_>>(), [State::Waiting, State::Released]);
+        let about = found[0].about.as_ref().map(|about| about.researcher.as_str());
+        assert_eq!((about, found[0].expires_at), (Some("Ada"), Some(Timestamp(99))));
+        assert!(found[0].others.is_empty());
     }
 
     #[test]

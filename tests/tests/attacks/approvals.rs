@@ -53,7 +53,7 @@ fn runs(desk: &Desk<'_>, request: &RoundRequest) -> bool {
 /// The approval of a study that was approved.
 fn recorded(hospital: &Hospital) -> Approval {
     let approvals = records(hospital).into_iter().filter(|record| record.kind() == Some(Kind::Approval));
-    approvals.filter_map(|record| record.body()).last().expect("an approval")
+    approvals.filter_map(|record| record.body()).next_back().expect("an approval")
 }
 
 /// Adds an approval to the ledger's file, as whoever can write it would: well chained.

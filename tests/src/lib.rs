@@ -10,6 +10,7 @@ pub mod deaths;
 pub mod escapes;
 pub mod hold;
 pub mod lab;
+pub mod lifted;
 pub mod line;
 pub mod old_kernel;
 pub mod peer;

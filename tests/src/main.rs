@@ -11,7 +11,7 @@ use bocage_node::cli::{Reexec, Switches};
 use bocage_node::sandbox::{OnSealed, Process};
 use bocage_protocol::env::Clock;
 use bocage_tests::clock::{self, StepClock};
-use bocage_tests::{crash, escapes, hold, old_kernel};
+use bocage_tests::{crash, escapes, hold, lifted, old_kernel};
 
 fn main() -> ExitCode {
     if env::var_os(old_kernel::VARIABLE).is_some() {
@@ -44,7 +44,7 @@ fn node() -> Switches {
         sealed: escapes::from_env().or_else(held_at_start),
         unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
         environment: vec!["BOCAGE_LAB_".to_owned()],
-        ..Switches::default()
+        controls: lifted::from_env(),
     }
 }
 

@@ -126,8 +126,13 @@ impl FakeCoordinator {
 
 /// Asks a node and reads its reply.
 pub async fn ask(link: &QuicLink, request: &Request) -> Reply {
+    ask_bytes(link, &codec::encode(request).expect("bytes")).await
+}
+
+/// The same with a frame that may be anything.
+pub async fn ask_bytes(link: &QuicLink, frame: &[u8]) -> Reply {
     let mut stream = within(link.open()).await.expect("a stream");
-    write_frame(&mut stream, &codec::encode(request).expect("bytes")).await.expect("sent");
+    write_frame(&mut stream, frame).await.expect("sent");
     stream.shutdown().await.expect("the stream ends");
     let frame = within(read_frame(&mut stream, limits::FRAME_BYTES)).await.expect("a reply");
     codec::decode(&frame, limits::FRAME_BYTES).expect("a reply")

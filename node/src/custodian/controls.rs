@@ -51,6 +51,26 @@ pub enum Control {
     NeverOffered,
     /// Cells are counted against the cap before anything is computed.
     Cap,
+    /// Quiet hours, and how many studies may begin at a time and in a day.
+    Pace,
+    /// Where the policy asks, a person has said yes.
+    Approval,
+    /// An approval is the site's own, and of this very study.
+    ApprovalSeal,
+    /// An approval holds under the policy under which it was given.
+    ApprovalPolicy,
+    /// An approval ends.
+    ApprovalEnd,
+    /// Where two people must agree, one does not do.
+    TwoPersons,
+    /// While a pause lasts nothing leaves.
+    Pause,
+    /// A command brings what the agent cannot read.
+    AdminToken,
+    /// Who opted out is in no answer.
+    OptOuts,
+    /// Two answers differ by k patients or none, whoever opted out between them.
+    OptOutSteps,
     /// A round asks analyses of its study, each once and in order.
     RoundShape,
     /// A round's steps never change.
@@ -63,7 +83,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 36] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -86,6 +106,16 @@ impl Control {
         Self::PolicyDecides,
         Self::NeverOffered,
         Self::Cap,
+        Self::Pace,
+        Self::Approval,
+        Self::ApprovalSeal,
+        Self::ApprovalPolicy,
+        Self::ApprovalEnd,
+        Self::TwoPersons,
+        Self::Pause,
+        Self::AdminToken,
+        Self::OptOuts,
+        Self::OptOutSteps,
         Self::RoundShape,
         Self::SameSteps,
         Self::RepeatFromLedger,

@@ -82,8 +82,6 @@ pub struct Switches {
     pub unsandboxed: bool,
     /// Environment variables whose names begin so reach the node's children, beside those that a node needs.
     pub environment: Vec<String>,
-    /// Patients who opted out are offered like all others: attack tests show what the control is for.
-    pub ignore_optouts: bool,
     /// What is enforced: everything, unless an attack test says otherwise.
     pub controls: Controls,
 }
@@ -140,7 +138,7 @@ impl Custodian {
     ) -> Self {
         let stopping = AtomicBool::new(false);
         let snapshots = Snapshots::new(config.state.snapshots());
-        let optouts = OptOuts::new(&config, switches.ignore_optouts);
+        let optouts = OptOuts::new(&config, switches.controls);
         Self {
             config,
             ledger,

@@ -5,7 +5,6 @@ use bocage_protocol::plan::Quantum;
 use bocage_protocol::release::Outcome;
 
 use super::hospital::{Desk, Hospital};
-use super::ledger::{answered, file, is_whole, records};
 use super::scenario::Open;
 use super::ward::{Patient, counts, csv, sides, sums, table, twenty, twenty_and};
 
@@ -105,26 +104,6 @@ fn other_words() -> bool {
     })
 }
 
-fn cut_off() -> bool {
-    let (hospital, _) = answered();
-    let before = records(&hospital).len();
-    let last = "DELETE FROM record WHERE study = (SELECT study FROM record ORDER BY seq DESC LIMIT 1)";
-    file(&hospital).execute(last, []).expect("a deletion");
-    is_whole(&hospital) && records(&hospital).len() < before
-}
-
-fn rolled_back() -> bool {
-    let (hospital, _) = answered();
-    let path = hospital.config().state.ledger();
-    let old = std::fs::read(&path).expect("the file");
-    let desk = hospital.open(Controls::default());
-    desk.one("age > 33", COUNT);
-    drop(desk);
-    let after = records(&hospital).len();
-    std::fs::write(&path, old).expect("the old file");
-    is_whole(&hospital) && records(&hospital).len() < after
-}
-
 pub fn open() -> Vec<Open> {
     let of = |name, why, attack| Open { name, why, attack };
     vec![
@@ -144,7 +123,5 @@ pub fn open() -> Vec<Open> {
             "the normal form of plans knows no types",
             other_words,
         ),
-        of("a ledger whose last records are cut off", "the head's hash is kept nowhere else", cut_off),
-        of("a ledger's file put back to an earlier one", "the head's hash is kept nowhere else", rolled_back),
     ]
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use bocage_net::env::SystemEntropy;
 use bocage_net::secret::write_secret;
@@ -31,11 +31,13 @@ pub const NOW: Timestamp = Timestamp(1_790_000_000_000);
 /// This site's k, unless an attack edits it.
 pub const K: u64 = 3;
 
-struct Still;
+/// A clock that an attack moves: by so many seconds since [`NOW`].
+#[derive(Default)]
+struct Moved(AtomicI64);
 
-impl Clock for Still {
+impl Clock for Moved {
     fn now(&self) -> Timestamp {
-        NOW
+        NOW.plus_secs(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -45,6 +47,7 @@ pub struct Hospital {
     pub researcher: SecretKey,
     pub contract: Contract,
     nonce: AtomicU32,
+    clock: Arc<Moved>,
 }
 
 impl Hospital {
@@ -53,7 +56,7 @@ impl Hospital {
         let folder = tempfile::tempdir().expect("a folder");
         let researcher = SecretKey::generate(&mut SystemEntropy);
         let bound = contract::parse(contract, "dataset.toml").expect("a contract");
-        let hospital = Self { folder, researcher, contract: bound, nonce: AtomicU32::new(0) };
+        let hospital = Self { folder, researcher, contract: bound, nonce: AtomicU32::new(0), clock: Arc::default() };
         fs::create_dir_all(hospital.path("contracts")).expect("a folder");
         fs::write(hospital.path("contracts/dataset.toml"), contract).expect("the contract");
         let release = SecretKey::generate(&mut SystemEntropy);
@@ -109,22 +112,35 @@ impl Hospital {
         (config, ledger)
     }
 
+    /// Lets time pass.
+    pub fn later(&self, secs: i64) {
+        self.clock.0.fetch_add(secs, Ordering::Relaxed);
+    }
+
     /// Starts the custodian.
     pub fn open(&self, controls: Controls) -> Desk<'_> {
+        self.open_with(Switches { controls, ..Switches::default() })
+    }
+
+    /// The same, with what it calls at a query or at a moment of a round.
+    pub fn open_with(&self, switches: Switches) -> Desk<'_> {
         let (config, ledger) = self.site();
         let queries = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&queries);
+        let also = switches.before_query.clone();
         let switches = Switches {
-            before_query: Some(Arc::new(move |_| {
+            before_query: Some(Arc::new(move |study| {
                 count.fetch_add(1, Ordering::Relaxed);
+                if let Some(also) = &also {
+                    also(study);
+                }
             })),
-            controls,
-            ..Switches::default()
+            ..switches
         };
         let key = read_release_key(&config.release_key_file).expect("the release key");
-        let custodian = Custodian::new(config, ledger, key, Arc::new(Still), Arc::new(|_| {}), switches);
+        let custodian = Custodian::new(config, ledger, key, Arc::clone(&self.clock) as _, Arc::new(|_| {}), switches);
         custodian.take_due_snapshots();
-        Desk { hospital: self, custodian, queries }
+        Desk { hospital: self, custodian: Arc::new(custodian), queries }
     }
 
     /// Takes a new snapshot, as the site's operator does.
@@ -168,7 +184,7 @@ impl Hospital {
 /// A hospital whose custodian runs.
 pub struct Desk<'a> {
     pub hospital: &'a Hospital,
-    pub custodian: Custodian,
+    pub custodian: Arc<Custodian>,
     queries: Arc<AtomicU32>,
 }
 
@@ -178,7 +194,7 @@ impl Desk<'_> {
         match codec::decode(&self.custodian.round(request), limits::FRAME_BYTES).expect("a reply") {
             // Whether it is signed is a receiver's question; an attacker reads it all the same.
             Reply::Released(signed) => Ok(codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release")),
-            Reply::Refused(error) => Err(error),
+            Reply::Refused(error) | Reply::Pending(error) => Err(error),
             other => panic!("{other:?}"),
         }
     }

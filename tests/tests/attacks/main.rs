@@ -3,17 +3,25 @@
 //! A family is one file that lists its scenarios; a scenario is a name, a control and a function that says whether the attacker got it. What no control
 //! stops yet is in `open`, and must succeed: whoever closes it moves it to a family.
 
+mod approvals;
 mod bins;
+mod caps;
 mod cells;
 mod differencing;
 mod discovered;
 mod hospital;
 mod intervals;
 mod ledger;
+mod optouts;
 mod oracles;
 mod overlap;
+mod permits;
+mod permitted;
+mod policy;
 mod repeats;
+mod rollback;
 mod rounds;
+mod sandbox;
 mod scenario;
 mod shares;
 mod studies;
@@ -42,6 +50,13 @@ fn scenarios() -> Vec<Scenario> {
         repeats::family(),
         oracles::family(),
         ledger::family(),
+        permits::family(),
+        policy::family(),
+        approvals::family(),
+        optouts::family(),
+        caps::family(),
+        rollback::family(),
+        sandbox::family(),
     ];
     families.into_iter().flat_map(|family| family.scenarios()).collect()
 }
@@ -126,10 +141,15 @@ fn every_attack_fails_with_its_control_on_and_succeeds_with_it_off() {
 #[test]
 fn scenarios_have_names_of_their_own_and_are_many() {
     let scenarios = scenarios();
-    let names: std::collections::BTreeSet<_> = scenarios.iter().map(|s| (s.family, s.name)).collect();
+    let names: std::collections::BTreeSet<_> = scenarios.iter().map(|s| (s.family, s.name.as_str())).collect();
     let families: std::collections::BTreeSet<_> = scenarios.iter().map(|s| s.family).collect();
     assert_eq!(names.len(), scenarios.len(), "two scenarios have one name");
-    assert!(families.len() >= 8 && scenarios.len() >= 45, "{} families, {} scenarios", families.len(), scenarios.len());
+    assert!(
+        families.len() >= 18 && scenarios.len() >= 240,
+        "{} families, {} scenarios",
+        families.len(),
+        scenarios.len()
+    );
 }
 
 #[test]

@@ -61,6 +61,40 @@ fn explained(hospital: &Hospital, guard: Guard) -> String {
     text
 }
 
+/// What `bocage-node check --study` says about a study.
+fn checked(hospital: &Hospital, format: &str) -> Vec<u8> {
+    let text = format!(
+        "title = \"Attack\"\npurpose = \"scientific_research\"\ndataset = \"ward@1\"\nmin_sites = 1\nwhere = \"age = 111\"\n{BY_AREA}"
+    );
+    let study = hospital.path("study.toml");
+    std::fs::write(&study, text).expect("a study");
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_bocage-lab"))
+        .args(["node", "check", "--format", format, "--study"])
+        .arg(study)
+        .arg("--config")
+        .arg(hospital.path("node.toml"))
+        .output()
+        .expect("the command");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    [said.stdout, said.stderr].concat()
+}
+
+/// Whether `check` about one patient says another thing when that patient has come. Off: what it would say if it looked at the snapshot.
+fn check_tells(guard: Guard, format: &str) -> bool {
+    let hospital = Hospital::ward(&twenty());
+    let see = || match guard {
+        Guard::On => {
+            hospital.open(Controls::default());
+            checked(&hospital, format)
+        }
+        Guard::Off => hospital.refresh().expect("a snapshot").rows.to_be_bytes().to_vec(),
+    };
+    let before = see();
+    hospital.replace_data(&csv(&twenty_and(hidden())));
+    hospital.refresh().expect("a snapshot");
+    see() != before
+}
+
 pub fn family() -> Family {
     Family::new("oracles")
         .beside("keyed snapshot names", "the name of a snapshot confirms a guess of every row", |guard| {
@@ -92,6 +126,12 @@ pub fn family() -> Family {
         })
         .beside("explained without data", "what a plan is explained as counts rows", |guard| {
             differ(&twins(), |hospital| explained(hospital, guard))
+        })
+        .beside("check without data", "check --study about one patient, as it is read", |guard| {
+            check_tells(guard, "text")
+        })
+        .beside("check without data", "check --study about one patient, as programs read it", |guard| {
+            check_tells(guard, "json")
         })
         .against(Control::Threshold, "the size of an answer tells one patient from nobody", |on| {
             differ(&twins(), |hospital| {

@@ -1,4 +1,4 @@
-//! A scenario: one attack, and the one control that stands against it. The attack is the same code both times.
+//! A scenario: one attack, and the control that stands against it, or the two that both do. The attack is the same code both times.
 
 use bocage_node::custodian::{Control, Controls};
 
@@ -10,11 +10,11 @@ pub enum Guard {
 }
 
 impl Guard {
-    /// A node's controls: all, or all but this one.
-    pub fn but(self, control: Control) -> Controls {
+    /// A node's controls: all, or all but these.
+    pub fn but(self, controls: &[Control]) -> Controls {
         match self {
             Guard::On => Controls::default(),
-            Guard::Off => Controls::default().without(control),
+            Guard::Off => controls.iter().fold(Controls::default(), |all, control| all.without(*control)),
         }
     }
 }
@@ -24,7 +24,7 @@ type Attack = Box<dyn Fn(Guard) -> bool + Send + Sync>;
 /// One attack against one control.
 pub struct Scenario {
     pub family: &'static str,
-    pub name: &'static str,
+    pub name: String,
     pub control: String,
     /// Whether the attacker got what they wanted.
     pub attack: Attack,
@@ -45,21 +45,32 @@ impl Family {
     pub fn against(
         self,
         control: Control,
-        name: &'static str,
+        name: impl Into<String>,
         attack: impl Fn(Controls) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.beside(words(control), name, move |guard| attack(guard.but(control)))
+        self.against_all([control], name, attack)
+    }
+
+    /// An attack that several controls are in the way of, of which one alone would do.
+    pub fn against_all<const N: usize>(
+        self,
+        controls: [Control; N],
+        name: impl Into<String>,
+        attack: impl Fn(Controls) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let named: Vec<String> = controls.iter().map(|control| words(*control)).collect();
+        self.beside(named.join(", "), name, move |guard| attack(guard.but(&controls)))
     }
 
     /// An attack whose control is off where the attack meets what lies below it: a lower function, or a reader that does not look.
     pub fn beside(
         mut self,
         control: impl Into<String>,
-        name: &'static str,
+        name: impl Into<String>,
         attack: impl Fn(Guard) -> bool + Send + Sync + 'static,
     ) -> Self {
         let family = self.name;
-        self.scenarios.push(Scenario { family, name, control: control.into(), attack: Box::new(attack) });
+        self.scenarios.push(Scenario { family, name: name.into(), control: control.into(), attack: Box::new(attack) });
         self
     }
 

@@ -1,6 +1,7 @@
 //! A whole network as real processes over real sockets: its ordinary bad days, and those who should not get in.
 
 mod analyses;
+mod approvals;
 mod checkpoints;
 mod days;
 mod discovered;

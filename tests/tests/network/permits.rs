@@ -18,14 +18,14 @@ use super::{EXE, everyone, request, study};
 const FIRST: &str = HOSPITALS[0];
 
 /// A study that its signer says to rely on a permit.
-fn under(lab: &Lab, permit: &SignedPermit, key: &SecretKey) -> SignedStudy {
+pub(super) fn under(lab: &Lab, permit: &SignedPermit, key: &SecretKey) -> SignedStudy {
     let reference = permit.reference().ok().or_else(|| lab.permit().reference().ok());
     let study = Study { permit: reference, researcher: key.public(), ..lab.bound_study(&study("5m")) };
     SignedStudy::sign(&study, key).expect("a signature").with_permit(Some(permit.clone()))
 }
 
 /// The lab's permit, changed and signed anew by `key`.
-fn changed(lab: &Lab, key: &SecretKey, change: impl FnOnce(&mut Permit)) -> SignedPermit {
+pub(super) fn changed(lab: &Lab, key: &SecretKey, change: impl FnOnce(&mut Permit)) -> SignedPermit {
     let mut permit = lab.permit().verify().expect("a permit");
     permit.issuer = key.public();
     change(&mut permit);
@@ -33,7 +33,7 @@ fn changed(lab: &Lab, key: &SecretKey, change: impl FnOnce(&mut Permit)) -> Sign
 }
 
 /// A list of revoked permits of the lab's access body.
-fn list(lab: &Lab, number: u64, issued_at: Timestamp, revoked: &[&SignedPermit]) -> SignedRevocations {
+pub(super) fn list(lab: &Lab, number: u64, issued_at: Timestamp, revoked: &[&SignedPermit]) -> SignedRevocations {
     let body = lab.access_body();
     let mut list = Revocations { number, ..Revocations::first(body.public(), issued_at) };
     for signed in revoked {
@@ -42,7 +42,7 @@ fn list(lab: &Lab, number: u64, issued_at: Timestamp, revoked: &[&SignedPermit])
     SignedRevocations::sign(&list, &body).expect("a list")
 }
 
-fn with_list(study: SignedStudy, list: Option<SignedRevocations>) -> Request {
+pub(super) fn with_list(study: SignedStudy, list: Option<SignedRevocations>) -> Request {
     match request(study) {
         Request::Round(round) => {
             Request::Round(bocage_protocol::wire::message::RoundRequest { revocations: list, ..round })
@@ -51,7 +51,7 @@ fn with_list(study: SignedStudy, list: Option<SignedRevocations>) -> Request {
     }
 }
 
-fn code(reply: &Reply) -> Option<ErrorCode> {
+pub(super) fn code(reply: &Reply) -> Option<ErrorCode> {
     match reply {
         Reply::Refused(error) => Some(error.code),
         _ => None,
@@ -168,7 +168,7 @@ fn the_coordinator_keeps_the_newest_list_over_a_restart_and_never_goes_back() {
 }
 
 /// A node whose coordinator is an attacker with the coordinator's certificate.
-async fn captured(lab: &Lab) -> (bocage_tests::process::Process, QuicLink, impl Sized) {
+pub(super) async fn captured(lab: &Lab) -> (bocage_tests::process::Process, QuicLink, impl Sized) {
     let coordinator = FakeCoordinator::listen(lab);
     let node = lab.node(FIRST, &[]);
     let (link, control) = coordinator.welcome().await;
@@ -218,14 +218,18 @@ async fn a_coordinator_that_withholds_lists_or_sends_old_ones_stops_studies_and_
     assert!(matches!(asked(&good, None).await, Reply::Released(_)), "what the site knows is still fresh");
 }
 
+/// With the authority's key, the attacker makes a coordinator's certificate of their own.
+pub(super) fn with_the_authoritys_key(lab: &Lab) {
+    let issued =
+        intermediate(lab).issue_coordinator(&[], SystemClock.now(), 30, &mut SystemEntropy).expect("a certificate");
+    replace_secret(&lab.path("net/coordinator/tls/cert.pem"), &issued.chain_pem);
+    replace_secret(&lab.path("net/coordinator/tls/key.pem"), &issued.key_pem);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_coordinators_and_the_authoritys_keys_run_no_forged_study() {
     let lab = Lab::under_permits(EXE);
-    // With the authority's key, the attacker makes a coordinator's certificate of their own.
-    let issued =
-        intermediate(&lab).issue_coordinator(&[], SystemClock.now(), 30, &mut SystemEntropy).expect("a certificate");
-    replace_secret(&lab.path("net/coordinator/tls/cert.pem"), &issued.chain_pem);
-    replace_secret(&lab.path("net/coordinator/tls/key.pem"), &issued.key_pem);
+    with_the_authoritys_key(&lab);
     let (_node, link, _kept) = captured(&lab).await;
     let fresh = list(&lab, 2, SystemClock.now(), &[]);
     let (attacker, researcher, body) = (SecretKey::generate(&mut SystemEntropy), lab.researcher(), lab.access_body());
@@ -278,7 +282,7 @@ async fn the_coordinators_and_the_authoritys_keys_run_no_forged_study() {
 }
 
 /// How many releases the first hospital's ledger has.
-fn released(lab: &Lab) -> i64 {
+pub(super) fn released(lab: &Lab) -> i64 {
     let file = lab.site(FIRST).join("state/ledger.sqlite");
     let ledger =
         rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger");

@@ -15,6 +15,7 @@ use tokio::net::UnixStream;
 use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
+use crate::custodian::Controls;
 use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed};
 use crate::custodian::desk::wire::{Answer, Command, Order};
 use crate::custodian::desk::{Desk, Secret};
@@ -222,7 +223,7 @@ fn beside<T>(config: &Config, look: impl FnOnce(Desk<'_>) -> Result<T, Failure>)
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let policy = config.custodian().policy_version();
-    look(Desk { ledger: &ledger, secret: Secret(&key), policy, now: SystemClock.now() })
+    look(Desk { ledger: &ledger, secret: Secret(&key), policy, now: SystemClock.now(), controls: Controls::default() })
 }
 
 /// The end of a day, as a person writes it: `2027-01-31`, all of it included.

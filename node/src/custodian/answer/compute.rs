@@ -84,7 +84,8 @@ impl Custodian {
                 Ok(())
             } else {
                 let cap = within_cap(authorised.policy.cap.as_ref(), &reservation, books);
-                begin().and_then(|()| self.switches.controls.hold(Control::Cap, cap))
+                let controls = self.switches.controls;
+                controls.hold(Control::Pace, begin()).and_then(|()| controls.hold(Control::Cap, cap))
             }
         };
         let attempt = match self.ledger.append_if(round.now, &entries, may)? {

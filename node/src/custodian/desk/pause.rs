@@ -9,6 +9,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
+use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::{Pause, Person, Resume};
 use crate::custodian::ledger::{Entry, Kind, Ledger, LedgerError};
 
@@ -44,6 +45,9 @@ impl Custodian {
     /// # Errors
     /// Where the ledger cannot be read.
     pub(in crate::custodian) fn paused(&self) -> Result<Option<PublicError>, LedgerError> {
+        if !self.switches.controls.enforces(Control::Pause) {
+            return Ok(None);
+        }
         Ok(lasting(&self.ledger)?.map(|(_, _, pause)| told(&self.config, &pause)))
     }
 

@@ -24,6 +24,7 @@ use super::said::Unsaid;
 use super::wire::{Answer, Command, Order};
 use crate::config::{StateDir, Steward};
 use crate::custodian::Custodian;
+use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::Person;
 
 /// How long a command may take to say what it wants: it is a local process.
@@ -115,7 +116,8 @@ async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option
     let Ok(Order { token: shown, command }) = serde_json::from_slice::<Order>(&frame) else {
         return tracing::warn!(by = %person, "a command cannot be understood: is it of this version?");
     };
-    if !bool::from(shown.as_bytes().ct_eq(token.as_bytes())) {
+    let stranger = !bool::from(shown.as_bytes().ct_eq(token.as_bytes()));
+    if stranger && custodian.switches.controls.enforces(Control::AdminToken) {
         return tracing::error!(by = %person, "a command without the token of run/admin.token: somebody who cannot read it tries to speak for a steward");
     }
     // The ledger blocks; the compute thread is not waited for.

@@ -11,6 +11,7 @@ use super::pause::lasting;
 use super::said::Unsaid;
 use super::seal::Secret;
 use super::shown::{AtTheDesk, Dossier, Listed, Paused, Received, SaidBy, State};
+use crate::custodian::controls::Controls;
 use crate::custodian::ledger::bodies::desk::Pending;
 use crate::custodian::ledger::bodies::{About, Released, Request};
 use crate::custodian::ledger::{Kind, Ledger, LedgerError, Record};
@@ -26,12 +27,14 @@ pub struct Desk<'a> {
     pub policy: Digest,
     /// The time.
     pub now: Timestamp,
+    /// What is enforced.
+    pub controls: Controls,
 }
 
 impl Desk<'_> {
     /// What was said about a study.
     pub(super) fn case(&self, study: &StudyId) -> Result<Case, LedgerError> {
-        let mut case = Case::default();
+        let mut case = Case::under(self.controls);
         self.ledger.at_the_desk(Some(study), |record| case.add(study, &record, self.secret))?;
         Ok(case)
     }
@@ -40,7 +43,8 @@ impl Desk<'_> {
         let mut cases: BTreeMap<StudyId, Case> = BTreeMap::new();
         self.ledger.at_the_desk(None, |record| {
             if let Some(study) = record.study.as_ref().and_then(|study| study.parse().ok()) {
-                cases.entry(study).or_default().add(&study, &record, self.secret);
+                let case = cases.entry(study).or_insert_with(|| Case::under(self.controls));
+                case.add(&study, &record, self.secret);
             }
         })?;
         cases.retain(|_, case| !case.pending.is_empty());

@@ -29,6 +29,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::{Purpose, SecretKey};
 
+use super::controls::{Control, Controls};
 use super::ledger::bodies::OptOutsChanged;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::snapshot::{self, LeftOut, Offered, Snapshot, SnapshotError};
@@ -140,8 +141,10 @@ pub struct OptOuts {
     /// Where the sets in use are kept.
     dir: PathBuf,
     snapshots: PathBuf,
-    /// For attack tests only: everybody is offered.
+    /// Everybody is offered.
     ignored: bool,
+    /// Two sets may differ by few patients.
+    stepless: bool,
     held: Mutex<Held>,
 }
 
@@ -157,13 +160,14 @@ pub fn concerns(config: &CustodianConfig, dataset: &Dataset) -> bool {
 }
 
 impl OptOuts {
-    /// Those of a configuration; `ignored` turns them off.
-    pub fn new(config: &CustodianConfig, ignored: bool) -> Self {
+    /// Those of a configuration.
+    pub fn new(config: &CustodianConfig, controls: Controls) -> Self {
         Self {
             spec: config.optouts.clone(),
             dir: config.state.optouts(),
             snapshots: config.state.snapshots(),
-            ignored,
+            ignored: !controls.enforces(Control::OptOuts),
+            stepless: !controls.enforces(Control::OptOutSteps),
             held: Mutex::default(),
         }
     }
@@ -324,6 +328,9 @@ impl OptOuts {
         let mut before: Vec<Set> = used.into_iter().map(here).collect();
         if before.is_empty() && ledger.has_reservation()? {
             before.push(Set::new());
+        }
+        if self.stepless {
+            before.clear();
         }
         let all = subjects.tokens.len() as u32;
         let seed =

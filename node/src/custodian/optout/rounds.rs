@@ -22,7 +22,7 @@ impl Custodian {
     ) -> Result<Arc<Chosen>, PublicError> {
         let asking = self.asking(authorised, now);
         let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, authorised.dataset);
-        if history.snapshot.is_some() && nameless && !self.switches.ignore_optouts {
+        if history.snapshot.is_some() && nameless && !self.optouts.ignored {
             return Err(changed());
         }
         let said = |error: OptOutError| {
@@ -46,7 +46,7 @@ impl Custodian {
         now: Timestamp,
     ) -> Result<(), PublicError> {
         // Without opt-outs what left can be handed out when the snapshot is long gone.
-        if self.switches.ignore_optouts || !concerns(&self.config, authorised.dataset) {
+        if self.optouts.ignored || !concerns(&self.config, authorised.dataset) {
             return Ok(());
         }
         let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;

@@ -458,11 +458,3 @@ fn where_nobody_is_left_to_go_with_an_opt_out_the_site_waits() {
     }
     panic!("30 patients cannot hide four steps");
 }
-
-#[test]
-fn with_the_control_off_everybody_is_offered() {
-    let clinic = Clinic::new(LIST);
-    clinic.list(&["p7,,"]);
-    let custodian = clinic.custodian_with(Switches { ignore_optouts: true, ..Switches::default() });
-    assert_eq!(clinic.count(&custodian), PATIENTS);
-}

@@ -26,7 +26,7 @@ use bocage_protocol::wire::message::{Reply, RoundRequest};
 use super::Custodian;
 use super::authority::{Authorised, Past, Refused, Requester, authorise_under};
 use super::controls::Control;
-use super::desk::Said;
+use super::desk::{Said, Stopped};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Books, Entry, History, Kind, LedgerError};
 use super::server::{busy, pending, refused};
@@ -204,7 +204,11 @@ impl Custodian {
             return self.refuse(round, Some(Some(about)), error);
         };
         let decision = round.entry(Kind::Decision, &self.decision(authorised, Verdict::Repeat, BTreeMap::new()));
-        self.ledger.append(round.now, &[round.asked(Some(about)), decision])?;
+        match self.unless_stopped(&round.id, &[round.asked(Some(about.clone())), decision])? {
+            Some(Stopped::Paused(error)) => return Ok(pending(error)),
+            Some(Stopped::Denied(error)) => return self.refuse(round, Some(Some(about)), error),
+            None => {}
+        }
         tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
         Ok(released_frame(signed).unwrap_or_else(refused))
     }

@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_holds_connections_to_the_admin_socket_silences_no_steward() {
+        let site = Site::new();
+        let _running = start(&site, Switches::default());
+        let state = site.config().state;
+        let mut held = Vec::new();
+        for _ in 0..200 {
+            held.push(UnixStream::connect(state.admin_socket()).await.unwrap());
+        }
+        let token = fs::read_to_string(state.admin_token()).unwrap();
+        let list = format!(r#"{{"token":"{token}","command":{{"list":{{"all":false}}}}}}"#);
+        let mut stream = UnixStream::connect(state.admin_socket()).await.unwrap();
+        write_frame(&mut stream, list.as_bytes()).await.unwrap();
+        assert!(read_frame(&mut stream, limits::FRAME_BYTES).await.is_ok());
+        assert_eq!(held.len(), 200);
+    }
+
+    #[tokio::test]
     async fn what_is_no_request_is_refused_and_the_next_connection_is_served() {
         let site = Site::new();
         let running = start(&site, Switches::default());

@@ -4,11 +4,11 @@
 
 use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
 use crate::contract::Contract;
-use crate::ids::ColumnName;
+use crate::ids::{ColumnName, Digest};
 use crate::marks::steers;
 
-/// Constants of a list that are spelt out; the rest is counted.
-const LISTED: usize = 8;
+/// Constants of a list that are spelt out. The rest is counted, with a digest of the whole list, so that two lists never read the same.
+const LISTED: usize = 50;
 
 /// A contract's titles for its columns.
 pub(super) struct Words<'a>(&'a Contract);
@@ -105,7 +105,8 @@ fn joined(parts: &[Expr], by: &str) -> String {
 fn constants(list: &[Literal]) -> String {
     let mut texts: Vec<String> = list.iter().take(LISTED).map(literal).collect();
     if list.len() > LISTED {
-        texts.push(format!("… {} more", list.len() - LISTED));
+        let whole = Digest::of("bocage/list/1", &[&crate::trust::canonical(&list).unwrap_or_default()]);
+        texts.push(format!("… {} more, list {}", list.len() - LISTED, whole.short()));
     }
     texts.join(", ")
 }
@@ -200,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn two_lists_never_read_the_same_however_long_they_are() {
+        let of = |last: i64| {
+            let list = (0..200).map(Literal::Int).chain([Literal::Int(last)]).collect();
+            expression(&Expr::In { of: Box::new(column("n")), list })
+        };
+        assert_ne!(of(941), of(942));
+        assert!(of(941).contains("49, … 151 more, list "), "{}", of(941));
+    }
+
+    #[test]
     fn what_could_be_misread_stands_in_brackets_and_no_text_disturbs_a_terminal() {
         let is_a = Expr::Compare {
             op: Comparison::Equal,
@@ -220,10 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_counted_and_dates_are_dates() {
-        let list = (0..20).map(Literal::Int).collect();
+    fn a_list_is_spelt_out_and_dates_are_dates() {
+        let list = (0..9).map(Literal::Int).collect();
         let among = Expr::In { of: Box::new(column("n")), list };
-        assert_eq!(expression(&among), "n in (0, 1, 2, 3, 4, 5, 6, 7, … 12 more)");
+        assert_eq!(expression(&among), "n in (0, 1, 2, 3, 4, 5, 6, 7, 8)");
         assert_eq!(literal(&Literal::Date(18_292)), "date '2020-01-31'");
         assert_eq!(literal(&Literal::Datetime(1_675_152_000_750)), "timestamp '2023-01-31T08:00:00.750Z'");
         assert_eq!(literal(&Literal::Datetime(1_675_152_000_000)), "timestamp '2023-01-31T08:00:00Z'");

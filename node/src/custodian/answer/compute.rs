@@ -17,6 +17,7 @@ use super::{Failure, Round, internal, released_frame};
 use crate::custodian::authority::{Authorised, may_begin, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
+use crate::custodian::desk::Stopped;
 use crate::custodian::engine::{self, EngineError};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
@@ -111,8 +112,10 @@ impl Custodian {
         let body = bodies::Released { bytes: reply.len() as u64, parts };
         self.pass(Moment::Computed);
         let release = round.entry(Kind::Release, &body).payload(recorded).answers(answered);
-        if let Some(paused) = self.unless_paused(release)? {
-            return Err(Failure::Paused(paused));
+        match self.unless_stopped(&round.id, &[release])? {
+            Some(Stopped::Paused(error)) => return Err(Failure::Paused(error)),
+            Some(Stopped::Denied(error)) => return Err(Failure::Refuse(error)),
+            None => {}
         }
         self.pass(Moment::Recorded);
         tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");

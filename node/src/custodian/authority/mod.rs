@@ -289,9 +289,7 @@ fn columns(
 ) -> Result<(), PublicError> {
     // A first round that asks everything has these plans already, and checking one takes its time.
     let all_of_first = round == 0 && plans.len() == study.analyses.len();
-    let missing = study.analyses.iter().filter(|_| !all_of_first);
-    let first: Vec<ValidPlan> =
-        missing.map(|a| plan(a, study, 0, &RoundState::First, dataset)).collect::<Result<_, _>>()?;
+    let first = if all_of_first { Vec::new() } else { first_round(study, dataset)? };
     let all = || first.iter().chain(plans.iter().map(|(_, plan)| plan));
     let reads: BTreeSet<ColumnName> = all().flat_map(ValidPlan::reads).collect();
     if let Some(Shown { permit, .. }) = &asker.permit {
@@ -392,6 +390,14 @@ fn plans(asked: &Asked<'_>, study: &Study, dataset: &Dataset) -> Result<Vec<(u16
         Ok((step.analysis, plan(analysis, study, asked.round, &step.state, dataset)?))
     };
     asked.steps.iter().map(plan).collect()
+}
+
+/// The plans of the study's first round, all of them, whatever a coordinator asks first.
+///
+/// # Errors
+/// `study_invalid`.
+pub fn first_round(study: &Study, dataset: &Dataset) -> Result<Vec<ValidPlan>, PublicError> {
+    study.analyses.iter().map(|analysis| plan(analysis, study, 0, &RoundState::First, dataset)).collect()
 }
 
 fn plan(

@@ -24,18 +24,20 @@ pub mod socket;
 mod view;
 pub mod wire;
 
+use bocage_protocol::analysis::AnalysisSpec;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 
-use super::authority::{Authorised, Standing};
+use super::authority::{Authorised, Standing, first_round};
 use super::controls::Control;
 use super::data::usable;
 use super::ledger::bodies::desk::{Asks, Pending};
 use super::ledger::{Entry, Kind, LedgerError, bodies};
 use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
+pub(super) use pause::Stopped;
 pub use said::Unsaid;
 pub use seal::Secret;
 pub use view::Desk;
@@ -59,6 +61,11 @@ impl Custodian {
             now: self.clock.now(),
             controls: self.switches.controls,
         }
+    }
+
+    /// What the researcher is told where a person has refused the study.
+    pub(super) fn denied(&self, study: &StudyId) -> Result<Option<PublicError>, LedgerError> {
+        Ok(self.desk().case(study)?.denial.map(|(_, denial)| denied(&self.config, &denial.reason)))
     }
 
     /// What people say about a sound round of a study. `released` says that it left before: then nobody need be asked again.
@@ -91,7 +98,10 @@ impl Custodian {
                 tracing::warn!(%study, "too many studies wait for the steward: this one is not recorded");
                 return Ok(Said::Waits(too_many(&self.config)));
             }
-            let body = self.waiting(authorised, about.clone(), why, persons, &desk);
+            let body = match self.waiting(authorised, about.clone(), why, persons, &desk) {
+                Ok(body) => body,
+                Err(error) => return Ok(Said::Refused(error)),
+            };
             let envelope = serde_json::to_vec(request).unwrap_or_default();
             let entry = Entry::of_study(Kind::Pending, *study, &body).payload(envelope);
             self.ledger.append(desk.now, &[entry])?;
@@ -101,6 +111,7 @@ impl Custodian {
         Ok(Said::Waits(waits(&self.config, why)))
     }
 
+    /// What a person decides about: the whole study, whatever part of it a coordinator asks first.
     fn waiting(
         &self,
         authorised: &Authorised<'_>,
@@ -108,24 +119,25 @@ impl Custodian {
         why: &str,
         persons: u32,
         desk: &Desk<'_>,
-    ) -> Pending {
+    ) -> Result<Pending, PublicError> {
         // The rows are for the estimate of time alone: a study can be decided about before there is a snapshot.
         let rows = usable(&self.config, authorised.dataset).ok().map(|manifest| manifest.rows);
         let contract = &authorised.dataset.contract;
-        let asks = |(analysis, plan): &(u16, ValidPlan)| {
-            let analysis = authorised.study.analyses.get(usize::from(*analysis))?.name.clone();
+        let study = &authorised.study;
+        let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(contract, rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            Some(Asks { analysis, cells, numbers, explained: explained.plainly() })
+            Asks { analysis: analysis.name.clone(), cells, numbers, explained: explained.plainly() }
         };
-        Pending {
+        let plans = first_round(study, authorised.dataset)?;
+        Ok(Pending {
             study: about,
             why: why.to_owned(),
             policy: desk.policy,
             persons,
-            until: authorised.study.expires_at,
-            asks: authorised.plans.iter().filter_map(asks).collect(),
-        }
+            until: study.expires_at,
+            asks: study.analyses.iter().zip(plans).map(asks).collect(),
+        })
     }
 }
 

@@ -1,17 +1,26 @@
 //! Stopping everything: while a pause lasts nothing leaves the site, also nothing that is being computed when it begins.
 //!
-//! A pause stands in the ledger. Beginning one and recording a release exclude each other ([`Custodian::unless_paused`]), so that after the
-//! command has returned no release is recorded.
+//! A pause stands in the ledger. Beginning one, and a person's no, exclude what may leave being recorded ([`Custodian::unless_stopped`]), so
+//! that after the command has returned nothing leaves any more.
 
 use std::sync::PoisonError;
 
 use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::StudyId;
 
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
 use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::{Pause, Person, Resume};
 use crate::custodian::ledger::{Entry, Kind, Ledger, LedgerError};
+
+/// How a person has stopped what was about to leave, and what the researcher is told.
+pub(in crate::custodian) enum Stopped {
+    /// It may be asked again.
+    Paused(PublicError),
+    /// It is refused, for good.
+    Denied(PublicError),
+}
 
 /// The pause that lasts, if one does, and the number of its record.
 ///
@@ -51,16 +60,23 @@ impl Custodian {
         Ok(lasting(&self.ledger)?.map(|(_, _, pause)| told(&self.config, &pause)))
     }
 
-    /// Records something that may leave then, unless a pause lasts; answers what the researcher is told if one does.
+    /// Records something of a study that may leave then, unless a person has stopped it.
     ///
     /// # Errors
     /// Where the ledger cannot be used.
-    pub(in crate::custodian) fn unless_paused(&self, entry: Entry) -> Result<Option<PublicError>, LedgerError> {
+    pub(in crate::custodian) fn unless_stopped(
+        &self,
+        study: &StudyId,
+        entries: &[Entry],
+    ) -> Result<Option<Stopped>, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = self.paused()? {
-            return Ok(Some(error));
+            return Ok(Some(Stopped::Paused(error)));
         }
-        self.ledger.append(self.clock.now(), &[entry])?;
+        if let Some(error) = self.denied(study)? {
+            return Ok(Some(Stopped::Denied(error)));
+        }
+        self.ledger.append(self.clock.now(), entries)?;
         Ok(None)
     }
 

@@ -1,5 +1,7 @@
 //! Saying yes or no: what a person's word must be before it is recorded.
 
+use std::sync::PoisonError;
+
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{Digest, StudyId};
 
@@ -95,6 +97,8 @@ impl Custodian {
 
     /// Records a person's no, which is final, also after a yes.
     pub(super) fn deny(&self, study: &StudyId, by: Person, reason: String) -> Result<(), Unsaid> {
+        // What is being computed is recorded before this word, or not at all.
+        let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
         let desk = self.desk();
         let case = desk.case(study)?;
         if case.denial.is_some() {

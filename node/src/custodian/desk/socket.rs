@@ -4,10 +4,12 @@
 //! can reach the socket, but it can read no file beside it: hence the token, new with each start, that a command must bring. The socket must never
 //! be handed on to a network, and it never answers more than one frame with one frame.
 
+use std::collections::VecDeque;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bocage_net::env::SystemEntropy;
@@ -17,7 +19,7 @@ use bocage_protocol::limits;
 use bocage_protocol::marks::{one_line, steers};
 use subtle::ConstantTimeEq as _;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::people::{group_id, user_name};
 use super::said::Unsaid;
@@ -28,9 +30,9 @@ use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::Person;
 
 /// How long a command may take to say what it wants: it is a local process.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Commands at a time.
-const COMMANDS: usize = 16;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Commands at a time. Beyond so many the one that has said nothing for longest makes room: whoever holds connections silences no steward.
+const COMMANDS: usize = 64;
 
 /// The bound socket.
 pub struct Admin {
@@ -53,15 +55,29 @@ impl Admin {
     /// Answers commands for ever.
     pub async fn serve(&self, custodian: &Arc<Custodian>) {
         let mut commands = JoinSet::new();
+        let mut silent: VecDeque<(AbortHandle, Arc<AtomicBool>)> = VecDeque::new();
         loop {
             tokio::select! {
-                Some(_) = commands.join_next() => {}
+                Some(_) = commands.join_next() => {
+                    silent.retain(|(task, known)| !task.is_finished() && !known.load(Ordering::Relaxed));
+                }
                 accepted = self.listener.accept() => match accepted {
-                    // Beyond so many the connection is dropped, which the command reports.
-                    Ok((stream, _)) if commands.len() < COMMANDS => {
-                        commands.spawn(answer(stream, Arc::clone(custodian), self.group, Arc::clone(&self.token)));
+                    Ok((stream, _)) => {
+                        silent.retain(|(task, known)| !task.is_finished() && !known.load(Ordering::Relaxed));
+                        if commands.len() >= COMMANDS {
+                            match silent.pop_front() {
+                                Some((task, _)) => task.abort(),
+                                None => {
+                                    tracing::warn!("a command is turned away: too many are under way");
+                                    continue;
+                                }
+                            }
+                        }
+                        let known = Arc::new(AtomicBool::new(false));
+                        let seen = Arc::clone(&known);
+                        let command = answer(stream, Arc::clone(custodian), self.group, Arc::clone(&self.token), seen);
+                        silent.push_back((commands.spawn(command), known));
                     }
-                    Ok(_) => tracing::warn!("a command is turned away: too many are under way"),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a command");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -105,7 +121,14 @@ fn open_to(group: &str, state: &StateDir) -> io::Result<u32> {
     Ok(id)
 }
 
-async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option<u32>, token: Arc<str>) {
+/// `known` is set once the token was shown.
+async fn answer(
+    mut stream: UnixStream,
+    custodian: Arc<Custodian>,
+    group: Option<u32>,
+    token: Arc<str>,
+    known: Arc<AtomicBool>,
+) {
     let Some(person) = person(&stream, group) else {
         return tracing::warn!("refused a command of another user");
     };
@@ -120,6 +143,7 @@ async fn answer(mut stream: UnixStream, custodian: Arc<Custodian>, group: Option
     if stranger && custodian.switches.controls.enforces(Control::AdminToken) {
         return tracing::error!(by = %person, "a command without the token of run/admin.token: somebody who cannot read it tries to speak for a steward");
     }
+    known.store(true, Ordering::Relaxed);
     // The ledger blocks; the compute thread is not waited for.
     let done = tokio::task::spawn_blocking(move || custodian.command(person, command)).await;
     let answer = done.unwrap_or_else(|_| failed("the command failed within the node", "its log has the cause"));

@@ -1,6 +1,8 @@
 //! What the site allows, whatever the network asks. Its settings can only tighten: where several rules speak about one study, the strictest
 //! of each setting holds, so their order means nothing.
 
+use std::path::Path;
+
 use bocage_protocol::ids::{ColumnName, ContractId, Digest};
 use bocage_protocol::trust::{PublicKey, Purpose, canonical};
 use serde::Serialize;
@@ -155,17 +157,21 @@ pub struct Never {
 }
 
 impl CustodianConfig {
-    /// Tells this policy from every other one: trust, rules and what is never offered. An approval that was given under one holds under
-    /// no other.
+    /// Tells this policy from every other one: trust, rules, what is never offered, where each dataset comes from and who opted out of it. An
+    /// approval that was given under one holds under no other.
     pub fn policy_version(&self) -> Digest {
         #[derive(Serialize)]
         struct View<'a> {
             trust: &'a super::Trust,
             policy: &'a Policy,
             never: Vec<(&'a str, &'a Never)>,
+            datasets: Vec<(&'a str, Digest)>,
+            optouts: Option<(&'a Path, Option<&'a Path>)>,
         }
         let never = self.datasets.iter().map(|(name, dataset)| (name.as_str(), &dataset.never)).collect();
-        let view = View { trust: &self.trust, policy: &self.policy, never };
+        let datasets = self.datasets.iter().map(|(name, dataset)| (name.as_str(), dataset.spec.digest())).collect();
+        let optouts = self.optouts.as_ref().map(|list| (list.path.as_path(), list.salt_file.as_deref()));
+        let view = View { trust: &self.trust, policy: &self.policy, never, datasets, optouts };
         // Names, keys and numbers: nothing in it can fail to become JSON.
         Digest::of("bocage/policy/1", &[&canonical(&view).unwrap_or_default()])
     }
@@ -193,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_of_trust_rules_or_what_is_never_offered_makes_another_policy_version() {
+    fn every_change_of_trust_rules_data_or_opt_outs_makes_another_policy_version() {
         let site = Site::new();
         let mut seen = vec![site.config().policy_version()];
         assert_eq!(seen[0], site.config().policy_version());
@@ -204,6 +210,8 @@ mod tests {
             ("[[trust]]", "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n[[trust]]"),
             ("contract = \"heart@1\"", "contract = \"heart@1\"\nnever = [\"chol\"]"),
             ("never = [\"chol\"]", "never_discovered = [\"age\"]"),
+            ("never_discovered = [\"age\"]", "map = { chol = \"chol + 1\" }"),
+            ("map = { chol = \"chol + 1\" }", "optout = \"sex = '1'\""),
         ] {
             site.edit_config(from, to);
             let version = site.config().policy_version();

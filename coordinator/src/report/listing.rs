@@ -2,6 +2,7 @@
 
 use bocage_protocol::contract::{Code, Column, Contract, Groups, Kind, Subject};
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::trust::Purpose;
 
 use super::grid::Grid;
@@ -186,13 +187,18 @@ pub(super) fn permit(permit: &PermitInfo) -> String {
     plain(&format!("permit {id} of {holder} ({organisation}), issued by {access_body}"))
 }
 
-/// Until when sites are waited for whose stewards have not decided; empty where there is none.
+/// Until when sites are waited for that have not decided or begin later; empty where there is none.
 fn stewards(study: &StudyStatus) -> String {
-    let waiting = study.sites.iter().filter(|site| site.pending_since.is_some()).count();
+    let waiting = || study.sites.iter().filter(|site| site.pending_since.is_some());
+    let later = |site: &&SiteReport| site.reason.as_ref().is_some_and(|r| r.code == ErrorCode::PolicyLater);
+    let (all, later) = (waiting().count(), waiting().filter(later).count());
+    let who = match (all - later, later) {
+        (0, later) => format!("{later} of its sites will be asked again later"),
+        (people, 0) => format!("{people} of its sites wait for a person there"),
+        (people, later) => format!("{people} of its sites wait for a person there, {later} will be asked again later"),
+    };
     match study.open_until {
-        Some(until) if waiting > 0 => {
-            format!("open until {until} at the longest: {waiting} of its sites wait for a person there\n")
-        }
+        Some(until) if all > 0 => format!("open until {until} at the longest: {who}\n"),
         _ => String::new(),
     }
 }

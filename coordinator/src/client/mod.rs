@@ -4,7 +4,7 @@
 
 mod args;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod follow;
 mod http;
 mod outcome;

@@ -5,6 +5,7 @@ use std::path::Path;
 use bocage_net::env::SystemClock;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Clock as _;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::{Permit, SignedPermit};
@@ -77,6 +78,9 @@ fn problem(file: &str, error: PublicError) -> Problem {
     let problem = Problem::new(file, "", error.to_string());
     match error.hint {
         Some(hint) => problem.hint(hint),
+        None if error.code == ErrorCode::PermitInvalid => {
+            problem.hint("use the file as the access body sent it, or ask for it again; `bocage permit sign` makes one")
+        }
         None => problem,
     }
 }

@@ -50,7 +50,7 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             text.push('\n');
             text.push_str(&wrap(&format!("warning: the ledger of {site} contradicts itself: {}", plain(warning))));
             text.push_str(&wrap(&format!(
-                "  hint: `bocage checkpoint {site} > FILE` and, at the hospital, `bocage-node ledger verify --checkpoint FILE`"
+                "  hint: `bocage checkpoint {site} > FILE` and, at the hospital, `bocage node ledger verify --checkpoint FILE`"
             )));
         }
     }
@@ -277,6 +277,28 @@ mod tests {
             assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
         }
         assert!(super::contract(&contract, Format::Csv).contains("0 female; 1 male"));
+    }
+
+    #[test]
+    fn a_site_that_begins_later_waits_for_no_person() {
+        use bocage_protocol::error::PublicError;
+        let mut study = crate::client::fake::study("ab", StudyState::Open, 1);
+        study.open_until = Some(Timestamp(0));
+        let site = |id: &str, code| SiteReport {
+            id: id.parse().unwrap(),
+            status: crate::api::types::SiteStatus::Pending,
+            reason: Some(PublicError::new(code, "wait")),
+            bytes: None,
+            round_trip_ms: None,
+            snapshot: None,
+            snapshot_at: None,
+            pending_since: Some(Timestamp(0)),
+        };
+        study.sites = vec![site("a", ErrorCode::PolicyLater)];
+        assert!(stewards(&study).ends_with("longest: 1 of its sites will be asked again later\n"));
+        study.sites.push(site("b", ErrorCode::ApprovalPending));
+        let said = stewards(&study);
+        assert!(said.ends_with("1 of its sites wait for a person there, 1 will be asked again later\n"), "{said}");
     }
 
     #[test]

@@ -293,6 +293,8 @@ fn ended(api: &Api, status: &StudyStatus, format: Format) -> Result<u8, ClientEr
     let code = if too_few.is_some() && format == Format::Text { 0 } else { print(&report::result(&result, format))? };
     match too_few {
         Some(error) => Err(error),
+        // The text has the sites and their reasons already.
+        None if format == Format::Text => Ok(code),
         None => {
             outcome::absent(&result.sites).iter().for_each(|line| say(format_args!("note: {line}")));
             Ok(code)

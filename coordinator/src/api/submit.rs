@@ -74,7 +74,8 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
         let message = format!("the study is for network {}, this is {}", study.network, context.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    check_requester(context, asked)?;
+    let researchers: Vec<_> = context.researchers.iter().map(|researcher| researcher.key).collect();
+    permits::admitted(study, asked.permit.as_ref(), &researchers, &context.access_bodies.keys())?;
     if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains_key(site)) {
         let message = format!("site {site} is not a member of network {}", context.network);
         return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("`bocage sites` lists the members"));
@@ -83,28 +84,6 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
         return Err(PublicError::new(ErrorCode::StudyInvalid, "answer_within_secs is 0"));
     }
     study.check_time(now)
-}
-
-/// A researcher whom the coordinator knows, or the holder of a permit of an access body that it knows.
-fn check_requester(context: &Context, asked: &Asked) -> Result<(), PublicError> {
-    let study = &asked.study;
-    if context.researchers.iter().any(|r| r.key == study.researcher) {
-        return Ok(());
-    }
-    match &asked.permit {
-        Some(permit) if context.access_bodies.find(&permit.issuer).is_some() => Ok(()),
-        Some(permit) => {
-            let message = format!("the coordinator does not know the access body {} of the permit", permit.issuer);
-            Err(PublicError::new(ErrorCode::PermitIssuerUnknown, message)
-                .hint("ask for an [[access_body]] entry in the coordinator's configuration, and in the sites'"))
-        }
-        None => {
-            let message = format!("the coordinator does not know the key {}", study.researcher);
-            Err(PublicError::new(ErrorCode::SignerUnknown, message).hint(
-                "name the permit that you hold with --permit, or ask for a [[researcher]] entry in the coordinator's configuration",
-            ))
-        }
-    }
 }
 
 /// The permit must cover the study, as every site will find again.

@@ -19,6 +19,12 @@ pub struct NetworkInfo {
     pub min_sites: u32,
     /// The coordinator's software version.
     pub version: String,
+    /// The keys of the researchers whose studies it takes. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub researchers: Option<Vec<PublicKey>>,
+    /// The keys of the access bodies whose permits it takes. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub access_bodies: Option<Vec<PublicKey>>,
 }
 
 /// `GET /v1/sites`.

@@ -13,17 +13,18 @@ use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use clap::{Args, Subcommand};
 
 use super::follow::{Followed, News, follow};
+use super::outcome;
 use super::progress::Progress;
 use super::study::{Asked, bind, sign_and_submit};
 use super::{Api, ClientError, GivenPermit, Profile};
-use crate::api::types::{SiteReport, SiteStatus, StudyResult, StudyState, StudyStatus};
+use crate::api::types::{StudyState, StudyStatus};
 use crate::output::{self, say};
 use crate::report::{self, Format, Grid};
 
 /// The exit code of a study that is still open.
 const STILL_OPEN: u8 = 3;
 /// The shortest beginning of a study id that is looked up.
-const PREFIX_DIGITS: usize = 6;
+const PREFIX_DIGITS: usize = 4;
 
 /// What every command of the researcher takes.
 #[derive(Debug, Clone, Args)]
@@ -74,12 +75,12 @@ pub enum StudyCommand {
     List,
     /// Show a study's result, or where it stands (exit 3 if it is still open)
     Show {
-        /// The study's id, or at least its first 6 digits
+        /// The study's id, or at least its first 4 digits
         id: String,
     },
     /// End an open study without a result
     Cancel {
-        /// The study's id, or at least its first 6 digits
+        /// The study's id, or at least its first 4 digits
         id: String,
     },
 }
@@ -207,10 +208,20 @@ fn permit(asked: &Asked) -> String {
     match &asked.permit {
         None => "no permit: only sites that let you ask without one will answer\n\n".to_owned(),
         Some(permit) => {
-            report::plain(&format!(
-                "permit {} of {} ({}) covers it, until {}",
-                permit.id, permit.holder, permit.organisation, permit.valid_to
-            )) + "\n\n"
+            let cells = asked.cells();
+            let too_many = if cells as u64 > permit.max_cells { ": more than it allows may not leave" } else { "" };
+            let mut text = report::plain(&format!(
+                "permit {} of {} ({}) covers it",
+                permit.id, permit.holder, permit.organisation
+            ));
+            text += &format!(
+                "\nvalid from {} to {}; {} cells may leave each site under it in all, this study takes {cells} at most{too_many}\n",
+                permit.valid_from, permit.valid_to, permit.max_cells
+            );
+            if !permit.issuer_known {
+                text += "the coordinator does not know who issued it, and sites that do not either refuse\n";
+            }
+            text + "\n"
         }
     }
 }
@@ -277,38 +288,18 @@ fn ended(api: &Api, status: &StudyStatus, format: Format) -> Result<u8, ClientEr
         return Err(ClientError::Cancelled(status.id));
     }
     let result = api.result(&status.id)?;
-    let code = print(&report::result(&result, format))?;
-    match too_few(&result) {
+    let too_few = outcome::too_few(&result);
+    // A table of which every cell is hidden tells people nothing.
+    let code = if too_few.is_some() && format == Format::Text { 0 } else { print(&report::result(&result, format))? };
+    match too_few {
         Some(error) => Err(error),
+        // The text has the sites and their reasons already.
+        None if format == Format::Text => Ok(code),
         None => {
-            absent(&result).iter().for_each(|line| say(format_args!("note: {line}")));
+            outcome::absent(&result.sites).iter().for_each(|line| say(format_args!("note: {line}")));
             Ok(code)
         }
     }
-}
-
-/// The sites that did not answer: how they stand, why, and what to do about it.
-fn absent(result: &StudyResult) -> Vec<String> {
-    let absent = result.sites.iter().filter(|s| s.status != SiteStatus::Answered);
-    let line = |site: &SiteReport| {
-        let reason = site.reason.as_ref().map_or_else(String::new, |r| format!(": {r}"));
-        let hint =
-            site.reason.as_ref().and_then(|r| r.hint.as_ref()).map_or_else(String::new, |h| format!("\n  hint: {h}"));
-        format!("{} is not in this result ({}){reason}{hint}", site.id, site.status)
-    };
-    absent.map(line).collect()
-}
-
-/// A published result that can hold nothing, since every cell needs more sites than answered.
-fn too_few(result: &StudyResult) -> Option<ClientError> {
-    let answered = result.sites.iter().filter(|s| s.status == SiteStatus::Answered).count();
-    let needed = result.study.min_sites as usize;
-    (answered < needed).then(|| ClientError::TooFewAnswered {
-        answered,
-        asked: result.sites.len(),
-        needed,
-        absent: absent(result),
-    })
 }
 
 fn left_open(status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
@@ -392,9 +383,9 @@ mod tests {
         let list = StudyList { studies: studies.clone() };
         let (api, _heard) = answering(vec![ok(&list), ok(&list), ok(&list)]);
         assert_eq!(find(&api, "ABCDEF1").unwrap(), studies[0].id);
-        assert!(matches!(find(&api, "abcdef"), Err(ClientError::Prefix { found: 2, .. })));
+        assert!(matches!(find(&api, "abcd"), Err(ClientError::Prefix { found: 2, .. })));
         assert!(matches!(find(&api, "abcdef99"), Err(ClientError::Prefix { found: 0, .. })));
-        for bad in ["abcde", "abcdeg", "", &"a".repeat(65)] {
+        for bad in ["abc", "abcdeg", "", &"a".repeat(65)] {
             assert!(matches!(find(&api, bad), Err(ClientError::NotAnId(_))), "{bad}");
         }
         assert_eq!(find(&api, &studies[1].id.to_string()).unwrap(), studies[1].id);

@@ -47,7 +47,7 @@ pub(super) fn answering(answers: Vec<(u16, String)>) -> (Api, Receiver<String>) 
 }
 
 /// A study with an id that begins with `first`, in `state`.
-pub(super) fn study(first: &str, state: StudyState, version: u64) -> StudyStatus {
+pub(crate) fn study(first: &str, state: StudyState, version: u64) -> StudyStatus {
     StudyStatus {
         id: format!("{first:0<64}").parse().unwrap(),
         title: "a study".into(),

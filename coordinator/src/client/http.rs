@@ -197,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_not_the_coordinators_is_a_matter_of_the_profile() {
+        let body = r#"{"type":"urn:bocage:problem:unauthorised","title":"Unauthorised","status":401,"detail":"no token","code":"unauthorised","hint":"send a header"}"#;
+        let (api, _heard) = answering(vec![(401, body.to_owned())]);
+        let hint = api.studies().unwrap_err().hint().unwrap();
+        assert!(hint.contains("`token_file` in the profile") && !hint.contains("header"), "{hint}");
+    }
+
+    #[test]
     fn an_answer_that_is_not_ours_is_told_from_silence_and_no_redirect_is_followed() {
         let (api, _heard) = answering(vec![(200, "<html>".into()), (302, String::new()), (500, "oops".into())]);
         for _ in 0..3 {

@@ -4,9 +4,10 @@
 
 mod args;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod follow;
 mod http;
+mod outcome;
 mod permit;
 mod profile;
 mod progress;
@@ -16,7 +17,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use bocage_net::settings::unreadable;
-use bocage_protocol::error::PublicError;
+use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{NetworkId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
 
@@ -88,7 +89,7 @@ pub enum ClientError {
         found: usize,
     },
     /// What was given is not a study id.
-    #[error("`{0}` is not a study id: 6 to 64 of 0-9 and a-f")]
+    #[error("`{0}` is not a study id: 4 to 64 of 0-9 and a-f")]
     NotAnId(String),
     /// The result is there, but nothing can stand in it.
     #[error("only {answered} of {asked} sites answered, and a cell needs {needed}\n{}", .absent.join("\n"))]
@@ -99,8 +100,10 @@ pub enum ClientError {
         asked: usize,
         /// How many a cell needs.
         needed: usize,
-        /// The others, each with its reason.
+        /// The others with their reasons.
         absent: Vec<String>,
+        /// What to do, as the reasons have it.
+        hint: &'static str,
     },
     /// The study ended without a result.
     #[error("study {} was cancelled", .0.short())]
@@ -131,15 +134,16 @@ impl ClientError {
                 Some("start it with `bocage coordinator serve --config coordinator.toml`, or correct `coordinator` in the profile".into())
             }
             ClientError::Answer { .. } => Some("see whether `coordinator` in the profile names the API's port, not the QUIC port".into()),
-            ClientError::Refused(error) => error.hint.clone(),
             ClientError::OtherNetwork { .. } => Some("use the profile of that network: --profile FILE".into()),
             ClientError::Prefix { .. } | ClientError::NotAnId(_) => Some("`bocage study list` shows all ids".into()),
             ClientError::Read { reason: std::io::ErrorKind::NotFound, .. } => {
                 Some("the path is taken from the folder that the command is given in".into())
             }
-            ClientError::TooFewAnswered { .. } => {
-                Some("run the study again when the sites can answer; min_sites and answer_within say how many must, and how long they may take".into())
+            ClientError::TooFewAnswered { hint, .. } => Some((*hint).to_owned()),
+            ClientError::Refused(error) if error.code == ErrorCode::Unauthorised => {
+                Some("the file that `token_file` in the profile names must hold the coordinator's token: its operator has it".into())
             }
+            ClientError::Refused(error) => error.hint.clone(),
             ClientError::Problems(_)
             | ClientError::Secret(_)
             | ClientError::Read { .. }

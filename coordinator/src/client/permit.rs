@@ -5,6 +5,7 @@ use std::path::Path;
 use bocage_net::env::SystemClock;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Clock as _;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::{Permit, SignedPermit};
@@ -38,13 +39,19 @@ impl GivenPermit {
         Ok(Self { file, signed, permit })
     }
 
-    /// Whether the study may rely on it, as far as can be told from here.
-    pub(super) fn covers(&self, bound: &Bound, lists: &[RevocationsInfo]) -> Result<(), ClientError> {
+    /// Whether the study may rely on it, as far as can be told from here. `refused` is what the coordinator would say to it.
+    pub(super) fn covers(
+        &self,
+        bound: &Bound,
+        refused: Option<PublicError>,
+        lists: &[RevocationsInfo],
+    ) -> Result<(), ClientError> {
         let (digest, plans) = (self.signed.digest(), bound.plans()?);
         let reads = permits::reads(&plans);
         let sites = bound.study.sites.names().unwrap_or_default();
         let touches = Touches { study: &bound.study, sites, reads: &reads };
-        let mut wrong = permits::uncovered(&self.permit, &digest, touches, SystemClock.now());
+        let mut wrong = Vec::from_iter(refused);
+        wrong.extend(permits::uncovered(&self.permit, &digest, touches, SystemClock.now()));
         for info in lists.iter().filter(|info| info.issuer == self.permit.issuer) {
             // The coordinator says whose it is; the signature shows it.
             let list = info.list.verify().ok().filter(|list| list.issuer == self.permit.issuer);
@@ -54,12 +61,15 @@ impl GivenPermit {
         Ok(problems.into_result(())?)
     }
 
-    pub(super) fn asked(&self) -> AskedPermit {
+    pub(super) fn asked(&self, issuer_known: bool) -> AskedPermit {
         AskedPermit {
             id: self.permit.id.clone(),
             holder: self.permit.holder.name.clone(),
             organisation: self.permit.holder.organisation.clone(),
+            valid_from: self.permit.valid_from,
             valid_to: self.permit.valid_to,
+            max_cells: self.permit.max_cells,
+            issuer_known,
         }
     }
 }
@@ -68,6 +78,9 @@ fn problem(file: &str, error: PublicError) -> Problem {
     let problem = Problem::new(file, "", error.to_string());
     match error.hint {
         Some(hint) => problem.hint(hint),
+        None if error.code == ErrorCode::PermitInvalid => {
+            problem.hint("use the file as the access body sent it, or ask for it again; `bocage permit sign` makes one")
+        }
         None => problem,
     }
 }

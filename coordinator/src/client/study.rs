@@ -15,6 +15,7 @@ use super::permit::GivenPermit;
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
 use crate::api::types::{DatasetInfo, StudyStatus};
+use crate::permits;
 
 /// A study that is bound, but not signed.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Bound {
     pub contract: Contract,
     /// The permit that it relies on.
     pub permit: Option<GivenPermit>,
+    /// Whether the coordinator knows who issued that.
+    pub issuer_known: bool,
 }
 
 /// What a bound study would ask.
@@ -53,8 +56,14 @@ pub struct AskedPermit {
     pub holder: String,
     /// Where they work.
     pub organisation: String,
+    /// From when it is valid.
+    pub valid_from: Timestamp,
     /// Until when it is valid.
     pub valid_to: Timestamp,
+    /// So many cells may leave each site of each dataset under it, in all.
+    pub max_cells: u64,
+    /// Whether the coordinator knows the access body that issued it. Each site has its own answer.
+    pub issuer_known: bool,
 }
 
 /// What one analysis would ask.
@@ -111,9 +120,19 @@ pub fn bind(
         permit: permit.map(|given| &given.signed),
     };
     let study = text.bind(&contract, &context)?;
-    let bound = Bound { study, contract, permit: permit.cloned() };
-    if let Some(given) = &bound.permit {
-        given.covers(&bound, &api.revocations()?.lists)?;
+    // An older coordinator does not say whom it knows.
+    let admitted = match (&network.researchers, &network.access_bodies) {
+        (Some(researchers), Some(bodies)) => {
+            permits::admitted(&study, permit.map(|given| &given.permit), researchers, bodies)
+        }
+        _ => Ok(()),
+    };
+    let issuer_known =
+        permit.zip(network.access_bodies.as_ref()).is_none_or(|(given, bodies)| bodies.contains(&given.permit.issuer));
+    let bound = Bound { study, contract, permit: permit.cloned(), issuer_known };
+    match &bound.permit {
+        Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
+        None => admitted?,
     }
     Ok(bound)
 }
@@ -130,6 +149,13 @@ fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<Dat
         None => format!("it has {}", known.join(", ")),
     };
     Err(problem.hint(hint).into())
+}
+
+impl Asked {
+    /// How many cells each site computes in all: no more can leave it.
+    pub fn cells(&self) -> usize {
+        self.analyses.iter().map(|analysis| analysis.cells).sum()
+    }
 }
 
 impl Bound {
@@ -176,7 +202,7 @@ impl Bound {
             dataset: study.dataset.clone(),
             sites: study.sites.names().unwrap_or_default().to_vec(),
             min_sites: study.min_sites,
-            permit: self.permit.as_ref().map(GivenPermit::asked),
+            permit: self.permit.as_ref().map(|given| given.asked(self.issuer_known)),
             analyses,
         })
     }

@@ -42,6 +42,11 @@ impl AccessBodies {
         self.bodies.iter().find(|body| body.key == *key)
     }
 
+    /// Their keys.
+    pub fn keys(&self) -> Vec<PublicKey> {
+        self.bodies.iter().map(|body| body.key).collect()
+    }
+
     /// The newest list of the access body with this key.
     pub fn newest(&self, key: &PublicKey) -> Option<Taken> {
         let at = self.bodies.iter().position(|body| body.key == *key)?;

@@ -11,7 +11,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ColumnName, Digest, SiteId};
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::trust::{Permit, Revocations, Study};
+use bocage_protocol::trust::{Permit, PublicKey, Revocations, Study};
 
 pub use bodies::{AccessBodies, Taken};
 
@@ -29,6 +29,35 @@ pub struct Touches<'a> {
 /// Every column that one of these plans reads.
 pub fn reads<'a>(plans: impl IntoIterator<Item = &'a ValidPlan>) -> BTreeSet<ColumnName> {
     plans.into_iter().flat_map(ValidPlan::reads).collect()
+}
+
+/// Whether a coordinator takes the study: of a researcher whom it knows, or of the holder of a permit of an access body that it knows.
+///
+/// # Errors
+/// `permit_issuer_unknown` or, without a permit, `signer_unknown`.
+pub fn admitted(
+    study: &Study,
+    permit: Option<&Permit>,
+    researchers: &[PublicKey],
+    access_bodies: &[PublicKey],
+) -> Result<(), PublicError> {
+    if researchers.contains(&study.researcher) {
+        return Ok(());
+    }
+    match permit {
+        Some(permit) if access_bodies.contains(&permit.issuer) => Ok(()),
+        Some(permit) => {
+            let message = format!("the coordinator does not know the access body {} of the permit", permit.issuer);
+            Err(PublicError::new(ErrorCode::PermitIssuerUnknown, message)
+                .hint("ask for an [[access_body]] entry in the coordinator's configuration, and in the sites'"))
+        }
+        None => {
+            let message = format!("the coordinator does not know the key {}", study.researcher);
+            Err(PublicError::new(ErrorCode::SignerUnknown, message).hint(
+                "name the permit that you hold with --permit, or ask for a [[researcher]] entry in the coordinator's configuration",
+            ))
+        }
+    }
 }
 
 /// Everything about the study that the permit of this digest does not cover at this time; nothing if it covers it.
@@ -69,6 +98,20 @@ mod tests {
         };
         let plans: Vec<ValidPlan> = study.analyses.iter().map(plan).collect();
         reads(&plans)
+    }
+
+    #[test]
+    fn a_study_is_taken_of_a_known_researcher_or_under_the_permit_of_a_known_access_body() {
+        let (signed, study) = under(&permit(|_| ()), 1);
+        let permit = signed.permit.unwrap().verify().unwrap();
+        let (signer, issuer, other) = (study.researcher, permit.issuer, key(77).public());
+        let code = |permit, researchers: &[PublicKey], bodies: &[PublicKey]| {
+            admitted(&study, permit, researchers, bodies).err().map(|error| error.code)
+        };
+        assert_eq!(code(None, &[other, signer], &[]), None);
+        assert_eq!(code(Some(&permit), &[other], &[issuer]), None);
+        assert_eq!(code(Some(&permit), &[other], &[other]), Some(ErrorCode::PermitIssuerUnknown));
+        assert_eq!(code(None, &[other], &[issuer]), Some(ErrorCode::SignerUnknown));
     }
 
     #[test]

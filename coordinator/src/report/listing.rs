@@ -2,6 +2,7 @@
 
 use bocage_protocol::contract::{Code, Column, Contract, Groups, Kind, Subject};
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::trust::Purpose;
 
 use super::grid::Grid;
@@ -49,7 +50,7 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             text.push('\n');
             text.push_str(&wrap(&format!("warning: the ledger of {site} contradicts itself: {}", plain(warning))));
             text.push_str(&wrap(&format!(
-                "  hint: `bocage checkpoint {site} > FILE` and, at the hospital, `bocage-node ledger verify --checkpoint FILE`"
+                "  hint: `bocage checkpoint {site} > FILE` and, at the hospital, `bocage node ledger verify --checkpoint FILE`"
             )));
         }
     }
@@ -186,13 +187,18 @@ pub(super) fn permit(permit: &PermitInfo) -> String {
     plain(&format!("permit {id} of {holder} ({organisation}), issued by {access_body}"))
 }
 
-/// Until when sites are waited for whose stewards have not decided; empty where there is none.
+/// Until when sites are waited for that have not decided or begin later; empty where there is none.
 fn stewards(study: &StudyStatus) -> String {
-    let waiting = study.sites.iter().filter(|site| site.pending_since.is_some()).count();
+    let waiting = || study.sites.iter().filter(|site| site.pending_since.is_some());
+    let later = |site: &&SiteReport| site.reason.as_ref().is_some_and(|r| r.code == ErrorCode::PolicyLater);
+    let (all, later) = (waiting().count(), waiting().filter(later).count());
+    let who = match (all - later, later) {
+        (0, later) => format!("{later} of its sites will be asked again later"),
+        (people, 0) => format!("{people} of its sites wait for a person there"),
+        (people, later) => format!("{people} of its sites wait for a person there, {later} will be asked again later"),
+    };
     match study.open_until {
-        Some(until) if waiting > 0 => {
-            format!("open until {until} at the longest: {waiting} of its sites wait for a person there\n")
-        }
+        Some(until) if all > 0 => format!("open until {until} at the longest: {who}\n"),
         _ => String::new(),
     }
 }
@@ -271,6 +277,28 @@ mod tests {
             assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
         }
         assert!(super::contract(&contract, Format::Csv).contains("0 female; 1 male"));
+    }
+
+    #[test]
+    fn a_site_that_begins_later_waits_for_no_person() {
+        use bocage_protocol::error::PublicError;
+        let mut study = crate::client::fake::study("ab", StudyState::Open, 1);
+        study.open_until = Some(Timestamp(0));
+        let site = |id: &str, code| SiteReport {
+            id: id.parse().unwrap(),
+            status: crate::api::types::SiteStatus::Pending,
+            reason: Some(PublicError::new(code, "wait")),
+            bytes: None,
+            round_trip_ms: None,
+            snapshot: None,
+            snapshot_at: None,
+            pending_since: Some(Timestamp(0)),
+        };
+        study.sites = vec![site("a", ErrorCode::PolicyLater)];
+        assert!(stewards(&study).ends_with("longest: 1 of its sites will be asked again later\n"));
+        study.sites.push(site("b", ErrorCode::ApprovalPending));
+        let said = stewards(&study);
+        assert!(said.ends_with("1 of its sites wait for a person there, 1 will be asked again later\n"), "{said}");
     }
 
     #[test]

@@ -191,6 +191,14 @@ impl Server {
         let context = &self.context;
         context.access_bodies.load(&context.store).await?;
         for list in std::mem::take(&mut self.revocations) {
+            // What was published since is in the store alone: the file's list is older then, and nothing is wrong.
+            let in_force =
+                list.verify().ok().and_then(|of| Some((of.number, context.access_bodies.newest(&of.issuer)?)));
+            if let Some((number, newer)) = in_force.filter(|(number, newest)| newest.list.number > *number) {
+                tracing::info!(issuer = %newer.list.issuer, number = newer.list.number, file = number,
+                    "a list of revoked permits is in force, newer than the file's");
+                continue;
+            }
             let taken = context.access_bodies.take(&context.store, list, context.clock.now()).await;
             match taken {
                 Ok(taken) => {

@@ -73,7 +73,7 @@ pub(super) fn witness(db: &Connection, witnessed: &Witnessed) -> Result<(), Stor
         && came.checkpoint.contradicts(&known.checkpoint).is_some()
     {
         let found = Contradiction { known: known.clone(), came: came.clone(), noticed_at: witnessed.at };
-        tracing::warn!(%site, what = words(&found), "a site's ledger contradicts itself; `bocage-node ledger verify --checkpoint` there looks closer");
+        tracing::warn!(%site, what = words(&found), "a site's ledger contradicts itself; `bocage node ledger verify --checkpoint` there looks closer");
         contradiction.get_or_insert(found);
     }
     let newest = match before.map(|kept| kept.newest) {

@@ -9,12 +9,15 @@ use bocage_coordinator::report::{Format, json};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::limits;
-use bocage_protocol::trust::{PublicKey, Revocations};
+use bocage_protocol::trust::{Permit, PublicKey, Revocations};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::before::{self, Beside};
+use super::show::Standing;
 use super::verify::Against;
 use super::{Request, contracts, keys, list, show, sign, verify};
 use crate::cli::{print, say};
+use crate::network::Network;
 
 /// A usual number of sites behind a cell.
 const MIN_SITES: u32 = 3;
@@ -67,6 +70,12 @@ enum PermitCommand {
         /// Look datasets and columns up in the contracts in this folder
         #[arg(long, value_name = "DIR")]
         contracts: Option<PathBuf>,
+        /// Look the network's name and the sites up in this text of a network, as `bocage network init` reads it
+        #[arg(long, value_name = "FILE")]
+        network: Option<PathBuf>,
+        /// Refuse an id that stands in this list of revoked permits
+        #[arg(long, value_name = "FILE")]
+        revocations: Option<PathBuf>,
     },
     /// Show a signed permit, or a list of revoked ones
     Show {
@@ -75,6 +84,9 @@ enum PermitCommand {
         /// How it is written to stdout
         #[arg(long, value_enum, default_value_t = ShowFormat::Text)]
         format: ShowFormat,
+        /// The access body's list of revoked permits
+        #[arg(long, value_name = "FILE")]
+        revocations: Option<PathBuf>,
     },
     /// Say whether a permit holds: signature, time, and what it is held against
     Verify {
@@ -145,8 +157,10 @@ impl PermitArgs {
     pub fn run(&self) -> ExitCode {
         told(match &self.command {
             PermitCommand::New { contracts } => new(contracts.as_deref()),
-            PermitCommand::Sign { file, key, contracts } => signed(file, key, contracts.as_deref()),
-            PermitCommand::Show { file, format } => shown(file, *format),
+            PermitCommand::Sign { file, key, contracts, network, revocations } => {
+                signed(file, key, contracts.as_deref(), network.as_deref(), revocations.as_deref())
+            }
+            PermitCommand::Show { file, format, revocations } => shown(file, *format, revocations.as_deref()),
             PermitCommand::Verify { file, issuer, key_file, revocations } => {
                 verified(file, *issuer, key_file.as_deref(), revocations.as_deref())
             }
@@ -171,25 +185,46 @@ fn new(dir: Option<&Path>) -> Result<String, ClientError> {
     Ok(request.text(SystemClock.now()))
 }
 
-fn signed(file: &Path, key: &Path, dir: Option<&Path>) -> Result<String, ClientError> {
+fn signed(
+    file: &Path,
+    key: &Path,
+    dir: Option<&Path>,
+    network: Option<&Path>,
+    revocations: Option<&Path>,
+) -> Result<String, ClientError> {
     let text = read_file(file, limits::CONFIG_TEXT_BYTES)?;
     let contracts = dir.map(contracts::read).transpose()?;
+    let network = network.map(Network::read).transpose()?;
+    let list = revocations.map(list::read).transpose()?;
     let key = keys::secret(key)?;
-    let signed = sign(&text, &file.display().to_string(), &key, contracts.as_deref(), &mut SystemEntropy)?;
+    if let (Some(path), Some((_, list))) = (revocations, &list)
+        && list.issuer != key.public()
+    {
+        return Err(list::others(path));
+    }
+    let file = file.display().to_string();
+    let signed = sign(&text, &file, &key, contracts.as_deref(), &mut SystemEntropy)?;
+    let list = list.as_ref().map(|(_, list)| list);
+    let beside = Beside { now: SystemClock.now(), network: network.as_ref(), list };
+    before::problems(&signed.verify()?, &file, &beside).into_result(())?;
     Ok(signed.to_text())
 }
 
-fn shown(file: &Path, format: ShowFormat) -> Result<String, ClientError> {
-    match (GivenPermit::read(file), format) {
-        (Ok(given), ShowFormat::Text) => Ok(show::permit(&given.permit, &given.signed)),
-        (Ok(given), ShowFormat::Json) => Ok(show::permit_json(&given.permit, &given.signed)),
-        // The two forms of file look alike from outside.
-        (Err(error), format) => match list::read(file) {
-            Ok((_, list)) if format == ShowFormat::Json => Ok(json(&list)),
-            Ok((_, list)) => Ok(show::list(&list)),
-            Err(_) => Err(error),
-        },
+fn shown(file: &Path, format: ShowFormat, revocations: Option<&Path>) -> Result<String, ClientError> {
+    if list::is_one(file) {
+        let (_, list) = list::read(file)?;
+        return Ok(if format == ShowFormat::Json { json(&list) } else { show::list(&list) });
     }
+    let given = GivenPermit::read(file)?;
+    let list = revocations.map(list::read).transpose()?.map(|(_, list)| list);
+    if let (Some(path), Some(_)) = (revocations, list.as_ref().filter(|list| list.issuer != given.permit.issuer)) {
+        return Err(list::others(path));
+    }
+    let standing = Standing::of(&given.permit, &given.signed, list.as_ref(), SystemClock.now());
+    Ok(match format {
+        ShowFormat::Text => show::permit(&given.permit, &given.signed, &standing),
+        ShowFormat::Json => show::permit_json(&given.permit, &given.signed, &standing),
+    })
 }
 
 fn verified(
@@ -205,16 +240,31 @@ fn verified(
     let against =
         Against { issuer, list: list.as_ref().map(|(_, list)| (list_file.as_str(), list)), now: SystemClock.now() };
     verify::problems(&given.permit, &given.signed, &given.file, &against).into_result(())?;
-    if issuer.is_none() {
+    match &list {
+        Some((_, list)) => namesakes(list, &given),
+        None => say("note: whether it was taken back is not looked at without --revocations"),
+    }
+    let Permit { id, issuer: signer, valid_to, .. } = &given.permit;
+    Ok(match issuer {
+        Some(_) => format!("permit {id} holds until {valid_to}\n"),
+        // Anyone can sign such a permit: this must not read as if it held.
+        None => format!(
+            "permit {id} was signed by {signer} and not altered, and ends at {valid_to}; nobody said whether to trust that key: name the one that you trust with --issuer or --key-file\n"
+        ),
+    })
+}
+
+/// Says which other permits of the same id the list takes back.
+fn namesakes(list: &Revocations, given: &GivenPermit) {
+    let digest = given.signed.digest();
+    for other in list.revoked.iter().filter(|other| other.id == given.permit.id && other.digest != digest) {
         say(&format!(
-            "note: signed by {}; name the key that you trust with --issuer or --key-file",
-            given.permit.issuer
+            "note: another permit {} was taken back at {} (digest {})",
+            other.id,
+            other.at,
+            other.digest.short()
         ));
     }
-    if list.is_none() {
-        say("note: whether it was taken back is not looked at without --revocations");
-    }
-    Ok(format!("permit {} holds until {}\n", given.permit.id, given.permit.valid_to))
 }
 
 impl Next {
@@ -227,6 +277,13 @@ impl Next {
         }
         let revoked = given.as_ref().map(|given| (&given.permit, &given.signed));
         let signed = list::sign_next(&self.list, &key, revoked, now)?;
+        if let Some(given) = &given {
+            namesakes(&signed, given);
+            let (id, digest) = (&given.permit.id, given.signed.digest().short());
+            say(&format!(
+                "note: this takes back the permit of digest {digest}; any other that was signed as {id} stays in force"
+            ));
+        }
         let file = self.list.display();
         say(&format!("\nhand it to the coordinator: bocage permit publish {file} --profile PROFILE"));
         Ok(told_of(&signed, &file.to_string()))

@@ -9,8 +9,13 @@ use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::{PublicKey, SecretKey};
 
-/// Makes a key in a new file of mode 0600; answers its public half.
+/// Makes a key in a new file of mode 0600, in a folder that is there; answers its public half.
 pub(super) fn make(file: &Path) -> Result<PublicKey, ClientError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let problem = Problem::new(&file.display().to_string(), "", format!("there is no folder {}", folder.display()));
+        return Err(Problems::from(problem.hint("make it first, readable by you alone: mkdir -m 700")).into());
+    }
     let key = SecretKey::generate(&mut SystemEntropy);
     write_secret(file, key.to_text().as_bytes()).map_err(|e| ClientError::Secret(e.to_string()))?;
     Ok(key.public())

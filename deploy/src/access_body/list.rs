@@ -21,11 +21,7 @@ pub(super) fn sign_next(
 ) -> Result<Revocations, ClientError> {
     let mut list = match read_if_there(file)? {
         Some((_, list)) if list.issuer != key.public() => {
-            return Err(wrong(
-                file,
-                "this list is another access body's",
-                "name the key that signed it, or another file",
-            ));
+            return Err(others(file));
         }
         Some((_, list)) => list.next(now),
         None => Revocations::first(key.public(), now),
@@ -48,6 +44,19 @@ pub(super) fn read(file: &Path) -> Result<(SignedRevocations, Revocations), Clie
     let read = SignedRevocations::from_text(&text).and_then(|signed| Ok((signed.verify()?, signed)));
     let invalid = |error: PublicError| wrong(file, &error.message, "`bocage permit list` signs one");
     read.map(|(list, signed)| (signed, list)).map_err(invalid)
+}
+
+/// Whether a file is meant to be such a list, sound or not: permits and lists look alike from outside.
+pub(super) fn is_one(file: &Path) -> bool {
+    let text = read_file(file, 2 * limits::REVOCATIONS_BYTES + 1024).ok();
+    let document = text.and_then(|text| SignedRevocations::from_text(&text).ok()).map(|signed| signed.document);
+    // Whose brackets were altered is still known by its words.
+    document.is_some_and(|document| document.contains("\"revoked\":") && !document.contains("\"holder\":"))
+}
+
+/// The error of a list that another key signed.
+pub(super) fn others(file: &Path) -> ClientError {
+    wrong(file, "this list is another access body's", "name the key that signed it, or another file")
 }
 
 fn read_if_there(file: &Path) -> Result<Option<(SignedRevocations, Revocations)>, ClientError> {

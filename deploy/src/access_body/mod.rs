@@ -7,6 +7,7 @@
 //! Its secret key is read here and never leaves this process. Nothing here asks a hospital anything.
 
 mod args;
+mod before;
 mod contracts;
 mod keys;
 mod list;

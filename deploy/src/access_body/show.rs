@@ -1,13 +1,61 @@
 //! Permits and lists of revoked ones, as people read them and as programs do.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use bocage_coordinator::report::{json, plain};
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::trust::{Permit, Revocations, SignedPermit};
 use serde_json::json;
 
+/// How a permit stands today.
+pub(super) enum Standing {
+    /// It begins later.
+    NotYetValid,
+    /// It has ended.
+    Expired,
+    /// Its access body took it back, at this time.
+    TakenBack(Timestamp),
+    /// None of these, as far as was looked: a list was, of this number, or none.
+    InForce(Option<u64>),
+}
+
+impl Standing {
+    /// By the permit's own time and its access body's list.
+    pub(super) fn of(permit: &Permit, signed: &SignedPermit, list: Option<&Revocations>, now: Timestamp) -> Self {
+        match list.and_then(|list| list.revokes(&signed.digest())) {
+            Some(revoked) => Standing::TakenBack(revoked.at),
+            None if now < permit.valid_from => Standing::NotYetValid,
+            None if now > permit.valid_to => Standing::Expired,
+            None => Standing::InForce(list.map(|list| list.number)),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Standing::NotYetValid => "not_yet_valid",
+            Standing::Expired => "expired",
+            Standing::TakenBack(_) => "taken_back",
+            Standing::InForce(_) => "in_force",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Standing::NotYetValid => f.write_str("not yet valid"),
+            Standing::Expired => f.write_str("expired"),
+            Standing::TakenBack(at) => write!(f, "taken back at {at}"),
+            Standing::InForce(Some(number)) => write!(f, "in force; list {number} does not take it back"),
+            Standing::InForce(None) => {
+                f.write_str("in force, unless it was taken back: name the list with --revocations")
+            }
+        }
+    }
+}
+
 /// A permit for people.
-pub(super) fn permit(permit: &Permit, signed: &SignedPermit) -> String {
+pub(super) fn permit(permit: &Permit, signed: &SignedPermit, standing: &Standing) -> String {
     let mut out = format!("permit {}: {}\n", permit.id, plain(&permit.title));
     let mut line = |name: &str, text: String| {
         let _ = writeln!(out, "{name:<12}{}", plain(&text));
@@ -40,12 +88,13 @@ pub(super) fn permit(permit: &Permit, signed: &SignedPermit) -> String {
     );
     line("valid", format!("{} to {}", permit.valid_from, permit.valid_to));
     line("digest", signed.digest().to_string());
+    line("now", standing.to_string());
     out
 }
 
 /// A permit for programs.
-pub(super) fn permit_json(permit: &Permit, signed: &SignedPermit) -> String {
-    json(&json!({ "permit": permit, "digest": signed.digest() }))
+pub(super) fn permit_json(permit: &Permit, signed: &SignedPermit, standing: &Standing) -> String {
+    json(&json!({ "permit": permit, "digest": signed.digest(), "now": standing.word() }))
 }
 
 /// A list for people.

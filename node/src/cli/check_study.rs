@@ -122,7 +122,7 @@ fn question(
     let mut contracts = config.datasets.values().map(|d| &d.contract);
     let contract = contracts.find(|c| c.id() == parsed.dataset()).ok_or_else(|| {
         Failure::theirs(format!("{name}: the site offers no dataset under the study's contract"))
-            .hint("`bocage-node datasets` shows what it offers")
+            .hint("`bocage node datasets` shows what it offers")
     })?;
     // Who else is in the network, this site does not know. It believes the text; where that names nobody, enough others are supposed.
     let floor = permit.as_ref().and_then(|p| p.verify().ok()).map_or(1, |p| p.min_sites);

@@ -175,7 +175,7 @@ pub fn drop(config: &Config, name: &str, yes: bool) -> Result<(), Failure> {
     let (held, pins) = kept(config, name)?;
     if held.is_empty() && !config.state.snapshots().join(name).is_dir() {
         let failure = Failure::theirs(format!("dataset {name} has no snapshot"));
-        return Err(failure.hint("`bocage-node datasets` lists the datasets"));
+        return Err(failure.hint("`bocage node datasets` lists the datasets"));
     }
     let mib: u64 = held.iter().map(|h| h.bytes.div_ceil(1 << 20)).sum();
     let pin = held.iter().filter_map(|h| pins.get(&h.manifest.content).copied()).reduce(Pin::with);
@@ -206,7 +206,7 @@ fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Dataset, Failure> {
         let failure = Failure::theirs(format!("there is no dataset {name}"));
         match nearest(name, names) {
             Some(near) => failure.hint(format!("did you mean {near}?")),
-            None => failure.hint("`bocage-node datasets` lists them"),
+            None => failure.hint("`bocage node datasets` lists them"),
         }
     })
 }

@@ -93,10 +93,10 @@ fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
         .map_err(unusable)?;
     match found.as_slice() {
         [one] => one.parse().map_err(|_| {
-            Failure::theirs("the ledger holds a malformed study id").hint("run `bocage-node ledger verify`")
+            Failure::theirs("the ledger holds a malformed study id").hint("run `bocage node ledger verify`")
         }),
         [] => Err(Failure::theirs(format!("no record is about a study {text}"))
-            .hint("`bocage-node ledger list` lists all studies")),
+            .hint("`bocage node ledger list` lists all studies")),
         _ => Err(Failure::theirs(format!("several studies begin with {text}")).hint("give more digits of the id")),
     }
 }

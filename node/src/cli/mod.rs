@@ -21,8 +21,8 @@ use std::process::ExitCode;
 
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::{Clock, Timestamp};
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Origin};
 use crate::custodian::ledger::account::Window;
@@ -260,12 +260,23 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 pub fn main(args: impl IntoIterator<Item = OsString>, reexec: Reexec, switches: Switches) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_hidden(error)),
     };
     match run(cli, &reexec, switches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The same error, in which the commands of the node's own processes are not offered to people.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::Strings(names)) = error.get(ContextKind::ValidSubcommand) {
+        let cli = Cli::command();
+        let hidden = |name: &String| cli.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+        let shown = names.iter().filter(|name| !hidden(name)).cloned().collect();
+        error.insert(ContextKind::ValidSubcommand, ContextValue::Strings(shown));
+    }
+    error
 }
 
 fn usage(error: &clap::Error) -> ExitCode {
@@ -361,7 +372,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 
@@ -379,8 +389,10 @@ mod tests {
 
     #[test]
     fn a_setting_without_a_value_is_refused_and_children_are_not_in_the_help() {
-        use clap::CommandFactory as _;
         assert!(parse(&["check", "--set", "policy.threshold"]).is_err());
+        let Err(missing) = parse(&["--config", "x"]) else { panic!("a command is wanted") };
+        let said = without_hidden(missing).to_string();
+        assert!(said.contains("ledger") && !said.contains("custodian"), "{said}");
         let help = Cli::command().render_long_help().to_string();
         assert!(help.contains("ledger") && !help.contains("custodian"), "{help}");
     }

@@ -70,7 +70,7 @@ impl From<Problems> for Failure {
         let count = problems.0.len();
         let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
         Self::theirs(format!("the configuration has {what}\n\n{problems}"))
-            .hint("`bocage-node check` looks at everything without starting anything")
+            .hint("`bocage node check` looks at everything without starting anything")
     }
 }
 

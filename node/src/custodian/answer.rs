@@ -200,7 +200,7 @@ impl Custodian {
         let signed = codec::decode::<SignedRelease>(&recorded, limits::FRAME_BYTES).ok();
         let Some(signed) = signed.filter(|signed| self.answers(signed, round)) else {
             let error = PublicError::new(ErrorCode::LedgerUnavailable, "the site's record of this round is damaged")
-                .hint("the site's operator runs `bocage-node ledger verify`");
+                .hint("the site's operator runs `bocage node ledger verify`");
             return self.refuse(round, Some(Some(about)), error);
         };
         let decision = round.entry(Kind::Decision, &self.decision(authorised, Verdict::Repeat, BTreeMap::new()));

@@ -166,7 +166,7 @@ impl Custodian {
 /// The refusal of a round whose dataset has no usable snapshot.
 pub(super) fn unavailable() -> PublicError {
     PublicError::new(ErrorCode::SnapshotUnavailable, "the site has no usable snapshot of the dataset")
-        .hint("the site's operator runs `bocage-node datasets refresh`, and restarts the node where node.toml was changed; its log has the cause")
+        .hint("the site's operator runs `bocage node datasets refresh`, and restarts the node where node.toml was changed; its log has the cause")
 }
 
 #[cfg(test)]

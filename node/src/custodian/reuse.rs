@@ -48,7 +48,7 @@ pub(super) fn before(
     if released.is_none() && ledger.dropped(seq)?.is_none() {
         tracing::warn!(
             record = seq,
-            "a recorded answer cannot be used again; `bocage-node ledger verify` looks closer"
+            "a recorded answer cannot be used again; `bocage node ledger verify` looks closer"
         );
     }
     Ok(released.map(|released| Before { seq, released }))

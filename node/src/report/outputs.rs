@@ -140,7 +140,7 @@ fn answer(release: &Shown, open: bool) -> Markup {
         } @else {
             details open[open] {
                 summary { "Everything that left " (release.at.get(..16).unwrap_or(&release.at).replace('T', " ")) " (record " (release.seq) ", round " (round) ")" }
-                @if release.left.is_empty() { p { "The bytes of this record cannot be read: see `bocage-node ledger verify`." } }
+                @if release.left.is_empty() { p { "The bytes of this record cannot be read: see `bocage node ledger verify`." } }
                 @for left in &release.left { (analysis(left)) }
             }
         }

@@ -62,7 +62,7 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("Opt-outs", optouts.to_owned()),
         ("Requests", "A request counts only if it is signed by a key that the site itself trusts. The site derives what to compute from the signed study; nobody sends it a query.".to_owned()),
         ("Record", "Request, decision and what may be spent are on the disk before anything is computed, and every release before it leaves. The records are chained by hashes.".to_owned()),
-        ("Witness", "Every release carries a signed checkpoint of the ledger, which the coordinator keeps: records that were cut off can be found with bocage-node ledger verify --checkpoint.".to_owned()),
+        ("Witness", "Every release carries a signed checkpoint of the ledger, which the coordinator keeps: records that were cut off can be found with bocage node ledger verify --checkpoint.".to_owned()),
         ("Kept in the ledger", keep),
         ("Snapshots", format!("Taken {snapshots}; {} stay beside the one in use, and those of studies that have not expired.", config.snapshots.keep)),
         ("Limits", format!("An analysis computes for at most {} s.", config.policy.query_secs)),

@@ -77,9 +77,7 @@ fn load_from(
     overrides: &[(String, String)],
 ) -> Result<Settings, Problem> {
     let name = file.display().to_string();
-    let text = read_text(file).map_err(|message| {
-        Problem::new(&name, "", message).hint("name the file with --config FILE; it is text in UTF-8")
-    })?;
+    let text = read_text(file).map_err(|(message, hint)| Problem::new(&name, "", message).hint(hint))?;
     // Parsed alone first, so that what goes wrong here is the file's.
     let source = || config::File::from_str(&text, FileFormat::Toml);
     let alone = Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
@@ -118,13 +116,18 @@ fn named(env_prefix: &str, environment: &HashMap<String, String>) -> Vec<(String
     named
 }
 
-fn read_text(file: &Path) -> Result<String, String> {
-    let handle = File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
+/// The text, or what is wrong and what to do about it.
+fn read_text(file: &Path) -> Result<String, (String, &'static str)> {
+    const NAME: &str = "name the file with --config FILE; it is text in UTF-8";
+    let denied = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    let hint =
+        |error: &std::io::Error| if denied(error) { "let the user that runs this command read it" } else { NAME };
+    let handle = File::open(file).map_err(|error| (format!("cannot be opened: {error}"), hint(&error)))?;
     let mut text = String::new();
     let read = handle.take(CONFIG_TEXT_BYTES as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+    read.map_err(|error| (format!("cannot be read: {error}"), hint(&error)))?;
     if text.len() > CONFIG_TEXT_BYTES {
-        return Err(format!("larger than {CONFIG_TEXT_BYTES} bytes"));
+        return Err((format!("larger than {CONFIG_TEXT_BYTES} bytes"), NAME));
     }
     Ok(text)
 }

@@ -153,7 +153,7 @@ impl StudyText {
         let filter = raw.filter.as_ref().and_then(|text| binding.condition("where", text));
         let analyses = binding.analyses(&raw.analysis);
         let sites = binding.sites(raw.sites.as_deref(), context);
-        let min_sites = binding.min_sites(raw.min_sites, context.min_sites_floor, sites.len());
+        let min_sites = binding.min_sites(raw.min_sites, context, sites.len());
         let answer_within = binding.duration("answer_within", raw.answer_within.as_deref(), 600, 7 * 86_400);
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
@@ -294,15 +294,24 @@ impl Binding<'_> {
         sites
     }
 
-    fn min_sites(&mut self, asked: Option<u32>, floor: u32, sites: usize) -> u32 {
+    fn min_sites(&mut self, asked: Option<u32>, context: &BindContext<'_>, sites: usize) -> u32 {
+        let floor = context.min_sites_floor;
         let min_sites = asked.unwrap_or(floor);
+        let permit = context.permit.and_then(|signed| signed.verify().ok()).filter(|permit| permit.min_sites == floor);
+        let who = permit.map_or_else(|| "the network".to_owned(), |permit| format!("permit {}", permit.id));
         if min_sites < floor {
-            let problem = TypeProblem::new(format!("a cell is published only if {floor} sites contribute"));
+            let problem =
+                TypeProblem::new(format!("a cell is published only if {floor} sites contribute: {who} wants it"));
             self.refuse::<()>("min_sites", problem.hint(format!("ask for {floor} or more, or leave the key out")));
         }
         if sites > 0 && (sites as u64) < u64::from(min_sites) {
-            let problem = TypeProblem::new(format!("{sites} sites are asked, but a cell needs {min_sites}"));
-            self.refuse::<()>("min_sites", problem.hint("nothing could be published"));
+            // What the text does not say is not its key's fault.
+            let (key, whose) = match asked {
+                Some(_) => ("min_sites", String::new()),
+                None => ("sites", format!(": {who} wants it")),
+            };
+            let problem = TypeProblem::new(format!("{sites} sites are asked, but a cell needs {min_sites}{whose}"));
+            self.refuse::<()>(key, problem.hint("nothing could be published; ask more sites"));
         }
         min_sites
     }

@@ -145,6 +145,16 @@ fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
 }
 
 #[test]
+fn too_few_sites_are_the_fault_of_the_key_that_the_text_has() {
+    let few = study("age > 30", "\"sex\"", "\"count\"").replace("title = 't'", "title = 't'\nsites = ['basel']");
+    let problems = bind(&few).unwrap_err();
+    assert!(problems.contains("study.toml: sites: 1 sites are asked, but a cell needs 3: the network"), "{problems}");
+    assert!(!problems.contains("min_sites"), "{problems}");
+    let problems = bind(&few.replace("title = 't'", "title = 't'\nmin_sites = 4")).unwrap_err();
+    assert!(problems.contains("study.toml: min_sites: 1 sites are asked, but a cell needs 4\n"), "{problems}");
+}
+
+#[test]
 fn a_mistake_in_one_place_does_not_hide_those_of_another() {
     let text =
         study("weight > 3 and sex = 7 and age", "\"chol\", \"sx\"", "\"mean(sex)\", \"mean(fbs)\", \"men(age)\"");

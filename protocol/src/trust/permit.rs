@@ -180,7 +180,7 @@ impl Permit {
         if self.valid_from > now.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
             let message = format!("permit {} is valid from {}", self.id, self.valid_from);
             return Err(PublicError::new(ErrorCode::PermitNotYetValid, message)
-                .hint("compare the clock of the site with the permit's time"));
+                .hint("wait until then; if that time has come, the clock of the machine that says this is late"));
         }
         if now > self.valid_to.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
             let message = format!("permit {} was valid until {}", self.id, self.valid_to);
@@ -197,6 +197,7 @@ impl Permit {
     /// # Errors
     /// `permit_mismatch`, `network_mismatch`, `permit_holder`, `permit_purpose`, `permit_scope`, `permit_sites`.
     pub fn check_study(&self, study: &Study, digest: &Digest) -> Result<(), PublicError> {
+        let refused = |code, message: String, hint: String| Err(PublicError::new(code, message).hint(hint));
         let wrong = |code, message: String| Err(PublicError::new(code, message));
         let id = &self.id;
         if study.permit.as_ref() != Some(&PermitRef { id: id.clone(), digest: *digest }) {
@@ -208,11 +209,14 @@ impl Permit {
         }
         if self.holder.key != study.researcher {
             let message = format!("permit {id} is held by {}, and another key signed the study", self.holder.name);
-            return wrong(ErrorCode::PermitHolder, message);
+            let hint = "sign with the holder's own key, or name a permit that is held by the study's signer".to_owned();
+            return refused(ErrorCode::PermitHolder, message, hint);
         }
         if !self.purposes.contains(&study.purpose) {
             let message = format!("permit {id} does not allow the purpose {}", study.purpose.as_str());
-            return wrong(ErrorCode::PermitPurpose, message);
+            let allowed = self.purposes.iter().map(|purpose| purpose.as_str()).collect::<Vec<_>>().join(", ");
+            let hint = format!("it allows {allowed}; for another purpose, ask the access body for another permit");
+            return refused(ErrorCode::PermitPurpose, message, hint);
         }
         if self.scope(&study.dataset).is_none() {
             return wrong(ErrorCode::PermitScope, format!("permit {id} does not cover dataset {}", study.dataset));

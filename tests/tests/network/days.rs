@@ -104,10 +104,12 @@ fn a_study_that_too_few_sites_answer_ends_with_an_error_that_says_how_many_and_w
     assert_eq!(code, 1, "{said}");
     assert_eq!(status(&result, HOSPITALS[2])["status"], "missing", "the result is printed all the same");
     assert!(said.contains("error: only 2 of 4 sites answered, and a cell needs 3\n"), "{said}");
-    assert!(said.contains(&format!("{} is not in this result (missing)", HOSPITALS[2])), "{said}");
+    let missing = format!("{} are not in this result (missing)", HOSPITALS[2..].join(", "));
+    assert!(said.contains(&missing) && said.contains("hint: run the study again when"), "{said}");
     let shown = lab.run(&["study", "show", result["study"]["id"].as_str().expect("an id")]);
     assert_eq!(shown.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&shown.stderr).contains("error: only 2 of 4 sites answered"));
+    assert!(shown.stdout.is_empty(), "a table of hidden cells alone is not shown to people");
 }
 
 #[test]

@@ -127,6 +127,33 @@ fn a_study_beyond_its_permit_is_refused_before_it_is_signed_and_at_the_door() {
 }
 
 #[test]
+fn what_the_coordinator_would_refuse_and_what_a_permit_lets_leave_is_told_before_anything_is_signed() {
+    let lab = Lab::under_permits(EXE);
+    let (_coordinator, _nodes) = everyone(&lab);
+    let path = |below: &str| lab.path(below).to_str().expect("UTF-8").to_owned();
+    let (text, strange, bare) = (path("study.toml"), path("strange.permit"), path("net/researcher/bare.toml"));
+    std::fs::write(&text, study("5m")).expect("written");
+    let stranger = SecretKey::generate(&mut SystemEntropy);
+    std::fs::write(&strange, changed(&lab, &stranger, |_| ()).to_text()).expect("written");
+    let profile = std::fs::read_to_string(lab.path("net/researcher/profile.toml")).expect("a profile");
+    let without: Vec<&str> = profile.lines().filter(|line| !line.starts_with("permit")).collect();
+    std::fs::write(&bare, without.join("\n")).expect("written");
+    let cases = [
+        (["--permit", &strange], "permit_issuer_unknown", "[[access_body]]"),
+        (["--profile", &bare], "signer_unknown", "--permit"),
+    ];
+    for (args, code, hint) in cases {
+        let checked = lab.run(&[&["study", "check", &text], &args[..]].concat());
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        assert_eq!((checked.status.code(), checked.stdout.len()), (Some(1), 0), "{said}");
+        assert!(said.contains(code) && said.contains(hint), "{said}");
+    }
+    let checked = lab.run(&["study", "check", &text]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains("; 1000000 cells may leave each site under it in all, this study takes "), "{said}");
+}
+
+#[test]
 fn a_permit_that_is_taken_back_stops_a_study_that_waits_for_a_site_and_every_later_one() {
     let lab = Lab::under_permits(EXE);
     let coordinator = lab.coordinator();

@@ -162,7 +162,7 @@ fn running(config: &Config, command: &Command) -> Result<Answer, Failure> {
     ask(config, command)?.ok_or_else(|| {
         let socket = config.state.admin_socket();
         Failure::theirs(format!("the node does not run: nobody listens at {}", socket.display()))
-            .hint("start it with `bocage-node run`; `studies list` and `studies show` do without")
+            .hint("start it with `bocage node run`; `studies list` and `studies show` do without")
     })
 }
 

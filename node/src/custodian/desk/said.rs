@@ -46,7 +46,7 @@ impl Unsaid {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Unsaid::Unknown(_) | Unsaid::Refused => "`bocage-node studies list --all` shows every study that was here",
+            Unsaid::Unknown(_) | Unsaid::Refused => "`bocage node studies list --all` shows every study that was here",
             Unsaid::Several(..) => "give more digits of the id",
             Unsaid::NotAsked => "the coordinator asks again within a minute; then look at the study again",
             Unsaid::Ended => "the researcher must sign it again",

@@ -59,7 +59,7 @@ pub enum OptOutError {
     Snapshot(#[from] SnapshotError),
     /// The snapshot knows its patients by another key or salt.
     #[error(
-        "the snapshot was taken under another release key or salt\n  hint: take a new one with `bocage-node datasets refresh {dataset}`"
+        "the snapshot was taken under another release key or salt\n  hint: take a new one with `bocage node datasets refresh {dataset}`"
     )]
     Form {
         /// The dataset.
@@ -90,7 +90,7 @@ impl From<&OptOutError> for PublicError {
                 ErrorCode::OptoutsUnavailable,
                 "the site cannot tell who opted out, so it answers nothing",
             )
-            .hint("the site's operator runs `bocage-node check`; the node's log has the cause"),
+            .hint("the site's operator runs `bocage node check`; the node's log has the cause"),
         }
     }
 }

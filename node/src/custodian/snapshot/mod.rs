@@ -48,7 +48,7 @@ pub enum SnapshotError {
     #[error("not a name of a dataset")]
     Name,
     /// No snapshot was ever taken.
-    #[error("dataset `{dataset}` has no snapshot\n  hint: take one with `bocage-node datasets refresh {dataset}`")]
+    #[error("dataset `{dataset}` has no snapshot\n  hint: take one with `bocage node datasets refresh {dataset}`")]
     None {
         /// The dataset.
         dataset: String,

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::output::{Failure, Format, print, print_json};
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
+use crate::custodian::Controls;
 use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_begin, may_fit};
 use crate::custodian::desk::paused;
 use crate::custodian::desk::shown::Paused;
@@ -199,7 +200,8 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
         Ok(authorised) => {
             let account = authorised.requester.account(&authorised.study);
             let look = |books: &Books| {
-                let fits = may_fit(authorised.policy.cap.as_ref(), &account, &authorised.plans, books);
+                let fits =
+                    may_fit(Controls::default(), authorised.policy.cap.as_ref(), &account, &authorised.plans, books);
                 (books.spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
             let (spent, fits, begins) = match &ledger {

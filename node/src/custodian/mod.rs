@@ -188,7 +188,9 @@ impl Custodian {
     /// what leaves is signed and approvals are sealed, each by itself, and a flipped byte must not close a hospital's node.
     pub fn look_over_ledger(&self) {
         let path = self.config.state.ledger();
-        match Ledger::open_read_only(&path).and_then(|ledger| ledger.verify()) {
+        // One moment of the ledger: beside it, payloads may be dropped.
+        let look = |ledger: Ledger| ledger.hold().and_then(|()| ledger.verify());
+        match Ledger::open_read_only(&path).and_then(look) {
             Ok(Ok(verified)) => tracing::info!(records = verified.records, "the ledger's chain holds"),
             Ok(Err(broken)) => tracing::error!(
                 record = broken.seq,

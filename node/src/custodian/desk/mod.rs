@@ -112,8 +112,8 @@ impl Custodian {
     fn fits(&self, authorised: &Authorised<'_>) -> Result<Result<(), PublicError>, LedgerError> {
         let account = authorised.requester.account(&authorised.study);
         let cap = authorised.policy.cap.as_ref();
-        let fits = self.ledger.books(|books| may_fit(cap, &account, &authorised.plans, books))?;
-        Ok(self.switches.controls.hold(Control::Cap, fits))
+        let controls = self.switches.controls;
+        self.ledger.books(|books| may_fit(controls, cap, &account, &authorised.plans, books))
     }
 
     fn waiting(

@@ -36,8 +36,6 @@ impl Ledger {
     /// The outer error is a ledger that cannot be read at all; the inner one says where the chain breaks.
     pub fn verify(&self) -> Result<Result<Verified, Broken>, LedgerError> {
         let connection = self.lock();
-        // One moment of the ledger: beside it, payloads may be dropped.
-        let connection = connection.unchecked_transaction().map_err(LedgerError::Read)?;
         let hashes = retention::all(&connection).map_err(LedgerError::Read)?;
         let mut dropped = 0;
         let sql = format!("SELECT {COLUMNS} FROM record ORDER BY seq");

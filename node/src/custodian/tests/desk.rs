@@ -314,9 +314,12 @@ fn an_approval_ends_at_its_day_and_a_study_at_its_own_end() {
     assert!(list(&custodian).studies[0].detail.contains("its time is over"));
     dossier(custodian.command(person(7), day(2 * 86_400)));
     assert!(released(&custodian.round(&request)));
+    let unanswered = site.request(&other(&site, 'a'));
+    waits(&custodian.round(&unanswered));
     clock.0.store(91 * 86_400, Ordering::SeqCst);
-    assert_eq!(list(&custodian).studies[0].state, State::Ended);
-    assert!(failed(approve(&custodian, &request, 8)).contains("has ended"));
+    let states: Vec<State> = list(&custodian).studies.iter().map(|study| study.state).collect();
+    assert_eq!(states, [State::Answered, State::Ended]);
+    assert!(failed(approve(&custodian, &unanswered, 8)).contains("has ended"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::PublicKey;
 
+use super::check_policy;
 use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
@@ -32,9 +33,9 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.address, config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
     sandbox(out, config, Support::ask())?;
-    let policy = &config.policy;
-    writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
+    check_policy::policy(out, config)?;
     steward(out, config)?;
+    check_policy::pause(out, config)?;
     if config.datasets.is_empty() {
         writeln!(out, "datasets     none: the node answers no study")?;
     }
@@ -48,6 +49,11 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
+        }
+    }
+    for dataset in config.datasets.values() {
+        if let Some(rows) = &dataset.spec.optout {
+            writeln!(out, "opt-outs     of {}: rows where {rows}", dataset.name)?;
         }
     }
     if let Some(optouts) = &config.optouts {
@@ -73,7 +79,8 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
 /// What the kernel offers, and what the node would do with it.
 fn sandbox(out: &mut dyn Write, config: &Config, support: Support) -> io::Result<()> {
     let then = match (support.complete(), config.require_sandbox) {
-        (true, _) => "each process is confined",
+        (true, true) => "each process is confined",
+        (true, false) => "each process is confined, and require_sandbox = false lets the node run where it cannot be",
         (false, true) => "the node does not start; require_sandbox = false overrides",
         (false, false) => "the node runs with what there is, as require_sandbox = false allows",
     };

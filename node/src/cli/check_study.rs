@@ -4,9 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::PublicError;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ColumnName, Digest, SiteId};
 use bocage_protocol::limits;
+use bocage_protocol::marks::one_line;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::trust::{PermitRef, PublicKey, SignedPermit, SignedStudy, Study};
 use serde::Serialize;
@@ -14,8 +16,12 @@ use serde::Serialize;
 use super::output::{Failure, Format, print, print_json};
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
-use crate::custodian::authority::{Authorised, Refused, Standing, consider};
-use crate::custodian::ledger::Ledger;
+use crate::custodian::Controls;
+use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_begin, may_fit};
+use crate::custodian::desk::paused;
+use crate::custodian::desk::shown::Paused;
+use crate::custodian::ledger::{Books, Ledger};
+use crate::custodian::optout::List;
 
 /// The study to look at, and what it relies on.
 pub struct Asked<'a> {
@@ -38,6 +44,8 @@ struct Verdict {
     requester: Option<Asker>,
     #[serde(skip_serializing_if = "Option::is_none")]
     terms: Option<Terms>,
+    /// What would keep it from being answered at this moment.
+    now: Vec<String>,
     policy_version: Digest,
 }
 
@@ -186,24 +194,51 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             hint: error.hint,
             requester: believed.map(|believed| asker(&believed.1)),
             terms: None,
+            now: Vec::new(),
             policy_version,
         }),
         Ok(authorised) => {
             let account = authorised.requester.account(&authorised.study);
-            let spent = match &ledger {
-                Some(ledger) => ledger.books(|books| books.spent(&account)).map_err(unusable)?,
-                None => 0,
+            let look = |books: &Books| {
+                let fits =
+                    may_fit(Controls::default(), authorised.policy.cap.as_ref(), &account, &authorised.plans, books);
+                (books.spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
+            let (spent, fits, begins) = match &ledger {
+                Some(ledger) => ledger.books(look).map_err(unusable)?,
+                None => look(&Books::default()),
+            };
+            let auto = authorised.standing == Standing::Auto;
+            let (decision, because, hint) = match fits {
+                Err(error) => ("refuse", format!("{} ({})", error.message, error.code), error.hint),
+                Ok(()) => (if auto { "auto" } else { "ask" }, authorised.policy.by.clone(), None),
+            };
+            let stopped = ledger.as_ref().map(paused).transpose().map_err(unusable)?.flatten();
             Ok(Verdict {
-                decision: if authorised.standing == Standing::Auto { "auto" } else { "ask" },
-                because: authorised.policy.by.clone(),
-                hint: None,
+                decision,
+                because,
+                hint,
                 requester: Some(asker(&authorised.requester)),
                 terms: Some(terms(&authorised, spent)),
+                now: hindrances(config, stopped, begins),
                 policy_version,
             })
         }
     }
+}
+
+/// What keeps every study, or this one, from being answered at this moment, whatever is decided about it.
+fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<(), PublicError>) -> Vec<String> {
+    let paused = stopped.map(|paused| {
+        let why = paused.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("all answers are paused since {} by {}{why}", paused.at, paused.by)
+    });
+    let later = begins.err().map(|error| format!("it would wait: {}", error.message));
+    let list = config.optouts.as_ref().and_then(|spec| List::read(spec).err());
+    let list = list.map(|error| {
+        format!("no study is answered: {}", error.to_string().lines().next().unwrap_or("the list of opt-outs is wrong"))
+    });
+    [paused, list, later].into_iter().flatten().collect()
 }
 
 fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
@@ -237,7 +272,7 @@ fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
 }
 
 fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
-    let Verdict { decision, because, hint, requester, terms, policy_version } = verdict;
+    let Verdict { decision, because, hint, requester, terms, now, policy_version } = verdict;
     let would = match *decision {
         "auto" => "would answer",
         "ask" => "would ask",
@@ -247,6 +282,7 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     if let Some(hint) = hint {
         writeln!(out, "             {hint}")?;
     }
+    now.iter().try_for_each(|line| writeln!(out, "now          {}", one_line(line)))?;
     if let Some(Asker { name, organisation, key, permit, access_body }) = requester {
         let of = organisation.as_ref().map(|o| format!(", {o}")).unwrap_or_default();
         writeln!(out, "requester    {name}{of} {key}")?;
@@ -322,6 +358,30 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_steward_reads_what_would_happen_now() {
+        let site = Site::new();
+        assert!(!said(&site, None).contains("now "), "nothing is in the way");
+        // NOW is 14:13 in the afternoon.
+        site.edit_config("[policy]", "[policy]\nquiet = [\"14:00-15:00\"]\nmax_cells = 3");
+        let text = said(&site, None);
+        assert!(text.starts_with("decision     would refuse, because 4 cells are asked, and 3 of the 3"), "{text}");
+        assert!(text.contains("(cap_reached)\n"), "{text}");
+        assert!(
+            text.contains("now          it would wait: the site begins no study in its quiet hours, 14:00-15:00 UTC\n")
+        );
+        let config = site.config();
+        std::fs::create_dir_all(&config.state.0).unwrap();
+        let by = crate::custodian::ledger::bodies::desk::Person { uid: 7, user: "eva".to_owned() };
+        let pause = crate::custodian::ledger::bodies::desk::Pause { by, reason: Some("an incident".to_owned()) };
+        let entry = crate::custodian::ledger::Entry::of_site(crate::custodian::ledger::Kind::Pause, &pause);
+        Ledger::open(&config.state.ledger()).unwrap().append(NOW, &[entry]).unwrap();
+        let text = said(&site, None);
+        assert!(
+            text.contains("now          all answers are paused since ") && text.contains("eva (user 7): an incident")
+        );
     }
 
     #[test]

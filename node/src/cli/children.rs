@@ -22,6 +22,7 @@ use super::running;
 use crate::agent::{Agent, session_config};
 use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin};
+use crate::custodian::desk::people::learn_users;
 use crate::custodian::ledger::Ledger;
 use crate::custodian::server::Server;
 use crate::custodian::{Custodian, Progress, Report, Switches, engine};
@@ -121,6 +122,7 @@ pub fn custodian(
     make_private_dir(&config.state.0)?;
     // Where a quota says how many cores there are, its files are out of reach later.
     let _ = engine::cores();
+    learn_users();
     let sandbox = Sandbox::begin(Process::Custodian, &config, &switches).map_err(unconfined)?;
     let config = config.custodian();
     let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;

@@ -4,6 +4,7 @@
 //! well, 1 when the person has to change something, 2 when it is our fault.
 
 mod check;
+mod check_policy;
 mod check_study;
 mod children;
 mod datasets;

@@ -10,9 +10,11 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::limits::SECRET_FILE_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SecretKey;
+use rustix::fs::{Access, access};
+use rustix::process::{getegid, geteuid, getgroups};
 
 use super::sections::Draft;
-use super::{Dataset, Tls};
+use super::{Dataset, Group, Tls};
 use crate::custodian::optout::{List, OptOutSpec};
 use crate::custodian::source::{Mapping, Opened, SourceError};
 
@@ -38,7 +40,13 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     if let Some(path) = &draft.release_key_file {
         look.release_key(path);
     }
+    if let Some(group) = draft.steward.as_ref().and_then(|steward| steward.group.as_ref()) {
+        look.group(group);
+    }
     if depth == Depth::Everything {
+        if let Some(program) = draft.steward.as_ref().and_then(|steward| steward.notify_command.first()) {
+            look.notify_command(program);
+        }
         draft.datasets.values().for_each(|dataset| look.dataset(dataset));
         if let Some(optouts) = &draft.optouts {
             look.optouts(optouts);
@@ -128,6 +136,27 @@ impl Look {
     fn release_key(&mut self, path: &Path) {
         if let Err((message, hint)) = read_release_key(path) {
             self.problem("release.key_file", message, hint);
+        }
+    }
+
+    /// The node's user gives the admin socket to the group, which only its members can.
+    fn group(&mut self, group: &Group) {
+        let own = || std::iter::once(getegid()).chain(getgroups().unwrap_or_default());
+        if !geteuid().is_root() && !own().any(|gid| gid.as_raw() == group.id) {
+            let message = format!("this user is not a member of {group}");
+            let hint = "add the node's user to the group, and run the command as that user";
+            self.problem("steward.group", message, hint);
+        }
+    }
+
+    fn notify_command(&mut self, program: &str) {
+        let path = Path::new(program);
+        // What is no absolute path was reported when it was read.
+        if path.is_absolute() && !(path.is_file() && access(path, Access::EXEC_OK).is_ok()) {
+            let what = if path.exists() { "cannot be executed" } else { "is not there" };
+            let hint =
+                "a program with an absolute path that the node's user may run; nobody is told of studies otherwise";
+            self.problem("steward.notify_command", format!("{program} {what}"), hint);
         }
     }
 

@@ -30,7 +30,7 @@ use crate::custodian::source::DatasetSpec;
 pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
-pub use steward::Steward;
+pub use steward::{Group, Steward};
 pub use trust::{AccessBody, Mode, Researcher, Trust};
 
 /// Smallest k that a policy may set. Below 3 two patients who know of each other could find each other's values.

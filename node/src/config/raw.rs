@@ -229,7 +229,7 @@ pub(super) struct RawOrganisation {
 #[derive(Deserialize)]
 pub(super) struct RawSteward {
     pub(super) message: Option<String>,
-    pub(super) group: Option<String>,
+    pub(super) group: Option<Value>,
     #[serde(default)]
     pub(super) notify_command: Vec<String>,
     pub(super) notify_url: Option<String>,

@@ -59,7 +59,8 @@ impl Reader<'_> {
             );
             return None;
         }
-        let read = |(i, value)| self.rule(value, &format!("policy.rule[{i}]"), policy.threshold, trust);
+        // Counted as the policy's verdicts do.
+        let read = |(i, value)| self.rule(value, &format!("policy.rule {}", i + 1), policy.threshold, trust);
         let rules = raw.rule.iter().enumerate().filter_map(read).collect();
         Some(Policy { rules, ..policy })
     }
@@ -76,7 +77,7 @@ impl Reader<'_> {
                 Err(_) => self.known(&name, researchers, &format!("{key}.researcher")),
             }),
             purpose: raw.purpose.and_then(|text| self.purpose(&text, &format!("{key}.purpose"))),
-            dataset: raw.dataset.and_then(|text| self.parsed(&text, &format!("{key}.dataset"))),
+            dataset: raw.dataset.and_then(|text| self.contract_id(&text, &format!("{key}.dataset"))),
         };
         let decide = self.decide(raw.decide.as_deref(), &format!("{key}.decide"));
         let settings = RawSettings {
@@ -149,6 +150,10 @@ impl Reader<'_> {
         for (i, text) in raw.quiet.iter().flatten().enumerate() {
             match Quiet::parse(text) {
                 Some(hours) => quiet.push(hours),
+                None if text.split_once('-').is_some_and(|(from, to)| from == to) => {
+                    let hint = "hours of no length keep nothing back; pause the node, or set decide = \"refuse\", to answer nothing";
+                    self.problem(format!("{key}.quiet[{i}]"), "begins and ends at the same minute", hint);
+                }
                 None => {
                     let hint = "hours of the day in UTC, e.g. quiet = [\"22:00-06:00\"]";
                     self.problem(format!("{key}.quiet[{i}]"), "not HH:MM-HH:MM", hint);

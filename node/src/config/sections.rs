@@ -51,7 +51,7 @@ pub(super) struct Draft {
     snapshots: Option<SnapshotRules>,
     ledger: Option<LedgerRules>,
     organisation: Option<Organisation>,
-    steward: Option<Steward>,
+    pub(super) steward: Option<Steward>,
     log: Option<Log>,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
@@ -63,9 +63,10 @@ pub(super) struct Draft {
 pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let (file, base, data_base) = (origin.name(), origin.base(), origin.data_base());
     let file = file.as_str();
-    let mut reader = Reader { file, base, data_base: &data_base, problems: Problems::default() };
+    let mut reader = Reader { file, base, data_base: &data_base, known: Vec::new(), problems: Problems::default() };
     let top: RawTop = raw::top(value, file, &mut reader.problems);
     let contracts = reader.contracts(&top.contracts);
+    reader.known = contracts.keys().map(ToString::to_string).collect();
     let trust = reader.trust(&top.trust);
     let mut draft = Draft {
         file: file.to_owned(),
@@ -132,6 +133,8 @@ pub(super) struct Reader<'a> {
     file: &'a str,
     pub(super) base: &'a Path,
     data_base: &'a Path,
+    /// The contracts that the site knows.
+    known: Vec<String>,
     problems: Problems,
 }
 
@@ -146,6 +149,27 @@ impl Reader<'_> {
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, text: &str, key: &str) -> Option<T> {
         text.parse().map_err(|e: T::Err| self.problems.push(Problem::new(self.file, key, e.to_string()))).ok()
+    }
+
+    /// A contract's id, which the site must know. (Without any contract it offers nothing, whatever is written of it.)
+    pub(super) fn contract_id(&mut self, text: &str, key: &str) -> Option<ContractId> {
+        let id: ContractId = self.parsed(text, key)?;
+        if !self.known.is_empty() && !self.known.contains(&id.to_string()) {
+            self.unknown_contract(&id, key);
+        }
+        Some(id)
+    }
+
+    fn unknown_contract(&mut self, wanted: &ContractId, key: &str) {
+        let wanted = wanted.to_string();
+        let hint = match nearest(&wanted, self.known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None if self.known.is_empty() => {
+                "put the network's contract files into the folder of [contracts] dir".to_owned()
+            }
+            None => format!("the site knows {}", self.known.join(", ")),
+        };
+        self.problem(key, format!("no contract {wanted} is known"), hint);
     }
 
     fn named<T: FromStr<Err: Display>>(&mut self, text: Option<&str>, key: &str) -> Option<T> {
@@ -322,7 +346,7 @@ impl Reader<'_> {
             }
         };
         let datasets = raw.datasets.map(|texts| {
-            let parse = |(i, text): (usize, &String)| self.parsed(text, &format!("{key}.datasets[{i}]"));
+            let parse = |(i, text): (usize, &String)| self.contract_id(text, &format!("{key}.datasets[{i}]"));
             texts.iter().enumerate().filter_map(parse).collect()
         });
         let public: Option<PublicKey> = self.parsed(&raw.key, &format!("{key}.key"));
@@ -374,16 +398,7 @@ impl Reader<'_> {
         let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
         let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
-            let known: Vec<String> = contracts.keys().map(ToString::to_string).collect();
-            let wanted = spec.contract.to_string();
-            let hint = match nearest(&wanted, known.iter().map(String::as_str)) {
-                Some(near) => format!("did you mean {near}?"),
-                None if known.is_empty() => {
-                    "put the network's contract files into the folder of [contracts] dir".to_owned()
-                }
-                None => format!("the site knows {}", known.join(", ")),
-            };
-            self.problem(format!("{key}.contract"), format!("no contract {wanted} is known"), hint);
+            self.unknown_contract(&spec.contract, &format!("{key}.contract"));
             return None;
         };
         Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never })

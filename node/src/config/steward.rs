@@ -1,13 +1,16 @@
 //! `[steward]`: who decides about studies, and who is told that one waits.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
+use bocage_protocol::settings::nearest;
 use serde_json::Value;
 
 use super::raw::RawSteward;
 use super::sections::Reader;
+use crate::custodian::desk::people::{group_id, groups};
 use crate::herald::Url;
 
 /// Who decides about studies, and who is told that one waits.
@@ -16,13 +19,28 @@ pub struct Steward {
     /// A line for the researcher who waits.
     pub message: Option<String>,
     /// The group whose members may decide, beside the node's own user and the superuser.
-    pub group: Option<String>,
+    pub group: Option<Group>,
     /// What is run when a study begins to wait.
     pub notify_command: Vec<String>,
     /// Where it is posted then.
     pub notify_url: Option<String>,
     /// The authorities that may vouch for that server; those of the machine where there is none.
     pub notify_ca_file: Option<PathBuf>,
+}
+
+/// A group of this machine. Its number is looked up when the configuration is read: in its sandbox a custodian cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// As `node.toml` has it.
+    pub name: String,
+    /// Its number.
+    pub id: u32,
+}
+
+impl Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 impl Steward {
@@ -56,10 +74,27 @@ impl Reader<'_> {
         }
         Some(Steward {
             message: raw.message,
-            group: raw.group,
+            group: raw.group.as_ref().and_then(|group| self.group(group)),
             notify_command: raw.notify_command,
             notify_url: raw.notify_url,
             notify_ca_file: raw.notify_ca_file.map(|file| self.base.join(file)),
         })
+    }
+    /// A group by its name or its number, whichever of the two TOML makes of it.
+    fn group(&mut self, value: &Value) -> Option<Group> {
+        let name = match value {
+            Value::String(name) => name.clone(),
+            number => number.to_string(),
+        };
+        if let Some(id) = group_id(&name) {
+            return Some(Group { name, id });
+        }
+        let known = groups();
+        let hint = match nearest(&name, known.iter().map(|(name, _)| name.as_str())) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "write the name of a group of this machine, or its number".to_owned(),
+        };
+        self.problem("steward.group", format!("there is no group {name} in /etc/group"), hint);
+        None
     }
 }

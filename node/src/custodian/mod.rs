@@ -184,6 +184,23 @@ impl Custodian {
         }
     }
 
+    /// Looks over the ledger's chain, through a connection of its own: nothing waits for it. A chain that is broken is told, and stops nothing:
+    /// what leaves is signed and approvals are sealed, each by itself, and a flipped byte must not close a hospital's node.
+    pub fn look_over_ledger(&self) {
+        let path = self.config.state.ledger();
+        // One moment of the ledger: beside it, payloads may be dropped.
+        let look = |ledger: Ledger| ledger.hold().and_then(|()| ledger.verify());
+        match Ledger::open_read_only(&path).and_then(look) {
+            Ok(Ok(verified)) => tracing::info!(records = verified.records, "the ledger's chain holds"),
+            Ok(Err(broken)) => tracing::error!(
+                record = broken.seq,
+                why = broken.why,
+                "the ledger's chain is broken: answers go on, but the ledger proves nothing from this record on; see `bocage-node ledger verify`"
+            ),
+            Err(error) => tracing::error!(%error, "the ledger's chain could not be looked over"),
+        }
+    }
+
     fn pass(&self, moment: Moment) {
         if let Some(at) = &self.switches.at {
             at(moment);

@@ -99,6 +99,8 @@ impl Server {
         let (queue, jobs) = mpsc::channel(limits::CUSTODIAN_QUEUE);
         let worker = Arc::clone(&custodian);
         let mut compute = tokio::task::spawn_blocking(move || work(&worker, jobs));
+        let reader = Arc::clone(&custodian);
+        tokio::task::spawn_blocking(move || reader.look_over_ledger());
         let mut connections = JoinSet::new();
         let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
         let mut epochs = tokio::time::interval_at(tokio::time::Instant::now() + EPOCH_LOOK, EPOCH_LOOK);

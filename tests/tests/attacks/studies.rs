@@ -104,6 +104,8 @@ pub fn family() -> Family {
         })
         .against(Control::DatasetAllowed, "a dataset that the researcher may not ask about", |on| {
             let hospital = hospital();
+            let other = WARD.replacen("ward", "other", 1);
+            std::fs::write(hospital.path("contracts/other.toml"), other).expect("a contract");
             hospital.edit("mode = \"exact\"", "mode = \"exact\"\ndatasets = [\"other@1\"]");
             runs(&hospital, on, &hospital.request(&hospital.study("", COUNT)))
         })

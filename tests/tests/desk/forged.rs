@@ -21,7 +21,8 @@ fn an_approval_that_was_written_into_the_ledgers_file_does_not_count_and_is_foun
                 from record where kind = 'approval'";
     assert_eq!(sql.execute(copy, [forged.id().to_string()]).expect("written"), 1);
     drop(sql);
-    let _again = lab.node(ASKING, &[]);
+    let again = lab.node(ASKING, &[]);
+    again.wait_for_line(&["the ledger's chain is broken"]);
     assert_pending(&waits(&lab, &forged));
     let shown = said(&lab, &["studies", "show", &forged.id().to_string()]);
     assert!(shown.contains("state      pending") && !shown.contains("what was said"), "{shown}");

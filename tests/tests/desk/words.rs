@@ -160,3 +160,25 @@ fn the_sites_command_is_run_once_for_each_study_that_waits() {
     let told = std::fs::read_to_string(told).expect("what was told");
     assert_eq!(told, format!("{ASKING} {} Desk\n", study.id()));
 }
+
+#[test]
+fn a_group_of_stewards_is_found_in_the_sandbox_and_the_ledger_names_who_approved() {
+    let group = std::process::Command::new("id").arg("-gn").output().expect("id").stdout;
+    let group = String::from_utf8(group).expect("a name").trim().to_owned();
+    let number = std::process::Command::new("id").arg("-g").output().expect("id").stdout;
+    let number = String::from_utf8(number).expect("a number").trim().to_owned();
+    for spelt in [format!("\"{group}\""), number] {
+        let lab = lab();
+        lab.edit_node(ASKING, "[policy]", &format!("[steward]\ngroup = {spelt}\n[policy]"));
+        let node = lab.node(ASKING, &[]);
+        node.wait_for_line(&["the snapshot is in use"]);
+        let study = signed(&lab);
+        assert_pending(&waits(&lab, &study));
+        let id = study.id().to_string();
+        said(&lab, &["studies", "approve", &id]);
+        let user = std::process::Command::new("id").arg("-un").output().expect("id").stdout;
+        let user = String::from_utf8(user).expect("a name");
+        let shown = said(&lab, &["studies", "show", &id]);
+        assert!(shown.contains(&format!("approved by {} (user ", user.trim())), "{shown}");
+    }
+}

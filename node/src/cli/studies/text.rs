@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bocage_protocol::marks::one_line;
 use bocage_protocol::trust::Permit;
 
-use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed, Paused, SaidBy};
+use crate::custodian::desk::shown::{AtTheDesk, CapLeft, Dossier, Listed, Paused, SaidBy};
 
 /// Digits of an id that tell it apart.
 const SHORT: usize = 12;
@@ -54,7 +54,8 @@ pub fn pause(out: &mut dyn Write, paused: Option<&Paused>) -> io::Result<()> {
 
 /// Everything about one study.
 pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
-    let Dossier { listed, key, why, policy, asks, permit, permit_digest, said, received } = dossier;
+    let Dossier { listed, key, why, policy, threshold, cap, asks, permit, permit_digest, access_body, said, received } =
+        dossier;
     writeln!(out, "{}\nstudy      {}", one_line(&listed.title), listed.study)?;
     writeln!(out, "state      {}", stands(listed))?;
     writeln!(out, "asked by   {} ({key})", one_line(&listed.researcher))?;
@@ -63,8 +64,17 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
     writeln!(out, "why        {}", one_line(why))?;
     writeln!(out, "policy     {}", short(policy))?;
     match (permit, permit_digest) {
-        (Some(permit), Some(digest)) => self::permit(out, permit, digest)?,
+        (Some(permit), Some(digest)) => self::permit(out, permit, digest, access_body.as_deref())?,
         _ => writeln!(out, "permit     none")?,
+    }
+    if let Some((k, by)) = threshold {
+        writeln!(out, "k          {k}: no count below it leaves ({})", one_line(by))?;
+    }
+    match cap {
+        Some(CapLeft { most, by, left }) => {
+            writeln!(out, "cap        {left} of {most} cells are left ({})", one_line(by))?;
+        }
+        None => writeln!(out, "cap        none")?,
     }
     writeln!(out, "\nwhat would leave: {} numbers at most", asks.iter().map(|a| a.numbers).sum::<u64>())?;
     for ask in asks {
@@ -79,6 +89,8 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
         writeln!(out, "    {}  {}  {}  {}", one.at, short(&one.study), one.dataset, one_line(&one.title))?;
         for (analysis, cells) in &one.cells {
             writeln!(out, "        {analysis}: {cells} cells shown")?;
+            let explained = one.explained.get(analysis).map(String::as_str).unwrap_or_default();
+            explained.lines().try_for_each(|line| writeln!(out, "            {}", one_line(line)))?;
         }
     }
     if !said.is_empty() {
@@ -97,10 +109,11 @@ fn said_by(out: &mut dyn Write, said: &SaidBy) -> io::Result<()> {
     }
 }
 
-fn permit(out: &mut dyn Write, permit: &Permit, digest: &str) -> io::Result<()> {
+fn permit(out: &mut dyn Write, permit: &Permit, digest: &str, issuer: Option<&str>) -> io::Result<()> {
     let joined = |items: Vec<String>| items.join(", ");
     writeln!(out, "permit     {}: {}", permit.id, one_line(&permit.title))?;
-    writeln!(out, "    digest       {digest}\n    issuer       {}", permit.issuer)?;
+    let issuer = issuer.map(|name| format!("{} ", one_line(name))).unwrap_or_default();
+    writeln!(out, "    digest       {digest}\n    issuer       {issuer}{}", permit.issuer)?;
     let holder = &permit.holder;
     writeln!(out, "    holder       {}, {} ({})", one_line(&holder.name), one_line(&holder.organisation), holder.key)?;
     writeln!(out, "    purposes     {}", joined(permit.purposes.iter().map(|p| p.as_str().to_owned()).collect()))?;

@@ -84,9 +84,9 @@ impl Custodian {
             if reserved {
                 Ok(())
             } else {
-                let cap = within_cap(authorised.policy.cap.as_ref(), &reservation, books);
                 let controls = self.switches.controls;
-                controls.hold(Control::Pace, begin()).and_then(|()| controls.hold(Control::Cap, cap))
+                let cap = || within_cap(controls, authorised.policy.cap.as_ref(), &reservation, books);
+                controls.hold(Control::Pace, begin()).and_then(|()| cap())
             }
         };
         let attempt = match self.ledger.append_if(round.now, &entries, may)? {

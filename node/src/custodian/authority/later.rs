@@ -3,8 +3,10 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::plan::ValidPlan;
 
 use super::policy::{Cap, Effective, Limit, fits};
+use crate::custodian::controls::{Control, Controls};
 use crate::custodian::ledger::Books;
 use crate::custodian::ledger::bodies::{Account, Reservation};
 
@@ -38,9 +40,40 @@ pub fn may_begin(policy: &Effective, now: Timestamp, books: &Books) -> Result<()
 ///
 /// # Errors
 /// `cap_reached`.
-pub fn within_cap(cap: Option<&Cap>, reservation: &Reservation, books: &Books) -> Result<(), PublicError> {
-    let (Some(Cap { most, by }), Some(account)) = (cap, &reservation.account) else { return Ok(()) };
-    let (spent, new) = (books.spent(account), books.cost(account, &reservation.spend));
+pub fn within_cap(
+    controls: Controls,
+    cap: Option<&Cap>,
+    reservation: &Reservation,
+    books: &Books,
+) -> Result<(), PublicError> {
+    let Some(account) = &reservation.account else { return Ok(()) };
+    has_left(controls, cap, account, books.cost(account, &reservation.spend), books)
+}
+
+/// Whether these plans can still be answered at all, on whatever snapshot. Before anybody is asked about them: [`within_cap`] has the last word.
+///
+/// # Errors
+/// `cap_reached`.
+pub fn may_fit(
+    controls: Controls,
+    cap: Option<&Cap>,
+    account: &Account,
+    plans: &[(u16, ValidPlan)],
+    books: &Books,
+) -> Result<(), PublicError> {
+    let plans = plans.iter().map(|(_, plan)| (plan.digest(), plan.most_cells() as u64));
+    has_left(controls, cap, account, books.least_cost(account, plans), books)
+}
+
+fn has_left(
+    controls: Controls,
+    cap: Option<&Cap>,
+    account: &Account,
+    new: u64,
+    books: &Books,
+) -> Result<(), PublicError> {
+    let Some(Cap { most, by }) = cap else { return Ok(()) };
+    let spent = books.spent(account);
     if new == 0 || spent.saturating_add(new) <= *most {
         return Ok(());
     }
@@ -49,6 +82,6 @@ pub fn within_cap(cap: Option<&Cap>, reservation: &Reservation, books: &Books) -
         most.saturating_sub(spent),
         account.dataset
     );
-    Err(PublicError::new(ErrorCode::CapReached, message)
-        .hint("ask for fewer cells, or the access body for another permit"))
+    let error = PublicError::new(ErrorCode::CapReached, message);
+    controls.hold(Control::Cap, Err(error.hint("ask for fewer cells, or the access body for another permit")))
 }

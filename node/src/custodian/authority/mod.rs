@@ -23,7 +23,7 @@ use super::ledger::Lists;
 use crate::config::policy::Decide;
 use crate::config::{CustodianConfig, Dataset, Mode, Researcher, THRESHOLD_MAX};
 
-pub use later::{may_begin, within_cap};
+pub use later::{may_begin, may_fit, within_cap};
 use permit::Shown;
 pub use policy::{Cap, Effective};
 pub use requester::{PermitUse, Requester};

@@ -93,6 +93,8 @@ fn an_expired_study_is_refused_unless_its_answer_left_before() {
 fn the_sites_own_policy_decides_over_datasets_and_mode() {
     let site = Site::new();
     let request = site.request(&site.study());
+    let heart = std::fs::read_to_string(site.path("contracts/heart.toml")).unwrap();
+    std::fs::write(site.path("contracts/lung.toml"), heart.replacen("heart", "lung", 1)).unwrap();
     site.edit_config("mode = \"exact\"", "mode = \"exact\"\ndatasets = [\"lung@1\"]");
     assert_eq!(code(&request, &site.config()), ErrorCode::PolicyRefused);
     site.edit_config("mode = \"exact\"\ndatasets = [\"lung@1\"]", "");

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::limits;
 
 use super::seal::Secret;
 use crate::custodian::controls::{Control, Controls};
+use crate::custodian::ledger::bodies::Refusal;
 use crate::custodian::ledger::bodies::desk::{Approval, Denial, Pending};
 use crate::custodian::ledger::{Kind, Record};
 
@@ -37,6 +39,30 @@ pub(super) enum Word {
     },
     /// Its own time is over.
     Ended,
+}
+
+/// What came of a study after it was put on the desk.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Outcome {
+    /// It left.
+    Answered(Timestamp),
+    /// The site's rules refused it.
+    Refused(Timestamp, PublicError),
+}
+
+impl Outcome {
+    /// The next record after `before`. A round that left stays answered, whatever is said about it later.
+    pub fn then(before: Option<Self>, record: &Record) -> Option<Self> {
+        match record.kind() {
+            Some(Kind::Release) => Some(Self::Answered(record.at)),
+            Some(Kind::Refusal) if !matches!(before, Some(Self::Answered(_))) => {
+                let error = record.body::<Refusal>().map(|refusal| refusal.error);
+                // "Later" is asked again.
+                error.filter(|e| e.code != ErrorCode::PolicyLater).map(|e| Self::Refused(record.at, e)).or(before)
+            }
+            _ => before,
+        }
+    }
 }
 
 /// Why an approval does not hold any more.

@@ -9,6 +9,8 @@
 //!             │ no: ask
 //!          as many approvals as the policy wants, under this policy, not over? ─ yes ─▶ it is answered
 //!             │ no
+//!          more cells than the cap has left? ─ yes ─▶ Refused(cap_reached)
+//!             │ no
 //!          Pending(approval_pending)                                         [recorded once, however often it is asked]
 //! ```
 //! What was said stands in the ledger and nowhere else, so that it survives every restart. An approval is bound to the study's hash, to the policy
@@ -30,14 +32,15 @@ use bocage_protocol::ids::StudyId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 
-use super::authority::{Authorised, Standing, first_round};
+use super::authority::{Authorised, Standing, first_round, may_fit};
 use super::controls::Control;
 use super::data::usable;
-use super::ledger::bodies::desk::{Asks, Pending};
+use super::ledger::bodies::desk::{Asks, Pending, Terms};
 use super::ledger::{Entry, Kind, LedgerError, bodies};
 use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
 pub(super) use pause::Stopped;
+pub use pause::paused;
 pub use said::Unsaid;
 pub use seal::Secret;
 pub use view::Desk;
@@ -93,6 +96,10 @@ impl Custodian {
         if released || !controls.enforces(Control::Approval) || approved() {
             return Ok(Said::Runs);
         }
+        // Nobody is asked for what cannot leave, and whoever waits for it is told.
+        if let Err(error) = self.fits(authorised)? {
+            return Ok(Said::Refused(error));
+        }
         if !case.knows(&desk.policy) {
             if desk.waiting()? >= limits::PENDING_STUDIES {
                 tracing::warn!(%study, "too many studies wait for the steward: this one is not recorded");
@@ -109,6 +116,14 @@ impl Custodian {
             (self.progress)(Progress::Pending { study: *study, title: about.title.clone() });
         }
         Ok(Said::Waits(waits(&self.config, why)))
+    }
+
+    /// Whether what is left of the cap allows these plans.
+    fn fits(&self, authorised: &Authorised<'_>) -> Result<Result<(), PublicError>, LedgerError> {
+        let account = authorised.requester.account(&authorised.study);
+        let cap = authorised.policy.cap.as_ref();
+        let controls = self.switches.controls;
+        self.ledger.books(|books| may_fit(controls, cap, &account, &authorised.plans, books))
     }
 
     /// What a person decides about: the whole study, whatever part of it a coordinator asks first.
@@ -137,6 +152,11 @@ impl Custodian {
             persons,
             until: study.expires_at,
             asks: study.analyses.iter().zip(plans).map(asks).collect(),
+            terms: Some(Terms {
+                threshold: authorised.threshold,
+                threshold_by: authorised.policy.threshold_by.clone(),
+                cap: authorised.policy.cap.as_ref().map(|cap| (cap.most, cap.by.clone())),
+            }),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::StudyId;
 
+use super::shown::Paused;
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
 use crate::custodian::controls::Control;
@@ -26,11 +27,15 @@ pub(in crate::custodian) enum Stopped {
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub(super) fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, LedgerError> {
+fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, LedgerError> {
     let mut lasting: Option<(i64, String, Pause)> = None;
     ledger.pauses(|record| match record.kind() {
-        Some(Kind::Pause) if lasting.is_none() => {
-            lasting = record.body().map(|pause| (record.seq, record.at.to_string(), pause));
+        // Another word about a pause that lasts: its beginning stays.
+        Some(Kind::Pause) => {
+            if let Some(pause) = record.body() {
+                let since = lasting.take().map_or_else(|| record.at.to_string(), |(_, since, _)| since);
+                lasting = Some((record.seq, since, pause));
+            }
         }
         Some(Kind::Resume) => {
             let ends = record.body::<Resume>().map(|resume| resume.ends);
@@ -39,6 +44,14 @@ pub(super) fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, L
         _ => {}
     })?;
     Ok(lasting)
+}
+
+/// The pause that lasts, if one does, as people see it.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub fn paused(ledger: &Ledger) -> Result<Option<Paused>, LedgerError> {
+    Ok(lasting(ledger)?.map(|(_, at, pause)| Paused { at, by: pause.by, reason: pause.reason }))
 }
 
 /// What the researcher is told.
@@ -80,13 +93,13 @@ impl Custodian {
         Ok(None)
     }
 
-    /// Begins a pause; one that lasts already goes on. Answers whether this one began.
+    /// Begins a pause; one that lasts already goes on, for a new reason if one is given. Answers whether anything changed.
     ///
     /// # Errors
     /// Where the ledger cannot be used.
     pub(super) fn pause(&self, by: Person, reason: Option<String>) -> Result<bool, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        if lasting(&self.ledger)?.is_some() {
+        if lasting(&self.ledger)?.is_some_and(|(_, _, lasts)| reason.is_none() || lasts.reason == reason) {
             return Ok(false);
         }
         tracing::warn!(%by, "all answers are paused");

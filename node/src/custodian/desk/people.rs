@@ -1,25 +1,43 @@
 //! Who is who on this machine, as far as its files of users and groups say. A directory service is not asked: its users have a number and no name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
+static NAMES: LazyLock<BTreeMap<u32, String>> =
+    LazyLock::new(|| entries(Path::new(USERS)).into_iter().map(|(name, number)| (number, name)).rev().collect());
+
+/// Reads who is a user of this machine. In its sandbox a custodian cannot any more; who becomes a user later has no name until it starts again.
+pub fn learn_users() {
+    LazyLock::force(&NAMES);
+}
+
 /// The name of a user; empty where it is not known or the file cannot be read.
 pub fn user_name(uid: u32) -> String {
-    let name = |line: Vec<&str>| (line.get(2)?.parse() == Ok(uid)).then(|| line[0].to_owned());
-    find(Path::new(USERS), name).unwrap_or_default()
+    NAMES.get(&uid).cloned().unwrap_or_default()
 }
 
 /// The number of a group, by its name or as it is.
 pub fn group_id(group: &str) -> Option<u32> {
-    let number = |line: Vec<&str>| (line.first() == Some(&group)).then(|| line.get(2)?.parse().ok())?;
-    group.parse().ok().or_else(|| find(Path::new(GROUPS), number))
+    group.parse().ok().or_else(|| groups().into_iter().find(|(name, _)| name == group).map(|(_, number)| number))
 }
 
-fn find<T>(file: &Path, each: impl Fn(Vec<&str>) -> Option<T>) -> Option<T> {
-    let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| each(line.split(':').collect()))
+/// The groups of this machine.
+pub fn groups() -> Vec<(String, u32)> {
+    entries(Path::new(GROUPS))
+}
+
+/// Names and numbers, which stand first and third in a line.
+fn entries(file: &Path) -> Vec<(String, u32)> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let entry = |line: &str| {
+        let mut fields = line.split(':');
+        Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(entry).collect()
 }
 
 #[cfg(test)]

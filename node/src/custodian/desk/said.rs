@@ -3,9 +3,10 @@
 use std::sync::PoisonError;
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{Digest, StudyId};
 
-use super::case::Word;
+use super::case::{Outcome, Word};
 use crate::custodian::Custodian;
 use crate::custodian::ledger::bodies::desk::{Approval, Denial, Person};
 use crate::custodian::ledger::{Entry, Kind, LedgerError};
@@ -28,6 +29,19 @@ pub enum Unsaid {
     /// It was refused before.
     #[error("the study was refused, which is final")]
     Refused,
+    /// It has left already.
+    #[error("the study was answered at {0}: there is nothing left to approve")]
+    Answered(Timestamp),
+    /// The site's rules have refused it.
+    #[error("the site's rules refused the study at {at}, and it is not asked again ({code}: {message})")]
+    ByRules {
+        /// When.
+        at: Timestamp,
+        /// Why, as a code.
+        code: ErrorCode,
+        /// Why, in words.
+        message: String,
+    },
     /// This very person has said yes before, and another must.
     #[error("you have said yes already; another person must")]
     SamePerson,
@@ -46,9 +60,12 @@ impl Unsaid {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Unsaid::Unknown(_) | Unsaid::Refused => "`bocage node studies list --all` shows every study that was here",
+            Unsaid::Unknown(_) | Unsaid::Refused | Unsaid::Answered(_) => {
+                "`bocage node studies list --all` shows every study that was here"
+            }
             Unsaid::Several(..) => "give more digits of the id",
             Unsaid::NotAsked => "the coordinator asks again within a minute; then look at the study again",
+            Unsaid::ByRules { .. } => "the researcher must sign another study, once the cause is gone",
             Unsaid::Ended => "the researcher must sign it again",
             Unsaid::SamePerson => "the policy wants two different users of this machine",
             Unsaid::End(_) => "give --until as a day, or leave it out",
@@ -71,6 +88,11 @@ impl Custodian {
         let case = desk.case(study)?;
         if case.denial.is_some() {
             return Err(Unsaid::Refused);
+        }
+        match desk.outcome(study, &case)? {
+            Some(Outcome::Answered(at)) => return Err(Unsaid::Answered(at)),
+            Some(Outcome::Refused(at, error)) => return Err(by_rules(at, error)),
+            None => {}
         }
         let word = case.word(&desk.policy, desk.now).ok_or_else(|| Unsaid::Unknown(study.to_string()))?;
         if word == Word::Ended {
@@ -104,8 +126,16 @@ impl Custodian {
         if case.denial.is_some() {
             return Err(Unsaid::Refused);
         }
+        // What was answered may be stopped: then it is not handed out again.
+        if let Some(Outcome::Refused(at, error)) = desk.outcome(study, &case)? {
+            return Err(by_rules(at, error));
+        }
         tracing::info!(%study, %by, "the study is refused by a person");
         self.ledger.append(desk.now, &[Entry::of_study(Kind::Denial, *study, &Denial { by, reason })])?;
         Ok(())
     }
+}
+
+fn by_rules(at: Timestamp, error: PublicError) -> Unsaid {
+    Unsaid::ByRules { at, code: error.code, message: error.message }
 }

@@ -1,6 +1,8 @@
 //! What a person at the desk sees, as data: it crosses the admin socket and is printed. Made of studies, permits, policy and what has left;
 //! never of the site's data.
 
+use std::collections::BTreeMap;
+
 use bocage_protocol::ids::{AnalysisName, ContractId};
 use bocage_protocol::trust::{Permit, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -58,10 +60,14 @@ pub struct Listed {
 pub enum State {
     /// It waits for a person.
     Pending,
-    /// It is answered.
+    /// It may be answered.
     Approved,
-    /// It is not answered, for good.
+    /// It was answered: what was asked of a person has left.
+    Answered,
+    /// A person said no: it is not answered, for good.
     Refused,
+    /// The site's rules said no after it was put on the desk: it is not answered, for good.
+    RefusedByRules,
     /// Its time is over.
     Ended,
 }
@@ -72,7 +78,9 @@ impl State {
         match self {
             State::Pending => "pending",
             State::Approved => "approved",
+            State::Answered => "answered",
             State::Refused => "refused",
+            State::RefusedByRules => "refused by the site's rules",
             State::Ended => "ended",
         }
     }
@@ -90,16 +98,33 @@ pub struct Dossier {
     pub why: String,
     /// The policy in force.
     pub policy: String,
+    /// k, and who says so.
+    pub threshold: Option<(u32, String)>,
+    /// How many cells may leave on the requester's account.
+    pub cap: Option<CapLeft>,
     /// What each analysis would do, and how much would leave.
     pub asks: Vec<Asks>,
     /// The permit that the study relies on.
     pub permit: Option<Permit>,
     /// The permit's digest.
     pub permit_digest: Option<String>,
+    /// Who issued it, as the `[[trust]]` entry names them.
+    pub access_body: Option<String>,
     /// What people said, in order.
     pub said: Vec<SaidBy>,
     /// What this requester has received from this site.
     pub received: Vec<Received>,
+}
+
+/// How many cells may leave on an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapLeft {
+    /// In all.
+    pub most: u64,
+    /// Who says so.
+    pub by: String,
+    /// So many are left.
+    pub left: u64,
 }
 
 /// What a person said.
@@ -132,4 +157,6 @@ pub struct Received {
     pub dataset: ContractId,
     /// Analyses, with the cells that were shown.
     pub cells: Vec<(AnalysisName, u64)>,
+    /// By the analyses' names, what they read, keep and group, in sentences.
+    pub explained: BTreeMap<AnalysisName, String>,
 }

@@ -21,10 +21,10 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::people::{group_id, user_name};
+use super::people::user_name;
 use super::said::Unsaid;
 use super::wire::{Answer, Command, Order};
-use crate::config::{StateDir, Steward};
+use crate::config::{Group, StateDir, Steward};
 use crate::custodian::Custodian;
 use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::Person;
@@ -45,10 +45,10 @@ impl Admin {
     /// Takes the bound socket, which only the node's own user can reach, and opens it to the stewards' group where there is one.
     ///
     /// # Errors
-    /// Where the group is unknown, or the node's user is not one of its members.
+    /// Where the node's user is not one of the group's members.
     pub fn new(listener: UnixListener, state: &StateDir, steward: &Steward) -> io::Result<Self> {
         let token = new_token(state)?;
-        let group = steward.group.as_deref().map(|group| open_to(group, state)).transpose()?;
+        let group = steward.group.as_ref().map(|group| open_to(group, state)).transpose()?;
         Ok(Self { listener, group, token })
     }
 
@@ -103,10 +103,8 @@ fn new_token(state: &StateDir) -> io::Result<Arc<str>> {
 }
 
 /// Lets a group's members through the folders on the way, without letting them look around, and to the socket.
-fn open_to(group: &str, state: &StateDir) -> io::Result<u32> {
-    let unknown =
-        || io::Error::new(io::ErrorKind::NotFound, format!("[steward] group: there is no group {group} in /etc/group"));
-    let id = group_id(group).ok_or_else(unknown)?;
+fn open_to(group: &Group, state: &StateDir) -> io::Result<u32> {
+    let id = group.id;
     let opened =
         [(state.0.clone(), 0o710), (state.run(), 0o710), (state.admin_socket(), 0o660), (state.admin_token(), 0o640)];
     for (path, mode) in opened {

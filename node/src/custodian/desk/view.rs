@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::{Digest, StudyId};
+use bocage_protocol::ids::{AnalysisName, Digest, StudyId};
 use bocage_protocol::trust::{Permit, PublicKey, SignedStudy};
 
-use super::case::{Case, Word};
-use super::pause::lasting;
+use super::case::{Case, Outcome, Word};
+use super::pause::paused;
 use super::said::Unsaid;
 use super::seal::Secret;
-use super::shown::{AtTheDesk, Dossier, Listed, Paused, Received, SaidBy, State};
+use super::shown::{AtTheDesk, CapLeft, Dossier, Listed, Received, SaidBy, State};
 use crate::custodian::controls::Controls;
 use crate::custodian::ledger::bodies::desk::Pending;
-use crate::custodian::ledger::bodies::{About, Released, Request};
+use crate::custodian::ledger::bodies::{About, Account, Decision, Released, Request};
 use crate::custodian::ledger::{Kind, Ledger, LedgerError, Record};
 
 /// The desk as it is now, under a policy.
@@ -53,10 +53,24 @@ impl Desk<'_> {
 
     /// How many studies wait.
     pub(super) fn waiting(&self) -> Result<usize, LedgerError> {
-        let waits = |case: &Case| {
-            case.denial.is_none() && matches!(case.word(&self.policy, self.now), Some(Word::Waits { .. }))
-        };
-        Ok(self.cases()?.values().filter(|case| waits(case)).count())
+        let mut waiting = 0;
+        for (study, case) in self.cases()? {
+            let waits = case.denial.is_none() && matches!(case.word(&self.policy, self.now), Some(Word::Waits { .. }));
+            waiting += usize::from(waits && self.outcome(&study, &case)?.is_none());
+        }
+        Ok(waiting)
+    }
+
+    /// What came of a study since it was put on the desk the last time.
+    pub(super) fn outcome(&self, study: &StudyId, case: &Case) -> Result<Option<Outcome>, LedgerError> {
+        let put = case.pending.last().map_or(0, |(seq, ..)| *seq);
+        let mut outcome = None;
+        self.ledger.outcomes(study, |record| {
+            if record.seq > put {
+                outcome = Outcome::then(outcome.take(), &record);
+            }
+        })?;
+        Ok(outcome)
     }
 
     /// The study at the desk whose id begins with `text`.
@@ -84,18 +98,21 @@ impl Desk<'_> {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn list(&self, all: bool) -> Result<AtTheDesk, LedgerError> {
-        let paused = lasting(self.ledger)?.map(|(_, at, pause)| Paused { at, by: pause.by, reason: pause.reason });
+        let paused = paused(self.ledger)?;
         let mut cases: Vec<_> = self.cases()?.into_iter().collect();
         cases.sort_by_key(|(_, case)| case.pending.first().map(|(seq, _, _)| *seq));
-        let listed = cases.iter().filter_map(|(study, case)| self.listed(study, case));
         let open = |listed: &Listed| all || matches!(listed.state, State::Pending | State::Approved);
-        Ok(AtTheDesk { paused, studies: listed.filter(open).collect() })
+        let mut studies = Vec::new();
+        for (study, case) in &cases {
+            studies.extend(self.listed(study, case, self.outcome(study, case)?).filter(open));
+        }
+        Ok(AtTheDesk { paused, studies })
     }
 
-    fn listed(&self, study: &StudyId, case: &Case) -> Option<Listed> {
+    fn listed(&self, study: &StudyId, case: &Case, outcome: Option<Outcome>) -> Option<Listed> {
         let (_, _, pending) = case.latest(&self.policy)?;
         let since = case.pending.first()?.1;
-        let (state, detail) = self.stands(case, pending);
+        let (state, detail) = self.stands(case, pending, outcome);
         let About { title, purpose, researcher, dataset, .. } = pending.study.clone();
         Some(Listed {
             study: study.to_string(),
@@ -111,9 +128,16 @@ impl Desk<'_> {
         })
     }
 
-    fn stands(&self, case: &Case, pending: &Pending) -> (State, String) {
+    fn stands(&self, case: &Case, pending: &Pending, outcome: Option<Outcome>) -> (State, String) {
         if let Some((_, denial)) = &case.denial {
             return (State::Refused, format!("by {}: {}", denial.by, denial.reason));
+        }
+        match outcome {
+            Some(Outcome::Answered(at)) => return (State::Answered, format!("at {at}")),
+            Some(Outcome::Refused(_, error)) => {
+                return (State::RefusedByRules, format!("{}: {}", error.code, error.message));
+            }
+            None => {}
         }
         match case.word(&self.policy, self.now) {
             Some(Word::Approved { until }) => (State::Approved, format!("until {until}")),
@@ -133,7 +157,9 @@ impl Desk<'_> {
     /// Where the ledger cannot be read.
     pub fn dossier(&self, study: &StudyId) -> Result<Option<Dossier>, LedgerError> {
         let case = self.case(study)?;
-        let Some((listed, (seq, _, pending))) = self.listed(study, &case).zip(case.latest(&self.policy)) else {
+        let outcome = self.outcome(study, &case)?;
+        let Some((listed, (seq, _, pending))) = self.listed(study, &case, outcome).zip(case.latest(&self.policy))
+        else {
             return Ok(None);
         };
         let permit = self.permit(*seq)?;
@@ -141,13 +167,31 @@ impl Desk<'_> {
             key: pending.study.key,
             why: pending.why.clone(),
             policy: self.policy.to_string(),
+            threshold: pending.terms.as_ref().map(|terms| (terms.threshold, terms.threshold_by.clone())),
+            cap: self.cap_left(pending)?,
             asks: pending.asks.clone(),
+            access_body: pending.study.access_body.clone(),
             permit,
             permit_digest: pending.study.permit.as_ref().map(|permit| permit.digest.to_string()),
             said: self.said_by(&case),
             received: self.received(&pending.study.key)?,
             listed,
         }))
+    }
+
+    /// What is left of the cap of a study's requester.
+    fn cap_left(&self, pending: &Pending) -> Result<Option<CapLeft>, LedgerError> {
+        let Some((most, by)) = pending.terms.as_ref().and_then(|terms| terms.cap.clone()) else { return Ok(None) };
+        let account = Account {
+            permit: pending.study.permit.as_ref().map(|permit| permit.digest),
+            access_body: None,
+            researcher: pending.study.key,
+            purpose: pending.study.purpose,
+            dataset: pending.study.dataset.clone(),
+            expires_at: pending.until,
+        };
+        let spent = self.ledger.books(|books| books.spent(&account))?;
+        Ok(Some(CapLeft { most, by, left: most.saturating_sub(spent) }))
     }
 
     /// The permit that came with the study of this record.
@@ -176,6 +220,7 @@ impl Desk<'_> {
     /// What left to the holder of this key.
     fn received(&self, key: &PublicKey) -> Result<Vec<Received>, LedgerError> {
         let mut theirs: BTreeMap<String, About> = BTreeMap::new();
+        let mut explained: BTreeMap<String, BTreeMap<AnalysisName, String>> = BTreeMap::new();
         let mut received = Vec::new();
         self.ledger.asked_and_released(|record: Record| {
             let Some(study) = record.study.clone() else { return };
@@ -186,9 +231,13 @@ impl Desk<'_> {
             };
             if let Some(about) = about.filter(|about| about.key == *key) {
                 theirs.insert(study, about);
+            } else if let Some(decision) = record.body::<Decision>().filter(|_| theirs.contains_key(&study)) {
+                // Only a first decision says it.
+                explained.entry(study).or_default().extend(decision.explained);
             } else if let Some((about, released)) = theirs.get(&study).zip(record.body::<Released>()) {
                 received.push(Received {
                     at: record.at.to_string(),
+                    explained: explained.get(&study).cloned().unwrap_or_default(),
                     study,
                     title: about.title.clone(),
                     dataset: about.dataset.clone(),

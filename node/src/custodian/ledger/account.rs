@@ -348,6 +348,7 @@ mod tests {
             persons: 1,
             until: Timestamp(99),
             asks: vec![],
+            terms: None,
         };
         Entry::new(Kind::Pending, study(n), 0, &body)
     }

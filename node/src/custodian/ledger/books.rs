@@ -31,6 +31,7 @@ pub struct Books {
 struct Spent {
     cells: u64,
     questions: HashSet<Digest>,
+    plans: HashSet<Digest>,
 }
 
 struct Begun {
@@ -103,6 +104,7 @@ impl Books {
         let Some(account) = reservation.account else { return };
         let spent = self.spent.entry(name(&account)).or_default();
         for spend in &reservation.spend {
+            spent.plans.insert(spend.plan);
             if spend.question.is_none_or(|question| spent.questions.insert(question)) {
                 spent.cells = spent.cells.saturating_add(spend.cells);
             }
@@ -123,6 +125,14 @@ impl Books {
         let counts =
             |spend: &&Spend| spend.question.is_none_or(|q| paid.is_none_or(|paid| !paid.contains(&q)) && new.insert(q));
         spend.iter().filter(counts).fold(0, |sum: u64, spend| sum.saturating_add(spend.cells))
+    }
+
+    /// The cells of those plans that were never paid for on this account: so much they cost at least, on whatever snapshot.
+    pub fn least_cost(&self, account: &Account, plans: impl Iterator<Item = (Digest, u64)>) -> u64 {
+        let paid = self.spent.get(&name(account)).map(|spent| &spent.plans);
+        let mut new = HashSet::new();
+        let counts = |(plan, _): &(Digest, u64)| paid.is_none_or(|paid| !paid.contains(plan)) && new.insert(*plan);
+        plans.filter(counts).fold(0, |sum: u64, (_, cells)| sum.saturating_add(cells))
     }
 
     /// How many of these studies are begun and not answered.

@@ -37,13 +37,25 @@ impl Ledger {
         self.each(&format!("SELECT {COLUMNS} FROM record WHERE {PAUSES} ORDER BY seq"), [], each)
     }
 
-    /// Calls `each` with all requests, pending studies and releases, in their order, without payloads.
+    /// Calls `each` with what came of a study, in its order: releases and refusals, without payloads.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn outcomes(&self, study: &StudyId, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        let columns = COLUMNS.replace("payload", "NULL");
+        // The plus keeps SQLite from walking through all releases and refusals of the site.
+        let kinds = "+kind IN ('release', 'refusal')";
+        let sql = format!("SELECT {columns} FROM record WHERE study = ?1 AND {kinds} ORDER BY seq");
+        self.each(&sql, params![study.to_string()], each)
+    }
+
+    /// Calls `each` with all requests, pending studies, decisions and releases, in their order, without payloads.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn asked_and_released(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
         let columns = COLUMNS.replace("payload", "NULL");
-        let kinds = "kind IN ('request', 'pending', 'release')";
+        let kinds = "kind IN ('request', 'pending', 'decision', 'release')";
         self.each(&format!("SELECT {columns} FROM record WHERE {kinds} ORDER BY seq"), [], each)
     }
 }

@@ -13,7 +13,7 @@ fn site() -> Site {
     site
 }
 
-fn one_cell(site: &Site, nonce: u32, filter: &str) -> Study {
+pub(super) fn one_cell(site: &Site, nonce: u32, filter: &str) -> Study {
     let text = format!(
         "title = \"t\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\nmin_sites = 1\nwhere = \"{filter}\"\n\
          [[analysis]]\nname = \"n{nonce}\"\ntable = {{ show = [\"count\"] }}"

@@ -121,6 +121,56 @@ fn what_waits_and_what_was_said_outlives_the_process() {
 }
 
 #[test]
+fn an_answered_study_stays_answered_whatever_the_policy_becomes_and_is_off_the_desk() {
+    let site = asking();
+    let custodian = ready(&site);
+    let request = site.request(&site.study());
+    waits(&custodian.round(&request));
+    approve(&custodian, &request, 7);
+    assert!(released(&custodian.round(&request)));
+    for threshold in ["threshold = 11", "threshold = 12"] {
+        site.edit_config("threshold = 11", threshold);
+        let custodian = self::custodian(&site);
+        assert_eq!(list(&custodian).studies[0].state, State::Answered, "{threshold}");
+        let open = custodian.command(person(7), Command::List { all: false });
+        assert!(matches!(open, Answer::Desk(desk) if desk.studies.is_empty()), "{threshold}");
+        assert!(failed(approve(&custodian, &request, 7)).contains("was answered"), "{threshold}");
+    }
+}
+
+#[test]
+fn nobody_is_asked_about_cells_that_the_cap_has_not_left() {
+    let site = asking();
+    site.edit_config("[policy]", "[policy]\nmax_cells = 3");
+    let custodian = ready(&site);
+    assert_eq!(refusal(&custodian.round(&site.request(&site.study()))), ErrorCode::CapReached, "4 of 3 cells");
+    assert!(list(&custodian).studies.is_empty() && !kinds(&custodian).contains(&"pending".to_owned()));
+}
+
+#[test]
+fn a_study_that_the_rules_refuse_while_it_waits_is_off_the_desk_and_a_repeat_is_not() {
+    let site = asking();
+    site.edit_config("[policy]", "[policy]\nmax_cells = 1");
+    let custodian = ready(&site);
+    let [one, two, again] = [(1, "age > 30"), (2, "age > 31"), (3, "age > 30")]
+        .map(|(nonce, words)| site.request(&super::caps::one_cell(&site, nonce, words)));
+    waits(&custodian.round(&one));
+    waits(&custodian.round(&two));
+    assert_eq!(show(&custodian, &two).cap.map(|cap| (cap.most, cap.left)), Some((1, 1)));
+    approve(&custodian, &one, 7);
+    assert!(released(&custodian.round(&one)));
+    assert_eq!(show(&custodian, &two).cap.map(|cap| (cap.most, cap.left)), Some((1, 0)));
+    assert_eq!(refusal(&custodian.round(&two)), ErrorCode::CapReached);
+    let listed = show(&custodian, &two).listed;
+    assert_eq!(listed.state, State::RefusedByRules);
+    assert!(listed.detail.starts_with("cap_reached: "), "{}", listed.detail);
+    for answer in [approve(&custodian, &two, 7), deny(&custodian, &two, "no")] {
+        assert!(failed(answer).contains("the site's rules refused the study"));
+    }
+    assert_eq!(waits(&custodian.round(&again)).code, ErrorCode::ApprovalPending, "what was paid for costs nothing");
+}
+
+#[test]
 fn a_refusal_is_told_with_its_reason_and_is_final() {
     let site = asking();
     let custodian = ready(&site);
@@ -264,9 +314,12 @@ fn an_approval_ends_at_its_day_and_a_study_at_its_own_end() {
     assert!(list(&custodian).studies[0].detail.contains("its time is over"));
     dossier(custodian.command(person(7), day(2 * 86_400)));
     assert!(released(&custodian.round(&request)));
+    let unanswered = site.request(&other(&site, 'a'));
+    waits(&custodian.round(&unanswered));
     clock.0.store(91 * 86_400, Ordering::SeqCst);
-    assert_eq!(list(&custodian).studies[0].state, State::Ended);
-    assert!(failed(approve(&custodian, &request, 8)).contains("has ended"));
+    let states: Vec<State> = list(&custodian).studies.iter().map(|study| study.state).collect();
+    assert_eq!(states, [State::Answered, State::Ended]);
+    assert!(failed(approve(&custodian, &unanswered, 8)).contains("has ended"));
 }
 
 #[test]
@@ -309,6 +362,12 @@ fn a_person_who_decides_sees_what_would_leave_and_what_has_left_before() {
     assert_eq!(shown.received.len(), 1);
     assert_eq!(shown.received[0].study, one.study.id().to_string());
     assert_eq!(shown.received[0].cells.iter().map(|(_, cells)| cells).sum::<u64>(), 3);
+    assert!(
+        shown.received[0].explained.values().any(|text| text.contains("Groups them by sex")),
+        "{:?}",
+        shown.received
+    );
+    assert_eq!(shown.threshold, Some((11, "the policy's default".to_owned())));
 }
 
 #[test]
@@ -322,13 +381,19 @@ fn a_pause_stops_everything_also_what_left_before_and_ends_by_resume_alone() {
     for _ in 0..2 {
         custodian.command(person(7), pause.clone());
     }
-    assert_eq!(list(&custodian).paused.unwrap().by, person(7));
+    custodian.command(person(8), Command::Pause { reason: None });
+    let since = list(&custodian).paused.unwrap();
+    assert_eq!((since.by, since.reason.as_deref()), (person(7), Some("an incident")), "no reason takes none away");
+    assert_eq!(kinds(&custodian).len(), records + 1, "one pause, and no request");
+    custodian.command(person(8), Command::Pause { reason: Some("still that incident".to_owned()) });
+    let again = list(&custodian).paused.unwrap();
+    assert_eq!((again.at, again.by, again.reason.as_deref()), (since.at, person(8), Some("still that incident")));
     drop(custodian);
     let again = self::custodian(&site);
     let error = waits(&again.round(&request));
     assert_eq!(error.code, ErrorCode::Paused);
-    assert!(error.message.contains("an incident"), "{error}");
-    assert_eq!(kinds(&again).len(), records + 1, "one pause, and no request");
+    assert!(error.message.contains("still that incident"), "{error}");
+    assert_eq!(kinds(&again).len(), records + 2, "a pause, another reason, and no request");
     again.command(person(8), Command::Resume);
     again.command(person(8), Command::Resume);
     assert!(list(&again).paused.is_none() && released(&again.round(&request)));

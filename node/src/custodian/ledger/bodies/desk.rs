@@ -21,6 +21,20 @@ pub struct Pending {
     pub until: Timestamp,
     /// What it asks.
     pub asks: Vec<Asks>,
+    /// Under which terms it would be answered; absent in older ledgers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+}
+
+/// Under which terms a study would be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// k: no count below it leaves.
+    pub threshold: u32,
+    /// Who says so: the policy's default, a rule, or the permit.
+    pub threshold_by: String,
+    /// How many cells may leave on the requester's account, and who says so; none where there is no cap.
+    pub cap: Option<(u64, String)>,
 }
 
 /// One analysis, as the steward reads it.

@@ -1,0 +1,119 @@
+//! What `bocage-node check` says of the site's policy: what is decided, every rule in words, what is never offered, and whether
+//! everything stands still.
+
+use std::io::{self, Write};
+
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::marks::one_line;
+
+use crate::config::Config;
+use crate::config::policy::{Decide, Quiet, Settings};
+use crate::custodian::desk::paused;
+use crate::custodian::ledger::Ledger;
+
+/// The policy, in words.
+pub(super) fn policy(out: &mut dyn Write, config: &Config) -> io::Result<()> {
+    let policy = &config.policy;
+    writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
+    let otherwise = if policy.rules.is_empty() { "every study" } else { "a study of which no rule decides" };
+    writeln!(out, "             {otherwise} {}", decided(policy.decide))?;
+    for line in settings(&policy.general) {
+        writeln!(out, "             every study: {line}")?;
+    }
+    for (i, rule) in policy.rules.iter().enumerate() {
+        let decide = rule.decide.map(|decide| decided(decide).to_owned());
+        let says: Vec<String> = decide.into_iter().chain(settings(&rule.settings)).collect();
+        writeln!(out, "rule {:<7} {}: {}", i + 1, one_line(&rule.matches.words()), says.join("; "))?;
+    }
+    for dataset in config.datasets.values() {
+        let listed = |columns: &[ColumnName]| columns.iter().map(ColumnName::as_str).collect::<Vec<_>>().join(", ");
+        if !dataset.never.read.is_empty() {
+            writeln!(out, "never        of {} is read: {}", dataset.name, listed(&dataset.never.read))?;
+        }
+        if !dataset.never.discover.is_empty() {
+            writeln!(out, "never        of {} are values named: {}", dataset.name, listed(&dataset.never.discover))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything stands still. Without a ledger nothing does.
+pub(super) fn pause(out: &mut dyn Write, config: &Config) -> io::Result<()> {
+    let path = config.state.ledger();
+    if !path.exists() {
+        return Ok(());
+    }
+    match Ledger::open_read_only(&path).and_then(|ledger| paused(&ledger)) {
+        Ok(None) => writeln!(out, "answers      go on"),
+        Ok(Some(paused)) => {
+            let why = paused.reason.map(|reason| format!(": {}", one_line(&reason))).unwrap_or_default();
+            writeln!(out, "answers      all paused since {} by {}{why}", paused.at, paused.by)
+        }
+        Err(error) => writeln!(out, "answers      unknown, the ledger cannot be read: {error}"),
+    }
+}
+
+fn decided(decide: Decide) -> &'static str {
+    match decide {
+        Decide::Auto => "is answered without asking anybody (auto)",
+        Decide::Ask => "waits for the steward (ask)",
+        Decide::Refuse => "is refused (refuse)",
+    }
+}
+
+fn settings(settings: &Settings) -> Vec<String> {
+    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons } = settings;
+    let quiet = (!quiet.is_empty()).then(|| {
+        let hours: Vec<String> = quiet.iter().map(Quiet::to_string).collect();
+        format!("none begins in {}", hours.join(", "))
+    });
+    let said = [
+        threshold.map(|k| format!("no count below {k}")),
+        max_cells.map(|n| format!("at most {n} cells of a dataset under a permit, or to a researcher without one")),
+        quiet,
+        concurrent.map(|n| format!("{n} at a time")),
+        per_day.map(|n| format!("{n} in 24 hours")),
+        two_persons.then(|| "two persons approve".to_owned()),
+    ];
+    said.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Site;
+
+    #[test]
+    fn a_person_reads_what_is_decided_each_rule_and_what_is_never_offered() {
+        let site = Site::new();
+        let said = || {
+            let mut out = Vec::new();
+            policy(&mut out, &Config::load(&site.origin()).unwrap()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(said().contains("every study is answered without asking anybody (auto)\n"), "{}", said());
+        site.edit_config("[policy]", "[policy]\ndecide = \"ask\"\nper_day = 3");
+        site.edit_config(
+            "[[trust]]",
+            "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
+             [[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\nmax_cells = 9\nconcurrent = 2\ntwo_persons = true\n\
+             quiet = [\"22:00-06:00\"]\n[[trust]]",
+        );
+        site.edit_config(
+            "contract = \"heart@1\"",
+            "contract = \"heart@1\"\nnever = [\"chol\"]\nnever_discovered = [\"age\"]",
+        );
+        let text = said();
+        for line in [
+            "a study of which no rule decides waits for the steward (ask)\n",
+            "every study: 3 in 24 hours\n",
+            "rule 1       purpose education: is refused (refuse)\n",
+            "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
+             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve\n",
+            "never        of heart is read: chol\n",
+            "never        of heart are values named: age\n",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}

@@ -7,25 +7,38 @@ use std::sync::PoisonError;
 
 use bocage_protocol::error::{ErrorCode, PublicError};
 
+use super::seal::Secret;
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
 use crate::custodian::controls::Control;
 use crate::custodian::ledger::bodies::desk::{Pause, Person, Resume};
 use crate::custodian::ledger::{Entry, Kind, Ledger, LedgerError};
 
-/// The pause that lasts, if one does, and the number of its record.
+/// A pause that lasts.
+pub(super) struct Lasting {
+    seq: i64,
+    hash: String,
+    /// Since when.
+    pub at: String,
+    /// What was said.
+    pub pause: Pause,
+}
+
+/// The pause that lasts, if one does. Its end counts if the site itself wrote it.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub(super) fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, LedgerError> {
-    let mut lasting: Option<(i64, String, Pause)> = None;
+pub(super) fn lasting(ledger: &Ledger, secret: Secret<'_>) -> Result<Option<Lasting>, LedgerError> {
+    let mut lasting: Option<Lasting> = None;
     ledger.pauses(|record| match record.kind() {
         Some(Kind::Pause) if lasting.is_none() => {
-            lasting = record.body().map(|pause| (record.seq, record.at.to_string(), pause));
+            let (seq, hash, at) = (record.seq, record.hash.clone(), record.at.to_string());
+            lasting = record.body().map(|pause| Lasting { seq, hash, at, pause });
         }
         Some(Kind::Resume) => {
-            let ends = record.body::<Resume>().map(|resume| resume.ends);
-            lasting = lasting.take().filter(|(seq, _, _)| ends != Some(*seq));
+            let resume = record.body::<Resume>();
+            let ends = |of: &Lasting| resume.as_ref().is_some_and(|r| r.ends == of.seq && secret.ends(&of.hash, r));
+            lasting = lasting.take().filter(|lasting| !ends(lasting));
         }
         _ => {}
     })?;
@@ -40,6 +53,10 @@ fn told(config: &CustodianConfig, pause: &Pause) -> PublicError {
 }
 
 impl Custodian {
+    fn lasting(&self) -> Result<Option<Lasting>, LedgerError> {
+        lasting(&self.ledger, Secret(&self.release_key))
+    }
+
     /// What the researcher is told while everything stands still.
     ///
     /// # Errors
@@ -48,7 +65,7 @@ impl Custodian {
         if !self.switches.controls.enforces(Control::Pause) {
             return Ok(None);
         }
-        Ok(lasting(&self.ledger)?.map(|(_, _, pause)| told(&self.config, &pause)))
+        Ok(self.lasting()?.map(|lasting| told(&self.config, &lasting.pause)))
     }
 
     /// Records something that may leave then, unless a pause lasts; answers what the researcher is told if one does.
@@ -70,7 +87,7 @@ impl Custodian {
     /// Where the ledger cannot be used.
     pub(super) fn pause(&self, by: Person, reason: Option<String>) -> Result<bool, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        if lasting(&self.ledger)?.is_some() {
+        if self.lasting()?.is_some() {
             return Ok(false);
         }
         tracing::warn!(%by, "all answers are paused");
@@ -84,9 +101,12 @@ impl Custodian {
     /// Where the ledger cannot be used.
     pub(super) fn resume(&self, by: Person) -> Result<bool, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((ends, _, _)) = lasting(&self.ledger)? else { return Ok(false) };
+        let Some(lasting) = self.lasting()? else { return Ok(false) };
         tracing::warn!(%by, "answers go on");
-        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &Resume { by, ends })])?;
+        let unsealed = Resume { by, ends: lasting.seq, seal: None };
+        let seal = Secret(&self.release_key).seal_end(&lasting.hash, &unsealed);
+        let resume = Resume { seal: Some(seal), ..unsealed };
+        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &resume)])?;
         Ok(true)
     }
 }

@@ -7,7 +7,7 @@ use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::{Permit, PublicKey, SignedStudy};
 
 use super::case::{Case, Word};
-use super::pause::lasting;
+use super::pause::{Lasting, lasting};
 use super::said::Unsaid;
 use super::seal::Secret;
 use super::shown::{AtTheDesk, Dossier, Listed, Paused, Received, SaidBy, State};
@@ -84,7 +84,8 @@ impl Desk<'_> {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn list(&self, all: bool) -> Result<AtTheDesk, LedgerError> {
-        let paused = lasting(self.ledger)?.map(|(_, at, pause)| Paused { at, by: pause.by, reason: pause.reason });
+        let paused = lasting(self.ledger, self.secret)?;
+        let paused = paused.map(|Lasting { at, pause, .. }| Paused { at, by: pause.by, reason: pause.reason });
         let mut cases: Vec<_> = self.cases()?.into_iter().collect();
         cases.sort_by_key(|(_, case)| case.pending.first().map(|(seq, _, _)| *seq));
         let listed = cases.iter().filter_map(|(study, case)| self.listed(study, case));

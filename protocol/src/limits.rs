@@ -94,6 +94,8 @@ pub const STUDY_LIFE_SECS: i64 = 90 * 24 * 3600;
 pub const STUDY_REQUESTS: u32 = 1000;
 /// Requests of strangers (unknown signers, broken signatures) that one run of a custodian writes into its ledger; more are logged only.
 pub const STRANGER_REQUESTS: u32 = 1000;
+/// Refusals of one signer that a custodian writes into its ledger in a day; of more it writes the number only.
+pub const WRITTEN_REFUSALS: u32 = 200;
 /// Requests that may wait at one custodian.
 pub const CUSTODIAN_QUEUE: usize = 64;
 /// Smallest number of values that an integer column must be able to take to be summed, by itself or within a measure. With fewer, n, sum

@@ -7,8 +7,9 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::marks::one_line;
 
 use crate::config::Config;
+use crate::config::environment::read_release_key;
 use crate::config::policy::{Decide, Quiet, Settings};
-use crate::custodian::desk::paused;
+use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::Ledger;
 
 /// The policy, in words.
@@ -43,7 +44,9 @@ pub(super) fn pause(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    match Ledger::open_read_only(&path).and_then(|ledger| paused(&ledger)) {
+    // The configuration was looked at before: the key is there.
+    let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
+    match Ledger::open_read_only(&path).and_then(|ledger| paused(&ledger, Secret(&key))) {
         Ok(None) => writeln!(out, "answers      go on"),
         Ok(Some(paused)) => {
             let why = paused.reason.map(|reason| format!(": {}", one_line(&reason))).unwrap_or_default();

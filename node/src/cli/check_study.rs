@@ -14,12 +14,13 @@ use bocage_protocol::trust::{PermitRef, PublicKey, SignedPermit, SignedStudy, St
 use serde::Serialize;
 
 use super::output::{Failure, Format, print, print_json};
+use crate::config::environment::read_release_key;
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
 use crate::custodian::Controls;
 use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_begin, may_fit};
-use crate::custodian::desk::paused;
 use crate::custodian::desk::shown::Paused;
+use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::{Books, Ledger};
 use crate::custodian::optout::List;
 
@@ -213,7 +214,10 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
                 Err(error) => ("refuse", format!("{} ({})", error.message, error.code), error.hint),
                 Ok(()) => (if auto { "auto" } else { "ask" }, authorised.policy.by.clone(), None),
             };
-            let stopped = ledger.as_ref().map(paused).transpose().map_err(unusable)?.flatten();
+            let key = read_release_key(&config.release_key_file)
+                .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
+            let stopped = ledger.as_ref().map(|ledger| paused(ledger, Secret(&key)));
+            let stopped = stopped.transpose().map_err(unusable)?.flatten();
             Ok(Verdict {
                 decision,
                 because,

@@ -37,6 +37,8 @@ enum Failure {
     Wait(PublicError),
     /// The requester is told, and the ledger says so.
     Refuse(PublicError),
+    /// The same, before anything was reserved or the request recorded.
+    Before(PublicError),
     /// A person has stopped everything meanwhile: the requester waits, and what was computed is thrown away.
     Paused(PublicError),
     /// The ledger cannot be used: nothing leaves, and nothing can be recorded.
@@ -147,6 +149,7 @@ impl Custodian {
             Ok(reply) => Ok(reply),
             Err(Failure::Wait(error)) => self.wait(round, about, &history, error),
             Err(Failure::Refuse(error)) => self.refuse(round, None, error),
+            Err(Failure::Before(error)) => self.refuse(round, Some(Some(about)), error),
             Err(Failure::Paused(error)) => {
                 tracing::info!(study = %round.id, "paused while it was computed: thrown away");
                 self.ledger.append(self.clock.now(), &[round.attempt(AttemptState::Stopped)])?;
@@ -165,10 +168,22 @@ impl Custodian {
         error: PublicError,
     ) -> Result<Vec<u8>, LedgerError> {
         tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "not yet");
-        if history.requests == 0 {
+        if history.requests == 0 && self.is_written(&about, round)? {
             self.ledger.append(round.now, &[round.asked(Some(about)), round.refusal(&error)])?;
         }
         Ok(pending(error))
+    }
+
+    /// Whether a refusal of somebody who is believed is written down: so many a day, then their number only.
+    fn is_written(&self, about: &bodies::About, round: &Round<'_>) -> Result<bool, LedgerError> {
+        let (written, of_earlier_days) = self.refusals.count(&about.key, round.now);
+        if !of_earlier_days.is_empty() {
+            self.ledger.append(round.now, &of_earlier_days)?;
+        }
+        if !written {
+            tracing::warn!(study = %round.id, key = %about.key, "too many refusals of this signer today to write each down");
+        }
+        Ok(written)
     }
 
     /// Records a refusal, with the request unless that is in the ledger already, and says it.
@@ -179,6 +194,11 @@ impl Custodian {
         error: PublicError,
     ) -> Result<Vec<u8>, LedgerError> {
         tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "refused");
+        if let Some(Some(about)) = &request
+            && !self.is_written(about, round)?
+        {
+            return Ok(refused(error));
+        }
         let entries: Vec<Entry> =
             request.map(|about| round.asked(about)).into_iter().chain([round.refusal(&error)]).collect();
         self.ledger.append(round.now, &entries)?;

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod gate;
 pub mod ledger;
 pub mod optout;
+mod refusals;
 mod reuse;
 mod revocations;
 pub mod server;
@@ -34,6 +35,7 @@ use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use optout::OptOuts;
+use refusals::Refusals;
 use snapshot::Snapshots;
 
 /// Called with the study before each query, on the thread that computes.
@@ -120,6 +122,7 @@ pub struct Custodian {
     switches: Switches,
     stopping: AtomicBool,
     strangers: AtomicU32,
+    refusals: Refusals,
     /// Held while a release is recorded or a pause begins: one of the two comes first.
     brake: Mutex<()>,
     snapshots: Snapshots,
@@ -148,6 +151,7 @@ impl Custodian {
             switches,
             stopping,
             strangers: AtomicU32::new(0),
+            refusals: Refusals::default(),
             brake: Mutex::new(()),
             snapshots,
             optouts,
@@ -222,6 +226,12 @@ impl Custodian {
         let stopped: Result<(), LedgerError> = stopped();
         if let Err(error) = stopped {
             tracing::error!(%error, "the interrupted query could not be recorded");
+        }
+        let refused = self.refusals.end();
+        if !refused.is_empty()
+            && let Err(error) = self.ledger.append(self.clock.now(), &refused)
+        {
+            tracing::error!(%error, "how many refusals were not written down could not be recorded");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Learning which permits were taken back, from the lists that come with rounds. A coordinator passes them on; it is believed about nothing.
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::limits;
 use bocage_protocol::wire::message::RoundRequest;
 
 use super::Custodian;
@@ -22,6 +23,11 @@ impl Custodian {
         let Some(body) = self.config.trust.access_bodies.iter().find(|body| body.key == list.issuer) else {
             return Ok(());
         };
+        // Taken, it would never be too old, and no later list would be missed.
+        if list.issued_at > now.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
+            tracing::warn!(access_body = body.name, issued_at = %list.issued_at, "the list of revoked permits is of the future: not taken");
+            return Ok(());
+        }
         let newer = |books: &Books| books.lists().of(&list.issuer).is_none_or(|known| known.number < list.number);
         if self.ledger.books(newer)? {
             let body = RevocationsTaken {

@@ -64,7 +64,6 @@ const BASE: &[c_long] = &[
     libc::SYS_pwrite64,
     libc::SYS_lseek,
     libc::SYS_close,
-    libc::SYS_fcntl,
     libc::SYS_dup,
     libc::SYS_ppoll,
     libc::SYS_epoll_create1,
@@ -75,7 +74,6 @@ const BASE: &[c_long] = &[
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_recvfrom,
-    libc::SYS_sendto,
     // Looking at files: which ones is landlock's part.
     libc::SYS_openat,
     libc::SYS_fstat,
@@ -103,7 +101,8 @@ const BASE_OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const BASE_OLDER: &[c_long] = &[];
 
-/// Keeping a ledger and snapshots, and answering on a socket that listens. No `recvmsg`: nobody can hand an open file in.
+/// Keeping a ledger and snapshots, and answering on a socket that listens. No `recvmsg`: nobody can hand an open file in. Nothing that changes
+/// modes, owners or times: landlock does not govern these, so they would reach every file of the user; what needs a mode has it before.
 const CUSTODIAN: &[c_long] = &[
     libc::SYS_accept4,
     libc::SYS_ftruncate,
@@ -115,21 +114,17 @@ const CUSTODIAN: &[c_long] = &[
     libc::SYS_msync,
     libc::SYS_statfs,
     libc::SYS_fstatfs,
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    libc::SYS_fchown,
     libc::SYS_unlinkat,
     libc::SYS_mkdirat,
     libc::SYS_linkat,
     libc::SYS_renameat2,
-    libc::SYS_utimensat,
     libc::SYS_copy_file_range,
     libc::SYS_sendfile,
 ];
 
 #[cfg(target_arch = "x86_64")]
 const CUSTODIAN_OLDER: &[c_long] =
-    &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_renameat, libc::SYS_chmod];
+    &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_renameat];
 #[cfg(not(target_arch = "x86_64"))]
 const CUSTODIAN_OLDER: &[c_long] = &[];
 
@@ -140,13 +135,11 @@ const AGENT: &[c_long] = &[
     libc::SYS_getsockname,
     libc::SYS_getpeername,
     libc::SYS_setsockopt,
-    libc::SYS_sendmsg,
-    libc::SYS_sendmmsg,
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
 ];
 
-/// What no process of a node does: looking into other processes, and what reaches deep into the kernel.
+/// What no process of a node does: looking into other processes, and what reaches deep into the kernel. Namespaces by `clone`: [`never`].
 const NEVER: &[c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -172,12 +165,17 @@ const NEVER: &[c_long] = &[
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_fanotify_init,
+    libc::SYS_memfd_create,
     libc::SYS_pivot_root,
     libc::SYS_chroot,
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
     libc::SYS_reboot,
     libc::SYS_swapon,
     libc::SYS_swapoff,
@@ -187,9 +185,27 @@ const NEVER: &[c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
 ];
+
+/// The bits of `clone` that make a namespace.
+const NAMESPACES: &[c_int] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+/// `F_SETSIG`: which signal a file sends to its owner.
+const SET_SIGNAL: c_int = 10;
+/// `F_SETOWN_EX`.
+const SET_OWNER_EX: c_int = 15;
 
 /// Leaves the calls of `process`, in all its threads.
 ///
@@ -206,18 +222,23 @@ fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
     let program = |rules, otherwise, then| {
         BpfProgram::try_from(SeccompFilter::new(rules, otherwise, then, std::env::consts::ARCH.try_into()?)?)
     };
-    let allowed = match process {
-        Process::Supervisor => {
-            return Ok(vec![program(freely(&[NEVER]), SeccompAction::Allow, refuse(libc::EPERM))?]);
-        }
-        Process::Agent => agent()?,
-        Process::Custodian => custodian()?,
+    let own = match process {
+        Process::Supervisor => program(never()?, SeccompAction::Allow, refuse(libc::EPERM))?,
+        Process::Agent => program(agent()?, refuse(libc::EPERM), SeccompAction::Allow)?,
+        Process::Custodian => program(custodian()?, refuse(libc::EPERM), SeccompAction::Allow)?,
     };
     // The stricter answer of two filters counts, and of two refusals the newer filter's: the one with `ENOSYS` allows all else.
-    Ok(vec![
-        program(freely(&[&[libc::SYS_clone3]]), SeccompAction::Allow, refuse(libc::ENOSYS))?,
-        program(allowed, refuse(libc::EPERM), SeccompAction::Allow)?,
-    ])
+    Ok(vec![program(freely(&[&[libc::SYS_clone3]]), SeccompAction::Allow, refuse(libc::ENOSYS))?, own])
+}
+
+/// What is refused to every process.
+fn never() -> Result<Rules, BackendError> {
+    let mut rules = freely(&[NEVER]);
+    let bit = |bit: &c_int| masked(0, u64::from(bit.unsigned_abs()), u64::from(bit.unsigned_abs()));
+    rules.insert(libc::SYS_clone, NAMESPACES.iter().map(bit).collect::<Result<_, _>>()?);
+    // Typing into the terminal that the node was started from.
+    rules.insert(libc::SYS_ioctl, vec![equal(1, libc::TIOCSTI)?]);
+    Ok(rules)
 }
 
 fn custodian() -> Result<Rules, BackendError> {
@@ -234,20 +255,25 @@ fn custodian() -> Result<Rules, BackendError> {
 fn agent() -> Result<Rules, BackendError> {
     let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
-    // QUIC and name servers, and the custodian's socket.
-    let kinds = [
-        (libc::AF_INET, libc::SOCK_DGRAM),
-        (libc::AF_INET6, libc::SOCK_DGRAM),
-        (libc::AF_INET, libc::SOCK_STREAM),
-        (libc::AF_INET6, libc::SOCK_STREAM),
-        (libc::AF_UNIX, libc::SOCK_STREAM),
+    rules.insert(libc::SYS_sendmsg, vec![slow(2)?]);
+    rules.insert(libc::SYS_sendmmsg, vec![slow(3)?]);
+    // QUIC and name servers, and the custodian's socket. Landlock knows the ports of TCP only: no other protocol may carry a stream.
+    let of_inet = [
+        (libc::SOCK_DGRAM, 0),
+        (libc::SOCK_DGRAM, libc::IPPROTO_UDP),
+        (libc::SOCK_STREAM, 0),
+        (libc::SOCK_STREAM, libc::IPPROTO_TCP),
     ];
+    let inet = [libc::AF_INET, libc::AF_INET6].into_iter();
+    let kinds = inet.flat_map(|family| of_inet.map(|(kind, protocol)| (family, kind, protocol)));
+    let kinds = kinds.chain([(libc::AF_UNIX, libc::SOCK_STREAM, 0)]);
     let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u32;
-    let socket = |(family, kind): (c_int, c_int)| {
+    let socket = |(family, kind, protocol): (c_int, c_int, c_int)| {
         let kind = SeccompCmpOp::MaskedEq(u64::from(!flags)).given(1, kind as u64)?;
-        SeccompRule::new(vec![SeccompCmpOp::Eq.given(0, family as u64)?, kind])
+        let (family, protocol) = (equals(0, family as u64)?, equals(2, protocol as u64)?);
+        SeccompRule::new(vec![family, kind, protocol])
     };
-    rules.insert(libc::SYS_socket, kinds.into_iter().map(socket).collect::<Result<_, _>>()?);
+    rules.insert(libc::SYS_socket, kinds.map(socket).collect::<Result<_, _>>()?);
     Ok(rules)
 }
 
@@ -261,12 +287,18 @@ fn narrowed() -> Result<Rules, BackendError> {
     // Asking for limits, not setting them: the pointer to new ones is null.
     let no_new_limit = SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?])?;
     let naming = equal(0, libc::PR_SET_NAME as u64)?;
+    // A file that signals another process when there is something to read is as good as `kill`.
+    let owners = [libc::F_SETOWN, SET_SIGNAL, SET_OWNER_EX];
+    let no_owner = owners.into_iter().map(|command| SeccompCmpOp::Ne.given(1, command as u64));
+    let no_owner = SeccompRule::new(no_owner.collect::<Result<_, _>>()?)?;
     let asking = [libc::FIONREAD, libc::FIONBIO, libc::TCGETS];
     Ok(BTreeMap::from([
         (libc::SYS_clone, vec![thread]),
         (libc::SYS_tgkill, vec![own_signal]),
         (libc::SYS_prlimit64, vec![no_new_limit]),
         (libc::SYS_prctl, vec![naming]),
+        (libc::SYS_fcntl, vec![no_owner]),
+        (libc::SYS_sendto, vec![slow(3)?]),
         (libc::SYS_ioctl, asking.into_iter().map(|request| equal(1, request)).collect::<Result<_, _>>()?),
     ]))
 }
@@ -281,8 +313,17 @@ impl Given for SeccompCmpOp {
     }
 }
 
+fn equals(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCmpOp::Eq.given(argument, value)
+}
+
 fn equal(argument: u8, value: u64) -> Result<SeccompRule, BackendError> {
-    SeccompRule::new(vec![SeccompCmpOp::Eq.given(argument, value)?])
+    SeccompRule::new(vec![equals(argument, value)?])
+}
+
+/// Sending without `MSG_FASTOPEN`, which dials past landlock.
+fn slow(flags: u8) -> Result<SeccompRule, BackendError> {
+    masked(flags, libc::MSG_FASTOPEN as u64, 0)
 }
 
 fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompRule, BackendError> {

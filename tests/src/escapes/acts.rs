@@ -1,8 +1,9 @@
 //! What a process of a node tries when it wants to get out.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,6 +55,10 @@ fn act<'a>(name: &'static str, does: impl Fn() -> io::Result<()> + 'a) -> Act<'a
     (name, Box::new(does))
 }
 
+fn change_mode(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
 fn read(path: &Path) -> io::Result<()> {
     File::open(path).map(drop)
 }
@@ -79,6 +84,12 @@ fn of_all(target: &Target) -> Vec<Act<'_>> {
     vec![
         act("write a file outside the state folder", || File::create(target.outside.join("written")).map(drop)),
         act("set an io_uring up", raw::io_uring),
+        act("make a namespace by clone", raw::namespace),
+        act("type into a terminal", raw::type_into_terminal),
+        act("make a file that lies nowhere", raw::memory_file),
+        act("turn at the clock", raw::adjust_clock),
+        act("watch all files of a mount", raw::watch_files),
+        act("change what a mount allows", raw::change_mount),
     ]
 }
 
@@ -103,6 +114,7 @@ fn of_children(target: &Target) -> Vec<Act<'_>> {
             let pid = i32::try_from(sibling).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
             Ok(test_kill_process(pid)?)
         }),
+        act("have a file signal its sibling", move || raw::own_file(sibling)),
         act("let itself be traced again", || Ok(set_dumpable_behavior(DumpableBehavior::Dumpable)?)),
         act("make a netlink socket", || raw::socket(libc::AF_NETLINK, libc::SOCK_RAW)),
     ]
@@ -120,6 +132,8 @@ fn of_agent(target: &Target) -> Vec<Act<'_>> {
         act("replace its own key", move || OpenOptions::new().append(true).open(at("tls/key.pem")).map(drop)),
         act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
         act("dial over TCP", || TcpStream::connect(&target.listener).map(drop)),
+        act("dial over multipath TCP", || raw::multipath(&target.listener)),
+        act("dial over TCP with its first data", || raw::fast_open(&target.listener)),
         act("make a datagram socket of its own kind", || UnixDatagram::unbound().map(drop)),
     ]
 }
@@ -129,6 +143,21 @@ fn of_custodian<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
     vec![
         act("read the agent's key", move || read(&at("tls/key.pem"))),
         act("read the agent's certificate", move || read(&at("tls/cert.pem"))),
+        act("change the mode of a file outside", move || change_mode(&target.program())),
+        act("change the mode of the data", move || change_mode(&at("data/heart.csv"))),
+        act("change the mode of the data that it has open", move || {
+            File::open(at("data/heart.csv"))?.set_permissions(Permissions::from_mode(0o600))
+        }),
+        act("change the owner of the data", move || {
+            let own = std::fs::metadata(at("data/heart.csv"))?;
+            chown(at("data/heart.csv"), Some(own.uid()), Some(own.gid()))
+        }),
+        act("change the times of the data", move || {
+            File::open(at("data/heart.csv"))?.set_modified(std::time::UNIX_EPOCH)
+        }),
+        act("make a file of its own a set-user-id one", move || {
+            File::create(at("state/program"))?.set_permissions(Permissions::from_mode(0o4755))
+        }),
         act("change the data", move || OpenOptions::new().append(true).open(at("data/heart.csv")).map(drop)),
         act("replace the release key", move || OpenOptions::new().append(true).open(at("release.key")).map(drop)),
         act("dial over TCP", || TcpStream::connect(&target.listener).map(drop)),

@@ -111,3 +111,121 @@ pub(super) fn executable_memory() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Makes a process in namespaces of its own, which ends at once.
+pub(super) fn namespace() -> io::Result<()> {
+    let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::SIGCHLD;
+    // SAFETY: without a stack of its own the child is a copy, which touches nothing and ends.
+    unsafe {
+        let child = answer(libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize))?;
+        if child == 0 {
+            libc::_exit(0);
+        }
+        libc::waitpid(child as libc::pid_t, std::ptr::null_mut(), 0);
+    }
+    Ok(())
+}
+
+/// Types a letter into what is no terminal.
+pub(super) fn type_into_terminal() -> io::Result<()> {
+    let letter = b'x';
+    // SAFETY: the kernel reads one byte at most; the file is ours.
+    unsafe {
+        let file = answer(libc::eventfd(0, libc::EFD_CLOEXEC).into())? as c_int;
+        let typed = answer(libc::ioctl(file, libc::TIOCSTI, std::ptr::from_ref(&letter)).into());
+        libc::close(file);
+        allowed(typed, libc::ENOTTY)
+    }
+}
+
+/// Makes a file in memory.
+pub(super) fn memory_file() -> io::Result<()> {
+    // SAFETY: a name that ends with a zero; the file is ours.
+    unsafe {
+        let made = answer(libc::memfd_create(c"x".as_ptr(), libc::MFD_CLOEXEC).into())?;
+        libc::close(made as c_int);
+    }
+    Ok(())
+}
+
+/// Changes nothing about the clock, which everybody may.
+pub(super) fn adjust_clock() -> io::Result<()> {
+    // SAFETY: all zeros asks for no change; the kernel writes into the structure.
+    unsafe {
+        let mut nothing: libc::timex = std::mem::zeroed();
+        answer(libc::clock_adjtime(libc::CLOCK_REALTIME, &mut nothing).into()).map(drop)
+    }
+}
+
+/// Begins to watch files, in the form that everybody may.
+pub(super) fn watch_files() -> io::Result<()> {
+    let kind = libc::FAN_CLASS_NOTIF | libc::FAN_REPORT_FID | libc::FAN_CLOEXEC;
+    // SAFETY: numbers only; the file is ours.
+    unsafe {
+        let made = answer(libc::fanotify_init(kind, 0).into())?;
+        libc::close(made as c_int);
+    }
+    Ok(())
+}
+
+/// Changes a mount by a structure of no bytes, which the kernel does not take.
+pub(super) fn change_mount() -> io::Result<()> {
+    // SAFETY: a path that ends with a zero, and no structure.
+    let done = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, c"/".as_ptr(), 0, std::ptr::null::<u8>(), 0_usize)
+    };
+    allowed(answer(done), libc::EINVAL)
+}
+
+/// Makes another process the owner of a file, whose signals it gets.
+pub(super) fn own_file(pid: u32) -> io::Result<()> {
+    // SAFETY: numbers only; the file is ours, and closed before it can signal anything.
+    unsafe {
+        let file = answer(libc::eventfd(0, libc::EFD_CLOEXEC).into())? as c_int;
+        let owned = answer(libc::fcntl(file, libc::F_SETOWN, pid as c_int).into());
+        libc::close(file);
+        owned.map(drop)
+    }
+}
+
+fn address(of: &str) -> io::Result<libc::sockaddr_in> {
+    let of: std::net::SocketAddrV4 = of.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: of.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(of.ip().octets()) },
+        sin_zero: [0; 8],
+    })
+}
+
+const ADDRESS_BYTES: libc::socklen_t = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+
+/// Dials by a protocol of which landlock knows nothing. A kernel without it lets it be asked for.
+pub(super) fn multipath(to: &str) -> io::Result<()> {
+    let to = address(to)?;
+    // SAFETY: the address outlives the call; the file is ours.
+    unsafe {
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        let file = match answer(libc::socket(libc::AF_INET, kind, libc::IPPROTO_MPTCP).into()) {
+            Ok(file) => file as c_int,
+            missing => return allowed(missing, libc::EPROTONOSUPPORT),
+        };
+        let dialled = answer(libc::connect(file, std::ptr::from_ref(&to).cast(), ADDRESS_BYTES).into());
+        libc::close(file);
+        dialled.map(drop)
+    }
+}
+
+/// Dials by sending. A kernel that was told not to lets it be asked for.
+pub(super) fn fast_open(to: &str) -> io::Result<()> {
+    let to = address(to)?;
+    // SAFETY: byte and address outlive the call; the file is ours.
+    unsafe {
+        let file = answer(libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0).into())? as c_int;
+        let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL;
+        let sent = libc::sendto(file, b"x".as_ptr().cast(), 1, flags, std::ptr::from_ref(&to).cast(), ADDRESS_BYTES);
+        let sent = answer(sent as c_long);
+        libc::close(file);
+        allowed(sent, libc::EOPNOTSUPP)
+    }
+}

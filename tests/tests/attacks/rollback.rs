@@ -2,7 +2,7 @@
 //! checkpoint of each release, signed by the site.
 
 use bocage_node::custodian::Controls;
-use bocage_node::custodian::ledger::Ledger;
+use bocage_node::custodian::ledger::{Kind, Ledger};
 use bocage_protocol::trust::Checkpoint;
 
 use super::hospital::Hospital;
@@ -59,11 +59,27 @@ fn cut_off_the_last_study(hospital: &Hospital) {
     assert!(file(hospital).execute(last, []).expect("a deletion") > 0);
 }
 
+fn cut_off_the_last_record(hospital: &Hospital) {
+    let kind = records(hospital).pop().and_then(|last| last.kind());
+    assert_eq!(kind, Some(Kind::Release));
+    let last = "DELETE FROM record WHERE seq = (SELECT max(seq) FROM record)";
+    assert_eq!(file(hospital).execute(last, []).expect("a deletion"), 1);
+}
+
 pub fn family() -> Family {
     const CHECKPOINT: &str = "coordinator's checkpoint";
     Family::new("rollback")
         .beside(CHECKPOINT, "the last study is cut off", |guard| {
             Witnessed::new().unnoticed(guard, cut_off_the_last_study)
+        })
+        .beside(CHECKPOINT, "the last release alone is cut off", |guard| {
+            Witnessed::new().unnoticed(guard, cut_off_the_last_record)
+        })
+        .beside(CHECKPOINT, "the last release alone is cut off, and others were answered since", |guard| {
+            Witnessed::new().unnoticed(guard, |hospital| {
+                cut_off_the_last_record(hospital);
+                answers(hospital, 40..44);
+            })
         })
         .beside(CHECKPOINT, "everything is cut off but the first record", |guard| {
             Witnessed::new().unnoticed(guard, |hospital| {

@@ -109,7 +109,10 @@ fn compare(
         })?;
     }
     let newest = &kept.newest.checkpoint;
-    let mut said = vec![format!("it has all {} records that it had at {}", newest.records, newest.at)];
+    let mut said = vec![format!(
+        "it has all {} records that it had at {}, and the release that left then; what was written later has no witness in this file",
+        newest.records, newest.at
+    )];
     if kept.contradiction.is_some() {
         said.push("the coordinator warns of two checkpoints that do not fit each other, but this ledger has both: the node's clock was set back between them".to_owned());
     }

@@ -44,23 +44,10 @@ impl Custodian {
         about: bodies::About,
         history: &History,
     ) -> Result<Vec<u8>, Failure> {
-        let snapshot = match self.snapshot_for(authorised.dataset, history.snapshot) {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                self.ledger.append(round.now, &[round.asked(Some(about))])?;
-                return Err(Failure::Refuse(error));
-            }
-        };
-        let request = round.asked(Some(about));
-        let chosen = match self.offered(authorised, &snapshot, history, round.now) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                self.ledger.append(round.now, &[request])?;
-                return Err(Failure::Refuse(error));
-            }
-        };
+        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot).map_err(Failure::Before)?;
+        let chosen = self.offered(authorised, &snapshot, history, round.now).map_err(Failure::Before)?;
         let snapshot = chosen.offered.as_ref();
-        let mut entries = vec![request.clone()];
+        let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
@@ -92,10 +79,7 @@ impl Custodian {
         let attempt = match self.ledger.append_if(round.now, &entries, may)? {
             Ok(seqs) => seqs.last().copied().unwrap_or_default(),
             Err(error) if error.code == ErrorCode::PolicyLater => return Err(Failure::Wait(error)),
-            Err(error) => {
-                self.ledger.append(round.now, &[request])?;
-                return Err(Failure::Refuse(error));
-            }
+            Err(error) => return Err(Failure::Before(error)),
         };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::StudyId;
 
+use super::seal::Secret;
 use super::shown::Paused;
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
@@ -23,23 +24,35 @@ pub(in crate::custodian) enum Stopped {
     Denied(PublicError),
 }
 
-/// The pause that lasts, if one does, and the number of its record.
+/// A pause that lasts.
+struct Lasting {
+    seq: i64,
+    hash: String,
+    /// Since when.
+    at: String,
+    /// What was said.
+    pause: Pause,
+}
+
+/// The pause that lasts, if one does. Its end counts if the site itself wrote it.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, LedgerError> {
-    let mut lasting: Option<(i64, String, Pause)> = None;
+fn lasting(ledger: &Ledger, secret: Secret<'_>) -> Result<Option<Lasting>, LedgerError> {
+    let mut lasting: Option<Lasting> = None;
     ledger.pauses(|record| match record.kind() {
         // Another word about a pause that lasts: its beginning stays.
         Some(Kind::Pause) => {
             if let Some(pause) = record.body() {
-                let since = lasting.take().map_or_else(|| record.at.to_string(), |(_, since, _)| since);
-                lasting = Some((record.seq, since, pause));
+                let (seq, hash) = (record.seq, record.hash.clone());
+                let at = lasting.take().map_or_else(|| record.at.to_string(), |lasting| lasting.at);
+                lasting = Some(Lasting { seq, hash, at, pause });
             }
         }
         Some(Kind::Resume) => {
-            let ends = record.body::<Resume>().map(|resume| resume.ends);
-            lasting = lasting.take().filter(|(seq, _, _)| ends != Some(*seq));
+            let resume = record.body::<Resume>();
+            let ends = |of: &Lasting| resume.as_ref().is_some_and(|r| r.ends == of.seq && secret.ends(&of.hash, r));
+            lasting = lasting.take().filter(|lasting| !ends(lasting));
         }
         _ => {}
     })?;
@@ -50,8 +63,9 @@ fn lasting(ledger: &Ledger) -> Result<Option<(i64, String, Pause)>, LedgerError>
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub fn paused(ledger: &Ledger) -> Result<Option<Paused>, LedgerError> {
-    Ok(lasting(ledger)?.map(|(_, at, pause)| Paused { at, by: pause.by, reason: pause.reason }))
+pub fn paused(ledger: &Ledger, secret: Secret<'_>) -> Result<Option<Paused>, LedgerError> {
+    let shown = |Lasting { at, pause, .. }: Lasting| Paused { at, by: pause.by, reason: pause.reason };
+    Ok(lasting(ledger, secret)?.map(shown))
 }
 
 /// What the researcher is told.
@@ -62,6 +76,10 @@ fn told(config: &CustodianConfig, pause: &Pause) -> PublicError {
 }
 
 impl Custodian {
+    fn lasting(&self) -> Result<Option<Lasting>, LedgerError> {
+        lasting(&self.ledger, Secret(&self.release_key))
+    }
+
     /// What the researcher is told while everything stands still.
     ///
     /// # Errors
@@ -70,7 +88,7 @@ impl Custodian {
         if !self.switches.controls.enforces(Control::Pause) {
             return Ok(None);
         }
-        Ok(lasting(&self.ledger)?.map(|(_, _, pause)| told(&self.config, &pause)))
+        Ok(self.lasting()?.map(|lasting| told(&self.config, &lasting.pause)))
     }
 
     /// Records something of a study that may leave then, unless a person has stopped it.
@@ -99,7 +117,7 @@ impl Custodian {
     /// Where the ledger cannot be used.
     pub(super) fn pause(&self, by: Person, reason: Option<String>) -> Result<bool, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        if lasting(&self.ledger)?.is_some_and(|(_, _, lasts)| reason.is_none() || lasts.reason == reason) {
+        if self.lasting()?.is_some_and(|lasting| reason.is_none() || lasting.pause.reason == reason) {
             return Ok(false);
         }
         tracing::warn!(%by, "all answers are paused");
@@ -113,9 +131,12 @@ impl Custodian {
     /// Where the ledger cannot be used.
     pub(super) fn resume(&self, by: Person) -> Result<bool, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((ends, _, _)) = lasting(&self.ledger)? else { return Ok(false) };
+        let Some(lasting) = self.lasting()? else { return Ok(false) };
         tracing::warn!(%by, "answers go on");
-        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &Resume { by, ends })])?;
+        let unsealed = Resume { by, ends: lasting.seq, seal: None };
+        let seal = Secret(&self.release_key).seal_end(&lasting.hash, &unsealed);
+        let resume = Resume { seal: Some(seal), ..unsealed };
+        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &resume)])?;
         Ok(true)
     }
 }

@@ -1,17 +1,19 @@
-//! What makes an approval the site's own: a digest under a secret that follows from the release key, which only the site has. A line that somebody
+//! What makes an approval, and the end of a pause, the site's own: a digest under a secret that follows from the release key, which only the site has. A line that somebody
 //! adds to the ledger's file, well chained or not, has none.
 //!
-//! After the release key is exchanged earlier approvals do not hold any more: the safe way round.
+//! After the release key is exchanged earlier approvals do not hold any more, and a pause that ended before lasts again: the safe way round.
 
 use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::SecretKey;
 
-use crate::custodian::ledger::bodies::desk::Approval;
+use crate::custodian::ledger::bodies::desk::{Approval, Resume};
 
 const PURPOSE: &str = "steward's approvals";
 const DOMAIN: &str = "bocage/approval/1";
+const RESUME_PURPOSE: &str = "steward's ends of pauses";
+const RESUME_DOMAIN: &str = "bocage/resume/1";
 
-/// What seals approvals: it follows from the release key.
+/// What seals approvals and ends of pauses: it follows from the release key.
 #[derive(Clone, Copy)]
 pub struct Secret<'a>(pub &'a SecretKey);
 
@@ -38,5 +40,17 @@ impl Secret<'_> {
     /// Whether the site itself made this approval, of this very study.
     pub(super) fn holds(&self, study: &StudyId, approval: &Approval) -> bool {
         self.seal(study, approval) == approval.seal
+    }
+
+    /// The seal that belongs to the end of a pause, whose record has this hash.
+    pub(super) fn seal_end(&self, pause: &str, resume: &Resume) -> Digest {
+        let (secret, by) = (self.0.derive(RESUME_PURPOSE), &resume.by);
+        let (uid, ends) = (by.uid.to_be_bytes(), resume.ends.to_be_bytes());
+        Digest::of(RESUME_DOMAIN, &[secret.as_slice(), pause.as_bytes(), &ends, &uid, by.user.as_bytes()])
+    }
+
+    /// Whether the site itself ended this very pause.
+    pub(super) fn ends(&self, pause: &str, resume: &Resume) -> bool {
+        resume.seal == Some(self.seal_end(pause, resume))
     }
 }

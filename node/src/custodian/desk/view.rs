@@ -98,7 +98,7 @@ impl Desk<'_> {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn list(&self, all: bool) -> Result<AtTheDesk, LedgerError> {
-        let paused = paused(self.ledger)?;
+        let paused = paused(self.ledger, self.secret)?;
         let mut cases: Vec<_> = self.cases()?.into_iter().collect();
         cases.sort_by_key(|(_, case)| case.pending.first().map(|(seq, _, _)| *seq));
         let open = |listed: &Listed| all || matches!(listed.state, State::Pending | State::Approved);

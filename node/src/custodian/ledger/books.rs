@@ -8,7 +8,7 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
 use rusqlite::Connection;
 
-use super::bodies::{Account, Reservation, Spend};
+use super::bodies::{Account, Attempt, AttemptState, Refusal, Reservation, Spend};
 use super::record::Kind;
 
 /// Studies that began so long ago count nowhere, unless they are open.
@@ -16,7 +16,8 @@ const DAY_MS: i64 = 86_400_000;
 
 /// So that the records that count are found without reading the others. Ledgers that were begun without it get it when they are opened.
 pub(super) const INDEX: &str = "
-CREATE INDEX IF NOT EXISTS record_books ON record (seq) WHERE kind IN ('reservation', 'release', 'refusal', 'revocations');
+DROP INDEX IF EXISTS record_books;
+CREATE INDEX IF NOT EXISTS record_sums ON record (seq) WHERE kind IN ('reservation', 'attempt', 'release', 'refusal', 'revocations');
 ";
 
 /// What the records add up to.
@@ -38,6 +39,8 @@ struct Begun {
     at: Timestamp,
     account: Account,
     open: bool,
+    /// Whether it is being computed: only then does a refusal speak of what was begun, and not of one more request beside it.
+    running: bool,
 }
 
 /// The newest list of each access body.
@@ -62,7 +65,7 @@ impl Books {
     /// Adds up the records of a ledger.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "SELECT kind, study, at_ms, body, CASE kind WHEN 'revocations' THEN payload END FROM record
-                   WHERE kind IN ('reservation', 'release', 'refusal', 'revocations') ORDER BY seq";
+                   WHERE kind IN ('reservation', 'attempt', 'release', 'refusal', 'revocations') ORDER BY seq";
         let mut books = Self::default();
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -83,9 +86,18 @@ impl Books {
                 let Ok(reservation) = serde_json::from_str::<Reservation>(body) else { return };
                 self.reserve(study, at, reservation);
             }
-            (Kind::Release | Kind::Refusal, Some(study)) => {
+            (Kind::Attempt, Some(study)) => {
+                let started = serde_json::from_str::<Attempt>(body).is_ok_and(|a| a.state == AttemptState::Started);
                 if let Some(begun) = self.begun.get_mut(study) {
-                    begun.open = false;
+                    begun.running = started;
+                    begun.open |= started;
+                }
+            }
+            (Kind::Release, Some(study)) => self.end(study),
+            (Kind::Refusal, Some(study)) => {
+                let is_final = serde_json::from_str::<Refusal>(body).is_ok_and(|refusal| refusal.r#final);
+                if is_final || self.begun.get(study).is_some_and(|begun| begun.running) {
+                    self.end(study);
                 }
             }
             (Kind::Revocations, _) => {
@@ -100,6 +112,12 @@ impl Books {
         }
     }
 
+    fn end(&mut self, study: &str) {
+        if let Some(begun) = self.begun.get_mut(study) {
+            (begun.open, begun.running) = (false, false);
+        }
+    }
+
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
         let Some(account) = reservation.account else { return };
         let spent = self.spent.entry(name(&account)).or_default();
@@ -110,7 +128,7 @@ impl Books {
             }
         }
         self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.is_open(at));
-        self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true }).open = true;
+        self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true, running: false }).open = true;
     }
 
     /// The cells that left, or may have left, on an account.

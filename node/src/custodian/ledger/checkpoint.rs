@@ -2,7 +2,10 @@
 //! copy has a chain that holds, and only somebody else's memory of it can tell.
 
 use bocage_protocol::ids::Digest;
-use bocage_protocol::trust::Checkpoint;
+use bocage_protocol::limits;
+use bocage_protocol::release::Release;
+use bocage_protocol::trust::{Checkpoint, SignedRelease};
+use bocage_protocol::wire::codec;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Ledger, LedgerError, first_prev_hash};
@@ -27,6 +30,12 @@ pub enum Differs {
         .0.records, .0.at
     )]
     Other(Checkpoint),
+    /// The release with which the checkpoint left is not there.
+    #[error(
+        "the release that left after record {} at {} is not in the ledger: its own record was cut off the end",
+        .0.records, .0.at
+    )]
+    Unrecorded(Checkpoint),
 }
 
 impl Ledger {
@@ -46,7 +55,9 @@ impl Ledger {
         Ok((seq.unsigned_abs(), hash))
     }
 
-    /// Whether the ledger, whose chain holds, has the record that a checkpoint names.
+    /// Whether the ledger, whose chain holds, has the record that a checkpoint names, and the release with which the checkpoint left: a
+    /// checkpoint is taken just before that is recorded, and leaves with it alone. Of a release whose exact bytes were dropped it is
+    /// enough that one was recorded.
     ///
     /// # Errors
     /// The outer error is a ledger that cannot be read; the inner one says what differs.
@@ -58,17 +69,39 @@ impl Ledger {
         let sql = "SELECT hash FROM record WHERE seq = ?1";
         let found: Option<String> =
             self.lock().query_row(sql, params![seq], |row| row.get(0)).optional().map_err(LedgerError::Read)?;
-        let there = found.unwrap_or_else(first_prev_hash) == checkpoint.head.to_string();
-        Ok(if there { Ok(()) } else { Err(Differs::Other(checkpoint.clone())) })
+        if found.unwrap_or_else(first_prev_hash) != checkpoint.head.to_string() {
+            return Ok(Err(Differs::Other(checkpoint.clone())));
+        }
+        // Rounds are answered one at a time: the next release is this one.
+        let sql = "SELECT seq, payload FROM record WHERE seq > ?1 AND kind = 'release' ORDER BY seq LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<Vec<u8>>>(1)?));
+        let next = self.lock().query_row(sql, params![seq], read).optional().map_err(LedgerError::Read)?;
+        let recorded = match next {
+            Some((_, Some(payload))) => left_with(&payload, checkpoint),
+            Some((seq, None)) => self.dropped(seq)?.is_some(),
+            None => false,
+        };
+        Ok(if recorded { Ok(()) } else { Err(Differs::Unrecorded(checkpoint.clone())) })
     }
+}
+
+/// Whether this checkpoint left with this release.
+fn left_with(payload: &[u8], checkpoint: &Checkpoint) -> bool {
+    let signed = codec::decode::<SignedRelease>(payload, limits::FRAME_BYTES).ok();
+    let release = signed.and_then(|signed| codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok());
+    release.is_some_and(|release| release.ledger.checkpoint == *checkpoint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::bodies::AttemptState;
-    use super::super::tests::attempt;
+    use super::super::tests::{attempt, study};
+    use super::super::{Entry, Kind};
     use super::*;
+    use crate::custodian::gate::{self, Heading};
+    use bocage_net::env::SystemEntropy;
     use bocage_protocol::env::Timestamp;
+    use bocage_protocol::trust::SecretKey;
 
     fn checkpoint(ledger: &Ledger) -> Checkpoint {
         let (records, head) = ledger.head().unwrap();
@@ -79,19 +112,42 @@ mod tests {
         ledger.append(Timestamp(n), &[attempt(1, AttemptState::Started)]).unwrap();
     }
 
+    /// Records a release and answers the checkpoint that leaves with it.
+    fn release(ledger: &Ledger) -> Checkpoint {
+        let taken = checkpoint(ledger);
+        let heading = Heading {
+            study: study(1),
+            site: taken.site.clone(),
+            round: 0,
+            snapshot: Digest::from_bytes([3; 32]),
+            snapshot_at: Timestamp(1),
+            ledger: taken.clone(),
+        };
+        let signed = gate::seal(heading, vec![], &SecretKey::generate(&mut SystemEntropy)).unwrap();
+        let payload = codec::encode(&signed).unwrap();
+        ledger.append(Timestamp(8), &[Entry::new(Kind::Release, study(1), 0, &()).payload(payload)]).unwrap();
+        taken
+    }
+
+    fn cut_last(path: &std::path::Path) {
+        let sql = rusqlite::Connection::open(path).unwrap();
+        let cut = "DROP TRIGGER record_no_delete; DELETE FROM record WHERE seq = (SELECT max(seq) FROM record)";
+        sql.execute_batch(cut).unwrap();
+    }
+
     #[test]
-    fn a_ledger_fits_every_checkpoint_of_itself_however_far_it_has_grown() {
+    fn a_ledger_fits_every_checkpoint_that_left_however_far_it_has_grown() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
-        let mut taken = vec![checkpoint(&ledger)];
+        let mut taken = vec![release(&ledger)];
         for n in 0..5 {
             write(&ledger, n);
-            taken.push(checkpoint(&ledger));
+            taken.push(release(&ledger));
         }
-        assert_eq!(taken.last().unwrap().head.to_string(), ledger.verify().unwrap().unwrap().head);
         for checkpoint in taken {
             assert_eq!(ledger.fits(&checkpoint).unwrap(), Ok(()), "{checkpoint:?}");
         }
+        assert_eq!(checkpoint(&ledger).head.to_string(), ledger.verify().unwrap().unwrap().head);
     }
 
     #[test]
@@ -104,12 +160,33 @@ mod tests {
         (0..3).for_each(|n| write(&before, n));
         assert_eq!(before.head().unwrap(), ledger.head().unwrap());
         (3..6).for_each(|n| write(&ledger, n));
-        let taken = checkpoint(&ledger);
+        let taken = release(&ledger);
         assert!(before.verify().unwrap().is_ok());
         assert!(matches!(before.fits(&taken).unwrap(), Err(Differs::Shorter { has: 3, .. })));
         (10..13).for_each(|n| write(&before, n));
         assert!(before.verify().unwrap().is_ok());
         let differs = before.fits(&taken).unwrap().unwrap_err();
         assert!(differs.to_string().starts_with("record 6 is not the one"), "{differs}");
+    }
+
+    #[test]
+    fn a_ledger_that_lost_only_the_record_of_the_last_release_differs_even_after_it_has_grown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let ledger = Ledger::open(&path).unwrap();
+        write(&ledger, 1);
+        let taken = release(&ledger);
+        cut_last(&path);
+        assert!(ledger.verify().unwrap().is_ok());
+        assert_eq!(ledger.fits(&taken).unwrap(), Err(Differs::Unrecorded(taken.clone())));
+        write(&ledger, 2);
+        release(&ledger);
+        assert_eq!(ledger.fits(&taken).unwrap(), Err(Differs::Unrecorded(taken.clone())));
+        // A release without bytes is none, unless they were dropped by the rule.
+        let other = dir.path().join("other.sqlite");
+        let ledger = Ledger::open(&other).unwrap();
+        let taken = checkpoint(&ledger);
+        ledger.append(Timestamp(8), &[Entry::new(Kind::Release, study(1), 0, &())]).unwrap();
+        assert_eq!(ledger.fits(&taken).unwrap(), Err(Differs::Unrecorded(taken.clone())));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bocage_protocol::trust::{Permit, SignedStudy, Study};
+use bocage_protocol::trust::{Permit, Revocations, SignedPermit, SignedRevocations, SignedStudy, Study};
 
 use super::*;
 
@@ -215,4 +215,43 @@ fn the_newest_list_of_revoked_permits_outlives_the_process_and_a_coordinator_can
     }
     assert!(custodian.ledger.verify().unwrap().is_ok());
     assert_eq!(kinds(&custodian).iter().filter(|kind| *kind == "revocations").count(), 2);
+}
+
+#[test]
+fn a_list_of_revoked_permits_of_the_future_is_not_taken_for_it_would_never_be_too_old() {
+    let site = site();
+    let custodian = ready(&site);
+    let mut request = site.request_under(&one_cell(&site, 1, "age > 30"), &site.permit());
+    let list = |ahead| {
+        let list = Revocations { issued_at: NOW.plus_secs(ahead), ..Revocations::first(site.body.public(), NOW) };
+        Some(SignedRevocations::sign(&list, &site.body).unwrap())
+    };
+    request.revocations = list(limits::CLOCK_TOLERANCE_SECS + 1);
+    assert_eq!(code(&custodian.round(&request)), Some(ErrorCode::RevocationsStale));
+    assert!(!kinds(&custodian).contains(&"revocations".to_owned()));
+    request.revocations = list(limits::CLOCK_TOLERANCE_SECS);
+    assert_eq!(code(&custodian.round(&request)), None);
+}
+
+#[test]
+fn a_signer_who_is_refused_without_end_hears_the_same_each_time_and_fills_no_ledger() {
+    let site = site();
+    let custodian = ready(&site);
+    let permit = site.permit();
+    let signed = SignedPermit::sign(&permit, &site.body).unwrap();
+    let ask = |nonce| {
+        let mut request = site.request_under(&one_cell(&site, nonce, "age > 30"), &permit);
+        request.revocations = Some(site.list(2, &[&signed]));
+        code(&custodian.round(&request))
+    };
+    for nonce in 0..limits::WRITTEN_REFUSALS + 50 {
+        assert_eq!(ask(nonce), Some(ErrorCode::PermitRevoked));
+    }
+    let written = |kind| kinds(&custodian).iter().filter(|k| *k == kind).count();
+    assert_eq!(written("request"), limits::WRITTEN_REFUSALS as usize);
+    custodian.end_stop();
+    let mut sums = Vec::new();
+    custodian.ledger.records(None, |record| sums.extend(record.study.is_none().then_some(record.body))).unwrap();
+    let says = format!("50 more requests of {} were refused", site.researcher.public());
+    assert_eq!(sums.iter().filter(|body| body.contains(&says)).count(), 1, "{sums:?}");
 }

@@ -8,7 +8,7 @@ use bocage_protocol::trust::Study;
 
 use super::super::desk::shown::{AtTheDesk, Dossier, State};
 use super::super::desk::wire::{Answer, Command};
-use super::super::ledger::bodies::desk::{Approval, Pending, Person};
+use super::super::ledger::bodies::desk::{Approval, Pending, Person, Resume};
 use super::*;
 
 /// A clock that a test moves.
@@ -530,4 +530,52 @@ fn no_repeat_leaves_after_a_pause_that_began_while_it_was_looked_up() {
     // The round asks for the time first, then the desk: after it was looked whether a pause lasts.
     clock.at.store(clock.calls.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
     assert_eq!(waits(&custodian.round(&request)).code, ErrorCode::Paused);
+}
+
+#[test]
+fn a_pause_is_ended_by_the_site_and_by_no_line_in_the_ledgers_file() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let request = site.request(&site.study());
+    custodian.command(person(7), Command::Pause { reason: None });
+    let ends = kinds(&custodian).len() as i64;
+    for seal in [None, Some(Digest::from_bytes([7; 32]))] {
+        custodian.ledger.append(NOW, &[Entry::of_site(Kind::Resume, &Resume { by: person(7), ends, seal })]).unwrap();
+        assert_eq!(waits(&custodian.round(&request)).code, ErrorCode::Paused);
+        assert!(list(&custodian).paused.is_some());
+    }
+    custodian.command(person(7), Command::Resume);
+    assert!(released(&custodian.round(&request)));
+    // The site's own word about one pause ends no other.
+    let mut own = None;
+    custodian.ledger.pauses(|record| own = record.body::<Resume>().or(own.take())).unwrap();
+    custodian.command(person(7), Command::Pause { reason: None });
+    let again = Resume { ends: kinds(&custodian).len() as i64, ..own.unwrap() };
+    custodian.ledger.append(NOW, &[Entry::of_site(Kind::Resume, &again)]).unwrap();
+    assert_eq!(waits(&custodian.round(&request)).code, ErrorCode::Paused);
+}
+
+#[test]
+fn a_study_that_was_begun_counts_as_open_whatever_else_is_asked_in_its_name() {
+    let site = Site::new();
+    site.edit_config("[policy]", "[policy]\nconcurrent = 1");
+    let own: Arc<std::sync::OnceLock<std::sync::Weak<Custodian>>> = Arc::default();
+    let (within, queries) = (Arc::clone(&own), AtomicU32::new(0));
+    let pause_in_the_first = move |_: &bocage_protocol::ids::StudyId| {
+        if queries.fetch_add(1, Ordering::SeqCst) == 0 {
+            within.get().unwrap().upgrade().unwrap().command(person(7), Command::Pause { reason: None });
+        }
+    };
+    let switches = Switches { before_query: Some(Arc::new(pause_in_the_first)), ..Switches::default() };
+    let custodian = Arc::new(custodian_with(&site, switches, Arc::new(|_| {})));
+    own.set(Arc::downgrade(&custodian)).unwrap();
+    custodian.take_due_snapshots();
+    let (one, two) = (site.request(&other(&site, 'a')), site.request(&other(&site, 'b')));
+    assert_eq!(waits(&custodian.round(&one)).code, ErrorCode::Paused);
+    custodian.command(person(7), Command::Resume);
+    assert_eq!(waits(&custodian.round(&two)).code, ErrorCode::PolicyLater);
+    refusal(&custodian.round(&RoundRequest { steps: vec![], ..one.clone() }));
+    assert_eq!(waits(&custodian.round(&two)).code, ErrorCode::PolicyLater);
+    assert!(released(&custodian.round(&one)));
+    assert!(released(&custodian.round(&two)));
 }

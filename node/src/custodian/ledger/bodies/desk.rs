@@ -101,6 +101,9 @@ pub struct Resume {
     pub by: Person,
     /// The record of the pause that it ends: it ends no other.
     pub ends: i64,
+    /// Made with the site's own secret, as an approval's: without it a pause goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Digest>,
 }
 
 impl std::fmt::Display for Person {

@@ -112,3 +112,29 @@ fn a_window_leaves_out_what_happened_before_and_after_it() {
     assert_eq!(ledger.accounts(&window(30, 31)).unwrap().studies.len(), 1);
     assert_eq!(ledger.accounts(&window(60, 70)).unwrap().studies.len(), 0);
 }
+
+#[test]
+fn a_study_that_was_told_to_come_later_waits_and_once_answered_was_not_refused() {
+    let (_dir, ledger) = ledger();
+    let later = |n| {
+        let error = PublicError::new(ErrorCode::PolicyLater, "at night");
+        Entry::new(Kind::Refusal, study(n), 0, &Refusal { error, r#final: false })
+    };
+    ledger.append(Timestamp(5), &[asked(1), later(1), asked(2), later(2), released(2)]).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found.iter().map(Account::state).collect::<Vec<_>>(), [State::Waiting, State::Released]);
+    assert!(found.iter().all(|account| account.refused().count() == 0 && account.waited().count() == 1));
+    assert_eq!(found[0].decision(), "told to come later: policy_later");
+}
+
+#[test]
+fn a_study_that_a_person_approved_says_who_before_it_asks_again() {
+    let (_dir, ledger) = ledger();
+    let by = bodies::desk::Person { uid: 101, user: "anna".to_owned() };
+    let policy = Digest::of("policy", &[]);
+    let approval = bodies::desk::Approval { by, policy, until: Timestamp(0), note: None, seal: policy };
+    ledger.append(Timestamp(5), &[pending(1), Entry::of_study(Kind::Approval, study(1), &approval)]).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found[0].state(), State::Approved);
+    assert!(found[0].decision().contains("approved by anna (user 101), until 1970-01-01 00:00 UTC"));
+}

@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
     /// The next record.
     pub fn show(&mut self, record: Record) -> Shown {
         let release = match record.kind() {
-            // A study that waited first stands in full with its first allowed request too, or there alone.
+            // A study that waits stands in full in its own record, before any request is allowed.
             Some(Kind::Request | Kind::Pending) => {
                 self.remember(&record);
                 None

@@ -72,7 +72,7 @@ pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), 
             records.into_iter().map(|r| {
                 let round = r.round.map(|n| n.to_string()).unwrap_or_default();
                 let study = r.study.unwrap_or_default();
-                let fields = vec![r.seq.to_string(), r.at, r.kind, study, round, r.body.to_string(), r.hash];
+                let fields = [r.seq.to_string(), r.at, r.kind, study, round, r.body.to_string(), r.hash];
                 fields.iter().map(|field| crate::report::plain(field)).collect()
             }),
         ),

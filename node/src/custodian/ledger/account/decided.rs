@@ -43,7 +43,7 @@ impl Account {
     fn pending(&self) -> Option<&Pending> {
         let pending = |on: &On<Said>| matches!(on.says, Said::Waits(_));
         match self.said.iter().rfind(|on| pending(on)).map(|on| &on.says) {
-            Some(Said::Waits(pending)) => Some(pending),
+            Some(Said::Waits(pending)) => Some(pending.as_ref()),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ use super::super::record::{Kind, Record};
 #[serde(tag = "said", rename_all = "snake_case")]
 pub enum Said {
     /// A study was put before the steward.
-    Waits(Pending),
+    Waits(Box<Pending>),
     /// A person said yes.
     Approved(Approval),
     /// A person said no.
@@ -44,7 +44,7 @@ impl Said {
     /// The word that a record holds; none where its kind is no word or its form is not known.
     pub fn of(record: &Record) -> Option<Self> {
         match record.kind()? {
-            Kind::Pending => record.body().map(Said::Waits),
+            Kind::Pending => record.body().map(|pending| Said::Waits(Box::new(pending))),
             Kind::Approval => record.body().map(Said::Approved),
             Kind::Denial => record.body().map(Said::Refused),
             Kind::Pause => record.body().map(Said::Paused),
@@ -68,7 +68,8 @@ fn permits(record: &Record) -> Vec<Revoked> {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Said::Waits(Pending { why, persons, until, policy, .. }) => {
+            Said::Waits(pending) => {
+                let Pending { why, persons, until, policy, .. } = pending.as_ref();
                 let people = if *persons > 1 { format!(", {persons} people must agree") } else { String::new() };
                 write!(
                     f,

@@ -71,7 +71,9 @@ pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), 
             &["seq", "at", "kind", "study", "round", "body", "hash"],
             records.into_iter().map(|r| {
                 let round = r.round.map(|n| n.to_string()).unwrap_or_default();
-                vec![r.seq.to_string(), r.at, r.kind, r.study.unwrap_or_default(), round, r.body.to_string(), r.hash]
+                let study = r.study.unwrap_or_default();
+                let fields = [r.seq.to_string(), r.at, r.kind, study, round, r.body.to_string(), r.hash];
+                fields.iter().map(|field| crate::report::plain(field)).collect()
             }),
         ),
         Format::Text => print(|out| records.iter().try_for_each(|record| text::record(out, record))),

@@ -224,6 +224,9 @@ enum LedgerCommand {
         /// Write every cell that left into FILE.csv, or cells, studies and records into a folder
         #[arg(long, value_name = "DIR|FILE.csv")]
         csv: Option<PathBuf>,
+        /// Compare the ledger with what the coordinator remembers of it (`bocage checkpoint SITE > FILE`), and say on the page whether it fits
+        #[arg(long, value_name = "FILE", requires = "report")]
+        checkpoint: Vec<PathBuf>,
         /// Only what happened from this day on, e.g. 2026-01-31
         #[arg(long, value_name = "DAY", value_parser = ledger::moment)]
         from: Option<Timestamp>,
@@ -333,8 +336,8 @@ fn read_ledger(config: &Config, command: LedgerCommand) -> Result<(), Failure> {
         LedgerCommand::Show { id: Some(id), output, .. } => ledger::story(config, &id, output.format),
         LedgerCommand::Show { study, output, .. } => ledger::show(config, study.as_deref(), output.format),
         LedgerCommand::Verify { checkpoint, output } => ledger::verify(config, &checkpoint, output.format),
-        LedgerCommand::Export { report, csv, from, to } => {
-            let what = ledger::What { report, csv, window: Window { from, until: to } };
+        LedgerCommand::Export { report, csv, checkpoint, from, to } => {
+            let what = ledger::What { report, csv, checkpoints: checkpoint, window: Window { from, until: to } };
             ledger::export(config, &what, SystemClock.now())
         }
     }

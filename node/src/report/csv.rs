@@ -12,13 +12,19 @@ use crate::custodian::ledger::account::{Account, Accounts, Window};
 use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 use crate::custodian::ledger::{Kind, Ledger};
 
-const CELLS: [&str; 21] = [
+const CELLS: [&str; 27] = [
     "study",
     "title",
     "researcher",
+    "organisation",
     "purpose",
     "permit",
+    "permit_digest",
+    "decided_by",
     "dataset",
+    "filter",
+    "snapshot",
+    "public_snapshot",
     "record",
     "round",
     "released_at",
@@ -35,16 +41,19 @@ const CELLS: [&str; 21] = [
     "sum_quanta",
     "sum_sq_quanta",
 ];
-const STUDIES: [&str; 13] = [
+const STUDIES: [&str; 16] = [
     "study",
     "first_at",
     "last_at",
     "researcher",
+    "organisation",
     "key",
     "purpose",
     "permit",
+    "permit_digest",
     "dataset",
     "decision",
+    "decided_by",
     "shown",
     "hidden",
     "state",
@@ -108,20 +117,26 @@ fn number(
     let valid = measure.and_then(|m| m.valid);
     [
         account.study.clone(),
-        text(about.map(|a| plain(&a.title))),
-        text(about.map(|a| plain(&a.researcher))),
+        text(about.map(|a| a.title.clone())),
+        text(about.map(|a| a.researcher.clone())),
+        text(about.and_then(|a| a.organisation.clone())),
         text(about.map(purpose)),
         text(account.permit.clone()),
+        text(account.permit_digest.map(|digest| digest.short())),
+        account.decided_by().join("; "),
         text(about.map(|a| a.dataset.to_string())),
+        text(left.filter.clone()),
+        text(shown.round.and_then(|round| account.computed.get(&round)).map(|on| on.snapshot.to_string())),
+        text(shown.snapshot.as_ref().map(|public| public.name.to_string())),
         shown.seq.to_string(),
         text(shown.round.map(|round| round.to_string())),
         shown.at.clone(),
         left.analysis.clone(),
         text(left.threshold.map(|k| k.to_string())),
-        plain(&cell.cell.join("; ")),
+        cell.cell.join("; "),
         text(cell.count.map(|n| n.subjects.to_string())),
         text(cell.count.map(|n| n.rows.to_string())),
-        text(measure.map(|m| plain(&m.measure))),
+        text(measure.map(|m| m.measure.clone())),
         text(valid.map(|n| n.subjects.to_string())),
         text(valid.map(|n| n.rows.to_string())),
         text(measure.and_then(|m| m.holds_rows).map(|n| n.to_string())),
@@ -145,16 +160,19 @@ pub fn studies(accounts: &[Account], out: &mut dyn Write) -> io::Result<()> {
             account.study.clone(),
             account.first.to_string(),
             account.last.to_string(),
-            text(about.map(|a| plain(&a.researcher))),
+            text(about.map(|a| a.researcher.clone())),
+            text(about.and_then(|a| a.organisation.clone())),
             text(about.map(|a| a.key.to_string())),
             text(about.map(purpose)),
             text(account.permit.clone()),
+            text(account.permit_digest.map(|digest| digest.short())),
             text(about.map(|a| a.dataset.to_string())),
-            plain(&account.decision()),
+            account.decision(),
+            account.decided_by().join("; "),
             shown.to_string(),
             hidden.to_string(),
             account.state().as_str().to_owned(),
-            text(about.map(|a| plain(&a.title))),
+            text(about.map(|a| a.title.clone())),
         ];
         line(&mut writer, fields)?;
     }
@@ -189,15 +207,16 @@ pub(crate) fn purpose(about: &crate::custodian::ledger::bodies::About) -> String
 }
 
 fn line<const N: usize>(writer: &mut Writer<&mut dyn Write>, fields: [String; N]) -> io::Result<()> {
-    writer.write_record(fields).map_err(|error| match error.into_kind() {
+    writer.write_record(fields.map(|field| plain(&field))).map_err(|error| match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         other => io::Error::other(format!("{other:?}")),
     })
 }
 
-fn plain(text: &str) -> String {
+/// A text that no spreadsheet takes for a formula. A number stays one, also below zero.
+pub(crate) fn plain(text: &str) -> String {
     match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{text}"),
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') if text.parse::<f64>().is_err() => format!("'{text}"),
         _ => text.to_owned(),
     }
 }

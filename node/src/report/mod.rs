@@ -8,9 +8,11 @@ mod csv;
 mod data;
 mod outputs;
 mod people;
+mod permits;
 mod processing;
 mod projects;
 mod settings;
+mod study;
 mod words;
 
 use std::io::{self, Write};
@@ -23,8 +25,8 @@ use crate::custodian::ledger::account::{Account, Accounts, State, Window};
 use crate::custodian::ledger::{Broken, Ledger, LedgerError, Verified};
 use words::{day, number, when};
 
-pub(crate) use csv::purpose;
 pub use csv::{cells, records, studies};
+pub(crate) use csv::{plain, purpose};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -39,6 +41,17 @@ pub enum ReportError {
     Write(#[from] io::Error),
 }
 
+/// Whether the ledger is the one that somebody else remembers.
+#[derive(Debug, Clone)]
+pub enum Witness {
+    /// It was compared with nothing.
+    NotAsked,
+    /// It is, and this is to be said.
+    Fits(Vec<String>),
+    /// It is not, or that cannot be told.
+    Differs(String),
+}
+
 /// What a report is made of.
 pub struct Report<'a> {
     /// The site as it is configured now.
@@ -49,6 +62,8 @@ pub struct Report<'a> {
     pub accounts: &'a Accounts,
     /// Whether it can be believed.
     pub verified: &'a Result<Verified, Broken>,
+    /// Whether it is the one that the coordinator remembers.
+    pub witness: Witness,
     /// Of which time.
     pub window: Window,
     /// When it was made.
@@ -123,11 +138,12 @@ impl Report<'_> {
                     (figure("Studies", studies.len() as u64))
                     (figure("Released", count(State::Released)))
                     (figure("Refused", count(State::Refused)))
-                    (figure("Waiting", count(State::Waiting)))
+                    (figure("Waiting", count(State::Waiting) + count(State::Approved)))
                     (figure("Cells with numbers", shown))
                     (figure("Hidden cells", hidden))
                 }
                 (self.trustworthy())
+                (self.witnessed())
                 nav aria-label="Contents" {
                     a href="#projects" { "1 Projects" } a href="#people" { "2 People" } a href="#settings" { "3 Settings" }
                     a href="#data" { "4 Data" } a href="#outputs" { "5 Outputs" } a href="#processing" { "Record of processing" }
@@ -152,6 +168,24 @@ impl Report<'_> {
                 p.note.bad {
                     strong { "This ledger cannot be trusted: " } (broken) ". What is written here may have been altered from there on."
                 }
+            },
+        }
+    }
+
+    /// Whether it is the ledger that the coordinator remembers: one that was cut off or put back has a chain that holds.
+    fn witnessed(&self) -> Markup {
+        match &self.witness {
+            Witness::NotAsked => html! {
+                p.note.open {
+                    "No checkpoint was compared: that nothing was cut off the ledger's end is not shown. "
+                    code { "ledger export --checkpoint FILE" } " compares it with what the coordinator remembers."
+                }
+            },
+            Witness::Fits(said) => html! {
+                p.note { "This is the ledger that the coordinator remembers: " (said.join("; ")) "." }
+            },
+            Witness::Differs(why) => html! {
+                p.note.bad { strong { "This is not shown to be the ledger that the coordinator remembers: " } (why) "." }
             },
         }
     }
@@ -186,9 +220,9 @@ fn table(lines: usize, what: &str, table: &Markup) -> Markup {
     html! { details { summary { "All " (number(lines as u64)) " " (what) } div.scroll { (table) } } }
 }
 
-/// A study's id; a link where what left of it is said below.
+/// A study's id; a link where all about it is said below.
 fn link(study: &Account) -> Markup {
-    if study.releases.is_empty() {
+    if study.about.is_none() && study.releases.is_empty() {
         return html! { span.id { (study.short()) } };
     }
     html! { a.id href=(format!("#s{}", study.short())) { (study.short()) } }

@@ -6,10 +6,10 @@ use std::io::Write;
 use maud::{Markup, PreEscaped, html};
 
 use super::words::{number, sum, when};
-use super::{Report, ReportError, link, state, table};
+use super::{Report, ReportError, link, study, table};
 use crate::custodian::ledger::Kind;
 use crate::custodian::ledger::account::{Account, On};
-use crate::custodian::ledger::bodies::{Decision, Refusal, Verdict};
+use crate::custodian::ledger::bodies::Refusal;
 use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 
 /// With so many studies their tables are open when the page is; beyond, a click opens one. Paper has all.
@@ -35,7 +35,16 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> Result<(), Repo
     let mut reader = Reader::over(report.ledger, &report.config.contracts)?;
     let open = released.len() <= OPEN_STUDIES;
     for study in released {
-        out.write_all(article(study, &left(report, &mut reader, study)?, open).0.as_bytes())?;
+        let releases = left(report, &mut reader, study)?;
+        out.write_all(study::article(report, study, &releases, open).0.as_bytes())?;
+    }
+    let nothing = |study: &&Account| study.releases.is_empty() && study.about.is_some();
+    let others: Vec<&Account> = report.accounts.studies.iter().filter(nothing).collect();
+    if !others.is_empty() {
+        out.write_all(html! { h3 { "Of which nothing left" } }.0.as_bytes())?;
+    }
+    for study in others {
+        out.write_all(study::article(report, study, &[], false).0.as_bytes())?;
     }
     Ok(out.write_all(b"</section>")?)
 }
@@ -66,73 +75,43 @@ fn left(report: &Report<'_>, reader: &mut Reader<'_>, study: &Account) -> Result
     Ok(found)
 }
 
+type Told<'a> = (&'a Account, &'a On<Refusal>);
+
 fn refused(report: &Report<'_>) -> Markup {
-    let all: Vec<(&Account, &On<Refusal>)> = report
-        .accounts
-        .studies
-        .iter()
-        .flat_map(|study| study.refusals.iter().map(move |refusal| (study, refusal)))
-        .collect();
+    let studies = &report.accounts.studies;
+    let refused: Vec<Told<'_>> = studies.iter().flat_map(|study| study.refused().map(move |on| (study, on))).collect();
+    let waited: Vec<Told<'_>> = studies.iter().flat_map(|study| study.waited().map(move |on| (study, on))).collect();
+    html! {
+        @if refused.is_empty() { p { "No request was refused in this time." } }
+        @else { (told(&refused, "refusals")) }
+        @if !waited.is_empty() {
+            h3 { "What waited" }
+            p.soft { "Told to come again later, or answered when it did: nothing was refused for good." }
+            (told(&waited, "delays"))
+        }
+    }
+}
+
+fn told(all: &[Told<'_>], what: &str) -> Markup {
     let mut codes: BTreeMap<&str, u64> = BTreeMap::new();
-    for (_, on) in &all {
+    for (_, on) in all {
         *codes.entry(on.says.error.code.as_str()).or_default() += 1;
     }
     let lines = html! { table {
         thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
-        tbody { @for (study, on) in &all { tr {
+        tbody { @for (study, on) in all { tr {
             td.t { (when(on.at)) } td { (link(study)) }
             td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
             td { code { (on.says.error.code) } } td { (on.says.error.message) }
         } } }
     } };
     html! {
-        @if all.is_empty() { p { "No request was refused in this time." } }
-        @else {
-            p { @for (i, (code, count)) in codes.iter().enumerate() { @if i > 0 { ", " } (number(*count)) " × " code { (code) } } "." }
-            (table(all.len(), "refusals", &lines))
-        }
+        p { @for (i, (code, count)) in codes.iter().enumerate() { @if i > 0 { ", " } (number(*count)) " × " code { (code) } } "." }
+        (table(all.len(), what, &lines))
     }
 }
 
-fn article(study: &Account, releases: &[Shown], open: bool) -> Markup {
-    let allowed = study.decisions.iter().find(|on| on.says.decision == Verdict::Allow);
-    let (shown, hidden) = study.cells();
-    html! {
-        article id=(format!("s{}", study.short())) {
-            h3 { (study.about.as_ref().map_or("Study", |about| about.title.as_str())) " " (state(study)) }
-            dl.facts {
-                dt { "Study" } dd { span.id { (study.study) } }
-                @if let Some(about) = &study.about {
-                    dt { "Who" } dd { (about.researcher) " " span.id { (about.key) } }
-                    dt { "Purpose" } dd { (super::words::purpose(about.purpose)) }
-                    dt { "Dataset" } dd { span.id { (about.dataset) } }
-                }
-                @if let Some(permit) = &study.permit { dt { "Permit" } dd { span.id { (permit) } } }
-                @if let Some(on) = allowed {
-                    dt { "Decided" } dd { (when(on.at)) ", by " (on.says.by) "; threshold " (on.says.threshold) ", mode " (on.says.mode) }
-                }
-                dt { "Data" } dd { @for snapshot in &study.snapshots { "snapshot " span.id { (snapshot.short()) } " " } }
-                dt { "Left" } dd {
-                    (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(releases.len() as u64)) @if releases.len() == 1 { " answer" } @else { " answers" }
-                    @if study.repeats() > 0 { "; handed out again " (number(study.repeats() as u64)) " times, the same bytes" }
-                }
-            }
-            @if let Some(on) = allowed { (explained(&on.says)) }
-            @for release in releases { (answer(release, open)) }
-        }
-    }
-}
-
-fn explained(decision: &Decision) -> Markup {
-    html! { @if !decision.explained.is_empty() {
-        details {
-            summary { "What was read, kept and grouped" }
-            @for (analysis, text) in &decision.explained { h4 { (analysis) } pre { (text) } }
-        }
-    } }
-}
-
-fn answer(release: &Shown, open: bool) -> Markup {
+pub(super) fn answer(release: &Shown, open: bool) -> Markup {
     let round = release.round.unwrap_or_default();
     html! {
         @if let Some(at) = &release.dropped {

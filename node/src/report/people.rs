@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::words::{fields, number, when};
 use super::{Report, link, table};
 use crate::config::Mode;
-use crate::custodian::ledger::account::{Account, Other};
+use crate::custodian::ledger::account::{Account, On, Other, Said};
 use crate::custodian::ledger::bodies::About;
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
@@ -135,24 +135,40 @@ fn decided(report: &Report<'_>) -> Markup {
             None => rules.push((by, 1)),
         }
     }
-    let words: Vec<(Option<&Account>, &Other)> = report
-        .accounts
-        .studies
+    let studies = &report.accounts.studies;
+    let mut said: Vec<(Option<&Account>, &On<Said>)> = studies
+        .iter()
+        .flat_map(|study| study.said.iter().map(move |on| (Some(study), on)))
+        .chain(report.accounts.said.iter().map(|on| (None, on)))
+        .filter(|(_, on)| report.window.has(on.at))
+        .collect();
+    said.sort_by_key(|(_, on)| on.record);
+    let words: Vec<(Option<&Account>, &Other)> = studies
         .iter()
         .flat_map(|study| study.others.iter().map(move |other| (Some(study), other)))
         .chain(report.accounts.others.iter().map(|other| (None, other)))
         .collect();
     html! {
-        @if rules.is_empty() && words.is_empty() { p { "Nothing was allowed in this time." } }
+        @if rules.is_empty() && said.is_empty() && words.is_empty() { p { "Nothing was allowed in this time." } }
         @if !rules.is_empty() {
             div.scroll { table {
                 thead { tr { th { "Allowed by" } th.n { "Requests" } } }
                 tbody { @for (by, count) in &rules { tr { td { (by) } td.n { (number(*count)) } } } }
             } }
         }
-        @if !words.is_empty() {
+        @if !said.is_empty() {
             h3 { "Approvals and other decisions" }
-            (table(words.len(), "decisions", &html! { table {
+            (table(said.len(), "decisions", &html! { table {
+                thead { tr { th { "When" } th { "About" } th { "What" } } }
+                tbody { @for (study, on) in &said { tr {
+                    td.t { (when(on.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
+                    td { (on.says) }
+                } } }
+            } }))
+        }
+        @if !words.is_empty() {
+            h3 { "Records of kinds that this version does not know" }
+            (table(words.len(), "records", &html! { table {
                 thead { tr { th { "When" } th { "Study" } th { "What" } th { "As recorded" } } }
                 tbody { @for (study, other) in &words { tr {
                     td.t { (when(other.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }

@@ -16,7 +16,7 @@ pub(super) fn section(report: &Report<'_>) -> Markup {
             @if known.is_empty() { p { "No study that could be believed was put to this site in this time." } }
             @else {
                 (purposes(&known))
-                (permits(&known))
+                (super::permits::section(report, &known))
                 h3 { "Studies" }
                 (super::table(known.len(), "studies", &table(&known)))
             }
@@ -47,33 +47,6 @@ fn purposes(studies: &[&Account]) -> Markup {
             } }
         } }
     }
-}
-
-fn permits(studies: &[&Account]) -> Markup {
-    let found = tally(studies, |study| study.permit.as_deref());
-    html! {
-        h3 { "Permits" }
-        div.scroll { table {
-            thead { tr { th { "Permit" } th { "Used by" } th.n { "Studies" } th { "Last used" } } }
-            tbody { @for (permit, studies) in &found {
-                tr {
-                    td { @match permit { Some(permit) => span.id { (permit) }, None => "none named" } }
-                    td { (people(studies)) }
-                    td.n { (number(studies.len() as u64)) }
-                    td.t { @if let Some(last) = studies.iter().map(|s| s.last).max() { (when(last)) } }
-                }
-            } }
-        } }
-    }
-}
-
-/// The people behind studies, each once.
-fn people(studies: &[&Account]) -> String {
-    let mut names: Vec<&str> =
-        studies.iter().filter_map(|s| s.about.as_ref()).map(|about| about.researcher.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.join(", ")
 }
 
 fn table(studies: &[&Account]) -> Markup {

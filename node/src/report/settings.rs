@@ -47,11 +47,11 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         Decide::Ask => "Where no rule says otherwise, a steward of the site decides about each study.",
         Decide::Refuse => "Where no rule says otherwise, studies are refused.",
     };
-    let optouts = match (&config.optouts, config.datasets.values().any(|dataset| dataset.spec.optout.is_some())) {
-        (None, false) => "The site keeps no list of patients who opted out.",
-        _ => {
-            "Patients who opted out are in no answer from the next round on; without a whole list nothing is answered."
-        }
+    let flagged = config.datasets.values().filter(|dataset| dataset.spec.optout.is_some()).count();
+    let optouts = match (&config.optouts, flagged) {
+        (None, 0) => "The site keeps no list of patients who opted out, and no dataset says who did.".to_owned(),
+        (None, datasets) => format!("The site keeps no list; {datasets} of {} datasets say themselves which patients opted out. They are in no answer from the next round on.", config.datasets.len()),
+        (Some(_), _) => "The site keeps a list of patients who opted out. They are in no answer from the next round on; without a whole list nothing is answered.".to_owned(),
     };
     let lines = [
         ("Where data stays", "Rows stay at the site. A study is computed there, over a frozen snapshot; counts and sums that passed the site's gate leave, and nothing else.".to_owned()),
@@ -59,7 +59,7 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("Processes", format!("What talks to the network (agent) and what reads data (custodian) are separate processes; {confined}.")),
         ("Who may ask", trust.to_owned()),
         ("Who decides", format!("{steward} {} rules of the site's own tighten this.", config.policy.rules.len())),
-        ("Opt-outs", optouts.to_owned()),
+        ("Opt-outs", optouts),
         ("Requests", "A request counts only if it is signed by a key that the site itself trusts. The site derives what to compute from the signed study; nobody sends it a query.".to_owned()),
         ("Record", "Request, decision and what may be spent are on the disk before anything is computed, and every release before it leaves. The records are chained by hashes.".to_owned()),
         ("Witness", "Every release carries a signed checkpoint of the ledger, which the coordinator keeps: records that were cut off can be found with bocage node ledger verify --checkpoint.".to_owned()),

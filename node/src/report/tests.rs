@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::trust::{Permit, SecretKey, SignedStudy, Study};
 
 use super::*;
 use crate::config::environment::read_release_key;
 use crate::custodian::Custodian;
+use crate::custodian::ledger::bodies;
 use crate::custodian::ledger::show::Reader;
 use crate::custodian::ledger::{Entry, Kind};
 use crate::fixture::{NOW, Site, Still};
@@ -59,8 +60,8 @@ fn page(site: &Site, window: Window) -> String {
     ledger.hold().unwrap();
     let accounts = ledger.accounts(&window).unwrap();
     let verified = ledger.verify().unwrap();
-    let report =
-        Report { config: &config, ledger: &ledger, accounts: &accounts, verified: &verified, window, made_at: NOW };
+    let (accounts, verified, witness) = (&accounts, &verified, Witness::NotAsked);
+    let report = Report { config: &config, ledger: &ledger, accounts, verified, witness, window, made_at: NOW };
     let mut out = Vec::new();
     report.write(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -233,4 +234,78 @@ fn the_tables_of_studies_and_records_parse() {
     let lines = |bytes: &[u8]| ::csv::Reader::from_reader(bytes).into_records().map(Result::unwrap).count() as u64;
     assert_eq!(lines(&of_studies), 3);
     assert_eq!(lines(&of_records), ledger.head().unwrap().0);
+}
+
+fn person(uid: u32, user: &str) -> bodies::desk::Person {
+    bodies::desk::Person { uid, user: user.to_owned() }
+}
+
+#[test]
+fn who_approved_stands_in_the_studys_own_block_and_tables_in_a_sentence_with_dates() {
+    let site = Site::new();
+    let custodian = custodian(&site, NOW);
+    let request = site.request(&site.study());
+    let policy = site.config().policy_version();
+    let until = NOW.plus_secs(86_400);
+    let note = Some("=fits the permit".to_owned());
+    let approval = bodies::desk::Approval { by: person(101, "anna"), policy, until, note, seal: policy };
+    let pause = bodies::desk::Pause { by: person(102, "bo"), reason: Some("an incident".to_owned()) };
+    let ledger = Ledger::open(&site.config().state.ledger()).unwrap();
+    let entries = [Entry::of_study(Kind::Approval, request.study.id(), &approval), Entry::of_site(Kind::Pause, &pause)];
+    ledger.append(NOW, &entries[..1]).unwrap();
+    custodian.round(&request);
+    ledger.append(NOW, &entries[1..]).unwrap();
+    let page = page(&site, Window::default());
+    let article = page.split("<article").nth(1).unwrap();
+    assert!(article.contains("approved by anna (user 101), until "), "{article}");
+    assert!(page.contains("all answers stopped by bo (user 102), because: an incident"), "{page}");
+    assert!(page.contains("known to the researcher as"), "{page}");
+    assert!(!page.contains(&until.0.to_string()) && !page.contains("<dt>seal"), "{page}");
+    let rows = cells_table(&site);
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(row["decided_by"].contains("anna (user 101)"), "{row:?}");
+        assert_ne!(row["snapshot"], row["public_snapshot"]);
+        assert!(!row["snapshot"].is_empty() && !row["public_snapshot"].is_empty(), "{row:?}");
+    }
+}
+
+#[test]
+fn two_permits_of_one_id_are_two_lines_and_one_that_was_taken_back_says_so() {
+    let site = Site::new();
+    site.require_permit();
+    let custodian = custodian(&site, NOW);
+    let other = Permit { nonce: "cd".repeat(16), ..site.permit() };
+    let one = site.request_under(&titled(&site, "one", 1), &site.permit());
+    let mut two = site.request_under(&titled(&site, "two", 2), &other);
+    custodian.round(&one);
+    two.revocations = Some(site.list(2, &[&one.study.permit.clone().unwrap()]));
+    custodian.round(&two);
+    let page = page(&site, Window::default());
+    for signed in [&one.study.permit, &two.study.permit] {
+        let digest = signed.as_ref().unwrap().digest().short();
+        assert!(page.contains(&format!("<td><span class=\"id\">{digest}</span></td><td>Hearts</td>")), "{page}");
+    }
+    assert_eq!(page.matches("taken back on <").count(), 1, "{page}");
+    assert!(page.contains("newly DK-1 ("), "{page}");
+}
+
+#[test]
+fn a_page_that_was_compared_with_no_checkpoint_says_so_and_an_older_policy_is_named() {
+    let site = Site::new();
+    custodian(&site, NOW).round(&site.request(&site.study()));
+    let before = page(&site, Window::default());
+    assert!(before.contains("No checkpoint was compared") && !before.contains("today's is"), "{before}");
+    site.edit_config("threshold = 11", "threshold = 12");
+    assert!(page(&site, Window::default()).contains("(today's is"));
+}
+
+#[test]
+fn a_spreadsheet_runs_nothing_that_a_stranger_wrote_and_numbers_stay_numbers() {
+    for formula in ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1"] {
+        assert_eq!(csv::plain(formula), format!("'{formula}"));
+    }
+    for harmless in ["-12.5", "7", "text", ""] {
+        assert_eq!(csv::plain(harmless), harmless);
+    }
 }

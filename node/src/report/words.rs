@@ -6,6 +6,8 @@ use bocage_protocol::front::dates::date_text;
 use bocage_protocol::trust::Purpose;
 use maud::{Markup, html};
 
+use crate::custodian::ledger::account::moment;
+
 /// A moment, to the minute.
 pub(super) fn when(at: Timestamp) -> Markup {
     let text = at.to_string();
@@ -92,9 +94,16 @@ pub(super) fn kind(kind: &Kind) -> &'static str {
 pub(super) fn fields(body: &serde_json::Value) -> Markup {
     match body {
         serde_json::Value::Object(fields) => html! {
-            dl.facts { @for (name, value) in fields { @if !value.is_null() { dt { (name) } dd { (fields_of(value)) } } } }
+            dl.facts { @for (name, value) in fields { @if !value.is_null() { dt { (name) } dd { (named(name, value)) } } } }
         },
         other => fields_of(other),
+    }
+}
+
+fn named(name: &str, value: &serde_json::Value) -> Markup {
+    match moment(name, value) {
+        Some(at) => when(at),
+        None => fields_of(value),
     }
 }
 

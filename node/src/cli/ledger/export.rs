@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use bocage_protocol::env::Timestamp;
 
+use super::verify::{compare_all, holds, read_all};
 use super::{Failure, open, print, unusable};
 use crate::config::Config;
 use crate::custodian::ledger::account::Window;
-use crate::report::{self, Report, ReportError};
+use crate::report::{self, Report, ReportError, Witness};
 
 /// What is to be written where.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub struct What {
     pub report: Option<PathBuf>,
     /// A folder of tables, or one `.csv` file of the cells that left.
     pub csv: Option<PathBuf>,
+    /// Checkpoints that the coordinator remembers, with which the page compares the ledger.
+    pub checkpoints: Vec<PathBuf>,
     /// Of which time.
     pub window: Window,
 }
@@ -26,18 +29,32 @@ pub struct What {
 /// Writes what is wanted.
 ///
 /// # Errors
-/// Where nothing is wanted, the ledger cannot be read, or a file not be written.
+/// Where nothing is wanted, the ledger cannot be read, does not hold or is not the one that is remembered, or a file cannot be written.
 pub fn export(config: &Config, what: &What, now: Timestamp) -> Result<(), Failure> {
     if what.report.is_none() && what.csv.is_none() {
         return Err(Failure::theirs("nothing to export").hint("--report FILE.html writes a page, --csv DIR tables"));
     }
+    if let Window { from: Some(from), until: Some(until) } = what.window
+        && until <= from
+    {
+        return Err(Failure::theirs(format!("the time ends at {until}, before it begins at {from}"))
+            .hint("--from is the earlier day, --to the later one"));
+    }
+    let kept = read_all(&what.checkpoints)?;
     let ledger = open(config)?;
+    let verified = ledger.verify().map_err(unusable)?;
+    let compared = compare_all(config, &ledger, &kept);
     let accounts = ledger.accounts(&what.window).map_err(unusable)?;
     let mut written = Vec::new();
     if let Some(file) = &what.report {
-        let verified = ledger.verify().map_err(unusable)?;
         let (window, made_at) = (what.window, now);
-        let report = Report { config, ledger: &ledger, accounts: &accounts, verified: &verified, window, made_at };
+        let witness = match &compared {
+            Ok(_) if kept.is_empty() => Witness::NotAsked,
+            Ok(said) => Witness::Fits(said.clone()),
+            Err((differs, _)) => Witness::Differs(differs.clone()),
+        };
+        let (verified, accounts) = (&verified, &accounts);
+        let report = Report { config, ledger: &ledger, accounts, verified, witness, window, made_at };
         write(file, |out| report.write(out))?;
         written.push(file.clone());
     }
@@ -56,12 +73,23 @@ pub fn export(config: &Config, what: &What, now: Timestamp) -> Result<(), Failur
             written.extend([cells_file, studies, records]);
         }
     }
-    print(|out| written.iter().try_for_each(|file| writeln!(out, "{}", file.display())))
+    print(|out| written.iter().try_for_each(|file| writeln!(out, "{}", file.display())))?;
+    // The files are there and say so themselves where they can; whoever reads only the exit code is told too.
+    holds(&ledger)?;
+    compared.map(|_| ()).map_err(|(message, hint)| Failure::theirs(message).hint(hint))
 }
 
 /// Writes beside the file and renames: a report that was cut off must not pass for one.
 fn write(file: &Path, content: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::theirs(format!(
+            "cannot write {}: there is no folder {}",
+            file.display(),
+            folder.display()
+        ))
+        .hint("make the folder first, or name another place"));
+    }
     let beside = tempfile::NamedTempFile::new_in(folder).map_err(|e| cannot(file, &e))?;
     let mut out = BufWriter::new(beside);
     content(&mut out).map_err(|error| match error {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use bocage_protocol::marks::one_line;
 use serde::Serialize;
 
+use super::verify::holds;
 use super::{Failure, Format, open, print, print_json, unusable};
 use crate::config::Config;
 use crate::custodian::ledger::account::{Account, Window};
@@ -46,6 +47,7 @@ struct Line {
     permit: Option<String>,
     dataset: Option<String>,
     decision: String,
+    decided_by: Vec<String>,
     shown: u64,
     hidden: u64,
     state: &'static str,
@@ -64,6 +66,7 @@ impl From<&Account> for Line {
             permit: account.permit.clone(),
             dataset: about.map(|about| about.dataset.to_string()),
             decision: account.decision(),
+            decided_by: account.decided_by(),
             shown,
             hidden,
             state: account.state().as_str(),
@@ -74,7 +77,7 @@ impl From<&Account> for Line {
 /// Prints the studies.
 ///
 /// # Errors
-/// Where the ledger cannot be read.
+/// Where the ledger cannot be read, or does not hold: what was printed then cannot be believed.
 pub fn list(config: &Config, filter: &Filter, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
     let mut studies = ledger.accounts(&filter.window).map_err(unusable)?.studies;
@@ -83,7 +86,8 @@ pub fn list(config: &Config, filter: &Filter, format: Format) -> Result<(), Fail
         Format::Json => print_json(&studies.iter().map(Line::from).collect::<Vec<_>>()),
         Format::Csv => print(|out| report::studies(&studies, out)),
         Format::Text => print(|out| table(out, &studies)),
-    }
+    }?;
+    holds(&ledger).map(|_| ())
 }
 
 const HEADINGS: [&str; 10] =

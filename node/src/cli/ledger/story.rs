@@ -1,14 +1,15 @@
 //! `bocage-node ledger show ID`: everything about one study, in the order in which people ask: who, for what, decided by whom, and what left.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use bocage_protocol::marks::one_line;
 use serde::Serialize;
 
 use super::{Failure, Format, find, open, print, print_json, show, text, unusable};
 use crate::config::Config;
 use crate::custodian::ledger::Kind;
-use crate::custodian::ledger::account::{Account, Window};
-use crate::custodian::ledger::bodies::Verdict;
+use crate::custodian::ledger::account::{Account, Window, day_and_minute};
 use crate::custodian::ledger::show::{Reader, Shown};
 use crate::report;
 
@@ -17,6 +18,10 @@ struct Story {
     state: &'static str,
     #[serde(flatten)]
     account: Account,
+    /// Who decided, in sentences.
+    decided_by: Vec<String>,
+    /// What it asks, analysis by analysis.
+    asks: Vec<(String, String)>,
     left: Vec<Shown>,
 }
 
@@ -44,7 +49,8 @@ pub fn story(config: &Config, id: &str, format: Format) -> Result<(), Failure> {
         }
     };
     ledger.records(Some(&study), &mut collect).map_err(unusable)?;
-    let story = Story { state: account.state().as_str(), account, left };
+    let (decided_by, asks) = (account.decided_by(), account.asks());
+    let story = Story { state: account.state().as_str(), account, decided_by, asks, left };
     match format {
         Format::Json => print_json(&story),
         _ => print(|out| tell(out, &story)),
@@ -69,16 +75,33 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
             writeln!(out, "state       {}", story.state)?;
         }
     }
-    writeln!(out, "asked       {} times, {} to {}", account.requests, account.first, account.last)?;
+    match account.requests {
+        0 => writeln!(
+            out,
+            "asked       first on {}: while a study waits, only that is recorded",
+            day_and_minute(account.first)
+        )?,
+        times => writeln!(out, "asked       {times} times, {} to {}", account.first, account.last)?,
+    }
     if let Some(expires) = account.expires_at {
         writeln!(out, "expires     {expires}")?;
     }
-    for snapshot in &account.snapshots {
-        writeln!(out, "snapshot    {snapshot}")?;
+    snapshots(out, story)?;
+    if !story.decided_by.is_empty() {
+        writeln!(out, "\nwho decided")?;
+        story.decided_by.iter().try_for_each(|line| writeln!(out, "    {}", one_line(line)))?;
     }
-    decided(out, account)?;
-    for on in &account.refusals {
-        writeln!(out, "\nrefused {} (record {}): {}", on.at, on.record, on.says.error)?;
+    if let Some(on) = account.allowed() {
+        writeln!(out, "    no count below {}; answers are {}", on.says.threshold, on.says.mode)?;
+    }
+    match account.repeats() {
+        0 => {}
+        times => writeln!(out, "    handed out again {times} times, the same bytes")?,
+    }
+    asked(out, story)?;
+    for (what, on) in account.refused().map(|on| ("refused", on)).chain(account.waited().map(|on| ("told to wait", on)))
+    {
+        writeln!(out, "\n{what} {} (record {}): {}", on.at, on.record, on.says.error)?;
         if let Some(hint) = &on.says.error.hint {
             writeln!(out, "    hint: {hint}")?;
         }
@@ -106,18 +129,34 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
     Ok(())
 }
 
-fn decided(out: &mut dyn Write, account: &Account) -> io::Result<()> {
-    for on in account.decisions.iter().filter(|on| on.says.decision == Verdict::Allow) {
-        let decision = &on.says;
-        writeln!(out, "\nallowed {} (record {}) by {}", on.at, on.record, decision.by)?;
-        writeln!(out, "    no count below {}; answers are {}", decision.threshold, decision.mode)?;
-        for (analysis, explained) in &decision.explained {
-            writeln!(out, "    {analysis}")?;
-            explained.lines().try_for_each(|line| writeln!(out, "        {line}"))?;
+/// From which data it was computed: its content for those who hold it, its public name for those who have the result.
+fn snapshots(out: &mut dyn Write, story: &Story) -> io::Result<()> {
+    let of = |digest| story.account.computed.iter().filter(move |(_, computed)| computed.snapshot == digest);
+    for digest in &story.account.snapshots {
+        writeln!(out, "snapshot    {digest}")?;
+        let names: BTreeSet<String> = of(*digest)
+            .flat_map(|(round, _)| story.left.iter().filter(move |left| left.round == Some(*round)))
+            .filter_map(|left| left.snapshot.as_ref())
+            .map(|public| format!("{}, taken {}", public.name, public.at))
+            .collect();
+        names.iter().try_for_each(|name| writeln!(out, "            known to the researcher as {name}"))?;
+        if of(*digest).any(|(_, computed)| computed.left_out) {
+            writeln!(out, "            without the patients who opted out")?;
         }
     }
-    match account.repeats() {
-        0 => Ok(()),
-        times => writeln!(out, "\nhanded out again {times} times, the same bytes"),
+    Ok(())
+}
+
+fn asked(out: &mut dyn Write, story: &Story) -> io::Result<()> {
+    if !story.asks.is_empty() {
+        writeln!(out, "\nwhat it asks")?;
     }
+    for (analysis, explained) in &story.asks {
+        writeln!(out, "    {analysis}")?;
+        explained.lines().try_for_each(|line| writeln!(out, "        {line}"))?;
+    }
+    if story.asks.iter().any(|(_, explained)| explained.is_empty()) {
+        writeln!(out, "    more is not in the ledger: it was refused before anything was explained")?;
+    }
+    Ok(())
 }

@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use bocage_protocol::marks::one_line;
+
+use crate::custodian::ledger::account::moment;
 use crate::custodian::ledger::show::{Left, Shown, ShownMeasure};
 
 /// A record with everything in it.
@@ -9,7 +12,9 @@ pub(super) fn record(out: &mut dyn Write, record: &Shown) -> io::Result<()> {
     let study = record.study.as_deref().map(|s| format!("  study {}", s.get(..12).unwrap_or(s))).unwrap_or_default();
     let round = record.round.map(|n| format!("  round {n}")).unwrap_or_default();
     writeln!(out, "#{}  {}  {}{study}{round}", record.seq, record.at, record.kind)?;
-    if let serde_json::Value::Object(fields) = &record.body {
+    if let Some(says) = &record.says {
+        writeln!(out, "    {}", one_line(says))?;
+    } else if let serde_json::Value::Object(fields) = &record.body {
         for (name, value) in fields.iter().filter(|(name, _)| record.left.is_empty() || name.as_str() != "parts") {
             field(out, 4, name, value)?;
         }
@@ -22,6 +27,9 @@ pub(super) fn record(out: &mut dyn Write, record: &Shown) -> io::Result<()> {
 
 /// A name with whatever stands behind it.
 pub(super) fn field(out: &mut dyn Write, indent: usize, name: &str, value: &serde_json::Value) -> io::Result<()> {
+    if let Some(at) = moment(name, value) {
+        return writeln!(out, "{:indent$}{name}  {at}", "");
+    }
     match value {
         serde_json::Value::Null => Ok(()),
         serde_json::Value::Object(fields) => {

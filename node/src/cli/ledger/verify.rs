@@ -11,28 +11,17 @@ use bocage_protocol::trust::{KeptCheckpoints, PublicKey, SignedCheckpoint};
 use super::{Failure, Format, open, print, print_csv, print_json, unusable};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
-use crate::custodian::ledger::Ledger;
+use crate::custodian::ledger::{Ledger, Verified};
 
 /// Recomputes the chain, and compares it with checkpoints that were kept elsewhere.
 ///
 /// # Errors
 /// Where it breaks or differs, or the ledger or a file cannot be read.
 pub fn verify(config: &Config, checkpoints: &[PathBuf], format: Format) -> Result<(), Failure> {
-    let kept = checkpoints.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+    let kept = read_all(checkpoints)?;
     let ledger = open(config)?;
-    let verified = ledger.verify().map_err(unusable)?.map_err(|broken| {
-        let after =
-            broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
-        Failure::theirs(format!("{broken}{after}"))
-            .hint("the file was changed or damaged: keep it as it is, and compare it with a backup")
-    })?;
-    let mut said = Vec::new();
-    if !kept.is_empty() {
-        let key = release_key(config)?;
-        for (file, kept) in checkpoints.iter().zip(&kept) {
-            said.extend(compare(config, &ledger, &key, file, kept)?);
-        }
-    }
+    let verified = holds(&ledger)?;
+    let said = compare_all(config, &ledger, &kept).map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
     let (records, dropped) = (verified.records.to_string(), verified.dropped.to_string());
     match format {
         Format::Json => print_json(&serde_json::json!({
@@ -57,10 +46,50 @@ pub fn verify(config: &Config, checkpoints: &[PathBuf], format: Format) -> Resul
     }
 }
 
-fn release_key(config: &Config) -> Result<PublicKey, Failure> {
+/// Whether the chain holds, recomputed from its first record.
+///
+/// # Errors
+/// Where it does not, or the ledger cannot be read.
+pub(super) fn holds(ledger: &Ledger) -> Result<Verified, Failure> {
+    ledger.verify().map_err(unusable)?.map_err(|broken| {
+        let after =
+            broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
+        Failure::theirs(format!("{broken}{after}"))
+            .hint("the file was changed or damaged: keep it as it is, and compare it with a backup")
+    })
+}
+
+/// What is wrong, and what to do about it.
+pub(super) type Problem = (String, String);
+
+/// The checkpoints of these files, by the files' names.
+///
+/// # Errors
+/// Where a file cannot be read or holds none.
+pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<(String, KeptCheckpoints)>, Failure> {
+    files.iter().map(|file| Ok((file.display().to_string(), read(file)?))).collect()
+}
+
+/// What is to be said where the ledger fits them all.
+///
+/// # Errors
+/// Where it does not.
+pub(super) fn compare_all(
+    config: &Config,
+    ledger: &Ledger,
+    kept: &[(String, KeptCheckpoints)],
+) -> Result<Vec<String>, Problem> {
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
     let key = read_release_key(&config.release_key_file)
-        .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
-    Ok(key.public())
+        .map_err(|(message, hint)| (format!("release.key_file: {message}"), hint.to_string()))?
+        .public();
+    let mut said = Vec::new();
+    for (name, kept) in kept {
+        said.extend(compare(config, ledger, &key, name, kept)?);
+    }
+    Ok(said)
 }
 
 /// What `bocage checkpoint SITE` wrote, or a single checkpoint.
@@ -80,32 +109,30 @@ fn read(file: &Path) -> Result<KeptCheckpoints, Failure> {
     })
 }
 
-/// What is to be said where the ledger fits.
 fn compare(
     config: &Config,
     ledger: &Ledger,
     key: &PublicKey,
-    file: &Path,
+    name: &str,
     kept: &KeptCheckpoints,
-) -> Result<Vec<String>, Failure> {
-    let name = file.display();
+) -> Result<Vec<String>, Problem> {
     for signed in kept.all() {
         if signed.checkpoint.site != config.site {
             let message =
                 format!("{name}: the checkpoint is of site {}, this is {}", signed.checkpoint.site, config.site);
-            return Err(
-                Failure::theirs(message).hint(format!("`bocage checkpoint {}` writes this site's", config.site))
-            );
+            return Err((message, format!("`bocage checkpoint {}` writes this site's", config.site)));
         }
         let checkpoint = signed.verify(key).map_err(|error| {
-            Failure::theirs(format!("{name}: {error}")).hint(
-                "it was altered, or made before this site got a new release key: it proves nothing about this ledger",
-            )
+            let hint =
+                "it was altered, or made before this site got a new release key: it proves nothing about this ledger";
+            (format!("{name}: {error}"), hint.to_owned())
         })?;
-        ledger.fits(checkpoint).map_err(unusable)?.map_err(|differs| {
-            Failure::theirs(format!("{name}: {differs}")).hint(
-                "this site's own release key signed that checkpoint: stop the node, keep the file as it is, and find out who put a backup back or cut the ledger",
-            )
+        let fits = ledger
+            .fits(checkpoint)
+            .map_err(|error| (error.to_string(), "run the command as the node's own user".to_owned()))?;
+        fits.map_err(|differs| {
+            let hint = "this site's own release key signed that checkpoint: stop the node, keep the file as it is, and find out who put a backup back or cut the ledger";
+            (format!("{name}: {differs}"), hint.to_owned())
         })?;
     }
     let newest = &kept.newest.checkpoint;

@@ -3,12 +3,18 @@
 //!
 //! A kind of record that this version does not know is kept as it stands, and never an error: ledgers outlive versions.
 
+mod decided;
+mod said;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
-use bocage_protocol::trust::{SignedStudy, Study};
+use bocage_protocol::trust::{Permit, Revoked, SignedStudy, Study};
 use serde::Serialize;
+
+pub use decided::sentence;
+pub use said::{Said, TakenBack, day_and_minute, moment};
 
 use super::bodies::{self, AttemptState, Decision, Refusal, Released, Verdict};
 use super::record::{Kind, Record};
@@ -43,6 +49,8 @@ pub struct Account {
     pub about: Option<bodies::About>,
     /// The permit that it relies on.
     pub permit: Option<String>,
+    /// The permit's digest: two permits may have one id.
+    pub permit_digest: Option<Digest>,
     /// When it ends, where its text is still in the ledger.
     pub expires_at: Option<Timestamp>,
     /// How often it asked.
@@ -51,6 +59,8 @@ pub struct Account {
     pub decisions: Vec<On<Decision>>,
     /// The content of the data that it was computed on.
     pub snapshots: BTreeSet<Digest>,
+    /// On what each round was computed.
+    pub computed: BTreeMap<i64, Computed>,
     /// What left.
     pub releases: Vec<On<Released>>,
     /// What was refused.
@@ -59,8 +69,19 @@ pub struct Account {
     pub put_to_steward: bool,
     /// Whether a computation has begun that has no end yet.
     pub running: bool,
-    /// Whatever else was recorded about it, e.g. a steward's word.
+    /// What people said about it, all of it: a study of this month may have been approved in the last.
+    pub said: Vec<On<Said>>,
+    /// Whatever else was recorded about it, of kinds that are not known.
     pub others: Vec<Other>,
+}
+
+/// What a round was computed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Computed {
+    /// The content of the snapshot.
+    pub snapshot: Digest,
+    /// Whether patients who opted out were left out of it.
+    pub left_out: bool,
 }
 
 /// What a record says, and where it stands.
@@ -75,6 +96,12 @@ pub struct On<T> {
     /// What it says.
     #[serde(flatten)]
     pub says: T,
+}
+
+impl<T> On<T> {
+    fn of(record: &Record, says: T) -> Self {
+        Self { record: record.seq, at: record.at, round: record.round.unwrap_or_default(), says }
+    }
 }
 
 /// A record of another kind, as it stands.
@@ -100,8 +127,10 @@ pub enum State {
     Computing,
     /// Nothing left.
     Refused,
-    /// It waits, or waited until its end, for the site's steward.
+    /// It waits, or waited until its end: for the site's steward, or because it was told to come again.
     Waiting,
+    /// People said yes, and it has not asked since.
+    Approved,
     /// It asked; nothing was decided yet.
     Asked,
 }
@@ -114,6 +143,7 @@ impl State {
             State::Computing => "computing",
             State::Refused => "refused",
             State::Waiting => "waiting",
+            State::Approved => "approved",
             State::Asked => "asked",
         }
     }
@@ -127,14 +157,17 @@ impl Account {
             last: at,
             about: None,
             permit: None,
+            permit_digest: None,
             expires_at: None,
             requests: 0,
             decisions: Vec::new(),
             snapshots: BTreeSet::new(),
+            computed: BTreeMap::new(),
             releases: Vec::new(),
             refusals: Vec::new(),
             put_to_steward: false,
             running: false,
+            said: Vec::new(),
             others: Vec::new(),
         }
     }
@@ -142,17 +175,6 @@ impl Account {
     /// The beginning of the id, for people.
     pub fn short(&self) -> &str {
         self.study.get(..12).unwrap_or(&self.study)
-    }
-
-    /// How it stands.
-    pub fn state(&self) -> State {
-        match self {
-            _ if !self.releases.is_empty() => State::Released,
-            _ if self.running => State::Computing,
-            _ if !self.refusals.is_empty() => State::Refused,
-            _ if self.put_to_steward => State::Waiting,
-            _ => State::Asked,
-        }
     }
 
     /// Cells that left with a value, and those that left hidden.
@@ -166,33 +188,21 @@ impl Account {
         self.decisions.iter().filter(|d| d.says.decision == Verdict::Repeat).count()
     }
 
-    /// What was decided last, in a line.
-    pub fn decision(&self) -> String {
-        let decided = self.decisions.iter().rfind(|d| d.says.decision == Verdict::Allow);
-        match (decided, self.refusals.last()) {
-            (_, Some(refused)) if self.state() == State::Refused => format!("refused: {}", refused.says.error.code),
-            (Some(decided), _) => format!("allowed by {}", decided.says.by),
-            _ => "none".to_owned(),
-        }
-    }
-
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, permits: &mut BTreeMap<Digest, Permit>) {
         fn on<T: serde::de::DeserializeOwned>(record: &Record) -> Option<On<T>> {
-            let (at, round) = (record.at, record.round.unwrap_or_default());
-            Some(On { record: record.seq, at, round, says: record.body()? })
+            record.body().map(|says| On::of(record, says))
         }
         self.last = record.at;
         let known = match record.kind() {
             Some(Kind::Request) => {
                 self.requests += 1;
-                self.ask(record);
+                self.ask(record, permits);
                 true
             }
-            Some(Kind::Pending) => record.body::<bodies::desk::Pending>().map(|pending| self.wait(pending)).is_some(),
             Some(Kind::Decision) => on(record).map(|d| self.decisions.push(d)).is_some(),
             Some(Kind::Reservation) => record
                 .body::<bodies::Reservation>()
-                .map(|reservation| self.snapshots.insert(reservation.snapshot))
+                .map(|reservation| self.reserve(record.round.unwrap_or_default(), &reservation))
                 .is_some(),
             Some(Kind::Attempt) => record
                 .body::<bodies::Attempt>()
@@ -206,7 +216,7 @@ impl Account {
                 self.running = false;
                 on(record).map(|r| self.refusals.push(r)).is_some()
             }
-            _ => false,
+            _ => Said::of(record).map(|said| self.hear(record, said, permits)).is_some(),
         };
         if !known {
             self.others.push(other(record));
@@ -214,22 +224,40 @@ impl Account {
     }
 
     /// Learns who asks for what: from the record's body, and the study's own text where that is still kept.
-    fn ask(&mut self, record: &Record) {
+    fn ask(&mut self, record: &Record, permits: &mut BTreeMap<Digest, Permit>) {
         let about = record.body::<bodies::Request>().and_then(|request| request.study);
         self.about = self.about.take().or(about);
-        let envelope = record.payload.as_deref().and_then(|bytes| serde_json::from_slice::<SignedStudy>(bytes).ok());
-        let study = envelope.and_then(|envelope| serde_json::from_str::<Study>(&envelope.study).ok());
-        let believed = self.about.as_ref().and_then(|about| about.permit.as_ref()).map(|permit| permit.id.to_string());
-        self.permit = self.permit.take().or(believed);
-        self.expires_at = self.expires_at.or(study.map(|study| study.expires_at));
+        self.read(record, permits);
     }
 
-    fn wait(&mut self, pending: bodies::desk::Pending) {
-        let permit = pending.study.permit.as_ref().map(|permit| permit.id.to_string());
-        self.put_to_steward = true;
-        self.permit = self.permit.take().or(permit);
-        self.about = self.about.take().or(Some(pending.study));
-        self.expires_at = self.expires_at.or(Some(pending.until));
+    fn reserve(&mut self, round: i64, reservation: &bodies::Reservation) {
+        let computed = Computed { snapshot: reservation.snapshot, left_out: reservation.left_out.is_some() };
+        self.snapshots.insert(computed.snapshot);
+        self.computed.entry(round).or_insert(computed);
+    }
+
+    fn hear(&mut self, record: &Record, said: Said, permits: &mut BTreeMap<Digest, Permit>) {
+        if let Said::Waits(pending) = &said {
+            self.put_to_steward = true;
+            self.about = self.about.take().or_else(|| Some(pending.study.clone()));
+            self.expires_at = self.expires_at.or(Some(pending.until));
+            self.read(record, permits);
+        }
+        self.said.push(On::of(record, said));
+    }
+
+    /// Reads the signed study and the permit that came with it, where their bytes are still kept.
+    fn read(&mut self, record: &Record, permits: &mut BTreeMap<Digest, Permit>) {
+        let envelope = record.payload.as_deref().and_then(|bytes| serde_json::from_slice::<SignedStudy>(bytes).ok());
+        let study = envelope.as_ref().and_then(|envelope| serde_json::from_str::<Study>(&envelope.study).ok());
+        self.expires_at = self.expires_at.or(study.map(|study| study.expires_at));
+        let Some(named) = self.about.as_ref().and_then(|about| about.permit.as_ref()) else { return };
+        self.permit.get_or_insert_with(|| named.id.to_string());
+        self.permit_digest = Some(named.digest);
+        let signed = envelope.and_then(|envelope| envelope.permit).filter(|signed| signed.digest() == named.digest);
+        if let Some(permit) = signed.and_then(|signed| signed.verify().ok()) {
+            permits.entry(named.digest).or_insert(permit);
+        }
     }
 
     /// Forgets what lies outside the window. None where nothing is left.
@@ -238,7 +266,8 @@ impl Account {
         self.releases.retain(|on| window.has(on.at));
         self.refusals.retain(|on| window.has(on.at));
         self.others.retain(|other| window.has(other.at));
-        let lines = self.decisions.len() + self.releases.len() + self.refusals.len() + self.others.len();
+        let said = self.said.iter().filter(|on| window.has(on.at)).count();
+        let lines = said + self.decisions.len() + self.releases.len() + self.refusals.len() + self.others.len();
         (lines > 0 || window.has(self.first) || window.has(self.last)).then_some(self)
     }
 }
@@ -265,8 +294,36 @@ pub struct Accounts {
     pub studies: Vec<Account>,
     /// The snapshots, in the order in which they were taken.
     pub snapshots: Vec<Taken>,
+    /// Pauses, opt-outs, permits that were taken back.
+    pub said: Vec<On<Said>>,
     /// What else was recorded of the site itself.
     pub others: Vec<Other>,
+    /// The permits that studies relied on, by their digests, where the bytes are still kept.
+    pub permits: BTreeMap<Digest, Permit>,
+    /// The permits that were taken back by the end of the time, whenever that was.
+    pub revoked: BTreeMap<Digest, Revoked>,
+}
+
+impl Accounts {
+    /// Takes note of a record of the site itself.
+    fn add(&mut self, record: &Record) {
+        if record.kind() == Some(Kind::Snapshot)
+            && let Some(says) = record.body()
+        {
+            self.snapshots.push(Taken { at: record.at, says });
+            return;
+        }
+        let Some(mut said) = Said::of(record) else {
+            self.others.push(other(record));
+            return;
+        };
+        if let Said::Revocations(list) = &mut said {
+            // Each list names all that were ever taken back.
+            list.permits.retain(|permit| !self.revoked.contains_key(&permit.digest));
+            self.revoked.extend(list.permits.iter().map(|permit| (permit.digest, permit.clone())));
+        }
+        self.said.push(On::of(record, said));
+    }
 }
 
 impl Ledger {
@@ -284,135 +341,19 @@ impl Ledger {
                     found.studies.len() - 1
                 });
                 if let Some(account) = found.studies.get_mut(at) {
-                    account.add(&record);
+                    account.add(&record, &mut found.permits);
                 }
             }
-            None => match record.kind().filter(|kind| *kind == Kind::Snapshot).and_then(|_| record.body()) {
-                Some(says) => found.snapshots.push(Taken { at: record.at, says }),
-                None => found.others.push(other(&record)),
-            },
+            None => found.add(&record),
         })?;
         found.studies = found.studies.into_iter().filter_map(|account| account.within(window)).collect();
         let used: BTreeSet<Digest> = found.studies.iter().flat_map(|account| account.snapshots.clone()).collect();
         found.snapshots.retain(|taken| window.has(taken.at) || used.contains(&taken.says.content));
+        found.said.retain(|on| window.has(on.at));
         found.others.retain(|other| window.has(other.at));
         Ok(found)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{attempt, study};
-    use super::super::{Entry, bodies::StepAsked};
-    use super::*;
-    use bocage_protocol::error::{ErrorCode, PublicError};
-
-    fn ledger() -> (tempfile::TempDir, Ledger) {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
-        (dir, ledger)
-    }
-
-    fn asked(n: u8) -> Entry {
-        Entry::new(Kind::Request, study(n), 0, &bodies::Request { study: None, steps: StepAsked::all(&[]) })
-    }
-
-    fn refused(n: u8) -> Entry {
-        let error = PublicError::new(ErrorCode::SignerUnknown, "who is that");
-        Entry::new(Kind::Refusal, study(n), 0, &Refusal { error, r#final: false })
-    }
-
-    fn released(n: u8) -> Entry {
-        let part =
-            bodies::ReleasedPart { analysis: "a".parse().unwrap(), shown: 4, hidden: 2, refused: None, question: None };
-        Entry::new(Kind::Release, study(n), 0, &Released { bytes: 9, parts: vec![part] })
-    }
-
-    fn pending(n: u8) -> Entry {
-        let key = bocage_protocol::trust::SecretKey::generate(&mut bocage_net::env::SystemEntropy).public();
-        let study_of = bodies::About {
-            title: "Waits".to_owned(),
-            purpose: bocage_protocol::trust::Purpose::Education,
-            researcher: "Ada".to_owned(),
-            organisation: None,
-            permit: None,
-            access_body: None,
-            key,
-            dataset: "heart@1".parse().unwrap(),
-            analyses: vec![],
-        };
-        let body = bodies::desk::Pending {
-            study: study_of,
-            why: "rule 1".to_owned(),
-            policy: Digest::of("policy", &[]),
-            persons: 1,
-            until: Timestamp(99),
-            asks: vec![],
-            terms: None,
-        };
-        Entry::new(Kind::Pending, study(n), 0, &body)
-    }
-
-    #[test]
-    fn a_study_that_waits_for_the_steward_is_told_with_who_asks_and_until_when() {
-        let (_dir, ledger) = ledger();
-        ledger.append(Timestamp(5), &[pending(1), pending(2), released(2)]).unwrap();
-        let found = ledger.accounts(&Window::default()).unwrap().studies;
-        assert_eq!(found.iter().map(Account::state).collect::<Vec<_>>(), [State::Waiting, State::Released]);
-        let about = found[0].about.as_ref().map(|about| about.researcher.as_str());
-        assert_eq!((about, found[0].expires_at), (Some("Ada"), Some(Timestamp(99))));
-        assert!(found[0].others.is_empty());
-    }
-
-    #[test]
-    fn a_study_stands_as_its_last_records_say() {
-        let (_dir, ledger) = ledger();
-        let entries = [
-            asked(1),
-            attempt(1, AttemptState::Started),
-            released(1),
-            asked(2),
-            refused(2),
-            asked(3),
-            attempt(3, AttemptState::Started),
-            asked(4),
-        ];
-        ledger.append(Timestamp(5), &entries).unwrap();
-        let found = ledger.accounts(&Window::default()).unwrap().studies;
-        let states: Vec<_> = found.iter().map(Account::state).collect();
-        assert_eq!(states, [State::Released, State::Refused, State::Computing, State::Asked]);
-        assert_eq!(found[0].cells(), (4, 2));
-        assert_eq!(found[1].decision(), "refused: signer_unknown");
-    }
-
-    #[test]
-    fn a_record_of_a_kind_or_form_that_is_not_known_is_kept_as_it_stands() {
-        let (dir, ledger) = ledger();
-        ledger.append(Timestamp(5), &[asked(1), attempt(1, AttemptState::Started)]).unwrap();
-        drop(ledger);
-        let path = dir.path().join("ledger.sqlite");
-        let file = rusqlite::Connection::open(&path).unwrap();
-        file.execute_batch(
-            "DROP TRIGGER record_no_update; UPDATE record SET kind = 'oracle', body = '{\"said\":\"yes\"}' WHERE seq = 2",
-        )
-        .unwrap();
-        file.execute("UPDATE record SET kind = 'decision', body = '[1]' WHERE seq = 1", []).unwrap();
-        drop(file);
-        let found = Ledger::open_read_only(&path).unwrap().accounts(&Window::default()).unwrap().studies;
-        let kinds: Vec<_> = found[0].others.iter().map(|other| (other.kind.as_str(), other.body.to_string())).collect();
-        assert_eq!(kinds, [("decision", "[1]".to_owned()), ("oracle", "{\"said\":\"yes\"}".to_owned())]);
-    }
-
-    #[test]
-    fn a_window_leaves_out_what_happened_before_and_after_it() {
-        let (_dir, ledger) = ledger();
-        for (at, entry) in [(10, asked(1)), (20, refused(1)), (30, asked(2)), (40, refused(2)), (50, refused(1))] {
-            ledger.append(Timestamp(at), &[entry]).unwrap();
-        }
-        let window = |from, until| Window { from: Some(Timestamp(from)), until: Some(Timestamp(until)) };
-        let found = ledger.accounts(&window(15, 30)).unwrap().studies;
-        assert_eq!((found.len(), found[0].refusals.len()), (1, 1));
-        assert_eq!(ledger.accounts(&window(30, 31)).unwrap().studies.len(), 1);
-        assert_eq!(ledger.accounts(&window(60, 70)).unwrap().studies.len(), 0);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::ContractId;
+use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{Measure, MeasureLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
@@ -16,6 +16,7 @@ use bocage_protocol::trust::{SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
 use serde::Serialize;
 
+use super::account::Said;
 use super::record::{Kind, Record};
 use super::{Ledger, LedgerError};
 
@@ -40,6 +41,12 @@ pub struct Shown {
     /// What left, of a release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
+    /// What it says in a sentence, of a word of a person or of the site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// The snapshot as the researcher knows it, of a release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<PublicSnapshot>,
     /// When its exact bytes were dropped, so that nothing but the record is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
@@ -47,11 +54,23 @@ pub struct Shown {
     pub hash: String,
 }
 
+/// How a release names the snapshot that it was computed on.
+#[derive(Debug, Clone, Serialize)]
+pub struct PublicSnapshot {
+    /// Its public name: nobody can tell its content from it.
+    pub name: Digest,
+    /// When it was taken.
+    pub at: String,
+}
+
 /// What left of one analysis.
 #[derive(Debug, Clone, Serialize)]
 pub struct Left {
     /// The analysis' name, or its position where the study is not in the ledger.
     pub analysis: String,
+    /// The rows that it was about, where it was not all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// No count below it left.
     pub threshold: Option<u32>,
     /// The whole cohort, where it left.
@@ -133,18 +152,22 @@ impl<'a> Reader<'a> {
 
     /// The next record.
     pub fn show(&mut self, record: Record) -> Shown {
-        let left = match record.kind() {
-            Some(Kind::Request) => {
+        let release = match record.kind() {
+            // A study that waits stands in full in its own record, before any request is allowed.
+            Some(Kind::Request | Kind::Pending) => {
                 self.remember(&record);
-                Vec::new()
+                None
             }
-            Some(Kind::Release) => self.left(&record),
-            _ => Vec::new(),
+            Some(Kind::Release) => record.payload.as_ref().and_then(|bytes| decode(bytes)),
+            _ => None,
         };
+        let left = release.as_ref().map(|release| self.left(&record, release)).unwrap_or_default();
+        let named = |release: Release| PublicSnapshot { name: release.snapshot, at: release.snapshot_at.to_string() };
+        let (snapshot, says) = (release.map(named), Said::of(&record).map(|said| said.to_string()));
         let Record { seq, at, kind, study, round, body, hash, .. } = record;
         let body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
         let dropped = self.dropped.get(&seq).map(ToString::to_string);
-        Shown { seq, at: at.to_string(), kind, study, round, body, left, dropped, hash }
+        Shown { seq, at: at.to_string(), kind, study, round, body, left, says, snapshot, dropped, hash }
     }
 
     fn remember(&mut self, record: &Record) {
@@ -155,12 +178,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn left(&self, record: &Record) -> Vec<Left> {
-        let decode = |bytes: &Vec<u8>| {
-            let signed: SignedRelease = codec::decode(bytes, limits::FRAME_BYTES).ok()?;
-            codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok()
-        };
-        let Some(release) = record.payload.as_ref().and_then(decode) else { return Vec::new() };
+    fn left(&self, record: &Record, release: &Release) -> Vec<Left> {
         let study = record.study.as_ref().and_then(|id| self.studies.get(id));
         release.parts.iter().map(|part| self.part(part, release.round, study)).collect()
     }
@@ -168,33 +186,26 @@ impl<'a> Reader<'a> {
     fn part(&self, part: &Part, round: u16, study: Option<&Study>) -> Left {
         let spec = study.and_then(|s| s.analyses.get(usize::from(part.analysis)));
         let analysis = spec.map_or_else(|| format!("analysis {}", part.analysis), |a| a.name.to_string());
+        let plan = self.plan(part, round, study);
+        let contract = study.and_then(|study| self.contracts.get(&study.dataset));
+        let filter = plan.as_ref().zip(contract).and_then(|(plan, contract)| plan.explain(contract, None).keeps);
+        let none = Left { analysis, filter, threshold: None, total: None, cells: Vec::new(), refused: None };
         match &part.outcome {
-            Outcome::Refused(error) => {
-                Left { analysis, threshold: None, total: None, cells: Vec::new(), refused: Some(error.to_string()) }
-            }
+            Outcome::Refused(error) => Left { refused: Some(error.to_string()), ..none },
             Outcome::Table(table) => {
-                let plan = self.plan(part, round, study);
                 let keys: Vec<String> = spec
                     .and_then(|a| a.spec.table())
                     .map_or_else(Vec::new, |table| table.by.into_iter().map(|k| k.label).collect());
-                Left {
-                    analysis,
-                    threshold: Some(table.threshold),
-                    total: table.total.map(Into::into),
-                    cells: cells(table, plan.as_ref(), &keys),
-                    refused: None,
-                }
+                let (total, cells) = (table.total.map(Into::into), cells(table, plan.as_ref(), &keys));
+                Left { threshold: Some(table.threshold), total, cells, ..none }
             }
             Outcome::Discovered(release) => {
-                let plan = self.plan(part, round, study);
                 let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
-                Left { analysis, threshold: Some(release.threshold), total: None, cells, refused: None }
+                Left { threshold: Some(release.threshold), cells, ..none }
             }
             Outcome::Bins(release) => {
-                let plan = self.plan(part, round, study);
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
-                let cells = bins::cells(release, &label);
-                Left { analysis, threshold: Some(release.threshold), total: None, cells, refused: None }
+                Left { threshold: Some(release.threshold), cells: bins::cells(release, &label), ..none }
             }
         }
     }
@@ -207,6 +218,11 @@ impl<'a> Reader<'a> {
         let plan = ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()?;
         (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)
     }
+}
+
+fn decode(bytes: &[u8]) -> Option<Release> {
+    let signed: SignedRelease = codec::decode(bytes, limits::FRAME_BYTES).ok()?;
+    codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok()
 }
 
 fn cells(table: &TableRelease, plan: Option<&ValidPlan>, keys: &[String]) -> Vec<ShownCell> {

@@ -1,0 +1,140 @@
+//! What the records of a study add up to.
+
+use super::super::tests::{attempt, study};
+use super::super::{Entry, bodies::StepAsked};
+use super::*;
+use bocage_protocol::error::{ErrorCode, PublicError};
+
+fn ledger() -> (tempfile::TempDir, Ledger) {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+    (dir, ledger)
+}
+
+fn asked(n: u8) -> Entry {
+    Entry::new(Kind::Request, study(n), 0, &bodies::Request { study: None, steps: StepAsked::all(&[]) })
+}
+
+fn refused(n: u8) -> Entry {
+    let error = PublicError::new(ErrorCode::SignerUnknown, "who is that");
+    Entry::new(Kind::Refusal, study(n), 0, &Refusal { error, r#final: false })
+}
+
+fn released(n: u8) -> Entry {
+    let part =
+        bodies::ReleasedPart { analysis: "a".parse().unwrap(), shown: 4, hidden: 2, refused: None, question: None };
+    Entry::new(Kind::Release, study(n), 0, &Released { bytes: 9, parts: vec![part] })
+}
+
+fn pending(n: u8) -> Entry {
+    let key = bocage_protocol::trust::SecretKey::generate(&mut bocage_net::env::SystemEntropy).public();
+    let study_of = bodies::About {
+        title: "Waits".to_owned(),
+        purpose: bocage_protocol::trust::Purpose::Education,
+        researcher: "Ada".to_owned(),
+        organisation: None,
+        permit: None,
+        access_body: None,
+        key,
+        dataset: "heart@1".parse().unwrap(),
+        analyses: vec![],
+    };
+    let body = bodies::desk::Pending {
+        study: study_of,
+        why: "rule 1".to_owned(),
+        policy: Digest::of("policy", &[]),
+        persons: 1,
+        until: Timestamp(99),
+        asks: vec![],
+    };
+    Entry::new(Kind::Pending, study(n), 0, &body)
+}
+
+#[test]
+fn a_study_that_waits_for_the_steward_is_told_with_who_asks_and_until_when() {
+    let (_dir, ledger) = ledger();
+    ledger.append(Timestamp(5), &[pending(1), pending(2), released(2)]).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found.iter().map(Account::state).collect::<Vec<_>>(), [State::Waiting, State::Released]);
+    let about = found[0].about.as_ref().map(|about| about.researcher.as_str());
+    assert_eq!((about, found[0].expires_at), (Some("Ada"), Some(Timestamp(99))));
+    assert!(found[0].others.is_empty());
+}
+
+#[test]
+fn a_study_stands_as_its_last_records_say() {
+    let (_dir, ledger) = ledger();
+    let entries = [
+        asked(1),
+        attempt(1, AttemptState::Started),
+        released(1),
+        asked(2),
+        refused(2),
+        asked(3),
+        attempt(3, AttemptState::Started),
+        asked(4),
+    ];
+    ledger.append(Timestamp(5), &entries).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    let states: Vec<_> = found.iter().map(Account::state).collect();
+    assert_eq!(states, [State::Released, State::Refused, State::Computing, State::Asked]);
+    assert_eq!(found[0].cells(), (4, 2));
+    assert_eq!(found[1].decision(), "refused: signer_unknown");
+}
+
+#[test]
+fn a_record_of_a_kind_or_form_that_is_not_known_is_kept_as_it_stands() {
+    let (dir, ledger) = ledger();
+    ledger.append(Timestamp(5), &[asked(1), attempt(1, AttemptState::Started)]).unwrap();
+    drop(ledger);
+    let path = dir.path().join("ledger.sqlite");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch(
+        "DROP TRIGGER record_no_update; UPDATE record SET kind = 'oracle', body = '{\"said\":\"yes\"}' WHERE seq = 2",
+    )
+    .unwrap();
+    file.execute("UPDATE record SET kind = 'decision', body = '[1]' WHERE seq = 1", []).unwrap();
+    drop(file);
+    let found = Ledger::open_read_only(&path).unwrap().accounts(&Window::default()).unwrap().studies;
+    let kinds: Vec<_> = found[0].others.iter().map(|other| (other.kind.as_str(), other.body.to_string())).collect();
+    assert_eq!(kinds, [("decision", "[1]".to_owned()), ("oracle", "{\"said\":\"yes\"}".to_owned())]);
+}
+
+#[test]
+fn a_window_leaves_out_what_happened_before_and_after_it() {
+    let (_dir, ledger) = ledger();
+    for (at, entry) in [(10, asked(1)), (20, refused(1)), (30, asked(2)), (40, refused(2)), (50, refused(1))] {
+        ledger.append(Timestamp(at), &[entry]).unwrap();
+    }
+    let window = |from, until| Window { from: Some(Timestamp(from)), until: Some(Timestamp(until)) };
+    let found = ledger.accounts(&window(15, 30)).unwrap().studies;
+    assert_eq!((found.len(), found[0].refusals.len()), (1, 1));
+    assert_eq!(ledger.accounts(&window(30, 31)).unwrap().studies.len(), 1);
+    assert_eq!(ledger.accounts(&window(60, 70)).unwrap().studies.len(), 0);
+}
+
+#[test]
+fn a_study_that_was_told_to_come_later_waits_and_once_answered_was_not_refused() {
+    let (_dir, ledger) = ledger();
+    let later = |n| {
+        let error = PublicError::new(ErrorCode::PolicyLater, "at night");
+        Entry::new(Kind::Refusal, study(n), 0, &Refusal { error, r#final: false })
+    };
+    ledger.append(Timestamp(5), &[asked(1), later(1), asked(2), later(2), released(2)]).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found.iter().map(Account::state).collect::<Vec<_>>(), [State::Waiting, State::Released]);
+    assert!(found.iter().all(|account| account.refused().count() == 0 && account.waited().count() == 1));
+    assert_eq!(found[0].decision(), "told to come later: policy_later");
+}
+
+#[test]
+fn a_study_that_a_person_approved_says_who_before_it_asks_again() {
+    let (_dir, ledger) = ledger();
+    let by = bodies::desk::Person { uid: 101, user: "anna".to_owned() };
+    let policy = Digest::of("policy", &[]);
+    let approval = bodies::desk::Approval { by, policy, until: Timestamp(0), note: None, seal: policy };
+    ledger.append(Timestamp(5), &[pending(1), Entry::of_study(Kind::Approval, study(1), &approval)]).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found[0].state(), State::Approved);
+    assert!(found[0].decision().contains("approved by anna (user 101), until 1970-01-01 00:00 UTC"));
+}

@@ -96,15 +96,15 @@ mod tests {
     #[test]
     fn a_reason_of_several_sites_is_said_once() {
         let refused = |id| site(id, SiteStatus::Refused, Some(ErrorCode::PermitRequired));
-        let sites = [refused("a"), site("b", SiteStatus::Answered, None), refused("c")];
-        assert_eq!(absent(&sites), ["a, c are not in this result (refused): no (permit_required)\n  hint: ask"]);
+        let sites = [refused("aa"), site("bb", SiteStatus::Answered, None), refused("cc")];
+        assert_eq!(absent(&sites), ["aa, cc are not in this result (refused): no (permit_required)\n  hint: ask"]);
     }
 
     #[test]
     fn running_it_again_is_advised_only_where_that_can_help() {
-        let of = |code| [site("a", SiteStatus::Answered, None), site("b", SiteStatus::Refused, Some(code))];
+        let of = |code| [site("aa", SiteStatus::Answered, None), site("bb", SiteStatus::Refused, Some(code))];
         assert!(hint(&of(ErrorCode::Paused), 2).starts_with("run the study again"));
-        assert!(hint(&[site("a", SiteStatus::Missing, Some(ErrorCode::DeadlinePassed))], 1).starts_with("run the"));
+        assert!(hint(&[site("aa", SiteStatus::Missing, Some(ErrorCode::DeadlinePassed))], 1).starts_with("run the"));
         assert!(hint(&of(ErrorCode::ApprovalRefused), 2).contains("steward"));
         assert!(hint(&of(ErrorCode::PolicyRefused), 2).contains("refuse again"));
     }

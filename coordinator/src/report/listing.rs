@@ -294,9 +294,9 @@ mod tests {
             snapshot_at: None,
             pending_since: Some(Timestamp(0)),
         };
-        study.sites = vec![site("a", ErrorCode::PolicyLater)];
+        study.sites = vec![site("aa", ErrorCode::PolicyLater)];
         assert!(stewards(&study).ends_with("longest: 1 of its sites will be asked again later\n"));
-        study.sites.push(site("b", ErrorCode::ApprovalPending));
+        study.sites.push(site("bb", ErrorCode::ApprovalPending));
         let said = stewards(&study);
         assert!(said.ends_with("1 of its sites wait for a person there, 1 will be asked again later\n"), "{said}");
     }

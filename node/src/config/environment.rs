@@ -13,7 +13,7 @@ use bocage_protocol::trust::SecretKey;
 
 use super::sections::Draft;
 use super::{Dataset, Tls};
-use crate::custodian::optout::{List, OptOutSpec};
+use crate::custodian::optout::{List, OptOutSpec, numbers_only};
 use crate::custodian::source::{Mapping, Opened, SourceError};
 
 /// Certificates and keys are far smaller.
@@ -41,7 +41,7 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     if depth == Depth::Everything {
         draft.datasets.values().for_each(|dataset| look.dataset(dataset));
         if let Some(optouts) = &draft.optouts {
-            look.optouts(optouts);
+            look.optouts(optouts, numbers_only(draft.datasets.values()));
         }
     }
     draft.problems = look.problems;
@@ -131,8 +131,8 @@ impl Look {
         }
     }
 
-    fn optouts(&mut self, spec: &OptOutSpec) {
-        if let Err(error) = List::read(spec) {
+    fn optouts(&mut self, spec: &OptOutSpec, numbers: bool) {
+        if let Err(error) = List::read(spec, numbers) {
             let text = error.to_string();
             let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, "no study is answered without it"));
             self.problem("optouts.source", message.to_owned(), hint);

@@ -155,7 +155,7 @@ mod tests {
         }
         let section = |path: &str| {
             format!(
-                "[optouts]\nsource = {{ kind = \"csv\", path = \"{path}\" }}\nids = \"sha256\"\nsalt_file = \"salt\""
+                "optout = \"false\"\n[optouts]\nsource = {{ kind = \"csv\", path = \"{path}\" }}\nids = \"sha256\"\nsalt_file = \"salt\""
             )
         };
         site.write_config(&section("lists/optouts.csv"));

@@ -31,7 +31,7 @@ impl Clinic {
     fn new(hashed: bool) -> Self {
         let lab = Lab::new(env!("CARGO_BIN_EXE_bocage-lab"));
         let site = lab.site(SITE);
-        let contract = site.join("contracts/heart.toml");
+        let contract = site.join("contracts/heart@1.toml");
         let text = fs::read_to_string(&contract).expect("the contract");
         let column = "[[column]]\nname = \"patient\"\ntype = \"text\"\n\n[[column]]\nname      = \"age\"";
         let text =
@@ -92,7 +92,7 @@ impl Clinic {
     fn ask(&self) -> Result<u64, ErrorCode> {
         let text = "title = \"Everybody\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\n\
                     [[analysis]]\nname = \"all\"\ntable = { show = [\"count\"] }\n";
-        let contract = self.lab.site(SITE).join("contracts/heart.toml");
+        let contract = self.lab.site(SITE).join("contracts/heart@1.toml");
         let study = SignedStudy::sign(&self.lab.study_under(&contract, text), &self.lab.researcher()).expect("signed");
         let step = Step { analysis: 0, state: RoundState::First };
         let request = Request::Round(RoundRequest { study, round: 0, steps: vec![step], revocations: None });

@@ -71,7 +71,7 @@ pub fn guarded_list(config: &Config) -> bool {
 }
 
 fn list(config: &Config) -> Option<PathBuf> {
-    config.optouts.as_ref().map(|optouts| around(&optouts.path, &[config.tls.key_file.clone()]))
+    config.optouts.as_ref().map(|optouts| around(&optouts.path, std::slice::from_ref(&config.tls.key_file)))
 }
 
 fn salt(config: &Config) -> Option<PathBuf> {

@@ -185,7 +185,12 @@ impl Lab {
 
     /// A study's text, bound as the researcher's command line binds it, for all four hospitals.
     pub fn bound_study(&self, text: &str) -> Study {
-        let contract = std::fs::read_to_string(repository("deploy/templates/heart.toml")).expect("the contract");
+        self.study_under(&repository("deploy/templates/heart.toml"), text)
+    }
+
+    /// The same about data under the contract in this file.
+    pub fn study_under(&self, contract: &Path, text: &str) -> Study {
+        let contract = std::fs::read_to_string(contract).expect("the contract");
         let contract = contract::parse(&contract, "heart.toml").expect("a contract");
         let sites: Vec<SiteId> = HOSPITALS.iter().map(|site| site.parse().expect("a site")).collect();
         let mut nonce = [0; 16];

@@ -12,7 +12,7 @@ use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
-use crate::sandbox::{Support, guarded_sources};
+use crate::sandbox::{Support, guarded_list, guarded_sources};
 
 /// Prints what the node would do.
 ///
@@ -44,7 +44,10 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
         let contract = &dataset.contract;
         writeln!(out, "dataset      {}: {} ({})", dataset.name, contract.id(), contract.hash().short())?;
         match usable(&custodian, dataset) {
-            Ok(manifest) => super::datasets::report(out, &manifest)?,
+            Ok(manifest) => {
+                super::datasets::report(out, &manifest)?;
+                super::datasets::optouts(out, config, dataset, &manifest)?;
+            }
             Err(reason) => {
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
@@ -58,8 +61,18 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     }
     if let Some(optouts) = &config.optouts {
         let ids = if optouts.salt_file.is_some() { "hashed ids" } else { "plain ids" };
-        let lines = List::read(optouts).map_or(0, |list| list.optouts.len());
+        let lines = List::read(optouts, false).map_or(0, |list| list.optouts.len());
         writeln!(out, "opt-outs     {}: {lines} lines with {ids}", optouts.path.display())?;
+        if guarded_list(config) {
+            writeln!(
+                out,
+                "             the agent's key lies in the folder of the list or below it: a new list that is renamed into its"
+            )?;
+            writeln!(
+                out,
+                "             place is read after a restart only, and until then no study is answered; keep it in a folder of its own"
+            )?;
+        }
     }
     let Trust { researchers, access_bodies } = &config.trust;
     if researchers.is_empty() && access_bodies.is_empty() {

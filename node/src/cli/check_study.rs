@@ -22,7 +22,7 @@ use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_b
 use crate::custodian::desk::shown::Paused;
 use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::{Books, Ledger};
-use crate::custodian::optout::List;
+use crate::custodian::optout::{List, numbers_only};
 
 /// The study to look at, and what it relies on.
 pub struct Asked<'a> {
@@ -238,7 +238,7 @@ fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<
         format!("all answers are paused since {} by {}{why}", paused.at, paused.by)
     });
     let later = begins.err().map(|error| format!("it would wait: {}", error.message));
-    let list = config.optouts.as_ref().and_then(|spec| List::read(spec).err());
+    let list = config.optouts.as_ref().and_then(|spec| List::read(spec, numbers_only(config.datasets.values())).err());
     let list = list.map(|error| {
         format!("no study is answered: {}", error.to_string().lines().next().unwrap_or("the list of opt-outs is wrong"))
     });

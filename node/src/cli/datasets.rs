@@ -17,7 +17,7 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{IdForm, concerns};
+use crate::custodian::optout::{IdForm, Known, concerns, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 
@@ -124,14 +124,31 @@ pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failur
 /// # Errors
 /// Where there is no usable snapshot.
 pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
-    let manifest = usable(&config.custodian(), find(config, name)?).map_err(|reason| split_hint(&reason))?;
+    let dataset = find(config, name)?;
+    let manifest = usable(&config.custodian(), dataset).map_err(|reason| split_hint(&reason))?;
     shown(&manifest, format)?;
     match format {
         Format::Text => {
             let (held, pins) = kept(config, name)?;
+            print(|out| optouts(out, config, dataset, &manifest))?;
             print(|out| held.iter().try_for_each(|h| line(out, h, pins.get(&h.manifest.content).copied())))
         }
         Format::Json | Format::Csv => Ok(()),
+    }
+}
+
+/// How much of the list of opt-outs fits a snapshot.
+pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, manifest: &Manifest) -> io::Result<()> {
+    let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
+    match known(&config.custodian(), dataset, manifest, &key) {
+        Ok(None) => Ok(()),
+        Ok(Some(Known { listed, found, drawn, most_drawn })) => {
+            writeln!(
+                out,
+                "opt-outs     {found} of {listed} listed patients are in the snapshot; {drawn} others, {most_drawn} at most, leave with them"
+            )
+        }
+        Err(error) => writeln!(out, "opt-outs     {}", error.to_string().lines().next().unwrap_or_default()),
     }
 }
 

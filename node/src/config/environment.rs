@@ -15,7 +15,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 
 use super::sections::Draft;
 use super::{Dataset, Group, Tls};
-use crate::custodian::optout::{List, OptOutSpec};
+use crate::custodian::optout::{List, OptOutSpec, numbers_only};
 use crate::custodian::source::{Mapping, Opened, SourceError};
 
 /// Certificates and keys are far smaller.
@@ -49,7 +49,7 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
         }
         draft.datasets.values().for_each(|dataset| look.dataset(dataset));
         if let Some(optouts) = &draft.optouts {
-            look.optouts(optouts);
+            look.optouts(optouts, numbers_only(draft.datasets.values()));
         }
     }
     draft.problems = look.problems;
@@ -160,8 +160,8 @@ impl Look {
         }
     }
 
-    fn optouts(&mut self, spec: &OptOutSpec) {
-        if let Err(error) = List::read(spec) {
+    fn optouts(&mut self, spec: &OptOutSpec, numbers: bool) {
+        if let Err(error) = List::read(spec, numbers) {
             let text = error.to_string();
             let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, "no study is answered without it"));
             self.problem("optouts.source", message.to_owned(), hint);

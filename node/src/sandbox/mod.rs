@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::custodian::Switches;
 
 pub use kernel::Support;
-pub use reach::{Reach, guarded_sources};
+pub use reach::{Reach, guarded_list, guarded_sources};
 
 /// The processes of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

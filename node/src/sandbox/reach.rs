@@ -48,6 +48,9 @@ impl Reach {
             }
             Process::Custodian => {
                 let mut read: Vec<PathBuf> = sources(config).map(|(_, reach)| reach).collect();
+                // The list is replaced by a rename while the node runs; the salt of its ids is a secret like the release key.
+                read.extend(list(config));
+                read.extend(salt(config));
                 // The ledger's own randomness.
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
                 Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false }
@@ -62,6 +65,19 @@ pub fn guarded_sources(config: &Config) -> Vec<&str> {
     sources(config).filter(|(_, reach)| !reach.is_dir()).map(|(name, _)| name).collect()
 }
 
+/// Whether the list of opt-outs lies in one folder with the agent's key: a new list is then read after a restart only.
+pub fn guarded_list(config: &Config) -> bool {
+    list(config).is_some_and(|reach| !reach.is_dir())
+}
+
+fn list(config: &Config) -> Option<PathBuf> {
+    config.optouts.as_ref().map(|optouts| around(&optouts.path, std::slice::from_ref(&config.tls.key_file)))
+}
+
+fn salt(config: &Config) -> Option<PathBuf> {
+    config.optouts.as_ref().and_then(|optouts| optouts.salt_file.clone())
+}
+
 fn sources(config: &Config) -> impl Iterator<Item = (&str, PathBuf)> {
     let agents = [config.tls.key_file.clone()];
     let reach = move |path: &Path| around(path, &agents);
@@ -70,7 +86,8 @@ fn sources(config: &Config) -> impl Iterator<Item = (&str, PathBuf)> {
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
     let data = config.datasets.values().map(|dataset| dataset.spec.source.path().to_owned());
-    data.chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
+    let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
+    data.chain(optouts).chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
 }
 
 /// The folder of `file`, so that a new file which is renamed into its place can be opened; the file alone where that folder holds what is
@@ -127,5 +144,34 @@ mod tests {
         assert_eq!(custodian.write, [site.path("state")]);
         assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
         assert_eq!(guarded_sources(&config), ["heart"]);
+    }
+
+    #[test]
+    fn the_custodian_reads_the_folder_of_the_opt_outs_and_the_salt_and_the_agent_neither() {
+        let site = Site::new();
+        fs::create_dir(site.path("lists")).unwrap();
+        for file in ["lists/optouts.csv", "salt"] {
+            fs::write(site.path(file), "").unwrap();
+        }
+        let section = |path: &str| {
+            format!(
+                "optout = \"false\"\n[optouts]\nsource = {{ kind = \"csv\", path = \"{path}\" }}\nids = \"sha256\"\nsalt_file = \"salt\""
+            )
+        };
+        site.write_config(&section("lists/optouts.csv"));
+        let config = Config::load(&site.origin()).unwrap();
+        let reads = |process| Reach::of(process, &config).read.unwrap();
+        let (agent, custodian) = (reads(Process::Agent), reads(Process::Custodian));
+        for secret in [site.path("lists"), site.path("salt")] {
+            assert!(custodian.contains(&secret), "{}", secret.display());
+            assert!(!agent.iter().any(|path| secret.starts_with(path)), "{}", secret.display());
+        }
+        assert!(!guarded_list(&config));
+        // Beside the agent's key: the file alone.
+        site.write_config(&section("optouts.csv"));
+        fs::write(site.path("optouts.csv"), "").unwrap();
+        let config = Config::load(&site.origin()).unwrap();
+        assert!(guarded_list(&config));
+        assert!(Reach::of(Process::Custodian, &config).read.unwrap().contains(&site.path("optouts.csv")));
     }
 }

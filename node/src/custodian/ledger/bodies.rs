@@ -121,6 +121,9 @@ pub struct OptOutsChanged {
     pub set: Digest,
     /// By how many patients it differs from the set before: k or more. None with the first set.
     pub changed: Option<u64>,
+    /// How many groups of patients who leave together the site had made by then.
+    #[serde(default)]
+    pub groups: u64,
 }
 
 /// Of a reservation: what the round may spend.

@@ -3,6 +3,7 @@
 //!
 //! Without the site's key a token says nothing of an id, nor whether two sites have the same patient.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use bocage_protocol::contract::{Contract, Kind, Subject};
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits::SECRET_FILE_BYTES;
 use bocage_protocol::trust::SecretKey;
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -92,7 +94,7 @@ impl IdForm {
     pub fn digest(&self) -> Digest {
         let salt = self.salt.as_ref().map(|salt| [b"+", salt.as_bytes()].concat()).map(Zeroizing::new);
         let salt = salt.as_ref().map_or(&[][..], |salt| salt.as_slice());
-        Digest::of("bocage/subject-form/1", &[self.key.as_slice(), salt])
+        Digest::of("bocage/subject-form/2", &[self.key.as_slice(), salt])
     }
 
     /// The token of a patient of the data.
@@ -100,7 +102,7 @@ impl IdForm {
         match &self.salt {
             None => self.token(id),
             Some(salt) => {
-                let hash = Sha256::new().chain_update(salt.as_bytes()).chain_update(id.as_bytes()).finalize();
+                let hash = Sha256::new().chain_update(salt.as_bytes()).chain_update(composed(id).as_bytes()).finalize();
                 self.token(&Digest::from_bytes(hash.into()).to_string())
             }
         }
@@ -126,11 +128,17 @@ impl IdForm {
     }
 
     fn token(&self, text: &str) -> Token {
-        let digest = Digest::of("bocage/subject/1", &[self.key.as_slice(), text.as_bytes()]);
+        let text = composed(text);
+        let digest = Digest::of("bocage/subject/2", &[self.key.as_slice(), text.as_bytes()]);
         let mut bytes = [0; TOKEN_BYTES];
         bytes.copy_from_slice(&digest.as_bytes()[..TOKEN_BYTES]);
         Token(u128::from_be_bytes(bytes))
     }
+}
+
+/// One spelling of letters with marks (NFC): source and list may come from systems that write them otherwise.
+fn composed(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
 /// The subjects of a snapshot.

@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bocage_protocol::contract::{Column, Kind, Subject};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::front::dates;
 use bocage_protocol::ids::Digest;
@@ -16,6 +17,8 @@ use bocage_protocol::limits::OPTOUT_LIST_BYTES;
 use bocage_protocol::trust::Purpose;
 
 use super::spec::OptOutSpec;
+use crate::config::Dataset;
+use crate::custodian::source::whole_number;
 
 const DAY_MS: i64 = 86_400_000;
 /// A day begins so much earlier somewhere on earth than in UTC: an opt-out counts from then.
@@ -71,6 +74,16 @@ pub fn today(now: Timestamp) -> i32 {
     i32::try_from(now.0.saturating_add(EARLIEST_ZONE_MS).div_euclid(DAY_MS)).unwrap_or(i32::MAX)
 }
 
+/// Whether every patient of these datasets is a whole number, so that no other id can be meant.
+pub fn numbers_only<'a>(datasets: impl IntoIterator<Item = &'a Dataset>) -> bool {
+    let mut named = datasets.into_iter().filter_map(|dataset| match dataset.contract.subject() {
+        Subject::Column(column) => Some(dataset.contract.column(column.as_str())),
+        Subject::Row => None,
+    });
+    let number = |column: Option<&Column>| column.is_some_and(|column| matches!(column.kind, Kind::Int { .. }));
+    named.next().is_some_and(number) && named.all(number)
+}
+
 /// A whole list.
 #[derive(Debug, Clone)]
 pub struct List {
@@ -95,15 +108,16 @@ impl From<&Metadata> for Facts {
 }
 
 impl List {
-    /// Reads the file of `spec`.
+    /// Reads the file of `spec`. `numbers`: every patient of the site is a whole number.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn read(spec: &OptOutSpec) -> Result<Self, ListError> {
+    pub fn read(spec: &OptOutSpec, numbers: bool) -> Result<Self, ListError> {
         let path = &spec.path;
         let (bytes, facts) = whole(path)?;
         let digest = Digest::of("bocage/optout-list/1", &[&bytes]);
-        let optouts = Reader { path, delimiter: spec.delimiter, hashed: spec.salt_file.is_some() }.all(&bytes)?;
+        let optouts =
+            Reader { path, delimiter: spec.delimiter, hashed: spec.salt_file.is_some(), numbers }.all(&bytes)?;
         Ok(Self { facts, digest, optouts })
     }
 
@@ -141,6 +155,7 @@ struct Reader<'a> {
     path: &'a Path,
     delimiter: u8,
     hashed: bool,
+    numbers: bool,
 }
 
 /// Where the columns stand.
@@ -222,6 +237,10 @@ impl Reader<'_> {
         let (subject, purpose, date) = (&fields[columns.subject], &fields[columns.purpose], &fields[columns.date]);
         if subject.is_empty() {
             return Err(self.error(line, "no patient is named", "name the patient, or remove the line"));
+        }
+        if self.numbers && !self.hashed && whole_number(subject).is_none() {
+            let hint = "the patients of every dataset are whole numbers; correct the id, or remove the line";
+            return Err(self.error(line, "the patient's id is not a whole number", hint));
         }
         let subject = if self.hashed { self.hash(subject, line)? } else { subject.clone() };
         let purpose = match purpose.as_str() {

@@ -6,6 +6,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 
 use super::{Asking, Chosen, OptOutError, changed, concerns};
+use crate::config::Policy;
 use crate::custodian::Custodian;
 use crate::custodian::authority::Authorised;
 use crate::custodian::ledger::History;
@@ -20,12 +21,15 @@ impl Custodian {
         history: &History,
         now: Timestamp,
     ) -> Result<Arc<Chosen>, PublicError> {
-        let asking = self.asking(authorised, now);
+        let asking = self.asking(authorised, history, now);
         let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, authorised.dataset);
         if history.snapshot.is_some() && nameless && !self.optouts.ignored {
             return Err(changed());
         }
         let said = |error: OptOutError| {
+            if matches!(error, OptOutError::Changed) {
+                return changed();
+            }
             let reason = error.to_string();
             tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");
             PublicError::from(&error)
@@ -53,7 +57,16 @@ impl Custodian {
         self.offered(authorised, &snapshot, history, now).map(drop)
     }
 
-    fn asking<'a>(&self, authorised: &Authorised<'a>, now: Timestamp) -> Asking<'a> {
-        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k: self.config.policy.threshold, now }
+    fn asking<'a>(&self, authorised: &Authorised<'a>, history: &History, now: Timestamp) -> Asking<'a> {
+        let k = largest_k(&self.config.policy).max(authorised.threshold);
+        let begun = history.snapshot.is_some();
+        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k, now, begun }
     }
+}
+
+/// The largest k that the site's policy has for any study: groups are made for all.
+pub(super) fn largest_k(policy: &Policy) -> u32 {
+    let rules = policy.rules.iter().map(|rule| &rule.settings);
+    let raised = rules.chain([&policy.general]).filter_map(|settings| settings.threshold);
+    raised.fold(policy.threshold, u32::max)
 }

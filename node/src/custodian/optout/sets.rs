@@ -1,46 +1,129 @@
-//! Which patients are left out, so that everybody who opted out is among them and no two answers differ by few.
+//! With whom they leave who opted out: groups, so that nobody can be told from k others by any number of answers.
 //!
-//! Answers over two sets of patients can be subtracted: where the sets differ by one patient, the difference is that patient. So any
-//! two sets that a site answers from are the same, or differ by k patients or more. Where an opt-out alone would make too small a step,
-//! others, drawn by the site's secret, are left out with it; where somebody opts in again, they stay out until the step is large enough.
+//! Answers over two sets of patients can be subtracted, and answers over many sets compared: who is out of all of them has opted out. So
+//! every set that a site leaves out consists of whole groups. A group is made once, of the patients who opted out since the last one and,
+//! where these are fewer than k, of others whom the site's secret draws; it never changes. As long as one of it has opted out, all of it is
+//! left out; it comes back as a whole. Whatever is computed from the answers is then about whole groups.
 //!
 //! Pure: it knows tokens, no ids and no files.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bocage_protocol::ids::Digest;
+use serde::{Deserialize, Serialize};
 
 use super::ids::Token;
 
 /// Patients who are left out.
 pub type Set = BTreeSet<Token>;
 
-/// So many times k patients may be left out who did not opt out, before those who opted in again come back.
-const SLACK: usize = 2;
+/// The purposes that somebody opted out of, one bit each.
+pub type Purposes = u32;
 
-/// No set is far enough from those before: too few patients are left to draw from.
+/// Others may be drawn up to this part of the patients …
+const DRAWN_PART: usize = 20;
+/// … and up to so many times k in any case.
+const DRAWN_TIMES_K: usize = 10;
+
+/// Patients who are left out together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The snapshot, where a row is a patient: tokens are then good for one snapshot only.
+    pub snapshot: Option<Digest>,
+    /// All of them.
+    pub patients: Set,
+    /// How many of them were drawn.
+    pub drawn: usize,
+}
+
+/// What groups are made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// The least size of a group.
+    pub k: usize,
+    /// How many may still be drawn.
+    pub room: usize,
+    /// Nothing was answered yet: there is nothing to compare with.
+    pub first: bool,
+}
+
+/// Too few have opted out, and no more may be drawn or are there to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settling;
 
-/// The set to answer from when `out` have opted out and answers were given from each of `before`. The last of them stays if it fits.
-/// `draw` gives subjects, some perhaps twice, until there are none.
+/// How many patients of `subjects` may be drawn in all.
+pub fn most_drawn(subjects: usize, k: usize) -> usize {
+    (subjects / DRAWN_PART).max(DRAWN_TIMES_K * k)
+}
+
+/// The groups of those who opted out and are in none yet. `draw` gives subjects who have not opted out and are in no group, some
+/// perhaps twice, until there are none.
+///
+/// Those who opted out of the same purposes leave together where they are k, so that few purposes lose more than they must.
 ///
 /// # Errors
 /// [`Settling`].
-pub fn choose(out: &Set, before: &[Set], k: usize, draw: impl FnMut() -> Option<Token>) -> Result<Set, Settling> {
-    let fits = |set: &&Set| out.is_subset(set) && set.len() <= out.len() + SLACK * k;
-    let nearest = || before.iter().filter(fits).min_by_key(|set| set.len());
-    if let Some(used) = before.last().filter(fits).or_else(nearest) {
-        return Ok(used.clone());
+pub fn gather(
+    new: &BTreeMap<Token, Purposes>,
+    rule: Rule,
+    draw: impl FnMut() -> Option<Token>,
+) -> Result<Vec<(Set, usize)>, Settling> {
+    let Rule { k, room, first } = rule;
+    let mut alike: BTreeMap<Purposes, Set> = BTreeMap::new();
+    for (token, purposes) in new {
+        alike.entry(*purposes).or_default().insert(*token);
     }
-    let lacking = before.iter().map(|set| k.saturating_sub(distance(out, set))).max().unwrap_or_default();
-    // Whoever was left out before would bring the new set nearer to that one.
-    let taken: HashSet<Token> = before.iter().flatten().chain(out).copied().collect();
-    let mut set = out.clone();
-    let wanted = out.len() + lacking;
-    let mut draws = std::iter::from_fn(draw).filter(|token| !taken.contains(token));
-    while set.len() < wanted {
-        set.insert(draws.next().ok_or(Settling)?);
+    let (enough, few): (Vec<Set>, Vec<Set>) = alike.into_values().partition(|set| set.len() >= k);
+    let mut few: Set = few.into_iter().flatten().collect();
+    let mut groups: Vec<(Set, usize)> = enough.into_iter().map(|set| (set, 0)).collect();
+    if few.is_empty() {
+        return Ok(groups);
     }
-    Ok(set)
+    if first || few.len() >= k {
+        groups.push((few, 0));
+        return Ok(groups);
+    }
+    let real = few.len();
+    let drawn: Set = if room >= k { distinct(k, draw) } else { Set::new() };
+    if drawn.len() == k {
+        few.extend(drawn);
+        groups.push((few, k));
+        return Ok(groups);
+    }
+    // Nobody may be drawn: they leave with the others, if there are others.
+    if new.len() < k || real == new.len() {
+        return Err(Settling);
+    }
+    Ok(vec![(new.keys().copied().collect(), 0)])
+}
+
+fn distinct(k: usize, draw: impl FnMut() -> Option<Token>) -> Set {
+    let mut drawn = Set::new();
+    for token in std::iter::from_fn(draw) {
+        drawn.insert(token);
+        if drawn.len() == k {
+            break;
+        }
+    }
+    drawn
+}
+
+/// Who is left out when `out` have opted out: every group that one of them is in. A group of whom fewer than k are `here` is always left
+/// out, since it could not come back unseen.
+pub fn left_out<'a>(
+    groups: impl IntoIterator<Item = &'a Set>,
+    out: &Set,
+    here: impl Fn(&Token) -> bool,
+    k: usize,
+) -> Set {
+    let mut all = Set::new();
+    for group in groups {
+        let present: Set = group.iter().filter(|token| here(token)).copied().collect();
+        if present.len() < k || !present.is_disjoint(out) {
+            all.extend(present);
+        }
+    }
+    all
 }
 
 /// How many patients are in one of the two only.

@@ -87,7 +87,7 @@ impl fmt::Display for Said {
                 write!(f, "all answers stopped by {by}")?;
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, ", because: {reason}"))
             }
-            Said::Resumed(Resume { by, ends }) => write!(f, "the pause of record {ends} ended by {by}"),
+            Said::Resumed(Resume { by, ends, .. }) => write!(f, "the pause of record {ends} ended by {by}"),
             Said::OptOuts(OptOutsChanged { dataset, purpose, changed, snapshot, .. }) => {
                 write!(f, "the patients left out of {dataset} for {} ", purpose.as_str())?;
                 match changed {

@@ -46,6 +46,7 @@ fn pending(n: u8) -> Entry {
         persons: 1,
         until: Timestamp(99),
         asks: vec![],
+        terms: None,
     };
     Entry::new(Kind::Pending, study(n), 0, &body)
 }

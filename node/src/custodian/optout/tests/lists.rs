@@ -15,7 +15,7 @@ fn read(bytes: &[u8], salt: bool) -> Result<Vec<OptOut>, String> {
     let salt_file = salt.then(|| dir.path().join("salt"));
     let spec = OptOutSpec { path, delimiter: b',', salt_file, declared_in: "node.toml".into() };
     let text = |e: super::super::ListError| e.to_string().replace(&format!("{}/", dir.path().display()), "");
-    List::read(&spec).map(|list| list.optouts).map_err(text)
+    List::read(&spec, false).map(|list| list.optouts).map_err(text)
 }
 
 #[test]
@@ -61,4 +61,18 @@ fn a_list_that_is_wrong_anywhere_is_refused_with_its_line() {
     }
     let says = read(&with(""), true).unwrap_err();
     assert!(says.starts_with("optouts.csv: line 2: not a SHA-256 in hexadecimal"), "{says}");
+}
+
+#[test]
+fn where_every_patient_is_a_whole_number_no_other_id_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("optouts.csv");
+    let spec = OptOutSpec { path: path.clone(), delimiter: b',', salt_file: None, declared_in: "node.toml".into() };
+    fs::write(&path, "subject,purpose,date\n007,all,\n7.5,all,\n").unwrap();
+    let says = List::read(&spec, true).unwrap_err().to_string();
+    assert!(
+        says.contains("line 3: the patient's id is not a whole number\n  hint: ") && !says.contains("7.5"),
+        "{says}"
+    );
+    assert_eq!(List::read(&spec, false).unwrap().optouts.len(), 2);
 }

@@ -139,14 +139,21 @@ pub fn write_atomically(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Secr
     let (temporary, mut handle) = create_beside(file, mode)?;
     let written = handle
         .write_all(bytes)
-        // The umask may have taken bits from the mode at creation.
-        .and_then(|()| handle.set_permissions(fs::Permissions::from_mode(mode)))
+        .and_then(|()| give(&handle, mode))
         .and_then(|()| handle.sync_all())
         .and_then(|()| fs::rename(&temporary, file));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
     written.and_then(|()| sync_directory(parent)).map_err(io_error(file))
+}
+
+/// Gives a file its mode, where the umask has taken bits from it at its creation. A confined process may change no modes, and need not.
+fn give(handle: &File, mode: u32) -> io::Result<()> {
+    if handle.metadata()?.permissions().mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    handle.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 /// Makes a fresh file `.NAME.PID-COUNT.tmp` in the directory of `file`, where a rename is atomic.

@@ -76,7 +76,7 @@ impl StoreFile {
     }
 
     /// Records what a site said while it let a round wait, or that it waits no more, while the study takes answers. What it said last is not
-    /// recorded again, and of what changes all the time the first [`WAITS`] are.
+    /// recorded again, and of what changes all the time the first `WAITS` are.
     pub fn add_wait(
         &mut self,
         study: StudyId,

@@ -4,7 +4,7 @@ use bocage_protocol::trust::{PermitRef, PublicKey, Study};
 
 use crate::custodian::ledger::bodies::Account;
 
-/// Who asks. It exists only where a signature and the site's own [[trust]] say so.
+/// Who asks. It exists only where a signature and the site's own `[[trust]]` say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
     /// As the `[[trust]]` entry names them, or the permit.

@@ -21,7 +21,7 @@ pub struct Used {
     pub snapshot: Digest,
     /// What the answers were for.
     pub purpose: Purpose,
-    /// [`set_digest`] of the patients.
+    /// The digest of the patients.
     pub set: Digest,
     /// Who was left out.
     pub patients: Set,

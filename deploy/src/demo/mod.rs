@@ -20,6 +20,7 @@ use bocage_coordinator::api::types::{StudyResult, StudyState};
 use bocage_coordinator::client::{
     Api, ClientError, Followed, GivenPermit, News, Profile, bind, follow, sign_and_submit,
 };
+use bocage_node::sandbox::Support;
 use bocage_protocol::settings::Problems;
 use clap::{Args, ValueEnum};
 
@@ -235,8 +236,16 @@ fn start(setting: &Setting, processes: &mut Processes) -> Result<(), DemoError> 
     };
     let log = |name: &str| setting.logs().join(format!("{name}.log"));
     processes.start("coordinator", &args("coordinator", "serve", setting.coordinator()), &log("coordinator"))?;
+    let support = Support::ask();
     for hospital in &HOSPITALS {
-        processes.start(hospital.id, &args("node", "run", setting.node(hospital.id)), &log(hospital.id))?;
+        let mut node = args("node", "run", setting.node(hospital.id));
+        if !support.complete() {
+            node.extend(["--set", "require_sandbox=false"].map(OsString::from));
+        }
+        processes.start(hospital.id, &node, &log(hospital.id))?;
+    }
+    if !support.complete() {
+        say(&format!("this kernel has {support}: the demo's nodes run unconfined, which no hospital's should"));
     }
     Ok(())
 }

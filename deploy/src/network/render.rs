@@ -175,32 +175,38 @@ chol = \"nullif(cholesterol, 0)\"";
 
 /// The researcher's `profile.toml`.
 pub fn profile(network: &Network) -> Document {
-    let mut doc = Document::new();
-    doc.comment(&format!(
+    let about = format!(
         "A researcher's profile for the network {}. Use it with: bocage study run FILE --profile profile.toml",
         network.id
-    ))
-    .gap()
-    .set("network", network.id.as_str())
-    .set("coordinator", format!("http://{}", network.api))
-    .set("token_file", "api.token")
-    .noted("key_file", "researcher.key", "signs your studies; it never leaves this machine")
-    .noted("permit", "researcher.permit", "what your studies rely on; --permit FILE names another");
+    );
+    let mut doc = door(network, &about);
+    doc.noted("key_file", "researcher.key", "signs your studies; it never leaves this machine").noted(
+        "permit",
+        "researcher.permit",
+        "what your studies rely on; --permit FILE names another",
+    );
     doc
 }
 
 /// The access body's `profile.toml`.
 pub fn body_profile(network: &Network) -> Document {
-    let mut doc = Document::new();
-    doc.comment(&format!(
+    let about = format!(
         "How the access body reaches the coordinator of {}. Use it with: bocage permit publish FILE --profile profile.toml",
         network.id
-    ))
-    .gap()
-    .set("network", network.id.as_str())
-    .set("coordinator", format!("http://{}", network.api))
-    .set("token_file", "api.token")
-    .set("key_file", "access-body.key");
+    );
+    let mut doc = door(network, &about);
+    doc.set("key_file", "access-body.key");
+    doc
+}
+
+/// What every profile says: the network, and the way to its coordinator.
+fn door(network: &Network, about: &str) -> Document {
+    let mut doc = Document::new();
+    doc.comment(about)
+        .gap()
+        .set("network", network.id.as_str())
+        .set("coordinator", format!("http://{}", network.api))
+        .set("token_file", "api.token");
     doc
 }
 

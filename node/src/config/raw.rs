@@ -158,20 +158,16 @@ pub(super) struct RawContracts {
     pub(super) dir: Option<PathBuf>,
 }
 
+/// `[policy]` without its [`RawSettings`].
 #[derive(Deserialize)]
 pub(super) struct RawPolicy {
-    pub(super) threshold: Option<u32>,
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
-    pub(super) max_cells: Option<u64>,
-    pub(super) quiet: Option<Vec<String>>,
-    pub(super) concurrent: Option<u32>,
-    pub(super) per_day: Option<u32>,
-    pub(super) two_persons: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }
 
+/// A rule without its [`RawSettings`].
 #[derive(Deserialize)]
 pub(super) struct RawRule {
     pub(super) access_body: Option<String>,
@@ -179,6 +175,11 @@ pub(super) struct RawRule {
     pub(super) purpose: Option<String>,
     pub(super) dataset: Option<String>,
     pub(super) decide: Option<String>,
+}
+
+/// What `[policy]` and its rules have in common.
+#[derive(Deserialize, Default)]
+pub(super) struct RawSettings {
     pub(super) threshold: Option<u32>,
     pub(super) max_cells: Option<u64>,
     pub(super) quiet: Option<Vec<String>>,
@@ -187,14 +188,9 @@ pub(super) struct RawRule {
     pub(super) two_persons: Option<bool>,
 }
 
-/// What `[policy]` and its rules have in common.
-pub(super) struct RawSettings {
-    pub(super) threshold: Option<u32>,
-    pub(super) max_cells: Option<u64>,
-    pub(super) quiet: Option<Vec<String>>,
-    pub(super) concurrent: Option<u32>,
-    pub(super) per_day: Option<u32>,
-    pub(super) two_persons: Option<bool>,
+impl RawSettings {
+    /// Its keys.
+    pub(super) const KEYS: &[&str] = &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons"];
 }
 
 /// What a dataset never offers.

@@ -17,20 +17,16 @@ const RULES_MAX: usize = 1000;
 
 impl Reader<'_> {
     pub(super) fn policy(&mut self, value: &Value, trust: &Trust) -> Option<Policy> {
-        let raw: RawPolicy = self.section(value, "policy")?;
-        let (threshold, query_secs) = (raw.threshold, raw.query_secs);
+        let mut value = value.clone();
+        let settings = taken(&mut value, RawSettings::KEYS);
+        let raw: Option<RawPolicy> = self.section(&value, "policy");
+        let settings: Option<RawSettings> = self.section(&settings, "policy");
+        let (raw, settings) = raw.zip(settings)?;
+        let (threshold, settings) = (settings.threshold, RawSettings { threshold: None, ..settings });
         let decide = self.decide(raw.decide.as_deref(), "policy.decide").unwrap_or(Decide::Auto);
-        let settings = RawSettings {
-            threshold: None,
-            max_cells: raw.max_cells,
-            quiet: raw.quiet,
-            concurrent: raw.concurrent,
-            per_day: raw.per_day,
-            two_persons: raw.two_persons,
-        };
         let policy = Policy {
             threshold: threshold.unwrap_or(THRESHOLD_DEFAULT),
-            query_secs: query_secs.unwrap_or(QUERY_SECS_DEFAULT),
+            query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
             decide,
             general: self.settings(settings, "policy", THRESHOLD_MIN),
             rules: Vec::new(),
@@ -66,7 +62,11 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self, value: &Value, key: &str, threshold: u32, trust: &Trust) -> Option<Rule> {
-        let raw: RawRule = self.section(value, key)?;
+        let mut value = value.clone();
+        let settings = taken(&mut value, RawSettings::KEYS);
+        let raw: Option<RawRule> = self.section(&value, key);
+        let settings: Option<RawSettings> = self.section(&settings, key);
+        let (raw, settings) = raw.zip(settings)?;
         let researchers = trust.researchers.iter().map(|r| Named { name: r.name.clone(), key: r.key }).collect();
         let bodies = trust.access_bodies.iter().map(|b| Named { name: b.name.clone(), key: b.key }).collect();
         let matches = Matches {
@@ -80,14 +80,6 @@ impl Reader<'_> {
             dataset: raw.dataset.and_then(|text| self.contract_id(&text, &format!("{key}.dataset"))),
         };
         let decide = self.decide(raw.decide.as_deref(), &format!("{key}.decide"));
-        let settings = RawSettings {
-            threshold: raw.threshold,
-            max_cells: raw.max_cells,
-            quiet: raw.quiet,
-            concurrent: raw.concurrent,
-            per_day: raw.per_day,
-            two_persons: raw.two_persons,
-        };
         let settings = self.settings(settings, key, threshold);
         if decide.is_none() && settings == Settings::default() {
             self.problem(
@@ -172,11 +164,8 @@ impl Reader<'_> {
 
     /// What a dataset never offers. Takes its keys out of the section, which is then the source's alone.
     pub(super) fn never(&mut self, value: &mut Value, key: &str, contract: Option<&Contract>) -> Never {
-        let mut taken = serde_json::Map::new();
-        if let Some(section) = value.as_object_mut() {
-            taken.extend(["never", "never_discovered"].into_iter().filter_map(|k| section.remove_entry(k)));
-        }
-        let Some(raw) = self.section::<RawNever>(&Value::Object(taken), key) else { return Never::default() };
+        let taken = taken(value, &["never", "never_discovered"]);
+        let Some(raw) = self.section::<RawNever>(&taken, key) else { return Never::default() };
         let mut columns = |texts: Vec<String>, name: &str| -> Vec<ColumnName> {
             let mut columns = Vec::new();
             for (i, text) in texts.iter().enumerate() {
@@ -196,4 +185,10 @@ impl Reader<'_> {
         };
         Never { read: columns(raw.never, "never"), discover: columns(raw.never_discovered, "never_discovered") }
     }
+}
+
+/// Takes some keys out of a section, so that they can be read as another one.
+fn taken(section: &mut Value, keys: &[&str]) -> Value {
+    let taken = section.as_object_mut().map(|section| keys.iter().filter_map(|k| section.remove_entry(*k)).collect());
+    Value::Object(taken.unwrap_or_default())
 }

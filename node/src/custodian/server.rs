@@ -259,6 +259,22 @@ mod tests {
         Arc::new(Custodian::new(config, ledger, key, Arc::new(Still(NOW)), Arc::new(|_| {}), switches))
     }
 
+    /// Switches that hold every query: it says that it runs, and goes on when the sender is dropped.
+    fn holding() -> (Switches, std_mpsc::Receiver<()>, std_mpsc::Sender<()>) {
+        let (started, query_runs) = std_mpsc::channel();
+        let (release, held) = std_mpsc::channel::<()>();
+        let hold = Mutex::new((started, held));
+        let switches = Switches {
+            before_query: Some(Arc::new(move |_| {
+                let (started, held) = &*hold.lock().unwrap();
+                let _ = started.send(());
+                let _ = held.recv();
+            })),
+            ..Switches::default()
+        };
+        (switches, query_runs, release)
+    }
+
     struct Running {
         socket: PathBuf,
         stop: oneshot::Sender<()>,
@@ -311,17 +327,7 @@ mod tests {
     #[tokio::test]
     async fn a_local_command_is_answered_while_a_query_runs_and_what_is_none_is_not() {
         let site = Site::new();
-        let (started, query_runs) = std_mpsc::channel();
-        let (release, held) = std_mpsc::channel::<()>();
-        let hold = Mutex::new((started, held));
-        let switches = Switches {
-            before_query: Some(Arc::new(move |_| {
-                let (started, held) = &*hold.lock().unwrap();
-                let _ = started.send(());
-                let _ = held.recv();
-            })),
-            ..Switches::default()
-        };
+        let (switches, query_runs, release) = holding();
         let running = start(&site, switches);
         let (socket, request) = (running.socket.clone(), site.request(&site.study()));
         let asking = tokio::spawn(async move { ask(&socket, &codec::encode(&Request::Round(request)).unwrap()).await });
@@ -380,17 +386,7 @@ mod tests {
     #[tokio::test]
     async fn while_a_query_runs_the_catalogue_is_answered_and_a_full_queue_is_busy() {
         let site = Site::new();
-        let (started, query_runs) = std_mpsc::channel();
-        let (release, held) = std_mpsc::channel::<()>();
-        let hold = Mutex::new((started, held));
-        let switches = Switches {
-            before_query: Some(Arc::new(move |_| {
-                let (started, held) = &*hold.lock().unwrap();
-                let _ = started.send(());
-                let _ = held.recv();
-            })),
-            ..Switches::default()
-        };
+        let (switches, query_runs, release) = holding();
         let running = start(&site, switches);
         let request = codec::encode(&Request::Round(site.request(&site.study()))).unwrap();
         let mut waiting = JoinSet::new();

@@ -2,6 +2,17 @@
 
 use super::*;
 
+/// A clinic that answered before and after one patient opted out, and the file of its groups.
+fn after_an_opt_out() -> (Clinic, Custodian, std::path::PathBuf) {
+    let clinic = Clinic::new(LIST);
+    let custodian = clinic.custodian();
+    clinic.ask(&custodian);
+    clinic.list(&["p7,,"]);
+    clinic.ask(&custodian);
+    let path = custodian.optouts.dir.join("heart.json");
+    (clinic, custodian, path)
+}
+
 #[test]
 fn who_opts_in_again_comes_back_with_all_who_left_with_them_and_not_without() {
     let clinic = Clinic::new(LIST);
@@ -41,12 +52,7 @@ fn answers_for_two_purposes_differ_by_k_patients_too() {
 
 #[test]
 fn the_sets_before_are_not_forgotten_when_their_file_is_lost_or_damaged() {
-    let clinic = Clinic::new(LIST);
-    let custodian = clinic.custodian();
-    clinic.ask(&custodian);
-    clinic.list(&["p7,,"]);
-    clinic.ask(&custodian);
-    let path = custodian.optouts.dir.join("heart.json");
+    let (clinic, custodian, path) = after_an_opt_out();
     let whole = fs::read_to_string(&path).unwrap();
     drop(custodian);
     for damaged in [whole.replacen("\"patients\":[\"", "\"patients\":[\"0", 1), whole[..whole.len() / 2].to_owned()] {
@@ -61,12 +67,7 @@ fn the_sets_before_are_not_forgotten_when_their_file_is_lost_or_damaged() {
 
 #[test]
 fn an_older_file_of_groups_is_not_taken_for_the_newest() {
-    let clinic = Clinic::new(LIST);
-    let custodian = clinic.custodian();
-    clinic.ask(&custodian);
-    clinic.list(&["p7,,"]);
-    clinic.ask(&custodian);
-    let path = custodian.optouts.dir.join("heart.json");
+    let (clinic, custodian, path) = after_an_opt_out();
     let older = fs::read(&path).unwrap();
     clinic.list(&["p7,,", "p8,,"]);
     clinic.ask(&custodian);

@@ -153,7 +153,7 @@ impl ValidPlan {
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
     pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
         let written = check::plan(&plan, contract)?;
-        let normal = normal::plan(&plan);
+        let normal = normal::plan(&plan, contract);
         // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
         let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contract)) {
             Some(Ok(checked)) => (normal, checked),
@@ -196,6 +196,19 @@ impl ValidPlan {
     /// The shape of the table: a function of plan and contract alone, never of data.
     pub fn layout(&self) -> &TableLayout {
         &self.layout
+    }
+
+    /// The digest of what its cells are: filter and keys in any order, whatever is measured in them, whether the keys are discovered, and under
+    /// whatever version of the contract. Answers to plans that agree in it have cells that can be compared one by one.
+    pub fn cells_digest(&self) -> Digest {
+        let json = |of: &Expr| crate::trust::canonical(of).unwrap_or_default();
+        let discovered = self.key.as_ref().map(|key| json(&Expr::Column(key.column().clone())));
+        let mut keys: Vec<Vec<u8>> = self.table.by.iter().map(json).chain(discovered).collect();
+        keys.sort();
+        keys.dedup();
+        let filter = self.plan.query.filter.as_ref().map(json).unwrap_or_default();
+        let parts: Vec<&[u8]> = std::iter::once(&filter).chain(&keys).map(Vec::as_slice).collect();
+        Digest::of("bocage/cells/1", &parts)
     }
 
     /// The digest of the plan's canonical JSON.

@@ -1,21 +1,25 @@
 //! One form for what means the same. Two plans that differ only in how their conditions are written become one plan, with one digest and one
 //! answer: asked again in other words, a question is a repeat.
 //!
-//! Every rule here holds in SQL's three-valued logic and in the engine's arithmetic. What means the same for deeper reasons (`2 * age > 60`
-//! and `age > 30`, `ca > 4` and `ca >= 5`) stays different, and counts as different.
+//! Every rule here holds in SQL's three-valued logic and in the engine's arithmetic. Columns of whole numbers and dates are compared by `<` and
+//! `>=` only (`whole`). What means the same for deeper reasons (`2 * age > 60` and `age > 30`) stays different, and counts as different.
+
+mod whole;
 
 use std::borrow::Cow;
 
 use super::{Bins, Branch, Comparison, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table};
+use crate::contract::Contract;
 use crate::limits;
 use crate::trust::canonical;
 
 /// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order.
-pub(super) fn plan(plan: &Plan) -> Plan {
+pub(super) fn plan(plan: &Plan, contract: &Contract) -> Plan {
+    let normal = |expr: &Expr| normal(expr, contract);
     let statistic = match &plan.statistic {
-        Statistic::Table(of) => Statistic::Table(table(of)),
+        Statistic::Table(of) => Statistic::Table(table(of, contract)),
         Statistic::Discovered(Discovered { key, table: of }) => {
-            Statistic::Discovered(Discovered { key: key.clone(), table: table(of) })
+            Statistic::Discovered(Discovered { key: key.clone(), table: table(of, contract) })
         }
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(steps.iter().map(normal).collect())),
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(column.clone())),
@@ -24,7 +28,8 @@ pub(super) fn plan(plan: &Plan) -> Plan {
     Plan { query: Query { filter, ..plan.query.clone() }, statistic }
 }
 
-fn table(table: &Table) -> Table {
+fn table(table: &Table, contract: &Contract) -> Table {
+    let normal = |expr: &Expr| normal(expr, contract);
     let measure = |measure: &Measure| match measure {
         Measure::Condition(condition) => Measure::Condition(normal(condition)),
         Measure::Product(a, b) if b < a => Measure::Product(b.clone(), a.clone()),
@@ -39,8 +44,13 @@ fn table(table: &Table) -> Table {
 
 /// The expression in normal form: of the same type, and with the same value in every row. One that is beyond the bounds of
 /// [`crate::limits`] stays as it is.
-pub fn normal(expr: &Expr) -> Expr {
-    if expr.size().is_none() { expr.clone() } else { rewritten(expr) }
+pub fn normal(expr: &Expr, contract: &Contract) -> Expr {
+    if expr.size().is_none() {
+        return expr.clone();
+    }
+    // Once more, for comparisons that have become equal.
+    let mut form = rewritten(expr);
+    if whole::rewrite(&mut form, contract) { rewritten(&form) } else { form }
 }
 
 fn rewritten(expr: &Expr) -> Expr {
@@ -289,12 +299,22 @@ mod tests {
     use crate::contract::parse;
     use crate::front::condition;
 
-    fn of(text: &str) -> Expr {
+    fn contract() -> Contract {
         let numbers =
             ["age", "x", "y"].map(|n| format!("[[column]]\nname = \"{n}\"\ntype = \"int\"\nrange = [0, 99]\n"));
+        let others = "[[column]]\nname = \"weight\"\ntype = \"float\"\nrange = [0, 99]\n\
+                      [[column]]\nname = \"seen\"\ntype = \"date\"\nrange = [\"1990-01-01\", \"2030-01-01\"]\n";
         let truths = ["a", "b", "c"].map(|n| format!("[[column]]\nname = \"{n}\"\ntype = \"bool\"\n"));
-        let contract = format!("id = \"test@1\"\nsubject = \"row\"\n{}{}", numbers.concat(), truths.concat());
-        normal(&condition(text, &parse(&contract, "t.toml").unwrap()))
+        let contract = format!("id = \"test@1\"\nsubject = \"row\"\n{}{}{others}", numbers.concat(), truths.concat());
+        parse(&contract, "t.toml").unwrap()
+    }
+
+    fn of_form(expr: &Expr) -> Expr {
+        normal(expr, &contract())
+    }
+
+    fn of(text: &str) -> Expr {
+        of_form(&condition(text, &contract()))
     }
 
     #[test]
@@ -348,11 +368,59 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_and_days_are_compared_in_one_way() {
+        let same: [&[&str]; 6] = [
+            &[
+                "age > 34",
+                "age >= 35",
+                "not age < 35",
+                "35 <= age",
+                "34 < age",
+                "age > 34.5",
+                "34.5 < age",
+                "age >= 34.5",
+                "not age <= 34.9",
+            ],
+            &["age < 35", "age <= 34", "34 >= age", "not age >= 35", "age < 34.5", "age <= 34.99", "age < 30 + 4.5"],
+            &[
+                "age > 34 and age < 46",
+                "age between 35 and 45",
+                "age >= 35 and age <= 45.5",
+                "not (age < 35 or age > 45)",
+            ],
+            &["age > 34 and age >= 35 and a", "a and age > 34.2"],
+            &["age in (1, 2.5, 3)", "age = 3 or age = 1", "age in (3, 1)"],
+            &[
+                "seen > date '2020-02-28'",
+                "seen >= date '2020-02-29'",
+                "not seen <= date '2020-02-28'",
+                "date '2020-02-29' <= seen",
+            ],
+        ];
+        for group in same {
+            for text in group.iter().skip(1) {
+                assert_eq!(of(group[0]), of(text), "{text}");
+            }
+        }
+        for (a, b) in [
+            ("weight > 34", "weight >= 35"),
+            ("age > 34", "age > 35"),
+            ("x + y > 4", "x + y >= 5"),
+            ("age = 4.5", "age = 5"),
+        ] {
+            assert_ne!(of(a), of(b), "{a} / {b}");
+        }
+        let far = "age > 9007199254740991";
+        assert_eq!(of(far), of("9007199254740991 < age"), "what no integer follows exactly stays");
+    }
+
+    #[test]
     fn conditions_that_differ_stay_different() {
         let all = [
             "age > 5",
             "age >= 5",
             "age < 5",
+            "x > 5",
             "age = 5",
             "age <> 5",
             "a and b",
@@ -372,7 +440,7 @@ mod tests {
     #[test]
     fn a_normal_form_is_its_own_and_a_constant_is_found_to_be_one() {
         for text in ["not (a and x in (2, 1) or y + 1 > x)", "case when not not a then 'x' else 'y' end = 'x'"] {
-            assert_eq!(normal(&of(text)), of(text), "{text}");
+            assert_eq!(of_form(&of(text)), of(text), "{text}");
         }
         assert_eq!(of("x > 1 or 1 = 1"), truth(true));
         assert_eq!(of("x > 1 and 'a' = 'b'"), truth(false));

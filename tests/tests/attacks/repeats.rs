@@ -84,27 +84,38 @@ const WORDS: [&str; 5] = [
     "not (not (sex in ('0', '1') and age between 35 and 45))",
 ];
 
+/// One cohort in words that mean the same among whole numbers and days.
+const WHOLE: [&str; 4] = [
+    "age between 35 and 45 and admitted >= date '2020-01-01'",
+    "age > 34 and age < 46 and admitted > date '2019-12-31'",
+    "not (age < 34.5 or age > 45.5) and not admitted < date '2020-01-01'",
+    "34 < age and 45.9 >= age and not date '2020-01-01' > admitted",
+];
+
 /// Whether one cohort in other words is computed again. Off: as if plans stayed as they were written.
-fn reworded(guard: Guard) -> bool {
+fn reworded(guard: Guard, words: &[&str]) -> bool {
     let hospital = hospital();
     let desk = hospital.open(Controls::default());
     let count = "table = { show = ['count'] }";
-    let answers: Vec<_> = WORDS.iter().map(|filter| desk.one(filter, count)).collect();
+    let answers: Vec<_> = words.iter().map(|filter| desk.one(filter, count)).collect();
     assert!(answers.windows(2).all(|two| two[0] == two[1]), "the answer is the same");
     match guard {
         Guard::On => desk.queries() > 1,
         Guard::Off => {
-            let written = WORDS.map(|filter| {
+            let written = words.iter().map(|filter| {
                 format!("{:?}", hospital.study(filter, &format!("[[analysis]]\nname = 'a'\n{count}\n")).filter)
             });
-            BTreeSet::from(written).len() > 1
+            written.collect::<BTreeSet<_>>().len() > 1
         }
     }
 }
 
 pub fn family() -> Family {
     Family::new("repeats")
-        .beside("normal form of plans", "one question in other words", reworded)
+        .beside("normal form of plans", "one question in other words", |guard| reworded(guard, &WORDS))
+        .beside("normal form of plans", "one question in other words of whole numbers and days", |guard| {
+            reworded(guard, &WHOLE)
+        })
         .against(Control::ReuseOfAnswers, "one question by hundreds of studies, over restarts", many_studies)
         .against(Control::RepeatFromLedger, "one study, sent again", |on| one_study(on, 0))
         .against(Control::RepeatFromLedger, "one study, sent again over restarts", |on| one_study(on, 4))

@@ -292,6 +292,7 @@ fn condition(depth: u32) -> BoxedStrategy<Expr> {
         2 => vec(part(), 1..4).prop_map(Expr::And),
         2 => vec(part(), 1..4).prop_map(Expr::Or),
         3 => compared(number(depth - 1)),
+        2 => whole(),
         1 => compared(date(depth - 1)),
         1 => compared(datetime()),
         1 => compared(text(depth - 1)),
@@ -308,6 +309,22 @@ fn condition(depth: u32) -> BoxedStrategy<Expr> {
         1 => choices(part(), depth),
     ]
     .boxed()
+}
+
+/// A column of whole numbers or days against a constant in their midst, on either side.
+fn whole() -> BoxedStrategy<Expr> {
+    let halves = prop_oneof![
+        (-6i32..=250).prop_map(|halves| Literal::Float(f64::from(halves) / 2.0)),
+        (-3i64..=125).prop_map(Literal::Int),
+    ];
+    let numbers = (prop_oneof![column("age"), column("ca")], halves.prop_map(Expr::Literal));
+    let days = (column("seen"), (7305i32..21_915).prop_map(|day| Expr::Literal(Literal::Date(day))));
+    let pair = prop_oneof![3 => numbers, 1 => days];
+    let turned = |(op, (column, constant), turn): (Comparison, (Expr, Expr), bool)| match turn {
+        true => compare(op, constant, column),
+        false => compare(op, column, constant),
+    };
+    (comparison(), pair, any::<bool>()).prop_map(turned).boxed()
 }
 
 fn key() -> BoxedStrategy<Expr> {

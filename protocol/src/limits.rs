@@ -28,6 +28,12 @@ pub const ACCESS_BODIES: usize = 64;
 pub const SITE_MESSAGE_BYTES: usize = 500;
 /// Studies that may wait for a site's steward at a time: more than a person reads.
 pub const PENDING_STUDIES: usize = 1000;
+/// Of these, studies that one researcher has signed: nobody keeps the others from the desk.
+pub const PENDING_STUDIES_OF_ONE: usize = PENDING_STUDIES / 10;
+/// Studies that may be open at a coordinator at a time: each holds a task for every site that has not answered.
+pub const OPEN_STUDIES: usize = 1000;
+/// Of these, studies that one researcher has signed: nobody keeps the others from the network.
+pub const OPEN_STUDIES_OF_ONE: usize = OPEN_STUDIES / 10;
 /// What a local command may say to the custodian: a few lines.
 pub const ADMIN_BYTES: usize = 16 << 10;
 /// Analyses in one study.
@@ -73,6 +79,8 @@ pub const UNFOLDED_TIMES: u64 = 1000;
 pub const UNFOLDED_BYTES: u64 = 4 << 30;
 /// A site's list of opt-outs.
 pub const OPTOUT_LIST_BYTES: u64 = 256 << 20;
+/// Parts of patients that have come and gone between the answers to one question, whom a node counts one by one before it answers again.
+pub const MOVED_PARTS: usize = 1000;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
 pub const ROWS: u64 = 1 << 40;
 /// Values of all published tables of a study, hidden ones included: some 100 bytes each in memory and in the result, which a coordinator holds as a whole.

@@ -17,9 +17,6 @@ use crate::permits::{self, Touches};
 use crate::server::Moment;
 use crate::store::{Recorded, StoreError};
 
-/// Studies that may be open at a time: each holds a task for every site that has not answered.
-const OPEN_STUDIES: usize = 1000;
-
 /// Accepts a signed study. The same study again gets its present status.
 pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<Response, Problem> {
     let signed = read(&body::whole(&app, request).await?)?;
@@ -27,16 +24,20 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
         return Ok(Json(describe(&app, &record)?).into_response());
     }
+    // Before anything is checked, so that a full coordinator is not kept busy by studies that it cannot take.
     let open = app.context.store.with(|store| store.unfinished()).await?.len();
-    if open >= OPEN_STUDIES {
-        let error = PublicError::new(ErrorCode::Busy, format!("{open} studies are open"));
-        return Err(Problem(error.hint("wait until some are published, or cancel some")));
-    }
+    room(open, None)?;
     let now = app.context.clock.now();
     let asked = admit(&app, signed, now).await?;
     let answer_by = answer_by(&asked.study, now);
-    let signed = asked.signed.clone();
-    let recorded = app.context.store.with(move |store| store.accept(&signed, now, answer_by)).await?;
+    let (signed, researcher) = (asked.signed.clone(), asked.study.researcher);
+    // Counted and written at once: of studies that come together none slips past the bound.
+    let recorded =
+        app.context.store.with(move |store| match room(store.unfinished()?.len(), Some(store.open_of(&researcher)?)) {
+            Ok(()) => store.accept(&signed, now, answer_by).map(Ok),
+            Err(full) => Ok(Err(full)),
+        });
+    let recorded = recorded.await??;
     if recorded == Recorded::Yes {
         tracing::info!(study = %id.short(), sites = asked.sites.len(), %answer_by, "study accepted");
         app.context.pass(Moment::Accepted);
@@ -46,6 +47,23 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     let record = app.context.store.with(move |store| store.study(id)).await?;
     let record = record.ok_or(StoreError::Damaged("a study that was just accepted"))?;
     Ok((StatusCode::CREATED, Json(describe(&app, &record)?)).into_response())
+}
+
+/// Whether one more study may be open, of a researcher who has `own` of them.
+fn room(open: usize, own: Option<usize>) -> Result<(), PublicError> {
+    if own.is_some_and(|own| own >= limits::OPEN_STUDIES_OF_ONE) {
+        let most = limits::OPEN_STUDIES_OF_ONE;
+        let error = PublicError::new(
+            ErrorCode::Busy,
+            format!("{most} studies that you signed are open, and no researcher may have more"),
+        );
+        return Err(error.hint("wait until some of yours are published, or cancel some"));
+    }
+    if open >= limits::OPEN_STUDIES {
+        let error = PublicError::new(ErrorCode::Busy, format!("{open} studies are open"));
+        return Err(error.hint("wait until some are published, or cancel some"));
+    }
+    Ok(())
 }
 
 fn read(body: &[u8]) -> Result<SignedStudy, PublicError> {

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{SiteId, StudyId};
-use bocage_protocol::trust::{SignedPermit, SignedRelease, SignedStudy};
+use bocage_protocol::trust::{PublicKey, SignedPermit, SignedRelease, SignedStudy};
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::witness;
@@ -166,6 +166,13 @@ impl StoreFile {
         let mut statement = self.db.prepare_cached(sql)?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
         ids.map(|id| id?.parse().map_err(|_| StoreError::Damaged("a study id"))).collect()
+    }
+
+    /// How many of the unfinished studies a researcher signed.
+    pub fn open_of(&mut self, researcher: &PublicKey) -> Result<usize> {
+        let sql = "select count(*) from studies where closed = 0 and json_extract(study, '$.researcher') = ?";
+        let count: i64 = self.db.prepare_cached(sql)?.query_row([researcher.to_string()], |row| row.get(0))?;
+        usize::try_from(count).map_err(|_| StoreError::Damaged("a number of studies"))
     }
 
     /// Writes unless a deadline was decided, a result published or the study cancelled.

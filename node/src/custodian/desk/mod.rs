@@ -101,9 +101,10 @@ impl Custodian {
             return Ok(Said::Refused(error));
         }
         if !case.knows(&desk.policy) {
-            if desk.waiting()? >= limits::PENDING_STUDIES {
-                tracing::warn!(%study, "too many studies wait for the steward: this one is not recorded");
-                return Ok(Said::Waits(too_many(&self.config)));
+            let (waiting, own) = desk.waiting(&about.key)?;
+            if own >= limits::PENDING_STUDIES_OF_ONE || waiting >= limits::PENDING_STUDIES {
+                tracing::warn!(%study, key = %about.key, own, "too many studies wait for the steward: this one is not recorded");
+                return Ok(Said::Waits(too_many(&self.config, own)));
             }
             let body = match self.waiting(authorised, about.clone(), why, persons, &desk) {
                 Ok(body) => body,
@@ -170,7 +171,12 @@ fn waits(config: &CustodianConfig, why: &str) -> PublicError {
         .hint("nothing to do: the study stays open until open_until and is answered after the steward's yes")
 }
 
-fn too_many(config: &CustodianConfig) -> PublicError {
+fn too_many(config: &CustodianConfig, own: usize) -> PublicError {
+    if own >= limits::PENDING_STUDIES_OF_ONE {
+        let message = format!("{own} studies that you signed wait for the steward of {} already", config.site);
+        return PublicError::new(ErrorCode::PolicyLater, message)
+            .hint("it is asked again by itself; cancel studies that you do not need");
+    }
     let message = format!("too many studies wait for the steward of {}", config.site);
     PublicError::new(ErrorCode::PolicyLater, message).hint("it is asked again by itself")
 }

@@ -51,14 +51,17 @@ impl Desk<'_> {
         Ok(cases)
     }
 
-    /// How many studies wait.
-    pub(super) fn waiting(&self) -> Result<usize, LedgerError> {
-        let mut waiting = 0;
+    /// How many studies wait, and how many of them this researcher signed.
+    pub(super) fn waiting(&self, researcher: &PublicKey) -> Result<(usize, usize), LedgerError> {
+        let (mut waiting, mut own) = (0, 0);
         for (study, case) in self.cases()? {
             let waits = case.denial.is_none() && matches!(case.word(&self.policy, self.now), Some(Word::Waits { .. }));
-            waiting += usize::from(waits && self.outcome(&study, &case)?.is_none());
+            if waits && self.outcome(&study, &case)?.is_none() {
+                waiting += 1;
+                own += usize::from(case.latest(&self.policy).is_some_and(|(_, _, put)| put.study.key == *researcher));
+            }
         }
-        Ok(waiting)
+        Ok((waiting, own))
     }
 
     /// What came of a study since it was put on the desk the last time.

@@ -80,6 +80,8 @@ pub struct TableRelease {
     pub total: Option<Count>,
     /// One a cell of that step.
     pub cells: Vec<CellRelease>,
+    /// Whether a hidden cell may be of any size, since fewer than k of its subjects have changed since the same was answered.
+    pub held_back: bool,
 }
 
 /// Subjects and rows.
@@ -94,7 +96,7 @@ pub struct Count {
 /// One cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CellRelease {
-    /// Fewer than k subjects, possibly none.
+    /// Fewer than k subjects, possibly none; of a release that holds back, any number.
     FewerThanK,
     /// k or more subjects.
     Shown {
@@ -137,6 +139,8 @@ pub struct BinsRelease {
     pub missing: Option<Count>,
     /// From below, without gaps: each begins where the one before ends, the first at cell 0. None: fewer than k subjects have a value.
     pub bins: Vec<BinRelease>,
+    /// Whether what is not shown, of those with a value or without one, may be any number.
+    pub held_back: bool,
 }
 
 /// One bin.
@@ -148,7 +152,17 @@ pub struct BinRelease {
     pub count: Count,
 }
 
+/// The most subjects of what is not shown: k − 1, or no bound.
+fn most_hidden(threshold: u32, held_back: bool) -> Option<u64> {
+    (!held_back).then(|| u64::from(threshold.saturating_sub(1)))
+}
+
 impl BinsRelease {
+    /// The most subjects that have no value, or that have one, where they are not shown; none: no bound.
+    pub fn most_hidden(&self) -> Option<u64> {
+        most_hidden(self.threshold, self.held_back)
+    }
+
     /// Whether this could be an honest answer over `grid`, of rows that can or cannot lack a value: order, edges and size of every number.
     ///
     /// What passes can be added up over any number of sites of a study without overflow.
@@ -185,6 +199,11 @@ impl CellRelease {
 }
 
 impl TableRelease {
+    /// The most subjects of a hidden cell; none: no bound.
+    pub fn most_hidden(&self) -> Option<u64> {
+        most_hidden(self.threshold, self.held_back)
+    }
+
     /// Whether this could be an honest answer under `layout`: shape, order and size of every value.
     ///
     /// What passes can be merged over any number of sites without overflow.
@@ -229,7 +248,7 @@ mod tests {
 
     fn bins(edges: &[(u32, u64)]) -> BinsRelease {
         let bins = edges.iter().map(|(upto, n)| BinRelease { upto: *upto, count: count(*n) }).collect();
-        BinsRelease { threshold: 3, missing: None, bins }
+        BinsRelease { threshold: 3, missing: None, bins, held_back: false }
     }
 
     #[test]

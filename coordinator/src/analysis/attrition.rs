@@ -10,7 +10,7 @@ use bocage_protocol::analysis::AttritionSpec;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::plan::ValidPlan;
 
-use super::binned::{Binned, Parts, below_k, bins};
+use super::binned::{Binned, Parts, bins};
 use super::{Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value};
 
@@ -43,7 +43,9 @@ impl AttritionDriver {
         let mut notes = notes::of_bins(&answers, &binned, self.setting.min_sites);
         notes.extend(self.merged(&binned));
         for (site, release) in &binned.silent {
-            notes.push(format!("{site} has fewer than {} patients in all", release.threshold));
+            if !release.held_back {
+                notes.push(format!("{site} has fewer than {} patients in all", release.threshold));
+            }
         }
         self.setting.result(self.block(&binned), notes)
     }
@@ -71,8 +73,8 @@ impl AttritionDriver {
         if let Some(parts) = leaving(binned, step) {
             return parts.interval(self.setting.min_sites);
         }
-        let most = |interval: Interval| interval.1.unwrap_or(u64::MAX);
-        Ok(Interval(entered.0.saturating_sub(most(kept)), Some(most(entered).saturating_sub(kept.0))))
+        let least = kept.1.map_or(0, |kept| entered.0.saturating_sub(kept));
+        Ok(Interval(least, entered.1.map(|entered| entered.saturating_sub(kept.0))))
     }
 
     /// Which steps some sites show together, in words.
@@ -110,7 +112,7 @@ fn left_at(binned: &Binned<'_>, edge: usize) -> Parts {
             None => parts.add(after),
         }
     }
-    parts.silent = binned.silent.iter().map(|(_, release)| below_k(release)).sum();
+    parts.silent = binned.most_silent();
     parts
 }
 
@@ -125,6 +127,6 @@ fn leaving(binned: &Binned<'_>, step: usize) -> Option<Parts> {
             _ => return None,
         }
     }
-    parts.silent = binned.silent.iter().map(|(_, release)| below_k(release)).sum();
+    parts.silent = binned.most_silent();
     Some(parts)
 }

@@ -4,6 +4,7 @@ use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::BinsRelease;
 
 use super::cumulative::{Bin, Cumulative};
+use super::pool::plus;
 use super::{Answer, SiteAnswer};
 use crate::api::types::{HiddenReason, Interval};
 
@@ -17,7 +18,7 @@ pub(super) struct Binned<'a> {
 }
 
 /// A number of which some sites give their part exactly, some within bounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parts {
     /// Sites that give it exactly.
     pub sites: u32,
@@ -29,13 +30,8 @@ pub(super) struct Parts {
     pub least: u64,
     /// And the most.
     pub most: u64,
-    /// The most that the thresholds allow the others, which are public.
-    pub silent: u64,
-}
-
-/// The most patients that a site can have where it shows fewer than k.
-pub(super) fn below_k(release: &BinsRelease) -> u64 {
-    u64::from(release.threshold.saturating_sub(1))
+    /// The most that the thresholds allow the others, which are public; none: no bound.
+    pub silent: Option<u64>,
 }
 
 /// The bins of a release.
@@ -61,7 +57,7 @@ impl<'a> Binned<'a> {
         for (_, release) in &self.shown {
             sum.add_bins(&bins(release).collect::<Vec<_>>());
         }
-        self.silent.iter().for_each(|(_, release)| sum.add_silent(below_k(release)));
+        self.silent.iter().for_each(|(_, release)| sum.add_silent(release.most_hidden()));
         sum
     }
 
@@ -71,8 +67,13 @@ impl<'a> Binned<'a> {
         for (_, release) in &self.shown {
             parts.add(release.bins.iter().map(|bin| bin.count.subjects).sum());
         }
-        parts.silent = self.silent.iter().map(|(_, release)| below_k(release)).sum();
+        parts.silent = self.most_silent();
         parts
+    }
+
+    /// The most patients of the sites that show no bin; none: no bound.
+    pub(super) fn most_silent(&self) -> Option<u64> {
+        self.silent.iter().map(|(_, release)| release.most_hidden()).fold(Some(0), plus)
     }
 
     /// Who has none, in a column that `can_be_missing`.
@@ -81,7 +82,7 @@ impl<'a> Binned<'a> {
         for (_, release) in self.shown.iter().chain(&self.silent) {
             match &release.missing {
                 Some(count) => parts.add(count.subjects),
-                None if can_be_missing => parts.silent += below_k(release),
+                None if can_be_missing => parts.silent = plus(parts.silent, release.most_hidden()),
                 None => parts.add(0),
             }
         }
@@ -90,9 +91,16 @@ impl<'a> Binned<'a> {
 
     /// Where a number lies of which nothing may show but that it is part of the cohorts.
     pub(super) fn cohort(&self, can_be_missing: bool, min_sites: u32) -> Interval {
-        let most = |parts: Parts| parts.exact + parts.silent;
-        let upper = most(self.valid()) + most(self.missing(can_be_missing));
-        Interval(0, (self.shown.len() >= min_sites as usize).then(|| upper.next_power_of_two()))
+        let most = |parts: Parts| plus(Some(parts.exact), parts.silent);
+        let upper = plus(most(self.valid()), most(self.missing(can_be_missing)));
+        Interval(0, upper.filter(|_| self.shown.len() >= min_sites as usize).map(u64::next_power_of_two))
+    }
+}
+
+impl Default for Parts {
+    /// Of no site.
+    fn default() -> Self {
+        Self { sites: 0, exact: 0, bounding: 0, least: 0, most: 0, silent: Some(0) }
     }
 }
 
@@ -122,6 +130,6 @@ impl Parts {
             sites if sites >= min_sites => (self.least, self.most),
             _ => (0, self.most.next_power_of_two()),
         };
-        Ok(Interval(self.exact + least, Some(self.exact + most + self.silent)))
+        Ok(Interval(self.exact + least, plus(Some(self.exact + most), self.silent)))
     }
 }

@@ -115,7 +115,7 @@ impl Writer<'_> {
         let answer = match column {
             Column::Count if enough => self.count(&cell.subjects, cell),
             Column::Rows if enough => self.count(&cell.rows, cell),
-            Column::Count => Err((Some(self.cohort(Some(self.pool.cohort_subjects))), HiddenReason::TooFewSites)),
+            Column::Count => Err((Some(self.cohort(self.pool.cohort_subjects)), HiddenReason::TooFewSites)),
             Column::Rows => Err((Some(self.cohort(self.pool.cohort_rows)), HiddenReason::TooFewSites)),
             Column::Of(measure, statistic) => {
                 let pooled = &cell.measures[measure];

@@ -5,6 +5,8 @@
 //! **Definition.** The quantile of p is the smallest x with F(x) ≥ p, F(x) being the share of values at or below x (Hyndman and Fan 1996,
 //! definition 1). With C(e) values below edge e and n in all, it is below e exactly if C(e) ≥ p·n.
 
+use super::pool::plus;
+
 /// What p is a multiple of: shares are compared in integers, so that no rounding moves a quantile.
 const SCALE: i128 = 1_000_000_000;
 
@@ -30,8 +32,8 @@ pub(super) struct Cumulative {
     even: Vec<f64>,
     /// Values at the sites that show bins.
     shown: u64,
-    /// The most values at the other sites.
-    silent: u64,
+    /// The most values at the other sites; none: no bound.
+    silent: Option<u64>,
 }
 
 /// Where a quantile lies, in edges.
@@ -51,7 +53,7 @@ impl Cumulative {
     /// No site yet, over a grid of `cells` cells.
     pub(super) fn new(cells: usize) -> Self {
         let edges = cells + 1;
-        Self { lower: vec![0; edges], upper: vec![0; edges], even: vec![0.0; edges], shown: 0, silent: 0 }
+        Self { lower: vec![0; edges], upper: vec![0; edges], even: vec![0.0; edges], shown: 0, silent: Some(0) }
     }
 
     /// Takes in a site's bins, which cover the grid without gaps, ascending.
@@ -71,8 +73,8 @@ impl Cumulative {
     }
 
     /// Takes in a site of which nothing is known but that it has at most so many values, anywhere.
-    pub(super) fn add_silent(&mut self, most: u64) {
-        self.silent += most;
+    pub(super) fn add_silent(&mut self, most: Option<u64>) {
+        self.silent = plus(self.silent, most);
     }
 
     /// Values at the sites that show bins.
@@ -96,7 +98,8 @@ impl Cumulative {
 
     /// Whatever the silent sites hold: all their values below the edge move the quantile most towards it, none of them most away.
     fn bounds(&self, p: i128) -> (usize, usize) {
-        let silent = i128::from(self.silent);
+        // Values without number can move it anywhere.
+        let Some(silent) = self.silent.map(i128::from) else { return (0, self.lower.len() - 1) };
         let wanted = p * (i128::from(self.shown) + silent);
         let above = |upper: &u64| (i128::from(*upper) + silent) * SCALE < wanted;
         let below = |lower: &u64| i128::from(*lower) * SCALE >= wanted;
@@ -143,7 +146,7 @@ mod tests {
         for site in sites {
             match bins(site, cells, k) {
                 Some(bins) => sum.add_bins(&bins),
-                None => sum.add_silent(k - 1),
+                None => sum.add_silent(Some(k - 1)),
             }
         }
         sum
@@ -193,7 +196,7 @@ mod tests {
         let mut sum = Cumulative::new(4);
         sum.add_bins(&[0, 1, 2, 3].map(|i| Bin { from: i, to: i + 1, count: 10 }));
         assert_eq!(sum.quantile(0.5).unwrap(), Place { from: 1, to: 2, cell: 1, beyond: 1.0 });
-        sum.add_silent(5);
+        sum.add_silent(Some(5));
         assert_eq!((sum.quantile(0.5).unwrap().from, sum.quantile(0.5).unwrap().to), (1, 3));
     }
 

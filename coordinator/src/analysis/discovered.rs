@@ -3,7 +3,7 @@
 //! A site that does not name a key has fewer than k patients in each of its cells, or no more than what it says of the keys that it had no room
 //! for. **A key is published only if one of its cells is**: what fewer sites show is never named, nor does it move another key's place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::DiscoveredSpec;
@@ -12,7 +12,7 @@ use bocage_protocol::limits;
 use bocage_protocol::plan::{DiscoveredKey, TableLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease};
 
-use super::pool::{Pool, Pooled};
+use super::pool::{Pool, Pooled, plus};
 use super::table::shows_what_there_is;
 use super::{Answer, Setting, SiteAnswer, block, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, Value};
@@ -32,18 +32,18 @@ struct Ranked<'a> {
     named: Vec<Named<'a>>,
     /// The patients that its published cells show, a patient of two cells twice.
     least: u64,
-    /// The most that these cells can hold.
-    most: u64,
+    /// The most that these cells can hold; none: no bound.
+    most: Option<u64>,
 }
 
 /// What one site says of a key.
 #[derive(Clone, Copy)]
 struct Named<'a> {
     cells: &'a [CellRelease],
-    /// The most patients of a cell that it hides.
-    hidden: u64,
-    /// The most patients that it had in a cell of a key which it did not name.
-    unnamed: u64,
+    /// Its place among the sites that answered.
+    site: usize,
+    /// The most patients of a cell that it hides; none: no bound.
+    hidden: Option<u64>,
 }
 
 impl DiscoveredDriver {
@@ -63,10 +63,10 @@ impl DiscoveredDriver {
             Answer::Table(_) | Answer::Bins(_) | Answer::Refused(_) | Answer::Missing => None,
         });
         let found: Vec<&DiscoveredRelease> = found.collect();
-        // Of a key that nobody names all of them together may have so many patients in a cell.
-        let unnamed = found.iter().map(|release| most_unnamed(release)).sum();
-        let cohort = found.iter().map(|release| most_in_all(release)).sum();
-        let ranked = self.ranked(&found, unnamed);
+        // Of a key that a site does not name it may have so many patients in a cell.
+        let unnamed: Vec<Option<u64>> = found.iter().map(|release| most_unnamed(release)).collect();
+        let cohort = found.iter().map(|release| most_in_all(release)).fold(Some(0), plus);
+        let ranked = self.ranked(&found, &unnamed);
         let shown = &ranked[..ranked.len().min(self.spec.top as usize)];
         let mut notes = notes::of_discovered(&self.spec.table, &answers, self.setting.min_sites);
         if found.len() >= self.setting.min_sites as usize {
@@ -75,7 +75,7 @@ impl DiscoveredDriver {
         let mut all = Block { columns: vec![self.spec.label.clone()], ..Block::default() };
         all.columns.extend(self.spec.table.headings().map(str::to_owned));
         for key in shown {
-            let cells = self.cells(&key.named, unnamed);
+            let cells = self.cells(&key.named, &unnamed);
             let sites = key.named.len() as u32;
             let pool = Pool::of_cells(&self.layout, self.setting.one_row_per_subject, cells, sites, cohort);
             append(
@@ -88,21 +88,21 @@ impl DiscoveredDriver {
     }
 
     /// The keys that are published, those with the most patients first, equals in the column's own order.
-    fn ranked<'a>(&self, found: &[&'a DiscoveredRelease], unnamed: u64) -> Vec<Ranked<'a>> {
+    fn ranked<'a>(&self, found: &[&'a DiscoveredRelease], unnamed: &[Option<u64>]) -> Vec<Ranked<'a>> {
         let mut sites: HashMap<Option<&'a str>, Vec<Named<'a>>> = HashMap::new();
-        for release in found {
-            let (hidden, unnamed) = (most_hidden(release), most_unnamed(release));
+        for (site, release) in found.iter().enumerate() {
+            let hidden = release.most_hidden();
             for key in &release.keys {
-                sites.entry(key.key.as_deref()).or_default().push(Named { cells: &key.cells, hidden, unnamed });
+                sites.entry(key.key.as_deref()).or_default().push(Named { cells: &key.cells, site, hidden });
             }
         }
         let min_sites = self.setting.min_sites;
         let rank = |(name, named): (Option<&'a str>, Vec<Named<'a>>)| {
             let cells = self.cells(&named, unnamed);
             let published: Vec<&Pooled> = cells.iter().filter(|cell| cell.sites >= min_sites).collect();
-            let sum = |of: fn(&Pooled) -> u64| published.iter().map(|cell| of(cell)).sum();
-            let least = sum(|cell| cell.subjects.shown);
-            let most = sum(|cell| cell.subjects.shown + cell.subjects.below_k.unwrap_or_default());
+            let least = published.iter().map(|cell| cell.subjects.shown).sum();
+            let most = published.iter().map(|cell| plus(Some(cell.subjects.shown), cell.subjects.below_k));
+            let most = most.fold(Some(0), plus);
             (!published.is_empty()).then_some(Ranked { name, named, least, most })
         };
         let enough = sites.into_iter().filter(|(_, named)| named.len() >= min_sites as usize);
@@ -113,12 +113,14 @@ impl DiscoveredDriver {
     }
 
     /// The cells of a key over all sites.
-    fn cells(&self, named: &[Named<'_>], unnamed: u64) -> Vec<Pooled> {
-        let others = unnamed - named.iter().map(|site| site.unnamed).sum::<u64>();
+    fn cells(&self, named: &[Named<'_>], unnamed: &[Option<u64>]) -> Vec<Pooled> {
+        let names: HashSet<usize> = named.iter().map(|of| of.site).collect();
+        let others = unnamed.iter().enumerate().filter(|(site, _)| !names.contains(site));
+        let others = others.map(|(_, most)| *most).fold(Some(0), plus);
         let cell = |at: usize| {
-            let hidden = named.iter().filter(|site| !site.cells[at].is_shown()).map(|site| site.hidden).sum::<u64>();
+            let hidden = named.iter().filter(|site| !site.cells[at].is_shown()).map(|site| site.hidden);
             let measures = self.layout.measures().len();
-            let mut cell = Pooled::below(others + hidden, measures, self.setting.one_row_per_subject);
+            let mut cell = Pooled::below(hidden.fold(others, plus), measures, self.setting.one_row_per_subject);
             for site in named {
                 if let CellRelease::Shown { count, measures } = &site.cells[at] {
                     cell.add_site(count, measures);
@@ -144,7 +146,8 @@ impl DiscoveredDriver {
                 "a key is published where {min_sites} sites show it in one cell, however frequent it is elsewhere"
             ));
         }
-        let unsure = ranked.windows(2).take(shown).filter(|pair| pair[1].most > pair[0].least).count();
+        let unsure =
+            ranked.windows(2).take(shown).filter(|pair| pair[1].most.is_none_or(|most| most > pair[0].least)).count();
         if unsure > 0 {
             notes.push(format!(
                 "the order is by the patients that are shown: {unsure} of these {shown} keys could have fewer than the next one, since sites \
@@ -158,26 +161,21 @@ impl DiscoveredDriver {
     }
 }
 
-/// The most patients of a cell that a site hides of a key which it names.
-fn most_hidden(release: &DiscoveredRelease) -> u64 {
-    u64::from(release.threshold.saturating_sub(1))
-}
-
-/// The most patients that a site has in a cell of a key which it does not name.
-fn most_unnamed(release: &DiscoveredRelease) -> u64 {
-    most_hidden(release).max(release.beyond.unwrap_or_default())
+/// The most patients that a site has in a cell of a key which it does not name; none: no bound.
+fn most_unnamed(release: &DiscoveredRelease) -> Option<u64> {
+    release.most_hidden().map(|most| most.max(release.beyond.unwrap_or_default()))
 }
 
 /// The most patients that a site has in any cell: all that it shows or hides of the keys which it names, if that is more than what it can
 /// have of others. Not the size of any one cell, so that it may stand for those of which nothing may show.
-fn most_in_all(release: &DiscoveredRelease) -> u64 {
-    let hidden = most_hidden(release);
+fn most_in_all(release: &DiscoveredRelease) -> Option<u64> {
+    let hidden = release.most_hidden()?;
     let most = |cell: &CellRelease| match cell {
         CellRelease::FewerThanK => hidden,
         CellRelease::Shown { count, .. } => count.subjects,
     };
     let all = release.keys.iter().flat_map(|key| &key.cells).map(most).fold(0, u64::saturating_add);
-    all.max(most_unnamed(release)).min(limits::ROWS)
+    Some(all.max(most_unnamed(release)?).min(limits::ROWS))
 }
 
 /// Puts a key's block below the others, with the key before its other columns.

@@ -38,7 +38,7 @@ pub(super) fn of_discovered(spec: &TableSpec, answers: &[SiteAnswer<'_>], min_si
         .collect();
     let mut notes = of_round(answers, found.len(), min_sites);
     for (site, release) in &found {
-        if release.keys.is_empty() {
+        if release.keys.is_empty() && !release.held_back {
             let k = release.threshold;
             notes.push(format!("{site} names no key: none that can be named has {k} patients in one cell"));
         }
@@ -85,6 +85,12 @@ pub(super) fn of_bins(answers: &[SiteAnswer<'_>], binned: &Binned<'_>, min_sites
 
 fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<String> {
     let mut notes = silent_sites(answers);
+    notes.extend(answers.iter().filter(|answer| holds_back(answer)).map(|answer| {
+        format!(
+            "{} holds numbers of any size back: fewer than k of the patients behind them have changed since it was asked the same before",
+            answer.site
+        )
+    }));
     if answered < answers.len() {
         notes.push(format!("counts cover the {answered} of {} sites that answered", answers.len()));
     }
@@ -98,6 +104,15 @@ fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
     match answer.answer {
         Answer::Table(release) => Some(release),
         Answer::Bins(_) | Answer::Discovered(_) | Answer::Refused(_) | Answer::Missing => None,
+    }
+}
+
+fn holds_back(answer: &SiteAnswer<'_>) -> bool {
+    match answer.answer {
+        Answer::Table(release) => release.held_back,
+        Answer::Bins(release) => release.held_back,
+        Answer::Discovered(release) => release.held_back,
+        Answer::Refused(_) | Answer::Missing => false,
     }
 }
 

@@ -15,7 +15,7 @@ use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease}
 pub(super) struct Bounds {
     /// The parts that are shown.
     pub shown: u64,
-    /// The most that cells of fewer than k can add. It follows from the thresholds, which are public; none: no bound.
+    /// The most that hidden cells can add. It follows from the thresholds, which are public; none: no bound.
     pub below_k: Option<u64>,
     /// The most that sites can add which show a coarser cell only.
     pub coarser: u64,
@@ -61,8 +61,8 @@ pub(super) struct Pool<'a> {
     pub cells: Vec<Pooled>,
     /// Sites taken in.
     pub sites: u32,
-    /// An upper bound of all cohorts' patients.
-    pub cohort_subjects: u64,
+    /// An upper bound of all cohorts' patients; none: no bound.
+    pub cohort_subjects: Option<u64>,
     /// An upper bound of all cohorts' rows.
     pub cohort_rows: Option<u64>,
 }
@@ -74,7 +74,7 @@ impl<'a> Pool<'a> {
         let measures = vec![PooledMeasure::default(); layout.measures().len()];
         let cell = Pooled { sites: 0, coarser_sites: 0, subjects: none, rows: none, measures };
         let cells = vec![cell; layout.cells_at(step)];
-        Self { layout, step, one_row_per_subject, cells, sites: 0, cohort_subjects: 0, cohort_rows: Some(0) }
+        Self { layout, step, one_row_per_subject, cells, sites: 0, cohort_subjects: Some(0), cohort_rows: Some(0) }
     }
 
     /// Cells of step 0 that were put together elsewhere, of `sites` sites. No cell holds more than `cohort` patients.
@@ -83,9 +83,9 @@ impl<'a> Pool<'a> {
         one_row_per_subject: bool,
         cells: Vec<Pooled>,
         sites: u32,
-        cohort: u64,
+        cohort: Option<u64>,
     ) -> Self {
-        let cohort_rows = one_row_per_subject.then_some(cohort);
+        let cohort_rows = cohort.filter(|_| one_row_per_subject);
         Self { layout, step: 0, one_row_per_subject, cells, sites, cohort_subjects: cohort, cohort_rows }
     }
 
@@ -100,24 +100,26 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// The most patients and rows that a cell of fewer than k can have.
-    fn below_k(&self, release: &TableRelease) -> (u64, Option<u64>) {
-        let subjects = u64::from(release.threshold.saturating_sub(1));
-        (subjects, (self.one_row_per_subject || subjects == 0).then_some(subjects))
+    /// The most patients and rows that a hidden cell can have.
+    fn below_k(&self, release: &TableRelease) -> (Option<u64>, Option<u64>) {
+        let subjects = release.most_hidden();
+        (subjects, subjects.filter(|subjects| self.one_row_per_subject || *subjects == 0))
     }
 
     fn add_cohort(&mut self, release: &TableRelease) {
         let (subjects, rows) = match release.total {
-            Some(total) => (total.subjects, Some(total.rows)),
+            Some(total) => (Some(total.subjects), Some(total.rows)),
             None => {
                 let (below, below_rows) = self.below_k(release);
-                release.cells.iter().fold((0, Some(0)), |(subjects, rows), cell| match cell {
-                    CellRelease::Shown { count, .. } => (subjects + count.subjects, rows.map(|r| r + count.rows)),
-                    CellRelease::FewerThanK => (subjects + below, plus(rows, below_rows)),
+                release.cells.iter().fold((Some(0), Some(0)), |(subjects, rows), cell| match cell {
+                    CellRelease::Shown { count, .. } => {
+                        (plus(subjects, Some(count.subjects)), plus(rows, Some(count.rows)))
+                    }
+                    CellRelease::FewerThanK => (plus(subjects, below), plus(rows, below_rows)),
                 })
             }
         };
-        self.cohort_subjects += subjects;
+        self.cohort_subjects = plus(self.cohort_subjects, subjects);
         self.cohort_rows = plus(self.cohort_rows, rows);
     }
 
@@ -185,11 +187,11 @@ impl<'a> Pool<'a> {
 
 impl Pooled {
     /// A cell that no site shows yet, of which all of them together may have `below` patients.
-    pub(super) fn below(below: u64, measures: usize, one_row_per_subject: bool) -> Self {
+    pub(super) fn below(below: Option<u64>, measures: usize, one_row_per_subject: bool) -> Self {
         let of = |below_k| Bounds { below_k, ..Bounds::default() };
-        let rows = of((one_row_per_subject || below == 0).then_some(below));
+        let rows = of(below.filter(|below| one_row_per_subject || *below == 0));
         let measures = vec![PooledMeasure::default(); measures];
-        Self { sites: 0, coarser_sites: 0, subjects: of(Some(below)), rows, measures }
+        Self { sites: 0, coarser_sites: 0, subjects: of(below), rows, measures }
     }
 
     /// Takes in what one more site shows of the cell.
@@ -205,8 +207,8 @@ impl Pooled {
         self.rows.shown += count.rows;
     }
 
-    fn add_below(&mut self, subjects: u64, rows: Option<u64>) {
-        self.subjects.below_k = plus(self.subjects.below_k, Some(subjects));
+    fn add_below(&mut self, subjects: Option<u64>, rows: Option<u64>) {
+        self.subjects.below_k = plus(self.subjects.below_k, subjects);
         self.rows.below_k = plus(self.rows.below_k, rows);
     }
 }
@@ -239,6 +241,7 @@ impl PooledMeasure {
     }
 }
 
-fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+/// The sum of two bounds; none where one of them is none.
+pub(super) fn plus(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     Some(a? + b?)
 }

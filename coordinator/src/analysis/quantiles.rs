@@ -10,6 +10,7 @@ use bocage_protocol::plan::{Grid, ValidPlan};
 
 use super::binned::Binned;
 use super::cumulative::Place;
+use super::pool::plus;
 use super::{Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, Interval, NamedBlock, Value};
 
@@ -43,7 +44,9 @@ impl QuantilesDriver {
         let mut notes = notes::of_bins(&answers, &binned, self.setting.min_sites);
         for (site, release) in &binned.silent {
             let (of, k) = (&self.spec.of, release.threshold);
-            notes.push(format!("{site} has fewer than {k} patients with `{of}`: they can lie anywhere"));
+            if !release.held_back {
+                notes.push(format!("{site} has fewer than {k} patients with `{of}`: they can lie anywhere"));
+            }
         }
         let mut result = self.setting.result(self.block(&binned), notes);
         result.also = vec![NamedBlock { title: "patients".to_owned(), block: self.values(&binned) }];
@@ -82,10 +85,12 @@ impl QuantilesDriver {
         let (valid, mut missing) = (binned.valid(), binned.missing(self.can_be_missing));
         if missing.sites < self.setting.min_sites {
             // Too few show it: as an upper bound only, rounded.
-            missing.silent += if missing.exact > 0 { missing.exact.next_power_of_two() } else { 0 };
+            let few = if missing.exact > 0 { missing.exact.next_power_of_two() } else { 0 };
+            missing.silent = plus(missing.silent, Some(few));
             missing.exact = 0;
         }
-        Interval(valid.exact + missing.exact, Some(valid.exact + valid.silent + missing.exact + missing.silent))
+        let shown = valid.exact + missing.exact;
+        Interval(shown, plus(Some(shown), plus(valid.silent, missing.silent)))
     }
 
     fn values(&self, binned: &Binned<'_>) -> Block {

@@ -28,6 +28,8 @@ struct Site {
     threshold: u32,
     step: usize,
     total: bool,
+    /// A cell that is hidden whatever its size.
+    held_back: Option<usize>,
 }
 
 fn asked() -> (AnalysisSpec, ValidPlan) {
@@ -53,7 +55,7 @@ fn gate(site: &Site, layout: &TableLayout) -> TableRelease {
     let containing = layout.containing(0, site.step);
     let cell = |at: usize| {
         let rows: Vec<&Row> = site.rows.iter().filter(|row| containing[row.0] == at).collect();
-        if rows.len() < k {
+        if rows.len() < k || site.held_back == Some(at) {
             return CellRelease::FewerThanK;
         }
         let chol: Vec<i128> =
@@ -77,7 +79,13 @@ fn gate(site: &Site, layout: &TableLayout) -> TableRelease {
     };
     let total = (site.total && site.rows.len() >= k).then(|| count(site.rows.len()));
     let cells = (0..layout.cells_at(site.step)).map(cell).collect();
-    TableRelease { threshold: site.threshold, step: site.step as u16, total, cells }
+    TableRelease {
+        threshold: site.threshold,
+        step: site.step as u16,
+        total,
+        cells,
+        held_back: site.held_back.is_some(),
+    }
 }
 
 fn combine(sites: &[Site], order: &[usize], min_sites: u32) -> AnalysisResult {
@@ -101,8 +109,10 @@ fn row() -> impl Strategy<Value = Row> {
 
 fn some_site() -> impl Strategy<Value = Site> {
     let step = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
-    (prop::collection::vec(row(), 0..60), prop_oneof![1 => Just(1_u32), 4 => 3_u32..8], step, any::<bool>())
-        .prop_map(|(rows, threshold, step, total)| Site { rows, threshold, step, total })
+    let threshold = prop_oneof![1 => Just(1_u32), 4 => 3_u32..8];
+    let held_back = prop::option::weighted(0.2, 0_usize..2);
+    (prop::collection::vec(row(), 0..60), threshold, step, any::<bool>(), held_back)
+        .prop_map(|(rows, threshold, step, total, held_back)| Site { rows, threshold, step, total, held_back })
 }
 
 /// Checks a block against all rows in the clear.
@@ -198,7 +208,7 @@ proptest! {
 
 fn uniform(per_cell: usize, step: usize) -> Site {
     let rows = (0..6).flat_map(|cell| (0..per_cell).map(move |i| (cell, Some(200.0 + i as f64), Some(i % 2 == 0))));
-    Site { rows: rows.collect(), threshold: 5, step, total: true }
+    Site { rows: rows.collect(), threshold: 5, step, total: true, held_back: None }
 }
 
 #[test]

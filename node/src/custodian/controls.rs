@@ -71,6 +71,8 @@ pub enum Control {
     OptOuts,
     /// Two answers differ by k patients or none, whoever opted out between them.
     OptOutSteps,
+    /// No cell changes by fewer than k patients because of opt-outs.
+    OptOutCells,
     /// A round asks analyses of its study, each once and in order.
     RoundShape,
     /// A round's steps never change.
@@ -83,7 +85,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -116,6 +118,7 @@ impl Control {
         Self::AdminToken,
         Self::OptOuts,
         Self::OptOutSteps,
+        Self::OptOutCells,
         Self::RoundShape,
         Self::SameSteps,
         Self::RepeatFromLedger,

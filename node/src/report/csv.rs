@@ -132,7 +132,7 @@ fn number(
         text(shown.round.map(|round| round.to_string())),
         shown.at.clone(),
         left.analysis.clone(),
-        text(left.threshold.map(|k| k.to_string())),
+        text(left.threshold.filter(|_| cell.count.is_some() || !left.held_back).map(|k| k.to_string())),
         cell.cell.join("; "),
         text(cell.count.map(|n| n.subjects.to_string())),
         text(cell.count.map(|n| n.rows.to_string())),

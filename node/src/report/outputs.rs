@@ -161,7 +161,7 @@ fn analysis(left: &Left) -> Markup {
                         }
                     }
                 }
-                tbody { @for one in &left.cells { (cell(one, &keys, measures.len(), left.threshold)) } }
+                tbody { @for one in &left.cells { (cell(one, &keys, measures.len(), left)) } }
             } }
         }
     }
@@ -185,7 +185,7 @@ fn keys(cells: &[ShownCell]) -> Vec<&str> {
     first.cell.iter().zip(ends).map(|(name, end)| &name[..end]).collect()
 }
 
-fn cell(cell: &ShownCell, keys: &[&str], measures: usize, threshold: Option<u32>) -> Markup {
+fn cell(cell: &ShownCell, keys: &[&str], measures: usize, of: &Left) -> Markup {
     let names: Vec<String> = match cell.cell.as_slice() {
         [] => vec!["all".to_owned()],
         names if keys.is_empty() => vec![names.join(", ")],
@@ -194,7 +194,7 @@ fn cell(cell: &ShownCell, keys: &[&str], measures: usize, threshold: Option<u32>
     let Some(count) = cell.count else {
         return html! { tr.hidden {
             @for name in &names { td { (name) } }
-            td.n { "fewer than " (threshold.unwrap_or_default()) } td colspan=(1 + 2 * measures) {}
+            td.n { (of.hidden()) } td colspan=(1 + 2 * measures) {}
         } };
     };
     html! { tr {

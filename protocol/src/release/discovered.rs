@@ -17,6 +17,8 @@ pub struct DiscoveredRelease {
     /// Where keys with a cell of k or more subjects were left out for want of room: a power of two that no cell of them exceeds. Those that
     /// are here have the most subjects in such cells.
     pub beyond: Option<u64>,
+    /// Whether a cell that is not shown may be of any size, since fewer than k of its subjects have changed since the same was answered.
+    pub held_back: bool,
 }
 
 /// One key.
@@ -29,6 +31,11 @@ pub struct KeyRelease {
 }
 
 impl DiscoveredRelease {
+    /// The most subjects of a cell that is not shown, of a key that was not left out for want of room; none: no bound.
+    pub fn most_hidden(&self) -> Option<u64> {
+        super::most_hidden(self.threshold, self.held_back)
+    }
+
     /// Whether this could be an honest answer: names that the contract and the rules on texts allow, order, shape and size of every value.
     ///
     /// What passes can be merged over any number of sites without overflow, and shown on a terminal.
@@ -108,7 +115,12 @@ mod tests {
     }
 
     fn of(names: &[Option<&str>]) -> DiscoveredRelease {
-        DiscoveredRelease { threshold: 3, keys: names.iter().map(|name| key(*name)).collect(), beyond: None }
+        DiscoveredRelease {
+            threshold: 3,
+            keys: names.iter().map(|name| key(*name)).collect(),
+            beyond: None,
+            held_back: false,
+        }
     }
 
     fn fits(column: &str, release: DiscoveredRelease) -> bool {
@@ -182,7 +194,13 @@ mod tests {
 
     #[test]
     fn another_statistics_outcome_does_not_fit() {
-        let table = TableRelease { threshold: 3, step: 0, total: None, cells: vec![shown(3, 3), shown(3, 3)] };
+        let table = TableRelease {
+            threshold: 3,
+            step: 0,
+            total: None,
+            cells: vec![shown(3, 3), shown(3, 3)],
+            held_back: false,
+        };
         assert!(!Outcome::Table(table).fits(&plan("note")));
         let contract = parse(CONTRACT, "demo.toml").unwrap();
         let discovered = plan("note").plan().clone();

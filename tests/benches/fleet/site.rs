@@ -126,6 +126,7 @@ fn table(plan: &ValidPlan) -> TableRelease {
         step: 0,
         total: None,
         cells: vec![CellRelease::Shown { count, measures }; plan.layout().cells_at(0)],
+        held_back: false,
     }
 }
 

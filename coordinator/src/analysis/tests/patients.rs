@@ -103,6 +103,7 @@ pub(super) fn let_out(site: &Site, plan: &ValidPlan, level: &dyn Fn(&Patient) ->
                 threshold: site.k,
                 missing: (missing >= site.k as usize).then(|| count(missing)),
                 bins: merged(&cells, grid.cells(), site.k as usize),
+                held_back: false,
             };
             assert!(release.fits(grid, plan.layout().keys_at(0).iter().any(|key| key.missing)));
             LetOut::Bins(release)
@@ -152,8 +153,13 @@ fn table(site: &Site, plan: &ValidPlan) -> TableRelease {
             },
         }
     };
-    let release =
-        TableRelease { threshold: site.k, step: 0, total: None, cells: (0..layout.cells_at(0)).map(cell).collect() };
+    let release = TableRelease {
+        threshold: site.k,
+        step: 0,
+        total: None,
+        cells: (0..layout.cells_at(0)).map(cell).collect(),
+        held_back: false,
+    };
     assert!(release.fits(layout));
     release
 }

@@ -61,7 +61,7 @@ pub(super) fn left(out: &mut dyn Write, left: &Left) -> io::Result<()> {
     for cell in &left.cells {
         let name = if cell.cell.is_empty() { "all".to_owned() } else { cell.cell.join(", ") };
         match cell.count {
-            None => writeln!(out, "        {name}: fewer than {}", left.threshold.unwrap_or_default())?,
+            None => writeln!(out, "        {name}: {}", left.hidden())?,
             Some(count) => {
                 writeln!(out, "        {name}: {} patients, {} rows", count.subjects, count.rows)?;
                 cell.measures.iter().try_for_each(|one| measure(out, one))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bocage_protocol::contract::Subject;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, Digest};
 use bocage_protocol::limits;
@@ -22,6 +23,7 @@ use crate::custodian::engine::{self, EngineError};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
+use crate::custodian::optout::Chosen;
 use crate::custodian::reuse::{self, Before};
 use crate::custodian::snapshot::Offered;
 use crate::custodian::{Custodian, Moment, Progress};
@@ -32,6 +34,8 @@ const SNAPSHOT_NAMES: &str = "snapshot names";
 /// One plan's question to the snapshot.
 struct Asked {
     question: Digest,
+    /// What its cells are, for comparing answers.
+    compares: Digest,
     /// What left the last time that it was asked.
     before: Option<Before>,
 }
@@ -46,7 +50,7 @@ impl Custodian {
     ) -> Result<Vec<u8>, Failure> {
         let snapshot = self.snapshot_for(authorised.dataset, history.snapshot).map_err(Failure::Before)?;
         let chosen = self.offered(authorised, &snapshot, history, round.now).map_err(Failure::Before)?;
-        let snapshot = chosen.offered.as_ref();
+        let (snapshot, groups_out) = (chosen.offered.as_ref(), chosen.groups_out());
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
@@ -57,7 +61,7 @@ impl Custodian {
         );
         let asked = self.asked(authorised, snapshot)?;
         let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
-        let reservation = reservation(round, authorised, snapshot, &asked);
+        let reservation = reservation(round, authorised, snapshot, groups_out, &asked);
         if !reserved {
             entries.push(round.entry(Kind::Reservation, &reservation));
         }
@@ -83,7 +87,7 @@ impl Custodian {
         };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, snapshot, attempt, asked);
+        let signed = self.attempt(round, authorised, &chosen, attempt, asked);
         (self.progress)(Progress::Idle);
         let signed = match signed {
             Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
@@ -111,10 +115,11 @@ impl Custodian {
         let policy = self.gate_policy(authorised);
         let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
         let asked = |(_, plan): &(u16, ValidPlan)| {
+            let compares = compares(plan, authorised, snapshot);
             let plan = plan.digest();
             let question = reuse::question(&plan, snapshot.identity(), &policy);
             let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
-            Ok(Asked { question, before })
+            Ok(Asked { question, compares, before })
         };
         authorised.plans.iter().map(asked).collect()
     }
@@ -132,12 +137,12 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
-        snapshot: &Offered,
+        chosen: &Chosen,
         attempt: i64,
         asked: Vec<Asked>,
     ) -> Result<SignedRelease, PublicError> {
         let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
-        let policy = self.gate_policy(authorised);
+        let (policy, snapshot) = (self.gate_policy(authorised), chosen.offered.as_ref());
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
@@ -153,16 +158,21 @@ impl Custodian {
                 if let Some(before_query) = &self.switches.before_query {
                     before_query(&round.id);
                 }
-                let counted =
-                    engine::run(snapshot, plan, &authorised.dataset.contract, policy.threshold).map_err(|error| {
-                        tracing::error!(study = %round.id, analysis, %error, "the query failed");
-                        match error {
-                            EngineError::ContractMismatch { .. } => unavailable(),
-                            _ => internal(),
-                        }
-                    })?;
-                let contract = &authorised.dataset.contract;
-                let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
+                let failed = |error: EngineError| {
+                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                    match error {
+                        EngineError::ContractMismatch { .. } => unavailable(),
+                        _ => internal(),
+                    }
+                };
+                let (contract, k) = (&authorised.dataset.contract, policy.threshold);
+                let counted = engine::run(snapshot, plan, contract, k).map_err(failed)?;
+                let parts = match self.switches.controls.enforces(Control::OptOutCells) {
+                    true => self.moved(authorised, chosen, &asked.compares)?,
+                    false => Vec::new(),
+                };
+                let moved = engine::moved(snapshot, &parts, plan, contract, k).map_err(failed)?;
+                let outcome = gate::release_under(self.switches.controls, counted, moved, plan, contract, &policy)
                     .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
@@ -202,22 +212,36 @@ fn reservation(
     round: &Round<'_>,
     authorised: &Authorised<'_>,
     snapshot: &Offered,
+    groups_out: Option<Digest>,
     asked: &[Asked],
 ) -> bodies::Reservation {
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
         analysis: *analysis,
         plan: plan.digest(),
         cells: plan.most_cells() as u64,
+        compares: Some(asked.compares),
         question: Some(asked.question),
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
     bodies::Reservation {
         snapshot: snapshot.manifest().content,
         left_out: snapshot.left_out(),
+        groups_out,
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
         account: Some(authorised.requester.account(&authorised.study)),
     }
+}
+
+/// What the cells of an answer are, at this site. Where a row is a patient, cells of two snapshots are about patients of whom nobody knows which
+/// are the same.
+fn compares(plan: &ValidPlan, authorised: &Authorised<'_>, snapshot: &Offered) -> Digest {
+    let dataset = authorised.dataset;
+    let content = match dataset.contract.subject() {
+        Subject::Row => snapshot.manifest().content.as_bytes().as_slice(),
+        Subject::Column(_) => &[],
+    };
+    Digest::of("bocage/compares/1", &[dataset.name.as_bytes(), content, plan.cells_digest().as_bytes()])
 }
 
 /// What left, in numbers that say nothing which the release itself does not say.

@@ -39,7 +39,7 @@ use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
-use super::gate::{Computed, CountedKeys, Private};
+use super::gate::{Computed, CountedKeys, Moved, Private};
 use super::snapshot::{Offered, Part, Rows};
 use super::source::SUBJECT;
 
@@ -90,17 +90,50 @@ pub enum EngineError {
 /// # Errors
 /// See [`EngineError`].
 pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> Result<Private<Computed>, EngineError> {
+    let snapshot = offered.manifest().content;
+    let rows = offered.rows().ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
+    compute(offered, rows, k, plan, contract, k).map(Private::new)
+}
+
+/// The same plan over each part of those patients who have moved since it was answered before, for the gate.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn moved(
+    offered: &Offered,
+    parts: &[Vec<u32>],
+    plan: &ValidPlan,
+    contract: &Contract,
+    k: u32,
+) -> Result<Private<Moved>, EngineError> {
+    let snapshot = offered.manifest().content;
+    let part = |numbers: &Vec<u32>| {
+        let gaps = offered.all_but(numbers);
+        let rows = offered.rows_outside(&gaps).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
+        // A key that one of them has matters to the gate.
+        compute(offered, rows, 1, plan, contract, k)
+    };
+    parts.iter().map(part).collect::<Result<_, _>>().map(|parts| Private::new(Moved(parts)))
+}
+
+/// A plan over rows of what is offered. Of discovered keys those count that `least` subjects share in a cell.
+fn compute(
+    offered: &Offered,
+    rows: Rows<'_>,
+    least: u32,
+    plan: &ValidPlan,
+    contract: &Contract,
+    k: u32,
+) -> Result<Computed, EngineError> {
     let hash = contract.hash();
     if offered.manifest().contract_hash != hash || plan.plan().query.contract != hash {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
-    let snapshot = offered.manifest().content;
-    let rows = offered.rows().ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
-    let of = Asked { rows, plan, contract, k, snapshot };
-    Ok(Private::new(match plan.discovered() {
+    let of = Asked { rows, plan, contract, k, snapshot: offered.manifest().content };
+    Ok(match plan.discovered() {
         None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
-        Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys())?),
-    }))
+        Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys(), least)?),
+    })
 }
 
 /// A plan, the rows that it is asked of, and the gate's threshold.
@@ -123,9 +156,9 @@ impl<'a> Asked<'a> {
             .map_err(|fault| self.error(fault))
     }
 
-    /// The tables of the `most` keys that are the most frequent.
-    fn keys(&self, partition: Partition, most: usize) -> Result<CountedKeys, EngineError> {
-        let Keys { kept, beyond } = self.discover(partition, |search| Search { most, ..search })?;
+    /// The tables of the `most` keys that are the most frequent, of those that `least` subjects share in a cell.
+    fn keys(&self, partition: Partition, most: usize, least: u32) -> Result<CountedKeys, EngineError> {
+        let Keys { kept, beyond } = self.discover(partition, |search| Search { most, k: least, ..search })?;
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
         let column = self.key_column()?;
         let positions = Positions::new(kept.iter().map(|key| key.value));

@@ -1,24 +1,28 @@
 //! The rules of mode `exact` for bins: the cells of a public grid are merged until every bin has k subjects.
 //!
-//! Greedy, from below: a bin ends with the first cell at which it has k subjects. What is left over at the top joins the last bin. Who has
-//! no value is counted only from k on. Pure arithmetic; it must never show a part of a bin, nor how many there are in all where it hides some.
+//! Greedy, from below: a bin ends with the first cell at which it has k subjects, and nobody or k who have moved since earlier answers. What is
+//! left over at the top joins the last bin; where too few of that one have moved, it joins the one before. Who has no value is counted only
+//! from k on. Pure arithmetic; it must never show a part of a bin, nor how many there are in all where it hides some.
 
 use bocage_protocol::plan::{Grid, TableLayout};
 use bocage_protocol::release::{BinRelease, BinsRelease, Count};
 use bocage_protocol::tally::{Size, Tally};
 
-use super::{Withheld, rules};
+use super::counted::Counted;
+use super::{Withheld, moved, rules};
 
-/// Bins of k or more subjects from a tally over the grid's cells.
+/// Bins of k or more subjects from a tally over the grid's cells. `moved`: the same of those who have moved since earlier answers.
 pub(super) fn exact(
     tally: &Tally,
+    moved: &[Counted],
     layout: &TableLayout,
     grid: &Grid,
     one_row_per_subject: bool,
     threshold: u32,
 ) -> Result<BinsRelease, Withheld> {
     // Subjects of two cells may be added only if nobody is in both.
-    if !one_row_per_subject || !rules::consistent(tally, layout, true) {
+    let consistent = |tally| rules::consistent(tally, layout, true);
+    if !one_row_per_subject || !consistent(tally) || !moved.iter().all(|part| consistent(&part.tally)) {
         return Err(Withheld::Inconsistent);
     }
     let can_be_missing = layout.can_be_missing();
@@ -29,26 +33,60 @@ pub(super) fn exact(
         return Err(Withheld::Inconsistent);
     }
     let k = i128::from(threshold.max(1));
-    let missing = rest.first().filter(|size| size.subjects >= k).map(|size| rules::count(*size)).transpose()?;
-    let release = BinsRelease { threshold: threshold.max(1), missing, bins: merge(cells, k)? };
+    let moved = moved::sizes(moved);
+    let few = moved.iter().filter_map(|part| part.get(grid.cells())).any(|size| !rules::none_or(k, size.subjects));
+    let enough = rest.first().filter(|size| size.subjects >= k);
+    let missing = enough.filter(|_| !few).map(|size| rules::count(*size)).transpose()?;
+    let bins = merge(cells, &moved, k)?;
+    let silent = bins.is_empty() && cells.iter().map(|size| size.subjects).sum::<i128>() >= k;
+    let held_back = silent || (enough.is_some() && few);
+    let release = BinsRelease { threshold: threshold.max(1), missing, bins, held_back };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(grid, can_be_missing) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }
 
-fn merge(cells: &[Size], k: i128) -> Result<Vec<BinRelease>, Withheld> {
-    let mut bins: Vec<(usize, i128)> = Vec::new();
-    let mut open = 0;
+/// A bin that grows.
+#[derive(Clone)]
+struct Open {
+    upto: usize,
+    subjects: i128,
+    /// Who has moved, part by part.
+    moved: Vec<i128>,
+}
+
+impl Open {
+    fn join(&mut self, above: &Open) {
+        self.upto = above.upto;
+        self.subjects += above.subjects;
+        self.moved.iter_mut().zip(&above.moved).for_each(|(own, above)| *own += above);
+    }
+
+    fn may_close(&self, k: i128) -> bool {
+        self.subjects >= k && self.moved.iter().all(|n| rules::none_or(k, *n))
+    }
+}
+
+fn merge(cells: &[Size], moved: &[Vec<Size>], k: i128) -> Result<Vec<BinRelease>, Withheld> {
+    let mut bins: Vec<Open> = Vec::new();
+    let none = Open { upto: 0, subjects: 0, moved: vec![0; moved.len()] };
+    let mut open = none.clone();
     for (i, size) in cells.iter().enumerate() {
-        open += size.subjects;
-        if open >= k {
-            bins.push((i + 1, open));
-            open = 0;
+        let moved = moved.iter().map(|part| part.get(i).map_or(0, |size| size.subjects)).collect();
+        open.join(&Open { upto: i + 1, subjects: size.subjects, moved });
+        if open.may_close(k) {
+            bins.push(std::mem::replace(&mut open, none.clone()));
         }
     }
+    open.upto = cells.len();
     if let Some(last) = bins.last_mut() {
-        *last = (cells.len(), last.1 + open);
+        last.join(&open);
     }
-    let bin = |(upto, n): (usize, i128)| {
+    while let Some(last) = bins.pop_if(|last| !last.may_close(k)) {
+        if let Some(before) = bins.last_mut() {
+            before.join(&last);
+        }
+    }
+    let bin = |Open { upto, subjects: n, .. }: Open| {
         let upto = u32::try_from(upto).map_err(|_| Withheld::Inconsistent)?;
         let count: Count = rules::count(Size { subjects: n, rows: n })?;
         Ok(BinRelease { upto, count })

@@ -3,43 +3,69 @@
 //! A name is a value of the data, so it leaves as a count does: where k subjects share it, in one cell. It must never let a key out by its
 //! size alone, nor any total.
 
-use bocage_protocol::plan::{DiscoveredKey, TableLayout};
-use bocage_protocol::release::{CellRelease, DiscoveredRelease, KeyRelease};
+use std::collections::HashMap;
 
-use super::counted::{Counted, CountedKeys};
+use bocage_protocol::plan::{DiscoveredKey, TableLayout};
+use bocage_protocol::release::{CellRelease, DiscoveredRelease, KeyRelease, TableRelease};
+
+use super::counted::{Computed, Counted, CountedKeys};
+use super::moved::Moved;
 use super::{Rules, Withheld, rules};
 
-/// The keys that may leave, in the order in which they were counted.
+/// The keys that may leave, in the order in which they were counted. `moved`: the same of those who have moved since earlier answers.
 pub(super) fn exact(
     found: CountedKeys,
+    moved: Moved,
     key: &DiscoveredKey,
     layout: &TableLayout,
     one_row_per_subject: bool,
     under: Rules,
 ) -> Result<DiscoveredRelease, Withheld> {
     let threshold = under.threshold;
-    let mut keys = Vec::new();
+    let mut moved = moved.0.into_iter().map(MovedKeys::of).collect::<Result<Vec<_>, _>>()?;
+    let (mut keys, mut held_back) = (Vec::new(), false);
     for (name, counted) in found.keys {
-        let cells = shown_cells(counted, layout, one_row_per_subject, under)?;
+        // Who has moved of a key that had no room among theirs is not known, so nothing of it is shown.
+        if moved.iter().any(|part| !part.knows(&name)) {
+            held_back = true;
+            continue;
+        }
+        let moved = moved.iter_mut().filter_map(|part| part.keys.remove(&name)).collect();
+        // The total goes no further than here.
+        let TableRelease { cells, held_back: holds, .. } =
+            rules::exact(counted, moved, layout, one_row_per_subject, under)?;
+        held_back |= holds;
         let may_be_said = name.as_deref().is_none_or(|name| key.value(name).is_some());
         if may_be_said && cells.iter().any(CellRelease::is_shown) {
             keys.push(KeyRelease { key: name, cells });
         }
     }
     let beyond = found.beyond.map(|most| bound(most, threshold)).transpose()?;
-    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond };
+    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond, held_back };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(key, layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }
 
-/// One key's cells under the rules of a table. Its total goes no further than here.
-fn shown_cells(
-    counted: Counted,
-    layout: &TableLayout,
-    one_row_per_subject: bool,
-    under: Rules,
-) -> Result<Vec<CellRelease>, Withheld> {
-    Ok(rules::exact(counted, layout, one_row_per_subject, under)?.cells)
+/// The tables of one part of those who have moved, by their keys.
+struct MovedKeys {
+    keys: HashMap<Option<String>, Counted>,
+    /// Whether these are all keys that they have.
+    all: bool,
+}
+
+impl MovedKeys {
+    fn of(part: Computed) -> Result<Self, Withheld> {
+        match part {
+            Computed::Keys(CountedKeys { keys, beyond }) => {
+                Ok(Self { keys: keys.into_iter().collect(), all: beyond.is_none() })
+            }
+            Computed::Table(_) => Err(Withheld::Inconsistent),
+        }
+    }
+
+    fn knows(&self, name: &Option<String>) -> bool {
+        self.all || self.keys.contains_key(name)
+    }
 }
 
 /// A power of two that no cell of a left-out key exceeds, so that it is the size of none of them. A cell that k subjects do not share bounds

@@ -35,6 +35,10 @@
 //!    are shown where there is room, never from hidden ones. A key that is not in the release has fewer than k subjects in every cell,
 //!    none included, or has no name, or was left out.
 //!
+//! 7. **What opt-outs have moved** since the same cells were asked before (`moved`): whoever has both answers can subtract them, so of each cell
+//!    nobody, or k subjects, must have come or gone, and of a measure what could be shown of them alone. Else it is hidden, before roll-up
+//!    and total; bins grow until it holds. A release with such a cell says that it holds back: a hidden cell may then be of any size.
+//!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for
 //! researchers whom the site trusts by name. How many values of a number are missing (cell minus valid) is shown whatever
@@ -105,6 +109,7 @@ mod attack;
 mod bins;
 mod counted;
 mod discovered;
+mod moved;
 mod private;
 mod rules;
 mod seal;
@@ -121,6 +126,7 @@ use super::controls::Controls;
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
+pub use moved::Moved;
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
 pub use spread::Spread;
@@ -170,7 +176,7 @@ impl From<Withheld> for PublicError {
 
 /// Lets out what the policy allows of a tally.
 ///
-/// `contract` is the plan's: it says publicly whether a subject has one row.
+/// `contract` is the plan's: it says publicly whether a subject has one row. Nobody has moved since earlier answers.
 ///
 /// # Errors
 /// The tally is not one of this plan.
@@ -180,29 +186,31 @@ pub fn release(
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
-    release_under(Controls::default(), private, plan, contract, policy)
+    release_under(Controls::default(), private, Private::new(Moved::default()), plan, contract, policy)
 }
 
-/// [`release`] with the controls that the custodian was made with.
+/// [`release`] with the controls that the custodian was made with, and with those who have moved since earlier answers.
 pub(super) fn release_under(
     controls: Controls,
     private: Private<Computed>,
+    moved: Private<Moved>,
     plan: &ValidPlan,
     contract: &Contract,
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
     let (layout, one_row_per_subject) = (plan.layout(), contract.one_row_per_subject());
     let rules = Rules { threshold: policy.threshold, controls };
-    let Mode::Exact = policy.mode;
+    let (Mode::Exact, moved) = (policy.mode, moved.open());
     let outcome = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {
-            Outcome::Table(rules::exact(counted, layout, one_row_per_subject, rules)?)
+            Outcome::Table(rules::exact(counted, moved.tables()?, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(counted), Some(grid), None) => {
-            Outcome::Bins(bins::exact(&counted.tally, layout, grid, one_row_per_subject, rules.threshold)?)
+            let moved = moved.tables()?;
+            Outcome::Bins(bins::exact(&counted.tally, &moved, layout, grid, one_row_per_subject, rules.threshold)?)
         }
         (Computed::Keys(found), None, Some(key)) => {
-            Outcome::Discovered(discovered::exact(found, key, layout, one_row_per_subject, rules)?)
+            Outcome::Discovered(discovered::exact(found, moved, key, layout, one_row_per_subject, rules)?)
         }
         (Computed::Table(_) | Computed::Keys(_), ..) => return Err(Withheld::Inconsistent),
     };

@@ -6,63 +6,83 @@ use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::super::controls::Control;
 use super::counted::{Counted, Detail};
+use super::moved::{self, Parts};
 use super::spread::Spread;
 use super::{Rules, Withheld};
 
-/// A table under thresholds and roll-up, its shown numbers unchanged.
+/// A table under thresholds and roll-up, its shown numbers unchanged. `moved`: the same of those who have moved since earlier answers.
 pub(super) fn exact(
     counted: Counted,
+    moved: Vec<Counted>,
     layout: &TableLayout,
     one_row_per_subject: bool,
     under: Rules,
 ) -> Result<TableRelease, Withheld> {
     let Rules { threshold, controls } = under;
     let tally = &counted.tally;
-    if !consistent(tally, layout, one_row_per_subject) || !counted.fits(layout, one_row_per_subject, threshold) {
+    let fits = |one: &Counted| {
+        consistent(&one.tally, layout, one_row_per_subject) && one.fits(layout, one_row_per_subject, threshold)
+    };
+    if !fits(&counted) || !moved.iter().all(fits) {
         return Err(Withheld::Inconsistent);
     }
-    let k = under.k();
-    let (step, cells) = choose_step(tally, layout, one_row_per_subject, k)?;
+    let Chosen { step, cells, few } = choose_step(tally, &moved, layout, one_row_per_subject, under.k())?;
     // Who may be in several cells is: the total beside the cells says how many are.
     let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
-    let total = if overlaps { None } else { total(tally, &cells, under).map(count).transpose()? };
-    let details = counted.details_at(layout, step);
-    let show = |(at, cell)| show(cell, &details, at, under);
+    let is_hidden = |at: usize| few[at] || cells[at].size.subjects < under.k();
+    let all_shown = !(0..cells.len()).any(is_hidden);
+    let total = if overlaps { None } else { total(tally, all_shown, under).map(count).transpose()? };
+    let (details, moved) = (counted.details_at(layout, step), Parts::at(moved, layout, step)?);
+    let show = |(at, cell): (usize, &Cell)| match is_hidden(at) {
+        true => Ok(CellRelease::FewerThanK),
+        false => show(cell, &details, &moved, at, under),
+    };
     let release = TableRelease {
         threshold: threshold.max(1),
         step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
         total,
         cells: cells.iter().enumerate().map(show).collect::<Result<_, _>>()?,
+        held_back: cells.iter().zip(&few).any(|(cell, few)| *few && cell.size.subjects >= under.k()),
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }
 
+/// A step of the ladder.
+struct Chosen {
+    step: usize,
+    cells: Vec<Cell>,
+    /// Which of them so few have moved in that they are hidden.
+    few: Vec<bool>,
+}
+
 /// The first step of the ladder that hides nothing, else the one that hides the smallest share of its cells.
 fn choose_step(
     tally: &Tally,
+    moved: &[Counted],
     layout: &TableLayout,
     one_row_per_subject: bool,
     k: i128,
-) -> Result<(usize, Vec<Cell>), Withheld> {
-    let mut best: Option<(usize, usize, Vec<Cell>)> = None;
+) -> Result<Chosen, Withheld> {
+    let mut best: Option<(usize, Chosen)> = None;
     // Rolling up adds subjects over cells, which is right only if a subject is in one of them.
     let steps = if one_row_per_subject { layout.steps() } else { 1 };
     for step in 0..steps {
         let cells = tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
-        let hidden = hidden(&cells, k).count();
+        let few = moved::few(moved, layout, step, k)?;
+        let hidden = cells.iter().zip(&few).filter(|(cell, few)| **few || cell.size.subjects < k).count();
         let better = match &best {
             None => true,
-            Some((_, least, of)) => hidden * of.len() < least * cells.len(),
+            Some((least, of)) => hidden * of.cells.len() < least * cells.len(),
         };
         if better {
-            best = Some((step, hidden, cells));
+            best = Some((hidden, Chosen { step, cells, few }));
         }
         if hidden == 0 {
             break;
         }
     }
-    best.map(|(step, _, cells)| (step, cells)).ok_or(Withheld::Inconsistent)
+    best.map(|(_, chosen)| chosen).ok_or(Withheld::Inconsistent)
 }
 
 impl Rules {
@@ -71,24 +91,24 @@ impl Rules {
     }
 }
 
-fn hidden(cells: &[Cell], k: i128) -> impl Iterator<Item = &Cell> {
-    cells.iter().filter(move |cell| cell.size.subjects < k)
-}
-
 /// The cohort's size, where nothing is hidden that it could be compared with.
-fn total(tally: &Tally, cells: &[Cell], under: Rules) -> Option<Size> {
-    let k = under.k();
-    let whole = hidden(cells, k).next().is_none() || !under.controls.enforces(Control::IntervalRule);
-    (tally.total.subjects >= k && whole).then_some(tally.total)
+fn total(tally: &Tally, all_shown: bool, under: Rules) -> Option<Size> {
+    let whole = all_shown || !under.controls.enforces(Control::IntervalRule);
+    (tally.total.subjects >= under.k() && whole).then_some(tally.total)
 }
 
-fn show(cell: &Cell, details: &[Detail], at: usize, under: Rules) -> Result<CellRelease, Withheld> {
-    if cell.size.subjects < under.k() {
-        return Ok(CellRelease::FewerThanK);
-    }
-    let measure = |(sums, detail)| show_measure(cell.size, sums, detail, at, under);
-    let measures = cell.measures.iter().zip(details).map(measure).collect::<Result<_, _>>()?;
+fn show(cell: &Cell, details: &[Detail], moved: &Parts, at: usize, under: Rules) -> Result<CellRelease, Withheld> {
+    let measure = |(i, (sums, detail))| match moved.hides(at, i, under)? {
+        true => Ok(MeasureRelease::Hidden),
+        false => show_measure(cell.size, sums, detail, at, under),
+    };
+    let measures = cell.measures.iter().zip(details).enumerate().map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
+}
+
+/// Whether a measure of a cell of k or more subjects may be shown.
+pub(super) fn shows_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> bool {
+    show_measure(of, sums, detail, at, under).is_ok_and(|shown| shown != MeasureRelease::Hidden)
 }
 
 fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> Result<MeasureRelease, Withheld> {
@@ -115,7 +135,7 @@ fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules)
 }
 
 /// Whether so many subjects are nobody, or k or more.
-fn none_or(k: i128, subjects: i128) -> bool {
+pub(super) fn none_or(k: i128, subjects: i128) -> bool {
     subjects == 0 || subjects >= k
 }
 

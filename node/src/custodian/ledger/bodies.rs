@@ -134,6 +134,9 @@ pub struct Reservation {
     /// The digest of who is left out of it; none if nobody is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<Digest>,
+    /// The digest of the groups of patients who are left out, the same in every snapshot; none if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_out: Option<Digest>,
     /// What the round asks: a repeat must ask the same.
     pub steps: Vec<StepAsked>,
     /// What may leave.
@@ -182,6 +185,9 @@ pub struct Spend {
     pub plan: Digest,
     /// The table's cells.
     pub cells: u64,
+    /// What its cells are, whatever is measured in them: answers that agree in it can be compared cell by cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compares: Option<Digest>,
     /// What is paid for: plan, snapshot, and how the gate was set. Asked again on the same account, it costs nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Digest>,

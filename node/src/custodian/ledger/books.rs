@@ -1,7 +1,7 @@
 //! What the chain's records add up to: cells that were spent, studies that were begun, and the newest lists of revoked permits. It is
 //! read from the chain once and then kept in memory; nothing on the disk can say anything else than the records do.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
@@ -26,6 +26,8 @@ pub struct Books {
     spent: HashMap<String, Spent>,
     begun: BTreeMap<String, Begun>,
     lists: Lists,
+    /// By what cells are: the groups that were left out of what may have been answered about them.
+    compared: HashMap<Digest, BTreeSet<Option<Digest>>>,
 }
 
 #[derive(Default)]
@@ -119,6 +121,9 @@ impl Books {
     }
 
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
+        for cells in reservation.spend.iter().filter_map(|spend| spend.compares) {
+            self.compared.entry(cells).or_default().insert(reservation.groups_out);
+        }
         let Some(account) = reservation.account else { return };
         let spent = self.spent.entry(name(&account)).or_default();
         for spend in &reservation.spend {
@@ -161,6 +166,11 @@ impl Books {
     /// How many of these studies began after a time.
     pub fn begun_since(&self, since: Timestamp, of: impl Fn(&Account) -> bool) -> usize {
         self.begun.values().filter(|begun| begun.at > since && of(&begun.account)).count()
+    }
+
+    /// The groups that were left out of each answer that there may be about these cells.
+    pub fn left_out_of(&self, cells: &Digest) -> Vec<Option<Digest>> {
+        self.compared.get(cells).into_iter().flatten().copied().collect()
     }
 
     /// The newest lists of revoked permits.

@@ -156,8 +156,14 @@ mod tests {
     #[test]
     fn a_study_keeps_the_snapshot_of_its_first_reservation() {
         let digest = |n| Digest::from_bytes([n; 32]);
-        let reservation =
-            |n| Reservation { snapshot: digest(n), left_out: None, steps: vec![], spend: vec![], account: None };
+        let reservation = |n| Reservation {
+            snapshot: digest(n),
+            left_out: None,
+            groups_out: None,
+            steps: vec![],
+            spend: vec![],
+            account: None,
+        };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));

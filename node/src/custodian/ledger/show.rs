@@ -73,12 +73,25 @@ pub struct Left {
     pub filter: Option<String>,
     /// No count below it left.
     pub threshold: Option<u32>,
+    /// Whether what is hidden may be of any size: fewer than k of its patients had changed since an earlier answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
     /// The whole cohort, where it left.
     pub total: Option<ShownCount>,
     /// Every cell.
     pub cells: Vec<ShownCell>,
     /// Why nothing left.
     pub refused: Option<String>,
+}
+
+impl Left {
+    /// What is said of a hidden cell.
+    pub fn hidden(&self) -> String {
+        match self.held_back {
+            true => "held back".to_owned(),
+            false => format!("fewer than {}", self.threshold.unwrap_or_default()),
+        }
+    }
 }
 
 /// Subjects and rows.
@@ -189,7 +202,8 @@ impl<'a> Reader<'a> {
         let plan = self.plan(part, round, study);
         let contract = study.and_then(|study| self.contracts.get(&study.dataset));
         let filter = plan.as_ref().zip(contract).and_then(|(plan, contract)| plan.explain(contract, None).keeps);
-        let none = Left { analysis, filter, threshold: None, total: None, cells: Vec::new(), refused: None };
+        let none =
+            Left { analysis, filter, threshold: None, held_back: false, total: None, cells: Vec::new(), refused: None };
         match &part.outcome {
             Outcome::Refused(error) => Left { refused: Some(error.to_string()), ..none },
             Outcome::Table(table) => {
@@ -197,15 +211,16 @@ impl<'a> Reader<'a> {
                     .and_then(|a| a.spec.table())
                     .map_or_else(Vec::new, |table| table.by.into_iter().map(|k| k.label).collect());
                 let (total, cells) = (table.total.map(Into::into), cells(table, plan.as_ref(), &keys));
-                Left { threshold: Some(table.threshold), total, cells, ..none }
+                Left { threshold: Some(table.threshold), held_back: table.held_back, total, cells, ..none }
             }
             Outcome::Discovered(release) => {
                 let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
-                Left { threshold: Some(release.threshold), cells, ..none }
+                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
             }
             Outcome::Bins(release) => {
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
-                Left { threshold: Some(release.threshold), cells: bins::cells(release, &label), ..none }
+                let cells = bins::cells(release, &label);
+                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
             }
         }
     }

@@ -11,6 +11,7 @@ use bocage_protocol::trust::Purpose;
 
 use super::ids::{IdForm, Token};
 use super::list::List;
+use super::moved::Here;
 use super::sets::{self, Group, Purposes, Rule, Set, Settling};
 use super::state::{self, Kept, StateError};
 use super::{Asking, Chosen, OptOutError, OptOuts, Seen};
@@ -117,7 +118,11 @@ impl OptOuts {
             let groups = groups_of(&kept, manifest).map(|group| &group.patients);
             sets::left_out(groups, &out, |token| numbers.contains_key(token), k)
         };
-        let numbers: Vec<u32> = patients.iter().filter_map(|token| numbers.get(token)).copied().collect();
+        // With the control off, sets are not of groups.
+        let number = |token: &Token| numbers.get(token).copied();
+        let groups = groups_of(&kept, manifest).filter(|_| !self.stepless);
+        let here = groups.filter_map(|group| Here::of(group, number, &patients)).collect();
+        let numbers: Vec<u32> = patients.iter().filter_map(number).collect();
         super::known::said(list, dataset, form, &subjects);
         tracing::info!(
             dataset = dataset.name,
@@ -129,7 +134,7 @@ impl OptOuts {
         let set = Digest::of("bocage/left-out/1", &[ids.as_bytes(), state::set_digest(&patients).as_bytes()]);
         let offered = Offered::new(Arc::clone(snapshot), Some(LeftOut { numbers: &numbers, set }));
         let (offered, durable) = (Arc::new(offered), AtomicBool::new(false));
-        Ok(Chosen { offered, patients, made: kept.made, concerned: true, durable, seen })
+        Ok(Chosen { offered, patients, here, made: kept.made, concerned: true, durable, seen })
     }
 
     /// Makes new groups durable.

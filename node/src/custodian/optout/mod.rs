@@ -12,6 +12,7 @@ mod choose;
 mod ids;
 mod known;
 mod list;
+mod moved;
 mod rounds;
 mod sets;
 mod spec;
@@ -19,7 +20,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -123,6 +124,8 @@ pub struct Chosen {
     /// The rows.
     pub offered: Arc<Offered>,
     patients: Set,
+    /// The groups that are about the snapshot.
+    here: Vec<moved::Here>,
     /// How many groups there were.
     made: u64,
     /// Whether opt-outs are a matter of this dataset at all.
@@ -130,6 +133,13 @@ pub struct Chosen {
     /// Whether state and ledger know the set.
     durable: AtomicBool,
     seen: Seen,
+}
+
+impl Chosen {
+    /// The digest of the groups that are left out; none if none is.
+    pub fn groups_out(&self) -> Option<Digest> {
+        moved::out_now(&self.here).map(|out| out.digest)
+    }
 }
 
 /// What a choice depends on.
@@ -210,6 +220,7 @@ impl OptOuts {
             return Ok(Arc::new(Chosen {
                 offered,
                 patients,
+                here: Vec::new(),
                 made: 0,
                 concerned: false,
                 durable,
@@ -262,9 +273,12 @@ impl OptOuts {
         let mut kept = self.kept(dataset, ledger, &form)?;
         let last = kept.last.iter().find(|used| used.purpose == purpose);
         let changed = last.map(|last| sets::distance(&last.patients, &new.patients) as u64);
-        if last != Some(&new) && (last.is_some() || !new.patients.is_empty()) {
+        let groups = moved::out_now(&chosen.here).filter(|out| !kept.out.contains(out));
+        let renewed = last != Some(&new) && (last.is_some() || !new.patients.is_empty());
+        if renewed || groups.is_some() {
             kept.last.retain(|used| used.purpose != purpose);
             kept.last.push(new.clone());
+            kept.out.extend(groups);
             state::store(&self.path(dataset), &form.digest(), kept.clone())?;
         }
         let recorded = ledger.optouts(&dataset.name, purpose)?.map(|body| body.set);
@@ -276,6 +290,26 @@ impl OptOuts {
         }
         chosen.durable.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// The groups behind these digests of the ledger.
+    fn groups_out(
+        &self,
+        dataset: &Dataset,
+        sets: &[Option<Digest>],
+        ledger: &Ledger,
+        key: &SecretKey,
+    ) -> Result<Vec<BTreeSet<Digest>>, OptOutError> {
+        let Some(form) = self.form(dataset, key)? else { return Ok(Vec::new()) };
+        let kept = self.kept(dataset, ledger, &form)?;
+        let groups = |set: &Option<Digest>| match set {
+            None => Ok(BTreeSet::new()),
+            Some(set) => {
+                let known = kept.out.iter().find(|out| out.digest == *set).map(|out| out.groups.clone());
+                known.ok_or_else(|| StateError::Older { path: self.path(dataset) }.into())
+            }
+        };
+        sets.iter().map(groups).collect()
     }
 
     fn path(&self, dataset: &Dataset) -> PathBuf {

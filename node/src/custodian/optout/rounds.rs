@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
+use bocage_protocol::ids::Digest;
+use bocage_protocol::limits;
 
-use super::{Asking, Chosen, OptOutError, changed, concerns};
+use super::{Asking, Chosen, OptOutError, changed, concerns, moved};
 use crate::config::Policy;
 use crate::custodian::Custodian;
 use crate::custodian::authority::Authorised;
@@ -55,6 +57,34 @@ impl Custodian {
         }
         let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;
         self.offered(authorised, &snapshot, history, now).map(drop)
+    }
+
+    /// Who has moved since these cells were answered before, whoever asked: patients who are left out now and were not then, or the other way
+    /// round. To be called when the round is reserved.
+    pub(in crate::custodian) fn moved(
+        &self,
+        authorised: &Authorised<'_>,
+        chosen: &Chosen,
+        cells: &Digest,
+    ) -> Result<Vec<Vec<u32>>, PublicError> {
+        let said = |error: OptOutError| {
+            let reason = error.to_string();
+            tracing::error!(dataset = authorised.dataset.name, reason, "nobody can tell who has moved");
+            PublicError::from(&error)
+        };
+        let now = chosen.groups_out();
+        let sets: Vec<Option<Digest>> =
+            self.ledger.books(|books| books.left_out_of(cells)).map_err(|e| said(e.into()))?;
+        if chosen.here.is_empty() || sets.iter().all(|set| *set == now) {
+            return Ok(Vec::new());
+        }
+        let known =
+            self.optouts.groups_out(authorised.dataset, &sets, &self.ledger, &self.release_key).map_err(said)?;
+        let parts = moved::parts(&chosen.here, &known);
+        if parts.len() > limits::MOVED_PARTS {
+            return Err(said(OptOutError::Settling));
+        }
+        Ok(parts)
     }
 
     fn asking<'a>(&self, authorised: &Authorised<'a>, history: &History, now: Timestamp) -> Asking<'a> {

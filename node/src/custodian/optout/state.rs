@@ -10,9 +10,10 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::Purpose;
 use serde::{Deserialize, Serialize};
 
+use super::moved::GroupsOut;
 use super::sets::{Group, Set};
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A set that answers were given without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Kept {
     pub groups: Vec<Group>,
     /// The last set of each purpose.
     pub last: Vec<Used>,
+    /// Every combination of groups that was left out of an answer.
+    pub out: Vec<GroupsOut>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -64,6 +64,20 @@ impl Offered {
         Digest::of("bocage/snapshot/1", &[site_secret, self.identity.as_bytes()])
     }
 
+    /// Every row of the snapshot but those of these patients, whoever is left out: for counting who has moved since an earlier answer, which the
+    /// gate must know and never shows.
+    pub(in crate::custodian) fn all_but(&self, numbers: &[u32]) -> Vec<Range<usize>> {
+        let theirs = gaps(self.snapshot.frame(), numbers);
+        let begins = std::iter::once(0).chain(theirs.iter().map(|range| range.end));
+        let ends = theirs.iter().map(|range| range.start).chain([self.snapshot.frame().height()]);
+        begins.zip(ends).map(|(begin, end)| begin..end).filter(|range| !range.is_empty()).collect()
+    }
+
+    /// The rows that are in none of these gaps, whoever is left out. See [`Offered::all_but`].
+    pub(in crate::custodian) fn rows_outside<'a>(&'a self, gaps: &'a [Range<usize>]) -> Option<Rows<'a>> {
+        Rows::of(self.snapshot.frame(), gaps)
+    }
+
     /// The rows; none if the snapshot has no subject numbers.
     pub(in crate::custodian) fn rows(&self) -> Option<Rows<'_>> {
         Rows::of(self.snapshot.frame(), &self.gaps)

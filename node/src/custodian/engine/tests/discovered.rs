@@ -17,7 +17,7 @@ use bocage_protocol::plan::Comparison;
 pub(super) const WHOLE: Partition = Partition { rows: usize::MAX, threads: 1 };
 
 fn keys(partition: Partition, k: u32, rows: &[Row], plan: &ValidPlan, contract: &Contract) -> CountedKeys {
-    asked(k, &frame(rows, contract), plan, contract).keys(partition, plan.most_keys()).unwrap()
+    asked(k, &frame(rows, contract), plan, contract).keys(partition, plan.most_keys(), k).unwrap()
 }
 
 fn plan(key: &str, filter: Option<Expr>, by: Vec<Expr>) -> ValidPlan {
@@ -150,7 +150,7 @@ fn subjects_that_fall_within_or_between_parts_are_refused() {
     let plan = plan("note", None, vec![]);
     for (subjects, rows) in [([0, 2, 1, 3], 4), ([2, 3, 0, 1], 2)] {
         let frame = damaged(subjects);
-        let error = asked(1, &frame, &plan, &contract).keys(Partition { rows, threads: 1 }, 9).err();
+        let error = asked(1, &frame, &plan, &contract).keys(Partition { rows, threads: 1 }, 9, 1).err();
         assert_eq!(error, Some(EngineError::Rows { snapshot: snapshot(), cause: PassError::Unsorted }));
     }
 }
@@ -166,6 +166,6 @@ fn no_rows_have_no_keys() {
 fn a_column_of_another_type_tells_nothing_of_the_data() {
     let (contract, plan) = (contract(), plan("note", None, vec![]));
     let damaged = polars::df!(SUBJECT => [0u32], "note" => [0.4711f64]).unwrap();
-    let error = asked(1, &damaged, &plan, &contract).keys(WHOLE, 9).err().unwrap();
+    let error = asked(1, &damaged, &plan, &contract).keys(WHOLE, 9, 1).err().unwrap();
     assert!(!error.to_string().contains("4711"), "{error}");
 }

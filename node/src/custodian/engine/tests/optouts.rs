@@ -28,7 +28,7 @@ fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, par
     let asked = Asked { rows: Rows::made(&frame, &gaps), plan, contract, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
-        Some(_) => asked.keys(partition, plan.most_keys()).map(Computed::Keys),
+        Some(_) => asked.keys(partition, plan.most_keys(), K).map(Computed::Keys),
     };
     computed.unwrap()
 }

@@ -82,7 +82,7 @@ fn data_that_differ_only_in_hidden_cells_look_the_same_however_few_keys_there_is
         let (mut full, mut bounded) = (0, 0);
         let told_apart = told_apart(|truth| {
             let frame = frame(&rows(truth), &contract);
-            let keys = asked(LEAST, &frame, &plan, &contract).keys(WHOLE, most).unwrap();
+            let keys = asked(LEAST, &frame, &plan, &contract).keys(WHOLE, most, LEAST).unwrap();
             let found = let_out(keys, &plan, &contract);
             full += usize::from(found.keys.len() == most);
             bounded += usize::from(found.beyond.is_some());

@@ -8,7 +8,7 @@ use bocage_protocol::release::{BinsRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use proptest::prelude::*;
 
-use super::super::{Counted, GatePolicy, Mode, Private, Withheld, release};
+use super::super::{Computed, Controls, Counted, GatePolicy, Mode, Moved, Private, Withheld, release, release_under};
 
 const K: u32 = 3;
 /// Values 1 … 4: four cells.
@@ -36,11 +36,22 @@ fn tally(counts: &[i128]) -> Tally {
 }
 
 fn let_out(counts: &[i128], plan: &ValidPlan, contract: &Contract, threshold: u32) -> BinsRelease {
+    let_out_moved(counts, &[], plan, contract, threshold)
+}
+
+/// The same, where so many have moved since an earlier answer.
+fn let_out_moved(
+    counts: &[i128],
+    moved: &[&[i128]],
+    plan: &ValidPlan,
+    contract: &Contract,
+    threshold: u32,
+) -> BinsRelease {
     let policy = GatePolicy { threshold, mode: Mode::Exact };
-    match release(Private::table(Counted::wide(tally(counts), plan.layout(), threshold)), plan, contract, &policy)
-        .unwrap()
-        .outcome()
-    {
+    let counted = |counts: &[i128]| Counted::wide(tally(counts), plan.layout(), threshold);
+    let moved = Private::new(Moved(moved.iter().map(|part| Computed::Table(counted(part))).collect()));
+    let (of, all) = (Private::table(counted(counts)), Controls::default());
+    match release_under(all, of, moved, plan, contract, &policy).unwrap().outcome() {
         Outcome::Bins(bins) => bins.clone(),
         other => panic!("{other:?}"),
     }
@@ -54,6 +65,48 @@ fn bins(release: &BinsRelease) -> Vec<(u32, u64)> {
 fn every(cells: usize) -> impl Iterator<Item = Vec<i128>> {
     let base = LARGEST + 1;
     (0..base.pow(cells as u32)).map(move |n| (0..cells as u32).map(|i| n / base.pow(i) % base).collect())
+}
+
+#[test]
+fn a_bin_grows_until_nobody_or_k_of_it_have_moved_and_says_nothing_where_it_cannot() {
+    let contract = contract(false, "row");
+    let plan = plan(&contract);
+    let of = |counts: &[i128], moved: &[&[i128]]| let_out_moved(counts, moved, &plan, &contract, K);
+    assert_eq!(bins(&of(&[5, 5, 5, 5, 0], &[&[0, 1, 2, 0, 0]])), [(1, 5), (3, 10), (4, 5)]);
+    assert_eq!(bins(&of(&[5, 5, 5, 5, 0], &[&[0, 0, 3, 1, 0]])), [(1, 5), (2, 5), (4, 10)], "the last two together");
+    assert_eq!(bins(&of(&[5, 5, 5, 5, 0], &[&[3, 0, 0, 1, 0]])), [(4, 20)], "down to where enough have");
+    let none = of(&[5, 5, 5, 5, 0], &[&[0, 1, 1, 0, 0]]);
+    assert_eq!((bins(&none), none.held_back, none.most_hidden()), (vec![], true, None));
+    let few = of(&[1, 0, 0, 1, 0], &[&[0, 1, 1, 0, 0]]);
+    assert_eq!((bins(&few), few.most_hidden()), (vec![], Some(2)), "fewer than k anyway");
+    let missing = |moved| of(&[5, 0, 0, 0, 5], &[&[0, 0, 0, 0, moved]]);
+    assert!(missing(1).missing.is_none() && missing(1).held_back);
+    assert!(missing(3).missing.is_some() && !missing(3).held_back);
+}
+
+#[test]
+fn two_answers_in_bins_differ_between_no_edges_that_they_share_by_fewer_than_k() {
+    let contract = contract(true, "row");
+    let plan = plan(&contract);
+    for moved in every(CELLS).filter(|moved| moved.iter().all(|n| *n < 4)) {
+        for now in [[3, 3, 3, 3], [1, 5, 0, 3], [0, 0, 4, 4]] {
+            let before: Vec<i128> = now.iter().zip(&moved).map(|(now, moved)| now + moved).collect();
+            let edges = |release: &BinsRelease| {
+                let sum = |sum: &mut u64, (upto, n): (u32, u64)| {
+                    *sum += n;
+                    Some((upto, *sum))
+                };
+                bins(release).into_iter().scan(0, sum).collect::<BTreeMap<u32, u64>>()
+            };
+            let (first, second) = (
+                edges(&let_out(&before, &plan, &contract, K)),
+                edges(&let_out_moved(&now, &[&moved], &plan, &contract, K)),
+            );
+            let shared: Vec<u64> = first.iter().filter_map(|(at, n)| Some(n - second.get(at)?)).collect();
+            let steps = std::iter::once(&0).chain(&shared).zip(&shared).map(|(below, upto)| upto - below);
+            assert!(steps.into_iter().all(|n| n == 0 || n >= u64::from(K)), "{before:?} {now:?}: {shared:?}");
+        }
+    }
 }
 
 #[test]

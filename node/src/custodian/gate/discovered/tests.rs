@@ -8,7 +8,9 @@ use bocage_protocol::release::{CellRelease, DiscoveredRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use bocage_protocol::wire::codec;
 
-use super::super::{Counted, CountedKeys, GatePolicy, Mode, Private, Withheld, release};
+use super::super::{
+    Computed, Controls, Counted, CountedKeys, GatePolicy, Mode, Moved, Private, Withheld, release, release_under,
+};
 
 const K: u32 = 3;
 const LARGEST: i128 = 5;
@@ -43,6 +45,35 @@ fn counted(cells: &[i128], plan: &ValidPlan) -> Counted {
 fn found(keys: &[(Option<&str>, &[i128])], plan: &ValidPlan) -> CountedKeys {
     let keys = keys.iter().map(|(name, cells)| (name.map(str::to_owned), counted(cells, plan))).collect();
     CountedKeys { keys, beyond: None }
+}
+
+/// What leaves where these have moved since an earlier answer.
+fn out_moved(keys: CountedKeys, moved: CountedKeys, plan: &ValidPlan, contract: &Contract) -> DiscoveredRelease {
+    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let (of, moved) = (Private::keys(keys), Private::new(Moved(vec![Computed::Keys(moved)])));
+    match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {
+        Outcome::Discovered(found) => found.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_key_is_named_by_the_cells_in_which_nobody_or_k_have_moved() {
+    let contract = contract("row");
+    let plan = plan(&contract);
+    let all: [(Option<&str>, &[i128]); 3] = [(None, &[9, 9]), (Some("asthma"), &[9, 0]), (Some("gout"), &[9, 9])];
+    let names = |release: &DiscoveredRelease| release.keys.iter().map(|key| key.key.clone()).collect::<Vec<_>>();
+    let moved = found(&[(Some("asthma"), &[1, 0]), (Some("gout"), &[2, 3])], &plan);
+    let release = out_moved(found(&all, &plan), moved, &plan, &contract);
+    assert_eq!(names(&release), [None, Some("gout".to_owned())], "all that asthma has is held back");
+    assert_eq!((release.keys[1].cells[0].is_shown(), release.keys[1].cells[1].is_shown()), (false, true));
+    assert!(release.held_back && release.most_hidden().is_none());
+    let none = out_moved(found(&all, &plan), found(&[(Some("other"), &[1, 1])], &plan), &plan, &contract);
+    assert_eq!((none.keys.len(), none.held_back), (3, false));
+    // There was no room for all keys of those who have moved.
+    let moved = CountedKeys { beyond: Some(1), ..found(&[(Some("gout"), &[3, 3])], &plan) };
+    let some = out_moved(found(&all, &plan), moved, &plan, &contract);
+    assert_eq!((names(&some), some.held_back), (vec![Some("gout".to_owned())], true));
 }
 
 fn out(keys: CountedKeys, plan: &ValidPlan, contract: &Contract) -> Result<DiscoveredRelease, Withheld> {

@@ -227,6 +227,7 @@ fn releases_and_messages_have_these_bytes() {
         contract: "vector@1".parse().expect("a contract"),
         hash: Digest::of("contract", &[]),
         snapshot_at: Some(Timestamp(1_759_000_000_000)),
+        needs_permit: true,
     };
     let step = Step { analysis: 0, state: bocage_protocol::analysis::RoundState::First };
     let encoded = |message: &Request| hex(&codec::encode(message).expect("bytes"));

@@ -65,6 +65,9 @@ pub struct OfferInfo {
     pub hash: Digest,
     /// When its snapshot was taken, if there is one.
     pub snapshot_at: Option<Timestamp>,
+    /// Whether the site says that it answers about it under a permit only.
+    #[serde(default)]
+    pub needs_permit: bool,
 }
 
 /// `GET /v1/datasets`.

@@ -104,7 +104,8 @@ pub async fn hello(link: &MemoryLink, name: &str) -> Answer {
 
 fn catalogue() -> Reply {
     let contract = contract();
-    let offer = Offer { contract: contract.id().clone(), hash: contract.hash(), snapshot_at: Some(START) };
+    let offer =
+        Offer { contract: contract.id().clone(), hash: contract.hash(), snapshot_at: Some(START), needs_permit: false };
     Reply::Catalogue(Catalogue { datasets: vec![offer] })
 }
 

@@ -206,7 +206,14 @@ fn asked(asked: &Asked, format: Format) -> String {
 
 fn permit(asked: &Asked) -> String {
     match &asked.permit {
-        None => "no permit: only sites that let you ask without one will answer\n\n".to_owned(),
+        None => {
+            let names: Vec<&str> = asked.needs_permit.iter().map(|site| site.as_str()).collect();
+            let demand = match names.as_slice() {
+                [] => String::new(),
+                names => format!("; {} said that they answer under one only", names.join(", ")),
+            };
+            format!("no permit: only sites that let you ask without one will answer{demand}\n\n")
+        }
         Some(permit) => {
             let cells = asked.cells();
             let too_many = if cells as u64 > permit.max_cells { ": more than it allows may not leave" } else { "" };

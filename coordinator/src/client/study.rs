@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::permit::GivenPermit;
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
-use crate::api::types::{DatasetInfo, StudyStatus};
+use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
 /// A study that is bound, but not signed.
@@ -28,6 +28,8 @@ pub struct Bound {
     pub permit: Option<GivenPermit>,
     /// Whether the coordinator knows who issued that.
     pub issuer_known: bool,
+    /// The sites of the study that answer under a permit only, as far as they have said.
+    pub needs_permit: Vec<SiteId>,
 }
 
 /// What a bound study would ask.
@@ -43,6 +45,8 @@ pub struct Asked {
     pub min_sites: u32,
     /// The permit that it relies on, and that covers it.
     pub permit: Option<AskedPermit>,
+    /// The sites that answer about the dataset under a permit only, as far as they have said so to the coordinator.
+    pub needs_permit: Vec<SiteId>,
     /// The questions.
     pub analyses: Vec<AskedAnalysis>,
 }
@@ -105,7 +109,10 @@ pub fn bind(
         let reason = format!("its text of {} does not have the hash that it announces", offered.contract);
         return Err(ClientError::Answer { url: api.url().to_owned(), reason });
     }
-    let roster: Vec<_> = api.sites()?.sites.into_iter().map(|site| site.id).collect();
+    let sites = api.sites()?.sites;
+    let demands = |site: &&SiteInfo| site.datasets.iter().any(|o| o.contract == offered.contract && o.needs_permit);
+    let demanding: Vec<SiteId> = sites.iter().filter(demands).map(|site| site.id.clone()).collect();
+    let roster: Vec<_> = sites.into_iter().map(|site| site.id).collect();
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -129,7 +136,9 @@ pub fn bind(
     };
     let issuer_known =
         permit.zip(network.access_bodies.as_ref()).is_none_or(|(given, bodies)| bodies.contains(&given.permit.issuer));
-    let bound = Bound { study, contract, permit: permit.cloned(), issuer_known };
+    let needs_permit = |site: &&SiteId| study.sites.names().is_some_and(|asked| asked.contains(site));
+    let needs_permit = demanding.iter().filter(needs_permit).cloned().collect();
+    let bound = Bound { study, contract, permit: permit.cloned(), issuer_known, needs_permit };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -203,6 +212,7 @@ impl Bound {
             sites: study.sites.names().unwrap_or_default().to_vec(),
             min_sites: study.min_sites,
             permit: self.permit.as_ref().map(|given| given.asked(self.issuer_known)),
+            needs_permit: self.needs_permit.clone(),
             analyses,
         })
     }

@@ -211,7 +211,12 @@ impl Members {
                 ledger_warning: None,
                 datasets: offers
                     .into_iter()
-                    .map(|o| OfferInfo { contract: o.contract, hash: o.hash, snapshot_at: o.snapshot_at })
+                    .map(|o| OfferInfo {
+                        contract: o.contract,
+                        hash: o.hash,
+                        snapshot_at: o.snapshot_at,
+                        needs_permit: o.needs_permit,
+                    })
                     .collect(),
             }
         };

@@ -14,7 +14,9 @@ pub(super) fn make(file: &Path) -> Result<PublicKey, ClientError> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let problem = Problem::new(&file.display().to_string(), "", format!("there is no folder {}", folder.display()));
-        return Err(Problems::from(problem.hint("make it first, readable by you alone: mkdir -m 700")).into());
+        let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let hint = format!("make it first, readable by you alone: mkdir -p -m 700 {}", whole.display());
+        return Err(Problems::from(problem.hint(hint)).into());
     }
     let key = SecretKey::generate(&mut SystemEntropy);
     write_secret(file, key.to_text().as_bytes()).map_err(|e| ClientError::Secret(e.to_string()))?;

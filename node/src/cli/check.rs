@@ -12,7 +12,7 @@ use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
-use crate::sandbox::{Support, guarded_list, guarded_sources};
+use crate::sandbox::{Support, WHOLE, guarded_list, guarded_sources};
 
 /// Prints what the node would do.
 ///
@@ -91,13 +91,28 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
 
 /// What the kernel offers, and what the node would do with it.
 fn sandbox(out: &mut dyn Write, config: &Config, support: Support) -> io::Result<()> {
-    let then = match (support.complete(), config.require_sandbox) {
+    let lacks = support.lacks();
+    let (whole, required) = (config.require_whole_sandbox, config.require_sandbox || config.require_whole_sandbox);
+    let then = match (support.complete(), required) {
+        (true, _) if whole && !lacks.is_empty() => {
+            "the node does not start, for this is a part only; require_whole_sandbox = true asks for all"
+        }
+        (true, true) if !lacks.is_empty() => {
+            "each process is confined in part; require_whole_sandbox = true would keep the node from starting"
+        }
         (true, true) => "each process is confined",
         (true, false) => "each process is confined, and require_sandbox = false lets the node run where it cannot be",
         (false, true) => "the node does not start; require_sandbox = false overrides",
         (false, false) => "the node runs with what there is, as require_sandbox = false allows",
     };
     writeln!(out, "sandbox      {support}: {then}")?;
+    if !lacks.is_empty() {
+        writeln!(
+            out,
+            "             this kernel does not confine: {} (all from landlock ABI {WHOLE}, Linux 6.12, on)",
+            lacks.join("; ")
+        )?;
+    }
     for dataset in guarded_sources(config) {
         writeln!(
             out,
@@ -156,9 +171,16 @@ mod tests {
         let text = said(&site, whole);
         assert!(text.starts_with("sandbox      landlock ABI 7, seccomp: each process is confined\n"), "{text}");
         assert!(text.contains("dataset heart's source"), "{text}");
+        let part = Support { landlock: Some(4), seccomp: true };
+        let text = said(&site, part);
+        assert!(text.starts_with("sandbox      landlock ABI 4, seccomp: each process is confined in part;"), "{text}");
+        assert!(text.contains("does not confine: device calls; signals and abstract sockets"), "{text}");
         let none = Support { landlock: None, seccomp: true };
         assert!(said(&site, none).contains("no landlock, seccomp: the node does not start; require_sandbox = false"));
         site.edit_config("site = ", "require_sandbox = false\nsite = ");
         assert!(said(&site, none).contains("the node runs with what there is"));
+        site.edit_config("site = ", "require_whole_sandbox = true\nsite = ");
+        assert!(said(&site, part).contains("the node does not start, for this is a part only"));
+        assert!(said(&site, whole).contains("each process is confined\n"), "{}", said(&site, whole));
     }
 }

@@ -57,6 +57,8 @@ pub struct Config {
     pub state: StateDir,
     /// Whether the node stays down where its processes cannot be confined.
     pub require_sandbox: bool,
+    /// Whether it must not run either where the kernel knows a part of landlock only.
+    pub require_whole_sandbox: bool,
     /// Whom the agent dials.
     pub coordinator: Coordinator,
     /// The agent's certificate.

@@ -46,6 +46,7 @@ const KEYS: &[&str] = &[
     "site",
     "state_dir",
     "require_sandbox",
+    "require_whole_sandbox",
     "coordinator",
     "tls",
     "release",
@@ -107,6 +108,7 @@ pub(super) struct RawTop {
     pub(super) site: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) require_sandbox: Option<bool>,
+    pub(super) require_whole_sandbox: Option<bool>,
     #[serde(default)]
     pub(super) coordinator: Value,
     #[serde(default)]

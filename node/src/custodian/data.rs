@@ -143,6 +143,9 @@ impl Custodian {
             contract: dataset.contract.id().clone(),
             hash: dataset.contract.hash(),
             snapshot_at: usable(&self.config, dataset).ok().map(|m| m.created_at),
+            needs_permit: !self.config.trust.researchers.iter().any(|researcher| {
+                researcher.datasets.as_ref().is_none_or(|datasets| datasets.contains(dataset.contract.id()))
+            }),
         };
         let datasets = self.config.datasets.values().map(offer).collect();
         codec::encode(&Reply::Catalogue(Catalogue { datasets })).unwrap_or_else(|e| refused(PublicError::from(e)))

@@ -18,10 +18,12 @@ mod words;
 use std::io::{self, Write};
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::trust::SecretKey;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::config::Config;
-use crate::custodian::ledger::account::{Account, Accounts, State, Window};
+use crate::custodian::desk::Secret;
+use crate::custodian::ledger::account::{Account, Accounts, Said, State, Window};
 use crate::custodian::ledger::{Broken, Ledger, LedgerError, Verified};
 use words::{day, number, when};
 
@@ -64,6 +66,8 @@ pub struct Report<'a> {
     pub verified: &'a Result<Verified, Broken>,
     /// Whether it is the one that the coordinator remembers.
     pub witness: Witness,
+    /// What approvals are sealed with; none where the key could not be read.
+    pub release_key: Option<&'a SecretKey>,
     /// Of which time.
     pub window: Window,
     /// When it was made.
@@ -110,6 +114,18 @@ impl Report<'_> {
     /// The organisation, or the site where that is not named.
     fn name(&self) -> String {
         self.config.organisation.name.clone().unwrap_or_else(|| self.config.site.to_string())
+    }
+
+    /// Whether an approval is this site's own, in words; none of what is no approval.
+    fn sealed(&self, study: &str, said: &Said) -> Option<&'static str> {
+        let Said::Approved(approval) = said else { return None };
+        let Some(key) = self.release_key else { return Some("seal not checked: the release key could not be read") };
+        let own = study.parse().is_ok_and(|study| Secret(key).holds(&study, approval));
+        Some(if own {
+            "seal checked: this site's own"
+        } else {
+            "NOT this site's own: the seal is wrong, and it does not count"
+        })
     }
 
     fn period(&self) -> String {

@@ -162,7 +162,10 @@ fn decided(report: &Report<'_>) -> Markup {
                 thead { tr { th { "When" } th { "About" } th { "What" } } }
                 tbody { @for (study, on) in &said { tr {
                     td.t { (when(on.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
-                    td { (on.says) }
+                    td {
+                        (on.says)
+                        @if let Some(seal) = study.and_then(|study| report.sealed(&study.study, &on.says)) { " (" (seal) ")" }
+                    }
                 } } }
             } }))
         }

@@ -51,6 +51,9 @@ fn decided(report: &Report<'_>, study: &Account) -> Markup {
     html! {
         @if study.decided_by().is_empty() { "nobody yet" }
         @for line in study.decided_by() { div { (line) } }
+        @for on in &study.said {
+            @if let Some(seal) = report.sealed(&study.study, &on.says) { div { "the approval of " (when(on.at)) ": " (seal) } }
+        }
         @if let Some(on) = study.allowed() {
             div {
                 "threshold " (on.says.threshold) ", mode " (on.says.mode)

@@ -61,7 +61,10 @@ fn page(site: &Site, window: Window) -> String {
     let accounts = ledger.accounts(&window).unwrap();
     let verified = ledger.verify().unwrap();
     let (accounts, verified, witness) = (&accounts, &verified, Witness::NotAsked);
-    let report = Report { config: &config, ledger: &ledger, accounts, verified, witness, window, made_at: NOW };
+    let key = read_release_key(&config.release_key_file).ok();
+    let release_key = key.as_ref();
+    let report =
+        Report { config: &config, ledger: &ledger, accounts, verified, witness, release_key, window, made_at: NOW };
     let mut out = Vec::new();
     report.write(&mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -308,4 +311,31 @@ fn a_spreadsheet_runs_nothing_that_a_stranger_wrote_and_numbers_stay_numbers() {
     for harmless in ["-12.5", "7", "text", ""] {
         assert_eq!(csv::plain(harmless), harmless);
     }
+}
+
+#[test]
+fn the_page_says_of_each_approval_whether_the_site_itself_made_it() {
+    use crate::custodian::desk::Secret;
+    use crate::custodian::ledger::bodies::desk::{Approval, Person};
+
+    let site = Site::new();
+    let custodian = custodian(&site, NOW);
+    let request = site.request(&site.study());
+    custodian.round(&request);
+    let study = request.study.id();
+    let key = read_release_key(&site.config().release_key_file).unwrap();
+    let by = Person { uid: 7, user: "grace".to_owned() };
+    let policy = site.config().policy_version();
+    let forged = Approval { by, policy, until: NOW, note: None, seal: policy };
+    let own = Approval { seal: Secret(&key).seal(&study, &forged), ..forged.clone() };
+    let ledger = Ledger::open(&site.config().state.ledger()).unwrap();
+    let words = |approval: &Approval| Entry::of_study(Kind::Approval, study, approval);
+    ledger.append(NOW, &[words(&own), words(&forged)]).unwrap();
+    let text = page(&site, Window::default());
+    // In the table of decisions, and with the study.
+    for (said, times) in [("seal checked: this site's own", 2), ("the seal is wrong, and it does not count", 2)] {
+        assert_eq!(text.matches(said).count(), times, "{said}");
+    }
+    std::fs::remove_file(site.config().release_key_file).unwrap();
+    assert_eq!(page(&site, Window::default()).matches("seal not checked").count(), 4);
 }

@@ -8,6 +8,7 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 
+use super::kernel::WHOLE;
 use super::reach::Reach;
 use super::{Process, SandboxError};
 
@@ -19,12 +20,15 @@ const NAME_SERVER_PORT: u16 = 53;
 /// Confines the calling thread to `reach`.
 ///
 /// # Errors
-/// Where the kernel has no landlock.
-pub(super) fn restrict(process: Process, reach: &Reach) -> Result<(), SandboxError> {
+/// Where the kernel has no landlock, or, if it must be `whole`, one that does not know all that is asked of it.
+pub(super) fn restrict(process: Process, reach: &Reach, whole: bool) -> Result<(), SandboxError> {
     let unsupported = |reason: String| SandboxError { process, reason };
     let done = ruleset(reach).and_then(RulesetCreated::restrict_self);
     match done.map_err(|e| unsupported(format!("landlock: {e}")))?.ruleset {
         RulesetStatus::NotEnforced => Err(unsupported("the kernel has no landlock".to_owned())),
+        RulesetStatus::PartiallyEnforced if whole => Err(unsupported(format!(
+            "the kernel's landlock knows a part of it only, as of version {WHOLE} it knows all, and require_whole_sandbox = true asks for that"
+        ))),
         RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
     }
 }

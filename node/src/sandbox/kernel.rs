@@ -8,6 +8,16 @@ use libc::{c_long, c_uint};
 /// `LANDLOCK_CREATE_RULESET_VERSION`: asks for the version instead of making a ruleset.
 const ASK_VERSION: c_uint = 1;
 
+/// The version of landlock from which on it does all that a node asks of it. The same as `files::TESTED`.
+pub const WHOLE: u32 = 6;
+/// What came with each version, and an older kernel therefore does not confine.
+const CAME_WITH: [(u32, &str); 4] = [
+    (3, "cutting files that may be read"),
+    (4, "TCP by ports"),
+    (5, "device calls"),
+    (6, "signals and abstract sockets of other processes"),
+];
+
 /// The parts of a sandbox that this kernel offers this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Support {
@@ -26,6 +36,12 @@ impl Support {
     /// Whether a node can be confined.
     pub fn complete(self) -> bool {
         self.landlock.is_some() && self.seccomp
+    }
+
+    /// What this kernel's landlock does not confine yet: nothing from version [`WHOLE`] on, and nothing where there is no landlock to speak of.
+    pub fn lacks(self) -> Vec<&'static str> {
+        let version = self.landlock.unwrap_or(WHOLE);
+        CAME_WITH.into_iter().filter(|(since, _)| version < *since).map(|(_, what)| what).collect()
     }
 }
 
@@ -83,5 +99,8 @@ mod tests {
         assert_eq!((half.complete(), half.to_string().as_str()), (false, "no landlock, seccomp"));
         let half = Support { landlock: Some(1), seccomp: false };
         assert_eq!((half.complete(), half.to_string().as_str()), (false, "landlock ABI 1, no seccomp"));
+        assert_eq!(half.lacks().len(), 4);
+        assert_eq!(Support { landlock: Some(5), seccomp: true }.lacks(), [CAME_WITH[3].1]);
+        assert!(whole.lacks().is_empty() && Support { landlock: Some(WHOLE), seccomp: true }.lacks().is_empty());
     }
 }

@@ -20,7 +20,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use crate::config::Config;
 use crate::custodian::Switches;
 
-pub use kernel::Support;
+pub use kernel::{Support, WHOLE};
 pub use reach::{Reach, guarded_list, guarded_sources};
 
 /// The processes of a node.
@@ -84,7 +84,7 @@ impl Sandbox {
     /// # Errors
     /// Where that cannot be done and `require_sandbox` asks for it.
     pub fn begin(process: Process, config: &Config, switches: &Switches) -> Result<Self, SandboxError> {
-        let required = config.require_sandbox;
+        let required = config.require_sandbox || config.require_whole_sandbox;
         // A test's control needs both: neither a file nor a switch alone opens a node.
         let skipped = switches.unsandboxed && !required;
         let sandbox = Self { process, required, skipped, sealed: switches.sealed.clone() };
@@ -95,7 +95,7 @@ impl Sandbox {
                 sandbox.demand(leave_files_behind(process))?;
             }
             let reach = Reach::of(process, config);
-            sandbox.demand(files::restrict(process, &reach))?;
+            sandbox.demand(files::restrict(process, &reach, config.require_whole_sandbox))?;
         }
         Ok(sandbox)
     }

@@ -80,4 +80,6 @@ pub struct Offer {
     pub hash: Digest,
     /// When the current snapshot was taken, if there is one.
     pub snapshot_at: Option<Timestamp>,
+    /// Whether the site answers about it under a permit only: it lets no researcher ask without one.
+    pub needs_permit: bool,
 }

@@ -62,7 +62,12 @@ impl Fleet {
 
     fn catalogue(&self) -> Reply {
         let hash = self.contract.hash();
-        let offer = Offer { contract: self.contract.id().clone(), hash, snapshot_at: Some(self.snapshot_at) };
+        let offer = Offer {
+            contract: self.contract.id().clone(),
+            hash,
+            snapshot_at: Some(self.snapshot_at),
+            needs_permit: false,
+        };
         Reply::Catalogue(Catalogue { datasets: vec![offer] })
     }
 

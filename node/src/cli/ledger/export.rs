@@ -10,6 +10,7 @@ use bocage_protocol::env::Timestamp;
 use super::verify::{compare_all, holds, read_all};
 use super::{Failure, open, print, unusable};
 use crate::config::Config;
+use crate::config::environment::read_release_key;
 use crate::custodian::ledger::account::Window;
 use crate::report::{self, Report, ReportError, Witness};
 
@@ -54,7 +55,10 @@ pub fn export(config: &Config, what: &What, now: Timestamp) -> Result<(), Failur
             Err((differs, _)) => Witness::Differs(differs.clone()),
         };
         let (verified, accounts) = (&verified, &accounts);
-        let report = Report { config, ledger: &ledger, accounts, verified, witness, window, made_at };
+        // Whoever may read the ledger need not be allowed to read the key: then the page says that seals were not checked.
+        let key = read_release_key(&config.release_key_file).ok();
+        let release_key = key.as_ref();
+        let report = Report { config, ledger: &ledger, accounts, verified, witness, release_key, window, made_at };
         write(file, |out| report.write(out))?;
         written.push(file.clone());
     }

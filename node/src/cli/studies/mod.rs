@@ -4,6 +4,7 @@
 
 mod text;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use bocage_net::env::SystemClock;
@@ -223,7 +224,10 @@ fn beside<T>(config: &Config, look: impl FnOnce(Desk<'_>) -> Result<T, Failure>)
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let policy = config.custodian().policy_version();
-    look(Desk { ledger: &ledger, secret: Secret(&key), policy, now: SystemClock.now(), controls: Controls::default() })
+    // Whose the ledger is, whoever looks at it.
+    let own = std::fs::metadata(&path).map_or_else(|_| rustix::process::geteuid().as_raw(), |file| file.uid());
+    let (secret, controls) = (Secret(&key), Controls::default());
+    look(Desk { ledger: &ledger, secret, policy, own, now: SystemClock.now(), controls })
 }
 
 /// The end of a day, as a person writes it: `2027-01-31`, all of it included.

@@ -17,6 +17,8 @@ use crate::custodian::ledger::{Kind, Record};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Case {
     controls: Controls,
+    /// The node's own user.
+    own: u32,
     /// The records that say that it waits, one for each policy: their number, their time, what they say.
     pub pending: Vec<(i64, Timestamp, Pending)>,
     /// Approvals that the site itself made, whether they hold or not.
@@ -76,8 +78,8 @@ pub(super) enum Lapse {
 
 impl Case {
     /// A study of which nothing was said yet.
-    pub fn under(controls: Controls) -> Self {
-        Self { controls, ..Self::default() }
+    pub fn under(controls: Controls, own: u32) -> Self {
+        Self { controls, own, ..Self::default() }
     }
 
     /// Takes note of the next record of this study. What cannot be read, and an approval that is not the site's own, is passed over.
@@ -135,12 +137,17 @@ impl Case {
     fn holding(&self, policy: &Digest, now: Timestamp) -> Vec<Timestamp> {
         let mut people: BTreeMap<u32, Timestamp> = BTreeMap::new();
         for (_, approval) in self.approvals.iter().filter(|(_, approval)| self.lapse(approval, policy, now).is_none()) {
-            let end = people.entry(approval.by.uid).or_insert(approval.until);
+            let end = people.entry(self.person(approval.by.uid)).or_insert(approval.until);
             *end = approval.until.max(*end);
         }
         let mut ends: Vec<Timestamp> = people.into_values().collect();
         ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
         ends
+    }
+
+    /// Whom a user stands for. Root can speak as the node's own user, and whoever may be one of them may mostly be the other: they are one person.
+    pub fn person(&self, uid: u32) -> u32 {
+        if uid == 0 { self.own } else { uid }
     }
 
     /// Why this approval does not hold.

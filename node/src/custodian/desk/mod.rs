@@ -61,6 +61,7 @@ impl Custodian {
             ledger: &self.ledger,
             secret: Secret(&self.release_key),
             policy: self.config.policy_version(),
+            own: rustix::process::geteuid().as_raw(),
             now: self.clock.now(),
             controls: self.switches.controls,
         }

@@ -67,7 +67,9 @@ impl Unsaid {
             Unsaid::NotAsked => "the coordinator asks again within a minute; then look at the study again",
             Unsaid::ByRules { .. } => "the researcher must sign another study, once the cause is gone",
             Unsaid::Ended => "the researcher must sign it again",
-            Unsaid::SamePerson => "the policy wants two different users of this machine",
+            Unsaid::SamePerson => {
+                "the policy wants two different users of this machine; root and the node's own user are one"
+            }
             Unsaid::End(_) => "give --until as a day, or leave it out",
             Unsaid::Words(_) => "write a reason or a note in one line; the researcher reads reasons",
             Unsaid::Ledger(_) => "the node's log has the cause; a full disk is the most frequent one",
@@ -103,7 +105,11 @@ impl Custodian {
             _ => return Err(Unsaid::NotAsked),
         };
         let holds = |approval: &Approval| case.lapse(approval, &desk.policy, desk.now).is_none();
-        if case.approvals.iter().any(|(_, approval)| approval.by.uid == by.uid && holds(approval)) {
+        if case
+            .approvals
+            .iter()
+            .any(|(_, approval)| case.person(approval.by.uid) == case.person(by.uid) && holds(approval))
+        {
             return if matches!(word, Word::Approved { .. }) { Ok(()) } else { Err(Unsaid::SamePerson) };
         }
         let until = until.unwrap_or(pending.until);

@@ -19,7 +19,7 @@ pub struct Secret<'a>(pub &'a SecretKey);
 
 impl Secret<'_> {
     /// The seal that belongs to an approval of this study.
-    pub(super) fn seal(&self, study: &StudyId, approval: &Approval) -> Digest {
+    pub(crate) fn seal(&self, study: &StudyId, approval: &Approval) -> Digest {
         let secret = self.0.derive(PURPOSE);
         // An absent note is no bytes; a present one begins with a byte 1.
         let note = approval.note.as_ref().map(|note| [&[1], note.as_bytes()].concat()).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Secret<'_> {
     }
 
     /// Whether the site itself made this approval, of this very study.
-    pub(super) fn holds(&self, study: &StudyId, approval: &Approval) -> bool {
+    pub fn holds(&self, study: &StudyId, approval: &Approval) -> bool {
         self.seal(study, approval) == approval.seal
     }
 

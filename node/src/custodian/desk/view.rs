@@ -25,6 +25,8 @@ pub struct Desk<'a> {
     pub secret: Secret<'a>,
     /// The policy in force.
     pub policy: Digest,
+    /// The node's own user.
+    pub own: u32,
     /// The time.
     pub now: Timestamp,
     /// What is enforced.
@@ -34,7 +36,7 @@ pub struct Desk<'a> {
 impl Desk<'_> {
     /// What was said about a study.
     pub(super) fn case(&self, study: &StudyId) -> Result<Case, LedgerError> {
-        let mut case = Case::under(self.controls);
+        let mut case = Case::under(self.controls, self.own);
         self.ledger.at_the_desk(Some(study), |record| case.add(study, &record, self.secret))?;
         Ok(case)
     }
@@ -43,7 +45,7 @@ impl Desk<'_> {
         let mut cases: BTreeMap<StudyId, Case> = BTreeMap::new();
         self.ledger.at_the_desk(None, |record| {
             if let Some(study) = record.study.as_ref().and_then(|study| study.parse().ok()) {
-                let case = cases.entry(study).or_insert_with(|| Case::under(self.controls));
+                let case = cases.entry(study).or_insert_with(|| Case::under(self.controls, self.own));
                 case.add(&study, &record, self.secret);
             }
         })?;

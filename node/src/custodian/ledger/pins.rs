@@ -70,7 +70,7 @@ impl Ledger {
 
     /// When a study expires, if its text is in the ledger.
     pub(super) fn expiry(&self, study: &str) -> Result<Option<Timestamp>, LedgerError> {
-        let sql = "SELECT payload FROM record WHERE study = ?1 AND kind = 'request' AND payload IS NOT NULL ORDER BY seq LIMIT 1";
+        let sql = "SELECT payload FROM record WHERE study = ?1 AND kind IN ('request', 'pending') AND payload IS NOT NULL ORDER BY seq LIMIT 1";
         let payload: Option<Vec<u8>> =
             self.lock().query_row(sql, params![study], |row| row.get(0)).optional().map_err(LedgerError::Read)?;
         let signed = payload.and_then(|bytes| serde_json::from_slice::<SignedStudy>(&bytes).ok());

@@ -1,6 +1,6 @@
 //! How long exact bytes stay: the payloads of old studies are dropped, their hashes are kept, and the chain still verifies.
 //!
-//! It must never drop anything of a study that may still ask, and nothing but payloads of requests and releases: who asked, what was
+//! It must never drop anything of a study that may still ask, and nothing but payloads of requests, studies that waited, and releases: who asked, what was
 //! decided and how much left stays for ever.
 
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl Ledger {
         let connection = self.lock();
         let read = || {
             let sql = "SELECT study, min(at_ms) FROM record WHERE study IS NOT NULL AND payload IS NOT NULL
-                 AND kind IN ('request', 'release') GROUP BY study HAVING max(at_ms) < ?1";
+                 AND kind IN ('request', 'pending', 'release') GROUP BY study HAVING max(at_ms) < ?1";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map(params![before.0], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
@@ -102,7 +102,7 @@ impl Ledger {
             // What is taken out is overwritten, not left in free pages.
             connection.pragma_update(None, "secure_delete", true)?;
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let which = "study = ?1 AND payload IS NOT NULL AND kind IN ('request', 'release')";
+            let which = "study = ?1 AND payload IS NOT NULL AND kind IN ('request', 'pending', 'release')";
             let hashes: Vec<(i64, Digest)> = {
                 let mut statement =
                     transaction.prepare_cached(&format!("SELECT seq, payload FROM record WHERE {which}"))?;

@@ -16,7 +16,7 @@ use bocage_protocol::trust::{SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
 use serde::Serialize;
 
-use super::account::Said;
+use super::account::{Said, moment};
 use super::record::{Kind, Record};
 use super::{Ledger, LedgerError};
 
@@ -36,7 +36,7 @@ pub struct Shown {
     pub study: Option<String>,
     /// The round.
     pub round: Option<i64>,
-    /// As it was written.
+    /// As it was written, but for moments: the record has milliseconds, and here are RFC 3339 texts.
     pub body: serde_json::Value,
     /// What left, of a release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -178,7 +178,8 @@ impl<'a> Reader<'a> {
         let named = |release: Release| PublicSnapshot { name: release.snapshot, at: release.snapshot_at.to_string() };
         let (snapshot, says) = (release.map(named), Said::of(&record).map(|said| said.to_string()));
         let Record { seq, at, kind, study, round, body, hash, .. } = record;
-        let body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
+        let mut body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
+        tell_moments(&mut body);
         let dropped = self.dropped.get(&seq).map(ToString::to_string);
         Shown { seq, at: at.to_string(), kind, study, round, body, left, says, snapshot, dropped, hash }
     }
@@ -232,6 +233,22 @@ impl<'a> Reader<'a> {
         let plan = plan_for(spec, study.query(), round, &RoundState::First).ok()?;
         let plan = ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()?;
         (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)
+    }
+}
+
+/// Puts moments in words, wherever they stand.
+fn tell_moments(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match moment(name, value) {
+                    Some(at) => *value = serde_json::Value::String(at.to_string()),
+                    None => tell_moments(value),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(tell_moments),
+        _ => {}
     }
 }
 

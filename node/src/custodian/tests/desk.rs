@@ -346,6 +346,31 @@ fn where_two_must_agree_one_person_is_not_two() {
 }
 
 #[test]
+fn root_and_the_nodes_own_user_are_one_person_and_a_steward_beside_them_is_another() {
+    let own = rustix::process::geteuid().as_raw();
+    for pair in [[0, own], [own, 0]] {
+        let site = Site::new();
+        site.edit_config("[policy]", "[policy]\ndecide = \"ask\"\ntwo_persons = true");
+        let custodian = ready(&site);
+        let request = site.request(&site.study());
+        waits(&custodian.round(&request));
+        approve(&custodian, &request, pair[0]);
+        assert!(failed(approve(&custodian, &request, pair[1])).contains("another person"));
+        waits(&custodian.round(&request));
+        // Nor if both words stand in the ledger.
+        let mut word = None;
+        custodian.ledger.at_the_desk(None, |record| word = record.body::<Approval>().or(word.take())).unwrap();
+        let unsealed = Approval { by: Person { uid: pair[1], user: String::new() }, ..word.unwrap() };
+        let seal = custodian.desk().secret.seal(&request.study.id(), &unsealed);
+        let both = Approval { seal, ..unsealed };
+        custodian.ledger.append(NOW, &[Entry::of_study(Kind::Approval, request.study.id(), &both)]).unwrap();
+        waits(&custodian.round(&request));
+        approve(&custodian, &request, own + 1);
+        assert!(released(&custodian.round(&request)));
+    }
+}
+
+#[test]
 fn a_person_who_decides_sees_what_would_leave_and_what_has_left_before() {
     let site = asking();
     let custodian = ready(&site);

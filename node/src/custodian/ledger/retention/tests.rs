@@ -71,6 +71,22 @@ fn nothing_of_a_study_goes_that_may_still_ask() {
 }
 
 #[test]
+fn the_text_of_a_study_that_only_waited_goes_when_it_has_expired() {
+    let site = Site::new();
+    let text = site.study();
+    let (_dir, ledger) = ledger();
+    let signed = site.request(&text).study;
+    let envelope = serde_json::to_vec::<SignedStudy>(&signed).unwrap();
+    ledger.append(NOW, &[Entry::of_study(Kind::Pending, signed.id(), &()).payload(envelope.clone())]).unwrap();
+    let end = text.expires_at.plus_secs(limits::CLOCK_TOLERANCE_SECS);
+    assert_eq!(ledger.drop_payloads(1, end).unwrap(), 0, "its end is read from the text that waits");
+    assert_eq!(ledger.drop_payloads(1, end.plus_secs(1)).unwrap(), 1);
+    assert_eq!(ledger.payload(1).unwrap(), None);
+    assert_eq!(ledger.dropped(1).unwrap().map(|dropped| dropped.hash), Some(payload_hash(&envelope)));
+    assert_eq!(ledger.verify().unwrap().unwrap().dropped, 1);
+}
+
+#[test]
 fn a_record_allows_no_other_change_than_its_payload_for_its_hash() {
     let (_dir, ledger) = ledger();
     ledger.append(in_days(0), &[entry(Kind::Release, 1, b"a"), entry(Kind::Release, 2, b"b")]).unwrap();

@@ -133,3 +133,29 @@ impl Parts {
         Ok(Interval(self.exact + least, plus(Some(self.exact + most), self.silent)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::release::{BinRelease, Count};
+
+    use super::*;
+    use crate::bench;
+
+    #[test]
+    fn what_a_site_holds_back_has_no_upper_bound() {
+        let count = Count { subjects: 20, rows: 20 };
+        let shown =
+            BinsRelease { threshold: 11, missing: None, bins: vec![BinRelease { upto: 4, count }], held_back: false };
+        let silent = |held_back| BinsRelease { bins: vec![], held_back, ..shown.clone() };
+        let ends = |silent: &BinsRelease| {
+            let ids = ["a1", "b1"].map(bench::site);
+            let releases = [&shown, silent];
+            let answers: Vec<SiteAnswer<'_>> =
+                ids.iter().zip(releases).map(|(site, of)| SiteAnswer { site, answer: Answer::Bins(of) }).collect();
+            let binned = Binned::new(&answers);
+            (binned.valid().interval(1).unwrap(), binned.cohort(false, 1))
+        };
+        assert_eq!(ends(&silent(false)), (Interval(20, Some(30)), Interval(0, Some(32))));
+        assert_eq!(ends(&silent(true)), (Interval(20, None), Interval(0, None)));
+    }
+}

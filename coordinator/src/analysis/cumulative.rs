@@ -198,6 +198,8 @@ mod tests {
         assert_eq!(sum.quantile(0.5).unwrap(), Place { from: 1, to: 2, cell: 1, beyond: 1.0 });
         sum.add_silent(Some(5));
         assert_eq!((sum.quantile(0.5).unwrap().from, sum.quantile(0.5).unwrap().to), (1, 3));
+        sum.add_silent(None);
+        assert_eq!((sum.quantile(0.5).unwrap().from, sum.quantile(0.5).unwrap().to), (0, 4), "it may hold any number");
     }
 
     #[test]

@@ -147,6 +147,20 @@ fn without_a_snapshot_the_round_is_refused_and_the_catalogue_says_so() {
 }
 
 #[test]
+fn the_catalogue_says_of_which_datasets_nobody_may_ask_without_a_permit() {
+    let needs_permit = |site: &Site| {
+        let Reply::Catalogue(catalogue) = reply(&ready(site).catalogue()) else { panic!() };
+        catalogue.datasets[0].needs_permit
+    };
+    let site = Site::new();
+    assert!(!needs_permit(&site));
+    site.edit_config("name = \"Ada\"", "name = \"Ada\"\ndatasets = [\"heart@1\"]");
+    assert!(!needs_permit(&site));
+    site.edit_config("datasets = [\"heart@1\"]", "datasets = []");
+    assert!(needs_permit(&site));
+}
+
+#[test]
 fn a_query_that_overran_is_answered_too_heavy_for_good() {
     let site = Site::new();
     let request = site.request(&site.study());

@@ -24,11 +24,17 @@ const NAME_SERVER_PORT: u16 = 53;
 pub(super) fn restrict(process: Process, reach: &Reach, whole: bool) -> Result<(), SandboxError> {
     let unsupported = |reason: String| SandboxError { process, reason };
     let done = ruleset(reach).and_then(RulesetCreated::restrict_self);
-    match done.map_err(|e| unsupported(format!("landlock: {e}")))?.ruleset {
-        RulesetStatus::NotEnforced => Err(unsupported("the kernel has no landlock".to_owned())),
-        RulesetStatus::PartiallyEnforced if whole => Err(unsupported(format!(
-            "the kernel's landlock knows a part of it only, as of version {WHOLE} it knows all, and require_whole_sandbox = true asks for that"
-        ))),
+    let status = done.map_err(|e| unsupported(format!("landlock: {e}")))?.ruleset;
+    enough(&status, whole).map_err(unsupported)
+}
+
+/// Whether so much of the rules holds as must.
+fn enough(status: &RulesetStatus, whole: bool) -> Result<(), String> {
+    match status {
+        RulesetStatus::NotEnforced => Err("the kernel has no landlock".to_owned()),
+        RulesetStatus::PartiallyEnforced if whole => Err(format!(
+            "the kernel's landlock holds a part of the rules only (all from its version {WHOLE} on), and require_whole_sandbox = true asks for all"
+        )),
         RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
     }
 }
@@ -61,4 +67,23 @@ fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
     let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(TESTED) };
     ruleset.add_rule(PathBeneath::new(opened, access))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_rules_is_enough_unless_all_are_asked_for() {
+        let said = |status: RulesetStatus, whole| enough(&status, whole).err().unwrap_or_default();
+        assert_eq!(said(RulesetStatus::PartiallyEnforced, false), "");
+        assert!(said(RulesetStatus::PartiallyEnforced, true).contains("require_whole_sandbox = true"));
+        assert_eq!(said(RulesetStatus::FullyEnforced, true), "");
+        assert_eq!(said(RulesetStatus::NotEnforced, false), "the kernel has no landlock");
+    }
+
+    #[test]
+    fn the_version_from_which_all_holds_is_the_one_whose_kinds_are_asked_for() {
+        assert_eq!(TESTED as u32, WHOLE);
+    }
 }

@@ -117,6 +117,9 @@ fn a_study_beyond_its_permit_is_refused_before_it_is_signed_and_at_the_door() {
     let covered = lab.run(&["study", "check", text]);
     let said = String::from_utf8_lossy(&covered.stdout).into_owned();
     assert!(said.contains("permit heart-lab/1 of Lab (heart-lab) covers it"), "{said}");
+    let told = lab.run(&["study", "check", text, "--format", "json"]).stdout;
+    let told: Value = serde_json::from_slice(&told).expect("JSON");
+    assert_eq!(told["needs_permit"].as_array().map(Vec::len), Some(HOSPITALS.len()), "{told:#}");
     let (http, problem) = lab.post(&under(&lab, &narrow, &lab.researcher()));
     assert_eq!((http, &problem["code"]), (403, &Value::from("permit_scope")), "{problem}");
     let elsewhere = changed(&lab, &lab.access_body(), |p| {

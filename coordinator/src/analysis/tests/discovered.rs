@@ -26,6 +26,8 @@ struct Site {
     k: u32,
     /// So many keys fit.
     most: usize,
+    /// Women of every third age are hidden, however many they are.
+    held_back: bool,
 }
 
 fn count(n: u64) -> Count {
@@ -39,11 +41,16 @@ fn let_out(site: &Site, measures: usize) -> DiscoveredRelease {
         true => CellRelease::Shown { count: count(n), measures: vec![MeasureRelease::Hidden; measures] },
         false => CellRelease::FewerThanK,
     };
+    // What is hidden counts as nobody.
+    let seen = |(age, cells): (&i64, &[u64; 2])| {
+        let women = if site.held_back && age % 3 == 0 { 0 } else { cells[0] };
+        (*age, [women, cells[1]])
+    };
     // The patients in cells that are shown, and those of the largest.
     let shown = |cells: &[u64; 2]| cells.iter().copied().filter(|n| *n >= k).sum::<u64>();
     let largest = |(_, cells): &(i64, [u64; 2])| cells.iter().copied().max();
     let mut frequent: Vec<(i64, [u64; 2])> =
-        site.truth.iter().filter(|(_, cells)| shown(cells) > 0).map(|(age, cells)| (*age, *cells)).collect();
+        site.truth.iter().map(seen).filter(|(_, cells)| shown(cells) > 0).collect();
     frequent.sort_by_key(|(age, cells)| (std::cmp::Reverse(shown(cells)), *age));
     let left_out = frequent.split_off(site.most.min(frequent.len()));
     let beyond = left_out.iter().filter_map(largest).max().map(u64::next_power_of_two);
@@ -51,7 +58,7 @@ fn let_out(site: &Site, measures: usize) -> DiscoveredRelease {
     let keys = frequent.into_iter();
     let key =
         |(age, cells): (i64, [u64; 2])| KeyRelease { key: Some(age.to_string()), cells: cells.map(cell).to_vec() };
-    DiscoveredRelease { threshold: site.k, keys: keys.map(key).collect(), beyond, held_back: false }
+    DiscoveredRelease { threshold: site.k, keys: keys.map(key).collect(), beyond, held_back: site.held_back }
 }
 
 fn combine(text: &str, sites: &[Site], order: &[usize], min_sites: u32) -> AnalysisResult {
@@ -74,13 +81,18 @@ fn one(text: &str, sites: &[Site], min_sites: u32) -> AnalysisResult {
 }
 
 fn site(k: u32, truth: &[(i64, [u64; 2])]) -> Site {
-    Site { truth: truth.iter().copied().collect(), k, most: 100 }
+    Site { truth: truth.iter().copied().collect(), k, most: 100, held_back: false }
 }
 
 fn some_site() -> impl Strategy<Value = Site> {
     let truth = prop::collection::btree_map(0_i64..12, [0_u64..40, 0_u64..15], 0..12);
     let most = prop_oneof![3 => Just(100_usize), 1 => 1_usize..6];
-    (truth, 1_u32..12, most).prop_map(|(truth, k, most)| Site { truth, k, most })
+    (truth, 1_u32..12, most, prop::bool::weighted(0.2)).prop_map(|(truth, k, most, held_back)| Site {
+        truth,
+        k,
+        most,
+        held_back,
+    })
 }
 
 /// The keys of a result, in its order.

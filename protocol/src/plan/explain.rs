@@ -229,7 +229,7 @@ mod tests {
         let told = explained(table, "where = \"age between 30 and 80 and sex in (0, 1)\"", Some(303)).plainly();
         let expected = "\
 Reads age (age in years), chol, sex; never the column that names the patient.
-Looks only at rows where age >= 30 and age <= 80 and sex in ('0', '1').
+Looks only at rows where age >= 30 and age < 81 and sex in ('0', '1').
 Groups them by sex (2 groups), by cut(age, 50, 60) (3 groups): 6 groups at most.
 Computes for each group patients and rows; of chol: patients and rows with a value, sum, sum of squares; of chol > 200: patients and rows where it is known, rows where it is true.
 At most 56 numbers may leave, none of them about fewer than k patients.

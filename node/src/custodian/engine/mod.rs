@@ -39,7 +39,8 @@ use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
-use super::gate::{Computed, CountedKeys, Moved, Private};
+use super::gate::{self, Computed, CountedKeys, Moved, Private};
+use super::optout::MovedPart;
 use super::snapshot::{Offered, Part, Rows};
 use super::source::SUBJECT;
 
@@ -101,17 +102,17 @@ pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> 
 /// See [`EngineError`].
 pub fn moved(
     offered: &Offered,
-    parts: &[Vec<u32>],
+    parts: &[MovedPart],
     plan: &ValidPlan,
     contract: &Contract,
     k: u32,
 ) -> Result<Private<Moved>, EngineError> {
     let snapshot = offered.manifest().content;
-    let part = |numbers: &Vec<u32>| {
-        let gaps = offered.all_but(numbers);
+    let part = |part: &MovedPart| {
+        let gaps = offered.all_but(&part.numbers);
         let rows = offered.rows_outside(&gaps).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
         // A key that one of them has matters to the gate.
-        compute(offered, rows, 1, plan, contract, k)
+        Ok(gate::MovedPart { inside: part.inside, counted: compute(offered, rows, 1, plan, contract, k)? })
     };
     parts.iter().map(part).collect::<Result<_, _>>().map(|parts| Private::new(Moved(parts)))
 }

@@ -4,17 +4,19 @@
 //! left over at the top joins the last bin; where too few of that one have moved, it joins the one before. Who has no value is counted only
 //! from k on. Pure arithmetic; it must never show a part of a bin, nor how many there are in all where it hides some.
 
+use std::ops::Range;
+
 use bocage_protocol::plan::{Grid, TableLayout};
 use bocage_protocol::release::{BinRelease, BinsRelease, Count};
 use bocage_protocol::tally::{Size, Tally};
 
-use super::counted::Counted;
-use super::{Withheld, moved, rules};
+use super::moved::{self, MovedTable};
+use super::{Withheld, rules};
 
 /// Bins of k or more subjects from a tally over the grid's cells. `moved`: the same of those who have moved since earlier answers.
 pub(super) fn exact(
     tally: &Tally,
-    moved: &[Counted],
+    moved: &[MovedTable],
     layout: &TableLayout,
     grid: &Grid,
     one_row_per_subject: bool,
@@ -22,7 +24,7 @@ pub(super) fn exact(
 ) -> Result<BinsRelease, Withheld> {
     // Subjects of two cells may be added only if nobody is in both.
     let consistent = |tally| rules::consistent(tally, layout, true);
-    if !one_row_per_subject || !consistent(tally) || !moved.iter().all(|part| consistent(&part.tally)) {
+    if !one_row_per_subject || !consistent(tally) || !moved.iter().all(|part| consistent(&part.counted.tally)) {
         return Err(Withheld::Inconsistent);
     }
     let can_be_missing = layout.can_be_missing();
@@ -33,13 +35,21 @@ pub(super) fn exact(
         return Err(Withheld::Inconsistent);
     }
     let k = i128::from(threshold.max(1));
-    let moved = moved::sizes(moved);
-    let few = moved.iter().filter_map(|part| part.get(grid.cells())).any(|size| !rules::none_or(k, size.subjects));
-    let enough = rest.first().filter(|size| size.subjects >= k);
-    let missing = enough.filter(|_| !few).map(|size| rules::count(*size)).transpose()?;
-    let bins = merge(cells, &moved, k)?;
-    let silent = bins.is_empty() && cells.iter().map(|size| size.subjects).sum::<i128>() >= k;
-    let held_back = silent || (enough.is_some() && few);
+    let parts: Vec<(bool, Vec<Size>)> = moved.iter().map(|part| (part.inside, moved::sizes(part))).collect();
+    let holds_back = |range: Range<usize>| {
+        let sum =
+            |sizes: &[Size]| sizes.iter().skip(range.start).take(range.len()).map(|size| size.subjects).sum::<i128>();
+        let few = parts.iter().any(|(_, part)| !rules::none_or(k, sum(part)));
+        let gone: i128 = parts.iter().filter(|(inside, _)| !inside).map(|(_, part)| sum(part)).sum();
+        // What has fewer than k by now counts as well if it can have been shown.
+        few && sum(&sizes) + gone >= k
+    };
+    let no_value = grid.cells()..grid.cells() + 1;
+    let few = parts.iter().filter_map(|(_, part)| part.get(grid.cells())).any(|size| !rules::none_or(k, size.subjects));
+    let enough = rest.first().filter(|size| size.subjects >= k && !few);
+    let missing = enough.map(|size| rules::count(*size)).transpose()?;
+    let bins = merge(cells, &parts.iter().map(|(_, part)| part.as_slice()).collect::<Vec<_>>(), k)?;
+    let held_back = (bins.is_empty() && holds_back(0..grid.cells())) || (missing.is_none() && holds_back(no_value));
     let release = BinsRelease { threshold: threshold.max(1), missing, bins, held_back };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(grid, can_be_missing) { Ok(release) } else { Err(Withheld::Inconsistent) }
@@ -66,7 +76,7 @@ impl Open {
     }
 }
 
-fn merge(cells: &[Size], moved: &[Vec<Size>], k: i128) -> Result<Vec<BinRelease>, Withheld> {
+fn merge(cells: &[Size], moved: &[&[Size]], k: i128) -> Result<Vec<BinRelease>, Withheld> {
     let mut bins: Vec<Open> = Vec::new();
     let none = Open { upto: 0, subjects: 0, moved: vec![0; moved.len()] };
     let mut open = none.clone();

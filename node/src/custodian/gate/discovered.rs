@@ -9,7 +9,7 @@ use bocage_protocol::plan::{DiscoveredKey, TableLayout};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease, KeyRelease, TableRelease};
 
 use super::counted::{Computed, Counted, CountedKeys};
-use super::moved::Moved;
+use super::moved::{Moved, MovedPart, MovedTable};
 use super::{Rules, Withheld, rules};
 
 /// The keys that may leave, in the order in which they were counted. `moved`: the same of those who have moved since earlier answers.
@@ -23,44 +23,54 @@ pub(super) fn exact(
 ) -> Result<DiscoveredRelease, Withheld> {
     let threshold = under.threshold;
     let mut moved = moved.0.into_iter().map(MovedKeys::of).collect::<Result<Vec<_>, _>>()?;
-    let (mut keys, mut held_back) = (Vec::new(), false);
+    // Of keys with fewer than k by now, which are not among those found, as well: that a release holds back does not say which kind it is of.
+    let few = moved.iter().any(|part| part.has_few(i128::from(threshold.max(1))));
+    let mut keys = Vec::new();
     for (name, counted) in found.keys {
         // Who has moved of a key that had no room among theirs is not known, so nothing of it is shown.
         if moved.iter().any(|part| !part.knows(&name)) {
-            held_back = true;
             continue;
         }
-        let moved = moved.iter_mut().filter_map(|part| part.keys.remove(&name)).collect();
+        let moved = moved.iter_mut().filter_map(|part| part.table(&name)).collect();
         // The total goes no further than here.
-        let TableRelease { cells, held_back: holds, .. } =
-            rules::exact(counted, moved, layout, one_row_per_subject, under)?;
-        held_back |= holds;
+        let TableRelease { cells, .. } = rules::exact(counted, moved, layout, one_row_per_subject, under)?;
         let may_be_said = name.as_deref().is_none_or(|name| key.value(name).is_some());
         if may_be_said && cells.iter().any(CellRelease::is_shown) {
             keys.push(KeyRelease { key: name, cells });
         }
     }
     let beyond = found.beyond.map(|most| bound(most, threshold)).transpose()?;
-    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond, held_back };
+    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond, held_back: few };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(key, layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }
 
 /// The tables of one part of those who have moved, by their keys.
 struct MovedKeys {
+    inside: bool,
     keys: HashMap<Option<String>, Counted>,
     /// Whether these are all keys that they have.
     all: bool,
 }
 
 impl MovedKeys {
-    fn of(part: Computed) -> Result<Self, Withheld> {
-        match part {
+    fn of(part: MovedPart) -> Result<Self, Withheld> {
+        match part.counted {
             Computed::Keys(CountedKeys { keys, beyond }) => {
-                Ok(Self { keys: keys.into_iter().collect(), all: beyond.is_none() })
+                Ok(Self { inside: part.inside, keys: keys.into_iter().collect(), all: beyond.is_none() })
             }
             Computed::Table(_) => Err(Withheld::Inconsistent),
         }
+    }
+
+    /// Whether there is a cell of which fewer than k of them are, but somebody; or that may be.
+    fn has_few(&self, k: i128) -> bool {
+        let cells = self.keys.values().flat_map(|table| &table.tally.cells);
+        !self.all || cells.into_iter().any(|cell| !rules::none_or(k, cell.size.subjects))
+    }
+
+    fn table(&mut self, name: &Option<String>) -> Option<MovedTable> {
+        Some(MovedTable { inside: self.inside, counted: self.keys.remove(name)? })
     }
 
     fn knows(&self, name: &Option<String>) -> bool {

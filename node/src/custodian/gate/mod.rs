@@ -126,7 +126,7 @@ use super::controls::Controls;
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
-pub use moved::Moved;
+pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
 pub use spread::Spread;

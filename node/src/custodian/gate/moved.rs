@@ -12,13 +12,29 @@ use super::{Rules, Withheld, rules};
 
 /// The same plan over the patients who have moved, part by part.
 #[derive(Default)]
-pub struct Moved(pub Vec<Computed>);
+pub struct Moved(pub Vec<MovedPart>);
+
+/// One part of them.
+pub struct MovedPart {
+    /// Whether they are in the answer that is given now.
+    pub inside: bool,
+    /// What the plan says of them.
+    pub counted: Computed,
+}
+
+/// The table of one part.
+pub(super) struct MovedTable {
+    /// As [`MovedPart::inside`].
+    pub inside: bool,
+    /// The table.
+    pub counted: Counted,
+}
 
 impl Moved {
     /// The parts of a table, or of the cells of a grid.
-    pub(super) fn tables(self) -> Result<Vec<Counted>, Withheld> {
-        let table = |part| match part {
-            Computed::Table(counted) => Ok(counted),
+    pub(super) fn tables(self) -> Result<Vec<MovedTable>, Withheld> {
+        let table = |part: MovedPart| match part.counted {
+            Computed::Table(counted) => Ok(MovedTable { inside: part.inside, counted }),
             Computed::Keys(_) => Err(Withheld::Inconsistent),
         };
         self.0.into_iter().map(table).collect()
@@ -30,8 +46,8 @@ pub(super) struct Parts(Vec<(Vec<Cell>, Vec<Detail>)>);
 
 impl Parts {
     /// Of counted parts, at a step.
-    pub(super) fn at(moved: Vec<Counted>, layout: &TableLayout, step: usize) -> Result<Self, Withheld> {
-        let part = |counted: Counted| {
+    pub(super) fn at(moved: Vec<MovedTable>, layout: &TableLayout, step: usize) -> Result<Self, Withheld> {
+        let part = |MovedTable { counted, .. }: MovedTable| {
             let cells = counted.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
             Ok((cells, counted.details_at(layout, step)))
         };
@@ -54,19 +70,39 @@ impl Parts {
     }
 }
 
-/// Of which cells at a step of the ladder somebody has moved, but fewer than k.
-pub(super) fn few(moved: &[Counted], layout: &TableLayout, step: usize, k: i128) -> Result<Vec<bool>, Withheld> {
-    let mut few = vec![false; layout.cells_at(step)];
-    for part in moved {
-        let cells = part.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
-        few.iter_mut().zip(&cells).for_each(|(few, cell)| *few |= !rules::none_or(k, cell.size.subjects));
-    }
-    Ok(few)
+/// Who has moved in the cells of one step of the ladder, as far as it decides what is hidden.
+pub(super) struct Few {
+    /// In which cells somebody of a part has moved, but fewer than k.
+    pub few: Vec<bool>,
+    /// How many have gone from each cell, over all parts.
+    gone: Vec<i128>,
 }
 
-/// The sizes of a grid's cells, part by part.
-pub(super) fn sizes(moved: &[Counted]) -> Vec<Vec<Size>> {
-    moved.iter().map(|part| part.tally.cells.iter().map(|cell| cell.size).collect()).collect()
+impl Few {
+    /// Of the cells at a step.
+    pub(super) fn at(moved: &[MovedTable], layout: &TableLayout, step: usize, k: i128) -> Result<Self, Withheld> {
+        let cells = layout.cells_at(step);
+        let mut all = Self { few: vec![false; cells], gone: vec![0; cells] };
+        for MovedTable { inside, counted } in moved {
+            let cells = counted.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
+            for (at, cell) in cells.iter().enumerate() {
+                all.few[at] |= !rules::none_or(k, cell.size.subjects);
+                all.gone[at] += if *inside { 0 } else { cell.size.subjects };
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether a cell of so many subjects is held back. One that has fewer than k by now counts as well if it can have been shown: else whoever
+    /// remembers 12 and reads that 11 are held back knows how many have gone.
+    pub(super) fn holds_back(&self, at: usize, subjects: i128, k: i128) -> bool {
+        self.few[at] && subjects + self.gone[at] >= k
+    }
+}
+
+/// The sizes of a grid's cells.
+pub(super) fn sizes(moved: &MovedTable) -> Vec<Size> {
+    moved.counted.tally.cells.iter().map(|cell| cell.size).collect()
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::super::controls::Control;
 use super::counted::{Counted, Detail};
-use super::moved::{self, Parts};
+use super::moved::{Few, MovedTable, Parts};
 use super::spread::Spread;
 use super::{Rules, Withheld};
 
 /// A table under thresholds and roll-up, its shown numbers unchanged. `moved`: the same of those who have moved since earlier answers.
 pub(super) fn exact(
     counted: Counted,
-    moved: Vec<Counted>,
+    moved: Vec<MovedTable>,
     layout: &TableLayout,
     one_row_per_subject: bool,
     under: Rules,
@@ -23,13 +23,13 @@ pub(super) fn exact(
     let fits = |one: &Counted| {
         consistent(&one.tally, layout, one_row_per_subject) && one.fits(layout, one_row_per_subject, threshold)
     };
-    if !fits(&counted) || !moved.iter().all(fits) {
+    if !fits(&counted) || !moved.iter().map(|part| &part.counted).all(fits) {
         return Err(Withheld::Inconsistent);
     }
     let Chosen { step, cells, few } = choose_step(tally, &moved, layout, one_row_per_subject, under.k())?;
     // Who may be in several cells is: the total beside the cells says how many are.
     let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
-    let is_hidden = |at: usize| few[at] || cells[at].size.subjects < under.k();
+    let is_hidden = |at: usize| few.few[at] || cells[at].size.subjects < under.k();
     let all_shown = !(0..cells.len()).any(is_hidden);
     let total = if overlaps { None } else { total(tally, all_shown, under).map(count).transpose()? };
     let (details, moved) = (counted.details_at(layout, step), Parts::at(moved, layout, step)?);
@@ -42,7 +42,7 @@ pub(super) fn exact(
         step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
         total,
         cells: cells.iter().enumerate().map(show).collect::<Result<_, _>>()?,
-        held_back: cells.iter().zip(&few).any(|(cell, few)| *few && cell.size.subjects >= under.k()),
+        held_back: (0..cells.len()).any(|at| few.holds_back(at, cells[at].size.subjects, under.k())),
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
@@ -53,13 +53,13 @@ struct Chosen {
     step: usize,
     cells: Vec<Cell>,
     /// Which of them so few have moved in that they are hidden.
-    few: Vec<bool>,
+    few: Few,
 }
 
 /// The first step of the ladder that hides nothing, else the one that hides the smallest share of its cells.
 fn choose_step(
     tally: &Tally,
-    moved: &[Counted],
+    moved: &[MovedTable],
     layout: &TableLayout,
     one_row_per_subject: bool,
     k: i128,
@@ -69,8 +69,8 @@ fn choose_step(
     let steps = if one_row_per_subject { layout.steps() } else { 1 };
     for step in 0..steps {
         let cells = tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
-        let few = moved::few(moved, layout, step, k)?;
-        let hidden = cells.iter().zip(&few).filter(|(cell, few)| **few || cell.size.subjects < k).count();
+        let few = Few::at(moved, layout, step, k)?;
+        let hidden = cells.iter().zip(&few.few).filter(|(cell, few)| **few || cell.size.subjects < k).count();
         let better = match &best {
             None => true,
             Some((least, of)) => hidden * of.cells.len() < least * cells.len(),

@@ -40,6 +40,7 @@ use crate::config::{CustodianConfig, Dataset};
 pub use ids::{IdForm, SubjectIds, Token};
 pub use known::{Known, known};
 pub use list::{List, ListError, numbers_only};
+pub use moved::MovedPart;
 pub use sets::{Set, Settling};
 pub use spec::OptOutSpec;
 pub use state::{StateError, Used};

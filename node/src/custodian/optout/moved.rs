@@ -54,8 +54,17 @@ pub fn out_now(here: &[Here]) -> Option<GroupsOut> {
     GroupsOut::of(here.iter().filter(|group| group.out).map(|group| group.id).collect())
 }
 
+/// Patients who are in the same answers, all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedPart {
+    /// By their numbers in the snapshot.
+    pub numbers: Vec<u32>,
+    /// Whether they are in the answer that is given now: they have come, else they have gone.
+    pub inside: bool,
+}
+
 /// The patients who are in some of the answers and not in others, of which one is given now; those together who are in the same ones.
-pub fn parts(here: &[Here], earlier: &[BTreeSet<Digest>]) -> Vec<Vec<u32>> {
+pub fn parts(here: &[Here], earlier: &[BTreeSet<Digest>]) -> Vec<MovedPart> {
     let mut parts: BTreeMap<Vec<bool>, Vec<u32>> = BTreeMap::new();
     for group in here {
         let out: Vec<bool> =
@@ -64,7 +73,7 @@ pub fn parts(here: &[Here], earlier: &[BTreeSet<Digest>]) -> Vec<Vec<u32>> {
             parts.entry(out).or_default().extend(&group.numbers);
         }
     }
-    parts.into_values().collect()
+    parts.into_iter().map(|(out, numbers)| MovedPart { numbers, inside: !out[0] }).collect()
 }
 
 #[cfg(test)]
@@ -83,11 +92,15 @@ mod tests {
     fn who_was_in_all_answers_or_in_none_has_not_moved_and_others_are_told_apart_by_the_answers_they_were_in() {
         let here = [group(1, true), group(2, true), group(3, true), group(4, false), group(5, false)];
         assert!(parts(&here, &[]).is_empty());
-        assert_eq!(parts(&here, &[set(&[])]), [[1, 2, 3]]);
-        let mut told = parts(&here, &[set(&[]), set(&[1, 2]), set(&[1, 5])]);
-        told.sort();
-        assert_eq!(told, [vec![1], vec![2], vec![3], vec![5]]);
-        assert_eq!(parts(&here, &[set(&[1, 2]), set(&[1, 2, 3])]), [[3]], "1 and 2 were never in");
+        let told = |earlier: &[BTreeSet<Digest>]| {
+            let mut told: Vec<_> = parts(&here, earlier).into_iter().map(|part| (part.numbers, part.inside)).collect();
+            told.sort();
+            told
+        };
+        assert_eq!(told(&[set(&[])]), [(vec![1, 2, 3], false)]);
+        let each = [(vec![1], false), (vec![2], false), (vec![3], false), (vec![5], true)];
+        assert_eq!(told(&[set(&[]), set(&[1, 2]), set(&[1, 5])]), each);
+        assert_eq!(told(&[set(&[1, 2]), set(&[1, 2, 3])]), [(vec![3], false)], "1 and 2 were never in");
     }
 
     #[test]

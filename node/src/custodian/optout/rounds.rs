@@ -7,7 +7,7 @@ use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
 
-use super::{Asking, Chosen, OptOutError, changed, concerns, moved};
+use super::{Asking, Chosen, MovedPart, OptOutError, changed, concerns, moved};
 use crate::config::Policy;
 use crate::custodian::Custodian;
 use crate::custodian::authority::Authorised;
@@ -66,7 +66,7 @@ impl Custodian {
         authorised: &Authorised<'_>,
         chosen: &Chosen,
         cells: &Digest,
-    ) -> Result<Vec<Vec<u32>>, PublicError> {
+    ) -> Result<Vec<MovedPart>, PublicError> {
         let said = |error: OptOutError| {
             let reason = error.to_string();
             tracing::error!(dataset = authorised.dataset.name, reason, "nobody can tell who has moved");

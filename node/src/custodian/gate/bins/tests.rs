@@ -8,7 +8,9 @@ use bocage_protocol::release::{BinsRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use proptest::prelude::*;
 
-use super::super::{Computed, Controls, Counted, GatePolicy, Mode, Moved, Private, Withheld, release, release_under};
+use super::super::{
+    Computed, Controls, Counted, GatePolicy, Mode, Moved, MovedPart, Private, Withheld, release, release_under,
+};
 
 const K: u32 = 3;
 /// Values 1 … 4: four cells.
@@ -49,7 +51,8 @@ fn let_out_moved(
 ) -> BinsRelease {
     let policy = GatePolicy { threshold, mode: Mode::Exact };
     let counted = |counts: &[i128]| Counted::wide(tally(counts), plan.layout(), threshold);
-    let moved = Private::new(Moved(moved.iter().map(|part| Computed::Table(counted(part))).collect()));
+    let part = |part: &&[i128]| MovedPart { inside: false, counted: Computed::Table(counted(part)) };
+    let moved = Private::new(Moved(moved.iter().map(part).collect()));
     let (of, all) = (Private::table(counted(counts)), Controls::default());
     match release_under(all, of, moved, plan, contract, &policy).unwrap().outcome() {
         Outcome::Bins(bins) => bins.clone(),
@@ -77,8 +80,10 @@ fn a_bin_grows_until_nobody_or_k_of_it_have_moved_and_says_nothing_where_it_cann
     assert_eq!(bins(&of(&[5, 5, 5, 5, 0], &[&[3, 0, 0, 1, 0]])), [(4, 20)], "down to where enough have");
     let none = of(&[5, 5, 5, 5, 0], &[&[0, 1, 1, 0, 0]]);
     assert_eq!((bins(&none), none.held_back, none.most_hidden()), (vec![], true, None));
-    let few = of(&[1, 0, 0, 1, 0], &[&[0, 1, 1, 0, 0]]);
-    assert_eq!((bins(&few), few.most_hidden()), (vec![], Some(2)), "fewer than k anyway");
+    let few = of(&[0, 0, 0, 1, 0], &[&[0, 1, 0, 0, 0]]);
+    assert_eq!((bins(&few), few.most_hidden()), (vec![], Some(2)), "never shown");
+    let told = |left: i128| of(&[0, left, 0, 0, 0], &[&[0, 4 - left, 0, 0, 0]]);
+    assert_eq!(told(3), told(2), "of four one or two have gone");
     let missing = |moved| of(&[5, 0, 0, 0, 5], &[&[0, 0, 0, 0, moved]]);
     assert!(missing(1).missing.is_none() && missing(1).held_back);
     assert!(missing(3).missing.is_some() && !missing(3).held_back);

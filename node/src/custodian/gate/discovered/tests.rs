@@ -9,7 +9,8 @@ use bocage_protocol::tally::{Cell, Size, Tally};
 use bocage_protocol::wire::codec;
 
 use super::super::{
-    Computed, Controls, Counted, CountedKeys, GatePolicy, Mode, Moved, Private, Withheld, release, release_under,
+    Computed, Controls, Counted, CountedKeys, GatePolicy, Mode, Moved, MovedPart, Private, Withheld, release,
+    release_under,
 };
 
 const K: u32 = 3;
@@ -50,7 +51,8 @@ fn found(keys: &[(Option<&str>, &[i128])], plan: &ValidPlan) -> CountedKeys {
 /// What leaves where these have moved since an earlier answer.
 fn out_moved(keys: CountedKeys, moved: CountedKeys, plan: &ValidPlan, contract: &Contract) -> DiscoveredRelease {
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
-    let (of, moved) = (Private::keys(keys), Private::new(Moved(vec![Computed::Keys(moved)])));
+    let (of, moved) =
+        (Private::keys(keys), Private::new(Moved(vec![MovedPart { inside: false, counted: Computed::Keys(moved) }])));
     match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {
         Outcome::Discovered(found) => found.clone(),
         other => panic!("{other:?}"),
@@ -68,7 +70,9 @@ fn a_key_is_named_by_the_cells_in_which_nobody_or_k_have_moved() {
     assert_eq!(names(&release), [None, Some("gout".to_owned())], "all that asthma has is held back");
     assert_eq!((release.keys[1].cells[0].is_shown(), release.keys[1].cells[1].is_shown()), (false, true));
     assert!(release.held_back && release.most_hidden().is_none());
-    let none = out_moved(found(&all, &plan), found(&[(Some("other"), &[1, 1])], &plan), &plan, &contract);
+    let other = out_moved(found(&all, &plan), found(&[(Some("other"), &[1, 1])], &plan), &plan, &contract);
+    assert_eq!((other.keys.len(), other.held_back), (3, true), "one that has few by now was perhaps named before");
+    let none = out_moved(found(&all, &plan), found(&[(Some("other"), &[3, 0])], &plan), &plan, &contract);
     assert_eq!((none.keys.len(), none.held_back), (3, false));
     // There was no room for all keys of those who have moved.
     let moved = CountedKeys { beyond: Some(1), ..found(&[(Some("gout"), &[3, 3])], &plan) };

@@ -6,14 +6,17 @@ use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 use proptest::prelude::*;
 
 use super::super::tests::{contract, counts, plan};
-use super::super::{Computed, Contract, Controls, Counted, GatePolicy, Mode, Moved, Outcome, Private, release_under};
+use super::super::{
+    Computed, Contract, Controls, Counted, GatePolicy, Mode, Moved, MovedPart, Outcome, Private, release_under,
+};
 
 const K: u32 = 3;
 
 fn let_out(tally: Tally, moved: Vec<Tally>, plan: &ValidPlan, contract: &Contract) -> TableRelease {
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
     let counted = |tally| Counted::wide(tally, plan.layout(), K);
-    let moved = Moved(moved.into_iter().map(|part| Computed::Table(counted(part))).collect());
+    let part = |part| MovedPart { inside: false, counted: Computed::Table(counted(part)) };
+    let moved = Moved(moved.into_iter().map(part).collect());
     let (of, moved) = (Private::table(counted(tally)), Private::new(moved));
     match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {
         Outcome::Table(table) => table.clone(),
@@ -42,9 +45,19 @@ fn a_cell_in_which_fewer_than_k_have_moved_is_hidden_with_the_total_and_the_rele
     let (cells, table) = shown(&[9, 9, 9, 9], &[&[0, 3, 4, 9]], false);
     assert_eq!(cells, [Some(9); 4]);
     assert!(table.total.is_some() && !table.held_back);
-    let (cells, table) = shown(&[9, 2, 9, 9], &[&[0, 1, 0, 0]], false);
-    assert_eq!((cells[1], table.held_back), (None, false), "it would be hidden anyway");
-    assert_eq!(table.most_hidden(), Some(2));
+    let (cells, table) = shown(&[9, 1, 9, 9], &[&[0, 1, 0, 0]], false);
+    assert_eq!((cells[1], table.most_hidden()), (None, Some(2)), "it was never shown");
+}
+
+#[test]
+fn whoever_remembers_a_cell_cannot_tell_from_the_answer_how_many_have_gone() {
+    // Four were shown before: one, two or three (k = 3) are left.
+    let told = |left: i128| {
+        let (cells, table) = shown(&[9, left, 9, 9], &[&[0, 4 - left, 0, 0]], false);
+        (cells, table.total, table.held_back)
+    };
+    assert_eq!(told(3), told(2), "one or two have gone");
+    assert!(told(3).2 && !told(1).2, "three, who are k, have gone: that may be told");
 }
 
 #[test]

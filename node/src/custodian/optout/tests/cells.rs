@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// By their labels, how many patients the cells of an answer show.
+type Cells = BTreeMap<Vec<String>, Option<u64>>;
+
 /// Ages 30 … 89 in twelve bands of five years, by sex: some 167 patients each of 4,000.
 fn by(keys: &str, show: &str, filter: &str) -> String {
     let breaks: Vec<String> = (35..90).step_by(5).map(|age| age.to_string()).collect();
@@ -18,7 +21,7 @@ fn by(keys: &str, show: &str, filter: &str) -> String {
 
 impl Clinic {
     /// What leaves of a table, by the labels of its cells in alphabetic order, and whether cells are held back. Nobody lacks a value.
-    fn cells(&self, custodian: &Custodian, text: &str) -> (BTreeMap<Vec<String>, Option<u64>>, bool) {
+    fn cells(&self, custodian: &Custodian, text: &str) -> (Cells, bool) {
         let nonce = self.asked.fetch_add(1, Ordering::Relaxed);
         let study = Study { nonce: format!("{nonce:032x}"), ..self.site.study_of(text) };
         let release = released(custodian, &custodian.round(&self.site.request(&study)));
@@ -48,7 +51,7 @@ impl Clinic {
 
 const AGES: (&str, &str) = ("AGE, \"sex\"", "\"count\"");
 
-fn differences(a: &BTreeMap<Vec<String>, Option<u64>>, b: &BTreeMap<Vec<String>, Option<u64>>) -> Vec<u64> {
+fn differences(a: &Cells, b: &Cells) -> Vec<u64> {
     a.iter().filter_map(|(cell, n)| Some((*n)?.abs_diff((*b.get(cell)?)?))).collect()
 }
 
@@ -136,7 +139,7 @@ proptest! {
         let clinic = Clinic::of(600, LIST);
         let custodian = clinic.custodian();
         let words = [by("AGE", "\"count\"", ""), by("AGE", "\"mean(chol)\", \"count\"", ""), by("AGE", "\"count\"", "where = \"age <= 120\"")];
-        let mut seen: Vec<(usize, BTreeMap<Vec<String>, Option<u64>>)> = Vec::new();
+        let mut seen: Vec<(usize, Cells)> = Vec::new();
         for (out, at) in days {
             let lines: Vec<String> = out.iter().map(|i| format!("p{i},,")).collect();
             clinic.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());

@@ -12,6 +12,7 @@ mod explain;
 mod expr;
 mod layout;
 mod normal;
+mod periods;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -32,6 +33,7 @@ pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
+pub use periods::{PeriodUnit, Periods};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
 
 /// A plan as it was derived: its expressions are not checked yet.

@@ -7,7 +7,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
 
-use super::{Manifest, Snapshot, take};
+use super::{Manifest, Snapshot, Taking};
 use crate::custodian::source::made::{Values, WriterProperties, file, texts};
 use crate::custodian::source::{DatasetSpec, SUBJECT};
 
@@ -17,7 +17,7 @@ fn taken(dir: &Path, kind: &str, path: &Path, contract: &str, map: &Value) -> Ma
     let section = json!({"contract": contract.id().to_string(), "source": {"kind": kind, "path": path}, "map": map});
     let mut problems = Problems::default();
     let spec = DatasetSpec::read("rows", &section, "node.toml", dir, &mut problems).unwrap();
-    take(dir, &spec, &contract, Timestamp(1)).unwrap()
+    Taking::into(dir).take(&spec, &contract, Timestamp(1)).unwrap()
 }
 
 /// Rows, patients and values that fit, of a table of the OMOP data in both formats.

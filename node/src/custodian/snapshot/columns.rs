@@ -131,7 +131,9 @@ impl<'a> Columns<'a> {
         let (offset, body_length) = (out.at, lengths.iter().map(|bytes| bytes.next_multiple_of(ALIGNED)).sum::<u64>());
         out.message(&self.batch(&lengths, body_length)).map_err(failed)?;
         let meta_data_length = (out.at - offset) as i32;
-        for (stream, bytes) in buffers.iter().zip(&lengths).filter_map(|(stream, bytes)| Some((stream.as_ref()?, bytes))) {
+        for (stream, bytes) in
+            buffers.iter().zip(&lengths).filter_map(|(stream, bytes)| Some((stream.as_ref()?, bytes)))
+        {
             self.spool.read(*stream, |piece| out.put(piece).map_err(failed))?;
             out.pad(bytes.next_multiple_of(ALIGNED) - bytes).map_err(failed)?;
         }

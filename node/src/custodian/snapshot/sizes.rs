@@ -64,8 +64,7 @@ impl Site {
             "source": {"kind": "csv", "path": "visits.csv"},
             "optout": "out = 'true'",
         });
-        let spec =
-            DatasetSpec::read("visits", &section, "node.toml", dir.path(), &mut Problems::default()).unwrap();
+        let spec = DatasetSpec::read("visits", &section, "node.toml", dir.path(), &mut Problems::default()).unwrap();
         Self { contract: parse(of, "visits.toml").unwrap(), dir, spec }
     }
 

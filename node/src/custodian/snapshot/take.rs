@@ -191,8 +191,8 @@ impl<'a> Taking<'a> {
         self.go_on(Progress::Writing)?;
         draft.publish(&arrow_path(folder, &content))?;
         let path = manifest_path(folder, &content);
-        let json = serde_json::to_vec_pretty(&manifest)
-            .map_err(|_| SnapshotError::Fault { stage: "writing the manifest" })?;
+        let json =
+            serde_json::to_vec_pretty(&manifest).map_err(|_| SnapshotError::Fault { stage: "writing the manifest" })?;
         write_whole(&path, &json)?;
         write_whole(&folder.join(CURRENT), format!("{content}\n").as_bytes())?;
         Ok(manifest)

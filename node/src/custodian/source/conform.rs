@@ -112,8 +112,9 @@ impl<'a> Conforming<'a> {
             rejected.iter_mut().enumerate().filter(nameless).for_each(|(_, to)| *to = Some(Reason::NoSubject));
         }
         // What cannot be read is taken for an opt-out.
-        let out =
-            |row: usize| optout.as_ref().is_some_and(|o| matches!(o.input(row), Some(Input::Truth(true))) || o.misread(row));
+        let out = |row: usize| {
+            optout.as_ref().is_some_and(|o| matches!(o.input(row), Some(Input::Truth(true))) || o.misread(row))
+        };
         let (mut stay, mut marks) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         for (row, rejection) in rejected.iter().enumerate() {
             let mark = u8::from(rejection.is_none()) * Mark::FITS + u8::from(out(row)) * Mark::OPTS_OUT;
@@ -201,12 +202,7 @@ enum Values {
     Text(Vec<Option<String>>),
 }
 
-fn read_column(
-    kind: &Kind,
-    book: Option<&CodeBook>,
-    rows: usize,
-    computed: Option<&Evaluated>,
-) -> (Values, Vec<Fate>) {
+fn read_column(kind: &Kind, book: Option<&CodeBook>, rows: usize, computed: Option<&Evaluated>) -> (Values, Vec<Fate>) {
     let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
     match kind {
         Kind::Int { lo, hi } => {

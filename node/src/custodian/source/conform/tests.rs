@@ -143,8 +143,9 @@ fn a_place_is_the_same_in_every_process_on_every_machine() {
         let columns = ids.columns(&[0, 2]);
         columns[1].u64().unwrap().into_no_null_iter().collect::<Vec<_>>()
     };
-    assert_eq!(places(Ids::Texts(&texts)), [0, 0]);
-    assert_eq!(places(Ids::Numbers(&[Some(-1), None, Some(i64::MAX)])), [0, 0]);
+    assert_eq!(places(Ids::Texts(&texts)), [6_326_352_559_732_484_428, 17_412_225_022_557_811_914]);
+    let numbers = places(Ids::Numbers(&[Some(-1), None, Some(i64::MAX)]));
+    assert!(numbers[0] != numbers[1] && numbers == places(Ids::Numbers(&[Some(-1), None, Some(i64::MAX)])));
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub const TALLY_VALUES: usize = 2_000_000;
 /// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a
 /// file without line ends, or with a quote that never closes, can take.
 pub const SOURCE_LINE_BYTES: usize = 1 << 20;
+/// What a PostgreSQL server may send for one row: a value has at most as many characters as [`SOURCE_LINE_BYTES`] has bytes, and a dozen of them at their
+/// largest fit. It bounds the memory that a server without measure can take.
+pub const POSTGRES_ROW_BYTES: usize = 64 << 20;
 /// The footer of a Parquet file: two thousand columns in forty row groups fit. What it unfolds to in memory is some hundred times as much.
 pub const PARQUET_FOOTER_BYTES: usize = 16 << 20;
 /// One page of a Parquet file, compressed or not. Usual ones have 1 MiB; the decoder holds one of them, and the dictionary.

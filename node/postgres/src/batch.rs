@@ -13,6 +13,8 @@ pub struct Texts {
 pub struct Batch {
     /// One a wanted column, in the order asked for.
     pub columns: Vec<Texts>,
+    /// How many rows; there may be no column.
+    pub rows: usize,
 }
 
 impl Texts {
@@ -32,20 +34,22 @@ impl Texts {
         self.ends.is_empty()
     }
 
+    /// The text in a row.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let &(end, present) = self.ends.get(row)?;
+        let begin = row.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        present.then(|| &self.bytes[begin..end])
+    }
+
     /// The text in each row.
     pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
-        let mut begin = 0;
-        self.ends.iter().map(move |&(end, present)| {
-            let text = &self.bytes[begin..end];
-            begin = end;
-            present.then_some(text)
-        })
+        (0..self.len()).map(|row| self.get(row))
     }
 }
 
 impl Batch {
     pub(crate) fn new(columns: usize) -> Self {
-        Self { columns: vec![Texts::default(); columns] }
+        Self { columns: vec![Texts::default(); columns], rows: 0 }
     }
 
     /// Bytes of all texts.

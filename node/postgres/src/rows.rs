@@ -49,11 +49,9 @@ impl Rows {
     /// The run is over then, and what came before is not the whole of anything.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, PgError> {
         let mut batch = Batch::new(self.names.len());
-        let mut taken = 0;
-        while !self.done && taken < FETCH_ROWS && batch.bytes() < BATCH_BYTES {
+        while !self.done && batch.rows < FETCH_ROWS as usize && batch.bytes() < BATCH_BYTES {
             match self.next_row()? {
                 Some(row) => {
-                    taken += 1;
                     self.take(&row, &mut batch)?;
                 }
                 None if self.fetched < FETCH_ROWS => self.done = true,
@@ -63,7 +61,7 @@ impl Rows {
         if self.fetching.is_some() {
             self.session.leave_running();
         }
-        Ok((taken > 0).then_some(batch))
+        Ok((batch.rows > 0).then_some(batch))
     }
 
     /// How many rows have come.
@@ -108,6 +106,7 @@ impl Rows {
             }
             column.push(text);
         }
+        batch.rows += 1;
         Ok(())
     }
 }

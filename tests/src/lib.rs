@@ -14,6 +14,7 @@ pub mod lab;
 pub mod lifted;
 pub mod line;
 pub mod old_kernel;
+pub mod omop_packs;
 pub mod peer;
 pub mod process;
 pub mod relay;

@@ -43,6 +43,9 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     for dataset in config.datasets.values() {
         let contract = &dataset.contract;
         writeln!(out, "dataset      {}: {} ({})", dataset.name, contract.id(), contract.hash().short())?;
+        for notice in dataset.spec.source.notices() {
+            writeln!(out, "             {notice}")?;
+        }
         match usable(&custodian, dataset) {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;

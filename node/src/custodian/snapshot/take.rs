@@ -20,7 +20,7 @@ use super::mapped::CONTRACT_KEY;
 use super::open::{CURRENT, arrow_path, folder, ids_path, manifest_path};
 use super::{Disk, Floor, SnapshotError, SystemDisk, files};
 use crate::custodian::optout::{IdForm, SubjectIds};
-use crate::custodian::source::{DatasetSpec, Mapping, Opened, conform};
+use crate::custodian::source::{BatchSize, DatasetSpec, Findings, Mapping, Opened, conform};
 
 /// Takes a snapshot of a dataset under `dir` and makes it the current one, whatever room that leaves on the disk.
 ///
@@ -48,9 +48,17 @@ pub fn take_above(
     make_folder(&folder)?;
     let _lock = Lock::take(&folder)?;
     floor.leaves_room(&folder, 0)?;
-    let rows = opened.read(&mapping)?;
-    let source_bytes = rows.source_bytes;
-    let mut conformed = conform(spec, contract, &mapping, rows, form)?;
+    let mut reading = opened.read(&mapping, BatchSize::default())?;
+    let mut texts = DataFrame::default();
+    while let Some(batch) = reading.next()? {
+        if texts.height() == 0 {
+            texts = batch;
+        } else if texts.vstack_mut(&batch).is_err() {
+            return Err(SnapshotError::Damaged { path: folder, reason: "the batches do not form a table" });
+        }
+    }
+    let Findings { bad_lines, source_bytes } = reading.finish()?;
+    let mut conformed = conform(spec, contract, &mapping, texts, bad_lines, form)?;
     let ids = conformed.ids.as_ref().map(SubjectIds::to_bytes);
     let ids_bytes = ids.as_ref().map_or(0, |ids| ids.len() as u64);
     floor.leaves_room(&folder, conformed.frame.estimated_size() as u64 + ids_bytes)?;

@@ -13,7 +13,7 @@ use polars::prelude::{
 use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
-use super::{DatasetSpec, Mapping, SourceError, SourceRows};
+use super::{BadLines, DatasetSpec, Mapping, SourceError};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
 
 mod evaluate;
@@ -59,15 +59,16 @@ pub fn conform(
     spec: &DatasetSpec,
     contract: &Contract,
     mapping: &Mapping,
-    source: SourceRows,
+    texts: DataFrame,
+    bad_lines: BadLines,
     form: Option<&IdForm>,
 ) -> Result<Conformed, SourceError> {
-    let rows = source.rows as usize;
+    let rows = texts.height();
     let fault = |stage| SourceError::Computation { dataset: spec.name.clone(), stage };
-    let mut texts = source.frame;
-    let row_numbers = UInt32Chunked::from_iter_values(ROW.into(), 0..source.rows as u32);
+    let mut texts = texts;
+    let row_numbers = UInt32Chunked::from_iter_values(ROW.into(), 0..rows as u32);
     texts.with_column(row_numbers.into_column()).map_err(|_| fault("numbering the rows"))?;
-    let mut report = Report { source_rows: source.rows, bad_lines: source.bad_lines, ..Report::default() };
+    let mut report = Report { source_rows: rows as u64, bad_lines, ..Report::default() };
     let mut rejected: Vec<Option<Reason>> = vec![None; rows];
     let mut columns = Vec::new();
     for (column, rule) in contract.columns().iter().zip(&mapping.rules) {

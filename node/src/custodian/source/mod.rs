@@ -13,6 +13,7 @@ mod csv;
 mod intake;
 mod mapping;
 mod parquet;
+mod reading;
 mod report;
 mod spec;
 mod value;
@@ -24,6 +25,7 @@ use bocage_protocol::settings::Problems;
 
 pub use conform::{Conformed, SUBJECT, conform, physical_type};
 pub use mapping::Mapping;
+pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
@@ -140,18 +142,6 @@ pub enum Opened {
     Parquet(Box<OpenedParquet>),
 }
 
-/// Rows of a source: the wanted columns as text, markers of missing values as null.
-pub struct SourceRows {
-    /// One text column for each wanted name.
-    pub frame: polars::prelude::DataFrame,
-    /// How many.
-    pub rows: u64,
-    /// Lines of a CSV file, or rows of a Parquet file, that are none.
-    pub bad_lines: BadLines,
-    /// Size of the source.
-    pub source_bytes: u64,
-}
-
 impl Opened {
     /// Opens a source and reads its column names.
     ///
@@ -188,17 +178,17 @@ impl Opened {
         }
     }
 
-    /// Reads all rows, keeping the columns that a mapping reads.
+    /// Reads its rows, keeping the columns that a mapping reads.
     ///
     /// # Errors
-    /// It is unreadable, or has no usable row, or a column does not hold what the mapping makes of it.
-    pub fn read(self, mapping: &Mapping) -> Result<SourceRows, SourceError> {
+    /// A column cannot hold what the mapping makes of it.
+    pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
         match self {
-            Opened::Csv(csv) => csv.read(&wanted),
+            Opened::Csv(csv) => Ok(csv.read(&wanted, size)),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
-                parquet.read(&wanted)
+                parquet.read(&wanted, size)
             }
         }
     }

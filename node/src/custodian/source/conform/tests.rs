@@ -5,7 +5,8 @@ use bocage_protocol::settings::Problems;
 use polars::prelude::DataType;
 use serde_json::{Value, json};
 
-use super::super::{DatasetSpec, Mapping, Opened, SourceError};
+use super::super::reading::whole;
+use super::super::{BatchSize, DatasetSpec, Mapping, Opened, SourceError};
 use super::*;
 
 const CONTRACT: &str = r#"
@@ -53,8 +54,8 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let spec = DatasetSpec::read("heart", &section, "node.toml", dir.path(), &mut problems).unwrap();
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
-    let rows = opened.read(&mapping)?;
-    conform(&spec, contract, &mapping, rows, None)
+    let (texts, findings) = whole(opened.read(&mapping, BatchSize::default())?)?;
+    conform(&spec, contract, &mapping, texts, findings.bad_lines, None)
 }
 
 fn section() -> Value {

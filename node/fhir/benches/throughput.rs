@@ -55,7 +55,7 @@ fn main() {
             }
             let seconds = begun.elapsed().as_secs_f64();
             let megabytes = reader.progress().total as f64 / 1e6;
-            println!("{name}: {rows} rows, {:.0} MB/s", megabytes / seconds);
+            writeln!(std::io::stdout(), "{name}: {rows} rows, {:.0} MB/s", megabytes / seconds).expect("a terminal");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod json;
 mod moment;
 mod names;
+pub mod pack;
 mod path;
 mod read;
 mod reference;

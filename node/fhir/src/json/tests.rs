@@ -1,3 +1,5 @@
+//! What is read, held to what serde_json reads.
+
 use super::*;
 use proptest::prelude::*;
 

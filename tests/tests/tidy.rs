@@ -44,7 +44,8 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
     match package {
         "bocage-protocol" => &[],
         "bocage-net" => &["bocage-protocol"],
-        "bocage-node" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
+        "bocage-bulk" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
+        "bocage-node" => &["bocage-protocol", "bocage-net", "bocage-bulk"],
         "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
         "bocage-tests" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator", "bocage"],
         other => panic!("`{other}` has no place in the layering"),
@@ -52,7 +53,7 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
 }
 
 fn manifests() -> BTreeMap<String, toml::Table> {
-    ["protocol", "protocol/net", "node", "coordinator", "deploy", "tests"]
+    ["protocol", "protocol/net", "node", "node/bulk", "coordinator", "deploy", "tests"]
         .iter()
         .map(|folder| {
             let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");

@@ -67,7 +67,7 @@ impl Draft {
             _lock: lock,
         };
         draft.recover()?;
-        if draft.is_ours()? { Ok(draft) } else { Err(not_ours()) }
+        if is_ours(&draft.folder)? { Ok(draft) } else { Err(not_ours()) }
     }
 
     /// Puts the earlier export back where a kill came between two renames.
@@ -76,16 +76,6 @@ impl Draft {
             fs::rename(&self.old, &self.folder).map_err(BulkError::disk(&self.folder))?;
         }
         remove(&self.old)
-    }
-
-    fn is_ours(&self) -> Result<bool, BulkError> {
-        match fs::symlink_metadata(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(source) => Err(BulkError::Disk { path: self.folder.clone(), source }),
-            Ok(found) if !found.is_dir() => Ok(false),
-            Ok(_) if about(&self.folder).exists() => Ok(true),
-            Ok(_) => Ok(fs::read_dir(&self.folder).map_err(BulkError::disk(&self.folder))?.next().is_none()),
-        }
     }
 
     /// What an earlier run left; nothing where it cannot be read, for then a new export is asked for.
@@ -139,6 +129,17 @@ impl Draft {
             free_mib: free >> 20,
             floor_mib: floor.saturating_add(bytes) >> 20,
         })
+    }
+}
+
+/// Whether an export may take the folder's place: it is an export, or empty, or not there.
+pub(crate) fn is_ours(folder: &Path) -> Result<bool, BulkError> {
+    match fs::symlink_metadata(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(BulkError::Disk { path: folder.to_owned(), source }),
+        Ok(found) if !found.is_dir() => Ok(false),
+        Ok(_) if about(folder).exists() => Ok(true),
+        Ok(_) => Ok(fs::read_dir(folder).map_err(BulkError::disk(folder))?.next().is_none()),
     }
 }
 

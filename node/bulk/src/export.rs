@@ -202,8 +202,11 @@ impl Run<'_> {
                 status @ (429 | 502..=504) => return Err(BulkError::Status { place, status, codes: codes(&bytes) }),
                 status => return Err(BulkError::Failed { place, status, codes: codes(&bytes) }),
             }
-            let secs = retry_after(&headers, self.session.now()).unwrap_or(unsaid);
-            unsaid = (unsaid * 3 / 2).min(WAIT_SECS.1);
+            let secs = retry_after(&headers, self.session.now()).unwrap_or_else(|| {
+                let now = unsaid;
+                unsaid = (unsaid * 3 / 2).min(WAIT_SECS.1);
+                now
+            });
             let limit_secs = self.session.world.bounds.ready_secs;
             let waited = self.session.now().since_ms(state.asked).max(0) / 1000;
             if waited.saturating_add(secs) > limit_secs {

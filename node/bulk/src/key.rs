@@ -180,7 +180,7 @@ mod tests {
         let point = [&[4], &decode(&jwk, "x")[..], &decode(&jwk, "y")].concat();
         UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).verify(text.as_bytes(), &signature).unwrap();
 
-        let rs = key(include_str!("../tests/rsa-for-tests.pem")).unwrap();
+        let rs = key(include_str!("../tests/bulk/rsa-for-tests.pem")).unwrap();
         let (text, header, _, signature) = parts(&rs.sign(&json!({})).unwrap());
         let jwk = rs.jwk();
         assert_eq!(header["alg"], "RS384");

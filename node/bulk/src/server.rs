@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::base::Base;
+use crate::draft::is_ours;
+use crate::error::BulkError;
+use crate::key::SigningKey;
+use crate::session::of_file;
 
 /// A FHIR server, and what to fetch from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +123,23 @@ impl Display for Since {
 }
 
 impl Server {
+    /// What is wrong with the files that are named, each with the setting that names it. Nobody is asked.
+    pub fn look(&self) -> Vec<(&'static str, BulkError)> {
+        let key =
+            self.client.as_ref().map(|client| SigningKey::read(&client.key_file, client.key_id.as_deref()).map(|_| ()));
+        let folder = match is_ours(&self.folder) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(BulkError::NotOurs { path: self.folder.clone() }),
+            Err(error) => Err(error),
+        };
+        let looked = [
+            ("key_file", key.unwrap_or(Ok(())).map_err(BulkError::Key)),
+            ("ca_file", self.ca_file.as_deref().map_or(Ok(()), |file| of_file(file).map(|_| ()))),
+            ("folder", folder),
+        ];
+        looked.into_iter().filter_map(|(key, looked)| Some((key, looked.err()?))).collect()
+    }
+
     /// What is asked, as one line: an export that was begun goes on only for the same.
     pub(crate) fn question(&self) -> reqwest::Url {
         let mut url = self.base.below(&self.level.path());

@@ -11,7 +11,9 @@ fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
     example.take_in("admissions");
     let coordinator = example.lab.coordinator();
     let _nodes: Vec<_> = example.sites().iter().map(|site| example.lab.node(site, &[])).collect();
-    example.sites().iter().for_each(|site| drop(coordinator.wait_for_line(&["connected", site])));
+    for site in example.sites() {
+        coordinator.wait_for_line(&["connected", &site]);
+    }
     let result = example.lab.study("curve", &example.text("epidemic-curve.toml")).published();
     let curve = table(&result, "curve");
     let (columns, rows) = (texts(&curve["columns"]), curve["rows"].as_array().expect("rows"));

@@ -172,7 +172,7 @@ impl Session<'_> {
         }
         draft.room(bytes.unwrap_or(0).saturating_sub(have), floor)?;
         let mut looked = have;
-        let mut body = Body::new(answer, self.world.bounds.patience);
+        let mut body = Body::new(answer, self.world.bounds.block_patience);
         loop {
             match body.next().await {
                 Ok(Some(piece)) => {

@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
     pub(crate) fn gave_up(&self, broken: Broken, place: &str, times: u32) -> BulkError {
         let how = match broken {
             Broken::Cut => "the connection was cut".to_owned(),
-            Broken::Slow => format!("64 KiB took longer than {} s", self.world.bounds.patience.as_secs_f32()),
+            Broken::Slow => format!("64 KiB took longer than {} s", self.world.bounds.block_patience.as_secs_f32()),
         };
         BulkError::Cut { place: place.to_owned(), times, how }
     }
@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
         limit: usize,
         place: &str,
     ) -> Result<Result<Vec<u8>, Broken>, BulkError> {
-        let mut body = Body::new(answer, self.world.bounds.patience);
+        let mut body = Body::new(answer, self.world.bounds.block_patience);
         let mut bytes = Vec::new();
         loop {
             match body.next().await {
@@ -213,9 +213,11 @@ fn reason(error: &reqwest::Error) -> NoAnswer {
     let mut lasts = false;
     while let Some(next) = cause.source() {
         cause = next;
-        let below = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = below.and_then(|error| error.downcast_ref::<rustls::Error>());
-        lasts |= matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
+        // An I/O error passes over what it wraps when it is asked for its source.
+        while let Some(wrapped) = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+            cause = wrapped;
+        }
+        lasts |= matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
     }
     NoAnswer { why: cause.to_string(), lasts }
 }

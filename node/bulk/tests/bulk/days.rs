@@ -8,10 +8,13 @@ async fn a_run_that_is_killed_at_any_moment_goes_on_with_the_same_export() {
     let mut at = 0;
     loop {
         at += 1;
-        let hospital = Hospital::with(|seen, _| {
-            // It is cut now and then, so that there are moments within a file.
-            (seen.is("GET /files") && seen.before == 0)
-                .then(|| part_of(seen, file(seen.path[7..8].parse().unwrap()).as_bytes()).cut_after(700))
+        // It is cut and busy now and then, so that there are moments within a file, and after a new export took its place.
+        let hospital = Hospital::with(|seen, _| match seen.before {
+            0 if seen.is("GET /files") => {
+                Some(part_of(seen, file(seen.path[7..8].parse().unwrap()).as_bytes()).cut_after(700))
+            }
+            0 if seen.is("DELETE") => Some(status(503)),
+            _ => None,
         });
         let site = Site::new(&hospital);
         if !site.killed_at(at).await {

@@ -9,7 +9,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode};
 
-use crate::body::{Body, Broken};
+use crate::body::{BLOCK_BYTES, Body, Broken};
 use crate::draft::{Draft, Head, Part};
 use crate::error::BulkError;
 use crate::lines::{self, Wrong};
@@ -113,7 +113,7 @@ impl Session<'_> {
         number: usize,
         with_token: bool,
     ) -> Result<Option<Fetched>, BulkError> {
-        // In vain: one after another, without a byte of progress.
+        // In vain: one after another, without progress.
         let (mut cuts, mut in_vain) = (0, 0);
         loop {
             let request = request(link, part, with_token);
@@ -135,7 +135,9 @@ impl Session<'_> {
                 }
             };
             cuts += 1;
-            in_vain = if part.have > before { 1 } else { in_vain + 1 };
+            // What trickles is no progress.
+            let least = if broken == Broken::Slow { BLOCK_BYTES as u64 } else { 1 };
+            in_vain = if part.have >= before + least { 1 } else { in_vain + 1 };
             if in_vain >= self.world.bounds.tries || cuts >= BULK_CUTS {
                 return Err(self.gave_up(broken, &link.name, cuts));
             }

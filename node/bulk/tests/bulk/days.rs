@@ -28,6 +28,23 @@ async fn a_run_that_is_killed_at_any_moment_goes_on_with_the_same_export() {
 }
 
 #[tokio::test]
+async fn an_export_that_took_its_place_before_the_kill_is_only_dropped_at_the_server() {
+    for at in 1.. {
+        let hospital = Hospital::with(|seen, _| (seen.is("DELETE") && seen.before == 0).then(|| status(503)));
+        let site = Site::new(&hospital);
+        assert!(site.killed_at(at).await);
+        if hospital.times("DELETE /jobs/link-secret") == 0 {
+            continue;
+        }
+        let before = hospital.asked().len();
+        site.export().await.unwrap();
+        site.is_whole();
+        assert_eq!(hospital.asked()[before..], ["DELETE /jobs/link-secret"]);
+        return;
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_on_its_way_goes_on_and_a_whole_one_is_not_fetched_again() {
     let hospital = Hospital::with(|seen, _| {
         (seen.is("GET /files/1") && seen.before < 4)

@@ -1,6 +1,6 @@
 //! Fetches one file: goes on where it broke off, as long as the server's file is the same, and believes nothing until the lines are counted.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use bocage_protocol::limits::BULK_CUTS;
 use reqwest::header::{
@@ -84,11 +84,11 @@ impl Session<'_> {
         }
     }
 
-    fn counted(&self, link: &Link, path: &PathBuf, gzip: bool) -> Result<Fetched, BulkError> {
+    fn counted(&self, link: &Link, path: &Path, gzip: bool) -> Result<Fetched, BulkError> {
         let limit_bytes = self.world.bounds.file_bytes;
         let place = &link.name;
         let resources = lines::count(path, gzip, limit_bytes).map_err(|wrong| match wrong {
-            Wrong::Disk(source) => BulkError::Disk { path: path.clone(), source },
+            Wrong::Disk(source) => BulkError::Disk { path: path.to_owned(), source },
             Wrong::Gzip => BulkError::malformed(place, "it was sent as gzip and is none, or breaks off"),
             Wrong::TooLarge => BulkError::TooLarge { place: place.clone(), limit_bytes },
             Wrong::NotJson(line) => BulkError::malformed(place, format!("line {line} is no JSON object")),

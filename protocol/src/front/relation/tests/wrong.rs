@@ -53,8 +53,14 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
         ),
         ("has(condition, after = birth, from = birth)", "`after` and `from` are the same end of the window"),
         ("has(condition, after = birth + days(80000))", "a window reaches at most 73050 days"),
-        ("has(condition, code in @diabets)", "in condition: there is no code list `@diabets`\n  hint: did you mean `@diabetes`?"),
-        ("has(condition, code in @gout)", "in condition: there is no code list `@gout`\n  hint: add it: [codes] gout = {"),
+        (
+            "has(condition, code in @diabets)",
+            "in condition: there is no code list `@diabets`\n  hint: did you mean `@diabetes`?",
+        ),
+        (
+            "has(condition, code in @gout)",
+            "in condition: there is no code list `@gout`\n  hint: add it: [codes] gout = {",
+        ),
         (
             "has(observation, code in @diabetes)",
             "in observation: `code` has codes of `loinc`, and `@diabetes` those of `icd10cm`\n  hint: use a list of the column's own system",
@@ -63,17 +69,24 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
             "has(condition, code in (@diabetes, 'E12'))",
             "in condition: code lists and codes stand in one list\n  hint: join them with",
         ),
-        ("has(condition, stage + 1 in @diabetes)", "in condition: `@diabetes` is a list of codes, and what is looked for in it"),
+        (
+            "has(condition, stage + 1 in @diabetes)",
+            "in condition: `@diabetes` is a list of codes, and what is looked for in it",
+        ),
         (
             "has(condition, stage in @diabetes)",
             "in condition: `@diabetes`: the list has beginnings, and the column has whole numbers",
         ),
-        ("has(condition, has(observation))", "in condition: `has` stands in a study's own conditions, not within one on rows"),
+        (
+            "has(condition, has(observation))",
+            "in condition: `has` stands in a study's own conditions, not within one on rows",
+        ),
         (
             "has(condition, observation.value > 1)",
             "in condition: `observation.value`: a condition on rows reads the columns of their own",
         ),
-        ("has(condition where)", "cannot be read as an expression"),
+        ("has(condition where)", "nothing stands behind `where`"),
+        ("has(condition where code =)", "cannot be read as an expression"),
         ("age_at(birth, 3) > 1", "`age_at` does not take these arguments\n  hint: write age_at(today)"),
         ("age_at(birth + days(3)) > 1", "`age_at` takes a day, and nothing is added to it"),
         ("age_at(sex) > 1", "expected a date, found a code of `sex`"),
@@ -192,7 +205,11 @@ fn a_table_that_nobody_knows_or_two_names_for_one_are_refused() {
 fn every_problem_of_a_cohort_is_reported_at_once() {
     let text = with(&COHORT.replace("18", "'x'").replace("'4548-4'", "4").replace("@cancer", "@cancr"));
     let found = bound(&text, &[]).unwrap_err();
-    for wanted in ["cohort.include[0]: ", "cohort.include[2]: ", "cohort.exclude[0]: in condition: there is no code list `@cancr`"] {
+    for wanted in [
+        "cohort.include[0]: ",
+        "cohort.include[2]: ",
+        "cohort.exclude[0]: in condition: there is no code list `@cancr`",
+    ] {
         assert!(found.contains(wanted), "{wanted}\nnot in\n{found}");
     }
 }

@@ -10,6 +10,7 @@ pub mod desk;
 pub mod engine;
 pub mod gate;
 pub mod ledger;
+pub mod links;
 pub mod optout;
 mod refusals;
 mod reuse;

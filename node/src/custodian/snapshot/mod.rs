@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/DATASET/HASH.arrow   the rows, never rewritten in place
 //! DIR/DATASET/HASH.json    the manifest: contract, settings, report; for the hospital's own eyes
-//! DIR/DATASET/HASH.ids     where opt-outs are configured: by what the patients are known again
+//! DIR/DATASET/HASH.ids     by what the patients are known again, where they have ids or can opt out
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! ```
 //!

@@ -30,7 +30,7 @@ pub fn take(dir: &Path, spec: &DatasetSpec, contract: &Contract, now: Timestamp)
     take_above(Floor { disk: &SystemDisk, bytes: 0 }, dir, spec, contract, None, now)
 }
 
-/// [`take`], if enough stays free; with a `form`, so that patients who opt out are known in it.
+/// [`take`], if enough stays free; with a `form`, so that its patients are known again.
 ///
 /// # Errors
 /// As [`take`], or too little would stay free.

@@ -14,7 +14,7 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Mapping, SourceError, SourceRows};
-use crate::custodian::optout::{IdForm, SubjectIds, Token};
+use crate::custodian::optout::{IdForm, SubjectIds, Token, composed};
 
 mod evaluate;
 #[cfg(test)]
@@ -330,7 +330,8 @@ fn subjects_of(
 fn identity(values: &Values, row: usize) -> Option<String> {
     match values {
         Values::Int(ids) => ids[row].map(|id| id.to_string()),
-        Values::Text(ids) => ids[row].clone(),
+        // Who is written in two ways is one patient.
+        Values::Text(ids) => ids[row].as_deref().map(|id| composed(id).into_owned()),
         _ => None,
     }
 }

@@ -46,6 +46,20 @@ pub const EXPRESSION_NODES: usize = 2000;
 pub const EXPRESSION_DEPTH: usize = 50;
 /// Literals in one `in` list.
 pub const IN_LIST: usize = 10_000;
+/// Tables that a study looks into beside the one that it counts.
+pub const RELATED_TABLES: usize = 16;
+/// Features of one study. Each is a pass over a table.
+pub const FEATURES: usize = 64;
+/// Up to so many of a patient's rows are counted; more count as so many. It bounds what a sum of counts can say.
+pub const FEATURE_COUNT: u32 = 10_000;
+/// Days between a window's end and its moment, either way: two hundred years.
+pub const WINDOW_DAYS: i32 = 73_050;
+/// An age in years.
+pub const AGE: i64 = 130;
+/// Code lists of one study.
+pub const CODE_LISTS: usize = 64;
+/// A file with a code list, or with a hierarchy of codes: ICD-10-CM, with its titles, is 10 MB.
+pub const CODES_TEXT_BYTES: usize = 64 << 20;
 /// Keys of one table.
 pub const TABLE_KEYS: usize = 6;
 /// Columns shown in one table.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::plan::{
-    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, Plan, Query, Statistic,
-    Table,
+    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, Plan, Statistic, Table,
 };
 use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
 use proptest::collection::vec;
@@ -351,7 +350,7 @@ pub fn discovered_plans() -> impl Strategy<Value = Plan> {
 pub fn plans() -> impl Strategy<Value = Plan> {
     (weighted(0.7, condition(3)), vec(key(), 0..3), vec(measure(), 0..4)).prop_map(|(filter, by, measures)| {
         let contract = contract();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+        let query = contract.rows(filter);
         Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: false }) }
     })
 }

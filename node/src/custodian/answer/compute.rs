@@ -18,7 +18,7 @@ use crate::custodian::authority::{Authorised, may_begin, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
-use crate::custodian::engine::{self, EngineError};
+use crate::custodian::engine::{self, EngineError, Features, Ground};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
@@ -140,6 +140,8 @@ impl Custodian {
         let policy = self.gate_policy(authorised);
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
+            let ground = Ground::alone(snapshot, &authorised.dataset.contract);
+            let mut features = Features::default();
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 if let Some(Before { seq, released }) = asked.before {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
@@ -153,14 +155,13 @@ impl Custodian {
                 if let Some(before_query) = &self.switches.before_query {
                     before_query(&round.id);
                 }
-                let counted =
-                    engine::run(snapshot, plan, &authorised.dataset.contract, policy.threshold).map_err(|error| {
-                        tracing::error!(study = %round.id, analysis, %error, "the query failed");
-                        match error {
-                            EngineError::ContractMismatch { .. } => unavailable(),
-                            _ => internal(),
-                        }
-                    })?;
+                let counted = engine::run(&ground, &mut features, plan, policy.threshold).map_err(|error| {
+                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                    match error {
+                        EngineError::ContractMismatch { .. } => unavailable(),
+                        _ => internal(),
+                    }
+                })?;
                 let contract = &authorised.dataset.contract;
                 let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
                     .map_err(PublicError::from);

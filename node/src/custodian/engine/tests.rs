@@ -2,7 +2,7 @@
 
 mod bins;
 mod discovered;
-mod generate;
+pub(super) mod generate;
 mod narrow;
 mod normal;
 mod optouts;
@@ -30,7 +30,7 @@ const K: u32 = 3;
 /// Those of a plan without any.
 static NO_FEATURES: Columns = Columns::none();
 
-fn snapshot() -> Digest {
+pub(super) fn snapshot() -> Digest {
     Digest::of("test", &[])
 }
 
@@ -67,7 +67,7 @@ fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec
     ValidPlan::check(Plan { query, statistic }, contract).unwrap()
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(super) fn cases(cases: u32) -> ProptestConfig {
     let scale = std::env::var("BOCAGE_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases * scale) }
 }

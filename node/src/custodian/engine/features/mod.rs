@@ -14,6 +14,8 @@ mod fold;
 mod ground;
 mod look;
 mod making;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

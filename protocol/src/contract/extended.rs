@@ -13,8 +13,13 @@ impl Contract {
     #[must_use]
     pub fn extended(&self, features: &[Feature], related: &BTreeMap<TableName, &Contract>) -> Contract {
         let mut extended = self.clone();
-        extended.columns.extend(features.iter().filter_map(|feature| column(feature, related)));
+        features.iter().for_each(|feature| extended.add(feature, related));
         extended
+    }
+
+    /// Adds one more feature to a virtual contract.
+    pub(crate) fn add(&mut self, feature: &Feature, related: &BTreeMap<TableName, &Contract>) {
+        self.columns.extend(column(feature, related));
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last.
-//! Nothing here may put a content hash on the wire: [`Offered::public_name`] is what leaves.
+//! Nothing here may put a content hash on the wire: [`public_name`] is what leaves.
 
 #[cfg(test)]
 mod bad_sources;
@@ -34,7 +34,7 @@ pub use keep::{Held, drop_all, held, retire};
 pub use manifest::{IdsFile, Manifest, Stale, stale_reason};
 #[cfg(test)]
 pub(in crate::custodian) use offered::gaps;
-pub use offered::{LeftOut, Offered};
+pub use offered::{LeftOut, Offered, public_name};
 pub(in crate::custodian) use offered::{Part, Rows};
 pub use open::{Snapshot, Snapshots, current, manifest, subject_ids};
 pub use take::{take, take_above};

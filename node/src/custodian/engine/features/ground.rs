@@ -1,10 +1,12 @@
 //! What a plan is computed over: the rows of its own dataset, and the other tables of the site that its features look into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bocage_protocol::contract::Contract;
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
+use bocage_protocol::plan::ValidPlan;
 
 use crate::custodian::engine::EngineError;
 use crate::custodian::links::Link;
@@ -38,19 +40,35 @@ impl<'a> Ground<'a> {
 
     /// What answers over it depend on: every table's rows, who is left out of each, and who of one is who of another. It never leaves the site.
     pub fn identity(&self) -> Digest {
+        self.identity_with(self.related.values())
+    }
+
+    /// What a plan's answer depends on: as [`Ground::identity`], of the tables that it looks into.
+    pub fn identity_for(&self, plan: &ValidPlan) -> Digest {
+        let names: BTreeSet<&ContractId> = plan.related().values().map(|table| &table.dataset).collect();
+        self.identity_with(self.related.iter().filter(|(id, _)| names.contains(id)).map(|(_, joined)| joined))
+    }
+
+    fn identity_with<'j>(&self, related: impl Iterator<Item = &'j Joined<'j>>) -> Digest {
         let tokens = |offered: &Offered| offered.manifest().ids.map_or([0; 32], |ids| *ids.content.as_bytes());
-        let mut parts = vec![*self.base.identity().as_bytes(), tokens(self.base)];
-        if self.related.is_empty() {
+        let mut parts = Vec::new();
+        for joined in related {
+            let table = [joined.offered.identity(), &joined.contract.hash()].map(|digest| *digest.as_bytes());
+            parts.extend(table);
+            parts.push(tokens(joined.offered));
+        }
+        if parts.is_empty() {
             return *self.base.identity();
         }
-        for joined in self.related.values() {
-            parts.extend([
-                *joined.offered.identity().as_bytes(),
-                tokens(joined.offered),
-                *joined.contract.hash().as_bytes(),
-            ]);
-        }
+        parts.extend([*self.base.identity().as_bytes(), tokens(self.base)]);
         Digest::of("bocage/ground/1", &parts.iter().map(|part| &part[..]).collect::<Vec<_>>())
+    }
+
+    /// When the oldest of its snapshots was taken.
+    pub fn taken_at(&self) -> Timestamp {
+        let related = self.related.values().map(|joined| joined.offered);
+        let taken = related.map(|offered| offered.manifest().created_at);
+        taken.fold(self.base.manifest().created_at, Timestamp::min)
     }
 
     /// Whether every snapshot was taken under its contract.

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::custodian::optout::IdForm;
-    use crate::custodian::snapshot::{Floor, SystemDisk, take_above};
+    use crate::custodian::snapshot::Taking;
     use crate::custodian::source::DatasetSpec;
 
     const CONTRACT: &str = "id = \"NAME@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\ntype = \"TYPE\"";
@@ -153,8 +153,7 @@ mod tests {
             });
             let spec = DatasetSpec::read(name, &section, "node.toml", self.0.path(), &mut Problems::default()).unwrap();
             let form = IdForm::of(None, &self.1).unwrap();
-            let floor = Floor { disk: &SystemDisk, bytes: 0 };
-            take_above(floor, self.0.path(), &spec, &contract, Some(&form), Timestamp(1)).unwrap()
+            Taking { form: Some(&form), ..Taking::into(self.0.path()) }.take(&spec, &contract, Timestamp(1)).unwrap()
         }
     }
 

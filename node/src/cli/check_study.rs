@@ -211,7 +211,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             let look = |books: &Books| {
                 let fits =
                     may_fit(Controls::default(), authorised.policy.cap.as_ref(), &account, &authorised.plans, books);
-                (books.spent(&account), fits, may_begin(&authorised.policy, now, books))
+                (books.most_spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
             let (spent, fits, begins) = match &ledger {
                 Some(ledger) => ledger.books(look).map_err(unusable)?,

@@ -1,6 +1,7 @@
 //! SQL expressions, bound to the closed [`Expr`]. Whatever SQL has beyond it is refused by name.
 
 mod calls;
+mod levels;
 mod relation;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ mod expr;
 mod features;
 mod layout;
 mod normal;
+mod periods;
 mod relation;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use features::Touches;
 pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
+pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
 

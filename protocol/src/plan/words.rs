@@ -4,7 +4,7 @@
 
 pub(super) mod features;
 
-use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
+use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest};
 use crate::marks::steers;
@@ -71,6 +71,10 @@ pub(super) fn expression(expr: &Expr) -> String {
             format!("cut({}, {})", expression(of), breaks.join(", "))
         }
         Expr::Grouped { column, grouping } => format!("grouped({column}, {})", quoted(grouping)),
+        Expr::Periods(Periods { column, unit, from, to }) => {
+            let (first, last) = (literal(&Literal::Date(*from)), literal(&Literal::Date(to.saturating_sub(1))));
+            format!("{}({column}, {first}, {last})", unit.as_str())
+        }
         Expr::Coalesce(parts) => {
             let parts: Vec<String> = parts.iter().map(expression).collect();
             format!("coalesce({})", parts.join(", "))

@@ -17,7 +17,7 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{IdForm, Known, concerns, known};
+use crate::custodian::optout::{IdForm, Known, identified, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 
@@ -96,7 +96,7 @@ pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failur
     let ledger = Ledger::open(&config.state.ledger())
         .map_err(|error| Failure::theirs(error).hint("run the command as the node's own user"))?;
     let custodian = config.custodian();
-    let form = if concerns(&custodian, dataset) {
+    let form = if identified(&custodian, dataset) {
         let key = read_release_key(&config.release_key_file)
             .map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
         Some(IdForm::of(config.optouts.as_ref(), &key).map_err(Failure::theirs)?)

@@ -77,6 +77,9 @@ pub const TALLY_VALUES: usize = 2_000_000;
 /// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a
 /// file without line ends, or with a quote that never closes, can take.
 pub const SOURCE_LINE_BYTES: usize = 1 << 20;
+/// What a PostgreSQL server may send for one row: a value has at most as many characters as [`SOURCE_LINE_BYTES`] has bytes, and a dozen of them at their
+/// largest fit. It bounds the memory that a server without measure can take.
+pub const POSTGRES_ROW_BYTES: usize = 64 << 20;
 /// The footer of a Parquet file: two thousand columns in forty row groups fit. What it unfolds to in memory is some hundred times as much.
 pub const PARQUET_FOOTER_BYTES: usize = 16 << 20;
 /// One page of a Parquet file, compressed or not. Usual ones have 1 MiB; the decoder holds one of them, and the dictionary.
@@ -150,3 +153,17 @@ pub const SOFTWARE_BYTES: usize = 64;
 pub const CHECKPOINT_FILE_BYTES: usize = 64 << 10;
 /// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.
 pub const SECRET_FILE_BYTES: usize = 64 << 10;
+/// The list of files of a FHIR bulk export: some 50,000 links of 300 bytes.
+pub const BULK_MANIFEST_BYTES: usize = 16 << 20;
+/// Files of one bulk export. Servers cut at some 10,000 to a million resources a file.
+pub const BULK_FILES: usize = 20_000;
+/// One file of a bulk export, as it comes and as it unfolds. Nothing of it is held in memory; a server that sends without end fills no disk.
+pub const BULK_FILE_BYTES: u64 = 256 << 30;
+/// Any other answer of a FHIR or token server: a few KiB.
+pub const BULK_ANSWER_BYTES: usize = 256 << 10;
+/// The longest time that a FHIR server may ask us to wait at once, and the longest time from asking for an export to its being ready.
+pub const BULK_PATIENCE_SECS: i64 = 24 * 3600;
+/// Times that one request is repeated where nothing comes of it.
+pub const BULK_TRIES: u32 = 8;
+/// Times that one file may be taken up again after its connection was cut, progress or not.
+pub const BULK_CUTS: u32 = 200;

@@ -1,12 +1,14 @@
 //! A contract: the agreed schema of a dataset. Its hash is part of every signed study, so both sides mean the same columns.
 
 mod extended;
+mod packs;
 mod text;
 
 use serde::Serialize;
 
 use crate::ids::{ColumnName, ContractId, Digest};
 
+pub use packs::{PACKS, Pack, pack};
 pub use text::parse;
 
 /// A dataset's agreed schema. [`parse`] is the only way to make one, so it is consistent.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.toml ─▶ DatasetSpec ─┐
-//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ conform ─▶ Conformed (rows by subject, and a report)
+//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ Reading ─batch▶ Conforming ─batch▶ rows that fit, and a report
 //! ```
 //!
 //! It must never repeat a value of the data in an error: errors name files, columns and numbers of lines, rows and row groups. A path comes from
@@ -12,7 +12,9 @@ mod conform;
 mod csv;
 mod intake;
 mod mapping;
+mod names;
 mod parquet;
+mod postgres;
 mod reading;
 mod report;
 mod spec;
@@ -23,8 +25,10 @@ use std::path::PathBuf;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conformed, SUBJECT, conform, physical_type};
+pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
 pub use mapping::Mapping;
+pub use names::Names;
+pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
@@ -38,6 +42,7 @@ pub(in crate::custodian) use parquet::made;
 
 use self::csv::OpenedCsv;
 use self::parquet::OpenedParquet;
+use self::postgres::OpenedPostgres;
 
 /// Rows of one source: subject numbers are `u32`, with the largest kept free.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
@@ -121,6 +126,9 @@ pub enum SourceError {
         /// The bound.
         limit: u64,
     },
+    /// The database.
+    #[error(transparent)]
+    Postgres(Box<bocage_postgres::PgError>),
     /// Source, mapping and contract do not fit together.
     #[error("{0}")]
     Mapping(Problems),
@@ -140,6 +148,8 @@ pub enum Opened {
     Csv(Box<OpenedCsv>),
     /// A Parquet file.
     Parquet(Box<OpenedParquet>),
+    /// A table or query of PostgreSQL.
+    Postgres(Box<OpenedPostgres>),
 }
 
 impl Opened {
@@ -153,6 +163,9 @@ impl Opened {
             SourceSpec::Parquet(parquet) => {
                 OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
             }
+            SourceSpec::Postgres(postgres) => {
+                OpenedPostgres::open(postgres).map(|opened| Opened::Postgres(Box::new(opened)))
+            }
         }
     }
 
@@ -161,6 +174,7 @@ impl Opened {
         match self {
             Opened::Csv(csv) => csv.columns(),
             Opened::Parquet(parquet) => parquet.columns(),
+            Opened::Postgres(postgres) => postgres.columns(),
         }
     }
 
@@ -175,6 +189,10 @@ impl Opened {
                 parquet.readable(&mapping.wanted())?;
                 parquet.keep_apart(&mapping.exact)
             }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.readable(&mapping.wanted())
+            }
         }
     }
 
@@ -184,12 +202,17 @@ impl Opened {
     /// A column cannot hold what the mapping makes of it.
     pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
-        match self {
-            Opened::Csv(csv) => Ok(csv.read(&wanted, size)),
+        let reading = match self {
+            Opened::Csv(csv) => csv.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
-                parquet.read(&wanted, size)
+                parquet.read(&wanted, size)?
             }
-        }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.read(&wanted, size)?
+            }
+        };
+        Ok(reading.arranged(mapping.known.clone()))
     }
 }

@@ -34,10 +34,10 @@ impl Export {
         let view = View::load(view, "view.json").unwrap_or_else(|problems| panic!("{problems}"));
         let mut reader = Reader::open(self.0.path(), view).map_err(said)?;
         let mut ids = Vec::new();
-        while let Some(batch) = reader.next_batch(2).map_err(said)? {
+        while let Some(batch) = reader.next_batch(2, 1 << 20).map_err(said)? {
             ids.extend(batch.columns()[0].iter().map(|id| id.map(str::to_owned)));
         }
-        assert!(reader.next_batch(2).map_err(said)?.is_none(), "the end stays the end");
+        assert!(reader.next_batch(2, 1 << 20).map_err(said)?.is_none(), "the end stays the end");
         assert!(!reader.report().to_string().contains(SECRET), "{}", reader.report());
         Ok((ids, reader.report().clone()))
     }
@@ -297,4 +297,24 @@ fn what_is_not_there_is_told() {
     assert!(open(&export.0.path().join("p.csv")).contains("no file of an export"));
     std::os::unix::fs::symlink("nowhere", export.0.path().join("p.ndjson")).unwrap();
     assert!(open(export.0.path()).contains("p.ndjson: there is no such file"));
+}
+
+#[test]
+fn an_export_that_changes_while_it_is_read_is_told() {
+    let export = Export::of(&[("p.ndjson", patient("a", "").as_bytes())]);
+    let mut reader = Reader::open(export.0.path(), View::load(VIEW, "view.json").unwrap()).unwrap();
+    while reader.next_batch(10, 1 << 20).unwrap().is_some() {}
+    reader.unchanged().unwrap();
+    fs::write(export.0.path().join("q.ndjson"), b"").unwrap();
+    assert!(
+        reader.unchanged().unwrap_err().to_string().contains("it was changed or replaced while it was read\n  hint: ")
+    );
+}
+
+#[test]
+fn no_pipe_is_waited_for() {
+    let export = Export::of(&[("p.ndjson", patient("a", "").as_bytes())]);
+    let made = std::process::Command::new("mkfifo").arg(export.0.path().join("q.ndjson")).status().unwrap();
+    assert!(made.success());
+    assert_eq!(export.read().unwrap().0.len(), 1);
 }

@@ -21,7 +21,7 @@ fn counted(export: &Path, shipped: &Shipped) -> Value {
     let mut columns: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut reader = Reader::open(export, view).expect("an export");
     let mut rows = 0;
-    while let Some(batch) = reader.next_batch(1000).expect("rows") {
+    while let Some(batch) = reader.next_batch(1000, 1 << 20).expect("rows") {
         rows += batch.rows();
         for (column, texts) in reader.view().columns().iter().zip(batch.columns()) {
             let sums = columns.entry(column.name.clone()).or_default();

@@ -1,6 +1,7 @@
 //! OMOP sets as they are published, through the product's own commands and its contract packs: the same rows from every kind of source, and the same numbers as
 //! the tools of others.
 
+mod days;
 mod gibleed;
 #[allow(dead_code, reason = "its own tests use all of it")]
 #[path = "../../../node/postgres/tests/server/started.rs"]

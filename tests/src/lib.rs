@@ -8,6 +8,7 @@ pub mod crowd;
 pub mod days;
 pub mod deaths;
 pub mod escapes;
+pub mod example;
 pub mod hold;
 pub mod lab;
 pub mod lifted;

@@ -57,6 +57,10 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
             }
         }
     }
+    for (name, server) in &config.fhir_servers {
+        let client = server.client.as_ref().map_or("without a token", |client| client.id.as_str());
+        writeln!(out, "fhir-export  {name}: {} as {client}, into {}", server.base, server.folder.display())?;
+    }
     for dataset in config.datasets.values() {
         if let Some(rows) = &dataset.spec.optout {
             writeln!(out, "opt-outs     of {}: rows where {rows}", dataset.name)?;

@@ -15,7 +15,7 @@ use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
 use super::server::refused;
-use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, stale_reason};
+use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, Taking, stale_reason};
 use crate::config::{CustodianConfig, Dataset};
 
 /// Why a snapshot was not taken.
@@ -43,7 +43,8 @@ pub fn refresh(
 ) -> Result<Manifest, RefreshError> {
     let dir = config.state.snapshots();
     let floor = Floor { disk: &SystemDisk, bytes: u64::from(config.snapshots.min_free_mib) << 20 };
-    let manifest = snapshot::take_above(floor, &dir, &dataset.spec, &dataset.contract, form, now)?;
+    let taking = Taking { floor, form, ..Taking::into(&dir) };
+    let manifest = taking.take(&dataset.spec, &dataset.contract, now)?;
     let body = SnapshotTaken {
         dataset: dataset.name.clone(),
         contract: manifest.contract.clone(),

@@ -7,7 +7,7 @@ use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
-use super::{Contracts, Discovered, Expr, Measure, Plan, Statistic, Table};
+use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
@@ -21,7 +21,7 @@ pub fn nullable(expr: &Expr, contract: &Contract, present: &HashSet<ColumnName>)
     let any = |parts: &[Expr]| parts.iter().any(|p| nullable(p, contract, present));
     let of = |part: &Expr| nullable(part, contract, present);
     match expr {
-        Expr::Column(name) | Expr::Grouped { column: name, .. } => {
+        Expr::Column(name) | Expr::Grouped { column: name, .. } | Expr::Periods(Periods { column: name, .. }) => {
             !present.contains(name) && contract.column(name.as_str()).is_none_or(|c| !c.required)
         }
         Expr::Literal(_) | Expr::IsNull(_) => false,

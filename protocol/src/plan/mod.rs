@@ -12,6 +12,7 @@ mod explain;
 mod expr;
 mod layout;
 mod normal;
+mod periods;
 mod relation;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
+pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
 

@@ -358,7 +358,7 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
         crate::custodian::source::DatasetSpec::read("v", &section, "node.toml", dir.path(), &mut problems).unwrap();
     let contract = contract();
     let now = bocage_protocol::env::Timestamp(0);
-    crate::custodian::snapshot::take(dir.path(), &spec, &contract, now).unwrap();
+    crate::custodian::snapshot::Taking::into(dir.path()).take(&spec, &contract, now).unwrap();
     let snapshot = Snapshot::open_current(dir.path(), "v").unwrap();
     let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
 

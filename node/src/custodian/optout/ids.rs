@@ -151,18 +151,12 @@ pub struct SubjectIds {
 }
 
 impl SubjectIds {
-    /// As they stand in a file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + self.tokens.len() * TOKEN_BYTES + self.flagged.len() * 4);
-        bytes.extend(MAGIC);
-        bytes.extend((self.tokens.len() as u32).to_be_bytes());
-        bytes.extend((self.flagged.len() as u32).to_be_bytes());
-        self.tokens.iter().for_each(|token| bytes.extend(token.to_bytes()));
-        self.flagged.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
-        bytes
+    /// How a file of so many tokens and numbers begins. Behind it stand the tokens, then the numbers of those who opted out, big end first.
+    pub fn header(tokens: u32, flagged: u32) -> Vec<u8> {
+        [MAGIC.as_slice(), &tokens.to_be_bytes(), &flagged.to_be_bytes()].concat()
     }
 
-    /// What [`SubjectIds::to_bytes`] wrote; none if it is something else.
+    /// What stands in a file; none if it is something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC.as_slice())?;
         let (counts, rest) = rest.split_first_chunk::<8>()?;

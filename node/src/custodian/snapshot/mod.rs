@@ -7,11 +7,13 @@
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! ```
 //!
-//! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last.
+//! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
+//! way ([`spool`]) has no name.
 //! Nothing here may put a content hash on the wire: [`Offered::public_name`] is what leaves.
 
 #[cfg(test)]
 mod bad_sources;
+mod columns;
 mod disk;
 mod files;
 #[cfg(test)]
@@ -21,6 +23,11 @@ mod manifest;
 mod mapped;
 mod offered;
 mod open;
+mod shuffle;
+#[cfg(test)]
+mod sizes;
+mod spool;
+mod subjects;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -37,7 +44,7 @@ pub(in crate::custodian) use offered::gaps;
 pub use offered::{LeftOut, Offered};
 pub(in crate::custodian) use offered::{Part, Rows};
 pub use open::{Snapshot, Snapshots, current, manifest, subject_ids};
-pub use take::{take, take_above};
+pub use take::{Progress, Size, Taking};
 
 use super::source::SourceError;
 
@@ -103,6 +110,15 @@ pub enum SnapshotError {
         path: PathBuf,
         /// What the system says.
         kind: std::io::ErrorKind,
+    },
+    /// Somebody wanted it to stop.
+    #[error("it was interrupted; the snapshot before stays in use")]
+    Interrupted,
+    /// A failure of ours; the cause may hold data and is not repeated.
+    #[error("the snapshot could not be made: {stage}")]
+    Fault {
+        /// Where it stopped.
+        stage: &'static str,
     },
     /// The source did not become rows.
     #[error(transparent)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.toml ─▶ DatasetSpec ─┐
-//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ conform ─▶ Conformed (rows by subject, and a report)
+//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ Reading ─batch▶ Conforming ─batch▶ rows that fit, and a report
 //! ```
 //!
 //! It must never repeat a value of the data in an error: errors name files, columns and numbers of lines, rows and row groups. A path comes from
@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conformed, SUBJECT, conform, physical_type};
+pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
 pub use mapping::Mapping;
 pub use names::Names;
 pub use postgres::PostgresSource;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::plan::{
-    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, Plan, Statistic, Table,
+    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, PeriodUnit, Periods, Plan,
+    Statistic, Table,
 };
 use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
 use proptest::collection::vec;
@@ -261,7 +262,19 @@ fn level(depth: u32) -> BoxedStrategy<Expr> {
     let group = |column: &str, grouping: &str| {
         Just(Expr::Grouped { column: column.parse().unwrap(), grouping: grouping.to_owned() })
     };
+    let between = prop_oneof![
+        Just(None),
+        Just(Some((10_000, 18_000))),
+        (7_000i32..22_000, 0i32..400).prop_map(|(day, more)| Some((day, day + more)))
+    ];
+    let units = select(PeriodUnit::ALL.map(|(_, unit)| unit).to_vec());
+    let period = (select(vec!["seen", "at"]), units, between).prop_map(|(column, unit, between)| {
+        let spanning = |unit| Periods::spanning(column.parse().unwrap(), unit, between, &contract());
+        // Forty years have too many weeks.
+        Expr::Periods(spanning(unit).or_else(|_| spanning(PeriodUnit::Quarter)).unwrap())
+    });
     prop_oneof![
+        1 => period,
         2 => (number(depth), breaks).prop_map(|(of, breaks)| Expr::Cut { of: boxed(of), breaks }),
         1 => group("cp", "angina"),
         1 => group("age", "fine"),

@@ -8,7 +8,7 @@ use bocage_protocol::settings::Problems;
 use serde_json::json;
 
 use super::{Offered, Snapshot, check, column, compare, run};
-use crate::custodian::snapshot::take;
+use crate::custodian::snapshot::Taking;
 use crate::custodian::source::DatasetSpec;
 use crate::custodian::source::made::{Values, WriterProperties, file};
 
@@ -78,7 +78,7 @@ fn wide_integers_times_texts_and_ids_of_64_bits_are_told_apart_to_the_last_digit
         let section = json!({"contract": "devices@1", "source": {"kind": kind, "path": "rows"}});
         let spec = DatasetSpec::read("d", &section, "node.toml", dir.path(), &mut Problems::default()).unwrap();
         let contract = parse(CONTRACT, "devices.toml").unwrap();
-        let manifest = take(dir.path(), &spec, &contract, Timestamp(0)).unwrap();
+        let manifest = Taking::into(dir.path()).take(&spec, &contract, Timestamp(0)).unwrap();
         assert!(manifest.report.columns.values().all(|column| column.valid == 60), "{:?}", manifest.report);
         let snapshot = Snapshot::open_current(dir.path(), "d").unwrap();
         let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);

@@ -40,7 +40,7 @@ fn a_warehouse_that_goes_away_midway_leaves_the_snapshot_before_in_place_and_not
         names.sort();
         names
     };
-    let (kept, current) = (files(), fs::read(folder.join("CURRENT")).expect("the current one"));
+    let (kept, current) = (files(), fs::read(folder.join("current")).expect("the current one"));
 
     // Without an end, so that it is midway whenever it is ended.
     server.sql("midway", &view("1000000000000"));
@@ -60,5 +60,5 @@ fn a_warehouse_that_goes_away_midway_leaves_the_snapshot_before_in_place_and_not
             && said.contains("hint: nothing of this run is kept"),
         "{said}"
     );
-    assert_eq!((files(), fs::read(folder.join("CURRENT")).expect("the current one")), (kept, current));
+    assert_eq!((files(), fs::read(folder.join("current")).expect("the current one")), (kept, current));
 }

@@ -417,6 +417,29 @@ mod tests {
     }
 
     #[test]
+    fn a_table_of_postgresql_has_settings_of_its_own_and_the_usual_markers() {
+        let source = json!({"kind": "postgres", "host": "/run/postgresql", "database": "omop", "user": "bocage", "table": "cdm.person"});
+        let spec = spec(json!({"contract": "heart@1", "source": source})).unwrap();
+        let SourceSpec::Postgres(postgres) = &spec.source else { panic!("{spec:?}") };
+        assert_eq!(postgres.missing, ["", "NA", "NaN"]);
+        assert_eq!(spec.source.path(), Path::new("postgres /run/postgresql:5432/omop"));
+        assert_eq!(spec.source.file(), None);
+    }
+
+    #[test]
+    fn other_names_count_in_the_digest_and_no_names_do_not() {
+        let section = |more: Value| {
+            let mut section = json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x"}});
+            section.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec(section).unwrap()
+        };
+        let usual = section(json!({})).digest();
+        assert_eq!(usual, section(json!({"rename": {}, "dates": {}})).digest());
+        assert_ne!(usual, section(json!({"rename": {"a": "b"}})).digest());
+        assert_ne!(usual, section(json!({"dates": {"a": ["y", "m", "d"]}})).digest());
+    }
+
+    #[test]
     fn the_digest_changes_with_every_setting_that_matters() {
         let section = |delimiter: &str| json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": delimiter}});
         let (a, b) = (spec(section(",")).unwrap(), spec(section(";")).unwrap());

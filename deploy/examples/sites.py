@@ -75,7 +75,7 @@ def fhir(folder):
     hypertension = {"38341003", "59621000"}
     treatment = {"316049", "866414", "897718", "315971", "1719286"}
     files, sites = {}, {}
-    cohort = []
+    by_site = {}
     for site in sorted(folder.glob("site_*")):
         name = site.name.replace("_", "-")
         files[name] = {f"{kind}.ndjson.gz": (site / f"{kind}.ndjson.gz").read_bytes() for kind in wanted}
@@ -96,22 +96,16 @@ def fhir(folder):
         for resource in read("MedicationRequest"):
             if codes(resource.get("medicationCodeableConcept", {})) & treatment:
                 treated[of(resource)].append(resource["authoredOn"][:10])
-        for patient, resource in patients.items():
-            if patient in first and resource["birthDate"] <= "2000-01-01":
-                since = any(day >= first[patient] for day in treated[patient])
-                cohort.append((resource["gender"], -pressure[patient][1] if patient in pressure else None, since))
-        sites[name] = {"rows": len(patients), "subjects": len(patients)}
-    gender = lambda wanted: [member for member in cohort if member[0] == wanted]
-    mean = lambda values: sum(values) / len(values)
-    by_gender = {
-        wanted: {
-            "count": len(gender(wanted)),
-            "mean(systolic)": mean([pressure for _, pressure, _ in gender(wanted) if pressure is not None]),
-            "share(treated)": mean([treated for _, _, treated in gender(wanted)]),
+        cohort = [id for id, resource in patients.items() if id in first and resource["birthDate"] <= "2000-01-01"]
+        pressures = [-pressure[id][1] for id in cohort if id in pressure]
+        by_site[name] = {
+            "patients": len(cohort),
+            "measured": len(pressures),
+            "sum(systolic)": sum(pressures),
+            "treated": sum(any(day >= first[id] for day in treated[id]) for id in cohort),
         }
-        for wanted in ("female", "male")
-    }
-    return files, {"sites": sites, "by_gender": by_gender, "patients": len(cohort)}
+        sites[name] = {"rows": len(patients), "subjects": len(patients)}
+    return files, {"sites": sites, "by_site": by_site}
 
 
 def gibleed(folder):

@@ -47,12 +47,11 @@ impl Example {
         std::fs::read_to_string(self.lab.path(file)).expect("a file of the example")
     }
 
-    /// Starts the network and runs one of its studies, at sites with this threshold. The processes go on as long as they are kept.
-    pub fn answer(&self, study: &str, k: u32) -> (Vec<Process>, Value) {
+    /// Starts the network and runs one of its studies. The processes go on as long as they are kept.
+    pub fn answer(&self, study: &str) -> (Vec<Process>, Value) {
         let coordinator = self.lab.coordinator();
         let mut network = Vec::new();
         for site in self.sites() {
-            self.lab.edit_node(&site, "threshold = 11", &format!("threshold = {k}"));
             network.push(self.lab.node(&site, &[]));
         }
         for site in self.sites() {

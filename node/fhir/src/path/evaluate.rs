@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use bocage_protocol::limits;
 use rust_decimal::Decimal;
 
 use super::operators::operate;
@@ -96,6 +97,9 @@ pub fn each<'v>(expr: &'v Expr, scope: &Scope<'v>, sink: &mut dyn FnMut(Item<'v>
                             Ok(_) => {}
                             Err(trouble) => return stop(trouble),
                         }
+                    }
+                    if seen.len() == limits::FHIR_UNION_VALUES {
+                        return stop(Trouble::TooManyValues);
                     }
                     seen.push(item.clone());
                     sink(item)

@@ -96,6 +96,12 @@ pub const FHIR_BUNDLE_BYTES: usize = 128 << 20;
 pub const FHIR_BUNDLE_ENTRIES: usize = 500_000;
 /// A view definition as text.
 pub const FHIR_VIEW_BYTES: usize = 1 << 20;
+/// Values of one resource that a view reads, 32 bytes each in memory.
+pub const FHIR_RESOURCE_VALUES: usize = 1_000_000;
+/// Values that `|` of a path compares with each other.
+pub const FHIR_UNION_VALUES: usize = 1000;
+/// Tokens of one path of a view. Compiling and evaluating recurse over it.
+pub const FHIR_PATH_TOKENS: usize = 1000;
 /// Rows of one resource. An Observation has as many as components; lists within lists multiply.
 pub const FHIR_RESOURCE_ROWS: usize = 10_000;
 /// What the rows of one resource may take.

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use bocage_protocol::limits;
+
 use crate::names::{Name, Names};
 
 mod string;
@@ -69,6 +71,9 @@ pub enum Malformed {
     /// It is nested deeper than anything in FHIR.
     #[error("JSON that is nested too deep")]
     TooDeep,
+    /// A view would read more values of it than a resource may have.
+    #[error("more values than a resource may have")]
+    TooMany,
 }
 
 /// What a text holds.
@@ -87,7 +92,7 @@ pub enum Row<'a> {
 /// # Errors
 /// It is no JSON, or stands twice what may stand once.
 pub fn read_row<'a>(text: &'a str, wanted: &str, names: &Names) -> Result<Row<'a>, Malformed> {
-    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0, names };
+    let mut parser = Parser::new(text, 0, names);
     parser.space();
     if parser.bytes.get(parser.at) != Some(&b'{') {
         parser.skip(0)?;
@@ -120,24 +125,20 @@ pub fn read_row<'a>(text: &'a str, wanted: &str, names: &Names) -> Result<Row<'a
 /// It is no JSON.
 #[cfg(test)]
 fn read<'a>(text: &'a str, names: &Names) -> Result<Value<'a>, Malformed> {
-    let mut parser = Parser { text, bytes: text.as_bytes(), at: 0, names };
+    let mut parser = Parser::new(text, 0, names);
     parser.space();
     let value = parser.value(0)?;
     parser.end().map(|()| value)
 }
 
-/// A member of an object as it stands in a text: its name, and where its value stands.
-pub type Member<'a> = (Cow<'a, str>, Range<usize>);
-
-/// The members of the object that begins at `at`, unread.
+/// Tells each member of the object that begins at `at`: its name, and where its value stands, unread.
 ///
 /// # Errors
 /// It is no JSON, or no object.
-pub fn members(text: &str, at: usize) -> Result<Vec<Member<'_>>, Malformed> {
+pub fn members(text: &str, at: usize, tell: &mut dyn FnMut(&str, Range<usize>)) -> Result<(), Malformed> {
     let names = Names::default();
-    let mut parser = Parser { text, bytes: text.as_bytes(), at, names: &names };
+    let mut parser = Parser::new(text, at, &names);
     parser.space();
-    let mut members = Vec::new();
     if parser.peek()? != b'{' {
         return Err(Malformed::Syntax);
     }
@@ -146,10 +147,11 @@ pub fn members(text: &str, at: usize) -> Result<Vec<Member<'_>>, Malformed> {
         let key = parser.string()?;
         parser.space();
         parser.expect(b':')?;
-        members.push((key, parser.extent()?));
+        let value = parser.extent()?;
+        tell(&key, value);
         more = parser.more(b'}')?;
     }
-    Ok(members)
+    Ok(())
 }
 
 /// Where the elements of the array stand that begins at `at`, or nothing if it has more than `most`.
@@ -158,7 +160,7 @@ pub fn members(text: &str, at: usize) -> Result<Vec<Member<'_>>, Malformed> {
 /// It is no JSON, or no array.
 pub fn elements(text: &str, at: usize, most: usize) -> Result<Option<Vec<Range<usize>>>, Malformed> {
     let names = Names::default();
-    let mut parser = Parser { text, bytes: text.as_bytes(), at, names: &names };
+    let mut parser = Parser::new(text, at, &names);
     let mut elements = Vec::new();
     if parser.peek()? != b'[' {
         return Err(Malformed::Syntax);
@@ -180,7 +182,7 @@ pub fn elements(text: &str, at: usize, most: usize) -> Result<Option<Vec<Range<u
 /// It is no JSON.
 pub fn next_value(text: &str, at: usize) -> Result<Option<Range<usize>>, Malformed> {
     let names = Names::default();
-    let mut parser = Parser { text, bytes: text.as_bytes(), at, names: &names };
+    let mut parser = Parser::new(text, at, &names);
     parser.space();
     if parser.at == text.len() { Ok(None) } else { parser.extent().map(Some) }
 }
@@ -190,9 +192,15 @@ struct Parser<'a, 'n> {
     bytes: &'a [u8],
     at: usize,
     names: &'n Names,
+    /// How many values were kept.
+    kept: usize,
 }
 
-impl<'a> Parser<'a, '_> {
+impl<'a, 'n> Parser<'a, 'n> {
+    fn new(text: &'a str, at: usize, names: &'n Names) -> Self {
+        Self { text, bytes: text.as_bytes(), at, names, kept: 0 }
+    }
+
     fn space(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.bytes.get(self.at) {
             self.at += 1;
@@ -225,6 +233,10 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn value(&mut self, depth: u8) -> Result<Value<'a>, Malformed> {
+        self.kept += 1;
+        if self.kept > limits::FHIR_RESOURCE_VALUES {
+            return Err(Malformed::TooMany);
+        }
         match self.peek()? {
             b'{' => self.object(depth, &mut |_, _| true).map(Value::Object),
             b'[' => self.array(depth).map(Value::Array),

@@ -7,8 +7,52 @@ pub struct Name(u16);
 /// The names of one view. Looked up once for each key of each resource, so they stand by their lengths.
 #[derive(Debug, Clone)]
 pub struct Names {
-    by_length: Vec<Vec<(Box<str>, Name)>>,
+    by_length: Vec<Vec<Known>>,
     count: u16,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    /// Of the text's ends: few texts of one length have the same.
+    ends: u64,
+    text: Box<str>,
+    name: Name,
+}
+
+/// Some names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameSet(Vec<u64>);
+
+impl NameSet {
+    /// Adds one.
+    pub fn add(&mut self, name: Name) {
+        let (word, bit) = (usize::from(name.0 / 64), name.0 % 64);
+        self.0.resize(self.0.len().max(word + 1), 0);
+        self.0[word] |= 1 << bit;
+    }
+
+    /// Whether it is one of them.
+    pub fn contains(&self, name: Name) -> bool {
+        self.0.get(usize::from(name.0 / 64)).is_some_and(|word| word >> (name.0 % 64) & 1 == 1)
+    }
+}
+
+impl FromIterator<Name> for NameSet {
+    fn from_iter<I: IntoIterator<Item = Name>>(names: I) -> Self {
+        names.into_iter().fold(Self::default(), |mut set, name| {
+            set.add(name);
+            set
+        })
+    }
+}
+
+fn ends(text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32),
+        _ => word(bytes),
+    }
 }
 
 /// What every view needs: kinds, keys and references of resources.
@@ -48,14 +92,15 @@ impl Names {
         if self.by_length.len() <= text.len() {
             self.by_length.resize(text.len() + 1, Vec::new());
         }
-        self.by_length[text.len()].push((text.into(), name));
+        self.by_length[text.len()].push(Known { ends: ends(text), text: text.into(), name });
         name
     }
 
     /// The name of this text, if the view reads it.
     pub fn find(&self, text: &str) -> Option<Name> {
         let alike = self.by_length.get(text.len())?;
-        alike.iter().find(|(known, _)| &**known == text).map(|(_, name)| *name)
+        let ends = ends(text);
+        alike.iter().find(|known| known.ends == ends && &*known.text == text).map(|known| known.name)
     }
 }
 
@@ -74,6 +119,11 @@ mod tests {
             [names.find("resourceType"), names.find("extension")],
             [Some(Names::RESOURCE_TYPE), Some(Names::EXTENSION)]
         );
+        for same_ends in ["valueReference", "value__ference", "valueRefer__ce"] {
+            assert_eq!(names.find(same_ends), None);
+        }
+        let set: NameSet = [code, Names::URL].into_iter().collect();
+        assert_eq!([code, Names::URL, Names::ID].map(|name| set.contains(name)), [true, true, false]);
         assert_eq!([names.find("cod"), names.find("codes"), names.find("")], [None, None, None]);
     }
 }

@@ -14,6 +14,7 @@ const SECRET: &str = "Sxecret";
 
 const VIEW: &str = r#"{ "resource": "Patient", "select": [
     { "column": [{ "name": "id", "path": "getResourceKey()" }, { "name": "gender", "path": "gender" },
+                 { "name": "ids", "path": "(identifier.value | id).count()" },
                  { "name": "other", "path": "link.other.getReferenceKey(Patient).first()" }] },
     { "forEachOrNull": "name", "column": [{ "name": "family", "path": "family" }] },
     { "forEachOrNull": "name", "column": [{ "name": "use", "path": "use" }] }] }"#;
@@ -73,6 +74,10 @@ fn a_line_that_is_no_resource_is_passed_over_and_told_by_its_number() {
         (patient(SECRET, "").repeat(2).into(), What::Malformed(Malformed::Trailing)),
         (patient(SECRET, r#","gender":"a","gender":"b""#).into(), What::Malformed(Malformed::Twice)),
         (patient(SECRET, &nested).into(), What::Malformed(Malformed::TooDeep)),
+        (
+            patient(SECRET, &format!(r#","gender":[{}5]"#, "5,".repeat(1_000_000))).into(),
+            What::Malformed(Malformed::TooMany),
+        ),
         (patient(SECRET, ",\"x\":\"a\tb\"").into(), What::Malformed(Malformed::Syntax)),
         (patient(SECRET, r#","gender":"\ud800""#).into(), What::Malformed(Malformed::Syntax)),
         (patient(SECRET, r#","weight":NaN"#).into(), What::Malformed(Malformed::Syntax)),
@@ -102,7 +107,12 @@ fn a_line_that_is_no_resource_is_passed_over_and_told_by_its_number() {
 fn a_resource_that_does_not_fit_gives_no_row_and_its_column_is_named() {
     let many: Vec<String> = (0..200).map(|i| format!(r#"{{"family":"{SECRET}{i}"}}"#)).collect();
     let many = format!(r#","name":[{}]"#, many.join(","));
+    let others = format!(
+        r#","identifier":[{}]"#,
+        (0..2000).map(|i| format!(r#"{{"value":"{SECRET}{i}"}}"#)).collect::<Vec<_>>().join(",")
+    );
     let cases = [
+        (others, Trouble::TooManyValues, Some("ids")),
         (format!(r#","gender":["{SECRET}","b"]"#), Trouble::Several, Some("gender")),
         (format!(r#","gender":[["{SECRET}"]]"#), Trouble::ArrayInArray, Some("gender")),
         (format!(r#","gender":{{"code":"{SECRET}"}}"#), Trouble::NotScalar, Some("gender")),

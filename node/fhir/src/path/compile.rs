@@ -9,7 +9,7 @@ use super::item::decimal;
 use super::parser::{Ast, Operator, parse};
 use super::{Expr, PathProblem};
 use crate::moment::{Moment, Sort};
-use crate::names::Names;
+use crate::names::{NameSet, Names};
 
 /// A constant of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +81,8 @@ impl Pass<'_, '_> {
             Ast::Constant { name, at } => self.constant(name, *at),
             Ast::Element { of, name, .. } if **of == Ast::This && name == self.compiler.resource => Expr::This,
             Ast::Element { of, name, .. } => {
-                let mut names = vec![self.compiler.names.name(name)];
-                names.extend(choice::members(name).map(|member| self.compiler.names.name(&member)));
+                let all = [name.clone()].into_iter().chain(choice::members(name));
+                let names = all.map(|name| self.compiler.names.name(&name)).collect();
                 Expr::Element(self.boxed(of), names)
             }
             Ast::Call { of, name, arguments, at } => self.call(of, name, arguments, *at),
@@ -182,9 +182,9 @@ impl Pass<'_, '_> {
     /// `extension('url')` is `extension.where(url = 'url')`. Of a value such as `birthDate`, extensions stand in `_birthDate`.
     fn extension(&mut self, of: &Ast, url: &Ast) -> Expr {
         let with_url = |of: Expr, url: Expr| {
-            let own = Expr::Element(Expr::This.into(), vec![Names::URL]);
+            let own = Expr::Element(Expr::This.into(), NameSet::from_iter([Names::URL]));
             let same = Expr::Binary(Operator::Equal, own.into(), url.into());
-            Expr::Where(Expr::Element(of.into(), vec![Names::EXTENSION]).into(), same.into())
+            Expr::Where(Expr::Element(of.into(), NameSet::from_iter([Names::EXTENSION])).into(), same.into())
         };
         let direct = with_url(self.expr(of), self.expr(url));
         let Ast::Element { of: before, name, at } = of else { return direct };
@@ -203,7 +203,7 @@ impl Pass<'_, '_> {
         match of {
             Ast::Element { of, name, .. } => {
                 let member = self.compiler.names.name(&choice::member(name, kind));
-                Expr::Element(self.boxed(of), vec![member])
+                Expr::Element(self.boxed(of), NameSet::from_iter([member]))
             }
             _ => {
                 let problem = PathProblem::at(0, format!("`ofType({kind})` stands behind an element only"));

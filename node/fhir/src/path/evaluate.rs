@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use bocage_protocol::limits;
 use rust_decimal::Decimal;
 
 use super::operators::operate;
@@ -10,7 +11,7 @@ use super::parser::Operator;
 use super::{Expr, Item, Trouble};
 use crate::json::Value;
 use crate::moment::Sort;
-use crate::names::{Name, Names};
+use crate::names::{NameSet, Names};
 use crate::reference::References;
 
 /// Why evaluating stops before its end.
@@ -97,8 +98,13 @@ pub fn each<'v>(expr: &'v Expr, scope: &Scope<'v>, sink: &mut dyn FnMut(Item<'v>
                             Err(trouble) => return stop(trouble),
                         }
                     }
-                    seen.push(item.clone());
-                    sink(item)
+                    if seen.len() == limits::FHIR_UNION_VALUES {
+                        return stop(Trouble::TooManyValues);
+                    }
+                    // Most who ask want the first only.
+                    sink(item.clone())?;
+                    seen.push(item);
+                    ControlFlow::Continue(())
                 })?;
             }
             ControlFlow::Continue(())
@@ -160,9 +166,9 @@ fn value<'v>(expr: &'v Expr, scope: &Scope<'v>) -> Result<Option<Item<'v>>, Trou
 }
 
 /// The members of these names, arrays one by one.
-fn members<'v>(item: &Item<'v>, names: &[Name], sink: &mut dyn FnMut(Item<'v>) -> Flow) -> Flow {
+fn members<'v>(item: &Item<'v>, names: &NameSet, sink: &mut dyn FnMut(Item<'v>) -> Flow) -> Flow {
     let Item::Node(Value::Object(members)) = item else { return ControlFlow::Continue(()) };
-    for (_, value) in members.iter().filter(|(name, _)| names.contains(name)) {
+    for (_, value) in members.iter().filter(|(name, _)| names.contains(*name)) {
         match value {
             Value::Null => {}
             Value::Array(values) => {

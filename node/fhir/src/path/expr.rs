@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::parser::Operator;
 use crate::moment::{Moment, Sort};
-use crate::names::Name;
+use crate::names::NameSet;
 
 /// A path over what a view reads of a resource.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub enum Expr {
     Text(String),
     Moment(Moment, String),
     /// The members of these names; several where a choice has no type.
-    Element(Box<Expr>, Vec<Name>),
+    Element(Box<Expr>, NameSet),
     Index(Box<Expr>, Box<Expr>),
     Where(Box<Expr>, Box<Expr>),
     /// Resources of this type.

@@ -65,6 +65,9 @@ pub enum Trouble {
     /// A path that repeats itself without end.
     #[error("`repeat` goes on without end")]
     Endless,
+    /// More values than can be compared with each other.
+    #[error("too many values for `|`")]
+    TooManyValues,
     /// One resource gives more rows than it may.
     #[error("one resource gives too many rows")]
     TooManyRows,

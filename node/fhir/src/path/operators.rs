@@ -1,10 +1,11 @@
 //! What stands between two operands.
 
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use rust_decimal::Decimal;
 
-use super::evaluate::{Scope, collect, single, truth};
+use super::evaluate::{Scope, each, ended, single, truth};
 use super::parser::Operator;
 use super::{Expr, Item, Trouble};
 
@@ -43,22 +44,33 @@ fn connect<'v>(or: bool, left: &'v Expr, right: &'v Expr, scope: &Scope<'v>) -> 
 }
 
 fn equal<'v>(left: &'v Expr, right: &'v Expr, scope: &Scope<'v>) -> Result<Option<bool>, Trouble> {
-    let (a, b) = (collect(left, scope)?, collect(right, scope)?);
-    if a.is_empty() || b.is_empty() {
-        return Ok(None);
-    }
-    if a.len() != b.len() {
+    let ((first_a, rest_a), (first_b, rest_b)) = (some(left, scope)?, some(right, scope)?);
+    let Some(first) = first_a.zip(first_b) else { return Ok(None) };
+    if rest_a.len() != rest_b.len() {
         return Ok(Some(false));
     }
     let mut all = Some(true);
-    for (a, b) in a.iter().zip(&b) {
-        match a.equal(b)? {
+    for (a, b) in [first].into_iter().chain(rest_a.into_iter().zip(rest_b)) {
+        match a.equal(&b)? {
             Some(true) => {}
             Some(false) => return Ok(Some(false)),
             None => all = None,
         }
     }
     Ok(all)
+}
+
+/// The first item and the rest: mostly there is one, which takes no list.
+fn some<'v>(expr: &'v Expr, scope: &Scope<'v>) -> Result<(Option<Item<'v>>, Vec<Item<'v>>), Trouble> {
+    let (mut first, mut rest) = (None, Vec::new());
+    ended(each(expr, scope, &mut |item| {
+        match first {
+            None => first = Some(item),
+            Some(_) => rest.push(item),
+        }
+        ControlFlow::Continue(())
+    }))?;
+    Ok((first, rest))
 }
 
 fn compare<'v>(left: &'v Expr, right: &'v Expr, scope: &Scope<'v>) -> Result<Option<Ordering>, Trouble> {

@@ -1,10 +1,12 @@
 //! Tokens to a tree, by the precedence of FHIRPath.
 
+use bocage_protocol::limits;
+
 use super::PathProblem;
 use super::lexer::{Token, tokens};
 
 /// How deep a path may be nested. Compiling and evaluating recurse.
-const DEPTH: usize = bocage_protocol::limits::EXPRESSION_DEPTH;
+const DEPTH: usize = limits::EXPRESSION_DEPTH;
 /// Steps or operands of the same precedence in a row.
 const LENGTH: usize = 100;
 
@@ -115,6 +117,9 @@ impl Operator {
 /// The first place at which it is none.
 pub fn parse(text: &str) -> Result<Ast, PathProblem> {
     let tokens = tokens(text)?;
+    if tokens.len() > limits::FHIR_PATH_TOKENS {
+        return Err(PathProblem::at(0, format!("a path of more than {} parts", limits::FHIR_PATH_TOKENS)));
+    }
     let mut parser = Parser { tokens: &tokens, next: 0, end: text.len() };
     let ast = parser.binary(0, 0)?;
     match parser.peek() {

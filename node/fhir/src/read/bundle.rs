@@ -128,14 +128,12 @@ impl Bundle {
     /// `None` for what is no Bundle.
     fn read(text: &str, at: &Range<usize>) -> Result<Option<Self>, Malformed> {
         let (mut is_bundle, mut kind, mut entries) = (false, None, None);
-        for (key, value) in members(text, at.start)? {
-            match &*key {
-                "resourceType" => is_bundle = string(text, &value).as_deref() == Some("Bundle"),
-                "type" => kind = string(text, &value),
-                "entry" => entries = Some(value),
-                _ => {}
-            }
-        }
+        members(text, at.start, &mut |key, value| match key {
+            "resourceType" => is_bundle = string(text, &value).as_deref() == Some("Bundle"),
+            "type" => kind = string(text, &value),
+            "entry" => entries = Some(value),
+            _ => {}
+        })?;
         Ok(is_bundle.then_some(Self { kind, entries }))
     }
 }
@@ -151,22 +149,18 @@ struct Named {
 impl Named {
     fn read(text: &str, at: &Range<usize>) -> Result<Option<Self>, Malformed> {
         let (mut resource, mut full_url) = (None, None);
-        for (key, value) in members(text, at.start)? {
-            match &*key {
-                "resource" => resource = Some(value),
-                "fullUrl" => full_url = string(text, &value),
-                _ => {}
-            }
-        }
+        members(text, at.start, &mut |key, value| match key {
+            "resource" => resource = Some(value),
+            "fullUrl" => full_url = string(text, &value),
+            _ => {}
+        })?;
         let Some(at) = resource else { return Ok(None) };
         let (mut kind, mut id) = (None, None);
-        for (key, value) in members(text, at.start)? {
-            match &*key {
-                "resourceType" => kind = string(text, &value),
-                "id" => id = string(text, &value),
-                _ => {}
-            }
-        }
+        members(text, at.start, &mut |key, value| match key {
+            "resourceType" => kind = string(text, &value),
+            "id" => id = string(text, &value),
+            _ => {}
+        })?;
         Ok(Some(Self { at, full_url, kind, id }))
     }
 }

@@ -74,6 +74,7 @@ pub(super) const KEYS: &[&str] = &[
     "codes",
     "system",
     "prefix",
+    "range",
     "file",
     "descendants",
     "hierarchy",
@@ -362,7 +363,10 @@ impl Binding<'_> {
             self.refuse::<()>("sites", TypeProblem::new("a site is named twice"));
         }
         if sites.is_empty() {
-            let problem = TypeProblem::new(format!("no site offers `{}`", self.contract().id()));
+            let id = self.contract().id();
+            let and =
+                if self.relations.tables().count() > 1 { ", and all other tables of the study with it" } else { "" };
+            let problem = TypeProblem::new(format!("no site offers `{id}`{and}"));
             self.refuse::<()>("dataset", problem.hint("`bocage datasets` lists who offers what"));
         }
         sites

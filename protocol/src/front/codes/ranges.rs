@@ -23,7 +23,11 @@ pub(super) fn prefixes(range: &str) -> Result<BTreeSet<String>, TypeProblem> {
         });
         let within: Vec<String> = within.flatten().collect();
         let whole = within.len() == 10 && within.iter().all(|decade| decade.len() == 2);
-        if whole { drop(found.insert(letter.to_string())) } else { found.extend(within) }
+        if whole {
+            found.insert(letter.to_string());
+        } else {
+            found.extend(within);
+        }
     }
     Ok(found)
 }

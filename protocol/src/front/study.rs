@@ -19,7 +19,7 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
-use self::cohort::RawCohort;
+use self::cohort::{RawCohort, no_dataset};
 pub(super) use self::discovered::{DISCOVERED, misplaced};
 use super::codes::{self, Files};
 use super::expression::{Binder, Scope};
@@ -156,7 +156,13 @@ impl StudyText {
                 basic.extend(problems);
                 Err(basic)
             }
-            None => Err(problems),
+            None => {
+                let from = value.get("cohort").and_then(|cohort| cohort.get("from"));
+                if value.get("dataset").or(from).is_none() {
+                    problems.push(no_dataset().at(file, ""));
+                }
+                Err(problems)
+            }
         }
     }
 

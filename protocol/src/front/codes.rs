@@ -3,6 +3,7 @@
 //! Files are read by whoever reads the study's text; here they are texts already.
 
 mod files;
+mod ranges;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ struct RawList {
     system: String,
     codes: Option<Vec<String>>,
     prefix: Option<Vec<String>>,
+    range: Option<Vec<String>>,
     file: Option<String>,
     descendants: Option<Vec<String>>,
     hierarchy: Option<String>,
@@ -83,6 +85,14 @@ impl Reader<'_> {
         let mut list = List { system: raw.system, codes: BTreeSet::new(), prefixes: BTreeSet::new() };
         list.codes.extend(raw.codes.iter().flatten().cloned());
         list.prefixes.extend(raw.prefix.iter().flatten().cloned());
+        for range in raw.range.iter().flatten() {
+            match ranges::prefixes(range) {
+                Ok(prefixes) => list.prefixes.extend(prefixes),
+                Err(problem) => {
+                    self.refuse::<()>("range", problem.message, problem.hint.as_deref().unwrap_or_default());
+                }
+            }
+        }
         if let Some(codes) = raw.file.as_deref().and_then(|name| self.read("file", name, files::codes)) {
             list.codes.extend(codes);
         }
@@ -107,7 +117,8 @@ impl Reader<'_> {
             self.refuse::<()>("", message, "take it out");
         }
         if self.problems.0.len() == before && list.codes.is_empty() && list.prefixes.is_empty() {
-            let hint = "add codes = [\"…\"], prefix = [\"…\"], file = \"…\", or descendants with a hierarchy";
+            let hint =
+                "add codes = [\"…\"], prefix = [\"…\"], range = [\"…\"], file = \"…\", or descendants with a hierarchy";
             self.refuse::<()>("", "the list has no code", hint);
         }
         if list.codes.len() > limits::IN_LIST {

@@ -163,7 +163,12 @@ impl<'a> Binder<'a> {
             _ => text.parse().ok(),
         };
         let Some(name) = name else {
-            let problem = self.columns().unknown(text);
+            let problem = match text.strip_prefix('@') {
+                Some(_) => {
+                    TypeProblem::new(format!("`{text}` is a list of codes")).hint(format!("write COLUMN in {text}"))
+                }
+                None => self.columns().unknown(text),
+            };
             return self.refuse(problem);
         };
         if let Some(definition) = self.derived.get(&name) {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
-use self::cohort::RawCohort;
+use self::cohort::{RawCohort, no_dataset};
 pub(super) use self::discovered::{DISCOVERED, misplaced};
 use super::codes::{self, Files};
 use super::expression::{Binder, Scope};
@@ -74,6 +74,7 @@ pub(super) const KEYS: &[&str] = &[
     "codes",
     "system",
     "prefix",
+    "range",
     "file",
     "descendants",
     "hierarchy",
@@ -155,7 +156,13 @@ impl StudyText {
                 basic.extend(problems);
                 Err(basic)
             }
-            None => Err(problems),
+            None => {
+                let from = value.get("cohort").and_then(|cohort| cohort.get("from"));
+                if value.get("dataset").or(from).is_none() {
+                    problems.push(no_dataset().at(file, ""));
+                }
+                Err(problems)
+            }
         }
     }
 
@@ -362,7 +369,10 @@ impl Binding<'_> {
             self.refuse::<()>("sites", TypeProblem::new("a site is named twice"));
         }
         if sites.is_empty() {
-            let problem = TypeProblem::new(format!("no site offers `{}`", self.contract().id()));
+            let id = self.contract().id();
+            let and =
+                if self.relations.tables().count() > 1 { ", and all other tables of the study with it" } else { "" };
+            let problem = TypeProblem::new(format!("no site offers `{id}`{and}"));
             self.refuse::<()>("dataset", problem.hint("`bocage datasets` lists who offers what"));
         }
         sites

@@ -92,43 +92,43 @@ fn show(
         return Ok(CellRelease::FewerThanK);
     }
     let measure = |(i, (sums, detail)): (usize, (&Sums, &Detail))| {
-        let chosen = layout.chosen(i) && under.controls.enforces(Control::ConditionNulls);
-        if chosen && !none_or(under.k(), lacking(cell.size, sums)) {
-            return Ok(MeasureRelease::Hidden);
-        }
-        show_measure(cell.size, sums, detail, at, under)
+        show_measure(cell.size, sums, (detail, layout.chosen(i)), at, under)
     };
     let measures = cell.measures.iter().zip(details).enumerate().map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 
-fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> Result<MeasureRelease, Withheld> {
+fn show_measure(
+    of: Size,
+    sums: &Sums,
+    (detail, chosen): (&Detail, bool),
+    at: usize,
+    under: Rules,
+) -> Result<MeasureRelease, Withheld> {
     let (k, controls) = (under.k(), under.controls);
     let wide = |spread: Option<&Spread>| spread.is_some_and(Spread::is_wide);
     let all = |sides: [&Size; 3]| sides.iter().all(|side| side.subjects >= k);
-    let answered = |valid: &Size, lacking: Option<&u32>| {
-        none_or(k, of.subjects - valid.subjects) && lacking.is_some_and(|n| none_or(k, i128::from(*n)))
+    // Where the researcher chooses who has no value: of a condition, and of a number that reads a feature.
+    let answered = |valid: &Size, lacking: Option<i128>| {
+        let enough = none_or(k, of.subjects - valid.subjects) && lacking.is_some_and(|n| none_or(k, n));
+        enough || !controls.enforces(Control::ConditionNulls)
     };
     Ok(match (sums, detail) {
         (Sums::Number { valid, sum, sum_sq }, Detail::Number(spreads))
-            if valid.subjects >= k && (wide(spreads.get(at)) || !controls.enforces(Control::ValueSpread)) =>
+            if valid.subjects >= k
+                && (wide(spreads.get(at)) || !controls.enforces(Control::ValueSpread))
+                && (!chosen || answered(valid, Some(0))) =>
         {
             MeasureRelease::Number { valid: count(*valid)?, sum: *sum, sum_sq: *sum_sq }
         }
         (Sums::Condition { valid, holds, fails }, Detail::Condition(lacking))
             if (all([valid, holds, fails]) || !controls.enforces(Control::ConditionSides))
-                && (answered(valid, lacking.get(at)) || !controls.enforces(Control::ConditionNulls)) =>
+                && answered(valid, lacking.get(at).map(|n| i128::from(*n))) =>
         {
             MeasureRelease::Condition { valid: count(*valid)?, holds_rows: count(*holds)?.rows }
         }
         _ => MeasureRelease::Hidden,
     })
-}
-
-/// Subjects without a value.
-fn lacking(of: Size, sums: &Sums) -> i128 {
-    let (Sums::Number { valid, .. } | Sums::Condition { valid, .. }) = sums;
-    of.subjects - valid.subjects
 }
 
 /// Whether so many subjects are nobody, or k or more.

@@ -4,12 +4,13 @@ mod contracts;
 mod worked;
 mod wrong;
 
-use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use self::contracts::TABLES;
-use crate::contract::{Contract, parse};
+use crate::contract::{Contract, PACKS, parse};
 use crate::env::Timestamp;
 use crate::front::{BindContext, Files, StudyText};
+use crate::ids::ContractId;
 use crate::plan::{Contracts, Derived, Edge, Expr, Moment, Pick, ValidPlan, Window};
 use crate::trust::{SecretKey, Study};
 
@@ -46,13 +47,18 @@ impl crate::env::Entropy for Fixed {
 /// The day on which these studies are bound.
 const TODAY: i32 = 19_675;
 
-pub(crate) fn contracts() -> BTreeMap<String, Contract> {
-    TABLES.iter().map(|(name, text)| ((*name).to_owned(), parse(text, name).unwrap())).collect()
+/// Those of these tests, and those that come with Bocage.
+static CONTRACTS: LazyLock<Vec<Contract>> = LazyLock::new(|| {
+    let shipped = PACKS.iter().flat_map(|pack| pack.contracts).copied();
+    TABLES.iter().map(|(_, text)| *text).chain(shipped).map(|text| parse(text, "contract.toml").unwrap()).collect()
+});
+
+pub(crate) fn find(id: &ContractId) -> Option<&'static Contract> {
+    CONTRACTS.iter().find(|contract| contract.id() == id)
 }
 
 /// Binds a text to those of the contracts that it names.
 pub(crate) fn bound(text: &str, files: &[(&str, &str)]) -> Result<Study, String> {
-    let all = contracts();
     let sites: Vec<_> = ["basel", "bern"].iter().map(|site| site.parse().unwrap()).collect();
     let context = BindContext {
         network: "lab".parse().unwrap(),
@@ -66,7 +72,6 @@ pub(crate) fn bound(text: &str, files: &[(&str, &str)]) -> Result<Study, String>
     };
     let files: Files = files.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned()))).collect();
     let text = StudyText::parse(text, "study.toml").map_err(|problems| problems.to_string())?.with_files(files);
-    let find = |id: &crate::ids::ContractId| all.values().find(|contract| contract.id() == id);
     let related = text.tables().iter().filter_map(|(name, id)| Some((name.clone(), find(id)?))).collect();
     let base = find(text.dataset()).ok_or("no such dataset")?;
     text.bind(Contracts { base, related }, &context).map_err(|problems| problems.to_string())
@@ -74,8 +79,6 @@ pub(crate) fn bound(text: &str, files: &[(&str, &str)]) -> Result<Study, String>
 
 /// The plans of a study.
 pub(crate) fn plans(study: &Study) -> Vec<ValidPlan> {
-    let all = contracts();
-    let find = |id: &crate::ids::ContractId| all.values().find(|contract| contract.id() == id);
     let contracts = Contracts::of(find(&study.dataset).unwrap(), &study.related, find);
     let plan = |analysis: &crate::analysis::AnalysisSpec| {
         let state = crate::analysis::RoundState::First;

@@ -26,6 +26,11 @@ pub(super) struct RawCohort {
     index: Option<String>,
 }
 
+/// What is wrong where the text names neither dataset nor table.
+pub(super) fn no_dataset() -> TypeProblem {
+    TypeProblem::new("missing field `dataset`").hint("add a line dataset = …, or name a table: [cohort] from = …")
+}
+
 impl RawStudy {
     /// The dataset whose rows are counted: that which the text names, or that of the table which the cohort is from.
     pub(super) fn base(&self, file: &str, problems: &mut Problems) -> Option<ContractId> {
@@ -33,8 +38,7 @@ impl RawStudy {
         let mut refuse = |key: &str, problem: TypeProblem| problems.push(problem.at(file, key));
         let Some(from) = from else {
             if self.dataset.is_none() {
-                let problem = TypeProblem::new("missing field `dataset`");
-                refuse("", problem.hint("add a line dataset = …, or name a table: [cohort] from = …"));
+                refuse("", no_dataset());
             }
             return self.dataset.clone();
         };

@@ -68,13 +68,12 @@ fn moment(moment: &Moment) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::front::cohorts::{COHORT, bound, contracts, plans, with};
+    use crate::front::cohorts::{COHORT, bound, find, plans, with};
     use crate::plan::{Contracts, Explained};
 
     fn explained(cohort: &str) -> Explained {
         let study = bound(&with(cohort), &[]).unwrap();
-        let (all, plan) = (contracts(), plans(&study).remove(0));
-        let find = |id: &crate::ids::ContractId| all.values().find(|contract| contract.id() == id);
+        let plan = plans(&study).remove(0);
         plan.explain(Contracts::of(find(&study.dataset).unwrap(), plan.related(), find), None)
     }
 

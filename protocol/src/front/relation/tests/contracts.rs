@@ -1,4 +1,4 @@
-//! The contracts of the cohorts that are tested, and of those in docs/STUDIES.md.
+//! The contracts of the cohorts that are tested.
 
 const PATIENT: &str = r#"
 id = "fhir-patient@1"
@@ -70,62 +70,6 @@ type = "date"
 range = ["1900-01-01", "2030-12-31"]
 "#;
 
-const DRUG: &str = r#"
-id = "fhir-drug@1"
-subject = "patient"
-time = "started"
-[[column]]
-name = "patient"
-type = "text"
-[[column]]
-name = "started"
-type = "date"
-range = ["1900-01-01", "2030-12-31"]
-[[column]]
-name = "code"
-type = "text"
-system = "atc"
-"#;
-
-const ENCOUNTER: &str = r#"
-id = "fhir-encounter@1"
-subject = "patient"
-time = "begin"
-[[column]]
-name = "patient"
-type = "text"
-[[column]]
-name = "begin"
-type = "datetime"
-range = ["1900-01-01T00:00:00Z", "2030-12-31T00:00:00Z"]
-[[column]]
-name = "class"
-type = "code"
-codes = [{ code = "AMB" }, { code = "EMER" }, { code = "IMP" }]
-required = true
-[[column]]
-name = "days"
-type = "int"
-range = [0, 400]
-"#;
-
-const PROCEDURE: &str = r#"
-id = "fhir-procedure@1"
-subject = "patient"
-time = "performed"
-[[column]]
-name = "patient"
-type = "text"
-[[column]]
-name = "performed"
-type = "date"
-range = ["1900-01-01", "2030-12-31"]
-[[column]]
-name = "code"
-type = "text"
-system = "snomed"
-"#;
-
 /// A table without a time, of whole numbers for patients.
 const DEVICE: &str = r#"
 id = "device@1"
@@ -161,13 +105,10 @@ name = "answer"
 type = "text"
 "#;
 
-pub(super) const TABLES: [(&str, &str); 9] = [
+pub(super) const TABLES: [(&str, &str); 6] = [
     ("patient", PATIENT),
     ("condition", CONDITION),
     ("observation", OBSERVATION),
-    ("drug", DRUG),
-    ("encounter", ENCOUNTER),
-    ("procedure", PROCEDURE),
     ("device", DEVICE),
     ("allergy", ALLERGY),
     ("survey", ROWS),

@@ -66,6 +66,10 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
             "in observation: `code` has codes of `loinc`, and `@diabetes` those of `icd10cm`\n  hint: use a list of the column's own system",
         ),
         (
+            "has(condition, code = @diabetes)",
+            "in condition: `@diabetes` is a list of codes\n  hint: write COLUMN in @diabetes",
+        ),
+        (
             "has(condition, code in (@diabetes, 'E12'))",
             "in condition: code lists and codes stand in one list\n  hint: join them with",
         ),
@@ -158,6 +162,11 @@ fn what_is_wrong_with_tables_features_and_lists_is_said_at_their_place() {
         (any.into(), "l = { system = \"x\" }", "codes.l: the list has no code\n  hint: add codes = "),
         (any.into(), "l = { system = \"\", codes = [\"a\"] }", "codes.l.system: a code list says whose codes it has"),
         (any.into(), "l = { system = \"x\", codes = [\"\"] }", "codes.l: a code or prefix has 1 to 500 bytes"),
+        (
+            any.into(),
+            "l = { system = \"x\", range = [\"I25-I20\"] }",
+            "codes.l.range: `I25-I20` is no range of categories",
+        ),
         (any.into(), "l = { system = \"x\", file = \"no.csv\" }", "codes.l.file: the file `no.csv` was not given"),
         (any.into(), "l = { system = \"x\", file = \"empty.csv\" }", "codes.l.file: empty.csv: it is empty"),
         (

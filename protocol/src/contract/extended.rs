@@ -35,8 +35,13 @@ fn column(feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option
         groupings: vec![],
     };
     let source = |table: &TableName, name: &str| related.get(table)?.column(name);
-    let copied =
-        |of: &Column| Column { name: feature.name.clone(), required: false, invalid: OnInvalid::Null, ..of.clone() };
+    let copied = |of: &Column| Column {
+        name: feature.name.clone(),
+        label: feature.name.to_string(),
+        required: false,
+        invalid: OnInvalid::Null,
+        ..of.clone()
+    };
     Some(match &feature.of {
         Derived::Has { .. } => plain(Kind::Bool, None, true),
         Derived::Count { .. } => plain(Kind::Int { lo: 0, hi: i64::from(limits::FEATURE_COUNT) }, None, true),

@@ -16,8 +16,8 @@ use crate::plan::{Comparison, Expr, Literal, TypeProblem};
 use crate::settings::{Problem, Problems, join, read};
 use crate::trust::CodeList;
 
-/// Files by the names that a study's text gives them.
-pub type Files = BTreeMap<String, String>;
+/// What files hold, by the names that a study's text gives them, or why one could not be read.
+pub type Files = BTreeMap<String, Result<String, String>>;
 
 #[derive(Deserialize)]
 struct RawList {
@@ -118,12 +118,11 @@ impl Reader<'_> {
     }
 
     fn read<T>(&mut self, key: &str, name: &str, of: fn(&str) -> Result<T, TypeProblem>) -> Option<T> {
-        let Some(text) = self.files.get(name) else {
-            return self.refuse(
-                key,
-                format!("the file `{name}` was not given"),
-                "its place is that of the study's own file",
-            );
+        let beside = "it lies beside the study's own file";
+        let text = match self.files.get(name) {
+            Some(Ok(text)) => text,
+            Some(Err(why)) => return self.refuse(key, format!("cannot read `{name}`: {why}"), beside),
+            None => return self.refuse(key, format!("the file `{name}` was not given"), beside),
         };
         match of(text) {
             Ok(found) => Some(found),

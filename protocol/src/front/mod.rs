@@ -16,6 +16,9 @@ use crate::ids::ColumnName;
 use crate::plan::{Expr, Type, TypeProblem};
 use crate::settings::Problem;
 
+#[cfg(test)]
+pub(crate) use relation::tests as cohorts;
+
 pub use codes::Files;
 pub use permit::{PermitContext, permit};
 pub use study::{BindContext, StudyText};

@@ -218,3 +218,6 @@ impl Relations {
         (features, related)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

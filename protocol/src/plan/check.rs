@@ -174,7 +174,9 @@ fn table_layout(
             TypeProblem::new(format!("the table has {cells} cells: too many")).hint(too_many_hint(table, &keys)),
         );
     }
-    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject())
+    let is_feature = |name: &ColumnName| query.features.iter().any(|feature| feature.name == *name);
+    let chosen = table.measures.iter().map(|measure| measure.columns().into_iter().any(is_feature)).collect();
+    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject()).choosing(chosen)
 }
 
 fn too_many_hint(table: &Table, keys: &[KeyDomain]) -> String {

@@ -15,6 +15,8 @@
 mod bad_sources;
 mod columns;
 mod disk;
+#[cfg(test)]
+mod exports;
 mod files;
 #[cfg(test)]
 mod formats;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
 use bocage_protocol::ids::ColumnName;
@@ -342,6 +342,11 @@ enum Ids<'a> {
     Texts(&'a [Option<String>]),
 }
 
+/// The place of an id among others: the same in every process and on every machine.
+pub(in crate::custodian) fn place(id: &(impl Hash + ?Sized)) -> u64 {
+    FixedState::with_seed(0).hash_one(id)
+}
+
 /// The column that names the patients, if one does.
 fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<Ids<'a>> {
     let Subject::Column(name) = contract.subject() else { return None };
@@ -363,18 +368,16 @@ impl Ids<'_> {
 
     /// The ids of some rows, and their places. Each of the rows has an id.
     fn columns(self, rows: &[usize]) -> Vec<Column> {
-        // The same in every process and on every machine.
-        let hash = FixedState::with_seed(0);
         let (ids, places) = match self {
             Ids::Numbers(ids) => {
                 let ids: Vec<i64> = rows.iter().filter_map(|row| ids[*row]).collect();
-                let places = ids.iter().map(|id| hash.hash_one(id)).collect();
+                let places = ids.iter().map(place).collect();
                 (Int64Chunked::from_vec(ID.into(), ids).into_column(), places)
             }
             Ids::Texts(ids) => {
                 // Who is spelled in two ways is one patient.
                 let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row].as_deref()).map(composed).collect();
-                let places = ids.iter().map(|id| hash.hash_one(id.as_ref())).collect();
+                let places = ids.iter().map(|id| place(id.as_ref())).collect();
                 (StringChunked::from_iter_values(ID.into(), ids.iter()).into_column(), places)
             }
         };

@@ -168,9 +168,10 @@ impl Binder<'_> {
         let mut found = Arguments::default();
         for arg in args {
             match arg {
-                Sql::Function(function) if function.name.to_string() == WHERE => {
-                    found.conditions.extend(only_argument(function));
-                }
+                Sql::Function(function) if function.name.to_string() == WHERE => match only_argument(function) {
+                    Some(condition) => found.conditions.push(condition),
+                    None => drop(self.refuse::<()>(TypeProblem::new("nothing stands behind `where`"))),
+                },
                 Sql::BinaryOp { left, op: BinaryOperator::Eq, right } => match left.as_ref() {
                     Sql::Identifier(name) if NAMED.contains(&name.value.to_lowercase().as_str()) => {
                         let name =

@@ -155,10 +155,13 @@ mod tests {
             let form = IdForm::of(None, &self.1).unwrap();
             Taking { form: Some(&form), ..Taking::into(self.0.path()) }.take(&spec, &contract, Timestamp(1)).unwrap()
         }
-    }
 
-    fn numbers(link: &Link, count: u32) -> Vec<Option<u32>> {
-        (0..count).map(|at| Some(link.base(at)).filter(|number| *number != Link::NOBODY)).collect()
+        /// The number of a patient in a snapshot.
+        fn number(&self, manifest: &Manifest, id: &str) -> Option<u32> {
+            let token = IdForm::of(None, &self.1).unwrap().of_subject(id);
+            let ids = snapshot::subject_ids(self.0.path(), manifest).unwrap();
+            ids.tokens.iter().position(|known| *known == token).map(|at| at as u32)
+        }
     }
 
     #[test]
@@ -166,14 +169,22 @@ mod tests {
         let site = Site::new();
         let base = site.take("base", "text", &["é", "7", "c", "b"]);
         let related = site.take("related", "text", &["b", "b", "x", "e\u{301}", "7"]);
+        let numbered = site.take("numbered", "int", &["8", "7"]);
         let links = Links::default();
-        let link = links.get(site.0.path(), &base, &related).unwrap();
-        assert_eq!(numbers(&link, 5), [Some(3), None, Some(0), Some(1), None]);
-        let back = links.get(site.0.path(), &related, &base).unwrap();
-        assert_eq!(numbers(&back, 4), [Some(2), Some(3), None, Some(0)]);
-        let numbered = site.take("numbered", "int", &["7", "8"]);
-        let link = links.get(site.0.path(), &base, &numbered).unwrap();
-        assert_eq!(numbers(&link, 2), [Some(1), None]);
+        for (base, related, found) in
+            [(&base, &related, &["b", "é", "7"][..]), (&related, &base, &["b", "é", "7"]), (&base, &numbered, &["7"])]
+        {
+            let link = links.get(site.0.path(), base, related).unwrap();
+            let expected: Vec<u32> = (0..related.subjects)
+                .map(|number| {
+                    let of = |id: &&&str| site.number(related, id) == Some(number);
+                    found.iter().find(of).and_then(|id| site.number(base, id)).unwrap_or(Link::NOBODY)
+                })
+                .collect();
+            let linked: Vec<u32> = (0..related.subjects).map(|number| link.base(number)).collect();
+            assert_eq!(linked, expected);
+            assert_eq!(linked.iter().filter(|base| **base != Link::NOBODY).count(), found.len());
+        }
     }
 
     #[test]

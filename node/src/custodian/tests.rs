@@ -4,6 +4,7 @@ mod analyses;
 mod caps;
 mod desk;
 mod discovered;
+mod relations;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

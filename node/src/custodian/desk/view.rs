@@ -113,7 +113,7 @@ impl Desk<'_> {
         let (_, _, pending) = case.latest(&self.policy)?;
         let since = case.pending.first()?.1;
         let (state, detail) = self.stands(case, pending, outcome);
-        let About { title, purpose, researcher, dataset, .. } = pending.study.clone();
+        let About { title, purpose, researcher, dataset, related, .. } = pending.study.clone();
         Some(Listed {
             study: study.to_string(),
             state,
@@ -122,6 +122,7 @@ impl Desk<'_> {
             researcher,
             purpose: purpose.as_str().to_owned(),
             dataset,
+            related,
             since: since.to_string(),
             until: pending.until.to_string(),
             persons: pending.persons,
@@ -242,6 +243,7 @@ impl Desk<'_> {
                     study,
                     title: about.title.clone(),
                     dataset: about.dataset.clone(),
+                    related: about.related.clone(),
                     cells: released.parts.into_iter().map(|part| (part.analysis, part.shown)).collect(),
                 });
             }

@@ -53,6 +53,19 @@ pub struct About {
     pub analyses: Vec<AnalysisName>,
 }
 
+impl About {
+    /// Every dataset that is asked about, in words.
+    pub fn datasets(&self) -> String {
+        named(&self.dataset, &self.related)
+    }
+}
+
+/// A dataset and those that are looked into from it, in words.
+pub fn named(dataset: &ContractId, related: &[ContractId]) -> String {
+    let related: Vec<String> = related.iter().map(ToString::to_string).collect();
+    if related.is_empty() { dataset.to_string() } else { format!("{dataset} with {}", related.join(", ")) }
+}
+
 /// An analysis' part in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepAsked {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bocage_net::secret::SecretError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
@@ -29,7 +30,7 @@ pub enum RefreshError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes a snapshot, with a `form` where patients can opt out, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
+/// Takes a snapshot, with a `form` where its patients are known again, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -84,8 +85,8 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
         .and_then(|content| snapshot::manifest(&dir, &dataset.name, &content))
         .map_err(|e| e.to_string())?;
     match stale_reason(&manifest, &dataset.spec, &dataset.contract) {
-        None if manifest.ids.is_none() && optout::concerns(config, dataset) => {
-            Err("it was taken when no opt-outs were configured".to_owned())
+        None if manifest.ids.is_none() && optout::identified(config, dataset) => {
+            Err("it was taken without the patients' tokens, by which they are known again".to_owned())
         }
         None => Ok(manifest),
         Some(reason) => Err(reason.to_string()),
@@ -107,7 +108,7 @@ impl Custodian {
             };
             let reason = reason.lines().next().unwrap_or_default();
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
-            let form = match self.optouts.form(dataset, &self.release_key) {
+            let form = match self.token_form(dataset) {
                 Ok(form) => form,
                 Err(error) => {
                     tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken");
@@ -127,10 +128,16 @@ impl Custodian {
         }
     }
 
-    /// Whether a snapshot's patients can be found in the list as it is written now. Where that cannot be told, a new one would not help.
+    /// Whether a snapshot's patients can be found in the list as it is written now, and in other datasets. Where that cannot be told, a new one
+    /// would not help.
     fn knows_its_patients(&self, dataset: &Dataset, manifest: &Manifest) -> bool {
-        let form = self.optouts.form(dataset, &self.release_key);
+        let form = self.token_form(dataset);
         form.is_ok_and(|form| form.is_none_or(|form| manifest.ids.is_some_and(|ids| ids.form == form.digest())))
+    }
+
+    /// How the patients of a dataset are known again, where they are.
+    fn token_form(&self, dataset: &Dataset) -> Result<Option<IdForm>, SecretError> {
+        optout::identified(&self.config, dataset).then(|| self.optouts.site_form(&self.release_key)).transpose()
     }
 
     /// Whether snapshots are taken by the calendar.

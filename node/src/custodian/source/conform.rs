@@ -1,8 +1,9 @@
 //! Rows made to fit a contract, batch by batch: each value read as its column's type, checked against range and codes, every deviation
 //! counted. Who a row's patient is stays beside it, until the snapshot has numbered the patients.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
 use bocage_protocol::ids::ColumnName;
@@ -16,6 +17,7 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Findings, Mapping, SourceError};
+use crate::custodian::optout::composed;
 
 mod evaluate;
 #[cfg(test)]
@@ -340,6 +342,11 @@ enum Ids<'a> {
     Texts(&'a [Option<String>]),
 }
 
+/// The place of an id among others: the same in every process and on every machine.
+pub(in crate::custodian) fn place(id: &(impl Hash + ?Sized)) -> u64 {
+    FixedState::with_seed(0).hash_one(id)
+}
+
 /// The column that names the patients, if one does.
 fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<Ids<'a>> {
     let Subject::Column(name) = contract.subject() else { return None };
@@ -361,18 +368,17 @@ impl Ids<'_> {
 
     /// The ids of some rows, and their places. Each of the rows has an id.
     fn columns(self, rows: &[usize]) -> Vec<Column> {
-        // The same in every process and on every machine.
-        let hash = FixedState::with_seed(0);
         let (ids, places) = match self {
             Ids::Numbers(ids) => {
                 let ids: Vec<i64> = rows.iter().filter_map(|row| ids[*row]).collect();
-                let places = ids.iter().map(|id| hash.hash_one(id)).collect();
+                let places = ids.iter().map(place).collect();
                 (Int64Chunked::from_vec(ID.into(), ids).into_column(), places)
             }
             Ids::Texts(ids) => {
-                let of_row = |row: &usize| ids[*row].as_deref();
-                let places = rows.iter().filter_map(of_row).map(|id| hash.hash_one(id)).collect();
-                (StringChunked::from_iter_values(ID.into(), rows.iter().filter_map(of_row)).into_column(), places)
+                // Who is spelled in two ways is one patient.
+                let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row].as_deref()).map(composed).collect();
+                let places = ids.iter().map(|id| place(id.as_ref())).collect();
+                (StringChunked::from_iter_values(ID.into(), ids.iter()).into_column(), places)
             }
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]

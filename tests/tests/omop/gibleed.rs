@@ -118,7 +118,7 @@ fn site<'a>(tables: impl Iterator<Item = &'a str>, files: &Path) -> String {
         };
         // The files unwrap dates in their headers, and have some columns' names of CDM 5.4.
         let rename = match table {
-            "visit_occurrence" => "\"date(*,'unixepoch')\" = \"*\", \"admitted_from_*\" = \"admitting_source_*\", \"discharged_to_*\" = \"discharge_to_*\"",
+            "visit_occurrence" => "\"date(*,'unixepoch')\" = \"*\", \"admitted_from_concept_id\" = \"admitting_source_concept_id\", \"admitted_from_source_value\" = \"admitting_source_value\", \"discharged_to_*\" = \"discharge_to_*\"",
             _ => "\"date(*,'unixepoch')\" = \"*\"",
         };
         format!(

@@ -19,7 +19,7 @@ const TABLES: &[(&str, u64, u64, &str)] = &[
     ),
     ("observation_period", 28, 28, ""),
     ("visit_occurrence", 1791, 28, ""),
-    ("condition_occurrence", 470, 28, "absent = [\"condition_source_value\"]"),
+    ("condition_occurrence", 470, 26, "absent = [\"condition_source_value\"]"),
     ("drug_exposure", 883, 26, "absent = [\"drug_source_value\"]"),
     ("measurement", 10040, 28, ""),
     ("death", 3, 3, "absent = [\"cause_source_value\"]"),

@@ -40,8 +40,8 @@ impl Lab {
 
     fn source(&self, changes: Value) -> PostgresSource {
         let mut section = self.section();
-        for (key, value) in changes.as_object().unwrap() {
-            section.as_object_mut().unwrap().remove(key);
+        for (key, value) in changes.as_object().expect("a table") {
+            section.as_object_mut().expect("a table").remove(key);
             if !value.is_null() {
                 section[key] = value.clone();
             }

@@ -44,7 +44,7 @@ impl Server {
             eprintln!("skipped: PostgreSQL's server is not installed here (Debian: apt-get install postgresql)");
             return None;
         };
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a folder");
         let user = rustix::process::geteuid().is_root().then(unprivileged);
         own(dir.path(), user);
         let data = dir.path().join("data");
@@ -52,13 +52,13 @@ impl Server {
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(&data)
             .output()
-            .unwrap();
+            .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let rules = "local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n\
                      hostnossl all plain 127.0.0.1/32 scram-sha-256\n";
         write(&data.join("pg_hba.conf"), rules, user);
         certificates(dir.path(), &data, user);
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut child = command(&bin.join("postgres"), user)
             .arg("-D")
             .arg(&data)
@@ -67,8 +67,8 @@ impl Server {
             .arg(format!("unix_socket_directories={}", dir.path().display()))
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+            .expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
         let mut said = Vec::new();
         let ready = lines.by_ref().any(|line| {
             said.push(line);
@@ -106,12 +106,12 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
+            .expect("it starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
         let sql = sql.to_owned();
         let writer = std::thread::spawn(move || drop(stdin.write_all(sql.as_bytes())));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
+        let output = child.wait_with_output().expect("its end");
+        writer.join().expect("the writer");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
@@ -125,8 +125,8 @@ impl Server {
     /// A file with a password.
     pub fn password(&self, name: &str, password: &str) -> PathBuf {
         let file = self.dir.path().join(format!("{name}.password"));
-        fs::write(&file, format!("{password}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&file, format!("{password}\n")).expect("the server's folder");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the server's folder");
         file
     }
 }
@@ -138,6 +138,11 @@ impl Drop for Server {
         }
         let _ = self.child.wait();
     }
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    free.expect("a free port").port()
 }
 
 /// The folder with the server's programs.
@@ -171,28 +176,32 @@ fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
 
 fn own(path: &Path, user: Option<(u32, u32)>) {
     if let Some((user, group)) = user {
-        chown(path, Some(user), Some(group)).unwrap();
+        chown(path, Some(user), Some(group)).expect("the server's folder");
     }
 }
 
 fn write(path: &Path, text: &str, user: Option<(u32, u32)>) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(path, text).expect("the server's folder");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("the server's folder");
     own(path, user);
 }
 
 fn certificates(dir: &Path, data: &Path, user: Option<(u32, u32)>) {
     let authority = |file: &str| {
-        let mut params = CertificateParams::new(vec![]).unwrap();
+        let mut params = CertificateParams::new(vec![]).expect("a certificate");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        fs::write(dir.join(file), authority.pem()).unwrap();
+        let authority =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a certificate")).expect("a certificate");
+        fs::write(dir.join(file), authority.pem()).expect("a certificate");
         authority
     };
     authority("other.pem");
     let ca = authority("ca.pem");
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &ca).unwrap();
+    let key = KeyPair::generate().expect("a certificate");
+    let certificate = CertificateParams::new(vec!["localhost".into()])
+        .expect("a certificate")
+        .signed_by(&key, &ca)
+        .expect("a certificate");
     write(&data.join("server.crt"), &certificate.pem(), user);
     write(&data.join("server.key"), &key.serialize_pem(), user);
 }

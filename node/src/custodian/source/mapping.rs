@@ -52,7 +52,8 @@ impl Mapping {
         let names = known.names();
         let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
         for (key, message) in misnamed {
-            let hint = format!("the source has {}", listed(source));
+            // Without the source's own names: where a header is missing, they are a patient's values.
+            let hint = "write its name as the source has it; capitals do not matter, and signs count as `_`".to_owned();
             binder.note(&key, message, Some(hint));
         }
         if spec.contract != *contract.id() {
@@ -101,13 +102,6 @@ impl Mapping {
         }
         wanted
     }
-}
-
-/// The first names of a source.
-fn listed(source: &[ColumnName]) -> String {
-    let names: Vec<&str> = source.iter().take(30).map(ColumnName::as_str).collect();
-    let more = if source.len() > names.len() { ", …" } else { "" };
-    format!("{}{more}", names.join(", "))
 }
 
 /// The columns whose values an expression gives as they are.
@@ -326,7 +320,7 @@ mod tests {
         let wanted = named("Alter in Jahren", "age").unwrap().wanted();
         assert_eq!(wanted.iter().map(ColumnName::as_str).collect::<Vec<_>>(), ["alter_in_jahren", "chol", "num"]);
         let error = named("Alter", "age").unwrap_err();
-        let said = "dataset.heart.rename.Alter: the source has no such column\n  hint: the source has alter_in_jahren, chol, num";
+        let said = "dataset.heart.rename.Alter: the source has no such column\n  hint: write its name";
         assert!(error.contains(said), "{error}");
     }
 

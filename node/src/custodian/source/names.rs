@@ -82,11 +82,10 @@ impl Names {
             let renamed = self.rename.iter().find_map(|(from, to)| Some((from, renamed(own.as_str(), from, to)?)));
             used.extend(renamed.as_ref().map(|(from, _)| from.as_str()));
             let name = renamed.map_or_else(|| own.clone(), |(_, name)| name);
-            match columns.iter().find(|(other, _)| *other == name) {
-                Some((_, other)) => {
-                    wrong.push(("rename".to_owned(), format!("`{other}` and `{own}` are both `{name}` now")));
-                }
-                None => columns.push((name, own.clone())),
+            if columns.iter().any(|(other, _)| *other == name) {
+                wrong.push(("rename".to_owned(), format!("two columns are `{name}` now")));
+            } else {
+                columns.push((name, own.clone()));
             }
         }
         for from in self.rename.keys().filter(|from| !from.contains('*') && !used.contains(from.as_str())) {
@@ -226,7 +225,7 @@ mod tests {
         assert_eq!(
             wrong,
             [
-                "rename: `pid` and `id` are both `id` now",
+                "rename: two columns are `id` now",
                 "rename.nobody: the source has no such column",
                 "dates.born: the source has a column of this name",
                 "dates.born: the source has no column `d`"

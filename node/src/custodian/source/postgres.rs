@@ -145,12 +145,12 @@ impl PostgresReading {
         Self { size, ..self }
     }
 
-    /// Adds one row, and says how many bytes that are.
+    /// Adds one row, and says how many bytes its texts have.
     fn take(&self, columns: &[Texts], row: usize, builders: &mut [StringChunkedBuilder]) -> usize {
         let mut bytes = 0;
         for ((texts, (_, float)), builder) in columns.iter().zip(&self.columns).zip(builders) {
             let text = texts.get(row).map(str::trim).filter(|text| !self.missing.iter().any(|marker| marker == text));
-            bytes += VIEW_BYTES + text.map_or(0, str::len);
+            bytes += text.map_or(0, str::len);
             match text {
                 Some(text) if *float => builder.append_value(plain(text)),
                 text => builder.append_option(text),
@@ -164,8 +164,8 @@ impl Batches for PostgresReading {
     fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
         let mut builders: Vec<StringChunkedBuilder> =
             self.columns.iter().map(|(name, _)| StringChunkedBuilder::new(name.as_str().into(), 0)).collect();
-        let (mut rows, mut bytes) = (0, 0);
-        while rows < self.size.rows && bytes < self.size.bytes {
+        let (mut rows, mut bytes, views) = (0, 0, VIEW_BYTES * self.columns.len());
+        while rows < self.size.rows && bytes + rows * views < self.size.bytes {
             let (batch, at) = match self.batch.take() {
                 Some(begun) => begun,
                 None => match self.rows.next_batch()? {
@@ -174,7 +174,7 @@ impl Batches for PostgresReading {
                 },
             };
             let mut at = at;
-            while at < batch.rows && rows < self.size.rows && bytes < self.size.bytes {
+            while at < batch.rows && rows < self.size.rows && bytes + rows * views < self.size.bytes {
                 bytes += self.take(&batch.columns, at, &mut builders);
                 (at, rows) = (at + 1, rows + 1);
             }

@@ -1,22 +1,23 @@
 //! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{AnalysisName, ContractId, PermitId, SiteId, TableName};
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest, PermitId, SiteId, TableName};
 use bocage_protocol::plan::{Contracts, Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
 use super::permit::GivenPermit;
+use super::preflight::{Note, SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
-use crate::api::types::{DatasetInfo, StudyStatus};
+use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
 /// A study that is bound, but not signed.
@@ -32,6 +33,10 @@ pub struct Bound {
     pub permit: Option<GivenPermit>,
     /// Whether the coordinator knows who issued that.
     pub issuer_known: bool,
+    /// From when on snapshots are wanted.
+    pub not_before: Option<Timestamp>,
+    /// The network's sites, as the coordinator knew them.
+    pub roster: Vec<SiteInfo>,
 }
 
 /// What a bound study would ask.
@@ -49,6 +54,8 @@ pub struct Asked {
     pub permit: Option<AskedPermit>,
     /// The questions.
     pub analyses: Vec<AskedAnalysis>,
+    /// The sites that it asks or that have the dataset in another form, with what is to be known of them.
+    pub looks: Vec<SiteLook>,
 }
 
 /// The permit that a study relies on.
@@ -110,10 +117,16 @@ pub fn bind(
     for (name, offered) in &tables {
         related.insert(name.clone(), self::contract(api, offered)?);
     }
+    let sites = api.sites()?.sites;
+    let roster: Vec<_> = sites.iter().map(|site| site.id.clone()).collect();
+    let not_before = text.snapshot_not_before();
+    let recent = match not_before {
+        Some(day) => recent(offered.sites, text.sites(), &sites, (&offered.contract, &offered.hash), day, file)?,
+        None => offered.sites,
+    };
     // A site that lacks one of the tables can answer nothing.
-    let offering: Vec<SiteId> =
-        offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
-    let roster: Vec<_> = api.sites()?.sites.into_iter().map(|site| site.id).collect();
+    let has_all = |site: &SiteId| tables.values().all(|table| table.sites.contains(site));
+    let offering: Vec<SiteId> = recent.into_iter().filter(has_all).collect();
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -137,7 +150,7 @@ pub fn bind(
     };
     let issuer_known =
         permit.zip(network.access_bodies.as_ref()).is_none_or(|(given, bodies)| bodies.contains(&given.permit.issuer));
-    let bound = Bound { study, contract, related, permit: permit.cloned(), issuer_known };
+    let bound = Bound { study, contract, related, permit: permit.cloned(), issuer_known, not_before, roster: sites };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -215,11 +228,34 @@ impl Bound {
         Contracts::of(&self.contract, plan.related(), find)
     }
 
-    /// What the study would ask of every site.
+    /// The sites as they look from here. Contracts that the coordinator holds are asked for where a site has one of them instead of the study's.
+    ///
+    /// # Errors
+    /// A plan of the study does not pass the check that every site repeats.
+    fn looks(&self, api: &Api) -> Result<Vec<SiteLook>, ClientError> {
+        let reads = permits::reads(&self.plans()?);
+        let asks = self.study.sites.names().unwrap_or_default();
+        let mut known = |id: &ContractId, hash: &Digest| {
+            let contract = api.contract(id).ok().filter(|contract| contract.hash() == *hash);
+            contract.map(|contract| contract.traits())
+        };
+        let none = BTreeSet::new();
+        let mut of = |contract: &Contract| {
+            let reads = reads.get(contract.id()).unwrap_or(&none);
+            looks(&self.roster, &Wanted { contract, reads, not_before: self.not_before, asks }, &mut known)
+        };
+        let base = of(&self.contract);
+        // Who has no session was said with the study's own dataset.
+        let news = |look: &SiteLook| look.notes.iter().any(|note| *note != Note::Offline);
+        let others: Vec<SiteLook> = self.related.values().flat_map(of).filter(news).collect();
+        Ok(base.into_iter().chain(others).collect())
+    }
+
+    /// What the study would ask of every site, and what is to be known of the sites.
     ///
     /// # Errors
     /// A plan of the study does not pass the check that every site repeats, or the answer would be too large.
-    pub fn asked(&self) -> Result<Asked, ClientError> {
+    pub fn asked(&self, api: &Api) -> Result<Asked, ClientError> {
         let study = &self.study;
         let mut analyses: Vec<AskedAnalysis> = Vec::new();
         let mut values = Vec::new();
@@ -248,6 +284,7 @@ impl Bound {
             min_sites: study.min_sites,
             permit: self.permit.as_ref().map(|given| given.asked(self.issuer_known)),
             analyses,
+            looks: self.looks(api)?,
         })
     }
 }

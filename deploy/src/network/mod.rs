@@ -4,7 +4,9 @@
 //! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
 
 mod body;
+mod contract;
 mod document;
+mod pack;
 mod render;
 mod spec;
 mod tree;
@@ -22,7 +24,9 @@ use zeroize::Zeroizing;
 use self::body::AccessBody;
 use self::render::Trusted;
 
+pub use contract::ContractArgs;
 pub use document::Document;
+pub use pack::PackArgs;
 pub use render::next_steps;
 pub use spec::{ContractFile, Mode, Network, Researcher, Site};
 pub use tree::{Tree, TreeError};

@@ -43,6 +43,9 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     for dataset in config.datasets.values() {
         let contract = &dataset.contract;
         writeln!(out, "dataset      {}: {} ({})", dataset.name, contract.id(), contract.hash().short())?;
+        for notice in dataset.spec.source.notices() {
+            writeln!(out, "             {notice}")?;
+        }
         match usable(&custodian, dataset) {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
@@ -53,6 +56,10 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
         }
+    }
+    for (name, server) in &config.fhir_servers {
+        let client = server.client.as_ref().map_or("without a token", |client| client.id.as_str());
+        writeln!(out, "fhir-export  {name}: {} as {client}, into {}", server.base, server.folder.display())?;
     }
     for dataset in config.datasets.values() {
         if let Some(rows) = &dataset.spec.optout {

@@ -12,12 +12,12 @@ use serde::Serialize;
 use super::children::make_private_dir;
 use super::output::{Failure, Format, print, print_csv, print_json, warn};
 use super::running::differs;
-use super::warnings;
+use super::{quality, warnings};
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{IdForm, Known, concerns, known};
+use crate::custodian::optout::{IdForm, Known, identified, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 
@@ -96,7 +96,7 @@ pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failur
     let ledger = Ledger::open(&config.state.ledger())
         .map_err(|error| Failure::theirs(error).hint("run the command as the node's own user"))?;
     let custodian = config.custodian();
-    let form = if concerns(&custodian, dataset) {
+    let form = if identified(&custodian, dataset) {
         let key = read_release_key(&config.release_key_file)
             .map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
         Some(IdForm::of(config.optouts.as_ref(), &key).map_err(Failure::theirs)?)
@@ -267,6 +267,12 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             "{PAD}the last line has no line end: if the file was cut off there, its last value is not whole"
         )?;
     }
+    for found in &report.bad_lines.found {
+        let more = if found.count > found.first.len() as u64 { ", …" } else { "" };
+        let places =
+            if found.first.is_empty() { String::new() } else { format!(" ({}{more})", found.first.join(", ")) };
+        writeln!(out, "{PAD}{} × {}{places}", found.count, found.what)?;
+    }
     for rejected in &report.rows_rejected {
         writeln!(out, "{PAD}{} rows left out: {}", rejected.rows, warnings::why(&rejected.reason))?;
     }
@@ -285,7 +291,7 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             (valid, false) => writeln!(out, "{PAD}{name}: {valid} values; {}", notes.join(", "))?,
         }
     }
-    Ok(())
+    quality::print(out, report)
 }
 
 fn bad_lines(out: &mut dyn Write, what: &str, lines: &Lines) -> io::Result<()> {

@@ -99,6 +99,15 @@ const KEYS: &[&str] = &[
     "never",
     "never_discovered",
     "optouts",
+    "fhir_server",
+    "url",
+    "types",
+    "since",
+    "folder",
+    "client_id",
+    "key_id",
+    "scope",
+    "insecure",
 ];
 
 /// The top of the file.
@@ -135,6 +144,8 @@ pub(super) struct RawTop {
     pub(super) dataset: Map<String, Value>,
     #[serde(default)]
     pub(super) optouts: Value,
+    #[serde(default)]
+    pub(super) fhir_server: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

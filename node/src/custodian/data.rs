@@ -4,18 +4,20 @@
 
 use std::sync::Arc;
 
+use bocage_net::secret::SecretError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
+use bocage_protocol::limits;
 use bocage_protocol::wire::codec;
-use bocage_protocol::wire::message::{Catalogue, Offer, Reply};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply};
 
 use super::Custodian;
 use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
 use super::server::refused;
-use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, stale_reason};
+use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, Taking, stale_reason};
 use crate::config::{CustodianConfig, Dataset};
 
 /// Why a snapshot was not taken.
@@ -29,7 +31,7 @@ pub enum RefreshError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes a snapshot, with a `form` where patients can opt out, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
+/// Takes a snapshot, with a `form` where its patients are known again, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -43,7 +45,8 @@ pub fn refresh(
 ) -> Result<Manifest, RefreshError> {
     let dir = config.state.snapshots();
     let floor = Floor { disk: &SystemDisk, bytes: u64::from(config.snapshots.min_free_mib) << 20 };
-    let manifest = snapshot::take_above(floor, &dir, &dataset.spec, &dataset.contract, form, now)?;
+    let taking = Taking { floor, form, ..Taking::into(&dir) };
+    let manifest = taking.take(&dataset.spec, &dataset.contract, now)?;
     let body = SnapshotTaken {
         dataset: dataset.name.clone(),
         contract: manifest.contract.clone(),
@@ -83,8 +86,8 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
         .and_then(|content| snapshot::manifest(&dir, &dataset.name, &content))
         .map_err(|e| e.to_string())?;
     match stale_reason(&manifest, &dataset.spec, &dataset.contract) {
-        None if manifest.ids.is_none() && optout::concerns(config, dataset) => {
-            Err("it was taken when no opt-outs were configured".to_owned())
+        None if manifest.ids.is_none() && optout::identified(config, dataset) => {
+            Err("it was taken without the patients' tokens, by which they are known again".to_owned())
         }
         None => Ok(manifest),
         Some(reason) => Err(reason.to_string()),
@@ -106,7 +109,7 @@ impl Custodian {
             };
             let reason = reason.lines().next().unwrap_or_default();
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
-            let form = match self.optouts.form(dataset, &self.release_key) {
+            let form = match self.token_form(dataset) {
                 Ok(form) => form,
                 Err(error) => {
                     tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken");
@@ -126,10 +129,16 @@ impl Custodian {
         }
     }
 
-    /// Whether a snapshot's patients can be found in the list as it is written now. Where that cannot be told, a new one would not help.
+    /// Whether a snapshot's patients can be found in the list as it is written now, and in other datasets. Where that cannot be told, a new one
+    /// would not help.
     fn knows_its_patients(&self, dataset: &Dataset, manifest: &Manifest) -> bool {
-        let form = self.optouts.form(dataset, &self.release_key);
+        let form = self.token_form(dataset);
         form.is_ok_and(|form| form.is_none_or(|form| manifest.ids.is_some_and(|ids| ids.form == form.digest())))
+    }
+
+    /// How the patients of a dataset are known again, where they are.
+    fn token_form(&self, dataset: &Dataset) -> Result<Option<IdForm>, SecretError> {
+        optout::identified(&self.config, dataset).then(|| self.optouts.site_form(&self.release_key)).transpose()
     }
 
     /// Whether snapshots are taken by the calendar.
@@ -149,6 +158,31 @@ impl Custodian {
         };
         let datasets = self.config.datasets.values().map(offer).collect();
         codec::encode(&Reply::Catalogue(Catalogue { datasets })).unwrap_or_else(|e| refused(PublicError::from(e)))
+    }
+
+    /// The frame that says what is to be known of the datasets before one is asked about them, to a coordinator that holds the contracts `known`. Where
+    /// there is no room for all columns, later datasets go without.
+    pub fn particulars(&self, known: &[Digest]) -> Vec<u8> {
+        let mut room = limits::PARTICULAR_COLUMNS;
+        let mut takes = |columns: usize| {
+            let fits = columns <= room;
+            room -= if fits { columns } else { 0 };
+            fits
+        };
+        let mut datasets = Vec::new();
+        for Dataset { contract, spec, .. } in self.config.datasets.values() {
+            if !takes(spec.absent.len()) {
+                continue;
+            }
+            let unknown = !known.contains(&contract.hash()) && takes(contract.columns().len());
+            datasets.push(Particular {
+                contract: contract.id().clone(),
+                absent: spec.absent.iter().cloned().collect(),
+                columns: unknown.then(|| contract.traits()),
+            });
+        }
+        let reply = Reply::Particulars(Particulars { datasets });
+        codec::encode(&reply).unwrap_or_else(|e| refused(PublicError::from(e)))
     }
 
     /// The snapshot that a study's first round pinned, or the one in use now.

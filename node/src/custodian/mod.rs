@@ -9,7 +9,9 @@ pub mod data;
 pub mod desk;
 pub mod engine;
 pub mod gate;
+mod gathered;
 pub mod ledger;
+pub mod links;
 pub mod optout;
 mod refusals;
 mod reuse;
@@ -34,6 +36,7 @@ pub use controls::{Control, Controls};
 use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
+use links::Links;
 use optout::OptOuts;
 use refusals::Refusals;
 use snapshot::Snapshots;
@@ -127,6 +130,7 @@ pub struct Custodian {
     brake: Mutex<()>,
     snapshots: Snapshots,
     optouts: OptOuts,
+    links: Links,
 }
 
 impl Custodian {
@@ -155,6 +159,7 @@ impl Custodian {
             brake: Mutex::new(()),
             snapshots,
             optouts,
+            links: Links::default(),
         }
     }
 

@@ -4,11 +4,13 @@ mod analyses;
 mod caps;
 mod desk;
 mod discovered;
+mod relations;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
 use bocage_protocol::release::{CellRelease, Outcome};
 use bocage_protocol::wire::codec;
@@ -161,6 +163,24 @@ fn the_catalogue_says_of_which_datasets_nobody_may_ask_without_a_permit() {
 }
 
 #[test]
+fn the_particulars_name_absent_columns_and_those_of_a_contract_that_the_coordinator_does_not_hold() {
+    let site = Site::new();
+    site.write_config("absent = [\"chol\"]");
+    let custodian = ready(&site);
+    let told = |known: &[Digest]| {
+        let Reply::Particulars(particulars) = reply(&custodian.particulars(known)) else { panic!() };
+        particulars.datasets
+    };
+    let hash = custodian.config.datasets["heart"].contract.hash();
+    let known = told(&[hash]);
+    assert_eq!((known.len(), known[0].absent.len(), &known[0].columns), (1, 1, &None));
+    assert_eq!(known[0].absent[0].as_str(), "chol");
+    let columns = told(&[Digest::of("another", &[])])[0].columns.clone().unwrap();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    assert!(names.contains(&"age") && names.contains(&"chol"), "{names:?}");
+}
+
+#[test]
 fn a_query_that_overran_is_answered_too_heavy_for_good() {
     let site = Site::new();
     let request = site.request(&site.study());
@@ -258,6 +278,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
         snapshot: before,
         left_out: None,
         groups_out: None,
+        related: vec![],
         steps: ledger::bodies::StepAsked::all(&request.steps),
         spend: vec![],
         account: None,

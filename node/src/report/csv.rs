@@ -9,6 +9,7 @@ use csv::Writer;
 use super::ReportError;
 use crate::config::Config;
 use crate::custodian::ledger::account::{Account, Accounts, Window};
+use crate::custodian::ledger::bodies::About;
 use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 use crate::custodian::ledger::{Kind, Ledger};
 
@@ -124,7 +125,7 @@ fn number(
         text(account.permit.clone()),
         text(account.permit_digest.map(|digest| digest.short())),
         account.decided_by().join("; "),
-        text(about.map(|a| a.dataset.to_string())),
+        text(about.map(About::datasets)),
         text(left.filter.clone()),
         text(shown.round.and_then(|round| account.computed.get(&round)).map(|on| on.snapshot.to_string())),
         text(shown.snapshot.as_ref().map(|public| public.name.to_string())),
@@ -166,7 +167,7 @@ pub fn studies(accounts: &[Account], out: &mut dyn Write) -> io::Result<()> {
             text(about.map(purpose)),
             text(account.permit.clone()),
             text(account.permit_digest.map(|digest| digest.short())),
-            text(about.map(|a| a.dataset.to_string())),
+            text(about.map(About::datasets)),
             account.decision(),
             account.decided_by().join("; "),
             shown.to_string(),

@@ -18,7 +18,9 @@ pub(super) fn section(report: &Report<'_>, studies: &[&Account]) -> Markup {
     let mut found: BTreeMap<Use<'_>, Vec<&Account>> = BTreeMap::new();
     for study in studies {
         if let Some(about) = &study.about {
-            found.entry((study.permit_digest, &about.dataset)).or_default().push(study);
+            for dataset in std::iter::once(&about.dataset).chain(&about.related) {
+                found.entry((study.permit_digest, dataset)).or_default().push(study);
+            }
         }
     }
     html! {
@@ -53,14 +55,14 @@ fn line(report: &Report<'_>, digest: Option<Digest>, dataset: &ContractId, studi
             @if let Some(permit) = permit { (day(permit.valid_from)) " to " (day(permit.valid_to)) }
             @if let Some(revoked) = revoked { " " strong { "taken back on " (when(revoked.at)) } }
         }
-        td.n { (number(used(report, studies))) @if let Some(permit) = permit { " of " (number(permit.max_cells)) } }
+        td.n { (number(used(report, dataset, studies))) @if let Some(permit) = permit { " of " (number(permit.max_cells)) } }
         td.n { (number(studies.len() as u64)) }
         td.t { @if let Some(last) = last { (when(last)) } }
     } }
 }
 
 /// The cells that left, or may have, since the ledger began: a cap counts over the permit's whole life.
-fn used(report: &Report<'_>, studies: &[&Account]) -> u64 {
+fn used(report: &Report<'_>, dataset: &ContractId, studies: &[&Account]) -> u64 {
     let mut accounts: Vec<bodies::Account> = Vec::new();
     for about in studies.iter().filter_map(|study| study.about.as_ref()) {
         let permit = about.permit.as_ref().map(|permit| permit.digest);
@@ -71,12 +73,13 @@ fn used(report: &Report<'_>, studies: &[&Account]) -> u64 {
                 access_body: None,
                 researcher: about.key,
                 purpose: about.purpose,
-                dataset: about.dataset.clone(),
+                dataset: dataset.clone(),
+                related: vec![],
                 expires_at: Timestamp(0),
             });
         }
     }
-    let spent = report.ledger.books(|books| accounts.iter().map(|account| books.spent(account)).sum());
+    let spent = report.ledger.books(|books| accounts.iter().map(|account| books.spent(account, dataset)).sum());
     // The ledger was read to its end before this: what cannot be read now was said then.
     spent.unwrap_or_default()
 }

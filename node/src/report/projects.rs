@@ -60,7 +60,7 @@ fn table(studies: &[&Account]) -> Markup {
                 @let (shown, hidden) = study.cells();
                 tr {
                     td.t { (when(study.first)) } td { (link(study)) } td { (about.title) } td { (about.researcher) }
-                    td { span.id { (about.dataset) } } td { span.id { (study.permit.as_deref().unwrap_or("–")) } }
+                    td { span.id { (about.datasets()) } } td { span.id { (study.permit.as_deref().unwrap_or("–")) } }
                     td.n { (number(shown)) } td.n { (number(hidden)) } td { (state(study)) }
                 }
             } } }

@@ -21,7 +21,7 @@ pub(super) fn article(report: &Report<'_>, study: &Account, releases: &[Shown], 
                         " " span.id { (about.key) }
                     }
                     dt { "Purpose" } dd { (purpose(about.purpose)) }
-                    dt { "Dataset" } dd { span.id { (about.dataset) } }
+                    dt { "Dataset" } dd { span.id { (about.datasets()) } }
                 }
                 @if let Some(permit) = &study.permit {
                     dt { "Permit" } dd {

@@ -81,11 +81,14 @@ fn salt(config: &Config) -> Option<PathBuf> {
 fn sources(config: &Config) -> impl Iterator<Item = (&str, PathBuf)> {
     let agents = [config.tls.key_file.clone()];
     let reach = move |path: &Path| around(path, &agents);
-    config.datasets.values().map(move |dataset| (dataset.name.as_str(), reach(dataset.spec.source.path())))
+    config
+        .datasets
+        .values()
+        .filter_map(move |dataset| Some((dataset.name.as_str(), reach(dataset.spec.source.file()?))))
 }
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
-    let data = config.datasets.values().map(|dataset| dataset.spec.source.path().to_owned());
+    let data = config.datasets.values().filter_map(|dataset| dataset.spec.source.file().map(Path::to_owned));
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
     data.chain(optouts).chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
 }

@@ -1,5 +1,7 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
+mod rules;
+
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
@@ -9,7 +11,7 @@ use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
 use crate::front::dates;
 use crate::ids::{ColumnName, ContractId, Digest};
 use crate::limits;
-use crate::settings::{Problem, Problems, join, read};
+use crate::settings::{Problem, Problems, join, nearest, read};
 
 #[derive(Deserialize)]
 struct RawContract {
@@ -19,8 +21,12 @@ struct RawContract {
     subject: String,
     #[serde(default)]
     one_row_per_subject: bool,
+    time: Option<String>,
+    birth: Option<String>,
     #[serde(default)]
     column: Vec<Value>,
+    #[serde(default)]
+    rule: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +72,8 @@ const KEYS: &[&str] = &[
     "title",
     "subject",
     "one_row_per_subject",
+    "time",
+    "birth",
     "column",
     "name",
     "label",
@@ -80,6 +88,10 @@ const KEYS: &[&str] = &[
     "groupings",
     "breaks",
     "groups",
+    "rule",
+    "check",
+    "columns",
+    "on_fail",
 ];
 
 /// Parses a contract.
@@ -95,7 +107,7 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     let raw = read::<RawContract>(&value, file, "", KEYS, &mut problems);
     let mut reader = Reader { file, problems };
     let Some(raw) = raw else {
-        // What is wrong with the columns is said too.
+        // What is wrong with the columns is said too; rules could only be held against all of it.
         let columns = value.get("column").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let columns: Vec<Column> = columns.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
         if let Some(subject) = value.get("subject").and_then(Value::as_str) {
@@ -114,16 +126,21 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         reader.problem("column", format!("`{name}` is declared twice"));
     }
     let subject = reader.subject(&raw.subject, &columns);
-    let Reader { problems, .. } = reader;
-    let contract = Contract {
+    let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
+    let birth = raw.birth.and_then(|name| reader.moment("birth", &name, &columns));
+    let mut contract = Contract {
         id: raw.id,
         title: raw.title,
         subject,
         one_row_per_subject: raw.one_row_per_subject,
+        time,
+        birth,
         columns,
+        rules: Vec::new(),
         hash: Digest::from_bytes([0; 32]),
     };
-    problems.into_result(contract.hashed())
+    contract.rules = reader.rules(&raw.rule, &contract);
+    reader.problems.into_result(contract.hashed())
 }
 
 struct Reader<'a> {
@@ -153,6 +170,31 @@ impl Reader<'_> {
         found.map_or(Subject::Row, |c| Subject::Column(c.name.clone()))
     }
 
+    /// The column that `time` or `birth` names.
+    fn moment(&mut self, key: &str, text: &str, columns: &[Column]) -> Option<ColumnName> {
+        let found = columns.iter().find(|c| c.name.as_str() == text);
+        match found {
+            Some(column) if matches!(column.kind, Kind::Date { .. } | Kind::Datetime { .. }) => {
+                Some(column.name.clone())
+            }
+            Some(column) => {
+                let message = format!("`{text}` is of type {}", column.kind.name());
+                self.problems
+                    .push(Problem::new(self.file, key, message).hint("name a column of type date or datetime"));
+                None
+            }
+            None => {
+                let problem = Problem::new(self.file, key, format!("there is no column `{text}`"));
+                let near = nearest(text, columns.iter().map(|c| c.name.as_str()));
+                self.problems.push(problem.hint(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name a column of type date or datetime".to_owned(),
+                }));
+                None
+            }
+        }
+    }
+
     fn column(&mut self, index: usize, value: &Value) -> Option<Column> {
         let name = value.get("name").and_then(Value::as_str).unwrap_or("?");
         let key = format!("column[{index}] ({name})");
@@ -174,11 +216,12 @@ impl Reader<'_> {
         Some(Column {
             label: if raw.label.is_empty() { raw.name.to_string() } else { raw.label },
             name: raw.name,
-            kind,
             unit: raw.unit,
+            system: raw.system.filter(|_| !matches!(kind, Kind::Code { .. })),
             required: raw.required,
             invalid,
             groupings,
+            kind,
         })
     }
 
@@ -187,8 +230,11 @@ impl Reader<'_> {
         if raw.range.is_some() && !ranged {
             self.problem(&join(key, "range"), format!("a column of type {} has no range", raw.kind));
         }
-        if raw.kind != "code" && (!raw.codes.is_empty() || raw.system.is_some()) {
-            self.problem(&join(key, "codes"), "only a column of type code has codes and a system");
+        if raw.kind != "code" && !raw.codes.is_empty() {
+            self.problem(&join(key, "codes"), "only a column of type code has codes");
+        }
+        if raw.system.is_some() && !matches!(raw.kind.as_str(), "code" | "text" | "int") {
+            self.problem(&join(key, "system"), "only a column of type code, text or int has a code system");
         }
         match raw.kind.as_str() {
             "bool" => Some(Kind::Bool),
@@ -361,6 +407,35 @@ mod tests {
         assert_eq!(parse(&spaced, "other.toml").unwrap().hash(), contract.hash());
         let wider = GOOD.replace("[0, 120]", "[0, 121]");
         assert_ne!(parse(&wider, "heart.toml").unwrap().hash(), contract.hash());
+    }
+
+    #[test]
+    fn a_contract_says_when_a_row_happened_and_when_a_patient_was_born_and_whose_codes_a_text_has() {
+        let timed = GOOD.replace("subject =", "time = \"seen\"\nbirth = \"seen\"\nsubject =");
+        let contract = parse(&timed, "heart.toml").unwrap();
+        assert_eq!(
+            contract.time().zip(contract.birth()).map(|(t, b)| (t.as_str(), b.as_str())),
+            Some(("seen", "seen"))
+        );
+        assert_ne!(contract.hash(), parse(GOOD, "heart.toml").unwrap().hash());
+        let coded = GOOD.replace(
+            "name = \"seen\"\n        type = \"date\"",
+            "name = \"seen\"\n        system = \"x\"\n        type = \"date\"",
+        );
+        let found = parse(&coded, "heart.toml").unwrap_err().to_string();
+        assert!(
+            found.contains("column[2] (seen).system: only a column of type code, text or int has a code system"),
+            "{found}"
+        );
+        let text = format!("{GOOD}[[column]]\nname = \"icd\"\ntype = \"text\"\nsystem = \"icd10cm\"\n");
+        assert_eq!(parse(&text, "heart.toml").unwrap().column("icd").unwrap().system(), Some("icd10cm"));
+        for (key, wanted) in [
+            ("time = \"sen\"", "time: there is no column `sen`\n  hint: did you mean `seen`?"),
+            ("birth = \"age\"", "birth: `age` is of type int\n  hint: name a column of type date or datetime"),
+        ] {
+            let found = parse(&GOOD.replace("subject =", &format!("{key}\nsubject =")), "heart.toml").unwrap_err();
+            assert!(found.to_string().contains(wanted), "{found}");
+        }
     }
 
     #[test]

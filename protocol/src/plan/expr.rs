@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Periods;
 use crate::ids::ColumnName;
 
 /// A constant.
@@ -148,6 +149,8 @@ pub enum Expr {
         column: ColumnName,
         grouping: String,
     },
+    /// The calendar period of a date, or before or after all of them.
+    Periods(Periods),
     /// The first value that is not null.
     Coalesce(Vec<Expr>),
     /// Null where the two are equal, else the first.
@@ -166,7 +169,7 @@ impl Expr {
     /// The direct parts of this expression.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } => vec![],
+            Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } | Expr::Periods(_) => vec![],
             Expr::Not(of) | Expr::IsNull(of) => vec![of],
             Expr::In { of, .. }
             | Expr::Prefix { of, .. }
@@ -186,8 +189,44 @@ impl Expr {
     /// Every column that the expression reads, in order of appearance, with repeats.
     pub fn columns(&self) -> Vec<&ColumnName> {
         match self {
-            Expr::Column(name) | Expr::Grouped { column: name, .. } => vec![name],
+            Expr::Column(name) | Expr::Grouped { column: name, .. } | Expr::Periods(Periods { column: name, .. }) => {
+                vec![name]
+            }
             _ => self.children().into_iter().flat_map(Expr::columns).collect(),
+        }
+    }
+
+    /// The expression with every column under another name.
+    #[must_use]
+    pub fn renamed(&self, name: &impl Fn(&ColumnName) -> ColumnName) -> Expr {
+        let of = |part: &Expr| part.renamed(name);
+        let boxed = |part: &Expr| Box::new(part.renamed(name));
+        let all = |parts: &[Expr]| parts.iter().map(of).collect();
+        match self {
+            Expr::Column(column) => Expr::Column(name(column)),
+            Expr::Grouped { column, grouping } => Expr::Grouped { column: name(column), grouping: grouping.clone() },
+            Expr::Periods(periods) => Expr::Periods(Periods { column: name(&periods.column), ..periods.clone() }),
+            Expr::Literal(_) => self.clone(),
+            Expr::Not(part) => Expr::Not(boxed(part)),
+            Expr::IsNull(part) => Expr::IsNull(boxed(part)),
+            Expr::And(parts) => Expr::And(all(parts)),
+            Expr::Or(parts) => Expr::Or(all(parts)),
+            Expr::Coalesce(parts) => Expr::Coalesce(all(parts)),
+            Expr::Compare { op, left, right } => Expr::Compare { op: *op, left: boxed(left), right: boxed(right) },
+            Expr::Arithmetic { op, left, right } => {
+                Expr::Arithmetic { op: *op, left: boxed(left), right: boxed(right) }
+            }
+            Expr::In { of, list } => Expr::In { of: boxed(of), list: list.clone() },
+            Expr::Prefix { of, prefix } => Expr::Prefix { of: boxed(of), prefix: prefix.clone() },
+            Expr::Apply { function, of } => Expr::Apply { function: *function, of: boxed(of) },
+            Expr::Between { unit, from, to } => Expr::Between { unit: *unit, from: boxed(from), to: boxed(to) },
+            Expr::Case { branches, otherwise } => Expr::Case {
+                branches: branches.iter().map(|b| Branch { when: of(&b.when), then: of(&b.then) }).collect(),
+                otherwise: otherwise.as_deref().map(boxed),
+            },
+            Expr::Cut { of, breaks } => Expr::Cut { of: boxed(of), breaks: breaks.clone() },
+            Expr::NullIf { of, equal } => Expr::NullIf { of: boxed(of), equal: boxed(equal) },
+            Expr::Parse { of, to } => Expr::Parse { of: boxed(of), to: *to },
         }
     }
 

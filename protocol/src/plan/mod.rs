@@ -10,17 +10,22 @@ mod discovered;
 mod domain;
 mod explain;
 mod expr;
+mod features;
 mod layout;
 mod normal;
+mod periods;
+mod relation;
 #[cfg(test)]
 mod tests;
 mod typing;
 mod words;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Contract;
-use crate::ids::{ColumnName, ContractId, Digest};
+use crate::ids::{ColumnName, ContractId, Digest, TableName};
 use crate::settings::Problems;
 
 pub use bins::Grid;
@@ -30,9 +35,14 @@ pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
+pub use features::Touches;
+pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
+pub use periods::{PeriodUnit, Periods};
+pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+pub use words::expression as written;
 
 /// A plan as it was derived: its expressions are not checked yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,8 +62,22 @@ pub struct Query {
     pub dataset: ContractId,
     /// The contract's hash.
     pub contract: Digest,
+    /// The other datasets that features look into.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub related: BTreeMap<TableName, RelatedTable>,
+    /// Columns that are made of a patient's rows, each after those that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Feature>,
     /// Rows for which this is true; all rows if absent.
     pub filter: Option<Expr>,
+}
+
+impl Contract {
+    /// The rows of a dataset under this contract for which `filter` is true, by themselves.
+    pub fn rows(&self, filter: Option<Expr>) -> Query {
+        let (related, features) = (BTreeMap::new(), Vec::new());
+        Query { dataset: self.id().clone(), contract: self.hash(), related, features, filter }
+    }
 }
 
 /// What is computed. A closed list that later analyses extend.
@@ -123,6 +147,25 @@ pub enum Measure {
     Condition(Expr),
 }
 
+impl Statistic {
+    /// Every column that it reads, with repeats.
+    pub fn columns(&self) -> Vec<&ColumnName> {
+        match self {
+            Statistic::Table(table) => table.columns(),
+            Statistic::Discovered(Discovered { key, table }) => [key].into_iter().chain(table.columns()).collect(),
+            Statistic::Bins(Bins::Column(column)) => vec![column],
+            Statistic::Bins(Bins::Steps(steps)) => steps.iter().flat_map(Expr::columns).collect(),
+        }
+    }
+}
+
+impl Table {
+    fn columns(&self) -> Vec<&ColumnName> {
+        let measures = self.measures.iter().flat_map(Measure::columns);
+        self.by.iter().flat_map(Expr::columns).chain(measures).collect()
+    }
+}
+
 impl Measure {
     /// Every column that the measure reads.
     pub fn columns(&self) -> Vec<&ColumnName> {
@@ -144,23 +187,48 @@ pub struct ValidPlan {
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
     layout: TableLayout,
+    extended: Option<Contract>,
+    touches: Touches,
 }
 
 impl ValidPlan {
-    /// Checks `plan` against the contract that it names.
+    /// Checks `plan` against the contracts that it names: one alone, where it looks into no other table.
     ///
     /// # Errors
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
-    pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
-        let written = check::plan(&plan, contract)?;
-        let normal = normal::plan(&plan, contract);
+    pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
+        let contracts = &contracts.into();
+        let written = check::plan(&plan, contracts)?;
+        let normal = normal::plan(&plan, contracts);
+        let named = normal::renamed(&normal, contracts);
         // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
-        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contract)) {
+        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, &named)) {
             Some(Ok(checked)) => (normal, checked),
             _ => (plan, written),
         };
-        let check::Checked { table, grid, key, layout } = checked;
-        Ok(Self { plan, table, grid, key, layout })
+        let check::Checked { table, grid, key, layout, extended, touches } = checked;
+        Ok(Self { plan, table, grid, key, layout, extended, touches })
+    }
+
+    /// Columns that are made of a patient's rows, each after those that it reads.
+    pub fn features(&self) -> &[Feature] {
+        &self.plan.query.features
+    }
+
+    /// The tables that the features look into.
+    pub fn related(&self) -> &BTreeMap<TableName, RelatedTable> {
+        &self.plan.query.related
+    }
+
+    /// What keys, filter and measures read: `base`, the contract of the plan's dataset, or the virtual one with the features as columns.
+    pub fn contract<'a>(&'a self, base: &'a Contract) -> &'a Contract {
+        self.extended.as_ref().unwrap_or(base)
+    }
+
+    /// Every column that the plan reads, of every dataset: in keys, measures, filters and windows, and as a time or birth. Never one that names
+    /// the patient.
+    pub fn touches(&self) -> &Touches {
+        &self.touches
     }
 
     /// The plan, in normal form.
@@ -198,10 +266,13 @@ impl ValidPlan {
         &self.layout
     }
 
-    /// The digest of what its cells are: filter and keys in any order, whatever is measured in them, whether the keys are discovered, and under
-    /// whatever version of the contract. Answers to plans that agree in it have cells that can be compared one by one.
+    /// The digest of what its cells are: filter and keys in any order, with the features that they read, whatever is measured in them, whether the
+    /// keys are discovered, and under whatever versions of the contracts. Answers to plans that agree in it have cells that can be compared one by
+    /// one.
     pub fn cells_digest(&self) -> Digest {
-        let json = |of: &Expr| crate::trust::canonical(of).unwrap_or_default();
+        let contents = normal::contents(self.features());
+        let name = |name: &ColumnName| contents.get(name).unwrap_or(name).clone();
+        let json = |of: &Expr| crate::trust::canonical(&of.renamed(&name)).unwrap_or_default();
         let discovered = self.key.as_ref().map(|key| json(&Expr::Column(key.column().clone())));
         let mut keys: Vec<Vec<u8>> = self.table.by.iter().map(json).chain(discovered).collect();
         keys.sort();
@@ -209,6 +280,12 @@ impl ValidPlan {
         let filter = self.plan.query.filter.as_ref().map(json).unwrap_or_default();
         let parts: Vec<&[u8]> = std::iter::once(&filter).chain(&keys).map(Vec::as_slice).collect();
         Digest::of("bocage/cells/1", &parts)
+    }
+
+    /// Whether filter or keys read a feature, so that other tables decide in which cells a patient is.
+    pub fn cells_read_features(&self) -> bool {
+        let is_feature = |name: &ColumnName| self.features().iter().any(|feature| feature.name == *name);
+        self.plan.query.filter.iter().chain(&self.table.by).flat_map(Expr::columns).any(is_feature)
     }
 
     /// The digest of the plan's canonical JSON.

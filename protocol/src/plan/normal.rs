@@ -4,17 +4,27 @@
 //! Every rule here holds in SQL's three-valued logic and in the engine's arithmetic. Columns of whole numbers and dates are compared by `<` and
 //! `>=` only (`whole`). What means the same for deeper reasons (`2 * age > 60` and `age > 30`) stays different, and counts as different.
 
+mod features;
 mod whole;
+
+pub(super) use features::contents;
 
 use std::borrow::Cow;
 
-use super::{Bins, Branch, Comparison, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table};
+use super::{
+    Bins, Branch, Comparison, Contracts, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table,
+};
 use crate::contract::Contract;
+use crate::ids::ContractId;
 use crate::limits;
+use crate::settings::Problems;
 use crate::trust::canonical;
 
 /// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order.
-pub(super) fn plan(plan: &Plan, contract: &Contract) -> Plan {
+pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
+    let plan = &features::named(plan, contracts);
+    let extended = extended(plan, contracts);
+    let contract = extended.as_ref().unwrap_or(contracts.base);
     let normal = |expr: &Expr| normal(expr, contract);
     let statistic = match &plan.statistic {
         Statistic::Table(of) => Statistic::Table(table(of, contract)),
@@ -26,6 +36,17 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Plan {
     };
     let filter = plan.query.filter.as_ref().map(normal).filter(|filter| *filter != truth(true));
     Plan { query: Query { filter, ..plan.query.clone() }, statistic }
+}
+
+/// The contracts of a plan whose tables have other names than when they were given.
+pub(super) fn renamed<'a>(plan: &Plan, contracts: &Contracts<'a>) -> Contracts<'a> {
+    let own = |id: &ContractId| contracts.related.values().find(|contract| contract.id() == id).copied();
+    Contracts::of(contracts.base, &plan.query.related, own)
+}
+
+/// The base's contract with the plan's features, whatever their names are.
+fn extended(plan: &Plan, contracts: &Contracts<'_>) -> Option<Contract> {
+    super::features::extended(&plan.query, &renamed(plan, contracts), &mut Problems::default())
 }
 
 fn table(table: &Table, contract: &Contract) -> Table {
@@ -56,7 +77,7 @@ pub fn normal(expr: &Expr, contract: &Contract) -> Expr {
 fn rewritten(expr: &Expr) -> Expr {
     let boxed = |part: &Expr| Box::new(rewritten(part));
     match expr {
-        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } => expr.clone(),
+        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } | Expr::Periods(_) => expr.clone(),
         Expr::Not(of) => negated(rewritten(of)),
         Expr::And(parts) => junction(true, parts.iter().map(rewritten).collect()),
         Expr::Or(parts) => junction(false, parts.iter().map(rewritten).collect()),

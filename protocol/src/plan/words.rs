@@ -2,7 +2,9 @@
 //!
 //! Total over the closed expression language. What it writes is for people and is never parsed.
 
-use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
+pub(super) mod features;
+
+use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest};
 use crate::marks::steers;
@@ -40,7 +42,7 @@ pub(super) fn measure(measure: &Measure, words: &Words<'_>) -> String {
 }
 
 /// An expression in the study language.
-pub(super) fn expression(expr: &Expr) -> String {
+pub fn expression(expr: &Expr) -> String {
     match expr {
         Expr::Column(name) => name.to_string(),
         Expr::Literal(value) => literal(value),
@@ -69,6 +71,10 @@ pub(super) fn expression(expr: &Expr) -> String {
             format!("cut({}, {})", expression(of), breaks.join(", "))
         }
         Expr::Grouped { column, grouping } => format!("grouped({column}, {})", quoted(grouping)),
+        Expr::Periods(Periods { column, unit, from, to }) => {
+            let (first, last) = (literal(&Literal::Date(*from)), literal(&Literal::Date(to.saturating_sub(1))));
+            format!("{}({column}, {first}, {last})", unit.as_str())
+        }
         Expr::Coalesce(parts) => {
             let parts: Vec<String> = parts.iter().map(expression).collect();
             format!("coalesce({})", parts.join(", "))

@@ -18,6 +18,7 @@ mod overlap;
 mod permits;
 mod permitted;
 mod policy;
+mod relations;
 mod repeats;
 mod rollback;
 mod rounds;
@@ -56,6 +57,7 @@ fn scenarios() -> Vec<Scenario> {
         optouts::family(),
         caps::family(),
         rollback::family(),
+        relations::family(),
         sandbox::family(),
     ];
     families.into_iter().flat_map(|family| family.scenarios()).collect()

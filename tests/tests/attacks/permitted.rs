@@ -20,7 +20,12 @@ pub struct Permitted {
 
 impl Permitted {
     pub fn new(rows: &[Patient]) -> Self {
-        let (hospital, body) = (Hospital::ward(rows), SecretKey::generate(&mut SystemEntropy));
+        Self::of(Hospital::ward(rows))
+    }
+
+    /// A hospital that knows the researcher by permits only.
+    pub fn of(hospital: Hospital) -> Self {
+        let body = SecretKey::generate(&mut SystemEntropy);
         let researcher = hospital.researcher.public();
         hospital.edit(
             &format!("kind = \"researcher\"\nname = \"Ada\"\nkey = \"{researcher}\""),

@@ -9,6 +9,7 @@ use super::verify::holds;
 use super::{Failure, Format, open, print, print_json, unusable};
 use crate::config::Config;
 use crate::custodian::ledger::account::{Account, Window};
+use crate::custodian::ledger::bodies::About;
 use crate::report;
 
 /// Which studies.
@@ -64,7 +65,7 @@ impl From<&Account> for Line {
             researcher: about.map(|about| about.researcher.clone()),
             purpose: about.map(report::purpose),
             permit: account.permit.clone(),
-            dataset: about.map(|about| about.dataset.to_string()),
+            dataset: about.map(About::datasets),
             decision: account.decision(),
             decided_by: account.decided_by(),
             shown,

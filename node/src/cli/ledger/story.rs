@@ -67,7 +67,7 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
             writeln!(out, "who         {}  {}", about.researcher, about.key)?;
             writeln!(out, "purpose     {}", report::purpose(about))?;
             writeln!(out, "permit      {}", account.permit.as_deref().unwrap_or("none named"))?;
-            writeln!(out, "dataset     {}", about.dataset)?;
+            writeln!(out, "dataset     {}", about.datasets())?;
         }
         None => {
             writeln!(out, "a study that could not be believed\n")?;

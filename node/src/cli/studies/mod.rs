@@ -21,6 +21,7 @@ use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed};
 use crate::custodian::desk::wire::{Answer, Command, Order};
 use crate::custodian::desk::{Desk, Secret};
 use crate::custodian::ledger::Ledger;
+use crate::custodian::ledger::bodies::named;
 
 /// The longest that the custodian may take: a command waits for no query.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -132,8 +133,9 @@ const HEADER: [&str; 10] =
     ["study", "state", "detail", "title", "researcher", "purpose", "dataset", "since", "until", "persons"];
 
 fn row(listed: &Listed) -> Vec<String> {
-    let Listed { study, state, detail, title, researcher, purpose, dataset, since, until, persons } = listed.clone();
-    let (dataset, persons) = (dataset.to_string(), persons.to_string());
+    let Listed { study, state, detail, title, researcher, purpose, dataset, related, since, until, persons } =
+        listed.clone();
+    let (dataset, persons) = (named(&dataset, &related), persons.to_string());
     vec![study, state.as_str().to_owned(), detail, title, researcher, purpose, dataset, since, until, persons]
 }
 

@@ -6,6 +6,7 @@ use bocage_protocol::marks::one_line;
 use bocage_protocol::trust::Permit;
 
 use crate::custodian::desk::shown::{AtTheDesk, CapLeft, Dossier, Listed, Paused, SaidBy};
+use crate::custodian::ledger::bodies::named;
 
 /// Digits of an id that tell it apart.
 const SHORT: usize = 12;
@@ -30,7 +31,8 @@ pub fn desk(out: &mut dyn Write, desk: &AtTheDesk) -> io::Result<()> {
     for study in &desk.studies {
         writeln!(out, "{}  {}", short(&study.study), stands(study))?;
         writeln!(out, "    {}", one_line(&study.title))?;
-        writeln!(out, "    {} asks for {} about {}", one_line(&study.researcher), study.purpose, study.dataset)?;
+        let about = named(&study.dataset, &study.related);
+        writeln!(out, "    {} asks for {} about {about}", one_line(&study.researcher), study.purpose)?;
         writeln!(out, "    since {}, until {}", study.since, study.until)?;
     }
     Ok(())
@@ -59,7 +61,7 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
     writeln!(out, "{}\nstudy      {}", one_line(&listed.title), listed.study)?;
     writeln!(out, "state      {}", stands(listed))?;
     writeln!(out, "asked by   {} ({key})", one_line(&listed.researcher))?;
-    writeln!(out, "purpose    {}\ndataset    {}", listed.purpose, listed.dataset)?;
+    writeln!(out, "purpose    {}\ndataset    {}", listed.purpose, named(&listed.dataset, &listed.related))?;
     writeln!(out, "waits      since {}, until {}", listed.since, listed.until)?;
     writeln!(out, "why        {}", one_line(why))?;
     writeln!(out, "policy     {}", short(policy))?;
@@ -86,7 +88,8 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
         writeln!(out, "    nothing")?;
     }
     for one in received {
-        writeln!(out, "    {}  {}  {}  {}", one.at, short(&one.study), one.dataset, one_line(&one.title))?;
+        let about = named(&one.dataset, &one.related);
+        writeln!(out, "    {}  {}  {about}  {}", one.at, short(&one.study), one_line(&one.title))?;
         for (analysis, cells) in &one.cells {
             writeln!(out, "        {analysis}: {cells} cells shown")?;
             let explained = one.explained.get(analysis).map(String::as_str).unwrap_or_default();

@@ -19,13 +19,13 @@ use crate::custodian::authority::{Authorised, may_begin, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
-use crate::custodian::engine::{self, EngineError};
+use crate::custodian::engine::{self, EngineError, Features, Ground};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
+use crate::custodian::gathered::Gathered;
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
-use crate::custodian::optout::Chosen;
 use crate::custodian::reuse::{self, Before};
-use crate::custodian::snapshot::Offered;
+use crate::custodian::snapshot::public_name;
 use crate::custodian::{Custodian, Moment, Progress};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
@@ -48,20 +48,19 @@ impl Custodian {
         about: bodies::About,
         history: &History,
     ) -> Result<Vec<u8>, Failure> {
-        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot).map_err(Failure::Before)?;
-        let chosen = self.offered(authorised, &snapshot, history, round.now).map_err(Failure::Before)?;
-        let (snapshot, groups_out) = (chosen.offered.as_ref(), chosen.groups_out());
+        let gathered = self.gather(authorised, history, round.now).map_err(Failure::Before)?;
+        let ground = &gathered.ground();
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
         entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, snapshot))),
+            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, ground))),
         );
-        let asked = self.asked(authorised, snapshot)?;
+        let asked = self.asked(authorised, &gathered)?;
         let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
-        let reservation = reservation(round, authorised, snapshot, groups_out, &asked);
+        let reservation = reservation(round, authorised, &gathered, &asked);
         if !reserved {
             entries.push(round.entry(Kind::Reservation, &reservation));
         }
@@ -87,7 +86,7 @@ impl Custodian {
         };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, &chosen, attempt, asked);
+        let signed = self.attempt(round, authorised, &gathered, attempt, asked);
         (self.progress)(Progress::Idle);
         let signed = match signed {
             Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
@@ -110,14 +109,16 @@ impl Custodian {
         Ok(reply)
     }
 
-    /// What the round asks of the snapshot, and which of it left before.
-    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
+    /// What the round asks of the snapshots, and which of it left before.
+    fn asked(&self, authorised: &Authorised<'_>, gathered: &Gathered<'_>) -> Result<Vec<Asked>, LedgerError> {
+        let ground = gathered.ground();
         let policy = self.gate_policy(authorised);
         let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
         let asked = |(_, plan): &(u16, ValidPlan)| {
-            let compares = compares(plan, authorised, snapshot);
+            let identity = ground.identity_for(plan);
+            let compares = compares(plan, gathered);
             let plan = plan.digest();
-            let question = reuse::question(&plan, snapshot.identity(), &policy);
+            let question = reuse::question(&plan, &identity, &policy);
             let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
             Ok(Asked { question, compares, before })
         };
@@ -137,14 +138,15 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
-        chosen: &Chosen,
+        gathered: &Gathered<'_>,
         attempt: i64,
         asked: Vec<Asked>,
     ) -> Result<SignedRelease, PublicError> {
         let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
-        let (policy, snapshot) = (self.gate_policy(authorised), chosen.offered.as_ref());
+        let (policy, ground) = (self.gate_policy(authorised), &gathered.ground());
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
+            let mut features = Features::default();
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 if let Some(Before { seq, released }) = asked.before {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
@@ -165,18 +167,18 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
-                let (contract, k) = (&authorised.dataset.contract, policy.threshold);
-                let counted = engine::run(snapshot, plan, contract, k).map_err(failed)?;
+                let counted = engine::run(ground, &mut features, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {
-                    true => self.moved(authorised, chosen, &asked.compares)?,
+                    true => self.moved(gathered, plan, &asked.compares)?,
                     false => Vec::new(),
                 };
-                let moved = engine::moved(snapshot, &parts, plan, contract, k).map_err(failed)?;
+                let moved = engine::moved(ground, &parts, plan, policy.threshold).map_err(failed)?;
+                let contract = plan.contract(&authorised.dataset.contract);
                 let outcome = gate::release_under(self.switches.controls, counted, moved, plan, contract, &policy)
                     .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
-            gate::seal(self.heading(round, snapshot)?, answers, &self.release_key)
+            gate::seal(self.heading(round, ground)?, answers, &self.release_key)
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             tracing::error!(study = %round.id, "the computation panicked");
@@ -184,26 +186,26 @@ impl Custodian {
         })
     }
 
-    fn heading(&self, round: &Round<'_>, snapshot: &Offered) -> Result<Heading, PublicError> {
+    fn heading(&self, round: &Round<'_>, ground: &Ground<'_>) -> Result<Heading, PublicError> {
         let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
         let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
         Ok(Heading {
             study: round.id,
             site: self.config.site.clone(),
             round: round.request.round,
-            snapshot: snapshot.public_name(&self.release_key.derive(SNAPSHOT_NAMES)),
-            snapshot_at: snapshot.manifest().created_at,
+            snapshot: public_name(&ground.identity(), &self.release_key.derive(SNAPSHOT_NAMES)),
+            snapshot_at: ground.taken_at(),
             ledger,
         })
     }
 }
 
 /// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<AnalysisName, String> {
+fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> BTreeMap<AnalysisName, String> {
     let contract = &authorised.dataset.contract;
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
-        Some((analysis.name.clone(), plan.explain(contract, Some(snapshot.manifest().rows)).plainly()))
+        Some((analysis.name.clone(), plan.explain(contract, Some(ground.base.manifest().rows)).plainly()))
     };
     authorised.plans.iter().filter_map(say).collect()
 }
@@ -211,8 +213,7 @@ fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<Analys
 fn reservation(
     round: &Round<'_>,
     authorised: &Authorised<'_>,
-    snapshot: &Offered,
-    groups_out: Option<Digest>,
+    gathered: &Gathered<'_>,
     asked: &[Asked],
 ) -> bodies::Reservation {
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
@@ -223,10 +224,12 @@ fn reservation(
         question: Some(asked.question),
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
+    let offered = gathered.ground().base;
     bodies::Reservation {
-        snapshot: snapshot.manifest().content,
-        left_out: snapshot.left_out(),
-        groups_out,
+        snapshot: offered.manifest().content,
+        left_out: offered.left_out(),
+        groups_out: gathered.groups_out(),
+        related: gathered.reserved(),
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
         account: Some(authorised.requester.account(&authorised.study)),
@@ -235,13 +238,17 @@ fn reservation(
 
 /// What the cells of an answer are, at this site. Where a row is a patient, cells of two snapshots are about patients of whom nobody knows which
 /// are the same.
-fn compares(plan: &ValidPlan, authorised: &Authorised<'_>, snapshot: &Offered) -> Digest {
-    let dataset = authorised.dataset;
+fn compares(plan: &ValidPlan, gathered: &Gathered<'_>) -> Digest {
+    let dataset = gathered.dataset();
     let content = match dataset.contract.subject() {
-        Subject::Row => snapshot.manifest().content.as_bytes().as_slice(),
-        Subject::Column(_) => &[],
+        Subject::Row => gathered.ground().base.manifest().content.as_bytes().to_vec(),
+        Subject::Column(_) => Vec::new(),
     };
-    Digest::of("bocage/compares/1", &[dataset.name.as_bytes(), content, plan.cells_digest().as_bytes()])
+    let tables = gathered.tables(plan);
+    let others = tables.iter().skip(1).map(|table| table.dataset.name.as_bytes());
+    let cells = plan.cells_digest();
+    let parts = [dataset.name.as_bytes(), &content, cells.as_bytes()].into_iter().chain(others);
+    Digest::of("bocage/compares/1", &parts.collect::<Vec<_>>())
 }
 
 /// What left, in numbers that say nothing which the release itself does not say.

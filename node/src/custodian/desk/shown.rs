@@ -46,6 +46,9 @@ pub struct Listed {
     pub purpose: String,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that it looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// Since when it waits.
     pub since: String,
     /// Until when it may be answered.
@@ -155,6 +158,9 @@ pub struct Received {
     pub title: String,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that it looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// Analyses, with the cells that were shown.
     pub cells: Vec<(AnalysisName, u64)>,
     /// By the analyses' names, what they read, keep and group, in sentences.

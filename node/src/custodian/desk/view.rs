@@ -118,7 +118,7 @@ impl Desk<'_> {
         let (_, _, pending) = case.latest(&self.policy)?;
         let since = case.pending.first()?.1;
         let (state, detail) = self.stands(case, pending, outcome);
-        let About { title, purpose, researcher, dataset, .. } = pending.study.clone();
+        let About { title, purpose, researcher, dataset, related, .. } = pending.study.clone();
         Some(Listed {
             study: study.to_string(),
             state,
@@ -127,6 +127,7 @@ impl Desk<'_> {
             researcher,
             purpose: purpose.as_str().to_owned(),
             dataset,
+            related,
             since: since.to_string(),
             until: pending.until.to_string(),
             persons: pending.persons,
@@ -193,9 +194,10 @@ impl Desk<'_> {
             researcher: pending.study.key,
             purpose: pending.study.purpose,
             dataset: pending.study.dataset.clone(),
+            related: pending.study.related.clone(),
             expires_at: pending.until,
         };
-        let spent = self.ledger.books(|books| books.spent(&account))?;
+        let spent = self.ledger.books(|books| books.most_spent(&account))?;
         Ok(Some(CapLeft { most, by, left: most.saturating_sub(spent) }))
     }
 
@@ -246,6 +248,7 @@ impl Desk<'_> {
                     study,
                     title: about.title.clone(),
                     dataset: about.dataset.clone(),
+                    related: about.related.clone(),
                     cells: released.parts.into_iter().map(|part| (part.analysis, part.shown)).collect(),
                 });
             }

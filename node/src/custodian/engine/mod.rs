@@ -5,6 +5,9 @@
 //! ValidPlan ──compile_plan──▶ filter, select ──Polars, part by part──▶ chunks ──Pass──▶ Private<Computed>
 //! ```
 //!
+//! Where a plan looks into other tables, `features` first makes columns of each patient's rows there; parts of the base then have them beside their
+//! own, under the contract that the plan extends.
+//!
 //! A table of discovered keys takes two such ways over the rows: `discover` finds the keys, and then the pass counts the tables of
 //! all of them, one behind the other.
 //!
@@ -13,9 +16,11 @@
 mod compile;
 mod discover;
 mod elementwise;
+mod features;
 #[cfg(test)]
 mod interpreter;
 mod keys;
+mod moved;
 mod numbers;
 mod parts;
 mod pass;
@@ -35,17 +40,19 @@ use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, O
 
 use self::compile::index;
 use self::discover::{Keys, Search};
+use self::features::{Columns, Tables};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
-use super::gate::{self, Computed, CountedKeys, Moved, Private};
-use super::optout::MovedPart;
-use super::snapshot::{Offered, Part, Rows};
+use super::gate::{Computed, CountedKeys, Private};
+use super::snapshot::{Part, Rows};
 use super::source::SUBJECT;
 
 pub use compile::Unfit;
 pub(in crate::custodian) use compile::{Form, Scope, compile};
+pub use features::{Features, Ground, Joined};
+pub use moved::moved;
 pub use parts::cores;
 pub use pass::PassError;
 
@@ -84,57 +91,28 @@ pub enum EngineError {
     },
 }
 
-/// Computes a plan over what a snapshot offers, for a gate with the threshold `k`.
+/// Computes a plan over what is offered of its tables, for a gate with the threshold `k`. `features` keeps what other plans of the round may
+/// want as well: it must be of this ground.
 ///
-/// The result is a function of plan, contract, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
-///
-/// # Errors
-/// See [`EngineError`].
-pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> Result<Private<Computed>, EngineError> {
-    let snapshot = offered.manifest().content;
-    let rows = offered.rows().ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
-    compute(offered, rows, k, plan, contract, k).map(Private::new)
-}
-
-/// The same plan over each part of those patients who have moved since it was answered before, for the gate.
+/// The result is a function of plan, contracts, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn moved(
-    offered: &Offered,
-    parts: &[MovedPart],
+pub fn run(
+    ground: &Ground<'_>,
+    features: &mut Features,
     plan: &ValidPlan,
-    contract: &Contract,
     k: u32,
-) -> Result<Private<Moved>, EngineError> {
-    let snapshot = offered.manifest().content;
-    let part = |part: &MovedPart| {
-        let gaps = offered.all_but(&part.numbers);
-        let rows = offered.rows_outside(&gaps).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
-        // A key that one of them has matters to the gate.
-        Ok(gate::MovedPart { inside: part.inside, counted: compute(offered, rows, 1, plan, contract, k)? })
-    };
-    parts.iter().map(part).collect::<Result<_, _>>().map(|parts| Private::new(Moved(parts)))
-}
-
-/// A plan over rows of what is offered. Of discovered keys those count that `least` subjects share in a cell.
-fn compute(
-    offered: &Offered,
-    rows: Rows<'_>,
-    least: u32,
-    plan: &ValidPlan,
-    contract: &Contract,
-    k: u32,
-) -> Result<Computed, EngineError> {
-    let hash = contract.hash();
-    if offered.manifest().contract_hash != hash || plan.plan().query.contract != hash {
+) -> Result<Private<Computed>, EngineError> {
+    let snapshot = ground.base.manifest().content;
+    if plan.plan().query.contract != ground.contract.hash() {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
-    let of = Asked { rows, plan, contract, k, snapshot: offered.manifest().content };
-    Ok(match plan.discovered() {
-        None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
-        Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys(), least)?),
-    })
+    ground.check()?;
+    let tables = Tables::of(ground).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
+    let features = &features.columns(plan, &tables, Partition::of(0))?;
+    let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, k, snapshot };
+    of.compute(k).map(Private::new)
 }
 
 /// A plan, the rows that it is asked of, and the gate's threshold.
@@ -142,12 +120,22 @@ fn compute(
 struct Asked<'a> {
     rows: Rows<'a>,
     plan: &'a ValidPlan,
+    /// That of the rows, with the plan's features.
     contract: &'a Contract,
+    features: &'a Columns,
     k: u32,
     snapshot: Digest,
 }
 
 impl<'a> Asked<'a> {
+    /// The tally. Of discovered keys those count that `least` subjects share in a cell.
+    fn compute(&self, least: u32) -> Result<Computed, EngineError> {
+        Ok(match self.plan.discovered() {
+            None => Computed::Table(self.pass(Partition::of(self.plan.layout().values()))?.finish()),
+            Some(_) => Computed::Keys(self.keys(Partition::of(0), self.plan.most_keys(), least)?),
+        })
+    }
+
     /// The pass over all rows, of one table.
     fn pass(&self, partition: Partition) -> Result<Pass, EngineError> {
         let question = self.question()?;
@@ -235,7 +223,11 @@ impl<'a> Asked<'a> {
         let conditions = self.plan.plan().query.filter.iter().chain(by).flat_map(Expr::columns);
         let columns = conditions.chain(measures.iter().flat_map(Measure::columns));
         let columns: BTreeSet<&str> = columns.map(|column| column.as_str()).collect();
-        self.rows.frame(part, columns).ok_or(PassError::Shape)
+        let mut rows = self.rows.frame(part, self.features.base(&columns)).ok_or(PassError::Shape)?;
+        if !self.features.is_empty() {
+            self.features.append(&mut rows, &columns, &self.rows.subjects(part))?;
+        }
+        Ok(rows)
     }
 
     /// Adds the rows of a part to a pass.
@@ -249,11 +241,7 @@ impl<'a> Asked<'a> {
     }
 
     fn error(&self, fault: Fault) -> EngineError {
-        let snapshot = self.snapshot;
-        match fault {
-            Fault::Query(stage) => EngineError::Query { snapshot, stage },
-            Fault::Rows(cause) => EngineError::Rows { snapshot, cause },
-        }
+        fault.of(self.snapshot)
     }
 }
 
@@ -261,6 +249,15 @@ impl<'a> Asked<'a> {
 enum Fault {
     Query(&'static str),
     Rows(PassError),
+}
+
+impl Fault {
+    fn of(self, snapshot: Digest) -> EngineError {
+        match self {
+            Fault::Query(stage) => EngineError::Query { snapshot, stage },
+            Fault::Rows(cause) => EngineError::Rows { snapshot, cause },
+        }
+    }
 }
 
 impl From<PassError> for Fault {

@@ -2,7 +2,7 @@
 
 mod bins;
 mod discovered;
-mod generate;
+pub(super) mod generate;
 mod narrow;
 mod normal;
 mod optouts;
@@ -11,9 +11,7 @@ mod wide;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::Digest;
-use bocage_protocol::plan::{
-    Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table, ValidPlan,
-};
+use bocage_protocol::plan::{Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::tally::Tally;
 use polars::prelude::{IntoColumn, NamedFrom, Series};
 use proptest::prelude::*;
@@ -23,13 +21,16 @@ use super::interpreter::{self, Row};
 use super::parts::PartCount as _;
 use super::*;
 use crate::custodian::gate::Counted;
-use crate::custodian::snapshot::Snapshot;
+use crate::custodian::snapshot::{Offered, Snapshot};
 use crate::custodian::source::SUBJECT;
 
 /// The gate's threshold.
 const K: u32 = 3;
 
-fn snapshot() -> Digest {
+/// Those of a plan without any.
+static NO_FEATURES: Columns = Columns::none();
+
+pub(super) fn snapshot() -> Digest {
     Digest::of("test", &[])
 }
 
@@ -43,7 +44,7 @@ fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Count
 }
 
 fn asked<'a>(k: u32, frame: &'a DataFrame, plan: &'a ValidPlan, contract: &'a Contract) -> Asked<'a> {
-    Asked { rows: Rows::made(frame, &[]), plan, contract, k, snapshot: snapshot() }
+    Asked { rows: Rows::made(frame, &[]), plan, contract, features: &NO_FEATURES, k, snapshot: snapshot() }
 }
 
 fn counted_in(
@@ -61,12 +62,12 @@ fn tally(frame: &DataFrame, plan: &ValidPlan, contract: &Contract) -> Result<Tal
 }
 
 fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    let query = contract.rows(filter);
     let statistic = Statistic::Table(Table { by, measures, roll_up: false });
     ValidPlan::check(Plan { query, statistic }, contract).unwrap()
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(super) fn cases(cases: u32) -> ProptestConfig {
     let scale = std::env::var("BOCAGE_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases * scale) }
 }
@@ -360,13 +361,16 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
         crate::custodian::source::DatasetSpec::read("v", &section, "node.toml", dir.path(), &mut problems).unwrap();
     let contract = contract();
     let now = bocage_protocol::env::Timestamp(0);
-    crate::custodian::snapshot::take(dir.path(), &spec, &contract, now).unwrap();
+    crate::custodian::snapshot::Taking::into(dir.path()).take(&spec, &contract, now).unwrap();
     let snapshot = Snapshot::open_current(dir.path(), "v").unwrap();
     let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
 
     let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
     let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);
-    let tally = run(&snapshot, &plan, &contract, K).unwrap().reveal_table().tally;
+    let ask = |contract: &Contract, plan: &ValidPlan| {
+        run(&Ground::alone(&snapshot, contract), &mut Features::default(), plan, K)
+    };
+    let tally = ask(&contract, &plan).unwrap().reveal_table().tally;
     assert_eq!(tally.total.subjects, 20);
     let (
         bocage_protocol::tally::Sums::Number { valid, sum, .. },
@@ -380,6 +384,6 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
 
     let other = generate::contract_with("range = [0, 120]", "range = [0, 121]");
     let foreign = check(&other, None, vec![], vec![]);
-    assert!(matches!(run(&snapshot, &foreign, &other, K), Err(EngineError::ContractMismatch { .. })));
-    assert!(matches!(run(&snapshot, &foreign, &contract, K), Err(EngineError::ContractMismatch { .. })));
+    assert!(matches!(ask(&other, &foreign), Err(EngineError::ContractMismatch { .. })));
+    assert!(matches!(ask(&contract, &foreign), Err(EngineError::ContractMismatch { .. })));
 }

@@ -35,20 +35,24 @@ pub(super) fn exact(
         return Err(Withheld::Inconsistent);
     }
     let k = i128::from(threshold.max(1));
-    let parts: Vec<(bool, Vec<Size>)> = moved.iter().map(|part| (part.inside, moved::sizes(part))).collect();
+    // Bins show who is in them and nothing else.
+    let moved: Vec<&MovedTable> = moved.iter().filter(|part| !part.stays).collect();
+    let parts: Vec<(bool, Option<usize>, Vec<Size>)> =
+        moved.into_iter().map(|part| (part.inside, part.twin, moved::sizes(part))).collect();
     let holds_back = |range: Range<usize>| {
         let sum =
             |sizes: &[Size]| sizes.iter().skip(range.start).take(range.len()).map(|size| size.subjects).sum::<i128>();
-        let few = parts.iter().any(|(_, part)| !rules::none_or(k, sum(part)));
-        let gone: i128 = parts.iter().filter(|(inside, _)| !inside).map(|(_, part)| sum(part)).sum();
+        let few = !moved::settled(k, parts.iter().map(|(_, twin, part)| (*twin, sum(part))));
+        let gone: i128 = parts.iter().filter(|(inside, ..)| !inside).map(|(.., part)| sum(part)).sum();
         // What has fewer than k by now counts as well if it can have been shown.
         few && sum(&sizes) + gone >= k
     };
     let no_value = grid.cells()..grid.cells() + 1;
-    let few = parts.iter().filter_map(|(_, part)| part.get(grid.cells())).any(|size| !rules::none_or(k, size.subjects));
+    let lacking = parts.iter().filter_map(|(_, twin, part)| Some((*twin, part.get(grid.cells())?.subjects)));
+    let few = !moved::settled(k, lacking);
     let enough = rest.first().filter(|size| size.subjects >= k && !few);
     let missing = enough.map(|size| rules::count(*size)).transpose()?;
-    let bins = merge(cells, &parts.iter().map(|(_, part)| part.as_slice()).collect::<Vec<_>>(), k)?;
+    let bins = merge(cells, &parts.iter().map(|(_, twin, part)| (*twin, part.as_slice())).collect::<Vec<_>>(), k)?;
     let held_back = (bins.is_empty() && holds_back(0..grid.cells())) || (missing.is_none() && holds_back(no_value));
     let release = BinsRelease { threshold: threshold.max(1), missing, bins, held_back };
     // The receiver checks the same, so a release that it would refuse never leaves.
@@ -61,27 +65,27 @@ struct Open {
     upto: usize,
     subjects: i128,
     /// Who has moved, part by part.
-    moved: Vec<i128>,
+    moved: Vec<(Option<usize>, i128)>,
 }
 
 impl Open {
     fn join(&mut self, above: &Open) {
         self.upto = above.upto;
         self.subjects += above.subjects;
-        self.moved.iter_mut().zip(&above.moved).for_each(|(own, above)| *own += above);
+        self.moved.iter_mut().zip(&above.moved).for_each(|((_, own), (_, above))| *own += above);
     }
 
     fn may_close(&self, k: i128) -> bool {
-        self.subjects >= k && self.moved.iter().all(|n| rules::none_or(k, *n))
+        self.subjects >= k && moved::settled(k, self.moved.iter().copied())
     }
 }
 
-fn merge(cells: &[Size], moved: &[&[Size]], k: i128) -> Result<Vec<BinRelease>, Withheld> {
+fn merge(cells: &[Size], moved: &[(Option<usize>, &[Size])], k: i128) -> Result<Vec<BinRelease>, Withheld> {
     let mut bins: Vec<Open> = Vec::new();
-    let none = Open { upto: 0, subjects: 0, moved: vec![0; moved.len()] };
+    let none = Open { upto: 0, subjects: 0, moved: moved.iter().map(|(twin, _)| (*twin, 0)).collect() };
     let mut open = none.clone();
     for (i, size) in cells.iter().enumerate() {
-        let moved = moved.iter().map(|part| part.get(i).map_or(0, |size| size.subjects)).collect();
+        let moved = moved.iter().map(|(twin, part)| (*twin, part.get(i).map_or(0, |size| size.subjects))).collect();
         open.join(&Open { upto: i + 1, subjects: size.subjects, moved });
         if open.may_close(k) {
             bins.push(std::mem::replace(&mut open, none.clone()));

@@ -48,6 +48,8 @@ pub(super) fn exact(
 /// The tables of one part of those who have moved, by their keys.
 struct MovedKeys {
     inside: bool,
+    twin: Option<usize>,
+    stays: bool,
     keys: HashMap<Option<String>, Counted>,
     /// Whether these are all keys that they have.
     all: bool,
@@ -57,7 +59,8 @@ impl MovedKeys {
     fn of(part: MovedPart) -> Result<Self, Withheld> {
         match part.counted {
             Computed::Keys(CountedKeys { keys, beyond }) => {
-                Ok(Self { inside: part.inside, keys: keys.into_iter().collect(), all: beyond.is_none() })
+                let MovedPart { inside, twin, stays, .. } = part;
+                Ok(Self { inside, twin, stays, keys: keys.into_iter().collect(), all: beyond.is_none() })
             }
             Computed::Table(_) => Err(Withheld::Inconsistent),
         }
@@ -66,11 +69,14 @@ impl MovedKeys {
     /// Whether there is a cell of which fewer than k of them are, but somebody; or that may be.
     fn has_few(&self, k: i128) -> bool {
         let cells = self.keys.values().flat_map(|table| &table.tally.cells);
-        !self.all || cells.into_iter().any(|cell| !rules::none_or(k, cell.size.subjects))
+        // Whom two answers have differently may be few in any cell.
+        let few = |n: i128| !rules::none_or(k, n) || (self.twin.is_some() && n > 0);
+        !self.all || (!self.stays && cells.into_iter().any(|cell| few(cell.size.subjects)))
     }
 
     fn table(&mut self, name: &Option<String>) -> Option<MovedTable> {
-        Some(MovedTable { inside: self.inside, counted: self.keys.remove(name)? })
+        let (inside, twin, stays) = (self.inside, self.twin, self.stays);
+        Some(MovedTable { inside, twin, stays, counted: self.keys.remove(name)? })
     }
 
     fn knows(&self, name: &Option<String>) -> bool {

@@ -18,6 +18,10 @@ pub struct Moved(pub Vec<MovedPart>);
 pub struct MovedPart {
     /// Whether they are in the answer that is given now.
     pub inside: bool,
+    /// Two parts that follow each other under one number are the same patients, as two answers have them.
+    pub twin: Option<usize>,
+    /// Whether they are in the same cells in both answers, so that measures alone may differ.
+    pub stays: bool,
     /// What the plan says of them.
     pub counted: Computed,
 }
@@ -26,6 +30,10 @@ pub struct MovedPart {
 pub(super) struct MovedTable {
     /// As [`MovedPart::inside`].
     pub inside: bool,
+    /// As [`MovedPart::twin`].
+    pub twin: Option<usize>,
+    /// As [`MovedPart::stays`].
+    pub stays: bool,
     /// The table.
     pub counted: Counted,
 }
@@ -33,36 +41,61 @@ pub(super) struct MovedTable {
 impl Moved {
     /// The parts of a table, or of the cells of a grid.
     pub(super) fn tables(self) -> Result<Vec<MovedTable>, Withheld> {
-        let table = |part: MovedPart| match part.counted {
-            Computed::Table(counted) => Ok(MovedTable { inside: part.inside, counted }),
+        let table = |MovedPart { inside, twin, stays, counted }: MovedPart| match counted {
+            Computed::Table(counted) => Ok(MovedTable { inside, twin, stays, counted }),
             Computed::Keys(_) => Err(Withheld::Inconsistent),
         };
         self.0.into_iter().map(table).collect()
     }
 }
 
+/// Whether patients have something, or are somewhere, in two answers alike. How many others of them have not is then unknown: it may be one.
+#[derive(Clone, Default)]
+pub(super) struct Twins {
+    last: Option<usize>,
+    some: bool,
+}
+
+impl Twins {
+    /// Takes the next part. Whether of it there is something, and of its twin before it as well.
+    pub(super) fn both(&mut self, twin: Option<usize>, some: bool) -> bool {
+        let both = some && self.some && twin.is_some() && twin == self.last;
+        (self.last, self.some) = (twin, some);
+        both
+    }
+}
+
 /// The parts at one step of a table's ladder.
-pub(super) struct Parts(Vec<(Vec<Cell>, Vec<Detail>)>);
+pub(super) struct Parts(Vec<(Option<usize>, Vec<Cell>, Vec<Detail>)>);
 
 impl Parts {
     /// Of counted parts, at a step.
     pub(super) fn at(moved: Vec<MovedTable>, layout: &TableLayout, step: usize) -> Result<Self, Withheld> {
-        let part = |MovedTable { counted, .. }: MovedTable| {
+        let part = |MovedTable { counted, twin, .. }: MovedTable| {
             let cells = counted.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
-            Ok((cells, counted.details_at(layout, step)))
+            Ok((twin, cells, counted.details_at(layout, step)))
         };
         Ok(Self(moved.into_iter().map(part).collect::<Result<_, _>>()?))
     }
 
     /// Whether this measure of a cell cannot be shown, since what has moved of it could not.
-    pub(super) fn hides(&self, at: usize, measure: usize, under: Rules) -> Result<bool, Withheld> {
-        for (cells, details) in &self.0 {
+    pub(super) fn hides(
+        &self,
+        at: usize,
+        (measure, layout): (usize, &TableLayout),
+        under: Rules,
+    ) -> Result<bool, Withheld> {
+        let mut twins = Twins::default();
+        for (twin, cells, details) in &self.0 {
             let (Some(cell), Some(detail)) = (cells.get(at), details.get(measure)) else {
                 return Err(Withheld::Inconsistent);
             };
             let sums = cell.measures.get(measure).ok_or(Withheld::Inconsistent)?;
             let (Sums::Number { valid, .. } | Sums::Condition { valid, .. }) = sums;
-            if valid.rows > 0 && !rules::shows_measure(cell.size, sums, detail, at, under) {
+            let some = valid.rows > 0;
+            if twins.both(*twin, some)
+                || (some && !rules::shows_measure(cell.size, sums, (detail, layout.chosen(measure)), at, under))
+            {
                 return Ok(true);
             }
         }
@@ -83,10 +116,12 @@ impl Few {
     pub(super) fn at(moved: &[MovedTable], layout: &TableLayout, step: usize, k: i128) -> Result<Self, Withheld> {
         let cells = layout.cells_at(step);
         let mut all = Self { few: vec![false; cells], gone: vec![0; cells] };
-        for MovedTable { inside, counted } in moved {
+        let mut twins = vec![Twins::default(); cells];
+        for MovedTable { inside, twin, counted, .. } in moved.iter().filter(|part| !part.stays) {
             let cells = counted.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
             for (at, cell) in cells.iter().enumerate() {
-                all.few[at] |= !rules::none_or(k, cell.size.subjects);
+                let n = cell.size.subjects;
+                all.few[at] |= !rules::none_or(k, n) || twins[at].both(*twin, n > 0);
                 all.gone[at] += if *inside { 0 } else { cell.size.subjects };
             }
         }
@@ -98,6 +133,13 @@ impl Few {
     pub(super) fn holds_back(&self, at: usize, subjects: i128, k: i128) -> bool {
         self.few[at] && subjects + self.gone[at] >= k
     }
+}
+
+/// Whether of each of these parts, in this order, nobody or k have moved, and nobody stays with what is not known of the others.
+pub(super) fn settled(k: i128, parts: impl Iterator<Item = (Option<usize>, i128)>) -> bool {
+    let mut twins = Twins::default();
+    let mut parts = parts;
+    parts.all(|(twin, n)| !twins.both(twin, n > 0) && rules::none_or(k, n))
 }
 
 /// The sizes of a grid's cells.

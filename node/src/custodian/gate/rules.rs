@@ -35,7 +35,7 @@ pub(super) fn exact(
     let (details, moved) = (counted.details_at(layout, step), Parts::at(moved, layout, step)?);
     let show = |(at, cell): (usize, &Cell)| match is_hidden(at) {
         true => Ok(CellRelease::FewerThanK),
-        false => show(cell, &details, &moved, at, under),
+        false => show(cell, (&details, layout), &moved, at, under),
     };
     let release = TableRelease {
         threshold: threshold.max(1),
@@ -97,36 +97,52 @@ fn total(tally: &Tally, all_shown: bool, under: Rules) -> Option<Size> {
     (tally.total.subjects >= under.k() && whole).then_some(tally.total)
 }
 
-fn show(cell: &Cell, details: &[Detail], moved: &Parts, at: usize, under: Rules) -> Result<CellRelease, Withheld> {
-    let measure = |(i, (sums, detail))| match moved.hides(at, i, under)? {
+fn show(
+    cell: &Cell,
+    (details, layout): (&[Detail], &TableLayout),
+    moved: &Parts,
+    at: usize,
+    under: Rules,
+) -> Result<CellRelease, Withheld> {
+    let measure = |(i, (sums, detail)): (usize, (&Sums, &Detail))| match moved.hides(at, (i, layout), under)? {
         true => Ok(MeasureRelease::Hidden),
-        false => show_measure(cell.size, sums, detail, at, under),
+        false => show_measure(cell.size, sums, (detail, layout.chosen(i)), at, under),
     };
     let measures = cell.measures.iter().zip(details).enumerate().map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 
 /// Whether a measure of a cell of k or more subjects may be shown.
-pub(super) fn shows_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> bool {
-    show_measure(of, sums, detail, at, under).is_ok_and(|shown| shown != MeasureRelease::Hidden)
+pub(super) fn shows_measure(of: Size, sums: &Sums, of_measure: (&Detail, bool), at: usize, under: Rules) -> bool {
+    show_measure(of, sums, of_measure, at, under).is_ok_and(|shown| shown != MeasureRelease::Hidden)
 }
 
-fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules) -> Result<MeasureRelease, Withheld> {
+fn show_measure(
+    of: Size,
+    sums: &Sums,
+    (detail, chosen): (&Detail, bool),
+    at: usize,
+    under: Rules,
+) -> Result<MeasureRelease, Withheld> {
     let (k, controls) = (under.k(), under.controls);
     let wide = |spread: Option<&Spread>| spread.is_some_and(Spread::is_wide);
     let all = |sides: [&Size; 3]| sides.iter().all(|side| side.subjects >= k);
-    let answered = |valid: &Size, lacking: Option<&u32>| {
-        none_or(k, of.subjects - valid.subjects) && lacking.is_some_and(|n| none_or(k, i128::from(*n)))
+    // Where the researcher chooses who has no value: of a condition, and of a number that reads a feature.
+    let answered = |valid: &Size, lacking: Option<i128>| {
+        let enough = none_or(k, of.subjects - valid.subjects) && lacking.is_some_and(|n| none_or(k, n));
+        enough || !controls.enforces(Control::ConditionNulls)
     };
     Ok(match (sums, detail) {
         (Sums::Number { valid, sum, sum_sq }, Detail::Number(spreads))
-            if valid.subjects >= k && (wide(spreads.get(at)) || !controls.enforces(Control::ValueSpread)) =>
+            if valid.subjects >= k
+                && (wide(spreads.get(at)) || !controls.enforces(Control::ValueSpread))
+                && (!chosen || answered(valid, Some(0))) =>
         {
             MeasureRelease::Number { valid: count(*valid)?, sum: *sum, sum_sq: *sum_sq }
         }
         (Sums::Condition { valid, holds, fails }, Detail::Condition(lacking))
             if (all([valid, holds, fails]) || !controls.enforces(Control::ConditionSides))
-                && (answered(valid, lacking.get(at)) || !controls.enforces(Control::ConditionNulls)) =>
+                && answered(valid, lacking.get(at).map(|n| i128::from(*n))) =>
         {
             MeasureRelease::Condition { valid: count(*valid)?, holds_rows: count(*holds)?.rows }
         }

@@ -46,8 +46,24 @@ pub struct About {
     pub key: PublicKey,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that it looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// The questions' names.
     pub analyses: Vec<AnalysisName>,
+}
+
+impl About {
+    /// Every dataset that is asked about, in words.
+    pub fn datasets(&self) -> String {
+        named(&self.dataset, &self.related)
+    }
+}
+
+/// A dataset and those that are looked into from it, in words.
+pub fn named(dataset: &ContractId, related: &[ContractId]) -> String {
+    let related: Vec<String> = related.iter().map(ToString::to_string).collect();
+    if related.is_empty() { dataset.to_string() } else { format!("{dataset} with {}", related.join(", ")) }
 }
 
 /// An analysis' part in a round.
@@ -137,6 +153,9 @@ pub struct Reservation {
     /// The digest of the groups of patients who are left out, the same in every snapshot; none if none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups_out: Option<Digest>,
+    /// What of the site's other datasets every round looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Related>,
     /// What the round asks: a repeat must ask the same.
     pub steps: Vec<StepAsked>,
     /// What may leave.
@@ -144,6 +163,21 @@ pub struct Reservation {
     /// On whose account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+}
+
+/// Another dataset that a study looks into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Related {
+    /// The dataset.
+    pub dataset: ContractId,
+    /// The snapshot that every round of the study looks into.
+    pub snapshot: Digest,
+    /// The digest of who is left out of it; none if nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Digest>,
+    /// The digest of the groups of patients who are left out, the same in every snapshot; none if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_out: Option<Digest>,
 }
 
 /// On whose account cells leave, and what rules count studies by.
@@ -159,8 +193,18 @@ pub struct Account {
     pub purpose: Purpose,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that are looked into: what leaves counts at each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// When the study expires.
     pub expires_at: Timestamp,
+}
+
+impl Account {
+    /// Every dataset that is asked about.
+    pub fn datasets(&self) -> impl Iterator<Item = &ContractId> {
+        std::iter::once(&self.dataset).chain(&self.related)
+    }
 }
 
 /// Of a list of revoked permits. The payload has the list as it was signed.

@@ -28,10 +28,10 @@ use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::{Purpose, canonical};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 
-pub use books::{Books, Lists};
+pub use books::{Books, GroupsLeftOut, Lists};
 pub use checkpoint::Differs;
 pub use error::LedgerError;
-pub use history::{DEATHS, History, RoundHistory};
+pub use history::{Begun, DEATHS, History, RoundHistory};
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;

@@ -1,5 +1,6 @@
 //! How a site knows a patient again without keeping the patient's id: a keyed token, the same in every snapshot. Beside a snapshot
-//! stand the tokens of its subjects in the order of their numbers, so that a list that is written later can be matched to them.
+//! stand the tokens of its subjects in the order of their numbers, so that a list that is written later can be matched to them, and so that
+//! a patient is found in the site's other datasets.
 //!
 //! Without the site's key a token says nothing of an id, nor whether two sites have the same patient.
 
@@ -136,8 +137,8 @@ impl IdForm {
     }
 }
 
-/// One spelling of letters with marks (NFC): source and list may come from systems that write them otherwise.
-fn composed(text: &str) -> Cow<'_, str> {
+/// One spelling of letters with marks (NFC): two sources, or a source and a list, may come from systems that write them otherwise.
+pub fn composed(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
@@ -151,18 +152,12 @@ pub struct SubjectIds {
 }
 
 impl SubjectIds {
-    /// As they stand in a file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + self.tokens.len() * TOKEN_BYTES + self.flagged.len() * 4);
-        bytes.extend(MAGIC);
-        bytes.extend((self.tokens.len() as u32).to_be_bytes());
-        bytes.extend((self.flagged.len() as u32).to_be_bytes());
-        self.tokens.iter().for_each(|token| bytes.extend(token.to_bytes()));
-        self.flagged.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
-        bytes
+    /// How a file of so many tokens and numbers begins. Behind it stand the tokens, then the numbers of those who opted out, big end first.
+    pub fn header(tokens: u32, flagged: u32) -> Vec<u8> {
+        [MAGIC.as_slice(), &tokens.to_be_bytes(), &flagged.to_be_bytes()].concat()
     }
 
-    /// What [`SubjectIds::to_bytes`] wrote; none if it is something else.
+    /// What stands in a file; none if it is something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC.as_slice())?;
         let (counts, rest) = rest.split_first_chunk::<8>()?;

@@ -86,7 +86,8 @@ impl Site {
     }
 
     fn take_above(&self, floor: Floor<'_>, source: &Value) -> Result<Manifest, SnapshotError> {
-        super::take_above(floor, &self.snapshots(), &self.spec(source), &self.contract, None, Timestamp(1))
+        let dir = self.snapshots();
+        Taking { floor, ..Taking::into(&dir) }.take(&self.spec(source), &self.contract, Timestamp(1))
     }
 
     fn spec(&self, source: &Value) -> DatasetSpec {

@@ -1,8 +1,7 @@
-//! The disk that snapshots are written to: how much room it has, and what becomes of a write that fails. It must never hide
-//! that a disk is full behind a library's own words.
+//! The disk that snapshots are written to, and how much room it has.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::SnapshotError;
@@ -55,41 +54,5 @@ impl Floor<'_> {
             needed_mib: more_bytes.div_ceil(1 << 20),
             floor_mib,
         })
-    }
-}
-
-/// A writer that remembers why it failed: the libraries above it do not say.
-pub(super) struct Noted<W> {
-    inner: W,
-    failed: Option<ErrorKind>,
-}
-
-impl<W> Noted<W> {
-    pub(super) fn new(inner: W) -> Self {
-        Self { inner, failed: None }
-    }
-
-    /// Why a write failed, if one did.
-    pub(super) fn failed(&self) -> Option<ErrorKind> {
-        self.failed
-    }
-
-    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        if let Err(error) = &result {
-            self.failed = Some(error.kind());
-        }
-        result
-    }
-}
-
-impl<W: Write> Write for Noted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes);
-        self.note(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.inner.flush();
-        self.note(flushed)
     }
 }

@@ -7,7 +7,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
 
-use super::{Manifest, Snapshot, take};
+use super::{Manifest, Snapshot, Taking};
 use crate::custodian::source::made::{Values, WriterProperties, file, texts};
 use crate::custodian::source::{DatasetSpec, SUBJECT};
 
@@ -17,7 +17,7 @@ fn taken(dir: &Path, kind: &str, path: &Path, contract: &str, map: &Value) -> Ma
     let section = json!({"contract": contract.id().to_string(), "source": {"kind": kind, "path": path}, "map": map});
     let mut problems = Problems::default();
     let spec = DatasetSpec::read("rows", &section, "node.toml", dir, &mut problems).unwrap();
-    take(dir, &spec, &contract, Timestamp(1)).unwrap()
+    Taking::into(dir).take(&spec, &contract, Timestamp(1)).unwrap()
 }
 
 /// Rows, patients and values that fit, of a table of the OMOP data in both formats.
@@ -187,10 +187,15 @@ patient,device,at,born,dose,note,smoker
     assert_eq!((column("device").valid, column("device").out_of_range), (2, 2));
     assert_eq!((column("at").valid, column("born").valid, column("dose").valid), (4, 4, 4));
     let snapshot = Snapshot::open_current(dir.path(), "rows").unwrap();
-    let numbers: Vec<u32> = snapshot.frame().column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect();
-    assert_eq!(numbers, [0, 0, 1, 2, 3]);
-    let at: Vec<Option<i64>> = snapshot.frame().column("at").unwrap().i64().unwrap().iter().collect();
-    assert_eq!(at, [Some(-1), Some(0), Some(i64::MAX / 1_000_000), None, Some(-9_223_286_400_000)]);
+    let numbers = snapshot.frame().column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter();
+    let mut of_patient: Vec<Vec<Option<i64>>> = vec![Vec::new(); 4];
+    numbers.zip(snapshot.frame().column("at").unwrap().i64().unwrap().iter()).for_each(|(number, at)| {
+        of_patient[number as usize].push(at);
+    });
+    of_patient.sort();
+    let alone = |at: i64| vec![Some(at)];
+    let both = vec![Some(-1), Some(0)];
+    assert_eq!(of_patient, [vec![None], alone(-9_223_286_400_000), both, alone(i64::MAX / 1_000_000)]);
 }
 
 #[test]

@@ -3,16 +3,20 @@
 //! ```text
 //! DIR/DATASET/HASH.arrow   the rows, never rewritten in place
 //! DIR/DATASET/HASH.json    the manifest: contract, settings, report; for the hospital's own eyes
-//! DIR/DATASET/HASH.ids     where opt-outs are configured: by what the patients are known again
+//! DIR/DATASET/HASH.ids     by what the patients are known again, where they have ids or can opt out
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! ```
 //!
-//! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last.
-//! Nothing here may put a content hash on the wire: [`Offered::public_name`] is what leaves.
+//! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
+//! way ([`spool`]) has no name.
+//! Nothing here may put a content hash on the wire: [`public_name`] is what leaves.
 
 #[cfg(test)]
 mod bad_sources;
+mod columns;
 mod disk;
+#[cfg(test)]
+mod exports;
 mod files;
 #[cfg(test)]
 mod formats;
@@ -21,6 +25,11 @@ mod manifest;
 mod mapped;
 mod offered;
 mod open;
+mod shuffle;
+#[cfg(test)]
+mod sizes;
+mod spool;
+mod subjects;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -34,10 +43,10 @@ pub use keep::{Held, drop_all, held, retire};
 pub use manifest::{IdsFile, Manifest, Stale, stale_reason};
 #[cfg(test)]
 pub(in crate::custodian) use offered::gaps;
-pub use offered::{LeftOut, Offered};
+pub use offered::{LeftOut, Offered, public_name};
 pub(in crate::custodian) use offered::{Part, Rows};
 pub use open::{Snapshot, Snapshots, current, manifest, subject_ids};
-pub use take::{take, take_above};
+pub use take::{Progress, Size, Taking};
 
 use super::source::SourceError;
 
@@ -103,6 +112,15 @@ pub enum SnapshotError {
         path: PathBuf,
         /// What the system says.
         kind: std::io::ErrorKind,
+    },
+    /// Somebody wanted it to stop.
+    #[error("it was interrupted; the snapshot before stays in use")]
+    Interrupted,
+    /// A failure of ours; the cause may hold data and is not repeated.
+    #[error("the snapshot could not be made: {stage}")]
+    Fault {
+        /// Where it stopped.
+        stage: &'static str,
     },
     /// The source did not become rows.
     #[error(transparent)]

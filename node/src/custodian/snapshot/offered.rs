@@ -59,11 +59,6 @@ impl Offered {
         self.left_out
     }
 
-    /// The name under which releases speak of it: without `site_secret` nobody can confirm a guess of its content.
-    pub fn public_name(&self, site_secret: &[u8; 32]) -> Digest {
-        Digest::of("bocage/snapshot/1", &[site_secret, self.identity.as_bytes()])
-    }
-
     /// Every row of the snapshot but those of these patients, whoever is left out: for counting who has moved since an earlier answer, which the
     /// gate must know and never shows.
     pub(in crate::custodian) fn all_but(&self, numbers: &[u32]) -> Vec<Range<usize>> {
@@ -82,6 +77,11 @@ impl Offered {
     pub(in crate::custodian) fn rows(&self) -> Option<Rows<'_>> {
         Rows::of(self.snapshot.frame(), &self.gaps)
     }
+}
+
+/// The name under which releases speak of what they were computed on: without `site_secret` nobody can confirm a guess of its content.
+pub fn public_name(identity: &Digest, site_secret: &[u8; 32]) -> Digest {
+    Digest::of("bocage/snapshot/1", &[site_secret, identity.as_bytes()])
 }
 
 /// The rows that may be seen. They are read part by part.

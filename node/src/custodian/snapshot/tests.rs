@@ -64,7 +64,7 @@ impl Site {
     }
 
     fn take(&self) -> Result<Manifest, SnapshotError> {
-        take(&self.snapshots(), &self.spec(json!({})), &self.contract, Timestamp(1))
+        Taking::into(&self.snapshots()).take(&self.spec(json!({})), &self.contract, Timestamp(1))
     }
 
     fn arrow(&self, manifest: &Manifest) -> PathBuf {
@@ -108,9 +108,9 @@ fn equal_rows_have_equal_hashes_and_the_public_name_needs_the_secret() {
     assert_eq!(first.content, second.content);
     let snapshot = Snapshot::open_current(&site.snapshots(), "visits").unwrap();
     let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
-    assert_eq!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[1; 32]));
-    assert_ne!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[2; 32]));
-    assert_ne!(snapshot.public_name(&[1; 32]), first.content);
+    assert_eq!(public_name(snapshot.identity(), &[1; 32]), public_name(snapshot.identity(), &[1; 32]));
+    assert_ne!(public_name(snapshot.identity(), &[1; 32]), public_name(snapshot.identity(), &[2; 32]));
+    assert_ne!(public_name(snapshot.identity(), &[1; 32]), first.content);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn the_same_rows_under_another_contract_are_another_snapshot() {
     let site = Site::new();
     let manifest = site.take().unwrap();
     let relabelled = parse(&CONTRACT.replace("{ code = \"f\" }", "{ code = \"f\", label = \"female\" }"), "v").unwrap();
-    let other = take(&site.snapshots(), &site.spec(json!({})), &relabelled, Timestamp(2)).unwrap();
+    let other = Taking::into(&site.snapshots()).take(&site.spec(json!({})), &relabelled, Timestamp(2)).unwrap();
     assert_ne!(manifest.content, other.content);
 }
 
@@ -220,7 +220,7 @@ fn the_same_rows_under_another_contract_are_another_snapshot() {
 fn history(site: &Site, n: i64) -> Vec<Digest> {
     let take = |i: i64| {
         site.write(&format!("patient,age,sex,note\na,{i},f,x\n"));
-        super::take(&site.snapshots(), &site.spec(json!({})), &site.contract, Timestamp(i)).unwrap().content
+        Taking::into(&site.snapshots()).take(&site.spec(json!({})), &site.contract, Timestamp(i)).unwrap().content
     };
     (1..=n).map(take).collect()
 }

@@ -1,40 +1,178 @@
-//! Rows made to fit a contract: each value read as its column's type, checked against range and codes, every deviation
-//! counted. The result is sorted by a dense subject number; the patients' own ids are not part of it, only tokens for opt-outs.
+//! Rows made to fit a contract, batch by batch: each value read as its column's type, checked against range and codes, every deviation
+//! counted. Who a row's patient is stays beside it, until the snapshot has numbered the patients.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::ColumnName;
+use foldhash::quality::FixedState;
 use polars::prelude::{
-    BooleanChunked, Column, DataFrame, DataType, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn, NamedFrom,
-    NewChunkedArray, Series, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked,
+    BooleanChunked, Column, DataFrame, DataType, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
+    NewChunkedArray, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked, UInt64Chunked,
 };
 
 use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
-use super::{DatasetSpec, Mapping, SourceError, SourceRows};
-use crate::custodian::optout::{IdForm, SubjectIds, Token};
+use super::{DatasetSpec, Findings, Mapping, SourceError};
+use crate::custodian::optout::composed;
 
 mod evaluate;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 use evaluate::{Evaluated, Input, ROW, evaluate};
+use rules::Rules;
 
 /// The snapshot's column of subject numbers. No contract column can have this name: those begin with a letter.
 pub const SUBJECT: &str = "__subject";
+/// A column of rows that fit: what names the patient. Absent where each row is a patient.
+pub const ID: &str = "__id";
+/// A column of rows that fit: a hash of the id, by which patients are put in order.
+pub const PLACE: &str = "__place";
+/// A column of rows that fit: a [`Mark`].
+pub const MARK: &str = "__mark";
 
-/// Rows that fit a contract.
-pub struct Conformed {
-    /// [`SUBJECT`], then the contract's columns (without the subject column) in their physical types.
-    pub frame: DataFrame,
-    /// Distinct patients.
-    pub subjects: u32,
-    /// How they are known again, where that was asked for.
-    pub ids: Option<SubjectIds>,
-    /// What was found.
-    pub report: Report,
+/// What becomes of a row.
+pub struct Mark;
+
+impl Mark {
+    const FITS: u8 = 1;
+    const OPTS_OUT: u8 = 2;
+
+    /// Whether the row is one of the snapshot. One that is not is there for its opt-out only.
+    pub fn fits(mark: u8) -> bool {
+        mark & Self::FITS != 0
+    }
+
+    /// Whether the row says that its patient opted out.
+    pub fn opts_out(mark: u8) -> bool {
+        mark & Self::OPTS_OUT != 0
+    }
+}
+
+/// Rows on their way through a mapping and a contract's rules.
+pub struct Conforming<'a> {
+    spec: &'a DatasetSpec,
+    contract: &'a Contract,
+    mapping: &'a Mapping,
+    /// One a column, where it has codes.
+    books: Vec<Option<CodeBook>>,
+    columns: Vec<ColumnReport>,
+    rules: Rules<'a>,
+    source_rows: u64,
+    fitting: u64,
+    rejected: BTreeMap<Reason, u64>,
+}
+
+impl<'a> Conforming<'a> {
+    /// Before the first row of a snapshot that is taken now.
+    pub fn new(spec: &'a DatasetSpec, contract: &'a Contract, mapping: &'a Mapping, now: Timestamp) -> Self {
+        let book = |column: &ContractColumn| match &column.kind {
+            Kind::Code { codes, .. } => Some(CodeBook::new(codes)),
+            _ => None,
+        };
+        Self {
+            spec,
+            contract,
+            mapping,
+            books: contract.columns().iter().map(book).collect(),
+            columns: vec![ColumnReport::default(); contract.columns().len()],
+            rules: Rules::new(spec, contract, now),
+            source_rows: 0,
+            fitting: 0,
+            rejected: BTreeMap::new(),
+        }
+    }
+
+    /// The rows of a batch that fit, in its order: [`ID`] and [`PLACE`] where patients are named, [`MARK`], and the contract's columns (without the subject
+    /// column) in their physical types. Beside them rows that do not fit, of named patients who opted out in them.
+    ///
+    /// # Errors
+    /// A fault of ours in computing the mapping.
+    pub fn batch(&mut self, mut texts: DataFrame) -> Result<DataFrame, SourceError> {
+        let rows = texts.height();
+        let fault = |stage| SourceError::Computation { dataset: self.spec.name.clone(), stage };
+        let row_numbers = UInt32Chunked::from_iter_values(ROW.into(), 0..rows as u32);
+        texts.with_column(row_numbers.into_column()).map_err(|_| fault("numbering the rows"))?;
+        let mut rejected: Vec<Option<Reason>> = vec![None; rows];
+        let mut columns = Vec::new();
+        let rules = self.contract.columns().iter().zip(&self.mapping.rules);
+        for (((column, rule), report), book) in rules.zip(&mut self.columns).zip(&self.books) {
+            let computed = match rule {
+                Rule::Absent => None,
+                Rule::Expression(expr) => Some(evaluate(expr, &texts).map_err(fault)?),
+            };
+            let (values, fates) = read_column(&column.kind, book.as_ref(), rows, computed.as_ref());
+            count(&fates, report);
+            reject(column, &fates, &mut rejected);
+            columns.push((column, values));
+        }
+        self.rules.look(&mut columns, &mut rejected).map_err(fault)?;
+        let optout = self.mapping.optout.as_ref().map(|expr| evaluate(expr, &texts).map_err(fault)).transpose()?;
+        let ids = named(self.contract, &columns);
+        if let Some(ids) = ids {
+            let nameless = |(row, rejection): &(usize, &mut Option<Reason>)| rejection.is_none() && !ids.has(*row);
+            rejected.iter_mut().enumerate().filter(nameless).for_each(|(_, to)| *to = Some(Reason::NoSubject));
+        }
+        // What cannot be read is taken for an opt-out.
+        let out = |row: usize| {
+            optout.as_ref().is_some_and(|o| matches!(o.input(row), Some(Input::Truth(true))) || o.misread(row))
+        };
+        let (mut stay, mut marks) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        for (row, rejection) in rejected.iter().enumerate() {
+            let mark = u8::from(rejection.is_none()) * Mark::FITS + u8::from(out(row)) * Mark::OPTS_OUT;
+            if Mark::fits(mark) || (mark != 0 && ids.is_some_and(|ids| ids.has(row))) {
+                stay.push(row);
+                marks.push(mark);
+            }
+        }
+        self.source_rows += rows as u64;
+        let misfits = rejected.into_iter().flatten();
+        let mut fitting = rows as u64;
+        misfits.for_each(|reason| {
+            fitting -= 1;
+            *self.rejected.entry(reason).or_insert(0) += 1;
+        });
+        self.fitting += fitting;
+        let mut built = ids.map(|ids| ids.columns(&stay)).unwrap_or_default();
+        built.push(UInt8Chunked::from_vec(MARK.into(), marks).into_column());
+        for (column, values) in columns.iter().filter(|(c, _)| !self.contract.is_subject(c.name.as_str())) {
+            built.push(physical(&column.name, &column.kind, values, &stay));
+        }
+        DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))
+    }
+
+    /// What was found, when all rows went through, and so many were left out since their patient has an earlier row.
+    ///
+    /// # Errors
+    /// No row fits.
+    pub fn finish(self, findings: Findings, repeated: u64) -> Result<Report, SourceError> {
+        let mut rejected = self.rejected;
+        if repeated > 0 {
+            rejected.insert(Reason::RepeatedSubject, repeated);
+        }
+        let rows_rejected: Vec<Rejected> =
+            rejected.into_iter().map(|(reason, rows)| Rejected { reason, rows }).collect();
+        if self.fitting == 0 {
+            let reasons: Vec<String> = rows_rejected.iter().map(|r| format!("{}: {}", r.reason, r.rows)).collect();
+            let reason = format!("no row fits the contract ({})", reasons.join("; "));
+            return Err(SourceError::Empty { path: self.spec.source.path().to_owned(), reason });
+        }
+        let names = self.contract.columns().iter().map(|column| column.name.clone());
+        Ok(Report {
+            source_rows: self.source_rows,
+            bad_lines: findings.bad_lines,
+            rows_kept: self.fitting - repeated,
+            rows_rejected,
+            columns: names.zip(self.columns).collect(),
+            rules: self.rules.finish(),
+        })
+    }
 }
 
 /// The physical type of a column. Codes are positions in the contract's list, in the smallest type that holds them.
@@ -49,50 +187,6 @@ pub fn physical_type(kind: &Kind) -> DataType {
         Kind::Bool => DataType::Boolean,
         Kind::Text => DataType::String,
     }
-}
-
-/// Applies a mapping and the contract's rules to the rows of a source. With a `form` the patients' tokens are part of the result.
-///
-/// # Errors
-/// No row fits, or a fault of ours in computing the mapping.
-pub fn conform(
-    spec: &DatasetSpec,
-    contract: &Contract,
-    mapping: &Mapping,
-    source: SourceRows,
-    form: Option<&IdForm>,
-) -> Result<Conformed, SourceError> {
-    let rows = source.rows as usize;
-    let fault = |stage| SourceError::Computation { dataset: spec.name.clone(), stage };
-    let mut texts = source.frame;
-    let row_numbers = UInt32Chunked::from_iter_values(ROW.into(), 0..source.rows as u32);
-    texts.with_column(row_numbers.into_column()).map_err(|_| fault("numbering the rows"))?;
-    let mut report = Report { source_rows: source.rows, bad_lines: source.bad_lines, ..Report::default() };
-    let mut rejected: Vec<Option<Reason>> = vec![None; rows];
-    let mut columns = Vec::new();
-    for (column, rule) in contract.columns().iter().zip(&mapping.rules) {
-        let computed = match rule {
-            Rule::Absent => None,
-            Rule::Expression(expr) => Some(evaluate(expr, &texts).map_err(fault)?),
-        };
-        let (values, fates) = read_column(&column.kind, rows, computed.as_ref());
-        report.columns.insert(column.name.clone(), count(&fates));
-        reject(column, &fates, &mut rejected);
-        columns.push((column, values));
-    }
-    let optout = mapping.optout.as_ref().map(|expr| evaluate(expr, &texts).map_err(fault)).transpose()?;
-    let subjects = subjects_of(contract, &columns, &mut rejected);
-    let ids = form.map(|form| subjects.ids(form, contract, &columns, &rejected, optout.as_ref()));
-    let order = order(&subjects.of_row, &rejected);
-    report.rows_kept = order.len() as u64;
-    report.rows_rejected = tally(rejected);
-    if order.is_empty() {
-        let reasons: Vec<String> = report.rows_rejected.iter().map(|r| format!("{}: {}", r.reason, r.rows)).collect();
-        let reason = format!("no row fits the contract ({})", reasons.join("; "));
-        return Err(SourceError::Empty { path: spec.source.path().to_owned(), reason });
-    }
-    let frame = frame(contract, &columns, &subjects.of_row, &order).ok_or_else(|| fault("building its columns"))?;
-    Ok(Conformed { frame, subjects: subjects.count, ids, report })
 }
 
 /// What became of one value.
@@ -117,7 +211,7 @@ enum Values {
     Text(Vec<Option<String>>),
 }
 
-fn read_column(kind: &Kind, rows: usize, computed: Option<&Evaluated>) -> (Values, Vec<Fate>) {
+fn read_column(kind: &Kind, book: Option<&CodeBook>, rows: usize, computed: Option<&Evaluated>) -> (Values, Vec<Fate>) {
     let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
     match kind {
         Kind::Int { lo, hi } => {
@@ -144,12 +238,11 @@ fn read_column(kind: &Kind, rows: usize, computed: Option<&Evaluated>) -> (Value
             });
             (Values::Float(values), fates)
         }
-        Kind::Code { codes, .. } => {
-            let book = CodeBook::new(codes);
+        Kind::Code { .. } => {
             let (values, fates) = read_values(rows, computed, |input| {
                 let position = match input {
-                    Input::Text(text) => book.position(text),
-                    Input::Number(x) => value::int_of_float(x).and_then(|code| book.number(code)),
+                    Input::Text(text) => book.and_then(|book| book.position(text)),
+                    Input::Number(x) => value::int_of_float(x).and_then(|code| book?.number(code)),
                     _ => None,
                 };
                 position.ok_or(Fate::UnknownCode)
@@ -221,8 +314,7 @@ fn read_values<T>(
     (values, fates)
 }
 
-fn count(fates: &[Fate]) -> ColumnReport {
-    let mut report = ColumnReport::default();
+fn count(fates: &[Fate], report: &mut ColumnReport) {
     for fate in fates {
         *match fate {
             Fate::Valid => &mut report.valid,
@@ -233,7 +325,6 @@ fn count(fates: &[Fate]) -> ColumnReport {
             Fate::NullByRule => &mut report.null_by_rule,
         } += 1;
     }
-    report
 }
 
 /// Marks the rows that this column rejects. The first reason stays.
@@ -251,117 +342,54 @@ fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Option<Reason
     }
 }
 
-struct Subjects {
-    /// A dense number a row; of no meaning in rejected rows.
-    of_row: Vec<u32>,
-    count: u32,
-    /// By id; empty where each row is a patient.
-    numbers: HashMap<String, u32>,
+/// The ids of patients, one a source row.
+#[derive(Clone, Copy)]
+enum Ids<'a> {
+    Numbers(&'a [Option<i64>]),
+    Texts(&'a [Option<String>]),
 }
 
-impl Subjects {
-    /// How the patients are known again, and which of them opted out: those who did in any row, also in one that is rejected.
-    fn ids(
-        &self,
-        form: &IdForm,
-        contract: &Contract,
-        columns: &[(&ContractColumn, Values)],
-        rejected: &[Option<Reason>],
-        optout: Option<&Evaluated>,
-    ) -> SubjectIds {
-        let named = named(contract, columns);
-        let mut tokens: Vec<Option<Token>> = vec![None; self.count as usize];
-        for (id, number) in &self.numbers {
-            tokens[*number as usize] = Some(form.of_subject(id));
-        }
-        // Without ids a patient is a row, known again in this snapshot alone.
-        let token =
-            |(number, token): (u32, Option<Token>)| token.unwrap_or_else(|| form.of_subject(&number.to_string()));
-        let tokens = (0..).zip(tokens).map(token).collect();
-        // What cannot be read is taken for an opt-out.
-        let out =
-            |row: &usize| optout.is_some_and(|o| matches!(o.input(*row), Some(Input::Truth(true))) || o.misread(*row));
-        let number = |row: usize| match named {
-            None => rejected[row].is_none().then(|| self.of_row[row]),
-            Some(values) => self.numbers.get(&identity(values, row)?).copied(),
-        };
-        SubjectIds { tokens, flagged: (0..rejected.len()).filter(out).filter_map(number).collect() }
-    }
+/// The place of an id among others: the same in every process and on every machine.
+pub(in crate::custodian) fn place(id: &(impl Hash + ?Sized)) -> u64 {
+    FixedState::with_seed(0).hash_one(id)
 }
 
 /// The column that names the patients, if one does.
-fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<&'a Values> {
-    match contract.subject() {
-        Subject::Row => None,
-        Subject::Column(name) => columns.iter().find(|(c, _)| c.name == *name).map(|(_, values)| values),
-    }
-}
-
-/// Numbers the patients of the rows that are still in, in order of first appearance.
-fn subjects_of(
-    contract: &Contract,
-    columns: &[(&ContractColumn, Values)],
-    rejected: &mut [Option<Reason>],
-) -> Subjects {
-    let named = named(contract, columns);
-    let mut subjects = Subjects { of_row: vec![0; rejected.len()], count: 0, numbers: HashMap::new() };
-    for (row, rejection) in rejected.iter_mut().enumerate().filter(|(_, rejection)| rejection.is_none()) {
-        let next = subjects.count;
-        let number = match named {
-            None => next,
-            Some(values) => match identity(values, row) {
-                None => {
-                    *rejection = Some(Reason::NoSubject);
-                    continue;
-                }
-                Some(id) => *subjects.numbers.entry(id).or_insert(next),
-            },
-        };
-        if number == next {
-            subjects.count += 1;
-        } else if contract.one_row_per_subject() {
-            *rejection = Some(Reason::RepeatedSubject);
-        }
-        subjects.of_row[row] = number;
-    }
-    subjects
-}
-
-fn identity(values: &Values, row: usize) -> Option<String> {
-    match values {
-        Values::Int(ids) => ids[row].map(|id| id.to_string()),
-        Values::Text(ids) => ids[row].clone(),
+fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<Ids<'a>> {
+    let Subject::Column(name) = contract.subject() else { return None };
+    match columns.iter().find(|(c, _)| c.name == *name) {
+        Some((_, Values::Int(ids))) => Some(Ids::Numbers(ids)),
+        Some((_, Values::Text(ids))) => Some(Ids::Texts(ids)),
+        // A contract has no other subjects.
         _ => None,
     }
 }
 
-/// The rows that are kept, by subject; a subject's rows stay in the source's order.
-fn order(subject_of_row: &[u32], rejected: &[Option<Reason>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rejected.len()).filter(|row| rejected[*row].is_none()).collect();
-    order.sort_by_key(|row| subject_of_row[*row]);
-    order
-}
-
-fn tally(rejected: Vec<Option<Reason>>) -> Vec<Rejected> {
-    let mut counts = std::collections::BTreeMap::new();
-    for reason in rejected.into_iter().flatten() {
-        *counts.entry(reason).or_insert(0) += 1;
+impl Ids<'_> {
+    fn has(self, row: usize) -> bool {
+        match self {
+            Ids::Numbers(ids) => ids[row].is_some(),
+            Ids::Texts(ids) => ids[row].is_some(),
+        }
     }
-    counts.into_iter().map(|(reason, rows)| Rejected { reason, rows }).collect()
-}
 
-fn frame(
-    contract: &Contract,
-    columns: &[(&ContractColumn, Values)],
-    subjects: &[u32],
-    order: &[usize],
-) -> Option<DataFrame> {
-    let numbers: Vec<u32> = order.iter().map(|row| subjects[*row]).collect();
-    let mut built = vec![Series::new(SUBJECT.into(), numbers).into_column()];
-    for (column, values) in columns.iter().filter(|(c, _)| !contract.is_subject(c.name.as_str())) {
-        built.push(physical(&column.name, &column.kind, values, order));
+    /// The ids of some rows, and their places. Each of the rows has an id.
+    fn columns(self, rows: &[usize]) -> Vec<Column> {
+        let (ids, places) = match self {
+            Ids::Numbers(ids) => {
+                let ids: Vec<i64> = rows.iter().filter_map(|row| ids[*row]).collect();
+                let places = ids.iter().map(place).collect();
+                (Int64Chunked::from_vec(ID.into(), ids).into_column(), places)
+            }
+            Ids::Texts(ids) => {
+                // Who is spelled in two ways is one patient.
+                let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row].as_deref()).map(composed).collect();
+                let places = ids.iter().map(|id| place(id.as_ref())).collect();
+                (StringChunked::from_iter_values(ID.into(), ids.iter()).into_column(), places)
+            }
+        };
+        vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]
     }
-    DataFrame::new(order.len(), built).ok()
 }
 
 fn physical(name: &ColumnName, kind: &Kind, values: &Values, order: &[usize]) -> Column {

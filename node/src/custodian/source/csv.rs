@@ -12,7 +12,8 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
 
 use super::intake::{Bounded, Intake, Place, too_long, unreadable};
-use super::{BadLines, CsvSource, MOST_ROWS, SourceError, SourceRows};
+use super::reading::{BatchSize, Batches, Findings, Reading, VIEW_BYTES};
+use super::{BadLines, CsvSource, SourceError};
 
 #[cfg(test)]
 mod tests;
@@ -121,34 +122,11 @@ impl OpenedCsv {
         self.fields.iter().flatten().cloned().collect()
     }
 
-    pub(super) fn read(mut self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
-        let positions: Vec<(usize, &ColumnName)> = wanted
-            .iter()
-            .filter_map(|name| Some((self.fields.iter().position(|f| f.as_ref() == Some(name))?, name)))
-            .collect();
-        let mut builders: Vec<StringChunkedBuilder> =
-            positions.iter().map(|(_, name)| StringChunkedBuilder::new(name.as_str().into(), 0)).collect();
-        let (mut record, mut rows) = (ByteRecord::new(), 0u64);
-        while self.next(&mut record)? {
-            if rows == MOST_ROWS {
-                return Err(SourceError::TooManyRows { path: self.path, limit: MOST_ROWS });
-            }
-            rows += 1;
-            for ((position, _), builder) in positions.iter().zip(&mut builders) {
-                // `next` checked that the line is UTF-8 and has this field.
-                let text = std::str::from_utf8(&record[*position]).unwrap_or_default().trim();
-                builder.append_option((!self.missing.iter().any(|m| m == text)).then_some(text));
-            }
-        }
-        self.intake.unchanged(&self.path)?;
-        self.whole(rows)?;
-        if rows == 0 {
-            return Err(self.empty());
-        }
-        let columns: Vec<Column> = builders.into_iter().map(|b| b.finish().into_column()).collect();
-        let frame = DataFrame::new(rows as usize, columns)
-            .map_err(|_| SourceError::Header { path: self.path, reason: "the columns do not form a table".into() })?;
-        Ok(SourceRows { frame, rows, bad_lines: self.bad_lines, source_bytes: self.intake.bytes() })
+    pub(super) fn read(self, wanted: &[ColumnName], size: BatchSize) -> Reading {
+        let position = |name: &ColumnName| self.fields.iter().position(|f| f.as_ref() == Some(name));
+        let wanted = wanted.iter().filter_map(|name| Some((position(name)?, name.clone()))).collect();
+        let path = self.path.clone();
+        Reading::new(path, CsvReading { opened: self, wanted, size, record: ByteRecord::new(), rows: 0 })
     }
 
     /// The next row as it stands in the file.
@@ -253,6 +231,60 @@ impl OpenedCsv {
             ),
         };
         SourceError::Empty { path: self.path, reason }
+    }
+}
+
+/// A CSV file while it is read.
+struct CsvReading {
+    opened: OpenedCsv,
+    /// Which field of a line each wanted column is.
+    wanted: Vec<(usize, ColumnName)>,
+    size: BatchSize,
+    record: ByteRecord,
+    rows: u64,
+}
+
+impl Batches for CsvReading {
+    fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
+        let Self { opened, wanted, size, record, rows } = self;
+        let mut builders: Vec<StringChunkedBuilder> =
+            wanted.iter().map(|(_, name)| StringChunkedBuilder::new(name.as_str().into(), 0)).collect();
+        let (mut height, mut bytes) = (0, 0);
+        while height < size.rows && bytes < size.bytes && opened.next(record)? {
+            height += 1;
+            for ((position, _), builder) in wanted.iter().zip(&mut builders) {
+                // `next` checked that the line is UTF-8 and has this field.
+                let text = std::str::from_utf8(&record[*position]).unwrap_or_default().trim();
+                builder.append_option((!opened.missing.iter().any(|m| m == text)).then_some(text));
+                bytes += VIEW_BYTES + text.len();
+            }
+        }
+        if height == 0 {
+            return Ok(None);
+        }
+        *rows += height as u64;
+        let columns: Vec<Column> = builders.into_iter().map(|b| b.finish().into_column()).collect();
+        let frame = DataFrame::new(height, columns);
+        frame.map(Some).map_err(|_| SourceError::Header {
+            path: opened.path.clone(),
+            reason: "the columns do not form a table".into(),
+        })
+    }
+
+    fn finish(self: Box<Self>) -> Result<Findings, SourceError> {
+        let Self { mut opened, rows, .. } = *self;
+        opened.intake.unchanged(&opened.path)?;
+        opened.whole(rows)?;
+        if rows == 0 {
+            return Err(opened.empty());
+        }
+        Ok(Findings { bad_lines: opened.bad_lines, source_bytes: opened.intake.bytes() })
+    }
+
+    fn share(&self) -> Option<f64> {
+        let bytes = self.opened.intake.bytes();
+        let read = self.opened.begin + self.opened.reader.position().byte();
+        (bytes > 0).then(|| (read as f64 / bytes as f64).min(1.0))
     }
 }
 

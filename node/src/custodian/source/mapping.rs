@@ -7,7 +7,8 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::plan::{Expr, Type};
 use bocage_protocol::settings::{Problem, Problems, join, nearest};
 
-use super::{DatasetSpec, SourceError};
+use super::names::Known;
+use super::{DatasetSpec, Names, SourceError};
 
 /// One rule a contract column, in the contract's order.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Mapping {
     pub(super) exact: Vec<(ColumnName, Exact)>,
     /// What is true in a row of a patient who opted out.
     pub(super) optout: Option<Expr>,
+    /// What the source's columns are called in all of these.
+    pub(super) known: Known,
 }
 
 /// What a source column's values become, unchanged.
@@ -45,7 +48,14 @@ impl Mapping {
     /// [`SourceError::Mapping`] with all problems at once: names that the contract does not have, expressions that do not bind or yield another type, and every
     /// contract column that nothing yields.
     pub fn bind(spec: &DatasetSpec, contract: &Contract, source: &[ColumnName]) -> Result<Self, SourceError> {
-        let mut binder = Binder { spec, contract, source, problems: Problems::default() };
+        let (known, misnamed) = spec.names.known(source);
+        let names = known.names();
+        let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
+        for (key, message) in misnamed {
+            // Without the source's own names: where a header is missing, they are a patient's values.
+            let hint = "write its name as the source has it; capitals do not matter, and signs count as `_`".to_owned();
+            binder.note(&key, message, Some(hint));
+        }
         if spec.contract != *contract.id() {
             binder.note("contract", format!("`{}` was wanted, `{}` was given", spec.contract, contract.id()), None);
         }
@@ -61,11 +71,19 @@ impl Mapping {
                 _ => continue,
             };
             if let Rule::Expression(expr) = rule {
-                exact.extend(handed_on(expr).into_iter().map(|column| (column.clone(), wanted)));
+                let own = handed_on(expr).into_iter().flat_map(|column| known.own(column));
+                exact.extend(own.map(|column| (column, wanted)));
             }
         }
         let optout = binder.optout();
-        binder.problems.into_result(Self { rules, exact, optout }).map_err(SourceError::Mapping)
+        binder.problems.into_result(Self { rules, exact, optout, known }).map_err(SourceError::Mapping)
+    }
+
+    /// Columns of a source as they are.
+    pub(super) fn plain(columns: &[ColumnName]) -> Self {
+        let rules = columns.iter().map(|name| Rule::Expression(Expr::Column(name.clone()))).collect();
+        let (known, _) = Names::default().known(columns);
+        Self { rules, exact: Vec::new(), optout: None, known }
     }
 
     /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
@@ -83,9 +101,9 @@ impl Mapping {
             Rule::Absent => None,
         });
         for expr in rules.chain(&self.optout) {
-            for column in expr.columns() {
-                if !wanted.contains(column) {
-                    wanted.push(column.clone());
+            for column in expr.columns().into_iter().flat_map(|column| self.known.own(column)) {
+                if !wanted.contains(&column) {
+                    wanted.push(column);
                 }
             }
         }
@@ -137,6 +155,31 @@ impl Binder<'_> {
         for column in self.contract.columns().iter().filter(|c| c.required && spec.absent.contains(&c.name)) {
             let hint = "without it no row fits the contract; map it, or do not offer the dataset".to_owned();
             self.note("absent", format!("`{}` is required by the contract", column.name), Some(hint));
+        }
+        self.check_rules();
+    }
+
+    /// A site may be stricter than the contract, never milder.
+    fn check_rules(&mut self) {
+        let rules = self.contract.rules();
+        for (name, wanted) in &self.spec.rules {
+            let key = format!("rules.{name}");
+            let Some(rule) = rules.iter().find(|rule| rule.name == *name) else {
+                let near = nearest(name.as_str(), rules.iter().map(|rule| rule.name.as_str()));
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                self.note(&key, format!("`{}` has no rule `{name}`", self.spec.contract), hint);
+                continue;
+            };
+            if *wanted < rule.on_fail {
+                let hint = "keep < null < reject: a site can only be stricter".to_owned();
+                self.note(
+                    &key,
+                    format!("the contract says {}, which is stricter than {wanted}", rule.on_fail),
+                    Some(hint),
+                );
+            } else if let Some(why) = rule.cannot(*wanted, self.contract) {
+                self.note(&key, why, Some("write \"reject\"".to_owned()));
+            }
         }
     }
 
@@ -221,7 +264,7 @@ fn hint_for(of: &Type, kind: &Kind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CsvSource, SourceSpec};
+    use super::super::{CsvSource, Names, SourceSpec};
     use super::*;
     use std::collections::BTreeMap;
 
@@ -261,6 +304,8 @@ mod tests {
             map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
             optout: None,
+            names: Names::default(),
+            rules: BTreeMap::new(),
             declared_in: "node.toml".into(),
         }
     }
@@ -292,6 +337,24 @@ mod tests {
         ] {
             assert!(error.contains(wanted), "{wanted}\nnot in\n{error}");
         }
+    }
+
+    #[test]
+    fn other_names_are_what_the_rules_use_and_the_source_s_own_are_what_is_read() {
+        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
+        let source: Vec<ColumnName> = ["alter_in_jahren", "chol", "num"].map(|c| c.parse().unwrap()).to_vec();
+        let named = |rename: &str, to: &str| {
+            let mut problems = Problems::default();
+            let rename = BTreeMap::from([(rename.to_owned(), to.to_owned())]);
+            let names = Names::read(rename, BTreeMap::new(), "node.toml", "dataset.heart", &mut problems);
+            let spec = DatasetSpec { names, ..spec(&[("disease", "num > 0")], &["ca"]) };
+            Mapping::bind(&spec, &contract, &source).map_err(|e| e.to_string())
+        };
+        let wanted = named("Alter in Jahren", "age").unwrap().wanted();
+        assert_eq!(wanted.iter().map(ColumnName::as_str).collect::<Vec<_>>(), ["alter_in_jahren", "chol", "num"]);
+        let error = named("Alter", "age").unwrap_err();
+        let said = "dataset.heart.rename.Alter: the source has no such column\n  hint: write its name";
+        assert!(error.contains(said), "{error}");
     }
 
     #[test]

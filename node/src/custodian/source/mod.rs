@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.toml ─▶ DatasetSpec ─┐
-//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ conform ─▶ Conformed (rows by subject, and a report)
+//! data file ─▶ Opened ──────┴─▶ Mapping ─▶ Reading ─batch▶ Conforming ─batch▶ rows that fit, and a report
 //! ```
 //!
 //! It must never repeat a value of the data in an error: errors name files, columns and numbers of lines, rows and row groups. A path comes from
@@ -10,11 +10,16 @@
 
 mod conform;
 mod csv;
+mod fhir;
 mod intake;
 mod mapping;
+mod names;
 mod parquet;
+mod postgres;
+mod reading;
 mod report;
 mod spec;
+pub mod survey;
 mod value;
 
 use std::path::PathBuf;
@@ -22,11 +27,17 @@ use std::path::PathBuf;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conformed, SUBJECT, conform, physical_type};
+pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
+pub use fhir::FhirSource;
 pub use mapping::Mapping;
-pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
+pub use names::Names;
+pub use postgres::PostgresSource;
+pub use reading::{BatchSize, Batches, Findings, Reading};
+pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
+#[cfg(test)]
+pub(in crate::custodian) use conform::place;
 pub(in crate::custodian) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::{int as whole_number, parse_as};
@@ -35,7 +46,9 @@ pub(in crate::custodian) use value::{int as whole_number, parse_as};
 pub(in crate::custodian) use parquet::made;
 
 use self::csv::OpenedCsv;
+use self::fhir::OpenedFhir;
 use self::parquet::OpenedParquet;
+use self::postgres::OpenedPostgres;
 
 /// Rows of one source: subject numbers are `u32`, with the largest kept free.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
@@ -119,6 +132,12 @@ pub enum SourceError {
         /// The bound.
         limit: u64,
     },
+    /// The database.
+    #[error(transparent)]
+    Postgres(Box<bocage_postgres::PgError>),
+    /// The FHIR export.
+    #[error(transparent)]
+    Fhir(Box<bocage_fhir::ReadError>),
     /// Source, mapping and contract do not fit together.
     #[error("{0}")]
     Mapping(Problems),
@@ -138,18 +157,16 @@ pub enum Opened {
     Csv(Box<OpenedCsv>),
     /// A Parquet file.
     Parquet(Box<OpenedParquet>),
+    /// A table or query of PostgreSQL.
+    Postgres(Box<OpenedPostgres>),
+    /// A FHIR export.
+    Fhir(Box<OpenedFhir>),
 }
 
-/// Rows of a source: the wanted columns as text, markers of missing values as null.
-pub struct SourceRows {
-    /// One text column for each wanted name.
-    pub frame: polars::prelude::DataFrame,
-    /// How many.
-    pub rows: u64,
-    /// Lines of a CSV file, or rows of a Parquet file, that are none.
-    pub bad_lines: BadLines,
-    /// Size of the source.
-    pub source_bytes: u64,
+impl From<bocage_fhir::ReadError> for SourceError {
+    fn from(error: bocage_fhir::ReadError) -> Self {
+        SourceError::Fhir(Box::new(error))
+    }
 }
 
 impl Opened {
@@ -163,6 +180,10 @@ impl Opened {
             SourceSpec::Parquet(parquet) => {
                 OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
             }
+            SourceSpec::Postgres(postgres) => {
+                OpenedPostgres::open(postgres).map(|opened| Opened::Postgres(Box::new(opened)))
+            }
+            SourceSpec::Fhir(fhir) => OpenedFhir::open(fhir).map(|opened| Opened::Fhir(Box::new(opened))),
         }
     }
 
@@ -171,6 +192,19 @@ impl Opened {
         match self {
             Opened::Csv(csv) => csv.columns(),
             Opened::Parquet(parquet) => parquet.columns(),
+            Opened::Postgres(postgres) => postgres.columns(),
+            Opened::Fhir(fhir) => fhir.columns(),
+        }
+    }
+
+    /// Why a column of this name has no text, if it has none.
+    fn textless(&self, name: &ColumnName) -> Option<String> {
+        match self {
+            Opened::Csv(_) | Opened::Postgres(_) | Opened::Fhir(_) => None,
+            Opened::Parquet(parquet) => match parquet.readable(std::slice::from_ref(name)) {
+                Err(SourceError::Column { reason, .. }) => Some(reason.lines().next().unwrap_or_default().to_owned()),
+                _ => None,
+            },
         }
     }
 
@@ -180,26 +214,36 @@ impl Opened {
     /// One of them is nested or binary, or gives doubles where texts are wanted.
     pub fn readable(self, mapping: &Mapping) -> Result<(), SourceError> {
         match self {
-            Opened::Csv(_) => Ok(()),
+            Opened::Csv(_) | Opened::Fhir(_) => Ok(()),
             Opened::Parquet(mut parquet) => {
                 parquet.readable(&mapping.wanted())?;
                 parquet.keep_apart(&mapping.exact)
             }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.readable(&mapping.wanted())
+            }
         }
     }
 
-    /// Reads all rows, keeping the columns that a mapping reads.
+    /// Reads its rows, keeping the columns that a mapping reads.
     ///
     /// # Errors
-    /// It is unreadable, or has no usable row, or a column does not hold what the mapping makes of it.
-    pub fn read(self, mapping: &Mapping) -> Result<SourceRows, SourceError> {
+    /// A column cannot hold what the mapping makes of it.
+    pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
-        match self {
-            Opened::Csv(csv) => csv.read(&wanted),
+        let reading = match self {
+            Opened::Csv(csv) => csv.read(&wanted, size),
+            Opened::Fhir(fhir) => fhir.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
-                parquet.read(&wanted)
+                parquet.read(&wanted, size)?
             }
-        }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.read(&wanted, size)?
+            }
+        };
+        Ok(reading.arranged(mapping.known.clone()))
     }
 }

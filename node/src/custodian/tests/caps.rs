@@ -33,16 +33,17 @@ fn spent(custodian: &Custodian, request: &RoundRequest) -> u64 {
         researcher: study.researcher,
         purpose: study.purpose,
         dataset: study.dataset,
+        related: vec![],
         expires_at: study.expires_at,
     };
-    custodian.ledger.books(|books| books.spent(&account)).unwrap()
+    custodian.ledger.books(|books| books.spent(&account, &account.dataset)).unwrap()
 }
 
 fn code(frame: &[u8]) -> Option<ErrorCode> {
     match reply(frame) {
         Reply::Released(_) => None,
         Reply::Refused(error) | Reply::Pending(error) => Some(error.code),
-        Reply::Catalogue(_) => panic!("a catalogue"),
+        Reply::Catalogue(_) | Reply::Particulars(_) => panic!("a catalogue"),
     }
 }
 

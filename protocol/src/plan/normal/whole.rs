@@ -28,7 +28,7 @@ pub(super) fn rewrite(expr: &mut Expr, contract: &Contract) -> bool {
             list.retain(is_whole);
             true
         }
-        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } => false,
+        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } | Expr::Periods(_) => false,
         Expr::Not(of)
         | Expr::IsNull(of)
         | Expr::Prefix { of, .. }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::plan::{Bins, Measure, Plan, Query, Statistic, ValidPlan};
+use bocage_protocol::plan::{Bins, Measure, Plan, Statistic, ValidPlan};
 use proptest::prelude::*;
 
 use super::generate::{contract, discovered_plans, frame, plans, rows, together};
-use super::{K, cases, check, column, snapshot};
+use super::{K, NO_FEATURES, cases, check, column, snapshot};
 use crate::custodian::engine::interpreter::{Row, Value};
 use crate::custodian::engine::parts::Partition;
 use crate::custodian::engine::{Asked, EngineError};
@@ -25,7 +25,8 @@ enum Computed {
 fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, partition: Partition) -> Computed {
     let frame = frame(rows, contract);
     let gaps = gaps(&frame, out);
-    let asked = Asked { rows: Rows::made(&frame, &gaps), plan, contract, k: K, snapshot: snapshot() };
+    let rows = Rows::made(&frame, &gaps);
+    let asked = Asked { rows, plan, contract, features: &NO_FEATURES, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
         Some(_) => asked.keys(partition, plan.most_keys(), K).map(Computed::Keys),
@@ -46,7 +47,7 @@ fn perturbed(rows: &[Row], out: &BTreeSet<u32>, others: &[Row]) -> Vec<Row> {
 fn all_plans() -> impl Strategy<Value = Plan> {
     let bins = prop::sample::select(vec!["age", "chol", "weight", "ca"]).prop_map(|of| {
         let contract = contract();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+        let query = contract.rows(None);
         Plan { query, statistic: Statistic::Bins(Bins::Column(of.parse().unwrap())) }
     });
     prop_oneof![3 => plans(), 2 => discovered_plans(), 1 => bins]

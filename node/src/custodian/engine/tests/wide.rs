@@ -7,8 +7,8 @@ use bocage_protocol::plan::{Comparison, Expr, Literal};
 use bocage_protocol::settings::Problems;
 use serde_json::json;
 
-use super::{Offered, Snapshot, check, column, compare, run};
-use crate::custodian::snapshot::take;
+use super::{Features, Ground, Offered, Snapshot, check, column, compare, run};
+use crate::custodian::snapshot::Taking;
 use crate::custodian::source::DatasetSpec;
 use crate::custodian::source::made::{Values, WriterProperties, file};
 
@@ -65,8 +65,9 @@ fn as_parquet() -> Vec<u8> {
 
 /// Rows and patients for whom a condition is true.
 fn counted(snapshot: &Offered, contract: &Contract, filter: Option<Expr>) -> (i128, i128) {
-    let total =
-        run(snapshot, &check(contract, filter, vec![], vec![]), contract, 3).unwrap().reveal_table().tally.total;
+    let plan = check(contract, filter, vec![], vec![]);
+    let counted = run(&Ground::alone(snapshot, contract), &mut Features::default(), &plan, 3);
+    let total = counted.unwrap().reveal_table().tally.total;
     (total.rows, total.subjects)
 }
 
@@ -78,7 +79,7 @@ fn wide_integers_times_texts_and_ids_of_64_bits_are_told_apart_to_the_last_digit
         let section = json!({"contract": "devices@1", "source": {"kind": kind, "path": "rows"}});
         let spec = DatasetSpec::read("d", &section, "node.toml", dir.path(), &mut Problems::default()).unwrap();
         let contract = parse(CONTRACT, "devices.toml").unwrap();
-        let manifest = take(dir.path(), &spec, &contract, Timestamp(0)).unwrap();
+        let manifest = Taking::into(dir.path()).take(&spec, &contract, Timestamp(0)).unwrap();
         assert!(manifest.report.columns.values().all(|column| column.valid == 60), "{:?}", manifest.report);
         let snapshot = Snapshot::open_current(dir.path(), "d").unwrap();
         let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::contract::{Contract, parse};
-use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use bocage_protocol::wire::codec;
@@ -31,7 +31,7 @@ fn contract(subject: &str) -> Contract {
 }
 
 fn plan(contract: &Contract) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let table = Table { by: vec![Expr::Column("ill".parse().unwrap())], measures: vec![], roll_up: false };
     let discovered = Discovered { key: "note".parse().unwrap(), table };
     ValidPlan::check(Plan { query, statistic: Statistic::Discovered(discovered) }, contract).unwrap()
@@ -51,8 +51,15 @@ fn found(keys: &[(Option<&str>, &[i128])], plan: &ValidPlan) -> CountedKeys {
 /// What leaves where these have moved since an earlier answer.
 fn out_moved(keys: CountedKeys, moved: CountedKeys, plan: &ValidPlan, contract: &Contract) -> DiscoveredRelease {
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
-    let (of, moved) =
-        (Private::keys(keys), Private::new(Moved(vec![MovedPart { inside: false, counted: Computed::Keys(moved) }])));
+    let (of, moved) = (
+        Private::keys(keys),
+        Private::new(Moved(vec![MovedPart {
+            inside: false,
+            twin: None,
+            stays: false,
+            counted: Computed::Keys(moved),
+        }])),
+    );
     match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {
         Outcome::Discovered(found) => found.clone(),
         other => panic!("{other:?}"),

@@ -15,7 +15,7 @@ const K: u32 = 3;
 fn let_out(tally: Tally, moved: Vec<Tally>, plan: &ValidPlan, contract: &Contract) -> TableRelease {
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
     let counted = |tally| Counted::wide(tally, plan.layout(), K);
-    let part = |part| MovedPart { inside: false, counted: Computed::Table(counted(part)) };
+    let part = |part| MovedPart { inside: false, twin: None, stays: false, counted: Computed::Table(counted(part)) };
     let moved = Moved(moved.into_iter().map(part).collect());
     let (of, moved) = (Private::table(counted(tally)), Private::new(moved));
     match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {

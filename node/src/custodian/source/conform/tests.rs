@@ -5,8 +5,19 @@ use bocage_protocol::settings::Problems;
 use polars::prelude::DataType;
 use serde_json::{Value, json};
 
-use super::super::{DatasetSpec, Mapping, Opened, SourceError};
+use super::super::{BatchSize, DatasetSpec, Mapping, Opened, SourceError};
 use super::*;
+
+mod rules;
+
+/// 2026-01-15, noon.
+const NOW: Timestamp = Timestamp(1_768_478_400_000);
+
+/// Rows that fit, in the source's order.
+struct Conformed {
+    frame: DataFrame,
+    report: Report,
+}
 
 const CONTRACT: &str = r#"
     id = "heart@1"
@@ -53,8 +64,18 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let spec = DatasetSpec::read("heart", &section, "node.toml", dir.path(), &mut problems).unwrap();
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
-    let rows = opened.read(&mapping)?;
-    conform(&spec, contract, &mapping, rows, None)
+    let mut reading = opened.read(&mapping, BatchSize { rows: 2, bytes: usize::MAX })?;
+    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW);
+    let mut frame: Option<DataFrame> = None;
+    while let Some(texts) = reading.next()? {
+        let batch = conforming.batch(texts)?;
+        match &mut frame {
+            None => frame = Some(batch),
+            Some(frame) => drop(frame.vstack_mut(&batch).unwrap()),
+        }
+    }
+    let report = conforming.finish(reading.finish()?, 0)?;
+    Ok(Conformed { frame: frame.unwrap(), report })
 }
 
 fn section() -> Value {
@@ -104,51 +125,32 @@ fn every_deviation_is_counted_once() {
 }
 
 #[test]
-fn rows_are_sorted_by_a_dense_subject_number_and_the_id_is_gone() {
+fn rows_that_fit_stay_in_order_with_their_patients_beside_them() {
     let conformed = conformed(ROWS, section(), &contract(false)).unwrap();
     let frame = &conformed.frame;
-    assert_eq!(conformed.subjects, 2);
-    let subjects: Vec<u32> = frame.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect();
-    assert_eq!(subjects, [0, 0, 1]);
+    let ids: Vec<Option<&str>> = frame.column(ID).unwrap().str().unwrap().iter().collect();
+    assert_eq!(ids, [Some("b"), Some("a"), Some("b")]);
+    let places: Vec<u64> = frame.column(PLACE).unwrap().u64().unwrap().into_no_null_iter().collect();
+    assert!(places[0] == places[2] && places[0] != places[1]);
     assert!(frame.column("patient").is_err());
     let ages: Vec<Option<i64>> = frame.column("age").unwrap().i64().unwrap().iter().collect();
-    assert_eq!(ages, [Some(63), Some(64), Some(41)]);
+    assert_eq!(ages, [Some(63), Some(41), Some(64)]);
     assert_eq!(frame.column("sex").unwrap().dtype(), &DataType::UInt8);
-    assert_eq!(frame.column("seen").unwrap().i32().unwrap().get(2), Some(18_293));
+    assert_eq!(frame.column("seen").unwrap().i32().unwrap().get(1), Some(18_293));
     assert_eq!(frame.column("disease").unwrap().bool().unwrap().get(0), Some(true));
-    assert_eq!(frame.column("chol").unwrap().f64().unwrap().iter().collect::<Vec<_>>(), [None, None, Some(233.5)]);
+    assert_eq!(frame.column("chol").unwrap().f64().unwrap().iter().collect::<Vec<_>>(), [None, Some(233.5), None]);
 }
 
 #[test]
-fn patients_are_numbered_in_the_order_in_which_they_appear_and_so_each_time_alike() {
-    // Many ids, so that no order of a hash map could pass for theirs.
-    let id = |i: u32| i.wrapping_mul(2_654_435_761) % 499;
-    let rows: String = (0..1500).map(|i| format!("p{},50,200,1,0,\n", id(i))).collect();
-    let numbered = || {
-        let conformed =
-            conformed(&format!("patient,age,chol,sex,num,seen\n{rows}"), section(), &contract(false)).unwrap();
-        assert_eq!(conformed.subjects, 499);
-        conformed.frame.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect::<Vec<u32>>()
+fn a_place_is_the_same_in_every_process_on_every_machine() {
+    let texts = [Some("NHS-4711".to_owned()), None, Some("é".to_owned())];
+    let places = |ids: Ids<'_>| {
+        let columns = ids.columns(&[0, 2]);
+        columns[1].u64().unwrap().into_no_null_iter().collect::<Vec<_>>()
     };
-    let mut appeared: Vec<u32> = Vec::new();
-    let mut wanted: Vec<u32> = Vec::new();
-    for i in 0..1500 {
-        let number = appeared.iter().position(|seen| *seen == id(i)).unwrap_or_else(|| {
-            appeared.push(id(i));
-            appeared.len() - 1
-        });
-        wanted.push(number as u32);
-    }
-    wanted.sort_unstable();
-    assert_eq!(numbered(), wanted);
-    assert_eq!(numbered(), wanted);
-}
-
-#[test]
-fn a_second_row_of_a_subject_is_left_out_where_the_contract_allows_one() {
-    let conformed = conformed(ROWS, section(), &contract(true)).unwrap();
-    assert_eq!((conformed.report.rows_kept, conformed.subjects), (2, 2));
-    assert!(conformed.report.rows_rejected.contains(&Rejected { reason: Reason::RepeatedSubject, rows: 1 }));
+    assert_eq!(places(Ids::Texts(&texts)), [6_326_352_559_732_484_428, 17_412_225_022_557_811_914]);
+    let numbers = places(Ids::Numbers(&[Some(-1), None, Some(i64::MAX)]));
+    assert!(numbers[0] != numbers[1] && numbers == places(Ids::Numbers(&[Some(-1), None, Some(i64::MAX)])));
 }
 
 #[test]
@@ -214,13 +216,14 @@ patient,device,at,concept,note
     let conformed = conformed(rows, section, &parse(wide, "heart.toml").unwrap()).unwrap();
     let frame = &conformed.frame;
     // The first and the last row are one patient's, who differs from the second's by one in sixteen digits.
-    assert_eq!((conformed.subjects, frame.height()), (2, 3));
+    let patients = frame.column(ID).unwrap().i64().unwrap().into_no_null_iter().collect::<Vec<_>>();
+    assert_eq!(patients, [9_007_199_254_740_990, 9_007_199_254_740_991, 9_007_199_254_740_990]);
     let ints = |name: &str| frame.column(name).unwrap().i64().unwrap().iter().collect::<Vec<_>>();
-    assert_eq!(ints("device"), [Some(9_007_199_254_740_991), None, Some(-9_007_199_254_740_991)]);
+    assert_eq!(ints("device"), [Some(9_007_199_254_740_991), Some(-9_007_199_254_740_991), None]);
     assert_eq!(*report(&conformed, "device"), ColumnReport { valid: 2, out_of_range: 1, ..Default::default() });
-    assert_eq!(ints("at"), [Some(1_583_017_199_999), None, Some(-1)]);
+    assert_eq!(ints("at"), [Some(1_583_017_199_999), Some(-1), None]);
     let codes: Vec<Option<u8>> = frame.column("concept").unwrap().u8().unwrap().iter().collect();
-    assert_eq!(codes, [Some(0), None, Some(1)]);
+    assert_eq!(codes, [Some(0), Some(1), None]);
     let notes: Vec<Option<&str>> = frame.column("note").unwrap().str().unwrap().iter().collect();
-    assert_eq!(notes, [Some("two words"), Some("Ünï"), Some("a \"b\", c")]);
+    assert_eq!(notes, [Some("two words"), Some("a \"b\", c"), Some("Ünï")]);
 }

@@ -1,8 +1,10 @@
 //! CSV files read: columns, bad lines by number, names.
 
-use super::*;
 use std::fs::File;
 use std::io::Write as _;
+
+use super::super::reading::whole;
+use super::*;
 
 fn source(bytes: &[u8]) -> (tempfile::TempDir, CsvSource) {
     let dir = tempfile::tempdir().unwrap();
@@ -12,8 +14,8 @@ fn source(bytes: &[u8]) -> (tempfile::TempDir, CsvSource) {
     (dir, CsvSource { path, delimiter: b',', header: true, columns: None, missing, multi_line: false })
 }
 
-fn texts(rows: &SourceRows, name: &str) -> Vec<Option<String>> {
-    let column = rows.frame.column(name).unwrap();
+fn texts(rows: &DataFrame, name: &str) -> Vec<Option<String>> {
+    let column = rows.column(name).unwrap();
     column.str().unwrap().iter().map(|v| v.map(str::to_owned)).collect()
 }
 
@@ -21,15 +23,21 @@ fn name(text: &str) -> ColumnName {
     text.parse().unwrap()
 }
 
+/// All rows of the wanted columns, however small the batches.
+fn read(opened: OpenedCsv, wanted: &[ColumnName]) -> Result<(DataFrame, BadLines), SourceError> {
+    let (frame, findings) = whole(opened.read(wanted, BatchSize { rows: 2, bytes: usize::MAX }))?;
+    Ok((frame, findings.bad_lines))
+}
+
 #[test]
 fn wanted_columns_are_read_trimmed_and_missing_markers_are_null() {
     let (_dir, source) = source(b"\xEF\xBB\xBFAge, Sex at Birth,other\n 63 ,NA,x\n41,,y\n");
     let opened = OpenedCsv::open(&source).unwrap();
     assert_eq!(opened.columns(), ["age", "sex_at_birth", "other"].map(name));
-    let rows = opened.read(&["sex_at_birth", "age"].map(name)).unwrap();
+    let rows = read(opened, &["sex_at_birth", "age"].map(name)).unwrap().0;
     assert_eq!(texts(&rows, "age"), [Some("63".to_owned()), Some("41".to_owned())]);
     assert_eq!(texts(&rows, "sex_at_birth"), [None, None]);
-    assert_eq!(rows.frame.width(), 2);
+    assert_eq!(rows.width(), 2);
 }
 
 #[test]
@@ -37,21 +45,21 @@ fn bad_lines_are_counted_and_named_by_number() {
     let mut bytes = b"a,b\n1,2\n1,2,3\n\n1,\xFF\r\n5,6\n".to_vec();
     bytes.extend(b"7\n".repeat(30));
     let (_dir, source) = source(&bytes);
-    let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
-    assert_eq!(rows.rows, 2);
-    assert_eq!(rows.bad_lines.not_utf8.first, [5]);
-    assert_eq!(rows.bad_lines.wrong_field_count.count, 31);
-    assert_eq!(rows.bad_lines.wrong_field_count.first[..2], [3, 7]);
-    assert_eq!(rows.bad_lines.wrong_field_count.first.len(), 20);
+    let (rows, bad_lines) = read(OpenedCsv::open(&source).unwrap(), &[name("a")]).unwrap();
+    assert_eq!(rows.height(), 2);
+    assert_eq!(bad_lines.not_utf8.first, [5]);
+    assert_eq!(bad_lines.wrong_field_count.count, 31);
+    assert_eq!(bad_lines.wrong_field_count.first[..2], [3, 7]);
+    assert_eq!(bad_lines.wrong_field_count.first.len(), 20);
 }
 
 #[test]
 fn line_numbers_are_right_behind_quoted_line_ends_and_windows_ones() {
     let (_dir, source) = source(b"\xEF\xBB\xBFa,b\r\n\"x\ny\",2\r\n1\r\n\r\n2\r\n3,4\r\n5\r\n");
     let source = CsvSource { multi_line: true, ..source };
-    let rows = OpenedCsv::open(&source).unwrap().read(&[name("a")]).unwrap();
-    assert_eq!(rows.rows, 2);
-    assert_eq!(rows.bad_lines.wrong_field_count.first, [4, 6, 8]);
+    let (rows, bad_lines) = read(OpenedCsv::open(&source).unwrap(), &[name("a")]).unwrap();
+    assert_eq!(rows.height(), 2);
+    assert_eq!(bad_lines.wrong_field_count.first, [4, 6, 8]);
 }
 
 #[test]
@@ -64,10 +72,10 @@ fn a_missing_empty_or_ambiguous_file_is_a_clear_error() {
     let (_dir, empty) = source(b"");
     assert!(matches!(OpenedCsv::open(&empty), Err(SourceError::Empty { .. })));
     let (_dir, headed) = source(b"a,b\n");
-    let error = OpenedCsv::open(&headed).unwrap().read(&[name("a")]).err().unwrap();
+    let error = read(OpenedCsv::open(&headed).unwrap(), &[name("a")]).err().unwrap();
     assert!(error.to_string().ends_with("no usable row: the file has no rows"), "{error}");
     let (_dir, semicolons) = source(b"a;b,c\n1;2\n");
-    let error = OpenedCsv::open(&semicolons).unwrap().read(&[]).err().unwrap();
+    let error = read(OpenedCsv::open(&semicolons).unwrap(), &[]).err().unwrap();
     assert!(error.to_string().contains("check `delimiter`"), "{error}");
     let (_dir, twice) = source(b"Chol,chol \n1,2\n");
     let error = OpenedCsv::open(&twice).err().unwrap();
@@ -79,9 +87,9 @@ fn names_from_the_configuration_replace_those_of_the_file() {
     let (_dir, mut source) = source(b"1,2\n3,4\n");
     source.columns = Some(vec!["x".into(), "y".into()]);
     source.header = false;
-    assert_eq!(OpenedCsv::open(&source).unwrap().read(&[name("y")]).unwrap().rows, 2);
+    assert_eq!(read(OpenedCsv::open(&source).unwrap(), &[name("y")]).unwrap().0.height(), 2);
     source.header = true;
-    assert_eq!(OpenedCsv::open(&source).unwrap().read(&[name("y")]).unwrap().rows, 1);
+    assert_eq!(read(OpenedCsv::open(&source).unwrap(), &[name("y")]).unwrap().0.height(), 1);
     source.columns = Some(vec!["x".into()]);
     assert!(OpenedCsv::open(&source).err().unwrap().to_string().contains("the header has 2 columns"));
 }

@@ -2,7 +2,7 @@
 //! rules make contract types of both.
 //!
 //! ```text
-//! footer ─▶ schema: how each column is read ─▶ wanted columns, row group by row group:
+//! footer ─▶ schema: how each column is read ─▶ reading: batches of the wanted columns, row group by row group:
 //!           header ─▶ codec ─▶ pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
 //! ```
 //!
@@ -14,6 +14,7 @@ mod delta;
 mod footer;
 mod header;
 mod pages;
+mod reading;
 mod schema;
 mod sink;
 mod text;
@@ -30,30 +31,29 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use ::parquet::column::reader::{ColumnReader, get_column_reader};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use ::parquet::file::reader::FileReader as _;
 use ::parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
-use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
 
 use self::footer::Footer;
-use self::pages::{Pages, Refused, Room};
+use self::pages::{Refused, Room};
+use self::reading::ParquetReading;
 use self::schema::{Field, Form, Leaf};
-use self::sink::{BadRows, Sink};
 use super::intake::{Intake, unreadable};
 use super::mapping::Exact;
-use super::{MOST_ROWS, ParquetSource, SourceError, SourceRows};
+use super::reading::{BatchSize, Reading, VIEW_BYTES};
+use super::{MOST_ROWS, ParquetSource, SourceError};
+
+pub(super) use text::double;
 
 /// The first and the last bytes of a file.
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
 /// Length and magic behind the footer.
 const TAIL_BYTES: u64 = 8;
-/// What one value takes in a text column before its text is long.
-const VIEW_BYTES: u64 = 16;
 
 const DAMAGED: &str = "it cannot be decoded\n  hint: the file is damaged, cut off or encrypted; export it again";
 const NO_TEXT: &str = "it has floats, and the mapping makes texts or ids of them: different ones could become equal\n  hint: write ids as \
@@ -173,84 +173,8 @@ impl OpenedParquet {
             .collect()
     }
 
-    pub(super) fn read(self, wanted: &[ColumnName]) -> Result<SourceRows, SourceError> {
-        let leaves = self.leaves(wanted)?;
-        let rows = self.rows;
-        let too_large = || SourceError::Header { path: self.path.clone(), reason: TOO_LARGE.to_owned() };
-        let mut room = room(self.intake.bytes(), rows, leaves.len()).ok_or_else(too_large)?;
-        if rows == 0 {
-            return Err(SourceError::Empty { path: self.path, reason: "the file has no rows".into() });
-        }
-        let mut bad = BadRows::default();
-        let mut columns: Vec<Column> = Vec::new();
-        for (name, leaf) in leaves {
-            let mut sink = Sink::new(name, rows as usize, &self.missing, &mut bad, &mut room);
-            self.read_column(name, leaf, &mut sink)?;
-            columns.push(sink.finish());
-        }
-        self.intake.unchanged(&self.path)?;
-        let kept = rows - bad.rows();
-        if kept == 0 {
-            let reason = "no row is UTF-8\n  hint: write texts as UTF-8".to_owned();
-            return Err(SourceError::Empty { path: self.path, reason });
-        }
-        let frame = DataFrame::new(rows as usize, columns).ok();
-        let frame = match (frame, bad.rows()) {
-            (Some(frame), 0) => Some(frame),
-            (frame, _) => {
-                let sound = BooleanChunked::from_iter_values("sound".into(), (1..=rows).map(|row| !bad.contains(row)));
-                frame.and_then(|f| f.filter(&sound).ok())
-            }
-        };
-        let frame = frame
-            .ok_or_else(|| SourceError::Header { path: self.path, reason: "the columns do not form a table".into() })?;
-        Ok(SourceRows { frame, rows: kept, bad_lines: bad.into_lines(), source_bytes: self.intake.bytes() })
-    }
-
-    /// Reads one column of all row groups.
-    fn read_column(&self, name: &ColumnName, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), SourceError> {
-        let mut first = 1;
-        for (number, group) in self.reader.metadata().row_groups().iter().enumerate() {
-            // `row_count` looked at it.
-            let rows = group.num_rows() as u64;
-            if rows > 0 {
-                guarded(|| self.read_chunk(number, rows, leaf, sink)).map_err(|fault| {
-                    let last = first + rows - 1;
-                    self.fault(name, fault, format!(", row group {} (rows {first} to {last})", number + 1))
-                })?;
-            }
-            first += rows;
-        }
-        Ok(())
-    }
-
-    /// Reads one column of one row group.
-    fn read_chunk(&self, group: usize, rows: u64, leaf: Leaf, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        let chunk = self.reader.metadata().row_group(group).column(leaf.index);
-        sound(chunk, rows, self.intake.bytes())?;
-        let pages = Pages::new(&self.intake, chunk, rows, self.room.clone())?;
-        let form = leaf.form;
-        match get_column_reader(chunk.column_descr_ptr(), Box::new(pages)) {
-            ColumnReader::BoolColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.put(if *v { "true" } else { "false" }))
-            }
-            ColumnReader::Int32ColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int32(t, form, *v)))
-            }
-            ColumnReader::Int64ColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int64(t, form, *v)))
-            }
-            ColumnReader::Int96ColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int96(t, v))),
-            ColumnReader::FloatColumnReader(r) => sink
-                .fill(r, leaf, rows, |v, sink| sink.float(leaf, text::float_stands_alone(*v), |t| text::float(t, *v))),
-            ColumnReader::DoubleColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| {
-                sink.float(leaf, text::double_stands_alone(*v), |t| text::double(t, *v))
-            }),
-            ColumnReader::ByteArrayColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data())),
-            ColumnReader::FixedLenByteArrayColumnReader(r) => {
-                sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data()))
-            }
-        }
+    pub(super) fn read(self, wanted: &[ColumnName], size: BatchSize) -> Result<Reading, SourceError> {
+        Ok(Reading::new(self.path.clone(), ParquetReading::new(self, wanted, size)?))
     }
 
     fn fault(&self, name: &ColumnName, fault: Fault, at: String) -> SourceError {
@@ -347,7 +271,7 @@ fn sound(chunk: &ColumnChunkMetaData, rows: u64, file_bytes: u64) -> Result<(), 
 /// What the long texts of a file may take, if its rows alone do not take more than it may unfold to.
 fn room(file_bytes: u64, rows: u64, columns: usize) -> Option<u64> {
     // Rows take room where no column is wanted, too.
-    most(file_bytes).checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES))
+    most(file_bytes).checked_sub(rows.saturating_mul(columns.max(1) as u64).saturating_mul(VIEW_BYTES as u64))
 }
 
 /// What a file may unfold to.

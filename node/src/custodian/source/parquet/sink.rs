@@ -1,6 +1,7 @@
 //! A text column while it is filled: markers of missing values become null, texts that no text column can hold spoil their row,
 //! and the whole stays within what a file of its size may unfold to.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use ::parquet::column::reader::ColumnReaderImpl;
@@ -9,12 +10,12 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
 use polars::prelude::{Column, IntoColumn as _, StringChunkedBuilder};
 
-use super::super::{BadLines, Lines};
+use super::super::BadLines;
 use super::schema::{Form, Leaf};
 use super::{Fault, ROW_COUNT, TOO_LARGE, text};
 
-/// Values that are decoded at once: what the decoder holds beside one page.
-const BATCH: usize = 1024;
+/// Values that are decoded at once: what a decoder holds beside one page.
+pub(super) const STEP: usize = 1024;
 
 const TOO_LONG: &str =
     "the text is longer than 1 MiB\n  hint: leave the column out of the mapping, or write shorter texts";
@@ -24,47 +25,56 @@ const NO_ID: &str = "the number names a patient, and is so large that a float of
                      integers or as text";
 const NO_NUMBER: &str = "the number has no digits, or more than 38\n  hint: the file is damaged; export it again";
 
-/// A text column while it is filled, row by row.
+/// What the columns of a batch share.
+pub(super) struct Shared {
+    /// Rows that are none.
+    pub(super) bad: RefCell<BadRows>,
+    /// What long texts of the file may still take.
+    pub(super) room: Cell<u64>,
+    /// What the texts of this batch take.
+    pub(super) bytes: Cell<usize>,
+}
+
+impl Shared {
+    pub(super) fn new(room: u64) -> Self {
+        Self { bad: RefCell::default(), room: Cell::new(room), bytes: Cell::new(0) }
+    }
+}
+
+/// A text column of a batch while it is filled, row by row.
 pub(super) struct Sink<'a> {
     builder: StringChunkedBuilder,
     missing: &'a [String],
-    bad: &'a mut BadRows,
-    /// What long texts may still take.
-    room: &'a mut u64,
+    shared: &'a Shared,
     buffer: String,
+    /// The number of the row before, in the file.
     row: u64,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(
-        name: &ColumnName,
-        rows: usize,
-        missing: &'a [String],
-        bad: &'a mut BadRows,
-        room: &'a mut u64,
-    ) -> Self {
-        let builder = StringChunkedBuilder::new(name.as_str().into(), rows);
-        Self { builder, missing, bad, room, buffer: String::new(), row: 0 }
+    /// For rows behind the one of this number.
+    pub(super) fn new(name: &ColumnName, behind: u64, missing: &'a [String], shared: &'a Shared) -> Self {
+        let builder = StringChunkedBuilder::new(name.as_str().into(), 0);
+        Self { builder, missing, shared, buffer: String::new(), row: behind }
     }
 
-    /// Takes `rows` values from a decoder, which must have exactly as many. `put` puts one value.
+    /// Takes `rows` values from a decoder, which must have so many. `put` puts one value.
     pub(super) fn fill<T: DataType>(
         &mut self,
-        mut from: ColumnReaderImpl<T>,
+        from: &mut ColumnReaderImpl<T>,
         leaf: Leaf,
         rows: u64,
         put: impl Fn(&T::T, &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let (mut values, mut levels) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        let (mut values, mut levels) = (Vec::with_capacity(STEP), Vec::with_capacity(STEP));
         let mut left = rows;
-        loop {
+        while left > 0 {
             values.clear();
             levels.clear();
-            // Where no row is left, one more is asked for, to see that there is none.
-            let most = left.clamp(1, BATCH as u64) as usize;
+            let most = left.min(STEP as u64) as usize;
             let (read, present, _) = from.read_records(most, Some(&mut levels), None, &mut values)?;
             if read == 0 {
-                return if left == 0 { Ok(()) } else { Err(Fault::Broken(ROW_COUNT)) };
+                return Err(Fault::Broken(ROW_COUNT));
             }
             left = left.checked_sub(read as u64).ok_or(Fault::Broken(ROW_COUNT))?;
             if leaf.optional {
@@ -79,6 +89,7 @@ impl<'a> Sink<'a> {
                 values[..read].iter().try_for_each(|value| put(value, self))?;
             }
         }
+        Ok(())
     }
 
     /// Puts a number, written into the buffer.
@@ -131,7 +142,9 @@ impl<'a> Sink<'a> {
             self.builder.append_null();
             return Ok(());
         }
-        *self.room = self.room.checked_sub(text.len() as u64).ok_or(Fault::Broken(TOO_LARGE))?;
+        let Shared { room, bytes, .. } = self.shared;
+        room.set(room.get().checked_sub(text.len() as u64).ok_or(Fault::Broken(TOO_LARGE))?);
+        bytes.set(bytes.get() + text.len());
         self.builder.append_value(text);
         Ok(())
     }
@@ -143,7 +156,7 @@ impl<'a> Sink<'a> {
 
     fn spoil(&mut self, why: Bad) -> Result<(), Fault> {
         self.null();
-        self.bad.0.entry(self.row).or_insert(why);
+        self.shared.bad.borrow_mut().0.entry(self.row).or_insert(why);
         Ok(())
     }
 
@@ -160,7 +173,7 @@ enum Bad {
     ZeroBytes,
 }
 
-/// Rows that are none, by number, each with the first reason.
+/// Rows of a batch that are none, by number in the file, each with the first reason.
 #[derive(Debug, Default)]
 pub(super) struct BadRows(BTreeMap<u64, Bad>);
 
@@ -173,13 +186,13 @@ impl BadRows {
         self.0.contains_key(&row)
     }
 
-    /// What the report says of them.
-    pub(super) fn into_lines(self) -> BadLines {
-        let of = |why: Bad| {
-            let mut lines = Lines::default();
-            self.0.iter().filter(|(_, found)| **found == why).for_each(|(row, _)| lines.note(*row));
-            lines
-        };
-        BadLines { not_utf8: of(Bad::NotUtf8), zero_bytes: of(Bad::ZeroBytes), ..BadLines::default() }
+    /// Adds them to what the report says. Calls must ascend.
+    pub(super) fn note(&self, lines: &mut BadLines) {
+        for (row, why) in &self.0 {
+            match why {
+                Bad::NotUtf8 => lines.not_utf8.note(*row),
+                Bad::ZeroBytes => lines.zero_bytes.note(*row),
+            }
+        }
     }
 }

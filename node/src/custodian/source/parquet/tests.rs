@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use super::made::{
     Compression, Encoding, Values, WriterProperties, WriterPropertiesBuilder, WriterVersion, file, texts,
 };
+use polars::prelude::DataFrame;
+
+use super::super::reading::{Batches as _, Findings, whole};
 use super::*;
 
 struct Made {
@@ -28,12 +31,17 @@ fn plain() -> WriterPropertiesBuilder {
     WriterProperties::builder()
 }
 
+/// All rows of the wanted columns, in small batches.
+fn read(opened: OpenedParquet, wanted: &[ColumnName]) -> (DataFrame, Findings) {
+    whole(opened.read(wanted, BatchSize { rows: 2, bytes: usize::MAX }).unwrap()).unwrap()
+}
+
 /// The texts of one column.
 fn column(source: &ParquetSource, of: &str) -> Result<Vec<Option<String>>, String> {
-    let rows = OpenedParquet::open(source).and_then(|opened| opened.read(&[name(of)]));
-    let rows = rows.map_err(|e| e.to_string().replace(&source.path.display().to_string(), "rows.parquet"))?;
-    let column = rows.frame.column(of).unwrap();
-    assert_eq!(column.len() as u64, rows.rows);
+    let size = BatchSize { rows: 1500, bytes: usize::MAX };
+    let rows = OpenedParquet::open(source).and_then(|opened| whole(opened.read(&[name(of)], size)?));
+    let (rows, _) = rows.map_err(|e| e.to_string().replace(&source.path.display().to_string(), "rows.parquet"))?;
+    let column = rows.column(of).unwrap();
     Ok(column.str().unwrap().iter().map(|v| v.map(str::to_owned)).collect())
 }
 
@@ -139,11 +147,11 @@ fn wanted_columns_are_read_in_the_order_that_is_asked_for() {
     let made = made(&file("required binary Patient-ID (STRING); required int32 Age;", plain(), &groups));
     let opened = OpenedParquet::open(&made.source).unwrap();
     assert_eq!(opened.columns(), ["patient_id", "age"].map(name));
-    let rows = opened.read(&["age", "patient_id"].map(name)).unwrap();
-    assert_eq!(rows.frame.get_column_names(), ["age", "patient_id"]);
-    assert_eq!((rows.rows, rows.source_bytes), (2, fs::metadata(&made.source.path).unwrap().len()));
+    let (rows, findings) = read(opened, &["age", "patient_id"].map(name));
+    assert_eq!(rows.get_column_names(), ["age", "patient_id"]);
+    assert_eq!((rows.height(), findings.source_bytes), (2, fs::metadata(&made.source.path).unwrap().len()));
     // A rule may read no column at all.
-    assert_eq!(OpenedParquet::open(&made.source).unwrap().read(&[]).unwrap().frame.height(), 2);
+    assert_eq!(read(OpenedParquet::open(&made.source).unwrap(), &[]).0.height(), 2);
 }
 
 #[test]
@@ -209,11 +217,11 @@ fn a_row_with_a_text_that_is_none_is_counted_by_its_number_and_left_out() {
     };
     let groups = [group([b"1", b"\xff", b"3"], [b"1", b"2", b"3"]), group([b"4", b"5", b"6"], [b"4", b"\0", b"\xfe"])];
     let made = made(&file("required binary a (STRING); required binary b (STRING);", plain(), &groups));
-    let rows = OpenedParquet::open(&made.source).unwrap().read(&[name("a"), name("b")]).unwrap();
-    assert_eq!(rows.rows, 3);
-    assert_eq!((rows.bad_lines.not_utf8.count, &rows.bad_lines.not_utf8.first[..]), (2, &[2, 6][..]));
-    assert_eq!(rows.bad_lines.zero_bytes.first, [5]);
-    let kept: Vec<_> = rows.frame.column("b").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+    let (rows, Findings { bad_lines, .. }) = read(OpenedParquet::open(&made.source).unwrap(), &[name("a"), name("b")]);
+    assert_eq!(rows.height(), 3);
+    assert_eq!((bad_lines.not_utf8.count, &bad_lines.not_utf8.first[..]), (2, &[2, 6][..]));
+    assert_eq!(bad_lines.zero_bytes.first, [5]);
+    let kept: Vec<_> = rows.column("b").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
     assert_eq!(kept, ["1", "3", "4"]);
 }
 
@@ -235,10 +243,9 @@ fn a_file_unfolds_to_no_more_than_a_file_of_its_size_can_hold() {
     let groups = [vec![texts(&["0123456789"; 100])]];
     let made = made(&file("required binary x (STRING);", plain(), &groups));
     let opened = OpenedParquet::open(&made.source).unwrap();
-    let (mut bad, mut room) = (BadRows::default(), 999);
-    let mut sink = Sink::new(&name("x"), 100, &[], &mut bad, &mut room);
-    let says =
-        opened.read_column(&name("x"), opened.leaves(&[name("x")]).unwrap()[0].1, &mut sink).unwrap_err().to_string();
+    let mut reading = ParquetReading::new(opened, &[name("x")], BatchSize::default()).unwrap();
+    reading.room = 999;
+    let says = reading.next().unwrap_err().to_string();
     assert!(says.contains("row group 1 (rows 1 to 100): the file unfolds to more than"), "{says}");
 }
 

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Cuts a public data set into the files of several hospitals, and counts independently what each of them should hold.
+
+    python3 sites.py sivic       DATA/covid_fr_sivic  net/sites > counts.json
+    python3 sites.py diabetes130 DATA/diabetes130     net/sites > counts.json
+    python3 sites.py fhir        DATA/fhir            net/sites > counts.json
+    python3 sites.py gibleed     DATA/omop_gibleed_5.3 net/sites > counts.json
+
+Needs nothing beyond Python's own library. Standard output is JSON; with `-` for the folder of the sites nothing is written.
+"""
+
+import collections
+import csv
+import datetime
+import gzip
+import io
+import json
+import pathlib
+import sys
+import zipfile
+
+
+def table(header, lines):
+    return ("\n".join([header, *lines]) + "\n").encode()
+
+
+def sivic(folder):
+    """France, daily admissions by département: the 102 départements in ten areas, dealt out in their order."""
+    path = folder / "covid-hospit-incid-2023-03-31-18h01.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        header, *lines = file.read().splitlines()
+    departements = {name: i for i, name in enumerate(sorted({line.split(";")[0] for line in lines}))}
+    areas = collections.defaultdict(list)
+    for line in lines:
+        areas[f"area-{departements[line.split(';')[0]] % 10 + 1}"].append(line)
+    weeks = collections.defaultdict(lambda: {"rows": 0, "admitted": 0, "died": 0})
+    for row in csv.DictReader([header, *lines], delimiter=";"):
+        year, week, _ = datetime.date.fromisoformat(row["jour"]).isocalendar()
+        cell = weeks[f"{year}-W{week:02}"]
+        cell["rows"] += 1
+        cell["admitted"] += int(row["incid_hosp"])
+        cell["died"] += int(row["incid_dc"])
+    files = {site: {"admissions.csv": table(header, lines)} for site, lines in areas.items()}
+    rows = {site: {"rows": len(lines), "subjects": len(lines)} for site, lines in areas.items()}
+    return files, {"sites": rows, "weeks": weeks}
+
+
+def diabetes130(folder):
+    """130 US hospitals, ten years of encounters with diabetes: one site for each payer."""
+    with zipfile.ZipFile(folder / "dataset_diabetes.zip") as archive:
+        text = archive.read("dataset_diabetes/diabetic_data.csv").decode()
+    header, *lines = text.splitlines()
+    names = header.split(",")
+    payer, patient = names.index("payer_code"), names.index("patient_nbr")
+    payers = collections.defaultdict(list)
+    for line in lines:
+        fields = line.split(",")
+        assert len(fields) == len(names)
+        code = fields[payer].lower()
+        payers["payer-" + ("unknown" if code == "?" else code)].append(line)
+    readmitted = collections.Counter()
+    for row in csv.DictReader(io.StringIO(text)):
+        readmitted[row["gender"] + " " + row["readmitted"]] += 1
+    files = {site: {"encounters.csv": table(header, lines)} for site, lines in payers.items()}
+    rows = {
+        site: {"rows": len(lines), "subjects": len({line.split(",")[patient] for line in lines})}
+        for site, lines in payers.items()
+    }
+    return files, {"sites": rows, "readmitted": readmitted}
+
+
+def fhir(folder):
+    """Four exports of FHIR R4, as they are; adults with hypertension, counted from the resources."""
+    wanted = ["Patient", "Condition", "Observation", "MedicationRequest"]
+    hypertension = {"38341003", "59621000"}
+    treatment = {"316049", "866414", "897718", "315971", "1719286"}
+    files, sites = {}, {}
+    by_site = {}
+    for site in sorted(folder.glob("site_*")):
+        name = site.name.replace("_", "-")
+        files[name] = {f"{kind}.ndjson.gz": (site / f"{kind}.ndjson.gz").read_bytes() for kind in wanted}
+        read = lambda kind: [json.loads(line) for line in gzip.decompress(files[name][f"{kind}.ndjson.gz"]).splitlines() if line]
+        of = lambda resource: resource["subject"]["reference"].split("/")[-1]
+        codes = lambda concept: {coding["code"] for coding in concept.get("coding", [])}
+        patients = {resource["id"]: resource for resource in read("Patient")}
+        first, pressure, treated = {}, {}, collections.defaultdict(list)
+        for resource in read("Condition"):
+            if codes(resource["code"]) & hypertension:
+                day = resource["onsetDateTime"][:10]
+                first[of(resource)] = min(day, first.get(of(resource), day))
+        for resource in read("Observation"):
+            for component in resource.get("component", []):
+                if "8480-6" in codes(component["code"]):
+                    seen = (resource["effectiveDateTime"][:10], -component["valueQuantity"]["value"])
+                    pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
+        for resource in read("MedicationRequest"):
+            if codes(resource.get("medicationCodeableConcept", {})) & treatment:
+                treated[of(resource)].append(resource["authoredOn"][:10])
+        cohort = [id for id, resource in patients.items() if id in first and resource["birthDate"] <= "2000-01-01"]
+        pressures = [-pressure[id][1] for id in cohort if id in pressure]
+        by_site[name] = {
+            "patients": len(cohort),
+            "measured": len(pressures),
+            "sum(systolic)": sum(pressures),
+            "treated": sum(any(day >= first[id] for day in treated[id]) for id in cohort),
+        }
+        sites[name] = {"rows": len(patients), "subjects": len(patients)}
+    return files, {"sites": sites, "by_site": by_site}
+
+
+def gibleed(folder):
+    """OMOP CDM 5.3 of 2,694 persons at four sites, by the rest of the person's number; who bleeds within a year."""
+    tables = {}
+    for table in ("person", "condition_occurrence", "drug_exposure"):
+        with gzip.open(folder / f"{table}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            tables[table] = list(csv.reader(file))
+    columns = {table: [name.lower() for name in rows[0]] for table, rows in tables.items()}
+    files = collections.defaultdict(dict)
+    sites = {}
+    for table, (header, *rows) in tables.items():
+        person = columns[table].index("person_id")
+        for site in range(4):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([header] + [row for row in rows if int(row[person]) % 4 == site])
+            files[f"site-{site + 1}"][f"{table}.csv"] = text.getvalue().encode()
+    column = lambda table, name: [row[columns[table].index(name)] for row in tables[table][1:]]
+    born = dict(zip(column("person", "person_id"), zip(*(column("person", f"{part}_of_birth") for part in ("year", "month", "day")))))
+    for site in range(4):
+        persons = sum(int(person) % 4 == site for person in born)
+        sites[f"site-{site + 1}"] = {"rows": persons, "subjects": persons}
+    exposures, bleedings = collections.defaultdict(list), collections.defaultdict(list)
+    drugs = zip(*(column("drug_exposure", name) for name in ("person_id", "drug_concept_id", "drug_exposure_start_date")))
+    for person, drug, day in drugs:
+        if drug in ("1118084", "1124300"):
+            exposures[person].append((datetime.date.fromisoformat(day), drug))
+    conditions = zip(*(column("condition_occurrence", name) for name in ("person_id", "condition_concept_id", "condition_start_date")))
+    for person, condition, day in conditions:
+        if condition == "192671":
+            bleedings[person].append(datetime.date.fromisoformat(day))
+    outcome = {"true": [0, 0], "false": [0, 0]}
+    for person, taken in exposures.items():
+        index = min(day for day, _ in taken)
+        year, month, day = map(int, born[person])
+        age = index.year - year - ((index.month, index.day) < (month, day))
+        if age < 18 or any(day <= index for day in bleedings[person]):
+            continue
+        celecoxib = any(day == index and drug == "1118084" for day, drug in taken)
+        bleeds = any(index < day <= index + datetime.timedelta(365) for day in bleedings[person])
+        cell = outcome[str(celecoxib).lower()]
+        cell[0] += 1
+        cell[1] += bleeds
+    counts = {key: {"count": n, "bleeds": bleeds} for key, (n, bleeds) in outcome.items()}
+    return files, {"sites": sites, "outcome": counts}
+
+
+def main():
+    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed"):
+        sys.exit(__doc__)
+    files, counts = globals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    if sys.argv[3] != "-":
+        for site, tables in files.items():
+            data = pathlib.Path(sys.argv[3]) / site / "data"
+            data.mkdir(parents=True, exist_ok=True)
+            for name, content in tables.items():
+                (data / name).write_bytes(content)
+    json.dump(counts, sys.stdout, indent=1, sort_keys=True)
+    print()
+
+
+main()

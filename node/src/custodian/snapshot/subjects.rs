@@ -1,0 +1,125 @@
+//! Patients numbered: the rows of a group sorted by patient, each patient given the next number, and the ids taken away.
+//!
+//! Patients stand in the order of their places, which are hashes of their ids: the same in each snapshot of the same patients, and no patient's number says
+//! when the patient came. A patient's rows stay in the source's order.
+
+use std::cmp::Ordering;
+
+use polars::prelude::{DataFrame, IdxCa, Int64Chunked, IntoColumn as _, StringChunked, UInt32Chunked};
+
+use super::SnapshotError;
+use crate::custodian::optout::{IdForm, Token};
+use crate::custodian::source::{ID, MARK, Mark, PLACE, SUBJECT};
+
+/// The next numbers, and what was found of those who have one.
+pub(super) struct Numbering<'a> {
+    form: Option<&'a IdForm>,
+    one_row: bool,
+    next: u32,
+    repeated: u64,
+    tokens: Vec<Token>,
+    flagged: Vec<u32>,
+}
+
+/// What names the patients of some rows.
+enum Ids<'a> {
+    /// Whole numbers, and their places.
+    Numbers(&'a Int64Chunked, &'a [u64]),
+    /// Texts, and their places.
+    Texts(&'a StringChunked, &'a [u64]),
+    /// Nothing: each row is a patient.
+    Rows,
+}
+
+impl<'a> Ids<'a> {
+    fn of(rows: &'a DataFrame) -> Option<Self> {
+        let Ok(ids) = rows.column(ID) else { return Some(Ids::Rows) };
+        let places = rows.column(PLACE).and_then(|places| places.u64()?.cont_slice()).ok()?;
+        match (ids.i64(), ids.str()) {
+            (Ok(ids), _) => Some(Ids::Numbers(ids, places)),
+            (_, Ok(ids)) => Some(Ids::Texts(ids, places)),
+            _ => None,
+        }
+    }
+
+    fn cmp(&self, a: u32, b: u32) -> Ordering {
+        let (a, b) = (a as usize, b as usize);
+        match self {
+            Ids::Numbers(ids, places) => places[a].cmp(&places[b]).then_with(|| ids.get(a).cmp(&ids.get(b))),
+            Ids::Texts(ids, places) => places[a].cmp(&places[b]).then_with(|| ids.get(a).cmp(&ids.get(b))),
+            Ids::Rows => a.cmp(&b),
+        }
+    }
+
+    /// How the patient of a row is known again. Without ids that is in this snapshot alone.
+    fn token(&self, row: u32, number: u32, form: &IdForm) -> Token {
+        match self {
+            Ids::Numbers(ids, _) => form.of_subject(&ids.get(row as usize).unwrap_or_default().to_string()),
+            Ids::Texts(ids, _) => form.of_subject(ids.get(row as usize).unwrap_or_default()),
+            Ids::Rows => form.of_subject(&number.to_string()),
+        }
+    }
+}
+
+impl<'a> Numbering<'a> {
+    /// The first number is 0. With a `form` each patient gets a token; with `one_row` only a patient's first row stays.
+    pub(super) fn new(form: Option<&'a IdForm>, one_row: bool) -> Self {
+        Self { form, one_row, next: 0, repeated: 0, tokens: Vec::new(), flagged: Vec::new() }
+    }
+
+    /// Numbers the patients of a group: no other group may have rows of one of them.
+    pub(super) fn number(&mut self, rows: &DataFrame) -> Result<DataFrame, SnapshotError> {
+        let fault = |stage| SnapshotError::Fault { stage };
+        let ids = Ids::of(rows).ok_or_else(|| fault("knowing patients"))?;
+        let marks = rows.column(MARK).and_then(|marks| marks.u8()?.cont_slice()).map_err(|_| fault("finding marks"))?;
+        let mut sorted: Vec<u32> = (0..rows.height() as u32).collect();
+        sorted.sort_by(|a, b| ids.cmp(*a, *b));
+        let (mut stay, mut numbers) = (Vec::with_capacity(sorted.len()), Vec::with_capacity(sorted.len()));
+        for own in sorted.chunk_by(|a, b| ids.cmp(*a, *b) == Ordering::Equal) {
+            let before = stay.len();
+            let mut fit = own.iter().filter(|row| Mark::fits(marks[**row as usize]));
+            stay.extend(fit.by_ref().take(if self.one_row { 1 } else { usize::MAX }));
+            self.repeated += fit.count() as u64;
+            if stay.len() == before {
+                continue;
+            }
+            numbers.resize(stay.len(), self.next);
+            if let Some(form) = self.form {
+                self.tokens.push(ids.token(own[0], self.next, form));
+            }
+            // In any row, also in one that is not kept.
+            if own.iter().any(|row| Mark::opts_out(marks[*row as usize])) {
+                self.flagged.push(self.next);
+            }
+            self.next += 1;
+        }
+        let mut rows = rows.drop_many([ID, PLACE, MARK]);
+        // Where nothing moves, nothing is copied.
+        if !stay.iter().copied().eq(0..rows.height() as u32) {
+            rows = rows.take(&IdxCa::from_vec("rows".into(), stay)).map_err(|_| fault("sorting rows"))?;
+        }
+        let numbers = UInt32Chunked::from_vec(SUBJECT.into(), numbers).into_column();
+        let columns = std::iter::once(numbers).chain(rows.columns().iter().cloned()).collect();
+        DataFrame::new(rows.height(), columns).map_err(|_| fault("numbering patients"))
+    }
+
+    /// The tokens of the patients who were numbered since the last call.
+    pub(super) fn take_tokens(&mut self) -> Vec<Token> {
+        std::mem::take(&mut self.tokens)
+    }
+
+    /// How many patients there are.
+    pub(super) fn subjects(&self) -> u32 {
+        self.next
+    }
+
+    /// How many rows were left out since their patient has an earlier one.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// The patients who opted out by a row of theirs.
+    pub(super) fn flagged(&self) -> &[u32] {
+        &self.flagged
+    }
+}

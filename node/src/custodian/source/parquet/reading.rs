@@ -1,0 +1,207 @@
+//! The rows of a Parquet file: a few of all wanted columns at a time, row group by row group.
+
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use ::parquet::data_type::DataType;
+use ::parquet::file::reader::FileReader as _;
+use bocage_protocol::ids::ColumnName;
+use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
+
+use super::super::reading::{BatchSize, Batches, Findings, VIEW_BYTES};
+use super::super::{BadLines, SourceError};
+use super::pages::Pages;
+use super::schema::Leaf;
+use super::sink::{STEP, Shared, Sink};
+use super::{Fault, OpenedParquet, ROW_COUNT, TOO_LARGE, guarded, room, sound, text};
+
+/// A Parquet file while it is read.
+pub struct ParquetReading {
+    opened: OpenedParquet,
+    wanted: Vec<(ColumnName, Leaf)>,
+    size: BatchSize,
+    /// The row group that is being read.
+    group: Option<Group>,
+    next_group: usize,
+    /// Rows of the file that were read.
+    read: u64,
+    /// What long texts may still take.
+    pub(super) room: u64,
+    kept: u64,
+    bad_lines: BadLines,
+}
+
+/// A row group, and the decoders of its wanted columns.
+struct Group {
+    /// Where it stands, as the end of a sentence.
+    at: String,
+    left: u64,
+    columns: Vec<ColumnReader>,
+}
+
+impl ParquetReading {
+    pub(super) fn new(opened: OpenedParquet, wanted: &[ColumnName], size: BatchSize) -> Result<Self, SourceError> {
+        let wanted: Vec<(ColumnName, Leaf)> =
+            opened.leaves(wanted)?.into_iter().map(|(name, leaf)| (name.clone(), leaf)).collect();
+        let room = room(opened.intake.bytes(), opened.rows, wanted.len())
+            .ok_or_else(|| SourceError::Header { path: opened.path.clone(), reason: TOO_LARGE.to_owned() })?;
+        Ok(Self {
+            opened,
+            wanted,
+            size,
+            group: None,
+            next_group: 0,
+            read: 0,
+            room,
+            kept: 0,
+            bad_lines: BadLines::default(),
+        })
+    }
+
+    /// Goes on to the next row group that has rows; false where there is none.
+    fn next_group(&mut self) -> Result<bool, SourceError> {
+        while let Some(group) = self.opened.reader.metadata().row_groups().get(self.next_group) {
+            // `row_count` looked at it.
+            let rows = group.num_rows() as u64;
+            self.next_group += 1;
+            if rows == 0 {
+                continue;
+            }
+            let (first, last) = (self.read + 1, self.read + rows);
+            let at = format!(", row group {} (rows {first} to {last})", self.next_group);
+            let mut columns = Vec::with_capacity(self.wanted.len());
+            for (name, leaf) in &self.wanted {
+                let decoder = guarded(|| self.opened.decoder(self.next_group - 1, rows, *leaf));
+                columns.push(decoder.map_err(|fault| self.opened.fault(name, fault, at.clone()))?);
+            }
+            self.group = Some(Group { at, left: rows, columns });
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+impl Batches for ParquetReading {
+    fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
+        let (before, missing) = (self.read, self.opened.missing.clone());
+        let shared = Shared::new(self.room);
+        let mut sinks: Vec<Sink<'_>> =
+            self.wanted.iter().map(|(name, _)| Sink::new(name, before, &missing, &shared)).collect();
+        let mut height = 0;
+        let row_bytes = self.wanted.len() * VIEW_BYTES;
+        while height < self.size.rows && shared.bytes.get() + height * row_bytes < self.size.bytes {
+            if self.group.is_none() && !self.next_group()? {
+                break;
+            }
+            let Some(group) = &mut self.group else { break };
+            let step = group.left.min(STEP as u64).min((self.size.rows - height) as u64);
+            group.left -= step;
+            for (((name, leaf), column), sink) in self.wanted.iter().zip(&mut group.columns).zip(&mut sinks) {
+                let ends = group.left == 0;
+                let filled = guarded(|| fill(column, *leaf, step, sink).and_then(|()| over(column, ends)));
+                filled.map_err(|fault| self.opened.fault(name, fault, group.at.clone()))?;
+            }
+            height += step as usize;
+            self.read += step;
+            if group.left == 0 {
+                self.group = None;
+            }
+        }
+        if height == 0 {
+            return Ok(None);
+        }
+        let columns: Vec<Column> = sinks.into_iter().map(Sink::finish).collect();
+        self.room = shared.room.get();
+        let bad = shared.bad.into_inner();
+        bad.note(&mut self.bad_lines);
+        self.kept += height as u64 - bad.rows();
+        let frame = DataFrame::new(height, columns).ok();
+        let frame = match (frame, bad.rows()) {
+            (Some(frame), 0) => Some(frame),
+            (frame, _) => {
+                let numbers = before + 1..=before + height as u64;
+                let sound = BooleanChunked::from_iter_values("sound".into(), numbers.map(|row| !bad.contains(row)));
+                frame.and_then(|f| f.filter(&sound).ok())
+            }
+        };
+        frame.map(Some).ok_or_else(|| SourceError::Header {
+            path: self.opened.path.clone(),
+            reason: "the columns do not form a table".into(),
+        })
+    }
+
+    fn finish(self: Box<Self>) -> Result<Findings, SourceError> {
+        let OpenedParquet { path, intake, rows, .. } = self.opened;
+        intake.unchanged(&path)?;
+        if rows == 0 {
+            return Err(SourceError::Empty { path, reason: "the file has no rows".into() });
+        }
+        if self.kept == 0 {
+            let reason = "no row is UTF-8\n  hint: write texts as UTF-8".to_owned();
+            return Err(SourceError::Empty { path, reason });
+        }
+        Ok(Findings { bad_lines: self.bad_lines, source_bytes: intake.bytes() })
+    }
+
+    fn share(&self) -> Option<f64> {
+        (self.opened.rows > 0).then(|| self.read as f64 / self.opened.rows as f64)
+    }
+}
+
+impl OpenedParquet {
+    /// The decoder of one column of one row group.
+    pub(super) fn decoder(&self, group: usize, rows: u64, leaf: Leaf) -> Result<ColumnReader, Fault> {
+        let chunk = self.reader.metadata().row_group(group).column(leaf.index);
+        sound(chunk, rows, self.intake.bytes())?;
+        let pages = Pages::new(&self.intake, chunk, rows, self.room.clone())?;
+        Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
+    }
+}
+
+/// Reads so many values of one column.
+pub(super) fn fill(column: &mut ColumnReader, leaf: Leaf, rows: u64, sink: &mut Sink<'_>) -> Result<(), Fault> {
+    let form = leaf.form;
+    match column {
+        ColumnReader::BoolColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.put(if *v { "true" } else { "false" }))
+        }
+        ColumnReader::Int32ColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int32(t, form, *v)))
+        }
+        ColumnReader::Int64ColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int64(t, form, *v)))
+        }
+        ColumnReader::Int96ColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.write(|t| text::int96(t, v))),
+        ColumnReader::FloatColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.float(leaf, text::float_stands_alone(*v), |t| text::float(t, *v)))
+        }
+        ColumnReader::DoubleColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.float(leaf, text::double_stands_alone(*v), |t| text::double(t, *v)))
+        }
+        ColumnReader::ByteArrayColumnReader(r) => sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data())),
+        ColumnReader::FixedLenByteArrayColumnReader(r) => {
+            sink.fill(r, leaf, rows, |v, sink| sink.bytes(form, v.data()))
+        }
+    }
+}
+
+/// Where all rows of a row group were read, whether its column has no more.
+pub(super) fn over(column: &mut ColumnReader, ends: bool) -> Result<(), Fault> {
+    fn more<T: DataType>(column: &mut ColumnReaderImpl<T>) -> Result<usize, Fault> {
+        // A decoder that is given nowhere to put levels refuses columns that have them.
+        let (read, _, _) = column.read_records(1, Some(&mut Vec::new()), None, &mut Vec::new())?;
+        Ok(read)
+    }
+    if !ends {
+        return Ok(());
+    }
+    let more = match column {
+        ColumnReader::BoolColumnReader(r) => more(r),
+        ColumnReader::Int32ColumnReader(r) => more(r),
+        ColumnReader::Int64ColumnReader(r) => more(r),
+        ColumnReader::Int96ColumnReader(r) => more(r),
+        ColumnReader::FloatColumnReader(r) => more(r),
+        ColumnReader::DoubleColumnReader(r) => more(r),
+        ColumnReader::ByteArrayColumnReader(r) => more(r),
+        ColumnReader::FixedLenByteArrayColumnReader(r) => more(r),
+    };
+    if more? == 0 { Ok(()) } else { Err(Fault::Broken(ROW_COUNT)) }
+}

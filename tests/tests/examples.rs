@@ -1,0 +1,98 @@
+//! The examples as a user runs them, on published data, compared with an independent count.
+
+use bocage_tests::example::Example;
+use serde_json::Value;
+
+const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
+
+#[test]
+fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
+    let Some(example) = Example::new(EXE, "sivic", "sivic") else { return };
+    example.take_in("admissions");
+    let (_network, result) = example.answer("epidemic-curve.toml");
+    let curve = table(&result, "curve");
+    let (columns, rows) = (texts(&curve["columns"]), curve["rows"].as_array().expect("rows"));
+    let at = |name: &str| columns.iter().position(|column| *column == name).expect("the column");
+    let (mut shown, mut summed) = (0, 0);
+    for (i, row) in rows.iter().enumerate() {
+        let Some(week) = example.counts["weeks"].get(row[0].as_str().expect("a week")) else {
+            assert!(row[0].as_str().is_some_and(|label| label.starts_with(['<', '>'])), "{row}");
+            continue;
+        };
+        assert_eq!(row[at("rows")], week["rows"], "{row}");
+        shown += 1;
+        // Areas with too few different numbers of deaths show no sum; what the others show says how much it covers.
+        for (column, counted) in [("sum(admitted)", "admitted"), ("sum(died)", "died")] {
+            let (Some(sum), Some(counted)) = (row[at(column)].as_f64(), week[counted].as_f64()) else { continue };
+            if covers_all(curve, i, at(column)) {
+                assert_eq!(sum, counted, "{row}");
+                summed += 1;
+            } else {
+                assert!(sum <= counted, "{row}");
+            }
+        }
+    }
+    assert_eq!(shown, example.counts["weeks"].as_object().expect("weeks").len());
+    assert!(summed > shown, "only {summed} sums of {shown} weeks are shown");
+}
+
+#[test]
+fn eighteen_payers_take_in_what_an_independent_count_finds() {
+    let Some(example) = Example::new(EXE, "diabetes130", "diabetes130") else { return };
+    example.take_in("encounters");
+}
+
+#[test]
+fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resources() {
+    let Some(example) = Example::new(EXE, "fhir", "fhir") else { return };
+    example.take_in("patient");
+    let (_network, result) = example.answer("hypertension.toml");
+    let all = table(&result, "all");
+    let counted: Vec<_> = example.counts["by_site"].as_object().expect("sites").values().collect();
+    let total: u64 = counted.iter().filter_map(|site| site["patients"].as_u64()).sum();
+    let hidden = all["hidden"].as_array().expect("what is hidden").iter().find(|cell| cell["column"] == 0);
+    let [lo, hi] = match hidden {
+        None => [all["rows"][0][0].as_u64(); 2],
+        Some(cell) => [0, 1].map(|end| cell["interval"][end].as_u64()),
+    };
+    assert!(lo.expect("a count") <= total && total <= hi.unwrap_or(u64::MAX), "{total}: {all:#}");
+    // A hospital with fewer than k of them shows none of their pressures.
+    let shown: Vec<_> = counted.into_iter().filter(|site| site["measured"].as_u64() >= Some(11)).collect();
+    let sum = |of: &str| shown.iter().filter_map(|site| site[of].as_f64()).sum::<f64>();
+    let truth = sum("sum(systolic)") / sum("measured");
+    let mean = all["rows"][0][1].as_f64().expect("a mean");
+    assert!((mean - truth).abs() < 1e-3, "{mean}, {truth}: {all:#}");
+}
+
+#[test]
+fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_count_says() {
+    let Some(example) = Example::new(EXE, "gibleed", "omop_gibleed_5.3") else { return };
+    example.take_in("person");
+    let (_network, result) = example.answer("bleeding.toml");
+    let outcome = table(&result, "outcome");
+    let rows = outcome["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for row in rows {
+        let counted = &example.counts["outcome"][row[0].as_str().expect("a level")];
+        assert_eq!(row[1], counted["count"], "{row}");
+        let [n, bleeds] = ["count", "bleeds"].map(|name| counted[name].as_f64().expect("a count"));
+        assert!((row[2].as_f64().expect("a share") - bleeds / n).abs() < 1e-9, "{row}");
+    }
+}
+
+/// An analysis of a result.
+fn table<'a>(result: &'a Value, name: &str) -> &'a Value {
+    let analyses = result["analyses"].as_array().expect("analyses");
+    analyses.iter().find(|analysis| analysis["name"] == name).expect("the analysis")
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+}
+
+/// Whether a cell is over all rows that it could be over.
+fn covers_all(table: &Value, row: usize, column: usize) -> bool {
+    let coverage = table["coverage"].as_array().expect("coverage");
+    let of = coverage.iter().find(|c| c["row"] == row && c["column"] == column);
+    of.is_none_or(|c| c["n"] == c["of"][0])
+}

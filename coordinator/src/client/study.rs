@@ -54,7 +54,7 @@ pub struct Asked {
     pub min_sites: u32,
     /// The permit that it relies on, and that covers it.
     pub permit: Option<AskedPermit>,
-    /// The sites that answer about the dataset under a permit only, as far as they have said so to the coordinator.
+    /// The sites that answer about one of the datasets under a permit only, as far as they have said so to the coordinator.
     pub needs_permit: Vec<SiteId>,
     /// The questions.
     pub analyses: Vec<AskedAnalysis>,
@@ -122,7 +122,8 @@ pub fn bind(
         related.insert(name.clone(), self::contract(api, offered)?);
     }
     let sites = api.sites()?.sites;
-    let demands = |site: &&SiteInfo| site.datasets.iter().any(|o| o.contract == offered.contract && o.needs_permit);
+    let is_asked = |id: &ContractId| *id == offered.contract || tables.values().any(|table| table.contract == *id);
+    let demands = |site: &&SiteInfo| site.datasets.iter().any(|o| is_asked(&o.contract) && o.needs_permit);
     let demanding: Vec<SiteId> = sites.iter().filter(demands).map(|site| site.id.clone()).collect();
     let roster: Vec<_> = sites.iter().map(|site| site.id.clone()).collect();
     let not_before = text.snapshot_not_before();

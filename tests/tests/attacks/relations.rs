@@ -11,7 +11,7 @@ use bocage_protocol::plan::{
 };
 use bocage_protocol::trust::{Permit, Scope, Study};
 
-use super::hospital::{Hospital, K};
+use super::hospital::{Desk, Hospital, K};
 use super::permitted::Permitted;
 use super::scenario::Family;
 use super::ward::{count, table};
@@ -180,6 +180,36 @@ fn beyond_the_cap(controls: Controls) -> bool {
     desk.reply(&hospital.request(&study(&hospital, has(kuru()), column("made")))).is_ok()
 }
 
+/// Whether a cohort that is made by visits changes by fewer than k when one of it opts out: of 600 people the first five have kuru.
+fn one_opts_out(controls: Controls, restart: bool) -> bool {
+    let (mut people, mut visits) = ("patient,age,born\n".to_owned(), "patient,at,diagnosis,weight\n".to_owned());
+    for i in 0..600 {
+        let _ = writeln!(people, "p{i},{},1950-01-01", 30 + i % 50);
+        let _ = writeln!(visits, "p{i},2021-01-01,{},70", if i < 5 { "kuru" } else { "flu" });
+    }
+    let hospital = clinic();
+    fs::write(hospital.path("rows.csv"), people).expect("the people");
+    fs::write(hospital.path("visits.csv"), visits).expect("the visits");
+    let list = |text: &str| {
+        fs::write(hospital.path("optouts.new"), format!("subject,purpose,date\n{text}")).expect("the list");
+        fs::rename(hospital.path("optouts.new"), hospital.path("optouts.csv")).expect("the list");
+    };
+    hospital.edit("[[trust]]", "[optouts]\nsource = { kind = \"csv\", path = \"optouts.csv\" }\n[[trust]]");
+    list("");
+    let ask = |desk: &Desk<'_>| {
+        let release = desk.reply(&hospital.request(&study(&hospital, has(kuru()), column("made")))).ok()?;
+        count(&table(&release.parts[0].outcome).cells[0])
+    };
+    let mut desk = hospital.open(controls);
+    let before = ask(&desk);
+    list("p3,all,\n");
+    if restart {
+        drop(desk);
+        desk = hospital.open(controls);
+    }
+    before.zip(ask(&desk)).is_some_and(|(before, after)| (1..K).contains(&before.abs_diff(after)))
+}
+
 fn last(column: &str, rows: Rows) -> Derived {
     Derived::Pick { pick: Pick::Last, column: column.parse().expect("a column"), rows }
 }
@@ -246,5 +276,13 @@ pub fn family() -> Family {
             hospital.edit("mode = \"exact\"", "mode = \"exact\"\ndatasets = [\"people@1\"]");
             answers(&hospital, on, &study(&hospital, has(kuru()), made()))
         })
+        .against(Control::OptOutCells, "a small cohort made by another dataset, before and after one opt-out", |on| {
+            one_opts_out(on, false)
+        })
+        .against(
+            Control::OptOutCells,
+            "a small cohort made by another dataset, before and after one opt-out and a restart",
+            |on| one_opts_out(on, true),
+        )
         .against(Control::Cap, "more cells of a dataset than may leave, by way of another", beyond_the_cap)
 }

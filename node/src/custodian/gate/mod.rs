@@ -37,7 +37,9 @@
 //!
 //! 7. **What opt-outs have moved** since the same cells were asked before (`moved`): whoever has both answers can subtract them, so of each cell
 //!    nobody, or k subjects, must have come or gone, and of a measure what could be shown of them alone. Else it is hidden, before roll-up
-//!    and total; bins grow until it holds. A release with such a cell says that it holds back: a hidden cell may then be of any size.
+//!    and total; bins grow until it holds. A release with such a cell says that it holds back: a hidden cell may then be of any size. Of whom
+//!    opt-outs of another table have changed, nobody may be in the cell, or have a value, both before and after: how many others have come or
+//!    gone would not be known.
 //!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for

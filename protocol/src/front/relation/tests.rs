@@ -250,6 +250,21 @@ onset = "first(condition.date where code in @diabetes)"
 }
 
 #[test]
+fn the_cells_are_the_same_whatever_is_measured_in_them_and_in_whatever_words() {
+    let plan = |text: &str| plans(&bound(text, &[]).unwrap()).remove(0);
+    let one = with(COHORT);
+    let measured = one.replace("\"count\"]", "\"count\", \"share(has(observation))\", \"share(has(condition))\"]");
+    assert_eq!(plan(&measured).cells_digest(), plan(&one).cells_digest());
+    assert_ne!(plan(&measured).digest(), plan(&one).digest());
+    let other = one.replace("at_least = 2", "at_least = 3");
+    assert_ne!(plan(&other).cells_digest(), plan(&one).cells_digest());
+    // Whole years of a feature, and days of another table.
+    let since = |day: &str| one.replace("code in @cancer", &format!("code in @cancer and onset {day}"));
+    let reworded = since("> '2010-01-01'").replace(">= 18", "> 17.5");
+    assert_eq!(plan(&reworded).digest(), plan(&since(">= '2010-01-02'")).digest());
+}
+
+#[test]
 fn a_plan_says_every_column_that_it_touches_in_every_table() {
     let touches = plans(&bound(&with(COHORT), &[]).unwrap())[0].touches().clone();
     let told: Vec<String> = touches

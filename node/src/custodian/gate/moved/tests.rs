@@ -13,9 +13,23 @@ use super::super::{
 const K: u32 = 3;
 
 fn let_out(tally: Tally, moved: Vec<Tally>, plan: &ValidPlan, contract: &Contract) -> TableRelease {
+    let part = |part| (None, false, part);
+    let_out_of(tally, moved.into_iter().map(part).collect(), plan, contract)
+}
+
+/// The parts: with their number, if the next one has the same patients, and whether those stay where they are.
+fn let_out_of(
+    tally: Tally,
+    moved: Vec<(Option<usize>, bool, Tally)>,
+    plan: &ValidPlan,
+    contract: &Contract,
+) -> TableRelease {
     let policy = GatePolicy { threshold: K, mode: Mode::Exact };
     let counted = |tally| Counted::wide(tally, plan.layout(), K);
-    let part = |part| MovedPart { inside: false, twin: None, stays: false, counted: Computed::Table(counted(part)) };
+    let part = |(twin, stays, part)| {
+        let counted = Computed::Table(counted(part));
+        MovedPart { inside: false, twin, stays, counted }
+    };
     let moved = Moved(moved.into_iter().map(part).collect());
     let (of, moved) = (Private::table(counted(tally)), Private::new(moved));
     match release_under(Controls::default(), of, moved, plan, contract, &policy).unwrap().outcome() {
@@ -63,6 +77,26 @@ fn whoever_remembers_a_cell_cannot_tell_from_the_answer_how_many_have_gone() {
 #[test]
 fn each_part_that_has_moved_counts_by_itself() {
     assert_eq!(shown(&[9, 9, 9, 9], &[&[2, 0, 0, 0], &[2, 3, 0, 0]], false).0, [None, Some(9), Some(9), Some(9)]);
+}
+
+#[test]
+fn a_cell_that_has_some_of_the_same_patients_before_and_after_is_hidden_unless_nobody_changes_cells() {
+    let contract = contract("row");
+    let plan = plan(&contract, false, vec![]);
+    let cells = |parts: [(Option<usize>, bool, &[i128]); 2]| {
+        let parts = parts.map(|(twin, stays, cells)| (twin, stays, counts(cells))).to_vec();
+        let table = let_out_of(counts(&[9, 9, 9, 9]), parts, &plan, &contract);
+        (table.cells.iter().map(CellRelease::is_shown).collect::<Vec<_>>(), table.held_back)
+    };
+    let (whole, five) = (vec![true; 4], [0, 5, 0, 0].as_slice());
+    assert_eq!(cells([(Some(0), false, five), (Some(0), false, &[0, 0, 5, 0])]), (whole.clone(), false));
+    // Of the five here one may be another.
+    let hidden = (vec![true, false, true, true], true);
+    assert_eq!(cells([(Some(0), false, five), (Some(0), false, five)]), hidden);
+    for twins in [[Some(0), Some(1)], [None, None]] {
+        assert_eq!(cells([(twins[0], false, five), (twins[1], false, five)]), (whole.clone(), false));
+    }
+    assert_eq!(cells([(Some(0), true, &[0, 1, 0, 0]), (Some(0), true, &[0, 1, 0, 0])]), (whole, false));
 }
 
 #[test]

@@ -92,6 +92,10 @@ text_id!(
     AnalysisName, "analysis name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
 );
 text_id!(
+    /// A rule of a contract.
+    RuleName, "rule name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+);
+text_id!(
     /// A permit, as its issuer names it.
     PermitId, "permit id", "1 to 100 of A-Z, a-z, 0-9 and . _ / -", |t| {
         (1..=100).contains(&t.len()) && t.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c))

@@ -40,6 +40,8 @@ pub const DATASETS: usize = 256;
 pub const COLUMNS: usize = 2000;
 /// Codes of one column.
 pub const CODES: usize = 60_000;
+/// Rules of a contract: each is evaluated over every row when a snapshot is taken.
+pub const RULES: usize = 200;
 /// Nodes of one expression.
 pub const EXPRESSION_NODES: usize = 2000;
 /// Depth of one expression. The checker and the engine recurse over it.

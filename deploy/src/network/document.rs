@@ -42,6 +42,17 @@ impl Document {
         self.comment(note)
     }
 
+    /// `key = […]` with an element on each line, and a few words behind each.
+    pub fn list(&mut self, key: &str, values: impl IntoIterator<Item = Value>, note: &str) -> &mut Self {
+        let _ = writeln!(self.0, "{} = [", name(key));
+        for value in values {
+            let _ = write!(self.0, "    {value}, ");
+            self.comment(note);
+        }
+        self.0.push_str("]\n");
+        self
+    }
+
     /// `[a.b]`.
     pub fn table(&mut self, path: &[&str]) -> &mut Self {
         let _ = writeln!(self.0, "[{}]", dotted(path));

@@ -4,6 +4,7 @@
 //! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
 
 mod body;
+mod contract;
 mod document;
 mod pack;
 mod render;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use self::body::AccessBody;
 use self::render::Trusted;
 
+pub use contract::ContractArgs;
 pub use document::Document;
 pub use pack::PackArgs;
 pub use render::next_steps;

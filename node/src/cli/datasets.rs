@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::children::make_private_dir;
 use super::output::{Failure, Format, print, print_csv, print_json, warn};
 use super::running::differs;
-use super::warnings;
+use super::{quality, warnings};
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::{refresh as take, usable};
@@ -291,7 +291,7 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             (valid, false) => writeln!(out, "{PAD}{name}: {valid} values; {}", notes.join(", "))?,
         }
     }
-    Ok(())
+    quality::print(out, report)
 }
 
 fn bad_lines(out: &mut dyn Write, what: &str, lines: &Lines) -> io::Result<()> {

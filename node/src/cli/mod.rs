@@ -13,6 +13,7 @@ mod fhir_export;
 mod ledger;
 mod logging;
 mod output;
+mod quality;
 mod running;
 mod studies;
 mod warnings;

@@ -56,6 +56,7 @@ pub(super) fn why(reason: &Reason) -> String {
         Reason::Required(column) => format!("{column} is missing"),
         Reason::NoSubject => "they name no patient".to_owned(),
         Reason::RepeatedSubject => "the patient has a row already".to_owned(),
+        Reason::Rule(rule) => format!("rule {rule} fails"),
     }
 }
 

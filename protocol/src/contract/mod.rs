@@ -1,14 +1,20 @@
 //! A contract: the agreed schema of a dataset. Its hash is part of every signed study, so both sides mean the same columns.
 
+mod diff;
 mod extended;
 mod packs;
+mod rule;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use serde::Serialize;
 
 use crate::ids::{ColumnName, ContractId, Digest};
 
+pub use diff::{Change, ChangeKind, changes};
 pub use packs::{PACKS, Pack, pack};
+pub use rule::{Check, OnFail, Rule};
 pub use text::parse;
 
 /// A dataset's agreed schema. [`parse`] is the only way to make one, so it is consistent.
@@ -23,6 +29,9 @@ pub struct Contract {
     #[serde(skip_serializing_if = "Option::is_none")]
     birth: Option<ColumnName>,
     columns: Vec<Column>,
+    /// What is looked at when a snapshot is taken. Contracts without rules are spelt, and hashed, as before there were any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<Rule>,
     /// Of the rest: every round asks for it.
     #[serde(skip)]
     hash: Digest,
@@ -183,6 +192,11 @@ impl Contract {
     /// All columns, in the contract's order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// What is looked at when a snapshot is taken, in the contract's order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// The column of this name.

@@ -1,5 +1,7 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
+mod rules;
+
 use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
@@ -23,6 +25,8 @@ struct RawContract {
     birth: Option<String>,
     #[serde(default)]
     column: Vec<Value>,
+    #[serde(default)]
+    rule: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +88,10 @@ const KEYS: &[&str] = &[
     "groupings",
     "breaks",
     "groups",
+    "rule",
+    "check",
+    "columns",
+    "on_fail",
 ];
 
 /// Parses a contract.
@@ -99,7 +107,7 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     let raw = read::<RawContract>(&value, file, "", KEYS, &mut problems);
     let mut reader = Reader { file, problems };
     let Some(raw) = raw else {
-        // What is wrong with the columns is said too.
+        // What is wrong with the columns is said too; rules could only be held against all of it.
         let columns = value.get("column").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let columns: Vec<Column> = columns.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
         if let Some(subject) = value.get("subject").and_then(Value::as_str) {
@@ -120,8 +128,7 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     let subject = reader.subject(&raw.subject, &columns);
     let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
     let birth = raw.birth.and_then(|name| reader.moment("birth", &name, &columns));
-    let Reader { problems, .. } = reader;
-    let contract = Contract {
+    let mut contract = Contract {
         id: raw.id,
         title: raw.title,
         subject,
@@ -129,9 +136,11 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         time,
         birth,
         columns,
+        rules: Vec::new(),
         hash: Digest::from_bytes([0; 32]),
     };
-    problems.into_result(contract.hashed())
+    contract.rules = reader.rules(&raw.rule, &contract);
+    reader.problems.into_result(contract.hashed())
 }
 
 struct Reader<'a> {

@@ -34,6 +34,18 @@ pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), 
     binder.bind(&sql).ok_or(binder.problems)
 }
 
+/// Binds the condition of a contract's own rule over that contract's columns.
+///
+/// # Errors
+/// All problems at once.
+pub(crate) fn bind_rule(text: &str, contract: &crate::contract::Contract) -> Result<Expr, Vec<TypeProblem>> {
+    let none = BTreeMap::new();
+    let mut binder = expression::Binder::new(Columns::Contract(contract), &none);
+    let sql = sql::parse(text).map_err(|problem| vec![problem])?;
+    let bound = binder.condition(&sql);
+    bound.filter(|_| binder.problems.is_empty()).ok_or(binder.problems)
+}
+
 /// A condition over a contract's columns, for tests of what is made of it.
 #[cfg(test)]
 pub(crate) fn condition(text: &str, contract: &crate::contract::Contract) -> Expr {

@@ -42,6 +42,7 @@ pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+pub use words::expression as written;
 
 /// A plan as it was derived: its expressions are not checked yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -42,7 +42,7 @@ pub(super) fn measure(measure: &Measure, words: &Words<'_>) -> String {
 }
 
 /// An expression in the study language.
-pub(super) fn expression(expr: &Expr) -> String {
+pub fn expression(expr: &Expr) -> String {
     match expr {
         Expr::Column(name) => name.to_string(),
         Expr::Literal(value) => literal(value),

@@ -94,7 +94,7 @@ impl<'a> Taking<'a> {
         let _lock = Lock::take(&folder)?;
         remove_drafts(&folder);
         self.floor.leaves_room(&folder, 0)?;
-        let conforming = Conforming::new(spec, contract, &mapping);
+        let conforming = Conforming::new(spec, contract, &mapping, now);
         let taken = self.rows(&folder, opened, &mapping, conforming, contract)?;
         self.publish(&folder, taken, spec, contract, now)
     }

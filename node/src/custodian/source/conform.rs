@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::ColumnName;
 use foldhash::quality::FixedState;
 use polars::prelude::{
@@ -20,10 +21,12 @@ use super::{DatasetSpec, Findings, Mapping, SourceError};
 use crate::custodian::optout::composed;
 
 mod evaluate;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 use evaluate::{Evaluated, Input, ROW, evaluate};
+use rules::Rules;
 
 /// The snapshot's column of subject numbers. No contract column can have this name: those begin with a letter.
 pub const SUBJECT: &str = "__subject";
@@ -60,14 +63,15 @@ pub struct Conforming<'a> {
     /// One a column, where it has codes.
     books: Vec<Option<CodeBook>>,
     columns: Vec<ColumnReport>,
+    rules: Rules<'a>,
     source_rows: u64,
     fitting: u64,
     rejected: BTreeMap<Reason, u64>,
 }
 
 impl<'a> Conforming<'a> {
-    /// Before the first row.
-    pub fn new(spec: &'a DatasetSpec, contract: &'a Contract, mapping: &'a Mapping) -> Self {
+    /// Before the first row of a snapshot that is taken now.
+    pub fn new(spec: &'a DatasetSpec, contract: &'a Contract, mapping: &'a Mapping, now: Timestamp) -> Self {
         let book = |column: &ContractColumn| match &column.kind {
             Kind::Code { codes, .. } => Some(CodeBook::new(codes)),
             _ => None,
@@ -78,6 +82,7 @@ impl<'a> Conforming<'a> {
             mapping,
             books: contract.columns().iter().map(book).collect(),
             columns: vec![ColumnReport::default(); contract.columns().len()],
+            rules: Rules::new(spec, contract, now),
             source_rows: 0,
             fitting: 0,
             rejected: BTreeMap::new(),
@@ -107,6 +112,7 @@ impl<'a> Conforming<'a> {
             reject(column, &fates, &mut rejected);
             columns.push((column, values));
         }
+        self.rules.look(&mut columns, &mut rejected).map_err(fault)?;
         let optout = self.mapping.optout.as_ref().map(|expr| evaluate(expr, &texts).map_err(fault)).transpose()?;
         let ids = named(self.contract, &columns);
         if let Some(ids) = ids {
@@ -164,6 +170,7 @@ impl<'a> Conforming<'a> {
             rows_kept: self.fitting - repeated,
             rows_rejected,
             columns: names.zip(self.columns).collect(),
+            rules: self.rules.finish(),
         })
     }
 }

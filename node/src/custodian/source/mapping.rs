@@ -8,7 +8,7 @@ use bocage_protocol::plan::{Expr, Type};
 use bocage_protocol::settings::{Problem, Problems, join, nearest};
 
 use super::names::Known;
-use super::{DatasetSpec, SourceError};
+use super::{DatasetSpec, Names, SourceError};
 
 /// One rule a contract column, in the contract's order.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,13 @@ impl Mapping {
         }
         let optout = binder.optout();
         binder.problems.into_result(Self { rules, exact, optout, known }).map_err(SourceError::Mapping)
+    }
+
+    /// Columns of a source as they are.
+    pub(super) fn plain(columns: &[ColumnName]) -> Self {
+        let rules = columns.iter().map(|name| Rule::Expression(Expr::Column(name.clone()))).collect();
+        let (known, _) = Names::default().known(columns);
+        Self { rules, exact: Vec::new(), optout: None, known }
     }
 
     /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
@@ -154,6 +161,31 @@ impl Binder<'_> {
         for column in self.contract.columns().iter().filter(|c| c.required && spec.absent.contains(&c.name)) {
             let hint = "without it no row fits the contract; map it, or do not offer the dataset".to_owned();
             self.note("absent", format!("`{}` is required by the contract", column.name), Some(hint));
+        }
+        self.check_rules();
+    }
+
+    /// A site may be stricter than the contract, never milder.
+    fn check_rules(&mut self) {
+        let rules = self.contract.rules();
+        for (name, wanted) in &self.spec.rules {
+            let key = format!("rules.{name}");
+            let Some(rule) = rules.iter().find(|rule| rule.name == *name) else {
+                let near = nearest(name.as_str(), rules.iter().map(|rule| rule.name.as_str()));
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                self.note(&key, format!("`{}` has no rule `{name}`", self.spec.contract), hint);
+                continue;
+            };
+            if *wanted < rule.on_fail {
+                let hint = "keep < null < reject: a site can only be stricter".to_owned();
+                self.note(
+                    &key,
+                    format!("the contract says {}, which is stricter than {wanted}", rule.on_fail),
+                    Some(hint),
+                );
+            } else if let Some(why) = rule.cannot(*wanted, self.contract) {
+                self.note(&key, why, Some("write \"reject\"".to_owned()));
+            }
         }
     }
 
@@ -279,6 +311,7 @@ mod tests {
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
             optout: None,
             names: Names::default(),
+            rules: BTreeMap::new(),
             declared_in: "node.toml".into(),
         }
     }

@@ -19,6 +19,7 @@ mod postgres;
 mod reading;
 mod report;
 mod spec;
+pub mod survey;
 mod value;
 
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub use mapping::Mapping;
 pub use names::Names;
 pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
-pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report};
+pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
 #[cfg(test)]
@@ -193,6 +194,17 @@ impl Opened {
             Opened::Parquet(parquet) => parquet.columns(),
             Opened::Postgres(postgres) => postgres.columns(),
             Opened::Fhir(fhir) => fhir.columns(),
+        }
+    }
+
+    /// Why a column of this name has no text, if it has none.
+    fn textless(&self, name: &ColumnName) -> Option<String> {
+        match self {
+            Opened::Csv(_) | Opened::Fhir(_) | Opened::Postgres(_) => None,
+            Opened::Parquet(parquet) => match parquet.readable(std::slice::from_ref(name)) {
+                Err(SourceError::Column { reason, .. }) => Some(reason.lines().next().unwrap_or_default().to_owned()),
+                _ => None,
+            },
         }
     }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bocage_protocol::ids::ColumnName;
+use bocage_protocol::contract::OnFail;
+use bocage_protocol::ids::{ColumnName, RuleName};
 use serde::{Deserialize, Serialize};
 
 /// Line numbers kept of each kind of bad line: enough to look at, not a copy of the file.
@@ -23,6 +24,20 @@ pub struct Report {
     pub rows_rejected: Vec<Rejected>,
     /// One entry a contract column, over all source rows, kept or not.
     pub columns: BTreeMap<ColumnName, ColumnReport>,
+    /// One entry a rule of the contract, over the rows that passed their columns' checks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<RuleName, RuleReport>,
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// What it wants, for people.
+    pub check: String,
+    /// What became of the rows that fail.
+    pub on_fail: OnFail,
+    /// The rows that fail: of the source's rows, counted from 1 without header and bad lines.
+    pub failed: Lines,
 }
 
 /// Lines that are no rows; of a Parquet file, rows with a text that is none.
@@ -101,6 +116,8 @@ pub enum Reason {
     NoSubject,
     /// The patient has an earlier row, and the contract allows one.
     RepeatedSubject,
+    /// It fails a rule, and what happens then is `reject`.
+    Rule(RuleName),
 }
 
 /// What was found in one contract column. The counts add up to the source's rows.
@@ -127,6 +144,7 @@ impl fmt::Display for Reason {
             Reason::Required(column) => write!(f, "`{column}` has no value"),
             Reason::NoSubject => f.write_str("no patient is named"),
             Reason::RepeatedSubject => f.write_str("the patient has an earlier row"),
+            Reason::Rule(rule) => write!(f, "rule `{rule}` fails"),
         }
     }
 }

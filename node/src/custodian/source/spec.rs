@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use bocage_protocol::ids::{ColumnName, ContractId, Digest};
+use bocage_protocol::contract::OnFail;
+use bocage_protocol::ids::{ColumnName, ContractId, Digest, RuleName};
 use bocage_protocol::settings::{Problem, Problems, join, read};
 use bocage_protocol::trust::canonical;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct DatasetSpec {
     /// The expression over source columns that is true in a row of a patient who opted out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optout: Option<String>,
+    /// What happens where a rule of the contract fails, if the site is stricter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<RuleName, OnFail>,
     /// The configuration file, for messages.
     #[serde(skip)]
     pub declared_in: String,
@@ -90,6 +94,8 @@ struct RawDataset {
     #[serde(default)]
     dates: BTreeMap<String, [String; 3]>,
     optout: Option<String>,
+    #[serde(default)]
+    rules: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +121,7 @@ const KEYS: &[&str] = &[
     "never",
     "never_discovered",
     "optout",
+    "rules",
     "kind",
     "path",
     "delimiter",
@@ -153,6 +160,18 @@ impl DatasetSpec {
             problems.push(problem);
         }
         let names = Names::read(raw.rename, raw.dates, file, &key, problems);
+        let mut rules = BTreeMap::new();
+        for (name, text) in &raw.rules {
+            let place = join(&join(&key, "rules"), name);
+            match (name.parse::<RuleName>(), OnFail::parse(text)) {
+                (Ok(name), Some(on_fail)) => drop(rules.insert(name, on_fail)),
+                (Err(e), _) => problems.push(Problem::new(file, place, e.to_string())),
+                (_, None) => {
+                    let problem = Problem::new(file, place, format!("unknown consequence `{text}`"));
+                    problems.push(problem.hint("\"reject\", \"null\" or \"keep\""));
+                }
+            }
+        }
         // What is wrong with its names was said; the rest of it can be looked at all the same.
         Some(Self {
             name: name.to_owned(),
@@ -162,6 +181,7 @@ impl DatasetSpec {
             absent: raw.absent.into_iter().collect(),
             names,
             optout: raw.optout,
+            rules,
             declared_in: file.to_owned(),
         })
     }
@@ -173,7 +193,8 @@ impl DatasetSpec {
 }
 
 impl SourceSpec {
-    fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
+    /// Reads a section `source`, which stands at `key` of `file`. Relative paths are taken from `base`.
+    pub fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
         if section.get("kind").and_then(Value::as_str) == Some("postgres") {
             let server = bocage_postgres::PostgresSource::read(section, file, key, base, problems)?;
             let missing = markers(server.missing.clone());

@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use super::super::{BatchSize, DatasetSpec, Mapping, Opened, SourceError};
 use super::*;
 
+mod rules;
+
+/// 2026-01-15, noon.
+const NOW: Timestamp = Timestamp(1_768_478_400_000);
+
 /// Rows that fit, in the source's order.
 struct Conformed {
     frame: DataFrame,
@@ -60,7 +65,7 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
     let mut reading = opened.read(&mapping, BatchSize { rows: 2, bytes: usize::MAX })?;
-    let mut conforming = Conforming::new(&spec, contract, &mapping);
+    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW);
     let mut frame: Option<DataFrame> = None;
     while let Some(texts) = reading.next()? {
         let batch = conforming.batch(texts)?;

@@ -1,0 +1,60 @@
+//! Everything that is wrong with contracts, at once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bocage_protocol::contract::Contract;
+use bocage_protocol::ids::ContractId;
+use bocage_protocol::settings::{Problem, Problems};
+
+use super::read;
+use crate::cli::{fail, print};
+
+/// Says of each contract what it is, or what is wrong with all of them.
+pub(super) fn run(files: &[PathBuf]) -> ExitCode {
+    let mut problems = Problems::default();
+    let mut sound: Vec<(String, Contract)> = Vec::new();
+    for file in files {
+        match read(file) {
+            Ok(contract) => sound.push((file.display().to_string(), contract)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    twice(&sound, &mut problems);
+    if problems.is_empty() {
+        return print(&sound.iter().map(|(file, contract)| line(file, contract)).collect::<String>());
+    }
+    let count = problems.0.len();
+    let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+    fail(&format!("{what} found\n\n{problems}"), None, 1)
+}
+
+/// Two contents under one name could not be told apart by anybody who reads it.
+fn twice(sound: &[(String, Contract)], problems: &mut Problems) {
+    let mut seen: HashMap<&ContractId, (&String, &Contract)> = HashMap::new();
+    for (file, contract) in sound {
+        match seen.get(contract.id()) {
+            Some((first, other)) if other.hash() != contract.hash() => {
+                let problem =
+                    Problem::new(file, "id", format!("{first} is {} too, with another content", contract.id()));
+                let next = contract.id().version().saturating_add(1);
+                problems.push(
+                    problem.hint(format!("a changed contract is a new version: {}@{next}", contract.id().name())),
+                );
+            }
+            Some(_) => {}
+            None => drop(seen.insert(contract.id(), (file, contract))),
+        }
+    }
+}
+
+fn line(file: &str, contract: &Contract) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let rules = match contract.rules().len() {
+        0 => String::new(),
+        n => format!(", {}", count(n, "rule")),
+    };
+    let columns = count(contract.columns().len(), "column");
+    format!("{file}: no problems: {} ({}), {columns}{rules}\n", contract.id(), contract.hash().short())
+}

@@ -1,0 +1,224 @@
+//! A contract's rules over rows that passed their columns' checks, batch after batch.
+//!
+//! All rules see a row as its columns' checks left it, so their order does not matter; only `duplicate` comes last, among the rows that all
+//! others keep. It remembers 16 bytes of each row's key, as its only memory beyond a batch. What is kept of a row that fails is its number.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use bocage_protocol::contract::{Check, Column, Contract, Kind, OnFail, Rule};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{ColumnName, RuleName};
+use bocage_protocol::plan::{Comparison, Expr, Literal};
+use polars::prelude::{AnyValue, BooleanChunked, DataFrame, IntoLazy, Series};
+use sha2::{Digest as _, Sha256};
+
+use super::super::DatasetSpec;
+use super::super::report::{Lines, Reason, RuleReport};
+use super::{Values, physical};
+use crate::custodian::engine::{Scope, collect, compile};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What must be made null: a column's place in the contract, and rows of the batch.
+type Nulls = Vec<(usize, Vec<usize>)>;
+
+/// The rules of a contract at a site, and what they found so far.
+pub struct Rules<'a> {
+    contract: &'a Contract,
+    rules: Vec<AtSite<'a>>,
+    /// Rows of the batches before.
+    rows: u64,
+}
+
+struct AtSite<'a> {
+    rule: &'a Rule,
+    on_fail: OnFail,
+    failed: Lines,
+    look: Look<'a>,
+}
+
+/// How a rule is looked at.
+enum Look<'a> {
+    /// Conditions, each with the columns at fault where it is false.
+    Conditions(Vec<(Expr, Vec<ColumnName>)>),
+    /// Digests of the keys that there were.
+    Duplicate(&'a [ColumnName], HashSet<[u8; 16]>),
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of `contract` with what `spec` makes of them, for a snapshot that is taken now.
+    pub fn new(spec: &DatasetSpec, contract: &'a Contract, now: Timestamp) -> Self {
+        let at_site = |rule: &'a Rule| AtSite {
+            rule,
+            on_fail: spec.rules.get(&rule.name).copied().unwrap_or(rule.on_fail).max(rule.on_fail),
+            failed: Lines::default(),
+            look: match &rule.check {
+                Check::Holds(condition) => Look::Conditions(vec![(condition.clone(), rule.at_fault().to_vec())]),
+                Check::FutureDate { columns } => {
+                    Look::Conditions(columns.iter().filter_map(|name| not_later(name, contract, now)).collect())
+                }
+                Check::Duplicate { columns } => Look::Duplicate(columns, HashSet::new()),
+            },
+        };
+        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0 }
+    }
+
+    /// The columns that rules read, each once.
+    fn reads(&self) -> BTreeSet<&ColumnName> {
+        let of = |at: &'_ AtSite<'a>| -> Vec<ColumnName> {
+            match &at.look {
+                Look::Conditions(conditions) => conditions.iter().flat_map(|(c, _)| c.columns()).cloned().collect(),
+                Look::Duplicate(columns, _) => columns.to_vec(),
+            }
+        };
+        let wanted: BTreeSet<ColumnName> = self.rules.iter().flat_map(of).collect();
+        self.contract.columns().iter().map(|c| &c.name).filter(|name| wanted.contains(*name)).collect()
+    }
+
+    /// Looks at the next rows of the source: their values by column, and which rows are left out already. Values at fault are taken away, and rows that
+    /// are left out now are marked.
+    ///
+    /// # Errors
+    /// The stage that failed; it holds no value.
+    pub fn look(
+        &mut self,
+        columns: &mut [(&Column, Values)],
+        rejected: &mut [Option<Reason>],
+    ) -> Result<(), &'static str> {
+        let reads = self.reads();
+        if reads.is_empty() {
+            return Ok(());
+        }
+        let in_order: Vec<usize> = (0..rejected.len()).collect();
+        let read = columns.iter().filter(|(column, _)| reads.contains(&column.name));
+        let batch = read.map(|(column, values)| physical(&column.name, &column.kind, values, &in_order)).collect();
+        let batch = DataFrame::new(rejected.len(), batch).map_err(|_| "building a rule's columns")?;
+        for (column, rows) in self.judge(&batch, rejected)? {
+            rows.into_iter().for_each(|row| columns[column].1.clear(row));
+        }
+        Ok(())
+    }
+
+    /// What must be made null of a batch with at least the columns of [`Rules::reads`].
+    fn judge(&mut self, batch: &DataFrame, rejected: &mut [Option<Reason>]) -> Result<Nulls, &'static str> {
+        let mut nulls = Vec::new();
+        let alive: Vec<bool> = rejected.iter().map(Option::is_none).collect();
+        for at in &mut self.rules {
+            let Look::Conditions(conditions) = &at.look else { continue };
+            let mut failing = BTreeSet::new();
+            for (condition, at_fault) in conditions {
+                let passes = evaluated(condition, batch, self.contract)?;
+                let rows: Vec<usize> =
+                    (0..alive.len()).filter(|row| alive[*row] && passes.get(*row) == Some(false)).collect();
+                failing.extend(rows.iter().copied());
+                if at.on_fail == OnFail::Null && !rows.is_empty() {
+                    let place =
+                        |name: &ColumnName| self.contract.columns().iter().position(|column| column.name == *name);
+                    nulls.extend(at_fault.iter().filter_map(place).map(|column| (column, rows.clone())));
+                }
+            }
+            at.note(self.rows, failing, rejected);
+        }
+        for at in &mut self.rules {
+            let Look::Duplicate(columns, seen) = &mut at.look else { continue };
+            let columns = columns.iter().map(|name| series(batch, name)).collect::<Result<Vec<_>, _>>()?;
+            let mut failing = BTreeSet::new();
+            for row in (0..rejected.len()).filter(|row| rejected[*row].is_none()) {
+                if let Some(key) = key(&columns, row)?
+                    && !seen.insert(key)
+                {
+                    failing.insert(row);
+                }
+            }
+            at.note(self.rows, failing, rejected);
+        }
+        self.rows += rejected.len() as u64;
+        Ok(nulls)
+    }
+
+    /// What was found.
+    pub fn finish(self) -> BTreeMap<RuleName, RuleReport> {
+        let report = |at: AtSite<'_>| {
+            let check = at.rule.check.to_string();
+            (at.rule.name.clone(), RuleReport { check, on_fail: at.on_fail, failed: at.failed })
+        };
+        self.rules.into_iter().map(report).collect()
+    }
+}
+
+impl Values {
+    /// Takes a value away.
+    fn clear(&mut self, row: usize) {
+        match self {
+            Values::Int(v) | Values::Datetime(v) => v[row] = None,
+            Values::Float(v) => v[row] = None,
+            Values::Code(v) => v[row] = None,
+            Values::Date(v) => v[row] = None,
+            Values::Bool(v) => v[row] = None,
+            Values::Text(v) => v[row] = None,
+        }
+    }
+}
+
+impl AtSite<'_> {
+    fn note(&mut self, before: u64, failing: BTreeSet<usize>, rejected: &mut [Option<Reason>]) {
+        for row in failing {
+            self.failed.note(before + row as u64 + 1);
+            if self.on_fail == OnFail::Reject {
+                rejected[row].get_or_insert_with(|| Reason::Rule(self.rule.name.clone()));
+            }
+        }
+    }
+}
+
+/// That a column is not behind the day of `now`: UTC's, since dates have no zone.
+fn not_later(name: &ColumnName, contract: &Contract, now: Timestamp) -> Option<(Expr, Vec<ColumnName>)> {
+    let today = now.0.div_euclid(DAY_MS);
+    let (op, last) = match &contract.column(name.as_str())?.kind {
+        Kind::Date { .. } => (Comparison::LessOrEqual, Literal::Date(i32::try_from(today).ok()?)),
+        Kind::Datetime { .. } => (Comparison::Less, Literal::Datetime((today + 1) * DAY_MS)),
+        _ => return None,
+    };
+    let (left, right) = (Box::new(Expr::Column(name.clone())), Box::new(Expr::Literal(last)));
+    Some((Expr::Compare { op, left, right }, vec![name.clone()]))
+}
+
+fn evaluated(condition: &Expr, batch: &DataFrame, contract: &Contract) -> Result<BooleanChunked, &'static str> {
+    const FAILED: &str = "looking at a rule";
+    let compiled = compile(condition, Scope::Snapshot(contract)).map_err(|_| "compiling a rule")?;
+    let frame = collect(batch.clone().lazy().select([compiled.expr.alias("passes")]))?;
+    let passes = frame.column("passes").map_err(|_| FAILED)?.as_materialized_series().rechunk();
+    let passes = passes.bool().map_err(|_| FAILED)?.clone();
+    if passes.len() == batch.height() { Ok(passes) } else { Err(FAILED) }
+}
+
+fn series(batch: &DataFrame, name: &ColumnName) -> Result<Series, &'static str> {
+    Ok(batch.column(name.as_str()).map_err(|_| "finding a rule's column")?.as_materialized_series().rechunk())
+}
+
+/// A digest of a row's values, each behind its length; none where one is missing.
+fn key(columns: &[Series], row: usize) -> Result<Option<[u8; 16]>, &'static str> {
+    const FAILED: &str = "reading a rule's column";
+    let mut hasher = Sha256::new();
+    for column in columns {
+        let mut add = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_be_bytes());
+            hasher.update(bytes);
+        };
+        match column.get(row).map_err(|_| FAILED)? {
+            AnyValue::Null => return Ok(None),
+            AnyValue::String(text) => add(text.as_bytes()),
+            AnyValue::Boolean(truth) => add(&[u8::from(truth)]),
+            AnyValue::Int64(i) => add(&i.to_be_bytes()),
+            AnyValue::Int32(i) => add(&i.to_be_bytes()),
+            AnyValue::UInt8(i) => add(&i.to_be_bytes()),
+            AnyValue::UInt16(i) => add(&i.to_be_bytes()),
+            AnyValue::UInt32(i) => add(&i.to_be_bytes()),
+            AnyValue::Float64(x) => add(&x.to_bits().to_be_bytes()),
+            _ => return Err(FAILED),
+        }
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&hasher.finalize()[..16]);
+    Ok(Some(key))
+}

@@ -1,0 +1,205 @@
+//! Rules as they are written, and what differs between two contracts.
+
+use super::*;
+
+const LIVES: &str = r#"
+    id = "lives@1"
+    title = "Lives"
+    subject = "patient"
+    [[column]]
+    name = "patient"
+    type = "text"
+    [[column]]
+    name = "born"
+    type = "date"
+    range = ["1900-01-01", "2030-12-31"]
+    required = true
+    [[column]]
+    name = "died"
+    type = "date"
+    range = ["1900-01-01", "2030-12-31"]
+    [[column]]
+    name = "weight"
+    type = "float"
+    unit = "kg"
+    range = [0, 500]
+    groupings = [{ name = "heavy", breaks = [100] }]
+    [[column]]
+    name = "sex"
+    type = "code"
+    system = "iso5218"
+    codes = [{ code = "1", label = "male" }, { code = "2", label = "female" }]
+"#;
+
+const RULES: &str = r#"
+    [[rule]]
+    name = "born_first"
+    check = "born <= died"
+    on_fail = "null"
+    column = "died"
+    [[rule]]
+    name = "future"
+    kind = "future_date"
+    [[rule]]
+    name = "twice"
+    kind = "duplicate"
+    columns = ["patient", "born"]
+    on_fail = "reject"
+"#;
+
+fn lives() -> Contract {
+    parse(LIVES, "lives.toml").unwrap()
+}
+
+fn problems(rules: &str) -> String {
+    parse(&format!("{LIVES}\n{rules}"), "lives.toml").unwrap_err().to_string()
+}
+
+#[test]
+fn a_contract_without_rules_has_the_hash_that_it_had_before_there_were_rules() {
+    let text = "id = \"heart@1\"\nsubject = \"row\"\n[[column]]\nname = \"age\"\ntype = \"int\"\nrange = [0, 120]\n";
+    let json = crate::trust::canonical(&parse(text, "heart.toml").unwrap()).unwrap();
+    let wanted = r#"{"columns":[{"groupings":[],"invalid":"null","kind":{"int":{"hi":120,"lo":0}},"label":"age","name":"age","required":false,"unit":null}],"id":"heart@1","one_row_per_subject":false,"subject":"row","title":""}"#;
+    assert_eq!(String::from_utf8(json).unwrap(), wanted);
+}
+
+#[test]
+fn rules_are_part_of_a_contract_s_hash_whatever_their_spelling() {
+    let with = parse(&format!("{LIVES}\n{RULES}"), "lives.toml").unwrap();
+    let spaced = RULES.replace("born <= died", "(born)  <=  died");
+    assert_ne!(with.hash(), lives().hash());
+    assert_eq!(parse(&format!("{LIVES}\n{spaced}"), "other.toml").unwrap(), with);
+    let milder = RULES.replace("reject", "keep");
+    assert_ne!(parse(&format!("{LIVES}\n{milder}"), "lives.toml").unwrap().hash(), with.hash());
+    let said: Vec<String> = with.rules().iter().map(|r| format!("{}: {} ({})", r.name, r.check, r.on_fail)).collect();
+    let wanted = [
+        "born_first: born <= died (null)",
+        "future: no date in the future: born, died (keep)",
+        "twice: unique together: patient, born (reject)",
+    ];
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn everything_that_is_wrong_with_rules_is_said_at_once_with_its_place() {
+    let cases = [
+        (
+            "name = \"a\"\ncheck = \"born < died\"\nkind = \"duplicate\"",
+            "rule[0] (a): a rule has a `check` or a `kind`",
+        ),
+        ("name = \"A\"\ncheck = \"born < died\"", "rule[0] (A).name: not a valid rule name"),
+        (
+            "name = \"a\"\ncheck = \"born < dead\"",
+            "rule[0] (a).check: unknown column `dead`\n  hint: did you mean `died`?",
+        ),
+        ("name = \"a\"\ncheck = \"weight\"", "rule[0] (a).check: expected a condition, found a number"),
+        ("name = \"a\"\ncheck = \"born <\"", "rule[0] (a).check: cannot be read as an expression"),
+        ("name = \"a\"\ncheck = \"1 < 2\"", "rule[0] (a).check: it reads no column"),
+        ("name = \"a\"\ncheck = \"patient = 'x'\"", "rule[0] (a).check: `patient` names the patient"),
+        (
+            "name = \"a\"\ncheck = \"born < died\"\non_fail = \"warn\"",
+            "rule[0] (a).on_fail: unknown consequence `warn`\n  hint: \"reject\"",
+        ),
+        (
+            "name = \"a\"\ncheck = \"born < died\"\non_fail = \"null\"",
+            "rule[0] (a).on_fail: without `column` there is no value",
+        ),
+        (
+            "name = \"a\"\ncheck = \"born < died\"\non_fail = \"null\"\ncolumn = \"born\"",
+            "rule[0] (a).on_fail: `born` is required, so it cannot be left out",
+        ),
+        (
+            "name = \"a\"\ncheck = \"born < died\"\ncolumn = \"dide\"",
+            "rule[0] (a).column: there is no column `dide`\n  hint: did you mean `died`?",
+        ),
+        (
+            "name = \"a\"\ncheck = \"born < died\"\ncolumns = [\"died\"]",
+            "rule[0] (a).columns: a rule of this kind has no such key",
+        ),
+        ("name = \"a\"\nchek = \"born < died\"", "rule[0] (a).chek: unknown key\n  hint: did you mean `check`?"),
+        (
+            "name = \"a\"\nkind = \"duplicates\"\ncolumns = [\"born\"]",
+            "rule[0] (a).kind: unknown kind of rule `duplicates`\n  hint: did you mean `duplicate`?",
+        ),
+        ("name = \"a\"\nkind = \"duplicate\"", "rule[0] (a).columns: needed: which values no two rows share"),
+        (
+            "name = \"a\"\nkind = \"duplicate\"\ncolumns = [\"born\"]\non_fail = \"null\"",
+            "rule[0] (a).on_fail: a row that repeats another",
+        ),
+        (
+            "name = \"a\"\nkind = \"future_date\"\ncolumns = [\"weight\"]",
+            "rule[0] (a).columns: `weight` is of type float, neither date nor datetime",
+        ),
+        ("name = \"a\"\nkind = \"future_date\"\non_fail = \"null\"", "rule[0] (a).on_fail: `born` is required"),
+    ];
+    for (rule, wanted) in cases {
+        let text = problems(&format!("[[rule]]\n{rule}"));
+        assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
+    }
+    let all: String = cases.iter().take(4).map(|(rule, _)| format!("[[rule]]\n{rule}\n")).collect();
+    assert_eq!(problems(&all).matches("lives.toml: rule[").count(), 4, "{}", problems(&all));
+    let same = "[[rule]]\nname = \"a\"\ncheck = \"born < died\"\n".repeat(2);
+    assert!(problems(&same).contains("rule: `a` is declared twice"));
+    let many: String =
+        (0..=limits()).map(|i| format!("[[rule]]\nname = \"r{i}\"\ncheck = \"born < died\"\n")).collect();
+    assert!(problems(&many).contains("rule: a contract has at most 200 rules"));
+}
+
+fn limits() -> usize {
+    crate::limits::RULES
+}
+
+/// What changes when this of the text is written so.
+fn change(from: &str, to: &str) -> Vec<(String, bool)> {
+    let text = format!("{LIVES}\n{RULES}");
+    assert!(text.contains(from), "{from}");
+    let (was, is) = (parse(&text, "a").unwrap(), parse(&text.replacen(from, to, 1), "b").unwrap());
+    changes(&was, &is).iter().map(|change| (change.to_string(), change.breaking)).collect()
+}
+
+#[test]
+fn each_kind_of_difference_is_told_with_whether_it_breaks_something() {
+    let one = |from, to| {
+        let found = change(from, to);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].clone()
+    };
+    let said = |text: &str, breaking| (text.to_owned(), breaking);
+    assert_eq!(change("\"lives@1\"", "\"lives@2\""), []);
+    assert_eq!(one("[0, 500]", "[0, 600]"), said("weight.range widened: 0 to 500, now 0 to 600", false));
+    assert_eq!(one("[0, 500]", "[0, 400.5]"), said("weight.range narrowed: 0 to 500, now 0 to 400.5", true));
+    assert_eq!(one("[0, 500]", "[1, 600]"), said("weight.range moved: 0 to 500, now 1 to 600", true));
+    let wider = "[\"1900-01-01\", \"2040-12-31\"]\n    required";
+    let wanted = said("born.range widened: 1900-01-01 to 2030-12-31, now 1900-01-01 to 2040-12-31", false);
+    assert_eq!(one("[\"1900-01-01\", \"2030-12-31\"]\n    required", wider), wanted);
+    assert_eq!(one("unit = \"kg\"", "unit = \"g\""), said("weight.unit: kg before, now g", true));
+    assert_eq!(one("unit = \"kg\"", ""), said("weight.unit: kg before, now none", true));
+    assert_eq!(one("\"iso5218\"", "\"local\""), said("sex.system: iso5218 before, now local", true));
+    assert_eq!(one("label = \"male\"", "label = \"man\""), said("sex.codes.1: male before, now man", false));
+    assert_eq!(
+        one("{ code = \"2\", label = \"female\" }", "{ code = \"2\", label = \"female\" }, { code = \"9\" }"),
+        said("sex.codes widened: also 9", false)
+    );
+    assert_eq!(one("{ code = \"1\", label = \"male\" }, ", ""), said("sex.codes narrowed: no longer 1", true));
+    assert_eq!(one("breaks = [100]", "breaks = [120]"), said("weight.groupings.heavy: 100 before, now 120", true));
+    assert_eq!(
+        one("subject = \"patient\"", "one_row_per_subject = true\nsubject = \"patient\""),
+        said("rows: several a patient before, now one a patient", true)
+    );
+    assert_eq!(one("title = \"Lives\"", "title = \"All lives\""), said("title: Lives before, now All lives", false));
+    assert_eq!(
+        one("born <= died", "born < died"),
+        said("rule.born_first: born <= died (null) before, now born < died (null)", false)
+    );
+    let required = change("    required = true\n", "");
+    assert_eq!(required, [said("born.required: required before, now optional", false)]);
+    let removed = change("    [[column]]\n    name = \"weight\"", "    [[column]]\n    name = \"mass\"");
+    assert_eq!(removed, [said("weight removed: float in kg", true), said("mass added: float in kg", false)]);
+}
+
+#[test]
+fn a_column_of_another_type_is_said_to_be_that_and_nothing_of_its_range() {
+    let int = "type = \"int\"\n    unit = \"kg\"\n    range = [0, 500]";
+    let found = change("type = \"float\"\n    unit = \"kg\"\n    range = [0, 500]", int);
+    assert_eq!(found, [("weight.type: float before, now int".to_owned(), true)]);
+}

@@ -44,7 +44,7 @@ impl Shares {
 pub(super) fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let shares = report.columns.iter().map(|(name, column)| (name, Shares::of(column)));
     let short: Vec<_> = shares.filter(|(_, shares)| !shares.perfect()).collect();
-    let width = short.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or_default().max("quality".len());
+    let width = short.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or_default().max("the others".len());
     if !short.is_empty() {
         writeln!(out, "{PAD}{:<width$}  complete  conform  plausible", "quality")?;
     }

@@ -166,7 +166,7 @@ fn however_many_rows_there_are_few_are_in_memory() {
         let site = Site::new(CONTRACT, &rows);
         let opened = Opened::open(&site.spec.source).unwrap();
         let mapping = Mapping::bind(&site.spec, &site.contract, &opened.columns()).unwrap();
-        let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping);
+        let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping, Timestamp(0));
         let mut reading = opened.read(&mapping, BatchSize { rows: 100, bytes: usize::MAX }).unwrap();
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
         let mut shuffle = Shuffle::new(site.dir.path(), floor, Room { held_bytes: 20_000, group_bytes: 20_000 });

@@ -36,6 +36,13 @@ pub const ANALYSES: usize = 100;
 pub const SITES: usize = 10_000;
 /// Datasets that one node announces.
 pub const DATASETS: usize = 256;
+/// Contracts of which a coordinator tells a node that it holds them.
+pub const KNOWN_CONTRACTS: usize = 1000;
+/// Columns that a node names beside its catalogue, of all its datasets: those that it does not collect, and those of contracts that the coordinator
+/// does not hold. A coordinator keeps them of every site.
+pub const PARTICULAR_COLUMNS: usize = 5000;
+/// A column's unit or code system as a node names it.
+pub const UNIT_BYTES: usize = 100;
 /// Columns of a contract.
 pub const COLUMNS: usize = 2000;
 /// Codes of one column.

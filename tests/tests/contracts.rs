@@ -94,7 +94,7 @@ fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() 
     let dir = tempfile::tempdir().expect("a folder");
     let rows = |row: &str| format!("id,sex\n{}", format!("{row}\n").repeat(50));
     let unique: String = (0..60).map(|i| format!("p{i}\n")).collect();
-    let cases: [(&str, Vec<u8>, &[&str], &str); 21] = [
+    let cases: [(&str, Vec<u8>, &[&str], &str); 22] = [
         ("gone.csv", vec![], &[], "gone.csv: there is no such file\n\nhint: the path is taken from"),
         ("a.xlsx", b"PK".to_vec(), &[], "the command line: --from: a.xlsx is neither .csv nor .parquet\n  hint: "),
         ("empty.csv", vec![], &[], "empty.csv: no usable row: the file is empty"),
@@ -138,6 +138,7 @@ fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() 
         ),
         ("twice.csv", b"A,a\n1,2\n".to_vec(), &[], "columns 1 and 2 have the same name"),
         ("columns.csv", rows("p,f").into(), &["--columns", "a,b,c"], "the header has 2 columns, --columns names 3"),
+        ("lines.csv", b"a,b\n\"x\ny\",1\n1,2\n".to_vec(), &[], "say --multi-line"),
         ("utf16.csv", b"\xFF\xFEa\0,\0b\0".to_vec(), &[], "utf16.csv: the file is UTF-16\n\nhint: save it as UTF-8"),
         ("latin.csv", b"a,b\nM\xFCller,1\n".to_vec(), &[], "latin.csv: no usable row: no line is UTF-8"),
         ("quote.csv", b"a,b\n1,2\n\"1,2\n3,4\n".to_vec(), &[], "quote.csv: line 3: "),

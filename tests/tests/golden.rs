@@ -18,7 +18,7 @@ use bocage_protocol::trust::{
     SecretKey, SignedCheckpoint, SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Study, Tree,
 };
 use bocage_protocol::wire::codec;
-use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest, Step};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply, Request, RoundRequest, Step};
 use serde_json::{Value, json};
 
 /// Bytes 0, 1, 2, …: the private key of the test vectors.
@@ -241,6 +241,26 @@ fn releases_and_messages_have_these_bytes() {
         "reply_refused": replied(&Reply::Refused(PublicError::new(ErrorCode::Busy, "too many requests wait"))),
     });
     assert_eq!(found, golden("messages-v1.json"), "found:\n{found:#}");
+}
+
+/// What version 2 adds; the bytes of version 1 stay as they are.
+#[test]
+fn the_messages_of_version_2_have_these_bytes() {
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let absent = vec!["chol".parse().expect("a column")];
+    let known = Particular { contract: contract.id().clone(), absent, columns: None };
+    let unknown = Particular {
+        contract: "other@3".parse().expect("a contract"),
+        absent: vec![],
+        columns: Some(contract.traits().into_iter().take(2).collect()),
+    };
+    let request = Request::Particulars(vec![contract.hash()]);
+    let reply = Reply::Particulars(Particulars { datasets: vec![known, unknown] });
+    let found = json!({
+        "request_particulars": hex(&codec::encode(&request).expect("bytes")),
+        "reply_particulars": hex(&codec::encode(&reply).expect("bytes")),
+    });
+    assert_eq!(found, golden("messages-v2.json"), "found:\n{found:#}");
 }
 
 const ANALYSES: &str = r#"

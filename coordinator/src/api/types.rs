@@ -4,9 +4,10 @@
 
 use std::fmt;
 
+use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
+use bocage_protocol::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
 use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,12 @@ pub struct OfferInfo {
     pub hash: Digest,
     /// When its snapshot was taken, if there is one.
     pub snapshot_at: Option<Timestamp>,
+    /// The columns that it declares not to collect. (Older nodes do not say it.)
+    #[serde(default)]
+    pub absent: Option<Vec<ColumnName>>,
+    /// The columns of its contract, where the coordinator does not hold that.
+    #[serde(default)]
+    pub columns: Option<Vec<ColumnTraits>>,
 }
 
 /// `GET /v1/datasets`.

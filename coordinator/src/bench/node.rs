@@ -12,7 +12,7 @@ use bocage_protocol::plan::{MeasureLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
 use bocage_protocol::trust::SignedRelease;
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
-use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particulars, Reply, Request, RoundRequest};
 use bocage_protocol::{ErrorCode, PublicError};
 use tokio::io::AsyncWriteExt as _;
 
@@ -63,6 +63,7 @@ pub async fn node(listener: Arc<MemoryListener>, name: &'static str, manner: Man
             };
             let reply = match request {
                 Request::Catalogue => Some(catalogue()),
+                Request::Particulars(_) => Some(Reply::Particulars(Particulars { datasets: Vec::new() })),
                 Request::Round(round) => {
                     let number = {
                         let mut requests = requests.lock().unwrap();

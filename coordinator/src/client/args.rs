@@ -149,7 +149,13 @@ impl DatasetsArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
         exit(self.client.open().and_then(|(_, api)| match &self.id {
-            Some(id) => print(&report::contract(&api.contract(id)?, self.client.format)),
+            Some(id) => {
+                let format = self.client.format;
+                let contract = api.contract(id)?;
+                let sites =
+                    if format == Format::Text { report::offers(&contract, &api.sites()?.sites) } else { String::new() };
+                print(&(report::contract(&contract, format) + &sites))
+            }
             None => print(&report::datasets(&api.datasets()?, self.client.format)),
         }))
     }
@@ -182,7 +188,7 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
-    print(&asked(&bound.asked()?, format))
+    print(&asked(&bound.asked(api)?, format))
 }
 
 fn asked(asked: &Asked, format: Format) -> String {
@@ -204,7 +210,7 @@ fn asked(asked: &Asked, format: Format) -> String {
                 asked.dataset,
                 asked.min_sites
             );
-            head + &permit(asked) + &grid.text(1) + &trees(asked)
+            head + &permit(asked) + &grid.text(1) + &trees(asked) + &report::looks(&asked.looks)
         }
     }
 }

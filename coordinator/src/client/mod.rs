@@ -9,6 +9,7 @@ mod follow;
 mod http;
 mod outcome;
 mod permit;
+mod preflight;
 mod profile;
 mod progress;
 mod study;
@@ -25,6 +26,7 @@ pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, Study
 pub use follow::{Followed, News, follow};
 pub use http::Api;
 pub use permit::GivenPermit;
+pub use preflight::{Note, SiteLook};
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
 pub use study::{Asked, AskedAnalysis, AskedPermit, Bound, bind, sign_and_submit};
 

@@ -7,16 +7,17 @@ use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{AnalysisName, ContractId, PermitId, SiteId, TableName};
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest, PermitId, SiteId, TableName};
 use bocage_protocol::plan::{Contracts, Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
 use super::permit::GivenPermit;
+use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
-use crate::api::types::{DatasetInfo, StudyStatus};
+use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
 /// A study that is bound, but not signed.
@@ -32,6 +33,10 @@ pub struct Bound {
     pub permit: Option<GivenPermit>,
     /// Whether the coordinator knows who issued that.
     pub issuer_known: bool,
+    /// From when on snapshots are wanted.
+    pub not_before: Option<Timestamp>,
+    /// The network's sites, as the coordinator knew them.
+    pub roster: Vec<SiteInfo>,
 }
 
 /// What a bound study would ask.
@@ -49,6 +54,8 @@ pub struct Asked {
     pub permit: Option<AskedPermit>,
     /// The questions.
     pub analyses: Vec<AskedAnalysis>,
+    /// The sites that it asks or that have the dataset in another form, with what is to be known of them.
+    pub looks: Vec<SiteLook>,
 }
 
 /// The permit that a study relies on.
@@ -110,10 +117,17 @@ pub fn bind(
     for (name, offered) in &tables {
         related.insert(name.clone(), self::contract(api, offered)?);
     }
+    let sites = api.sites()?.sites;
+    let roster: Vec<_> = sites.iter().map(|site| site.id.clone()).collect();
     // A site that lacks one of the tables can answer nothing.
-    let offering: Vec<SiteId> =
+    let mut offering: Vec<SiteId> =
         offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
-    let roster: Vec<_> = api.sites()?.sites.into_iter().map(|site| site.id).collect();
+    let not_before = text.snapshot_not_before();
+    if let Some(day) = not_before {
+        for dataset in std::iter::once(&offered).chain(tables.values()) {
+            offering = recent(offering, text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file)?;
+        }
+    }
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -137,7 +151,7 @@ pub fn bind(
     };
     let issuer_known =
         permit.zip(network.access_bodies.as_ref()).is_none_or(|(given, bodies)| bodies.contains(&given.permit.issuer));
-    let bound = Bound { study, contract, related, permit: permit.cloned(), issuer_known };
+    let bound = Bound { study, contract, related, permit: permit.cloned(), issuer_known, not_before, roster: sites };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -215,11 +229,34 @@ impl Bound {
         Contracts::of(&self.contract, plan.related(), find)
     }
 
-    /// What the study would ask of every site.
+    /// The sites as they look from here, by dataset. Contracts that the coordinator holds are asked for where a site has one of them instead of the
+    /// study's.
+    ///
+    /// # Errors
+    /// A plan of the study does not pass the check that every site repeats.
+    fn looks(&self, api: &Api) -> Result<Vec<SiteLook>, ClientError> {
+        let touched = permits::reads(&self.plans()?);
+        let asks = self.study.sites.names().unwrap_or_default();
+        let mut known = |id: &ContractId, hash: &Digest| {
+            let contract = api.contract(id).ok().filter(|contract| contract.hash() == *hash);
+            contract.map(|contract| contract.traits())
+        };
+        let contracts: BTreeMap<&ContractId, &Contract> =
+            std::iter::once(&self.contract).chain(self.related.values()).map(|c| (c.id(), c)).collect();
+        let mut found = Vec::new();
+        for (id, contract) in contracts {
+            let reads = touched.get(id).cloned().unwrap_or_default();
+            let wanted = Wanted { contract, reads: &reads, not_before: self.not_before, asks };
+            found.extend(looks(&self.roster, &wanted, &mut known));
+        }
+        Ok(found)
+    }
+
+    /// What the study would ask of every site, and what is to be known of the sites.
     ///
     /// # Errors
     /// A plan of the study does not pass the check that every site repeats, or the answer would be too large.
-    pub fn asked(&self) -> Result<Asked, ClientError> {
+    pub fn asked(&self, api: &Api) -> Result<Asked, ClientError> {
         let study = &self.study;
         let mut analyses: Vec<AskedAnalysis> = Vec::new();
         let mut values = Vec::new();
@@ -248,6 +285,7 @@ impl Bound {
             min_sites: study.min_sites,
             permit: self.permit.as_ref().map(|given| given.asked(self.issuer_known)),
             analyses,
+            looks: self.looks(api)?,
         })
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_net::{CloseCode, Link, LinkError};
 use bocage_protocol::PublicError;
+use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::env::Clock;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{NetworkId, SiteId};
+use bocage_protocol::ids::{Digest, NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::wire::hello::{Answer, Hello, HelloError, answer};
-use bocage_protocol::wire::message::{Catalogue, Reply, Request};
+use bocage_protocol::wire::message::{Catalogue, Particulars, Reply, Request};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -87,7 +88,7 @@ pub(super) async fn catalogue(session: &Session, site: &SiteId) -> Option<Catalo
         Ok(Ok(answered)) => match answered.reply {
             Reply::Catalogue(catalogue) if catalogue.datasets.len() <= limits::DATASETS => return Some(catalogue),
             Reply::Catalogue(_) => "it offers too many datasets".to_owned(),
-            Reply::Released(_) => "it answered with a release".to_owned(),
+            Reply::Released(_) | Reply::Particulars(_) => "it answered something else".to_owned(),
             Reply::Refused(error) if error.code == ErrorCode::Busy => "it is busy".to_owned(),
             Reply::Refused(error) | Reply::Pending(error) => error.to_string(),
         },
@@ -96,4 +97,31 @@ pub(super) async fn catalogue(session: &Session, site: &SiteId) -> Option<Catalo
     };
     tracing::info!(%site, problem, "no catalogue");
     None
+}
+
+/// What is to be known of the site's datasets, if it says so in time. `known` are the contracts that this coordinator holds.
+pub(super) async fn particulars(session: &Session, site: &SiteId, known: &[Digest]) -> Option<Particulars> {
+    let problem = match timeout(PATIENCE, session.ask(&Request::Particulars(known.to_vec()))).await {
+        Ok(Ok(answered)) => match answered.reply {
+            Reply::Particulars(of)
+                if of.datasets.len() <= limits::DATASETS && of.columns() <= limits::PARTICULAR_COLUMNS =>
+            {
+                return Some(tamed(of));
+            }
+            Reply::Particulars(_) => "it names too many datasets or columns".to_owned(),
+            Reply::Refused(error) | Reply::Pending(error) => error.to_string(),
+            Reply::Catalogue(_) | Reply::Released(_) => "it answered something else".to_owned(),
+        },
+        Ok(Err(lost)) => lost.to_string(),
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    tracing::info!(%site, problem, "no particulars");
+    None
+}
+
+fn tamed(mut particulars: Particulars) -> Particulars {
+    for columns in particulars.datasets.iter_mut().filter_map(|dataset| dataset.columns.as_mut()) {
+        *columns = std::mem::take(columns).into_iter().map(ColumnTraits::tamed).collect();
+    }
+    particulars
 }

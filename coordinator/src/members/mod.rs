@@ -14,8 +14,9 @@ use std::time::Duration;
 use bocage_net::{CloseCode, Link, Peer};
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
-use bocage_protocol::wire::hello::Hello;
-use bocage_protocol::wire::message::Catalogue;
+use bocage_protocol::limits::KNOWN_CONTRACTS;
+use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, negotiate};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particulars};
 use tokio::sync::watch;
 
 use crate::api::types::{OfferInfo, SiteInfo};
@@ -33,9 +34,14 @@ const STRANGERS: usize = 64;
 /// The longest pause between two attempts.
 const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
 
+/// Before a whole catalogue is asked for again: sites take snapshots while they are connected.
+const CATALOGUE_RENEWAL: Duration = Duration::from_secs(600);
+
 /// The roster with its live sessions.
 pub struct Members {
     network: NetworkId,
+    /// The contracts that this coordinator holds.
+    contracts: Vec<Digest>,
     clock: Arc<dyn Clock>,
     sites: BTreeMap<SiteId, Member>,
     serial: AtomicU64,
@@ -56,6 +62,7 @@ struct Heard {
     skew_ms: Option<i64>,
     software: Option<String>,
     catalogue: Option<Catalogue>,
+    particulars: Option<Particulars>,
 }
 
 impl Member {
@@ -90,7 +97,14 @@ impl Members {
             heard: Mutex::default(),
         };
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
-        Self { network, clock, sites, serial: AtomicU64::new(0), strangers: AtomicUsize::new(0) }
+        let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { network, contracts: Vec::new(), clock, sites, serial, strangers }
+    }
+
+    /// The same, of a coordinator that holds these contracts.
+    #[must_use]
+    pub fn holding(self, contracts: impl IntoIterator<Item = Digest>) -> Self {
+        Self { contracts: contracts.into_iter().take(KNOWN_CONTRACTS).collect(), ..self }
     }
 
     /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
@@ -116,6 +130,8 @@ impl Members {
         let complete = |c: &Catalogue| c.datasets.iter().all(|d| d.snapshot_at.is_some());
         let mut known = catalogue.as_ref().is_some_and(complete);
         let mut pause = CATALOGUE_FIRST_RETRY;
+        let mut untold = negotiate(VERSIONS, hello.versions).is_ok_and(|version| version >= PARTICULARS);
+        self.hear_particulars(member, &site, &session, catalogue.as_ref(), &mut untold).await;
         self.register(member, &site, &session, &hello, catalogue);
         let mut broken = false;
         let ended = link.closed();
@@ -128,10 +144,11 @@ impl Members {
                     link.close(CloseCode::PROTOCOL, "a node opens one stream");
                     broken = true;
                 }
-                () = tokio::time::sleep(pause), if !known => {
+                () = tokio::time::sleep(if known { CATALOGUE_RENEWAL } else { pause }) => {
                     pause = (pause * 2).min(CATALOGUE_RETRY);
                     if let Some(catalogue) = greet::catalogue(&session, &site).await {
                         known = complete(&catalogue);
+                        self.hear_particulars(member, &site, &session, Some(&catalogue), &mut untold).await;
                         member.heard().catalogue = Some(catalogue);
                     }
                 }
@@ -146,6 +163,22 @@ impl Members {
             own
         });
         tracing::info!(%site, session = session.serial(), reason = %why, "site disconnected");
+    }
+
+    /// Asks what is to be known of a site's datasets: once a session, and not of a site that offers nothing.
+    async fn hear_particulars(
+        &self,
+        member: &Member,
+        site: &SiteId,
+        session: &Session,
+        catalogue: Option<&Catalogue>,
+        untold: &mut bool,
+    ) {
+        if *untold && catalogue.is_some_and(|catalogue| !catalogue.datasets.is_empty()) {
+            *untold = false;
+            let particulars = greet::particulars(session, site, &self.contracts).await;
+            member.heard().particulars = particulars;
+        }
     }
 
     fn register(
@@ -201,6 +234,19 @@ impl Members {
             let online = member.session.borrow().is_some();
             let heard = member.heard().clone();
             let offers = heard.catalogue.map(|c| c.datasets).unwrap_or_default();
+            let mut told = heard.particulars.map(|p| p.datasets).unwrap_or_default();
+            let mut offer = |offer: Offer| {
+                let at = told.iter().position(|of| of.contract == offer.contract);
+                let (absent, columns) =
+                    at.map(|at| told.swap_remove(at)).map_or((None, None), |p| (Some(p.absent), p.columns));
+                OfferInfo {
+                    contract: offer.contract,
+                    hash: offer.hash,
+                    snapshot_at: offer.snapshot_at,
+                    absent,
+                    columns,
+                }
+            };
             SiteInfo {
                 id: id.clone(),
                 name: member.name.clone(),
@@ -209,10 +255,7 @@ impl Members {
                 skew_ms: heard.skew_ms,
                 software: heard.software,
                 ledger_warning: None,
-                datasets: offers
-                    .into_iter()
-                    .map(|o| OfferInfo { contract: o.contract, hash: o.hash, snapshot_at: o.snapshot_at })
-                    .collect(),
+                datasets: offers.into_iter().map(&mut offer).collect(),
             }
         };
         self.sites.iter().map(info).collect()

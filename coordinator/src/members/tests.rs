@@ -1,9 +1,17 @@
 //! Who gets a session, and which one is the site's.
 
+use bocage_net::frame::{read_frame, write_frame};
+use bocage_net::memory::MemoryLink;
 use bocage_net::memory::MemoryListener;
 use bocage_net::{Dialler as _, Listener as _};
 use bocage_protocol::ErrorCode;
-use bocage_protocol::wire::hello::Answer;
+use bocage_protocol::contract::ColumnTraits;
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::limits::{FRAME_BYTES, HELLO_BYTES, PARTICULAR_COLUMNS, UNIT_BYTES};
+use bocage_protocol::marks::steers;
+use bocage_protocol::wire::codec;
+use bocage_protocol::wire::hello::{Answer, VersionRange};
+use bocage_protocol::wire::message::{Particular, Reply, Request};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
@@ -35,7 +43,7 @@ impl Bench {
     /// A link whose hello is welcome; the request for the catalogue is dropped, so that it is registered without one.
     async fn session(&mut self, name: &str) -> bocage_net::memory::MemoryLink {
         let link = self.link(name).await;
-        assert!(matches!(hello(&link, name).await, Answer::Welcome(w) if w.version == 1));
+        assert!(matches!(hello(&link, name).await, Answer::Welcome(w) if w.version == 2));
         let mut stream = link.accept().await.unwrap();
         stream.shutdown().await.unwrap();
         link
@@ -91,4 +99,72 @@ async fn a_peer_that_babbles_is_closed_and_harms_nobody() {
 async fn a_site_that_is_not_in_the_roster_is_not_waited_for() {
     let bench = Bench::new();
     assert!(bench.members.session(&site("atlantis")).await.is_none());
+}
+
+/// A node that speaks versions up to `most`; its hello is welcome.
+async fn node(bench: &mut Bench, name: &str, most: u16) -> MemoryLink {
+    let link = bench.link(name).await;
+    let versions = VersionRange::new(1, most).unwrap();
+    let hello = Hello { versions, site: site(name), software: "test 1".into(), now: Timestamp(0) };
+    let mut stream = link.open().await.unwrap();
+    write_frame(&mut stream, &hello.encode()).await.unwrap();
+    let answer = Answer::decode(&read_frame(&mut stream, HELLO_BYTES).await.unwrap()).unwrap();
+    assert!(matches!(answer, Answer::Welcome(w) if w.version == most));
+    link
+}
+
+/// Answers the next request.
+async fn answers(link: &MemoryLink, reply: impl FnOnce(Request) -> Reply) {
+    let mut stream = link.accept().await.unwrap();
+    let request = codec::decode(&read_frame(&mut stream, FRAME_BYTES).await.unwrap(), FRAME_BYTES).unwrap();
+    write_frame(&mut stream, &codec::encode(&reply(request)).unwrap()).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+fn offers(request: Request) -> Reply {
+    assert_eq!(request, Request::Catalogue);
+    let contract = crate::bench::contract();
+    let offer = Offer { contract: contract.id().clone(), hash: contract.hash(), snapshot_at: Some(Timestamp(0)) };
+    Reply::Catalogue(Catalogue { datasets: vec![offer] })
+}
+
+fn offer(bench: &Bench, name: &str) -> OfferInfo {
+    bench.members.sites().into_iter().find(|s| s.id == site(name)).unwrap().datasets.remove(0)
+}
+
+#[tokio::test]
+async fn what_a_site_says_of_its_datasets_is_kept_on_one_line_and_within_bounds_or_not_at_all() {
+    let mut bench = Bench::new();
+    for (name, absent, kept) in [("cleveland", 2, true), ("hungary", PARTICULAR_COLUMNS, false)] {
+        let link = node(&mut bench, name, 2).await;
+        answers(&link, offers).await;
+        answers(&link, |request| {
+            assert_eq!(request, Request::Particulars(vec![]));
+            let absent: Vec<ColumnName> = (0..absent).map(|i| format!("c{i}").parse().unwrap()).collect();
+            let unit = Some(format!("k\n\u{202e}{}", "x".repeat(5000)));
+            let column = ColumnTraits { name: absent[0].clone(), kind: "float".into(), unit, system: None };
+            let contract = crate::bench::contract().id().clone();
+            Reply::Particulars(Particulars {
+                datasets: vec![Particular { contract, absent, columns: Some(vec![column]) }],
+            })
+        })
+        .await;
+        bench.members.session(&site(name)).await.unwrap();
+        let offer = offer(&bench, name);
+        assert_eq!((offer.absent.map(|absent| absent.len()), offer.columns.is_some()), (kept.then_some(absent), kept));
+        if let Some(columns) = offer.columns {
+            let unit = columns[0].unit.as_ref().unwrap();
+            assert!(unit.len() <= UNIT_BYTES && !unit.contains(steers), "{unit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_an_earlier_version_is_not_asked_what_it_cannot_understand() {
+    let mut bench = Bench::new();
+    let link = node(&mut bench, "cleveland", 1).await;
+    answers(&link, offers).await;
+    // Its session is there, and nothing else was asked before.
+    bench.members.session(&site("cleveland")).await.unwrap();
+    assert_eq!(offer(&bench, "cleveland").absent, None);
 }

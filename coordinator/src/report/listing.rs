@@ -6,6 +6,7 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::trust::Purpose;
 
 use super::grid::Grid;
+use super::offers::without;
 use super::{Format, json, plain, short_number, wrap};
 use crate::api::types::{DatasetList, PermitInfo, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
 
@@ -33,7 +34,11 @@ pub(super) fn purpose(purpose: Purpose) -> &'static str {
 pub fn sites(list: &SiteList, format: Format) -> String {
     let mut grid = Grid::new(["site", "name", "online", "last seen", "clock", "software", "datasets"]);
     for site in &list.sites {
-        let datasets: Vec<String> = site.datasets.iter().map(|d| d.contract.to_string()).collect();
+        let datasets: Vec<String> = site
+            .datasets
+            .iter()
+            .map(|d| format!("{}{}", d.contract, without(d).replacen(", without", " without", 1)))
+            .collect();
         grid.row([
             site.id.to_string(),
             site.name.clone(),
@@ -41,7 +46,7 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             time(site.last_seen),
             site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{:+} ms", ms)),
             site.software.clone().unwrap_or_else(|| "-".to_owned()),
-            datasets.join(" "),
+            datasets.join("; "),
         ]);
     }
     let mut text = write(&grid, format, list);

@@ -4,10 +4,12 @@
 
 mod grid;
 mod listing;
+mod offers;
 mod result;
 
 pub use grid::Grid;
 pub use listing::{contract, datasets, sites, status, studies};
+pub use offers::{looks, offers};
 pub use result::{csv, text};
 
 use serde::Serialize;

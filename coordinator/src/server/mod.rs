@@ -94,6 +94,7 @@ impl Server {
         switches: Switches,
     ) -> Result<Self, ServeError> {
         let Switches { clock, patience, at } = switches;
+        let held: Vec<_> = contracts.values().map(|known| known.hash).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let context = Arc::new(Context {
             network: config.network.clone(),
@@ -103,7 +104,7 @@ impl Server {
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
             store: Store::open(&config.state_dir)?,
-            members: Members::new(config.network.clone(), names, Arc::clone(&clock)),
+            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held),
             notices: Notices::default(),
             clock,
             at,

@@ -8,8 +8,9 @@ use bocage_net::secret::SecretError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
+use bocage_protocol::limits;
 use bocage_protocol::wire::codec;
-use bocage_protocol::wire::message::{Catalogue, Offer, Reply};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply};
 
 use super::Custodian;
 use super::ledger::bodies::SnapshotTaken;
@@ -154,6 +155,31 @@ impl Custodian {
         };
         let datasets = self.config.datasets.values().map(offer).collect();
         codec::encode(&Reply::Catalogue(Catalogue { datasets })).unwrap_or_else(|e| refused(PublicError::from(e)))
+    }
+
+    /// The frame that says what is to be known of the datasets before one is asked about them, to a coordinator that holds the contracts `known`. Where
+    /// there is no room for all columns, later datasets go without.
+    pub fn particulars(&self, known: &[Digest]) -> Vec<u8> {
+        let mut room = limits::PARTICULAR_COLUMNS;
+        let mut takes = |columns: usize| {
+            let fits = columns <= room;
+            room -= if fits { columns } else { 0 };
+            fits
+        };
+        let mut datasets = Vec::new();
+        for Dataset { contract, spec, .. } in self.config.datasets.values() {
+            if !takes(spec.absent.len()) {
+                continue;
+            }
+            let unknown = !known.contains(&contract.hash()) && takes(contract.columns().len());
+            datasets.push(Particular {
+                contract: contract.id().clone(),
+                absent: spec.absent.iter().cloned().collect(),
+                columns: unknown.then(|| contract.traits()),
+            });
+        }
+        let reply = Reply::Particulars(Particulars { datasets });
+        codec::encode(&reply).unwrap_or_else(|e| refused(PublicError::from(e)))
     }
 
     /// The snapshot that a study's first round pinned, or the one in use now.

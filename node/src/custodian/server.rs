@@ -199,6 +199,11 @@ async fn serve(mut stream: UnixStream, custodian: &Arc<Custodian>, queue: &mpsc:
     let reply = match codec::decode::<Request>(&frame, limits::FRAME_BYTES) {
         Err(error) => custodian.malformed(PublicError::from(error)),
         Ok(Request::Catalogue) => catalogue(Arc::clone(custodian)).await,
+        Ok(Request::Particulars(known)) if known.len() <= limits::KNOWN_CONTRACTS => custodian.particulars(&known),
+        Ok(Request::Particulars(_)) => custodian.malformed(PublicError::new(
+            ErrorCode::TooLarge,
+            format!("a coordinator names {} contracts at most", limits::KNOWN_CONTRACTS),
+        )),
         Ok(Request::Round(request)) => enqueue(request, queue).await,
     };
     if let Err(error) = write_frame(&mut stream, &reply).await {

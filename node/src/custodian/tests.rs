@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
 use bocage_protocol::release::{CellRelease, Outcome};
 use bocage_protocol::wire::codec;
@@ -144,6 +145,24 @@ fn without_a_snapshot_the_round_is_refused_and_the_catalogue_says_so() {
     let Reply::Catalogue(catalogue) = reply(&custodian.catalogue()) else { panic!() };
     assert_eq!((catalogue.datasets.len(), catalogue.datasets[0].snapshot_at), (1, None));
     assert!(!kinds(&custodian).contains(&"reservation".to_owned()));
+}
+
+#[test]
+fn the_particulars_name_absent_columns_and_those_of_a_contract_that_the_coordinator_does_not_hold() {
+    let site = Site::new();
+    site.write_config("absent = [\"chol\"]");
+    let custodian = ready(&site);
+    let told = |known: &[Digest]| {
+        let Reply::Particulars(particulars) = reply(&custodian.particulars(known)) else { panic!() };
+        particulars.datasets
+    };
+    let hash = custodian.config.datasets["heart"].contract.hash();
+    let known = told(&[hash]);
+    assert_eq!((known.len(), known[0].absent.len(), &known[0].columns), (1, 1, &None));
+    assert_eq!(known[0].absent[0].as_str(), "chol");
+    let columns = told(&[Digest::of("another", &[])])[0].columns.clone().unwrap();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    assert!(names.contains(&"age") && names.contains(&"chol"), "{names:?}");
 }
 
 #[test]

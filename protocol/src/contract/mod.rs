@@ -7,6 +7,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 mod text;
+mod traits;
 
 use serde::Serialize;
 
@@ -16,6 +17,7 @@ pub use diff::{Change, ChangeKind, changes};
 pub use packs::{PACKS, Pack, pack};
 pub use rule::{Check, OnFail, Rule};
 pub use text::parse;
+pub use traits::ColumnTraits;
 
 /// A dataset's agreed schema. [`parse`] is the only way to make one, so it is consistent.
 #[derive(Debug, Clone, PartialEq, Serialize)]

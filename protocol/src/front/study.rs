@@ -45,6 +45,7 @@ pub(super) const KEYS: &[&str] = &[
     "min_sites",
     "answer_within",
     "open_until",
+    "snapshot_not_before",
     "derive",
     "analysis",
     "name",
@@ -98,6 +99,7 @@ struct RawStudy {
     min_sites: Option<u32>,
     answer_within: Option<String>,
     open_until: Option<String>,
+    snapshot_not_before: Option<String>,
     #[serde(default)]
     derive: BTreeMap<ColumnName, String>,
     #[serde(default)]
@@ -181,6 +183,12 @@ impl StudyText {
         self.raw.sites.as_deref().unwrap_or_default()
     }
 
+    /// The first moment of the day from which on snapshots are wanted, where it names one.
+    pub fn snapshot_not_before(&self) -> Option<Timestamp> {
+        let day = dates::parse_date(self.raw.snapshot_not_before.as_ref()?)?;
+        Some(Timestamp(i64::from(day) * 86_400_000))
+    }
+
     /// How many sites a cell needs, where it says it.
     pub fn min_sites(&self) -> Option<u32> {
         self.raw.min_sites
@@ -216,6 +224,7 @@ impl StudyText {
         let answer_within = binding.duration("answer_within", raw.answer_within.as_deref(), 600, 7 * 86_400);
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
+        binding.day("snapshot_not_before", raw.snapshot_not_before.as_deref());
         let permit = binding.permit(raw.permit.as_ref(), context.permit);
         let Binding { relations, mut problems, .. } = binding;
         let query = Query { dataset: self.dataset.clone(), ..contracts.base.rows(filter.clone()) };
@@ -388,6 +397,13 @@ impl Binding<'_> {
             self.refuse::<()>(key, problem.hint("nothing could be published; ask more sites"));
         }
         min_sites
+    }
+
+    fn day(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text.filter(|text| dates::parse_date(text).is_none()) {
+            let problem = TypeProblem::new(format!("`{text}` is not a day"));
+            self.refuse::<()>(key, problem.hint("write it as YYYY-MM-DD, e.g. \"2026-01-01\""));
+        }
     }
 
     fn duration(&mut self, key: &str, text: Option<&str>, default_secs: i64, most_secs: i64) -> i64 {

@@ -32,7 +32,10 @@ use crate::limits::{ERROR_TEXT_BYTES, HELLO_BYTES, SOFTWARE_BYTES};
 use crate::marks::one_line;
 
 /// The versions that this software speaks.
-pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 2 };
+
+/// The version from which on a coordinator may ask for [`super::message::Particulars`].
+pub const PARTICULARS: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"bocage\0\x01";
 const KIND_HELLO: u8 = 1;
@@ -325,7 +328,7 @@ mod tests {
 
     fn hello() -> Hello {
         Hello {
-            versions: VERSIONS,
+            versions: range(1, 1),
             site: "long-beach".parse().unwrap(),
             software: "bocage-node 0.1.0".into(),
             now: Timestamp(1_790_000_000_123),
@@ -377,6 +380,10 @@ mod tests {
             Answer::Reject(error) => Ok(error.code),
         };
         assert_eq!(code(&site, true), Err(1));
+        // Who speaks more is answered with the most that both speak.
+        let newer = Hello { versions: range(1, 9), ..hello() };
+        let answered = answer(&newer, &site, true, &network, Timestamp(5));
+        assert!(matches!(answered, Answer::Welcome(welcome) if welcome.version == VERSIONS.max()));
         assert_eq!(code(&site, false), Ok(ErrorCode::SiteUnknown));
         assert_eq!(code(&"other".parse().unwrap(), true), Ok(ErrorCode::SiteMismatch));
     }

@@ -1,4 +1,5 @@
-//! The messages of protocol version 1.
+//! The messages of protocol versions 1 and 2. What a later version adds stands behind what there was, so the bytes of the earlier one stay; a side says it
+//! only in a session of that version.
 //!
 //! Changing anything here changes the wire: add a protocol version, keep the golden files of the old one, and write it into the CHANGELOG.
 //!
@@ -11,9 +12,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::RoundState;
+use crate::contract::ColumnTraits;
 use crate::env::Timestamp;
 use crate::error::PublicError;
-use crate::ids::{ContractId, Digest};
+use crate::ids::{ColumnName, ContractId, Digest};
 use crate::trust::{SignedRelease, SignedRevocations, SignedStudy};
 
 /// What a coordinator asks of a node.
@@ -27,6 +29,9 @@ pub enum Request {
     Catalogue,
     /// Compute one round of a study.
     Round(RoundRequest),
+    /// What is to be known of the datasets before one is asked about them; from version [`super::hello::PARTICULARS`] on. The hashes are those of the
+    /// contracts that the coordinator holds, at most [`crate::limits::KNOWN_CONTRACTS`].
+    Particulars(Vec<Digest>),
 }
 
 /// One round of a study: independent analyses share it.
@@ -62,6 +67,8 @@ pub enum Reply {
     Refused(PublicError),
     /// Not yet: a person at the site decides, or its policy wants a later time. The same round may be asked again.
     Pending(PublicError),
+    /// To [`Request::Particulars`].
+    Particulars(Particulars),
 }
 
 /// What a node offers: facts of its configuration, none of its data.
@@ -80,4 +87,30 @@ pub struct Offer {
     pub hash: Digest,
     /// When the current snapshot was taken, if there is one.
     pub snapshot_at: Option<Timestamp>,
+}
+
+/// What is to be known of a node's datasets before one is asked about them: facts of its configuration, none of its data. A column that is empty in a
+/// snapshot without being declared so is a fact of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Particulars {
+    /// At most [`crate::limits::DATASETS`], with at most [`crate::limits::PARTICULAR_COLUMNS`] columns in all.
+    pub datasets: Vec<Particular>,
+}
+
+/// What is to be known of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Particular {
+    /// The contract that it follows.
+    pub contract: ContractId,
+    /// The columns that the site declares not to collect.
+    pub absent: Vec<ColumnName>,
+    /// The contract's columns, where the coordinator does not hold it and there is room.
+    pub columns: Option<Vec<ColumnTraits>>,
+}
+
+impl Particulars {
+    /// How many columns are named.
+    pub fn columns(&self) -> usize {
+        self.datasets.iter().map(|dataset| dataset.absent.len() + dataset.columns.as_ref().map_or(0, Vec::len)).sum()
+    }
 }

@@ -16,7 +16,7 @@ use bocage_protocol::plan::{MeasureLayout, Quantum, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
 use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedRelease};
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
-use bocage_protocol::wire::message::{Catalogue, Offer, Reply, Request, RoundRequest};
+use bocage_protocol::wire::message::{Catalogue, Offer, Particulars, Reply, Request, RoundRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What all sites of a process share.
@@ -52,6 +52,7 @@ impl Fleet {
             let Ok(request) = read_message::<Request, _>(&mut stream, limits::FRAME_BYTES).await else { continue };
             let reply = match request {
                 Request::Catalogue => self.catalogue(),
+                Request::Particulars(_) => Reply::Particulars(Particulars { datasets: Vec::new() }),
                 Request::Round(round) => self.release(&round, &site, &key),
             };
             if write_message(&mut stream, &reply).await.is_ok() {

@@ -8,6 +8,7 @@ mod discovered;
 mod intruders;
 mod ledger;
 mod permits;
+mod preflight;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

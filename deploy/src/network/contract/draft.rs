@@ -55,7 +55,8 @@ fn failed(error: &SourceError) -> ExitCode {
 
 /// What a node says of its settings, said of this command's flags.
 fn in_flags(text: &str) -> String {
-    const SPELT: [(&str, &str); 8] = [
+    const SPELT: [(&str, &str); 9] = [
+        ("say multi_line = true", "say --multi-line"),
         (
             "paths in node.toml are relative to node.toml",
             "the path is taken from the folder that the command is given in",
@@ -93,6 +94,7 @@ fn source(args: &NewArgs) -> Result<SourceSpec, Problems> {
     let mut set = |key: &str, value: Option<Json>| section.extend(value.map(|value| (key.to_owned(), value)));
     set("delimiter", args.delimiter.clone().or(tabs).map(Json::from));
     set("header", args.no_header.then_some(Json::from(false)));
+    set("multi_line", args.multi_line.then_some(Json::from(true)));
     set("columns", args.columns.clone().map(Json::from));
     let missing = ["", "NA", "NaN"].map(str::to_owned).into_iter().chain(args.missing.iter().cloned());
     set("missing", Some(missing.collect::<Vec<_>>().into()));

@@ -65,6 +65,9 @@ struct NewArgs {
     /// Of a CSV file: its first line is a row already; needs --columns
     #[arg(long)]
     no_header: bool,
+    /// Of a CSV file: quoted texts may hold line ends
+    #[arg(long)]
+    multi_line: bool,
     /// The columns' names, in order, where the file has none or others are wanted
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,

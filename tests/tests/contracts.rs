@@ -146,7 +146,7 @@ fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() 
         ("csv.parquet", rows("p,f").into(), &[], "csv.parquet: it is no Parquet file\n\nhint: if it is a CSV file"),
         (
             "parquet.csv",
-            b"PAR1xxxxPAR1".to_vec(),
+            std::fs::read(tests().join("data/omop/person.parquet")).expect("the data"),
             &[],
             "parquet.csv: it is a Parquet file\n\nhint: let its name end with .parquet",
         ),

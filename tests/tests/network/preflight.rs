@@ -10,11 +10,7 @@ const ANALYSIS: &str = "[[analysis]]\nname = \"t\"\ntable = { by = [\"sex\"], sh
 /// Two sites that differ from the others in what they offer, and one that is away.
 fn differing() -> (Lab, Process, Vec<Process>) {
     let lab = Lab::new(EXE);
-    lab.edit_node(
-        "hungary",
-        "[dataset.heart.map]",
-        "[dataset.heart]\nabsent = [\"slope\", \"thal\"]\n[dataset.heart.map]",
-    );
+    lab.edit_node("hungary", "contract = \"heart@1\"", "contract = \"heart@1\"\nabsent = [\"slope\", \"thal\"]");
     edit_contract(&lab, "cleveland", "unit  = \"mg/dL\"", "unit  = \"mmol/L\"");
     let here = ["cleveland", "hungary", "long-beach"];
     // With a snapshot from the start the first catalogue is whole.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 
-const STUDY: &str = "title = \"Lab\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\n";
+const STUDY: &str = "title = \"Lab\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\n";
 const ANALYSIS: &str = "[[analysis]]\nname = \"t\"\ntable = { by = [\"sex\"], show = [\"count\", \"mean(chol)\", \"share(slope = '1')\"] }\n";
 
 /// Two sites that differ from the others in what they offer, and one that is away.

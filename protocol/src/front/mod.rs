@@ -40,7 +40,8 @@ pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), 
 /// All problems at once.
 pub(crate) fn bind_rule(text: &str, contract: &crate::contract::Contract) -> Result<Expr, Vec<TypeProblem>> {
     let none = BTreeMap::new();
-    let mut binder = expression::Binder::new(Columns::Contract(contract), &none);
+    let given = Default::default();
+    let mut binder = expression::Binder::new(expression::Scope::Table(contract, &given), &none);
     let sql = sql::parse(text).map_err(|problem| vec![problem])?;
     let bound = binder.condition(&sql);
     bound.filter(|_| binder.problems.is_empty()).ok_or(binder.problems)

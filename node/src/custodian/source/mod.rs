@@ -200,7 +200,7 @@ impl Opened {
     /// Why a column of this name has no text, if it has none.
     fn textless(&self, name: &ColumnName) -> Option<String> {
         match self {
-            Opened::Csv(_) | Opened::Postgres(_) | Opened::Fhir(_) => None,
+            Opened::Csv(_) | Opened::Fhir(_) | Opened::Postgres(_) => None,
             Opened::Parquet(parquet) => match parquet.readable(std::slice::from_ref(name)) {
                 Err(SourceError::Column { reason, .. }) => Some(reason.lines().next().unwrap_or_default().to_owned()),
                 _ => None,

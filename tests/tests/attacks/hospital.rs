@@ -147,7 +147,7 @@ impl Hospital {
     pub fn refresh(&self) -> Result<Manifest, data::RefreshError> {
         let (config, ledger) = self.site();
         let dataset = config.datasets.values().next().expect("the dataset");
-        data::refresh(&config, &ledger, dataset, None, "refresh", NOW.plus_secs(1))
+        data::refresh(&config, &ledger, dataset, None, Why::Refresh, NOW.plus_secs(1))
     }
 
     /// A study of these analyses (`name = …` lines below `[[analysis]]`) over the rows for which `filter` is true.

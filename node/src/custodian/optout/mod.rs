@@ -36,7 +36,7 @@ use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::snapshot::{Offered, Snapshot, SnapshotError};
 use crate::config::{CustodianConfig, Dataset};
 
-pub use ids::{IdForm, SubjectIds, Token};
+pub use ids::{IdForm, IdKey, SubjectIds, Token};
 pub use known::{Known, known};
 pub use list::{List, ListError, numbers_only};
 pub use sets::{Set, Settling};

@@ -98,6 +98,7 @@ const KEYS: &[&str] = &[
     "absent",
     "never",
     "never_discovered",
+    "refresh",
     "optout",
     "kind",
     "path",
@@ -233,7 +234,7 @@ fn markers(configured: Option<Vec<String>>) -> Vec<String> {
 }
 
 /// Whether a text can name a dataset, and so a folder.
-pub(in crate::custodian) fn is_dataset_name(name: &str) -> bool {
+pub(crate) fn is_dataset_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')

@@ -67,7 +67,8 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
     // What it reads of secrets it reads now: none of them is in its reach later.
     let form = if concerns(&config.custodian(), dataset) {
         let key = IdKey::read(&config.state.ids_key()).map_err(|error| {
-            Failure::theirs(error).hint("the node writes this key when it starts, and `datasets refresh` does before that")
+            Failure::theirs(error)
+                .hint("the node writes this key when it starts, and `datasets refresh` does before that")
         })?;
         Some(IdForm::with(config.optouts.as_ref(), key).map_err(Failure::theirs)?)
     } else {

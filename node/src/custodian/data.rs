@@ -53,12 +53,7 @@ pub fn refresh(
 }
 
 /// Writes into the ledger that a snapshot is in use, and removes those that need not stay.
-fn record(
-    config: &CustodianConfig,
-    ledger: &Ledger,
-    manifest: &Manifest,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
+fn record(config: &CustodianConfig, ledger: &Ledger, manifest: &Manifest, now: Timestamp) -> Result<(), LedgerError> {
     let body = SnapshotTaken {
         dataset: manifest.dataset.clone(),
         contract: manifest.contract.clone(),

@@ -31,7 +31,6 @@ pub fn due(dataset: &Dataset, rules: SnapshotRules, known: &Known<'_>, now: Time
         _ => return None,
     };
     let wait = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
-    let failed_lately =
-        known.failed.is_some_and(|attempt| (0..wait * 1000).contains(&now.since_ms(attempt.began_at)));
+    let failed_lately = known.failed.is_some_and(|attempt| (0..wait * 1000).contains(&now.since_ms(attempt.began_at)));
     (!failed_lately || (known.starting && why == Why::Start)).then_some(why)
 }

@@ -62,12 +62,7 @@ impl Ingest<'_> {
     ///
     /// # Errors
     /// The source, its mapping or the disk, or another process is at it. The snapshot before is then still the current one.
-    pub fn run(
-        &self,
-        why: Why,
-        now: Timestamp,
-        goes_on: &dyn Fn(Progress) -> bool,
-    ) -> Result<Manifest, SnapshotError> {
+    pub fn run(&self, why: Why, now: Timestamp, goes_on: &dyn Fn(Progress) -> bool) -> Result<Manifest, SnapshotError> {
         let dir = self.state.snapshots();
         let floor = Floor { disk: &SystemDisk, bytes: u64::from(self.rules.min_free_mib) << 20 };
         let path = attempt::path(&dir, &self.dataset.name);

@@ -12,6 +12,7 @@ use bocage_node::config::{Config, CustodianConfig, Origin};
 use bocage_node::custodian::ledger::Ledger;
 use bocage_node::custodian::snapshot::Manifest;
 use bocage_node::custodian::{Controls, Custodian, Switches, data};
+use bocage_node::ingest::Why;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::{Clock, Timestamp};

@@ -120,7 +120,8 @@ fn refreshed(site: &Site, now: Timestamp, asked: &Arc<Mutex<Vec<Why>>>) -> Custo
 /// What an ingest of the site's dataset does at a time.
 fn ingest(custodian: &Custodian, why: Why, now: Timestamp) -> Result<Manifest, SnapshotError> {
     let config = &custodian.config;
-    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset: &config.datasets["heart"], form: None };
+    let ingest =
+        Ingest { state: &config.state, rules: config.snapshots, dataset: &config.datasets["heart"], form: None };
     ingest.run(why, now, &|_| true)
 }
 

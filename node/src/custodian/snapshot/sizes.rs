@@ -217,14 +217,14 @@ fn a_disk_that_fills_up_while_rows_are_put_aside_leaves_the_snapshot_before_in_u
     let rows: Vec<Row> = (0..200).map(|i| (Some(i), true, false)).collect();
     let site = Site::new(CONTRACT, &rows);
     let dir = site.dir.path().join("snapshots");
-    let take = |floor| {
-        let taking = Taking { size: size(100, 1, 1), floor, ..Taking::into(&dir) };
+    let take = |disk: &dyn Disk| {
+        let taking = Taking { size: size(100, 1, 1), floor: Floor { disk, bytes: 0 }, ..Taking::into(&dir) };
         taking.take(&site.spec, &site.contract, Timestamp(1))
     };
-    let before = take(Floor { disk: &SystemDisk, bytes: 0 }).unwrap();
+    let before = take(&SystemDisk).unwrap();
     for takes in [0, 1, 3_000] {
         let disk = Failing { free: u64::MAX, takes, then: std::io::ErrorKind::StorageFull };
-        let error = take(Floor { disk: &disk, bytes: 0 }).unwrap_err();
+        let error = take(&disk).unwrap_err();
         assert!(matches!(error, SnapshotError::Full { .. }), "{error}");
         assert_eq!(current(&dir, "visits").unwrap(), before.content);
         assert_eq!(fs::read_dir(dir.join("visits")).unwrap().count(), 3, "nothing else is left");

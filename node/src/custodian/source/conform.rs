@@ -2,7 +2,7 @@
 //! counted. Who a row's patient is stays beside it, until the snapshot has numbered the patients.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
 use bocage_protocol::ids::ColumnName;
@@ -340,6 +340,11 @@ enum Ids<'a> {
     Texts(&'a [Option<String>]),
 }
 
+/// The place of an id among others: the same in every process and on every machine.
+pub(in crate::custodian) fn place(id: &(impl Hash + ?Sized)) -> u64 {
+    FixedState::with_seed(0).hash_one(id)
+}
+
 /// The column that names the patients, if one does.
 fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<Ids<'a>> {
     let Subject::Column(name) = contract.subject() else { return None };
@@ -361,17 +366,15 @@ impl Ids<'_> {
 
     /// The ids of some rows, and their places. Each of the rows has an id.
     fn columns(self, rows: &[usize]) -> Vec<Column> {
-        // The same in every process and on every machine.
-        let hash = FixedState::with_seed(0);
         let (ids, places) = match self {
             Ids::Numbers(ids) => {
                 let ids: Vec<i64> = rows.iter().filter_map(|row| ids[*row]).collect();
-                let places = ids.iter().map(|id| hash.hash_one(id)).collect();
+                let places = ids.iter().map(place).collect();
                 (Int64Chunked::from_vec(ID.into(), ids).into_column(), places)
             }
             Ids::Texts(ids) => {
                 let of_row = |row: &usize| ids[*row].as_deref();
-                let places = rows.iter().filter_map(of_row).map(|id| hash.hash_one(id)).collect();
+                let places = rows.iter().filter_map(of_row).map(place).collect();
                 (StringChunked::from_iter_values(ID.into(), rows.iter().filter_map(of_row)).into_column(), places)
             }
         };

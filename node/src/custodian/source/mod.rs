@@ -29,6 +29,8 @@ pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
 
+#[cfg(test)]
+pub(in crate::custodian) use conform::place;
 pub(crate) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::{int as whole_number, parse_as};

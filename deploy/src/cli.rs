@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::access_body::{KeysArgs, PermitArgs};
 use crate::demo::DemoArgs;
-use crate::network::{self, Network};
+use crate::network::{self, Network, PackArgs};
 
 /// What comes before the command line of a process of the demo, with the demo's process id: `bocage demo-child PID node run …`.
 pub const CHILD: &str = "demo-child";
@@ -75,6 +75,8 @@ enum NetworkCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// List the packs of contracts that come with Bocage, or write one out
+    Pack(PackArgs),
 }
 
 /// Runs the command line `args`, the program's name first.
@@ -100,6 +102,7 @@ impl Command {
         match self {
             Command::Demo(demo) => demo.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Init { file, out } }) => init(&file, &out),
+            Command::Network(NetworkArgs { command: NetworkCommand::Pack(pack) }) => pack.run(),
             Command::Keys(keys) => keys.run(),
             Command::Permit(permit) => permit.run(),
             Command::Study(study) => study.run(),

@@ -84,6 +84,10 @@ text_id!(
     ColumnName, "column name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
 );
 text_id!(
+    /// A table as a study calls it: a dataset of every site, under one contract.
+    TableName, "table name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+);
+text_id!(
     /// An analysis within a study.
     AnalysisName, "analysis name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
 );

@@ -46,6 +46,20 @@ pub const EXPRESSION_NODES: usize = 2000;
 pub const EXPRESSION_DEPTH: usize = 50;
 /// Literals in one `in` list.
 pub const IN_LIST: usize = 10_000;
+/// Tables that a study looks into beside the one that it counts.
+pub const RELATED_TABLES: usize = 16;
+/// Features of one study. Each is a pass over a table.
+pub const FEATURES: usize = 64;
+/// Up to so many of a patient's rows are counted; more count as so many. It bounds what a sum of counts can say.
+pub const FEATURE_COUNT: u32 = 10_000;
+/// Days between a window's end and its moment, either way: two hundred years.
+pub const WINDOW_DAYS: i32 = 73_050;
+/// An age in years.
+pub const AGE: i64 = 130;
+/// Code lists of one study.
+pub const CODE_LISTS: usize = 64;
+/// A file with a code list, or with a hierarchy of codes: ICD-10-CM, with its titles, is 10 MB.
+pub const CODES_TEXT_BYTES: usize = 64 << 20;
 /// Keys of one table.
 pub const TABLE_KEYS: usize = 6;
 /// Columns shown in one table.
@@ -63,6 +77,9 @@ pub const TALLY_VALUES: usize = 2_000_000;
 /// One row of a source file, quoted line ends included: the widest contract with five hundred bytes a column fits. It bounds the memory that a
 /// file without line ends, or with a quote that never closes, can take.
 pub const SOURCE_LINE_BYTES: usize = 1 << 20;
+/// What a PostgreSQL server may send for one row: a value has at most as many characters as [`SOURCE_LINE_BYTES`] has bytes, and a dozen of them at their
+/// largest fit. It bounds the memory that a server without measure can take.
+pub const POSTGRES_ROW_BYTES: usize = 64 << 20;
 /// The footer of a Parquet file: two thousand columns in forty row groups fit. What it unfolds to in memory is some hundred times as much.
 pub const PARQUET_FOOTER_BYTES: usize = 16 << 20;
 /// One page of a Parquet file, compressed or not. Usual ones have 1 MiB; the decoder holds one of them, and the dictionary.
@@ -71,6 +88,20 @@ pub const PARQUET_PAGE_BYTES: usize = 256 << 20;
 pub const UNFOLDED_TIMES: u64 = 1000;
 /// … and so much beside it. A file of a few bytes can name a billion rows of one value.
 pub const UNFOLDED_BYTES: u64 = 4 << 30;
+/// One resource of an NDJSON file. A note of some megabytes fits; it bounds the memory that a file without line ends can take.
+pub const FHIR_LINE_BYTES: usize = 16 << 20;
+/// A Bundle, unpacked. It is read as a whole, since what its entries refer to may stand behind them.
+pub const FHIR_BUNDLE_BYTES: usize = 128 << 20;
+/// Entries of a Bundle.
+pub const FHIR_BUNDLE_ENTRIES: usize = 500_000;
+/// A view definition as text.
+pub const FHIR_VIEW_BYTES: usize = 1 << 20;
+/// Rows of one resource. An Observation has as many as components; lists within lists multiply.
+pub const FHIR_RESOURCE_ROWS: usize = 10_000;
+/// What the rows of one resource may take.
+pub const FHIR_RESOURCE_UNFOLDED_BYTES: usize = 32 << 20;
+/// Ids that are kept to notice that a resource is there twice, 8 bytes each.
+pub const FHIR_WATCHED_IDS: usize = 4_000_000;
 /// A site's list of opt-outs.
 pub const OPTOUT_LIST_BYTES: u64 = 256 << 20;
 /// Rows of one snapshot: bounds every sum, so that fixed-point cells cannot overflow.
@@ -122,3 +153,17 @@ pub const SOFTWARE_BYTES: usize = 64;
 pub const CHECKPOINT_FILE_BYTES: usize = 64 << 10;
 /// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.
 pub const SECRET_FILE_BYTES: usize = 64 << 10;
+/// The list of files of a FHIR bulk export: some 50,000 links of 300 bytes.
+pub const BULK_MANIFEST_BYTES: usize = 16 << 20;
+/// Files of one bulk export. Servers cut at some 10,000 to a million resources a file.
+pub const BULK_FILES: usize = 20_000;
+/// One file of a bulk export, as it comes and as it unfolds. Nothing of it is held in memory; a server that sends without end fills no disk.
+pub const BULK_FILE_BYTES: u64 = 256 << 30;
+/// Any other answer of a FHIR or token server: a few KiB.
+pub const BULK_ANSWER_BYTES: usize = 256 << 10;
+/// The longest time that a FHIR server may ask us to wait at once, and the longest time from asking for an export to its being ready.
+pub const BULK_PATIENCE_SECS: i64 = 24 * 3600;
+/// Times that one request is repeated where nothing comes of it.
+pub const BULK_TRIES: u32 = 8;
+/// Times that one file may be taken up again after its connection was cut, progress or not.
+pub const BULK_CUTS: u32 = 200;

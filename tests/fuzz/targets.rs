@@ -10,7 +10,7 @@ use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText, bind_mapping};
 use bocage_protocol::ids::{ColumnName, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::Release;
 use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, canonical};
 use bocage_protocol::wire::codec;
@@ -56,7 +56,7 @@ fn heart() -> &'static Contract {
 fn discovered() -> &'static ValidPlan {
     static PLAN: OnceLock<ValidPlan> = OnceLock::new();
     PLAN.get_or_init(|| {
-        let query = Query { dataset: heart().id().clone(), contract: heart().hash(), filter: None };
+        let query = heart().rows(None);
         let by = vec![Expr::Column("sex".parse().expect("a column"))];
         let table = Table { by, measures: vec![], roll_up: false };
         let key = "age".parse().expect("a column");

@@ -55,6 +55,32 @@ impl Lab {
         std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
             .expect("the contract");
         std::fs::write(folder.path().join("network.toml"), network(quic, api, researcher)).expect("network.toml");
+        let lab = Self::made(folder, exe, quic, api);
+        for site in HOSPITALS {
+            let data = repository(&format!("tests/data/heart/{site}.csv"));
+            std::fs::copy(data, lab.site(site).join("data/heart.csv")).expect("the hospital's data");
+            lab.confine_if_possible(site);
+        }
+        lab
+    }
+
+    /// Lays the network of one of the examples out, without its data.
+    pub(crate) fn of_example(exe: &str, name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (quic, api) = (free_udp_port(), free_tcp_port());
+        for file in std::fs::read_dir(repository("deploy/examples").join(name)).expect("an example") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("a copy");
+        }
+        let file = folder.path().join("network.toml");
+        let text = std::fs::read_to_string(&file).expect("network.toml");
+        let ours = |port: u16| format!("127.0.0.1:{port}");
+        std::fs::write(&file, text.replace(&ours(4433), &ours(quic)).replace(&ours(8443), &ours(api)))
+            .expect("network.toml");
+        Self::made(folder, exe, quic, api)
+    }
+
+    fn made(folder: TempDir, exe: &str, quic: u16, api: u16) -> Self {
         let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic };
         let out = lab.path("net");
         let made = lab.run(&[
@@ -65,16 +91,14 @@ impl Lab {
             out.to_str().expect("UTF-8"),
         ]);
         assert!(made.status.success(), "network init: {}", String::from_utf8_lossy(&made.stderr));
-        // Where the kernel cannot confine a node, what the sandbox is not about is tested nevertheless.
-        let confined = Support::ask().complete();
-        for site in HOSPITALS {
-            let data = repository(&format!("tests/data/heart/{site}.csv"));
-            std::fs::copy(data, lab.site(site).join("data/heart.csv")).expect("the hospital's data");
-            if !confined {
-                lab.edit_node(site, "site = ", "require_sandbox = false\nsite = ");
-            }
-        }
         lab
+    }
+
+    /// Where the kernel cannot confine a node, what the sandbox is not about is tested nevertheless.
+    pub(crate) fn confine_if_possible(&self, site: &str) {
+        if !Support::ask().complete() {
+            self.edit_node(site, "site = ", "require_sandbox = false\nsite = ");
+        }
     }
 
     /// A path below the lab's folder.

@@ -43,8 +43,9 @@ fn offenders(rule: impl Fn(&str, &str) -> bool) -> Vec<String> {
 fn may_depend_on(package: &str) -> &'static [&'static str] {
     match package {
         "bocage-protocol" => &[],
-        "bocage-net" => &["bocage-protocol"],
-        "bocage-node" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
+        "bocage-net" | "bocage-fhir" => &["bocage-protocol"],
+        "bocage-bulk" | "bocage-postgres" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
+        "bocage-node" => &["bocage-protocol", "bocage-net", "bocage-bulk", "bocage-fhir", "bocage-postgres"],
         "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
         "bocage-tests" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator", "bocage"],
         other => panic!("`{other}` has no place in the layering"),
@@ -52,7 +53,7 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
 }
 
 fn manifests() -> BTreeMap<String, toml::Table> {
-    ["protocol", "protocol/net", "node", "coordinator", "deploy", "tests"]
+    ["protocol", "protocol/net", "node/bulk", "node/fhir", "node/postgres", "node", "coordinator", "deploy", "tests"]
         .iter()
         .map(|folder| {
             let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");

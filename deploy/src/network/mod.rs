@@ -5,6 +5,7 @@
 
 mod body;
 mod document;
+mod pack;
 mod render;
 mod spec;
 mod tree;
@@ -23,6 +24,7 @@ use self::body::AccessBody;
 use self::render::Trusted;
 
 pub use document::Document;
+pub use pack::PackArgs;
 pub use render::next_steps;
 pub use spec::{ContractFile, Mode, Network, Researcher, Site};
 pub use tree::{Tree, TreeError};

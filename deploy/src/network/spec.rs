@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_net::settings::unreadable;
-use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::contract::{self, Contract, PACKS};
 use bocage_protocol::front::toml_problem;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
-use bocage_protocol::settings::{Problem, Problems, join, read};
+use bocage_protocol::settings::{Problem, Problems, join, nearest, read};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,7 +90,10 @@ pub struct Site {
 #[derive(Deserialize)]
 struct RawNetwork {
     network: NetworkId,
+    #[serde(default)]
     contracts: Vec<PathBuf>,
+    #[serde(default)]
+    packs: Vec<String>,
     #[serde(default)]
     coordinator: RawCoordinator,
     #[serde(default)]
@@ -152,6 +155,7 @@ struct RawSite {
 const KEYS: &[&str] = &[
     "network",
     "contracts",
+    "packs",
     "coordinator",
     "quic",
     "api",
@@ -192,7 +196,7 @@ impl Network {
             let list = |key: &str| value.get(key).and_then(Value::as_array).cloned();
             if let Some(paths) = list("contracts") {
                 let paths: Vec<PathBuf> = paths.iter().filter_map(Value::as_str).map(PathBuf::from).collect();
-                contracts(&paths, base, file, &mut problems);
+                contracts(&paths, None, base, file, &mut problems);
             }
             sites(&list("site").unwrap_or_default(), file, &mut problems);
             if let Some(name) = value.pointer("/researcher/name").and_then(Value::as_str) {
@@ -200,7 +204,7 @@ impl Network {
             }
             return Err(problems);
         };
-        let contracts = contracts(&raw.contracts, base, file, &mut problems);
+        let contracts = contracts(&raw.contracts, Some(&raw.packs), base, file, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
         check(&raw, file, &mut problems);
         let RawResearcher { name, organisation, mode, allow_without_permit } = raw.researcher;
@@ -271,22 +275,38 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
     sites
 }
 
-fn contracts(paths: &[PathBuf], base: &Path, file: &str, problems: &mut Problems) -> Vec<ContractFile> {
-    if paths.is_empty() {
+/// The contracts of files and of packs; `packs` is none where that key could not be read.
+fn contracts(
+    paths: &[PathBuf],
+    packs: Option<&[String]>,
+    base: &Path,
+    file: &str,
+    problems: &mut Problems,
+) -> Vec<ContractFile> {
+    if paths.is_empty() && packs.is_some_and(<[String]>::is_empty) {
         let problem = Problem::new(file, "contracts", "a network needs at least one contract");
-        problems.push(problem.hint("contracts = [\"heart.toml\"], relative to this file"));
+        problems.push(problem.hint("contracts = [\"heart.toml\"], relative to this file, or packs = [\"omop-5.4\"]"));
     }
-    let mut found: Vec<ContractFile> = Vec::new();
+    let mut texts: Vec<(String, String, String)> = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         let key = format!("contracts[{index}]");
-        let text = match read_text(&base.join(path), file, &key, limits::CONTRACT_TEXT_BYTES) {
-            Ok(text) => text,
-            Err(others) => {
-                problems.extend(others);
-                continue;
+        match read_text(&base.join(path), file, &key, limits::CONTRACT_TEXT_BYTES) {
+            Ok(text) => texts.push((key, path.display().to_string(), text)),
+            Err(others) => problems.extend(others),
+        }
+    }
+    for (index, name) in packs.unwrap_or_default().iter().enumerate() {
+        let key = format!("packs[{index}]");
+        match contract::pack(name) {
+            Some(pack) => {
+                texts.extend(pack.contracts.iter().map(|text| (key.clone(), name.clone(), (*text).to_owned())))
             }
-        };
-        match contract::parse(&text, &path.display().to_string()) {
+            None => problems.push(unknown_pack(name, file, &key)),
+        }
+    }
+    let mut found: Vec<ContractFile> = Vec::new();
+    for (key, name, text) in texts {
+        match contract::parse(&text, &name) {
             Ok(contract) if found.iter().any(|f| f.contract.id() == contract.id()) => {
                 problems.push(Problem::new(file, key, format!("`{}` is given twice", contract.id())));
             }
@@ -295,6 +315,16 @@ fn contracts(paths: &[PathBuf], base: &Path, file: &str, problems: &mut Problems
         }
     }
     found
+}
+
+/// That there is no such pack, and which there are.
+pub(super) fn unknown_pack(name: &str, file: &str, key: &str) -> Problem {
+    let names = || PACKS.iter().map(|pack| pack.name);
+    let hint = match nearest(name, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    Problem::new(file, key, format!("there is no pack `{name}`")).hint(hint)
 }
 
 fn read_text(path: &Path, file: &str, key: &str, limit_bytes: usize) -> Result<String, Problems> {
@@ -348,6 +378,20 @@ mod tests {
         let network = Network::parse(GOOD, "network.toml", &templates()).unwrap();
         assert_eq!(network.contracts[0].name, "heart@1.toml");
         assert_eq!(network.sites[0].datasets["heart"]["map"]["disease"].as_str(), Some("num > 0"));
+    }
+
+    #[test]
+    fn a_pack_s_contracts_come_beside_the_network_s_own() {
+        let with = GOOD.replace("[\"heart.toml\"]", "[\"heart.toml\"]\npacks = [\"omop-5.4\"]");
+        let network = Network::parse(&with, "network.toml", &templates()).unwrap();
+        let names: Vec<&str> = network.contracts.iter().map(|contract| contract.name.as_str()).collect();
+        assert_eq!(names[..2], ["heart@1.toml", "omop-person@540.toml"]);
+        let alone = GOOD.replace("contracts = [\"heart.toml\"]", "packs = [\"omop-5.3\"]");
+        assert_eq!(Network::parse(&alone, "network.toml", &templates()).unwrap().contracts.len(), 15);
+        let wrong = GOOD.replace("contracts = [\"heart.toml\"]", "packs = [\"omop-5.5\", \"omop-5.3\", \"omop-5.3\"]");
+        let text = Network::parse(&wrong, "network.toml", &templates()).unwrap_err().to_string();
+        assert!(text.contains("packs[0]: there is no pack `omop-5.5`\n  hint: did you mean `omop-5."), "{text}");
+        assert!(text.contains("packs[2]: `omop-person@530` is given twice"), "{text}");
     }
 
     #[test]

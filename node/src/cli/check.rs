@@ -44,6 +44,9 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     for dataset in config.datasets.values() {
         let contract = &dataset.contract;
         writeln!(out, "dataset      {}: {} ({})", dataset.name, contract.id(), contract.hash().short())?;
+        for notice in dataset.spec.source.notices() {
+            writeln!(out, "             {notice}")?;
+        }
         match usable(&custodian, dataset) {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
@@ -58,6 +61,10 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
         if let Some(secs) = dataset.refresh_secs {
             writeln!(out, "             a running node takes a new snapshot after {}", duration_text(secs))?;
         }
+    }
+    for (name, server) in &config.fhir_servers {
+        let client = server.client.as_ref().map_or("without a token", |client| client.id.as_str());
+        writeln!(out, "fhir-export  {name}: {} as {client}, into {}", server.base, server.folder.display())?;
     }
     for dataset in config.datasets.values() {
         if let Some(rows) = &dataset.spec.optout {

@@ -88,7 +88,8 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
     let _ = engine::cores();
     let own = BTreeMap::from([(dataset.name.clone(), dataset.clone())]);
     let config = Config { datasets: own, ..config };
-    let sandbox = Sandbox::begin(Process::Ingest, &config, switches).map_err(unconfined)?;
+    let process = if dataset.spec.source.remote().is_some() { Process::RemoteIngest } else { Process::Ingest };
+    let sandbox = Sandbox::begin(process, &config, switches).map_err(unconfined)?;
     sandbox.seal().map_err(unconfined)?;
     let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref() };
     let line = Line::new(&dataset.name);

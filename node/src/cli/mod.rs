@@ -9,6 +9,7 @@ mod check_study;
 mod children;
 mod datasets;
 mod environment;
+mod fhir_export;
 mod ingest;
 mod ledger;
 mod logging;
@@ -89,6 +90,8 @@ enum Command {
     },
     /// Let answers go on
     Resume(OutputArgs),
+    /// Fetch a FHIR server's bulk export into its folder; where it was interrupted it goes on
+    FhirExport(FhirExportArgs),
     /// What this site was asked and what left it
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -258,6 +261,20 @@ struct OutputArgs {
 }
 
 #[derive(Args)]
+struct FhirExportArgs {
+    /// The server's name in node.toml: [fhir_server.NAME]
+    name: String,
+    /// End an export that was interrupted: the server drops it, and what was fetched goes
+    #[arg(long, conflicts_with = "public_key")]
+    cancel: bool,
+    /// Print the public half of the client's key, to be registered at the server, and fetch nothing
+    #[arg(long)]
+    public_key: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args)]
 struct ChildArgs {
     /// The supervisor's process
     #[arg(long)]
@@ -349,6 +366,14 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Studies(command) => desk(&Config::load(&origin)?, command),
         Command::Pause { reason, output } => studies::pause(&Config::load(&origin)?, reason, output.format),
         Command::Resume(output) => studies::resume(&Config::load(&origin)?, output.format),
+        Command::FhirExport(FhirExportArgs { name, cancel, public_key, output }) => {
+            let config = Config::load(&origin)?;
+            match (cancel, public_key) {
+                (true, _) => fhir_export::cancel(&config, &name),
+                (_, true) => fhir_export::public_key(&config, &name),
+                _ => fhir_export::run(&config, &name, output.format),
+            }
+        }
         Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
     }
 }

@@ -51,6 +51,11 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
         if let Some(optouts) = &draft.optouts {
             look.optouts(optouts, numbers_only(draft.datasets.values()));
         }
+        for (name, server) in &draft.fhir_servers {
+            for (key, error) in server.look() {
+                look.problem(&format!("fhir_server.{name}.{key}"), error.to_string(), error.hint());
+            }
+        }
     }
     draft.problems = look.problems;
 }

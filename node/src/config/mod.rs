@@ -8,6 +8,7 @@
 
 mod contracts;
 pub mod environment;
+mod fhir_server;
 pub mod policy;
 mod raw;
 mod rules;
@@ -83,6 +84,8 @@ pub struct Config {
     pub datasets: BTreeMap<String, Dataset>,
     /// Who opted out.
     pub optouts: Option<OptOutSpec>,
+    /// The FHIR servers whose exports are fetched, by name.
+    pub fhir_servers: BTreeMap<String, bocage_bulk::Server>,
 }
 
 /// The places within the state directory.

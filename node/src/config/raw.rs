@@ -99,6 +99,15 @@ const KEYS: &[&str] = &[
     "never_discovered",
     "refresh",
     "optouts",
+    "fhir_server",
+    "url",
+    "types",
+    "since",
+    "folder",
+    "client_id",
+    "key_id",
+    "scope",
+    "insecure",
 ];
 
 /// The top of the file.
@@ -134,6 +143,8 @@ pub(super) struct RawTop {
     pub(super) dataset: Map<String, Value>,
     #[serde(default)]
     pub(super) optouts: Value,
+    #[serde(default)]
+    pub(super) fhir_server: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

@@ -56,6 +56,7 @@ pub(super) struct Draft {
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
     pub(super) optouts: Option<OptOutSpec>,
+    pub(super) fhir_servers: BTreeMap<String, bocage_bulk::Server>,
     pub(super) problems: Problems,
 }
 
@@ -86,6 +87,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         trust,
         datasets: reader.datasets(&top.dataset, &contracts),
         optouts: OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems),
+        fhir_servers: reader.fhir_servers(&top.fhir_server),
         contracts,
         problems: Problems::default(),
     };
@@ -119,6 +121,7 @@ impl Draft {
                 trust: self.trust,
                 datasets: self.datasets,
                 optouts: self.optouts,
+                fhir_servers: self.fhir_servers,
             })
         };
         if !self.problems.is_empty() {

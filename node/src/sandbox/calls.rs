@@ -228,6 +228,7 @@ fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
         Process::Supervisor => program(never()?, SeccompAction::Allow, refuse(libc::EPERM))?,
         Process::Agent => program(agent()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::Custodian => program(custodian()?, refuse(libc::EPERM), SeccompAction::Allow)?,
+        Process::RemoteIngest => program(remote_ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::Ingest => program(ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,
     };
     // The stricter answer of two filters counts, and of two refusals the newer filter's: the one with `ENOSYS` allows all else.
@@ -262,12 +263,27 @@ fn ingest() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
+/// Dialling a server, and writing files. The runtime wakes itself by a pair of sockets.
+fn remote_ingest() -> Result<Rules, BackendError> {
+    let mut rules = ingest()?;
+    rules.extend(freely(&[AGENT, &[libc::SYS_socketpair]]));
+    rules.extend(dialling()?);
+    Ok(rules)
+}
+
 fn agent() -> Result<Rules, BackendError> {
     let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
+    rules.extend(dialling()?);
+    Ok(rules)
+}
+
+/// Sockets of those who dial, and what they send.
+fn dialling() -> Result<Rules, BackendError> {
+    let mut rules = Rules::new();
     rules.insert(libc::SYS_sendmsg, vec![slow(2)?]);
     rules.insert(libc::SYS_sendmmsg, vec![slow(3)?]);
-    // QUIC and name servers, and the custodian's socket. Landlock knows the ports of TCP only: no other protocol may carry a stream.
+    // QUIC, databases and name servers, and sockets of this machine. Landlock knows the ports of TCP only: no other protocol may carry a stream.
     let of_inet = [
         (libc::SOCK_DGRAM, 0),
         (libc::SOCK_DGRAM, libc::IPPROTO_UDP),

@@ -32,8 +32,10 @@ pub enum Process {
     Agent,
     /// Answers for the data.
     Custodian,
-    /// Reads a source.
+    /// Reads a source of this machine.
     Ingest,
+    /// Reads a source of another one.
+    RemoteIngest,
 }
 
 impl Process {
@@ -43,7 +45,7 @@ impl Process {
             Self::Supervisor => "supervisor",
             Self::Agent => "agent",
             Self::Custodian => "custodian",
-            Self::Ingest => "ingest",
+            Self::Ingest | Self::RemoteIngest => "ingest",
         }
     }
 }

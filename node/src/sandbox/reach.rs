@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Process;
 use crate::config::Config;
+use crate::custodian::source::Remote;
 
 /// Name resolution: what the C library reads for it. Nothing here is secret.
 const RESOLVER: &[&str] = &[
@@ -29,6 +30,8 @@ pub struct Reach {
     pub write: Vec<PathBuf>,
     /// Whether it may ask name servers over TCP, as long answers need.
     pub name_servers: bool,
+    /// Ports that it may dial over TCP.
+    pub ports: Vec<u16>,
 }
 
 impl Reach {
@@ -36,15 +39,18 @@ impl Reach {
     pub fn of(process: Process, config: &Config) -> Self {
         match process {
             // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed.
-            Process::Supervisor => {
-                Self { read: None, write: vec![config.state.0.clone(), "/dev/null".into()], name_servers: true }
-            }
+            Process::Supervisor => Self {
+                read: None,
+                write: vec![config.state.0.clone(), "/dev/null".into()],
+                name_servers: true,
+                ports: Vec::new(),
+            },
             Process::Agent => {
                 let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
                 let custodians = secrets_of_the_custodian(config);
                 let tls = tls.into_iter().map(|file| around(file, &custodians));
                 let read = tls.chain(RESOLVER.iter().map(PathBuf::from)).collect();
-                Self { read: Some(read), write: Vec::new(), name_servers: true }
+                Self { read: Some(read), write: Vec::new(), name_servers: true, ports: Vec::new() }
             }
             Process::Custodian => {
                 // No source: an ingest reads those. The list is replaced by a rename while the node runs; the salt of its ids is a secret like the
@@ -52,14 +58,20 @@ impl Reach {
                 let mut read: Vec<PathBuf> = list(config).into_iter().chain(salt(config)).collect();
                 // The ledger's own randomness.
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
-                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false }
+                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false, ports: Vec::new() }
             }
-            // Its configuration has one dataset. What it reads of keys it has read.
-            Process::Ingest => {
+            // Its configuration has one dataset. What it reads of keys of tokens it has read.
+            Process::Ingest | Process::RemoteIngest => {
                 let kept = secrets_of_others(config);
-                let read = config.datasets.values().map(|dataset| around(dataset.spec.source.path(), &kept)).collect();
+                let sources = || config.datasets.values().map(|dataset| &dataset.spec.source);
+                let files = sources().filter_map(|source| source.file()).map(|file| around(file, &kept));
+                let remote: Vec<Remote<'_>> = sources().filter_map(|source| source.remote()).collect();
+                let resolver = RESOLVER.iter().take(if remote.is_empty() { 0 } else { RESOLVER.len() });
+                let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));
+                let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).collect();
                 let write = config.datasets.keys().map(|name| config.state.snapshots().join(name)).collect();
-                Self { read: Some(read), write, name_servers: false }
+                let ports = remote.iter().map(|remote| remote.port).collect();
+                Self { read: Some(read), write, name_servers: !remote.is_empty(), ports }
             }
         }
     }
@@ -86,7 +98,7 @@ fn secrets_of_others(config: &Config) -> Vec<PathBuf> {
 }
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
-    let data = config.datasets.values().map(|dataset| dataset.spec.source.path().to_owned());
+    let data = config.datasets.values().filter_map(|dataset| dataset.spec.source.file().map(Path::to_owned));
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
     data.chain(optouts).chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
 }

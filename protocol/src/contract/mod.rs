@@ -1,11 +1,14 @@
 //! A contract: the agreed schema of a dataset. Its hash is part of every signed study, so both sides mean the same columns.
 
+mod extended;
+mod packs;
 mod text;
 
 use serde::Serialize;
 
 use crate::ids::{ColumnName, ContractId, Digest};
 
+pub use packs::{PACKS, Pack, pack};
 pub use text::parse;
 
 /// A dataset's agreed schema. [`parse`] is the only way to make one, so it is consistent.
@@ -15,6 +18,10 @@ pub struct Contract {
     title: String,
     subject: Subject,
     one_row_per_subject: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<ColumnName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    birth: Option<ColumnName>,
     columns: Vec<Column>,
     /// Of the rest: every round asks for it.
     #[serde(skip)]
@@ -42,6 +49,9 @@ pub struct Column {
     pub kind: Kind,
     /// The unit of measurement (UCUM where there is one).
     pub unit: Option<String>,
+    /// The code system of a text or whole number that is a code. Codes have theirs in [`Kind::Code`]: see [`Column::system`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Whether a row without a valid value is left out of the snapshot.
     pub required: bool,
     /// What happens to a row whose value is not valid.
@@ -160,6 +170,16 @@ impl Contract {
         self.one_row_per_subject || self.subject == Subject::Row
     }
 
+    /// The column that says when a row happened.
+    pub fn time(&self) -> Option<&ColumnName> {
+        self.time.as_ref()
+    }
+
+    /// The column that says when the patient was born.
+    pub fn birth(&self) -> Option<&ColumnName> {
+        self.birth.as_ref()
+    }
+
     /// All columns, in the contract's order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
@@ -188,6 +208,14 @@ impl Contract {
 }
 
 impl Column {
+    /// The code system of its values, where the contract names one.
+    pub fn system(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Code { system, .. } => system.as_deref(),
+            _ => self.system.as_deref(),
+        }
+    }
+
     /// The grouping of this name.
     pub fn grouping(&self, name: &str) -> Option<&Grouping> {
         self.groupings.iter().find(|g| g.name == name)

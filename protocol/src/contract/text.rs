@@ -9,7 +9,7 @@ use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
 use crate::front::dates;
 use crate::ids::{ColumnName, ContractId, Digest};
 use crate::limits;
-use crate::settings::{Problem, Problems, join, read};
+use crate::settings::{Problem, Problems, join, nearest, read};
 
 #[derive(Deserialize)]
 struct RawContract {
@@ -19,6 +19,8 @@ struct RawContract {
     subject: String,
     #[serde(default)]
     one_row_per_subject: bool,
+    time: Option<String>,
+    birth: Option<String>,
     #[serde(default)]
     column: Vec<Value>,
 }
@@ -66,6 +68,8 @@ const KEYS: &[&str] = &[
     "title",
     "subject",
     "one_row_per_subject",
+    "time",
+    "birth",
     "column",
     "name",
     "label",
@@ -114,12 +118,16 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         reader.problem("column", format!("`{name}` is declared twice"));
     }
     let subject = reader.subject(&raw.subject, &columns);
+    let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
+    let birth = raw.birth.and_then(|name| reader.moment("birth", &name, &columns));
     let Reader { problems, .. } = reader;
     let contract = Contract {
         id: raw.id,
         title: raw.title,
         subject,
         one_row_per_subject: raw.one_row_per_subject,
+        time,
+        birth,
         columns,
         hash: Digest::from_bytes([0; 32]),
     };
@@ -153,6 +161,31 @@ impl Reader<'_> {
         found.map_or(Subject::Row, |c| Subject::Column(c.name.clone()))
     }
 
+    /// The column that `time` or `birth` names.
+    fn moment(&mut self, key: &str, text: &str, columns: &[Column]) -> Option<ColumnName> {
+        let found = columns.iter().find(|c| c.name.as_str() == text);
+        match found {
+            Some(column) if matches!(column.kind, Kind::Date { .. } | Kind::Datetime { .. }) => {
+                Some(column.name.clone())
+            }
+            Some(column) => {
+                let message = format!("`{text}` is of type {}", column.kind.name());
+                self.problems
+                    .push(Problem::new(self.file, key, message).hint("name a column of type date or datetime"));
+                None
+            }
+            None => {
+                let problem = Problem::new(self.file, key, format!("there is no column `{text}`"));
+                let near = nearest(text, columns.iter().map(|c| c.name.as_str()));
+                self.problems.push(problem.hint(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name a column of type date or datetime".to_owned(),
+                }));
+                None
+            }
+        }
+    }
+
     fn column(&mut self, index: usize, value: &Value) -> Option<Column> {
         let name = value.get("name").and_then(Value::as_str).unwrap_or("?");
         let key = format!("column[{index}] ({name})");
@@ -174,11 +207,12 @@ impl Reader<'_> {
         Some(Column {
             label: if raw.label.is_empty() { raw.name.to_string() } else { raw.label },
             name: raw.name,
-            kind,
             unit: raw.unit,
+            system: raw.system.filter(|_| !matches!(kind, Kind::Code { .. })),
             required: raw.required,
             invalid,
             groupings,
+            kind,
         })
     }
 
@@ -187,8 +221,11 @@ impl Reader<'_> {
         if raw.range.is_some() && !ranged {
             self.problem(&join(key, "range"), format!("a column of type {} has no range", raw.kind));
         }
-        if raw.kind != "code" && (!raw.codes.is_empty() || raw.system.is_some()) {
-            self.problem(&join(key, "codes"), "only a column of type code has codes and a system");
+        if raw.kind != "code" && !raw.codes.is_empty() {
+            self.problem(&join(key, "codes"), "only a column of type code has codes");
+        }
+        if raw.system.is_some() && !matches!(raw.kind.as_str(), "code" | "text" | "int") {
+            self.problem(&join(key, "system"), "only a column of type code, text or int has a code system");
         }
         match raw.kind.as_str() {
             "bool" => Some(Kind::Bool),

@@ -1,5 +1,7 @@
 //! SQL expressions, bound to the closed [`Expr`]. Whatever SQL has beyond it is refused by name.
 
+mod levels;
+
 use std::collections::BTreeMap;
 
 use sqlparser::ast::{
@@ -13,13 +15,27 @@ use super::{dates, source_column};
 use crate::ids::ColumnName;
 use crate::limits;
 use crate::plan::{
-    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, Type, TypeProblem,
+    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, PeriodUnit, Type, TypeProblem,
     check_condition, type_of,
 };
 use crate::settings::nearest;
 
-const FUNCTIONS: &[&str] =
-    &["cut", "grouped", "nullif", "coalesce", "exp", "ln", "sqrt", "abs", "days_between", "years_between"];
+const FUNCTIONS: &[&str] = &[
+    "cut",
+    "grouped",
+    "week",
+    "month",
+    "quarter",
+    "year",
+    "nullif",
+    "coalesce",
+    "exp",
+    "ln",
+    "sqrt",
+    "abs",
+    "days_between",
+    "years_between",
+];
 
 /// Binds parsed expressions to columns and derived names, noting every problem.
 pub(super) struct Binder<'a> {
@@ -357,6 +373,9 @@ impl<'a> Binder<'a> {
 
     fn call(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
         let of_one = |function| Some(function);
+        if let Some((_, unit)) = PeriodUnit::ALL.iter().find(|(spelt, _)| *spelt == name) {
+            return self.periods(*unit, args);
+        }
         let function = match (name, args) {
             ("cut", [of, breaks @ ..]) => return self.cut(of, breaks),
             ("grouped", [Sql::Identifier(column), grouping]) => return self.grouped(&column.value, grouping),
@@ -395,33 +414,6 @@ impl<'a> Binder<'a> {
             Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
             _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
         })
-    }
-
-    fn cut(&mut self, of: &Sql, breaks: &[Sql]) -> Option<Expr> {
-        let of = self.lower_number(of);
-        let lowered: Vec<Option<Expr>> = breaks.iter().map(|b| self.lower(b)).collect();
-        let mut numbers = Vec::new();
-        for part in lowered {
-            match part? {
-                Expr::Literal(Literal::Int(i)) => numbers.push(i as f64),
-                Expr::Literal(Literal::Float(x)) => numbers.push(x),
-                _ => {
-                    return self
-                        .refuse(TypeProblem::new("the breaks of `cut` are numbers").hint("e.g. cut(age, 40, 50)"));
-                }
-            }
-        }
-        Some(Expr::Cut { of: Box::new(of?), breaks: numbers })
-    }
-
-    fn grouped(&mut self, column: &str, grouping: &Sql) -> Option<Expr> {
-        let column = self.name(column)?;
-        match (column, self.lower(grouping)?) {
-            (Expr::Column(column), Expr::Literal(Literal::Text(grouping))) => Some(Expr::Grouped { column, grouping }),
-            _ => {
-                self.refuse(TypeProblem::new("`grouped` takes a column and the name of one of its groupings in quotes"))
-            }
-        }
     }
 
     fn between(&mut self, unit: DateUnit, from: &Sql, to: &Sql) -> Option<Expr> {

@@ -159,7 +159,7 @@ impl StudyText {
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
         let permit = binding.permit(raw.permit.as_ref(), context.permit);
         let mut problems = binding.problems;
-        let query = Query { dataset: raw.dataset.clone(), contract: contract.hash(), filter: filter.clone() };
+        let query = Query { dataset: raw.dataset.clone(), ..contract.rows(filter.clone()) };
         check_plans(&self.file, &query, &analyses, contract, &mut problems);
         let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
         let study = Study {
@@ -171,6 +171,9 @@ impl StudyText {
             researcher: context.researcher,
             dataset: raw.dataset.clone(),
             contract: query.contract,
+            related: query.related,
+            features: query.features,
+            codes: vec![],
             sites: Sites::of(sites),
             min_sites,
             filter,

@@ -289,3 +289,30 @@ fn a_mapping_reads_texts_as_what_their_place_needs() {
     assert_eq!(parsed("coalesce(chol, num)").1, Type::Text);
     assert!(bind_mapping("nun > 0", &columns).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
 }
+
+#[test]
+fn a_date_is_counted_by_calendar_period_and_what_is_no_date_or_has_too_many_is_said() {
+    let by = |key: &str| study("", &format!("{key:?}"), "\"count\"").replace("where = \"\"\n", "");
+    let key = |text: &str| match &bind(&by(text)).unwrap().analyses[0].spec {
+        crate::analysis::Spec::Table(table) => table.by[0].key.clone(),
+        other => panic!("{other:?}"),
+    };
+    let week = key("week(seen, date '1985-06-05', date '1985-06-30')");
+    let Expr::Periods(periods) = &week else { panic!("{week:?}") };
+    // From the Monday before to the Monday behind, so that other words for the same weeks are the same plan.
+    assert_eq!((periods.from, periods.to), (5632, 5660));
+    assert_eq!(key("week(seen, date '1985-06-03', date '1985-06-28')"), week);
+    assert!(bind(&by("year(seen)")).is_ok());
+    for (key, said) in [
+        ("week(age)", "`age` is no date\n  hint: week(…), month(…)"),
+        ("week(seen, 1, 2)", "`week` takes a column of dates, or a column and two days\n  hint: e.g. week("),
+        ("month(seen, date '1985-02-01', date '1985-01-01')", "month(…) needs a first day that is not after the last"),
+        ("seen", "a date has no declared levels\n  hint: count by calendar period: week(seen)"),
+        ("weak(seen)", "unknown function `weak`\n  hint: did you mean `week`?"),
+    ] {
+        let error = bind(&by(key)).unwrap_err();
+        assert!(error.contains(said), "{key}: {error}");
+    }
+    let error = bind(&by("year(seen) = 1985")).unwrap_err();
+    assert!(error.contains("a band cannot be compared with an integer"), "{error}");
+}

@@ -146,7 +146,7 @@ fn first_failed(steps: &[Expr]) -> Result<(Grid, Expr), TypeProblem> {
 mod tests {
     use super::*;
     use crate::contract::parse;
-    use crate::plan::{Plan, Query, Statistic, ValidPlan};
+    use crate::plan::{Plan, Statistic, ValidPlan};
 
     const CONTRACT: &str = r#"
         id = "demo@1"
@@ -179,7 +179,7 @@ mod tests {
 
     fn checked(bins: Bins) -> Result<ValidPlan, String> {
         let contract = parse(CONTRACT, "demo.toml").unwrap();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+        let query = contract.rows(None);
         ValidPlan::check(Plan { query, statistic: Statistic::Bins(bins) }, &contract).map_err(|p| p.to_string())
     }
 

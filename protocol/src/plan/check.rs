@@ -7,7 +7,7 @@ use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
-use super::{Discovered, Expr, Measure, Plan, Statistic, Table};
+use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
@@ -21,7 +21,7 @@ pub fn nullable(expr: &Expr, contract: &Contract, present: &HashSet<ColumnName>)
     let any = |parts: &[Expr]| parts.iter().any(|p| nullable(p, contract, present));
     let of = |part: &Expr| nullable(part, contract, present);
     match expr {
-        Expr::Column(name) | Expr::Grouped { column: name, .. } => {
+        Expr::Column(name) | Expr::Grouped { column: name, .. } | Expr::Periods(Periods { column: name, .. }) => {
             !present.contains(name) && contract.column(name.as_str()).is_none_or(|c| !c.required)
         }
         Expr::Literal(_) | Expr::IsNull(_) => false,
@@ -72,15 +72,21 @@ pub(super) struct Checked {
     pub grid: Option<Grid>,
     pub key: Option<DiscoveredKey>,
     pub layout: TableLayout,
+    /// The base's contract with the features, where there are any.
+    pub extended: Option<Contract>,
 }
 
 /// Checks a plan and lays out its result.
-pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<Checked, Problems> {
+pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Problems> {
     let mut problems = Problems::default();
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
+    let contract = contracts.base;
     if plan.query.dataset != *contract.id() || plan.query.contract != contract.hash() {
         note("query", TypeProblem::new(format!("the plan is not for this version of `{}`", contract.id())));
     }
+    let features = &plan.query.features;
+    let extended = (!features.is_empty()).then(|| contracts.base.extended(features, &contracts.related));
+    let contract = extended.as_ref().unwrap_or(contracts.base);
     let filter = plan.query.filter.as_ref();
     if let Some(Err(problem)) = filter.map(|f| check_condition(f, Columns::Contract(contract))) {
         note("filter", problem);
@@ -117,7 +123,7 @@ pub(super) fn plan(plan: &Plan, contract: &Contract) -> Result<Checked, Problems
         ));
         problems.push(problem.hint("use fewer other keys, wider bands or fewer measures").at("plan", "by"));
     }
-    problems.into_result(Checked { table, grid, key, layout })
+    problems.into_result(Checked { table, grid, key, layout, extended })
 }
 
 fn table_layout(

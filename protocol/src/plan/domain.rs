@@ -114,6 +114,9 @@ fn levels(key: &Expr, of: &Type, contract: &Contract) -> Result<(Vec<String>, Ve
             let coarser = declared.iter().filter_map(|g| coarser_breaks(breaks, g)).collect();
             Ok((band_labels(breaks), coarser))
         }
+        (Expr::Periods(periods), Type::Band(_)) => {
+            periods.levels(contract).map(|levels| (levels.labels, levels.coarser))
+        }
         (Expr::Grouped { column, grouping }, Type::Group(..)) => {
             let all = groupings(column);
             let at = all.iter().position(|g| g.name == *grouping).unwrap_or(all.len());
@@ -140,6 +143,10 @@ fn levels(key: &Expr, of: &Type, contract: &Contract) -> Result<(Vec<String>, Ve
         }
         (Expr::Column(column), Type::Text) => Err(TypeProblem::new("a text has no declared levels")
             .hint(format!("let the data name them, as the first key of a table: discovered({column})"))),
+        (Expr::Column(column), Type::Date | Type::Datetime) => Err(TypeProblem::new("a date has no declared levels")
+            .hint(format!(
+                "count by calendar period: week({column}), month({column}), quarter({column}) or year({column})"
+            ))),
         (_, other) => Err(TypeProblem::new(format!("{} has no declared levels", other.name()))
             .hint("a key is a code, a condition, cut(…), grouped(…), or a `case` with quoted labels")),
     }

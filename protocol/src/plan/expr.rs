@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Periods;
 use crate::ids::ColumnName;
 
 /// A constant.
@@ -148,6 +149,8 @@ pub enum Expr {
         column: ColumnName,
         grouping: String,
     },
+    /// The calendar period of a date, or before or after all of them.
+    Periods(Periods),
     /// The first value that is not null.
     Coalesce(Vec<Expr>),
     /// Null where the two are equal, else the first.
@@ -166,7 +169,7 @@ impl Expr {
     /// The direct parts of this expression.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } => vec![],
+            Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } | Expr::Periods(_) => vec![],
             Expr::Not(of) | Expr::IsNull(of) => vec![of],
             Expr::In { of, .. }
             | Expr::Prefix { of, .. }
@@ -186,7 +189,9 @@ impl Expr {
     /// Every column that the expression reads, in order of appearance, with repeats.
     pub fn columns(&self) -> Vec<&ColumnName> {
         match self {
-            Expr::Column(name) | Expr::Grouped { column: name, .. } => vec![name],
+            Expr::Column(name) | Expr::Grouped { column: name, .. } | Expr::Periods(Periods { column: name, .. }) => {
+                vec![name]
+            }
             _ => self.children().into_iter().flat_map(Expr::columns).collect(),
         }
     }

@@ -12,15 +12,19 @@ mod explain;
 mod expr;
 mod layout;
 mod normal;
+mod periods;
+mod relation;
 #[cfg(test)]
 mod tests;
 mod typing;
 mod words;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Contract;
-use crate::ids::{ColumnName, ContractId, Digest};
+use crate::ids::{ColumnName, ContractId, Digest, TableName};
 use crate::settings::Problems;
 
 pub use bins::Grid;
@@ -32,6 +36,8 @@ pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
+pub use periods::{PeriodUnit, Periods};
+pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
 
 /// A plan as it was derived: its expressions are not checked yet.
@@ -52,8 +58,22 @@ pub struct Query {
     pub dataset: ContractId,
     /// The contract's hash.
     pub contract: Digest,
+    /// The other datasets that features look into.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub related: BTreeMap<TableName, RelatedTable>,
+    /// Columns that are made of a patient's rows, each after those that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Feature>,
     /// Rows for which this is true; all rows if absent.
     pub filter: Option<Expr>,
+}
+
+impl Contract {
+    /// The rows of a dataset under this contract for which `filter` is true, by themselves.
+    pub fn rows(&self, filter: Option<Expr>) -> Query {
+        let (related, features) = (BTreeMap::new(), Vec::new());
+        Query { dataset: self.id().clone(), contract: self.hash(), related, features, filter }
+    }
 }
 
 /// What is computed. A closed list that later analyses extend.
@@ -144,23 +164,40 @@ pub struct ValidPlan {
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
     layout: TableLayout,
+    extended: Option<Contract>,
 }
 
 impl ValidPlan {
-    /// Checks `plan` against the contract that it names.
+    /// Checks `plan` against the contracts that it names: one alone, where it looks into no other table.
     ///
     /// # Errors
     /// All problems at once, each with its place within the plan (`filter`, `by[0]`, `measures[2]`).
-    pub fn check(plan: Plan, contract: &Contract) -> Result<Self, Problems> {
-        let written = check::plan(&plan, contract)?;
+    pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
+        let contracts = &contracts.into();
+        let written = check::plan(&plan, contracts)?;
         let normal = normal::plan(&plan);
         // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
-        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contract)) {
+        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contracts)) {
             Some(Ok(checked)) => (normal, checked),
             _ => (plan, written),
         };
-        let check::Checked { table, grid, key, layout } = checked;
-        Ok(Self { plan, table, grid, key, layout })
+        let check::Checked { table, grid, key, layout, extended } = checked;
+        Ok(Self { plan, table, grid, key, layout, extended })
+    }
+
+    /// Columns that are made of a patient's rows, each after those that it reads.
+    pub fn features(&self) -> &[Feature] {
+        &self.plan.query.features
+    }
+
+    /// The tables that the features look into.
+    pub fn related(&self) -> &BTreeMap<TableName, RelatedTable> {
+        &self.plan.query.related
+    }
+
+    /// What keys, filter and measures read: `base`, the contract of the plan's dataset, or the virtual one with the features as columns.
+    pub fn contract<'a>(&'a self, base: &'a Contract) -> &'a Contract {
+        self.extended.as_ref().unwrap_or(base)
     }
 
     /// The plan, in normal form.

@@ -46,7 +46,7 @@ pub fn normal(expr: &Expr) -> Expr {
 fn rewritten(expr: &Expr) -> Expr {
     let boxed = |part: &Expr| Box::new(rewritten(part));
     match expr {
-        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } => expr.clone(),
+        Expr::Column(_) | Expr::Literal(_) | Expr::Grouped { .. } | Expr::Periods(_) => expr.clone(),
         Expr::Not(of) => negated(rewritten(of)),
         Expr::And(parts) => junction(true, parts.iter().map(rewritten).collect()),
         Expr::Or(parts) => junction(false, parts.iter().map(rewritten).collect()),

@@ -1,6 +1,6 @@
 //! Checking plans: levels of keys, missing values, ladders, and what a node refuses even from a signed study.
 
-use super::{Columns, Expr, Literal, Measure, Plan, Query, Statistic, Table, ValidPlan, type_of};
+use super::{Columns, Expr, Literal, Measure, Plan, Statistic, Table, ValidPlan, type_of};
 use crate::contract::{self, Contract};
 use crate::ids::Digest;
 
@@ -64,7 +64,7 @@ fn at_least(name: &str, value: i64) -> Expr {
 
 fn plan(filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> Plan {
     let contract = contract();
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    let query = contract.rows(filter);
     Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: true }) }
 }
 

@@ -226,6 +226,13 @@ fn typed(expr: &Expr, columns: Columns<'_>) -> Typed {
             Ok(Type::Band(breaks.len() + 1))
         }
         Expr::Grouped { column, grouping } => grouped(column, grouping, columns),
+        Expr::Periods(periods) => {
+            columns.type_of(&periods.column)?;
+            match columns {
+                Columns::Contract(contract) => Ok(Type::Band(periods.edges(contract)?.len() + 1)),
+                Columns::Source(_) => Err(TypeProblem::new("calendar periods belong to studies")),
+            }
+        }
         Expr::Coalesce(parts) => common(parts.iter(), columns),
         Expr::NullIf { of, equal } => {
             let of = typed(of, columns)?;

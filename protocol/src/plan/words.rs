@@ -2,7 +2,7 @@
 //!
 //! Total over the closed expression language. What it writes is for people and is never parsed.
 
-use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs};
+use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest};
 use crate::marks::steers;
@@ -69,6 +69,10 @@ pub(super) fn expression(expr: &Expr) -> String {
             format!("cut({}, {})", expression(of), breaks.join(", "))
         }
         Expr::Grouped { column, grouping } => format!("grouped({column}, {})", quoted(grouping)),
+        Expr::Periods(Periods { column, unit, from, to }) => {
+            let (first, last) = (literal(&Literal::Date(*from)), literal(&Literal::Date(to.saturating_sub(1))));
+            format!("{}({column}, {first}, {last})", unit.as_str())
+        }
         Expr::Coalesce(parts) => {
             let parts: Vec<String> = parts.iter().map(expression).collect();
             format!("coalesce({})", parts.join(", "))

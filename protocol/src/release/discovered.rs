@@ -62,7 +62,7 @@ impl DiscoveredRelease {
 mod tests {
     use super::*;
     use crate::contract::parse;
-    use crate::plan::{Discovered, Expr, Measure, Plan, Query, Statistic, Table, ValidPlan};
+    use crate::plan::{Discovered, Expr, Measure, Plan, Statistic, Table, ValidPlan};
     use crate::release::{MeasureRelease, Outcome, TableRelease};
 
     const CONTRACT: &str = r#"
@@ -92,7 +92,7 @@ mod tests {
 
     fn plan(column: &str) -> ValidPlan {
         let contract = parse(CONTRACT, "demo.toml").unwrap();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+        let query = contract.rows(None);
         let measures = vec![Measure::Column("crp".parse().unwrap())];
         let table = Table { by: vec![Expr::Column("ill".parse().unwrap())], measures, roll_up: false };
         let discovered = Discovered { key: column.parse().unwrap(), table };

@@ -1,5 +1,7 @@
 //! A study: a researcher's bound and signed request. What is not in it cannot be asked.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::keys::PublicKey;
@@ -8,10 +10,10 @@ use super::sites::Sites;
 use crate::analysis::AnalysisSpec;
 use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::{ContractId, Digest, NetworkId};
+use crate::ids::{ColumnName, ContractId, Digest, NetworkId, TableName};
 use crate::limits;
 use crate::marks::steers;
-use crate::plan::{Expr, Query};
+use crate::plan::{Expr, Feature, Query, RelatedTable};
 
 /// The number of this form of a study. A node refuses any other.
 pub const STUDY_FORMAT: u16 = 1;
@@ -71,6 +73,15 @@ pub struct Study {
     pub dataset: ContractId,
     /// The contract's hash.
     pub contract: Digest,
+    /// The other datasets that features look into, by the names that the study gives them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub related: BTreeMap<TableName, RelatedTable>,
+    /// Columns that are made of a patient's rows, each after those that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Feature>,
+    /// The code lists that its conditions were written with, sorted by name. What they hold stands in the conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<CodeList>,
     /// The sites that are asked.
     pub sites: Sites,
     /// A combined cell is published only if so many sites contribute to it.
@@ -89,10 +100,30 @@ pub struct Study {
     pub nonce: String,
 }
 
+/// A code list that a study's conditions were written with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeList {
+    /// As the study calls it.
+    pub name: ColumnName,
+    /// Whose codes they are, as contracts name it.
+    pub system: String,
+    /// Of system, codes and prefixes: two studies with one hash mean the same by the name.
+    pub hash: Digest,
+    /// How many codes and prefixes there are.
+    pub count: u32,
+}
+
 impl Study {
     /// The rows that every analysis of this study is about.
     pub fn query(&self) -> Query {
-        Query { dataset: self.dataset.clone(), contract: self.contract, filter: self.filter.clone() }
+        Query {
+            dataset: self.dataset.clone(),
+            contract: self.contract,
+            related: self.related.clone(),
+            features: self.features.clone(),
+            filter: self.filter.clone(),
+        }
     }
 
     /// Every text that a person may read.

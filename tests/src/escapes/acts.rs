@@ -77,7 +77,7 @@ pub(super) fn of<'a>(process: Process, target: &'a Target, line: &'a UnixStream)
             acts.extend(of_readers(target, line));
             acts.extend(of_custodian(target));
         }
-        Process::Ingest => {
+        Process::Ingest | Process::RemoteIngest => {
             acts.extend(of_children(target));
             acts.extend(of_readers(target, line));
             acts.extend(of_ingest(target));

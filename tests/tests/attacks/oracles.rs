@@ -5,7 +5,7 @@ use bocage_node::custodian::ledger::Ledger;
 use bocage_node::custodian::ledger::bodies::Decision;
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::error::PublicError;
-use bocage_protocol::plan::{Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::wire::message::RoundRequest;
 
 use super::hospital::Hospital;
@@ -42,7 +42,7 @@ fn refusal(hospital: &Hospital) -> PublicError {
 /// The sentences that a plan makes: as its author reads them, or as they stand in the site's ledger.
 fn explained(hospital: &Hospital, guard: Guard) -> String {
     let contract = &hospital.contract;
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let statistic = Statistic::Table(Table { by: vec![], measures: vec![], roll_up: false });
     if guard == Guard::On {
         let plan = ValidPlan::check(Plan { query, statistic }, contract).expect("a plan");

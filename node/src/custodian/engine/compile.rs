@@ -6,7 +6,7 @@
 
 use bocage_protocol::contract::{Code, Contract, Groups, Kind};
 use bocage_protocol::ids::ColumnName;
-use bocage_protocol::plan::{Branch, Comparison, DateUnit, Expr, Function, Literal};
+use bocage_protocol::plan::{Branch, Comparison, DateUnit, Expr, Function, Literal, Periods};
 use polars::prelude as pl;
 use polars::prelude::{DataType, lit};
 
@@ -107,6 +107,7 @@ pub fn compile(expr: &Expr, scope: Scope<'_>) -> Result<Compiled> {
             Ok(Compiled { expr: elementwise::cut(number(of, scope)?, breaks.clone()), form: Form::Level })
         }
         Expr::Grouped { column, grouping } => grouped(column, grouping, scope),
+        Expr::Periods(periods) => period(periods, scope),
         Expr::Coalesce(parts) => coalesce(parts, scope),
         Expr::NullIf { of, equal } => {
             let (of, equal) = pair(of, equal, scope)?;
@@ -352,6 +353,20 @@ fn coalesce(parts: &[Expr], scope: Scope<'_>) -> Result<Compiled> {
 fn same_form(parts: &[Compiled]) -> Result<Form> {
     let first = parts.first().ok_or(Unfit("no parts"))?.form.clone();
     if parts.iter().all(|p| p.form == first) { Ok(first) } else { Err(Unfit("two kinds of values in one place")) }
+}
+
+/// The level of a day among calendar periods.
+fn period(periods: &Periods, scope: Scope<'_>) -> Result<Compiled> {
+    let Scope::Snapshot(contract) = scope else { return Err(Unfit("a source has no calendar periods")) };
+    let of = column(&periods.column, scope)?;
+    let per_day = match of.form {
+        Form::Date => 1.0,
+        Form::Datetime => 86_400_000.0,
+        _ => return Err(Unfit("a period is of a date")),
+    };
+    let edges = periods.edges(contract).map_err(|_| Unfit("no such periods"))?;
+    let edges = edges.into_iter().map(|day| f64::from(day) * per_day).collect();
+    Ok(Compiled { expr: elementwise::cut(of.expr.cast(DataType::Float64), edges), form: Form::Level })
 }
 
 fn grouped(name: &ColumnName, grouping: &str, scope: Scope<'_>) -> Result<Compiled> {

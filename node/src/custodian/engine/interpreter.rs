@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::contract::{Contract, Groups, Kind};
 use bocage_protocol::plan::{
-    Comparison, DateUnit, Expr, Function, Literal, MISSING, Measure, MeasureLayout, Operation, ValidPlan, band_labels,
+    Comparison, DateUnit, Expr, Function, Literal, MISSING, Measure, MeasureLayout, Operation, PeriodUnit, Periods,
+    ValidPlan, band_labels,
 };
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
+use chrono::{Datelike as _, NaiveDate, TimeDelta};
 
 use crate::custodian::gate::{Counted, CountedKeys, Detail, Spread};
 
@@ -126,6 +128,14 @@ pub fn value(expr: &Expr, row: &Row, contract: &Contract) -> Option<Value> {
                 other => panic!("no group: {other:?}"),
             }))
         }
+        Expr::Periods(periods) => {
+            let day = match row.values.get(periods.column.as_str())? {
+                Value::Date(day) => *day,
+                Value::Datetime(ms) => ms.div_euclid(86_400_000) as i32,
+                other => panic!("no date: {other:?}"),
+            };
+            Some(Value::Level(period(periods, day)))
+        }
         Expr::Coalesce(parts) => parts.iter().find_map(of),
         Expr::NullIf { of: e, equal } => {
             let found = of(e)?;
@@ -137,6 +147,24 @@ pub fn value(expr: &Expr, row: &Row, contract: &Contract) -> Option<Value> {
 
 fn band(breaks: &[f64], x: f64) -> String {
     band_labels(breaks)[breaks.iter().filter(|b| **b <= x).count()].clone()
+}
+
+/// The label of the period that a day lies in, from the day itself.
+fn period(Periods { unit, from, to, .. }: &Periods, day: i32) -> String {
+    let label = |day: i32| {
+        let day = NaiveDate::default() + TimeDelta::days(day.into());
+        match unit {
+            PeriodUnit::Week => format!("{}-W{:02}", day.iso_week().year(), day.iso_week().week()),
+            PeriodUnit::Month => format!("{}-{:02}", day.year(), day.month()),
+            PeriodUnit::Quarter => format!("{}-Q{}", day.year(), day.month().div_ceil(3)),
+            PeriodUnit::Year => day.year().to_string(),
+        }
+    };
+    match day {
+        _ if day < *from => format!("<{}", label(*from)),
+        _ if day >= *to => format!(">{}", label(to - 1)),
+        _ => label(day),
+    }
 }
 
 fn constant(literal: &Literal) -> Value {

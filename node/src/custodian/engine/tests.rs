@@ -11,9 +11,7 @@ mod wide;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::Digest;
-use bocage_protocol::plan::{
-    Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table, ValidPlan,
-};
+use bocage_protocol::plan::{Branch, Comparison, Expr, Literal, Measure, Operation, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::tally::Tally;
 use polars::prelude::{IntoColumn, NamedFrom, Series};
 use proptest::prelude::*;
@@ -61,7 +59,7 @@ fn tally(frame: &DataFrame, plan: &ValidPlan, contract: &Contract) -> Result<Tal
 }
 
 fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    let query = contract.rows(filter);
     let statistic = Statistic::Table(Table { by, measures, roll_up: false });
     ValidPlan::check(Plan { query, statistic }, contract).unwrap()
 }

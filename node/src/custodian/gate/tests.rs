@@ -1,7 +1,7 @@
 //! The gate's rules one by one, on tallies made by hand.
 
 use bocage_protocol::contract::parse;
-use bocage_protocol::plan::{Expr, Measure, Plan, Query, Statistic, Table};
+use bocage_protocol::plan::{Expr, Measure, Plan, Statistic, Table};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
@@ -37,7 +37,7 @@ pub(super) fn contract(subject: &str) -> Contract {
 
 /// Counts by `site`, four cells; with roll-up to three cells and to two.
 pub(super) fn plan(contract: &Contract, roll_up: bool, measures: Vec<Measure>) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let by = vec![Expr::Column("site".parse().unwrap())];
     ValidPlan::check(Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up }) }, contract).unwrap()
 }

@@ -7,6 +7,7 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::plan::{Expr, Type};
 use bocage_protocol::settings::{Problem, Problems, join, nearest};
 
+use super::names::Known;
 use super::{DatasetSpec, SourceError};
 
 /// One rule a contract column, in the contract's order.
@@ -18,6 +19,8 @@ pub struct Mapping {
     pub(super) exact: Vec<(ColumnName, Exact)>,
     /// What is true in a row of a patient who opted out.
     pub(super) optout: Option<Expr>,
+    /// What the source's columns are called in all of these.
+    pub(super) known: Known,
 }
 
 /// What a source column's values become, unchanged.
@@ -45,7 +48,13 @@ impl Mapping {
     /// [`SourceError::Mapping`] with all problems at once: names that the contract does not have, expressions that do not bind or yield another type, and every
     /// contract column that nothing yields.
     pub fn bind(spec: &DatasetSpec, contract: &Contract, source: &[ColumnName]) -> Result<Self, SourceError> {
-        let mut binder = Binder { spec, contract, source, problems: Problems::default() };
+        let (known, misnamed) = spec.names.known(source);
+        let names = known.names();
+        let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
+        for (key, message) in misnamed {
+            let hint = format!("the source has {}", listed(source));
+            binder.note(&key, message, Some(hint));
+        }
         if spec.contract != *contract.id() {
             binder.note("contract", format!("`{}` was wanted, `{}` was given", spec.contract, contract.id()), None);
         }
@@ -61,11 +70,12 @@ impl Mapping {
                 _ => continue,
             };
             if let Rule::Expression(expr) = rule {
-                exact.extend(handed_on(expr).into_iter().map(|column| (column.clone(), wanted)));
+                let own = handed_on(expr).into_iter().flat_map(|column| known.own(column));
+                exact.extend(own.map(|column| (column, wanted)));
             }
         }
         let optout = binder.optout();
-        binder.problems.into_result(Self { rules, exact, optout }).map_err(SourceError::Mapping)
+        binder.problems.into_result(Self { rules, exact, optout, known }).map_err(SourceError::Mapping)
     }
 
     /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
@@ -83,14 +93,21 @@ impl Mapping {
             Rule::Absent => None,
         });
         for expr in rules.chain(&self.optout) {
-            for column in expr.columns() {
-                if !wanted.contains(column) {
-                    wanted.push(column.clone());
+            for column in expr.columns().into_iter().flat_map(|column| self.known.own(column)) {
+                if !wanted.contains(&column) {
+                    wanted.push(column);
                 }
             }
         }
         wanted
     }
+}
+
+/// The first names of a source.
+fn listed(source: &[ColumnName]) -> String {
+    let names: Vec<&str> = source.iter().take(30).map(ColumnName::as_str).collect();
+    let more = if source.len() > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 /// The columns whose values an expression gives as they are.
@@ -221,7 +238,7 @@ fn hint_for(of: &Type, kind: &Kind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CsvSource, SourceSpec};
+    use super::super::{CsvSource, Names, SourceSpec};
     use super::*;
     use std::collections::BTreeMap;
 
@@ -261,6 +278,7 @@ mod tests {
             map: map.iter().map(|(c, e)| (c.parse().unwrap(), (*e).to_owned())).collect::<BTreeMap<_, _>>(),
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
             optout: None,
+            names: Names::default(),
             declared_in: "node.toml".into(),
         }
     }

@@ -12,7 +12,9 @@ mod conform;
 mod csv;
 mod intake;
 mod mapping;
+mod names;
 mod parquet;
+mod postgres;
 mod reading;
 mod report;
 mod spec;
@@ -25,9 +27,11 @@ use bocage_protocol::settings::Problems;
 
 pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
 pub use mapping::Mapping;
+pub use names::Names;
+pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
-pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
+pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 
 #[cfg(test)]
 pub(in crate::custodian) use conform::place;
@@ -40,6 +44,7 @@ pub(in crate::custodian) use parquet::made;
 
 use self::csv::OpenedCsv;
 use self::parquet::OpenedParquet;
+use self::postgres::OpenedPostgres;
 
 /// Rows of one source: subject numbers are `u32`, with the largest kept free.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
@@ -123,6 +128,9 @@ pub enum SourceError {
         /// The bound.
         limit: u64,
     },
+    /// The database.
+    #[error(transparent)]
+    Postgres(Box<bocage_postgres::PgError>),
     /// Source, mapping and contract do not fit together.
     #[error("{0}")]
     Mapping(Problems),
@@ -142,6 +150,8 @@ pub enum Opened {
     Csv(Box<OpenedCsv>),
     /// A Parquet file.
     Parquet(Box<OpenedParquet>),
+    /// A table or query of PostgreSQL.
+    Postgres(Box<OpenedPostgres>),
 }
 
 impl Opened {
@@ -155,6 +165,9 @@ impl Opened {
             SourceSpec::Parquet(parquet) => {
                 OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
             }
+            SourceSpec::Postgres(postgres) => {
+                OpenedPostgres::open(postgres).map(|opened| Opened::Postgres(Box::new(opened)))
+            }
         }
     }
 
@@ -163,6 +176,7 @@ impl Opened {
         match self {
             Opened::Csv(csv) => csv.columns(),
             Opened::Parquet(parquet) => parquet.columns(),
+            Opened::Postgres(postgres) => postgres.columns(),
         }
     }
 
@@ -177,6 +191,10 @@ impl Opened {
                 parquet.readable(&mapping.wanted())?;
                 parquet.keep_apart(&mapping.exact)
             }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.readable(&mapping.wanted())
+            }
         }
     }
 
@@ -186,12 +204,17 @@ impl Opened {
     /// A column cannot hold what the mapping makes of it.
     pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
-        match self {
-            Opened::Csv(csv) => Ok(csv.read(&wanted, size)),
+        let reading = match self {
+            Opened::Csv(csv) => csv.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
-                parquet.read(&wanted, size)
+                parquet.read(&wanted, size)?
             }
-        }
+            Opened::Postgres(postgres) => {
+                postgres.keep_apart(&mapping.exact)?;
+                postgres.read(&wanted, size)?
+            }
+        };
+        Ok(reading.arranged(mapping.known.clone()))
     }
 }

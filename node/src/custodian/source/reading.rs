@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use polars::prelude::DataFrame;
 
+use super::names::Known;
 use super::{BadLines, MOST_ROWS, SourceError};
 
 /// What a value takes in a text column before its text is long.
@@ -63,12 +64,18 @@ pub struct Reading {
     batches: Box<dyn Batches>,
     path: PathBuf,
     rows: u64,
+    known: Option<Known>,
 }
 
 impl Reading {
     /// Of a source that `path` names in messages.
     pub(super) fn new(path: PathBuf, batches: impl Batches + 'static) -> Self {
-        Self { batches: Box::new(batches), path, rows: 0 }
+        Self { batches: Box::new(batches), path, rows: 0, known: None }
+    }
+
+    /// The same rows, under the names that their mapping knows.
+    pub(super) fn arranged(self, known: Known) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// The next rows. See [`Batches::next`].
@@ -82,7 +89,10 @@ impl Reading {
         if self.rows > MOST_ROWS {
             return Err(SourceError::TooManyRows { path: self.path.clone(), limit: MOST_ROWS });
         }
-        Ok(Some(batch))
+        let Some(known) = &self.known else { return Ok(Some(batch)) };
+        let no_table =
+            || SourceError::Header { path: self.path.clone(), reason: "the columns do not form a table".into() };
+        known.arrange(batch).map(Some).ok_or_else(no_table)
     }
 
     /// What was found, if the source as a whole is sound. See [`Batches::finish`].

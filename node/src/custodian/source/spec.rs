@@ -9,6 +9,8 @@ use bocage_protocol::trust::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Names, PostgresSource};
+
 /// A dataset of this site: where it comes from and how it becomes what the contract says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DatasetSpec {
@@ -22,6 +24,9 @@ pub struct DatasetSpec {
     pub map: BTreeMap<ColumnName, String>,
     /// Contract columns that this site does not collect: null in every row.
     pub absent: BTreeSet<ColumnName>,
+    /// Other names for the source's columns.
+    #[serde(flatten)]
+    pub names: Names,
     /// The expression over source columns that is true in a row of a patient who opted out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optout: Option<String>,
@@ -38,6 +43,17 @@ pub enum SourceSpec {
     Csv(CsvSource),
     /// A Parquet file.
     Parquet(ParquetSource),
+    /// A table or query of PostgreSQL.
+    Postgres(PostgresSource),
+}
+
+/// What an ingest needs to read a source of another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote<'a> {
+    /// The TCP port that it dials.
+    pub port: u16,
+    /// Files by which it and the server know each other.
+    pub files: Vec<&'a Path>,
 }
 
 /// A delimited text file.
@@ -76,6 +92,10 @@ struct RawDataset {
     map: BTreeMap<String, String>,
     #[serde(default)]
     absent: Vec<ColumnName>,
+    #[serde(default)]
+    rename: BTreeMap<String, String>,
+    #[serde(default)]
+    dates: BTreeMap<String, [String; 3]>,
     optout: Option<String>,
 }
 
@@ -96,6 +116,8 @@ const KEYS: &[&str] = &[
     "source",
     "map",
     "absent",
+    "rename",
+    "dates",
     "never",
     "never_discovered",
     "refresh",
@@ -136,6 +158,7 @@ impl DatasetSpec {
             let problem = Problem::new(file, join(&key, "absent"), format!("`{column}` has an entry in `map` as well"));
             problems.push(problem);
         }
+        let names = Names::read(raw.rename, raw.dates, file, &key, problems);
         // What is wrong with its names was said; the rest of it can be looked at all the same.
         Some(Self {
             name: name.to_owned(),
@@ -143,6 +166,7 @@ impl DatasetSpec {
             source,
             map,
             absent: raw.absent.into_iter().collect(),
+            names,
             optout: raw.optout,
             declared_in: file.to_owned(),
         })
@@ -156,6 +180,11 @@ impl DatasetSpec {
 
 impl SourceSpec {
     fn read(section: &Value, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<Self> {
+        if section.get("kind").and_then(Value::as_str) == Some("postgres") {
+            let server = bocage_postgres::PostgresSource::read(section, file, key, base, problems)?;
+            let missing = markers(server.missing.clone());
+            return Some(SourceSpec::Postgres(PostgresSource::new(server, missing)));
+        }
         let raw: Option<RawSource> = read(section, file, key, KEYS, problems);
         // Looked at apart, since without a path there is no `raw`.
         match (section.get("kind").and_then(Value::as_str), raw) {
@@ -163,7 +192,7 @@ impl SourceSpec {
             (Some("parquet"), raw) => raw?.parquet(file, key, base, problems).map(SourceSpec::Parquet),
             (Some(other), _) => {
                 let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{other}`"));
-                problems.push(problem.hint("kind = \"csv\" or kind = \"parquet\""));
+                problems.push(problem.hint("kind = \"csv\", kind = \"parquet\" or kind = \"postgres\""));
                 None
             }
             // Said already.
@@ -171,11 +200,38 @@ impl SourceSpec {
         }
     }
 
-    /// The file that the rows come from, for messages and manifests.
+    /// The file that the rows come from, or the server and database, for messages and manifests.
     pub fn path(&self) -> &Path {
         match self {
             SourceSpec::Csv(csv) => &csv.path,
             SourceSpec::Parquet(parquet) => &parquet.path,
+            SourceSpec::Postgres(postgres) => postgres.place(),
+        }
+    }
+
+    /// The file that the rows come from, where it is one of this machine.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => Some(self.path()),
+            SourceSpec::Postgres(_) => None,
+        }
+    }
+
+    /// What reading it needs of the network, where it is no file of this machine.
+    pub fn remote(&self) -> Option<Remote<'_>> {
+        match self {
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => None,
+            SourceSpec::Postgres(postgres) => {
+                Some(Remote { port: postgres.server.port, files: postgres.server.files() })
+            }
+        }
+    }
+
+    /// What a person who runs this should know of it, each a sentence.
+    pub fn notices(&self) -> Vec<String> {
+        match self {
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => Vec::new(),
+            SourceSpec::Postgres(postgres) => postgres.server.notices(),
         }
     }
 }
@@ -280,7 +336,7 @@ mod tests {
         assert!(error.contains("dataset.heart.source.columns: needed where the file has no header"), "{error}");
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "excel", "path": "x"}})).unwrap_err();
         assert!(
-            error.contains("unknown kind of source `excel`\n  hint: kind = \"csv\" or kind = \"parquet\""),
+            error.contains("unknown kind of source `excel`\n  hint: kind = \"csv\", kind = \"parquet\" or"),
             "{error}"
         );
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": ";;"}}));

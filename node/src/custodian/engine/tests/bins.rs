@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::plan::{Bins, Comparison, Expr, Grid, Literal, Plan, Query, Statistic, ValidPlan};
+use bocage_protocol::plan::{Bins, Comparison, Expr, Grid, Literal, Plan, Statistic, ValidPlan};
 use proptest::prelude::*;
 
 use super::generate::{contract, rows};
@@ -11,7 +11,7 @@ use super::{cases, engine};
 use crate::custodian::engine::interpreter::{Row, Value};
 
 fn plan(contract: &Contract, bins: Bins) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     ValidPlan::check(Plan { query, statistic: Statistic::Bins(bins) }, contract).unwrap()
 }
 

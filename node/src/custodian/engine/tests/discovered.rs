@@ -1,6 +1,6 @@
 //! Discovered keys in the engine: against the reference, under any partition, and with less room than there are values.
 
-use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use polars::prelude::{DataFrame, IntoColumn as _, NamedFrom as _, Series};
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn keys(partition: Partition, k: u32, rows: &[Row], plan: &ValidPlan, contract: 
 
 fn plan(key: &str, filter: Option<Expr>, by: Vec<Expr>) -> ValidPlan {
     let contract = contract();
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+    let query = contract.rows(filter);
     let table = Table { by, measures: vec![], roll_up: false };
     let discovered = Discovered { key: key.parse().unwrap(), table };
     ValidPlan::check(Plan { query, statistic: Statistic::Discovered(discovered) }, &contract).unwrap()

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::plan::{
-    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, Plan, Query, Statistic,
-    Table,
+    Branch, Comparison, DateUnit, Discovered, Expr, Function, Literal, Measure, Operation, PeriodUnit, Periods, Plan,
+    Statistic, Table,
 };
 use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, Series};
 use proptest::collection::vec;
@@ -262,7 +262,19 @@ fn level(depth: u32) -> BoxedStrategy<Expr> {
     let group = |column: &str, grouping: &str| {
         Just(Expr::Grouped { column: column.parse().unwrap(), grouping: grouping.to_owned() })
     };
+    let between = prop_oneof![
+        Just(None),
+        Just(Some((10_000, 18_000))),
+        (7_000i32..22_000, 0i32..400).prop_map(|(day, more)| Some((day, day + more)))
+    ];
+    let units = select(PeriodUnit::ALL.map(|(_, unit)| unit).to_vec());
+    let period = (select(vec!["seen", "at"]), units, between).prop_map(|(column, unit, between)| {
+        let spanning = |unit| Periods::spanning(column.parse().unwrap(), unit, between, &contract());
+        // Forty years have too many weeks.
+        Expr::Periods(spanning(unit).or_else(|_| spanning(PeriodUnit::Quarter)).unwrap())
+    });
     prop_oneof![
+        1 => period,
         2 => (number(depth), breaks).prop_map(|(of, breaks)| Expr::Cut { of: boxed(of), breaks }),
         1 => group("cp", "angina"),
         1 => group("age", "fine"),
@@ -351,7 +363,7 @@ pub fn discovered_plans() -> impl Strategy<Value = Plan> {
 pub fn plans() -> impl Strategy<Value = Plan> {
     (weighted(0.7, condition(3)), vec(key(), 0..3), vec(measure(), 0..4)).prop_map(|(filter, by, measures)| {
         let contract = contract();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter };
+        let query = contract.rows(filter);
         Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: false }) }
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::plan::{Bins, Measure, Plan, Query, Statistic, ValidPlan};
+use bocage_protocol::plan::{Bins, Measure, Plan, Statistic, ValidPlan};
 use proptest::prelude::*;
 
 use super::generate::{contract, discovered_plans, frame, plans, rows, together};
@@ -46,7 +46,7 @@ fn perturbed(rows: &[Row], out: &BTreeSet<u32>, others: &[Row]) -> Vec<Row> {
 fn all_plans() -> impl Strategy<Value = Plan> {
     let bins = prop::sample::select(vec!["age", "chol", "weight", "ca"]).prop_map(|of| {
         let contract = contract();
-        let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+        let query = contract.rows(None);
         Plan { query, statistic: Statistic::Bins(Bins::Column(of.parse().unwrap())) }
     });
     prop_oneof![3 => plans(), 2 => discovered_plans(), 1 => bins]

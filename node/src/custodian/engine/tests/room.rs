@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease, Outcome};
 
 use super::discovered::WHOLE;
@@ -21,7 +21,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 type Truth = [[usize; 2]; NAMES.len()];
 
 fn plan(contract: &Contract) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let known = Expr::Not(Box::new(Expr::IsNull(Box::new(column("chol")))));
     let table = Table { by: vec![known], measures: vec![], roll_up: false };
     let discovered = Discovered { key: "note".parse().unwrap(), table };

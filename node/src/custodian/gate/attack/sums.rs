@@ -1,7 +1,7 @@
 //! An attacker who solves n, Σx and Σx² for the values: what works against a gate that shows every sum, and is hidden by ours.
 
 use bocage_protocol::contract::parse;
-use bocage_protocol::plan::{Measure, MeasureLayout, Plan, Quantum, Query, Statistic, Table};
+use bocage_protocol::plan::{Measure, MeasureLayout, Plan, Quantum, Statistic, Table};
 use bocage_protocol::release::{CellRelease, MeasureRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
@@ -34,7 +34,7 @@ fn column(name: &str) -> Measure {
 /// What an attacker sees of the one cell of a table, and how numbers became quanta. `looks` says whether the gate looks at the values.
 fn ask(measure: Measure, values: &[f64], looks: bool) -> (MeasureRelease, Quantum) {
     let contract = parse(CONTRACT, "demo.toml").unwrap();
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let table = Table { by: vec![], measures: vec![measure], roll_up: false };
     let plan = ValidPlan::check(Plan { query, statistic: Statistic::Table(table) }, &contract).unwrap();
     let MeasureLayout::Number(quantum) = plan.layout().measures()[0] else { panic!("no number") };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::contract::{Contract, parse};
-use bocage_protocol::plan::{Bins, Plan, Query, Statistic, ValidPlan};
+use bocage_protocol::plan::{Bins, Plan, Statistic, ValidPlan};
 use bocage_protocol::release::{BinsRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn contract(required: bool, subject: &str) -> Contract {
 }
 
 fn plan(contract: &Contract) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let statistic = Statistic::Bins(Bins::Column("x".parse().unwrap()));
     ValidPlan::check(Plan { query, statistic }, contract).unwrap()
 }
@@ -186,7 +186,7 @@ fn cells_with_subjects_of_several_rows_or_of_another_shape_are_withheld() {
         );
     }
     let several_rows = self::contract(false, "patient");
-    let query = Query { dataset: several_rows.id().clone(), contract: several_rows.hash(), filter: None };
+    let query = several_rows.rows(None);
     let statistic = Statistic::Bins(Bins::Column("x".parse().unwrap()));
     let refused = ValidPlan::check(Plan { query, statistic }, &several_rows).unwrap_err().to_string();
     assert!(refused.contains("a patient can have several rows in `demo@1`"), "{refused}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::contract::{Contract, parse};
-use bocage_protocol::plan::{Discovered, Expr, Plan, Query, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease, Outcome};
 use bocage_protocol::tally::{Cell, Size, Tally};
 use bocage_protocol::wire::codec;
@@ -28,7 +28,7 @@ fn contract(subject: &str) -> Contract {
 }
 
 fn plan(contract: &Contract) -> ValidPlan {
-    let query = Query { dataset: contract.id().clone(), contract: contract.hash(), filter: None };
+    let query = contract.rows(None);
     let table = Table { by: vec![Expr::Column("ill".parse().unwrap())], measures: vec![], roll_up: false };
     let discovered = Discovered { key: "note".parse().unwrap(), table };
     ValidPlan::check(Plan { query, statistic: Statistic::Discovered(discovered) }, contract).unwrap()

@@ -47,6 +47,8 @@ use super::mapping::Exact;
 use super::reading::{BatchSize, Reading, VIEW_BYTES};
 use super::{MOST_ROWS, ParquetSource, SourceError};
 
+pub(super) use text::double;
+
 /// The first and the last bytes of a file.
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";

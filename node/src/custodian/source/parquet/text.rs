@@ -64,7 +64,7 @@ pub(super) fn float_stands_alone(value: f32) -> bool {
 
 /// The shortest text that is this number. Beyond 2^53, where a double may stand for its neighbours too, the text has an exponent, and so is
 /// no whole number to any reader.
-pub(super) fn double(out: &mut String, value: f64) {
+pub(in crate::custodian::source) fn double(out: &mut String, value: f64) {
     let plain = value == 0.0 || (1e-5..=EXACT_INT as f64).contains(&value.abs()) || !value.is_finite();
     let _ = if plain { write!(out, "{value}") } else { write!(out, "{value:e}") };
 }

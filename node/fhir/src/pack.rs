@@ -1,0 +1,81 @@
+//! Views and contracts that come with Bocage. They are files like those that a site writes itself: copy one to change it.
+
+use crate::view::View;
+use bocage_protocol::settings::Problems;
+
+/// A view, and the contract that its columns fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shipped {
+    /// `PACK/VIEW`.
+    pub name: &'static str,
+    /// The ViewDefinition, as JSON.
+    pub view: &'static str,
+    /// The contract, as TOML.
+    pub contract: &'static str,
+}
+
+macro_rules! pack {
+    ($pack:literal: $($view:literal)*) => {
+        &[$(Shipped {
+            name: concat!($pack, "/", $view),
+            view: include_str!(concat!("../packs/", $pack, "/", $view, ".json")),
+            contract: include_str!(concat!("../packs/", $pack, "/", $view, ".toml")),
+        }),*]
+    };
+}
+
+/// FHIR R4, what most hospitals export.
+const FHIR_R4_CORE: &[Shipped] = pack!("fhir-r4-core": "allergy_intolerance" "condition" "device" "diagnostic_report" "document_reference"
+    "encounter" "immunization" "medication_request" "observation" "patient" "procedure");
+
+/// All that is shipped.
+pub fn shipped() -> &'static [Shipped] {
+    FHIR_R4_CORE
+}
+
+/// The one of this name.
+pub fn find(name: &str) -> Option<&'static Shipped> {
+    shipped().iter().find(|shipped| shipped.name == name)
+}
+
+impl Shipped {
+    /// The view, checked.
+    ///
+    /// # Errors
+    /// It has a mistake; a test sees to it that it has none.
+    pub fn view(&self) -> Result<View, Problems> {
+        View::load(self.view, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::contract::{self, Subject};
+
+    use super::*;
+
+    #[test]
+    fn every_view_yields_the_columns_of_its_contract_in_their_order() {
+        for shipped in shipped() {
+            let view = shipped.view().unwrap_or_else(|problems| panic!("{problems}"));
+            let contract =
+                contract::parse(shipped.contract, shipped.name).unwrap_or_else(|problems| panic!("{problems}"));
+            let yielded: Vec<_> = view.columns().iter().map(|column| column.name.as_str()).collect();
+            let agreed: Vec<_> = contract.columns().iter().map(|column| column.name.as_str()).collect();
+            assert_eq!(yielded, agreed, "{}", shipped.name);
+            assert!(
+                matches!(contract.subject(), Subject::Column(subject) if subject.as_str() == "patient"),
+                "{}",
+                shipped.name
+            );
+            assert!(contract.time().is_some() || contract.birth().is_some(), "{}", shipped.name);
+        }
+    }
+
+    #[test]
+    fn a_view_is_found_by_the_name_of_its_pack_and_its_own() {
+        assert_eq!(find("fhir-r4-core/condition").map(|shipped| shipped.name), Some("fhir-r4-core/condition"));
+        assert_eq!(find("condition"), None);
+        assert_eq!(shipped().len(), 11);
+    }
+}

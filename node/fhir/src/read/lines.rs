@@ -1,0 +1,86 @@
+//! Lines of a file, borrowed from one buffer that grows to the longest line and no further than a resource may be long.
+
+use bocage_protocol::limits;
+use memchr::memchr;
+
+use super::ReadError;
+use super::files::Opened;
+
+/// What the buffer holds at first.
+const BLOCK: usize = 256 << 10;
+
+/// One line, without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes.
+    Bytes(&'a [u8]),
+    /// It is longer than a resource may be, and was passed over.
+    TooLong,
+}
+
+/// Reads one line after another.
+pub struct Lines {
+    opened: Opened,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    number: u64,
+    over: bool,
+}
+
+impl Lines {
+    /// The lines of a file.
+    pub fn new(opened: Opened) -> Self {
+        Self { opened, buffer: vec![0; BLOCK], start: 0, end: 0, number: 0, over: false }
+    }
+
+    /// How much of the file was read.
+    pub fn counted(&self) -> u64 {
+        self.opened.counter().bytes()
+    }
+
+    /// The next line and its number, from 1; nothing at the end.
+    pub fn next(&mut self) -> Result<Option<(Line<'_>, u64)>, ReadError> {
+        let mut too_long = false;
+        // How much of what stands in the buffer has no line end.
+        let mut plain = 0;
+        let (line, next) = loop {
+            if let Some(at) = memchr(b'\n', &self.buffer[self.start + plain..self.end]) {
+                let end = self.start + plain + at;
+                break (self.start..end, end + 1);
+            }
+            if self.over {
+                if self.start == self.end && !too_long {
+                    return Ok(None);
+                }
+                break (self.start..self.end, self.end);
+            }
+            plain = self.end - self.start;
+            if plain > limits::FHIR_LINE_BYTES {
+                // Its end is looked for, and what was read of it is forgotten.
+                too_long = true;
+                (self.start, plain) = (self.end, 0);
+            }
+            self.fill()?;
+        };
+        self.start = next;
+        self.number += 1;
+        let too_long = too_long || line.len() > limits::FHIR_LINE_BYTES;
+        let line = if too_long { Line::TooLong } else { Line::Bytes(&self.buffer[line]) };
+        Ok(Some((line, self.number)))
+    }
+
+    /// Reads more behind what the buffer holds.
+    fn fill(&mut self) -> Result<(), ReadError> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.buffer.len() {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
+        let read = self.opened.read(&mut self.buffer[self.end..], self.number)?;
+        self.end += read;
+        self.over = read == 0;
+        Ok(())
+    }
+}

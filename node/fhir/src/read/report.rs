@@ -1,0 +1,133 @@
+//! What was found in an export, by file and line. Never a value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::json::Malformed;
+use crate::path::Trouble;
+
+/// How many places of a finding are kept.
+const PLACES: usize = 5;
+
+/// What is wrong with a line or an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum What {
+    /// It is longer than a resource may be.
+    #[error("longer than a resource may be: left out")]
+    TooLong,
+    /// It is no UTF-8.
+    #[error("no UTF-8: left out")]
+    NotUtf8,
+    /// It is no JSON.
+    #[error("{0}: left out")]
+    Malformed(Malformed),
+    /// It is JSON, and no resource.
+    #[error("no `resourceType`: left out")]
+    Typeless,
+    /// It does not fit the view.
+    #[error("{0}: left out")]
+    Unfit(Trouble),
+    /// Its type has the id of one that was read before.
+    #[error("the id of a resource that was there before: kept, so it counts twice")]
+    Twice,
+    /// A Bundle in which something is wrong.
+    #[error("a Bundle without entries that could be read: left out")]
+    NoEntries,
+    /// Versions of resources instead of their state.
+    #[error("a Bundle of type `history`, which holds versions: left out (export the current state)")]
+    History,
+    /// Two entries of a Bundle have one name.
+    #[error("a `fullUrl` that another entry of the Bundle has too: references to it are ambiguous")]
+    SameUrl,
+}
+
+/// A finding: what, and in which column of the view.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// What is wrong.
+    pub what: What,
+    /// The column, where it is one column's.
+    pub column: Option<String>,
+}
+
+/// Where something was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1; of a file that is one piece, the value in it.
+    pub line: u64,
+    /// The entry of a Bundle, from 1.
+    pub entry: Option<u64>,
+}
+
+/// How often something was found, and where first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// How often.
+    pub count: u64,
+    /// The first few.
+    pub first: Vec<Place>,
+}
+
+/// What reading found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Resources of the view's type, left out ones too.
+    pub resources: u64,
+    /// Resources of other types, which were passed over.
+    pub others: u64,
+    /// Rows that were made.
+    pub rows: u64,
+    /// Resources that gave no row, since something is wrong with them.
+    pub left_out: u64,
+    /// References that name nothing that could be looked up.
+    pub unresolved: u64,
+    /// What is wrong, most severe kinds first.
+    pub findings: BTreeMap<Finding, Places>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, what: What, column: Option<&str>, place: Place) {
+        let finding = Finding { what, column: column.map(str::to_owned) };
+        let places = self.findings.entry(finding).or_default();
+        places.count += 1;
+        if places.first.len() < PLACES {
+            places.first.push(place);
+        }
+    }
+
+    /// How often `what` was found.
+    pub fn count(&self, what: What) -> u64 {
+        self.findings.iter().filter(|(finding, _)| finding.what == what).map(|(_, places)| places.count).sum()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)?;
+        match self.entry {
+            Some(entry) => write!(f, " entry {entry}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} resources, {} rows", self.resources, self.rows)?;
+        if self.unresolved > 0 {
+            write!(f, "\n  {} references name nothing that could be looked up", self.unresolved)?;
+        }
+        for (finding, places) in &self.findings {
+            write!(f, "\n  {} × ", places.count)?;
+            if let Some(column) = &finding.column {
+                write!(f, "column `{column}`: ")?;
+            }
+            let first: Vec<String> = places.first.iter().map(Place::to_string).collect();
+            let more = if places.count > first.len() as u64 { ", …" } else { "" };
+            write!(f, "{} ({}{more})", finding.what, first.join(", "))?;
+        }
+        Ok(())
+    }
+}

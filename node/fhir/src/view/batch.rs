@@ -1,0 +1,98 @@
+//! Rows of a view, column by column.
+
+use std::borrow::Cow;
+
+/// Some rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    columns: Vec<Texts>,
+    rows: usize,
+}
+
+/// A column of optional texts, one behind the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    bytes: String,
+    /// Where each ends, and whether it is there at all.
+    ends: Vec<(usize, bool)>,
+}
+
+impl Texts {
+    /// The text of a row.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let (end, there) = *self.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        there.then(|| &self.bytes[start..end])
+    }
+
+    /// All texts in order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        (0..self.ends.len()).map(|row| self.get(row))
+    }
+
+    fn push(&mut self, text: Option<&str>) {
+        self.bytes.push_str(text.unwrap_or_default());
+        self.ends.push((self.bytes.len(), text.is_some()));
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows);
+        self.bytes.truncate(self.ends.last().map_or(0, |(end, _)| *end));
+    }
+}
+
+impl Batch {
+    /// A batch of so many columns, without a row.
+    pub fn new(columns: usize) -> Self {
+        Self { columns: vec![Texts::default(); columns], rows: 0 }
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Its columns, in the view's order.
+    pub fn columns(&self) -> &[Texts] {
+        &self.columns
+    }
+
+    /// What its texts take.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| column.bytes.len() + column.ends.len() * size_of::<(usize, bool)>()).sum()
+    }
+
+    pub(super) fn push(&mut self, row: &[Option<Cow<'_, str>>]) {
+        for (column, cell) in self.columns.iter_mut().zip(row) {
+            column.push(cell.as_deref());
+        }
+        self.rows += 1;
+    }
+
+    /// Forgets all rows but the first so many.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        for column in &mut self.columns {
+            column.truncate(rows);
+        }
+        self.rows = rows;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_taken_back_leave_no_trace() {
+        let mut batch = Batch::new(2);
+        batch.push(&[Some("a".into()), None]);
+        let before = batch.clone();
+        batch.push(&[None, Some("bb".into())]);
+        assert_eq!(batch.columns()[1].iter().collect::<Vec<_>>(), [None, Some("bb")]);
+        batch.truncate(1);
+        assert_eq!(batch, before);
+        batch.push(&[Some("".into()), Some("c".into())]);
+        assert_eq!((batch.columns()[0].get(1), batch.columns()[1].get(1)), (Some(""), Some("c")));
+        assert_eq!(batch.columns()[0].get(2), None);
+    }
+}

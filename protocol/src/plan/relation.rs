@@ -1,0 +1,202 @@
+//! Questions across the tables of a site: which other datasets a query looks into, and what it makes of a patient's rows there.
+//!
+//! A **feature** is one value for each patient (or, of an age, for each row): whether there are such rows, how many, the first, the last. It is
+//! then a column like any other. Rows of two tables never meet in any other way: there is no product of tables, and nothing that grows with one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Expr;
+use crate::contract::Contract;
+use crate::ids::{ColumnName, ContractId, Digest, TableName};
+
+/// Another dataset of the site, that features look into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RelatedTable {
+    /// The dataset's contract.
+    pub dataset: ContractId,
+    /// The contract's hash.
+    pub contract: Digest,
+}
+
+/// A column that is made of a patient's rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// Its name: that of a column, which neither the base nor another feature has.
+    pub name: ColumnName,
+    /// What it is.
+    pub of: Derived,
+}
+
+/// What a feature is. Rows of a patient are found by the subject; those of other patients do not exist for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Derived {
+    /// Whether the patient has at least so many of these rows. Never null.
+    Has {
+        /// Which rows.
+        rows: Rows,
+        /// From 1 to [`crate::limits::FEATURE_COUNT`].
+        at_least: u32,
+    },
+    /// How many of these rows the patient has; more than [`crate::limits::FEATURE_COUNT`] count as that. Never null.
+    Count {
+        /// Which rows.
+        rows: Rows,
+    },
+    /// A value of one of these rows, or of all; null where there is none with a value.
+    Pick {
+        /// Of which.
+        pick: Pick,
+        /// The column.
+        column: ColumnName,
+        /// Which rows.
+        rows: Rows,
+    },
+    /// The value in the patient's row of a table that has one row of each; null where it has none of this one.
+    Value {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: ColumnName,
+    },
+    /// Completed years from birth; null before it and after [`crate::limits::AGE`] years.
+    Age {
+        /// The table whose `birth` counts, which has one row a patient; the base where there is none.
+        table: Option<TableName>,
+        /// The day. Here a base column may stand even where a patient has several rows: the age is then that of the row.
+        at: Moment,
+    },
+}
+
+/// Which value of several. Rows without a value are no rows for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    /// That of the earliest row by the contract's time; of several at that time the smallest.
+    First,
+    /// That of the latest row by the contract's time; of several at that time the smallest.
+    Last,
+    /// The smallest.
+    Least,
+    /// The greatest.
+    Greatest,
+    /// Their mean.
+    Mean,
+}
+
+/// Rows of a related table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rows {
+    /// The table.
+    pub table: TableName,
+    /// Rows for which this is true; all if absent. It reads the table's own columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Expr>,
+    /// Rows whose time lies in it; those without a time do not. All if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// A stretch of whole days in UTC, both ends included. It is empty where an end's moment is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The first day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Edge>,
+    /// The last day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Edge>,
+}
+
+/// So many days after a moment's day; before it where the number is negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// The moment.
+    pub at: Moment,
+    /// At most [`crate::limits::WINDOW_DAYS`] either way.
+    pub days: i32,
+}
+
+/// A day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Days since 1970-01-01.
+    Date(i32),
+    /// An earlier feature, or a column of a base with one row a patient: a date, or the day of a datetime.
+    Column(ColumnName),
+}
+
+/// The contracts that a plan is checked against.
+#[derive(Debug, Clone)]
+pub struct Contracts<'a> {
+    /// That of the dataset whose rows are counted.
+    pub base: &'a Contract,
+    /// Those of the related tables, by the names that the plan gives them. More than it names do no harm.
+    pub related: BTreeMap<TableName, &'a Contract>,
+}
+
+impl<'a> From<&'a Contract> for Contracts<'a> {
+    fn from(base: &'a Contract) -> Self {
+        Self { base, related: BTreeMap::new() }
+    }
+}
+
+impl<'a> From<&'a Arc<Contract>> for Contracts<'a> {
+    fn from(base: &'a Arc<Contract>) -> Self {
+        Self::from(base.as_ref())
+    }
+}
+
+impl<'a> Contracts<'a> {
+    /// Those of a query, of which `find` knows the contracts. One that it does not know is missing: the check says so.
+    pub fn of(
+        base: &'a Contract,
+        related: &BTreeMap<TableName, RelatedTable>,
+        find: impl Fn(&ContractId) -> Option<&'a Contract>,
+    ) -> Self {
+        let found = related.iter().filter_map(|(name, table)| Some((name.clone(), find(&table.dataset)?)));
+        Self { base, related: found.collect() }
+    }
+}
+
+impl Derived {
+    /// The table that it looks into; none where that is the base.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            Derived::Value { table, .. } => Some(table),
+            Derived::Age { table, .. } => table.as_ref(),
+            _ => self.rows().map(|rows| &rows.table),
+        }
+    }
+
+    /// The rows that it looks at.
+    pub fn rows(&self) -> Option<&Rows> {
+        match self {
+            Derived::Has { rows, .. } | Derived::Count { rows } | Derived::Pick { rows, .. } => Some(rows),
+            Derived::Value { .. } | Derived::Age { .. } => None,
+        }
+    }
+
+    /// The base columns and earlier features that it reads.
+    pub fn moments(&self) -> impl Iterator<Item = &ColumnName> {
+        let at = match self {
+            Derived::Age { at, .. } => Some(at),
+            _ => None,
+        };
+        let window = self.rows().and_then(|rows| rows.window.as_ref());
+        let edges = window.into_iter().flat_map(|window| window.from.iter().chain(&window.to));
+        edges.map(|edge| &edge.at).chain(at).filter_map(|moment| match moment {
+            Moment::Column(name) => Some(name),
+            Moment::Date(_) => None,
+        })
+    }
+}

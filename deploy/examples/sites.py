@@ -3,6 +3,8 @@
 
     python3 sites.py sivic       DATA/covid_fr_sivic  net/sites > counts.json
     python3 sites.py diabetes130 DATA/diabetes130     net/sites > counts.json
+    python3 sites.py fhir        DATA/fhir            net/sites > counts.json
+    python3 sites.py gibleed     DATA/omop_gibleed_5.3 net/sites > counts.json
 
 Needs nothing beyond Python's own library. Standard output is JSON; with `-` for the folder of the sites nothing is written.
 """
@@ -16,6 +18,10 @@ import json
 import pathlib
 import sys
 import zipfile
+
+
+def table(header, lines):
+    return ("\n".join([header, *lines]) + "\n").encode()
 
 
 def sivic(folder):
@@ -34,9 +40,9 @@ def sivic(folder):
         cell["rows"] += 1
         cell["admitted"] += int(row["incid_hosp"])
         cell["died"] += int(row["incid_dc"])
-    files = {site: "\n".join([header, *lines]) + "\n" for site, lines in areas.items()}
+    files = {site: {"admissions.csv": table(header, lines)} for site, lines in areas.items()}
     rows = {site: {"rows": len(lines), "subjects": len(lines)} for site, lines in areas.items()}
-    return "admissions.csv", files, {"sites": rows, "weeks": weeks}
+    return files, {"sites": rows, "weeks": weeks}
 
 
 def diabetes130(folder):
@@ -55,23 +61,114 @@ def diabetes130(folder):
     readmitted = collections.Counter()
     for row in csv.DictReader(io.StringIO(text)):
         readmitted[row["gender"] + " " + row["readmitted"]] += 1
-    files = {site: "\n".join([header, *lines]) + "\n" for site, lines in payers.items()}
+    files = {site: {"encounters.csv": table(header, lines)} for site, lines in payers.items()}
     rows = {
         site: {"rows": len(lines), "subjects": len({line.split(",")[patient] for line in lines})}
         for site, lines in payers.items()
     }
-    return "encounters.csv", files, {"sites": rows, "readmitted": readmitted}
+    return files, {"sites": rows, "readmitted": readmitted}
+
+
+def fhir(folder):
+    """Four exports of FHIR R4, as they are; adults with hypertension, counted from the resources."""
+    wanted = ["Patient", "Condition", "Observation", "MedicationRequest"]
+    hypertension = {"38341003", "59621000"}
+    treatment = {"316049", "866414", "897718", "315971", "1719286"}
+    files, sites = {}, {}
+    cohort = []
+    for site in sorted(folder.glob("site_*")):
+        name = site.name.replace("_", "-")
+        files[name] = {f"{kind}.ndjson.gz": (site / f"{kind}.ndjson.gz").read_bytes() for kind in wanted}
+        read = lambda kind: [json.loads(line) for line in gzip.decompress(files[name][f"{kind}.ndjson.gz"]).splitlines() if line]
+        of = lambda resource: resource["subject"]["reference"].split("/")[-1]
+        codes = lambda concept: {coding["code"] for coding in concept.get("coding", [])}
+        patients = {resource["id"]: resource for resource in read("Patient")}
+        first, pressure, treated = {}, {}, collections.defaultdict(list)
+        for resource in read("Condition"):
+            if codes(resource["code"]) & hypertension:
+                day = resource["onsetDateTime"][:10]
+                first[of(resource)] = min(day, first.get(of(resource), day))
+        for resource in read("Observation"):
+            for component in resource.get("component", []):
+                if "8480-6" in codes(component["code"]):
+                    seen = (resource["effectiveDateTime"][:10], -component["valueQuantity"]["value"])
+                    pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
+        for resource in read("MedicationRequest"):
+            if codes(resource.get("medicationCodeableConcept", {})) & treatment:
+                treated[of(resource)].append(resource["authoredOn"][:10])
+        for patient, resource in patients.items():
+            if patient in first and resource["birthDate"] <= "2000-01-01":
+                since = any(day >= first[patient] for day in treated[patient])
+                cohort.append((resource["gender"], -pressure[patient][1] if patient in pressure else None, since))
+        sites[name] = {"rows": len(patients), "subjects": len(patients)}
+    gender = lambda wanted: [member for member in cohort if member[0] == wanted]
+    mean = lambda values: sum(values) / len(values)
+    by_gender = {
+        wanted: {
+            "count": len(gender(wanted)),
+            "mean(systolic)": mean([pressure for _, pressure, _ in gender(wanted) if pressure is not None]),
+            "share(treated)": mean([treated for _, _, treated in gender(wanted)]),
+        }
+        for wanted in ("female", "male")
+    }
+    return files, {"sites": sites, "by_gender": by_gender, "patients": len(cohort)}
+
+
+def gibleed(folder):
+    """OMOP CDM 5.3 of 2,694 persons at four sites, by the rest of the person's number; who bleeds within a year."""
+    tables = {}
+    for table in ("person", "condition_occurrence", "drug_exposure"):
+        with gzip.open(folder / f"{table}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            tables[table] = list(csv.reader(file))
+    columns = {table: [name.lower() for name in rows[0]] for table, rows in tables.items()}
+    files = collections.defaultdict(dict)
+    sites = {}
+    for table, (header, *rows) in tables.items():
+        person = columns[table].index("person_id")
+        for site in range(4):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([header] + [row for row in rows if int(row[person]) % 4 == site])
+            files[f"site-{site + 1}"][f"{table}.csv"] = text.getvalue().encode()
+    column = lambda table, name: [row[columns[table].index(name)] for row in tables[table][1:]]
+    born = dict(zip(column("person", "person_id"), zip(*(column("person", f"{part}_of_birth") for part in ("year", "month", "day")))))
+    for site in range(4):
+        persons = sum(int(person) % 4 == site for person in born)
+        sites[f"site-{site + 1}"] = {"rows": persons, "subjects": persons}
+    exposures, bleedings = collections.defaultdict(list), collections.defaultdict(list)
+    drugs = zip(*(column("drug_exposure", name) for name in ("person_id", "drug_concept_id", "drug_exposure_start_date")))
+    for person, drug, day in drugs:
+        if drug in ("1118084", "1124300"):
+            exposures[person].append((datetime.date.fromisoformat(day), drug))
+    conditions = zip(*(column("condition_occurrence", name) for name in ("person_id", "condition_concept_id", "condition_start_date")))
+    for person, condition, day in conditions:
+        if condition == "192671":
+            bleedings[person].append(datetime.date.fromisoformat(day))
+    outcome = {"true": [0, 0], "false": [0, 0]}
+    for person, taken in exposures.items():
+        index = min(day for day, _ in taken)
+        year, month, day = map(int, born[person])
+        age = index.year - year - ((index.month, index.day) < (month, day))
+        if age < 18 or any(day <= index for day in bleedings[person]):
+            continue
+        celecoxib = any(day == index and drug == "1118084" for day, drug in taken)
+        bleeds = any(index < day <= index + datetime.timedelta(365) for day in bleedings[person])
+        cell = outcome[str(celecoxib).lower()]
+        cell[0] += 1
+        cell[1] += bleeds
+    counts = {key: {"count": n, "bleeds": bleeds} for key, (n, bleeds) in outcome.items()}
+    return files, {"sites": sites, "outcome": counts}
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed"):
         sys.exit(__doc__)
-    name, files, counts = globals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    files, counts = globals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
     if sys.argv[3] != "-":
-        for site, text in files.items():
+        for site, tables in files.items():
             data = pathlib.Path(sys.argv[3]) / site / "data"
             data.mkdir(parents=True, exist_ok=True)
-            (data / name).write_text(text, encoding="utf-8", newline="")
+            for name, content in tables.items():
+                (data / name).write_bytes(content)
     json.dump(counts, sys.stdout, indent=1, sort_keys=True)
     print()
 

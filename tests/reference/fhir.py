@@ -37,18 +37,14 @@ def many(value):
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def coding(concepts, system):
-    """The code and system of the first coding of a system, else of the first there is."""
+def coded(concepts, system):
+    """The first code of a system, and the first that is of another, with that."""
     codings = [c for concept in many(concepts) for c in concept.get("coding", [])]
-    for wanted in ([c for c in codings if c.get("system") == system], codings):
-        codes = [c["code"] for c in wanted if "code" in c]
-        if codes:
-            code = codes[0]
-            break
-    else:
-        code = None
-    same = [c for c in codings if c.get("system") == system] or [c for c in codings if "system" in c]
-    return code, same[0]["system"] if same else None
+    main = [c["code"] for c in codings if c.get("system") == system and "code" in c]
+    others = [c for c in codings if c.get("system") != system]
+    return {
+        "code": said(*main), "other_code": said(*(c.get("code") for c in others)), "other_system": said(*(c.get("system") for c in others)),
+    }
 
 
 def first(concepts):
@@ -106,11 +102,6 @@ def common(r, u, subject="subject"):
     return {"patient": key(r.get(subject), "Patient", u), "encounter": key(r.get("encounter"), "Encounter", u)}
 
 
-def coded(concepts, system):
-    code, its_system = coding(concepts, system)
-    return {"code": code, "code_system": its_system}
-
-
 def condition(r, u):
     icd = [c["code"] for c in r.get("code", {}).get("coding", []) if "icd-10" in c.get("system", "")]
     yield common(r, u) | coded(r.get("code"), SNOMED) | {
@@ -143,7 +134,7 @@ def observation(r, u):
 
 def encounter(r, u):
     yield {"encounter": r["id"], "patient": key(r.get("subject"), "Patient", u), "status": r.get("status"), "class": r.get("class", {}).get("code")} | coded(r.get("type"), SNOMED) | {
-        "reason": coding(r.get("reasonCode"), SNOMED)[0], "date": r.get("period", {}).get("start"), "end_date": r.get("period", {}).get("end"),
+        "reason": coded(r.get("reasonCode"), SNOMED)["code"], "date": r.get("period", {}).get("start"), "end_date": r.get("period", {}).get("end"),
         "discharge": first(r.get("hospitalization", {}).get("dischargeDisposition")),
     }
 

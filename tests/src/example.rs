@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::lab::{Lab, repository};
+use crate::process::Process;
 
 /// A network whose sites have their data.
 pub struct Example {
@@ -44,6 +45,24 @@ impl Example {
     /// The text of one of its files.
     pub fn text(&self, file: &str) -> String {
         std::fs::read_to_string(self.lab.path(file)).expect("a file of the example")
+    }
+
+    /// Starts the network and runs one of its studies, at sites with this threshold. The processes go on as long as they are kept.
+    pub fn answer(&self, study: &str, k: u32) -> (Vec<Process>, Value) {
+        let coordinator = self.lab.coordinator();
+        let mut network = Vec::new();
+        for site in self.sites() {
+            self.lab.edit_node(&site, "threshold = 11", &format!("threshold = {k}"));
+            network.push(self.lab.node(&site, &[]));
+        }
+        for site in self.sites() {
+            coordinator.wait_for_line(&["connected", &site]);
+        }
+        network.push(coordinator);
+        let sites = self.sites();
+        let text =
+            self.text(study).replacen("min_sites", &format!("answer_within = \"5m\"\nsites = {sites:?}\nmin_sites"), 1);
+        (network, self.lab.study("example", &text).published())
     }
 
     /// Takes a snapshot of a dataset at every site, and compares rows and patients with the independent count.

@@ -9,12 +9,7 @@ const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
 fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
     let Some(example) = Example::new(EXE, "sivic", "sivic") else { return };
     example.take_in("admissions");
-    let coordinator = example.lab.coordinator();
-    let _nodes: Vec<_> = example.sites().iter().map(|site| example.lab.node(site, &[])).collect();
-    for site in example.sites() {
-        coordinator.wait_for_line(&["connected", &site]);
-    }
-    let result = example.lab.study("curve", &example.text("epidemic-curve.toml")).published();
+    let (_network, result) = example.answer("epidemic-curve.toml", 11);
     let curve = table(&result, "curve");
     let (columns, rows) = (texts(&curve["columns"]), curve["rows"].as_array().expect("rows"));
     let at = |name: &str| columns.iter().position(|column| *column == name).expect("the column");
@@ -45,6 +40,46 @@ fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
 fn eighteen_payers_take_in_what_an_independent_count_finds() {
     let Some(example) = Example::new(EXE, "diabetes130", "diabetes130") else { return };
     example.take_in("encounters");
+}
+
+#[test]
+fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resources() {
+    let Some(example) = Example::new(EXE, "fhir", "fhir") else { return };
+    example.take_in("patient");
+    // So that every cell of so few patients can be compared.
+    let (_network, result) = example.answer("hypertension.toml", 3);
+    let by_gender = table(&result, "by_gender");
+    let columns = texts(&by_gender["columns"]);
+    let at = |name: &str| columns.iter().position(|column| *column == name).expect("the column");
+    for (i, row) in by_gender["rows"].as_array().expect("rows").iter().enumerate() {
+        let Some(counted) = example.counts["by_gender"].get(row[0].as_str().expect("a gender")) else {
+            // A gender that nobody has looks like one that few have.
+            assert!(row[at("count")].is_null(), "{row}");
+            continue;
+        };
+        assert_eq!(row[at("count")], counted["count"], "{row}");
+        let mean = row[at("mean(systolic)")].as_f64().expect("a mean");
+        let truth = counted["mean(systolic)"].as_f64().expect("a mean");
+        assert!(!covers_all(by_gender, i, at("mean(systolic)")) || (mean - truth).abs() < 1e-3, "{mean}, {truth}");
+    }
+    let flow = table(&result, "flow")["rows"].as_array().expect("rows");
+    assert_eq!(flow.last().expect("a step")[3], example.counts["patients"], "{flow:?}");
+}
+
+#[test]
+fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_count_says() {
+    let Some(example) = Example::new(EXE, "gibleed", "omop_gibleed_5.3") else { return };
+    example.take_in("person");
+    let (_network, result) = example.answer("bleeding.toml", 11);
+    let outcome = table(&result, "outcome");
+    let rows = outcome["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for row in rows {
+        let counted = &example.counts["outcome"][row[0].as_str().expect("a level")];
+        assert_eq!(row[1], counted["count"], "{row}");
+        let [n, bleeds] = ["count", "bleeds"].map(|name| counted[name].as_f64().expect("a count"));
+        assert!((row[2].as_f64().expect("a share") - bleeds / n).abs() < 1e-9, "{row}");
+    }
 }
 
 /// An analysis of a result.

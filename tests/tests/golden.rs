@@ -7,8 +7,8 @@ use bocage_protocol::contract;
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{Digest, SiteId};
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::ids::{ContractId, Digest, SiteId};
+use bocage_protocol::plan::{Contracts, ValidPlan};
 use bocage_protocol::release::{
     BinRelease, BinsRelease, CellRelease, Count, DiscoveredRelease, KeyRelease, MeasureRelease, Outcome, Part, Release,
     TableRelease,
@@ -322,4 +322,97 @@ fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_releas
         "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
     });
     assert_eq!(found, golden("discovered-v1.json"), "found:\n{found:#}");
+}
+
+const PATIENTS: &str = r#"
+id = "vector-patient@1"
+subject = "patient"
+one_row_per_subject = true
+birth = "born"
+[[column]]
+name = "patient"
+type = "text"
+[[column]]
+name = "born"
+type = "date"
+range = ["1900-01-01", "2030-12-31"]
+"#;
+
+const LAB: &str = r#"
+id = "vector-lab@1"
+subject = "person"
+time = "taken"
+[[column]]
+name = "person"
+type = "text"
+[[column]]
+name = "taken"
+type = "datetime"
+range = ["1900-01-01T00:00:00Z", "2030-12-31T00:00:00Z"]
+[[column]]
+name = "code"
+type = "text"
+system = "loinc"
+[[column]]
+name = "value"
+type = "float"
+range = [0, 100]
+"#;
+
+const COHORT: &str = r#"
+title = "A cohort over two tables"
+purpose = "statistics"
+[tables]
+patient = "vector-patient@1"
+lab = "vector-lab@1"
+[codes]
+hba1c = { system = "loinc", codes = ["4548-4", "17856-6"], prefix = ["59261"] }
+[cohort]
+from = "patient"
+index = "first(lab.date where code in @hba1c)"
+include = ["age_at(index) >= 18", "has(lab, code in @hba1c, at_least = 2)"]
+exclude = ["max(lab.value where code in @hba1c, before = index + days(365)) > 14"]
+[features]
+later = "mean(lab.value where code in @hba1c, after = index, within = days(90))"
+many = "count(lab)"
+[[analysis]]
+name = "t"
+table = { by = ["many > 3"], show = ["count", "mean(later)"] }
+[[analysis]]
+name = "f"
+attrition = {}
+"#;
+
+#[test]
+fn a_cohort_over_several_tables_has_these_canonical_bytes_and_these_plans() {
+    let key = SecretKey::generate(&mut Counting);
+    let base = contract::parse(PATIENTS, "patient.toml").expect("a contract");
+    let lab = contract::parse(LAB, "lab.toml").expect("a contract");
+    let text = StudyText::parse(COHORT, "study.toml").expect("a text");
+    let find = |id: &ContractId| [&base, &lab].into_iter().find(|contract| contract.id() == id);
+    let named = text.tables().iter().filter_map(|(name, id)| Some((name.clone(), find(id)?))).collect();
+    let offering = sites();
+    let context = BindContext {
+        network: "vectors".parse().expect("a network"),
+        researcher: key.public(),
+        offering: &offering,
+        roster: &offering,
+        min_sites_floor: 3,
+        now: Timestamp(1_760_000_000_000),
+        nonce: [0xab; 16],
+        permit: None,
+    };
+    let study = text.bind(Contracts { base: &base, related: named }, &context).expect("a study");
+    let plan = |spec: &Spec| {
+        let plan = plan_for(spec, study.query(), 0, &RoundState::First).expect("a plan");
+        ValidPlan::check(plan, Contracts::of(&base, &study.related, find)).expect("a valid plan")
+    };
+    let plans: Vec<ValidPlan> = study.analyses.iter().map(|analysis| plan(&analysis.spec)).collect();
+    let found = json!({
+        "contracts": { "vector-patient@1": base.hash(), "vector-lab@1": lab.hash() },
+        "id": SignedStudy::sign(&study, &key).expect("a signature").id(),
+        "study": study,
+        "plans": plans.iter().map(|p| json!({ "digest": p.digest(), "plan": p.plan() })).collect::<Vec<_>>(),
+    });
+    assert_eq!(found, golden("relations-v1.json"), "found:\n{found:#}");
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bocage_net::code_files::with_code_files;
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::front::StudyText;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use clap::{Args, Subcommand};
 
@@ -165,8 +167,11 @@ impl Client {
     }
 }
 
-fn read_study(path: &Path) -> Result<String, ClientError> {
-    std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })
+/// The study's text, with the files that it names.
+fn read_study(path: &Path) -> Result<StudyText, ClientError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })?;
+    Ok(with_code_files(StudyText::parse(&text, &path.display().to_string())?, path))
 }
 
 /// The permit that was named, else the profile's.
@@ -176,7 +181,7 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
-    let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), &text, &file.display().to_string())?;
+    let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
     print(&asked(&bound.asked()?, format))
 }
 
@@ -246,7 +251,7 @@ fn run(
 ) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), permit.as_ref(), &text, &file.display().to_string())?;
+    let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));
@@ -369,7 +374,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_said_in_words_and_with_a_hint() {
         let nowhere = Path::new("no-such-study.toml");
-        let read = read_study(nowhere).unwrap_err();
+        let read = read_study(nowhere).err().unwrap();
         let profile = Profile::find(Some(nowhere)).unwrap_err();
         for error in [read, profile] {
             assert_eq!(error.to_string(), "cannot read no-such-study.toml: there is no such file");

@@ -1,12 +1,14 @@
 //! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
 
+use std::collections::BTreeMap;
+
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{AnalysisName, ContractId, PermitId, SiteId};
-use bocage_protocol::plan::{Explained, ValidPlan};
+use bocage_protocol::ids::{AnalysisName, ContractId, PermitId, SiteId, TableName};
+use bocage_protocol::plan::{Contracts, Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
@@ -24,6 +26,8 @@ pub struct Bound {
     pub study: Study,
     /// The contract that it is bound to.
     pub contract: Contract,
+    /// Those of its other tables, by its names for them.
+    pub related: BTreeMap<TableName, Contract>,
     /// The permit that it relies on.
     pub permit: Option<GivenPermit>,
     /// Whether the coordinator knows who issued that.
@@ -90,28 +94,32 @@ pub fn bind(
     profile: &Profile,
     researcher: PublicKey,
     permit: Option<&GivenPermit>,
-    text: &str,
+    text: StudyText,
     file: &str,
 ) -> Result<Bound, ClientError> {
-    let text = StudyText::parse(text, file)?;
     let network = api.network()?;
     if network.network != profile.network {
         let (theirs, ours) = (network.network, profile.network.clone());
         return Err(ClientError::OtherNetwork { url: api.url().to_owned(), theirs, ours });
     }
-    let offered = find(&api.datasets()?.datasets, text.dataset(), file)?;
-    let contract = api.contract(&offered.contract)?;
-    if contract.hash() != offered.hash {
-        let reason = format!("its text of {} does not have the hash that it announces", offered.contract);
-        return Err(ClientError::Answer { url: api.url().to_owned(), reason });
+    let datasets = api.datasets()?.datasets;
+    let offered = find(&datasets, text.dataset(), ("dataset", file))?;
+    let contract = contract(api, &offered)?;
+    let tables = tables(&datasets, &text, file)?;
+    let mut related = BTreeMap::new();
+    for (name, offered) in &tables {
+        related.insert(name.clone(), self::contract(api, offered)?);
     }
+    // A site that lacks one of the tables can answer nothing.
+    let offering: Vec<SiteId> =
+        offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
     let roster: Vec<_> = api.sites()?.sites.into_iter().map(|site| site.id).collect();
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
         network: network.network,
         researcher,
-        offering: &offered.sites,
+        offering: &offering,
         roster: &roster,
         // What a permit wants, its studies want.
         min_sites_floor: permit.map_or(0, |given| given.permit.min_sites).max(network.min_sites),
@@ -119,7 +127,7 @@ pub fn bind(
         nonce,
         permit: permit.map(|given| &given.signed),
     };
-    let study = text.bind(&contract, &context)?;
+    let study = text.bind(joined(&contract, &related), &context)?;
     // An older coordinator does not say whom it knows.
     let admitted = match (&network.researchers, &network.access_bodies) {
         (Some(researchers), Some(bodies)) => {
@@ -129,7 +137,7 @@ pub fn bind(
     };
     let issuer_known =
         permit.zip(network.access_bodies.as_ref()).is_none_or(|(given, bodies)| bodies.contains(&given.permit.issuer));
-    let bound = Bound { study, contract, permit: permit.cloned(), issuer_known };
+    let bound = Bound { study, contract, related, permit: permit.cloned(), issuer_known };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -137,12 +145,42 @@ pub fn bind(
     Ok(bound)
 }
 
-fn find(datasets: &[DatasetInfo], wanted: &ContractId, file: &str) -> Result<DatasetInfo, Problems> {
+fn joined<'a>(base: &'a Contract, related: &'a BTreeMap<TableName, Contract>) -> Contracts<'a> {
+    Contracts { base, related: related.iter().map(|(name, contract)| (name.clone(), contract)).collect() }
+}
+
+fn contract(api: &Api, offered: &DatasetInfo) -> Result<Contract, ClientError> {
+    let contract = api.contract(&offered.contract)?;
+    if contract.hash() != offered.hash {
+        let reason = format!("its text of {} does not have the hash that it announces", offered.contract);
+        return Err(ClientError::Answer { url: api.url().to_owned(), reason });
+    }
+    Ok(contract)
+}
+
+/// Who offers each table; all that nobody does are said.
+fn tables(
+    datasets: &[DatasetInfo],
+    text: &StudyText,
+    file: &str,
+) -> Result<BTreeMap<TableName, DatasetInfo>, Problems> {
+    let mut problems = Problems::default();
+    let mut tables = BTreeMap::new();
+    for (name, wanted) in text.tables() {
+        match find(datasets, wanted, (&format!("tables.{name}"), file)) {
+            Ok(found) => drop(tables.insert(name.clone(), found)),
+            Err(found) => problems.extend(found),
+        }
+    }
+    problems.into_result(tables)
+}
+
+fn find(datasets: &[DatasetInfo], wanted: &ContractId, (key, file): (&str, &str)) -> Result<DatasetInfo, Problems> {
     if let Some(found) = datasets.iter().find(|d| d.contract == *wanted) {
         return Ok(found.clone());
     }
     let known: Vec<String> = datasets.iter().map(|d| d.contract.to_string()).collect();
-    let problem = Problem::new(file, "dataset", format!("the network has no dataset `{wanted}`"));
+    let problem = Problem::new(file, key, format!("the network has no dataset `{wanted}`"));
     let hint = match nearest(&wanted.to_string(), known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "its coordinator knows no contract yet".to_owned(),
@@ -166,9 +204,15 @@ impl Bound {
     pub fn plans(&self) -> Result<Vec<ValidPlan>, ClientError> {
         let plan = |analysis: &AnalysisSpec| {
             let plan = plan_for(&analysis.spec, self.study.query(), 0, &RoundState::First)?;
-            Ok(ValidPlan::check(plan, &self.contract)?)
+            Ok(ValidPlan::check(plan, joined(&self.contract, &self.related))?)
         };
         self.study.analyses.iter().map(plan).collect()
+    }
+
+    /// The contracts of a plan, by the plan's own names for its tables.
+    fn contracts_of(&self, plan: &ValidPlan) -> Contracts<'_> {
+        let find = |id: &ContractId| self.related.values().find(|contract| contract.id() == id);
+        Contracts::of(&self.contract, plan.related(), find)
     }
 
     /// What the study would ask of every site.
@@ -181,7 +225,7 @@ impl Bound {
         let mut values = Vec::new();
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan));
-            let (cells, explained) = (plan.most_cells(), plan.explain(&self.contract, None));
+            let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
                 None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),
@@ -224,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_dataset_that_the_network_lacks_is_reported_with_what_it_has() {
-        let text = find(&[], &"hart@1".parse().unwrap(), "study.toml").unwrap_err().to_string();
+        let text = find(&[], &"hart@1".parse().unwrap(), ("dataset", "study.toml")).unwrap_err().to_string();
         assert!(text.contains("study.toml: dataset: the network has no dataset `hart@1`"), "{text}");
         let heart = DatasetInfo {
             contract: "heart@1".parse().unwrap(),
@@ -232,7 +276,7 @@ mod tests {
             title: String::new(),
             sites: vec![],
         };
-        let text = find(&[heart], &"hart@1".parse().unwrap(), "study.toml").unwrap_err().to_string();
+        let text = find(&[heart], &"hart@1".parse().unwrap(), ("dataset", "study.toml")).unwrap_err().to_string();
         assert!(text.contains("did you mean `heart@1`?"), "{text}");
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bocage_protocol::PublicError;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{ContractId, SiteId, StudyId};
+use bocage_protocol::ids::{ContractId, Digest, SiteId, StudyId, TableName};
+use bocage_protocol::plan::{Contracts, RelatedTable};
 use bocage_protocol::trust::{Permit, SignedPermit, SignedStudy, Study};
 
 use crate::config::KnownContract;
@@ -26,6 +27,8 @@ pub struct Asked {
     pub permit: Option<Permit>,
     /// The contract that it names, of the same hash.
     pub contract: Arc<Contract>,
+    /// Those of the other tables that it looks into, by its names for them.
+    pub related: BTreeMap<TableName, Arc<Contract>>,
 }
 
 impl Asked {
@@ -41,16 +44,37 @@ impl Asked {
                 .hint("`bocage study run` sends it along")
         };
         let sites = study.sites.names().ok_or_else(unlisted)?.to_vec();
-        let Some(known) = contracts.get(&study.dataset) else {
-            let message = format!("the coordinator does not know the contract {}", study.dataset);
-            return Err(PublicError::new(ErrorCode::DatasetNotOffered, message)
-                .hint("`bocage datasets` lists those that it knows"));
+        let contract = find(contracts, &study.dataset, study.contract)?;
+        let table = |(name, table): (&TableName, &RelatedTable)| {
+            Ok((name.clone(), find(contracts, &table.dataset, table.contract)?))
         };
-        if known.hash != study.contract {
-            let message = format!("the study was written for another text of the contract {}", study.dataset);
-            return Err(PublicError::new(ErrorCode::ContractMismatch, message)
-                .hint("sign it again: `bocage study run` fetches the contract"));
-        }
-        Ok(Self { id: signed.id(), signed, study, sites, permit, contract: Arc::clone(&known.contract) })
+        let related = study.related.iter().map(table).collect::<Result<_, PublicError>>()?;
+        Ok(Self { id: signed.id(), signed, study, sites, permit, contract, related })
     }
+
+    /// The contracts that its plans are checked against.
+    pub fn contracts(&self) -> Contracts<'_> {
+        let related = self.related.iter().map(|(name, contract)| (name.clone(), contract.as_ref()));
+        Contracts { base: &self.contract, related: related.collect() }
+    }
+}
+
+/// The contract of this name, of the same hash.
+fn find(
+    contracts: &BTreeMap<ContractId, KnownContract>,
+    dataset: &ContractId,
+    hash: Digest,
+) -> Result<Arc<Contract>, PublicError> {
+    let Some(known) = contracts.get(dataset) else {
+        let message = format!("the coordinator does not know the contract {dataset}");
+        return Err(
+            PublicError::new(ErrorCode::DatasetNotOffered, message).hint("`bocage datasets` lists those that it knows")
+        );
+    };
+    if known.hash != hash {
+        let message = format!("the study was written for another text of the contract {dataset}");
+        return Err(PublicError::new(ErrorCode::ContractMismatch, message)
+            .hint("sign it again: `bocage study run` fetches the contract"));
+    }
+    Ok(Arc::clone(&known.contract))
 }

@@ -58,7 +58,7 @@ impl Round {
         let part = |(index, state): (usize, RoundState)| {
             let analysis = &asked.study.analyses[index];
             let plan = plan_for(&analysis.spec, asked.study.query(), number, &state)?;
-            let plan = ValidPlan::check(plan, &asked.contract).map_err(|problems| {
+            let plan = ValidPlan::check(plan, asked.contracts()).map_err(|problems| {
                 let message = format!("analysis `{}`: {problems}", analysis.name);
                 PublicError::new(ErrorCode::StudyInvalid, message)
             })?;

@@ -4,13 +4,11 @@
 
 mod bodies;
 
-use std::collections::BTreeSet;
-
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::{ColumnName, Digest, SiteId};
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::plan::{Touches as Touched, ValidPlan};
 use bocage_protocol::trust::{Permit, PublicKey, Revocations, Study};
 
 pub use bodies::{AccessBodies, Taken};
@@ -22,13 +20,17 @@ pub struct Touches<'a> {
     pub study: &'a Study,
     /// The sites that it asks.
     pub sites: &'a [SiteId],
-    /// Every column that one of its plans reads, filters included.
-    pub reads: &'a BTreeSet<ColumnName>,
+    /// Every column that one of its plans reads, filters included, of every dataset.
+    pub reads: &'a Touched,
 }
 
-/// Every column that one of these plans reads.
-pub fn reads<'a>(plans: impl IntoIterator<Item = &'a ValidPlan>) -> BTreeSet<ColumnName> {
-    plans.into_iter().flat_map(ValidPlan::reads).collect()
+/// Every column that one of these plans reads, of every dataset that it looks into.
+pub fn reads<'a>(plans: impl IntoIterator<Item = &'a ValidPlan>) -> Touched {
+    let mut reads = Touched::new();
+    for (dataset, columns) in plans.into_iter().flat_map(ValidPlan::touches) {
+        reads.entry(dataset.clone()).or_default().extend(columns.iter().cloned());
+    }
+    reads
 }
 
 /// Whether a coordinator takes the study: of a researcher whom it knows, or of the holder of a permit of an access body that it knows.
@@ -74,8 +76,9 @@ pub fn uncovered(permit: &Permit, digest: &Digest, touches: Touches<'_>, now: Ti
     let whole = permit.check_study(study, digest);
     // Of a dataset that it does not cover, the columns need not be said as well.
     let other_dataset = whole.as_ref().is_err_and(|error| error.code == ErrorCode::PermitScope);
-    let columns = if other_dataset { Ok(()) } else { permit.check_columns(&study.dataset, reads) };
-    [permit.check_time(now), whole, at_sites, columns].into_iter().filter_map(Result::err).collect()
+    let columns =
+        reads.iter().filter(|_| !other_dataset).map(|(dataset, columns)| permit.check_columns(dataset, columns));
+    [permit.check_time(now), whole, at_sites].into_iter().chain(columns).filter_map(Result::err).collect()
 }
 
 /// The refusal of a permit that stands in its access body's list.
@@ -91,7 +94,7 @@ mod tests {
     use crate::bench::{SITES, START, contract, key, permit, site, under};
     use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 
-    fn columns(study: &Study) -> BTreeSet<ColumnName> {
+    fn columns(study: &Study) -> Touched {
         let plan = |analysis: &AnalysisSpec| {
             let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First).unwrap();
             ValidPlan::check(plan, &contract()).unwrap()

@@ -21,6 +21,7 @@ use bocage_coordinator::client::{
     Api, ClientError, Followed, GivenPermit, News, Profile, bind, follow, sign_and_submit,
 };
 use bocage_node::sandbox::Support;
+use bocage_protocol::front::StudyText;
 use bocage_protocol::settings::Problems;
 use clap::{Args, ValueEnum};
 
@@ -282,7 +283,9 @@ fn ask(
     processes: &Processes,
 ) -> Result<StudyResult, DemoError> {
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), permit, STUDY, &setting.study().display().to_string())?;
+    let file = setting.study().display().to_string();
+    let text = StudyText::parse(STUDY, &file).map_err(ClientError::from)?;
+    let bound = bind(api, profile, key.public(), permit, text, &file)?;
     let status = sign_and_submit(api, &bound, &key)?;
     let mut silent = |_: News<'_>| {};
     match follow(api, status, Some(PATIENCE), true, &mut silent)? {

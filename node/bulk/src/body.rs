@@ -8,7 +8,7 @@ use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
 /// What must arrive within the patience.
-const BLOCK_BYTES: usize = 64 << 10;
+pub(crate) const BLOCK_BYTES: usize = 64 << 10;
 
 /// Why a body ended before it was whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Fetches one file: goes on where it broke off, as long as the server's file is the same, and believes nothing until the lines are counted.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use bocage_protocol::limits::BULK_CUTS;
 use reqwest::header::{
@@ -9,7 +9,7 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode};
 
-use crate::body::{Body, Broken};
+use crate::body::{BLOCK_BYTES, Body, Broken};
 use crate::draft::{Draft, Head, Part};
 use crate::error::BulkError;
 use crate::lines::{self, Wrong};
@@ -84,11 +84,11 @@ impl Session<'_> {
         }
     }
 
-    fn counted(&self, link: &Link, path: &PathBuf, gzip: bool) -> Result<Fetched, BulkError> {
+    fn counted(&self, link: &Link, path: &Path, gzip: bool) -> Result<Fetched, BulkError> {
         let limit_bytes = self.world.bounds.file_bytes;
         let place = &link.name;
         let resources = lines::count(path, gzip, limit_bytes).map_err(|wrong| match wrong {
-            Wrong::Disk(source) => BulkError::Disk { path: path.clone(), source },
+            Wrong::Disk(source) => BulkError::Disk { path: path.to_owned(), source },
             Wrong::Gzip => BulkError::malformed(place, "it was sent as gzip and is none, or breaks off"),
             Wrong::TooLarge => BulkError::TooLarge { place: place.clone(), limit_bytes },
             Wrong::NotJson(line) => BulkError::malformed(place, format!("line {line} is no JSON object")),
@@ -113,7 +113,7 @@ impl Session<'_> {
         number: usize,
         with_token: bool,
     ) -> Result<Option<Fetched>, BulkError> {
-        // In vain: one after another, without a byte of progress.
+        // In vain: one after another, without progress.
         let (mut cuts, mut in_vain) = (0, 0);
         loop {
             let request = request(link, part, with_token);
@@ -135,7 +135,9 @@ impl Session<'_> {
                 }
             };
             cuts += 1;
-            in_vain = if part.have > before { 1 } else { in_vain + 1 };
+            // What trickles is no progress.
+            let least = if broken == Broken::Slow { BLOCK_BYTES as u64 } else { 1 };
+            in_vain = if part.have >= before + least { 1 } else { in_vain + 1 };
             if in_vain >= self.world.bounds.tries || cuts >= BULK_CUTS {
                 return Err(self.gave_up(broken, &link.name, cuts));
             }
@@ -172,7 +174,7 @@ impl Session<'_> {
         }
         draft.room(bytes.unwrap_or(0).saturating_sub(have), floor)?;
         let mut looked = have;
-        let mut body = Body::new(answer, self.world.bounds.patience);
+        let mut body = Body::new(answer, self.world.bounds.block_patience);
         loop {
             match body.next().await {
                 Ok(Some(piece)) => {

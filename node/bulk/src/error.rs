@@ -47,7 +47,7 @@ pub enum BulkError {
         codes: String,
     },
     /// The server sends us to another one.
-    #[error("{place}: the server redirects to another host, which is not followed")]
+    #[error("{place}: the server redirects to another host, or in a circle, which is not followed")]
     Redirected {
         /// Who was asked for what.
         place: String,

@@ -101,8 +101,10 @@ impl<'a> Session<'a> {
                     None => back_off(again, self.world.entropy),
                 },
                 Ok(answer) => return Ok(answer),
-                Err(_) if !last => back_off(again, self.world.entropy),
-                Err(why) => return Err(BulkError::Unreachable { place: request.place.to_owned(), why }),
+                Err(NoAnswer { lasts: false, .. }) if !last => back_off(again, self.world.entropy),
+                Err(NoAnswer { why, .. }) => {
+                    return Err(BulkError::Unreachable { place: request.place.to_owned(), why });
+                }
             };
             self.pause(wait_ms, request.place).await;
         }
@@ -143,7 +145,7 @@ impl<'a> Session<'a> {
     pub(crate) fn gave_up(&self, broken: Broken, place: &str, times: u32) -> BulkError {
         let how = match broken {
             Broken::Cut => "the connection was cut".to_owned(),
-            Broken::Slow => format!("64 KiB took longer than {} s", self.world.bounds.patience.as_secs_f32()),
+            Broken::Slow => format!("64 KiB took longer than {} s", self.world.bounds.block_patience.as_secs_f32()),
         };
         BulkError::Cut { place: place.to_owned(), times, how }
     }
@@ -155,7 +157,7 @@ impl<'a> Session<'a> {
         limit: usize,
         place: &str,
     ) -> Result<Result<Vec<u8>, Broken>, BulkError> {
-        let mut body = Body::new(answer, self.world.bounds.patience);
+        let mut body = Body::new(answer, self.world.bounds.block_patience);
         let mut bytes = Vec::new();
         loop {
             match body.next().await {
@@ -169,7 +171,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn once(&self, request: &Request<'_>, headers: HeaderMap) -> Result<Response, String> {
+    async fn once(&self, request: &Request<'_>, headers: HeaderMap) -> Result<Response, NoAnswer> {
         let mut builder = self.http.request(request.method.clone(), request.url.clone()).headers(headers);
         if let Some(form) = &request.form {
             builder = builder.body(form.clone());
@@ -178,7 +180,7 @@ impl<'a> Session<'a> {
         match tokio::time::timeout(patience, builder.send()).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(reason(&error)),
-            Err(_) => Err(format!("it was silent for {} s", patience.as_secs())),
+            Err(_) => Err(NoAnswer { why: format!("it was silent for {} s", patience.as_secs_f32()), lasts: false }),
         }
     }
 }
@@ -194,17 +196,30 @@ fn worth_a_wait(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
+/// Why there was no answer.
+struct NoAnswer {
+    why: String,
+    /// Whether it will be the same in a minute.
+    lasts: bool,
+}
+
 /// What went wrong below HTTP. The addresses in such errors hold what only the server may know, so of the chain only the last cause is told, and only
-/// where it is about connecting.
-fn reason(error: &reqwest::Error) -> String {
+/// where it is about connecting. A certificate that nobody vouches for is no passing thing.
+fn reason(error: &reqwest::Error) -> NoAnswer {
     if !error.is_connect() {
-        return "the connection was cut before there was an answer".to_owned();
+        return NoAnswer { why: "the connection was cut before there was an answer".to_owned(), lasts: false };
     }
     let mut cause: &dyn std::error::Error = error;
+    let mut lasts = false;
     while let Some(next) = cause.source() {
         cause = next;
+        // An I/O error passes over what it wraps when it is asked for its source.
+        while let Some(wrapped) = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+            cause = wrapped;
+        }
+        lasts |= matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)));
     }
-    cause.to_string()
+    NoAnswer { why: cause.to_string(), lasts }
 }
 
 fn client(base: &Base, ca_file: Option<&Path>, patience: Duration) -> Result<reqwest::Client, BulkError> {

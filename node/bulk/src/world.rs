@@ -33,8 +33,10 @@ impl Timer for SystemTimer {
 /// What an export may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// How long a connection, the head of an answer, and each 64 KiB of a body may take.
+    /// How long a connection and the head of an answer may take.
     pub patience: Duration,
+    /// How long each 64 KiB of a body may take.
+    pub block_patience: Duration,
     /// How long an export may take to be ready, and a server make us wait at once.
     pub ready_secs: i64,
     /// The list of files.
@@ -51,6 +53,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(60),
+            block_patience: Duration::from_secs(60),
             ready_secs: limits::BULK_PATIENCE_SECS,
             manifest_bytes: limits::BULK_MANIFEST_BYTES,
             file_bytes: limits::BULK_FILE_BYTES,

@@ -50,7 +50,7 @@ fn main() {
             let begun = Instant::now();
             let mut reader = Reader::open(&path, view).expect("an export");
             let mut rows = 0;
-            while let Some(batch) = reader.next_batch(8192).expect("rows") {
+            while let Some(batch) = reader.next_batch(8192, 1 << 20).expect("rows") {
                 rows += batch.rows();
             }
             let seconds = begun.elapsed().as_secs_f64();

@@ -26,7 +26,7 @@ fn rows(view: &Value, resources: &Path) -> Result<(Vec<String>, Vec<Row>), Strin
     let mut reader = Reader::open(resources, view).map_err(|e| e.to_string())?;
     let mut rows = Vec::new();
     // One row a batch, so that batches have ends where they hurt.
-    while let Some(batch) = reader.next_batch(1).map_err(|e| e.to_string())? {
+    while let Some(batch) = reader.next_batch(1, 1 << 20).map_err(|e| e.to_string())? {
         for row in 0..batch.rows() {
             let cells = columns.iter().zip(batch.columns()).map(|(column, texts)| {
                 let kind = column.kind.as_deref().unwrap_or_default();

@@ -248,18 +248,21 @@ pub(crate) fn connecting(place: &str, host: &str, error: &Driver) -> PgError {
 
 /// The system's word on a socket.
 pub(crate) fn unreachable(place: &str, error: &io::Error) -> PgError {
-    let hint = match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-            "is the server running, and are `host` and `port` right?"
+    let (reason, hint) = match error.kind() {
+        // Ours, for a name that the resolver does not know.
+        io::ErrorKind::AddrNotAvailable => ("its name stands for no address".to_owned(), "check `host`"),
+        kind => {
+            let hint = match kind {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                    "is the server running, and are `host` and `port` right?"
+                }
+                io::ErrorKind::PermissionDenied => "the node's user may not reach it; a firewall, or a socket's folder",
+                _ => "check `host`, `port` and the way there",
+            };
+            (format!("cannot be reached: {kind}"), hint)
         }
-        io::ErrorKind::PermissionDenied => "the node's user may not reach it; a firewall, or a socket's folder",
-        _ => "check `host`, `port` and the way there",
     };
-    PgError::Connection {
-        place: place.to_owned(),
-        reason: format!("cannot be reached: {}", error.kind()),
-        hint: hint.to_owned(),
-    }
+    PgError::Connection { place: place.to_owned(), reason, hint: hint.to_owned() }
 }
 
 fn certificate_fault(error: &Driver) -> Option<&CertificateError> {

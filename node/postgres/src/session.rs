@@ -53,7 +53,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Connects, begins the transaction, and looks at the role and at the columns. It blocks, and must not be called from within a `tokio` runtime.
+    /// Connects, begins the transaction, and looks at the role and at the columns. It blocks, and must not be called from within a `tokio` runtime. It starts no thread,
+    /// and what comes later opens no file and no further socket: a process may confine itself behind it.
     ///
     /// # Errors
     /// The server cannot be reached or is another, does not let us in, does not know the table, or the role could write.

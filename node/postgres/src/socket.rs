@@ -1,7 +1,7 @@
 //! The way to the server: a TCP connection or a Unix socket, with a bound on what may come for one row.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use bocage_protocol::limits::POSTGRES_ROW_BYTES;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::error::{PgError, unreachable};
 use super::settings::{PostgresSource, Tls};
@@ -68,7 +68,9 @@ async fn open(source: &PostgresSource) -> io::Result<Box<dyn Duplex>> {
         let path = Path::new(&source.host).join(format!(".s.PGSQL.{}", source.port));
         return Ok(Box::new(UnixStream::connect(path).await?));
     }
-    let addresses: Vec<SocketAddr> = lookup_host((source.host.as_str(), source.port)).await?.collect();
+    // By this thread itself: the runtime's own way starts another, which a sandbox that comes later would not bind.
+    let addresses = (source.host.as_str(), source.port).to_socket_addrs();
+    let addresses: Vec<SocketAddr> = addresses.map_err(|_| io::Error::from(io::ErrorKind::AddrNotAvailable))?.collect();
     // A name is what somebody's resolver makes of it.
     if source.tls == Tls::Off && !addresses.iter().all(|address| address.ip().is_loopback()) {
         return Err(io::ErrorKind::Unsupported.into());

@@ -1,15 +1,17 @@
 //! `bocage-node check --study FILE`: what the site's policy makes of a study, and by which rule. It computes nothing and opens no data.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::Path;
 
+use bocage_net::code_files::with_code_files;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{ColumnName, Digest, SiteId};
+use bocage_protocol::ids::{ColumnName, ContractId, Digest, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::one_line;
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{Contracts, ValidPlan};
 use bocage_protocol::trust::{PermitRef, PublicKey, SignedPermit, SignedStudy, Study};
 use serde::Serialize;
 
@@ -70,7 +72,8 @@ struct Terms {
     cap: Option<CapLeft>,
     quiet: Vec<String>,
     limits: Vec<String>,
-    columns: Vec<ColumnName>,
+    /// What it reads, each once; of other datasets than its own with their names.
+    columns: BTreeSet<String>,
 }
 
 #[derive(Serialize)]
@@ -127,12 +130,17 @@ fn question(
         return Ok(Question { study, permit: permit.or(signed.permit), named });
     }
     let researcher = researcher(config, asked.researcher, permit.as_ref())?;
-    let parsed = StudyText::parse(&text, &name).map_err(Failure::theirs)?;
-    let mut contracts = config.datasets.values().map(|d| &d.contract);
-    let contract = contracts.find(|c| c.id() == parsed.dataset()).ok_or_else(|| {
-        Failure::theirs(format!("{name}: the site offers no dataset under the study's contract"))
+    let parsed = with_code_files(StudyText::parse(&text, &name).map_err(Failure::theirs)?, asked.file);
+    let offered = |id: &ContractId| config.datasets.values().map(|d| d.contract.as_ref()).find(|c| c.id() == id);
+    let none = |which: &str| {
+        Failure::theirs(format!("{name}: the site offers no dataset under {which}"))
             .hint("`bocage node datasets` shows what it offers")
-    })?;
+    };
+    let base = offered(parsed.dataset()).ok_or_else(|| none("the study's contract"))?;
+    let mut related = BTreeMap::new();
+    for (table, id) in parsed.tables() {
+        related.insert(table.clone(), offered(id).ok_or_else(|| none(&format!("{id}, its table `{table}`")))?);
+    }
     // Who else is in the network, this site does not know. It believes the text; where that names nobody, enough others are supposed.
     let floor = permit.as_ref().and_then(|p| p.verify().ok()).map_or(1, |p| p.min_sites);
     let least = parsed.min_sites().unwrap_or(floor).min(limits::SITES as u32);
@@ -149,7 +157,7 @@ fn question(
         nonce: [0; 16],
         permit: permit.as_ref(),
     };
-    let study = parsed.bind(contract, &context).map_err(Failure::theirs)?;
+    let study = parsed.bind(Contracts { base, related }, &context).map_err(Failure::theirs)?;
     let named = study.sites.names().is_some_and(|sites| sites.contains(&config.site));
     Ok(Question { study, permit, named })
 }
@@ -203,7 +211,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             let look = |books: &Books| {
                 let fits =
                     may_fit(Controls::default(), authorised.policy.cap.as_ref(), &account, &authorised.plans, books);
-                (books.spent(&account), fits, may_begin(&authorised.policy, now, books))
+                (books.most_spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
             let (spent, fits, begins) = match &ledger {
                 Some(ledger) => ledger.books(look).map_err(unusable)?,
@@ -248,9 +256,14 @@ fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<
 fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
     let policy = &authorised.policy;
     let plans = || authorised.plans.iter().map(|(_, plan)| plan);
-    let mut columns: Vec<ColumnName> = plans().flat_map(ValidPlan::reads).collect();
-    columns.sort();
-    columns.dedup();
+    let own = &authorised.study.dataset;
+    let word = |dataset: &ContractId, column: &ColumnName| match dataset == own {
+        true => column.to_string(),
+        false => format!("{}.{column}", dataset.name()),
+    };
+    let touched = plans().flat_map(ValidPlan::touches);
+    let columns = touched.flat_map(|(dataset, columns)| columns.iter().map(move |column| word(dataset, column)));
+    let columns: BTreeSet<String> = columns.collect();
     let limit = |limit: &crate::custodian::authority::policy::Limit| {
         let of = if limit.of == Matches::default() { "every study".to_owned() } else { limit.by.clone() };
         let concurrent = limit.concurrent.map(|n| format!("{n} at a time"));
@@ -316,7 +329,7 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         for limit in &terms.limits {
             writeln!(out, "studies      {limit}")?;
         }
-        let columns: Vec<&str> = terms.columns.iter().map(ColumnName::as_str).collect();
+        let columns: Vec<&str> = terms.columns.iter().map(String::as_str).collect();
         let columns = if columns.is_empty() { "none".to_owned() } else { columns.join(", ") };
         writeln!(out, "columns      {columns}")?;
     }

@@ -248,6 +248,12 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             "{PAD}the last line has no line end: if the file was cut off there, its last value is not whole"
         )?;
     }
+    for found in &report.bad_lines.found {
+        let more = if found.count > found.first.len() as u64 { ", …" } else { "" };
+        let places =
+            if found.first.is_empty() { String::new() } else { format!(" ({}{more})", found.first.join(", ")) };
+        writeln!(out, "{PAD}{} × {}{places}", found.count, found.what)?;
+    }
     for rejected in &report.rows_rejected {
         writeln!(out, "{PAD}{} rows left out: {}", rejected.rows, warnings::why(&rejected.reason))?;
     }

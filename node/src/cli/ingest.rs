@@ -17,7 +17,7 @@ use super::running::differs;
 use super::warnings;
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
-use crate::custodian::optout::{IdForm, IdKey, concerns};
+use crate::custodian::optout::{IdForm, IdKey, identified};
 use crate::custodian::snapshot::Manifest;
 use crate::custodian::{Switches, engine};
 use crate::ingest::progress::Line;
@@ -44,7 +44,7 @@ pub(super) fn refresh(config: Config, name: &str, format: Format, switches: &Swi
     let dataset = find(&config, name)?.clone();
     make_private_dir(&config.state.0)?;
     // The node provides the key once it has run; before that a person's command does.
-    if concerns(&config.custodian(), &dataset) && !config.state.ids_key().exists() {
+    if identified(&config.custodian(), &dataset) && !config.state.ids_key().exists() {
         let key = read_release_key(&config.release_key_file)
             .map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
         IdKey::of(&key).provide(&config.state.ids_key()).map_err(Failure::theirs)?;
@@ -65,7 +65,7 @@ pub(super) fn refresh(config: Config, name: &str, format: Format, switches: &Swi
 /// Gives up what reading a source does not need, and reads it.
 fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Result<Manifest, Failure> {
     // What it reads of secrets it reads now: none of them is in its reach later.
-    let form = if concerns(&config.custodian(), dataset) {
+    let form = if identified(&config.custodian(), dataset) {
         let key = IdKey::read(&config.state.ids_key()).map_err(|error| {
             Failure::theirs(error)
                 .hint("the node writes this key when it starts, and `datasets refresh` does before that")

@@ -13,7 +13,8 @@ pub(super) fn of(manifest: &Manifest) -> Vec<(String, Option<String>)> {
 
 fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
     let lines = &report.bad_lines;
-    let bad = lines.wrong_field_count.count + lines.not_utf8.count + lines.zero_bytes.count;
+    let found: u64 = lines.found.iter().filter(|found| found.left_out).map(|found| found.count).sum();
+    let bad = lines.wrong_field_count.count + lines.not_utf8.count + lines.zero_bytes.count + found;
     let rejected: u64 = report.rows_rejected.iter().map(|r| r.rows).sum();
     let (left_out, all) = (bad + rejected, bad + rejected + report.rows_kept);
     let repeated: u64 =
@@ -36,6 +37,8 @@ fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
 
 fn reasons(report: &Report) -> Vec<String> {
     let lines = &report.bad_lines;
+    let found = lines.found.iter().filter(|found| found.left_out);
+    let found = found.map(|found| format!("{} × {}", found.count, found.what.trim_end_matches(": left out")));
     let lines = [
         (lines.wrong_field_count.count, "with another number of fields"),
         (lines.not_utf8.count, "that are not UTF-8"),
@@ -43,7 +46,7 @@ fn reasons(report: &Report) -> Vec<String> {
     ];
     let lines = lines.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let rows = report.rows_rejected.iter().map(|rejected| format!("{} where {}", rejected.rows, why(&rejected.reason)));
-    lines.chain(rows).collect()
+    lines.chain(found).chain(rows).collect()
 }
 
 /// Why a row was left out.

@@ -24,7 +24,7 @@ use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 
 use super::Custodian;
-use super::authority::{Authorised, Past, Refused, Requester, authorise_under};
+use super::authority::{self, Authorised, Past, Refused, Requester, authorise_under};
 use super::controls::Control;
 use super::desk::{Said, Stopped};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
@@ -267,6 +267,7 @@ fn about(study: &Study, requester: &Requester) -> bodies::About {
         access_body: requester.permit.as_ref().map(|p| p.access_body.clone()),
         key: study.researcher,
         dataset: study.dataset.clone(),
+        related: authority::related(study),
         analyses: study.analyses.iter().map(|a| a.name.clone()).collect(),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use bocage_net::secret::SecretError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
@@ -34,7 +35,7 @@ pub enum RefreshError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes a snapshot, with a `form` where patients can opt out, and adopts it, all in this process: for those who run a custodian without a supervisor.
+/// Takes a snapshot, with a `form` where its patients are known again, and adopts it, all in this process: for those who run a custodian without a supervisor.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -88,8 +89,8 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
         .and_then(|content| snapshot::manifest(&dir, &dataset.name, &content))
         .map_err(|e| e.to_string())?;
     match stale_reason(&manifest, &dataset.spec, &dataset.contract) {
-        None if manifest.ids.is_none() && optout::concerns(config, dataset) => {
-            Err("it was taken when no opt-outs were configured".to_owned())
+        None if manifest.ids.is_none() && optout::identified(config, dataset) => {
+            Err("it was taken without the patients' tokens, by which they are known again".to_owned())
         }
         None => Ok(manifest),
         Some(reason) => Err(reason.to_string()),
@@ -134,7 +135,7 @@ impl Custodian {
     /// before.
     pub fn take_due_snapshots(&self) {
         for (dataset, why) in self.due(true) {
-            let taken = self.optouts.form(dataset, &self.release_key).map_err(|error| error.to_string());
+            let taken = self.token_form(dataset).map_err(|error| error.to_string());
             let taken = taken.and_then(|form| {
                 refresh(&self.config, &self.ledger, dataset, form.as_ref(), why, self.clock.now())
                     .map_err(|error| error.to_string())
@@ -176,10 +177,16 @@ impl Custodian {
         Ok(())
     }
 
-    /// Whether a snapshot's patients can be found in the list as it is written now. Where that cannot be told, a new one would not help.
+    /// Whether a snapshot's patients can be found in the list as it is written now, and in other datasets. Where that cannot be told, a new one
+    /// would not help.
     fn knows_its_patients(&self, dataset: &Dataset, manifest: &Manifest) -> bool {
-        let form = self.optouts.form(dataset, &self.release_key);
+        let form = self.token_form(dataset);
         form.is_ok_and(|form| form.is_none_or(|form| manifest.ids.is_some_and(|ids| ids.form == form.digest())))
+    }
+
+    /// How the patients of a dataset are known again, where they are.
+    fn token_form(&self, dataset: &Dataset) -> Result<Option<IdForm>, SecretError> {
+        optout::identified(&self.config, dataset).then(|| self.optouts.site_form(&self.release_key)).transpose()
     }
 
     /// The frame that says what this site offers.

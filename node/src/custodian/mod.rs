@@ -9,7 +9,9 @@ pub mod data;
 pub mod desk;
 pub mod engine;
 pub mod gate;
+mod gathered;
 pub mod ledger;
+pub mod links;
 pub mod optout;
 mod refusals;
 mod reuse;
@@ -37,6 +39,7 @@ pub use controls::{Control, Controls};
 use crate::sandbox::OnSealed;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
+use links::Links;
 use optout::OptOuts;
 use refusals::Refusals;
 use snapshot::Snapshots;
@@ -144,6 +147,7 @@ pub struct Custodian {
     /// When the snapshot of each dataset was put into use that the ledger knows.
     adopted: Mutex<HashMap<String, SystemTime>>,
     optouts: OptOuts,
+    links: Links,
 }
 
 impl Custodian {
@@ -173,6 +177,7 @@ impl Custodian {
             snapshots,
             adopted: Mutex::default(),
             optouts,
+            links: Links::default(),
         }
     }
 

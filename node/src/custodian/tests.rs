@@ -243,6 +243,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
     let body = ledger::bodies::Reservation {
         snapshot: before,
         left_out: None,
+        related: vec![],
         steps: ledger::bodies::StepAsked::all(&request.steps),
         spend: vec![],
         account: None,

@@ -72,11 +72,13 @@ fn used(report: &Report<'_>, studies: &[&Account]) -> u64 {
                 researcher: about.key,
                 purpose: about.purpose,
                 dataset: about.dataset.clone(),
+                related: vec![],
                 expires_at: Timestamp(0),
             });
         }
     }
-    let spent = report.ledger.books(|books| accounts.iter().map(|account| books.spent(account)).sum());
+    let spent =
+        report.ledger.books(|books| accounts.iter().map(|account| books.spent(account, &account.dataset)).sum());
     // The ledger was read to its end before this: what cannot be read now was said then.
     spent.unwrap_or_default()
 }

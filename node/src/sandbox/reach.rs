@@ -64,7 +64,9 @@ impl Reach {
             Process::Ingest | Process::RemoteIngest => {
                 let kept = secrets_of_others(config);
                 let sources = || config.datasets.values().map(|dataset| &dataset.spec.source);
-                let files = sources().filter_map(|source| source.file()).map(|file| around(file, &kept));
+                // A folder is the source itself.
+                let reach = |file: &Path| if file.is_dir() { file.to_owned() } else { around(file, &kept) };
+                let files = sources().filter_map(|source| source.file()).map(reach);
                 let remote: Vec<Remote<'_>> = sources().filter_map(|source| source.remote()).collect();
                 let resolver = RESOLVER.iter().take(if remote.is_empty() { 0 } else { RESOLVER.len() });
                 let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));

@@ -9,6 +9,7 @@
 //! or the operating system's randomness.
 
 pub mod certificates;
+pub mod code_files;
 pub mod env;
 pub mod frame;
 pub mod identity;

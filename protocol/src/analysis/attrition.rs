@@ -12,6 +12,9 @@ use crate::plan::{Bins, Expr, Plan, Query, Statistic};
 pub struct AttritionSpec {
     /// The steps, in order; at most [`crate::limits::ATTRITION_STEPS`].
     pub steps: Vec<AttritionStep>,
+    /// Whether it begins with all patients, whatever the study's own conditions are: its steps are these then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// A step with the text that the researcher wrote for it.
@@ -27,6 +30,7 @@ pub struct AttritionStep {
 impl AttritionSpec {
     pub(super) fn plan(&self, query: Query) -> Plan {
         let steps = self.steps.iter().map(|s| s.keep.clone()).collect();
-        Plan { query, statistic: Statistic::Bins(Bins::Steps(steps)) }
+        let filter = query.filter.clone().filter(|_| !self.whole);
+        Plan { query: Query { filter, ..query }, statistic: Statistic::Bins(Bins::Steps(steps)) }
     }
 }

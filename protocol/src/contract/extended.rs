@@ -13,8 +13,13 @@ impl Contract {
     #[must_use]
     pub fn extended(&self, features: &[Feature], related: &BTreeMap<TableName, &Contract>) -> Contract {
         let mut extended = self.clone();
-        extended.columns.extend(features.iter().filter_map(|feature| column(feature, related)));
+        features.iter().for_each(|feature| extended.add(feature, related));
         extended
+    }
+
+    /// Adds one more feature to a virtual contract.
+    pub(crate) fn add(&mut self, feature: &Feature, related: &BTreeMap<TableName, &Contract>) {
+        self.columns.extend(column(feature, related));
     }
 }
 
@@ -30,8 +35,13 @@ fn column(feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option
         groupings: vec![],
     };
     let source = |table: &TableName, name: &str| related.get(table)?.column(name);
-    let copied =
-        |of: &Column| Column { name: feature.name.clone(), required: false, invalid: OnInvalid::Null, ..of.clone() };
+    let copied = |of: &Column| Column {
+        name: feature.name.clone(),
+        label: feature.name.to_string(),
+        required: false,
+        invalid: OnInvalid::Null,
+        ..of.clone()
+    };
     Some(match &feature.of {
         Derived::Has { .. } => plain(Kind::Bool, None, true),
         Derived::Count { .. } => plain(Kind::Int { lo: 0, hi: i64::from(limits::FEATURE_COUNT) }, None, true),

@@ -21,6 +21,12 @@ macro_rules! texts {
 /// Every pack.
 pub const PACKS: &[Pack] = &[
     Pack {
+        name: "fhir-r4-core",
+        about: "FHIR R4 as the views of the same name read it",
+        contracts: texts!("fhir-r4-core": "allergy_intolerance" "condition" "device" "diagnostic_report" "document_reference" "encounter"
+            "immunization" "medication_request" "observation" "patient" "procedure"),
+    },
+    Pack {
         name: "omop-5.3",
         about: "the clinical tables of the OMOP common data model 5.3",
         contracts: texts!("omop-5.3": "person" "observation_period" "visit_occurrence" "visit_detail" "condition_occurrence" "drug_exposure"

@@ -401,6 +401,35 @@ mod tests {
     }
 
     #[test]
+    fn a_contract_says_when_a_row_happened_and_when_a_patient_was_born_and_whose_codes_a_text_has() {
+        let timed = GOOD.replace("subject =", "time = \"seen\"\nbirth = \"seen\"\nsubject =");
+        let contract = parse(&timed, "heart.toml").unwrap();
+        assert_eq!(
+            contract.time().zip(contract.birth()).map(|(t, b)| (t.as_str(), b.as_str())),
+            Some(("seen", "seen"))
+        );
+        assert_ne!(contract.hash(), parse(GOOD, "heart.toml").unwrap().hash());
+        let coded = GOOD.replace(
+            "name = \"seen\"\n        type = \"date\"",
+            "name = \"seen\"\n        system = \"x\"\n        type = \"date\"",
+        );
+        let found = parse(&coded, "heart.toml").unwrap_err().to_string();
+        assert!(
+            found.contains("column[2] (seen).system: only a column of type code, text or int has a code system"),
+            "{found}"
+        );
+        let text = format!("{GOOD}[[column]]\nname = \"icd\"\ntype = \"text\"\nsystem = \"icd10cm\"\n");
+        assert_eq!(parse(&text, "heart.toml").unwrap().column("icd").unwrap().system(), Some("icd10cm"));
+        for (key, wanted) in [
+            ("time = \"sen\"", "time: there is no column `sen`\n  hint: did you mean `seen`?"),
+            ("birth = \"age\"", "birth: `age` is of type int\n  hint: name a column of type date or datetime"),
+        ] {
+            let found = parse(&GOOD.replace("subject =", &format!("{key}\nsubject =")), "heart.toml").unwrap_err();
+            assert!(found.to_string().contains(wanted), "{found}");
+        }
+    }
+
+    #[test]
     fn all_problems_are_reported_at_once() {
         let bad = GOOD
             .replace("[0, 120]", "[120, 0]")

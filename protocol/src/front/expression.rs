@@ -1,56 +1,63 @@
 //! SQL expressions, bound to the closed [`Expr`]. Whatever SQL has beyond it is refused by name.
 
+mod calls;
 mod levels;
+mod relation;
 
 use std::collections::BTreeMap;
 
-use sqlparser::ast::{
-    BinaryOperator, CaseWhen, DataType, Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator,
-    Value,
-};
+use sqlparser::ast::{BinaryOperator, CaseWhen, DataType, Expr as Sql, UnaryOperator, Value};
 
+use super::relation::{Given, Relations};
 use super::sql::parse;
-use super::study::{DISCOVERED, misplaced};
 use super::{dates, source_column};
+use crate::contract::Contract;
 use crate::ids::ColumnName;
 use crate::limits;
 use crate::plan::{
-    Branch, Columns, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs, PeriodUnit, Type, TypeProblem,
-    check_condition, type_of,
+    Branch, Columns, Comparison, Expr, Literal, Operation, ParseAs, Type, TypeProblem, check_condition, type_of,
 };
 use crate::settings::nearest;
 
-const FUNCTIONS: &[&str] = &[
-    "cut",
-    "grouped",
-    "week",
-    "month",
-    "quarter",
-    "year",
-    "nullif",
-    "coalesce",
-    "exp",
-    "ln",
-    "sqrt",
-    "abs",
-    "days_between",
-    "years_between",
-];
+/// Where an expression stands: what it may name.
+pub(super) enum Scope<'a> {
+    /// In a node's mapping.
+    Source(&'a [ColumnName]),
+    /// In a condition over one table alone.
+    Table(&'a Contract, &'a Given),
+    /// In a study, over the base: what it makes of other tables becomes features.
+    Study(&'a mut Relations),
+}
 
 /// Binds parsed expressions to columns and derived names, noting every problem.
 pub(super) struct Binder<'a> {
-    columns: Columns<'a>,
+    scope: Scope<'a>,
     derived: &'a BTreeMap<ColumnName, String>,
     open: Vec<ColumnName>,
     depth: usize,
     /// Nodes so far, each derived name counted as what it stands for: names that double each other end here, not after they were expanded.
     nodes: usize,
+    /// What the feature is to be called that the whole expression is.
+    want: Option<ColumnName>,
     pub(super) problems: Vec<TypeProblem>,
 }
 
 impl<'a> Binder<'a> {
-    pub(super) fn new(columns: Columns<'a>, derived: &'a BTreeMap<ColumnName, String>) -> Self {
-        Self { columns, derived, open: Vec::new(), depth: 0, nodes: 0, problems: Vec::new() }
+    pub(super) fn new(scope: Scope<'a>, derived: &'a BTreeMap<ColumnName, String>) -> Self {
+        Self { scope, derived, open: Vec::new(), depth: 0, nodes: 0, want: None, problems: Vec::new() }
+    }
+
+    /// Within another expression, at this depth of it.
+    pub(super) fn at_depth(self, depth: usize) -> Self {
+        Self { depth, ..self }
+    }
+
+    fn columns(&self) -> Columns<'_> {
+        match &self.scope {
+            Scope::Source(names) => Columns::Source(names),
+            Scope::Table(contract, _) => Columns::Contract(contract),
+            Scope::Study(relations) => Columns::Contract(relations.extended()),
+        }
     }
 
     /// The bound expression and its type; `None` where a problem was noted.
@@ -60,7 +67,8 @@ impl<'a> Binder<'a> {
         if self.problems.len() > before {
             return None;
         }
-        match type_of(&expr, self.columns) {
+        let typed = type_of(&expr, self.columns());
+        match typed {
             Ok(of) => Some((expr, of)),
             Err(problem) => self.refuse(problem),
         }
@@ -70,7 +78,8 @@ impl<'a> Binder<'a> {
     pub(super) fn condition(&mut self, sql: &Sql) -> Option<Expr> {
         let (expr, of) = self.bind(sql)?;
         let expr = self.coerce(expr, ParseAs::Bool);
-        match crate::plan::check_condition(&expr, self.columns) {
+        let checked = check_condition(&expr, self.columns());
+        match checked {
             Ok(()) => Some(expr),
             Err(problem) if of == Type::Text => {
                 self.refuse(problem.hint("texts are in single quotes, columns are bare names"))
@@ -108,6 +117,7 @@ impl<'a> Binder<'a> {
         match sql {
             Sql::Nested(inner) => self.lower(inner),
             Sql::Identifier(name) => self.name(&name.value),
+            Sql::CompoundIdentifier(parts) => self.member(sql, parts),
             Sql::Value(value) => self.value(&value.value).map(Expr::Literal),
             Sql::TypedString(typed) => self.typed_string(&typed.data_type, &typed.value.value),
             Sql::UnaryOp { op: UnaryOperator::Not, expr } => self.lower_condition(expr).map(not),
@@ -134,7 +144,11 @@ impl<'a> Binder<'a> {
             Sql::Function(function) => {
                 let name = function.name.to_string().to_lowercase();
                 let args = self.arguments(&function.args)?;
-                self.call(&name, &args)
+                if !matches!(self.scope, Scope::Source(_)) && relation::is_feature(&name) {
+                    self.feature(&name, &args)
+                } else {
+                    self.call(&name, &args)
+                }
             }
             _ => self.refuse(
                 TypeProblem::new(format!("`{sql}` is not part of the study language"))
@@ -144,18 +158,33 @@ impl<'a> Binder<'a> {
     }
 
     fn name(&mut self, text: &str) -> Option<Expr> {
-        let name = match self.columns {
-            Columns::Source(_) => source_column(text),
-            Columns::Contract(_) => text.parse().ok(),
+        let name = match self.scope {
+            Scope::Source(_) => source_column(text),
+            _ => text.parse().ok(),
         };
-        let Some(name) = name else { return self.refuse(self.columns.unknown(text)) };
+        let Some(name) = name else {
+            let problem = self.columns().unknown(text);
+            return self.refuse(problem);
+        };
         if let Some(definition) = self.derived.get(&name) {
             return self.derived(&name, definition);
         }
-        match self.columns.type_of(&name) {
+        if let Some(defined) = self.defined(&name) {
+            return defined;
+        }
+        let typed = self.columns().type_of(&name);
+        match typed {
             Ok(_) => Some(Expr::Column(name)),
             Err(problem) => {
-                let near = nearest(text, self.derived.keys().map(ColumnName::as_str));
+                if let Some(given) = self.given_name(text) {
+                    return Some(given);
+                }
+                let defined: Vec<&ColumnName> = match &self.scope {
+                    Scope::Study(relations) => relations.definitions().collect(),
+                    _ => vec![],
+                };
+                let names = self.derived.keys().chain(defined).map(ColumnName::as_str);
+                let near = nearest(text, names).map(str::to_owned);
                 self.refuse(match near {
                     Some(near) if problem.hint.as_ref().is_none_or(|h| !h.starts_with("did you")) => {
                         problem.hint(format!("did you mean `{near}`?"))
@@ -264,7 +293,7 @@ impl<'a> Binder<'a> {
         let lowered: Vec<Option<Expr>> = parts.into_iter().rev().map(|p| self.lower_condition(p)).collect();
         for part in lowered.iter().flatten() {
             // Each part by itself, so that one mistake does not hide the next.
-            if let Err(problem) = check_condition(part, self.columns) {
+            if let Err(problem) = check_condition(part, self.columns()) {
                 self.refuse::<()>(problem);
             }
         }
@@ -280,6 +309,10 @@ impl<'a> Binder<'a> {
 
     fn in_list(&mut self, of: &Sql, list: &[Sql], negated: bool) -> Option<Expr> {
         let of = self.lower(of);
+        if let Some(named) = relation::named_lists(list) {
+            let member = self.in_lists(of?, &named)?;
+            return Some(if negated { not(member) } else { member });
+        }
         let items: Vec<Option<Expr>> = list.iter().map(|item| self.lower(item)).collect();
         let mut of = of?;
         let mut literals = Vec::with_capacity(items.len());
@@ -342,7 +375,7 @@ impl<'a> Binder<'a> {
 
     /// Where one of several results is a value, a source's texts among the others are read as such values too.
     fn align(&self, results: &mut [&mut Expr]) {
-        let types = results.iter().filter_map(|expr| type_of(expr, self.columns).ok());
+        let types = results.iter().filter_map(|expr| type_of(expr, self.columns()).ok());
         let to = types.into_iter().find_map(|of| match of {
             Type::Int | Type::Float => Some(ParseAs::Float),
             Type::Date => Some(ParseAs::Date),
@@ -357,71 +390,6 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn arguments(&mut self, args: &FunctionArguments) -> Option<Vec<Sql>> {
-        let plain = |arg: &FunctionArg| match arg {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(sql)) => Some(sql.clone()),
-            _ => None,
-        };
-        let found = match args {
-            FunctionArguments::List(list) if list.clauses.is_empty() && list.duplicate_treatment.is_none() => {
-                list.args.iter().map(plain).collect()
-            }
-            _ => None,
-        };
-        found.or_else(|| self.refuse(TypeProblem::new("a function takes plain arguments in parentheses")))
-    }
-
-    fn call(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
-        let of_one = |function| Some(function);
-        if let Some((_, unit)) = PeriodUnit::ALL.iter().find(|(spelt, _)| *spelt == name) {
-            return self.periods(*unit, args);
-        }
-        let function = match (name, args) {
-            ("cut", [of, breaks @ ..]) => return self.cut(of, breaks),
-            ("grouped", [Sql::Identifier(column), grouping]) => return self.grouped(&column.value, grouping),
-            ("coalesce", parts) if !parts.is_empty() => {
-                let lowered: Vec<Option<Expr>> = parts.iter().map(|p| self.lower(p)).collect();
-                let mut lowered: Vec<Expr> = lowered.into_iter().collect::<Option<_>>()?;
-                self.align(&mut lowered.iter_mut().collect::<Vec<_>>());
-                return Some(Expr::Coalesce(lowered));
-            }
-            ("nullif", [of, equal]) => {
-                let (of, equal) = (self.lower(of), self.lower(equal));
-                let (of, equal) = self.matched(of?, equal?);
-                return Some(Expr::NullIf { of: Box::new(of), equal: Box::new(equal) });
-            }
-            ("days_between", [from, to]) => return self.between(DateUnit::Days, from, to),
-            ("years_between", [from, to]) => return self.between(DateUnit::Years, from, to),
-            ("exp", [_]) => of_one(Function::Exp),
-            ("ln", [_]) => of_one(Function::Ln),
-            ("sqrt", [_]) => of_one(Function::Sqrt),
-            ("abs", [_]) => of_one(Function::Abs),
-            _ => None,
-        };
-        if let Some(function) = function {
-            return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
-        }
-        if name == DISCOVERED {
-            return self.refuse(misplaced());
-        }
-        let problem = if FUNCTIONS.contains(&name) {
-            TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))
-        } else {
-            TypeProblem::new(format!("unknown function `{name}`"))
-        };
-        self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
-            _ if name == "log" => problem.hint("write ln(x) for the natural logarithm"),
-            Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
-            _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
-        })
-    }
-
-    fn between(&mut self, unit: DateUnit, from: &Sql, to: &Sql) -> Option<Expr> {
-        let (from, to) = (self.lower(from), self.lower(to));
-        let (from, to) = (self.coerce(from?, ParseAs::Date), self.coerce(to?, ParseAs::Date));
-        Some(Expr::Between { unit, from: Box::new(from), to: Box::new(to) })
-    }
-
     fn lower_number(&mut self, sql: &Sql) -> Option<Expr> {
         let expr = self.lower(sql)?;
         Some(self.coerce(expr, ParseAs::Float))
@@ -434,15 +402,15 @@ impl<'a> Binder<'a> {
 
     /// A source's text is read as what its place needs.
     fn coerce(&self, expr: Expr, to: ParseAs) -> Expr {
-        let is_text = matches!(self.columns, Columns::Source(_))
+        let is_text = matches!(self.scope, Scope::Source(_))
             && !matches!(expr, Expr::Literal(_))
-            && type_of(&expr, self.columns) == Ok(Type::Text);
+            && type_of(&expr, self.columns()) == Ok(Type::Text);
         if is_text { Expr::Parse { of: Box::new(expr), to } } else { expr }
     }
 
     /// Two sides of a comparison: texts are read as what stands opposite, constants are written as what stands opposite.
     fn matched(&self, left: Expr, right: Expr) -> (Expr, Expr) {
-        let (Ok(left_type), Ok(right_type)) = (type_of(&left, self.columns), type_of(&right, self.columns)) else {
+        let (Ok(left_type), Ok(right_type)) = (type_of(&left, self.columns()), type_of(&right, self.columns())) else {
             return (left, right);
         };
         let left = self.adapted(left, &left_type, &right_type);

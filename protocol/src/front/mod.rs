@@ -1,8 +1,10 @@
 //! What people write, made typed: study texts, and the expressions of a node's mapping. Every issue is reported, with its place and a hint.
 
+mod codes;
 pub mod dates;
 mod expression;
 mod permit;
+mod relation;
 mod sql;
 mod study;
 #[cfg(test)]
@@ -11,9 +13,13 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::ids::ColumnName;
-use crate::plan::{Columns, Expr, Type, TypeProblem};
+use crate::plan::{Expr, Type, TypeProblem};
 use crate::settings::Problem;
 
+#[cfg(test)]
+pub(crate) use relation::tests as cohorts;
+
+pub use codes::Files;
 pub use permit::{PermitContext, permit};
 pub use study::{BindContext, StudyText};
 
@@ -23,7 +29,7 @@ pub use study::{BindContext, StudyText};
 /// All problems at once.
 pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), Vec<TypeProblem>> {
     let none = BTreeMap::new();
-    let mut binder = expression::Binder::new(Columns::Source(columns), &none);
+    let mut binder = expression::Binder::new(expression::Scope::Source(columns), &none);
     let sql = sql::parse(text).map_err(|problem| vec![problem])?;
     binder.bind(&sql).ok_or(binder.problems)
 }
@@ -32,7 +38,8 @@ pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), 
 #[cfg(test)]
 pub(crate) fn condition(text: &str, contract: &crate::contract::Contract) -> Expr {
     let none = BTreeMap::new();
-    let mut binder = expression::Binder::new(Columns::Contract(contract), &none);
+    let given = Default::default();
+    let mut binder = expression::Binder::new(expression::Scope::Table(contract, &given), &none);
     let bound = binder.condition(&sql::parse(text).unwrap());
     bound.unwrap_or_else(|| panic!("{text}: {:?}", binder.problems))
 }

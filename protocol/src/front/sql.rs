@@ -1,5 +1,7 @@
 //! From an expression's text to the parser's own tree, within bounds. What its parts mean is not this module's business.
 
+mod arguments;
+
 use sqlparser::ast::Expr as Sql;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -7,6 +9,8 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::limits;
 use crate::plan::TypeProblem;
+
+pub(super) use arguments::WHERE;
 
 /// Parses one expression.
 ///
@@ -21,6 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
     if tokens.iter().filter(|t| !bulk(&t.token)).count() > 2 * limits::EXPRESSION_NODES {
         return Err(refuse("it is too long".into()));
     }
+    let tokens = arguments::rewritten(tokens);
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(limits::EXPRESSION_DEPTH).with_tokens_with_locations(tokens);
     let sql =

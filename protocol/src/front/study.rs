@@ -2,6 +2,7 @@
 
 mod analysis;
 mod attrition;
+mod cohort;
 mod crosstab;
 mod discovered;
 mod histogram;
@@ -18,19 +19,23 @@ use serde_json::Value;
 use sqlparser::ast::Expr as Sql;
 
 use self::analysis::check_plans;
+use self::cohort::RawCohort;
 pub(super) use self::discovered::{DISCOVERED, misplaced};
-use super::expression::Binder;
+use super::codes::{self, Files};
+use super::expression::{Binder, Scope};
+use super::relation::{Given, Relations};
 use super::sql::parse;
 use super::{dates, toml_problem};
+use crate::analysis::{AttritionStep, RoundState, plan_for};
 use crate::contract::Contract;
 use crate::env::Timestamp;
-use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId};
+use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId, TableName};
 use crate::limits;
-use crate::plan::{Columns, Expr, Query, TypeProblem};
+use crate::plan::{Contracts, Expr, Query, TypeProblem};
 use crate::settings::{Problem, Problems, nearest, read};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "title",
     "purpose",
     "permit",
@@ -59,6 +64,19 @@ const KEYS: &[&str] = &[
     "attrition",
     "steps",
     "summary",
+    "tables",
+    "cohort",
+    "from",
+    "include",
+    "exclude",
+    "index",
+    "features",
+    "codes",
+    "system",
+    "prefix",
+    "file",
+    "descendants",
+    "hierarchy",
 ];
 
 #[derive(Deserialize)]
@@ -66,7 +84,14 @@ struct RawStudy {
     title: String,
     purpose: String,
     permit: Option<PermitId>,
-    dataset: ContractId,
+    dataset: Option<ContractId>,
+    #[serde(default)]
+    tables: BTreeMap<TableName, ContractId>,
+    #[serde(default)]
+    codes: BTreeMap<ColumnName, Value>,
+    cohort: Option<RawCohort>,
+    #[serde(default)]
+    features: BTreeMap<ColumnName, String>,
     #[serde(rename = "where")]
     filter: Option<String>,
     sites: Option<Vec<SiteId>>,
@@ -83,6 +108,8 @@ struct RawStudy {
 pub struct StudyText {
     file: String,
     raw: RawStudy,
+    dataset: ContractId,
+    files: Files,
     /// Keys that are unknown: said together with what binding finds.
     unknown: Problems,
 }
@@ -118,10 +145,35 @@ impl StudyText {
         }
         let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
         let mut problems = Problems::default();
-        match read::<RawStudy>(&value, file, "", KEYS, &mut problems) {
-            Some(raw) => Ok(Self { file: file.to_owned(), raw, unknown: problems }),
+        let read = read::<RawStudy>(&value, file, "", KEYS, &mut problems);
+        let mut basic = Problems::default();
+        match read.map(|raw| (raw.base(file, &mut basic), raw)) {
+            Some((Some(dataset), raw)) => {
+                Ok(Self { file: file.to_owned(), raw, dataset, files: Files::new(), unknown: problems })
+            }
+            Some((None, _)) => {
+                basic.extend(problems);
+                Err(basic)
+            }
             None => Err(problems),
         }
+    }
+
+    /// The files that its code lists name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
+    /// to [`StudyText::with_files`].
+    pub fn files(&self) -> Vec<&str> {
+        codes::named_files(&self.raw.codes).into_iter().collect()
+    }
+
+    /// The same text, with what its files hold.
+    #[must_use]
+    pub fn with_files(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The tables that it looks into, by the names that it gives them.
+    pub fn tables(&self) -> &BTreeMap<TableName, ContractId> {
+        &self.raw.tables
     }
 
     /// The sites that it names, where it names any.
@@ -136,21 +188,28 @@ impl StudyText {
 
     /// The dataset that the study asks about.
     pub fn dataset(&self) -> &ContractId {
-        &self.raw.dataset
+        &self.dataset
     }
 
-    /// Binds every name and expression.
+    /// Binds every name and expression to the contract of its dataset, and to those of its tables where it has any.
     ///
     /// # Errors
     /// All problems at once.
-    pub fn bind(&self, contract: &Contract, context: &BindContext<'_>) -> Result<Study, Problems> {
-        let mut binding =
-            Binding { file: &self.file, contract, derive: &self.raw.derive, problems: self.unknown.clone() };
+    pub fn bind<'a>(&self, contracts: impl Into<Contracts<'a>>, context: &BindContext<'_>) -> Result<Study, Problems> {
         let raw = &self.raw;
+        let mut problems = self.unknown.clone();
+        let contracts = &self.tables_among(&contracts.into(), &mut problems);
+        let lists = codes::lists(&raw.codes, &self.files, &self.file, &mut problems);
+        let signed = lists.iter().filter_map(|(name, list)| Some(list.as_ref()?.signed(name))).collect();
+        let today = i32::try_from(context.now.0.div_euclid(86_400_000)).ok();
+        let relations = Relations::new(contracts, self.base_name(), Given { lists, today });
+        let mut binding = Binding { file: &self.file, relations, derive: &raw.derive, steps: None, problems };
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);
+        binding.features(raw);
         binding.derived();
-        let filter = raw.filter.as_ref().and_then(|text| binding.condition("where", text));
+        binding.steps = binding.cohort(raw);
+        let filter = binding.steps.as_deref().and_then(cohort::all_of);
         let analyses = binding.analyses(&raw.analysis);
         let sites = binding.sites(raw.sites.as_deref(), context);
         let min_sites = binding.min_sites(raw.min_sites, context, sites.len());
@@ -158,9 +217,14 @@ impl StudyText {
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);
         let permit = binding.permit(raw.permit.as_ref(), context.permit);
-        let mut problems = binding.problems;
-        let query = Query { dataset: raw.dataset.clone(), ..contract.rows(filter.clone()) };
-        check_plans(&self.file, &query, &analyses, contract, &mut problems);
+        let Binding { relations, mut problems, .. } = binding;
+        let query = Query { dataset: self.dataset.clone(), ..contracts.base.rows(filter.clone()) };
+        let plans = analyses.iter().filter_map(|a| plan_for(&a.spec.spec, query.clone(), 0, &RoundState::First).ok());
+        let statistics: Vec<_> = plans.map(|plan| plan.statistic).collect();
+        let read = statistics.iter().flat_map(|statistic| statistic.columns());
+        let (features, related) = relations.used(filter.iter().flat_map(|filter| filter.columns()).chain(read));
+        let query = Query { features, related, ..query };
+        check_plans(&self.file, &query, &analyses, contracts, &mut problems);
         let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
         let study = Study {
             format: STUDY_FORMAT,
@@ -169,11 +233,11 @@ impl StudyText {
             purpose,
             permit,
             researcher: context.researcher,
-            dataset: raw.dataset.clone(),
+            dataset: query.dataset,
             contract: query.contract,
             related: query.related,
             features: query.features,
-            codes: vec![],
+            codes: signed,
             sites: Sites::of(sites),
             min_sites,
             filter,
@@ -192,12 +256,19 @@ impl StudyText {
 
 struct Binding<'a> {
     file: &'a str,
-    contract: &'a Contract,
+    relations: Relations,
+    /// The cohort's conditions; nothing where one of them is wrong.
+    steps: Option<Vec<AttritionStep>>,
     derive: &'a BTreeMap<ColumnName, String>,
     problems: Problems,
 }
 
 impl Binding<'_> {
+    /// The base's contract, with every feature so far.
+    fn contract(&self) -> &Contract {
+        self.relations.extended()
+    }
+
     fn refuse<T>(&mut self, key: &str, problem: TypeProblem) -> Option<T> {
         self.problems.push(problem.at(self.file, key));
         None
@@ -246,7 +317,7 @@ impl Binding<'_> {
     fn derived(&mut self) {
         for (name, definition) in self.derive {
             let key = format!("derive.{name}");
-            if self.contract.column(name.as_str()).is_some() {
+            if self.relations.base().column(name.as_str()).is_some() {
                 self.refuse::<()>(&key, TypeProblem::new("the contract has a column of this name"));
             }
             self.with_binder(&key, definition, |binder, sql| binder.bind(sql));
@@ -267,7 +338,7 @@ impl Binding<'_> {
             Ok(sql) => sql,
             Err(problem) => return self.refuse(key, problem),
         };
-        let mut binder = Binder::new(Columns::Contract(self.contract), self.derive);
+        let mut binder = Binder::new(Scope::Study(&mut self.relations), self.derive);
         let bound = bind(&mut binder, &sql);
         let failed = !binder.problems.is_empty();
         for problem in binder.problems {
@@ -291,7 +362,7 @@ impl Binding<'_> {
             self.refuse::<()>("sites", TypeProblem::new("a site is named twice"));
         }
         if sites.is_empty() {
-            let problem = TypeProblem::new(format!("no site offers `{}`", self.contract.id()));
+            let problem = TypeProblem::new(format!("no site offers `{}`", self.contract().id()));
             self.refuse::<()>("dataset", problem.hint("`bocage datasets` lists who offers what"));
         }
         sites

@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::bins::{self, Grid};
 use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
+use super::features::{self, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
-use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Statistic, Table};
+use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
-use crate::ids::ColumnName;
+use crate::ids::{ColumnName, ContractId};
 use crate::limits;
 use crate::settings::Problems;
 
@@ -74,6 +75,7 @@ pub(super) struct Checked {
     pub layout: TableLayout,
     /// The base's contract with the features, where there are any.
     pub extended: Option<Contract>,
+    pub touches: Touches,
 }
 
 /// Checks a plan and lays out its result.
@@ -84,8 +86,8 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     if plan.query.dataset != *contract.id() || plan.query.contract != contract.hash() {
         note("query", TypeProblem::new(format!("the plan is not for this version of `{}`", contract.id())));
     }
-    let features = &plan.query.features;
-    let extended = (!features.is_empty()).then(|| contracts.base.extended(features, &contracts.related));
+    let extended = features::extended(&plan.query, contracts, &mut problems);
+    let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
     let contract = extended.as_ref().unwrap_or(contracts.base);
     let filter = plan.query.filter.as_ref();
     if let Some(Err(problem)) = filter.map(|f| check_condition(f, Columns::Contract(contract))) {
@@ -96,6 +98,12 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     let lowered = match &plan.statistic {
         Statistic::Table(table) => Some((None, table.clone())),
         Statistic::Discovered(Discovered { key: column, table }) => {
+            if plan.query.features.iter().any(|feature| feature.name == *column) {
+                note(
+                    "key",
+                    TypeProblem::new(format!("`{column}` is made of rows, and only a column's values are discovered")),
+                );
+            }
             match DiscoveredKey::of(column, contract, &present) {
                 Ok(found) => key = Some(found),
                 Err(problem) => note("key", problem),
@@ -114,7 +122,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
-    let layout = table_layout(&table, &present, contract, &mut problems);
+    let layout = table_layout(&table, &present, (contract, &plan.query), &mut problems);
     if key.is_some() && layout.keys_that_fit() < limits::TOP {
         let problem = TypeProblem::new(format!(
             "the table has {} cells for each discovered key: too many for {} keys",
@@ -123,13 +131,15 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         ));
         problems.push(problem.hint("use fewer other keys, wider bands or fewer measures").at("plan", "by"));
     }
-    problems.into_result(Checked { table, grid, key, layout, extended })
+    let names = filter.into_iter().flat_map(Expr::columns).chain(plan.statistic.columns());
+    let touches = features::touches(&plan.query, names, contracts);
+    problems.into_result(Checked { table, grid, key, layout, extended, touches })
 }
 
 fn table_layout(
     table: &Table,
     present: &HashSet<ColumnName>,
-    contract: &Contract,
+    (contract, query): (&Contract, &Query),
     problems: &mut Problems,
 ) -> TableLayout {
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
@@ -154,7 +164,7 @@ fn table_layout(
             Err(problem) => note(&format!("measures[{i}]"), problem),
         }
     }
-    for (i, problem) in overused(&table.measures) {
+    for (i, problem) in overused(&table.measures, query) {
         note(&format!("measures[{i}]"), problem);
     }
     let cells = keys.iter().fold(1usize, |n, key| n.saturating_mul(key.size()));
@@ -164,7 +174,9 @@ fn table_layout(
             TypeProblem::new(format!("the table has {cells} cells: too many")).hint(too_many_hint(table, &keys)),
         );
     }
-    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject())
+    let is_feature = |name: &ColumnName| query.features.iter().any(|feature| feature.name == *name);
+    let chosen = table.measures.iter().map(|measure| measure.columns().into_iter().any(is_feature)).collect();
+    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject()).choosing(chosen)
 }
 
 fn too_many_hint(table: &Table, keys: &[KeyDomain]) -> String {
@@ -193,11 +205,12 @@ pub(crate) fn check_measure(measure: &Measure, contract: &Contract) -> Result<()
     measure_layout(measure, contract).map(drop)
 }
 
-/// The measures that read a column which [`limits::COLUMN_MEASURES`] other ones read already.
+/// The measures that read a column which [`limits::COLUMN_MEASURES`] other ones read already, or [`limits::SOURCE_MEASURES`] of other rows.
 ///
 /// Each measure of a column is one more equation about the same values.
-fn overused(measures: &[Measure]) -> Vec<(usize, TypeProblem)> {
-    let mut uses: HashMap<&ColumnName, usize> = HashMap::new();
+fn overused(measures: &[Measure], query: &Query) -> Vec<(usize, TypeProblem)> {
+    let mut uses: HashMap<Source, usize> = HashMap::new();
+    let mut of_any_rows: HashMap<(ContractId, ColumnName), usize> = HashMap::new();
     let mut problems = Vec::new();
     for (i, measure) in measures.iter().enumerate() {
         if matches!(measure, Measure::Condition(_)) || measures[..i].contains(measure) {
@@ -206,8 +219,18 @@ fn overused(measures: &[Measure]) -> Vec<(usize, TypeProblem)> {
         let mut columns = measure.columns();
         columns.dedup();
         for column in columns {
-            let uses = uses.entry(column).or_default();
+            let source = Source::of(column, query);
+            let all = of_any_rows.entry((source.dataset.clone(), source.column.clone())).or_default();
+            let uses = uses.entry(source).or_default();
             *uses += 1;
+            *all += 1;
+            if *all > limits::SOURCE_MEASURES {
+                let most = limits::SOURCE_MEASURES;
+                let problem = TypeProblem::new(format!(
+                    "a table has at most {most} numeric measures of what `{column}` is made of"
+                ));
+                problems.push((i, problem.hint("ask for the others in another table")));
+            }
             if *uses > limits::COLUMN_MEASURES {
                 let most = limits::COLUMN_MEASURES;
                 let problem = TypeProblem::new(format!("a table has at most {most} numeric measures of `{column}`"));

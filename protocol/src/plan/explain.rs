@@ -9,9 +9,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
-use super::words::{Words, expression, measure};
-use super::{Bins, Grid, Statistic, ValidPlan};
-use crate::contract::Contract;
+use super::words::{Words, expression, features, measure};
+use super::{Bins, Contracts, Grid, Statistic, ValidPlan};
 use crate::ids::ColumnName;
 
 /// Rows that one core passes over in a second, for each measure and key: the slow end of what was measured, so that an estimate is seldom short.
@@ -22,6 +21,9 @@ const ROWS_A_SECOND: u64 = 20_000_000;
 pub struct Explained {
     /// The columns that are read, with their titles.
     pub reads: Vec<String>,
+    /// What is made of a patient's rows in other tables, each by a name that the rest uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub makes: Vec<String>,
     /// Which rows are kept; absent where all are.
     pub keeps: Option<String>,
     /// By what they are grouped, with the number of groups.
@@ -41,9 +43,11 @@ pub struct Explained {
 }
 
 impl ValidPlan {
-    /// The plan in words. `rows` are those of the snapshot, for those who may know.
-    pub fn explain(&self, contract: &Contract, rows: Option<u64>) -> Explained {
-        let words = Words::new(contract);
+    /// The plan in words. `rows` are those of the base's snapshot, for those who may know. The contracts' tables have the plan's own names for
+    /// them ([`Contracts::of`] [`ValidPlan::related`]); where one is missing, its columns have no titles.
+    pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
+        let contracts = &contracts.into();
+        let words = Words::new(self.contract(contracts.base));
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
@@ -51,9 +55,14 @@ impl ValidPlan {
         };
         // Values are looked up twice: to find the frequent ones, and to count them.
         let discovered = 4 * u64::from(self.discovered().is_some());
-        let effort = 1 + self.table().measures.len() as u64 + self.table().by.len() as u64 + discovered;
+        let effort = 1
+            + self.features().len() as u64
+            + self.table().measures.len() as u64
+            + self.table().by.len() as u64
+            + discovered;
         Explained {
-            reads: self.reads().iter().map(|name| words.column(name)).collect(),
+            reads: self.explain_reads(contracts),
+            makes: self.features().iter().map(|feature| features::feature(feature, contracts)).collect(),
             keeps: self.plan().query.filter.as_ref().map(expression),
             groups,
             computes,
@@ -64,14 +73,25 @@ impl ValidPlan {
         }
     }
 
-    /// Every column that the plan reads, each once. The column that names the patient is never among them.
+    /// Every column of its own dataset that the plan reads, each once. The column that names the patient is never among them.
     pub fn reads(&self) -> BTreeSet<ColumnName> {
-        let table = self.table();
-        let filter = self.plan().query.filter.iter().flat_map(|filter| filter.columns());
-        let keys = table.by.iter().flat_map(|key| key.columns());
-        let measures = table.measures.iter().flat_map(|measure| measure.columns());
-        let discovered = self.discovered().map(super::DiscoveredKey::column);
-        filter.chain(keys).chain(measures).chain(discovered).cloned().collect()
+        self.touches().get(&self.plan().query.dataset).cloned().unwrap_or_default()
+    }
+
+    fn explain_reads(&self, contracts: &Contracts<'_>) -> Vec<String> {
+        let words = Words::new(contracts.base);
+        let mut reads: Vec<String> = self.reads().iter().map(|name| words.column(name)).collect();
+        for (name, table) in self.related().iter().filter(|(_, table)| table.dataset != self.plan().query.dataset) {
+            let columns = self.touches().get(&table.dataset).into_iter().flatten();
+            let words = contracts.related.get(name).map(|contract| Words::new(contract));
+            let word = |column: &ColumnName| words.as_ref().map_or_else(|| column.to_string(), |w| w.column(column));
+            let before = reads.len();
+            reads.extend(columns.map(|column| format!("{name}.{}", word(column))));
+            if reads.len() == before {
+                reads.push(format!("which rows {name} has"));
+            }
+        }
+        reads
     }
 
     fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
@@ -127,7 +147,11 @@ impl Explained {
     /// For the steward: one sentence a line.
     pub fn plainly(&self) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "Reads {}; never the column that names the patient.", listed(&self.reads, "no column"));
+        let named = if self.makes.is_empty() { "the column that names" } else { "a column that names" };
+        let _ = writeln!(text, "Reads {}; never {} the patient.", listed(&self.reads, "no column"), named);
+        if !self.makes.is_empty() {
+            let _ = writeln!(text, "For each patient, {}.", self.makes.join("; "));
+        }
         let _ = match &self.keeps {
             Some(filter) => writeln!(text, "Looks only at rows where {filter}."),
             None => writeln!(text, "Looks at all rows."),
@@ -152,6 +176,9 @@ impl Explained {
         let groups = if self.groups.is_empty() { "all rows together".to_owned() } else { self.groups.join(" × ") };
         let _ = writeln!(text, "   └─ group  {groups}: {} cells", self.cells);
         let _ = writeln!(text, "      └─ filter {}", self.keeps.as_deref().unwrap_or("none"));
+        for made in &self.makes {
+            let _ = writeln!(text, "         ├─ make   {made}");
+        }
         let rows = self.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
         let _ = writeln!(text, "         └─ read   {}{rows}", listed(&self.reads, "no column"));
         text

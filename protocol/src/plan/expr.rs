@@ -196,6 +196,40 @@ impl Expr {
         }
     }
 
+    /// The expression with every column under another name.
+    #[must_use]
+    pub fn renamed(&self, name: &impl Fn(&ColumnName) -> ColumnName) -> Expr {
+        let of = |part: &Expr| part.renamed(name);
+        let boxed = |part: &Expr| Box::new(part.renamed(name));
+        let all = |parts: &[Expr]| parts.iter().map(of).collect();
+        match self {
+            Expr::Column(column) => Expr::Column(name(column)),
+            Expr::Grouped { column, grouping } => Expr::Grouped { column: name(column), grouping: grouping.clone() },
+            Expr::Periods(periods) => Expr::Periods(Periods { column: name(&periods.column), ..periods.clone() }),
+            Expr::Literal(_) => self.clone(),
+            Expr::Not(part) => Expr::Not(boxed(part)),
+            Expr::IsNull(part) => Expr::IsNull(boxed(part)),
+            Expr::And(parts) => Expr::And(all(parts)),
+            Expr::Or(parts) => Expr::Or(all(parts)),
+            Expr::Coalesce(parts) => Expr::Coalesce(all(parts)),
+            Expr::Compare { op, left, right } => Expr::Compare { op: *op, left: boxed(left), right: boxed(right) },
+            Expr::Arithmetic { op, left, right } => {
+                Expr::Arithmetic { op: *op, left: boxed(left), right: boxed(right) }
+            }
+            Expr::In { of, list } => Expr::In { of: boxed(of), list: list.clone() },
+            Expr::Prefix { of, prefix } => Expr::Prefix { of: boxed(of), prefix: prefix.clone() },
+            Expr::Apply { function, of } => Expr::Apply { function: *function, of: boxed(of) },
+            Expr::Between { unit, from, to } => Expr::Between { unit: *unit, from: boxed(from), to: boxed(to) },
+            Expr::Case { branches, otherwise } => Expr::Case {
+                branches: branches.iter().map(|b| Branch { when: of(&b.when), then: of(&b.then) }).collect(),
+                otherwise: otherwise.as_deref().map(boxed),
+            },
+            Expr::Cut { of, breaks } => Expr::Cut { of: boxed(of), breaks: breaks.clone() },
+            Expr::NullIf { of, equal } => Expr::NullIf { of: boxed(of), equal: boxed(equal) },
+            Expr::Parse { of, to } => Expr::Parse { of: boxed(of), to: *to },
+        }
+    }
+
     /// The number of nodes and the depth, or `None` as soon as a bound of [`crate::limits`] is exceeded.
     pub fn size(&self) -> Option<(usize, usize)> {
         fn walk(expr: &Expr, depth: usize, nodes: &mut usize) -> Option<usize> {

@@ -106,9 +106,22 @@ pub struct TableLayout {
     /// For each step of the ladder, which coarser grouping (0 = none) each key uses.
     ladder: Vec<Vec<usize>>,
     measures: Vec<MeasureLayout>,
+    /// For each measure whether it reads a feature; empty where none does.
+    chosen: Vec<bool>,
 }
 
 impl TableLayout {
+    /// The same shape, of measures of which some read a feature.
+    pub(super) fn choosing(self, chosen: Vec<bool>) -> Self {
+        Self { chosen, ..self }
+    }
+
+    /// Whether the researcher chooses who has a value of this measure: it reads a feature, which is missing for whom it is not made. How many
+    /// lack one is then an answer like any other.
+    pub fn chosen(&self, measure: usize) -> bool {
+        self.chosen.get(measure).copied().unwrap_or(false)
+    }
+
     pub(super) fn new(keys: Vec<KeyDomain>, measures: Vec<MeasureLayout>, roll_up: bool) -> Self {
         let mut rung = vec![0; keys.len()];
         let mut ladder = vec![rung.clone()];
@@ -120,7 +133,7 @@ impl TableLayout {
                 }
             }
         }
-        Self { keys, ladder, measures }
+        Self { keys, ladder, measures, chosen: Vec::new() }
     }
 
     /// The measures, in the plan's order.

@@ -10,6 +10,7 @@ mod discovered;
 mod domain;
 mod explain;
 mod expr;
+mod features;
 mod layout;
 mod normal;
 mod periods;
@@ -34,6 +35,8 @@ pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
+pub use features::Touches;
+pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
@@ -143,6 +146,25 @@ pub enum Measure {
     Condition(Expr),
 }
 
+impl Statistic {
+    /// Every column that it reads, with repeats.
+    pub fn columns(&self) -> Vec<&ColumnName> {
+        match self {
+            Statistic::Table(table) => table.columns(),
+            Statistic::Discovered(Discovered { key, table }) => [key].into_iter().chain(table.columns()).collect(),
+            Statistic::Bins(Bins::Column(column)) => vec![column],
+            Statistic::Bins(Bins::Steps(steps)) => steps.iter().flat_map(Expr::columns).collect(),
+        }
+    }
+}
+
+impl Table {
+    fn columns(&self) -> Vec<&ColumnName> {
+        let measures = self.measures.iter().flat_map(Measure::columns);
+        self.by.iter().flat_map(Expr::columns).chain(measures).collect()
+    }
+}
+
 impl Measure {
     /// Every column that the measure reads.
     pub fn columns(&self) -> Vec<&ColumnName> {
@@ -165,6 +187,7 @@ pub struct ValidPlan {
     key: Option<DiscoveredKey>,
     layout: TableLayout,
     extended: Option<Contract>,
+    touches: Touches,
 }
 
 impl ValidPlan {
@@ -175,14 +198,16 @@ impl ValidPlan {
     pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
         let contracts = &contracts.into();
         let written = check::plan(&plan, contracts)?;
-        let normal = normal::plan(&plan);
+        let normal = normal::plan(&plan, contracts.base);
+        let own = |id: &ContractId| contracts.related.values().find(|contract| contract.id() == id).copied();
+        let named = Contracts::of(contracts.base, &normal.query.related, own);
         // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
-        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, contracts)) {
+        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, &named)) {
             Some(Ok(checked)) => (normal, checked),
             _ => (plan, written),
         };
-        let check::Checked { table, grid, key, layout, extended } = checked;
-        Ok(Self { plan, table, grid, key, layout, extended })
+        let check::Checked { table, grid, key, layout, extended, touches } = checked;
+        Ok(Self { plan, table, grid, key, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -198,6 +223,12 @@ impl ValidPlan {
     /// What keys, filter and measures read: `base`, the contract of the plan's dataset, or the virtual one with the features as columns.
     pub fn contract<'a>(&'a self, base: &'a Contract) -> &'a Contract {
         self.extended.as_ref().unwrap_or(base)
+    }
+
+    /// Every column that the plan reads, of every dataset: in keys, measures, filters and windows, and as a time or birth. Never one that names
+    /// the patient.
+    pub fn touches(&self) -> &Touches {
+        &self.touches
     }
 
     /// The plan, in normal form.

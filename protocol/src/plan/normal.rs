@@ -4,14 +4,18 @@
 //! Every rule here holds in SQL's three-valued logic and in the engine's arithmetic. What means the same for deeper reasons (`2 * age > 60`
 //! and `age > 30`, `ca > 4` and `ca >= 5`) stays different, and counts as different.
 
+mod features;
+
 use std::borrow::Cow;
 
 use super::{Bins, Branch, Comparison, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table};
+use crate::contract::Contract;
 use crate::limits;
 use crate::trust::canonical;
 
 /// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order.
-pub(super) fn plan(plan: &Plan) -> Plan {
+pub(super) fn plan(plan: &Plan, base: &Contract) -> Plan {
+    let plan = &features::named(plan, base);
     let statistic = match &plan.statistic {
         Statistic::Table(of) => Statistic::Table(table(of)),
         Statistic::Discovered(Discovered { key, table: of }) => {

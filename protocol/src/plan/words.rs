@@ -2,6 +2,8 @@
 //!
 //! Total over the closed expression language. What it writes is for people and is never parsed.
 
+pub(super) mod features;
+
 use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest};

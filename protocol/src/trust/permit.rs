@@ -16,6 +16,7 @@ use crate::error::{ErrorCode, PublicError};
 use crate::ids::{ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId};
 use crate::limits;
 use crate::marks::steers;
+use crate::plan::Touches;
 
 /// The number of this form of a permit. A node refuses any other.
 pub const PERMIT_FORMAT: u16 = 1;
@@ -218,8 +219,9 @@ impl Permit {
             let hint = format!("it allows {allowed}; for another purpose, ask the access body for another permit");
             return refused(ErrorCode::PermitPurpose, message, hint);
         }
-        if self.scope(&study.dataset).is_none() {
-            return wrong(ErrorCode::PermitScope, format!("permit {id} does not cover dataset {}", study.dataset));
+        let datasets = std::iter::once(&study.dataset).chain(study.related.values().map(|table| &table.dataset));
+        if let Some(dataset) = datasets.into_iter().find(|dataset| self.scope(dataset).is_none()) {
+            return wrong(ErrorCode::PermitScope, format!("permit {id} does not cover dataset {dataset}"));
         }
         if study.min_sites < self.min_sites || study.sites.count() < self.min_sites as usize {
             let message = format!("permit {id} wants {} sites at least to contribute to each cell", self.min_sites);
@@ -259,6 +261,14 @@ impl Permit {
         let message = format!("permit {} does not cover the columns {} of {dataset}", self.id, outside.join(", "));
         Err(PublicError::new(ErrorCode::PermitScope, message)
             .hint("filters count too; ask the access body for a permit with these columns, or leave them out"))
+    }
+
+    /// Whether all that plans read may be read, of every dataset that they look into.
+    ///
+    /// # Errors
+    /// `permit_scope` with the first dataset that may not be looked into, or its columns that may not be read.
+    pub fn check_touches(&self, touches: &Touches) -> Result<(), PublicError> {
+        touches.iter().try_for_each(|(dataset, columns)| self.check_columns(dataset, columns))
     }
 
     fn scope(&self, dataset: &ContractId) -> Option<&Scope> {

@@ -136,12 +136,22 @@ impl Study {
     /// # Errors
     /// `study_invalid` with the first rule that is broken. (The front reports all problems of a text at once; this is the node's own guard.)
     pub fn check_shape(&self) -> Result<(), PublicError> {
-        let rules: [(bool, &str); 10] = [
+        let rules: [(bool, &str); 12] = [
             (self.format == STUDY_FORMAT, "the study is of another format than 1"),
             (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
             (
                 self.texts().all(is_a_line),
                 "the title or a heading has control characters, invisible ones or marks of reading direction, or is too long",
+            ),
+            (
+                self.related.len() <= limits::RELATED_TABLES && self.features.len() <= limits::FEATURES,
+                "the study looks into too many tables, or has too many features",
+            ),
+            (
+                self.codes.len() <= limits::CODE_LISTS
+                    && self.codes.windows(2).all(|pair| pair[0].name < pair[1].name)
+                    && self.codes.iter().all(|list| is_a_line(&list.system)),
+                "the code lists are too many, not sorted and distinct, or one names no system",
             ),
             ((1..=limits::SITES).contains(&self.sites.count()), "the study names no site or too many"),
             (self.min_sites >= 1, "min_sites is 0"),

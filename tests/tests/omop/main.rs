@@ -1,6 +1,7 @@
 //! OMOP sets as they are published, through the product's own commands and its contract packs: the same rows from every kind of source, and the same numbers as
 //! the tools of others.
 
+mod days;
 mod gibleed;
 #[allow(dead_code, reason = "its own tests use all of it")]
 #[path = "../../../node/postgres/tests/server/started.rs"]
@@ -46,7 +47,7 @@ impl Network {
         let config = self.text(&format!("net/sites/{site}/node.toml"));
         self.run(&["node", "datasets", "refresh", dataset, "--config", &config]);
         let folder = self.path(&format!("net/sites/{site}/state/snapshots/{dataset}"));
-        let content = fs::read_to_string(folder.join("CURRENT")).expect("a snapshot");
+        let content = fs::read_to_string(folder.join("current")).expect("a snapshot");
         let content = content.trim();
         let manifest = fs::read_to_string(folder.join(format!("{content}.json"))).expect("its manifest");
         (serde_json::from_str(&manifest).expect("JSON"), folder.join(format!("{content}.arrow")))

@@ -8,10 +8,13 @@ async fn a_run_that_is_killed_at_any_moment_goes_on_with_the_same_export() {
     let mut at = 0;
     loop {
         at += 1;
-        let hospital = Hospital::with(|seen, _| {
-            // It is cut now and then, so that there are moments within a file.
-            (seen.is("GET /files") && seen.before == 0)
-                .then(|| part_of(seen, file(seen.path[7..8].parse().unwrap()).as_bytes()).cut_after(700))
+        // It is cut and busy now and then, so that there are moments within a file, and after a new export took its place.
+        let hospital = Hospital::with(|seen, _| match seen.before {
+            0 if seen.is("GET /files") => {
+                Some(part_of(seen, file(seen.path[7..8].parse().unwrap()).as_bytes()).cut_after(700))
+            }
+            0 if seen.is("DELETE") => Some(status(503)),
+            _ => None,
         });
         let site = Site::new(&hospital);
         if !site.killed_at(at).await {
@@ -22,6 +25,23 @@ async fn a_run_that_is_killed_at_any_moment_goes_on_with_the_same_export() {
         assert_eq!(hospital.times("GET /fhir/$export"), 1, "killed at {at}");
     }
     assert!(at > 15, "{at} moments");
+}
+
+#[tokio::test]
+async fn an_export_that_took_its_place_before_the_kill_is_only_dropped_at_the_server() {
+    for at in 1.. {
+        let hospital = Hospital::with(|seen, _| (seen.is("DELETE") && seen.before == 0).then(|| status(503)));
+        let site = Site::new(&hospital);
+        assert!(site.killed_at(at).await);
+        if hospital.times("DELETE /jobs/link-secret") == 0 {
+            continue;
+        }
+        let before = hospital.asked().len();
+        site.export().await.unwrap();
+        site.is_whole();
+        assert_eq!(hospital.asked()[before..], ["DELETE /jobs/link-secret"]);
+        return;
+    }
 }
 
 #[tokio::test]

@@ -278,7 +278,7 @@ fn write(stream: &mut impl Write, reply: &Reply, bytes: usize) -> io::Result<()>
         head += &format!("Content-Length: {}\r\n", body.len());
     }
     headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
-    stream.write_all(&body[..bytes.min(body.len())])?;
+    // In one piece, so that no time passes between them.
+    stream.write_all(&[format!("{head}\r\n").as_bytes(), &body[..bytes.min(body.len())]].concat())?;
     stream.flush()
 }

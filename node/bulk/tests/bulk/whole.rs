@@ -145,6 +145,7 @@ async fn a_server_is_believed_only_where_the_configured_authority_vouches_for_it
     let error = site.fails().await;
     assert!(error.contains("$export of https://localhost") && error.contains("UnknownIssuer"), "{error}");
     assert_eq!(hospital.asked(), Vec::<String>::new());
+    assert_eq!(site.timer.waits.lock().unwrap().len(), 0, "it would be the same in a minute");
     site.server.ca_file = Some(site.path("ca.pem"));
     assert!(matches!(site.export().await, Err(BulkError::Ca { .. })));
     std::fs::write(site.path("ca.pem"), root.certificate_pem()).unwrap();

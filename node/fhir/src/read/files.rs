@@ -1,7 +1,8 @@
 //! The files of an export, packed or not.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +32,7 @@ enum Packing {
 }
 
 /// One file of an export.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     /// Where it is.
     pub path: PathBuf,
@@ -42,6 +43,8 @@ pub struct Input {
     /// How it holds its resources.
     pub form: Form,
     packing: Packing,
+    /// When it was changed, and which file it is.
+    state: (i64, i64, u64),
 }
 
 /// The file at `path`, or the files of that folder, in order of their names. Folders within it are not entered.
@@ -52,17 +55,25 @@ pub fn find(path: &Path) -> Result<Vec<Input>, ReadError> {
         for entry in fs::read_dir(path).map_err(|e| failed(path, &e))? {
             let file = entry.map_err(|e| failed(path, &e))?.path();
             let metadata = fs::metadata(&file).map_err(|e| failed(&file, &e))?;
-            inputs.extend(metadata.is_file().then(|| input(&file, metadata.len())).flatten());
+            inputs.extend(input(&file, &metadata));
         }
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
     } else {
-        inputs.extend(input(path, metadata.len()));
+        inputs.extend(input(path, &metadata));
     }
     if inputs.is_empty() { Err(ReadError::NoFiles { path: path.to_owned() }) } else { Ok(inputs) }
 }
 
-fn input(path: &Path, bytes: u64) -> Option<Input> {
+/// A file that is an export's by its name. What is no regular file is never opened: it could wait for a writer.
+fn input(path: &Path, metadata: &Metadata) -> Option<Input> {
+    let (form, packing) = kind(path.file_name()?.to_str()?)?;
+    let state = (metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
     let name = path.file_name()?.to_str()?.to_owned();
+    metadata.is_file().then(|| Input { path: path.to_owned(), name, bytes: metadata.len(), form, packing, state })
+}
+
+/// How a file of this name is read.
+fn kind(name: &str) -> Option<(Form, Packing)> {
     let lower = name.to_ascii_lowercase();
     let (bare, packing) = match lower.rsplit_once('.')? {
         (bare, "gz") => (bare, Packing::Gzip),
@@ -75,7 +86,7 @@ fn input(path: &Path, bytes: u64) -> Option<Input> {
         (_, "json") => Form::Document,
         _ => return None,
     };
-    Some(Input { path: path.to_owned(), name, bytes, form, packing })
+    Some((form, packing))
 }
 
 /// What the system says of a file.
@@ -194,13 +205,12 @@ mod tests {
 
     #[test]
     fn a_files_name_says_how_it_is_read() {
-        let form = |name: &str| input(Path::new(name), 1).map(|input| (input.form, input.packing));
-        assert_eq!(form("a/Patient.ndjson"), Some((Form::Lines, Packing::None)));
-        assert_eq!(form("Patient.000.NDJSON.gz"), Some((Form::Lines, Packing::Gzip)));
-        assert_eq!(form("x.jsonl.zst"), Some((Form::Lines, Packing::Zstd)));
-        assert_eq!(form("bundle.json"), Some((Form::Document, Packing::None)));
+        assert_eq!(kind("Patient.ndjson"), Some((Form::Lines, Packing::None)));
+        assert_eq!(kind("Patient.000.NDJSON.gz"), Some((Form::Lines, Packing::Gzip)));
+        assert_eq!(kind("x.jsonl.zst"), Some((Form::Lines, Packing::Zstd)));
+        assert_eq!(kind("bundle.json"), Some((Form::Document, Packing::None)));
         for other in ["Patient.csv", "README", ".ndjson", "x.gz", "x.ndjson.bak"] {
-            assert_eq!(form(other), None, "{other}");
+            assert_eq!(kind(other), None, "{other}");
         }
     }
 }

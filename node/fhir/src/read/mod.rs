@@ -13,8 +13,6 @@ mod resources;
 
 use std::path::{Path, PathBuf};
 
-use bocage_protocol::limits;
-
 use self::bundle::Document;
 use self::files::{Form, Input, Opened};
 use self::lines::{Line, Lines};
@@ -66,6 +64,14 @@ pub enum ReadError {
         /// The last line that could be read.
         line: u64,
     },
+    /// It became another while it was read.
+    #[error(
+        "{path}: it was changed or replaced while it was read\n  hint: write a new export beside it, rename it into place, then take the snapshot again"
+    )]
+    Changed {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A Bundle, or another file of one piece, that is damaged.
     #[error(
         "{path}: {reason}\n  hint: a .json file holds a whole Bundle or resource; one with a resource a line ends in .ndjson"
@@ -101,6 +107,7 @@ pub struct Progress {
 
 /// Reads the rows of one view out of an export.
 pub struct Reader {
+    path: PathBuf,
     resources: Resources,
     inputs: Vec<Input>,
     /// How many of the inputs were begun.
@@ -126,16 +133,17 @@ impl Reader {
         let total = inputs.iter().map(|input| input.bytes).sum();
         let names = inputs.iter().map(|input| input.name.clone()).collect();
         let resources = Resources::new(view, names);
-        Ok(Self { resources, inputs, begun: 0, current: None, done_before: 0, total })
+        Ok(Self { path: path.to_owned(), resources, inputs, begun: 0, current: None, done_before: 0, total })
     }
 
-    /// The next rows: some more than `rows`, as many as the last resource gives; nothing at the end.
+    /// The next rows; nothing at the end. A batch ends with the resource that reaches so many rows or bytes: it may be larger by what one
+    /// resource gives.
     ///
     /// # Errors
     /// A file cannot be read to its end. What is wrong with single resources stands in the report.
-    pub fn next_batch(&mut self, rows: usize) -> Result<Option<Batch>, ReadError> {
+    pub fn next_batch(&mut self, rows: usize, bytes: usize) -> Result<Option<Batch>, ReadError> {
         let mut batch = Batch::new(self.resources.view.columns().len());
-        while batch.rows() < rows && batch.bytes() < limits::FHIR_RESOURCE_UNFOLDED_BYTES {
+        while batch.rows() < rows && batch.bytes() < bytes {
             if !self.step(&mut batch)? {
                 break;
             }
@@ -195,6 +203,16 @@ impl Reader {
             self.inputs[..self.begun].iter().map(|i| i.bytes).sum()
         };
         Progress { done: (before + current).min(self.total), total: self.total }
+    }
+
+    /// Whether the files still are those that were found, unchanged: an export that is written while it is read gives rows that never
+    /// stood together.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn unchanged(&self) -> Result<(), ReadError> {
+        let same = files::find(&self.path).is_ok_and(|now| now == self.inputs);
+        if same { Ok(()) } else { Err(ReadError::Changed { path: self.path.clone() }) }
     }
 
     /// What was found so far.

@@ -41,6 +41,13 @@ pub enum What {
     SameUrl,
 }
 
+impl What {
+    /// Whether what was found gives no row.
+    pub fn leaves_out(&self) -> bool {
+        !matches!(self, What::Twice | What::SameUrl)
+    }
+}
+
 /// A finding: what, and in which column of the view.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
@@ -113,6 +120,15 @@ impl fmt::Display for Place {
     }
 }
 
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(column) = &self.column {
+            write!(f, "column `{column}`: ")?;
+        }
+        write!(f, "{}", self.what)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} resources, {} rows", self.resources, self.rows)?;
@@ -120,13 +136,9 @@ impl fmt::Display for Report {
             write!(f, "\n  {} references name nothing that could be looked up", self.unresolved)?;
         }
         for (finding, places) in &self.findings {
-            write!(f, "\n  {} × ", places.count)?;
-            if let Some(column) = &finding.column {
-                write!(f, "column `{column}`: ")?;
-            }
             let first: Vec<String> = places.first.iter().map(Place::to_string).collect();
             let more = if places.count > first.len() as u64 { ", …" } else { "" };
-            write!(f, "{} ({}{more})", finding.what, first.join(", "))?;
+            write!(f, "\n  {} × {finding} ({}{more})", places.count, first.join(", "))?;
         }
         Ok(())
     }

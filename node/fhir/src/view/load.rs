@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, nearest};
 use serde_json::Value;
 
@@ -51,6 +52,9 @@ impl View {
     /// # Errors
     /// All problems at once.
     pub fn load(text: &str, file: &str) -> Result<Self, Problems> {
+        if text.len() > limits::FHIR_VIEW_BYTES {
+            return Err(Problem::new(file, "", format!("larger than {} bytes", limits::FHIR_VIEW_BYTES)).into());
+        }
         let view: Value = serde_json::from_str(text).map_err(|e| {
             let place = format!("line {}, column {}", e.line(), e.column());
             Problem::new(file, place, "is no JSON from here on").hint("a ViewDefinition is a JSON object")

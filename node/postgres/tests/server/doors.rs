@@ -62,7 +62,7 @@ fn a_wrong_name_or_password_is_told_apart_and_the_password_is_not_repeated() {
         assert!(error.contains(wanted), "{wanted} not in {error}");
     };
     says(json!({"host": "/nowhere", "ca_file": null}), "postgres /nowhere:");
-    says(json!({"host": "no-such-host.invalid"}), "cannot be reached");
+    says(json!({"host": "no-such-host.invalid"}), "its name stands for no address\n  hint: check `host`");
     says(json!({"ca_file": "/nowhere/ca.pem"}), "/nowhere/ca.pem: cannot be read");
     fs::set_permissions(&lab.password_file, fs::Permissions::from_mode(0o644)).unwrap();
     says(json!({}), "others may read this secret (mode 0644)");

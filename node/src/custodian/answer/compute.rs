@@ -18,12 +18,13 @@ use crate::custodian::authority::{Authorised, may_begin, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
-use crate::custodian::engine::{self, EngineError};
+use crate::custodian::engine::{self, EngineError, Features, Ground};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
+use crate::custodian::gathered::Gathered;
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
 use crate::custodian::reuse::{self, Before};
-use crate::custodian::snapshot::Offered;
+use crate::custodian::snapshot::public_name;
 use crate::custodian::{Custodian, Moment, Progress};
 
 /// What the secret is for that keeps snapshots' public names from being guessed.
@@ -44,20 +45,19 @@ impl Custodian {
         about: bodies::About,
         history: &History,
     ) -> Result<Vec<u8>, Failure> {
-        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot).map_err(Failure::Before)?;
-        let chosen = self.offered(authorised, &snapshot, history, round.now).map_err(Failure::Before)?;
-        let snapshot = chosen.offered.as_ref();
+        let gathered = self.gather(authorised, history, round.now).map_err(Failure::Before)?;
+        let ground = &gathered.ground();
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
         entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, snapshot))),
+            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, ground))),
         );
-        let asked = self.asked(authorised, snapshot)?;
+        let asked = self.asked(authorised, ground)?;
         let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
-        let reservation = reservation(round, authorised, snapshot, &asked);
+        let reservation = reservation(round, authorised, &gathered, &asked);
         if !reserved {
             entries.push(round.entry(Kind::Reservation, &reservation));
         }
@@ -83,7 +83,7 @@ impl Custodian {
         };
         self.pass(Moment::Reserved);
         let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-        let signed = self.attempt(round, authorised, snapshot, attempt, asked);
+        let signed = self.attempt(round, authorised, ground, attempt, asked);
         (self.progress)(Progress::Idle);
         let signed = match signed {
             Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
@@ -106,13 +106,14 @@ impl Custodian {
         Ok(reply)
     }
 
-    /// What the round asks of the snapshot, and which of it left before.
-    fn asked(&self, authorised: &Authorised<'_>, snapshot: &Offered) -> Result<Vec<Asked>, LedgerError> {
+    /// What the round asks of the snapshots, and which of it left before.
+    fn asked(&self, authorised: &Authorised<'_>, ground: &Ground<'_>) -> Result<Vec<Asked>, LedgerError> {
         let policy = self.gate_policy(authorised);
         let reused = self.switches.controls.enforces(Control::ReuseOfAnswers);
         let asked = |(_, plan): &(u16, ValidPlan)| {
+            let identity = ground.identity_for(plan);
             let plan = plan.digest();
-            let question = reuse::question(&plan, snapshot.identity(), &policy);
+            let question = reuse::question(&plan, &identity, &policy);
             let before = if reused { reuse::before(&self.ledger, &question, &plan, &self.release_key)? } else { None };
             Ok(Asked { question, before })
         };
@@ -132,7 +133,7 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         authorised: &Authorised<'_>,
-        snapshot: &Offered,
+        ground: &Ground<'_>,
         attempt: i64,
         asked: Vec<Asked>,
     ) -> Result<SignedRelease, PublicError> {
@@ -140,6 +141,7 @@ impl Custodian {
         let policy = self.gate_policy(authorised);
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
+            let mut features = Features::default();
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 if let Some(Before { seq, released }) = asked.before {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
@@ -153,20 +155,19 @@ impl Custodian {
                 if let Some(before_query) = &self.switches.before_query {
                     before_query(&round.id);
                 }
-                let counted =
-                    engine::run(snapshot, plan, &authorised.dataset.contract, policy.threshold).map_err(|error| {
-                        tracing::error!(study = %round.id, analysis, %error, "the query failed");
-                        match error {
-                            EngineError::ContractMismatch { .. } => unavailable(),
-                            _ => internal(),
-                        }
-                    })?;
-                let contract = &authorised.dataset.contract;
+                let counted = engine::run(ground, &mut features, plan, policy.threshold).map_err(|error| {
+                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                    match error {
+                        EngineError::ContractMismatch { .. } => unavailable(),
+                        _ => internal(),
+                    }
+                })?;
+                let contract = plan.contract(&authorised.dataset.contract);
                 let outcome = gate::release_under(self.switches.controls, counted, plan, contract, &policy)
                     .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
-            gate::seal(self.heading(round, snapshot)?, answers, &self.release_key)
+            gate::seal(self.heading(round, ground)?, answers, &self.release_key)
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             tracing::error!(study = %round.id, "the computation panicked");
@@ -174,26 +175,26 @@ impl Custodian {
         })
     }
 
-    fn heading(&self, round: &Round<'_>, snapshot: &Offered) -> Result<Heading, PublicError> {
+    fn heading(&self, round: &Round<'_>, ground: &Ground<'_>) -> Result<Heading, PublicError> {
         let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
         let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
         Ok(Heading {
             study: round.id,
             site: self.config.site.clone(),
             round: round.request.round,
-            snapshot: snapshot.public_name(&self.release_key.derive(SNAPSHOT_NAMES)),
-            snapshot_at: snapshot.manifest().created_at,
+            snapshot: public_name(&ground.identity(), &self.release_key.derive(SNAPSHOT_NAMES)),
+            snapshot_at: ground.taken_at(),
             ledger,
         })
     }
 }
 
 /// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<AnalysisName, String> {
+fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> BTreeMap<AnalysisName, String> {
     let contract = &authorised.dataset.contract;
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
-        Some((analysis.name.clone(), plan.explain(contract, Some(snapshot.manifest().rows)).plainly()))
+        Some((analysis.name.clone(), plan.explain(contract, Some(ground.base.manifest().rows)).plainly()))
     };
     authorised.plans.iter().filter_map(say).collect()
 }
@@ -201,7 +202,7 @@ fn explained(authorised: &Authorised<'_>, snapshot: &Offered) -> BTreeMap<Analys
 fn reservation(
     round: &Round<'_>,
     authorised: &Authorised<'_>,
-    snapshot: &Offered,
+    gathered: &Gathered<'_>,
     asked: &[Asked],
 ) -> bodies::Reservation {
     let spend = |((analysis, plan), asked): (&(u16, ValidPlan), &Asked)| bodies::Spend {
@@ -211,9 +212,11 @@ fn reservation(
         question: Some(asked.question),
         repeats: asked.before.as_ref().map(|before| before.seq),
     };
+    let offered = gathered.ground().base;
     bodies::Reservation {
-        snapshot: snapshot.manifest().content,
-        left_out: snapshot.left_out(),
+        snapshot: offered.manifest().content,
+        left_out: offered.left_out(),
+        related: gathered.reserved(),
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
         account: Some(authorised.requester.account(&authorised.study)),

@@ -3,6 +3,7 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 
 use super::policy::{Cap, Effective, Limit, fits};
@@ -47,7 +48,8 @@ pub fn within_cap(
     books: &Books,
 ) -> Result<(), PublicError> {
     let Some(account) = &reservation.account else { return Ok(()) };
-    has_left(controls, cap, account, books.cost(account, &reservation.spend), books)
+    let cost = |dataset: &ContractId| books.cost(account, dataset, &reservation.spend);
+    account.datasets().try_for_each(|dataset| has_left(controls, cap, account, dataset, cost(dataset), books))
 }
 
 /// Whether these plans can still be answered at all, on whatever snapshot. Before anybody is asked about them: [`within_cap`] has the last word.
@@ -61,26 +63,27 @@ pub fn may_fit(
     plans: &[(u16, ValidPlan)],
     books: &Books,
 ) -> Result<(), PublicError> {
-    let plans = plans.iter().map(|(_, plan)| (plan.digest(), plan.most_cells() as u64));
-    has_left(controls, cap, account, books.least_cost(account, plans), books)
+    let plans: Vec<(Digest, u64)> = plans.iter().map(|(_, plan)| (plan.digest(), plan.most_cells() as u64)).collect();
+    let cost = |dataset: &ContractId| books.least_cost(account, dataset, plans.iter().copied());
+    account.datasets().try_for_each(|dataset| has_left(controls, cap, account, dataset, cost(dataset), books))
 }
 
 fn has_left(
     controls: Controls,
     cap: Option<&Cap>,
     account: &Account,
+    dataset: &ContractId,
     new: u64,
     books: &Books,
 ) -> Result<(), PublicError> {
     let Some(Cap { most, by }) = cap else { return Ok(()) };
-    let spent = books.spent(account);
+    let spent = books.spent(account, dataset);
     if new == 0 || spent.saturating_add(new) <= *most {
         return Ok(());
     }
     let message = format!(
-        "{new} cells are asked, and {} of the {most} that may leave of {} are left ({by})",
-        most.saturating_sub(spent),
-        account.dataset
+        "{new} cells are asked, and {} of the {most} that may leave of {dataset} are left ({by})",
+        most.saturating_sub(spent)
     );
     let error = PublicError::new(ErrorCode::CapReached, message);
     controls.hold(Control::Cap, Err(error.hint("ask for fewer cells, or the access body for another permit")))

@@ -1,17 +1,16 @@
 //! Who may ask what. Every round is judged here from the signed study, the site's configuration and its own clock; never from data, and
 //! never because a coordinator says so.
 
+mod datasets;
 mod later;
 mod permit;
 pub mod policy;
 mod requester;
 
-use std::collections::BTreeSet;
-
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{ColumnName, ContractId};
+use bocage_protocol::ids::ContractId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::settings::Problems;
@@ -23,10 +22,12 @@ use super::ledger::Lists;
 use crate::config::policy::Decide;
 use crate::config::{CustodianConfig, Dataset, Mode, Researcher, THRESHOLD_MAX};
 
+pub use datasets::Datasets;
+use datasets::{columns, offered};
 pub use later::{may_begin, may_fit, within_cap};
 use permit::Shown;
 pub use policy::{Cap, Effective};
-pub use requester::{PermitUse, Requester};
+pub use requester::{PermitUse, Requester, related};
 
 /// How many of a plan's problems a refusal repeats.
 const PROBLEMS_TOLD: usize = 3;
@@ -60,8 +61,17 @@ pub struct Authorised<'a> {
     pub policy: Effective,
     /// About which data.
     pub dataset: &'a Dataset,
+    /// The other datasets that it looks into, each once.
+    pub related: Vec<&'a Dataset>,
     /// The plans that the site itself derived: position of the analysis in the study, and plan.
     pub plans: Vec<(u16, ValidPlan)>,
+}
+
+impl<'a> Authorised<'a> {
+    /// All its datasets.
+    pub fn datasets(&self) -> Datasets<'a> {
+        Datasets { base: self.dataset, related: self.related.clone() }
+    }
 }
 
 /// A refusal, and whether the study may be believed: its signature holds, and the site knows by what right its signer asks.
@@ -171,13 +181,13 @@ fn judged<'a>(
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
     match judge(&study, &asker, asked, known, config) {
-        Ok(Judged { mode, policy, dataset, plans }) => {
+        Ok(Judged { mode, policy, datasets: Datasets { base: dataset, related }, plans }) => {
             let standing = match policy.decide {
                 Decide::Ask => Standing::Ask { why: policy.by.clone() },
                 _ => Standing::Auto,
             };
             let (requester, threshold) = (asker.requester, policy.threshold);
-            Ok(Authorised { study, requester, mode, threshold, standing, policy, dataset, plans })
+            Ok(Authorised { study, requester, mode, threshold, standing, policy, dataset, related, plans })
         }
         Err(error) => Err(Refused { error, believed: Some(Box::new((study, asker.requester))) }),
     }
@@ -186,7 +196,7 @@ fn judged<'a>(
 struct Judged<'a> {
     mode: Mode,
     policy: Effective,
-    dataset: &'a Dataset,
+    datasets: Datasets<'a>,
     plans: Vec<(u16, ValidPlan)>,
 }
 
@@ -204,13 +214,13 @@ fn judge<'a>(
     if let Some(shown) = &asker.permit {
         shown.check(study, now, past, (lists, controls), config)?;
     }
-    let dataset = offered(study, asker, controls, config)?;
+    let datasets = offered(study, asker, controls, config)?;
     let policy = policy(study, asker, controls, config)?;
     let mode = mode(asker, &policy, controls)?;
     controls.hold(Control::RoundShape, steps(asked, study))?;
-    let plans = plans(asked, study, dataset)?;
-    columns(study, (asked.round, &plans), asker, dataset, controls)?;
-    Ok(Judged { mode, policy, dataset, plans })
+    let plans = plans(asked, study, &datasets)?;
+    columns(study, (asked.round, &plans), asker, &datasets, controls)?;
+    Ok(Judged { mode, policy, datasets, plans })
 }
 
 /// By what right somebody asks. A study that relies on a permit is judged by that permit, whoever signed it.
@@ -279,37 +289,6 @@ fn policy(
     Ok(policy)
 }
 
-/// Whether the columns that the study touches may be read: those of this round, and those of its first one.
-fn columns(
-    study: &Study,
-    (round, plans): (u16, &[(u16, ValidPlan)]),
-    asker: &Asker<'_>,
-    dataset: &Dataset,
-    controls: Controls,
-) -> Result<(), PublicError> {
-    // A first round that asks everything has these plans already, and checking one takes its time.
-    let all_of_first = round == 0 && plans.len() == study.analyses.len();
-    let first = if all_of_first { Vec::new() } else { first_round(study, dataset)? };
-    let all = || first.iter().chain(plans.iter().map(|(_, plan)| plan));
-    let reads: BTreeSet<ColumnName> = all().flat_map(ValidPlan::reads).collect();
-    if let Some(Shown { permit, .. }) = &asker.permit {
-        controls.hold(Control::PermitScope, permit.check_columns(&study.dataset, &reads))?;
-    }
-    let never = |columns: Vec<&str>, what: &str| match columns.as_slice() {
-        [] => Ok(()),
-        _ if !controls.enforces(Control::NeverOffered) => Ok(()),
-        columns => {
-            let message = format!("the site never {what} the columns {} of {}", columns.join(", "), study.dataset);
-            Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("leave them out, or leave this site out"))
-        }
-    };
-    let (never_read, never_discovered) = (&dataset.never.read, &dataset.never.discover);
-    never(reads.iter().filter(|c| never_read.contains(c)).map(ColumnName::as_str).collect(), "offers")?;
-    let discovered: BTreeSet<&ColumnName> = all().filter_map(|p| p.discovered()).map(|key| key.column()).collect();
-    let named = discovered.into_iter().filter(|c| never_discovered.contains(c)).map(ColumnName::as_str).collect();
-    never(named, "names the values of")
-}
-
 fn addressed(
     asked: &Asked<'_>,
     study: &Study,
@@ -325,31 +304,6 @@ fn addressed(
         return Err(PublicError::new(ErrorCode::SiteNotNamed, message));
     }
     Ok(())
-}
-
-fn offered<'a>(
-    study: &Study,
-    asker: &Asker<'_>,
-    controls: Controls,
-    config: &'a CustodianConfig,
-) -> Result<&'a Dataset, PublicError> {
-    let dataset = config.dataset(&study.dataset).ok_or_else(|| {
-        let message = format!("site {} has no dataset under contract {}", config.site, study.dataset);
-        PublicError::new(ErrorCode::DatasetNotOffered, message).hint("`bocage datasets` shows what every site offers")
-    })?;
-    if dataset.contract.hash() != study.contract {
-        let message = format!("site {} holds contract {} with another content", config.site, study.dataset);
-        return Err(PublicError::new(ErrorCode::ContractMismatch, message)
-            .hint("compare the contract file of the site with the network's"));
-    }
-    let barred = asker.datasets.is_some_and(|allowed| !allowed.contains(&study.dataset));
-    if barred && controls.enforces(Control::DatasetAllowed) {
-        let right = asker.requester.right();
-        let message = format!("site {} does not let anybody ask about {} by the {right}", config.site, study.dataset);
-        return Err(PublicError::new(ErrorCode::PolicyRefused, message)
-            .hint("the site lists the datasets of researchers and access bodies in [[trust]] datasets"));
-    }
-    Ok(dataset)
 }
 
 /// Exact answers invite differencing: the trust entry allows them, or the steward does.
@@ -382,12 +336,12 @@ fn steps(asked: &Asked<'_>, study: &Study) -> Result<(), PublicError> {
     }
 }
 
-fn plans(asked: &Asked<'_>, study: &Study, dataset: &Dataset) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
+fn plans(asked: &Asked<'_>, study: &Study, datasets: &Datasets<'_>) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
     let plan = |step: &Step| {
         let analysis = study.analyses.get(usize::from(step.analysis)).ok_or_else(|| {
             PublicError::new(ErrorCode::RoundInvalid, "the round asks an analysis that the study does not have")
         })?;
-        Ok((step.analysis, plan(analysis, study, asked.round, &step.state, dataset)?))
+        Ok((step.analysis, plan(analysis, study, asked.round, &step.state, datasets)?))
     };
     asked.steps.iter().map(plan).collect()
 }
@@ -396,8 +350,8 @@ fn plans(asked: &Asked<'_>, study: &Study, dataset: &Dataset) -> Result<Vec<(u16
 ///
 /// # Errors
 /// `study_invalid`.
-pub fn first_round(study: &Study, dataset: &Dataset) -> Result<Vec<ValidPlan>, PublicError> {
-    study.analyses.iter().map(|analysis| plan(analysis, study, 0, &RoundState::First, dataset)).collect()
+pub fn first_round(study: &Study, datasets: &Datasets<'_>) -> Result<Vec<ValidPlan>, PublicError> {
+    study.analyses.iter().map(|analysis| plan(analysis, study, 0, &RoundState::First, datasets)).collect()
 }
 
 fn plan(
@@ -405,10 +359,10 @@ fn plan(
     study: &Study,
     round: u16,
     state: &RoundState,
-    dataset: &Dataset,
+    datasets: &Datasets<'_>,
 ) -> Result<ValidPlan, PublicError> {
     let plan = plan_for(&analysis.spec, study.query(), round, state)?;
-    ValidPlan::check(plan, &dataset.contract).map_err(|problems| told(analysis.name.as_str(), &problems))
+    ValidPlan::check(plan, datasets.contracts(study)).map_err(|problems| told(analysis.name.as_str(), &problems))
 }
 
 /// The first problems of a plan, as a requester may read them: they speak of study and contract only.

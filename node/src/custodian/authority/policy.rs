@@ -2,6 +2,7 @@
 
 use crate::config::policy::{Decide, Matches, Policy, Quiet, Rule, Settings};
 use crate::custodian::ledger::bodies::Account;
+use bocage_protocol::ids::ContractId;
 
 /// What holds for one study.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,39 @@ pub struct Limit {
 const DEFAULT: &str = "the policy's default";
 
 impl Effective {
-    /// What holds for a study on this account.
+    /// What holds for a study on this account: of each dataset that it asks about the strictest.
     pub fn of(policy: &Policy, account: &Account) -> Self {
+        let of = |dataset: &ContractId| {
+            Self::of_one(policy, &Account { dataset: dataset.clone(), related: Vec::new(), ..account.clone() })
+        };
+        account.related.iter().map(of).fold(of(&account.dataset), Self::stricter)
+    }
+
+    /// The stricter of each setting of two; the first's where they are equal.
+    fn stricter(self, other: Self) -> Self {
+        let (decide, by) = if other.decide > self.decide { (other.decide, other.by) } else { (self.decide, self.by) };
+        let (threshold, threshold_by) = match other.threshold > self.threshold {
+            true => (other.threshold, other.threshold_by),
+            false => (self.threshold, self.threshold_by),
+        };
+        let (mut quiet, mut limits) = (self.quiet, self.limits);
+        quiet.extend(other.quiet);
+        let unknown = |limit: &Limit| !limits.contains(limit);
+        let more: Vec<Limit> = other.limits.into_iter().filter(unknown).collect();
+        limits.extend(more);
+        Self {
+            decide,
+            by,
+            threshold,
+            threshold_by,
+            cap: [self.cap, other.cap].into_iter().flatten().reduce(Cap::stricter),
+            two_persons: self.two_persons || other.two_persons,
+            quiet,
+            limits,
+        }
+    }
+
+    fn of_one(policy: &Policy, account: &Account) -> Self {
         let rules = || matching(policy, account);
         let (decide, by) = rules()
             .filter_map(|(rule, by)| Some((rule.decide?, by)))
@@ -106,5 +138,5 @@ pub fn fits(matches: &Matches, account: &Account) -> bool {
     access_body.as_ref().is_none_or(|body| account.access_body == Some(body.key))
         && researcher.as_ref().is_none_or(|researcher| account.researcher == researcher.key)
         && purpose.is_none_or(|purpose| account.purpose == purpose)
-        && dataset.as_ref().is_none_or(|dataset| account.dataset == *dataset)
+        && dataset.as_ref().is_none_or(|dataset| account.datasets().any(|asked| asked == dataset))
 }

@@ -1,5 +1,8 @@
 //! Who asks, and by what right: a researcher whom the site trusts by name, or the holder of a permit.
 
+use std::collections::BTreeSet;
+
+use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::{PermitRef, PublicKey, Study};
 
 use crate::custodian::ledger::bodies::Account;
@@ -28,6 +31,12 @@ pub struct PermitUse {
     pub issuer: PublicKey,
 }
 
+/// The datasets that a study looks into beside its own, each once.
+pub fn related(study: &Study) -> Vec<ContractId> {
+    let others: BTreeSet<&ContractId> = study.related.values().map(|table| &table.dataset).collect();
+    others.into_iter().filter(|dataset| **dataset != study.dataset).cloned().collect()
+}
+
 impl Requester {
     /// By what right they ask, in words.
     pub fn right(&self) -> String {
@@ -45,6 +54,7 @@ impl Requester {
             researcher: self.key,
             purpose: study.purpose,
             dataset: study.dataset.clone(),
+            related: related(study),
             expires_at: study.expires_at,
         }
     }

@@ -144,7 +144,7 @@ impl Custodian {
             let (cells, numbers) = (explained.cells, explained.numbers);
             Asks { analysis: analysis.name.clone(), cells, numbers, explained: explained.plainly() }
         };
-        let plans = first_round(study, authorised.dataset)?;
+        let plans = first_round(study, &authorised.datasets())?;
         Ok(Pending {
             study: about,
             why: why.to_owned(),

@@ -188,9 +188,10 @@ impl Desk<'_> {
             researcher: pending.study.key,
             purpose: pending.study.purpose,
             dataset: pending.study.dataset.clone(),
+            related: pending.study.related.clone(),
             expires_at: pending.until,
         };
-        let spent = self.ledger.books(|books| books.spent(&account))?;
+        let spent = self.ledger.books(|books| books.most_spent(&account))?;
         Ok(Some(CapLeft { most, by, left: most.saturating_sub(spent) }))
     }
 

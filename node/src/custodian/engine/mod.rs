@@ -5,6 +5,9 @@
 //! ValidPlan ──compile_plan──▶ filter, select ──Polars, part by part──▶ chunks ──Pass──▶ Private<Computed>
 //! ```
 //!
+//! Where a plan looks into other tables, `features` first makes columns of each patient's rows there; parts of the base then have them beside their
+//! own, under the contract that the plan extends.
+//!
 //! A table of discovered keys takes two such ways over the rows: `discover` finds the keys, and then the pass counts the tables of
 //! all of them, one behind the other.
 //!
@@ -13,6 +16,7 @@
 mod compile;
 mod discover;
 mod elementwise;
+mod features;
 #[cfg(test)]
 mod interpreter;
 mod keys;
@@ -35,16 +39,18 @@ use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, O
 
 use self::compile::index;
 use self::discover::{Keys, Search};
+use self::features::{Columns, Tables};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
 use super::gate::{Computed, CountedKeys, Private};
-use super::snapshot::{Offered, Part, Rows};
+use super::snapshot::{Part, Rows};
 use super::source::SUBJECT;
 
 pub use compile::Unfit;
 pub(in crate::custodian) use compile::{Form, Scope, compile};
+pub use features::{Features, Ground, Joined};
 pub use parts::cores;
 pub use pass::PassError;
 
@@ -83,20 +89,27 @@ pub enum EngineError {
     },
 }
 
-/// Computes a plan over what a snapshot offers, for a gate with the threshold `k`.
+/// Computes a plan over what is offered of its tables, for a gate with the threshold `k`. `features` keeps what other plans of the round may
+/// want as well: it must be of this ground.
 ///
-/// The result is a function of plan, contract, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
+/// The result is a function of plan, contracts, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
 ///
 /// # Errors
 /// See [`EngineError`].
-pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> Result<Private<Computed>, EngineError> {
-    let hash = contract.hash();
-    if offered.manifest().contract_hash != hash || plan.plan().query.contract != hash {
+pub fn run(
+    ground: &Ground<'_>,
+    features: &mut Features,
+    plan: &ValidPlan,
+    k: u32,
+) -> Result<Private<Computed>, EngineError> {
+    let snapshot = ground.base.manifest().content;
+    if plan.plan().query.contract != ground.contract.hash() {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
-    let snapshot = offered.manifest().content;
-    let rows = offered.rows().ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
-    let of = Asked { rows, plan, contract, k, snapshot };
+    ground.check()?;
+    let tables = Tables::of(ground).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
+    let features = &features.columns(plan, &tables, Partition::of(0))?;
+    let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, k, snapshot };
     Ok(Private::new(match plan.discovered() {
         None => Computed::Table(of.pass(Partition::of(plan.layout().values()))?.finish()),
         Some(_) => Computed::Keys(of.keys(Partition::of(0), plan.most_keys())?),
@@ -108,7 +121,9 @@ pub fn run(offered: &Offered, plan: &ValidPlan, contract: &Contract, k: u32) -> 
 struct Asked<'a> {
     rows: Rows<'a>,
     plan: &'a ValidPlan,
+    /// That of the rows, with the plan's features.
     contract: &'a Contract,
+    features: &'a Columns,
     k: u32,
     snapshot: Digest,
 }
@@ -201,7 +216,11 @@ impl<'a> Asked<'a> {
         let conditions = self.plan.plan().query.filter.iter().chain(by).flat_map(Expr::columns);
         let columns = conditions.chain(measures.iter().flat_map(Measure::columns));
         let columns: BTreeSet<&str> = columns.map(|column| column.as_str()).collect();
-        self.rows.frame(part, columns).ok_or(PassError::Shape)
+        let mut rows = self.rows.frame(part, self.features.base(&columns)).ok_or(PassError::Shape)?;
+        if !self.features.is_empty() {
+            self.features.append(&mut rows, &columns, &self.rows.subjects(part))?;
+        }
+        Ok(rows)
     }
 
     /// Adds the rows of a part to a pass.
@@ -215,11 +234,7 @@ impl<'a> Asked<'a> {
     }
 
     fn error(&self, fault: Fault) -> EngineError {
-        let snapshot = self.snapshot;
-        match fault {
-            Fault::Query(stage) => EngineError::Query { snapshot, stage },
-            Fault::Rows(cause) => EngineError::Rows { snapshot, cause },
-        }
+        fault.of(self.snapshot)
     }
 }
 
@@ -227,6 +242,15 @@ impl<'a> Asked<'a> {
 enum Fault {
     Query(&'static str),
     Rows(PassError),
+}
+
+impl Fault {
+    fn of(self, snapshot: Digest) -> EngineError {
+        match self {
+            Fault::Query(stage) => EngineError::Query { snapshot, stage },
+            Fault::Rows(cause) => EngineError::Rows { snapshot, cause },
+        }
+    }
 }
 
 impl From<PassError> for Fault {

@@ -17,7 +17,7 @@ use super::pass::PassError;
 use crate::custodian::snapshot::{Part, Rows};
 
 /// Rows of a part, up to the next subject: what it selects fits a core's share of the cache.
-const PART_ROWS: usize = 1 << 17;
+pub const PART_ROWS: usize = 1 << 17;
 /// Values that the threads' tables may have in all: with large tables fewer threads work.
 const VALUES: usize = 4 * limits::TALLY_VALUES;
 

@@ -2,7 +2,7 @@
 
 mod bins;
 mod discovered;
-mod generate;
+pub(super) mod generate;
 mod narrow;
 mod normal;
 mod optouts;
@@ -21,13 +21,16 @@ use super::interpreter::{self, Row};
 use super::parts::PartCount as _;
 use super::*;
 use crate::custodian::gate::Counted;
-use crate::custodian::snapshot::Snapshot;
+use crate::custodian::snapshot::{Offered, Snapshot};
 use crate::custodian::source::SUBJECT;
 
 /// The gate's threshold.
 const K: u32 = 3;
 
-fn snapshot() -> Digest {
+/// Those of a plan without any.
+static NO_FEATURES: Columns = Columns::none();
+
+pub(super) fn snapshot() -> Digest {
     Digest::of("test", &[])
 }
 
@@ -41,7 +44,7 @@ fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Count
 }
 
 fn asked<'a>(k: u32, frame: &'a DataFrame, plan: &'a ValidPlan, contract: &'a Contract) -> Asked<'a> {
-    Asked { rows: Rows::made(frame, &[]), plan, contract, k, snapshot: snapshot() }
+    Asked { rows: Rows::made(frame, &[]), plan, contract, features: &NO_FEATURES, k, snapshot: snapshot() }
 }
 
 fn counted_in(
@@ -64,7 +67,7 @@ fn check(contract: &Contract, filter: Option<Expr>, by: Vec<Expr>, measures: Vec
     ValidPlan::check(Plan { query, statistic }, contract).unwrap()
 }
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(super) fn cases(cases: u32) -> ProptestConfig {
     let scale = std::env::var("BOCAGE_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases * scale) }
 }
@@ -364,7 +367,10 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
 
     let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
     let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);
-    let tally = run(&snapshot, &plan, &contract, K).unwrap().reveal_table().tally;
+    let ask = |contract: &Contract, plan: &ValidPlan| {
+        run(&Ground::alone(&snapshot, contract), &mut Features::default(), plan, K)
+    };
+    let tally = ask(&contract, &plan).unwrap().reveal_table().tally;
     assert_eq!(tally.total.subjects, 20);
     let (
         bocage_protocol::tally::Sums::Number { valid, sum, .. },
@@ -378,6 +384,6 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
 
     let other = generate::contract_with("range = [0, 120]", "range = [0, 121]");
     let foreign = check(&other, None, vec![], vec![]);
-    assert!(matches!(run(&snapshot, &foreign, &other, K), Err(EngineError::ContractMismatch { .. })));
-    assert!(matches!(run(&snapshot, &foreign, &contract, K), Err(EngineError::ContractMismatch { .. })));
+    assert!(matches!(ask(&other, &foreign), Err(EngineError::ContractMismatch { .. })));
+    assert!(matches!(ask(&contract, &foreign), Err(EngineError::ContractMismatch { .. })));
 }

@@ -39,7 +39,8 @@
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for
 //! researchers whom the site trusts by name. How many values of a number are missing (cell minus valid) is shown whatever
 //! its size: it is a fact about the record keeping that no researcher chooses, and a measure over two columns cannot hide it
-//! either, since the valid counts of each bound those of both. Where subjects have several rows, so is how many rows a shown cell has beyond
+//! either, since the valid counts of each bound those of both. Of a feature a researcher does choose who has a value, so a number
+//! that reads one is hidden where 1 … k − 1 subjects lack it. Where subjects have several rows, so is how many rows a shown cell has beyond
 //! its subjects. Values that differ by little count as different, so one large value among many near zero dominates a sum unseen.
 //! Two measures of one column (its logarithm, its square) are as many equations about the same values; the plan's check allows no
 //! third in one table, but another table may ask it.

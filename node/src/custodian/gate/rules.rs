@@ -27,7 +27,7 @@ pub(super) fn exact(
     let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
     let total = if overlaps { None } else { total(tally, &cells, under).map(count).transpose()? };
     let details = counted.details_at(layout, step);
-    let show = |(at, cell)| show(cell, &details, at, under);
+    let show = |(at, cell)| show(cell, (&details, layout), at, under);
     let release = TableRelease {
         threshold: threshold.max(1),
         step: u16::try_from(step).map_err(|_| Withheld::Inconsistent)?,
@@ -82,12 +82,23 @@ fn total(tally: &Tally, cells: &[Cell], under: Rules) -> Option<Size> {
     (tally.total.subjects >= k && whole).then_some(tally.total)
 }
 
-fn show(cell: &Cell, details: &[Detail], at: usize, under: Rules) -> Result<CellRelease, Withheld> {
+fn show(
+    cell: &Cell,
+    (details, layout): (&[Detail], &TableLayout),
+    at: usize,
+    under: Rules,
+) -> Result<CellRelease, Withheld> {
     if cell.size.subjects < under.k() {
         return Ok(CellRelease::FewerThanK);
     }
-    let measure = |(sums, detail)| show_measure(cell.size, sums, detail, at, under);
-    let measures = cell.measures.iter().zip(details).map(measure).collect::<Result<_, _>>()?;
+    let measure = |(i, (sums, detail)): (usize, (&Sums, &Detail))| {
+        let chosen = layout.chosen(i) && under.controls.enforces(Control::ConditionNulls);
+        if chosen && !none_or(under.k(), lacking(cell.size, sums)) {
+            return Ok(MeasureRelease::Hidden);
+        }
+        show_measure(cell.size, sums, detail, at, under)
+    };
+    let measures = cell.measures.iter().zip(details).enumerate().map(measure).collect::<Result<_, _>>()?;
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 
@@ -112,6 +123,12 @@ fn show_measure(of: Size, sums: &Sums, detail: &Detail, at: usize, under: Rules)
         }
         _ => MeasureRelease::Hidden,
     })
+}
+
+/// Subjects without a value.
+fn lacking(of: Size, sums: &Sums) -> i128 {
+    let (Sums::Number { valid, .. } | Sums::Condition { valid, .. }) = sums;
+    of.subjects - valid.subjects
 }
 
 /// Whether so many subjects are nobody, or k or more.

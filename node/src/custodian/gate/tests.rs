@@ -1,7 +1,10 @@
 //! The gate's rules one by one, on tallies made by hand.
 
 use bocage_protocol::contract::parse;
-use bocage_protocol::plan::{Expr, Measure, Plan, Statistic, Table};
+use bocage_protocol::ids::TableName;
+use bocage_protocol::plan::{
+    Contracts, Derived, Expr, Feature, Measure, Pick, Plan, Query, RelatedTable, Rows, Statistic, Table,
+};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
@@ -167,6 +170,37 @@ fn a_measure_needs_k_subjects_and_a_condition_needs_them_on_both_sides() {
     assert_eq!(measures[1], [MeasureRelease::Hidden, MeasureRelease::Hidden]);
     assert_eq!(measures[2], [MeasureRelease::Hidden, MeasureRelease::Hidden]);
     assert_eq!(measures[3], [MeasureRelease::Number { valid: count(30), sum: 7, sum_sq: 9 }, MeasureRelease::Hidden]);
+}
+
+#[test]
+fn a_value_that_is_made_of_chosen_rows_is_hidden_where_few_patients_lack_one() {
+    let contract = contract("patient");
+    let table: TableName = "demo".parse().unwrap();
+    let related = [(table.clone(), RelatedTable { dataset: contract.id().clone(), contract: contract.hash() })].into();
+    let filter = Some(Expr::Column("ill".parse().unwrap()));
+    let of = Derived::Pick {
+        pick: Pick::Greatest,
+        column: "chol".parse().unwrap(),
+        rows: Rows { table: table.clone(), filter, window: None },
+    };
+    let features = vec![Feature { name: "highest".parse().unwrap(), of }];
+    let query = Query { related, features, ..contract.rows(None) };
+    let measures = ["highest", "chol"].map(|name| Measure::Column(name.parse().unwrap())).to_vec();
+    let by = vec![Expr::Column("site".parse().unwrap())];
+    let statistic = Statistic::Table(Table { by, measures, roll_up: false });
+    let contracts = Contracts { base: &contract, related: [(table, &contract)].into() };
+    let plan = ValidPlan::check(Plan { query, statistic }, contracts).unwrap();
+    let number = |valid: i128| Sums::Number { valid: size(valid, valid), sum: 7, sum_sq: 9 };
+    let cell = |valid| Cell { size: size(40, 40), measures: vec![number(valid), number(valid)] };
+    let tally = Tally { total: size(160, 160), cells: [40, 39, 30, 29].map(cell).to_vec() };
+    let table = let_out(tally, &plan, &contract, 11);
+    let hidden = |cell: &CellRelease| match cell {
+        CellRelease::Shown { measures, .. } => [0, 1].map(|i| measures[i] == MeasureRelease::Hidden),
+        CellRelease::FewerThanK => panic!("hidden"),
+    };
+    let found: Vec<[bool; 2]> = table.cells.iter().map(hidden).collect();
+    let stored_is_never = [[false, false], [true, false], [true, false], [false, false]];
+    assert_eq!(found, stored_is_never);
 }
 
 #[test]

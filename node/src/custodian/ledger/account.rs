@@ -80,7 +80,7 @@ pub struct Account {
 pub struct Computed {
     /// The content of the snapshot.
     pub snapshot: Digest,
-    /// Whether patients who opted out were left out of it.
+    /// Whether patients who opted out were left out of it, or of another dataset that was looked into.
     pub left_out: bool,
 }
 
@@ -231,8 +231,11 @@ impl Account {
     }
 
     fn reserve(&mut self, round: i64, reservation: &bodies::Reservation) {
-        let computed = Computed { snapshot: reservation.snapshot, left_out: reservation.left_out.is_some() };
+        let left_out =
+            reservation.left_out.is_some() || reservation.related.iter().any(|related| related.left_out.is_some());
+        let computed = Computed { snapshot: reservation.snapshot, left_out };
         self.snapshots.insert(computed.snapshot);
+        self.snapshots.extend(reservation.related.iter().map(|related| related.snapshot));
         self.computed.entry(round).or_insert(computed);
     }
 

@@ -46,6 +46,9 @@ pub struct About {
     pub key: PublicKey,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that it looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// The questions' names.
     pub analyses: Vec<AnalysisName>,
 }
@@ -134,6 +137,9 @@ pub struct Reservation {
     /// The digest of who is left out of it; none if nobody is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<Digest>,
+    /// What of the site's other datasets every round looks into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Related>,
     /// What the round asks: a repeat must ask the same.
     pub steps: Vec<StepAsked>,
     /// What may leave.
@@ -141,6 +147,18 @@ pub struct Reservation {
     /// On whose account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+}
+
+/// Another dataset that a study looks into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Related {
+    /// The dataset.
+    pub dataset: ContractId,
+    /// The snapshot that every round of the study looks into.
+    pub snapshot: Digest,
+    /// The digest of who is left out of it; none if nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<Digest>,
 }
 
 /// On whose account cells leave, and what rules count studies by.
@@ -156,8 +174,18 @@ pub struct Account {
     pub purpose: Purpose,
     /// About which dataset.
     pub dataset: ContractId,
+    /// The other datasets that are looked into: what leaves counts at each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<ContractId>,
     /// When the study expires.
     pub expires_at: Timestamp,
+}
+
+impl Account {
+    /// Every dataset that is asked about.
+    pub fn datasets(&self) -> impl Iterator<Item = &ContractId> {
+        std::iter::once(&self.dataset).chain(&self.related)
+    }
 }
 
 /// Of a list of revoked permits. The payload has the list as it was signed.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::Digest;
+use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
 use rusqlite::Connection;
 
@@ -120,25 +120,32 @@ impl Books {
 
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
         let Some(account) = reservation.account else { return };
-        let spent = self.spent.entry(name(&account)).or_default();
-        for spend in &reservation.spend {
-            spent.plans.insert(spend.plan);
-            if spend.question.is_none_or(|question| spent.questions.insert(question)) {
-                spent.cells = spent.cells.saturating_add(spend.cells);
+        for dataset in account.datasets() {
+            let spent = self.spent.entry(name(&account, dataset)).or_default();
+            for spend in &reservation.spend {
+                spent.plans.insert(spend.plan);
+                if spend.question.is_none_or(|question| spent.questions.insert(question)) {
+                    spent.cells = spent.cells.saturating_add(spend.cells);
+                }
             }
         }
         self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.is_open(at));
         self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true, running: false }).open = true;
     }
 
-    /// The cells that left, or may have left, on an account.
-    pub fn spent(&self, account: &Account) -> u64 {
-        self.spent.get(&name(account)).map_or(0, |spent| spent.cells)
+    /// The cells of a dataset that left, or may have left, on an account.
+    pub fn spent(&self, account: &Account, dataset: &ContractId) -> u64 {
+        self.spent.get(&name(account, dataset)).map_or(0, |spent| spent.cells)
     }
 
-    /// The cells of those questions that were not paid for on this account yet.
-    pub fn cost(&self, account: &Account, spend: &[Spend]) -> u64 {
-        let paid = self.spent.get(&name(account)).map(|spent| &spent.questions);
+    /// The cells of that dataset of an account of which the most have left.
+    pub fn most_spent(&self, account: &Account) -> u64 {
+        account.datasets().map(|dataset| self.spent(account, dataset)).max().unwrap_or_default()
+    }
+
+    /// The cells of those questions to a dataset that were not paid for on this account yet.
+    pub fn cost(&self, account: &Account, dataset: &ContractId, spend: &[Spend]) -> u64 {
+        let paid = self.spent.get(&name(account, dataset)).map(|spent| &spent.questions);
         let mut new = HashSet::new();
         let counts =
             |spend: &&Spend| spend.question.is_none_or(|q| paid.is_none_or(|paid| !paid.contains(&q)) && new.insert(q));
@@ -146,8 +153,13 @@ impl Books {
     }
 
     /// The cells of those plans that were never paid for on this account: so much they cost at least, on whatever snapshot.
-    pub fn least_cost(&self, account: &Account, plans: impl Iterator<Item = (Digest, u64)>) -> u64 {
-        let paid = self.spent.get(&name(account)).map(|spent| &spent.plans);
+    pub fn least_cost(
+        &self,
+        account: &Account,
+        dataset: &ContractId,
+        plans: impl Iterator<Item = (Digest, u64)>,
+    ) -> u64 {
+        let paid = self.spent.get(&name(account, dataset)).map(|spent| &spent.plans);
         let mut new = HashSet::new();
         let counts = |(plan, _): &(Digest, u64)| paid.is_none_or(|paid| !paid.contains(plan)) && new.insert(*plan);
         plans.filter(counts).fold(0, |sum: u64, (_, cells)| sum.saturating_add(cells))
@@ -177,7 +189,7 @@ impl Begun {
 }
 
 /// What is counted apart: a permit, or a researcher who has none, and a dataset.
-fn name(account: &Account) -> String {
+fn name(account: &Account, dataset: &ContractId) -> String {
     let whose = account.permit.map_or_else(|| account.researcher.to_string(), |permit| permit.to_string());
-    format!("{whose} {}", account.dataset)
+    format!("{whose} {dataset}")
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use bocage_protocol::error::PublicError;
-use bocage_protocol::ids::Digest;
+use bocage_protocol::ids::{ContractId, Digest};
 
-use super::bodies::{Attempt, AttemptState, Refusal, Reservation};
+use super::bodies::{Attempt, AttemptState, Refusal, Related, Reservation};
 use super::record::{Kind, Record};
 
 /// So many deaths of the process end a study at this site.
@@ -18,6 +18,8 @@ pub struct History {
     pub snapshot: Option<Digest>,
     /// Who was left out of it then.
     pub left_out: Option<Digest>,
+    /// What of the site's other datasets it looked into.
+    pub related: Vec<Related>,
     /// Whether the signed study itself is in the ledger.
     pub has_request: bool,
     /// How many requests about the study are in the ledger.
@@ -42,7 +44,27 @@ pub struct RoundHistory {
     pub overran: bool,
 }
 
+/// What of a dataset a study uses since it began here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The snapshot.
+    pub snapshot: Digest,
+    /// Who is left out of it.
+    pub left_out: Option<Digest>,
+}
+
 impl History {
+    /// What the study uses of its own dataset, if it began.
+    pub fn begun(&self) -> Option<Begun> {
+        self.snapshot.map(|snapshot| Begun { snapshot, left_out: self.left_out })
+    }
+
+    /// What it uses of another one.
+    pub fn begun_on(&self, related: &ContractId) -> Option<Begun> {
+        let found = self.related.iter().find(|known| known.dataset == *related);
+        found.map(|Related { snapshot, left_out, .. }| Begun { snapshot: *snapshot, left_out: *left_out })
+    }
+
     /// Takes note of the next record.
     pub fn add(&mut self, record: &Record) {
         let Some((kind, round)) = record.kind().zip(record.round.and_then(|r| u16::try_from(r).ok())) else { return };
@@ -54,6 +76,7 @@ impl History {
                 if self.snapshot.is_none() {
                     self.snapshot = state.reservation.as_ref().map(|r| r.snapshot);
                     self.left_out = state.reservation.as_ref().and_then(|r| r.left_out);
+                    self.related = state.reservation.as_ref().map_or_else(Vec::new, |r| r.related.clone());
                 }
             }
             Kind::Attempt => match record.body::<Attempt>().map(|a| a.state) {
@@ -156,8 +179,14 @@ mod tests {
     #[test]
     fn a_study_keeps_the_snapshot_of_its_first_reservation() {
         let digest = |n| Digest::from_bytes([n; 32]);
-        let reservation =
-            |n| Reservation { snapshot: digest(n), left_out: None, steps: vec![], spend: vec![], account: None };
+        let reservation = |n| Reservation {
+            snapshot: digest(n),
+            left_out: None,
+            related: vec![],
+            steps: vec![],
+            spend: vec![],
+            account: None,
+        };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));

@@ -31,7 +31,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 pub use books::{Books, Lists};
 pub use checkpoint::Differs;
 pub use error::LedgerError;
-pub use history::{DEATHS, History, RoundHistory};
+pub use history::{Begun, DEATHS, History, RoundHistory};
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;

@@ -1,6 +1,6 @@
 //! Which snapshots must stay because a study that may still ask was begun on them. It only reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
@@ -38,20 +38,22 @@ impl Ledger {
         let longest = limits::STUDY_LIFE_SECS + 2 * limits::CLOCK_TOLERANCE_SECS;
         let since = now.plus_secs(-longest);
         let mut pins = BTreeMap::new();
-        for (study, (snapshot, reserved)) in self.reserved(since)? {
+        for (study, (snapshots, reserved)) in self.reserved(since)? {
             let last = self.expiry(&study)?.unwrap_or_else(|| reserved.plus_secs(longest));
             if now <= last.plus_secs(limits::CLOCK_TOLERANCE_SECS) {
                 let one = Pin { studies: 1, last };
-                pins.entry(snapshot).and_modify(|pin: &mut Pin| *pin = pin.with(one)).or_insert(one);
+                for snapshot in snapshots {
+                    pins.entry(snapshot).and_modify(|pin: &mut Pin| *pin = pin.with(one)).or_insert(one);
+                }
             }
         }
         Ok(pins)
     }
 
-    /// Every study with a reservation since then, its snapshot and the time of the first reservation.
-    fn reserved(&self, since: Timestamp) -> Result<BTreeMap<String, (Digest, Timestamp)>, LedgerError> {
+    /// Every study with a reservation since then, its snapshots and the time of the first reservation.
+    fn reserved(&self, since: Timestamp) -> Result<BTreeMap<String, (BTreeSet<Digest>, Timestamp)>, LedgerError> {
         let connection = self.lock();
-        let read = || -> rusqlite::Result<BTreeMap<String, (Digest, Timestamp)>> {
+        let read = || -> rusqlite::Result<BTreeMap<String, (BTreeSet<Digest>, Timestamp)>> {
             let sql = "SELECT study, body, at_ms FROM record WHERE kind = 'reservation' AND at_ms >= ?1 ORDER BY seq";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![since.0])?;
@@ -60,7 +62,9 @@ impl Ledger {
                 let (study, body, at): (Option<String>, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let reservation = serde_json::from_str::<Reservation>(&body).ok();
                 if let Some((study, reservation)) = study.zip(reservation) {
-                    found.entry(study).or_insert((reservation.snapshot, Timestamp(at)));
+                    let related = reservation.related.iter().map(|related| related.snapshot);
+                    let snapshots = related.chain([reservation.snapshot]).collect();
+                    found.entry(study).or_insert((snapshots, Timestamp(at)));
                 }
             }
             Ok(found)

@@ -10,7 +10,7 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Measure, MeasureLayout, ValidPlan};
+use bocage_protocol::plan::{Contracts, Measure, MeasureLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
 use bocage_protocol::trust::{SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
@@ -215,7 +215,8 @@ impl<'a> Reader<'a> {
         let study = study?;
         let spec = &study.analyses.get(usize::from(part.analysis))?.spec;
         let plan = plan_for(spec, study.query(), round, &RoundState::First).ok()?;
-        let plan = ValidPlan::check(plan, self.contracts.get(&study.dataset)?).ok()?;
+        let find = |id: &ContractId| self.contracts.get(id).map(AsRef::as_ref);
+        let plan = ValidPlan::check(plan, Contracts::of(find(&study.dataset)?, &study.related, find)).ok()?;
         (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)
     }
 }

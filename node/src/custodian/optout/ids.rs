@@ -1,5 +1,6 @@
 //! How a site knows a patient again without keeping the patient's id: a keyed token, the same in every snapshot. Beside a snapshot
-//! stand the tokens of its subjects in the order of their numbers, so that a list that is written later can be matched to them.
+//! stand the tokens of its subjects in the order of their numbers, so that a list that is written later can be matched to them, and so that
+//! a patient is found in the site's other datasets.
 //!
 //! Without the site's key a token says nothing of an id, nor whether two sites have the same patient.
 
@@ -184,8 +185,8 @@ impl IdForm {
     }
 }
 
-/// One spelling of letters with marks (NFC): source and list may come from systems that write them otherwise.
-fn composed(text: &str) -> Cow<'_, str> {
+/// One spelling of letters with marks (NFC): two sources, or a source and a list, may come from systems that write them otherwise.
+pub fn composed(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bocage_net::secret::SecretError;
+use bocage_protocol::contract::Subject;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
@@ -36,7 +37,7 @@ use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::snapshot::{Offered, Snapshot, SnapshotError};
 use crate::config::{CustodianConfig, Dataset};
 
-pub use ids::{IdForm, IdKey, SubjectIds, Token};
+pub use ids::{IdForm, IdKey, SubjectIds, Token, composed};
 pub use known::{Known, known};
 pub use list::{List, ListError, numbers_only};
 pub use sets::{Set, Settling};
@@ -142,6 +143,11 @@ struct Seen {
     k: u32,
 }
 
+/// Whether the patients of a dataset are known again: so that they can opt out, or be found in the site's other datasets.
+pub fn identified(config: &CustodianConfig, dataset: &Dataset) -> bool {
+    concerns(config, dataset) || matches!(dataset.contract.subject(), Subject::Column(_))
+}
+
 /// A node's opt-outs. Everything is looked at anew before each round, and kept as long as nothing changed.
 pub struct OptOuts {
     spec: Option<OptOutSpec>,
@@ -188,7 +194,15 @@ impl OptOuts {
     /// The salt cannot be read.
     pub fn form(&self, dataset: &Dataset, key: &SecretKey) -> Result<Option<IdForm>, SecretError> {
         let concerned = self.spec.is_some() || dataset.spec.optout.is_some();
-        concerned.then(|| IdForm::of(self.spec.as_ref(), key)).transpose()
+        concerned.then(|| self.site_form(key)).transpose()
+    }
+
+    /// How patients are known again in all datasets of the site.
+    ///
+    /// # Errors
+    /// The salt cannot be read.
+    pub fn site_form(&self, key: &SecretKey) -> Result<IdForm, SecretError> {
+        IdForm::of(self.spec.as_ref(), key)
     }
 
     /// The rows of a snapshot that a study may see now.

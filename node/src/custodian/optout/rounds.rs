@@ -6,24 +6,26 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 
 use super::{Asking, Chosen, OptOutError, changed, concerns};
-use crate::config::Policy;
+use crate::config::{Dataset, Policy};
 use crate::custodian::Custodian;
 use crate::custodian::authority::Authorised;
-use crate::custodian::ledger::History;
+use crate::custodian::ledger::{Begun, History};
 use crate::custodian::snapshot::Snapshot;
 
 impl Custodian {
-    /// What of the snapshot is offered now: if the study began here, the same patients as then. State and ledger know it afterwards.
+    /// What of a dataset's snapshot is offered now: if the study began here, the same patients as then. State and ledger know it afterwards.
     pub(in crate::custodian) fn offered(
         &self,
         authorised: &Authorised<'_>,
+        dataset: &Dataset,
         snapshot: &Arc<Snapshot>,
-        history: &History,
+        begun: Option<Begun>,
         now: Timestamp,
     ) -> Result<Arc<Chosen>, PublicError> {
-        let asking = self.asking(authorised, history, now);
-        let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, authorised.dataset);
-        if history.snapshot.is_some() && nameless && !self.optouts.ignored {
+        let k = largest_k(&self.config.policy).max(authorised.threshold);
+        let asking = Asking { dataset, purpose: authorised.study.purpose, k, now, begun: begun.is_some() };
+        let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, dataset);
+        if begun.is_some() && nameless && !self.optouts.ignored {
             return Err(changed());
         }
         let said = |error: OptOutError| {
@@ -31,11 +33,11 @@ impl Custodian {
                 return changed();
             }
             let reason = error.to_string();
-            tracing::error!(dataset = authorised.dataset.name, reason, "nobody can be asked about");
+            tracing::error!(dataset = dataset.name, reason, "nobody can be asked about");
             PublicError::from(&error)
         };
         let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(said)?;
-        if history.snapshot.is_some() && history.left_out != chosen.offered.left_out() {
+        if begun.is_some_and(|begun| begun.left_out != chosen.offered.left_out()) {
             return Err(changed());
         }
         self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(said)?;
@@ -49,18 +51,17 @@ impl Custodian {
         history: &History,
         now: Timestamp,
     ) -> Result<(), PublicError> {
-        // Without opt-outs what left can be handed out when the snapshot is long gone.
-        if self.optouts.ignored || !concerns(&self.config, authorised.dataset) {
-            return Ok(());
-        }
-        let snapshot = self.snapshot_for(authorised.dataset, history.snapshot)?;
-        self.offered(authorised, &snapshot, history, now).map(drop)
-    }
-
-    fn asking<'a>(&self, authorised: &Authorised<'a>, history: &History, now: Timestamp) -> Asking<'a> {
-        let k = largest_k(&self.config.policy).max(authorised.threshold);
-        let begun = history.snapshot.is_some();
-        Asking { dataset: authorised.dataset, purpose: authorised.study.purpose, k, now, begun }
+        let unchanged = |dataset: &Dataset, begun: Option<Begun>| {
+            // Without opt-outs what left can be handed out when the snapshot is long gone.
+            if self.optouts.ignored || !concerns(&self.config, dataset) {
+                return Ok(());
+            }
+            let snapshot = self.snapshot_for(dataset, begun.map(|begun| begun.snapshot))?;
+            self.offered(authorised, dataset, &snapshot, begun, now).map(drop)
+        };
+        unchanged(authorised.dataset, history.begun())?;
+        let mut related = authorised.related.iter();
+        related.try_for_each(|dataset| unchanged(dataset, history.begun_on(dataset.contract.id())))
     }
 }
 

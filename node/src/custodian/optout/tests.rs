@@ -19,6 +19,7 @@ use super::*;
 use crate::config::Config;
 use crate::config::environment::{Depth, read_release_key};
 use crate::custodian::ledger::bodies::{Attempt, AttemptState};
+use crate::custodian::snapshot::Manifest;
 use crate::custodian::source::place;
 use crate::custodian::{Custodian, Switches, data};
 use crate::fixture::{CONTRACT, NOW, Site, Still};
@@ -83,6 +84,16 @@ impl Clinic {
         // Renamed into place, so that it is another file within one tick of the clock too.
         fs::write(self.site.path("optouts.new"), text).unwrap();
         fs::rename(self.site.path("optouts.new"), self.site.path("optouts.csv")).unwrap();
+    }
+
+    /// Makes the snapshot as a version wrote it that knew patients again for opt-outs only.
+    fn forget_patients(&self) {
+        let config = self.site.config();
+        let taken = data::usable(&config, &config.datasets["heart"]).unwrap();
+        let folder = config.state.snapshots().join("heart");
+        fs::remove_file(folder.join(format!("{}.ids", taken.content))).unwrap();
+        let path = folder.join(format!("{}.json", taken.content));
+        fs::write(path, serde_json::to_vec(&Manifest { ids: None, ..taken }).unwrap()).unwrap();
     }
 
     fn custodian(&self) -> Custodian {
@@ -341,6 +352,7 @@ fn what_left_before_a_site_had_opt_outs_is_not_handed_out_to_the_same_study_late
     let clinic = Clinic::new("");
     let request = clinic.site.request(&clinic.study("scientific_research"));
     clinic.custodian().round(&request);
+    clinic.forget_patients();
     clinic.site.write_config(LIST);
     clinic.list(&["p7,,"]);
     clinic.rows(PATIENTS + 1, |_| "yes");
@@ -377,12 +389,13 @@ fn the_same_rows_of_other_patients_are_matched_anew_in_a_running_node() {
 }
 
 #[test]
-fn a_snapshot_without_tokens_is_taken_again_when_opt_outs_are_configured() {
+fn a_snapshot_without_tokens_is_taken_again() {
     let clinic = Clinic::new("");
     drop(clinic.custodian());
+    clinic.forget_patients();
     clinic.site.write_config(LIST);
     let config = clinic.site.config();
-    assert!(data::usable(&config, &config.datasets["heart"]).unwrap_err().contains("no opt-outs were configured"));
+    assert!(data::usable(&config, &config.datasets["heart"]).unwrap_err().contains("without the patients' tokens"));
     clinic.list(&["p7,,"]);
     let custodian = clinic.custodian();
     assert_eq!(clinic.count(&custodian), PATIENTS - 1);

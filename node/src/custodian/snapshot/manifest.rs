@@ -49,7 +49,7 @@ pub struct Manifest {
     pub subjects: u32,
     /// What was found on the way.
     pub report: Report,
-    /// How its patients are known again, where opt-outs ask for that.
+    /// How its patients are known again, where they have ids or can opt out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<IdsFile>,
 }

@@ -3,19 +3,21 @@
 //! ```text
 //! DIR/DATASET/HASH.arrow   the rows, never rewritten in place
 //! DIR/DATASET/HASH.json    the manifest: contract, settings, report; for the hospital's own eyes
-//! DIR/DATASET/HASH.ids     where opt-outs are configured: by what the patients are known again
+//! DIR/DATASET/HASH.ids     by what the patients are known again, where they have ids or can opt out
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! DIR/DATASET/attempt.json why there is no newer one, where the last ingest failed
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
 //! way ([`spool`]) has no name.
-//! Nothing here may put a content hash on the wire: [`Offered::public_name`] is what leaves.
+//! Nothing here may put a content hash on the wire: [`public_name`] is what leaves.
 
 #[cfg(test)]
 mod bad_sources;
 mod columns;
 mod disk;
+#[cfg(test)]
+mod exports;
 mod files;
 #[cfg(test)]
 mod formats;
@@ -42,7 +44,7 @@ pub use keep::{Held, drop_all, held, is_being_taken, retire};
 pub use manifest::{IdsFile, Manifest, Stale, stale_reason};
 #[cfg(test)]
 pub(in crate::custodian) use offered::gaps;
-pub use offered::{LeftOut, Offered};
+pub use offered::{LeftOut, Offered, public_name};
 pub(in crate::custodian) use offered::{Part, Rows};
 pub use open::{Snapshot, Snapshots, current, manifest, moved_at, subject_ids};
 pub use take::{Progress, Size, Taking};

@@ -59,15 +59,15 @@ impl Offered {
         self.left_out
     }
 
-    /// The name under which releases speak of it: without `site_secret` nobody can confirm a guess of its content.
-    pub fn public_name(&self, site_secret: &[u8; 32]) -> Digest {
-        Digest::of("bocage/snapshot/1", &[site_secret, self.identity.as_bytes()])
-    }
-
     /// The rows; none if the snapshot has no subject numbers.
     pub(in crate::custodian) fn rows(&self) -> Option<Rows<'_>> {
         Rows::of(self.snapshot.frame(), &self.gaps)
     }
+}
+
+/// The name under which releases speak of what they were computed on: without `site_secret` nobody can confirm a guess of its content.
+pub fn public_name(identity: &Digest, site_secret: &[u8; 32]) -> Digest {
+    Digest::of("bocage/snapshot/1", &[site_secret, identity.as_bytes()])
 }
 
 /// The rows that may be seen. They are read part by part.

@@ -120,7 +120,7 @@ pub fn manifest(dir: &Path, dataset: &str, content: &Digest) -> Result<Manifest,
 pub fn subject_ids(dir: &Path, manifest: &Manifest) -> Result<SubjectIds, SnapshotError> {
     let path = ids_path(&folder(dir, &manifest.dataset)?, &manifest.content);
     let damaged = |reason| SnapshotError::Damaged { path: path.clone(), reason };
-    let file = manifest.ids.ok_or_else(|| damaged("it was taken when no opt-outs were configured"))?;
+    let file = manifest.ids.ok_or_else(|| damaged("it was taken without the patients' tokens"))?;
     let bytes = fs::read(&path).map_err(|e| absent(&path, &e, "the patients' tokens are missing"))?;
     if Digest::from_bytes(Sha256::digest(&bytes).into()) != file.content {
         return Err(SnapshotError::Altered { path, expected: file.content });

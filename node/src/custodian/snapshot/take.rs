@@ -71,7 +71,7 @@ pub struct Taking<'a> {
     pub dir: &'a Path,
     /// What must stay free.
     pub floor: Floor<'a>,
-    /// How patients are known again, where they can opt out.
+    /// How patients are known again, where they are.
     pub form: Option<&'a IdForm>,
     /// Why, as the ledger writes it.
     pub why: &'a str,

@@ -108,9 +108,9 @@ fn equal_rows_have_equal_hashes_and_the_public_name_needs_the_secret() {
     assert_eq!(first.content, second.content);
     let snapshot = Snapshot::open_current(&site.snapshots(), "visits").unwrap();
     let snapshot = Offered::new(std::sync::Arc::new(snapshot), None);
-    assert_eq!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[1; 32]));
-    assert_ne!(snapshot.public_name(&[1; 32]), snapshot.public_name(&[2; 32]));
-    assert_ne!(snapshot.public_name(&[1; 32]), first.content);
+    assert_eq!(public_name(snapshot.identity(), &[1; 32]), public_name(snapshot.identity(), &[1; 32]));
+    assert_ne!(public_name(snapshot.identity(), &[1; 32]), public_name(snapshot.identity(), &[2; 32]));
+    assert_ne!(public_name(snapshot.identity(), &[1; 32]), first.content);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Rows made to fit a contract, batch by batch: each value read as its column's type, checked against range and codes, every deviation
 //! counted. Who a row's patient is stays beside it, until the snapshot has numbered the patients.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
@@ -16,6 +17,7 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Findings, Mapping, SourceError};
+use crate::custodian::optout::composed;
 
 mod evaluate;
 #[cfg(test)]
@@ -373,9 +375,10 @@ impl Ids<'_> {
                 (Int64Chunked::from_vec(ID.into(), ids).into_column(), places)
             }
             Ids::Texts(ids) => {
-                let of_row = |row: &usize| ids[*row].as_deref();
-                let places = rows.iter().filter_map(of_row).map(place).collect();
-                (StringChunked::from_iter_values(ID.into(), rows.iter().filter_map(of_row)).into_column(), places)
+                // Who is spelled in two ways is one patient.
+                let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row].as_deref()).map(composed).collect();
+                let places = ids.iter().map(|id| place(id.as_ref())).collect();
+                (StringChunked::from_iter_values(ID.into(), ids.iter()).into_column(), places)
             }
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]

@@ -65,6 +65,20 @@ impl Intake {
     }
 }
 
+/// The text of a small file.
+pub fn text(path: &Path, most: usize) -> Result<String, SourceError> {
+    let refused = |reason: String| SourceError::Header { path: path.to_owned(), reason };
+    let intake = Intake::open(path)?;
+    let mut text = String::new();
+    let read = intake.from(0).take(most as u64 + 1).read_to_string(&mut text);
+    match read {
+        Ok(read) if read > most => Err(refused(format!("larger than {most} bytes"))),
+        Ok(_) => Ok(text),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => Err(refused("not UTF-8".to_owned())),
+        Err(e) => Err(unreadable(path, &e)),
+    }
+}
+
 /// A reader with a place of its own.
 pub struct Place {
     file: Arc<File>,

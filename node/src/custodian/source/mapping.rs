@@ -313,6 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn other_names_are_what_the_rules_use_and_the_source_s_own_are_what_is_read() {
+        let contract = bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap();
+        let source: Vec<ColumnName> = ["alter_in_jahren", "chol", "num"].map(|c| c.parse().unwrap()).to_vec();
+        let named = |rename: &str, to: &str| {
+            let mut problems = Problems::default();
+            let rename = BTreeMap::from([(rename.to_owned(), to.to_owned())]);
+            let names = Names::read(rename, BTreeMap::new(), "node.toml", "dataset.heart", &mut problems);
+            let spec = DatasetSpec { names, ..spec(&[("disease", "num > 0")], &["ca"]) };
+            Mapping::bind(&spec, &contract, &source).map_err(|e| e.to_string())
+        };
+        let wanted = named("Alter in Jahren", "age").unwrap().wanted();
+        assert_eq!(wanted.iter().map(ColumnName::as_str).collect::<Vec<_>>(), ["alter_in_jahren", "chol", "num"]);
+        let error = named("Alter", "age").unwrap_err();
+        let said = "dataset.heart.rename.Alter: the source has no such column\n  hint: the source has alter_in_jahren, chol, num";
+        assert!(error.contains(said), "{error}");
+    }
+
+    #[test]
     fn an_expression_that_does_not_bind_is_named_with_its_column() {
         let source = ["age", "chol", "num", "ca"];
         let error = bind(&[("disease", "nun > 0")], &[], &source).unwrap_err();

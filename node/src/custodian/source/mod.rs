@@ -10,6 +10,7 @@
 
 mod conform;
 mod csv;
+mod fhir;
 mod intake;
 mod mapping;
 mod names;
@@ -26,11 +27,12 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::settings::Problems;
 
 pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
+pub use fhir::FhirSource;
 pub use mapping::Mapping;
 pub use names::Names;
 pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
-pub use report::{BadLines, ColumnReport, Lines, Reason, Rejected, Report};
+pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub(in crate::custodian) use value::{int as whole_number, parse_as};
 pub(in crate::custodian) use parquet::made;
 
 use self::csv::OpenedCsv;
+use self::fhir::OpenedFhir;
 use self::parquet::OpenedParquet;
 use self::postgres::OpenedPostgres;
 
@@ -131,6 +134,9 @@ pub enum SourceError {
     /// The database.
     #[error(transparent)]
     Postgres(Box<bocage_postgres::PgError>),
+    /// The FHIR export.
+    #[error(transparent)]
+    Fhir(Box<bocage_fhir::ReadError>),
     /// Source, mapping and contract do not fit together.
     #[error("{0}")]
     Mapping(Problems),
@@ -152,6 +158,14 @@ pub enum Opened {
     Parquet(Box<OpenedParquet>),
     /// A table or query of PostgreSQL.
     Postgres(Box<OpenedPostgres>),
+    /// A FHIR export.
+    Fhir(Box<OpenedFhir>),
+}
+
+impl From<bocage_fhir::ReadError> for SourceError {
+    fn from(error: bocage_fhir::ReadError) -> Self {
+        SourceError::Fhir(Box::new(error))
+    }
 }
 
 impl Opened {
@@ -168,6 +182,7 @@ impl Opened {
             SourceSpec::Postgres(postgres) => {
                 OpenedPostgres::open(postgres).map(|opened| Opened::Postgres(Box::new(opened)))
             }
+            SourceSpec::Fhir(fhir) => OpenedFhir::open(fhir).map(|opened| Opened::Fhir(Box::new(opened))),
         }
     }
 
@@ -177,6 +192,7 @@ impl Opened {
             Opened::Csv(csv) => csv.columns(),
             Opened::Parquet(parquet) => parquet.columns(),
             Opened::Postgres(postgres) => postgres.columns(),
+            Opened::Fhir(fhir) => fhir.columns(),
         }
     }
 
@@ -186,7 +202,7 @@ impl Opened {
     /// One of them is nested or binary, or gives doubles where texts are wanted.
     pub fn readable(self, mapping: &Mapping) -> Result<(), SourceError> {
         match self {
-            Opened::Csv(_) => Ok(()),
+            Opened::Csv(_) | Opened::Fhir(_) => Ok(()),
             Opened::Parquet(mut parquet) => {
                 parquet.readable(&mapping.wanted())?;
                 parquet.keep_apart(&mapping.exact)
@@ -206,6 +222,7 @@ impl Opened {
         let wanted = mapping.wanted();
         let reading = match self {
             Opened::Csv(csv) => csv.read(&wanted, size),
+            Opened::Fhir(fhir) => fhir.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
                 parquet.read(&wanted, size)?

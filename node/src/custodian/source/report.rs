@@ -38,6 +38,22 @@ pub struct BadLines {
     /// Whether the last line has no line end: a file that was cut within its last field looks the same.
     #[serde(default)]
     pub unended: bool,
+    /// Of a FHIR export: what else was found, by file and line.
+    #[serde(default)]
+    pub found: Vec<Found>,
+}
+
+/// Something that was found in a FHIR export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// What is wrong, and what became of it.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+    /// Whether the resource gave no row.
+    pub left_out: bool,
+    /// Where first: file and line.
+    pub first: Vec<String>,
 }
 
 /// Some lines of a CSV file, or rows of a Parquet file.

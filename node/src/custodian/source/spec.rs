@@ -1,4 +1,4 @@
-//! What `node.toml` says about a dataset: raw sections in, checked forms out. No file is touched here.
+//! What `node.toml` says about a dataset: raw sections in, checked forms out. Of all files only views are read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use bocage_protocol::trust::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Names, PostgresSource};
+use super::{FhirSource, Names, PostgresSource};
 
 /// A dataset of this site: where it comes from and how it becomes what the contract says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ pub struct DatasetSpec {
     pub declared_in: String,
 }
 
-/// Where rows come from. A closed list that later sources (FHIR, OMOP, SQL) extend.
+/// Where rows come from. A closed list that later sources extend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceSpec {
@@ -45,6 +45,8 @@ pub enum SourceSpec {
     Parquet(ParquetSource),
     /// A table or query of PostgreSQL.
     Postgres(PostgresSource),
+    /// A FHIR export.
+    Fhir(FhirSource),
 }
 
 /// What an ingest needs to read a source of another machine.
@@ -109,6 +111,7 @@ struct RawSource {
     columns: Option<Vec<String>>,
     missing: Option<Vec<String>>,
     multi_line: Option<bool>,
+    view: Option<String>,
 }
 
 const KEYS: &[&str] = &[
@@ -129,6 +132,7 @@ const KEYS: &[&str] = &[
     "columns",
     "missing",
     "multi_line",
+    "view",
 ];
 
 /// What means "missing" where `node.toml` does not say it.
@@ -190,9 +194,10 @@ impl SourceSpec {
         match (section.get("kind").and_then(Value::as_str), raw) {
             (Some("csv"), raw) => raw?.csv(file, key, base, problems).map(SourceSpec::Csv),
             (Some("parquet"), raw) => raw?.parquet(file, key, base, problems).map(SourceSpec::Parquet),
+            (Some("fhir"), raw) => raw?.fhir(file, key, base, problems).map(SourceSpec::Fhir),
             (Some(other), _) => {
                 let problem = Problem::new(file, join(key, "kind"), format!("unknown kind of source `{other}`"));
-                problems.push(problem.hint("kind = \"csv\", kind = \"parquet\" or kind = \"postgres\""));
+                problems.push(problem.hint("kind = \"csv\", \"parquet\", \"postgres\" or \"fhir\""));
                 None
             }
             // Said already.
@@ -200,19 +205,20 @@ impl SourceSpec {
         }
     }
 
-    /// The file that the rows come from, or the server and database, for messages and manifests.
+    /// The file or folder that the rows come from, or the server and database, for messages and manifests.
     pub fn path(&self) -> &Path {
         match self {
             SourceSpec::Csv(csv) => &csv.path,
             SourceSpec::Parquet(parquet) => &parquet.path,
             SourceSpec::Postgres(postgres) => postgres.place(),
+            SourceSpec::Fhir(fhir) => &fhir.path,
         }
     }
 
-    /// The file that the rows come from, where it is one of this machine.
+    /// The file or folder that the rows come from, where it is one of this machine.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => Some(self.path()),
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => Some(self.path()),
             SourceSpec::Postgres(_) => None,
         }
     }
@@ -220,7 +226,7 @@ impl SourceSpec {
     /// What reading it needs of the network, where it is no file of this machine.
     pub fn remote(&self) -> Option<Remote<'_>> {
         match self {
-            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => None,
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => None,
             SourceSpec::Postgres(postgres) => {
                 Some(Remote { port: postgres.server.port, files: postgres.server.files() })
             }
@@ -230,7 +236,7 @@ impl SourceSpec {
     /// What a person who runs this should know of it, each a sentence.
     pub fn notices(&self) -> Vec<String> {
         match self {
-            SourceSpec::Csv(_) | SourceSpec::Parquet(_) => Vec::new(),
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => Vec::new(),
             SourceSpec::Postgres(postgres) => postgres.server.notices(),
         }
     }
@@ -238,6 +244,7 @@ impl SourceSpec {
 
 impl RawSource {
     fn csv(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<CsvSource> {
+        let own = self.only("a CSV file", &["delimiter", "header", "multi_line", "columns"], (file, key), problems);
         let delimiter = match self.delimiter.as_deref().map(str::as_bytes) {
             None => Some(b','),
             Some(&[one]) if one.is_ascii() && !matches!(one, b'"' | b'\n' | b'\r') => Some(one),
@@ -254,7 +261,7 @@ impl RawSource {
             let problem = Problem::new(file, join(key, "columns"), "needed where the file has no header");
             problems.push(problem.hint("list the file's columns in order: columns = [\"age\", \"sex\"]"));
         }
-        delimiter.filter(|_| !nameless).map(|delimiter| CsvSource {
+        delimiter.filter(|_| own && !nameless).map(|delimiter| CsvSource {
             path: base.join(self.path),
             delimiter,
             header,
@@ -265,21 +272,40 @@ impl RawSource {
     }
 
     fn parquet(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<ParquetSource> {
-        let of_csv = [
+        let own = self.only("a Parquet file", &["columns"], (file, key), problems);
+        own.then(|| ParquetSource { path: base.join(self.path), columns: self.columns, missing: markers(self.missing) })
+    }
+
+    fn fhir(self, file: &str, key: &str, base: &Path, problems: &mut Problems) -> Option<FhirSource> {
+        let own = self.only("a FHIR export", &["view"], (file, key), problems);
+        let Some(view) = &self.view else {
+            let problem = Problem::new(file, join(key, "view"), "needed: it makes rows of resources");
+            problems.push(problem.hint("e.g. view = \"fhir-r4-core/condition\", or a file with a ViewDefinition"));
+            return None;
+        };
+        // A FHIR export has nulls; a text such as NA may be a country.
+        let missing = markers(Some(self.missing.unwrap_or_else(|| vec![String::new()])));
+        let source = FhirSource::read(base.join(&self.path), view, missing, (file, key), base, problems);
+        source.filter(|_| own)
+    }
+
+    /// Whether of the settings that not every kind has only those that are `known` to this one are given.
+    fn only(&self, what: &str, known: &[&str], (file, key): (&str, &str), problems: &mut Problems) -> bool {
+        let all = [
             ("delimiter", self.delimiter.is_some()),
             ("header", self.header.is_some()),
             ("multi_line", self.multi_line.is_some()),
+            ("columns", self.columns.is_some()),
+            ("view", self.view.is_some()),
         ];
-        let given: Vec<&str> = of_csv.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-        for name in &given {
-            let problem = Problem::new(file, join(key, name), "a Parquet file has no such setting");
-            problems.push(problem.hint("leave it out, or say kind = \"csv\" if it is a CSV file"));
+        let alien: Vec<&str> =
+            all.iter().filter(|(name, given)| *given && !known.contains(name)).map(|(name, _)| *name).collect();
+        for name in &alien {
+            let problem = Problem::new(file, join(key, name), format!("{what} has no such setting"));
+            let kind = if *name == "view" { "fhir\" if it is a FHIR export" } else { "csv\" if it is a CSV file" };
+            problems.push(problem.hint(format!("leave it out, or say kind = \"{kind}")));
         }
-        given.is_empty().then(|| ParquetSource {
-            path: base.join(self.path),
-            columns: self.columns,
-            missing: markers(self.missing),
-        })
+        alien.is_empty()
     }
 }
 
@@ -336,11 +362,58 @@ mod tests {
         assert!(error.contains("dataset.heart.source.columns: needed where the file has no header"), "{error}");
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "excel", "path": "x"}})).unwrap_err();
         assert!(
-            error.contains("unknown kind of source `excel`\n  hint: kind = \"csv\", kind = \"parquet\" or"),
+            error.contains("unknown kind of source `excel`\n  hint: kind = \"csv\", \"parquet\", \"postgres\" or"),
             "{error}"
         );
         let error = spec(json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x", "delimiter": ";;"}}));
         assert!(error.unwrap_err().contains("must be one character"));
+    }
+
+    #[test]
+    fn a_fhir_export_names_a_view_which_is_checked_and_counts_for_the_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = |source: Value| {
+            let (section, mut problems) = (json!({"contract": "x-y@1", "source": source}), Problems::default());
+            let spec = DatasetSpec::read("d", &section, "node.toml", dir.path(), &mut problems);
+            spec.ok_or_else(|| problems.to_string())
+        };
+        let shipped = spec(json!({"kind": "fhir", "path": "export", "view": "fhir-r4-core/condition"})).unwrap();
+        let SourceSpec::Fhir(fhir) = &shipped.source else { panic!("{shipped:?}") };
+        assert_eq!((fhir.path.as_path(), fhir.missing.len()), (dir.path().join("export").as_path(), 1));
+        let file = dir.path().join("v.json");
+        let own = || spec(json!({"kind": "fhir", "path": "export", "view": "v.json"}));
+        let view = |path: &str| {
+            format!(r#"{{"resource":"Patient","select":[{{"column":[{{"name":"id","path":"{path}"}}]}}]}}"#)
+        };
+        std::fs::write(&file, view("id")).unwrap();
+        let before = own().unwrap().digest();
+        std::fs::write(&file, view("identifier.value.first()")).unwrap();
+        assert_ne!(own().unwrap().digest(), before, "another view makes other rows");
+        std::fs::write(&file, view("id.frist()")).unwrap();
+        let error = own().unwrap_err();
+        assert!(
+            error.contains("v.json: select[0].column[0].path: character 4: there is no function `frist`"),
+            "{error}"
+        );
+        for (source, wanted) in [
+            (json!({"kind": "fhir", "path": "x"}), "dataset.d.source.view: needed"),
+            (json!({"kind": "fhir", "path": "x", "view": "w.json"}), "w.json: there is no such file"),
+            (
+                json!({"kind": "fhir", "path": "x", "view": "condition"}),
+                "there is no view `condition`\n  hint: a file that ends in .json, or one of fhir-r4-core/",
+            ),
+            (
+                json!({"kind": "fhir", "path": "x", "view": "fhir-r4-core/patient", "header": true}),
+                "source.header: a FHIR export has no such setting",
+            ),
+            (
+                json!({"kind": "csv", "path": "x", "view": "fhir-r4-core/patient"}),
+                "source.view: a CSV file has no such setting\n  hint: leave it out, or say kind = \"fhir\"",
+            ),
+        ] {
+            let error = spec(source).unwrap_err();
+            assert!(error.contains(wanted), "{wanted} not in {error}");
+        }
     }
 
     #[test]
@@ -361,6 +434,29 @@ mod tests {
                 format!("dataset.heart.source.{key}: a Parquet file has no such setting\n  hint: leave it out");
             assert!(error.contains(&wanted), "{error}");
         }
+    }
+
+    #[test]
+    fn a_table_of_postgresql_has_settings_of_its_own_and_the_usual_markers() {
+        let source = json!({"kind": "postgres", "host": "/run/postgresql", "database": "omop", "user": "bocage", "table": "cdm.person"});
+        let spec = spec(json!({"contract": "heart@1", "source": source})).unwrap();
+        let SourceSpec::Postgres(postgres) = &spec.source else { panic!("{spec:?}") };
+        assert_eq!(postgres.missing, ["", "NA", "NaN"]);
+        assert_eq!(spec.source.path(), Path::new("postgres /run/postgresql:5432/omop"));
+        assert_eq!(spec.source.file(), None);
+    }
+
+    #[test]
+    fn other_names_count_in_the_digest_and_no_names_do_not() {
+        let section = |more: Value| {
+            let mut section = json!({"contract": "heart@1", "source": {"kind": "csv", "path": "x"}});
+            section.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            spec(section).unwrap()
+        };
+        let usual = section(json!({})).digest();
+        assert_eq!(usual, section(json!({"rename": {}, "dates": {}})).digest());
+        assert_ne!(usual, section(json!({"rename": {"a": "b"}})).digest());
+        assert_ne!(usual, section(json!({"dates": {"a": ["y", "m", "d"]}})).digest());
     }
 
     #[test]

@@ -33,9 +33,10 @@ fn spent(custodian: &Custodian, request: &RoundRequest) -> u64 {
         researcher: study.researcher,
         purpose: study.purpose,
         dataset: study.dataset,
+        related: vec![],
         expires_at: study.expires_at,
     };
-    custodian.ledger.books(|books| books.spent(&account)).unwrap()
+    custodian.ledger.books(|books| books.spent(&account, &account.dataset)).unwrap()
 }
 
 fn code(frame: &[u8]) -> Option<ErrorCode> {

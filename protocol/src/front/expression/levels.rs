@@ -41,7 +41,7 @@ impl Binder<'_> {
                 );
             }
         };
-        let Columns::Contract(contract) = self.columns else {
+        let Columns::Contract(contract) = self.columns() else {
             return self.refuse(TypeProblem::new("calendar periods belong to studies"));
         };
         match Periods::spanning(column.clone(), unit, between, contract) {

@@ -11,10 +11,9 @@ use super::summary::RawSummary;
 use super::table::RawTable;
 use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
-use crate::contract::Contract;
 use crate::ids::AnalysisName;
 use crate::limits;
-use crate::plan::{Query, TypeProblem, ValidPlan};
+use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
 use crate::settings::{Problem, Problems, join, read};
 
 #[derive(Deserialize)]
@@ -106,7 +105,13 @@ impl Binding<'_> {
 }
 
 /// The node's own check, with its places translated to those of the text.
-pub(super) fn check_plans(file: &str, query: &Query, analyses: &[Bound], contract: &Contract, problems: &mut Problems) {
+pub(super) fn check_plans(
+    file: &str,
+    query: &Query,
+    analyses: &[Bound],
+    contracts: &Contracts<'_>,
+    problems: &mut Problems,
+) {
     for Bound { index, spec: analysis } in analyses {
         let name = analysis.part.as_ref().map_or(&analysis.name, |part| &part.of);
         let key = place(*index, name);
@@ -117,7 +122,7 @@ pub(super) fn check_plans(file: &str, query: &Query, analyses: &[Bound], contrac
                 continue;
             }
         };
-        let Err(found) = ValidPlan::check(plan, contract) else { continue };
+        let Err(found) = ValidPlan::check(plan, contracts.clone()) else { continue };
         for problem in found.0 {
             let key = text_place(&key, &problem.key, analysis);
             let problem = Problem { file: file.to_owned(), key, ..problem };

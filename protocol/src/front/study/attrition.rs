@@ -11,18 +11,18 @@ use crate::settings::join;
 
 #[derive(Deserialize)]
 pub(super) struct RawAttrition {
-    steps: Vec<String>,
+    steps: Option<Vec<String>>,
 }
 
 impl Binding<'_> {
     pub(super) fn attrition(&mut self, key: &str, raw: &RawAttrition) -> Option<Spec> {
         let key = join(key, "attrition.steps");
-        if !(1..=limits::ATTRITION_STEPS).contains(&raw.steps.len()) {
+        let Some(texts) = &raw.steps else { return self.cohort_flow(&key) };
+        if !(1..=limits::ATTRITION_STEPS).contains(&texts.len()) {
             let problem = TypeProblem::new(format!("a flow has 1 to {} steps", limits::ATTRITION_STEPS));
             return self.refuse(&key, problem.hint("e.g. steps = [\"age >= 18\", \"chol is not null\"]"));
         }
-        let steps: Vec<Option<AttritionStep>> = raw
-            .steps
+        let steps: Vec<Option<AttritionStep>> = texts
             .iter()
             .enumerate()
             .map(|(i, text)| {
@@ -30,7 +30,20 @@ impl Binding<'_> {
                 Some(AttritionStep { label: label(text), keep })
             })
             .collect();
-        Some(Spec::Attrition(AttritionSpec { steps: steps.into_iter().collect::<Option<_>>()? }))
+        Some(Spec::Attrition(AttritionSpec { steps: steps.into_iter().collect::<Option<_>>()?, whole: false }))
+    }
+
+    /// The cohort's own conditions in order, from all patients on.
+    fn cohort_flow(&mut self, key: &str) -> Option<Spec> {
+        let steps = self.steps.clone()?;
+        if !(1..=limits::ATTRITION_STEPS).contains(&steps.len()) {
+            let problem = TypeProblem::new(format!("a flow has 1 to {} steps", limits::ATTRITION_STEPS));
+            return self.refuse(
+                key,
+                problem.hint("without `steps` they are those of the study's [cohort]: include and exclude"),
+            );
+        }
+        Some(Spec::Attrition(AttritionSpec { steps, whole: true }))
     }
 }
 

@@ -43,7 +43,7 @@ impl Binding<'_> {
         let Some(text) = discovered else { return Some(None) };
         let place = join(key, "by[0]");
         let column = self.discovered_column(&place, text)?;
-        match check_discovered(&column, self.contract) {
+        match check_discovered(&column, self.contract()) {
             Ok(()) => Some(Some((label(text), column))),
             Err(problem) => self.refuse(&place, problem),
         }

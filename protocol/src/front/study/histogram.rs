@@ -20,7 +20,7 @@ pub(super) struct RawHistogram {
 impl Binding<'_> {
     pub(super) fn histogram(&mut self, key: &str, raw: &RawHistogram) -> Option<Spec> {
         let of = self.key(&join(key, "histogram.of"), &raw.of);
-        if let Some(found) = of.as_ref().and_then(|of| type_of(&of.key, Columns::Contract(self.contract)).ok())
+        if let Some(found) = of.as_ref().and_then(|of| type_of(&of.key, Columns::Contract(self.contract())).ok())
             && !found.is_number()
         {
             let problem = TypeProblem::new(format!("expected a number, found {}", found.name()));

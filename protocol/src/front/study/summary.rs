@@ -24,8 +24,10 @@ pub(super) struct RawSummary {
 impl Binding<'_> {
     pub(super) fn summary(&mut self, key: &str, name: &AnalysisName, raw: &RawSummary) -> Option<Vec<AnalysisSpec>> {
         let key = join(key, "summary.columns");
-        let all = || self.contract.columns().iter().map(|c| &c.name).filter(|c| !self.contract.is_subject(c.as_str()));
-        let columns: Vec<ColumnName> = raw.columns.clone().unwrap_or_else(|| all().cloned().collect());
+        let columns: Vec<ColumnName> = match &raw.columns {
+            Some(named) => named.iter().map(|name| self.relations.column(name)).collect(),
+            None => self.relations.columns().cloned().collect(),
+        };
         if columns.is_empty() {
             let problem = TypeProblem::new("a summary is of one column or more");
             return self.refuse(&key, problem.hint("leave `columns` out to summarise them all"));
@@ -47,9 +49,9 @@ impl Binding<'_> {
     }
 
     fn parts_of(&self, of: &AnalysisName, column: &ColumnName) -> Result<Vec<AnalysisSpec>, TypeProblem> {
-        Columns::Contract(self.contract).type_of(column)?;
-        let found = self.contract.column(column.as_str());
-        let specs = found.map_or_else(Vec::new, |found| questions(found, self.contract.one_row_per_subject()));
+        Columns::Contract(self.contract()).type_of(column)?;
+        let found = self.contract().column(column.as_str());
+        let specs = found.map_or_else(Vec::new, |found| questions(found, self.contract().one_row_per_subject()));
         let part = |(suffix, spec): (&str, Spec)| {
             let long = format!("{of}_{column}{suffix}");
             let name: AnalysisName = long.parse().map_err(|_| {

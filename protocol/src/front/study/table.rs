@@ -63,7 +63,7 @@ impl Binding<'_> {
     /// One key, which must have declared levels.
     pub(super) fn levelled_key(&mut self, place: &str, text: &str) -> Option<Key> {
         let key = self.key(place, text)?;
-        match check_key(&key.key, self.contract) {
+        match check_key(&key.key, self.contract()) {
             Ok(()) => Some(key),
             Err(problem) => self.refuse(place, problem),
         }
@@ -77,7 +77,7 @@ impl Binding<'_> {
 
     fn show(&mut self, key: &str, text: &str) -> Option<Show> {
         let show = self.shown(key, text)?;
-        match show.measure().map(|measure| check_measure(measure, self.contract)) {
+        match show.measure().map(|measure| check_measure(measure, self.contract())) {
             Some(Err(problem)) => self.refuse(key, problem),
             _ => Some(show),
         }

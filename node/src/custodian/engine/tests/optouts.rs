@@ -7,7 +7,7 @@ use bocage_protocol::plan::{Bins, Measure, Plan, Statistic, ValidPlan};
 use proptest::prelude::*;
 
 use super::generate::{contract, discovered_plans, frame, plans, rows, together};
-use super::{K, cases, check, column, snapshot};
+use super::{K, NO_FEATURES, cases, check, column, snapshot};
 use crate::custodian::engine::interpreter::{Row, Value};
 use crate::custodian::engine::parts::Partition;
 use crate::custodian::engine::{Asked, EngineError};
@@ -25,7 +25,8 @@ enum Computed {
 fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, partition: Partition) -> Computed {
     let frame = frame(rows, contract);
     let gaps = gaps(&frame, out);
-    let asked = Asked { rows: Rows::made(&frame, &gaps), plan, contract, k: K, snapshot: snapshot() };
+    let rows = Rows::made(&frame, &gaps);
+    let asked = Asked { rows, plan, contract, features: &NO_FEATURES, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
         Some(_) => asked.keys(partition, plan.most_keys()).map(Computed::Keys),

@@ -37,6 +37,7 @@ fn pending(n: u8) -> Entry {
         access_body: None,
         key,
         dataset: "heart@1".parse().unwrap(),
+        related: vec![],
         analyses: vec![],
     };
     let body = bodies::desk::Pending {

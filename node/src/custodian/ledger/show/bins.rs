@@ -77,7 +77,7 @@ mod tests {
         let wanted = [("age in [0, 5)", Some(3)), ("age in [5, 10]", Some(8))];
         assert_eq!(found, wanted.map(|(text, n)| (text.to_owned(), n)));
         let step = |label: &str| AttritionStep { label: label.to_owned(), keep: Expr::Literal(Literal::Bool(true)) };
-        let flow = Spec::Attrition(AttritionSpec { steps: vec![step("a"), step("b")] });
+        let flow = Spec::Attrition(AttritionSpec { steps: vec![step("a"), step("b")], whole: false });
         let found = texts(&flow, &Grid::Steps(2), &release(&[(2, 3), (3, 9)], None));
         let wanted = [("lost at step 1 (a) or lost at step 2 (b)", Some(3)), ("kept by every step", Some(9))];
         assert_eq!(found, wanted.map(|(text, n)| (text.to_owned(), n)));

@@ -1,0 +1,75 @@
+//! What is made of one patient's rows, and the columns that this gives. Every choice between rows is settled by their values, so that their order
+//! never shows.
+
+use bocage_protocol::limits;
+use bocage_protocol::plan::Pick;
+use polars::prelude::{BooleanChunked, Column, Float64Chunked, Int64Chunked, IntoColumn as _, NewChunkedArray as _};
+
+use super::look::PartRows;
+
+/// How many.
+pub fn count(mine: &[usize], _: &PartRows) -> Option<u32> {
+    Some(mine.len().min(limits::FEATURE_COUNT as usize) as u32)
+}
+
+/// The mean of their values. They are added in their own order, so that it does not depend on the rows'.
+pub fn mean(mine: &[usize], rows: &PartRows) -> Option<f64> {
+    let values = rows.values()?;
+    let mut numbers = mine.iter().map(|at| values.number(*at)).collect::<Option<Vec<f64>>>()?;
+    numbers.sort_unstable_by(f64::total_cmp);
+    let (least, greatest) = (*numbers.first()?, *numbers.last()?);
+    let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
+    // Rounding must not carry it out of the column's range.
+    mean.is_finite().then(|| mean.clamp(least, greatest))
+}
+
+/// The place of the row that a pick chooses. Of several at one time it is that of the smallest value, and of equal values any.
+pub fn pick(pick: Pick, mine: &[usize], rows: &PartRows) -> Option<u32> {
+    let values = rows.values()?;
+    let by_time = |a: &usize, b: &usize| rows.time(*a).cmp(&rows.time(*b));
+    let by_value = |a: &usize, b: &usize| values.order(*a, *b);
+    let mut mine = mine.iter().copied();
+    let at = match pick {
+        Pick::First => timed(&mut mine, rows).min_by(|a, b| by_time(a, b).then_with(|| by_value(a, b))),
+        Pick::Last => timed(&mut mine, rows).min_by(|a, b| by_time(b, a).then_with(|| by_value(a, b))),
+        Pick::Least => mine.min_by(by_value),
+        Pick::Greatest => mine.max_by(by_value),
+        // It is the value of no row.
+        Pick::Mean => None,
+    };
+    at.and_then(|at| rows.place(at))
+}
+
+fn timed<'a>(mine: &'a mut impl Iterator<Item = usize>, rows: &'a PartRows) -> impl Iterator<Item = usize> + 'a {
+    mine.filter(|at| rows.time(*at).is_some())
+}
+
+/// Whether each subject has so many.
+pub fn at_least(found: &[(u32, u32)], subjects: usize, least: u32) -> Column {
+    let counts = placed(found.iter().copied(), subjects, 0);
+    let truths: BooleanChunked = counts.into_iter().map(|count| Some(count >= least)).collect();
+    truths.into_column()
+}
+
+/// How many each subject has.
+pub fn counts(found: &[(u32, u32)], subjects: usize) -> Column {
+    let counts = placed(found.iter().copied(), subjects, 0).into_iter().map(i64::from);
+    Int64Chunked::from_iter_values("counts".into(), counts).into_column()
+}
+
+/// The mean of each subject who has one.
+pub fn means(found: &[(u32, f64)], subjects: usize) -> Column {
+    let means = placed(found.iter().map(|(subject, mean)| (*subject, Some(*mean))), subjects, None);
+    Float64Chunked::from_iter_options("means".into(), means.into_iter()).into_column()
+}
+
+/// What was found, by subject numbers.
+pub fn placed<T: Copy>(found: impl Iterator<Item = (u32, T)>, subjects: usize, otherwise: T) -> Vec<T> {
+    let mut of = vec![otherwise; subjects];
+    for (subject, value) in found {
+        if let Some(of) = of.get_mut(subject as usize) {
+            *of = value;
+        }
+    }
+    of
+}

@@ -1,0 +1,132 @@
+//! The making of one feature: what it looks at, and what is made of it.
+
+use bocage_protocol::ids::{ColumnName, TableName};
+use bocage_protocol::plan::{Derived, Edge, Feature, Moment, Pick, Rows, ValidPlan};
+use polars::prelude::{Column, IdxCa, NewChunkedArray as _};
+
+use super::days::{self, Ages, Bounds, Day};
+use super::look::Look;
+use super::{Columns, Made, Table, Tables, fold};
+use crate::custodian::engine::parts::Partition;
+use crate::custodian::engine::pass::PassError;
+use crate::custodian::engine::{EngineError, Fault, Unfit};
+use crate::custodian::links::Link;
+
+/// The making of a feature.
+pub struct Making<'a> {
+    pub plan: &'a ValidPlan,
+    pub tables: &'a Tables<'a>,
+    /// The features before it.
+    pub before: &'a Columns,
+    pub partition: Partition,
+}
+
+impl<'a> Making<'a> {
+    /// Its values.
+    ///
+    /// # Errors
+    /// A table is missing or not of the contract that the plan names, or a pass over its rows fails.
+    pub fn make(&self, feature: &'a Feature) -> Result<Made, EngineError> {
+        let subjects = self.tables.subjects;
+        Ok(Made::BySubject(match &feature.of {
+            Derived::Has { rows, at_least } => {
+                let counts = self.look(rows)?.each(self.partition, fold::count)?;
+                fold::at_least(&counts, subjects, *at_least)
+            }
+            Derived::Count { rows } => {
+                let counts = self.look(rows)?.each(self.partition, fold::count)?;
+                fold::counts(&counts, subjects)
+            }
+            Derived::Pick { pick: Pick::Mean, column, rows } => {
+                let look = self.look(rows)?.of(column);
+                fold::means(&look.each(self.partition, fold::mean)?, subjects)
+            }
+            Derived::Pick { pick, column, rows } => {
+                let look = self.look(rows)?.of(column);
+                let rows = look.each(self.partition, |mine, part| fold::pick(*pick, mine, part))?;
+                self.picked(&look, column, &rows)?
+            }
+            Derived::Value { table, column } => {
+                let look = Look::at(self.table(table)?);
+                let rows = look.each(self.partition, |mine, part| mine.first().and_then(|at| part.place(*at)))?;
+                self.picked(&look, column, &rows)?
+            }
+            Derived::Age { table, at } => {
+                let birth = match table {
+                    None => Day::of_base(self.tables.contract.birth(), self.tables.contract),
+                    Some(table) => self.birth(self.table(table)?)?,
+                };
+                let at = match at {
+                    Moment::Date(day) => Some(Day::At(*day)),
+                    Moment::Column(name) => match self.before.get(name.as_str()) {
+                        Some(Made::BySubject(days)) => Day::by_subject(days),
+                        Some(Made::Ages(_)) => None,
+                        None => Day::of_base(Some(name), self.tables.contract),
+                    },
+                };
+                let (birth, at) = birth.zip(at).ok_or_else(|| self.unfit("an age needs two days"))?;
+                return Ok(Made::Ages(Ages { birth, at }));
+            }
+        }))
+    }
+
+    fn table(&self, name: &TableName) -> Result<Table<'a>, EngineError> {
+        let named = self.plan.related().get(name).ok_or_else(|| self.unfit("a feature looks into no table"))?;
+        let mismatch = || EngineError::ContractMismatch { contract: named.dataset.clone() };
+        let table = self.tables.related.get(&named.dataset).ok_or_else(mismatch)?;
+        if table.contract.hash() == named.contract { Ok(*table) } else { Err(mismatch()) }
+    }
+
+    /// The rows that a feature is made of.
+    fn look(&self, rows: &'a Rows) -> Result<Look<'a>, EngineError> {
+        let look = Look::at(self.table(&rows.table)?);
+        let look = match &rows.filter {
+            Some(filter) => look.filtered(filter).map_err(|cause| self.unfit(cause.0))?,
+            None => look,
+        };
+        let Some(window) = &rows.window else { return Ok(look) };
+        let day = |edge: &Edge| -> Result<Day, EngineError> {
+            match &edge.at {
+                Moment::Date(day) => Ok(Day::At(*day)),
+                Moment::Column(name) => self.by_subject(name),
+            }
+        };
+        let edge = |edge: &Option<Edge>| edge.as_ref().map(|edge| Ok((day(edge)?, edge.days))).transpose();
+        Ok(look.within(Bounds { from: edge(&window.from)?, to: edge(&window.to)? }))
+    }
+
+    /// The day of each subject of the base: an earlier feature's, or that of the base's one row of the subject.
+    fn by_subject(&self, name: &ColumnName) -> Result<Day, EngineError> {
+        let unfit = || self.unfit("a window needs one day for each patient");
+        match self.before.get(name.as_str()) {
+            Some(Made::BySubject(days)) => Day::by_subject(days).ok_or_else(unfit),
+            Some(Made::Ages(_)) => Err(unfit()),
+            None if self.tables.contract.one_row_per_subject() => {
+                days::of_one_row(self.tables.base, name, self.tables.subjects, Some)
+                    .map_err(|cause| Fault::from(cause).of(self.tables.snapshot))
+            }
+            None => Err(unfit()),
+        }
+    }
+
+    fn birth(&self, table: Table<'_>) -> Result<Option<Day>, EngineError> {
+        let Some(birth) = table.contract.birth() else { return Ok(None) };
+        let base = |subject| Some(table.link.base(subject)).filter(|base| *base != Link::NOBODY);
+        days::of_one_row(table.rows, birth, self.tables.subjects, base)
+            .map(Some)
+            .map_err(|cause| Fault::from(cause).of(table.snapshot))
+    }
+
+    /// The values in these rows of a table, by the base's subjects.
+    fn picked(&self, look: &Look<'_>, column: &ColumnName, rows: &[(u32, u32)]) -> Result<Column, EngineError> {
+        let rows = fold::placed(rows.iter().map(|(subject, row)| (*subject, Some(*row))), self.tables.subjects, None);
+        let shape = || Fault::from(PassError::Shape).of(look.table.snapshot);
+        let rows = IdxCa::from_slice_options("rows".into(), &rows);
+        let values = look.table.rows.column(column.as_str()).ok_or_else(shape)?;
+        Ok(values.take(&rows).map_err(|_| shape())?.rechunk())
+    }
+
+    fn unfit(&self, cause: &'static str) -> EngineError {
+        EngineError::Plan { snapshot: self.tables.snapshot, cause: Unfit(cause) }
+    }
+}

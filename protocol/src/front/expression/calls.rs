@@ -1,0 +1,92 @@
+//! Calls of functions of one row's values.
+
+use sqlparser::ast::{Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments};
+
+use super::super::study::{DISCOVERED, misplaced};
+use super::Binder;
+use crate::plan::{DateUnit, Expr, Function, ParseAs, PeriodUnit, TypeProblem};
+use crate::settings::nearest;
+
+const FUNCTIONS: &[&str] = &[
+    "cut",
+    "grouped",
+    "week",
+    "month",
+    "quarter",
+    "year",
+    "nullif",
+    "coalesce",
+    "exp",
+    "ln",
+    "sqrt",
+    "abs",
+    "days_between",
+    "years_between",
+];
+
+impl Binder<'_> {
+    pub(super) fn arguments(&mut self, args: &FunctionArguments) -> Option<Vec<Sql>> {
+        let plain = |arg: &FunctionArg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(sql)) => Some(sql.clone()),
+            _ => None,
+        };
+        let found = match args {
+            FunctionArguments::List(list) if list.clauses.is_empty() && list.duplicate_treatment.is_none() => {
+                list.args.iter().map(plain).collect()
+            }
+            _ => None,
+        };
+        found.or_else(|| self.refuse(TypeProblem::new("a function takes plain arguments in parentheses")))
+    }
+
+    pub(super) fn call(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
+        let of_one = |function| Some(function);
+        if let Some((_, unit)) = PeriodUnit::ALL.iter().find(|(spelt, _)| *spelt == name) {
+            return self.periods(*unit, args);
+        }
+        let function = match (name, args) {
+            ("cut", [of, breaks @ ..]) => return self.cut(of, breaks),
+            ("grouped", [Sql::Identifier(column), grouping]) => return self.grouped(&column.value, grouping),
+            ("coalesce", parts) if !parts.is_empty() => {
+                let lowered: Vec<Option<Expr>> = parts.iter().map(|p| self.lower(p)).collect();
+                let mut lowered: Vec<Expr> = lowered.into_iter().collect::<Option<_>>()?;
+                self.align(&mut lowered.iter_mut().collect::<Vec<_>>());
+                return Some(Expr::Coalesce(lowered));
+            }
+            ("nullif", [of, equal]) => {
+                let (of, equal) = (self.lower(of), self.lower(equal));
+                let (of, equal) = self.matched(of?, equal?);
+                return Some(Expr::NullIf { of: Box::new(of), equal: Box::new(equal) });
+            }
+            ("days_between", [from, to]) => return self.between(DateUnit::Days, from, to),
+            ("years_between", [from, to]) => return self.between(DateUnit::Years, from, to),
+            ("exp", [_]) => of_one(Function::Exp),
+            ("ln", [_]) => of_one(Function::Ln),
+            ("sqrt", [_]) => of_one(Function::Sqrt),
+            ("abs", [_]) => of_one(Function::Abs),
+            _ => None,
+        };
+        if let Some(function) = function {
+            return Some(Expr::Apply { function, of: Box::new(self.lower_number(&args[0])?) });
+        }
+        if name == DISCOVERED {
+            return self.refuse(misplaced());
+        }
+        let problem = if FUNCTIONS.contains(&name) {
+            TypeProblem::new(format!("`{name}` does not take these {} arguments", args.len()))
+        } else {
+            TypeProblem::new(format!("unknown function `{name}`"))
+        };
+        self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
+            _ if name == "log" => problem.hint("write ln(x) for the natural logarithm"),
+            Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
+            _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
+        })
+    }
+
+    fn between(&mut self, unit: DateUnit, from: &Sql, to: &Sql) -> Option<Expr> {
+        let (from, to) = (self.lower(from), self.lower(to));
+        let (from, to) = (self.coerce(from?, ParseAs::Date), self.coerce(to?, ParseAs::Date));
+        Some(Expr::Between { unit, from: Box::new(from), to: Box::new(to) })
+    }
+}

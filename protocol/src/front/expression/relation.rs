@@ -1,0 +1,484 @@
+//! What an expression makes of a patient's rows in other tables, and the code lists that it names.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr as Sql, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value,
+};
+
+use super::super::sql::WHERE;
+use super::{Binder, Scope};
+use crate::contract::{Contract, Kind};
+use crate::front::dates;
+use crate::ids::{ColumnName, TableName};
+use crate::plan::{
+    Derived, Edge, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, Window, type_of, unknown_table,
+};
+use crate::settings::nearest;
+
+const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "age_at"];
+const NAMED: &[&str] = &["at_least", "after", "from", "before", "until", "within"];
+/// The name of any table's time column, where the table has no column of that name.
+const DATE: &str = "date";
+const INSTEAD: &str =
+    "write date '2020-01-31', today, a date of the patient such as first(TABLE.date), or one of these + days(90)";
+
+/// Whether a function of this name reads rows.
+pub(super) fn is_feature(name: &str) -> bool {
+    FEATURES.contains(&name)
+}
+
+/// The names of code lists that a list consists of; nothing where it lists something else.
+pub(super) fn named_lists(list: &[Sql]) -> Option<Vec<&str>> {
+    let name = |item: &'_ Sql| matches!(item, Sql::Identifier(name) if name.value.starts_with('@'));
+    let named = list.iter().any(name);
+    let text = |item| match item {
+        &Sql::Identifier(ref name) => name.value.strip_prefix('@'),
+        _ => None,
+    };
+    if named { Some(list.iter().map(|item| text(item).unwrap_or_default()).collect()) } else { None }
+}
+
+/// A call's arguments, told apart.
+#[derive(Default)]
+struct Arguments<'a> {
+    conditions: Vec<&'a Sql>,
+    named: Vec<(&'a str, &'a Sql)>,
+}
+
+impl Binder<'_> {
+    /// `today`, `index` and a table's `date`: names that no contract declares.
+    pub(super) fn given_name(&self, text: &str) -> Option<Expr> {
+        let (today, contract) = match &self.scope {
+            Scope::Source(_) => return None,
+            Scope::Table(contract, given) => (given.today, *contract),
+            Scope::Study(relations) => (relations.given().today, relations.extended()),
+        };
+        match text {
+            "today" => today.map(|day| Expr::Literal(Literal::Date(day))),
+            DATE => contract.time().cloned().map(Expr::Column),
+            _ => None,
+        }
+    }
+
+    /// A name that the study defines; an inner nothing where its definition is wrong.
+    pub(super) fn defined(&mut self, name: &ColumnName) -> Option<Option<Expr>> {
+        let (derived, depth) = (self.derived, self.depth);
+        let Scope::Study(relations) = &mut self.scope else { return None };
+        let defined = relations.resolve(name, derived, depth)?;
+        if let Some(size) = defined.as_ref().and_then(Expr::size) {
+            self.nodes += size.0;
+        }
+        Some(defined)
+    }
+
+    /// The whole expression, which is to be called `name`.
+    pub(in crate::front) fn bind_named(&mut self, sql: &Sql, name: &ColumnName) -> Option<(Expr, Type)> {
+        let mut inner = sql;
+        while let Sql::Nested(nested) = inner {
+            inner = nested;
+        }
+        let is = match inner {
+            Sql::Function(function) => is_feature(&function.name.to_string().to_lowercase()),
+            Sql::CompoundIdentifier(_) => true,
+            _ => false,
+        };
+        self.want = is.then(|| name.clone());
+        self.bind(sql)
+    }
+
+    /// `table.column`: of the base, or the value in the patient's only row.
+    pub(super) fn member(&mut self, whole: &Sql, parts: &[Ident]) -> Option<Expr> {
+        let want = self.want.take();
+        let [table, column] = parts else {
+            return self.refuse(
+                TypeProblem::new(format!("`{whole}` is not part of the study language")).hint("write TABLE.COLUMN"),
+            );
+        };
+        let Scope::Study(relations) = &self.scope else {
+            let problem =
+                TypeProblem::new(format!("`{whole}`: a condition on rows reads the columns of their own table"));
+            return self.refuse(problem.hint(format!("write `{}` if it is one of them", column.value)));
+        };
+        if relations.is_base(&table.value) {
+            return self.name(&column.value);
+        }
+        let (table, column) = self.column_of(&table.value, &column.value)?;
+        self.register(Derived::Value { table, column }, want)
+    }
+
+    /// A call of a function that reads rows.
+    pub(super) fn feature(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
+        let want = self.want.take();
+        if !matches!(self.scope, Scope::Study(_)) {
+            let problem =
+                TypeProblem::new(format!("`{name}` stands in a study's own conditions, not within one on rows"));
+            return self.refuse(problem.hint("a condition on rows reads the columns of their own table"));
+        }
+        let Some((first, rest)) = args.split_first() else { return self.refuse(usage(name)) };
+        if name == "age_at" {
+            return self.age(first, rest, want);
+        }
+        let arguments = self.told_apart(rest);
+        let pick = match name {
+            "first" => Some(Pick::First),
+            "last" => Some(Pick::Last),
+            "min" => Some(Pick::Least),
+            "max" => Some(Pick::Greatest),
+            "mean" => Some(Pick::Mean),
+            _ => None,
+        };
+        let place = match (pick, first) {
+            (Some(_), Sql::CompoundIdentifier(parts)) if parts.len() == 2 => {
+                self.column_of(&parts[0].value, &parts[1].value).map(|(table, column)| (table, Some(column)))
+            }
+            (None, Sql::Identifier(table)) => self.table_of(&table.value).map(|table| (table, None)),
+            _ => self.refuse(usage(name)),
+        };
+        let table = place.as_ref().map(|(table, _)| table.clone());
+        let filter = self.rows_where(table.as_ref(), &arguments.conditions);
+        let at_least = self.at_least(name, &arguments);
+        let window = self.window(&arguments);
+        let (table, column) = place?;
+        let rows = Rows { table, filter: filter?, window: window? };
+        let of = match (pick, column, at_least?) {
+            (Some(pick), Some(column), _) => Derived::Pick { pick, column, rows },
+            (None, _, at_least) if name == "has" => Derived::Has { rows, at_least },
+            _ => Derived::Count { rows },
+        };
+        self.register(of, want)
+    }
+
+    fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
+        let derived = self.derived;
+        let Scope::Study(relations) = &mut self.scope else { return None };
+        match relations.feature(of, want, derived) {
+            Ok(name) => Some(Expr::Column(name)),
+            Err(problems) => {
+                for problem in problems {
+                    self.refuse::<()>(problem);
+                }
+                None
+            }
+        }
+    }
+
+    /// Conditions, with or without `where`, and arguments with names.
+    fn told_apart<'a>(&mut self, args: &'a [Sql]) -> Arguments<'a> {
+        let mut found = Arguments::default();
+        for arg in args {
+            match arg {
+                Sql::Function(function) if function.name.to_string() == WHERE => match only_argument(function) {
+                    Some(condition) => found.conditions.push(condition),
+                    None => drop(self.refuse::<()>(TypeProblem::new("nothing stands behind `where`"))),
+                },
+                Sql::BinaryOp { left, op: BinaryOperator::Eq, right } => match left.as_ref() {
+                    Sql::Identifier(name) if NAMED.contains(&name.value.to_lowercase().as_str()) => {
+                        let name =
+                            NAMED.iter().find(|n| n.eq_ignore_ascii_case(&name.value)).copied().unwrap_or_default();
+                        if found.named.iter().any(|(other, _)| *other == name) {
+                            self.refuse::<()>(TypeProblem::new(format!("`{name}` is given twice")));
+                        }
+                        found.named.push((name, right));
+                    }
+                    _ => found.conditions.push(arg),
+                },
+                _ => found.conditions.push(arg),
+            }
+        }
+        if found.conditions.len() > 1 {
+            let problem = TypeProblem::new(format!("`{}` is a second condition", found.conditions[1]));
+            self.refuse::<()>(problem.hint("join conditions with `and`"));
+        }
+        found
+    }
+
+    /// The condition on rows of a table, bound to its columns alone.
+    fn rows_where(&mut self, table: Option<&TableName>, conditions: &[&Sql]) -> Option<Option<Expr>> {
+        let Some(condition) = conditions.first() else { return Some(None) };
+        let (bound, problems) = {
+            let Scope::Study(relations) = &self.scope else { return None };
+            let (_, contract) = relations.table(table?.as_str())?;
+            let none = Default::default();
+            let mut binder = Binder::new(Scope::Table(contract, relations.given()), &none).at_depth(self.depth);
+            (binder.condition(condition), binder.problems)
+        };
+        let failed = !problems.is_empty();
+        for problem in problems {
+            self.refuse::<()>(unmeant(condition, problem, table));
+        }
+        bound.filter(|_| !failed).map(Some)
+    }
+
+    fn at_least(&mut self, function: &str, arguments: &Arguments<'_>) -> Option<u32> {
+        let Some((_, given)) = arguments.named.iter().find(|(name, _)| *name == "at_least") else { return Some(1) };
+        if function != "has" {
+            let problem = TypeProblem::new(format!("`{function}` takes no `at_least`"));
+            return self.refuse(problem.hint("has(TABLE, CONDITION, at_least = 2) does"));
+        }
+        match whole(given).and_then(|n| u32::try_from(n).ok()) {
+            Some(n) => Some(n),
+            None => {
+                let problem = TypeProblem::new(format!("`at_least = {given}` is no whole number"));
+                self.refuse(problem.hint("e.g. at_least = 2"))
+            }
+        }
+    }
+
+    fn window(&mut self, arguments: &Arguments<'_>) -> Option<Option<Window>> {
+        let given = |wanted: &str| arguments.named.iter().find(|(name, _)| *name == wanted).map(|(_, sql)| *sql);
+        let start = self.end(("after", given("after"), 1), ("from", given("from"), 0));
+        let end = self.end(("before", given("before"), -1), ("until", given("until"), 0));
+        let within = match given("within").map(|sql| (days(sql), sql)) {
+            None => Some(None),
+            Some((Some(n), _)) if n >= 0 => Some(Some(n)),
+            Some((_, sql)) => {
+                let problem = TypeProblem::new(format!("`within = {sql}` is no number of days"));
+                self.refuse(problem.hint("e.g. within = days(90)"))
+            }
+        };
+        let (start, end) = (start?, end?);
+        let (from, to) = (start.as_ref().map(|s| s.edge(s.shift)), end.as_ref().map(|e| e.edge(e.shift)));
+        Some(match (start, end, within?) {
+            (None, None, None) => None,
+            (_, _, None) => Some(Window { from, to }),
+            (Some(start), None, Some(n)) => Some(Window { from, to: Some(start.edge(n)) }),
+            (None, Some(end), Some(n)) => Some(Window { from: Some(end.edge(-n)), to }),
+            (None, None, Some(_)) => {
+                let problem = TypeProblem::new("`within` does not say of what");
+                return self.refuse(
+                    problem.hint("write it beside after, from, before or until: after = index, within = days(90)"),
+                );
+            }
+            (Some(_), Some(_), Some(_)) => {
+                let problem = TypeProblem::new("`within` stands beside one end of a window, and two are given");
+                return self.refuse(problem.hint("leave one of them out"));
+            }
+        })
+    }
+
+    /// One end of a window, given in one of two ways.
+    fn end<'a>(
+        &mut self,
+        one: (&str, Option<&'a Sql>, i32),
+        other: (&str, Option<&'a Sql>, i32),
+    ) -> Option<Option<End>> {
+        if one.1.is_some() && other.1.is_some() {
+            let problem = TypeProblem::new(format!("`{}` and `{}` are the same end of the window", one.0, other.0));
+            return self.refuse(problem.hint("leave one of them out"));
+        }
+        let Some((sql, shift)) = one.1.map(|sql| (sql, one.2)).or(other.1.map(|sql| (sql, other.2))) else {
+            return Some(None);
+        };
+        let (at, days) = self.moment(sql)?;
+        Some(Some(End { at, days, shift }))
+    }
+
+    /// A day: a moment, and so many days after it.
+    fn moment(&mut self, sql: &Sql) -> Option<(Moment, i32)> {
+        match sql {
+            Sql::Nested(inner) => return self.moment(inner),
+            Sql::BinaryOp { left, op: BinaryOperator::Plus, right } if days(right).is_some() => {
+                let (at, before) = self.moment(left)?;
+                return Some((at, before.saturating_add(days(right)?)));
+            }
+            Sql::BinaryOp { left, op: BinaryOperator::Minus, right } if days(right).is_some() => {
+                let (at, before) = self.moment(left)?;
+                return Some((at, before.saturating_sub(days(right)?)));
+            }
+            _ => {}
+        }
+        let problem = TypeProblem::new(format!("`{sql}` is no day")).hint(INSTEAD);
+        if matches!(sql, Sql::BinaryOp { op: BinaryOperator::Plus | BinaryOperator::Minus, .. }) {
+            return self.refuse(problem);
+        }
+        let day = |ms: i64| i32::try_from(ms.div_euclid(86_400_000)).ok();
+        match self.lower(sql)? {
+            Expr::Column(name) => Some((Moment::Column(name), 0)),
+            Expr::Literal(Literal::Date(day)) => Some((Moment::Date(day), 0)),
+            Expr::Literal(Literal::Datetime(ms)) => Some((Moment::Date(day(ms)?), 0)),
+            Expr::Literal(Literal::Text(text)) => match dates::parse_date(&text) {
+                Some(day) => Some((Moment::Date(day), 0)),
+                None => self.refuse(problem),
+            },
+            _ => self.refuse(problem),
+        }
+    }
+
+    fn age(&mut self, at: &Sql, rest: &[Sql], want: Option<ColumnName>) -> Option<Expr> {
+        if !rest.is_empty() {
+            return self.refuse(usage("age_at"));
+        }
+        let (at, days) = self.moment(at)?;
+        let at = match (at, days) {
+            (Moment::Date(day), days) => Moment::Date(day.saturating_add(days)),
+            (at, 0) => at,
+            _ => {
+                let problem = TypeProblem::new("`age_at` takes a day, and nothing is added to it");
+                return self.refuse(problem.hint("write age_at(index)"));
+            }
+        };
+        let Scope::Study(relations) = &self.scope else { return None };
+        match relations.births() {
+            Ok(table) => self.register(Derived::Age { table, at }, want),
+            Err(problem) => self.refuse(problem),
+        }
+    }
+
+    fn table_of(&mut self, name: &str) -> Option<TableName> {
+        let Scope::Study(relations) = &self.scope else { return None };
+        match relations.table(name) {
+            Some((table, _)) => Some(table.clone()),
+            None => {
+                let problem = unknown_table(name, relations.tables());
+                self.refuse(problem)
+            }
+        }
+    }
+
+    fn column_of(&mut self, table: &str, column: &str) -> Option<(TableName, ColumnName)> {
+        let table = self.table_of(table)?;
+        let Scope::Study(relations) = &self.scope else { return None };
+        let (_, contract) = relations.table(table.as_str())?;
+        let columns = crate::plan::Columns::Contract(contract);
+        let time = contract.time().filter(|_| column == DATE && contract.column(DATE).is_none());
+        let found = match column.parse::<ColumnName>() {
+            _ if time.is_some() => Ok(time.cloned()),
+            Ok(name) => columns.type_of(&name).map(|_| Some(name)),
+            Err(_) => Err(columns.unknown(column)),
+        };
+        match found {
+            Ok(column) => Some((table, column?)),
+            Err(problem) => self.refuse(in_table(&table, problem)),
+        }
+    }
+
+    /// Whether `of` is in one of the code lists.
+    pub(super) fn in_lists(&mut self, of: Expr, names: &[&str]) -> Option<Expr> {
+        let mut parts = Vec::new();
+        for name in names {
+            match self.in_list_named(&of, name) {
+                Ok(Some(part)) => parts.push(part),
+                Ok(None) => return None,
+                Err(problem) => return self.refuse(problem),
+            }
+        }
+        Some(if parts.len() == 1 { parts.remove(0) } else { Expr::Or(parts) })
+    }
+
+    /// An inner nothing where the list is wrong, which is said at its place.
+    fn in_list_named(&self, of: &Expr, name: &str) -> Result<Option<Expr>, TypeProblem> {
+        let (given, contract): (_, &Contract) = match &self.scope {
+            Scope::Source(_) => return Err(TypeProblem::new("code lists are of studies")),
+            Scope::Table(contract, given) => (*given, contract),
+            Scope::Study(relations) => (relations.given(), relations.extended()),
+        };
+        if name.is_empty() {
+            return Err(TypeProblem::new("code lists and codes stand in one list")
+                .hint("join them with `or`: code in @list or code in ('…')"));
+        }
+        let Some(list) = name.parse::<ColumnName>().ok().and_then(|name| given.lists.get(&name)) else {
+            let problem = TypeProblem::new(format!("there is no code list `@{name}`"));
+            let near = nearest(name, given.lists.keys().map(ColumnName::as_str));
+            return Err(problem.hint(match near {
+                Some(near) => format!("did you mean `@{near}`?"),
+                None => format!("add it: [codes] {name} = {{ system = \"…\", codes = [\"…\"] }}"),
+            }));
+        };
+        let column = match of {
+            Expr::Column(column) => contract.column(column.as_str()),
+            _ => None,
+        };
+        let found = type_of(of, self.columns())?;
+        let Some((column, Type::Code(_) | Type::Text | Type::Int)) = column.map(|column| (column, found)) else {
+            return Err(TypeProblem::new(format!(
+                "`@{name}` is a list of codes, and what is looked for in it is no column of such"
+            ))
+            .hint("write COLUMN in @LIST"));
+        };
+        let Some(list) = list else { return Ok(None) };
+        if let Some(system) = column.system().filter(|system| !system.eq_ignore_ascii_case(&list.system)) {
+            let problem =
+                format!("`{}` has codes of `{system}`, and `@{name}` those of `{}`", column.name, list.system);
+            return Err(TypeProblem::new(problem).hint("use a list of the column's own system"));
+        }
+        let declared: Option<BTreeSet<&str>> = match &column.kind {
+            Kind::Code { codes, .. } => Some(codes.iter().map(|code| code.code.as_str()).collect()),
+            _ => None,
+        };
+        let whole = matches!(column.kind, Kind::Int { .. });
+        list.condition(of, declared.as_ref(), whole)
+            .map(Some)
+            .map_err(|problem| TypeProblem { message: format!("`@{name}`: {}", problem.message), ..problem })
+    }
+}
+
+/// An end of a window: a moment, so many days after it, and one more where the day itself is outside.
+struct End {
+    at: Moment,
+    days: i32,
+    shift: i32,
+}
+
+impl End {
+    fn edge(&self, days: i32) -> Edge {
+        Edge { at: self.at.clone(), days: self.days.saturating_add(days) }
+    }
+}
+
+fn in_table(table: &TableName, problem: TypeProblem) -> TypeProblem {
+    TypeProblem { message: format!("in {table}: {}", problem.message), ..problem }
+}
+
+/// A problem of a condition on rows. What looks like an argument with a misspelt name is told so.
+fn unmeant(condition: &Sql, problem: TypeProblem, table: Option<&TableName>) -> TypeProblem {
+    if let Sql::BinaryOp { left, op: BinaryOperator::Eq, .. } = condition
+        && let Sql::Identifier(name) = left.as_ref()
+        && problem.message.starts_with("unknown column")
+        && let Some(near) = nearest(&name.value, NAMED.iter().copied())
+    {
+        return TypeProblem::new(format!("unknown argument `{}`", name.value)).hint(format!("did you mean `{near}`?"));
+    }
+    match table {
+        Some(table) => in_table(table, problem),
+        None => problem,
+    }
+}
+
+fn usage(name: &str) -> TypeProblem {
+    let how = match name {
+        "has" => "has(TABLE, CONDITION, at_least = 2, after = DAY, within = days(90))",
+        "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
+        "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
+        _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",
+    };
+    TypeProblem::new(format!("`{name}` does not take these arguments")).hint(format!("write {how}"))
+}
+
+fn only_argument(function: &Function) -> Option<&Sql> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(sql))] => Some(sql),
+        _ => None,
+    }
+}
+
+/// The number of `days(n)`.
+fn days(sql: &Sql) -> Option<i32> {
+    match sql {
+        Sql::Function(function) if function.name.to_string().eq_ignore_ascii_case("days") => {
+            whole(only_argument(function)?).and_then(|n| i32::try_from(n).ok())
+        }
+        _ => None,
+    }
+}
+
+fn whole(sql: &Sql) -> Option<i64> {
+    match sql {
+        Sql::Value(value) => match &value.value {
+            Value::Number(text, _) => text.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}

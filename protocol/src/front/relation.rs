@@ -1,0 +1,223 @@
+//! A study's tables and features while its text is bound: each distinct value that an expression makes of a patient's rows becomes a
+//! feature, once, and is a column from then on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::codes::Lists;
+use super::expression::{Binder, Scope};
+use super::sql::parse;
+use crate::contract::Contract;
+use crate::ids::{ColumnName, TableName};
+use crate::limits;
+use crate::plan::{Contracts, Derived, Expr, Feature, RelatedTable, TypeProblem, check_feature};
+
+/// What every expression of a study may name beside columns.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// The code lists.
+    pub lists: Lists,
+    /// The day on which the study is bound; none where there is no study.
+    pub today: Option<i32>,
+}
+
+/// A name that stands for an expression, with its place in the text.
+#[derive(Debug, Clone)]
+pub(super) struct Definition {
+    pub key: String,
+    pub text: String,
+}
+
+/// Tables, features and named values of a study.
+pub(super) struct Relations {
+    base: Contract,
+    /// What the text calls the base.
+    base_name: Option<TableName>,
+    related: BTreeMap<TableName, Contract>,
+    extended: Contract,
+    features: Vec<Feature>,
+    definitions: BTreeMap<ColumnName, Definition>,
+    /// What the definitions were bound to; nothing where one could not be.
+    known: BTreeMap<ColumnName, Option<Expr>>,
+    open: Vec<ColumnName>,
+    given: Given,
+    /// What is wrong with definitions, each with its place.
+    pub problems: Vec<(String, TypeProblem)>,
+}
+
+impl Relations {
+    pub fn new(contracts: &Contracts<'_>, base_name: Option<TableName>, given: Given) -> Self {
+        let owned = |(name, contract): (&TableName, &&Contract)| (name.clone(), (*contract).clone());
+        Self {
+            base: contracts.base.clone(),
+            base_name,
+            related: contracts.related.iter().map(owned).collect(),
+            extended: contracts.base.clone(),
+            features: Vec::new(),
+            definitions: BTreeMap::new(),
+            known: BTreeMap::new(),
+            open: Vec::new(),
+            given,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Names that expressions may use from now on.
+    pub fn define(&mut self, definitions: BTreeMap<ColumnName, Definition>) {
+        self.definitions = definitions;
+    }
+
+    /// The base with all features so far.
+    pub fn extended(&self) -> &Contract {
+        &self.extended
+    }
+
+    /// What a summary of everything is about: the base's columns, and the values that the study names.
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
+        let named =
+            self.features.iter().map(|feature| &feature.name).filter(|name| self.definitions.contains_key(*name));
+        let columns = self.base.columns().iter().map(|column| &column.name);
+        columns.filter(|name| !self.base.is_subject(name.as_str())).chain(named)
+    }
+
+    /// The column that a name means: its own, or that of a feature which is the same under another name.
+    pub fn column(&self, name: &ColumnName) -> ColumnName {
+        match self.known.get(name) {
+            Some(Some(Expr::Column(column))) => column.clone(),
+            _ => name.clone(),
+        }
+    }
+
+    pub fn base(&self) -> &Contract {
+        &self.base
+    }
+
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
+    pub fn definitions(&self) -> impl Iterator<Item = &ColumnName> {
+        self.definitions.keys()
+    }
+
+    pub fn is_base(&self, table: &str) -> bool {
+        self.base_name.as_ref().is_some_and(|name| name.as_str() == table)
+    }
+
+    /// The table of this name.
+    pub fn table(&self, name: &str) -> Option<(&TableName, &Contract)> {
+        self.related.iter().find(|(table, _)| table.as_str() == name)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.related.keys().map(TableName::as_str)
+    }
+
+    /// Whose births count: the base's, or those of the only other table that says when a patient was born and has one row of each.
+    pub fn births(&self) -> Result<Option<TableName>, TypeProblem> {
+        if self.base.birth().is_some() {
+            return Ok(None);
+        }
+        let born =
+            |(_, contract): &(&TableName, &Contract)| contract.birth().is_some() && contract.one_row_per_subject();
+        let tables: Vec<&TableName> = self.related.iter().filter(born).map(|(name, _)| name).collect();
+        match tables.as_slice() {
+            [one] => Ok(Some((*one).clone())),
+            [] => Err(TypeProblem::new("no table says when a patient was born").hint(
+                "a contract names the column (birth = \"…\"); the table has one row a patient, and stands under [tables]",
+            )),
+            several => {
+                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+                Err(TypeProblem::new(format!("several tables say when a patient was born: {}", names.join(", ")))
+                    .hint("name one of them under [tables]"))
+            }
+        }
+    }
+
+    /// What a defined name stands for: nothing where it is none, an inner nothing where its definition is wrong, which is said there.
+    pub fn resolve(
+        &mut self,
+        name: &ColumnName,
+        derived: &BTreeMap<ColumnName, String>,
+        depth: usize,
+    ) -> Option<Option<Expr>> {
+        if let Some(known) = self.known.get(name) {
+            return Some(known.clone());
+        }
+        let Definition { key, text } = self.definitions.get(name)?.clone();
+        if self.open.contains(name) {
+            self.problems.push((key, TypeProblem::new(format!("`{name}` is made of itself"))));
+            return Some(None);
+        }
+        self.open.push(name.clone());
+        let (bound, problems) = match parse(&text) {
+            Ok(sql) => {
+                let mut binder = Binder::new(Scope::Study(self), derived).at_depth(depth);
+                let bound = binder.bind_named(&sql, name);
+                (bound, binder.problems)
+            }
+            Err(problem) => (None, vec![problem]),
+        };
+        self.open.pop();
+        let bound = bound.filter(|_| problems.is_empty()).map(|(expr, _)| expr);
+        self.problems.extend(problems.into_iter().map(|problem| (key.clone(), problem)));
+        self.known.insert(name.clone(), bound.clone());
+        Some(bound)
+    }
+
+    /// The column that holds `of`: that of an earlier feature which is the same, or a new one, called `name` or by a number.
+    pub fn feature(
+        &mut self,
+        of: Derived,
+        name: Option<ColumnName>,
+        taken: &BTreeMap<ColumnName, String>,
+    ) -> Result<ColumnName, Vec<TypeProblem>> {
+        if let Some(same) = self.features.iter().find(|feature| feature.of == of) {
+            return Ok(same.name.clone());
+        }
+        if self.features.len() >= limits::FEATURES {
+            let problem = TypeProblem::new(format!("the study has more than {} features", limits::FEATURES));
+            return Err(vec![problem.hint("write a second study")]);
+        }
+        let free = |name: &ColumnName| {
+            let is_column = self.extended.column(name.as_str()).is_some();
+            !is_column && !taken.contains_key(name) && !self.definitions.contains_key(name)
+        };
+        let mut numbered = (1..).filter_map(|n| format!("f{n}").parse().ok());
+        let Some(name) = name.or_else(|| numbered.find(free)) else { return Err(vec![]) };
+        let related: BTreeMap<TableName, &Contract> = self.related.iter().map(|(n, c)| (n.clone(), c)).collect();
+        let contracts = Contracts { base: &self.base, related };
+        let feature = Feature { name: name.clone(), of };
+        let problems = check_feature(&feature, &self.extended, &contracts);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        self.extended.add(&feature, &contracts.related);
+        self.features.push(feature);
+        Ok(name)
+    }
+
+    /// The features that `read` reads, and those that these read, with the tables that they look into.
+    pub fn used<'b>(
+        &self,
+        read: impl Iterator<Item = &'b ColumnName>,
+    ) -> (Vec<Feature>, BTreeMap<TableName, RelatedTable>) {
+        let mut used: BTreeSet<&ColumnName> = self.features.iter().map(|f| &f.name).filter(|_| false).collect();
+        let read: BTreeSet<&ColumnName> = read.collect();
+        for feature in self.features.iter().rev() {
+            if read.contains(&feature.name) || used.contains(&feature.name) {
+                used.insert(&feature.name);
+                used.extend(feature.of.moments());
+            }
+        }
+        let features: Vec<Feature> = self.features.iter().filter(|f| used.contains(&f.name)).cloned().collect();
+        let names: BTreeSet<&TableName> = features.iter().filter_map(|feature| feature.of.table()).collect();
+        let related = self.related.iter().filter(|(name, _)| names.contains(name)).map(|(name, contract)| {
+            (name.clone(), RelatedTable { dataset: contract.id().clone(), contract: contract.hash() })
+        });
+        let related = related.collect();
+        (features, related)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

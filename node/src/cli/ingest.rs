@@ -90,6 +90,8 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
     let config = Config { datasets: own, ..config };
     let process = if dataset.spec.source.remote().is_some() { Process::RemoteIngest } else { Process::Ingest };
     let sandbox = Sandbox::begin(process, &config, switches).map_err(unconfined)?;
+    // Polars and the driver of a database make runtimes, which wake themselves by a pair of sockets that all of a process share: it is made now.
+    let shared = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     sandbox.seal().map_err(unconfined)?;
     let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref() };
     let line = Line::new(&dataset.name);
@@ -101,5 +103,6 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
         !stop.load(Ordering::Relaxed)
     });
     line.clear();
+    drop(shared);
     taken.map_err(|error| split_hint(&error.to_string()))
 }

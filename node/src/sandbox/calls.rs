@@ -263,10 +263,10 @@ fn ingest() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// Dialling a server, and writing files. The runtime wakes itself by a pair of sockets.
+/// Dialling a server, and writing files.
 fn remote_ingest() -> Result<Rules, BackendError> {
     let mut rules = ingest()?;
-    rules.extend(freely(&[AGENT, &[libc::SYS_socketpair]]));
+    rules.extend(freely(&[AGENT]));
     rules.extend(dialling()?);
     Ok(rules)
 }

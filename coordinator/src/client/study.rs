@@ -1,6 +1,6 @@
 //! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};

@@ -146,6 +146,9 @@ fn outcomes(exe: &str, env: &[(String, String)]) -> BTreeMap<String, Outcome> {
     let (one, other) = (Prisoner::next(&lines), Prisoner::next(&lines));
     outcomes.extend(one.try_all(&target(other.pid)));
     outcomes.extend(other.try_all(&target(one.pid)));
+    // The custodian goes on, and an ingest begins.
+    let custodian = if one.process == Process::Custodian.name() { one.pid } else { other.pid };
+    outcomes.extend(Prisoner::next(&lines).try_all(&target(custodian)));
     outcomes
 }
 

@@ -34,11 +34,11 @@ pub use names::Names;
 pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
-pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
+pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 
 #[cfg(test)]
 pub(in crate::custodian) use conform::place;
-pub(in crate::custodian) use spec::is_dataset_name;
+pub(crate) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::{int as whole_number, parse_as};
 

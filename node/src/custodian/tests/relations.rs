@@ -85,7 +85,7 @@ fn refresh(custodian: &Custodian, dataset: &str, secs: i64) -> Manifest {
     let form = custodian.optouts.site_form(&custodian.release_key).unwrap();
     let dataset = &custodian.config.datasets[dataset];
     let now = NOW.plus_secs(secs);
-    data::refresh(&custodian.config, &custodian.ledger, dataset, Some(&form), "refresh", now).unwrap()
+    data::refresh(&custodian.config, &custodian.ledger, dataset, Some(&form), crate::ingest::Why::Refresh, now).unwrap()
 }
 
 #[test]

@@ -202,13 +202,16 @@ fn of_events() -> BoxedStrategy<Expr> {
     .boxed()
 }
 
+/// Which moment a window's end is reckoned from, and how many days after it.
+type End = (usize, i32);
+
 /// What a feature is made of before it is known which came before it.
 #[derive(Debug, Clone)]
 pub struct Draft {
     kind: usize,
     own: bool,
     filter: Option<Expr>,
-    window: Option<(Option<(usize, i32)>, Option<(usize, i32)>)>,
+    window: Option<(Option<End>, Option<End>)>,
     pick: usize,
     column: usize,
     at_least: u32,

@@ -124,7 +124,7 @@ fn a_source_that_fails_is_said_in_the_log_in_check_and_in_the_list_and_the_node_
     fs::write(lab.site(SITE).join("data/heart.csv"), "").expect("the data");
     let coordinator = lab.coordinator();
     let node = lab.node(SITE, &[]);
-    node.wait_for_line(&["the file is empty"]);
+    node.wait_for_line(&["the file has no rows"]);
     node.wait_for_line(&["ended", "ingest", "heart"]);
     coordinator.wait_for_line(&["connected", SITE]);
     let listed = listed(&lab);

@@ -246,7 +246,11 @@ impl Children<'_> {
 
     fn ingest_ended(&mut self, dataset: &str, status: &str) {
         self.ingest = None;
-        tracing::info!(child = "ingest", dataset, status, "ended");
+        if status == "exit status: 0" {
+            tracing::info!(child = "ingest", dataset, status, "ended");
+        } else {
+            tracing::warn!(child = "ingest", dataset, status, "ended: the snapshot before, if there is one, stays in use");
+        }
     }
 
     /// What it has not finished it takes away.

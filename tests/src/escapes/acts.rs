@@ -167,7 +167,10 @@ fn of_readers<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
         act("make a UDP socket", || UdpSocket::bind("127.0.0.1:0").map(drop)),
         act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
         act("dial a Unix socket", move || UnixStream::connect(at("state/run/custodian.sock")).map(drop)),
-        act("listen on another Unix socket", move || UnixListener::bind(at("state/run/other.sock")).map(drop)),
+        act("listen on another Unix socket", move || {
+            UnixListener::bind(at("state/run/other.sock"))?;
+            std::fs::remove_file(at("state/run/other.sock"))
+        }),
         act("make a pair of sockets", || UnixStream::pair().map(drop)),
         act("receive an open file", || raw::receive_message(line)),
         act("make memory that can be written and run", raw::executable_memory),

@@ -154,7 +154,7 @@ fn outcomes(exe: &str, env: &[(String, String)]) -> BTreeMap<String, Outcome> {
 
 /// What the acts find.
 fn prepare(target: &Target) {
-    fs::create_dir_all(target.site.join("state/snapshots")).expect("a folder");
+    fs::create_dir_all(target.site.join("state/snapshots/heart")).expect("a folder");
     fs::write(target.site.join("state/snapshots/stray"), "").expect("a file");
     fs::create_dir(&target.outside).expect("a folder");
     fs::write(target.program(), "").expect("a program");

@@ -31,7 +31,7 @@ impl Ingests {
     }
 
     /// The ingest to be started now, if any.
-    pub fn next(&mut self) -> Option<Due> {
+    pub fn begin_next(&mut self) -> Option<Due> {
         if self.running.is_some() {
             return None;
         }
@@ -66,17 +66,17 @@ mod tests {
         for dataset in ["a", "b", "a", "b", "c"] {
             ingests.want(due(dataset));
         }
-        assert_eq!(ingests.next(), Some(due("a")));
-        assert_eq!(ingests.next(), None);
+        assert_eq!(ingests.begin_next(), Some(due("a")));
+        assert_eq!(ingests.begin_next(), None);
         ingests.want(due("a"));
         assert_eq!(ingests.ended().as_deref(), Some("a"));
-        assert_eq!(ingests.next(), Some(due("b")));
+        assert_eq!(ingests.begin_next(), Some(due("b")));
         ingests.ended();
-        assert_eq!(ingests.next(), Some(due("c")));
+        assert_eq!(ingests.begin_next(), Some(due("c")));
         ingests.ended();
-        assert_eq!(ingests.next(), None);
+        assert_eq!(ingests.begin_next(), None);
         ingests.want(due("a"));
-        assert_eq!(ingests.next(), Some(due("a")), "it is due again");
+        assert_eq!(ingests.begin_next(), Some(due("a")), "it is due again");
     }
 
     #[test]
@@ -84,10 +84,10 @@ mod tests {
         let mut ingests = Ingests::default();
         ingests.want(due("a"));
         ingests.want(due("b"));
-        ingests.next();
+        ingests.begin_next();
         ingests.stop();
         ingests.want(due("c"));
         ingests.ended();
-        assert_eq!(ingests.next(), None);
+        assert_eq!(ingests.begin_next(), None);
     }
 }

@@ -94,7 +94,7 @@ pub async fn run(
                 supervisor.handle(began.elapsed(), event);
             }
         }
-        while let Some(due) = ingests.next() {
+        while let Some(due) = ingests.begin_next() {
             if !children.start_ingest(&due) {
                 ingests.ended();
             }
@@ -249,7 +249,12 @@ impl Children<'_> {
         if status == "exit status: 0" {
             tracing::info!(child = "ingest", dataset, status, "ended");
         } else {
-            tracing::warn!(child = "ingest", dataset, status, "ended: the snapshot before, if there is one, stays in use");
+            tracing::warn!(
+                child = "ingest",
+                dataset,
+                status,
+                "ended: the snapshot before, if there is one, stays in use"
+            );
         }
     }
 

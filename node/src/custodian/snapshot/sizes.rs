@@ -88,7 +88,7 @@ fn expected(rows: &[Row], one_row: bool) -> Vec<(Vec<i64>, bool)> {
         let Some(patient) = patient else { continue };
         let (visits, opted_out) = patients.entry(*patient).or_default();
         *opted_out |= out;
-        if *fits && !(one_row && !visits.is_empty()) {
+        if *fits && (!one_row || visits.is_empty()) {
             visits.push(i as i64);
         }
     }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod custodian;
 pub mod herald;
+pub mod ingest;
 pub mod report;
 pub mod sandbox;
 pub mod supervisor;

@@ -1,6 +1,6 @@
-//! Holding a custodian at the start of a query, or at its own, until the test lets it go: no test guesses how long anything takes.
+//! Holding a custodian at the start of a query, or at its own, or an ingest before its end, until the test lets it go: no test guesses how long anything takes.
 //!
-//! The lab binary's custodians call on their [`Line`] there.
+//! The lab binary's processes call on their [`Line`] there.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,6 +12,8 @@ use crate::process::PATIENCE;
 pub const QUERY: &str = "BOCAGE_LAB_HOLD";
 /// The same for custodians that are confined and have done nothing yet.
 pub const START: &str = "BOCAGE_LAB_HOLD_START";
+/// The same for ingests that have written a snapshot and not yet given it its name.
+pub const INGEST: &str = "BOCAGE_LAB_HOLD_INGEST";
 
 /// The test's side.
 pub struct Hold {
@@ -20,9 +22,9 @@ pub struct Hold {
     calls: Receiver<Call>,
 }
 
-/// A custodian that stands still until this is dropped.
+/// A process that stands still until this is dropped.
 pub struct Held {
-    _call: Call,
+    call: Call,
 }
 
 impl Hold {
@@ -34,6 +36,11 @@ impl Hold {
     /// Holds custodians at their start; listens below `folder`.
     pub fn at_start(folder: &Path) -> Self {
         Self::at(START, folder.join("start.sock"))
+    }
+
+    /// Holds ingests shortly before their end; listens below `folder`.
+    pub fn at_ingests(folder: &Path) -> Self {
+        Self::at(INGEST, folder.join("ingest.sock"))
     }
 
     fn at(variable: &'static str, socket: PathBuf) -> Self {
@@ -50,7 +57,7 @@ impl Hold {
 
     /// Waits for the next one.
     pub fn next(&self) -> Held {
-        Held { _call: self.calls.recv_timeout(PATIENCE).expect("a custodian") }
+        Held { call: self.calls.recv_timeout(PATIENCE).expect("a process") }
     }
 
     /// Lets every later one pass.
@@ -58,6 +65,11 @@ impl Hold {
 }
 
 impl Held {
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.call.pid
+    }
+
     /// Lets it go on.
     pub fn release(self) {}
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bocage_coordinator::cli as coordinator;
 use bocage_net::env::SystemClock;
 use bocage_node::cli::{Reexec, Switches};
+use bocage_node::custodian::snapshot::Progress;
 use bocage_node::sandbox::{OnSealed, Process};
 use bocage_protocol::env::Clock;
 use bocage_tests::clock::{self, StepClock};
@@ -42,6 +43,13 @@ fn node() -> Switches {
         at: crash.map(|crash| -> bocage_node::custodian::AtMoment { Arc::new(move |m| crash(m.name())) }),
         clock: step_clock(),
         sealed: escapes::from_env().or_else(held_at_start),
+        ingesting: hold::from_env(hold::INGEST).map(|hold| -> bocage_node::custodian::OnIngest {
+            Arc::new(move |progress| {
+                if progress == Progress::Written {
+                    hold();
+                }
+            })
+        }),
         unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
         environment: vec!["BOCAGE_LAB_".to_owned()],
         controls: lifted::from_env(),

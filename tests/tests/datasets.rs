@@ -103,6 +103,10 @@ fn snapshots_are_kept_shown_and_dropped_and_the_source_stays() {
     for _ in 0..3 {
         node.refresh();
     }
+    // A node that takes the last one into use removes what need not stay.
+    let running = node.0.node(SITE, &[]);
+    running.wait_for_line(&["removed old snapshots"]);
+    drop(running);
     let shown = printed(&node.datasets(&["show", "heart"]));
     let kept: Vec<&str> = shown.lines().filter(|line| line.starts_with("kept ")).collect();
     assert_eq!(kept.len(), 2, "{shown}");

@@ -14,7 +14,7 @@ const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
 #[test]
 fn every_act_that_leads_out_of_a_process_is_refused_with_the_sandbox_and_done_without_it() {
     let escapes = escapes(EXE);
-    assert!(escapes.len() > 70, "{} acts", escapes.len());
+    assert!(escapes.len() > 105, "{} acts", escapes.len());
     let wrong: Vec<_> =
         escapes.iter().filter(|e| (&e.on, &e.off) != (&Outcome::Refused, &Outcome::Succeeded)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -82,7 +82,7 @@ fn children_inherit_neither_files_nor_an_environment_that_was_meant_for_others()
 }
 
 #[test]
-fn a_source_that_is_replaced_by_a_rename_is_read_by_a_custodian_that_is_confined_already() {
+fn a_source_that_is_replaced_by_a_rename_is_read_by_the_next_ingest() {
     let lab = Lab::new(EXE);
     let hold = Hold::at_start(lab.path("").as_path());
     let node = lab.node(HOSPITALS[0], &[hold.env()]);

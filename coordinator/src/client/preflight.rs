@@ -51,7 +51,7 @@ pub enum Note {
     /// It has no session.
     Offline,
     /// It offers no data under the contract, nor under another version of it.
-    NotOffered,
+    NotOffered { dataset: ContractId },
     /// It offers data under another version of the contract.
     OtherVersion,
     /// It offers data under another content of the same name and version.
@@ -79,7 +79,7 @@ impl fmt::Display for Note {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
         match self {
             Note::Offline => f.write_str("it is not connected"),
-            Note::NotOffered => f.write_str("it does not offer the dataset"),
+            Note::NotOffered { dataset } => write!(f, "it does not offer {dataset}"),
             Note::OtherVersion => f.write_str("it has another version of the contract, and would refuse"),
             Note::OtherContent => {
                 f.write_str("its contract of that name and version says something else, so it would refuse")
@@ -127,7 +127,7 @@ pub fn looks(
             Some(offer) => notes.extend(of_offer(offer, wanted, known)),
             // Who was not heard of since the coordinator started has not said what it offers.
             None if site.last_seen.is_none() => {}
-            None => notes.push(Note::NotOffered),
+            None => notes.push(Note::NotOffered { dataset: wanted.contract.id().clone() }),
         }
         Some(SiteLook {
             site: site.id.clone(),
@@ -220,7 +220,8 @@ pub fn recent(
         // Of a site that offers nothing yet nothing is known.
         let Some(snapshot) = taken(site) else { continue };
         if snapshot.is_none_or(|at| at < not_before) {
-            let has = snapshot.map_or("has no snapshot".to_owned(), |at| format!("has a snapshot of {}", day(at)));
+            let of = |at| format!("has a snapshot of {contract} of {}", day(at));
+            let has = snapshot.map_or_else(|| format!("has no snapshot of {contract}"), of);
             let problem = Problem::new(
                 file,
                 format!("sites[{i}]"),

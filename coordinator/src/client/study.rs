@@ -1,6 +1,6 @@
 //! From a study's text to a signed study: what it needs is fetched, everything in it is bound, and only then is it signed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
@@ -14,7 +14,7 @@ use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
 use super::permit::GivenPermit;
-use super::preflight::{Note, SiteLook, Wanted, looks, recent};
+use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
 use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
 use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
@@ -126,14 +126,15 @@ pub fn bind(
     let demands = |site: &&SiteInfo| site.datasets.iter().any(|o| is_asked(&o.contract) && o.needs_permit);
     let demanding: Vec<SiteId> = sites.iter().filter(demands).map(|site| site.id.clone()).collect();
     let roster: Vec<_> = sites.iter().map(|site| site.id.clone()).collect();
-    let not_before = text.snapshot_not_before();
-    let recent = match not_before {
-        Some(day) => recent(offered.sites, text.sites(), &sites, (&offered.contract, &offered.hash), day, file)?,
-        None => offered.sites,
-    };
     // A site that lacks one of the tables can answer nothing.
-    let has_all = |site: &SiteId| tables.values().all(|table| table.sites.contains(site));
-    let offering: Vec<SiteId> = recent.into_iter().filter(has_all).collect();
+    let mut offering: Vec<SiteId> =
+        offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
+    let not_before = text.snapshot_not_before();
+    if let Some(day) = not_before {
+        for dataset in std::iter::once(&offered).chain(tables.values()) {
+            offering = recent(offering, text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file)?;
+        }
+    }
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -238,27 +239,27 @@ impl Bound {
         Contracts::of(&self.contract, plan.related(), find)
     }
 
-    /// The sites as they look from here. Contracts that the coordinator holds are asked for where a site has one of them instead of the study's.
+    /// The sites as they look from here, by dataset. Contracts that the coordinator holds are asked for where a site has one of them instead of the
+    /// study's.
     ///
     /// # Errors
     /// A plan of the study does not pass the check that every site repeats.
     fn looks(&self, api: &Api) -> Result<Vec<SiteLook>, ClientError> {
-        let reads = permits::reads(&self.plans()?);
+        let touched = permits::reads(&self.plans()?);
         let asks = self.study.sites.names().unwrap_or_default();
         let mut known = |id: &ContractId, hash: &Digest| {
             let contract = api.contract(id).ok().filter(|contract| contract.hash() == *hash);
             contract.map(|contract| contract.traits())
         };
-        let none = BTreeSet::new();
-        let mut of = |contract: &Contract| {
-            let reads = reads.get(contract.id()).unwrap_or(&none);
-            looks(&self.roster, &Wanted { contract, reads, not_before: self.not_before, asks }, &mut known)
-        };
-        let base = of(&self.contract);
-        // Who has no session was said with the study's own dataset.
-        let news = |look: &SiteLook| look.notes.iter().any(|note| *note != Note::Offline);
-        let others: Vec<SiteLook> = self.related.values().flat_map(of).filter(news).collect();
-        Ok(base.into_iter().chain(others).collect())
+        let contracts: BTreeMap<&ContractId, &Contract> =
+            std::iter::once(&self.contract).chain(self.related.values()).map(|c| (c.id(), c)).collect();
+        let mut found = Vec::new();
+        for (id, contract) in contracts {
+            let reads = touched.get(id).cloned().unwrap_or_default();
+            let wanted = Wanted { contract, reads: &reads, not_before: self.not_before, asks };
+            found.extend(looks(&self.roster, &wanted, &mut known));
+        }
+        Ok(found)
     }
 
     /// What the study would ask of every site, and what is to be known of the sites.

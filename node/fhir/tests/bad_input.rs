@@ -23,9 +23,9 @@ struct Export(TempDir);
 
 impl Export {
     fn of(files: &[(&str, &[u8])]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a sound test");
         for (name, bytes) in files {
-            fs::write(folder.path().join(name), bytes).unwrap();
+            fs::write(folder.path().join(name), bytes).expect("a sound test");
         }
         Self(folder)
     }
@@ -55,7 +55,7 @@ fn patient(id: &str, more: &str) -> String {
 /// The one bad line stands between two good ones: these are read, and it is reported by its number.
 fn finding(line: impl AsRef<[u8]>) -> (What, Option<String>) {
     let lines = [patient("a", "").as_bytes(), line.as_ref(), patient("b", "").as_bytes()].join(&b'\n');
-    let (ids, report) = Export::of(&[("Patient.ndjson", &lines)]).read().unwrap();
+    let (ids, report) = Export::of(&[("Patient.ndjson", &lines)]).read().expect("a sound test");
     assert!(ids.contains(&Some("a".into())) && ids.contains(&Some("b".into())), "{ids:?}");
     let [(finding, places)] = &report.findings.iter().collect::<Vec<_>>()[..] else { panic!("{report}") };
     assert_eq!((places.count, places.first[0].to_string()), (1, "Patient.ndjson:2".to_owned()));
@@ -241,15 +241,15 @@ fn an_entry_without_id_has_the_key_that_the_bundle_gives_it() {
 
 fn gzipped(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(text.as_bytes()).expect("a sound test");
+    encoder.finish().expect("a sound test")
 }
 
 fn zstandard(text: &str) -> Vec<u8> {
-    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-    encoder.include_checksum(true).unwrap();
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("a sound test");
+    encoder.include_checksum(true).expect("a sound test");
+    encoder.write_all(text.as_bytes()).expect("a sound test");
+    encoder.finish().expect("a sound test")
 }
 
 #[test]

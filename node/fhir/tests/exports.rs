@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use bocage_fhir::Reader;
@@ -89,6 +89,7 @@ fn a_packed_export_gives_what_it_gives_unpacked() {
 #[test]
 fn the_shared_exports_give_the_rows_of_an_independent_reader_where_they_are_there() {
     if compared("../shared/data/") == 0 {
-        eprintln!("skipped: the exports of ../shared/data are not on this machine");
+        let skipped = "skipped: the exports of ../shared/data are not on this machine";
+        writeln!(io::stderr(), "{skipped}").expect("a terminal");
     }
 }

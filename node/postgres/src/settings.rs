@@ -135,6 +135,15 @@ impl PostgresSource {
         })
     }
 
+    /// The files that a connection reads: password and authorities.
+    pub fn files(&self) -> Vec<&Path> {
+        let authorities = match &self.tls {
+            Tls::VerifyFull { ca_file } => Some(ca_file.as_path()),
+            Tls::Off => None,
+        };
+        self.password_file.as_deref().into_iter().chain(authorities).collect()
+    }
+
     /// The server and database, for messages.
     pub fn place(&self) -> String {
         format!("postgres {}:{}/{}", self.host, self.port, self.database)

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::front::dates::duration_text;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::PublicKey;
 
@@ -12,7 +13,7 @@ use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
-use crate::sandbox::{Support, WHOLE, guarded_list, guarded_sources};
+use crate::sandbox::{Support, WHOLE, guarded_list};
 
 /// Prints what the node would do.
 ///
@@ -55,6 +56,10 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
+        }
+        super::datasets::attempt(out, config, &dataset.name)?;
+        if let Some(secs) = dataset.refresh_secs {
+            writeln!(out, "             a running node takes a new snapshot after {}", duration_text(secs))?;
         }
     }
     for (name, server) in &config.fhir_servers {
@@ -120,16 +125,6 @@ fn sandbox(out: &mut dyn Write, config: &Config, support: Support) -> io::Result
             lacks.join("; ")
         )?;
     }
-    for dataset in guarded_sources(config) {
-        writeln!(
-            out,
-            "             the agent's key lies in the folder of dataset {dataset}'s source or below it: a new file that is"
-        )?;
-        writeln!(
-            out,
-            "             renamed into the source's place is read after a restart only; keep data in a folder of its own"
-        )?;
-    }
     Ok(())
 }
 
@@ -177,7 +172,6 @@ mod tests {
         let whole = Support { landlock: Some(7), seccomp: true };
         let text = said(&site, whole);
         assert!(text.starts_with("sandbox      landlock ABI 7, seccomp: each process is confined\n"), "{text}");
-        assert!(text.contains("dataset heart's source"), "{text}");
         let part = Support { landlock: Some(4), seccomp: true };
         let text = said(&site, part);
         assert!(text.starts_with("sandbox      landlock ABI 4, seccomp: each process is confined in part;"), "{text}");

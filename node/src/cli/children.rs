@@ -24,13 +24,14 @@ use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin};
 use crate::custodian::desk::people::learn_users;
 use crate::custodian::ledger::Ledger;
+use crate::custodian::optout::IdKey;
 use crate::custodian::server::Server;
 use crate::custodian::{Custodian, Progress, Report, Switches, engine};
 use crate::herald;
 use crate::sandbox::{self, Process, Sandbox, SandboxError};
 use crate::supervisor::herald::Herald;
 use crate::supervisor::process::{self, Reexec, die_with};
-use crate::supervisor::report::{IDLE_REPORT, pending_report, working_report};
+use crate::supervisor::report::{IDLE_REPORT, due_report, pending_report, working_report};
 
 /// How long a stopping agent waits until the coordinator has been told.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -129,6 +130,9 @@ pub fn custodian(
     running::declare(&lock, &config);
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
+    if let Err(error) = IdKey::of(&key).provide(&config.state.ids_key()) {
+        tracing::error!(%error, "no ingest can make tokens of patients");
+    }
     let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
     let (state, steward) = (config.state.clone(), config.steward.clone());
     let clock = clock(&switches);
@@ -148,11 +152,11 @@ pub fn custodian(
 }
 
 /// A process that cannot be confined does not start.
-fn unconfined(error: SandboxError) -> Failure {
+pub(super) fn unconfined(error: SandboxError) -> Failure {
     Failure::theirs(error).hint(sandbox::OVERRIDE)
 }
 
-fn clock(switches: &Switches) -> Arc<dyn Clock> {
+pub(super) fn clock(switches: &Switches) -> Arc<dyn Clock> {
     switches.clock.clone().unwrap_or_else(|| Arc::new(SystemClock))
 }
 
@@ -183,6 +187,7 @@ fn report_to_supervisor() -> Report {
                 working_report(attempt, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
             }
             Progress::Idle => IDLE_REPORT.to_owned(),
+            Progress::Due { dataset, why } => due_report(&dataset, why),
             Progress::Pending { study, title } => pending_report(&study, &title),
         };
         let mut stdout = std::io::stdout().lock();

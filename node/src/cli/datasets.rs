@@ -9,17 +9,16 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::settings::nearest;
 use serde::Serialize;
 
-use super::children::make_private_dir;
-use super::output::{Failure, Format, print, print_csv, print_json, warn};
-use super::running::differs;
+use super::output::{Failure, Format, print, print_csv, print_json};
 use super::{quality, warnings};
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
-use crate::custodian::data::{refresh as take, usable};
+use crate::custodian::data::usable;
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{IdForm, Known, identified, known};
+use crate::custodian::optout::{Known, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
+use crate::ingest::attempt::unfinished;
 
 #[derive(Serialize)]
 struct Listed {
@@ -32,6 +31,8 @@ struct Listed {
     subjects: Option<u32>,
     /// Why there is no usable snapshot.
     problem: Option<String>,
+    /// What became of an ingest that has not succeeded.
+    ingest: Option<String>,
 }
 
 /// Lists the datasets.
@@ -57,18 +58,19 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 rows: manifest.as_ref().map(|m| m.rows),
                 subjects: manifest.as_ref().map(|m| m.subjects),
                 problem,
+                ingest: unfinished(&custodian.state.snapshots(), &dataset.name).map(|attempt| attempt.sentence()),
             }
         })
         .collect();
     match format {
         Format::Json => print_json(&listed),
         Format::Csv => print_csv(
-            &["name", "contract", "contract_hash", "snapshot", "snapshot_at", "rows", "subjects", "problem"],
+            &["name", "contract", "contract_hash", "snapshot", "snapshot_at", "rows", "subjects", "problem", "ingest"],
             listed.into_iter().map(|l| {
                 let text = |n: Option<String>| n.unwrap_or_default();
                 let (rows, subjects) = (l.rows.map(|n| n.to_string()), l.subjects.map(|n| n.to_string()));
                 let snapshot = [text(l.snapshot), text(l.snapshot_at), text(rows), text(subjects), text(l.problem)];
-                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot).collect()
+                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot).chain([text(l.ingest)]).collect()
             }),
         ),
         Format::Text => print(|out| {
@@ -80,43 +82,13 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                     }
                     (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
                 }
+                if let Some(attempt) = &l.ingest {
+                    writeln!(out, "    {attempt}")?;
+                }
             }
             Ok(())
         }),
     }
-}
-
-/// Takes a new snapshot and prints what was found.
-///
-/// # Errors
-/// Where the source, the disk or the ledger fail.
-pub fn refresh(config: &Config, name: &str, format: Format) -> Result<(), Failure> {
-    let dataset = find(config, name)?;
-    make_private_dir(&config.state.0)?;
-    let ledger = Ledger::open(&config.state.ledger())
-        .map_err(|error| Failure::theirs(error).hint("run the command as the node's own user"))?;
-    let custodian = config.custodian();
-    let form = if identified(&custodian, dataset) {
-        let key = read_release_key(&config.release_key_file)
-            .map_err(|(message, hint)| Failure::theirs(message).hint(hint))?;
-        Some(IdForm::of(config.optouts.as_ref(), &key).map_err(Failure::theirs)?)
-    } else {
-        None
-    };
-    let manifest = take(&custodian, &ledger, dataset, form.as_ref(), "refresh", SystemClock.now())
-        .map_err(|error| split_hint(&error.to_string()))?;
-    shown(&manifest, format)?;
-    warnings::of(&manifest).iter().for_each(|(what, hint)| warn(what, hint.as_deref()));
-    if differs(&config.state, dataset) {
-        warn(
-            &format!(
-                "the running node has other settings of {name} than {}, and cannot use this snapshot",
-                config.file
-            ),
-            Some("restart the node, so that it reads the file again"),
-        );
-    }
-    Ok(())
 }
 
 /// Prints what the taking of the snapshot in use found.
@@ -130,10 +102,19 @@ pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> 
     match format {
         Format::Text => {
             let (held, pins) = kept(config, name)?;
+            print(|out| attempt(out, config, name))?;
             print(|out| optouts(out, config, dataset, &manifest))?;
             print(|out| held.iter().try_for_each(|h| line(out, h, pins.get(&h.manifest.content).copied())))
         }
         Format::Json | Format::Csv => Ok(()),
+    }
+}
+
+/// What became of an ingest that has not succeeded.
+pub(super) fn attempt(out: &mut dyn Write, config: &Config, name: &str) -> io::Result<()> {
+    match unfinished(&config.state.snapshots(), name) {
+        Some(attempt) => writeln!(out, "             {}", attempt.sentence()),
+        None => Ok(()),
     }
 }
 
@@ -210,14 +191,14 @@ pub fn drop(config: &Config, name: &str, yes: bool) -> Result<(), Failure> {
 }
 
 /// A failure from a text whose last line may be a hint.
-fn split_hint(text: &str) -> Failure {
+pub(super) fn split_hint(text: &str) -> Failure {
     match text.rsplit_once("\n  hint: ") {
         Some((message, hint)) => Failure::theirs(message).hint(hint),
         None => Failure::theirs(text),
     }
 }
 
-fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Dataset, Failure> {
+pub(super) fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Dataset, Failure> {
     config.datasets.get(name).ok_or_else(|| {
         let names = config.datasets.keys().map(String::as_str);
         let failure = Failure::theirs(format!("there is no dataset {name}"));
@@ -228,7 +209,7 @@ fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Dataset, Failure> {
     })
 }
 
-fn shown(manifest: &Manifest, format: Format) -> Result<(), Failure> {
+pub(super) fn shown(manifest: &Manifest, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => print_json(manifest),
         Format::Csv => print_csv(

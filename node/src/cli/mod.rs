@@ -10,6 +10,7 @@ mod children;
 mod datasets;
 mod environment;
 mod fhir_export;
+mod ingest;
 mod ledger;
 mod logging;
 mod output;
@@ -30,7 +31,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{Config, Origin};
 use crate::custodian::ledger::account::Window;
 pub use crate::custodian::{Moment, Switches};
+use crate::ingest::Why;
 pub use crate::supervisor::process::Reexec;
+use crate::supervisor::process::die_with;
 use output::{Failure, Format};
 
 /// Run a hospital's node, and look at what it does.
@@ -64,6 +67,17 @@ enum Command {
     Check(CheckArgs),
     /// The site's datasets and their snapshots
     Datasets(DatasetsArgs),
+    /// Read a dataset's source and take a snapshot, as a running node does by schedule; people use `datasets refresh`
+    Ingest {
+        /// The dataset's name in node.toml
+        name: String,
+        /// Why, as the ledger writes it
+        #[arg(long, default_value = "refresh", value_parser = why)]
+        why: Why,
+        /// The supervisor's process
+        #[arg(long, hide = true)]
+        parent: Option<u32>,
+    },
     /// The studies that wait for a person of this site, and that person's word
     #[command(subcommand)]
     Studies(StudiesCommand),
@@ -271,6 +285,10 @@ struct ChildArgs {
     overran: Option<u64>,
 }
 
+fn why(text: &str) -> Result<Why, String> {
+    Why::parse(text).ok_or_else(|| "start, epoch, schedule or refresh".to_owned())
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -333,10 +351,18 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
             match args.command {
                 None => datasets::list(&config, args.output.format),
                 Some(DatasetsCommand::List(output)) => datasets::list(&config, output.format),
-                Some(DatasetsCommand::Refresh { name, output }) => datasets::refresh(&config, &name, output.format),
+                Some(DatasetsCommand::Refresh { name, output }) => {
+                    ingest::refresh(config, &name, output.format, &switches)
+                }
                 Some(DatasetsCommand::Show { name, output }) => datasets::show(&config, &name, output.format),
                 Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
+        }
+        Command::Ingest { name, why, parent } => {
+            parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
+            let config = Config::load(&origin)?;
+            logging::begin(log, &config.log.level, "ingest");
+            ingest::run(config, &name, why, &switches)
         }
         Command::Studies(command) => desk(&Config::load(&origin)?, command),
         Command::Pause { reason, output } => studies::pause(&Config::load(&origin)?, reason, output.format),

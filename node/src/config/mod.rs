@@ -135,6 +135,11 @@ impl StateDir {
         self.0.join("optouts")
     }
 
+    /// The key of the tokens by which patients are known again.
+    pub fn ids_key(&self) -> PathBuf {
+        self.0.join("ids.key")
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
         self.0.join("ledger.sqlite")
@@ -173,6 +178,8 @@ pub struct SnapshotRules {
 }
 
 impl SnapshotRules {
+    /// The shortest `refresh` of a dataset.
+    pub const REFRESH_SECS_MIN: i64 = 60;
     /// The largest `keep`.
     pub const KEEP_MAX: u32 = 100;
     /// The longest epoch: ten years.
@@ -229,6 +236,8 @@ pub struct Dataset {
     pub spec: DatasetSpec,
     /// What of it no study gets.
     pub never: Never,
+    /// After so many seconds a running node takes a new snapshot; none: as `snapshots.epoch_days` says.
+    pub refresh_secs: Option<i64>,
 }
 
 impl Config {

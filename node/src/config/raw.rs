@@ -98,6 +98,7 @@ const KEYS: &[&str] = &[
     "two_persons",
     "never",
     "never_discovered",
+    "refresh",
     "optouts",
     "fhir_server",
     "url",
@@ -213,6 +214,12 @@ pub(super) struct RawNever {
     pub(super) never: Vec<String>,
     #[serde(default)]
     pub(super) never_discovered: Vec<String>,
+}
+
+/// When a dataset's snapshot is taken.
+#[derive(Deserialize)]
+pub(super) struct RawRefresh {
+    pub(super) refresh: Option<String>,
 }
 
 #[derive(Deserialize)]

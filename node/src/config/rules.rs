@@ -1,6 +1,7 @@
 //! Reads `[policy]`, its rules, and what a dataset never offers.
 
 use bocage_protocol::contract::Contract;
+use bocage_protocol::front::dates::parse_duration_secs;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits;
 use bocage_protocol::settings::nearest;
@@ -8,9 +9,11 @@ use bocage_protocol::trust::Purpose;
 use serde_json::Value;
 
 use super::policy::{Decide, Matches, Named, Never, Policy, Quiet, Rule, Settings};
-use super::raw::{RawNever, RawPolicy, RawRule, RawSettings};
+use super::raw::{RawNever, RawPolicy, RawRefresh, RawRule, RawSettings};
 use super::sections::Reader;
-use super::{QUERY_SECS_DEFAULT, QUERY_SECS_MAX, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust};
+use super::{
+    QUERY_SECS_DEFAULT, QUERY_SECS_MAX, SnapshotRules, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust,
+};
 
 /// Rules that a policy may have: more than a person can keep in mind.
 const RULES_MAX: usize = 1000;
@@ -160,6 +163,18 @@ impl Reader<'_> {
             per_day: raw.per_day,
             two_persons: raw.two_persons.unwrap_or(false),
         }
+    }
+
+    /// When a dataset's snapshot is taken. Takes its key out of the section: another schedule makes no other snapshot.
+    pub(super) fn refresh(&mut self, value: &mut Value, key: &str) -> Option<i64> {
+        let text = self.section::<RawRefresh>(&taken(value, &["refresh"]), key)?.refresh?;
+        let bounds = SnapshotRules::REFRESH_SECS_MIN..=i64::from(SnapshotRules::EPOCH_DAYS_MAX) * 86_400;
+        let secs = parse_duration_secs(&text).filter(|secs| bounds.contains(secs));
+        if secs.is_none() {
+            let message = format!("must be from 1m to {}d", SnapshotRules::EPOCH_DAYS_MAX);
+            self.problem(format!("{key}.refresh"), message, "e.g. refresh = \"1d\", \"12h\" or \"30m\"");
+        }
+        secs
     }
 
     /// What a dataset never offers. Takes its keys out of the section, which is then the source's alone.

@@ -402,11 +402,12 @@ impl Reader<'_> {
         let mut value = value.clone();
         let contract = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
         let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
+        let refresh_secs = self.refresh(&mut value, key);
         let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             self.unknown_contract(&spec.contract, &format!("{key}.contract"));
             return None;
         };
-        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never })
+        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never, refresh_secs })
     }
 }

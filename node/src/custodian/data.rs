@@ -1,8 +1,10 @@
-//! Which snapshot a study is computed on, and taking those that are missing. The only place of the custodian that opens a source.
+//! Which snapshot a study is computed on: those that are due are asked for, and those that were taken are adopted, which means that the ledger says
+//! so before anything is computed on them.
 //!
-//! It must never say in an answer why a snapshot cannot be used: that is the site's own affair and goes to its log.
+//! The custodian opens no source: an [`Ingest`] does, in a process of its own. It must never say in an answer why a snapshot cannot be used: that is the
+//! site's own affair and goes to its log.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bocage_net::secret::SecretError;
 use bocage_protocol::env::Timestamp;
@@ -12,13 +14,16 @@ use bocage_protocol::limits;
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply};
 
-use super::Custodian;
 use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
+use super::schedule::{Known, due};
 use super::server::refused;
-use super::snapshot::{self, Floor, Manifest, Snapshot, SnapshotError, SystemDisk, Taking, stale_reason};
+use super::snapshot::{self, Manifest, Snapshot, SnapshotError, stale_reason};
+use super::{Custodian, Progress};
 use crate::config::{CustodianConfig, Dataset};
+use crate::ingest::attempt::{Unfinished, unfinished};
+use crate::ingest::{Ingest, Why};
 
 /// Why a snapshot was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +36,7 @@ pub enum RefreshError {
     Ledger(#[from] LedgerError),
 }
 
-/// Takes a snapshot, with a `form` where its patients are known again, makes it the one that later studies are computed on, and records it. Safe beside a running custodian.
+/// Takes a snapshot, with a `form` where its patients are known again, and adopts it, all in this process: for those who run a custodian without a supervisor.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -40,22 +45,26 @@ pub fn refresh(
     ledger: &Ledger,
     dataset: &Dataset,
     form: Option<&IdForm>,
-    why: &str,
+    why: Why,
     now: Timestamp,
 ) -> Result<Manifest, RefreshError> {
-    let dir = config.state.snapshots();
-    let floor = Floor { disk: &SystemDisk, bytes: u64::from(config.snapshots.min_free_mib) << 20 };
-    let taking = Taking { floor, form, ..Taking::into(&dir) };
-    let manifest = taking.take(&dataset.spec, &dataset.contract, now)?;
+    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form };
+    let manifest = ingest.run(why, now, &|_| true)?;
+    record(config, ledger, &manifest, now)?;
+    Ok(manifest)
+}
+
+/// Writes into the ledger that a snapshot is in use, and removes those that need not stay.
+fn record(config: &CustodianConfig, ledger: &Ledger, manifest: &Manifest, now: Timestamp) -> Result<(), LedgerError> {
     let body = SnapshotTaken {
-        dataset: dataset.name.clone(),
+        dataset: manifest.dataset.clone(),
         contract: manifest.contract.clone(),
         content: manifest.content,
-        why: why.to_owned(),
+        why: manifest.why.clone(),
     };
     ledger.append(now, &[Entry::of_site(Kind::Snapshot, &body)])?;
-    retire(config, ledger, &dataset.name, now);
-    Ok(manifest)
+    retire(config, ledger, &manifest.dataset, now);
+    Ok(())
 }
 
 /// Removes the dataset's snapshots that need not stay. What cannot be removed only takes room.
@@ -69,11 +78,6 @@ fn retire(config: &CustodianConfig, ledger: &Ledger, dataset: &str, now: Timesta
         Ok(removed) => tracing::info!(dataset, removed, "removed old snapshots"),
         Err(error) => tracing::warn!(dataset, %error, "old snapshots could not be removed"),
     }
-}
-
-/// Whether a snapshot is older than an epoch. One that seems to come from the future is not.
-fn outlived(manifest: &Manifest, epoch_days: u32, now: Timestamp) -> bool {
-    epoch_days > 0 && now.since_ms(manifest.created_at) >= i64::from(epoch_days) * 86_400_000
 }
 
 /// The manifest of a dataset's snapshot in use, if it is what the configuration asks for.
@@ -95,38 +99,83 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
 }
 
 impl Custodian {
-    /// Takes a snapshot of every dataset that has no usable one, or one older than an epoch. A dataset whose source fails is
-    /// offered without, or with the one before.
-    pub fn take_due_snapshots(&self) {
-        for dataset in self.config.datasets.values() {
-            let (why, reason) = match usable(&self.config, dataset) {
-                Ok(manifest) if outlived(&manifest, self.config.snapshots.epoch_days, self.clock.now()) => {
-                    ("epoch", "it is older than snapshots.epoch_days".to_owned())
-                }
-                Ok(manifest) if self.knows_its_patients(dataset, &manifest) => continue,
-                Ok(_) => ("start", "the release key or the salt of opt-outs was changed since it was taken".to_owned()),
-                Err(reason) => ("start", reason),
+    /// The datasets whose snapshot is due to be taken, and why.
+    fn due(&self, starting: bool) -> Vec<(&Dataset, Why)> {
+        let now = self.clock.now();
+        let due = |dataset: &'_ Dataset| {
+            let usable = usable(&self.config, dataset);
+            let known = usable.as_ref().is_ok_and(|manifest| self.knows_its_patients(dataset, manifest));
+            let failed = match unfinished(self.snapshots.dir(), &dataset.name) {
+                Some(Unfinished::Runs(_)) => return None,
+                Some(Unfinished::Failed(attempt)) => Some(attempt),
+                None => None,
             };
-            let reason = reason.lines().next().unwrap_or_default();
+            let found = usable.as_ref().ok().filter(|_| known);
+            let found = Known { usable: found, failed: failed.as_ref(), starting };
+            let why = due(dataset, self.config.snapshots, &found, now)?;
+            let reason = match (&usable, why) {
+                (Err(reason), _) => reason.lines().next().unwrap_or_default(),
+                (_, Why::Epoch) => "it is older than snapshots.epoch_days",
+                (_, Why::Schedule) => "it is older than the dataset's refresh",
+                _ => "the release key or the salt of opt-outs was changed since it was taken",
+            };
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
-            let form = match self.token_form(dataset) {
-                Ok(form) => form,
-                Err(error) => {
-                    tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken");
-                    continue;
-                }
-            };
-            match refresh(&self.config, &self.ledger, dataset, form.as_ref(), why, self.clock.now()) {
-                Ok(manifest) => {
-                    tracing::info!(
-                        dataset = dataset.name,
-                        snapshot = manifest.content.short(),
-                        "the snapshot is in use"
-                    );
-                }
-                Err(error) => tracing::error!(dataset = dataset.name, %error, "no snapshot could be taken"),
+            Some(why)
+        };
+        self.config.datasets.values().filter_map(|dataset| Some((dataset, due(dataset)?))).collect()
+    }
+
+    /// Asks the supervisor for the snapshots that are due: of every dataset that has no usable one, or one that is too old.
+    pub fn ask_for_due_snapshots(&self, starting: bool) {
+        for (dataset, why) in self.due(starting) {
+            (self.progress)(Progress::Due { dataset: dataset.name.clone(), why });
+        }
+    }
+
+    /// Takes the snapshots that are due in this process, where there is no supervisor. A dataset whose source fails is offered without, or with the one
+    /// before.
+    pub fn take_due_snapshots(&self) {
+        for (dataset, why) in self.due(true) {
+            let taken = self.token_form(dataset).map_err(|error| error.to_string());
+            let taken = taken.and_then(|form| {
+                refresh(&self.config, &self.ledger, dataset, form.as_ref(), why, self.clock.now())
+                    .map_err(|error| error.to_string())
+            });
+            if let Err(error) = taken {
+                tracing::error!(dataset = dataset.name, error, "no snapshot could be taken");
             }
         }
+    }
+
+    /// Adopts the snapshots that were taken since the last look.
+    pub fn adopt_new_snapshots(&self) {
+        for dataset in self.config.datasets.values() {
+            let moved = snapshot::moved_at(self.snapshots.dir(), &dataset.name);
+            let known = self.adopted.lock().unwrap_or_else(PoisonError::into_inner).get(&dataset.name).copied();
+            if moved.is_some()
+                && moved != known
+                && let Ok(manifest) = usable(&self.config, dataset)
+                && let Err(error) = self.adopt(&manifest)
+            {
+                tracing::error!(dataset = dataset.name, %error, "a new snapshot could not be recorded");
+            }
+        }
+    }
+
+    /// Writes a snapshot into the ledger, unless it stands there.
+    fn adopt(&self, manifest: &Manifest) -> Result<(), LedgerError> {
+        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(moved) = snapshot::moved_at(self.snapshots.dir(), &manifest.dataset) else { return Ok(()) };
+        if adopted.get(&manifest.dataset) == Some(&moved) {
+            return Ok(());
+        }
+        let last = self.ledger.snapshot(&manifest.dataset)?;
+        if !last.is_some_and(|(at, taken)| taken.content == manifest.content && at >= manifest.created_at) {
+            record(&self.config, &self.ledger, manifest, self.clock.now())?;
+        }
+        adopted.insert(manifest.dataset.clone(), moved);
+        tracing::info!(dataset = manifest.dataset, snapshot = manifest.content.short(), "the snapshot is in use");
+        Ok(())
     }
 
     /// Whether a snapshot's patients can be found in the list as it is written now, and in other datasets. Where that cannot be told, a new one
@@ -139,11 +188,6 @@ impl Custodian {
     /// How the patients of a dataset are known again, where they are.
     fn token_form(&self, dataset: &Dataset) -> Result<Option<IdForm>, SecretError> {
         optout::identified(&self.config, dataset).then(|| self.optouts.site_form(&self.release_key)).transpose()
-    }
-
-    /// Whether snapshots are taken by the calendar.
-    pub(super) fn has_epochs(&self) -> bool {
-        self.config.snapshots.epoch_days > 0
     }
 
     /// The frame that says what this site offers.
@@ -189,8 +233,10 @@ impl Custodian {
     pub(super) fn snapshot_for(&self, dataset: &Dataset, pinned: Option<Digest>) -> Result<Arc<Snapshot>, PublicError> {
         let opened = match pinned {
             Some(content) => self.snapshots.get(&dataset.name, &content).map_err(|e| e.to_string()),
-            None => usable(&self.config, dataset)
-                .and_then(|m| self.snapshots.get(&dataset.name, &m.content).map_err(|e| e.to_string())),
+            None => usable(&self.config, dataset).and_then(|manifest| {
+                self.adopt(&manifest).map_err(|e| e.to_string())?;
+                self.snapshots.get(&dataset.name, &manifest.content).map_err(|e| e.to_string())
+            }),
         };
         opened.map_err(|reason| {
             let reason = reason.lines().next().unwrap_or_default();
@@ -207,106 +253,4 @@ pub(super) fn unavailable() -> PublicError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::environment::read_release_key;
-    use crate::custodian::Switches;
-    use crate::custodian::snapshot::held;
-    use crate::fixture::{NOW, Site, Still};
-
-    const DAY_SECS: i64 = 86_400;
-
-    fn at(site: &Site, now: Timestamp) -> Custodian {
-        let config = site.config();
-        std::fs::create_dir_all(&config.state.0).unwrap();
-        let ledger = Ledger::open(&config.state.ledger()).unwrap();
-        let key = read_release_key(&config.release_key_file).unwrap();
-        Custodian::new(config, ledger, key, Arc::new(Still(now)), Arc::new(|_| {}), Switches::default())
-    }
-
-    /// Other rows in the source, so that a new snapshot is another one.
-    fn grow(site: &Site, by: usize) {
-        let mut text = std::fs::read_to_string(site.path("heart.csv")).unwrap();
-        text.push_str(&"40,1,200\n".repeat(by));
-        std::fs::write(site.path("heart.csv"), text).unwrap();
-    }
-
-    fn current(custodian: &Custodian) -> Digest {
-        usable(&custodian.config, &custodian.config.datasets["heart"]).unwrap().content
-    }
-
-    #[test]
-    fn a_running_node_takes_a_new_snapshot_when_an_epoch_is_over_and_not_before() {
-        let site = Site::new();
-        site.write_config("[snapshots]\nepoch_days = 30");
-        let custodian = at(&site, NOW);
-        custodian.take_due_snapshots();
-        let first = current(&custodian);
-        grow(&site, 1);
-        for early in [NOW, NOW.plus_secs(30 * DAY_SECS - 1), NOW.plus_secs(-40 * DAY_SECS)] {
-            at(&site, early).take_due_snapshots();
-            assert_eq!(current(&custodian), first);
-        }
-        let over = NOW.plus_secs(30 * DAY_SECS);
-        at(&site, over).take_due_snapshots();
-        assert_ne!(current(&custodian), first);
-        assert!(at(&site, over).has_epochs());
-        // When the next one fails, the one before stays in use.
-        let second = current(&custodian);
-        std::fs::write(site.path("heart.csv"), "").unwrap();
-        at(&site, over.plus_secs(31 * DAY_SECS)).take_due_snapshots();
-        assert_eq!(current(&custodian), second);
-    }
-
-    #[test]
-    fn without_epochs_a_snapshot_stays_for_ever() {
-        let site = Site::new();
-        let custodian = at(&site, NOW);
-        custodian.take_due_snapshots();
-        let first = current(&custodian);
-        grow(&site, 1);
-        at(&site, NOW.plus_secs(4000 * DAY_SECS)).take_due_snapshots();
-        assert_eq!(current(&custodian), first);
-        assert!(!custodian.has_epochs());
-    }
-
-    #[test]
-    fn a_snapshot_stays_until_the_study_that_was_begun_on_it_expires() {
-        let site = Site::new();
-        site.write_config("[snapshots]\nkeep = 1\nmin_free_mib = 0");
-        let custodian = at(&site, NOW);
-        custodian.take_due_snapshots();
-        let pinned = current(&custodian);
-        let study = site.study();
-        custodian.round(&site.request(&study));
-        let (config, dataset) = (&custodian.config, &custodian.config.datasets["heart"]);
-        let holds = |content: &Digest| {
-            let held = held(&config.state.snapshots(), "heart").unwrap();
-            held.iter().any(|h| h.manifest.content == *content)
-        };
-        let late = study.expires_at.plus_secs(301);
-        assert_eq!(custodian.ledger.pinned(NOW).unwrap().get(&pinned).map(|pin| pin.studies), Some(1));
-        assert!(custodian.ledger.pinned(late).unwrap().is_empty());
-        for i in 1..=3 {
-            grow(&site, i);
-            refresh(config, &custodian.ledger, dataset, None, "refresh", NOW.plus_secs(i as i64)).unwrap();
-        }
-        assert!(holds(&pinned));
-        assert_eq!(held(&config.state.snapshots(), "heart").unwrap().len(), 3, "current, one before, the pinned one");
-        grow(&site, 9);
-        refresh(config, &custodian.ledger, dataset, None, "refresh", late).unwrap();
-        assert!(!holds(&pinned));
-    }
-
-    #[test]
-    fn too_little_room_is_said_and_nothing_is_taken() {
-        let site = Site::new();
-        site.write_config("[snapshots]\nmin_free_mib = 4294967295");
-        let custodian = at(&site, NOW);
-        let dataset = &custodian.config.datasets["heart"];
-        let error =
-            refresh(&custodian.config, &custodian.ledger, dataset, None, "refresh", NOW).unwrap_err().to_string();
-        assert!(error.contains("and 4294967295 MiB must stay free\n  hint: make room"), "{error}");
-        assert!(usable(&custodian.config, dataset).is_err());
-    }
-}
+mod tests;

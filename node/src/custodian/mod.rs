@@ -16,21 +16,24 @@ pub mod optout;
 mod refusals;
 mod reuse;
 mod revocations;
+pub mod schedule;
 pub mod server;
 pub mod snapshot;
 pub mod source;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SecretKey;
 
 use crate::config::CustodianConfig;
+use crate::ingest::Why;
 pub use controls::{Control, Controls};
 
 use crate::sandbox::OnSealed;
@@ -72,6 +75,9 @@ impl Moment {
 /// Called at each moment, on the compute thread.
 pub type AtMoment = Arc<dyn Fn(Moment) + Send + Sync>;
 
+/// Called with how far an ingest is.
+pub type OnIngest = Arc<dyn Fn(snapshot::Progress) + Send + Sync>;
+
 /// What tests may change about a node. Only code can set it: there is no flag, variable or Cargo feature for any of it.
 #[derive(Clone, Default)]
 pub struct Switches {
@@ -83,6 +89,8 @@ pub struct Switches {
     pub clock: Option<Arc<dyn Clock>>,
     /// Called in each process of a node when its sandbox is complete: it may try the sandbox.
     pub sealed: Option<OnSealed>,
+    /// Called in an ingest at each step: it may block or end the process.
+    pub ingesting: Option<OnIngest>,
     /// No sandbox at all, where the configuration requires none either: what a test compares with.
     pub unsandboxed: bool,
     /// Environment variables whose names begin so reach the node's children, beside those that a node needs.
@@ -103,6 +111,13 @@ pub enum Progress {
     },
     /// No query runs.
     Idle,
+    /// A snapshot of a dataset is due to be taken.
+    Due {
+        /// The dataset.
+        dataset: String,
+        /// Why.
+        why: Why,
+    },
     /// A study waits for the steward, since now.
     Pending {
         /// Which.
@@ -129,6 +144,8 @@ pub struct Custodian {
     /// Held while a release is recorded or a pause begins: one of the two comes first.
     brake: Mutex<()>,
     snapshots: Snapshots,
+    /// When the snapshot of each dataset was put into use that the ledger knows.
+    adopted: Mutex<HashMap<String, SystemTime>>,
     optouts: OptOuts,
     links: Links,
 }
@@ -158,6 +175,7 @@ impl Custodian {
             refusals: Refusals::default(),
             brake: Mutex::new(()),
             snapshots,
+            adopted: Mutex::default(),
             optouts,
             links: Links::default(),
         }

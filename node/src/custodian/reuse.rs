@@ -164,7 +164,7 @@ mod tests {
         let text = std::fs::read_to_string(site.path("heart.csv")).unwrap();
         std::fs::write(site.path("heart.csv"), format!("{text}44,1,201\n")).unwrap();
         let dataset = &custodian.config.datasets["heart"];
-        data::refresh(&custodian.config, &custodian.ledger, dataset, None, "refresh", NOW).unwrap();
+        data::refresh(&custodian.config, &custodian.ledger, dataset, None, crate::ingest::Why::Refresh, NOW).unwrap();
         let new = ask(&custodian, &site, &study(&site, 2));
         assert_eq!(queries.load(Ordering::Relaxed), 4);
         assert_ne!(tables(&old), tables(&new));

@@ -23,6 +23,7 @@ use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::Custodian;
 use super::desk::socket::Admin;
@@ -32,8 +33,10 @@ use crate::config::{StateDir, Steward};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections beyond the queue, for catalogues and for saying `busy`.
 const SPARE_CONNECTIONS: usize = 64;
-/// How often it is looked whether a snapshot is older than an epoch, which is counted in days.
-const EPOCH_LOOK: Duration = Duration::from_secs(3600);
+/// How often it is looked whether a snapshot is due to be taken.
+const DUE_LOOK: Duration = Duration::from_secs(60);
+/// How often it is looked whether a new one was taken.
+const NEW_LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether payloads of the ledger are old enough to be dropped, beside at the start.
 const RETENTION_LOOK: Duration = Duration::from_secs(86_400);
 /// How long a stopping custodian waits for the running query. Shorter than the supervisor's patience.
@@ -59,8 +62,6 @@ pub enum ServerError {
 enum Job {
     /// Answer a round.
     Round { request: Box<RoundRequest>, answer: oneshot::Sender<Vec<u8>> },
-    /// See whether a snapshot is older than an epoch.
-    Snapshots,
     /// See whether payloads of the ledger are old enough to be dropped.
     Retention,
 }
@@ -101,9 +102,13 @@ impl Server {
         let mut compute = tokio::task::spawn_blocking(move || work(&worker, jobs));
         let reader = Arc::clone(&custodian);
         tokio::task::spawn_blocking(move || reader.look_over_ledger());
-        let mut connections = JoinSet::new();
+        let (mut connections, mut looks) = (JoinSet::new(), JoinSet::new());
         let seats = Arc::new(Semaphore::new(limits::CUSTODIAN_QUEUE + SPARE_CONNECTIONS));
-        let mut epochs = tokio::time::interval_at(tokio::time::Instant::now() + EPOCH_LOOK, EPOCH_LOOK);
+        let mut due = tokio::time::interval_at(tokio::time::Instant::now() + DUE_LOOK, DUE_LOOK);
+        let mut new = tokio::time::interval_at(tokio::time::Instant::now() + NEW_LOOK, NEW_LOOK);
+        for interval in [&mut due, &mut new] {
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         let mut retention = tokio::time::interval_at(tokio::time::Instant::now() + RETENTION_LOOK, RETENTION_LOOK);
         let commands = self.admin.serve(&custodian);
         tokio::pin!(stop, commands);
@@ -113,10 +118,16 @@ impl Server {
                 () = &mut commands => {}
                 _ = &mut compute => break Err(ServerError::Compute),
                 Some(_) = connections.join_next() => {}
-                _ = epochs.tick(), if custodian.has_epochs() => {
-                    // With a full queue there is the next hour.
-                    let _ = queue.try_send(Job::Snapshots);
+                // Not in the queue, whose seats are for requests. One look at a time.
+                _ = due.tick(), if looks.is_empty() => {
+                    let custodian = Arc::clone(&custodian);
+                    looks.spawn_blocking(move || custodian.ask_for_due_snapshots(false));
                 }
+                _ = new.tick(), if looks.is_empty() => {
+                    let custodian = Arc::clone(&custodian);
+                    looks.spawn_blocking(move || custodian.adopt_new_snapshots());
+                }
+                Some(_) = looks.join_next() => {}
                 _ = retention.tick() => {
                     // With a full queue there is the next day.
                     let _ = queue.try_send(Job::Retention);
@@ -169,9 +180,10 @@ fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// The compute thread: recovers, takes missing snapshots, then computes one round after another.
+/// The compute thread: recovers, asks for missing snapshots, then computes one round after another.
 fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
-    custodian.take_due_snapshots();
+    custodian.adopt_new_snapshots();
+    custodian.ask_for_due_snapshots(true);
     custodian.drop_old_payloads();
     while let Some(job) = jobs.blocking_recv() {
         match job {
@@ -179,7 +191,6 @@ fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
                 // A requester that left meanwhile will ask again and find the release in the ledger.
                 let _ = answer.send(custodian.round(&request));
             }
-            Job::Snapshots => custodian.take_due_snapshots(),
             Job::Retention => custodian.drop_old_payloads(),
         }
     }

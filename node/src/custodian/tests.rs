@@ -91,7 +91,7 @@ fn a_repeat_is_the_same_bytes_even_after_a_restart_and_a_new_snapshot() {
     };
     std::fs::write(site.path("heart.csv"), "age,sex,chol\n50,1,200\n").unwrap();
     let again = custodian(&site);
-    data::refresh(&again.config, &again.ledger, &again.config.datasets["heart"], None, "refresh", NOW.plus_secs(1))
+    data::refresh(&again.config, &again.ledger, &again.config.datasets["heart"], None, Why::Refresh, NOW.plus_secs(1))
         .unwrap();
     again.recover(None).unwrap();
     assert_eq!(again.round(&request), first);
@@ -287,7 +287,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
     let text = std::fs::read_to_string(site.path("heart.csv")).unwrap();
     std::fs::write(site.path("heart.csv"), format!("{text}44,1,201\n")).unwrap();
     let dataset = &custodian.config.datasets["heart"];
-    let new = data::refresh(&custodian.config, &custodian.ledger, dataset, None, "refresh", NOW).unwrap();
+    let new = data::refresh(&custodian.config, &custodian.ledger, dataset, None, Why::Refresh, NOW).unwrap();
     assert_ne!(new.content, before);
     assert_eq!(*custodian.snapshot_for(dataset, Some(before)).unwrap().content_hash(), before);
     assert!(matches!(reply(&custodian.round(&request)), Reply::Released(_)));

@@ -1,6 +1,6 @@
 //! Seccomp: which system calls are left, for all threads of a process. A call that is not named fails with `EPERM`: an error, not a death.
 //!
-//! Agent and custodian have a list of what is allowed. The supervisor, whose children inherit its filter, has one of what no process of a
+//! Agent, custodian and ingest have a list of what is allowed. The supervisor, whose children inherit its filter, has one of what no process of a
 //! node ever does.
 
 use std::collections::BTreeMap;
@@ -101,10 +101,12 @@ const BASE_OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const BASE_OLDER: &[c_long] = &[];
 
-/// Keeping a ledger and snapshots, and answering on a socket that listens. No `recvmsg`: nobody can hand an open file in. Nothing that changes
-/// modes, owners or times: landlock does not govern these, so they would reach every file of the user; what needs a mode has it before.
-const CUSTODIAN: &[c_long] = &[
-    libc::SYS_accept4,
+/// Answering on a socket that listens. No `recvmsg`: nobody can hand an open file in.
+const CUSTODIAN: &[c_long] = &[libc::SYS_accept4];
+
+/// Writing files: a ledger, snapshots. Nothing that changes modes, owners or times: landlock does not govern these, so they would reach every file of the
+/// user; what needs a mode has it before.
+const WRITING: &[c_long] = &[
     libc::SYS_ftruncate,
     libc::SYS_fallocate,
     libc::SYS_fadvise64,
@@ -123,10 +125,10 @@ const CUSTODIAN: &[c_long] = &[
 ];
 
 #[cfg(target_arch = "x86_64")]
-const CUSTODIAN_OLDER: &[c_long] =
+const WRITING_OLDER: &[c_long] =
     &[libc::SYS_unlink, libc::SYS_rmdir, libc::SYS_mkdir, libc::SYS_rename, libc::SYS_renameat];
 #[cfg(not(target_arch = "x86_64"))]
-const CUSTODIAN_OLDER: &[c_long] = &[];
+const WRITING_OLDER: &[c_long] = &[];
 
 /// Dialling out. Neither `listen` nor `accept`: a hospital opens no port.
 const AGENT: &[c_long] = &[
@@ -226,6 +228,8 @@ fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
         Process::Supervisor => program(never()?, SeccompAction::Allow, refuse(libc::EPERM))?,
         Process::Agent => program(agent()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::Custodian => program(custodian()?, refuse(libc::EPERM), SeccompAction::Allow)?,
+        Process::RemoteIngest => program(remote_ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,
+        Process::Ingest => program(ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,
     };
     // The stricter answer of two filters counts, and of two refusals the newer filter's: the one with `ENOSYS` allows all else.
     Ok(vec![program(freely(&[&[libc::SYS_clone3]]), SeccompAction::Allow, refuse(libc::ENOSYS))?, own])
@@ -242,7 +246,14 @@ fn never() -> Result<Rules, BackendError> {
 }
 
 fn custodian() -> Result<Rules, BackendError> {
-    let mut rules = freely(&[BASE, BASE_OLDER, CUSTODIAN, CUSTODIAN_OLDER]);
+    let mut rules = ingest()?;
+    rules.extend(freely(&[CUSTODIAN]));
+    Ok(rules)
+}
+
+/// Reading a file and writing others. No socket of any kind.
+fn ingest() -> Result<Rules, BackendError> {
+    let mut rules = freely(&[BASE, BASE_OLDER, WRITING, WRITING_OLDER]);
     rules.extend(narrowed()?);
     // Memory holds data or code, never first the one and then the other.
     let executable = libc::PROT_EXEC as u64;
@@ -252,12 +263,27 @@ fn custodian() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
+/// Dialling a server, and writing files.
+fn remote_ingest() -> Result<Rules, BackendError> {
+    let mut rules = ingest()?;
+    rules.extend(freely(&[AGENT]));
+    rules.extend(dialling()?);
+    Ok(rules)
+}
+
 fn agent() -> Result<Rules, BackendError> {
     let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
+    rules.extend(dialling()?);
+    Ok(rules)
+}
+
+/// Sockets of those who dial, and what they send.
+fn dialling() -> Result<Rules, BackendError> {
+    let mut rules = Rules::new();
     rules.insert(libc::SYS_sendmsg, vec![slow(2)?]);
     rules.insert(libc::SYS_sendmmsg, vec![slow(3)?]);
-    // QUIC and name servers, and the custodian's socket. Landlock knows the ports of TCP only: no other protocol may carry a stream.
+    // QUIC, databases and name servers, and sockets of this machine. Landlock knows the ports of TCP only: no other protocol may carry a stream.
     let of_inet = [
         (libc::SOCK_DGRAM, 0),
         (libc::SOCK_DGRAM, libc::IPPROTO_UDP),

@@ -56,8 +56,8 @@ fn ruleset(reach: &Reach) -> Result<RulesetCreated, RulesetError> {
     for path in &reach.write {
         ruleset = allow(ruleset, path, handled & !unwanted)?;
     }
-    if reach.name_servers {
-        ruleset = ruleset.add_rule(NetPort::new(NAME_SERVER_PORT, AccessNet::ConnectTcp))?;
+    for port in reach.ports.iter().copied().chain(reach.name_servers.then_some(NAME_SERVER_PORT)) {
+        ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     Ok(ruleset)
 }

@@ -21,17 +21,21 @@ use crate::config::Config;
 use crate::custodian::Switches;
 
 pub use kernel::{Support, WHOLE};
-pub use reach::{Reach, guarded_list, guarded_sources};
+pub use reach::{Reach, guarded_list};
 
 /// The processes of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
-    /// Starts the other two.
+    /// Starts the others.
     Supervisor,
     /// Talks to the coordinator.
     Agent,
-    /// Reads the data.
+    /// Answers for the data.
     Custodian,
+    /// Reads a source of this machine.
+    Ingest,
+    /// Reads a source of another one.
+    RemoteIngest,
 }
 
 impl Process {
@@ -41,6 +45,7 @@ impl Process {
             Self::Supervisor => "supervisor",
             Self::Agent => "agent",
             Self::Custodian => "custodian",
+            Self::Ingest | Self::RemoteIngest => "ingest",
         }
     }
 }

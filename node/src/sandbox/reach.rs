@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Process;
 use crate::config::Config;
+use crate::custodian::source::Remote;
 
 /// Name resolution: what the C library reads for it. Nothing here is secret.
 const RESOLVER: &[&str] = &[
@@ -29,6 +30,8 @@ pub struct Reach {
     pub write: Vec<PathBuf>,
     /// Whether it may ask name servers over TCP, as long answers need.
     pub name_servers: bool,
+    /// Ports that it may dial over TCP.
+    pub ports: Vec<u16>,
 }
 
 impl Reach {
@@ -36,33 +39,44 @@ impl Reach {
     pub fn of(process: Process, config: &Config) -> Self {
         match process {
             // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed.
-            Process::Supervisor => {
-                Self { read: None, write: vec![config.state.0.clone(), "/dev/null".into()], name_servers: true }
-            }
+            Process::Supervisor => Self {
+                read: None,
+                write: vec![config.state.0.clone(), "/dev/null".into()],
+                name_servers: true,
+                ports: Vec::new(),
+            },
             Process::Agent => {
                 let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
                 let custodians = secrets_of_the_custodian(config);
                 let tls = tls.into_iter().map(|file| around(file, &custodians));
                 let read = tls.chain(RESOLVER.iter().map(PathBuf::from)).collect();
-                Self { read: Some(read), write: Vec::new(), name_servers: true }
+                Self { read: Some(read), write: Vec::new(), name_servers: true, ports: Vec::new() }
             }
             Process::Custodian => {
-                let mut read: Vec<PathBuf> = sources(config).map(|(_, reach)| reach).collect();
-                // The list is replaced by a rename while the node runs; the salt of its ids is a secret like the release key.
-                read.extend(list(config));
-                read.extend(salt(config));
+                // No source: an ingest reads those. The list is replaced by a rename while the node runs; the salt of its ids is a secret like the
+                // release key.
+                let mut read: Vec<PathBuf> = list(config).into_iter().chain(salt(config)).collect();
                 // The ledger's own randomness.
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
-                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false }
+                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false, ports: Vec::new() }
+            }
+            // Its configuration has one dataset. What it reads of keys of tokens it has read.
+            Process::Ingest | Process::RemoteIngest => {
+                let kept = secrets_of_others(config);
+                let sources = || config.datasets.values().map(|dataset| &dataset.spec.source);
+                // A folder is the source itself.
+                let reach = |file: &Path| if file.is_dir() { file.to_owned() } else { around(file, &kept) };
+                let files = sources().filter_map(|source| source.file()).map(reach);
+                let remote: Vec<Remote<'_>> = sources().filter_map(|source| source.remote()).collect();
+                let resolver = RESOLVER.iter().take(if remote.is_empty() { 0 } else { RESOLVER.len() });
+                let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));
+                let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).collect();
+                let write = config.datasets.keys().map(|name| config.state.snapshots().join(name)).collect();
+                let ports = remote.iter().map(|remote| remote.port).collect();
+                Self { read: Some(read), write, name_servers: !remote.is_empty(), ports }
             }
         }
     }
-}
-
-/// The datasets whose source lies in one folder with the agent's key: the custodian may open that file alone, and a file that takes its
-/// place by a rename only after a restart.
-pub fn guarded_sources(config: &Config) -> Vec<&str> {
-    sources(config).filter(|(_, reach)| !reach.is_dir()).map(|(name, _)| name).collect()
 }
 
 /// Whether the list of opt-outs lies in one folder with the agent's key: a new list is then read after a restart only.
@@ -78,13 +92,11 @@ fn salt(config: &Config) -> Option<PathBuf> {
     config.optouts.as_ref().and_then(|optouts| optouts.salt_file.clone())
 }
 
-fn sources(config: &Config) -> impl Iterator<Item = (&str, PathBuf)> {
-    let agents = [config.tls.key_file.clone()];
-    let reach = move |path: &Path| around(path, &agents);
-    config
-        .datasets
-        .values()
-        .filter_map(move |dataset| Some((dataset.name.as_str(), reach(dataset.spec.source.file()?))))
+/// What an ingest must not open with a source's folder.
+fn secrets_of_others(config: &Config) -> Vec<PathBuf> {
+    let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
+    let keys = [config.tls.key_file.clone(), config.release_key_file.clone(), config.state.0.clone()];
+    optouts.chain(keys).collect()
 }
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
@@ -137,16 +149,24 @@ mod tests {
     }
 
     #[test]
-    fn agent_and_custodian_share_no_folder_and_no_key() {
+    fn agent_custodian_and_ingest_share_no_folder_and_no_key() {
         let site = Site::new();
         let config = Config::load(&site.origin()).unwrap();
         let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config));
         let (agent_reads, custodian_reads) = (agent.read.unwrap(), custodian.read.unwrap());
         assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty());
-        assert_eq!(custodian_reads, [site.path("heart.csv"), site.path("release.key"), "/dev/urandom".into()]);
+        assert_eq!(custodian_reads, [site.path("release.key"), "/dev/urandom".into()]);
         assert_eq!(custodian.write, [site.path("state")]);
         assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
-        assert_eq!(guarded_sources(&config), ["heart"]);
+        // A source beside the keys: the file alone.
+        let ingest = Reach::of(Process::Ingest, &config);
+        assert_eq!(ingest.read, Some(vec![site.path("heart.csv")]));
+        assert_eq!(ingest.write, [site.path("state/snapshots/heart")]);
+        // A source in a folder of its own, which a new file can be renamed into.
+        fs::create_dir(site.path("data")).unwrap();
+        site.edit_config("path = \"heart.csv\"", "path = \"data/heart.csv\"");
+        let config = Config::load(&site.origin()).unwrap();
+        assert_eq!(Reach::of(Process::Ingest, &config).read, Some(vec![site.path("data")]));
     }
 
     #[test]

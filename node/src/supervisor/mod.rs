@@ -1,4 +1,5 @@
-//! Keeps the agent and the custodian running, each for itself, and stops a custodian whose query overruns.
+//! Keeps the agent and the custodian running, each for itself, stops a custodian whose query overruns, and starts an ingest for each dataset whose
+//! snapshot is due ([`ingests`]).
 //!
 //! [`Supervisor`] decides and never acts: time is an argument, what must be done comes out as [`Action`]s, and [`process`] carries them
 //! out. Neither ever opens a socket, the site's data or a key.
@@ -11,6 +12,7 @@
 //! ```
 
 pub mod herald;
+pub mod ingests;
 pub mod process;
 pub mod report;
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::herald::{Herald, Told};
+use super::ingests::{Due, Ingests};
 use super::report::{REPORT_BYTES, Report, parse_report};
 use super::{Action, Event, Role, Supervisor};
 
@@ -80,7 +81,9 @@ pub async fn run(
     let began = Instant::now();
     let mut herald = Told::by(herald);
     let mut supervisor = Supervisor::new(Duration::ZERO);
-    let mut children = Children { reexec, options, environment, agent: None, custodian: None, stopping: false };
+    let mut children =
+        Children { reexec, options, environment, agent: None, custodian: None, ingest: None, stopping: false };
+    let mut ingests = Ingests::default();
     let (reports, mut reported) = mpsc::channel(16);
     loop {
         while let Some(action) = supervisor.poll_action() {
@@ -91,13 +94,26 @@ pub async fn run(
                 supervisor.handle(began.elapsed(), event);
             }
         }
+        while let Some(due) = ingests.begin_next() {
+            if !children.start_ingest(&due) {
+                ingests.ended();
+            }
+        }
         let wake = supervisor.poll_timeout().map(|at| began + at);
         let event = tokio::select! {
             _ = terminate.recv() => Some(Event::Stop),
             _ = interrupt.recv() => Some(Event::Stop),
+            status = ended(&mut children.ingest) => {
+                children.ingest_ended(&ingests.ended().unwrap_or_default(), &status);
+                None
+            }
             status = ended(&mut children.agent) => Some(children.exited(Role::Agent, &status)),
             status = ended(&mut children.custodian) => Some(children.exited(Role::Custodian, &status)),
             Some((pid, report)) = reported.recv() => match report {
+                Report::Due(due) => {
+                    ingests.want(due);
+                    None
+                }
                 Report::Event(event) => children.is_custodian(pid).then_some(event),
                 Report::Pending(pending) => {
                     herald.tell(&pending).await;
@@ -106,6 +122,10 @@ pub async fn run(
             },
             () = sleep_until(wake) => None,
         };
+        if event == Some(Event::Stop) {
+            ingests.stop();
+            children.interrupt_ingest();
+        }
         match event {
             Some(event) => supervisor.handle(began.elapsed(), event),
             None => supervisor.handle_timeout(began.elapsed()),
@@ -136,6 +156,7 @@ struct Children<'a> {
     environment: &'a [(OsString, OsString)],
     agent: Option<Child>,
     custodian: Option<Child>,
+    ingest: Option<Child>,
     stopping: bool,
 }
 
@@ -182,14 +203,10 @@ impl Children<'_> {
         overran: Option<u64>,
         reports: &mpsc::Sender<(u32, Report)>,
     ) -> std::io::Result<()> {
-        let mut command = Command::new(&self.reexec.exe);
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.args(&self.reexec.prefix).arg(role.command()).args(self.options);
-        command.arg("--parent").arg(std::process::id().to_string());
+        let mut command = self.command(role.command());
         if let Some(attempt) = overran {
             command.arg("--overran").arg(attempt.to_string());
         }
-        command.stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(if role == Role::Custodian { Stdio::piped() } else { Stdio::null() });
         let mut child = command.spawn()?;
         let pid = child.id().unwrap_or_default();
@@ -201,12 +218,53 @@ impl Children<'_> {
         Ok(())
     }
 
-    fn signal(&mut self, role: Role, signal: Signal) {
-        let pid = self.slot(role).as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
-            // It may have ended by itself in this moment; then there is nothing left to do.
-            let _ = kill_process(pid, signal);
+    /// How a child is started, whichever.
+    fn command(&self, command: &str) -> Command {
+        let mut child = Command::new(&self.reexec.exe);
+        child.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        child.args(&self.reexec.prefix).arg(command).args(self.options);
+        child.arg("--parent").arg(std::process::id().to_string());
+        child.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        child
+    }
+
+    fn start_ingest(&mut self, due: &Due) -> bool {
+        let mut command = self.command("ingest");
+        command.arg("--why").arg(due.why.as_str()).arg(&due.dataset);
+        match command.spawn() {
+            Ok(child) => {
+                tracing::info!(child = "ingest", dataset = due.dataset, pid = child.id(), "started");
+                self.ingest = Some(child);
+                true
+            }
+            Err(error) => {
+                tracing::error!(child = "ingest", dataset = due.dataset, %error, "cannot start the child");
+                false
+            }
         }
+    }
+
+    fn ingest_ended(&mut self, dataset: &str, status: &str) {
+        self.ingest = None;
+        if status == "exit status: 0" {
+            tracing::info!(child = "ingest", dataset, status, "ended");
+        } else {
+            tracing::warn!(
+                child = "ingest",
+                dataset,
+                status,
+                "ended: the snapshot before, if there is one, stays in use"
+            );
+        }
+    }
+
+    /// What it has not finished it takes away.
+    fn interrupt_ingest(&self) {
+        signal_to(self.ingest.as_ref(), Signal::TERM);
+    }
+
+    fn signal(&mut self, role: Role, signal: Signal) {
+        signal_to(self.slot(role).as_ref(), signal);
     }
 
     fn exited(&mut self, role: Role, status: &str) -> Event {
@@ -217,6 +275,14 @@ impl Children<'_> {
         }
         *self.slot(role) = None;
         Event::Exited(role)
+    }
+}
+
+fn signal_to(child: Option<&Child>, signal: Signal) {
+    let pid = child.and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        // It may have ended by itself in this moment; then there is nothing left to do.
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -7,6 +7,9 @@ use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
 
 use super::Event;
+use super::ingests::Due;
+use crate::custodian::source::is_dataset_name;
+use crate::ingest::Why;
 
 /// The longest line: an id and a title.
 pub const REPORT_BYTES: usize = limits::LABEL_BYTES + 100;
@@ -21,6 +24,8 @@ pub enum Report {
     Event(Event),
     /// A study waits for the steward, since now.
     Pending(Pending),
+    /// A snapshot is due to be taken.
+    Due(Due),
 }
 
 /// A study that waits.
@@ -42,6 +47,11 @@ pub fn pending_report(study: &StudyId, title: &str) -> String {
     format!("pending {study} {title}\n")
 }
 
+/// The report that a dataset's snapshot is due to be taken.
+pub fn due_report(dataset: &str, why: Why) -> String {
+    format!("due {dataset} {}\n", why.as_str())
+}
+
 /// Reads a line; none where it is no report.
 pub fn parse_report(line: &str) -> Option<Report> {
     let line = line.strip_suffix('\n').unwrap_or(line);
@@ -52,6 +62,9 @@ pub fn parse_report(line: &str) -> Option<Report> {
     }
     let mut words = line.split_whitespace();
     match (words.next()?, words.next(), words.next()) {
+        ("due", Some(dataset), Some(why)) if is_dataset_name(dataset) && words.next().is_none() => {
+            Some(Report::Due(Due { dataset: dataset.to_owned(), why: Why::parse(why)? }))
+        }
         ("idle", None, None) => Some(Report::Event(Event::Idle)),
         ("working", Some(attempt), Some(limit_ms)) => {
             let limit = Duration::from_millis(limit_ms.parse().ok()?);
@@ -75,6 +88,11 @@ mod tests {
         let line = pending_report(&pending.study, &pending.title);
         assert!(line.len() <= REPORT_BYTES);
         assert_eq!(parse_report(&line), Some(Report::Pending(pending)));
+        let due = Due { dataset: "heart".to_owned(), why: Why::Schedule };
+        assert_eq!(parse_report(&due_report("heart", Why::Schedule)), Some(Report::Due(due)));
+        for other in ["due", "due heart", "due heart never", "due ../heart start", "due heart start now"] {
+            assert_eq!(parse_report(other), None, "{other}");
+        }
         for other in ["", "working", "working 1", "working x 2", "idle now", "working 1 -2", "pending 12 x", "pending"]
         {
             assert_eq!(parse_report(other), None, "{other}");

@@ -44,6 +44,13 @@ pub fn parse_duration_secs(text: &str) -> Option<i64> {
     number.parse::<u32>().ok().map(|n| i64::from(n) * factor)
 }
 
+/// A time as [`parse_duration_secs`] reads it, in the largest unit that has no remainder.
+pub fn duration_text(secs: i64) -> String {
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
+    let (factor, unit) = units.into_iter().find(|(factor, _)| secs % factor == 0).unwrap_or((1, 's'));
+    format!("{}{unit}", secs / factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +70,9 @@ mod tests {
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration_secs("10m"), Some(600));
+        for text in ["90s", "10m", "36h", "14d"] {
+            assert_eq!(parse_duration_secs(text).map(duration_text).as_deref(), Some(text));
+        }
         assert_eq!(parse_duration_secs("14d"), Some(1_209_600));
         for bad in ["", "m", "10", "-1s", "1.5h", "10 é"] {
             assert_eq!(parse_duration_secs(bad), None, "{bad}");

@@ -74,7 +74,13 @@ pub(super) fn of<'a>(process: Process, target: &'a Target, line: &'a UnixStream)
         }
         Process::Custodian => {
             acts.extend(of_children(target));
-            acts.extend(of_custodian(target, line));
+            acts.extend(of_readers(target, line));
+            acts.extend(of_custodian(target));
+        }
+        Process::Ingest | Process::RemoteIngest => {
+            acts.extend(of_children(target));
+            acts.extend(of_readers(target, line));
+            acts.extend(of_ingest(target));
         }
     }
     acts
@@ -138,25 +144,22 @@ fn of_agent(target: &Target) -> Vec<Act<'_>> {
     ]
 }
 
-fn of_custodian<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
+/// Of those who see patients' rows.
+fn of_readers<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
     let at = |name: &str| target.site.join(name);
     vec![
         act("read the agent's key", move || read(&at("tls/key.pem"))),
         act("read the agent's certificate", move || read(&at("tls/cert.pem"))),
         act("change the mode of a file outside", move || change_mode(&target.program())),
         act("change the mode of the data", move || change_mode(&at("data/heart.csv"))),
-        act("change the mode of the data that it has open", move || {
-            File::open(at("data/heart.csv"))?.set_permissions(Permissions::from_mode(0o600))
-        }),
         act("change the owner of the data", move || {
             let own = std::fs::metadata(at("data/heart.csv"))?;
             chown(at("data/heart.csv"), Some(own.uid()), Some(own.gid()))
         }),
-        act("change the times of the data", move || {
-            File::open(at("data/heart.csv"))?.set_modified(std::time::UNIX_EPOCH)
-        }),
         act("make a file of its own a set-user-id one", move || {
-            File::create(at("state/program"))?.set_permissions(Permissions::from_mode(0o4755))
+            let own = at("state/snapshots/heart/program");
+            let made = File::create(&own)?.set_permissions(Permissions::from_mode(0o4755));
+            std::fs::remove_file(own).and(made)
         }),
         act("change the data", move || OpenOptions::new().append(true).open(at("data/heart.csv")).map(drop)),
         act("replace the release key", move || OpenOptions::new().append(true).open(at("release.key")).map(drop)),
@@ -164,9 +167,46 @@ fn of_custodian<'a>(target: &'a Target, line: &'a UnixStream) -> Vec<Act<'a>> {
         act("make a UDP socket", || UdpSocket::bind("127.0.0.1:0").map(drop)),
         act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
         act("dial a Unix socket", move || UnixStream::connect(at("state/run/custodian.sock")).map(drop)),
-        act("listen on another Unix socket", move || UnixListener::bind(at("state/run/other.sock")).map(drop)),
+        act("listen on another Unix socket", move || {
+            UnixListener::bind(at("state/run/other.sock"))?;
+            std::fs::remove_file(at("state/run/other.sock"))
+        }),
         act("make a pair of sockets", || UnixStream::pair().map(drop)),
         act("receive an open file", || raw::receive_message(line)),
         act("make memory that can be written and run", raw::executable_memory),
+    ]
+}
+
+fn of_custodian(target: &Target) -> Vec<Act<'_>> {
+    let at = |name: &str| target.site.join(name);
+    vec![
+        act("read the data", move || read(&at("data/heart.csv"))),
+        act("list the folder of the data", move || std::fs::read_dir(at("data")).map(drop)),
+        act("change the mode of the release key that it has open", move || {
+            File::open(at("release.key"))?.set_permissions(Permissions::from_mode(0o600))
+        }),
+        act("change the times of the release key", move || {
+            File::open(at("release.key"))?.set_modified(std::time::UNIX_EPOCH)
+        }),
+    ]
+}
+
+fn of_ingest(target: &Target) -> Vec<Act<'_>> {
+    let at = |name: &str| target.site.join(name);
+    vec![
+        act("read the ledger", move || read(&at("state/ledger.sqlite"))),
+        act("write to the ledger", move || OpenOptions::new().append(true).open(at("state/ledger.sqlite")).map(drop)),
+        act("read the release key", move || read(&at("release.key"))),
+        act("read the key of tokens", move || read(&at("state/ids.key"))),
+        act("list the snapshots of all datasets", move || std::fs::read_dir(at("state/snapshots")).map(drop)),
+        act("write beside its own snapshots", move || File::create(at("state/snapshots/written")).map(drop)),
+        act("change the mode of the data that it has open", move || {
+            File::open(at("data/heart.csv"))?.set_permissions(Permissions::from_mode(0o600))
+        }),
+        act("change the times of the data", move || {
+            File::open(at("data/heart.csv"))?.set_modified(std::time::UNIX_EPOCH)
+        }),
+        act("make a stream socket", || raw::socket(libc::AF_INET, libc::SOCK_STREAM)),
+        act("make a datagram socket of its own kind", || UnixDatagram::unbound().map(drop)),
     ]
 }

@@ -146,12 +146,15 @@ fn outcomes(exe: &str, env: &[(String, String)]) -> BTreeMap<String, Outcome> {
     let (one, other) = (Prisoner::next(&lines), Prisoner::next(&lines));
     outcomes.extend(one.try_all(&target(other.pid)));
     outcomes.extend(other.try_all(&target(one.pid)));
+    // The custodian goes on, and an ingest begins.
+    let custodian = if one.process == Process::Custodian.name() { one.pid } else { other.pid };
+    outcomes.extend(Prisoner::next(&lines).try_all(&target(custodian)));
     outcomes
 }
 
 /// What the acts find.
 fn prepare(target: &Target) {
-    fs::create_dir_all(target.site.join("state/snapshots")).expect("a folder");
+    fs::create_dir_all(target.site.join("state/snapshots/heart")).expect("a folder");
     fs::write(target.site.join("state/snapshots/stray"), "").expect("a file");
     fs::create_dir(&target.outside).expect("a folder");
     fs::write(target.program(), "").expect("a program");

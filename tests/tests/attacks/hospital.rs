@@ -12,6 +12,7 @@ use bocage_node::config::{Config, CustodianConfig, Origin};
 use bocage_node::custodian::ledger::Ledger;
 use bocage_node::custodian::snapshot::Manifest;
 use bocage_node::custodian::{Controls, Custodian, Switches, data};
+use bocage_node::ingest::Why;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::{Clock, Timestamp};
@@ -147,7 +148,7 @@ impl Hospital {
     pub fn refresh(&self) -> Result<Manifest, data::RefreshError> {
         let (config, ledger) = self.site();
         let dataset = config.datasets.values().next().expect("the dataset");
-        data::refresh(&config, &ledger, dataset, None, "refresh", NOW.plus_secs(1))
+        data::refresh(&config, &ledger, dataset, None, Why::Refresh, NOW.plus_secs(1))
     }
 
     /// A study of these analyses (`name = …` lines below `[[analysis]]`) over the rows for which `filter` is true.

@@ -117,7 +117,7 @@ fn what_a_site_cannot_or_does_not_say_is_told_as_that() {
     );
     let gone = SiteInfo { online: false, last_seen: None, ..site("aa", vec![]) };
     assert_eq!(told(&gone, true, None).unwrap(), ["it is not connected"]);
-    assert_eq!(told(&site("aa", vec![]), true, None).unwrap(), ["it does not offer the dataset"]);
+    assert_eq!(told(&site("aa", vec![]), true, None).unwrap(), ["it does not offer pressure@2"]);
     assert_eq!(told(&site("aa", vec![]), false, None), None, "it has nothing to do with the study");
     let none = OfferInfo { snapshot_at: None, ..offer(&contract(ASKED), 9) };
     assert_eq!(told(&site("aa", vec![none]), true, None).unwrap(), ["it has no snapshot that can be used"]);
@@ -156,8 +156,8 @@ fn sites_whose_snapshots_are_older_than_asked_are_left_out_or_refused_where_they
     );
     let error = recent(&ids, 10).unwrap_err();
     for wanted in [
-        "s.toml: sites[1]: `bb` has a snapshot of 1970-01-10, and none before 1970-01-11 is wanted\n  hint: leave the site out",
-        "s.toml: sites[2]: `cc` has no snapshot, and none before 1970-01-11 is wanted",
+        "s.toml: sites[1]: `bb` has a snapshot of pressure@2 of 1970-01-10, and none before 1970-01-11 is wanted\n  hint: leave the site out",
+        "s.toml: sites[2]: `cc` has no snapshot of pressure@2, and none before 1970-01-11 is wanted",
     ] {
         assert!(error.contains(wanted), "{error}");
     }

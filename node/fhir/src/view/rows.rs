@@ -9,7 +9,7 @@ use bocage_protocol::limits;
 use super::{Batch, Each, Part, View};
 use crate::json::Value;
 use crate::path::evaluate::{Scope, collect, each, ended, single, truth};
-use crate::path::{Expr, Item, Trouble};
+use crate::path::{Expr, Item, Stop, Trouble};
 use crate::reference::References;
 
 /// A resource, and how it is known.
@@ -92,6 +92,13 @@ struct Rest<'r, 'v> {
     next: Option<&'r Rest<'r, 'v>>,
 }
 
+/// What is made of each element.
+struct Body<'r, 'v> {
+    cells: &'v [(usize, Expr)],
+    parts: &'v [Part],
+    rest: &'r Rest<'r, 'v>,
+}
+
 struct Maker<'b, 'v> {
     view: &'v View,
     row: Vec<Option<Cow<'v, str>>>,
@@ -109,36 +116,29 @@ impl<'v> Maker<'_, 'v> {
             };
         };
         let rest = Rest { parts: behind, scope, next: rest };
-        match part {
+        let (each, body) = match part {
             Part::Union(branches) => {
-                branches.iter().try_for_each(|branch| self.make(std::slice::from_ref(branch), scope, Some(&rest)))
+                let mut branches = branches.iter();
+                return branches.try_for_each(|branch| self.make(std::slice::from_ref(branch), scope, Some(&rest)));
             }
-            Part::Each { each: Each::This, cells, parts } => self.element(cells, parts, scope, &rest),
-            Part::Each { each: Each::Element(path), cells, parts } => {
-                self.elements(path, cells, parts, scope, &rest).map(drop)
-            }
-            Part::Each { each: Each::ElementOrNull(path), cells, parts } => {
-                if self.elements(path, cells, parts, scope, &rest)? == 0 {
+            Part::Each { each, cells, parts } => (each, Body { cells, parts, rest: &rest }),
+        };
+        match each {
+            Each::This => self.element(&body, scope),
+            Each::Element(path) => self.elements(path, &body, scope).map(drop),
+            Each::ElementOrNull(path) => {
+                if self.elements(path, &body, scope)? == 0 {
                     let nothing = Scope { row_index: 0, ..scope.at(Item::Node(&NOTHING)) };
-                    self.element(cells, parts, &nothing, &rest)?;
+                    self.element(&body, &nothing)?;
                 }
                 Ok(())
             }
-            Part::Each { each: Each::Repeat(paths), cells, parts } => {
-                let mut index = 0;
-                self.repeat(paths, cells, parts, scope, &rest, &mut index, 0)
-            }
+            Each::Repeat(paths) => self.repeat(paths, &body, scope, &mut 0, 0),
         }
     }
 
-    fn element(
-        &mut self,
-        cells: &'v [(usize, Expr)],
-        parts: &'v [Part],
-        scope: &Scope<'v>,
-        rest: &Rest<'_, 'v>,
-    ) -> Result<(), Failed> {
-        for (slot, path) in cells {
+    fn element(&mut self, body: &Body<'_, 'v>, scope: &Scope<'v>) -> Result<(), Failed> {
+        for (slot, path) in body.cells {
             let all = self.view.columns[*slot].collection;
             let cell = if all {
                 list(path, scope)
@@ -147,28 +147,21 @@ impl<'v> Maker<'_, 'v> {
             };
             self.row[*slot] = cell.map_err(|trouble| Failed { trouble, column: Some(*slot) })?;
         }
-        self.make(parts, scope, Some(rest))
+        self.make(body.parts, scope, Some(body.rest))
     }
 
     /// How many there were.
-    fn elements(
-        &mut self,
-        path: &'v Expr,
-        cells: &'v [(usize, Expr)],
-        parts: &'v [Part],
-        scope: &Scope<'v>,
-        rest: &Rest<'_, 'v>,
-    ) -> Result<usize, Failed> {
+    fn elements(&mut self, path: &'v Expr, body: &Body<'_, 'v>, scope: &Scope<'v>) -> Result<usize, Failed> {
         let mut index = 0;
         let mut failed = None;
         let flow = each(path, scope, &mut |item| {
             let own = Scope { row_index: index, ..scope.at(item) };
             index += 1;
-            match self.element(cells, parts, &own, rest) {
+            match self.element(body, &own) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(why) => {
                     failed = Some(why);
-                    ControlFlow::Break(crate::path::Stop::Enough)
+                    ControlFlow::Break(Stop::Enough)
                 }
             }
         });
@@ -176,14 +169,11 @@ impl<'v> Maker<'_, 'v> {
         failed.map_or(Ok(index), Err)
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn repeat(
         &mut self,
         paths: &'v [Expr],
-        cells: &'v [(usize, Expr)],
-        parts: &'v [Part],
+        body: &Body<'_, 'v>,
         scope: &Scope<'v>,
-        rest: &Rest<'_, 'v>,
         index: &mut usize,
         depth: usize,
     ) -> Result<(), Failed> {
@@ -194,8 +184,8 @@ impl<'v> Maker<'_, 'v> {
             for item in collect(path, scope)? {
                 let own = Scope { row_index: *index, ..scope.at(item) };
                 *index += 1;
-                self.element(cells, parts, &own, rest)?;
-                self.repeat(paths, cells, parts, &own, rest, index, depth + 1)?;
+                self.element(body, &own)?;
+                self.repeat(paths, body, &own, index, depth + 1)?;
             }
         }
         Ok(())

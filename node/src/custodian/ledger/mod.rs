@@ -37,7 +37,7 @@ pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;
 pub use verify::{Broken, Verified};
 
-use bodies::OptOutsChanged;
+use bodies::{OptOutsChanged, SnapshotTaken};
 use record::COLUMNS;
 
 /// `boca`: what kind of SQLite file this is.
@@ -233,6 +233,20 @@ impl Ledger {
         self.each(&sql, [], |record| {
             let body = record.body::<OptOutsChanged>();
             last = body.filter(|body| body.dataset == dataset && body.purpose == purpose).or(last.take());
+        })?;
+        Ok(last)
+    }
+
+    /// The last record of a dataset's snapshot, and when it was written.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn snapshot(&self, dataset: &str) -> Result<Option<(Timestamp, SnapshotTaken)>, LedgerError> {
+        let mut last = None;
+        let sql = format!("SELECT {COLUMNS} FROM record WHERE kind = 'snapshot' ORDER BY seq");
+        self.each(&sql, [], |record| {
+            let body = record.body::<SnapshotTaken>().filter(|body| body.dataset == dataset);
+            last = body.map(|body| (record.at, body)).or(last.take());
         })?;
         Ok(last)
     }

@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 
-use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_net::secret::{SecretError, read_secret_text, write_atomically};
 use bocage_protocol::contract::{Contract, Kind, Subject};
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits::SECRET_FILE_BYTES;
@@ -69,6 +71,44 @@ impl Token {
     }
 }
 
+/// The key of tokens. It comes from the release key and does not lead back to it, so that who reads sources need not have that.
+pub struct IdKey(Zeroizing<[u8; 32]>);
+
+impl IdKey {
+    /// The key of a site.
+    pub fn of(release_key: &SecretKey) -> Self {
+        Self(release_key.derive(PURPOSE))
+    }
+
+    /// Reads it from its file.
+    ///
+    /// # Errors
+    /// It is not there, others may read it, or it is none.
+    pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let text = read_secret_text(path, SECRET_FILE_BYTES)?;
+        let mut key = Zeroizing::new([0; 32]);
+        match hex::decode_to_slice(text.trim_end(), key.as_mut_slice()) {
+            Ok(()) => Ok(Self(key)),
+            Err(_) => {
+                let source = io::Error::new(io::ErrorKind::InvalidData, "not a key of 32 bytes in hexadecimal");
+                Err(SecretError::Io { file: path.to_owned(), source })
+            }
+        }
+    }
+
+    /// Writes the file, unless it is as it should be.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn provide(&self, path: &Path) -> Result<(), SecretError> {
+        if Self::read(path).is_ok_and(|there| there.0 == self.0) {
+            return Ok(());
+        }
+        let text = Zeroizing::new(hex::encode(self.0.as_slice()) + "\n");
+        write_atomically(path, text.as_bytes(), 0o600)
+    }
+}
+
 /// How ids become tokens: the site's key, and the salt of the list where it holds hashed ids.
 pub struct IdForm {
     key: Zeroizing<[u8; 32]>,
@@ -81,6 +121,14 @@ impl IdForm {
     /// # Errors
     /// The salt cannot be read.
     pub fn of(spec: Option<&OptOutSpec>, release_key: &SecretKey) -> Result<Self, SecretError> {
+        Self::with(spec, IdKey::of(release_key))
+    }
+
+    /// The form that a configuration asks for, with the key of tokens itself.
+    ///
+    /// # Errors
+    /// The salt cannot be read.
+    pub fn with(spec: Option<&OptOutSpec>, key: IdKey) -> Result<Self, SecretError> {
         let salt = match spec.and_then(|spec| spec.salt_file.as_ref()) {
             None => None,
             Some(path) => {
@@ -88,7 +136,7 @@ impl IdForm {
                 Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
         };
-        Ok(Self { key: release_key.derive(PURPOSE), salt })
+        Ok(Self { key: key.0, salt })
     }
 
     /// The digest that tells this form from another; it says nothing of key or salt.

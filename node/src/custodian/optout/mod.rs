@@ -38,7 +38,7 @@ use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::snapshot::{Offered, Snapshot, SnapshotError};
 use crate::config::{CustodianConfig, Dataset};
 
-pub use ids::{IdForm, SubjectIds, Token, composed};
+pub use ids::{IdForm, IdKey, SubjectIds, Token, composed};
 pub use known::{Known, known};
 pub use list::{List, ListError, numbers_only};
 pub use moved::{Lacking, MovedPart};

@@ -380,7 +380,9 @@ fn the_same_rows_of_other_patients_are_matched_anew_in_a_running_node() {
     let dataset = &custodian.config.datasets["heart"];
     let content = data::usable(&custodian.config, dataset).unwrap().content;
     let form = custodian.optouts.form(dataset, &custodian.release_key).unwrap();
-    let taken = data::refresh(&custodian.config, &custodian.ledger, dataset, form.as_ref(), "refresh", NOW).unwrap();
+    let taken =
+        data::refresh(&custodian.config, &custodian.ledger, dataset, form.as_ref(), crate::ingest::Why::Refresh, NOW)
+            .unwrap();
     assert_eq!(taken.content, content);
     let after = clinic.ask(&custodian);
     assert_eq!((count(&before), count(&after)), (PATIENTS - 1, PATIENTS));

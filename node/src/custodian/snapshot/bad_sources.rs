@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::custodian::source::{DatasetSpec, Mapping, Opened, SourceError};
 
-mod disk;
+pub(super) mod disk;
 mod parquet;
 
 const CONTRACT: &str = r#"

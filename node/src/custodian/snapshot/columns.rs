@@ -334,7 +334,9 @@ mod tests {
     use crate::custodian::snapshot::{Floor, SystemDisk, mapped};
     use crate::custodian::source::SUBJECT;
 
-    fn frame(rows: &[(u32, Option<i64>, Option<bool>, Option<String>)]) -> DataFrame {
+    type Row = (u32, Option<i64>, Option<bool>, Option<String>);
+
+    fn frame(rows: &[Row]) -> DataFrame {
         df!(
             SUBJECT => rows.iter().map(|row| row.0).collect::<Vec<_>>(),
             "n" => rows.iter().map(|row| row.1).collect::<Vec<_>>(),

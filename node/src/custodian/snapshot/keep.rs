@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::open::{CURRENT, arrow_path, current, folder, ids_path, manifest, manifest_path};
 use super::{Manifest, SnapshotError, files};
+use crate::ingest::attempt;
 
 /// A snapshot on the disk.
 #[derive(Debug, Clone)]
@@ -38,6 +39,11 @@ impl Lock {
             Err(error) => Err(SnapshotError::io(folder, &error.into())),
         }
     }
+}
+
+/// Whether some process takes or removes snapshots of a dataset now.
+pub fn is_being_taken(dir: &Path, dataset: &str) -> bool {
+    folder(dir, dataset).is_ok_and(|folder| matches!(Lock::take(&folder), Err(SnapshotError::Busy { .. })))
 }
 
 /// A dataset's snapshots, the newest first. Those whose manifest cannot be read are not among them.
@@ -92,6 +98,7 @@ pub fn drop_all(dir: &Path, dataset: &str) -> Result<usize, SnapshotError> {
     let _lock = Lock::take(&place)?;
     // First nothing is in use, then nothing is there.
     gone(&place.join(CURRENT))?;
+    gone(&attempt::path(dir, dataset))?;
     files::remove_drafts(&place);
     let contents = contents(&place)?;
     for content in &contents {

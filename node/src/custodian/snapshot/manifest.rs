@@ -40,6 +40,9 @@ pub struct Manifest {
     pub absent: BTreeSet<ColumnName>,
     /// When it was taken.
     pub created_at: Timestamp,
+    /// Why: see [`crate::ingest::Why`].
+    #[serde(default)]
+    pub why: String,
     /// Rows.
     pub rows: u64,
     /// Patients.

@@ -5,6 +5,7 @@
 //! DIR/DATASET/HASH.json    the manifest: contract, settings, report; for the hospital's own eyes
 //! DIR/DATASET/HASH.ids     by what the patients are known again, where they have ids or can opt out
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
+//! DIR/DATASET/attempt.json why there is no newer one, where the last ingest failed
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
@@ -39,13 +40,13 @@ use std::path::PathBuf;
 use bocage_protocol::ids::Digest;
 
 pub use disk::{Disk, Floor, SystemDisk};
-pub use keep::{Held, drop_all, held, retire};
+pub use keep::{Held, drop_all, held, is_being_taken, retire};
 pub use manifest::{IdsFile, Manifest, Stale, stale_reason};
 #[cfg(test)]
 pub(in crate::custodian) use offered::gaps;
 pub use offered::{LeftOut, Offered, public_name};
 pub(in crate::custodian) use offered::{Part, Rows};
-pub use open::{Snapshot, Snapshots, current, manifest, subject_ids};
+pub use open::{Snapshot, Snapshots, current, manifest, moved_at, subject_ids};
 pub use take::{Progress, Size, Taking};
 
 use super::source::SourceError;

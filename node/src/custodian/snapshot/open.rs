@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use bocage_protocol::ids::Digest;
 use polars::prelude::DataFrame;
@@ -85,6 +86,11 @@ pub fn current(dir: &Path, dataset: &str) -> Result<Digest, SnapshotError> {
         Err(e) => return Err(SnapshotError::io(&path, &e)),
     };
     text.trim().parse().map_err(|_| SnapshotError::Damaged { path, reason: "not a content hash" })
+}
+
+/// When a snapshot was last put into use, to see whether another one was.
+pub fn moved_at(dir: &Path, dataset: &str) -> Option<SystemTime> {
+    fs::metadata(folder(dir, dataset).ok()?.join(CURRENT)).ok()?.modified().ok()
 }
 
 /// The manifest of a snapshot, without touching its rows.

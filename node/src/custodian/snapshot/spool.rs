@@ -126,7 +126,11 @@ mod tests {
         spool.append(one, b"bc").unwrap();
         let mut read = |stream| {
             let mut all = Vec::new();
-            spool.read(stream, |bytes| Ok(all.extend_from_slice(bytes))).unwrap();
+            let keep = |bytes: &[u8]| {
+                all.extend_from_slice(bytes);
+                Ok(())
+            };
+            spool.read(stream, keep).unwrap();
             assert_eq!(spool.bytes(stream), all.len() as u64);
             all
         };

@@ -44,6 +44,8 @@ impl Default for Size {
 /// How far the taking of a snapshot is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
+    /// No other process is at it.
+    Begun,
     /// The source is read.
     Reading {
         /// Rows so far.
@@ -56,8 +58,10 @@ pub enum Progress {
         /// Rows so far.
         rows: u64,
     },
-    /// The file is written.
+    /// The file is being written.
     Writing,
+    /// It is written, and has no name yet.
+    Written,
 }
 
 /// What a snapshot is taken with, beside the dataset.
@@ -69,6 +73,8 @@ pub struct Taking<'a> {
     pub floor: Floor<'a>,
     /// How patients are known again, where they are.
     pub form: Option<&'a IdForm>,
+    /// Why, as the ledger writes it.
+    pub why: &'a str,
     /// How much is in memory.
     pub size: Size,
     /// Told again and again how far it is; where it says no, nothing is taken.
@@ -79,7 +85,7 @@ impl<'a> Taking<'a> {
     /// Whatever room it leaves on the disk, and however long it takes.
     pub fn into(dir: &'a Path) -> Self {
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
-        Self { dir, floor, form: None, size: Size::default(), goes_on: &|_| true }
+        Self { dir, floor, form: None, why: "refresh", size: Size::default(), goes_on: &|_| true }
     }
 
     /// Takes a snapshot of a dataset and makes it the current one.
@@ -93,6 +99,7 @@ impl<'a> Taking<'a> {
         make_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
         remove_drafts(&folder);
+        self.go_on(Progress::Begun)?;
         self.floor.leaves_room(&folder, 0)?;
         let conforming = Conforming::new(spec, contract, &mapping, now);
         let taken = self.rows(&folder, opened, &mapping, conforming, contract)?;
@@ -183,12 +190,13 @@ impl<'a> Taking<'a> {
             map: spec.map.clone(),
             absent: spec.absent.clone(),
             created_at: now,
+            why: self.why.to_owned(),
             rows,
             subjects: numbering.subjects(),
             report,
             ids,
         };
-        self.go_on(Progress::Writing)?;
+        self.go_on(Progress::Written)?;
         draft.publish(&arrow_path(folder, &content))?;
         let path = manifest_path(folder, &content);
         let json =

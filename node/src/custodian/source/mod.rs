@@ -34,11 +34,11 @@ pub use names::Names;
 pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
-pub use spec::{CsvSource, DatasetSpec, ParquetSource, SourceSpec};
+pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 
 #[cfg(test)]
 pub(in crate::custodian) use conform::place;
-pub(in crate::custodian) use spec::is_dataset_name;
+pub(crate) use spec::is_dataset_name;
 
 pub(in crate::custodian) use value::{int as whole_number, parse_as};
 
@@ -200,7 +200,7 @@ impl Opened {
     /// Why a column of this name has no text, if it has none.
     fn textless(&self, name: &ColumnName) -> Option<String> {
         match self {
-            Opened::Csv(_) | Opened::Postgres(_) | Opened::Fhir(_) => None,
+            Opened::Csv(_) | Opened::Fhir(_) | Opened::Postgres(_) => None,
             Opened::Parquet(parquet) => match parquet.readable(std::slice::from_ref(name)) {
                 Err(SourceError::Column { reason, .. }) => Some(reason.lines().next().unwrap_or_default().to_owned()),
                 _ => None,

@@ -53,6 +53,15 @@ pub enum SourceSpec {
     Fhir(FhirSource),
 }
 
+/// What an ingest needs to read a source of another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote<'a> {
+    /// The TCP port that it dials.
+    pub port: u16,
+    /// Files by which it and the server know each other.
+    pub files: Vec<&'a Path>,
+}
+
 /// A delimited text file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CsvSource {
@@ -120,6 +129,7 @@ const KEYS: &[&str] = &[
     "dates",
     "never",
     "never_discovered",
+    "refresh",
     "optout",
     "rules",
     "kind",
@@ -234,6 +244,16 @@ impl SourceSpec {
         }
     }
 
+    /// What reading it needs of the network, where it is no file of this machine.
+    pub fn remote(&self) -> Option<Remote<'_>> {
+        match self {
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => None,
+            SourceSpec::Postgres(postgres) => {
+                Some(Remote { port: postgres.server.port, files: postgres.server.files() })
+            }
+        }
+    }
+
     /// What a person who runs this should know of it, each a sentence.
     pub fn notices(&self) -> Vec<String> {
         match self {
@@ -317,7 +337,7 @@ fn markers(configured: Option<Vec<String>>) -> Vec<String> {
 }
 
 /// Whether a text can name a dataset, and so a folder.
-pub(in crate::custodian) fn is_dataset_name(name: &str) -> bool {
+pub(crate) fn is_dataset_name(name: &str) -> bool {
     (1..=63).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')

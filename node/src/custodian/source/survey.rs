@@ -99,7 +99,7 @@ pub fn survey(source: &SourceSpec, subject: Option<&ColumnName>, k: u32) -> Resu
     let names = opened.columns();
     let given = match source {
         SourceSpec::Csv(csv) => csv.columns.is_some(),
-        SourceSpec::Parquet(_) | SourceSpec::Postgres(_) | SourceSpec::Fhir(_) => true,
+        SourceSpec::Parquet(_) | SourceSpec::Fhir(_) | SourceSpec::Postgres(_) => true,
     };
     if !given && headerless(&names) {
         return Err(refused(

@@ -86,7 +86,7 @@ fn refresh(custodian: &Custodian, dataset: &str, secs: i64) -> Manifest {
     let form = custodian.optouts.site_form(&custodian.release_key).unwrap();
     let dataset = &custodian.config.datasets[dataset];
     let now = NOW.plus_secs(secs);
-    data::refresh(&custodian.config, &custodian.ledger, dataset, Some(&form), "refresh", now).unwrap()
+    data::refresh(&custodian.config, &custodian.ledger, dataset, Some(&form), crate::ingest::Why::Refresh, now).unwrap()
 }
 
 #[test]
@@ -108,14 +108,12 @@ fn patients_are_counted_by_their_rows_in_another_dataset() {
 
 #[test]
 fn fewer_than_k_patients_are_not_shown_however_many_rows_they_have_elsewhere() {
-    let site = site(10);
-    let ask = |controls, nonce| {
-        let custodian = custodian_with(&site, Switches { controls, ..Switches::default() }, Arc::new(|_| {}));
-        custodian.take_due_snapshots();
-        counted(&released(&custodian, &custodian.round(&site.request(&study(&site, nonce)))))
-    };
-    assert_eq!(ask(Controls::default(), 1), None);
-    assert_eq!(ask(Controls::default().without(Control::Threshold), 2), Some(10));
+    for (gout, shown) in [(10, None), (11, Some(11))] {
+        let site = site(gout);
+        let custodian = ready(&site);
+        let frame = custodian.round(&site.request(&study(&site, 1)));
+        assert_eq!(counted(&released(&custodian, &frame)), shown);
+    }
 }
 
 #[test]

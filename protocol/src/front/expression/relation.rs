@@ -28,15 +28,20 @@ pub(super) fn is_feature(name: &str) -> bool {
     FEATURES.contains(&name)
 }
 
-/// The names of code lists that a list consists of; nothing where it lists something else.
+/// The names of code lists that a list consists of, an empty one for what is none; nothing where it names no list at all.
 pub(super) fn named_lists(list: &[Sql]) -> Option<Vec<&str>> {
-    let name = |item: &'_ Sql| matches!(item, Sql::Identifier(name) if name.value.starts_with('@'));
-    let named = list.iter().any(name);
-    let text = |item| match item {
-        &Sql::Identifier(ref name) => name.value.strip_prefix('@'),
-        _ => None,
-    };
-    if named { Some(list.iter().map(|item| text(item).unwrap_or_default()).collect()) } else { None }
+    let name = |item: &Sql| matches!(item, Sql::Identifier(name) if name.value.starts_with('@'));
+    if !list.iter().any(name) {
+        return None;
+    }
+    let mut names = Vec::with_capacity(list.len());
+    for item in list {
+        names.push(match item {
+            Sql::Identifier(name) => name.value.strip_prefix('@').unwrap_or_default(),
+            _ => "",
+        });
+    }
+    Some(names)
 }
 
 /// A call's arguments, told apart.

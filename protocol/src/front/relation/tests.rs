@@ -227,8 +227,7 @@ fn the_same_cohort_in_other_words_is_one_plan() {
         .replace("patient = ", "people = ")
         .replace("from    = \"patient\"", "from = \"people\"")
         .replace("condition = ", "diagnosis = ")
-        .replace("(condition", "(diagnosis")
-        .replace("18\", \"has(", "18\", \"has(");
+        .replace("(condition", "(diagnosis");
     assert_eq!(digests(&renamed), digests(&one));
     let reworded = with(
         r#"

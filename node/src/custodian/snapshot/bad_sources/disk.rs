@@ -58,10 +58,10 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
 }
 
 /// A disk that takes some bytes and then fails.
-pub(super) struct Failing {
-    pub(super) free: u64,
-    pub(super) takes: usize,
-    pub(super) then: ErrorKind,
+pub(in crate::custodian::snapshot) struct Failing {
+    pub(in crate::custodian::snapshot) free: u64,
+    pub(in crate::custodian::snapshot) takes: usize,
+    pub(in crate::custodian::snapshot) then: ErrorKind,
 }
 
 impl Disk for Failing {

@@ -79,12 +79,10 @@ impl Shape {
 
 fn time(datetime: bool) -> BoxedStrategy<Value> {
     if !datetime {
-        return (-6i32..6).prop_map(Value::Date).boxed();
+        return (-2i32..2).prop_map(Value::Date).boxed();
     }
-    // A few times of few days about 1970, also exactly at midnight and right before.
-    (-6i64..6, select(vec![0, 1, 43_200_000, 86_399_999]))
-        .prop_map(|(day, ms)| Value::Datetime(day * 86_400_000 + ms))
-        .boxed()
+    // Few times, so that several rows have the same, about 1970, at midnight and right before.
+    (-2i64..2, select(vec![0, 86_399_999])).prop_map(|(day, ms)| Value::Datetime(day * 86_400_000 + ms)).boxed()
 }
 
 fn named(values: Vec<(&'static str, Option<Value>)>) -> BTreeMap<String, Value> {
@@ -129,9 +127,10 @@ pub fn sites() -> impl Strategy<Value = (Shape, Tables)> {
             weighted(0.8, text(vec!["a", "b", "c"])),
             weighted(0.8, (0.0..100.0f64).prop_map(Value::Number)),
         );
-        let people = vec((0u32..12, person), 1..20);
-        let events = vec((0u32..14, event), 0..40);
-        let homes = vec((0u32..14, home), 0..14);
+        // Few patients, so that each has several rows.
+        let people = vec((0u32..6, person), 1..12);
+        let events = vec((0u32..7, event), 0..80);
+        let homes = vec((0u32..7, home), 0..8);
         (people, events, homes).prop_map(move |(people, events, homes)| {
             let mut of = [vec![], vec![], vec![]];
             for (subject, (sex, born, entered, score)) in people {
@@ -203,26 +202,29 @@ fn of_events() -> BoxedStrategy<Expr> {
     .boxed()
 }
 
+/// Which moment a window's end is reckoned from, and how many days after it.
+type End = (usize, i32);
+
 /// What a feature is made of before it is known which came before it.
 #[derive(Debug, Clone)]
 pub struct Draft {
     kind: usize,
     own: bool,
     filter: Option<Expr>,
-    window: Option<(Option<(usize, i32)>, Option<(usize, i32)>)>,
+    window: Option<(Option<End>, Option<End>)>,
     pick: usize,
     column: usize,
     at_least: u32,
 }
 
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
-    let edge = || weighted(0.7, (0usize..6, -4i32..5));
+    let edge = || weighted(0.7, (0usize..6, -2i32..3));
     let draft = (
-        0usize..12,
+        0usize..15,
         any::<bool>(),
         weighted(0.6, of_events()),
         weighted(0.5, (edge(), edge())),
-        0usize..5,
+        0usize..8,
         0usize..5,
         1u32..4,
     );
@@ -257,26 +259,25 @@ impl Draft {
         let column: ColumnName = columns[self.column].parse().unwrap();
         let ordered = !["code", "flag", "sex"].contains(&column.as_str());
         let pick = match self.pick {
-            0 => Pick::First,
-            1 => Pick::Last,
-            2 if ordered => Pick::Least,
-            3 if ordered => Pick::Greatest,
-            4 if ["value", "score"].contains(&column.as_str()) => Pick::Mean,
+            0..=2 => Pick::First,
+            3 if ordered => Pick::Least,
+            4 if ordered => Pick::Greatest,
+            5 if ["value", "score"].contains(&column.as_str()) => Pick::Mean,
             _ => Pick::Last,
         };
         let of = match self.kind {
             0 | 1 => Derived::Has { rows, at_least: self.at_least },
             2 | 3 => Derived::Count { rows },
-            4..=8 => Derived::Pick { pick, column, rows },
-            9 => Derived::Value {
+            4..=11 => Derived::Pick { pick, column, rows },
+            12 => Derived::Value {
                 table: "home".parse().unwrap(),
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
             _ => Derived::Age {
-                table: (self.kind == 10).then(|| "home".parse().unwrap()),
-                at: match moment(self.column, self.at_least as i32 * 700) {
+                table: (self.kind == 13).then(|| "home".parse().unwrap()),
+                at: match moment(self.column, [0, 59, 365][self.pick % 3]) {
                     // Of a row, where a patient has several.
-                    Moment::Date(_) if self.pick > 2 => Moment::Column("entered".parse().unwrap()),
+                    Moment::Date(_) if self.at_least > 2 => Moment::Column("entered".parse().unwrap()),
                     moment => moment,
                 },
             },

@@ -13,13 +13,53 @@ use crate::custodian::engine::interpreter::{Row, Value, value};
 /// The tables of a site: contracts, and rows whose subject is the patient.
 pub type Tables = BTreeMap<ContractId, (Contract, Vec<Row>)>;
 
+/// A mistake that the reference makes on purpose: cohorts that do not tell it from the truth would not tell an engine's mistake either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slip {
+    /// None.
+    Nothing,
+    /// Of several rows at the last time, the one with the greatest value.
+    TieOfLast,
+    /// Of several rows at the first time, the one with the greatest value.
+    TieOfFirst,
+    /// A window without its last day.
+    LastDay,
+    /// A window without its first day.
+    FirstDay,
+    /// Rows without a time are in every window.
+    Timeless,
+    /// A row counts where its condition is not known.
+    Unknown,
+    /// One row more than asked for.
+    OneMore,
+    /// A window whose moment is not known is open.
+    Open,
+    /// Birthdays are had on the day after.
+    Birthday,
+}
+
+impl Slip {
+    /// All mistakes.
+    pub const ALL: [Self; 9] = [
+        Self::TieOfLast,
+        Self::TieOfFirst,
+        Self::LastDay,
+        Self::FirstDay,
+        Self::Timeless,
+        Self::Unknown,
+        Self::OneMore,
+        Self::Open,
+        Self::Birthday,
+    ];
+}
+
 /// The rows of the base with the plan's features as further values.
-pub fn extended(base: &ContractId, tables: &Tables, plan: &ValidPlan) -> Vec<Row> {
+pub fn extended(base: &ContractId, tables: &Tables, plan: &ValidPlan, slip: Slip) -> Vec<Row> {
     let (contract, rows) = &tables[base];
     let extend = |row: &Row| {
         let mut row = row.clone();
         for feature in plan.features() {
-            let of = Of { row: &row, contract, tables, plan };
+            let of = Of { row: &row, contract, tables, plan, slip };
             if let Some(value) = of.derive(&feature.of) {
                 row.values.insert(feature.name.to_string(), value);
             }
@@ -34,12 +74,16 @@ struct Of<'a> {
     contract: &'a Contract,
     tables: &'a Tables,
     plan: &'a ValidPlan,
+    slip: Slip,
 }
 
 impl Of<'_> {
     fn derive(&self, derived: &Derived) -> Option<Value> {
         match derived {
-            Derived::Has { rows, at_least } => Some(Value::Bool(self.rows(rows).len() >= *at_least as usize)),
+            Derived::Has { rows, at_least } => {
+                let at_least = *at_least as usize + usize::from(self.slip == Slip::OneMore);
+                Some(Value::Bool(self.rows(rows).len() >= at_least))
+            }
             Derived::Count { rows } => Some(Value::Number(self.rows(rows).len().min(10_000) as f64)),
             Derived::Pick { pick, column, rows } => self.pick(*pick, column, rows),
             Derived::Value { table, column } => self.only(table)?.values.get(column.as_str()).cloned(),
@@ -49,7 +93,8 @@ impl Of<'_> {
                     Some(table) => self.only(table)?.values.get(self.table(table).0.birth()?.as_str())?,
                 };
                 let (born, at) = (calendar(day(born)?), calendar(self.moment(at)?));
-                let had = (at.1, at.2) >= (born.1, born.2);
+                let (today, birthday) = ((at.1, at.2), (born.1, born.2));
+                let had = if self.slip == Slip::Birthday { today > birthday } else { today >= birthday };
                 let years = at.0 - born.0 - i64::from(!had);
                 (0..=130).contains(&years).then_some(Value::Number(years as f64))
             }
@@ -67,16 +112,23 @@ impl Of<'_> {
 
     fn rows(&self, rows: &Rows) -> Vec<&Row> {
         let (contract, all) = self.table(&rows.table);
-        let holds = |row: &Row, filter: &Expr| value(filter, row, contract) == Some(Value::Bool(true));
+        let holds = |row: &Row, filter: &Expr| match value(filter, row, contract) {
+            None => self.slip == Slip::Unknown,
+            known => known == Some(Value::Bool(true)),
+        };
         let within = |row: &Row| {
             let Some(window) = &rows.window else { return true };
             let Some(at) = contract.time().and_then(|time| row.values.get(time.as_str())).and_then(day) else {
-                return false;
+                return self.slip == Slip::Timeless;
             };
             let end = |edge: &Edge| self.moment(&edge.at).map(|day| day + i64::from(edge.days));
-            let after = window.from.as_ref().is_none_or(|edge| end(edge).is_some_and(|from| at >= from));
-            let before = window.to.as_ref().is_none_or(|edge| end(edge).is_some_and(|to| at <= to));
-            after && before
+            let within = |edge: &Option<Edge>, holds: &dyn Fn(i64) -> bool| match edge.as_ref().map(end) {
+                None => true,
+                Some(None) => self.slip == Slip::Open,
+                Some(Some(day)) => holds(day),
+            };
+            within(&window.from, &|from| at > from || (at == from && self.slip != Slip::FirstDay))
+                && within(&window.to, &|to| at < to || (at == to && self.slip != Slip::LastDay))
         };
         all.iter()
             .filter(|row| row.subject == self.row.subject)
@@ -102,7 +154,12 @@ impl Of<'_> {
             }
         }
         let smallest = |found: Vec<(Option<Value>, Value)>| {
-            found.into_iter().map(|(_, value)| value).min_by(|a, b| order(kind, a, b))
+            let mut values: Vec<Value> = found.into_iter().map(|(_, value)| value).collect();
+            values.sort_by(|a, b| order(kind, a, b));
+            match (pick, self.slip) {
+                (Pick::First, Slip::TieOfFirst) | (Pick::Last, Slip::TieOfLast) => values.pop(),
+                _ => values.into_iter().next(),
+            }
         };
         match pick {
             Pick::Least => smallest(found),

@@ -249,7 +249,12 @@ impl Children<'_> {
         if status == "exit status: 0" {
             tracing::info!(child = "ingest", dataset, status, "ended");
         } else {
-            tracing::warn!(child = "ingest", dataset, status, "ended: the snapshot before, if there is one, stays in use");
+            tracing::warn!(
+                child = "ingest",
+                dataset,
+                status,
+                "ended: the snapshot before, if there is one, stays in use"
+            );
         }
     }
 

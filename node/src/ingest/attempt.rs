@@ -1,7 +1,8 @@
 //! The last attempt to take a snapshot, as long as it has not succeeded: a small file beside the dataset's snapshots. A run that was killed leaves it as it
 //! began, so that nobody takes an old snapshot for a fresh one without knowing.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bocage_net::secret::{SecretError, write_atomically};
@@ -65,6 +66,10 @@ pub fn unfinished(snapshots: &Path, dataset: &str) -> Option<Unfinished> {
 /// # Errors
 /// Where the disk does not take it.
 pub(super) fn write(path: &Path, began_at: Timestamp, error: Option<String>) -> Result<(), SecretError> {
+    if let Some(folder) = path.parent() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| SecretError::Io { file: folder.to_owned(), source })?;
+    }
     let text = serde_json::to_vec(&Attempt { began_at, error }).unwrap_or_default();
     write_atomically(path, &text, 0o600)
 }

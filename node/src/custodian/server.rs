@@ -272,7 +272,9 @@ mod tests {
         fs::create_dir_all(&config.state.0).unwrap();
         let ledger = Ledger::open(&config.state.ledger()).unwrap();
         let key = read_release_key(&config.release_key_file).unwrap();
-        Arc::new(Custodian::new(config, ledger, key, Arc::new(Still(NOW)), Arc::new(|_| {}), switches))
+        let custodian = Custodian::new(config, ledger, key, Arc::new(Still(NOW)), Arc::new(|_| {}), switches);
+        custodian.take_due_snapshots();
+        Arc::new(custodian)
     }
 
     /// Switches that hold every query: it says that it runs, and goes on when the sender is dropped.

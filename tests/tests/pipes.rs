@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use bocage_tests::lab::Lab;
+use bocage_tests::process::Process;
 
 const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
 const SITE: &str = "cleveland";
@@ -12,6 +13,13 @@ fn unread() -> Stdio {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     writer.into()
+}
+
+/// A node that has begun its ledger.
+fn running(lab: &Lab) -> Process {
+    let node = lab.node(SITE, &[]);
+    node.wait_for_line(&["the snapshot is in use"]);
+    node
 }
 
 /// The exit code of a command whose results, and whose errors, nobody reads.
@@ -34,6 +42,7 @@ fn a_command_whose_output_nobody_reads_ends_as_it_would_otherwise() {
     let lab = Lab::new(EXE);
     let path = |below: &str| lab.path(below).to_str().expect("UTF-8").to_owned();
     let (coordinator, node) = (path("net/coordinator/coordinator.toml"), path("net/sites/cleveland/node.toml"));
+    drop(running(&lab));
     let fine: [&[&str]; 6] = [
         &["coordinator", "check", "--config", &coordinator],
         &["node", "datasets", "refresh", "heart", "--config", &node],
@@ -67,9 +76,11 @@ fn a_long_table_is_cut_off_by_its_reader_without_an_error() {
     let config = config.to_str().expect("UTF-8");
     // More records than fit into any buffer of a writer.
     let args = ["node", "ledger", "show", "--format", "csv", "--config", config];
-    for _ in 0..40 {
-        assert!(lab.run(&["node", "datasets", "refresh", "heart", "--config", config]).status.success());
+    let node = running(&lab);
+    for word in ["pause", "resume"].repeat(30) {
+        assert!(lab.run(&["node", word, "--config", config]).status.success());
     }
+    drop(node);
     let length = lab.run(&args).stdout.len();
     assert!(length > 8192, "{length} bytes are no long table");
     assert_eq!(codes(&lab, &args), [Some(0), Some(0)]);

@@ -149,6 +149,8 @@ impl Custodian {
             Ok(reply) => Ok(reply),
             Err(Failure::Wait(error)) => self.wait(round, about, &history, error),
             Err(Failure::Refuse(error)) => self.refuse(round, None, error),
+            // It is asked again in a moment, and nothing was decided.
+            Err(Failure::Before(error)) if error.code == ErrorCode::Busy => Ok(refused(error)),
             Err(Failure::Before(error)) => self.refuse(round, Some(Some(about)), error),
             Err(Failure::Paused(error)) => {
                 tracing::info!(study = %round.id, "paused while it was computed: thrown away");

@@ -18,12 +18,15 @@ use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
 use super::schedule::{Known, due};
-use super::server::refused;
+use super::server::{busy, refused};
 use super::snapshot::{self, Manifest, Snapshot, SnapshotError, stale_reason};
 use super::{Custodian, Progress};
 use crate::config::{CustodianConfig, Dataset};
 use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::ingest::{Ingest, Why};
+
+/// How long it may take until an ingest that was asked for begins: others may run before it.
+const BEGIN_MS: i64 = 60_000;
 
 /// Why a snapshot was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -127,9 +130,32 @@ impl Custodian {
 
     /// Asks the supervisor for the snapshots that are due: of every dataset that has no usable one, or one that is too old.
     pub fn ask_for_due_snapshots(&self, starting: bool) {
+        let now = self.clock.now();
         for (dataset, why) in self.due(starting) {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = asked.entry(dataset.name.clone()).or_insert(now);
+            // An ingest that does not begin is not waited for again and again, but after one that failed it is.
+            if self.failed_since(dataset, *before) {
+                *before = now;
+            }
+            drop(asked);
             (self.progress)(Progress::Due { dataset: dataset.name.clone(), why });
         }
+    }
+
+    /// Whether an ingest of a dataset has failed that began at this time or later.
+    fn failed_since(&self, dataset: &Dataset, since: Timestamp) -> bool {
+        let attempt = unfinished(self.snapshots.dir(), &dataset.name);
+        matches!(attempt, Some(Unfinished::Failed(attempt)) if attempt.began_at >= since)
+    }
+
+    /// Whether a snapshot of a dataset is on its way: an ingest runs, or was asked for and should begin soon.
+    fn is_awaited(&self, dataset: &Dataset) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&dataset.name).copied();
+        let Some(asked) = asked else { return false };
+        let soon = (0..BEGIN_MS).contains(&self.clock.now().since_ms(asked));
+        let runs = matches!(unfinished(self.snapshots.dir(), &dataset.name), Some(Unfinished::Runs(_)));
+        runs || (soon && !self.failed_since(dataset, asked))
     }
 
     /// Takes the snapshots that are due in this process, where there is no supervisor. A dataset whose source fails is offered without, or with the one
@@ -174,6 +200,7 @@ impl Custodian {
             record(&self.config, &self.ledger, manifest, self.clock.now())?;
         }
         adopted.insert(manifest.dataset.clone(), moved);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&manifest.dataset);
         tracing::info!(dataset = manifest.dataset, snapshot = manifest.content.short(), "the snapshot is in use");
         Ok(())
     }
@@ -233,6 +260,7 @@ impl Custodian {
     pub(super) fn snapshot_for(&self, dataset: &Dataset, pinned: Option<Digest>) -> Result<Arc<Snapshot>, PublicError> {
         let opened = match pinned {
             Some(content) => self.snapshots.get(&dataset.name, &content).map_err(|e| e.to_string()),
+            None if usable(&self.config, dataset).is_err() && self.is_awaited(dataset) => return Err(busy()),
             None => usable(&self.config, dataset).and_then(|manifest| {
                 self.adopt(&manifest).map_err(|e| e.to_string())?;
                 self.snapshots.get(&dataset.name, &manifest.content).map_err(|e| e.to_string())

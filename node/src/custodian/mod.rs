@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use bocage_protocol::env::Clock;
+use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SecretKey;
 
@@ -146,6 +146,8 @@ pub struct Custodian {
     snapshots: Snapshots,
     /// When the snapshot of each dataset was put into use that the ledger knows.
     adopted: Mutex<HashMap<String, SystemTime>>,
+    /// The datasets that an ingest was asked for, and when.
+    asked: Mutex<HashMap<String, Timestamp>>,
     optouts: OptOuts,
     links: Links,
 }
@@ -176,6 +178,7 @@ impl Custodian {
             brake: Mutex::new(()),
             snapshots,
             adopted: Mutex::default(),
+            asked: Mutex::default(),
             optouts,
             links: Links::default(),
         }

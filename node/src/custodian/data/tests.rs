@@ -166,6 +166,31 @@ fn a_dataset_is_asked_for_when_it_is_due_and_after_a_failure_not_before_an_hour(
 }
 
 #[test]
+fn a_round_waits_for_a_snapshot_that_is_on_its_way_and_for_none_that_failed_or_does_not_begin() {
+    let site = Site::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let custodian = refreshed(&site, NOW, &asked);
+    let ask = || match codec::decode(&custodian.round(&site.request(&site.study())), 1 << 20).unwrap() {
+        Reply::Refused(error) => error.code,
+        other => panic!("not refused: {other:?}"),
+    };
+    assert_eq!(ask(), ErrorCode::SnapshotUnavailable, "nobody asked for one");
+    custodian.ask_for_due_snapshots(true);
+    assert_eq!((ask(), ask()), (ErrorCode::Busy, ErrorCode::Busy));
+    let late = refreshed(&site, NOW.plus_secs(60), &asked);
+    late.asked.lock().unwrap().insert("heart".to_owned(), NOW);
+    assert!(!late.is_awaited(&late.config.datasets["heart"]), "it should have begun");
+    let source = std::fs::read(site.path("heart.csv")).unwrap();
+    std::fs::write(site.path("heart.csv"), "").unwrap();
+    assert!(ingest(&custodian, Why::Start, NOW).is_err());
+    assert_eq!(ask(), ErrorCode::SnapshotUnavailable);
+    std::fs::write(site.path("heart.csv"), source).unwrap();
+    ingest(&custodian, Why::Start, NOW).unwrap();
+    let answered = custodian.round(&site.request(&site.study()));
+    assert!(matches!(codec::decode(&answered, 1 << 20).unwrap(), Reply::Released(_)));
+}
+
+#[test]
 fn a_snapshot_that_an_ingest_took_is_in_the_ledger_before_anything_is_computed_on_it() {
     let site = Site::new();
     let custodian = at(&site, NOW);

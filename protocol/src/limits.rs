@@ -119,6 +119,8 @@ pub const FHIR_UNION_VALUES: usize = 1000;
 pub const FHIR_PATH_TOKENS: usize = 1000;
 /// Rows of one resource. An Observation has as many as components; lists within lists multiply.
 pub const FHIR_RESOURCE_ROWS: usize = 10_000;
+/// Elements of one resource that a view stands on, one after another: lists within lists multiply even where they give no row.
+pub const FHIR_RESOURCE_ELEMENTS: usize = 100_000;
 /// What the rows of one resource may take.
 pub const FHIR_RESOURCE_UNFOLDED_BYTES: usize = 32 << 20;
 /// Ids that are kept to notice that a resource is there twice, 8 bytes each.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bocage_coordinator::cli as coordinator;
 use bocage_net::env::SystemClock;
 use bocage_node::cli::{Reexec, Switches};
+use bocage_node::custodian::OnIngest;
 use bocage_node::custodian::snapshot::Progress;
 use bocage_node::sandbox::{OnSealed, Process};
 use bocage_protocol::env::Clock;
@@ -43,17 +44,23 @@ fn node() -> Switches {
         at: crash.map(|crash| -> bocage_node::custodian::AtMoment { Arc::new(move |m| crash(m.name())) }),
         clock: step_clock(),
         sealed: escapes::from_env().or_else(held_at_start),
-        ingesting: hold::from_env(hold::INGEST).map(|hold| -> bocage_node::custodian::OnIngest {
-            Arc::new(move |progress| {
-                if progress == Progress::Written {
-                    hold();
-                }
-            })
-        }),
+        ingesting: at_ingests(),
         unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
         environment: vec!["BOCAGE_LAB_".to_owned()],
         controls: lifted::from_env(),
     }
+}
+
+fn at_ingests() -> Option<OnIngest> {
+    let hold = hold::from_env(hold::INGEST);
+    let dials = env::var_os(escapes::DIALS).is_some();
+    (hold.is_some() || dials).then(|| -> OnIngest {
+        Arc::new(move |progress| match (progress, &hold) {
+            (Progress::Reading { .. }, _) if dials => escapes::dial(),
+            (Progress::Written, Some(hold)) => hold(),
+            _ => {}
+        })
+    })
 }
 
 fn held_at_start() -> Option<OnSealed> {

@@ -117,6 +117,7 @@ impl Session<'_> {
         let (mut cuts, mut in_vain) = (0, 0);
         loop {
             let request = request(link, part, with_token);
+            let of_a_part = request.headers.contains_key(RANGE);
             let answer = self.ask(&request).await?;
             match answer.status().as_u16() {
                 200 | 206 | 416 => {}
@@ -126,7 +127,7 @@ impl Session<'_> {
                 }
             }
             let before = part.have;
-            let broken = match self.receive(draft, link, part, answer, number).await? {
+            let broken = match self.receive(draft, link, part, (answer, of_a_part), number).await? {
                 Came::Whole => return Ok(None),
                 Came::Broken(broken) => broken,
                 Came::Anew => {
@@ -151,12 +152,13 @@ impl Session<'_> {
         draft: &Draft,
         link: &Link,
         part: &mut Part,
-        answer: Response,
+        (answer, of_a_part): (Response, bool),
         number: usize,
     ) -> Result<Came, BulkError> {
         let headers = answer.headers();
         match answer.status() {
-            StatusCode::PARTIAL_CONTENT if continues(part, headers) => {}
+            // A part that nobody asked for may be of any file.
+            StatusCode::PARTIAL_CONTENT if of_a_part && continues(part, headers) => {}
             StatusCode::OK => part.restart(head(headers, &link.name)?)?,
             // Nothing is left to send of a file that is here.
             StatusCode::RANGE_NOT_SATISFIABLE if part.have > 0 && part.head.bytes == Some(part.have) => {

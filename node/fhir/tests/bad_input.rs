@@ -127,6 +127,23 @@ fn a_resource_that_does_not_fit_gives_no_row_and_its_column_is_named() {
 }
 
 #[test]
+fn elements_that_give_no_rows_are_bounded_too() {
+    let list = |name: &str, n: usize| format!(r#","{name}":[{}]"#, vec![r#"{"use":"x"}"#; n].join(","));
+    let lists = patient(SECRET, &(list("name", 400) + &list("identifier", 400)));
+    // One within the other, 18 deep: two ways from each to the next are 262,144 from the first to the last.
+    let deep = patient(SECRET, &(r#","link":{"x":1"#.repeat(18) + &"}".repeat(18)));
+    let nothing = r#"{ "forEach": "photo", "column": [{ "name": "id", "path": "id" }] }"#;
+    for (resource, select) in
+        [(lists, r#"{ "forEach": "name" }, { "forEach": "identifier" }"#), (deep, r#"{ "repeat": ["link", "link"] }"#)]
+    {
+        let select = select.replace(" }", r#", "column": [] }"#);
+        let view = format!(r#"{{ "resource": "Patient", "select": [{select}, {nothing}] }}"#);
+        let (ids, report) = Export::of(&[("p.ndjson", resource.as_bytes())]).read_by(&view).unwrap();
+        assert_eq!((ids.len(), report.count(What::Unfit(Trouble::TooManyElements))), (0, 1), "{select}");
+    }
+}
+
+#[test]
 fn a_view_that_repeats_itself_without_end_stops() {
     let view =
         r#"{ "resource": "Patient", "select": [{ "repeat": ["$this"], "column": [{ "name": "id", "path": "id" }] }] }"#;

@@ -158,6 +158,13 @@ impl PostgresSource {
                 self.place()
             ));
         }
+        if self.is_socket() && self.password_file.is_none() {
+            notices.push(format!(
+                "{}: without password_file the server lets in whoever runs as this user, and so the node's agent, which talks to the network: \
+                 no kernel before landlock's version 9 keeps it from sockets of this machine",
+                self.place()
+            ));
+        }
         if self.allow_writing_role {
             notices.push(format!(
                 "{}: allow_writing_role = true: nothing but Bocage's own care keeps `{}` from changing the data",
@@ -279,7 +286,9 @@ mod tests {
             assert!(source.notices()[0].contains("tls = \"off\""), "{:?}", source.notices());
         }
         let socket = parse(json!({"ca_file": null, "host": "/run/postgresql"})).unwrap();
-        assert_eq!((socket.tls, socket.port), (Tls::Off, 5432));
+        assert_eq!((&socket.tls, socket.port, socket.notices().len()), (&Tls::Off, 5432, 0));
+        let open = parse(json!({"ca_file": null, "host": "/run/postgresql", "password_file": null})).unwrap();
+        assert!(open.notices()[0].contains("without password_file"), "{:?}", open.notices());
         for host in ["10.0.0.1", "localhost.example.org", "0.0.0.0"] {
             assert!(parse(json!({"tls": "off", "ca_file": null, "host": host})).is_err(), "{host}");
         }

@@ -56,7 +56,7 @@ pub fn supervise(
     // Before anything that its children could not undo: the herald reaches what this process gives up.
     let herald =
         config.steward.is_told().then(|| Herald::start(reexec, &options)).transpose().map_err(Failure::ours)?;
-    Sandbox::begin(Process::Supervisor, &config, switches).and_then(Sandbox::seal).map_err(unconfined)?;
+    Sandbox::begin(Process::Supervisor, &config, None, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     runtime.block_on(process::run(reexec, &options, &environment, herald)).map_err(Failure::ours)?;
     tracing::info!("node stopped");
@@ -85,7 +85,7 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::begin(log, &config.log.level, "agent");
-    let sandbox = Sandbox::begin(Process::Agent, &config, &switches).map_err(unconfined)?;
+    let sandbox = Sandbox::begin(Process::Agent, &config, None, &switches).map_err(unconfined)?;
     // What the agent may not know goes out of scope here.
     let config = config.agent();
     let identity = read_identity(&config.tls)
@@ -124,7 +124,7 @@ pub fn custodian(
     // Where a quota says how many cores there are, its files are out of reach later.
     let _ = engine::cores();
     learn_users();
-    let sandbox = Sandbox::begin(Process::Custodian, &config, &switches).map_err(unconfined)?;
+    let sandbox = Sandbox::begin(Process::Custodian, &config, None, &switches).map_err(unconfined)?;
     let config = config.custodian();
     let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
     running::declare(&lock, &config);

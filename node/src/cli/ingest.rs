@@ -1,7 +1,7 @@
 //! `bocage-node ingest DATASET`: the process that reads a source. The supervisor starts it by schedule, a person by hand (`datasets refresh`): it is the same
 //! process then, in the same sandbox, and a person sees how far it is.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::warnings;
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::optout::{IdForm, IdKey, identified};
-use crate::custodian::snapshot::Manifest;
+use crate::custodian::snapshot::{Manifest, Progress};
 use crate::custodian::{Switches, engine};
 use crate::ingest::progress::Line;
 use crate::ingest::{Ingest, Why};
@@ -86,16 +86,22 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
         flag::register(signal, Arc::clone(&stop)).map_err(Failure::ours)?;
     }
     let _ = engine::cores();
-    let own = BTreeMap::from([(dataset.name.clone(), dataset.clone())]);
-    let config = Config { datasets: own, ..config };
     let process = if dataset.spec.source.remote().is_some() { Process::RemoteIngest } else { Process::Ingest };
-    let sandbox = Sandbox::begin(process, &config, switches).map_err(unconfined)?;
+    let sandbox = Sandbox::begin(process, &config, Some(dataset), switches).map_err(unconfined)?;
     // Polars and the driver of a database make runtimes, which wake themselves by a pair of sockets that all of a process share: it is made now.
     let shared = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    sandbox.seal().map_err(unconfined)?;
+    let sealed = sandbox.seal().map_err(unconfined)?;
     let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref() };
     let line = Line::new(&dataset.name);
+    let loose = RefCell::new(None);
     let taken = ingest.run(why, clock(switches).now(), &|progress| {
+        // It is connected by now, and has seen no row.
+        if progress == Progress::Begun
+            && let Err(error) = sealed.hang_up()
+        {
+            loose.replace(Some(error));
+            return false;
+        }
         line.show(progress);
         if let Some(ingesting) = &switches.ingesting {
             ingesting(progress);
@@ -104,5 +110,8 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
     });
     line.clear();
     drop(shared);
+    if let Some(error) = loose.take() {
+        return Err(unconfined(error));
+    }
     taken.map_err(|error| split_hint(&error.to_string()))
 }

@@ -1,7 +1,7 @@
 //! The ingest: reads one dataset's source, writes a snapshot and ends. By schedule the supervisor starts it, by hand a person.
 //!
 //! It must never be given the ledger or the release key: what it reads is not trusted, and a defect that a source could use reaches no further than
-//! the dataset's own snapshots. That a snapshot is there is written into the ledger by the custodian, which takes it into use.
+//! the dataset's own snapshots, and the custodian believes nothing of how these are laid out. That a snapshot is there is written into the ledger by the custodian, which takes it into use.
 
 pub mod attempt;
 pub mod progress;

@@ -141,6 +141,18 @@ const AGENT: &[c_long] = &[
     libc::SYS_recvmmsg,
 ];
 
+/// What an ingest needs no more once it is connected. Nobody can hand it an open file either.
+const DIALLING: &[c_long] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_seccomp,
+];
+
 /// What no process of a node does: looking into other processes, and what reaches deep into the kernel. Namespaces by `clone`: [`never`].
 const NEVER: &[c_long] = &[
     libc::SYS_ptrace,
@@ -219,6 +231,19 @@ pub(super) fn restrict(process: Process) -> Result<(), SandboxError> {
     programs.iter().try_for_each(|program| apply_filter_all_threads(program)).map_err(|e| unsupported(e.to_string()))
 }
 
+/// Leaves the calls that make sockets and dial, in all threads of an ingest that is connected.
+///
+/// # Errors
+/// As [`restrict`].
+pub(super) fn hang_up(process: Process) -> Result<(), SandboxError> {
+    let failed = |reason: String| SandboxError { process, reason: format!("seccomp: {reason}") };
+    let arch = std::env::consts::ARCH.try_into().map_err(|e: BackendError| failed(e.to_string()))?;
+    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter = SeccompFilter::new(freely(&[DIALLING]), SeccompAction::Allow, refused, arch);
+    let program = filter.and_then(BpfProgram::try_from).map_err(|e| failed(e.to_string()))?;
+    apply_filter_all_threads(&program).map_err(|e| failed(e.to_string()))
+}
+
 fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
     let refuse = |with: c_int| SeccompAction::Errno(with.unsigned_abs());
     let program = |rules, otherwise, then| {
@@ -268,6 +293,12 @@ fn remote_ingest() -> Result<Rules, BackendError> {
     let mut rules = ingest()?;
     rules.extend(freely(&[AGENT]));
     rules.extend(dialling()?);
+    // Giving up more of this, once it is connected: what `hang_up` calls, and nothing else.
+    let [naming, no_more_rights] = [libc::PR_SET_NAME, libc::PR_SET_NO_NEW_PRIVS].map(|option| equal(0, option as u64));
+    rules.insert(libc::SYS_prctl, vec![naming?, no_more_rights?]);
+    let filter = equals(0, u64::from(libc::SECCOMP_SET_MODE_FILTER))?;
+    let in_all_threads = equals(1, libc::SECCOMP_FILTER_FLAG_TSYNC)?;
+    rules.insert(libc::SYS_seccomp, vec![SeccompRule::new(vec![filter, in_all_threads])?]);
     Ok(rules)
 }
 

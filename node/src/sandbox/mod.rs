@@ -3,6 +3,7 @@
 //! ```text
 //! Sandbox::begin   first thing in `main`, before any thread: no core dumps, no tracing, and only the files of `reach`   (landlock)
 //! Sandbox::seal    after all sockets are bound: only the calls of `calls`, in all threads                               (seccomp)
+//! Sealed::hang_up  an ingest that dialled, before it reads a row: no further socket, and none that is dialled             (seccomp)
 //! ```
 //! Both last until the process ends and hold for whatever it starts, so the supervisor cannot be tighter than its children together.
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit, umask};
 
-use crate::config::Config;
+use crate::config::{Config, Dataset};
 use crate::custodian::Switches;
 
 pub use kernel::{Support, WHOLE};
@@ -84,12 +85,17 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Takes the process's core dumps and all files but its own away. Landlock binds the calling thread and what it starts: the caller
-    /// must not have started any thread.
+    /// must not have started any thread. `dataset` is what an ingest reads.
     ///
     /// # Errors
     /// Where that cannot be done and `require_sandbox` asks for it.
-    pub fn begin(process: Process, config: &Config, switches: &Switches) -> Result<Self, SandboxError> {
-        let required = config.require_sandbox || config.require_whole_sandbox;
+    pub fn begin(
+        process: Process,
+        config: &Config,
+        dataset: Option<&Dataset>,
+        switches: &Switches,
+    ) -> Result<Self, SandboxError> {
+        let required = config.require_sandbox;
         // A test's control needs both: neither a file nor a switch alone opens a node.
         let skipped = switches.unsandboxed && !required;
         let sandbox = Self { process, required, skipped, sealed: switches.sealed.clone() };
@@ -99,7 +105,7 @@ impl Sandbox {
             if process == Process::Supervisor {
                 sandbox.demand(leave_files_behind(process))?;
             }
-            let reach = Reach::of(process, config);
+            let reach = Reach::of(process, config, dataset);
             sandbox.demand(files::restrict(process, &reach, config.require_whole_sandbox))?;
         }
         Ok(sandbox)
@@ -109,14 +115,14 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Sandbox::begin`].
-    pub fn seal(self) -> Result<(), SandboxError> {
+    pub fn seal(self) -> Result<Sealed, SandboxError> {
         if !self.skipped {
             self.demand(calls::restrict(self.process))?;
         }
-        if let Some(sealed) = self.sealed {
+        if let Some(sealed) = &self.sealed {
             sealed(self.process);
         }
-        Ok(())
+        Ok(Sealed(self))
     }
 
     fn demand(&self, done: Result<(), SandboxError>) -> Result<(), SandboxError> {
@@ -127,6 +133,23 @@ impl Sandbox {
             }
             done => done,
         }
+    }
+}
+
+/// A sandbox that stands.
+pub struct Sealed(Sandbox);
+
+impl Sealed {
+    /// Takes sockets and dialling away from an ingest that is connected to its server: it holds rows next, and has no other way out then.
+    ///
+    /// # Errors
+    /// As [`Sandbox::begin`].
+    pub fn hang_up(&self) -> Result<(), SandboxError> {
+        let Sealed(sandbox) = self;
+        if sandbox.process == Process::RemoteIngest && !sandbox.skipped {
+            sandbox.demand(calls::hang_up(sandbox.process))?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Process;
-use crate::config::Config;
+use crate::config::{Config, Dataset};
 use crate::custodian::source::Remote;
 
 /// Name resolution: what the C library reads for it. Nothing here is secret.
@@ -35,8 +35,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// The files of a process of this node.
-    pub fn of(process: Process, config: &Config) -> Self {
+    /// The files of a process of this node, and of the dataset that it reads, where it is an ingest.
+    pub fn of(process: Process, config: &Config, dataset: Option<&Dataset>) -> Self {
         match process {
             // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed.
             Process::Supervisor => Self {
@@ -60,10 +60,10 @@ impl Reach {
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
                 Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false, ports: Vec::new() }
             }
-            // Its configuration has one dataset. What it reads of keys of tokens it has read.
+            // What it reads of keys of tokens it has read.
             Process::Ingest | Process::RemoteIngest => {
                 let kept = secrets_of_others(config);
-                let sources = || config.datasets.values().map(|dataset| &dataset.spec.source);
+                let sources = || dataset.iter().map(|dataset| &dataset.spec.source);
                 // A folder is the source itself.
                 let reach = |file: &Path| if file.is_dir() { file.to_owned() } else { around(file, &kept) };
                 let files = sources().filter_map(|source| source.file()).map(reach);
@@ -71,7 +71,7 @@ impl Reach {
                 let resolver = RESOLVER.iter().take(if remote.is_empty() { 0 } else { RESOLVER.len() });
                 let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));
                 let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).collect();
-                let write = config.datasets.keys().map(|name| config.state.snapshots().join(name)).collect();
+                let write = dataset.iter().map(|dataset| config.state.snapshots().join(&dataset.name)).collect();
                 let ports = remote.iter().map(|remote| remote.port).collect();
                 Self { read: Some(read), write, name_servers: !remote.is_empty(), ports }
             }
@@ -96,13 +96,22 @@ fn salt(config: &Config) -> Option<PathBuf> {
 fn secrets_of_others(config: &Config) -> Vec<PathBuf> {
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
     let keys = [config.tls.key_file.clone(), config.release_key_file.clone(), config.state.0.clone()];
-    optouts.chain(keys).collect()
+    optouts.chain(keys).chain(credentials(config)).collect()
 }
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
     let data = config.datasets.values().filter_map(|dataset| dataset.spec.source.file().map(Path::to_owned));
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
-    data.chain(optouts).chain([config.release_key_file.clone(), config.state.0.clone()]).collect()
+    let own = [config.release_key_file.clone(), config.state.0.clone()];
+    data.chain(optouts).chain(own).chain(credentials(config)).collect()
+}
+
+/// What opens the servers that sources come from.
+fn credentials(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let databases = config.datasets.values().filter_map(|dataset| dataset.spec.source.remote());
+    let exports = config.fhir_servers.values().filter_map(|server| server.client.as_ref());
+    let files = databases.flat_map(|remote| remote.files).map(Path::to_owned);
+    files.chain(exports.map(|client| client.key_file.clone()))
 }
 
 /// The folder of `file`, so that a new file which is renamed into its place can be opened; the file alone where that folder holds what is
@@ -152,21 +161,24 @@ mod tests {
     fn agent_custodian_and_ingest_share_no_folder_and_no_key() {
         let site = Site::new();
         let config = Config::load(&site.origin()).unwrap();
-        let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config));
+        let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config, None));
         let (agent_reads, custodian_reads) = (agent.read.unwrap(), custodian.read.unwrap());
         assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty());
         assert_eq!(custodian_reads, [site.path("release.key"), "/dev/urandom".into()]);
         assert_eq!(custodian.write, [site.path("state")]);
         assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
         // A source beside the keys: the file alone.
-        let ingest = Reach::of(Process::Ingest, &config);
+        let ingest = Reach::of(Process::Ingest, &config, config.datasets.get("heart"));
         assert_eq!(ingest.read, Some(vec![site.path("heart.csv")]));
         assert_eq!(ingest.write, [site.path("state/snapshots/heart")]);
         // A source in a folder of its own, which a new file can be renamed into.
         fs::create_dir(site.path("data")).unwrap();
         site.edit_config("path = \"heart.csv\"", "path = \"data/heart.csv\"");
         let config = Config::load(&site.origin()).unwrap();
-        assert_eq!(Reach::of(Process::Ingest, &config).read, Some(vec![site.path("data")]));
+        assert_eq!(
+            Reach::of(Process::Ingest, &config, config.datasets.get("heart")).read,
+            Some(vec![site.path("data")])
+        );
     }
 
     #[test]
@@ -183,7 +195,7 @@ mod tests {
         };
         site.write_config(&section("lists/optouts.csv"));
         let config = Config::load(&site.origin()).unwrap();
-        let reads = |process| Reach::of(process, &config).read.unwrap();
+        let reads = |process| Reach::of(process, &config, None).read.unwrap();
         let (agent, custodian) = (reads(Process::Agent), reads(Process::Custodian));
         for secret in [site.path("lists"), site.path("salt")] {
             assert!(custodian.contains(&secret), "{}", secret.display());
@@ -195,6 +207,48 @@ mod tests {
         fs::write(site.path("optouts.csv"), "").unwrap();
         let config = Config::load(&site.origin()).unwrap();
         assert!(guarded_list(&config));
-        assert!(Reach::of(Process::Custodian, &config).read.unwrap().contains(&site.path("optouts.csv")));
+        assert!(Reach::of(Process::Custodian, &config, None).read.unwrap().contains(&site.path("optouts.csv")));
+    }
+
+    #[test]
+    fn what_opens_other_servers_is_kept_from_the_agent_and_from_other_datasets_ingests() {
+        let site = Site::new();
+        for (folder, key) in [("tls", "site.key"), ("data", "heart.csv")] {
+            fs::create_dir(site.path(folder)).unwrap();
+            fs::rename(site.path(key), site.path(&format!("{folder}/{key}"))).unwrap();
+            site.edit_config(&format!("\"{key}\""), &format!("\"{folder}/{key}\""));
+        }
+        let source = fs::read_to_string(site.path("node.toml")).unwrap();
+        let reads = |more: &str| {
+            fs::write(site.path("node.toml"), format!("{source}\n{more}")).unwrap();
+            let config = Config::load(&site.origin()).unwrap();
+            let heart = config.datasets.get("heart");
+            let [agent, ingest] = [(Process::Agent, None), (Process::Ingest, heart)]
+                .map(|(process, dataset)| Reach::of(process, &config, dataset).read.unwrap());
+            (agent, ingest)
+        };
+        let key = |folder: &str| {
+            format!(
+                "[fhir_server.ward]\nurl = \"https://fhir.example.org\"\nfolder = \"ward\"\nclient_id = \"c\"\nkey_file = \"{folder}/ward.pem\"\n"
+            )
+        };
+        for folder in ["tls", "data"] {
+            fs::write(site.path(&format!("{folder}/ward.pem")), "").unwrap();
+        }
+        let (agent, ingest) = reads("");
+        assert!(agent.contains(&site.path("tls")) && ingest == [site.path("data")]);
+        let (agent, _) = reads(&key("tls"));
+        assert!(agent.contains(&site.path("tls/site.key")) && !agent.contains(&site.path("tls")), "{agent:?}");
+        assert_eq!(reads(&key("data")).1, [site.path("data/heart.csv")]);
+        // A database's password beside the agent's key.
+        let source = r#"source = { kind = "csv", path = "data/heart.csv" }"#;
+        let database = r#"source = { kind = "postgres", host = "/run/postgresql", database = "d", user = "u", password_file = "tls/p", table = "t" }"#;
+        fs::write(site.path("tls/p"), "").unwrap();
+        reads("");
+        site.edit_config(source, database);
+        let config = Config::load(&site.origin()).unwrap();
+        let agent = Reach::of(Process::Agent, &config, None).read.unwrap();
+        assert!(!agent.contains(&site.path("tls")), "{agent:?}");
+        assert!(secrets_of_others(&config).contains(&site.path("tls/p")));
     }
 }

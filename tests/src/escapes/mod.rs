@@ -12,7 +12,7 @@ mod raw;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -29,6 +29,15 @@ use acts::Target;
 pub const VARIABLE: &str = "BOCAGE_LAB_ESCAPES";
 /// The environment variable of the lab binary with which its nodes have no sandbox, if their configuration requires none either.
 pub const UNSANDBOXED: &str = "BOCAGE_LAB_UNSANDBOXED";
+
+/// The environment variable of the lab binary with which its ingests try to make a socket while they read.
+pub const DIALS: &str = "BOCAGE_LAB_DIALS";
+
+/// Tries to make a socket, and says what came of it.
+pub fn dial() {
+    let made = UdpSocket::bind("127.0.0.1:0").map(drop);
+    eprintln!("a socket: {:?}", made.map_err(|error| error.raw_os_error().unwrap_or_default()));
+}
 
 /// What came of an act.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,7 +43,14 @@ async fn a_server_that_knows_no_ranges_or_has_another_file_by_now_sends_it_from_
         let reply = status(200).body(file(0));
         seen.is("GET /files/0").then(|| if seen.before == 0 { reply.cut_after(1000) } else { reply })
     });
-    for hospital in [ignores, changed, lies, mute] {
+    // It sends a part unasked, of another file.
+    let unasked = Hospital::with(|seen, _| {
+        let old = status(200).body(file(0).replace("MUSTERMANN", "MISTERMANN")).cut_after(1000);
+        let range = format!("bytes 1000-{}/{}", file(0).len() - 1, file(0).len());
+        let new = status(206).header("Content-Range", range).body(&file(0).as_bytes()[1000..]);
+        [old, new].into_iter().nth(seen.before).filter(|_| seen.is("GET /files/0"))
+    });
+    for hospital in [ignores, changed, lies, mute, unasked] {
         let site = Site::new(&hospital);
         site.export().await.unwrap();
         site.is_whole();

@@ -207,7 +207,8 @@ fn reference_key<'v>(item: &Item<'v>, kind: Option<&str>, scope: &Scope<'v>) -> 
 
 fn boundary<'v>(item: &Item<'v>, high: bool, sort: Option<Sort>) -> Result<Option<Item<'v>>, Trouble> {
     if let Some(number) = item.number()? {
-        let half = Decimal::new(5, number.scale() + 1);
+        // There is no half of the last digit that a number can have.
+        let Ok(half) = Decimal::try_new(5, number.scale() + 1) else { return Ok(None) };
         let bound = if high { number.checked_add(half) } else { number.checked_sub(half) };
         return Ok(bound.map(Item::Number));
     }

@@ -68,6 +68,9 @@ pub enum Trouble {
     /// More values than can be compared with each other.
     #[error("too many values for `|`")]
     TooManyValues,
+    /// A view stands on more elements of one resource than it may, whether they give rows or not.
+    #[error("the view goes over too many elements of one resource")]
+    TooManyElements,
     /// One resource gives more rows than it may.
     #[error("one resource gives too many rows")]
     TooManyRows,

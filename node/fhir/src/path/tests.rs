@@ -83,6 +83,10 @@ fn paths_yield_what_they_say() {
         ("weight * 2 - 1", &["140"]),
         ("-weight", &["-70.5"]),
         ("weight / 0", &[]),
+        ("(1.000000000000000000000000001).highBoundary()", &["1.0000000000000000000000000015"]),
+        // Of 28 decimals, the most that there are, the next one cannot be written.
+        ("(1.0000000000000000000000000001).highBoundary()", &[]),
+        ("(0.0000000000000000000000000001).lowBoundary()", &[]),
         ("1 + 2 * 3", &["7"]),
         ("(1 + 2) * 3 = 9.0", &["true"]),
         ("active", &["true"]),

@@ -66,11 +66,8 @@ impl View {
             }
             let most = batch.bytes() + limits::FHIR_RESOURCE_UNFOLDED_BYTES;
             let row = vec![None; self.columns.len()];
-            Maker { view: self, row, batch, most_rows: before + limits::FHIR_RESOURCE_ROWS, most_bytes: most }.make(
-                &self.parts,
-                &scope,
-                None,
-            )
+            let most_rows = before + limits::FHIR_RESOURCE_ROWS;
+            Maker { view: self, row, batch, elements: 0, most_rows, most_bytes: most }.make(&self.parts, &scope, None)
         });
         made.inspect_err(|_| batch.truncate(before))
     }
@@ -103,6 +100,8 @@ struct Maker<'b, 'v> {
     view: &'v View,
     row: Vec<Option<Cow<'v, str>>>,
     batch: &'b mut Batch,
+    /// So many were stood on, with rows or without.
+    elements: usize,
     most_rows: usize,
     most_bytes: usize,
 }
@@ -138,6 +137,10 @@ impl<'v> Maker<'_, 'v> {
     }
 
     fn element(&mut self, body: &Body<'_, 'v>, scope: &Scope<'v>) -> Result<(), Failed> {
+        self.elements += 1;
+        if self.elements > limits::FHIR_RESOURCE_ELEMENTS {
+            return Err(Trouble::TooManyElements.into());
+        }
         for (slot, path) in body.cells {
             let all = self.view.columns[*slot].collection;
             let cell = if all {

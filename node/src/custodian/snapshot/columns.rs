@@ -364,25 +364,58 @@ mod tests {
         bytes
     }
 
+    fn mapped(bytes: &[u8]) -> Result<DataFrame, &'static str> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.arrow");
+        std::fs::write(&path, bytes).unwrap();
+        mapped::map(std::fs::File::open(&path).unwrap(), &path, &Digest::of("contract", &[]))
+    }
+
+    #[test]
+    fn a_file_that_says_what_is_not_so_is_refused_wherever_it_says_it() {
+        let text = |i: u32| Some(format!("{i}: a text that fits no view"));
+        let rows: Vec<Row> = (0..9).map(|i| (i / 2, (i > 2).then_some(7), Some(true), text(i))).collect();
+        let sound = file(&[frame(&rows)]);
+        mapped(&sound).unwrap();
+        let find = |what: &[u8]| sound.windows(what.len()).position(|window| window == what).unwrap();
+        let with = |at: usize, bytes: &[u8]| {
+            let mut file = sound.clone();
+            file[at..at + bytes.len()].copy_from_slice(bytes);
+            mapped(&file).map(drop)
+        };
+        let view = find(b"\x1b\0\0\x003: a");
+        let outside = Err("a text lies outside of its column, or is none");
+        assert_eq!(with(view + 8, &[1]), outside, "another buffer");
+        assert_eq!(with(view + 12, &[0xff; 4]), outside, "behind the buffer");
+        assert_eq!(with(find(b"3: a text") + 5, &[0xff]), outside, "no UTF-8");
+        let subjects = find(b"\x03\0\0\0\x03\0\0\0\x04\0\0\0");
+        assert_eq!(with(subjects, &[9]), Err("not the rows of one patient after another"));
+        // Whatever is changed in what says where the buffers are, and in them: it is refused, or can be read to its end.
+        let footer = u32::from_le_bytes(sound[sound.len() - 10..sound.len() - 6].try_into().unwrap()) as usize;
+        let refused = (8..sound.len() - 10 - footer).filter(|at| {
+            let mut file = sound.clone();
+            file[*at] ^= 0x15;
+            mapped(&file).map(|frame| frame.equals_missing(&frame)).is_err()
+        });
+        assert!(refused.count() > 200);
+    }
+
     proptest! {
         #[test]
         fn rows_are_mapped_as_they_were_and_no_piece_shows_in_the_file(
-            rows in proptest::collection::vec(
+            mut rows in proptest::collection::vec(
                 (any::<u32>(), proptest::option::of(0..60_000i64), any::<Option<bool>>(), proptest::option::of(".{0,30}")),
                 1..80,
             ),
             cut in 0..80usize,
         ) {
+            rows.sort_by_key(|row| row.0);
             let whole = frame(&rows);
             let cut = cut.min(whole.height());
             let pieces = [whole.slice(0, cut), whole.slice(cut as i64, whole.height() - cut)];
             let bytes = file(std::slice::from_ref(&whole));
             prop_assert_eq!(&bytes, &file(&pieces));
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("rows.arrow");
-            std::fs::write(&path, bytes).unwrap();
-            let opened = std::fs::File::open(&path).unwrap();
-            let mapped = mapped::map(opened, &path, &Digest::of("contract", &[])).unwrap();
+            let mapped = mapped(&bytes).unwrap();
             prop_assert!(mapped.equals_missing(&whole));
             prop_assert_eq!(mapped.schema(), whole.schema());
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use bocage_protocol::ids::Digest;
 use rustix::fs::{FlockOperation, flock};
@@ -29,11 +30,25 @@ pub(super) struct Lock {
     _folder: File,
 }
 
+/// For so long a lock is waited for that somebody else only looks at. (The kernel knows no time-out for it.)
+const LOOKS: (u32, Duration) = (50, Duration::from_millis(20));
+
 impl Lock {
-    /// Takes the lock, or says that another process has it.
+    /// Takes the lock, or says that another process has it and keeps it.
     pub(super) fn take(folder: &Path) -> Result<Self, SnapshotError> {
+        let (times, pause) = LOOKS;
+        for _ in 0..times {
+            match Self::at_once(folder, FlockOperation::NonBlockingLockExclusive) {
+                Err(SnapshotError::Busy { .. }) => std::thread::sleep(pause),
+                done => return done,
+            }
+        }
+        Self::at_once(folder, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn at_once(folder: &Path, kind: FlockOperation) -> Result<Self, SnapshotError> {
         let handle = File::open(folder).map_err(|e| SnapshotError::io(folder, &e))?;
-        match flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&handle, kind) {
             Ok(()) => Ok(Self { _folder: handle }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(SnapshotError::Busy { path: folder.to_owned() }),
             Err(error) => Err(SnapshotError::io(folder, &error.into())),
@@ -43,7 +58,8 @@ impl Lock {
 
 /// Whether some process takes or removes snapshots of a dataset now.
 pub fn is_being_taken(dir: &Path, dataset: &str) -> bool {
-    folder(dir, dataset).is_ok_and(|folder| matches!(Lock::take(&folder), Err(SnapshotError::Busy { .. })))
+    let shared = FlockOperation::NonBlockingLockShared;
+    folder(dir, dataset).is_ok_and(|folder| matches!(Lock::at_once(&folder, shared), Err(SnapshotError::Busy { .. })))
 }
 
 /// A dataset's snapshots, the newest first. Those whose manifest cannot be read are not among them.
@@ -72,7 +88,8 @@ pub fn held(dir: &Path, dataset: &str) -> Result<Vec<Held>, SnapshotError> {
 /// The folder cannot be read, or another process is at work in it.
 pub fn retire(dir: &Path, dataset: &str, keep: usize, pinned: &BTreeSet<Digest>) -> Result<usize, SnapshotError> {
     let place = folder(dir, dataset)?;
-    let _lock = Lock::take(&place)?;
+    // Whoever answers questions does not wait: it is asked for again.
+    let _lock = Lock::at_once(&place, FlockOperation::NonBlockingLockExclusive)?;
     let held = held(dir, dataset)?;
     let others = held.iter().filter(|h| !h.current).take(keep);
     let stays: HashSet<Digest> = held
@@ -132,4 +149,28 @@ fn contents(place: &Path) -> Result<BTreeSet<Digest>, SnapshotError> {
         [".arrow", ".json", ".ids"].iter().find_map(|suffix| name.strip_suffix(suffix))?.parse().ok()
     };
     Ok(entries.flatten().filter_map(content).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_only_looks_disturbs_nobody_who_takes_and_is_disturbed_by_none_that_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("heart")).unwrap();
+        let place = folder(dir.path(), "heart").unwrap();
+        let look = Lock::at_once(&place, FlockOperation::NonBlockingLockShared).unwrap();
+        assert!(!is_being_taken(dir.path(), "heart"), "others look");
+        std::thread::scope(|scope| {
+            let taken = scope.spawn(|| Lock::take(&place));
+            drop(look);
+            assert!(taken.join().unwrap().is_ok_and(|_| true));
+        });
+        let taken = Lock::take(&place).unwrap();
+        assert!(is_being_taken(dir.path(), "heart"));
+        assert!(matches!(Lock::take(&place), Err(SnapshotError::Busy { .. })));
+        drop(taken);
+        assert!(!is_being_taken(dir.path(), "heart"));
+    }
 }

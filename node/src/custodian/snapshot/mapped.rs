@@ -8,6 +8,7 @@ use polars::prelude::DataFrame;
 use polars_io::SerReader;
 use polars_io::ipc::IpcReader;
 
+use super::sound;
 use crate::custodian::source::SUBJECT;
 
 /// Under this key a file names the contract that its codes are positions of.
@@ -20,6 +21,7 @@ pub(super) const CONTRACT_KEY: &str = "bocage.contract";
 /// What is wrong with it; no value of it.
 #[allow(unsafe_code)]
 pub(super) fn map(file: File, path: &Path, contract: &Digest) -> Result<DataFrame, &'static str> {
+    sound::laid_out(&file)?;
     let mut reader = IpcReader::new(file);
     let named = reader.custom_metadata().map_err(|_| "not an Arrow file")?;
     let named = named.as_ref().and_then(|m| m.get(CONTRACT_KEY)).map(ToString::to_string);
@@ -27,14 +29,15 @@ pub(super) fn map(file: File, path: &Path, contract: &Digest) -> Result<DataFram
         return Err("the rows stand under another contract than the manifest says");
     }
     // SAFETY: `memory_mapped` asks that the Arrow data is valid and stays so while it is mapped.
-    // Valid: the caller has just compared the SHA-256 of these bytes, through this same handle, with the hash under which
-    // `take` wrote them by Polars' own writer. Stays so: a snapshot is never rewritten in place, only created under a
-    // temporary name and renamed, or unlinked, which leaves a mapped file as it is; the folder has mode 0700, so no other
-    // user can write to it. Against the hospital's own administrator, who could, no mapping is safe.
+    // Valid: an ingest wrote it, so nothing is believed: `laid_out` has held every buffer to the file, and `whole` holds to each other what the buffers say, before
+    // anybody else sees the frame. Stays so: this trusts whoever may write to the folder, which has mode 0700: this node, which never rewrites a snapshot in
+    // place, only creates it under a temporary name and renames it, or unlinks it, which leaves a mapped file as it is; an ingest that its source has taken over
+    // could rewrite one of its own dataset, and so could the hospital's administrator. Against these no mapping is safe.
     let reader = unsafe { reader.memory_mapped(Some(path.to_owned())) };
     let frame = reader.finish().map_err(|_| "not a readable Arrow file")?;
     if frame.first_col_n_chunks() > 1 || frame.column(SUBJECT).is_err() {
         return Err("not one batch of rows with subject numbers");
     }
+    sound::whole(&frame)?;
     Ok(frame)
 }

@@ -29,6 +29,7 @@ mod open;
 mod shuffle;
 #[cfg(test)]
 mod sizes;
+mod sound;
 mod spool;
 mod subjects;
 mod take;

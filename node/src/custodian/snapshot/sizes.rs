@@ -190,6 +190,7 @@ fn a_taking_that_is_interrupted_leaves_nothing() {
     let rows: Vec<Row> = (0..200).map(|i| (Some(i), true, false)).collect();
     let site = Site::new(CONTRACT, &rows);
     let dir = site.dir.path().join("snapshots");
+    let form = IdForm::of(None, &SecretKey::generate(&mut Sevens)).unwrap();
     let seen = Mutex::new(Vec::new());
     let wanted = |stop: usize| {
         seen.lock().unwrap().clear();
@@ -198,7 +199,7 @@ fn a_taking_that_is_interrupted_leaves_nothing() {
             seen.push(progress);
             seen.len() < stop
         };
-        let taking = Taking { size: size(100, 1, 1), goes_on: &goes_on, ..Taking::into(&dir) };
+        let taking = Taking { size: size(100, 1, 1), form: Some(&form), goes_on: &goes_on, ..Taking::into(&dir) };
         taking.take(&site.spec, &site.contract, Timestamp(1))
     };
     let mut stop = 1;

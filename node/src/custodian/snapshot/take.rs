@@ -173,11 +173,11 @@ impl<'a> Taking<'a> {
             (Some(form), Some((spool, stream))) => {
                 let ids = self.ids(folder, &numbering, spool, stream)?;
                 let file = IdsFile { content: ids.digest()?, form: form.digest() };
-                ids.publish(&ids_path(folder, &content))?;
-                Some(file)
+                Some((ids, file))
             }
             _ => None,
         };
+        let (ids, ids_file) = ids.unzip();
         let manifest = Manifest {
             format: FORMAT,
             dataset: spec.name.clone(),
@@ -194,9 +194,12 @@ impl<'a> Taking<'a> {
             rows,
             subjects: numbering.subjects(),
             report,
-            ids,
+            ids: ids_file,
         };
         self.go_on(Progress::Written)?;
+        if let Some(ids) = ids {
+            ids.publish(&ids_path(folder, &content))?;
+        }
         draft.publish(&arrow_path(folder, &content))?;
         let path = manifest_path(folder, &content);
         let json =

@@ -95,7 +95,7 @@ impl Sandbox {
         dataset: Option<&Dataset>,
         switches: &Switches,
     ) -> Result<Self, SandboxError> {
-        let required = config.require_sandbox;
+        let required = config.require_sandbox || config.require_whole_sandbox;
         // A test's control needs both: neither a file nor a switch alone opens a node.
         let skipped = switches.unsandboxed && !required;
         let sandbox = Self { process, required, skipped, sealed: switches.sealed.clone() };

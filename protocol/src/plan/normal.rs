@@ -6,6 +6,8 @@
 
 mod features;
 
+pub(super) use features::plain as derived;
+
 use std::borrow::Cow;
 
 use super::{Bins, Branch, Comparison, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table};
@@ -42,9 +44,10 @@ fn table(table: &Table) -> Table {
 }
 
 /// The expression in normal form: of the same type, and with the same value in every row. One that is beyond the bounds of
-/// [`crate::limits`] stays as it is.
+/// [`crate::limits`], or whose normal form would be (`not` of many parts grows by one for each), stays as it is.
 pub fn normal(expr: &Expr) -> Expr {
-    if expr.size().is_none() { expr.clone() } else { rewritten(expr) }
+    let bounded = expr.size().map(|_| rewritten(expr)).filter(|normal| normal.size().is_some());
+    bounded.unwrap_or_else(|| expr.clone())
 }
 
 fn rewritten(expr: &Expr) -> Expr {

@@ -219,9 +219,19 @@ fn a_condition_whose_normal_form_is_too_large_stays_and_the_rest_is_normal() {
 
 #[test]
 fn a_plan_is_refused_in_other_words_for_what_its_normal_form_is_refused_for() {
-    let always = Expr::Or(vec![at_least("age", 3), Expr::Literal(Literal::Bool(true))]);
-    let constant = problems(plan(None, vec![Expr::Literal(Literal::Bool(true))], vec![]));
-    assert_eq!(problems(plan(None, vec![always], vec![])), constant);
+    let (base, table) = (contract(), "t".parse::<super::TableName>().unwrap());
+    let made = |name: &str| {
+        let of = super::Derived::Value { table: table.clone(), column: "crp".parse().unwrap() };
+        super::Feature { name: name.parse().unwrap(), of }
+    };
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let mut square = plan(None, vec![], vec![Measure::Product(a, b)]);
+    let related = super::RelatedTable { dataset: base.id().clone(), contract: base.hash() };
+    square.query.related = [(table.clone(), related)].into();
+    square.query.features = vec![made("a"), made("b")];
+    let contracts = super::Contracts { base: &base, related: [(table.clone(), &base)].into() };
+    let refused = ValidPlan::check(square, contracts).unwrap_err().to_string();
+    assert!(refused.contains("the square of"), "{refused}");
 }
 
 #[test]

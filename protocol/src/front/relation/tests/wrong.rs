@@ -238,7 +238,7 @@ fn the_measures_of_a_table_choose_the_same_rows() {
         bound(&format!("{HEAD}[cohort]\nfrom = \"patient\"\n{table}"), &[])
     };
     let value = "last(observation.value where code = 'a')";
-    let other = "last(observation.value where code = 'a' and not taken = date '2020-01-02')";
+    let other = "last(observation.value where code = 'a' and not value = 3)";
     let (many, fewer) = ("count(condition)", "count(condition where not (stage = 3 and code = 'x'))");
     let (this_year, last_year) = ("age_at(date '2021-01-01')", "age_at(date '2020-01-01')");
     let product = |a: &str, b: &str| format!("{a} * {b}");

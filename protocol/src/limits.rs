@@ -159,9 +159,6 @@ pub const CUSTODIAN_QUEUE: usize = 64;
 pub const MEASURE_LEVELS: i64 = 8;
 /// Numeric measures of one table that may read the same column: each is one more equation about the same values.
 pub const COLUMN_MEASURES: usize = 2;
-/// Numeric measures of one table that may be features of the same column of a related table, of whatever rows: one table holds every
-/// laboratory value, so [`COLUMN_MEASURES`] holds for the rows of one condition only.
-pub const SOURCE_MEASURES: usize = 8;
 /// Levels that an integer column may have to serve as a table key as it is.
 pub const INT_KEY_LEVELS: i64 = 1000;
 /// Edges of one `cut` or histogram.

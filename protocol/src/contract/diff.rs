@@ -279,7 +279,7 @@ fn groups(groups: &Groups, kind: &Kind) -> String {
         (Groups::Breaks(breaks), _) => breaks.iter().map(f64::to_string).collect::<Vec<_>>().join(", "),
         (Groups::Codes { labels, of }, Kind::Code { codes, .. }) => {
             let members = |group: usize| {
-                let codes = codes.iter().zip(of).filter(|(_, of)| **of as usize == group);
+                let codes = codes.iter().zip(of.iter()).filter(|(_, of)| **of as usize == group);
                 codes.map(|(code, _)| code.code.as_str()).collect::<Vec<_>>().join(" ")
             };
             labels

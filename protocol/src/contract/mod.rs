@@ -9,7 +9,9 @@ mod tests;
 mod text;
 mod traits;
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 
 use crate::ids::{ColumnName, ContractId, Digest};
 
@@ -86,7 +88,9 @@ pub enum Kind {
     },
     Code {
         system: Option<String>,
-        codes: Vec<Code>,
+        /// Shared: a feature that picks such a column has them too.
+        #[serde(serialize_with = "shared")]
+        codes: Arc<[Code]>,
     },
     /// Days since 1970-01-01.
     Date {
@@ -154,10 +158,17 @@ pub enum Groups {
     /// Labels, and for each code (by position) the position of its label.
     Codes {
         /// The groups' labels.
-        labels: Vec<String>,
+        #[serde(serialize_with = "shared")]
+        labels: Arc<[String]>,
         /// One entry a code: which label it has.
-        of: Vec<u32>,
+        #[serde(serialize_with = "shared")]
+        of: Arc<[u32]>,
     },
+}
+
+/// A list that features share with the column that they pick, as any list.
+fn shared<T: Serialize, S: Serializer>(list: &Arc<[T]>, to: S) -> Result<S::Ok, S::Error> {
+    list.as_ref().serialize(to)
 }
 
 impl Contract {

@@ -1,6 +1,6 @@
 //! Checking of plans. A node runs this on every plan that it derived; the front runs the same on a study's text.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::bins::{self, Grid};
 use super::discovered::DiscoveredKey;
@@ -10,7 +10,7 @@ use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
 use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
-use crate::ids::{ColumnName, ContractId};
+use crate::ids::ColumnName;
 use crate::limits;
 use crate::settings::Problems;
 
@@ -205,33 +205,34 @@ pub(crate) fn check_measure(measure: &Measure, contract: &Contract) -> Result<()
     measure_layout(measure, contract).map(drop)
 }
 
-/// The measures that read a column which [`limits::COLUMN_MEASURES`] other ones read already, or [`limits::SOURCE_MEASURES`] of other rows.
+/// The measures that read what [`limits::COLUMN_MEASURES`] other ones read already, or what an earlier one reads of other rows.
 ///
-/// Each measure of a column is one more equation about the same values.
+/// Each measure of a column is one more equation about the same values; and of two that read it by rows that differ in one patient's, the
+/// difference is that patient's value.
 fn overused(measures: &[Measure], query: &Query) -> Vec<(usize, TypeProblem)> {
-    let mut uses: HashMap<Source, usize> = HashMap::new();
-    let mut of_any_rows: HashMap<(ContractId, ColumnName), usize> = HashMap::new();
+    let mut read: HashMap<Source, (usize, BTreeSet<Vec<u8>>)> = HashMap::new();
     let mut problems = Vec::new();
     for (i, measure) in measures.iter().enumerate() {
         if matches!(measure, Measure::Condition(_)) || measures[..i].contains(measure) {
             continue;
         }
-        let mut columns = measure.columns();
-        columns.dedup();
-        for column in columns {
-            let source = Source::of(column, query);
-            let all = of_any_rows.entry((source.dataset.clone(), source.column.clone())).or_default();
-            let uses = uses.entry(source).or_default();
+        for (source, (column, rows)) in Source::all(measure, query) {
+            let (uses, first) = read.entry(source.clone()).or_insert_with(|| (0, rows.clone()));
             *uses += 1;
-            *all += 1;
-            if *all > limits::SOURCE_MEASURES {
-                let most = limits::SOURCE_MEASURES;
-                let problem = TypeProblem::new(format!(
-                    "a table has at most {most} numeric measures of what `{column}` is made of"
-                ));
-                problems.push((i, problem.hint("ask for the others in another table")));
-            }
-            if *uses > limits::COLUMN_MEASURES {
+            if *first != rows {
+                let problem = match source {
+                    Source::Age => "a table has one age among its numeric measures".to_owned(),
+                    Source::Count(_) => {
+                        format!("a table's numeric measures count the same rows, and `{column}` needs others")
+                    }
+                    Source::Column(..) => {
+                        format!(
+                            "a table's numeric measures of one column are of the same rows, and that of `{column}` needs others"
+                        )
+                    }
+                };
+                problems.push((i, TypeProblem::new(problem).hint("ask for it in another analysis")));
+            } else if *uses > limits::COLUMN_MEASURES {
                 let most = limits::COLUMN_MEASURES;
                 let problem = TypeProblem::new(format!("a table has at most {most} numeric measures of `{column}`"));
                 let hint =

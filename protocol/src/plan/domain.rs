@@ -178,7 +178,7 @@ fn code_labels(column: &ColumnName, contract: &Contract) -> Vec<String> {
 fn group_labels(groups: &Groups) -> Vec<String> {
     match groups {
         Groups::Breaks(breaks) => band_labels(breaks),
-        Groups::Codes { labels, .. } => labels.clone(),
+        Groups::Codes { labels, .. } => labels.to_vec(),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::typing::{Columns, Type, TypeProblem, check_condition};
-use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window};
+use super::{Contracts, Derived, Edge, Feature, Measure, Moment, Pick, Query, Rows, Window};
 use crate::contract::{Contract, Subject};
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::limits;
 use crate::settings::{Problems, nearest};
 
 /// The days that a text can name: to the end of the year 9999.
-const LAST_DAY: i32 = 2_932_896;
+const LAST_DAY: u32 = 2_932_896;
 
 /// Which columns of which datasets something reads. A dataset of which only the rows matter is there too, with none.
 pub type Touches = BTreeMap<ContractId, BTreeSet<ColumnName>>;
@@ -186,7 +186,7 @@ impl<'a> Check<'a> {
 
     fn moment(&mut self, moment: &Moment, of_the_patient: bool) {
         match moment {
-            Moment::Date(day) if day.abs() <= LAST_DAY => {}
+            Moment::Date(day) if day.unsigned_abs() <= LAST_DAY => {}
             Moment::Date(_) => self.note(TypeProblem::new("a day beyond the year 9999")),
             Moment::Column(name) => match Columns::Contract(self.known).type_of(name) {
                 Err(problem) => self.note(problem),
@@ -253,29 +253,53 @@ fn within(table: &TableName, problem: TypeProblem) -> TypeProblem {
     TypeProblem { message: format!("in {table}: {}", problem.message), ..problem }
 }
 
-/// Whose values a column holds: those of a stored column, of all rows or of those that one condition chooses.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Source {
-    pub dataset: ContractId,
-    pub column: ColumnName,
-    /// The condition, in canonical bytes.
-    pub rows: Vec<u8>,
+/// What a numeric measure is made of, of whatever rows. Versions of a dataset are one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// A stored column, by the dataset's name.
+    Column(String, ColumnName),
+    /// How many rows of a dataset there are.
+    Count(String),
+    /// An age, of whatever day.
+    Age,
 }
 
 impl Source {
-    /// That of a column of the base or of a feature.
-    pub fn of(name: &ColumnName, query: &Query) -> Self {
+    /// All that a measure reads: each by the name of a column that reads it, and with the rows of other tables that **the measure** chooses. They
+    /// count for its other factor, too: a count that is one for all patients but one makes a product of the column with it that is the
+    /// column without this patient.
+    pub fn all(measure: &Measure, query: &Query) -> BTreeMap<Self, (ColumnName, BTreeSet<Vec<u8>>)> {
+        let mut all = BTreeMap::new();
+        let mut chosen = BTreeSet::new();
+        for column in measure.columns() {
+            let (source, rows) = Self::of(column, query);
+            // An age is of the patient: it chooses no rows, and differs from others by its day alone.
+            let age = source == Self::Age;
+            let (_, own) = all.entry(source).or_insert_with(|| (column.clone(), BTreeSet::new()));
+            if age { own.extend(rows) } else { chosen.extend(rows) }
+        }
+        all.values_mut().for_each(|(_, rows)| rows.extend(chosen.iter().cloned()));
+        all
+    }
+
+    /// That of a column of the base or of a feature, and what the feature chooses, in canonical bytes.
+    fn of(name: &ColumnName, query: &Query) -> (Self, Option<Vec<u8>>) {
+        let dataset = |table: &TableName| query.related.get(table).map_or(&query.dataset, |table| &table.dataset);
         let feature = query.features.iter().find(|feature| feature.name == *name).map(|feature| &feature.of);
-        let dataset = |table: Option<&TableName>| {
-            table.and_then(|name| query.related.get(name)).map_or(&query.dataset, |table| &table.dataset).clone()
-        };
-        let (column, filter) = match feature {
-            Some(Derived::Pick { column, rows, .. }) => (column, rows.filter.as_ref()),
-            Some(Derived::Value { column, .. }) => (column, None),
-            _ => (name, None),
-        };
-        let rows = filter.map(|filter| crate::trust::canonical(filter).unwrap_or_default()).unwrap_or_default();
-        Self { dataset: dataset(feature.and_then(Derived::table)), column: column.clone(), rows }
+        let chosen = |of: &Derived| Some(crate::trust::canonical(&super::normal::derived(of)).unwrap_or_default());
+        match feature {
+            Some(of @ Derived::Pick { column, rows, .. }) => {
+                (Self::Column(dataset(&rows.table).name().to_owned(), column.clone()), chosen(of))
+            }
+            Some(of @ (Derived::Count { rows } | Derived::Has { rows, .. })) => {
+                (Self::Count(dataset(&rows.table).name().to_owned()), chosen(of))
+            }
+            Some(of @ Derived::Age { .. }) => (Self::Age, chosen(of)),
+            Some(Derived::Value { table, column }) => {
+                (Self::Column(dataset(table).name().to_owned(), column.clone()), None)
+            }
+            None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
+        }
     }
 }
 

@@ -201,10 +201,13 @@ impl ValidPlan {
         let written = check::plan(&plan, contracts)?;
         let normal = normal::plan(&plan, contracts);
         let named = normal::renamed(&normal, contracts);
-        // What no longer fits in normal form, because a list or a condition grew beyond its bounds, stays as it was written.
-        let (plan, checked) = match (normal != plan).then(|| check::plan(&normal, &named)) {
-            Some(Ok(checked)) => (normal, checked),
-            _ => (plan, written),
+        // An expression whose normal form is beyond the bounds stays as it was written, by itself ([`normal()`]). Whatever else the normal form
+        // is refused for, the plan is: else other words would be a way around it.
+        let (plan, checked) = if normal == plan {
+            (plan, written)
+        } else {
+            let checked = check::plan(&normal, &named)?;
+            (normal, checked)
         };
         let check::Checked { table, grid, key, layout, extended, touches } = checked;
         Ok(Self { plan, table, grid, key, layout, extended, touches })

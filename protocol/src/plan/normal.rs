@@ -9,6 +9,8 @@ mod whole;
 
 pub(super) use features::contents;
 
+pub(super) use features::plain as derived;
+
 use std::borrow::Cow;
 
 use super::{
@@ -64,14 +66,12 @@ fn table(table: &Table, contract: &Contract) -> Table {
 }
 
 /// The expression in normal form: of the same type, and with the same value in every row. One that is beyond the bounds of
-/// [`crate::limits`] stays as it is.
+/// [`crate::limits`], or whose normal form would be (`not` of many parts grows by one for each), stays as it is.
 pub fn normal(expr: &Expr, contract: &Contract) -> Expr {
-    if expr.size().is_none() {
-        return expr.clone();
-    }
     // Once more, for comparisons that have become equal.
-    let mut form = rewritten(expr);
-    if whole::rewrite(&mut form, contract) { rewritten(&form) } else { form }
+    let twice = |mut form: Expr| if whole::rewrite(&mut form, contract) { rewritten(&form) } else { form };
+    let bounded = expr.size().map(|_| twice(rewritten(expr))).filter(|normal| normal.size().is_some());
+    bounded.unwrap_or_else(|| expr.clone())
 }
 
 fn rewritten(expr: &Expr) -> Expr {

@@ -183,3 +183,66 @@ fn texts_are_parsed_in_a_mapping_only() {
     assert!(type_of(&parse, Columns::Contract(&contract())).is_err());
     assert!(type_of(&parse, Columns::Source(&["patient".parse().unwrap()])).is_ok());
 }
+
+#[test]
+fn the_smallest_integer_and_day_are_refused_like_any_that_are_too_small() {
+    let low = problems(plan(Some(at_least("age", i64::MIN)), vec![], vec![]));
+    assert!(low.contains("an integer beyond"), "{low}");
+    let mut early = plan(None, vec![], vec![]);
+    let of = super::Derived::Age { table: None, at: super::Moment::Date(i32::MIN) };
+    early.query.features = vec![super::Feature { name: "made".parse().unwrap(), of }];
+    let early = problems(early);
+    assert!(early.contains("a day beyond the year 9999"), "{early}");
+}
+
+#[test]
+fn a_condition_whose_normal_form_is_too_large_stays_and_the_rest_is_normal() {
+    let parts = crate::limits::EXPRESSION_NODES - 3;
+    let truths = |n: usize| (0..n).map(|_| Expr::IsNull(Box::new(column("crp")))).collect::<Vec<_>>();
+    let wide = Expr::Not(Box::new(Expr::And(truths(parts / 2))));
+    let known = |expr: Expr| super::normal(&expr);
+    assert_eq!(known(wide.clone()), Expr::Not(Box::new(Expr::IsNull(Box::new(column("crp"))))));
+    let distinct =
+        |i: usize| Expr::IsNull(Box::new(Expr::Coalesce(vec![column("crp"), Expr::Literal(Literal::Float(i as f64))])));
+    let large = Expr::Not(Box::new(Expr::And((0..crate::limits::EXPRESSION_NODES / 4 - 1).map(distinct).collect())));
+    assert!(large.size().is_some());
+    assert_eq!(known(large.clone()), large, "`not` of each part would be beyond the bounds");
+    let mixed = plan(
+        Some(large.clone()),
+        vec![],
+        vec![Measure::Condition(Expr::Not(Box::new(Expr::Not(Box::new(at_least("age", 3))))))],
+    );
+    let valid = ValidPlan::check(mixed, &contract()).unwrap();
+    assert_eq!(valid.plan().query.filter, Some(large));
+    assert_eq!(valid.table().measures, [Measure::Condition(at_least("age", 3))]);
+}
+
+#[test]
+fn a_plan_is_refused_in_other_words_for_what_its_normal_form_is_refused_for() {
+    let (base, table) = (contract(), "t".parse::<super::TableName>().unwrap());
+    let made = |name: &str| {
+        let of = super::Derived::Value { table: table.clone(), column: "crp".parse().unwrap() };
+        super::Feature { name: name.parse().unwrap(), of }
+    };
+    let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+    let mut square = plan(None, vec![], vec![Measure::Product(a, b)]);
+    let related = super::RelatedTable { dataset: base.id().clone(), contract: base.hash() };
+    square.query.related = [(table.clone(), related)].into();
+    square.query.features = vec![made("a"), made("b")];
+    let contracts = super::Contracts { base: &base, related: [(table.clone(), &base)].into() };
+    let refused = ValidPlan::check(square, contracts).unwrap_err().to_string();
+    assert!(refused.contains("the square of"), "{refused}");
+}
+
+#[test]
+fn a_feature_shares_the_codes_of_the_column_that_it_picks() {
+    let base = contract();
+    let of = super::Derived::Value { table: "t".parse().unwrap(), column: "icd".parse().unwrap() };
+    let made =
+        base.extended(&[super::Feature { name: "made".parse().unwrap(), of }], &[("t".parse().unwrap(), &base)].into());
+    let codes = |contract: &Contract, name: &str| match &contract.column(name).unwrap().kind {
+        contract::Kind::Code { codes, .. } => codes.as_ptr(),
+        _ => panic!("codes"),
+    };
+    assert_eq!(codes(&made, "made"), codes(&base, "icd"));
+}

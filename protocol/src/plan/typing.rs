@@ -252,7 +252,7 @@ fn typed(expr: &Expr, columns: Columns<'_>) -> Typed {
 
 fn literal_type(literal: &Literal) -> Typed {
     match literal {
-        Literal::Int(i) if i.abs() <= limits::EXACT_INT => Ok(Type::Int),
+        Literal::Int(i) if i.unsigned_abs() <= limits::EXACT_INT.unsigned_abs() => Ok(Type::Int),
         Literal::Int(_) => Err(TypeProblem::new("an integer beyond ±(2^53 − 1)")),
         Literal::Float(x) if x.is_finite() => Ok(Type::Float),
         Literal::Float(_) => Err(TypeProblem::new("a number that is not finite")),

@@ -202,10 +202,11 @@ impl Custodian {
 
 /// What is decided about, in the words that a steward reads.
 fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> BTreeMap<AnalysisName, String> {
-    let contract = &authorised.dataset.contract;
+    let datasets = authorised.datasets();
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
-        Some((analysis.name.clone(), plan.explain(contract, Some(ground.base.manifest().rows)).plainly()))
+        let explained = plan.explain(datasets.contracts_of(plan), Some(ground.base.manifest().rows));
+        Some((analysis.name.clone(), explained.plainly()))
     };
     authorised.plans.iter().filter_map(say).collect()
 }

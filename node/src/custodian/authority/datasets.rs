@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bocage_protocol::contract::Contract;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{ColumnName, ContractId, Digest};
 use bocage_protocol::plan::{Contracts, ValidPlan};
@@ -28,8 +29,16 @@ impl<'a> Datasets<'a> {
 
     /// The contracts that a study's plans are checked against.
     pub(super) fn contracts(&self, study: &Study) -> Contracts<'a> {
-        let find = |id: &ContractId| self.all().map(|dataset| &*dataset.contract).find(|contract| contract.id() == id);
-        Contracts::of(&self.base.contract, &study.related, find)
+        Contracts::of(&self.base.contract, &study.related, |id| self.contract(id))
+    }
+
+    /// Those of a plan, by the names that it has for its tables.
+    pub fn contracts_of(&self, plan: &ValidPlan) -> Contracts<'a> {
+        Contracts::of(&self.base.contract, plan.related(), |id| self.contract(id))
+    }
+
+    fn contract(&self, id: &ContractId) -> Option<&'a Contract> {
+        self.all().map(|dataset| &*dataset.contract).find(|contract| contract.id() == id)
     }
 }
 

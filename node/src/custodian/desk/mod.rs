@@ -139,14 +139,14 @@ impl Custodian {
     ) -> Result<Pending, PublicError> {
         // The rows are for the estimate of time alone: a study can be decided about before there is a snapshot.
         let rows = usable(&self.config, authorised.dataset).ok().map(|manifest| manifest.rows);
-        let contract = &authorised.dataset.contract;
+        let datasets = authorised.datasets();
         let study = &authorised.study;
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
-            let explained = plan.explain(contract, rows);
+            let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
             Asks { analysis: analysis.name.clone(), cells, numbers, explained: explained.plainly() }
         };
-        let plans = first_round(study, &authorised.datasets())?;
+        let plans = first_round(study, &datasets)?;
         Ok(Pending {
             study: about,
             why: why.to_owned(),

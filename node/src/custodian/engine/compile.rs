@@ -375,7 +375,7 @@ fn grouped(name: &ColumnName, grouping: &str, scope: Scope<'_>) -> Result<Compil
     let found = contract.column(name.as_str()).and_then(|c| c.grouping(grouping)).ok_or(Unfit("no such grouping"))?;
     let expr = match (&found.groups, &of.form) {
         (Groups::Breaks(breaks), Form::Number) => elementwise::cut(of.expr, breaks.clone()),
-        (Groups::Codes { of: groups, .. }, Form::Code(_)) => elementwise::look_up(of.expr, groups.clone()),
+        (Groups::Codes { of: groups, .. }, Form::Code(_)) => elementwise::look_up(of.expr, groups.to_vec()),
         _ => return Err(Unfit("the grouping is for another type of column")),
     };
     Ok(Compiled { expr, form: Form::Level })

@@ -201,8 +201,11 @@ impl<'a> Reader<'a> {
         let spec = study.and_then(|s| s.analyses.get(usize::from(part.analysis)));
         let analysis = spec.map_or_else(|| format!("analysis {}", part.analysis), |a| a.name.to_string());
         let plan = self.plan(part, round, study);
-        let contract = study.and_then(|study| self.contracts.get(&study.dataset));
-        let filter = plan.as_ref().zip(contract).and_then(|(plan, contract)| plan.explain(contract, None).keeps);
+        let find = |id: &ContractId| self.contracts.get(id).map(AsRef::as_ref);
+        let base = study.and_then(|study| find(&study.dataset));
+        let explained =
+            plan.as_ref().zip(base).map(|(plan, base)| plan.explain(Contracts::of(base, plan.related(), find), None));
+        let filter = explained.and_then(|explained| explained.keeps);
         let none =
             Left { analysis, filter, threshold: None, held_back: false, total: None, cells: Vec::new(), refused: None };
         match &part.outcome {

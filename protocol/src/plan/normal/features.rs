@@ -111,13 +111,17 @@ fn derived(
     tables: &BTreeMap<TableName, TableName>,
     name: &impl Fn(&ColumnName) -> ColumnName,
 ) -> Derived {
-    let of = renamed(of, &|table| tables.get(table).unwrap_or(table).clone(), name);
+    plain(&renamed(of, &|table| tables.get(table).unwrap_or(table).clone(), name))
+}
+
+/// The feature with its condition and its window in normal form.
+pub(in crate::plan) fn plain(of: &Derived) -> Derived {
     let rows = |Rows { table, filter, window }: Rows| Rows {
         filter: filter.as_ref().map(|filter| normal(filter, own)).filter(|filter| *filter != truth(true)),
         window: window.map(|Window { from, to }| Window { from: from.map(edge), to: to.map(edge) }),
         table,
     };
-    match of {
+    match of.clone() {
         Derived::Has { rows: of, at_least } => Derived::Has { rows: rows(of), at_least },
         Derived::Count { rows: of } => Derived::Count { rows: rows(of) },
         Derived::Pick { pick, column, rows: of } => Derived::Pick { pick, column, rows: rows(of) },

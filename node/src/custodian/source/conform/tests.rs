@@ -175,7 +175,7 @@ fn a_rule_of_constants_holds_in_every_row() {
 fn codes_take_the_smallest_type_that_holds_them() {
     let kind = |codes: usize| Kind::Code {
         system: None,
-        codes: vec![bocage_protocol::contract::Code { code: String::new(), label: String::new() }; codes],
+        codes: vec![bocage_protocol::contract::Code { code: String::new(), label: String::new() }; codes].into(),
     };
     let types: Vec<DataType> = [256, 257, 60_000].map(|n| physical_type(&kind(n))).to_vec();
     assert_eq!(types, [DataType::UInt8, DataType::UInt16, DataType::UInt16]);

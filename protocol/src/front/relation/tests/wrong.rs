@@ -231,20 +231,39 @@ fn a_study_has_no_more_features_than_one_reads_through() {
 }
 
 #[test]
-fn one_value_under_many_features_is_not_summed_many_times() {
-    let table = |show: &str| {
+fn the_measures_of_a_table_choose_the_same_rows() {
+    let table = |show: &[&str]| {
+        let show = show.iter().map(|of| format!("\"mean({of})\"")).collect::<Vec<_>>().join(", ");
         let table = format!("[[analysis]]\nname = \"a\"\ntable = {{ show = [{show}] }}\n");
         bound(&format!("{HEAD}[cohort]\nfrom = \"patient\"\n{table}"), &[])
     };
-    let two = "\"mean(first(observation.value))\", \"mean(last(observation.value))\"";
-    table(two).unwrap();
-    let found = table(&format!("{two}, \"mean(max(observation.value))\"")).unwrap_err();
-    assert!(found.contains("table.show[2]: a table has at most 2 numeric measures of"), "{found}");
-    let each = |n: usize| {
-        let of = |i: usize| format!("\"mean(last(observation.value where code = 'c{i}'))\"");
-        (0..n).map(of).collect::<Vec<_>>().join(", ")
-    };
-    table(&each(8)).unwrap();
-    let found = table(&each(9)).unwrap_err();
-    assert!(found.contains("table.show[8]: a table has at most 8 numeric measures of what"), "{found}");
+    let value = "last(observation.value where code = 'a')";
+    let other = "last(observation.value where code = 'a' and not value = 3)";
+    let (many, fewer) = ("count(condition)", "count(condition where not (stage = 3 and code = 'x'))");
+    let (this_year, last_year) = ("age_at(date '2021-01-01')", "age_at(date '2020-01-01')");
+    let product = |a: &str, b: &str| format!("{a} * {b}");
+    for (first, second, said) in [
+        (value, other, "of one column are of the same rows"),
+        ("first(observation.value)", "last(observation.value)", "of one column are of the same rows"),
+        (many, fewer, "count the same rows"),
+        (this_year, last_year, "has one age"),
+        (value, &product(value, many), "of one column are of the same rows"),
+        (&product(value, many), &product(value, fewer), "the same rows"),
+        (&product(this_year, value), &product(last_year, value), "has one age"),
+    ] {
+        let found = table(&[first, second]).unwrap_err();
+        assert!(found.contains("table.show[1]: "), "{found}");
+        assert!(found.contains(said), "{first} beside {second}: {found}");
+        assert!(found.contains("hint: ask for it in another analysis"), "{found}");
+    }
+    for together in [
+        vec![value, many, this_year],
+        vec![value, this_year, &product(value, this_year)],
+        vec![&product(value, other)],
+        vec![value, "last(observation.value where 'a' = code)"],
+    ] {
+        if let Err(found) = table(&together) {
+            panic!("{together:?}: {found}");
+        }
+    }
 }

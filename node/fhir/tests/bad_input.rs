@@ -133,10 +133,12 @@ fn elements_that_give_no_rows_are_bounded_too() {
     // One within the other, 18 deep: two ways from each to the next are 262,144 from the first to the last.
     let deep = patient(SECRET, &(r#","link":{"x":1"#.repeat(18) + &"}".repeat(18)));
     let nothing = r#"{ "forEach": "photo", "column": [{ "name": "id", "path": "id" }] }"#;
-    for (resource, select) in
-        [(lists, r#"{ "forEach": "name" }, { "forEach": "identifier" }"#), (deep, r#"{ "repeat": ["link", "link"] }"#)]
-    {
-        let select = select.replace(" }", r#", "column": [] }"#);
+    let column = |name: &str| format!(r#""column": [{{ "name": "{name}", "path": "id" }}]"#);
+    let (a, b) = (column("a"), column("b"));
+    for (resource, select) in [
+        (lists, format!(r#"{{ "forEach": "name", {a} }}, {{ "forEach": "identifier", {b} }}"#)),
+        (deep, format!(r#"{{ "repeat": ["link", "link"], {a} }}"#)),
+    ] {
         let view = format!(r#"{{ "resource": "Patient", "select": [{select}, {nothing}] }}"#);
         let (ids, report) = Export::of(&[("p.ndjson", resource.as_bytes())]).read_by(&view).unwrap();
         assert_eq!((ids.len(), report.count(What::Unfit(Trouble::TooManyElements))), (0, 1), "{select}");

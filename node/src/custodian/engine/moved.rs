@@ -17,7 +17,7 @@ use crate::custodian::gate::{self, Moved, Private};
 use crate::custodian::optout::{Lacking, MovedPart};
 
 /// Leaves out every row.
-static EVERYBODY: [Range<usize>; 1] = [0..usize::MAX];
+static EVERYBODY: Range<usize> = 0..usize::MAX;
 
 /// A plan over the patients who have moved since it was answered before.
 ///
@@ -73,7 +73,7 @@ fn columns(ground: &Ground<'_>, lacking: &Lacking, plan: &ValidPlan) -> Result<C
     let mut tables = Tables::of(ground).ok_or_else(shape)?;
     tables.base = ground.base.rows_outside(&[]).ok_or_else(shape)?;
     for (id, joined) in &ground.related {
-        let out: &[Range<usize>] = if lacking.contains(id) { &EVERYBODY } else { &[] };
+        let out: &[Range<usize>] = if lacking.contains(id) { std::slice::from_ref(&EVERYBODY) } else { &[] };
         let rows = joined.offered.rows_outside(out).ok_or_else(shape)?;
         tables.related.entry(id).and_modify(|table| *table = Table { rows, ..*table });
     }

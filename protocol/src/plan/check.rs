@@ -122,7 +122,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
-    let layout = table_layout(&table, &present, (contract, &plan.query), &mut problems);
+    let layout = table_layout(&table, &present, (contract, &plan.query, contracts), &mut problems);
     if key.is_some() && layout.keys_that_fit() < limits::TOP {
         let problem = TypeProblem::new(format!(
             "the table has {} cells for each discovered key: too many for {} keys",
@@ -139,7 +139,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
 fn table_layout(
     table: &Table,
     present: &HashSet<ColumnName>,
-    (contract, query): (&Contract, &Query),
+    (contract, query, contracts): (&Contract, &Query, &Contracts<'_>),
     problems: &mut Problems,
 ) -> TableLayout {
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
@@ -164,7 +164,7 @@ fn table_layout(
             Err(problem) => note(&format!("measures[{i}]"), problem),
         }
     }
-    for (i, problem) in overused(&table.measures, query) {
+    for (i, problem) in overused(&table.measures, query, contracts) {
         note(&format!("measures[{i}]"), problem);
     }
     let cells = keys.iter().fold(1usize, |n, key| n.saturating_mul(key.size()));
@@ -209,14 +209,14 @@ pub(crate) fn check_measure(measure: &Measure, contract: &Contract) -> Result<()
 ///
 /// Each measure of a column is one more equation about the same values; and of two that read it by rows that differ in one patient's, the
 /// difference is that patient's value.
-fn overused(measures: &[Measure], query: &Query) -> Vec<(usize, TypeProblem)> {
+fn overused(measures: &[Measure], query: &Query, contracts: &Contracts<'_>) -> Vec<(usize, TypeProblem)> {
     let mut read: HashMap<Source, (usize, BTreeSet<Vec<u8>>)> = HashMap::new();
     let mut problems = Vec::new();
     for (i, measure) in measures.iter().enumerate() {
         if matches!(measure, Measure::Condition(_)) || measures[..i].contains(measure) {
             continue;
         }
-        for (source, (column, rows)) in Source::all(measure, query) {
+        for (source, (column, rows)) in Source::all(measure, query, contracts) {
             let (uses, first) = read.entry(source.clone()).or_insert_with(|| (0, rows.clone()));
             *uses += 1;
             if *first != rows {

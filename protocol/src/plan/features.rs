@@ -268,11 +268,15 @@ impl Source {
     /// All that a measure reads: each by the name of a column that reads it, and with the rows of other tables that **the measure** chooses. They
     /// count for its other factor, too: a count that is one for all patients but one makes a product of the column with it that is the
     /// column without this patient.
-    pub fn all(measure: &Measure, query: &Query) -> BTreeMap<Self, (ColumnName, BTreeSet<Vec<u8>>)> {
+    pub fn all(
+        measure: &Measure,
+        query: &Query,
+        contracts: &Contracts<'_>,
+    ) -> BTreeMap<Self, (ColumnName, BTreeSet<Vec<u8>>)> {
         let mut all = BTreeMap::new();
         let mut chosen = BTreeSet::new();
         for column in measure.columns() {
-            let (source, rows) = Self::of(column, query);
+            let (source, rows) = Self::of(column, query, contracts);
             // An age is of the patient: it chooses no rows, and differs from others by its day alone.
             let age = source == Self::Age;
             let (_, own) = all.entry(source).or_insert_with(|| (column.clone(), BTreeSet::new()));
@@ -283,10 +287,13 @@ impl Source {
     }
 
     /// That of a column of the base or of a feature, and what the feature chooses, in canonical bytes.
-    fn of(name: &ColumnName, query: &Query) -> (Self, Option<Vec<u8>>) {
+    fn of(name: &ColumnName, query: &Query, contracts: &Contracts<'_>) -> (Self, Option<Vec<u8>>) {
         let dataset = |table: &TableName| query.related.get(table).map_or(&query.dataset, |table| &table.dataset);
         let feature = query.features.iter().find(|feature| feature.name == *name).map(|feature| &feature.of);
-        let chosen = |of: &Derived| Some(crate::trust::canonical(&super::normal::derived(of)).unwrap_or_default());
+        let chosen = |of: &Derived| {
+            let own = of.table().and_then(|table| contracts.related.get(table)).copied().unwrap_or(contracts.base);
+            Some(crate::trust::canonical(&super::normal::derived(of, own)).unwrap_or_default())
+        };
         match feature {
             Some(of @ Derived::Pick { column, rows, .. }) => {
                 (Self::Column(dataset(&rows.table).name().to_owned(), column.clone()), chosen(of))

@@ -200,7 +200,7 @@ fn a_condition_whose_normal_form_is_too_large_stays_and_the_rest_is_normal() {
     let parts = crate::limits::EXPRESSION_NODES - 3;
     let truths = |n: usize| (0..n).map(|_| Expr::IsNull(Box::new(column("crp")))).collect::<Vec<_>>();
     let wide = Expr::Not(Box::new(Expr::And(truths(parts / 2))));
-    let known = |expr: Expr| super::normal(&expr);
+    let known = |expr: Expr| super::normal(&expr, &contract());
     assert_eq!(known(wide.clone()), Expr::Not(Box::new(Expr::IsNull(Box::new(column("crp"))))));
     let distinct =
         |i: usize| Expr::IsNull(Box::new(Expr::Coalesce(vec![column("crp"), Expr::Literal(Literal::Float(i as f64))])));

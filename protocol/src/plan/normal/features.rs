@@ -111,11 +111,11 @@ fn derived(
     tables: &BTreeMap<TableName, TableName>,
     name: &impl Fn(&ColumnName) -> ColumnName,
 ) -> Derived {
-    plain(&renamed(of, &|table| tables.get(table).unwrap_or(table).clone(), name))
+    plain(&renamed(of, &|table| tables.get(table).unwrap_or(table).clone(), name), own)
 }
 
 /// The feature with its condition and its window in normal form.
-pub(in crate::plan) fn plain(of: &Derived) -> Derived {
+pub(in crate::plan) fn plain(of: &Derived, own: &Contract) -> Derived {
     let rows = |Rows { table, filter, window }: Rows| Rows {
         filter: filter.as_ref().map(|filter| normal(filter, own)).filter(|filter| *filter != truth(true)),
         window: window.map(|Window { from, to }| Window { from: from.map(edge), to: to.map(edge) }),

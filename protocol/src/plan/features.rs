@@ -282,7 +282,8 @@ impl Source {
             let (_, own) = all.entry(source).or_insert_with(|| (column.clone(), BTreeSet::new()));
             if age { own.extend(rows) } else { chosen.extend(rows) }
         }
-        all.values_mut().for_each(|(_, rows)| rows.extend(chosen.iter().cloned()));
+        let of_rows = all.iter_mut().filter(|(source, _)| **source != Self::Age);
+        of_rows.for_each(|(_, (_, rows))| rows.extend(chosen.iter().cloned()));
         all
     }
 

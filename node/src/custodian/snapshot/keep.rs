@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bocage_protocol::ids::Digest;
@@ -30,20 +31,24 @@ pub(super) struct Lock {
     _folder: File,
 }
 
-/// For so long a lock is waited for that somebody else only looks at. (The kernel knows no time-out for it.)
-const LOOKS: (u32, Duration) = (50, Duration::from_millis(20));
+/// For so long a lock is waited for: whoever only looks has it for less.
+const LOOKS: Duration = Duration::from_secs(1);
 
 impl Lock {
     /// Takes the lock, or says that another process has it and keeps it.
     pub(super) fn take(folder: &Path) -> Result<Self, SnapshotError> {
-        let (times, pause) = LOOKS;
-        for _ in 0..times {
-            match Self::at_once(folder, FlockOperation::NonBlockingLockExclusive) {
-                Err(SnapshotError::Busy { .. }) => std::thread::sleep(pause),
-                done => return done,
+        match Self::at_once(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(SnapshotError::Busy { path }) => {
+                // The kernel knows no time-out for it. Where it is had too late, it goes with the channel.
+                let (sender, had) = channel();
+                let place = path.clone();
+                let waits = move || drop(sender.send(Self::at_once(&place, FlockOperation::LockExclusive)));
+                let waiting = std::thread::Builder::new().spawn(waits);
+                let had = waiting.ok().and_then(|_| had.recv_timeout(LOOKS).ok());
+                had.unwrap_or(Err(SnapshotError::Busy { path }))
             }
+            done => done,
         }
-        Self::at_once(folder, FlockOperation::NonBlockingLockExclusive)
     }
 
     fn at_once(folder: &Path, kind: FlockOperation) -> Result<Self, SnapshotError> {

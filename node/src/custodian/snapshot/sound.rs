@@ -1,7 +1,7 @@
 //! Whether a snapshot's file is sound: Polars maps it and believes it, and an ingest, whose source nobody vouches for, wrote it.
 //!
 //! Before it is mapped: one batch of the types that a snapshot has, with every buffer within the file and long enough. Behind that: what the buffers say of
-//! each other. Both together read the file once more, at a fraction of what its hash costs.
+//! each other. Both together read the file once more.
 
 use std::fs::File;
 use std::io::Seek as _;

@@ -30,6 +30,10 @@ const CONTRACT: &str = r#"
     type = "float"
     range = [0, 500]
     [[column]]
+    name = "weight"
+    type = "float"
+    range = [0, 500]
+    [[column]]
     name = "ill"
     type = "bool"
 "#;
@@ -185,7 +189,7 @@ fn a_value_that_is_made_of_chosen_rows_is_hidden_where_few_patients_lack_one() {
     };
     let features = vec![Feature { name: "highest".parse().unwrap(), of }];
     let query = Query { related, features, ..contract.rows(None) };
-    let measures = ["highest", "chol"].map(|name| Measure::Column(name.parse().unwrap())).to_vec();
+    let measures = ["highest", "weight"].map(|name| Measure::Column(name.parse().unwrap())).to_vec();
     let by = vec![Expr::Column("site".parse().unwrap())];
     let statistic = Statistic::Table(Table { by, measures, roll_up: false });
     let contracts = Contracts { base: &contract, related: [(table, &contract)].into() };

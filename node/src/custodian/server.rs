@@ -273,7 +273,8 @@ mod tests {
         let ledger = Ledger::open(&config.state.ledger()).unwrap();
         let key = read_release_key(&config.release_key_file).unwrap();
         let custodian = Custodian::new(config, ledger, key, Arc::new(Still(NOW)), Arc::new(|_| {}), switches);
-        custodian.take_due_snapshots();
+        // Polars refuses to block a thread of the test's own runtime.
+        std::thread::scope(|scope| scope.spawn(|| custodian.take_due_snapshots()).join().unwrap());
         Arc::new(custodian)
     }
 

@@ -13,6 +13,7 @@ use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::sandbox::Support;
 use bocage_protocol::contract;
 use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
@@ -273,6 +274,8 @@ impl Lab {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.try_ask_custodian(site, request) {
+                // Its first snapshot is on its way.
+                Some(Reply::Refused(error)) if error.code == ErrorCode::Busy && Instant::now() < until => {}
                 Some(reply) => return reply,
                 None => assert!(Instant::now() < until, "{site}'s custodian does not answer"),
             }

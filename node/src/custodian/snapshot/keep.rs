@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bocage_protocol::ids::Digest;
 use rustix::fs::{FlockOperation, flock};
@@ -37,17 +36,13 @@ const LOOKS: Duration = Duration::from_secs(1);
 impl Lock {
     /// Takes the lock, or says that another process has it and keeps it.
     pub(super) fn take(folder: &Path) -> Result<Self, SnapshotError> {
-        match Self::at_once(folder, FlockOperation::NonBlockingLockExclusive) {
-            Err(SnapshotError::Busy { path }) => {
-                // The kernel knows no time-out for it. Where it is had too late, it goes with the channel.
-                let (sender, had) = channel();
-                let place = path.clone();
-                let waits = move || drop(sender.send(Self::at_once(&place, FlockOperation::LockExclusive)));
-                let waiting = std::thread::Builder::new().spawn(waits);
-                let had = waiting.ok().and_then(|_| had.recv_timeout(LOOKS).ok());
-                had.unwrap_or(Err(SnapshotError::Busy { path }))
+        let begun = Instant::now();
+        loop {
+            match Self::at_once(folder, FlockOperation::NonBlockingLockExclusive) {
+                // The kernel knows no time-out for it, and nobody tells when it is free.
+                Err(SnapshotError::Busy { .. }) if begun.elapsed() < LOOKS => std::thread::park_timeout(LOOKS / 50),
+                done => return done,
             }
-            done => done,
         }
     }
 

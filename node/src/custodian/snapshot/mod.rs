@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
-//! way ([`spool`]) has no name.
+//! way (`spool`) has no name.
 //! Nothing here may put a content hash on the wire: [`public_name`] is what leaves.
 
 #[cfg(test)]

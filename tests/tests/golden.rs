@@ -146,7 +146,19 @@ fn a_permit_and_a_list_of_revoked_ones_have_these_bytes_digests_and_signatures()
 /// A text as the study that it is to these three sites.
 fn bound(text: &str, key: &SecretKey) -> Study {
     let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
-    let (offering, permit) = (sites(), permit(key));
+    let permit = permit(key);
+    let parsed = StudyText::parse(text, "study.toml").expect("a text");
+    bound_across(&parsed, &contract, key, text.contains("permit = ").then_some(&permit))
+}
+
+/// A text as the study that it is to these three sites, under these contracts.
+fn bound_across<'a>(
+    text: &StudyText,
+    contracts: impl Into<Contracts<'a>>,
+    key: &SecretKey,
+    permit: Option<&SignedPermit>,
+) -> Study {
+    let offering = sites();
     let context = BindContext {
         network: "vectors".parse().expect("a network"),
         researcher: key.public(),
@@ -155,9 +167,9 @@ fn bound(text: &str, key: &SecretKey) -> Study {
         min_sites_floor: 3,
         now: Timestamp(1_760_000_000_000),
         nonce: [0xab; 16],
-        permit: text.contains("permit = ").then_some(&permit),
+        permit,
     };
-    StudyText::parse(text, "study.toml").expect("a text").bind(&contract, &context).expect("a study")
+    text.bind(contracts, &context).expect("a study")
 }
 
 fn signed_study() -> (SecretKey, SignedStudy) {
@@ -414,18 +426,7 @@ fn a_cohort_over_several_tables_has_these_canonical_bytes_and_these_plans() {
     let text = StudyText::parse(COHORT, "study.toml").expect("a text");
     let find = |id: &ContractId| [&base, &lab].into_iter().find(|contract| contract.id() == id);
     let named = text.tables().iter().filter_map(|(name, id)| Some((name.clone(), find(id)?))).collect();
-    let offering = sites();
-    let context = BindContext {
-        network: "vectors".parse().expect("a network"),
-        researcher: key.public(),
-        offering: &offering,
-        roster: &offering,
-        min_sites_floor: 3,
-        now: Timestamp(1_760_000_000_000),
-        nonce: [0xab; 16],
-        permit: None,
-    };
-    let study = text.bind(Contracts { base: &base, related: named }, &context).expect("a study");
+    let study = bound_across(&text, Contracts { base: &base, related: named }, &key, None);
     let plan = |spec: &Spec| {
         let plan = plan_for(spec, study.query(), 0, &RoundState::First).expect("a plan");
         ValidPlan::check(plan, Contracts::of(&base, &study.related, find)).expect("a valid plan")

@@ -13,6 +13,7 @@ use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ContractId, Digest, SiteId};
+use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
     Checkpoint, Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedCheckpoint, SignedPermit,
     SignedStudy, Study,
@@ -148,6 +149,12 @@ pub fn config(dir: &Path) -> Config {
 
 /// A study of `sites`, bound.
 pub fn study(text: &str, sites: &[&str], nonce: u8) -> Study {
+    let text = StudyText::parse(text, "study.toml").unwrap();
+    study_across(&text, &contract(), sites, nonce)
+}
+
+/// A study of `sites`, bound to these contracts.
+pub fn study_across<'a>(text: &StudyText, contracts: impl Into<Contracts<'a>>, sites: &[&str], nonce: u8) -> Study {
     let sites: Vec<SiteId> = sites.iter().map(|s| site(s)).collect();
     let context = BindContext {
         network: "heart-demo".parse().unwrap(),
@@ -159,7 +166,7 @@ pub fn study(text: &str, sites: &[&str], nonce: u8) -> Study {
         nonce: [nonce; 16],
         permit: None,
     };
-    StudyText::parse(text, "study.toml").unwrap().bind(&contract(), &context).unwrap()
+    text.bind(contracts, &context).unwrap()
 }
 
 /// [`STUDY`] of all sites, signed.

@@ -83,10 +83,10 @@ fn find(
 mod tests {
     use super::super::course::Course;
     use super::*;
-    use crate::bench::{RESEARCHER, SITES, START, key, permit, site};
+    use crate::bench::{RESEARCHER, SITES, START, key, permit, study_across};
     use crate::permits::{Touches, reads, uncovered};
     use bocage_protocol::contract::parse;
-    use bocage_protocol::front::{BindContext, StudyText};
+    use bocage_protocol::front::StudyText;
     use bocage_protocol::plan::ValidPlan;
     use bocage_protocol::trust::{PermitRef, Scope};
 
@@ -122,20 +122,9 @@ mod tests {
 
     fn study() -> Study {
         let (people, tests) = (parse(PEOPLE, "p.toml").unwrap(), parse(TESTS, "t.toml").unwrap());
-        let sites = SITES.map(site);
-        let context = BindContext {
-            network: "heart-demo".parse().unwrap(),
-            researcher: key(RESEARCHER).public(),
-            offering: &sites,
-            roster: &sites,
-            min_sites_floor: 3,
-            now: START,
-            nonce: [1; 16],
-            permit: None,
-        };
         let related = [("people".parse().unwrap(), &people), ("test".parse().unwrap(), &tests)].into();
         let text = StudyText::parse(COHORT, "study.toml").unwrap();
-        text.bind(Contracts { base: &people, related }, &context).unwrap()
+        study_across(&text, Contracts { base: &people, related }, &SITES, 1)
     }
 
     #[test]

@@ -338,6 +338,14 @@ mod tests {
         of_form(&condition(text, &contract()))
     }
 
+    fn mean_the_same(groups: &[&[&str]]) {
+        for group in groups {
+            for text in group.iter().skip(1) {
+                assert_eq!(of(group[0]), of(text), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn the_same_condition_in_other_words_is_one() {
         let same: [&[&str]; 8] = [
@@ -381,11 +389,7 @@ mod tests {
                 "b <> false or not c = false or a",
             ],
         ];
-        for group in same {
-            for text in group.iter().skip(1) {
-                assert_eq!(of(group[0]), of(text), "{text}");
-            }
-        }
+        mean_the_same(&same);
     }
 
     #[test]
@@ -418,11 +422,7 @@ mod tests {
                 "date '2020-02-29' <= seen",
             ],
         ];
-        for group in same {
-            for text in group.iter().skip(1) {
-                assert_eq!(of(group[0]), of(text), "{text}");
-            }
-        }
+        mean_the_same(&same);
         for (a, b) in [
             ("weight > 34", "weight >= 35"),
             ("age > 34", "age > 35"),

@@ -2,15 +2,20 @@
 
 use super::*;
 
+/// What the ledger says of the study that was told last to wait.
+fn last_pending(custodian: &Custodian) -> Pending {
+    let mut body = None;
+    custodian.ledger.at_the_desk(None, |record| body = record.body::<Pending>()).unwrap();
+    body.unwrap()
+}
+
 #[test]
 fn a_site_lets_so_many_studies_wait_and_no_more() {
     let site = asking();
     let custodian = ready(&site);
     let request = site.request(&site.study());
     waits(&custodian.round(&request));
-    let mut body = None;
-    custodian.ledger.at_the_desk(None, |record| body = record.body::<Pending>()).unwrap();
-    let mut body: Pending = body.unwrap();
+    let mut body = last_pending(&custodian);
     body.study.key = SecretKey::generate(&mut bocage_net::env::SystemEntropy).public();
     let waiting = |n: usize| Entry::of_study(Kind::Pending, Digest::of("study", &[&n.to_be_bytes()]), &body);
     let entries: Vec<Entry> = (1..limits::PENDING_STUDIES).map(waiting).collect();
@@ -27,9 +32,7 @@ fn a_researcher_lets_a_tenth_of_them_wait_and_others_find_room() {
     let custodian = ready(&site);
     let request = site.request(&site.study());
     waits(&custodian.round(&request));
-    let mut body = None;
-    custodian.ledger.at_the_desk(None, |record| body = record.body::<Pending>()).unwrap();
-    let mut body: Pending = body.unwrap();
+    let mut body = last_pending(&custodian);
     let entry =
         |n: usize, body: &Pending| Entry::of_study(Kind::Pending, Digest::of("study", &[&n.to_be_bytes()]), body);
     let mine: Vec<Entry> = (2..limits::PENDING_STUDIES_OF_ONE).map(|n| entry(n, &body)).collect();

@@ -250,6 +250,22 @@ impl Lab {
         serde_json::from_str(&answer.ok()?.body_mut().read_to_string().ok()?).ok()
     }
 
+    /// Waits until the coordinator has heard all that these sites say of their data: a site is connected before it says anything.
+    pub fn wait_for_offers(&self, sites: &[&str]) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let known = self.get("/v1/sites");
+            let known = known["sites"].as_array().expect("sites");
+            let told = |site: &Value| {
+                site["datasets"].as_array().is_some_and(|d| !d.is_empty() && d.iter().all(|d| d["absent"].is_array()))
+            };
+            if sites.iter().all(|site| known.iter().any(|known| known["id"] == **site && told(known))) {
+                return;
+            }
+            assert!(Instant::now() < until, "{known:#?}");
+        }
+    }
+
     /// Posts a signed study as it is; answers the status and the body.
     pub fn post(&self, study: &SignedStudy) -> (u16, Value) {
         self.try_post(study).expect("an answer")

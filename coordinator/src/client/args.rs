@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use super::follow::{Followed, News, follow};
 use super::outcome;
 use super::progress::Progress;
-use super::study::{Asked, bind, sign_and_submit};
+use super::study::{Asked, Bound, bind, sign_and_submit};
 use super::{Api, ClientError, GivenPermit, Profile};
 use crate::api::types::{StudyState, StudyStatus};
 use crate::output::{self, say};
@@ -188,7 +188,21 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
+    say_who_is_left_out(&bound);
     print(&asked(&bound.asked(api)?, format))
+}
+
+/// Answers would be of fewer hospitals than the reader thinks of.
+fn say_who_is_left_out(bound: &Bound) {
+    let names: Vec<&str> = bound.left_out().into_iter().map(SiteId::as_str).collect();
+    if !names.is_empty() {
+        say(format_args!(
+            "not asked: {}\n  hint: they do not offer the study's data now: not connected since the coordinator started, a first snapshot on its way, or \
+             another contract; `bocage sites` shows which. Wait for them, or name them: sites = [\"{}\", …]",
+            names.join(", "),
+            names[0]
+        ));
+    }
 }
 
 fn asked(asked: &Asked, format: Format) -> String {
@@ -265,6 +279,7 @@ fn run(
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
     let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
+    say_who_is_left_out(&bound);
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));

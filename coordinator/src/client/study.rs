@@ -39,6 +39,8 @@ pub struct Bound {
     pub not_before: Option<Timestamp>,
     /// The network's sites, as the coordinator knew them.
     pub roster: Vec<SiteInfo>,
+    /// Whether the text names the sites: else those are asked that offer all its data now.
+    pub sites_named: bool,
 }
 
 /// What a bound study would ask.
@@ -129,7 +131,7 @@ pub fn bind(
     // A site that lacks one of the tables can answer nothing.
     let mut offering: Vec<SiteId> =
         offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
-    let not_before = text.snapshot_not_before();
+    let (not_before, sites_named) = (text.snapshot_not_before(), !text.sites().is_empty());
     if let Some(day) = not_before {
         for dataset in std::iter::once(&offered).chain(tables.values()) {
             offering = recent(offering, text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file)?;
@@ -161,7 +163,8 @@ pub fn bind(
     let needs_permit = |site: &&SiteId| study.sites.names().is_some_and(|asked| asked.contains(site));
     let needs_permit = demanding.iter().filter(needs_permit).cloned().collect();
     let permit = permit.cloned();
-    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster: sites };
+    let roster = sites;
+    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, sites_named };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -231,6 +234,15 @@ impl Bound {
             Ok(ValidPlan::check(plan, joined(&self.contract, &self.related))?)
         };
         self.study.analyses.iter().map(plan).collect()
+    }
+
+    /// Sites of the network that are not asked, though the text does not say so: they do not offer all of the study's data at the moment.
+    pub fn left_out(&self) -> Vec<&SiteId> {
+        if self.sites_named {
+            return Vec::new();
+        }
+        let asked = self.study.sites.names().unwrap_or_default();
+        self.roster.iter().map(|site| &site.id).filter(|site| !asked.contains(site)).collect()
     }
 
     /// The contracts of a plan, by the plan's own names for its tables.

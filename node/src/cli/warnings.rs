@@ -1,7 +1,9 @@
-//! What a person should know of a snapshot that was taken: that rows are missing from it which they may have counted on.
+//! What a person should know of a snapshot that was taken: that rows or values are missing from it which they may have counted on.
+
+use bocage_protocol::ids::ColumnName;
 
 use crate::custodian::snapshot::Manifest;
-use crate::custodian::source::{Reason, Report};
+use crate::custodian::source::{ColumnReport, Reason, Report};
 
 /// One row of so many may be left out without a word beyond the report.
 const TOLERATED: u64 = 20;
@@ -32,7 +34,27 @@ fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
             "the contract has one row a patient: give the file one, or see that its patient column is the right one";
         warnings.push((what, Some(hint.to_owned())));
     }
+    warnings.extend(report.columns.iter().filter_map(|(name, column)| unfit(dataset, name, column)));
     warnings
+}
+
+/// A column that has values, none of which fits: its type, its codes or its range are most likely not what the source writes.
+fn unfit(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<(String, Option<String>)> {
+    let found = [
+        (column.wrong_type, "of another type"),
+        (column.unknown_code, "not among the codes"),
+        (column.out_of_range, "out of range"),
+    ];
+    let values: u64 = found.iter().map(|(values, _)| values).sum();
+    if column.valid > 0 || values == 0 {
+        return None;
+    }
+    let why: Vec<String> =
+        found.iter().filter(|(values, _)| *values > 0).map(|(values, what)| format!("{values} {what}")).collect();
+    let hint = format!(
+        "compare what the source writes with the contract, or map it: [dataset.{dataset}.map] {name} = \"…\"; the snapshot is in use without these values"
+    );
+    Some((format!("none of the {values} values of {dataset}.{name} fits the contract: {}", why.join(", ")), Some(hint)))
 }
 
 fn reasons(report: &Report) -> Vec<String> {
@@ -82,6 +104,27 @@ mod tests {
         assert_eq!(warnings, [(told.to_owned(), Some("save the file as UTF-8 and refresh again".to_owned()))]);
         assert_eq!(of_report("heart", &report(9, 0, &[(age, 1)]))[0].1, None);
         assert_eq!(of_report("heart", &report(0, 0, &[])), []);
+    }
+
+    #[test]
+    fn a_column_whose_values_all_do_not_fit_is_told_and_one_without_values_is_not() {
+        let mut report = report(9, 0, &[]);
+        let column = |valid, wrong_type, out_of_range, missing| ColumnReport {
+            valid,
+            wrong_type,
+            out_of_range,
+            missing,
+            ..ColumnReport::default()
+        };
+        let columns = [("died", column(0, 7, 2, 0)), ("age", column(1, 8, 0, 0)), ("chol", column(0, 0, 0, 9))];
+        report.columns = columns.into_iter().map(|(name, column)| (name.parse().unwrap(), column)).collect();
+        let warnings = of_report("heart", &report);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(
+            warnings[0].0,
+            "none of the 9 values of heart.died fits the contract: 7 of another type, 2 out of range"
+        );
+        assert!(warnings[0].1.as_ref().unwrap().contains("[dataset.heart.map] died = "), "{warnings:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use bocage_protocol::front::{Files, StudyText};
 use bocage_protocol::limits::CODES_TEXT_BYTES;
@@ -11,8 +11,17 @@ use bocage_protocol::limits::CODES_TEXT_BYTES;
 #[must_use]
 pub fn with_code_files(text: StudyText, study: &Path) -> StudyText {
     let folder = study.parent().unwrap_or(Path::new(""));
-    let files: Files = text.files().into_iter().map(|name| (name.to_owned(), read(&folder.join(name)))).collect();
+    let files: Files = text.files().into_iter().map(|name| (name.to_owned(), beside(folder, name))).collect();
     text.with_files(files)
+}
+
+/// What a file in the study's own folder, or below it, holds. A study that came from elsewhere must not take other files of this machine along.
+fn beside(folder: &Path, name: &str) -> Result<String, String> {
+    if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        read(&folder.join(name))
+    } else {
+        Err("it does not lie in the folder of the study's own text, nor below it".to_owned())
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -35,9 +44,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("list.csv"), "E10\n").unwrap();
         std::fs::write(folder.path().join("latin.csv"), b"E10 \xe9\n").unwrap();
-        let at = |name: &str| read(&folder.path().join("study.toml").parent().unwrap().join(name));
+        let at = |name: &str| beside(folder.path(), name);
         assert_eq!(at("list.csv").as_deref(), Ok("E10\n"));
         assert_eq!(at("latin.csv"), Err("it is not text in UTF-8".to_owned()));
         assert_eq!(at("none.csv"), Err("entity not found".to_owned()));
+        std::fs::create_dir(folder.path().join("codes")).unwrap();
+        std::fs::write(folder.path().join("codes/list.csv"), "E11\n").unwrap();
+        assert_eq!(at("codes/list.csv").as_deref(), Ok("E11\n"));
+        let absolute = folder.path().join("list.csv");
+        for elsewhere in ["../list.csv", "codes/../../list.csv", absolute.to_str().unwrap()] {
+            assert!(at(elsewhere).unwrap_err().starts_with("it does not lie in the folder"), "{elsewhere}");
+        }
     }
 }

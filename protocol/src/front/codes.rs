@@ -72,7 +72,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse<T>(&mut self, key: &str, message: impl Into<String>, hint: &str) -> Option<T> {
-        self.problems.push(Problem::new(self.file, join(self.key, key), message).hint(hint));
+        let problem = Problem::new(self.file, join(self.key, key), message);
+        self.problems.push(if hint.is_empty() { problem } else { problem.hint(hint) });
         None
     }
 

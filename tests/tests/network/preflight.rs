@@ -23,6 +23,7 @@ fn differing() -> (Lab, Process, Vec<Process>) {
     for site in here {
         coordinator.wait_for_line(&["connected", site]);
     }
+    lab.wait_for_offers(&here);
     (lab, coordinator, nodes)
 }
 

@@ -129,6 +129,8 @@ codes! {
     OptoutsChanged = "optouts_changed",
     /// An opt-out cannot be hidden among enough patients yet: the site waits for more of them.
     OptoutsSettling = "optouts_settling",
+    /// A model's sums at the site would tell too small a group of patients apart.
+    TooFewForModel = "too_few_for_model",
 }
 
 impl fmt::Display for ErrorCode {

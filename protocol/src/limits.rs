@@ -165,6 +165,24 @@ pub const INT_KEY_LEVELS: i64 = 1000;
 pub const BREAKS: usize = 1000;
 /// Cells of the public grid that quantiles are counted over. Finer ones would say more about where a bin of k patients ends.
 pub const GRID_CELLS: usize = 1000;
+/// Columns of a model's design, the intercept included. A step's numbers grow with their square.
+pub const MODEL_COLUMNS: usize = 100;
+/// Factors of one design column.
+pub const MODEL_FACTORS: usize = 4;
+/// Knots of a spline, with those at its ends.
+pub const MODEL_KNOTS: usize = 20;
+/// Steps of one fit. Each is some more equations about the same rows.
+pub const MODEL_ROUNDS: u16 = 25;
+/// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.
+pub const MODEL_SLOPE: f64 = 10.0;
+/// An intercept, and a linear predictor.
+pub const MODEL_INTERCEPT: f64 = 30.0;
+/// The dispersion θ of a negative binomial model.
+pub const MODEL_THETA: std::ops::RangeInclusive<f64> = 1e-4..=1e7;
+/// A number in the sums of a step: one that is larger cannot be added up.
+pub const MODEL_SUM: f64 = 1e100;
+/// Designs that a custodian keeps between the rounds of studies, in bytes.
+pub const DESIGN_BYTES: usize = 1 << 30;
 /// Quantiles of one analysis.
 pub const QUANTILES: usize = 100;
 /// Steps of one flow of inclusion steps.

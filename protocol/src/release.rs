@@ -10,8 +10,10 @@ use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 use crate::trust::SignedCheckpoint;
 
 mod discovered;
+mod model;
 
 pub use discovered::{DiscoveredRelease, KeyRelease};
+pub use model::ModelRelease;
 
 /// A site's answer to one round of a study. Signed as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,17 +56,26 @@ pub enum Outcome {
     Bins(BinsRelease),
     /// Tables of discovered keys that passed the gate.
     Discovered(DiscoveredRelease),
+    /// The sums of a model's step.
+    Model(ModelRelease),
 }
 
 impl Outcome {
     /// Whether this could be an honest answer to `plan`. A refusal always could.
     pub fn fits(&self, plan: &ValidPlan) -> bool {
+        if let Some((_, layout)) = plan.model() {
+            return match self {
+                Outcome::Refused(_) => true,
+                Outcome::Model(model) => model.fits(layout),
+                _ => false,
+            };
+        }
         match (self, plan.grid(), plan.discovered()) {
             (Outcome::Refused(_), ..) => true,
             (Outcome::Table(table), None, None) => table.fits(plan.layout()),
             (Outcome::Bins(bins), Some(grid), _) => bins.fits(grid, plan.layout().can_be_missing()),
             (Outcome::Discovered(found), _, Some(key)) => found.fits(key, plan.layout()),
-            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_), ..) => false,
+            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Model(_), ..) => false,
         }
     }
 }

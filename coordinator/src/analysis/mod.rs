@@ -17,6 +17,7 @@ mod cumulative;
 mod discovered;
 mod histogram;
 mod independence;
+mod model;
 mod notes;
 mod pool;
 mod quantiles;
@@ -30,13 +31,14 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::{BinsRelease, DiscoveredRelease, TableRelease};
+use bocage_protocol::release::{BinsRelease, DiscoveredRelease, ModelRelease, TableRelease};
 
 use crate::api::types::{AnalysisResult, Block};
 pub use attrition::AttritionDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
+pub use model::ModelDriver;
 pub use quantiles::QuantilesDriver;
 pub use summary::{SUMMARY, summarise};
 pub use table::TableDriver;
@@ -59,6 +61,8 @@ pub enum Answer<'a> {
     Bins(&'a BinsRelease),
     /// Discovered keys.
     Discovered(&'a DiscoveredRelease),
+    /// The sums of a model's step.
+    Model(&'a ModelRelease),
     /// It said no, to the study or to this analysis.
     Refused(&'a PublicError),
     /// It did not answer in time.
@@ -89,6 +93,8 @@ pub enum Driver {
     Attrition(AttritionDriver),
     /// Tables of the keys that enough sites name.
     Discovered(DiscoveredDriver),
+    /// A fit over several rounds.
+    Model(Box<ModelDriver>),
 }
 
 /// What every driver works under.
@@ -133,6 +139,7 @@ impl Driver {
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
+            Spec::Model(spec) => Driver::Model(Box::new(ModelDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -150,6 +157,7 @@ impl Driver {
             Driver::Quantiles(quantiles) => quantiles.publish(answers),
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
+            Driver::Model(model) => return model.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -160,6 +168,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     let texts = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
+        Spec::Model(_) => texts(&model::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
         Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
@@ -171,8 +180,11 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     }
 }
 
-/// The most values that the published answer to a question has: rows times columns, twice where sites may roll up.
-pub fn answer_values(spec: &Spec, plan: &ValidPlan) -> usize {
+/// The most values that the published answer to a question has, asked of so many sites: rows times columns, twice where sites may roll up.
+pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
+    if let Spec::Model(model) = spec {
+        return model::values(model, sites);
+    }
     let rows = match spec {
         Spec::Discovered(discovered) => plan.layout().cells_at(0).saturating_mul(discovered.top as usize),
         _ => plan.layout().cells_at(0),

@@ -83,6 +83,15 @@ pub(super) fn of_bins(answers: &[SiteAnswer<'_>], binned: &Binned<'_>, min_sites
     notes
 }
 
+/// The notes of a model's round: who is silent.
+pub(super) fn of_model(answers: &[SiteAnswer<'_>], fitted: usize, min_sites: u32) -> Vec<String> {
+    let mut notes = silent_sites(answers);
+    if fitted < min_sites as usize {
+        notes.push(too_few(answers.len(), fitted, min_sites));
+    }
+    notes
+}
+
 fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<String> {
     let mut notes = silent_sites(answers);
     notes.extend(answers.iter().filter(|answer| holds_back(answer)).map(|answer| {
@@ -103,7 +112,7 @@ fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<
 fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
     match answer.answer {
         Answer::Table(release) => Some(release),
-        Answer::Bins(_) | Answer::Discovered(_) | Answer::Refused(_) | Answer::Missing => None,
+        Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
     }
 }
 
@@ -112,13 +121,13 @@ fn holds_back(answer: &SiteAnswer<'_>) -> bool {
         Answer::Table(release) => release.held_back,
         Answer::Bins(release) => release.held_back,
         Answer::Discovered(release) => release.held_back,
-        Answer::Refused(_) | Answer::Missing => false,
+        Answer::Model(_) | Answer::Refused(_) | Answer::Missing => false,
     }
 }
 
 fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
     let silent = |a: &SiteAnswer<'_>| match a.answer {
-        Answer::Table(_) | Answer::Bins(_) | Answer::Discovered(_) => None,
+        Answer::Table(_) | Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) => None,
         Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
         Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
     };

@@ -283,7 +283,7 @@ impl Bound {
         let mut analyses: Vec<AskedAnalysis> = Vec::new();
         let mut values = Vec::new();
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
-            values.push(answer_values(&analysis.spec, &plan));
+            values.push(answer_values(&analysis.spec, &plan, study.sites.count()));
             let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),

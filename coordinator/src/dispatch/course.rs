@@ -77,7 +77,7 @@ impl Course {
         let states = vec![RoundState::First; asked.study.analyses.len()];
         let round = Round::new(asked, 0, states.into_iter().enumerate().collect())?;
         let values = asked.study.analyses.iter().zip(&round.parts);
-        check_values(values.map(|(analysis, part)| answer_values(&analysis.spec, &part.plan)))?;
+        check_values(values.map(|(analysis, part)| answer_values(&analysis.spec, &part.plan, asked.sites.len())))?;
         let drivers = asked
             .study
             .analyses
@@ -142,6 +142,7 @@ fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, an
         (Some(Outcome::Table(table)), _) => Answer::Table(table),
         (Some(Outcome::Bins(bins)), _) => Answer::Bins(bins),
         (Some(Outcome::Discovered(found)), _) => Answer::Discovered(found),
+        (Some(Outcome::Model(model)), _) => Answer::Model(model),
         (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
         (None, None) => Answer::Missing,
     }

@@ -19,6 +19,14 @@ pub enum Control {
     ConditionSides,
     /// Of a condition, nobody or k subjects without an answer.
     ConditionNulls,
+    /// A model has patients enough for its parameters.
+    ModelSize,
+    /// k subjects in all that a model tells apart, and in each pair of it.
+    ModelSides,
+    /// The numbers of a model differ.
+    ModelSpread,
+    /// No patient has more than 1/k of a model's weights and residuals.
+    ModelWeights,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -85,13 +93,17 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
         Self::ValueSpread,
         Self::ConditionSides,
         Self::ConditionNulls,
+        Self::ModelSize,
+        Self::ModelSides,
+        Self::ModelSpread,
+        Self::ModelWeights,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

@@ -37,6 +37,7 @@ use crate::ingest::Why;
 pub use controls::{Control, Controls};
 
 use crate::sandbox::OnSealed;
+use engine::Designs;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use links::Links;
@@ -150,6 +151,7 @@ pub struct Custodian {
     asked: Mutex<HashMap<String, Timestamp>>,
     optouts: OptOuts,
     links: Links,
+    designs: Designs,
 }
 
 impl Custodian {
@@ -164,6 +166,7 @@ impl Custodian {
     ) -> Self {
         let stopping = AtomicBool::new(false);
         let snapshots = Snapshots::new(config.state.snapshots());
+        let designs = Designs::new(config.site.clone());
         let optouts = OptOuts::new(&config, switches.controls);
         Self {
             config,
@@ -181,6 +184,7 @@ impl Custodian {
             asked: Mutex::default(),
             optouts,
             links: Links::default(),
+            designs,
         }
     }
 

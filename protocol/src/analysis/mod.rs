@@ -4,6 +4,7 @@ mod attrition;
 mod crosstab;
 mod discovered;
 mod histogram;
+mod model;
 mod quantiles;
 mod table;
 
@@ -11,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Plan, Query};
+use crate::plan::{Plan, Position, Query};
 
 pub use attrition::{AttritionSpec, AttritionStep};
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
+pub use model::{ModelSpec, Named, StandardErrors, Term};
 pub use quantiles::QuantilesSpec;
 pub use table::{Key, Show, Shown, TableSpec};
 
@@ -59,6 +61,8 @@ pub enum Spec {
     Attrition(AttritionSpec),
     /// A table by a key that is found in the data.
     Discovered(DiscoveredSpec),
+    /// A regression, fitted in several rounds.
+    Model(ModelSpec),
 }
 
 impl Spec {
@@ -71,6 +75,7 @@ impl Spec {
             Spec::Crosstab(_) => "crosstab",
             Spec::Quantiles(_) => "quantiles",
             Spec::Attrition(_) => "attrition",
+            Spec::Model(_) => "model",
         }
     }
 
@@ -84,6 +89,7 @@ impl Spec {
             }
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
+            Spec::Model(model) => model.headings(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
         }
     }
@@ -94,7 +100,7 @@ impl Spec {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) => None,
+            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => None,
         }
     }
 }
@@ -105,6 +111,8 @@ impl Spec {
 pub enum RoundState {
     /// The first round needs nothing.
     First,
+    /// Where the fit of a model is.
+    At(Position),
 }
 
 /// The plan of a round, derived from the signed study and the round's state alone.
@@ -112,7 +120,8 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    if (round, state) != (0, &RoundState::First) {
+    let one_round = !matches!(spec, Spec::Model(_));
+    if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }
     match spec {
@@ -122,5 +131,6 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Quantiles(quantiles) => quantiles.plan(query),
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
+        Spec::Model(model) => model.plan(query, round, state),
     }
 }

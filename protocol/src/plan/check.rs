@@ -7,6 +7,7 @@ use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
 use super::features::{self, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
+use super::model::{self, ModelLayout};
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
 use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
@@ -72,6 +73,7 @@ pub(super) struct Checked {
     pub table: Table,
     pub grid: Option<Grid>,
     pub key: Option<DiscoveredKey>,
+    pub model: Option<ModelLayout>,
     pub layout: TableLayout,
     /// The base's contract with the features, where there are any.
     pub extended: Option<Contract>,
@@ -94,7 +96,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         note("filter", problem);
     }
     let present = present_under(filter);
-    let mut key = None;
+    let (mut key, mut model) = (None, None);
     let lowered = match &plan.statistic {
         Statistic::Table(table) => Some((None, table.clone())),
         Statistic::Discovered(Discovered { key: column, table }) => {
@@ -120,9 +122,21 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
                 None
             }
         },
+        Statistic::Model(of) => match model::lower(of, contract) {
+            Ok((layout, table)) => {
+                model = Some(layout);
+                Some((None, table))
+            }
+            Err(found) => {
+                found.into_iter().for_each(|(key, problem)| note(&key, problem));
+                None
+            }
+        },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
-    let layout = table_layout(&table, &present, (contract, &plan.query, contracts), &mut problems);
+    // What a model reads makes no cells.
+    let cells = if model.is_some() { Table { by: vec![], measures: vec![], roll_up: false } } else { table.clone() };
+    let layout = table_layout(&cells, &present, (contract, &plan.query, contracts), &mut problems);
     if key.is_some() && layout.keys_that_fit() < limits::TOP {
         let problem = TypeProblem::new(format!(
             "the table has {} cells for each discovered key: too many for {} keys",
@@ -133,7 +147,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     }
     let names = filter.into_iter().flat_map(Expr::columns).chain(plan.statistic.columns());
     let touches = features::touches(&plan.query, names, contracts);
-    problems.into_result(Checked { table, grid, key, layout, extended, touches })
+    problems.into_result(Checked { table, grid, key, model, layout, extended, touches })
 }
 
 fn table_layout(
@@ -244,6 +258,27 @@ fn overused(measures: &[Measure], query: &Query, contracts: &Contracts<'_>) -> V
     problems
 }
 
+/// The least and the most that a number of a row can be. Unlike a sum of them, a model may have numbers of few values.
+pub(crate) fn measure_range(measure: &Measure, contract: &Contract) -> Result<(f64, f64), TypeProblem> {
+    match measure {
+        Measure::Column(name) => Ok(range(name, contract)?.bounds()),
+        Measure::Ln(name) => match range(name, contract)?.bounds() {
+            (lo, hi) if lo > 0.0 => Ok((lo.ln(), hi.ln())),
+            _ => Err(no_function(name, "logarithm")),
+        },
+        Measure::Sqrt(name) => match range(name, contract)?.bounds() {
+            (lo, hi) if lo >= 0.0 => Ok((lo.sqrt(), hi.sqrt())),
+            _ => Err(no_function(name, "square root")),
+        },
+        Measure::Days { from, to } => {
+            let ((f_lo, f_hi), (t_lo, t_hi)) = (days(from, contract)?, days(to, contract)?);
+            Ok((f64::from(t_lo) - f64::from(f_hi), f64::from(t_hi) - f64::from(f_lo)))
+        }
+        Measure::Product(a, b) => product_range(range(a, contract)?.bounds(), range(b, contract)?.bounds()),
+        Measure::Condition(_) => Err(TypeProblem::new("a condition is no number")),
+    }
+}
+
 fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayout, TypeProblem> {
     let number = |q: Quantum| Ok(MeasureLayout::Number(q));
     match measure {
@@ -257,11 +292,11 @@ fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayou
         },
         Measure::Ln(name) => match summable(name, contract)?.bounds() {
             (lo, hi) if lo > 0.0 => number(Quantum::of_float_range(lo.ln(), hi.ln())),
-            _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no logarithm"))),
+            _ => Err(no_function(name, "logarithm")),
         },
         Measure::Sqrt(name) => match summable(name, contract)?.bounds() {
             (lo, hi) if lo >= 0.0 => number(Quantum::of_float_range(lo.sqrt(), hi.sqrt())),
-            _ => Err(TypeProblem::new(format!("the range of `{name}` is not positive, so it has no square root"))),
+            _ => Err(no_function(name, "square root")),
         },
         Measure::Days { from, to } => {
             let ((f_lo, f_hi), (t_lo, t_hi)) = (days(from, contract)?, days(to, contract)?);
@@ -277,16 +312,21 @@ fn measure_layout(measure: &Measure, contract: &Contract) -> Result<MeasureLayou
                 .hint(format!("ask for mean({a}) and sd({a})")))
         }
         Measure::Product(a, b) => {
-            let ((a_lo, a_hi), (b_lo, b_hi)) = (summable(a, contract)?.bounds(), summable(b, contract)?.bounds());
-            let corners = [a_lo * b_lo, a_lo * b_hi, a_hi * b_lo, a_hi * b_hi];
-            let lo = corners.iter().copied().fold(f64::INFINITY, f64::min);
-            let hi = corners.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            if !(hi - lo).is_finite() {
-                return Err(TypeProblem::new("the product's range is not finite"));
-            }
+            let (lo, hi) = product_range(summable(a, contract)?.bounds(), summable(b, contract)?.bounds())?;
             number(Quantum::of_float_range(lo, hi))
         }
     }
+}
+
+fn product_range((a_lo, a_hi): (f64, f64), (b_lo, b_hi): (f64, f64)) -> Result<(f64, f64), TypeProblem> {
+    let corners = [a_lo * b_lo, a_lo * b_hi, a_hi * b_lo, a_hi * b_hi];
+    let lo = corners.iter().copied().fold(f64::INFINITY, f64::min);
+    let hi = corners.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if (hi - lo).is_finite() { Ok((lo, hi)) } else { Err(TypeProblem::new("the product's range is not finite")) }
+}
+
+fn no_function(name: &ColumnName, function: &str) -> TypeProblem {
+    TypeProblem::new(format!("the range of `{name}` is not positive, so it has no {function}"))
 }
 
 enum Range {

@@ -66,7 +66,7 @@ impl KeyDomain {
     }
 
     /// The label of one level under a view.
-    pub(super) fn label_at(&self, coarser: usize, level: usize) -> &str {
+    pub fn label_at(&self, coarser: usize, level: usize) -> &str {
         let labels = coarser.checked_sub(1).map_or(&self.labels, |i| &self.coarser[i].labels);
         labels.get(level).map_or(MISSING, String::as_str)
     }

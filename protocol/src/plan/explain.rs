@@ -52,6 +52,7 @@ impl ValidPlan {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
             Statistic::Discovered(_) => self.explain_discovered(&words),
+            Statistic::Model(_) => self.explain_model(),
         };
         // Values are looked up twice: to find the frequent ones, and to count them.
         let discovered = 4 * u64::from(self.discovered().is_some());

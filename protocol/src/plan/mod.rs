@@ -12,6 +12,7 @@ mod explain;
 mod expr;
 mod features;
 mod layout;
+mod model;
 mod normal;
 mod periods;
 mod relation;
@@ -30,7 +31,7 @@ use crate::settings::Problems;
 
 pub use bins::Grid;
 pub use check::nullable;
-pub(crate) use check::{check_discovered, check_key, check_measure, nested};
+pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested};
 pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
@@ -38,6 +39,10 @@ pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation,
 pub use features::Touches;
 pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
+pub use model::{
+    Factor, Family, Inputs, Link, Model, ModelLayout, Position, Product, Response, Row, Scale, Slot, Spline, Sums,
+    Transform, digamma,
+};
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
@@ -90,6 +95,8 @@ pub enum Statistic {
     Bins(Bins),
     /// A dense table for each value of a column that occurs among k or more patients. Which values those are is found in the data.
     Discovered(Discovered),
+    /// The sums of one step of a model's fit.
+    Model(Model),
 }
 
 /// A key that is found in the data, and the dense rest of the table.
@@ -155,6 +162,7 @@ impl Statistic {
             Statistic::Discovered(Discovered { key, table }) => [key].into_iter().chain(table.columns()).collect(),
             Statistic::Bins(Bins::Column(column)) => vec![column],
             Statistic::Bins(Bins::Steps(steps)) => steps.iter().flat_map(Expr::columns).collect(),
+            Statistic::Model(model) => model.reads(),
         }
     }
 }
@@ -167,6 +175,33 @@ impl Table {
 }
 
 impl Measure {
+    /// The same under other names.
+    pub(crate) fn renamed(&self, name: &impl Fn(&ColumnName) -> ColumnName) -> Self {
+        match self {
+            Measure::Column(column) => Measure::Column(name(column)),
+            Measure::Ln(column) => Measure::Ln(name(column)),
+            Measure::Sqrt(column) => Measure::Sqrt(name(column)),
+            Measure::Days { from, to } => Measure::Days { from: name(from), to: name(to) },
+            Measure::Product(a, b) => Measure::Product(name(a), name(b)),
+            Measure::Condition(condition) => Measure::Condition(condition.renamed(name)),
+        }
+    }
+
+    /// In a few words, without a condition's literals.
+    pub fn plainly(&self) -> String {
+        match self {
+            Measure::Column(column) => column.to_string(),
+            Measure::Ln(column) => format!("ln({column})"),
+            Measure::Sqrt(column) => format!("sqrt({column})"),
+            Measure::Days { from, to } => format!("days({from}, {to})"),
+            Measure::Product(a, b) => format!("{a} * {b}"),
+            Measure::Condition(expr) => {
+                let columns: Vec<&str> = expr.columns().into_iter().map(ColumnName::as_str).collect();
+                format!("condition on {}", columns.join(", "))
+            }
+        }
+    }
+
     /// Every column that the measure reads.
     pub fn columns(&self) -> Vec<&ColumnName> {
         match self {
@@ -186,6 +221,7 @@ pub struct ValidPlan {
     table: Table,
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
+    model: Option<ModelLayout>,
     layout: TableLayout,
     extended: Option<Contract>,
     touches: Touches,
@@ -209,8 +245,8 @@ impl ValidPlan {
             let checked = check::plan(&normal, &named)?;
             (normal, checked)
         };
-        let check::Checked { table, grid, key, layout, extended, touches } = checked;
-        Ok(Self { plan, table, grid, key, layout, extended, touches })
+        let check::Checked { table, grid, key, model, layout, extended, touches } = checked;
+        Ok(Self { plan, table, grid, key, model, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -239,7 +275,8 @@ impl ValidPlan {
         &self.plan
     }
 
-    /// The table that an engine computes: the plan's own, that over the cells of its grid, or that of each discovered key.
+    /// The table that an engine computes: the plan's own, that over the cells of its grid, or that of each discovered key. Of a model: what is read
+    /// of each row, as keys and measures.
     pub fn table(&self) -> &Table {
         &self.table
     }
@@ -254,6 +291,14 @@ impl ValidPlan {
         self.key.as_ref()
     }
 
+    /// The step and the shape of [`Statistic::Model`].
+    pub fn model(&self) -> Option<(&Model, &ModelLayout)> {
+        match (&self.plan.statistic, &self.model) {
+            (Statistic::Model(model), Some(layout)) => Some((model, layout)),
+            _ => None,
+        }
+    }
+
     /// How many keys a site may answer with: 1, or as many discovered ones as fit a tally.
     pub fn most_keys(&self) -> usize {
         if self.key.is_some() { self.layout.keys_that_fit() } else { 1 }
@@ -261,7 +306,10 @@ impl ValidPlan {
 
     /// How many cells a site answers with at most.
     pub fn most_cells(&self) -> usize {
-        self.most_keys().saturating_mul(self.layout.cells_at(0))
+        match &self.model {
+            Some(model) => model.values(),
+            None => self.most_keys().saturating_mul(self.layout.cells_at(0)),
+        }
     }
 
     /// The shape of the table: a function of plan and contract alone, never of data.
@@ -280,6 +328,10 @@ impl ValidPlan {
         let mut keys: Vec<Vec<u8>> = self.table.by.iter().map(json).chain(discovered).collect();
         keys.sort();
         keys.dedup();
+        if let Statistic::Model(model) = &self.plan.statistic {
+            let of = model.unplaced().map(&|measure| measure.renamed(&name), &|key| key.renamed(&name));
+            keys = vec![crate::trust::canonical(&of).unwrap_or_default()];
+        }
         let filter = self.plan.query.filter.as_ref().map(json).unwrap_or_default();
         let parts: Vec<&[u8]> = std::iter::once(&filter).chain(&keys).map(Vec::as_slice).collect();
         Digest::of("bocage/cells/1", &parts)

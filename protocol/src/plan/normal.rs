@@ -35,6 +35,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
         }
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(steps.iter().map(normal).collect())),
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(column.clone())),
+        Statistic::Model(model) => Statistic::Model(model.map(&|of| measure(of, contract), &normal)),
     };
     let filter = plan.query.filter.as_ref().map(normal).filter(|filter| *filter != truth(true));
     Plan { query: Query { filter, ..plan.query.clone() }, statistic }
@@ -52,16 +53,18 @@ fn extended(plan: &Plan, contracts: &Contracts<'_>) -> Option<Contract> {
 }
 
 fn table(table: &Table, contract: &Contract) -> Table {
-    let normal = |expr: &Expr| normal(expr, contract);
-    let measure = |measure: &Measure| match measure {
-        Measure::Condition(condition) => Measure::Condition(normal(condition)),
+    Table {
+        by: table.by.iter().map(|key| normal(key, contract)).collect(),
+        measures: table.measures.iter().map(|of| measure(of, contract)).collect(),
+        roll_up: table.roll_up,
+    }
+}
+
+fn measure(measure: &Measure, contract: &Contract) -> Measure {
+    match measure {
+        Measure::Condition(condition) => Measure::Condition(normal(condition, contract)),
         Measure::Product(a, b) if b < a => Measure::Product(b.clone(), a.clone()),
         other => other.clone(),
-    };
-    Table {
-        by: table.by.iter().map(normal).collect(),
-        measures: table.measures.iter().map(measure).collect(),
-        roll_up: table.roll_up,
     }
 }
 

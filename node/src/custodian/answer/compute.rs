@@ -147,6 +147,7 @@ impl Custodian {
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
             let mut features = Features::default();
+            self.designs.begin(&ground.identity(), policy.threshold, self.clock.now());
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 if let Some(Before { seq, released }) = asked.before {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
@@ -167,7 +168,8 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
-                let counted = engine::run(ground, &mut features, plan, policy.threshold).map_err(failed)?;
+                let counted =
+                    engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {
                     true => self.moved(gathered, plan, &asked.compares)?,
                     false => Vec::new(),
@@ -275,6 +277,7 @@ fn summary(
                 let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();
                 (shown, cells - shown, None)
             }
+            Outcome::Model(model) => (model.sums.len(), 0, None),
             Outcome::Refused(error) => (0, 0, Some(error.clone())),
         };
         let analysis = study.analyses.get(usize::from(part.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;

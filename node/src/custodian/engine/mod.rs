@@ -20,6 +20,7 @@ mod features;
 #[cfg(test)]
 mod interpreter;
 mod keys;
+mod model;
 mod moved;
 mod numbers;
 mod parts;
@@ -52,6 +53,7 @@ use super::source::SUBJECT;
 pub use compile::Unfit;
 pub(in crate::custodian) use compile::{Form, Scope, compile};
 pub use features::{Features, Ground, Joined};
+pub use model::Designs;
 pub use moved::moved;
 pub use parts::cores;
 pub use pass::PassError;
@@ -92,7 +94,7 @@ pub enum EngineError {
 }
 
 /// Computes a plan over what is offered of its tables, for a gate with the threshold `k`. `features` keeps what other plans of the round may
-/// want as well: it must be of this ground.
+/// want as well: it must be of this ground. `designs` keeps those of models between rounds.
 ///
 /// The result is a function of plan, contracts, `k` and the offered rows alone: no clock, no randomness, no thread shows in it.
 ///
@@ -101,6 +103,7 @@ pub enum EngineError {
 pub fn run(
     ground: &Ground<'_>,
     features: &mut Features,
+    designs: &Designs,
     plan: &ValidPlan,
     k: u32,
 ) -> Result<Private<Computed>, EngineError> {
@@ -112,7 +115,7 @@ pub fn run(
     let tables = Tables::of(ground).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
     let features = &features.columns(plan, &tables, Partition::of(0))?;
     let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, k, snapshot };
-    of.compute(k).map(Private::new)
+    of.compute(k, Some(designs)).map(Private::new)
 }
 
 /// A plan, the rows that it is asked of, and the gate's threshold.
@@ -129,7 +132,10 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The tally. Of discovered keys those count that `least` subjects share in a cell.
-    fn compute(&self, least: u32) -> Result<Computed, EngineError> {
+    fn compute(&self, least: u32, designs: Option<&Designs>) -> Result<Computed, EngineError> {
+        if self.plan.model().is_some() {
+            return self.model(designs).map(|counted| Computed::Model(Box::new(counted)));
+        }
         Ok(match self.plan.discovered() {
             None => Computed::Table(self.pass(Partition::of(self.plan.layout().values()))?.finish()),
             Some(_) => Computed::Keys(self.keys(Partition::of(0), self.plan.most_keys(), least)?),

@@ -104,7 +104,7 @@ impl Over<'_> {
 
     fn compute(&self, numbers: &[u32], lacking: &Lacking) -> Result<gate::Computed, EngineError> {
         // A key that one of them has matters to the gate.
-        self.asked(&self.ground.base.all_but(numbers), lacking)?.compute(1)
+        self.asked(&self.ground.base.all_but(numbers), lacking)?.compute(1, None)
     }
 
     /// Those of these patients of whom the plan reads another feature in one answer than in the other.

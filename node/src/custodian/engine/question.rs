@@ -1,7 +1,9 @@
 //! A plan as what Polars has to select: for each row its cell, its subject, and the number or truth of each measure.
 
 use bocage_protocol::contract::{Contract, Kind};
-use bocage_protocol::plan::{Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, Type, ValidPlan, type_of};
+use bocage_protocol::plan::{
+    Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, ModelLayout, Type, ValidPlan, type_of,
+};
 use polars::prelude as pl;
 use polars::prelude::{DataType, lit};
 
@@ -52,6 +54,36 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
         select.push(column.alias(format!("measure_{i}")));
     }
     Ok(Question { filter, dense, select })
+}
+
+/// What a model reads: its filter; subjects, its measures as `Float64`, its keys' levels as `UInt32`. What is missing is null, or beyond the levels.
+///
+/// # Errors
+/// The plan was checked against another contract.
+pub fn compile_model(
+    plan: &ValidPlan,
+    layout: &ModelLayout,
+    contract: &Contract,
+) -> Result<(Option<pl::Expr>, Vec<pl::Expr>), Unfit> {
+    let scope = Scope::Snapshot(contract);
+    let filter = plan.plan().query.filter.as_ref().map(|f| condition(f, scope)).transpose()?;
+    let mut select = vec![pl::col(SUBJECT)];
+    for (i, of) in layout.inputs.measures.iter().enumerate() {
+        let column = match of {
+            Measure::Condition(_) => truth(of, scope)?.cast(DataType::Float64),
+            _ => value(of, scope)?,
+        };
+        select.push(column.alias(format!("measure_{i}")));
+    }
+    for (i, (key, domain)) in layout.inputs.keys.iter().enumerate() {
+        let mut labels = domain.labels.clone();
+        if domain.missing {
+            labels.push(String::new());
+        }
+        let levels = KeyLevels { labels, missing: domain.missing };
+        select.push(level(key, &levels, contract)?.alias(format!("key_{i}")));
+    }
+    Ok((filter, select))
 }
 
 /// The position of a row's value among a key's levels, as `UInt32`.

@@ -368,7 +368,13 @@ fn a_plan_runs_over_a_snapshot_of_its_own_contract_only() {
     let old = compare(Comparison::GreaterOrEqual, column("age"), number(40.0));
     let plan = check(&contract, Some(old), vec![], vec![Measure::Column("chol".parse().unwrap())]);
     let ask = |contract: &Contract, plan: &ValidPlan| {
-        run(&Ground::alone(&snapshot, contract), &mut Features::default(), plan, K)
+        run(
+            &Ground::alone(&snapshot, contract),
+            &mut Features::default(),
+            &Designs::new("here".parse().unwrap()),
+            plan,
+            K,
+        )
     };
     let tally = ask(&contract, &plan).unwrap().reveal_table().tally;
     assert_eq!(tally.total.subjects, 20);

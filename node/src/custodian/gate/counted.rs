@@ -6,6 +6,7 @@
 use bocage_protocol::plan::{MeasureLayout, TableLayout};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
+use super::model::CountedModel;
 use super::spread::Spread;
 
 /// A tally with what the gate must know beside it.
@@ -36,6 +37,8 @@ pub enum Computed {
     Table(Counted),
     /// A table for each discovered key.
     Keys(CountedKeys),
+    /// The sums of a model's step.
+    Model(Box<CountedModel>),
 }
 
 /// The tables of the discovered keys.

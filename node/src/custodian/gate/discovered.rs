@@ -62,7 +62,7 @@ impl MovedKeys {
                 let MovedPart { inside, twin, stays, .. } = part;
                 Ok(Self { inside, twin, stays, keys: keys.into_iter().collect(), all: beyond.is_none() })
             }
-            Computed::Table(_) => Err(Withheld::Inconsistent),
+            Computed::Table(_) | Computed::Model(_) => Err(Withheld::Inconsistent),
         }
     }
 

@@ -112,6 +112,7 @@ mod attack;
 mod bins;
 mod counted;
 mod discovered;
+mod model;
 mod moved;
 mod private;
 mod rules;
@@ -129,6 +130,7 @@ use super::controls::Controls;
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
+pub use model::{CountedModel, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
@@ -164,16 +166,22 @@ impl Released {
 }
 
 /// Why nothing is let out at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Withheld {
     /// The tally is not one of this plan, or its numbers contradict each other: a fault of ours.
     #[error("the tally does not fit its plan")]
     Inconsistent,
+    /// A model's sums would tell a small group apart.
+    #[error("the model tells too few patients apart")]
+    Model(model::TooFew),
 }
 
 impl From<Withheld> for PublicError {
-    fn from(_: Withheld) -> Self {
-        PublicError::new(ErrorCode::Internal, "the site could not prepare its answer")
+    fn from(withheld: Withheld) -> Self {
+        match withheld {
+            Withheld::Inconsistent => PublicError::new(ErrorCode::Internal, "the site could not prepare its answer"),
+            Withheld::Model(too_few) => too_few.into(),
+        }
     }
 }
 
@@ -215,7 +223,11 @@ pub(super) fn release_under(
         (Computed::Keys(found), None, Some(key)) => {
             Outcome::Discovered(discovered::exact(found, moved, key, layout, one_row_per_subject, rules)?)
         }
-        (Computed::Table(_) | Computed::Keys(_), ..) => return Err(Withheld::Inconsistent),
+        (Computed::Model(counted), None, None) => {
+            let (_, layout) = plan.model().ok_or(Withheld::Inconsistent)?;
+            Outcome::Model(model::exact(*counted, &moved.models()?, layout, rules)?)
+        }
+        (Computed::Table(_) | Computed::Keys(_) | Computed::Model(_), ..) => return Err(Withheld::Inconsistent),
     };
     Ok(Released(outcome))
 }

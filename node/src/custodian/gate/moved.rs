@@ -8,6 +8,7 @@ use bocage_protocol::plan::TableLayout;
 use bocage_protocol::tally::{Cell, Size, Sums};
 
 use super::counted::{Computed, Counted, Detail};
+use super::model::CountedModel;
 use super::{Rules, Withheld, rules};
 
 /// The same plan over the patients who have moved, part by part.
@@ -43,9 +44,20 @@ impl Moved {
     pub(super) fn tables(self) -> Result<Vec<MovedTable>, Withheld> {
         let table = |MovedPart { inside, twin, stays, counted }: MovedPart| match counted {
             Computed::Table(counted) => Ok(MovedTable { inside, twin, stays, counted }),
-            Computed::Keys(_) => Err(Withheld::Inconsistent),
+            Computed::Keys(_) | Computed::Model(_) => Err(Withheld::Inconsistent),
         };
         self.0.into_iter().map(table).collect()
+    }
+
+    /// The parts of a model. Of whom another table has changed, nobody may be among the complete cases both before and after: their numbers may
+    /// have changed, and of how many is not known.
+    pub(super) fn models(self) -> Result<Vec<CountedModel>, Withheld> {
+        let model = |MovedPart { twin, counted, .. }: MovedPart| match counted {
+            Computed::Model(counted) if twin.is_some() && counted.n > 0 => Ok(CountedModel { n: 1, ..*counted }),
+            Computed::Model(counted) => Ok(*counted),
+            Computed::Table(_) | Computed::Keys(_) => Err(Withheld::Inconsistent),
+        };
+        self.0.into_iter().map(model).collect()
     }
 }
 

@@ -34,7 +34,7 @@ impl Private<super::Computed> {
     pub(in crate::custodian) fn reveal_table(self) -> super::Counted {
         match self.0 {
             super::Computed::Table(counted) => counted,
-            super::Computed::Keys(_) => panic!("not one table"),
+            super::Computed::Keys(_) | super::Computed::Model(_) => panic!("not one table"),
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{Ledger, LedgerError};
 
 mod bins;
 mod discovered;
+mod model;
 
 /// A record with everything in it readable.
 #[derive(Debug, Clone, Serialize)]
@@ -221,6 +222,10 @@ impl<'a> Reader<'a> {
                 let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
                 Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
             }
+            Outcome::Model(release) => {
+                let cells = vec![model::cell(release, spec.map(|a| &a.spec))];
+                Left { threshold: Some(release.threshold), cells, ..none }
+            }
             Outcome::Bins(release) => {
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
                 let cells = bins::cells(release, &label);
@@ -289,7 +294,7 @@ fn cell(labels: Vec<String>, of: &CellRelease, plan: Option<&ValidPlan>) -> Show
 }
 
 fn measure(at: usize, value: &MeasureRelease, plan: Option<&ValidPlan>) -> ShownMeasure {
-    let name = plan.and_then(|p| p.table().measures.get(at)).map_or_else(|| format!("measure {at}"), name);
+    let name = plan.and_then(|p| p.table().measures.get(at)).map_or_else(|| format!("measure {at}"), Measure::plainly);
     let quantum = plan.and_then(|p| match p.layout().measures().get(at) {
         Some(MeasureLayout::Number(quantum)) => Some(*quantum),
         _ => None,
@@ -308,19 +313,5 @@ fn measure(at: usize, value: &MeasureRelease, plan: Option<&ValidPlan>) -> Shown
             sum_sq_quanta: Some(sum_sq.to_string()),
             ..hidden
         },
-    }
-}
-
-fn name(measure: &Measure) -> String {
-    match measure {
-        Measure::Column(column) => column.to_string(),
-        Measure::Ln(column) => format!("ln({column})"),
-        Measure::Sqrt(column) => format!("sqrt({column})"),
-        Measure::Days { from, to } => format!("days({from}, {to})"),
-        Measure::Product(a, b) => format!("{a} * {b}"),
-        Measure::Condition(expr) => {
-            let columns: Vec<&str> = expr.columns().into_iter().map(|c| c.as_str()).collect();
-            format!("condition on {}", columns.join(", "))
-        }
     }
 }

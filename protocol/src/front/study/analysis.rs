@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::attrition::RawAttrition;
 use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
+use super::model::RawModel;
 use super::quantiles::RawQuantiles;
 use super::summary::RawSummary;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, table};
+use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, model, quantiles, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
@@ -25,9 +26,10 @@ struct RawAnalysis {
     quantiles: Option<RawQuantiles>,
     attrition: Option<RawAttrition>,
     summary: Option<RawSummary>,
+    model: Option<RawModel>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition or summary";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary or model";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -44,6 +46,7 @@ impl RawAnalysis {
             self.quantiles.is_some(),
             self.attrition.is_some(),
             self.summary.is_some(),
+            self.model.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -99,6 +102,7 @@ impl Binding<'_> {
         found.extend(raw.quantiles.as_ref().map(|raw| self.quantiles(&key, raw).map(one)));
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
+        found.extend(raw.model.as_ref().map(|raw| self.model(&key, raw).map(one)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -144,6 +148,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Crosstab(_)) => crosstab::text_place(place),
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
+        (place, None, Spec::Model(_)) => model::text_place(place),
     };
     join(key, &place)
 }

@@ -136,7 +136,8 @@ pub(super) fn call_of_one(sql: &Sql) -> Option<(String, &Sql)> {
     }
 }
 
-fn measure(binder: &mut Binder<'_>, argument: &Sql) -> Option<Measure> {
+/// What may be summed, or be a number of a model.
+pub(super) fn measure(binder: &mut Binder<'_>, argument: &Sql) -> Option<Measure> {
     let (expr, _) = binder.bind(argument)?;
     let column = |expr: &Expr| match expr {
         Expr::Column(name) => Some(name.clone()),

@@ -169,14 +169,7 @@ fn renamed(
 
 fn statistic(statistic: &Statistic, name: &impl Fn(&ColumnName) -> ColumnName) -> Statistic {
     let all = |parts: &[Expr]| parts.iter().map(|part| part.renamed(name)).collect();
-    let measure = |measure: &Measure| match measure {
-        Measure::Column(column) => Measure::Column(name(column)),
-        Measure::Ln(column) => Measure::Ln(name(column)),
-        Measure::Sqrt(column) => Measure::Sqrt(name(column)),
-        Measure::Days { from, to } => Measure::Days { from: name(from), to: name(to) },
-        Measure::Product(a, b) => Measure::Product(name(a), name(b)),
-        Measure::Condition(condition) => Measure::Condition(condition.renamed(name)),
-    };
+    let measure = |measure: &Measure| measure.renamed(name);
     let table = |table: &Table| Table {
         by: all(&table.by),
         measures: table.measures.iter().map(measure).collect(),
@@ -189,5 +182,6 @@ fn statistic(statistic: &Statistic, name: &impl Fn(&ColumnName) -> ColumnName) -
         }
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(name(column))),
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(all(steps))),
+        Statistic::Model(model) => Statistic::Model(model.map(&measure, &|key| key.renamed(name))),
     }
 }

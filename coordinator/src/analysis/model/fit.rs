@@ -1,0 +1,305 @@
+//! Fisher scoring over the sums of all sites: where the fit is, and where it goes. Numbers in, numbers out.
+//!
+//! β ← β + I⁻¹ s with the expected information I and the score s (McCullagh, Nelder 1989, §2.5), halved while the objective grows. Everything is in
+//! scaled columns; a ridge penalty λ/2 · Σβ² is on slopes alone.
+
+use std::collections::BTreeMap;
+
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
+use bocage_protocol::plan::{Family, Position, Sums};
+use bocage_protocol::release::ModelRelease;
+use nalgebra::{DMatrix, DVector};
+
+/// A step that moves no coefficient of a scaled column by more is the last.
+const CLOSE: f64 = 1e-9;
+/// So often in a row a step is halved.
+const HALVINGS: u32 = 8;
+/// A column of which less than this share is left beside the others is made of them.
+const COLLINEAR: f64 = 1e-9;
+
+/// The sums of all sites at a position. Sites are added in the order of their names.
+#[derive(Debug, Clone)]
+pub(super) struct Merged {
+    /// The sites, each with its patients.
+    pub sites: Vec<(SiteId, u64)>,
+    /// Patients.
+    pub n: u64,
+    /// Those of [`Sums`] that are single numbers.
+    pub scalars: [f64; Sums::SCALARS],
+    /// By columns, then by sites where those have intercepts.
+    pub score: DVector<f64>,
+    /// The expected information.
+    pub information: DMatrix<f64>,
+    /// Σ of the squares of rows' scores; of zeros where it was not asked for.
+    pub squares: DMatrix<f64>,
+    /// Each site's score.
+    pub scores: Vec<DVector<f64>>,
+}
+
+impl Merged {
+    /// Of what sites released. `columns` of the design; with `by_site`, each site has one more.
+    pub(super) fn of(releases: &[(&SiteId, &ModelRelease)], columns: usize, by_site: bool, robust: bool) -> Self {
+        let size = columns + if by_site { releases.len() } else { 0 };
+        let sums = Sums { width: columns + usize::from(by_site) };
+        let mut merged = Merged {
+            sites: Vec::new(),
+            n: 0,
+            scalars: [0.0; Sums::SCALARS],
+            score: DVector::zeros(size),
+            information: DMatrix::zeros(size, size),
+            squares: DMatrix::zeros(size, size),
+            scores: Vec::new(),
+        };
+        for (position, (site, release)) in releases.iter().enumerate() {
+            merged.sites.push(((*site).clone(), release.n));
+            merged.n += release.n;
+            merged.scalars.iter_mut().zip(&release.sums).for_each(|(all, own)| *all += own);
+            // The site's own intercept stands last among its columns.
+            let at = |column: usize| if column < columns { column } else { columns + position };
+            let mut score = DVector::zeros(size);
+            for (column, value) in release.sums[sums.score()].iter().enumerate() {
+                score[at(column)] = *value;
+            }
+            merged.score += &score;
+            merged.scores.push(score);
+            add_triangle(&mut merged.information, &release.sums[sums.information()], sums.width, at);
+            if robust {
+                add_triangle(&mut merged.squares, &release.sums[sums.squares()], sums.width, at);
+            }
+        }
+        merged
+    }
+}
+
+fn add_triangle(to: &mut DMatrix<f64>, triangle: &[f64], width: usize, at: impl Fn(usize) -> usize) {
+    let mut values = triangle.iter();
+    for row in 0..width {
+        for column in 0..=row {
+            let value = values.next().copied().unwrap_or_default();
+            let (i, j) = (at(row), at(column));
+            to[(i, j)] += value;
+            if i != j {
+                to[(j, i)] += value;
+            }
+        }
+    }
+}
+
+/// What comes after a step.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Another step, here.
+    Go(Position),
+    /// The fit is where it ends.
+    Done(Box<Fitted>),
+    /// It has no end, or not within the bounds.
+    Failed(Failure),
+}
+
+/// Why a fit has no end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// This column, or site, is made of others.
+    Collinear(usize),
+    /// This coefficient grows beyond all bounds.
+    Separated(usize),
+    /// Too many steps.
+    Steps,
+}
+
+/// A finished fit, in scaled columns.
+#[derive(Debug, Clone)]
+pub(super) struct Fitted {
+    /// By columns, then by sites.
+    pub beta: DVector<f64>,
+    /// The inverse of the (penalised) information.
+    pub inverse: DMatrix<f64>,
+    /// The sums at the end.
+    pub merged: Merged,
+    /// Of a negative binomial family.
+    pub theta: Option<f64>,
+    /// How many steps it took.
+    pub steps: u32,
+}
+
+/// A fit on its way.
+#[derive(Debug)]
+pub(super) struct Fit {
+    family: Family,
+    ridge: f64,
+    /// Which columns are slopes.
+    slopes: Vec<bool>,
+    by_site: bool,
+    position: Position,
+    /// Position and objective of the last step that was taken.
+    before: Option<(Position, f64)>,
+    sites: Vec<SiteId>,
+    halvings: u32,
+    steps: u32,
+}
+
+impl Fit {
+    pub(super) fn new(family: Family, ridge: f64, slopes: Vec<bool>, by_site: bool, start: Position) -> Self {
+        Self { family, ridge, slopes, by_site, position: start, before: None, sites: Vec::new(), halvings: 0, steps: 0 }
+    }
+
+    /// Where the sites are asked.
+    pub(super) fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Takes in the sums at [`Fit::position`].
+    pub(super) fn step(&mut self, merged: Merged) -> Verdict {
+        self.steps += 1;
+        let sites: Vec<SiteId> = merged.sites.iter().map(|(site, _)| site.clone()).collect();
+        if sites != self.sites {
+            // Of other sites nothing can be compared.
+            (self.sites, self.before) = (sites, None);
+        }
+        let beta = self.beta(&merged);
+        let penalty: f64 = self.penalised(beta.len()).map(|(i, ridge)| ridge * beta[i] * beta[i]).sum();
+        let objective = self.objective(&merged) + penalty;
+        if let Some((before, least)) = &self.before
+            && (objective.is_nan() || objective > least + 1e-9 * (least.abs() + 1.0))
+        {
+            self.halvings += 1;
+            if self.halvings > HALVINGS {
+                return Verdict::Failed(Failure::Steps);
+            }
+            self.position = between(before, &self.position);
+            return self.go();
+        }
+        self.halvings = 0;
+        let (mut score, mut information) = (merged.score.clone(), merged.information.clone());
+        for (i, ridge) in self.penalised(beta.len()) {
+            score[i] -= ridge * beta[i];
+            information[(i, i)] += ridge;
+        }
+        let inverse = match inverse(&information) {
+            Ok(inverse) => inverse,
+            Err(column) => return Verdict::Failed(Failure::Collinear(column)),
+        };
+        let step = &inverse * &score;
+        let theta = self.theta(&merged);
+        let far = theta.map_or(0.0, |(theta, next)| (next - theta).abs() / theta / 100.0);
+        if step.amax().max(far) <= CLOSE {
+            let (beta, theta) = (beta + step, theta.map(|(_, next)| next));
+            return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, steps: self.steps }));
+        }
+        let (share, narrowest) = self.within(&beta, &step);
+        if share < 1e-3 {
+            return Verdict::Failed(Failure::Separated(narrowest));
+        }
+        self.before = Some((self.position.clone(), objective));
+        let next = beta + step * share;
+        let columns = self.slopes.len();
+        self.position.beta = next.iter().take(columns).copied().collect();
+        if self.by_site {
+            let own = self.sites.iter().cloned().zip(next.iter().skip(columns).copied());
+            self.position.sites = own.collect::<BTreeMap<_, _>>();
+        }
+        if let Some((_, next)) = theta {
+            self.position.theta = Some(next);
+        }
+        self.go()
+    }
+
+    fn go(&self) -> Verdict {
+        if self.steps >= u32::from(limits::MODEL_ROUNDS) {
+            return Verdict::Failed(Failure::Steps);
+        }
+        Verdict::Go(self.position.clone())
+    }
+
+    fn beta(&self, merged: &Merged) -> DVector<f64> {
+        let own = merged.sites.iter().filter(|_| self.by_site);
+        let own = own.map(|(site, _)| self.position.sites.get(site).copied().unwrap_or_default());
+        DVector::from_iterator(merged.score.len(), self.position.beta.iter().copied().chain(own))
+    }
+
+    fn penalised(&self, size: usize) -> impl Iterator<Item = (usize, f64)> + use<> {
+        let ridge = self.ridge;
+        let slopes = self.slopes.clone();
+        (0..size).filter(move |i| ridge > 0.0 && slopes.get(*i) == Some(&true)).map(move |i| (i, ridge))
+    }
+
+    fn objective(&self, merged: &Merged) -> f64 {
+        match self.family {
+            Family::NegativeBinomial => -2.0 * merged.scalars[Sums::LOG_DENSITY],
+            _ => merged.scalars[Sums::DEVIANCE],
+        }
+    }
+
+    /// θ, and the next one: a step of Newton's, a fifth to five times as large.
+    fn theta(&self, merged: &Merged) -> Option<(f64, f64)> {
+        let theta = self.position.theta?;
+        let [slope, curve] = Sums::THETA.map(|at| merged.scalars[at]);
+        let next = if curve > 0.0 { theta + slope / curve } else { theta * if slope > 0.0 { 2.0 } else { 0.5 } };
+        let next = next.clamp(theta / 5.0, theta * 5.0);
+        Some((theta, next.clamp(*limits::MODEL_THETA.start(), *limits::MODEL_THETA.end())))
+    }
+
+    /// How much of a step stays within the bounds on coefficients, and which one allows the least.
+    fn within(&self, beta: &DVector<f64>, step: &DVector<f64>) -> (f64, usize) {
+        let mut least = (1.0, 0);
+        for i in 0..beta.len() {
+            let bound = if self.slopes.get(i) == Some(&true) { limits::MODEL_SLOPE } else { limits::MODEL_INTERCEPT };
+            // Short of it, so that rounding does not go beyond.
+            let room = (0.999 * bound - beta[i] * step[i].signum()).max(0.0);
+            let share = if step[i] == 0.0 { 1.0 } else { room / step[i].abs() };
+            if share < least.0 {
+                least = (share, i);
+            }
+        }
+        least
+    }
+}
+
+fn between(a: &Position, b: &Position) -> Position {
+    let middle = |a: f64, b: f64| a / 2.0 + b / 2.0;
+    let sites = b.sites.iter().map(|(site, x)| (site.clone(), middle(a.sites.get(site).copied().unwrap_or(*x), *x)));
+    Position {
+        beta: a.beta.iter().zip(&b.beta).map(|(a, b)| middle(*a, *b)).collect(),
+        sites: sites.collect(),
+        theta: a.theta.zip(b.theta).map(|(a, b)| middle(a, b)),
+        robust: b.robust,
+    }
+}
+
+/// The inverse of a positive definite matrix, by Cholesky's decomposition of it with a diagonal of ones; or the column that others make up.
+pub(super) fn inverse(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, usize> {
+    let size = matrix.nrows();
+    let scale: Vec<f64> = (0..size).map(|i| matrix[(i, i)].sqrt()).collect();
+    if let Some(none) = scale.iter().position(|scale| !(*scale > 0.0 && scale.is_finite())) {
+        return Err(none);
+    }
+    let unit = DMatrix::from_fn(size, size, |i, j| matrix[(i, j)] / scale[i] / scale[j]);
+    let decomposed = nalgebra::Cholesky::new(unit.clone());
+    let left = |i: usize| decomposed.as_ref().map_or(0.0, |d| d.l_dirty()[(i, i)].powi(2));
+    let Some(found) = decomposed.as_ref().filter(|_| (0..size).all(|i| left(i) > COLLINEAR)) else {
+        return Err(made_of_others(&unit));
+    };
+    let inverse = found.inverse();
+    Ok(DMatrix::from_fn(size, size, |i, j| inverse[(i, j)] / scale[i] / scale[j]))
+}
+
+/// The first row of which nothing is left beside those before it.
+fn made_of_others(unit: &DMatrix<f64>) -> usize {
+    let size = unit.nrows();
+    let mut lower = DMatrix::<f64>::zeros(size, size);
+    for i in 0..size {
+        for j in 0..=i {
+            let sum: f64 = unit[(i, j)] - (0..j).map(|k| lower[(i, k)] * lower[(j, k)]).sum::<f64>();
+            if i == j {
+                if sum <= COLLINEAR {
+                    return i;
+                }
+                lower[(i, i)] = sum.sqrt();
+            } else {
+                lower[(i, j)] = sum / lower[(j, j)];
+            }
+        }
+    }
+    size - 1
+}

@@ -1,0 +1,116 @@
+//! The driver of a linear or generalised linear model: sums of all sites in, the next coefficients or the published fit out.
+//!
+//! A site that does not answer a round, or that refuses it, is left out from there on; the fit goes on with the others and ends where they agree.
+
+mod errors;
+mod fit;
+mod published;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::{ModelSpec, RoundState, StandardErrors};
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
+use bocage_protocol::plan::{ModelLayout, Sums, ValidPlan};
+use bocage_protocol::release::ModelRelease;
+
+use self::fit::{Failure, Fit, Merged, Verdict};
+use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
+use crate::api::types::Block;
+
+/// The headings of an answer.
+pub(super) const COLUMNS: [&str; 7] = ["term", "estimate", "standard error", "statistic", "p", "from", "to"];
+
+/// With fewer sites their scores say nothing of how sites vary.
+const CLUSTERS: usize = 10;
+
+/// The driver of one model.
+#[derive(Debug)]
+pub struct ModelDriver {
+    setting: Setting,
+    spec: ModelSpec,
+    layout: ModelLayout,
+    fit: Fit,
+    /// The single sums at the start, which say how the outcome varies by itself.
+    first: Option<[f64; Sums::SCALARS]>,
+}
+
+impl ModelDriver {
+    pub(super) fn new(setting: Setting, spec: &ModelSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let (_, layout) = plan.model().ok_or_else(|| {
+            PublicError::new(ErrorCode::StudyInvalid, format!("analysis `{}`: its plan is no model", setting.name))
+        })?;
+        let slopes = spec.columns().map(|column| !column.of.is_empty()).collect();
+        let fit = Fit::new(spec.response.family, spec.ridge, slopes, spec.by_site, spec.start());
+        Ok(Self { setting, spec: spec.clone(), layout: layout.clone(), fit, first: None })
+    }
+
+    /// Takes in a round. The same for any order of `answers`.
+    pub(super) fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
+        let answers = sorted(answers);
+        let releases: Vec<(&SiteId, &ModelRelease)> = answers
+            .iter()
+            .filter_map(|answer| match answer.answer {
+                Answer::Model(release) => Some((answer.site, release)),
+                _ => None,
+            })
+            .collect();
+        let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
+            return self.nothing(notes);
+        }
+        let clusters = self.spec.standard_errors == StandardErrors::Site;
+        if clusters && releases.len() < CLUSTERS {
+            notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));
+            return self.nothing(notes);
+        }
+        let merged = Merged::of(&releases, self.layout.columns.len(), self.spec.by_site, self.fit.position().robust);
+        if self.first.is_none() {
+            self.first = Some(merged.scalars);
+        }
+        match self.fit.step(merged) {
+            Verdict::Go(position) => Next::Round(RoundState::At(position)),
+            Verdict::Done(fitted) => {
+                let first = self.first.unwrap_or_default();
+                Next::Publish(Box::new(published::result(
+                    &self.setting,
+                    &self.spec,
+                    &self.layout,
+                    &fitted,
+                    first,
+                    notes,
+                )))
+            }
+            Verdict::Failed(failure) => {
+                notes.push(self.why(&failure));
+                self.nothing(notes)
+            }
+        }
+    }
+
+    fn nothing(&self, notes: Vec<String>) -> Next {
+        let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
+        Next::Publish(Box::new(self.setting.result(block, notes)))
+    }
+
+    fn why(&self, failure: &Failure) -> String {
+        let name = |at: usize| self.spec.columns().nth(at).map_or("an intercept of a site", |column| &column.label);
+        match failure {
+            Failure::Collinear(at) => {
+                format!("no fit: `{}` is made of the columns before it, or never varies: leave it out", name(*at))
+            }
+            Failure::Separated(at) => format!(
+                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or use ridge; or the range is much wider than the data",
+                name(*at),
+                limits::MODEL_SLOPE
+            ),
+            Failure::Steps => "no fit: the steps do not come to an end. Fewer terms, or ridge, may help".to_owned(),
+        }
+    }
+}
+
+/// How many values an answer has at most.
+pub(super) fn values(spec: &ModelSpec, sites: usize) -> usize {
+    let terms = spec.columns().count() + if spec.by_site { sites } else { 0 };
+    terms * (COLUMNS.len() + 2 + terms) + 200 + 2 * sites
+}

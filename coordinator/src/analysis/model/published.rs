@@ -1,0 +1,203 @@
+//! What is published of a fit: estimates, tests of terms, how well it fits, covariance, and the patients of each site.
+
+use bocage_protocol::analysis::ModelSpec;
+use bocage_protocol::plan::{Family, Measure, ModelLayout, Sums};
+use nalgebra::{DMatrix, DVector};
+use statrs::function::gamma::ln_gamma;
+
+use super::errors::{Estimates, Summary, estimates};
+use super::fit::{Fitted, inverse};
+use super::{COLUMNS, Setting};
+use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
+
+pub(super) fn result(
+    setting: &Setting,
+    spec: &ModelSpec,
+    layout: &ModelLayout,
+    fitted: &Fitted,
+    first: [f64; Sums::SCALARS],
+    mut notes: Vec<String>,
+) -> AnalysisResult {
+    let found = estimates(spec, layout, fitted);
+    let family = spec.response.family;
+    notes.insert(0, format!("{} regression with {} link: {}", family.name(), family.link(), spec.formula));
+    let mut result = setting.result(coefficients(spec, &found), notes);
+    let named = |title: &str, block| NamedBlock { title: title.to_owned(), block };
+    result.also = vec![
+        named("fit", goodness(spec, layout, fitted, &found, first)),
+        named("tests of terms", terms(spec, &found)),
+        named("covariance of the estimates", covariance(&found)),
+        named("patients with all that the model reads", sites(fitted)),
+    ];
+    result
+}
+
+/// A number, or nothing where there is none.
+fn number(x: Option<f64>) -> Value {
+    x.filter(|x| x.is_finite()).map_or(Value::Null, Value::Number)
+}
+
+fn headed(columns: &[&str]) -> Block {
+    Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), ..Block::default() }
+}
+
+/// What e to the power of a coefficient is, where it is something.
+fn exponential(family: Family, outcome: &Measure) -> Option<&'static str> {
+    use bocage_protocol::plan::Link;
+    match (family, outcome) {
+        (Family::Binomial(Link::Logit), _) => Some("odds ratio"),
+        (Family::Poisson, Measure::Condition(_)) => Some("risk ratio"),
+        (Family::Poisson | Family::NegativeBinomial, _) => Some("rate ratio"),
+        (Family::Gamma, _) => Some("mean ratio"),
+        (Family::Gaussian | Family::Binomial(_), _) => None,
+    }
+}
+
+fn coefficients(spec: &ModelSpec, found: &Estimates) -> Block {
+    let mut block = headed(&COLUMNS);
+    let ratio = exponential(spec.response.family, &spec.response.of);
+    if let Some(ratio) = ratio {
+        block.columns.extend([ratio.to_owned(), "ratio from".to_owned(), "ratio to".to_owned()]);
+    }
+    let within = found.reference.quantile(spec.confidence);
+    for (i, name) in found.names.iter().enumerate() {
+        let (estimate, error) = (found.beta[i], found.covariance[(i, i)].sqrt());
+        let statistic = estimate / error;
+        let ends = within.map(|within| [estimate - within * error, estimate + within * error]);
+        let mut row = vec![Value::Text(name.clone())];
+        row.extend([Some(estimate), Some(error), Some(statistic), found.reference.p(statistic)].map(number));
+        row.extend([0, 1].map(|end| number(ends.map(|ends| ends[end]))));
+        if ratio.is_some() {
+            row.push(number(Some(estimate.exp())));
+            row.extend([0, 1].map(|end| number(ends.map(|ends| ends[end].exp()))));
+        }
+        block.rows.push(row);
+    }
+    block
+}
+
+/// Wald's test of each term with all of its columns.
+fn terms(spec: &ModelSpec, found: &Estimates) -> Block {
+    let mut block = headed(&["term", "statistic", "degrees of freedom", "p"]);
+    let at = |label: &str| found.names.iter().position(|name| name == label);
+    for term in spec.terms.iter().filter(|term| term.columns.iter().any(|column| !column.of.is_empty())) {
+        let places: Vec<usize> = term.columns.iter().filter_map(|column| at(&column.label)).collect();
+        let df = places.len() as f64;
+        let beta = DVector::from_iterator(places.len(), places.iter().map(|i| found.beta[*i]));
+        let covariance = DMatrix::from_fn(places.len(), places.len(), |i, j| found.covariance[(places[i], places[j])]);
+        let wald = inverse(&covariance).ok().map(|inverse| (beta.transpose() * inverse * &beta)[(0, 0)]);
+        let p = wald.and_then(|wald| found.reference.p_of_several(wald, df));
+        block.rows.push(vec![
+            Value::Text(term.label.clone()),
+            number(wald),
+            Value::Count(places.len() as u64),
+            number(p),
+        ]);
+    }
+    block
+}
+
+fn covariance(found: &Estimates) -> Block {
+    let names: Vec<&str> = found.names.iter().map(String::as_str).collect();
+    let mut block = headed(&[&["term"], names.as_slice()].concat());
+    for (i, name) in found.names.iter().enumerate() {
+        let row = (0..found.names.len()).map(|j| number(Some(found.covariance[(i, j)])));
+        block.rows.push([Value::Text(name.clone())].into_iter().chain(row).collect());
+    }
+    block
+}
+
+fn sites(fitted: &Fitted) -> Block {
+    let mut block = headed(&["site", "patients"]);
+    block.rows =
+        fitted.merged.sites.iter().map(|(site, n)| vec![Value::Text(site.to_string()), Value::Count(*n)]).collect();
+    block
+}
+
+fn goodness(
+    spec: &ModelSpec,
+    layout: &ModelLayout,
+    fitted: &Fitted,
+    found: &Estimates,
+    first: [f64; Sums::SCALARS],
+) -> Block {
+    let summary = Summary::of(fitted, layout);
+    let log_likelihood = log_likelihood(spec, fitted, &summary);
+    // As R counts them: the dispersion is one where it is estimated with the likelihood.
+    let counted = summary.parameters
+        + f64::from(u8::from(!matches!(spec.response.family, Family::Binomial(_) | Family::Poisson)));
+    let null = null_log_likelihood(spec, fitted, &summary, first);
+    let mut block = headed(&["quantity", "value"]);
+    let mut add = |name: &str, value: Value| block.rows.push(vec![Value::Text(name.to_owned()), value]);
+    add("patients", Value::Count(fitted.merged.n));
+    if matches!(spec.response.of, Measure::Condition(_)) && spec.response.weight.is_none() {
+        add("events", Value::Count(fitted.merged.scalars[Sums::OUTCOME].round() as u64));
+    }
+    add("sites", Value::Count(fitted.merged.sites.len() as u64));
+    add("parameters", Value::Count(fitted.beta.len() as u64));
+    add("residual degrees of freedom", number(Some(summary.residual_degrees())));
+    add("deviance", number(Some(summary.deviance)));
+    add("Pearson chi-squared", number(Some(summary.pearson)));
+    add("dispersion", number(Some(found.dispersion)));
+    add("log-likelihood", number(log_likelihood));
+    add("AIC", number(log_likelihood.map(|l| 2.0 * counted - 2.0 * l)));
+    add("BIC", number(log_likelihood.map(|l| counted * summary.n.ln() - 2.0 * l)));
+    if spec.response.family == Family::Gaussian {
+        add("R-squared", number(r_squared(spec, fitted, first)));
+    } else {
+        add("pseudo R-squared (McFadden)", number(log_likelihood.zip(null).map(|(l, null)| 1.0 - l / null)));
+    }
+    if let Some(theta) = fitted.theta {
+        add("theta", number(Some(theta)));
+    }
+    add("rounds", Value::Count(u64::from(fitted.steps)));
+    block
+}
+
+/// Of all patients, with a dispersion where that is estimated: RSS / n (gaussian), deviance / n (gamma, as R's `logLik` has it).
+fn log_likelihood(spec: &ModelSpec, fitted: &Fitted, summary: &Summary) -> Option<f64> {
+    let n = summary.n;
+    let summed = fitted.merged.scalars[Sums::LOG_DENSITY];
+    match spec.response.family {
+        Family::Binomial(_) | Family::Poisson | Family::NegativeBinomial => Some(summed),
+        // Weights have a part in it that no sum gives.
+        Family::Gaussian | Family::Gamma if spec.response.weight.is_some() => None,
+        Family::Gaussian => Some(-n / 2.0 * ((2.0 * std::f64::consts::PI * summary.deviance / n).ln() + 1.0)),
+        Family::Gamma => {
+            let shape = n / summary.deviance;
+            let of_means = shape * (summary.deviance / 2.0 + n);
+            Some(n * shape * shape.ln() - of_means - summed - n * ln_gamma(shape))
+        }
+    }
+}
+
+/// That of a mean alone, where sums at the start give it.
+fn null_log_likelihood(
+    spec: &ModelSpec,
+    fitted: &Fitted,
+    summary: &Summary,
+    first: [f64; Sums::SCALARS],
+) -> Option<f64> {
+    if spec.response.offset.is_some() || spec.response.weight.is_some() || spec.by_site {
+        return None;
+    }
+    let (n, sum) = (summary.n, fitted.merged.scalars[Sums::OUTCOME]);
+    let mean = sum / n;
+    match spec.response.family {
+        Family::Binomial(_) => Some(sum * mean.ln() + (n - sum) * (1.0 - mean).ln()),
+        // At the start every mean is 1, so that the log-densities are −1 − ln y!.
+        Family::Poisson => Some(sum * mean.ln() - n * mean + first[Sums::LOG_DENSITY] + n),
+        _ => None,
+    }
+}
+
+/// 1 − RSS / TSS, about the mean.
+fn r_squared(spec: &ModelSpec, fitted: &Fitted, first: [f64; Sums::SCALARS]) -> Option<f64> {
+    let has_intercept = spec.by_site || spec.columns().any(|column| column.of.is_empty());
+    if spec.response.offset.is_some() || !has_intercept {
+        return None;
+    }
+    let [weight, sum] = [Sums::WEIGHT, Sums::OUTCOME].map(|at| first[at]);
+    let total = first[Sums::DEVIANCE] - sum * sum / weight;
+    Some(1.0 - fitted.merged.scalars[Sums::DEVIANCE] / total)
+}

@@ -1,0 +1,127 @@
+//! The complete cases of a snapshot, as columns of a design.
+
+use bocage_protocol::plan::{Model, ModelLayout, Slot};
+use polars::prelude::DataFrame;
+
+use super::facts::Facts;
+use crate::custodian::engine::parts::PartCount;
+use crate::custodian::engine::pass::PassError;
+
+/// The complete cases, part by part.
+pub struct Design {
+    pub(super) parts: Vec<Cases>,
+    pub(super) facts: Facts,
+}
+
+/// The complete cases of one part.
+pub struct Cases {
+    /// How many.
+    pub rows: usize,
+    /// The scaled columns, one after the other; last one of ones, where sites have intercepts of their own.
+    pub x: Vec<f64>,
+    /// The outcome, as the family takes it.
+    pub y: Vec<f64>,
+    /// What is added to the linear predictor; empty where nothing is.
+    pub offset: Vec<f64>,
+    /// What each counts with; empty where each counts once.
+    pub weight: Vec<f64>,
+}
+
+impl Design {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let values = |cases: &Cases| cases.x.len() + cases.y.len() + cases.offset.len() + cases.weight.len();
+        self.parts.iter().map(values).sum::<usize>() * size_of::<f64>()
+    }
+}
+
+/// What a thread has made of its parts.
+pub struct Making<'a> {
+    layout: &'a ModelLayout,
+    by_site: bool,
+    /// With the first subject of each.
+    parts: Vec<(u32, Cases)>,
+    facts: Facts,
+    span: Option<(u32, u32)>,
+}
+
+impl<'a> Making<'a> {
+    /// Nothing yet, for a gate with the threshold `k`.
+    pub fn new(model: &Model, layout: &'a ModelLayout, k: u32) -> Self {
+        Self { layout, by_site: model.by_site, parts: Vec::new(), facts: Facts::new(layout, k), span: None }
+    }
+
+    /// Adds the selected rows of a part: subjects, the measures as numbers, the keys' levels.
+    pub fn add(&mut self, selected: &DataFrame) -> Result<(), PassError> {
+        let (measures, keys) = (self.layout.inputs.measures.len(), self.layout.inputs.keys.len());
+        let columns = selected.columns();
+        if columns.len() != 1 + measures + keys {
+            return Err(PassError::Shape);
+        }
+        let (subjects, others) = columns.split_first().ok_or(PassError::Shape)?;
+        let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
+        let numbers = others[..measures].iter().map(|column| column.f64().map_err(|_| PassError::Shape));
+        let numbers: Vec<Vec<f64>> = numbers
+            .map(|column| Ok(column?.iter().map(|x| x.unwrap_or(f64::NAN)).collect()))
+            .collect::<Result<_, PassError>>()?;
+        let levels = others[measures..].iter().map(|column| column.u32().map_err(|_| PassError::Shape));
+        let levels: Vec<Vec<u32>> = levels
+            .map(|column| Ok(column?.iter().map(|level| level.unwrap_or(u32::MAX)).collect()))
+            .collect::<Result<_, PassError>>()?;
+        let known = |row: &usize| {
+            let within =
+                |(i, column): (usize, &Vec<u32>)| (column[*row] as usize) < self.layout.inputs.keys[i].1.labels.len();
+            numbers.iter().all(|column| column[*row].is_finite()) && levels.iter().enumerate().all(within)
+        };
+        let rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
+        if subjects.null_count() > 0 {
+            return Err(PassError::OutsideTable);
+        }
+        if let (Some(first), Some(last)) = (subjects.first(), subjects.last()) {
+            self.span = Some((first, last));
+        }
+        let pick = |input: usize| rows.iter().map(|row| numbers[input][*row]).collect::<Vec<f64>>();
+        let mut x = Vec::with_capacity(rows.len() * (self.layout.columns.len() + 1));
+        for slots in &self.layout.columns {
+            x.extend(rows.iter().map(|row| product(slots, *row, &numbers, &levels)));
+        }
+        if self.by_site {
+            x.extend(std::iter::repeat_n(1.0, rows.len()));
+        }
+        let scale = self.layout.outcome_scale;
+        let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
+        let offset = self.layout.offset.map(pick).unwrap_or_default();
+        let weight = self.layout.weight.map(pick).unwrap_or_default();
+        self.facts.add(self.layout, &rows, &numbers, &levels);
+        let first = self.span.map_or(0, |span| span.0);
+        self.parts.push((first, Cases { rows: rows.len(), x, y, offset, weight }));
+        Ok(())
+    }
+
+    /// The design.
+    pub fn finish(mut self) -> Design {
+        self.parts.sort_by_key(|(first, _)| *first);
+        Design { parts: self.parts.into_iter().map(|(_, cases)| cases).collect(), facts: self.facts }
+    }
+}
+
+fn product(slots: &[Slot], row: usize, numbers: &[Vec<f64>], levels: &[Vec<u32>]) -> f64 {
+    let value = |slot: &Slot| match slot {
+        Slot::Number { input, scale } => scale.apply(numbers[*input][row]),
+        Slot::Level { input, level } => f64::from(levels[*input][row] == *level),
+        Slot::Spline { input, of, scale } => scale.apply(of.value(numbers[*input][row])),
+    };
+    slots.iter().map(value).product()
+}
+
+impl PartCount for Making<'_> {
+    fn end_part(&mut self) -> Option<(u32, u32)> {
+        self.span.take()
+    }
+
+    fn absorb(&mut self, other: Self) -> Result<(), PassError> {
+        self.parts.extend(other.parts);
+        self.facts.absorb(&other.facts);
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! What the gate must know of a design that no sum says: how many patients stand on either side of each thing that is told apart, and how different
+//! the numbers are there.
+
+use bocage_protocol::plan::{Measure, ModelLayout, Slot};
+
+use crate::custodian::gate::{Side, Spread};
+
+/// Quanta of a number's range, to tell its values apart.
+const STEPS: f64 = 4_294_967_296.0;
+
+/// Counts of the complete cases. One row is one patient.
+#[derive(Clone)]
+pub struct Facts {
+    k: u32,
+    /// Complete cases.
+    pub n: u64,
+    /// What is told apart, each by itself.
+    pub sides: Vec<Side>,
+    /// Cases in which both of two are true; the lower triangle without the diagonal, row by row.
+    pub both: Vec<u64>,
+    /// Of each side its cases.
+    pub ones: Vec<u64>,
+    /// The inputs that are numbers, with the spread of their values: of all, then where each side is false, and true.
+    pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// Those spreads that are not wide yet.
+    narrow: Vec<(usize, usize)>,
+}
+
+impl Facts {
+    /// Of no cases.
+    pub fn new(layout: &ModelLayout, k: u32) -> Self {
+        let sides = sides(layout);
+        let inputs = &layout.inputs;
+        let numbers = inputs
+            .measures
+            .iter()
+            .enumerate()
+            .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input));
+        let spreads: Vec<(usize, Vec<Spread>)> =
+            numbers.map(|(input, _)| (input, vec![Spread::new(k); 1 + 2 * sides.len()])).collect();
+        let mut facts = Self {
+            k,
+            n: 0,
+            both: vec![0; sides.len() * sides.len().saturating_sub(1) / 2],
+            ones: vec![0; sides.len()],
+            sides,
+            spreads,
+            narrow: Vec::new(),
+        };
+        facts.look_for_narrow();
+        facts
+    }
+
+    fn look_for_narrow(&mut self) {
+        let narrow = |(at, (_, spreads)): (usize, &(usize, Vec<Spread>))| {
+            let narrow = spreads.iter().enumerate().filter(|(_, spread)| !spread.is_wide());
+            narrow.map(|(slot, _)| (at, slot)).collect::<Vec<_>>()
+        };
+        self.narrow = self.spreads.iter().enumerate().flat_map(narrow).collect();
+    }
+
+    /// Adds complete cases.
+    pub fn add(&mut self, layout: &ModelLayout, rows: &[usize], numbers: &[Vec<f64>], levels: &[Vec<u32>]) {
+        self.n += rows.len() as u64;
+        let mut holds = vec![false; self.sides.len()];
+        let mut held = Vec::with_capacity(self.sides.len());
+        for row in rows {
+            held.clear();
+            for (at, side) in self.sides.iter().enumerate() {
+                holds[at] = match side {
+                    Side::Levels { levels: all, .. } => all.iter().all(|(key, level)| levels[*key][*row] == *level),
+                    Side::Outcome { input } => numbers[*input][*row] > 0.5,
+                    Side::Two { input, upper } => numbers[*input][*row] == *upper,
+                };
+                if holds[at] {
+                    held.push(at);
+                    self.ones[at] += 1;
+                }
+            }
+            for (i, one) in held.iter().enumerate() {
+                for other in &held[..i] {
+                    self.both[one * (one - 1) / 2 + other] += 1;
+                }
+            }
+            if !self.narrow.is_empty() {
+                self.look_at(layout, *row, numbers, &holds);
+            }
+        }
+    }
+
+    #[cold]
+    fn look_at(&mut self, layout: &ModelLayout, row: usize, numbers: &[Vec<f64>], holds: &[bool]) {
+        let mut widened = false;
+        for (at, slot) in &self.narrow {
+            // Slot 0 is everybody; then two a side.
+            let counts = slot.checked_sub(1).is_none_or(|slot| holds[slot / 2] == (slot % 2 == 1));
+            if counts {
+                let (input, spreads) = &mut self.spreads[*at];
+                let (lo, hi) = layout.inputs.ranges[*input];
+                let quanta = ((numbers[*input][row] - lo) / (hi - lo).max(f64::MIN_POSITIVE) * STEPS) as i64;
+                spreads[*slot].add(quanta, 1, self.k);
+                widened |= spreads[*slot].is_wide();
+            }
+        }
+        if widened {
+            self.look_for_narrow();
+        }
+    }
+
+    /// Adds what other patients have.
+    pub fn absorb(&mut self, other: &Self) {
+        self.n += other.n;
+        let add = |own: &mut [u64], other: &[u64]| own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        add(&mut self.both, &other.both);
+        add(&mut self.ones, &other.ones);
+        for ((_, own), (_, other)) in self.spreads.iter_mut().zip(&other.spreads) {
+            own.iter_mut().zip(other).for_each(|(own, other)| own.absorb(other, self.k));
+        }
+        self.look_for_narrow();
+    }
+}
+
+/// Whether a number is told apart by its two values.
+fn is_side(sides: &[Side], input: usize) -> bool {
+    sides.iter().any(|side| matches!(side, Side::Two { input: of, .. } if *of == input))
+}
+
+/// Columns that are 0 or 1, a true or false outcome, and whole numbers that can be one of two.
+fn sides(layout: &ModelLayout) -> Vec<Side> {
+    let levels = (0..layout.columns.len()).filter_map(|column| {
+        let levels = layout.levels(column).filter(|levels| !levels.is_empty())?;
+        Some(Side::Levels { column, levels })
+    });
+    let inputs = &layout.inputs;
+    let outcome = inputs.measures.iter().enumerate().filter(|(_, measure)| matches!(measure, Measure::Condition(_)));
+    let outcome = outcome.map(|(input, _)| Side::Outcome { input });
+    let two = |(input, (lo, hi)): (usize, &(f64, f64))| {
+        let number =
+            layout.columns.iter().flatten().any(|slot| matches!(slot, Slot::Number { input: of, .. } if *of == input));
+        let is_column = matches!(inputs.measures[input], Measure::Column(_));
+        (number && is_column && hi - lo == 1.0 && lo.fract() == 0.0).then_some(Side::Two { input, upper: *hi })
+    };
+    levels.chain(outcome).chain(inputs.ranges.iter().enumerate().filter_map(two)).collect()
+}

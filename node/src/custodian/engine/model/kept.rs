@@ -1,0 +1,90 @@
+//! Designs that are kept between the rounds of studies: within a bound on memory, and not longer than a fit takes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::limits;
+use bocage_protocol::plan::{Statistic, ValidPlan};
+
+use super::Design;
+
+/// A design that no round has asked for so long is dropped: a study that goes on makes it again.
+const KEPT_MS: i64 = 10 * 60 * 1000;
+
+/// The designs of the rounds of studies at a site.
+pub struct Designs {
+    site: SiteId,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// What they are made over: the tables' rows and who is left out, and the gate's threshold.
+    over: Option<Digest>,
+    now: i64,
+    designs: Vec<Entry>,
+}
+
+struct Entry {
+    key: Digest,
+    used: i64,
+    design: Arc<Design>,
+}
+
+impl Designs {
+    /// None, at this site.
+    pub fn new(site: SiteId) -> Self {
+        Self { site, kept: Mutex::default() }
+    }
+
+    /// The site.
+    pub fn site(&self) -> &SiteId {
+        &self.site
+    }
+
+    /// Says over what the next plans are computed, and when. Drops what has not been used for long.
+    pub fn begin(&self, identity: &Digest, threshold: u32, now: Timestamp) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.over = Some(Digest::of("bocage/design/over/1", &[identity.as_bytes(), &threshold.to_le_bytes()]));
+        kept.now = now.0;
+        kept.designs.retain(|entry| now.0 - entry.used < KEPT_MS);
+    }
+
+    /// The design of a plan, whatever its step.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn of<E>(&self, plan: &ValidPlan, make: impl FnOnce() -> Result<Design, E>) -> Result<Arc<Design>, E> {
+        let key = self.key(plan);
+        if let Some(key) = &key {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = kept.now;
+            if let Some(entry) = kept.designs.iter_mut().find(|entry| entry.key == *key) {
+                entry.used = now;
+                return Ok(Arc::clone(&entry.design));
+            }
+        }
+        let design = Arc::new(make()?);
+        if let Some(key) = key.filter(|_| design.bytes() <= limits::DESIGN_BYTES) {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = kept.now;
+            kept.designs.push(Entry { key, used, design: Arc::clone(&design) });
+            // The oldest make room.
+            kept.designs.sort_by_key(|entry| entry.used);
+            while kept.designs.iter().map(|entry| entry.design.bytes()).sum::<usize>() > limits::DESIGN_BYTES {
+                kept.designs.remove(0);
+            }
+        }
+        Ok(design)
+    }
+
+    fn key(&self, plan: &ValidPlan) -> Option<Digest> {
+        let over = self.kept.lock().unwrap_or_else(PoisonError::into_inner).over?;
+        let (model, _) = plan.model()?;
+        let mut plan = plan.plan().clone();
+        plan.statistic = Statistic::Model(model.unplaced());
+        let json = bocage_protocol::trust::canonical(&plan).ok()?;
+        Some(Digest::of("bocage/design/1", &[over.as_bytes(), &json]))
+    }
+}

@@ -1,0 +1,64 @@
+//! A model's step: the complete cases of a snapshot as a design, and the sums that a step of a fit needs of it.
+//!
+//! ```text
+//! parts ──filter, select (Polars)──▶ complete cases ──scaled columns──▶ Design ──at the step's coefficients──▶ sums
+//! ```
+//!
+//! The design and what the gate must know of it do not depend on the coefficients, so they are kept between the rounds of a study ([`Designs`]).
+//! Parts are cut at fixed places, and their sums are added in order: no thread shows in a bit of the result.
+
+mod design;
+mod facts;
+mod kept;
+mod sums;
+
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::{Model, ModelLayout};
+
+pub use self::design::Design;
+use self::design::Making;
+
+pub use self::kept::Designs;
+use super::compile::Unfit;
+use super::parts::Partition;
+use super::pass::PassError;
+use super::{Asked, EngineError};
+use crate::custodian::gate::CountedModel;
+use crate::custodian::snapshot::Part;
+
+impl Asked<'_> {
+    /// The sums of a plan's step, by way of a design that is made or was kept.
+    pub(super) fn model(&self, designs: Option<&Designs>) -> Result<CountedModel, EngineError> {
+        let (model, layout) = self.plan.model().ok_or_else(|| self.error(PassError::Shape.into()))?;
+        let design = match designs {
+            Some(designs) => designs.of(self.plan, || self.design(model, layout))?,
+            None => self.design(model, layout)?.into(),
+        };
+        let own = designs.and_then(|designs| own_intercept(model, designs.site()));
+        Ok(sums::at(&design, model, layout, own))
+    }
+
+    fn design(&self, model: &Model, layout: &ModelLayout) -> Result<Design, EngineError> {
+        let unfit = |cause: Unfit| EngineError::Plan { snapshot: self.snapshot, cause };
+        let (filter, select) = super::question::compile_model(self.plan, layout, self.contract).map_err(unfit)?;
+        let add = |part: &Part, making: &mut Making| {
+            let rows = super::IntoLazy::lazy(self.part(part)?);
+            let rows = match &filter {
+                Some(filter) => rows.filter(filter.clone()),
+                None => rows,
+            };
+            let selected =
+                super::collect_on(super::Engine::InMemory, rows.select_seq(&select)).map_err(super::Fault::Query)?;
+            making.add(&selected).map_err(super::Fault::Rows)
+        };
+        Partition::of(0)
+            .count(self.rows, || Making::new(model, layout, self.k), add)
+            .map(Making::finish)
+            .map_err(|fault| self.error(fault))
+    }
+}
+
+/// Where the site's own intercept is, where it has one.
+fn own_intercept(model: &Model, site: &SiteId) -> Option<f64> {
+    model.by_site.then(|| model.at.sites.get(site).copied().unwrap_or_default())
+}

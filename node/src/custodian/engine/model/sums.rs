@@ -1,0 +1,162 @@
+//! The sums of a step over a design: score, information, deviance. Blocks of rows stay in the nearest cache; parts go to all cores and are added in
+//! their order.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bocage_protocol::plan::{Model, ModelLayout, Sums};
+
+use super::design::{Cases, Design};
+use crate::custodian::engine::parts::cores;
+use crate::custodian::gate::{CountedModel, Weights};
+
+/// Rows that are worked on at once.
+const BLOCK: usize = 512;
+
+/// The sums at a step's coefficients, with what the gate must know. `own` is the site's own intercept, where it has one.
+pub fn at(design: &Design, model: &Model, layout: &ModelLayout, own: Option<f64>) -> CountedModel {
+    let step = Step { model, sums: layout.sums(), values: layout.values(), own };
+    let parts = step.all(&design.parts);
+    let mut whole = Added::new(layout.values());
+    for part in parts {
+        whole.absorb(&part);
+    }
+    let Added { values, weights } = whole;
+    let facts = design.facts.clone();
+    CountedModel {
+        n: facts.n,
+        sides: facts.sides,
+        ones: facts.ones,
+        both: facts.both,
+        spreads: facts.spreads,
+        sums: values,
+        weights,
+    }
+}
+
+/// What was added up.
+struct Added {
+    values: Vec<f64>,
+    weights: Weights,
+}
+
+impl Added {
+    fn new(values: usize) -> Self {
+        Self { values: vec![0.0; values], weights: Weights::default() }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.values.iter_mut().zip(&other.values).for_each(|(own, other)| *own += other);
+        self.weights.absorb(&other.weights);
+    }
+}
+
+struct Step<'a> {
+    model: &'a Model,
+    sums: Sums,
+    values: usize,
+    own: Option<f64>,
+}
+
+impl Step<'_> {
+    /// Every part's, in order.
+    fn all(&self, parts: &[Cases]) -> Vec<Added> {
+        let threads = cores().min(parts.len()).max(1);
+        if threads == 1 {
+            return parts.iter().map(|part| self.part(part)).collect();
+        }
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some((at, part)) = {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        parts.get(at).map(|part| (at, part))
+                    } {
+                        let added = self.part(part);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((at, added));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, added)| added).collect()
+    }
+
+    fn part(&self, cases: &Cases) -> Added {
+        let mut added = Added::new(self.values);
+        let mut begin = 0;
+        while begin < cases.rows {
+            let end = (begin + BLOCK).min(cases.rows);
+            self.block(cases, begin, end, &mut added);
+            begin = end;
+        }
+        added
+    }
+
+    fn block(&self, cases: &Cases, begin: usize, end: usize, added: &mut Added) {
+        let (width, rows) = (self.sums.width, end - begin);
+        let column = |j: usize| &cases.x[j * cases.rows + begin..j * cases.rows + end];
+        let mut eta = [0.0; BLOCK];
+        let eta = &mut eta[..rows];
+        if !cases.offset.is_empty() {
+            eta.copy_from_slice(&cases.offset[begin..end]);
+        }
+        let beta = self.model.at.beta.iter().copied().chain(self.own);
+        for (j, beta) in beta.enumerate().filter(|(_, beta)| *beta != 0.0) {
+            eta.iter_mut().zip(column(j)).for_each(|(eta, x)| *eta += beta * x);
+        }
+        let (mut residuals, mut weights) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (residuals, weights) = (&mut residuals[..rows], &mut weights[..rows]);
+        let theta = self.model.at.theta.unwrap_or(1.0);
+        let values = &mut added.values;
+        for i in 0..rows {
+            let (y, count) = (cases.y[begin + i], cases.weight.get(begin + i).copied().unwrap_or(1.0));
+            let row = self.model.response.family.row(y, eta[i], theta);
+            (residuals[i], weights[i]) = (count * row.residual, count * row.weight);
+            added.weights.add(residuals[i], weights[i]);
+            values[Sums::WEIGHT] += count;
+            values[Sums::OUTCOME] += count * y;
+            values[Sums::LOG_DENSITY] += count * row.log_density;
+            values[Sums::DEVIANCE] += count * row.deviance;
+            values[Sums::PEARSON] += count * row.pearson;
+            values[Sums::THETA[0]] += count * row.theta[0];
+            values[Sums::THETA[1]] += count * row.theta[1];
+        }
+        for (j, at) in self.sums.score().enumerate() {
+            values[at] += dot(column(j), residuals);
+        }
+        let mut scaled = [0.0; BLOCK];
+        let scaled = &mut scaled[..rows];
+        let mut triangle = |by: &[f64], from: usize| {
+            let mut at = from;
+            for i in 0..width {
+                scaled.iter_mut().zip(column(i)).zip(by).for_each(|((s, x), w)| *s = x * w);
+                for j in 0..=i {
+                    values[at] += dot(column(j), scaled);
+                    at += 1;
+                }
+            }
+        };
+        triangle(weights, self.sums.information().start);
+        if self.model.at.robust {
+            residuals.iter_mut().for_each(|r| *r *= *r);
+            triangle(residuals, self.sums.squares().start);
+        }
+    }
+}
+
+/// Σ a b, in eight running sums: the compiler does several at once, and always in this order.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in left.zip(right) {
+        for i in 0..8 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (b + f)) + ((c + g) + (d + h)) + rest
+}

@@ -1,0 +1,221 @@
+//! The gate's rules for a step of a model. All of it leaves, or nothing.
+//!
+//! Its sums at coefficients of 0 are counts and sums of groups: of each column that is 0 or 1, of each pair of them, and of numbers within them. What
+//! a table would hide must not leave this way, so
+//!
+//! 1. **Size.** k patients, three times as many as parameters, and ten more than parameters (the rules of DataSHIELD; Wolfson et al. 2010).
+//! 2. **Sides.** Of each column of 0 and 1, and of an outcome that is true or false, both sides have k patients; and so have the four cells of each
+//!    pair, but those that no patient can be in.
+//! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
+//! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
+//!    sums those of a few.
+//!
+//! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
+//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
+
+use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::plan::ModelLayout;
+use bocage_protocol::release::ModelRelease;
+
+use super::{Rules, Spread, Withheld};
+use crate::custodian::controls::Control;
+
+/// What the engine has added up at a step, and what it counted of the design.
+#[cfg_attr(test, derive(Debug, PartialEq))]
+pub struct CountedModel {
+    /// Complete cases, each a patient.
+    pub n: u64,
+    /// What is told apart.
+    pub sides: Vec<Side>,
+    /// Cases of each.
+    pub ones: Vec<u64>,
+    /// Cases of each two: the lower triangle without the diagonal, row by row.
+    pub both: Vec<u64>,
+    /// The numbers' inputs, each with its spread among all, then where each side is false, and true.
+    pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// As [`Sums`] says.
+    pub sums: Vec<f64>,
+    /// How the patients weigh.
+    pub weights: Weights,
+}
+
+/// Something that is true or false of a patient, and that sums tell apart.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Side {
+    /// A column of the design that is 1 where keys are at these levels.
+    Levels {
+        /// Which column.
+        column: usize,
+        /// Key and level.
+        levels: Vec<(usize, u32)>,
+    },
+    /// An outcome.
+    Outcome {
+        /// Which measure.
+        input: usize,
+    },
+    /// A whole number that can be one of two.
+    Two {
+        /// Which measure.
+        input: usize,
+        /// The larger one.
+        upper: f64,
+    },
+}
+
+/// How patients weigh in the sums of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Weights {
+    /// Σ |residual|, and the largest.
+    residuals: (f64, f64),
+    /// Σ weight, and the largest.
+    weights: (f64, f64),
+}
+
+impl Weights {
+    /// Adds a patient's.
+    #[inline]
+    pub fn add(&mut self, residual: f64, weight: f64) {
+        let add = |all: &mut (f64, f64), x: f64| *all = (all.0 + x, all.1.max(x));
+        add(&mut self.residuals, residual.abs());
+        add(&mut self.weights, weight);
+    }
+
+    /// Adds other patients'.
+    pub fn absorb(&mut self, other: &Self) {
+        let both = |own: &mut (f64, f64), other: (f64, f64)| *own = (own.0 + other.0, own.1.max(other.1));
+        both(&mut self.residuals, other.residuals);
+        both(&mut self.weights, other.weights);
+    }
+
+    /// Whether nobody has more than 1/k of all.
+    fn are_shared(&self, k: u32) -> bool {
+        [self.residuals, self.weights].iter().all(|(all, most)| most * f64::from(k) <= *all)
+    }
+}
+
+/// Why nothing of a model leaves, in words that name columns of the study and nothing of the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooFew(String);
+
+impl From<TooFew> for PublicError {
+    fn from(TooFew(why): TooFew) -> Self {
+        PublicError::new(ErrorCode::TooFewForModel, why)
+            .hint("group levels, leave the term out, or ask sites with more patients")
+    }
+}
+
+/// Parameters may be at most a third of the patients.
+const PATIENTS_A_PARAMETER: u64 = 3;
+/// So many more patients than parameters there must be.
+const RESIDUAL_DEGREES: u64 = 10;
+/// So many bits of a sum leave: what a pass over the same rows in another order changes does not.
+const BITS: u32 = 44;
+
+/// Lets all of a step's sums out, or says why not.
+pub(super) fn exact(
+    counted: CountedModel,
+    moved: &[CountedModel],
+    layout: &ModelLayout,
+    rules: Rules,
+) -> Result<ModelRelease, Withheld> {
+    let k = rules.threshold;
+    let fits = counted.sums.len() == layout.values()
+        && counted.ones.len() == counted.sides.len()
+        && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
+    if !fits {
+        return Err(Withheld::Inconsistent);
+    }
+    let few = |why: String| Err(Withheld::Model(TooFew(why)));
+    if counted.n < u64::from(k.max(1)) {
+        return few(format!("fewer than {k} patients have all that the model reads"));
+    }
+    if !counted.sums.iter().all(|sum| sum.is_finite()) {
+        return few("the step's sums are not finite at these coefficients".to_owned());
+    }
+    if k > 1 {
+        let parameters = layout.sums().width as u64;
+        let enough = counted.n >= PATIENTS_A_PARAMETER * parameters && counted.n >= parameters + RESIDUAL_DEGREES;
+        if rules.controls.enforces(Control::ModelSize) && !enough {
+            return few(format!("there are too few patients for {parameters} parameters"));
+        }
+        if rules.controls.enforces(Control::ModelSides) {
+            sides(&counted, layout, u64::from(k))?;
+        }
+        if rules.controls.enforces(Control::ModelSpread) {
+            spreads(&counted, layout)?;
+        }
+        if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
+            return few("a patient weighs too much in the model at this step".to_owned());
+        }
+        if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
+            return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
+        }
+    }
+    Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
+}
+
+fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
+    let (n, of) = (counted.n, &counted.sides);
+    for (side, ones) in of.iter().zip(&counted.ones) {
+        if *ones < k || n - ones < k {
+            return Err(Withheld::Model(TooFew(format!("`{}` varies too little", name(side, layout)))));
+        }
+    }
+    for (i, one) in of.iter().enumerate() {
+        for (j, other) in of[..i].iter().enumerate() {
+            let both = counted.both[i * (i - 1) / 2 + j];
+            let cells =
+                [both, counted.ones[i] - both, counted.ones[j] - both, n + both - counted.ones[i] - counted.ones[j]];
+            let possible = possible(one, other, layout);
+            if cells.iter().zip(possible).any(|(cell, possible)| possible && *cell < k) {
+                let (one, other) = (name(other, layout), name(one, layout));
+                return Err(Withheld::Model(TooFew(format!("`{one}` and `{other}` vary too little together"))));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a patient can be in both of two, in the first alone, in the second alone, in neither: as far as keys and levels say it.
+fn possible(one: &Side, other: &Side, layout: &ModelLayout) -> [bool; 4] {
+    let (Side::Levels { levels: one, .. }, Side::Levels { levels: other, .. }) = (one, other) else { return [true; 4] };
+    let apart = one.iter().any(|(key, level)| other.iter().any(|(of, at)| of == key && at != level));
+    let within = |inner: &[(usize, u32)], outer: &[(usize, u32)]| inner.iter().all(|part| outer.contains(part));
+    let all = match (one.as_slice(), other.as_slice()) {
+        ([(key, _)], [(of, _)]) => apart && key == of && layout.inputs.keys[*key].1.labels.len() == 2,
+        _ => false,
+    };
+    // Who is in the narrower is in the wider.
+    [!apart, !within(other, one), !within(one, other), !all]
+}
+
+fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
+    for (input, spreads) in &counted.spreads {
+        let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
+        let of = layout.input_name(*input);
+        let why = match slot.checked_sub(1).and_then(|slot| counted.sides.get(slot / 2)) {
+            None => format!("`{of}` varies too little"),
+            Some(side) => format!("`{of}` varies too little on one side of `{}`", name(side, layout)),
+        };
+        return Err(Withheld::Model(TooFew(why)));
+    }
+    Ok(())
+}
+
+fn name(side: &Side, layout: &ModelLayout) -> String {
+    match side {
+        Side::Levels { column, .. } => layout.name(*column),
+        Side::Outcome { .. } => "the outcome".to_owned(),
+        Side::Two { input, .. } => layout.input_name(*input),
+    }
+}
+
+/// The nearest number with [`BITS`] bits.
+fn rounded(x: f64) -> f64 {
+    let dropped = f64::MANTISSA_DIGITS - BITS;
+    let half = 1u64 << (dropped - 1);
+    let bits = x.to_bits().saturating_add(half) & !((1u64 << dropped) - 1);
+    let near = f64::from_bits(bits);
+    if near.is_finite() { near } else { x }
+}

@@ -1,0 +1,106 @@
+//! A regression: a linear or generalised linear model, fitted by Fisher scoring over several rounds.
+
+use serde::{Deserialize, Serialize};
+
+use super::RoundState;
+use crate::error::{ErrorCode, PublicError};
+use crate::limits;
+use crate::plan::{Model, Plan, Position, Product, Query, Response, Statistic};
+
+/// A model as asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// As the researcher wrote it.
+    pub formula: String,
+    /// What is explained.
+    pub response: Response,
+    /// By what.
+    pub terms: Vec<Term>,
+    /// Whether every site has an intercept of its own.
+    pub by_site: bool,
+    /// What the standard errors are made of.
+    pub standard_errors: StandardErrors,
+    /// The coverage of confidence intervals, above 0 and below 1.
+    pub confidence: f64,
+    /// What is added to the information of each slope, by the square of its column's scale: λ of a ridge penalty λ/2 · Σβ² on scaled columns.
+    pub ridge: f64,
+}
+
+/// A term of a formula: columns that are tested together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    /// As the researcher wrote it.
+    pub label: String,
+    /// Its columns.
+    pub columns: Vec<Named>,
+}
+
+/// A design column with its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// E.g. `sex[1]:age`.
+    pub label: String,
+    /// What it is.
+    pub of: Product,
+}
+
+/// What standard errors are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandardErrors {
+    /// The model's expected information.
+    Model,
+    /// Huber's and White's sandwich (White 1980).
+    Hc0,
+    /// The same, times n / (n − parameters) (MacKinnon, White 1985).
+    Hc1,
+    /// The sandwich of the sites' scores, times G / (G − 1), with t of G − 1 degrees of freedom (Liang, Zeger 1986). Needs 10 sites.
+    Site,
+}
+
+impl ModelSpec {
+    /// Its columns, term by term.
+    pub fn columns(&self) -> impl Iterator<Item = &Named> {
+        self.terms.iter().flat_map(|term| &term.columns)
+    }
+
+    /// Every text of the researcher that the answer repeats.
+    pub fn headings(&self) -> Vec<&str> {
+        let labels = self.columns().map(|column| column.label.as_str());
+        let terms = self.terms.iter().map(|term| term.label.as_str());
+        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).collect()
+    }
+
+    /// Where the fit begins.
+    pub fn start(&self) -> Position {
+        let robust = matches!(self.standard_errors, StandardErrors::Hc0 | StandardErrors::Hc1);
+        Position { robust, ..Position::start(self.columns().count(), self.response.family) }
+    }
+
+    pub(super) fn plan(&self, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
+        let refuse = |code, message: String| Err(PublicError::new(code, message));
+        let at = match state {
+            RoundState::First if round == 0 => self.start(),
+            RoundState::At(at) if round > 0 && round < limits::MODEL_ROUNDS => at.clone(),
+            _ => {
+                let most = limits::MODEL_ROUNDS;
+                return refuse(
+                    ErrorCode::RoundInvalid,
+                    format!("a model has {most} rounds, each but the first with numbers"),
+                );
+            }
+        };
+        if !(0.0 < self.confidence && self.confidence < 1.0) {
+            return refuse(ErrorCode::StudyInvalid, "`confidence` is above 0 and below 1".to_owned());
+        }
+        if !(0.0..=1e12).contains(&self.ridge) {
+            return refuse(ErrorCode::StudyInvalid, "`ridge` is 0 or more".to_owned());
+        }
+        let columns = self.columns().map(|column| column.of.clone()).collect();
+        let model = Model { response: self.response.clone(), columns, by_site: self.by_site, at };
+        Ok(Plan { query, statistic: Statistic::Model(model) })
+    }
+}

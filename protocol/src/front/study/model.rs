@@ -1,0 +1,109 @@
+//! `model = { formula, family, link, weights, standard_errors, confidence, ridge }`: a linear or generalised linear model.
+
+use serde::Deserialize;
+
+use super::{Binding, formula};
+use crate::analysis::{ModelSpec, Spec, StandardErrors};
+use crate::plan::{Family, Link, Measure, Response, TypeProblem};
+use crate::settings::{join, nearest};
+
+#[derive(Deserialize)]
+pub(super) struct RawModel {
+    formula: String,
+    family: Option<String>,
+    link: Option<String>,
+    weights: Option<String>,
+    standard_errors: Option<String>,
+    confidence: Option<f64>,
+    ridge: Option<f64>,
+}
+
+const FAMILIES: [&str; 5] = ["gaussian", "binomial", "poisson", "gamma", "negative_binomial"];
+
+impl Binding<'_> {
+    pub(super) fn model(&mut self, key: &str, raw: &RawModel) -> Option<Spec> {
+        let place = |name: &str| join(key, &format!("model.{name}"));
+        let sides = match formula::sides(&raw.formula) {
+            Ok(sides) => sides,
+            Err(problem) => return self.refuse(&place("formula"), problem),
+        };
+        let outcome = formula::outcome(self, &place("formula"), sides.0);
+        let right = self.right_side(&place("formula"), sides.1);
+        let weight = match &raw.weights {
+            Some(text) => Some(self.number(&place("weights"), text)?),
+            None => None,
+        };
+        let standard_errors = self.standard_errors(&place("standard_errors"), raw.standard_errors.as_deref())?;
+        let (outcome, right) = outcome.zip(right)?;
+        let family = self.family(&place("family"), raw, &outcome.0)?;
+        let confidence = raw.confidence.unwrap_or(0.95);
+        if !(0.5..1.0).contains(&confidence) {
+            let problem = TypeProblem::new("confidence is from 0.5 to below 1").hint("e.g. confidence = 0.95");
+            return self.refuse(&place("confidence"), problem);
+        }
+        let ridge = raw.ridge.unwrap_or(0.0);
+        if !(0.0..=1e12).contains(&ridge) {
+            return self.refuse(&place("ridge"), TypeProblem::new("ridge is 0 or more, and finite"));
+        }
+        let response = Response { of: outcome.0, family, offset: right.offset, weight };
+        let formula = super::table::label(&raw.formula);
+        let (terms, by_site) = (right.terms, right.by_site);
+        Some(Spec::Model(ModelSpec { formula, response, terms, by_site, standard_errors, confidence, ridge }))
+    }
+
+    fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
+        let is_condition = matches!(outcome, Measure::Condition(_));
+        let usual = if is_condition { "binomial" } else { "gaussian" };
+        let family = match raw.family.as_deref().unwrap_or(usual) {
+            "gaussian" => Family::Gaussian,
+            "binomial" => Family::Binomial(Link::Logit),
+            "poisson" => Family::Poisson,
+            "gamma" => Family::Gamma,
+            "negative_binomial" => Family::NegativeBinomial,
+            other => {
+                let near = nearest(other, FAMILIES);
+                let hint =
+                    near.map_or(format!("one of {}", FAMILIES.join(", ")), |near| format!("did you mean `{near}`?"));
+                return self.refuse(key, TypeProblem::new(format!("there is no family `{other}`")).hint(hint));
+            }
+        };
+        match (family, raw.link.as_deref()) {
+            (family, None) => Some(family),
+            (Family::Binomial(_), Some("logit")) => Some(family),
+            (Family::Binomial(_), Some("probit")) => Some(Family::Binomial(Link::Probit)),
+            (Family::Binomial(_), Some("cloglog")) => Some(Family::Binomial(Link::Cloglog)),
+            (family, Some(link)) if link == family.link() => Some(family),
+            (family, Some(link)) => {
+                let problem = TypeProblem::new(format!("a {} model has no link `{link}`", family.name()));
+                self.refuse(
+                    &key.replace("family", "link"),
+                    problem.hint("logit, probit or cloglog of a binomial one; the others have one link each"),
+                )
+            }
+        }
+    }
+
+    fn standard_errors(&mut self, key: &str, text: Option<&str>) -> Option<StandardErrors> {
+        match text {
+            None | Some("model") => Some(StandardErrors::Model),
+            Some("hc0") => Some(StandardErrors::Hc0),
+            Some("hc1") => Some(StandardErrors::Hc1),
+            Some("site") => Some(StandardErrors::Site),
+            Some(other) => {
+                let problem = TypeProblem::new(format!("there are no standard errors `{other}`"));
+                self.refuse(key, problem.hint("model, hc0, hc1 or site"))
+            }
+        }
+    }
+}
+
+/// Where the text says what the plan's check found at `place`.
+pub(super) fn text_place(place: &str) -> String {
+    match place {
+        "weight" => "model.weights",
+        "outcome" | "offset" => "model.formula",
+        place if place.starts_with("columns") => "model.formula",
+        _ => "model",
+    }
+    .to_owned()
+}

@@ -1,0 +1,197 @@
+//! Families and links: what a row adds to the sums of a step. The formulas are those of McCullagh, Nelder, *Generalized Linear Models* (1989), table
+//! 2.1 and §2.3; the negative binomial is NB2 of Hilbe, *Negative Binomial Regression* (2011), §8.2, with variance μ + μ² / θ.
+
+use libm::{erfc, lgamma};
+use serde::{Deserialize, Serialize};
+
+/// How an outcome varies about its mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// A number with constant variance; the mean is the linear predictor.
+    Gaussian,
+    /// True or false.
+    Binomial(Link),
+    /// A count, or true or false; the logarithm of the mean is the linear predictor.
+    Poisson,
+    /// A positive number whose variance is proportional to the square of its mean; logarithmic.
+    Gamma,
+    /// A count with variance μ + μ² / θ; logarithmic.
+    NegativeBinomial,
+}
+
+/// How the linear predictor becomes a probability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// 1 / (1 + e^−η).
+    Logit,
+    /// Φ(η).
+    Probit,
+    /// 1 − exp(−e^η).
+    Cloglog,
+}
+
+/// What a row adds, by what the design is multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// Of the score: (y − μ) μ′ / V.
+    pub residual: f64,
+    /// Of the expected information: μ′² / V.
+    pub weight: f64,
+    /// The logarithm of the density as far as it follows from μ and θ; of gamma ln y; of gaussian 0.
+    pub log_density: f64,
+    /// Twice the log-density that is lost against a mean of y.
+    pub deviance: f64,
+    /// (y − μ)² / V.
+    pub pearson: f64,
+    /// Of a negative binomial: the derivative of the log-density in θ, and minus the second one.
+    pub theta: [f64; 2],
+}
+
+/// No linear predictor is larger.
+const ETA: f64 = 30.0;
+
+impl Family {
+    /// Its name in study texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Gaussian => "gaussian",
+            Family::Binomial(_) => "binomial",
+            Family::Poisson => "poisson",
+            Family::Gamma => "gamma",
+            Family::NegativeBinomial => "negative_binomial",
+        }
+    }
+
+    /// The link's name.
+    pub fn link(self) -> &'static str {
+        match self {
+            Family::Gaussian => "identity",
+            Family::Binomial(Link::Logit) => "logit",
+            Family::Binomial(Link::Probit) => "probit",
+            Family::Binomial(Link::Cloglog) => "cloglog",
+            Family::Poisson | Family::Gamma | Family::NegativeBinomial => "log",
+        }
+    }
+
+    /// What an outcome `y` adds at the linear predictor `eta`.
+    #[inline]
+    pub fn row(self, y: f64, eta: f64, theta: f64) -> Row {
+        match self {
+            Family::Gaussian => {
+                let residual = y - eta;
+                let square = residual * residual;
+                row(residual, 1.0, 0.0, square, square)
+            }
+            Family::Binomial(Link::Logit) => logit(y, eta.clamp(-ETA, ETA)),
+            Family::Binomial(Link::Probit) => {
+                let eta = eta.clamp(-8.0, 8.0);
+                let (p, q) = (normal(eta), normal(-eta));
+                let slope = (-0.5 * eta * eta).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                binomial(y, p, q, slope)
+            }
+            Family::Binomial(Link::Cloglog) => {
+                let eta = eta.clamp(-ETA, 3.5);
+                let hazard = eta.exp();
+                binomial(y, -(-hazard).exp_m1(), (-hazard).exp(), hazard * (-hazard).exp())
+            }
+            Family::Poisson => {
+                let eta = eta.clamp(-ETA, ETA);
+                let mu = eta.exp();
+                let lost = y_ln(y, mu) - (y - mu);
+                row(y - mu, mu, y * eta - mu - lgamma(y + 1.0), 2.0 * lost, (y - mu) * (y - mu) / mu)
+            }
+            Family::Gamma => {
+                let mu = eta.clamp(-ETA, ETA).exp();
+                let relative = (y - mu) / mu;
+                let lost = relative - (y / mu).ln();
+                row(relative, 1.0, y.ln(), 2.0 * lost, relative * relative)
+            }
+            Family::NegativeBinomial => negative_binomial(y, eta.clamp(-ETA, ETA), theta),
+        }
+    }
+}
+
+fn row(residual: f64, weight: f64, log_density: f64, deviance: f64, pearson: f64) -> Row {
+    Row { residual, weight, log_density, deviance, pearson, theta: [0.0; 2] }
+}
+
+/// The commonest by itself: two exponentials and a logarithm fewer than by way of [`binomial`].
+#[inline]
+fn logit(y: f64, eta: f64) -> Row {
+    // e^−|η| ≤ 1, so that nothing overflows.
+    let small = (-eta.abs()).exp();
+    let (near, far) = (1.0 / (1.0 + small), small / (1.0 + small));
+    let p = if eta >= 0.0 { near } else { far };
+    let variance = near * far;
+    // y η − ln(1 + e^η).
+    let log_density = y * eta - eta.max(0.0) - small.ln_1p();
+    let residual = y - p;
+    row(residual, variance, log_density, -2.0 * log_density, residual * residual / variance)
+}
+
+fn binomial(y: f64, p: f64, q: f64, slope: f64) -> Row {
+    let variance = p * q;
+    let log_density = y * p.ln() + (1.0 - y) * q.ln();
+    // y − p without cancelling where p is near 1.
+    let residual = if y > 0.5 { q } else { -p };
+    row(
+        residual * slope / variance,
+        slope * slope / variance,
+        log_density,
+        -2.0 * log_density,
+        residual * residual / variance,
+    )
+}
+
+fn negative_binomial(y: f64, eta: f64, theta: f64) -> Row {
+    let mu = eta.exp();
+    let sum = mu + theta;
+    let log_density =
+        lgamma(y + theta) - lgamma(theta) - lgamma(y + 1.0) + theta * (theta / sum).ln() + y * (eta - sum.ln());
+    let lost = y_ln(y, mu) - (y + theta) * ((y + theta) / sum).ln();
+    let slope = digamma(y + theta) - digamma(theta) + (theta / sum).ln() + 1.0 - (y + theta) / sum;
+    let curve = trigamma(theta) - trigamma(y + theta) - 1.0 / theta + 2.0 / sum - (y + theta) / (sum * sum);
+    let shrink = theta / sum;
+    let variance = mu / shrink;
+    Row {
+        theta: [slope, curve],
+        ..row((y - mu) * shrink, mu * shrink, log_density, 2.0 * lost, (y - mu) * (y - mu) / variance)
+    }
+}
+
+/// y ln(y / μ), 0 at 0.
+fn y_ln(y: f64, mu: f64) -> f64 {
+    if y > 0.0 { y * (y / mu).ln() } else { 0.0 }
+}
+
+fn normal(x: f64) -> f64 {
+    0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// ψ(x) for x > 0: by its recurrence up to 10, then its asymptotic series (Abramowitz, Stegun 1964, 6.3.5 and 6.3.18).
+pub fn digamma(mut x: f64) -> f64 {
+    let mut shift = 0.0;
+    while x < 10.0 {
+        shift -= 1.0 / x;
+        x += 1.0;
+    }
+    let r = 1.0 / (x * x);
+    let series = r
+        * (1.0 / 12.0
+            - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r * (1.0 / 132.0 - r * (691.0 / 32760.0))))));
+    shift + x.ln() - 0.5 / x - series
+}
+
+/// ψ′(x) for x > 0 (Abramowitz, Stegun 1964, 6.4.6 and 6.4.12).
+fn trigamma(mut x: f64) -> f64 {
+    let mut shift = 0.0;
+    while x < 10.0 {
+        shift += 1.0 / (x * x);
+        x += 1.0;
+    }
+    let r = 1.0 / (x * x);
+    let series = 1.0 / 6.0 - r * (1.0 / 30.0 - r * (1.0 / 42.0 - r * (1.0 / 30.0 - r * (5.0 / 66.0))));
+    shift + 1.0 / x + 0.5 * r + series * r / x
+}

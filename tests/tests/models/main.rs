@@ -1,0 +1,5 @@
+//! Models over several sites equal the pooled answers of statsmodels (`tests/reference/models.py`), and say who contributes under the usual gate.
+
+mod data;
+mod references;
+mod usual;

@@ -51,6 +51,7 @@ fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
             Outcome::Table(_) => "table",
             Outcome::Bins(_) => "bins",
             Outcome::Discovered(_) => "discovered",
+            Outcome::Model(_) => "model",
             Outcome::Refused(_) => "refused",
         });
     }

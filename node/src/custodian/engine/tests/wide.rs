@@ -7,7 +7,7 @@ use bocage_protocol::plan::{Comparison, Expr, Literal};
 use bocage_protocol::settings::Problems;
 use serde_json::json;
 
-use super::{Features, Ground, Offered, Snapshot, check, column, compare, run};
+use super::{Designs, Features, Ground, Offered, Snapshot, check, column, compare, run};
 use crate::custodian::snapshot::Taking;
 use crate::custodian::source::DatasetSpec;
 use crate::custodian::source::made::{Values, WriterProperties, file};
@@ -66,7 +66,13 @@ fn as_parquet() -> Vec<u8> {
 /// Rows and patients for whom a condition is true.
 fn counted(snapshot: &Offered, contract: &Contract, filter: Option<Expr>) -> (i128, i128) {
     let plan = check(contract, filter, vec![], vec![]);
-    let counted = run(&Ground::alone(snapshot, contract), &mut Features::default(), &plan, 3);
+    let counted = run(
+        &Ground::alone(snapshot, contract),
+        &mut Features::default(),
+        &Designs::new("here".parse().unwrap()),
+        &plan,
+        3,
+    );
     let total = counted.unwrap().reveal_table().tally.total;
     (total.rows, total.subjects)
 }

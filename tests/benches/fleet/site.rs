@@ -14,7 +14,7 @@ use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{MeasureLayout, Quantum, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
-use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedRelease};
+use bocage_protocol::trust::{SecretKey, SignedRelease, Standing};
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars, Reply, Request, RoundRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,18 +74,16 @@ impl Fleet {
 
     fn release(&self, round: &RoundRequest, site: &SiteId, key: &SecretKey) -> Reply {
         let Prepared { study, part } = self.prepared(round);
-        let (head, at) = (Digest::of("head", &[]), self.snapshot_at);
-        let checkpoint = Checkpoint { site: site.clone(), records: 1, head, at };
+        let ledger = Standing { records: 1, head: Digest::of("head", &[]), at: self.snapshot_at };
         let release = Release {
             study,
             site: site.clone(),
             round: round.round,
             snapshot: Digest::of("snapshot", &[site.as_str().as_bytes()]),
             snapshot_at: self.snapshot_at,
-            ledger: SignedCheckpoint::sign(checkpoint, key).expect("signed"),
             parts: vec![Part::clone(&part)],
         };
-        Reply::Released(SignedRelease::sign(&release, key).expect("signed"))
+        Reply::Released(SignedRelease::sign(&release, ledger, key).expect("signed"))
     }
 
     fn prepared(&self, round: &RoundRequest) -> Prepared {

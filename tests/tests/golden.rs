@@ -14,8 +14,8 @@ use bocage_protocol::release::{
     TableRelease,
 };
 use bocage_protocol::trust::{
-    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope,
-    SecretKey, SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Standing, Study, Tree,
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
+    SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Standing, Study, Tree,
 };
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply, Request, RoundRequest, Step};

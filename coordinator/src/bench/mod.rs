@@ -15,8 +15,8 @@ use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ContractId, Digest, SiteId};
 use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
-    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedPermit, SignedRelease, Standing,
-    SignedStudy, Study,
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedPermit, SignedRelease, SignedStudy,
+    Standing, Study,
 };
 
 use crate::config::{Config, KnownContract};

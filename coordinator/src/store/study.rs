@@ -269,7 +269,8 @@ fn insert_release(
     release: &ReleaseRecord,
     signed: &[u8],
 ) -> rusqlite::Result<usize> {
-    let sql = "insert or ignore into releases (study, site, round, signed, reply_bytes, round_trip_us, snapshot, snapshot_at)
+    let sql =
+        "insert or ignore into releases (study, site, round, signed, reply_bytes, round_trip_us, snapshot, snapshot_at)
          values (?, ?, ?, ?, ?, ?, ?, ?)";
     db.prepare_cached(sql)?.execute(params![
         study,

@@ -55,7 +55,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
 }
 
 /// The position of a row's value among a key's levels, as `UInt32`.
-fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr, Unfit> {
+pub fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr, Unfit> {
     let scope = Scope::Snapshot(contract);
     let known = levels.labels.len() - usize::from(levels.missing);
     let of = type_of(key, Columns::Contract(contract)).map_err(|_| Unfit("the key has no type"))?;

@@ -12,7 +12,7 @@ use super::{StoreError, StoreFile, checkpoint};
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 const TABLES: &str = "
     create table studies (

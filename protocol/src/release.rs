@@ -7,7 +7,6 @@ use crate::error::PublicError;
 use crate::ids::{Digest, SiteId, StudyId};
 use crate::limits;
 use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
-use crate::trust::SignedCheckpoint;
 
 mod discovered;
 mod model;
@@ -28,8 +27,6 @@ pub struct Release {
     pub snapshot: Digest,
     /// When the snapshot was taken.
     pub snapshot_at: Timestamp,
-    /// Where the site's ledger stood when this was sealed. It has a signature of its own, so that it can be shown without the answer.
-    pub ledger: SignedCheckpoint,
     /// One for each analysis that the round asked, in the order of the request.
     pub parts: Vec<Part>,
 }

@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText, bind_mapping};
-use bocage_protocol::ids::{ColumnName, SiteId};
+use bocage_protocol::ids::{ColumnName, Digest, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::Release;
-use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, canonical};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Standing, canonical};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::{Answer, Hello};
 use bocage_protocol::wire::message::{Reply, Request};
@@ -138,13 +138,17 @@ pub fn canonical_json(bytes: &[u8]) {
     }
 }
 
+fn standing() -> Standing {
+    Standing { records: 1, head: Digest::from_bytes([1; 32]), at: Timestamp(1) }
+}
+
 /// A signed release: only what the key signed verifies, and what was signed is read as it was. Whether it fits a plan is answered for any.
 pub fn release(bytes: &[u8]) {
     if let Ok(signed) = codec::decode::<SignedRelease>(bytes, limits::FRAME_BYTES) {
         let _ = signed.verify(&key().public());
     }
     if let Ok(release) = codec::decode::<Release>(bytes, limits::FRAME_BYTES) {
-        let signed = SignedRelease::sign(&release, key()).expect("a release");
+        let signed = SignedRelease::sign(&release, standing(), key()).expect("a release");
         assert_eq!(signed.verify(&key().public()).as_ref(), Ok(&release));
         for part in &release.parts {
             let _ = part.outcome.fits(discovered());

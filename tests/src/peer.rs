@@ -9,7 +9,7 @@ use bocage_net::{Dialler as _, Identity, Link, Listener as _};
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
-use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint};
+use bocage_protocol::trust::{SecretKey, Standing};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS, Welcome};
 use bocage_protocol::wire::message::{Catalogue, Reply, Request};
@@ -40,11 +40,9 @@ pub fn release_key(lab: &Lab, site: &str) -> SecretKey {
     SecretKey::from_text(&std::fs::read_to_string(lab.site(site).join("release.key")).expect("the key")).expect("a key")
 }
 
-/// What a site says of its ledger, signed with `key`.
-pub fn checkpoint(site: &str, key: &SecretKey) -> SignedCheckpoint {
-    let (records, head, at) = (1, Digest::of("head", &[]), SystemClock.now());
-    let checkpoint = Checkpoint { site: site.parse().expect("a site"), records, head, at };
-    SignedCheckpoint::sign(checkpoint, key).expect("a signature")
+/// Where a site says that its ledger stands.
+pub fn standing() -> Standing {
+    Standing { records: 1, head: Digest::of("head", &[]), at: SystemClock.now() }
 }
 
 /// The hello of a site.

@@ -14,8 +14,8 @@ use bocage_protocol::release::{
     TableRelease,
 };
 use bocage_protocol::trust::{
-    Checkpoint, Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope,
-    SecretKey, SignedCheckpoint, SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Study, Tree,
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
+    SignedPermit, SignedRelease, SignedRevocations, SignedStudy, Standing, Study, Tree,
 };
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply, Request, RoundRequest, Step};
@@ -192,11 +192,8 @@ fn a_study_has_these_canonical_bytes_this_id_and_this_signature() {
     assert_eq!(found, golden("study-v1.json"), "found:\n{found:#}");
 }
 
-fn checkpoint() -> SignedCheckpoint {
-    let head = Digest::of("head", &[]);
-    let at = Timestamp(1_760_000_000_500);
-    let checkpoint = Checkpoint { site: "aa".parse().expect("a site"), records: 12, head, at };
-    SignedCheckpoint::sign(checkpoint, &SecretKey::generate(&mut Counting)).expect("a checkpoint")
+fn standing() -> Standing {
+    Standing { records: 12, head: Digest::of("head", &[]), at: Timestamp(1_760_000_000_500) }
 }
 
 fn release(study: Digest) -> Release {
@@ -225,7 +222,6 @@ fn release(study: Digest) -> Release {
         round: 0,
         snapshot: Digest::of("snapshot", &[]),
         snapshot_at: Timestamp(1_759_000_000_000),
-        ledger: checkpoint(),
         parts: vec![part(0, Outcome::Table(table)), part(1, Outcome::Refused(refused))],
     }
 }
@@ -233,7 +229,7 @@ fn release(study: Digest) -> Release {
 #[test]
 fn releases_and_messages_have_these_bytes() {
     let (key, study) = signed_study();
-    let release = SignedRelease::sign(&release(study.id()), &key).expect("a release");
+    let release = SignedRelease::sign(&release(study.id()), standing(), &key).expect("a release");
     assert_eq!(release.verify(&key.public()).expect("a release").parts.len(), 2);
     let offer = Offer {
         contract: "vector@1".parse().expect("a contract"),
@@ -246,7 +242,8 @@ fn releases_and_messages_have_these_bytes() {
     let replied = |message: &Reply| hex(&codec::encode(message).expect("bytes"));
     let found = json!({
         "release": hex(&release.body),
-        "checkpoint": checkpoint(),
+        "salt": release.salt,
+        "checkpoint": release.ledger,
         "request_catalogue": encoded(&Request::Catalogue),
         "request_round": encoded(&Request::Round(RoundRequest { study, round: 0, steps: vec![step], revocations: Some(revocations(&permit(&SecretKey::generate(&mut Counting)))) })),
         "reply_catalogue": replied(&Reply::Catalogue(Catalogue { datasets: vec![offer] })),
@@ -321,7 +318,7 @@ fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_b
     let found = json!({
         "analyses": study.analyses,
         "plans": study.analyses.iter().map(|a| first_plan(&study, &a.spec).digest()).collect::<Vec<_>>(),
-        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+        "release": hex(&SignedRelease::sign(&release, standing(), &key).expect("a release").body),
     });
     assert_eq!(found, golden("analyses-v1.json"), "found:\n{found:#}");
 }
@@ -354,7 +351,7 @@ fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_releas
     let found = json!({
         "analyses": study.analyses,
         "plan": plan.digest(),
-        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+        "release": hex(&SignedRelease::sign(&release, standing(), &key).expect("a release").body),
     });
     assert_eq!(found, golden("discovered-v1.json"), "found:\n{found:#}");
 }

@@ -15,8 +15,8 @@ use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ContractId, Digest, SiteId};
 use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
-    Checkpoint, Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedCheckpoint, SignedPermit,
-    SignedStudy, Study,
+    Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedPermit, SignedRelease, SignedStudy,
+    Standing, Study,
 };
 
 use crate::config::{Config, KnownContract};
@@ -119,16 +119,17 @@ pub fn contracts() -> BTreeMap<ContractId, KnownContract> {
     BTreeMap::from([(known.contract.id().clone(), known)])
 }
 
-/// What a site says of its ledger, signed with `key`.
-pub fn checkpoint(site: &SiteId, records: u64, at: Timestamp, key: &SecretKey) -> SignedCheckpoint {
-    let head = Digest::of("head", &[&records.to_be_bytes()]);
-    SignedCheckpoint::sign(Checkpoint { site: site.clone(), records, head, at }, key).unwrap()
+/// A ledger of so many records.
+pub fn standing(records: u64, at: Timestamp) -> Standing {
+    Standing { records, head: Digest::of("head", &[&records.to_be_bytes()]), at }
 }
 
-/// A checkpoint that came with a release, of a site with some key.
-pub fn witnessed(site: &SiteId) -> Witnessed {
+/// These bytes as a release of a site with some key, and the checkpoint that came with it.
+pub fn witnessed(body: Vec<u8>, site: &SiteId) -> (SignedRelease, Witnessed) {
     let key = key(1);
-    Witnessed { key: key.public(), checkpoint: checkpoint(site, 3, START, &key), at: START }
+    let signed = SignedRelease::of_bytes(body, site.clone(), standing(3, START), &key).unwrap();
+    let witnessed = Witnessed { key: key.public(), checkpoint: signed.ledger.clone(), at: START };
+    (signed, witnessed)
 }
 
 /// A coordinator's configuration with four sites and its state in `dir`.

@@ -136,10 +136,9 @@ fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply
         round: round.round,
         snapshot: Digest::of("snapshot", &[name.as_bytes()]),
         snapshot_at: START,
-        ledger: super::checkpoint(&site(name), u64::from(number), START, &key),
         parts: parts.collect(),
     };
-    Reply::Released(SignedRelease::sign(&release, &key).unwrap())
+    Reply::Released(SignedRelease::sign(&release, super::standing(u64::from(number), START), &key).unwrap())
 }
 
 fn full_table(plan: &ValidPlan) -> TableRelease {

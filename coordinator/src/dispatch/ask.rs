@@ -81,7 +81,7 @@ impl Ask {
                                 snapshot: release.snapshot,
                                 snapshot_at: release.snapshot_at,
                             };
-                            let (checkpoint, at) = (release.ledger.clone(), self.context.clock.now());
+                            let (checkpoint, at) = (signed.ledger.clone(), self.context.clock.now());
                             let ledger = Witnessed { key, checkpoint, at };
                             let study = self.question.asked.id;
                             return self.record(Received { study, record, signed, ledger }, release).await;

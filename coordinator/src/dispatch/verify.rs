@@ -27,11 +27,10 @@ pub(super) fn release(
         return Err(invalid("it is larger than any answer to these questions"));
     }
     let release = signed.verify(key)?;
-    release.ledger.verify(key)?;
     let rules = [
         (release.study == asked.id, "it is for another study"),
         (release.site == *site, "it is from another site"),
-        (release.ledger.checkpoint.site == *site, "its checkpoint is of another site's ledger"),
+        (signed.ledger.checkpoint.site == *site, "its checkpoint is of another site's ledger"),
         (release.round == round.number, "it is for another round"),
         (release.parts.len() == round.parts.len(), "it answers another number of analyses"),
     ];

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{StoreError, StoreFile};
 
-/// The table, in every store from format 3 on.
+/// The table.
 pub(super) const TABLE: &str = "
     create table checkpoints (
         site text primary key,
@@ -134,7 +134,8 @@ mod tests {
 
     fn witnessed(seed: u8, records: u64, head: u8, at: i64) -> Witnessed {
         let head = Digest::from_bytes([head; 32]);
-        let checkpoint = Checkpoint { site: site("hungary"), records, head, at: Timestamp(at) };
+        let release = Digest::from_bytes([3; 32]);
+        let checkpoint = Checkpoint { site: site("hungary"), records, head, at: Timestamp(at), release };
         let key = key(seed);
         let checkpoint = SignedCheckpoint::sign(checkpoint, &key).unwrap();
         Witnessed { key: key.public(), checkpoint, at: Timestamp(1000 + at) }

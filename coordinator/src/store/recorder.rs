@@ -97,7 +97,7 @@ mod tests {
 
     use bocage_protocol::env::Timestamp;
     use bocage_protocol::ids::Digest;
-    use bocage_protocol::trust::{Named, Signature, SignedRelease, SignedStudy};
+    use bocage_protocol::trust::{Named, Signature, SignedStudy};
 
     use super::super::ReleaseRecord;
     use super::*;
@@ -109,7 +109,7 @@ mod tests {
 
     fn release(study: bocage_protocol::ids::StudyId, site: usize) -> Received {
         let site: bocage_protocol::ids::SiteId = format!("site-{site}").parse().unwrap();
-        let ledger = witnessed(&site);
+        let (signed, ledger) = witnessed(vec![7], &site);
         let record = ReleaseRecord {
             site,
             round: 0,
@@ -118,7 +118,7 @@ mod tests {
             snapshot: Digest::of("snapshot", &[]),
             snapshot_at: Timestamp(1),
         };
-        Received { study, record, signed: SignedRelease { body: vec![7], signature: signature() }, ledger }
+        Received { study, record, signed, ledger }
     }
 
     #[tokio::test]

@@ -11,11 +11,8 @@ use super::{StoreError, StoreFile, checkpoint};
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
-/// The number of this schema, in SQLite's `user_version`. Raise it with every change, and migrate.
-const FORMAT: i64 = 3;
-
-/// The format that had no permits and no checkpoints.
-const BEFORE_PERMITS: i64 = 2;
+/// The number of this schema, in SQLite's `user_version`. Raise it with every change.
+const FORMAT: i64 = 5;
 
 const TABLES: &str = "
     create table studies (
@@ -35,8 +32,8 @@ const TABLES: &str = "
         study text not null references studies (id),
         site text not null,
         round integer not null,
-        body blob not null,
-        signature text not null,
+        -- As it came: encoded, with the checkpoint that names it.
+        signed blob not null,
         reply_bytes integer not null,
         round_trip_us integer not null,
         snapshot text not null,
@@ -49,7 +46,6 @@ const TABLES: &str = "
         reason text not null,
         primary key (study, site)
     ) strict, without rowid;
-    -- What sites said while they let a round wait, and, without a reason, that one does not wait any more. The last of a site holds.
     create table deadlines (
         study text primary key references studies (id),
         decided_at integer not null
@@ -63,10 +59,7 @@ const TABLES: &str = "
         published_at integer not null,
         result text not null
     ) strict, without rowid;
-";
-
-/// What came with permits and stewards.
-const TABLES_OF_PERMITS: &str = "
+    -- What sites said while they let a round wait, and, without a reason, that one does not wait any more. The last of a site holds.
     create table waits (
         study text not null references studies (id),
         site text not null,
@@ -127,13 +120,6 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
         FORMAT => {}
         0 => {
             db.execute_batch(TABLES)?;
-            db.execute_batch(TABLES_OF_PERMITS)?;
-            db.execute_batch(checkpoint::TABLE)?;
-            db.pragma_update(None, "user_version", FORMAT)?;
-        }
-        BEFORE_PERMITS => {
-            db.execute_batch("alter table studies add column permit text;")?;
-            db.execute_batch(TABLES_OF_PERMITS)?;
             db.execute_batch(checkpoint::TABLE)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
@@ -175,21 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_the_format_before_goes_on_with_all_that_is_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let before = "drop table checkpoints; drop table waits; drop table revocations; alter table studies drop column permit; pragma user_version = 2; insert into studies values (1, 'id', 's', 'x', '[]', 1, 2, 0)";
-        StoreFile::open(dir.path()).unwrap().db.execute_batch(before).unwrap();
-        let mut store = StoreFile::open(dir.path()).unwrap();
-        assert!(store.ledger_warnings().unwrap().is_empty() && store.revocations().unwrap().is_empty());
-        let studies: i64 =
-            store.db.query_row("select count(*) from studies where permit is null", [], |row| row.get(0)).unwrap();
-        assert_eq!(studies, 1);
-    }
-
-    #[test]
     fn an_older_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", 1).unwrap();
-        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found: 1, .. })));
+        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", FORMAT - 1).unwrap();
+        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found, .. }) if found == FORMAT - 1));
     }
 }

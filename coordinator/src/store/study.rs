@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{SiteId, StudyId};
+use bocage_protocol::limits;
 use bocage_protocol::trust::{PublicKey, SignedPermit, SignedRelease, SignedStudy};
+use bocage_protocol::wire::codec;
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::witness;
@@ -59,7 +61,8 @@ impl StoreFile {
             if *closed {
                 return Ok(Recorded::TooLate);
             }
-            Ok(recorded(insert_release(&db, id, &received.record, &received.signed)?))
+            let signed = codec::encode(&received.signed).map_err(|_| StoreError::Damaged("a release"))?;
+            Ok(recorded(insert_release(&db, id, &received.record, &signed)?))
         };
         let added = releases.iter().map(&mut add).collect::<Result<_>>()?;
         db.commit()?;
@@ -135,14 +138,14 @@ impl StoreFile {
 
     /// The releases of these sites in a round, exactly as received.
     pub fn releases(&mut self, study: StudyId, round: u16, sites: &[SiteId]) -> Result<Vec<(SiteId, SignedRelease)>> {
-        let sql = "select body, signature from releases where study = ? and site = ? and round = ?";
+        let sql = "select signed from releases where study = ? and site = ? and round = ?";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut releases = Vec::new();
         for site in sites {
             let mut rows = statement.query(params![study.to_string(), site.as_str(), round])?;
             if let Some(row) = rows.next()? {
-                let signature = row.get::<_, String>(1)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
-                releases.push((site.clone(), SignedRelease { body: row.get(0)?, signature }));
+                let signed = codec::decode(row.get_ref(0)?.as_blob().unwrap_or_default(), limits::FRAME_BYTES);
+                releases.push((site.clone(), signed.map_err(|_| StoreError::Damaged("a release"))?));
             }
         }
         Ok(releases)
@@ -264,16 +267,16 @@ fn insert_release(
     db: &Transaction<'_>,
     study: &str,
     release: &ReleaseRecord,
-    signed: &SignedRelease,
+    signed: &[u8],
 ) -> rusqlite::Result<usize> {
-    let sql = "insert or ignore into releases (study, site, round, body, signature, reply_bytes, round_trip_us, snapshot, snapshot_at)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let sql =
+        "insert or ignore into releases (study, site, round, signed, reply_bytes, round_trip_us, snapshot, snapshot_at)
+         values (?, ?, ?, ?, ?, ?, ?, ?)";
     db.prepare_cached(sql)?.execute(params![
         study,
         release.site.as_str(),
         release.round,
-        signed.body,
-        String::from(signed.signature),
+        signed,
         release.reply_bytes as i64,
         release.round_trip_us as i64,
         release.snapshot.to_string(),
@@ -356,8 +359,7 @@ mod tests {
             snapshot: Digest::of("snapshot", &[]),
             snapshot_at: Timestamp(1),
         };
-        let signed = SignedRelease { body: vec![0, 255, 7], signature: signature() };
-        let ledger = witnessed(&record.site);
+        let (signed, ledger) = witnessed(vec![0, 255, 7], &record.site);
         Received { study, record, signed, ledger }
     }
 

@@ -1,6 +1,8 @@
-//! Where a site's ledger stood, signed by the site. Whoever keeps it elsewhere can prove later that the ledger lost or changed a record.
+//! Where a site's ledger stood when a release left, signed by the site. Whoever keeps it elsewhere can prove later that the ledger lost or
+//! changed a record, or that release.
 //!
-//! It says how many records there are and the hash of the last, and nothing of what is in them.
+//! It says how many records there are and the hash of the last, and nothing of what is in them; the release it names by a salted digest, so
+//! that nobody can confirm a guess of it. Its signature is the release's only one ([`super::SignedRelease`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,18 @@ use crate::ids::{Digest, SiteId};
 
 const CHECKPOINT_DOMAIN: &str = "bocage/checkpoint/1";
 
-/// The state of a site's ledger at one moment.
+/// Where a ledger stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How many records it has.
+    pub records: u64,
+    /// The hash of the last one.
+    pub head: Digest,
+    /// When, by the site's clock.
+    pub at: Timestamp,
+}
+
+/// The state of a site's ledger at one moment, and the release that left then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -24,6 +37,8 @@ pub struct Checkpoint {
     pub head: Digest,
     /// When, by the site's clock.
     pub at: Timestamp,
+    /// The release with which it leaves: its salted digest.
+    pub release: Digest,
 }
 
 /// A checkpoint with the site's signature.
@@ -118,6 +133,7 @@ mod tests {
             records,
             head: Digest::from_bytes([head; 32]),
             at: Timestamp(at),
+            release: Digest::from_bytes([3; 32]),
         }
     }
 
@@ -126,7 +142,8 @@ mod tests {
         let key = SecretKey::generate(&mut Fixed);
         let signed = SignedCheckpoint::sign(checkpoint(7, 1, 5), &key).unwrap();
         assert_eq!(signed.verify(&key.public()).unwrap().records, 7);
-        for altered in [checkpoint(8, 1, 5), checkpoint(7, 2, 5), checkpoint(7, 1, 6)] {
+        let of_another_release = Checkpoint { release: Digest::from_bytes([4; 32]), ..checkpoint(7, 1, 5) };
+        for altered in [checkpoint(8, 1, 5), checkpoint(7, 2, 5), checkpoint(7, 1, 6), of_another_release] {
             let altered = SignedCheckpoint { checkpoint: altered, ..signed.clone() };
             assert_eq!(altered.verify(&key.public()).unwrap_err().code, ErrorCode::ReleaseInvalid);
         }

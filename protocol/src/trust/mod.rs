@@ -11,7 +11,7 @@ mod sites;
 mod study;
 
 pub use canonical::{canonical, from_canonical};
-pub use checkpoint::{Checkpoint, Contradiction, KeptCheckpoints, SignedCheckpoint};
+pub use checkpoint::{Checkpoint, Contradiction, KeptCheckpoints, SignedCheckpoint, Standing};
 pub use document::{Document, Signed};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
 pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{canonical, from_canonical};
+use super::checkpoint::{Checkpoint, SignedCheckpoint, Standing};
 use super::keys::{PublicKey, SecretKey, Signature};
 use super::permit::SignedPermit;
 use super::sites::{Named, Place};
@@ -92,37 +93,107 @@ impl SignedStudy {
     }
 }
 
-/// A release as it travels: encoded bytes, and the site's release key's signature over them.
+/// A release as it travels: encoded bytes, and the checkpoint of the site's ledger that names them. The checkpoint's signature covers both, and
+/// holds without the release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignedRelease {
     /// An encoded [`Release`].
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
-    /// Over `body`.
-    pub signature: Signature,
+    /// What only the site could make and only who has the release knows: without it the checkpoint's digest says nothing of `body`.
+    pub salt: Digest,
+    /// Signed by the site's release key.
+    pub ledger: SignedCheckpoint,
 }
 
 impl SignedRelease {
-    /// Encodes and signs what the gate let out.
-    pub fn sign(release: &Release, key: &SecretKey) -> Result<Self, PublicError> {
+    /// Encodes and signs what the gate let out, of a site whose ledger stands there.
+    ///
+    /// # Errors
+    /// `too_large` where it does not fit one frame, `malformed` where a number is beyond what JSON holds exactly.
+    pub fn sign(release: &Release, ledger: Standing, key: &SecretKey) -> Result<Self, PublicError> {
         let body = codec::encode(release)
             .map_err(|_| PublicError::new(ErrorCode::TooLarge, "the release does not fit one frame"))?;
-        let signature = key.sign(RELEASE_DOMAIN, &body);
-        Ok(Self { body, signature })
+        Self::of_bytes(body, release.site.clone(), ledger, key)
     }
 
-    /// The release, if it is signed by the site's release key.
+    /// The same of bytes that are encoded already.
+    pub fn of_bytes(body: Vec<u8>, site: SiteId, ledger: Standing, key: &SecretKey) -> Result<Self, PublicError> {
+        let Standing { records, head, at } = ledger;
+        let salt = Digest::from_bytes(*key.derive(&format!("salt of the release after {head}")));
+        let release = digest(&salt, &body);
+        let ledger = SignedCheckpoint::sign(Checkpoint { site, records, head, at, release }, key)?;
+        Ok(Self { body, salt, ledger })
+    }
+
+    /// The release, if the site's release key signed a checkpoint that names it.
     ///
     /// # Errors
     /// `release_invalid`.
     pub fn verify(&self, key: &PublicKey) -> Result<Release, PublicError> {
-        if !key.verifies(RELEASE_DOMAIN, &self.body, &self.signature) {
-            return Err(PublicError::new(
-                ErrorCode::ReleaseInvalid,
-                "the release is not signed by the site's release key",
-            ));
+        let invalid = |message| PublicError::new(ErrorCode::ReleaseInvalid, message);
+        if !self.is_named() || self.ledger.verify(key).is_err() {
+            return Err(invalid("the release is not signed by the site's release key"));
         }
-        codec::decode(&self.body, limits::FRAME_BYTES)
-            .map_err(|_| PublicError::new(ErrorCode::ReleaseInvalid, "the signed bytes are not a release"))
+        codec::decode(&self.body, limits::FRAME_BYTES).map_err(|_| invalid("the signed bytes are not a release"))
+    }
+
+    /// Whether the checkpoint is that of these bytes. Whose it is, [`SignedRelease::verify`] says.
+    pub fn is_named(&self) -> bool {
+        digest(&self.salt, &self.body) == self.ledger.checkpoint.release
+    }
+}
+
+fn digest(salt: &Digest, body: &[u8]) -> Digest {
+    Digest::of(RELEASE_DOMAIN, &[salt.as_bytes(), body])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Entropy, Timestamp};
+
+    struct Fixed(u8);
+    impl Entropy for Fixed {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    fn release(round: u16) -> Release {
+        let snapshot = Digest::from_bytes([1; 32]);
+        let site = "hungary".parse().unwrap();
+        Release { study: snapshot, site, round, snapshot, snapshot_at: Timestamp(1), parts: vec![] }
+    }
+
+    fn signed(round: u16, records: u64, key: &SecretKey) -> SignedRelease {
+        let ledger = Standing { records, head: Digest::from_bytes([records as u8; 32]), at: Timestamp(2) };
+        SignedRelease::sign(&release(round), ledger, key).unwrap()
+    }
+
+    #[test]
+    fn a_release_holds_with_its_own_checkpoint_and_salt_only_and_the_checkpoint_holds_alone() {
+        let key = SecretKey::generate(&mut Fixed(7));
+        let (one, two) = (signed(0, 5, &key), signed(1, 6, &key));
+        assert_eq!(one.verify(&key.public()).unwrap(), release(0));
+        assert_eq!(one.ledger.verify(&key.public()).unwrap().records, 5);
+        let forged = [
+            SignedRelease { body: two.body.clone(), ..one.clone() },
+            SignedRelease { salt: two.salt, ..one.clone() },
+            SignedRelease { ledger: two.ledger.clone(), ..one.clone() },
+            signed(0, 5, &SecretKey::generate(&mut Fixed(8))),
+        ];
+        for forged in forged {
+            assert_eq!(forged.verify(&key.public()).unwrap_err().code, ErrorCode::ReleaseInvalid);
+        }
+    }
+
+    #[test]
+    fn who_guesses_a_release_cannot_tell_by_the_checkpoint_whether_the_guess_is_right() {
+        let (site, other) = (SecretKey::generate(&mut Fixed(7)), SecretKey::generate(&mut Fixed(8)));
+        let (own, guessed) = (signed(0, 5, &site), signed(0, 5, &other));
+        assert_eq!(own.body, guessed.body);
+        assert_ne!(own.ledger.checkpoint.release, guessed.ledger.checkpoint.release);
+        assert_ne!(own.salt, signed(0, 6, &site).salt);
     }
 }

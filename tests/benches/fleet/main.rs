@@ -20,22 +20,22 @@ use std::time::{Duration, Instant};
 use bocage_coordinator::config::{Config, KnownContract, Token};
 use bocage_coordinator::dispatch::Context;
 use bocage_coordinator::server::Server;
-use bocage_net::Listener;
 use bocage_net::certificates::{Authority, COORDINATOR_NAME};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::identity::Identity;
 use bocage_net::memory::MemoryListener;
 use bocage_net::quic::{QuicClient, QuicLink, QuicServer};
+use bocage_net::{Link as _, Listener, Peer};
 use bocage_protocol::env::{Clock as _, Timestamp};
 use bocage_protocol::ids::{NetworkId, SiteId};
-use bocage_protocol::trust::{SecretKey, SignedStudy, Tree};
+use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Tree};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::Request;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use hospital::{is_a_bench, median};
-use site::{Fleet, ask_floor, dial, floor, release_key};
+use site::{Fleet, Floor, ask_floor, dial, floor, release_key};
 
 const RUNS: usize = 5;
 /// Handshakes at a time.
@@ -187,31 +187,60 @@ async fn over_quic(sites: usize) {
     writeln!(fleet.0.stdin.take().expect("a pipe"), "{bare_at}").expect("the fleet listens");
     let mut links = Vec::new();
     while links.len() < sites {
-        links.push(bare.accept().await.expect("a link"));
+        let link = bare.accept().await.expect("a link");
+        let Peer::Site(site) = link.peer() else { panic!("not a site") };
+        let key = release_key(site).public();
+        links.push((link, key));
     }
     let (request, mut reply) = (coordinator.request_bytes(), 0);
-    let (mut rounds, mut replies, mut floors, mut alike) = (vec![], vec![], vec![], vec![]);
+    let (mut rounds, mut replies, mut floors) = (vec![], vec![], [vec![], vec![], vec![]]);
+    // Of the coordinator and of all sites together.
+    let mut worked = [vec![], vec![]];
+    let processes = [std::process::id(), fleet.0.id()];
     for run in 0..=RUNS {
+        let before = processes.map(processor_time);
         let took = coordinator.round().await;
+        let after = processes.map(processor_time);
         reply = took.reply;
-        let small = floor_round(&links, 1 << 10, 4 << 10).await;
-        let same = floor_round(&links, request as u32, reply as u32).await;
+        let plain = Floor { question: 1 << 10, answer: 4 << 10, signed: false };
+        let same = Floor { question: request as u32, answer: reply as u32, signed: false };
+        let rounds_of = [plain, same, Floor { signed: true, ..same }];
+        let mut measured = Vec::new();
+        for of in rounds_of {
+            measured.push(floor_round(&links, of).await);
+        }
         // The first finds cold connections.
         if run > 0 {
             rounds.push(took.published);
             replies.push(took.last_reply);
-            floors.push(small);
-            alike.push(same);
+            floors.iter_mut().zip(measured).for_each(|(floors, floor)| floors.push(floor));
+            worked
+                .iter_mut()
+                .zip(after.into_iter().zip(before))
+                .for_each(|(w, (after, before))| w.push(after - before));
         }
     }
     drop(fleet);
     let round = median(&mut rounds).as_secs_f64();
     println!("  a round, {request} bytes out and {reply} back      {:7.0} ms", round * 1000.0);
     println!("  its last reply after                     {:7.0} ms", median(&mut replies).as_secs_f64() * 1000.0);
-    for (what, times) in [("1 KiB out and 4 KiB back", &mut floors), ("the same bytes", &mut alike)] {
+    for (who, times) in ["the coordinator", "all sites"].into_iter().zip(&mut worked) {
+        let (all, each) = (median(times), median(times).as_secs_f64() * 1e6 / sites as f64);
+        println!("  processor time of {who:<22}{:7.0} ms    {each:.0} µs a site", all.as_secs_f64() * 1000.0);
+    }
+    let floors_of = ["1 KiB out and 4 KiB back", "the same bytes", "the same, signed and verified"];
+    for (what, times) in floors_of.into_iter().zip(&mut floors) {
         let floor = median(times).as_secs_f64();
         println!("  floor, {what:<33}{:7.0} ms    round / floor = {:.2}", floor * 1000.0, round / floor);
     }
+}
+
+/// What a process has worked on all cores, in steps of 10 ms.
+fn processor_time(process: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    // After the name, which may hold anything: user and system time are the 14th and 15th value of all.
+    let values = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(values.map(|ticks| ticks.parse::<u64>().expect("ticks") * 10).sum())
 }
 
 async fn over_memory(sites: usize) {
@@ -249,12 +278,12 @@ async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
 }
 
 /// So many bytes to every link at once, and so many back.
-async fn floor_round(links: &[QuicLink], question: u32, answer: u32) -> Duration {
+async fn floor_round(links: &[(QuicLink, PublicKey)], of: Floor) -> Duration {
     let asked = async {
         let mut asking = JoinSet::new();
-        for link in links {
-            let link = link.clone();
-            asking.spawn(async move { ask_floor(&link, question, answer).await });
+        for (link, key) in links {
+            let (link, key) = (link.clone(), *key);
+            asking.spawn(async move { ask_floor(&link, of, &key).await });
         }
         asking.join_all().await;
     };
@@ -308,9 +337,9 @@ async fn fleet(folder: &str, door: &str, sites: usize) {
             let session = connect(door).await;
             let floor = async {
                 let address = bare.wait_for(Option::is_some).await.expect("an address").clone();
-                floor(connect(address.unwrap_or_default()).await).await;
+                floor(connect(address.unwrap_or_default()).await, site.clone()).await;
             };
-            tokio::join!(fleet.node(session, site), floor);
+            tokio::join!(fleet.node(session, site.clone()), floor);
         });
     }
     let address = tokio::task::spawn_blocking(|| std::io::stdin().lines().next()).await.expect("read");

@@ -14,7 +14,7 @@ use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{MeasureLayout, Quantum, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
-use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedRelease};
+use bocage_protocol::trust::{PublicKey, SecretKey, Signature, SignedRelease, Standing};
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars, Reply, Request, RoundRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -74,18 +74,16 @@ impl Fleet {
 
     fn release(&self, round: &RoundRequest, site: &SiteId, key: &SecretKey) -> Reply {
         let Prepared { study, part } = self.prepared(round);
-        let (head, at) = (Digest::of("head", &[]), self.snapshot_at);
-        let checkpoint = Checkpoint { site: site.clone(), records: 1, head, at };
+        let ledger = Standing { records: 1, head: Digest::of("head", &[]), at: self.snapshot_at };
         let release = Release {
             study,
             site: site.clone(),
             round: round.round,
             snapshot: Digest::of("snapshot", &[site.as_str().as_bytes()]),
             snapshot_at: self.snapshot_at,
-            ledger: SignedCheckpoint::sign(checkpoint, key).expect("signed"),
             parts: vec![Part::clone(&part)],
         };
-        Reply::Released(SignedRelease::sign(&release, key).expect("signed"))
+        Reply::Released(SignedRelease::sign(&release, ledger, key).expect("signed"))
     }
 
     fn prepared(&self, round: &RoundRequest) -> Prepared {
@@ -136,30 +134,57 @@ fn table(plan: &ValidPlan) -> TableRelease {
     }
 }
 
-/// The bytes that a round of the floor takes in both directions, as the first bytes of each stream say.
-pub async fn floor<L: Link>(link: L) {
+/// What a round of the floor is, for every link.
+#[derive(Debug, Clone, Copy)]
+pub struct Floor {
+    /// Bytes to the site.
+    pub question: u32,
+    /// Bytes back, a signature's included.
+    pub answer: u32,
+    /// Whether each site signs its answer, and the asker verifies it.
+    pub signed: bool,
+}
+
+const DOMAIN: &str = "bench/floor";
+
+/// A site's part in a round of the floor, as the first bytes of each stream say.
+pub async fn floor<L: Link>(link: L, site: SiteId) {
+    let key = release_key(&site);
     while let Ok(mut stream) = link.accept().await {
         let mut question = Vec::new();
         if stream.read_to_end(&mut question).await.is_err() {
             continue;
         }
         let wanted = question.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        if stream.write_all(&vec![7; wanted as usize]).await.is_ok() {
+        let mut answer = vec![7; wanted as usize];
+        if question.get(4) == Some(&1) {
+            let signature = String::from(key.sign(DOMAIN, &answer)).into_bytes();
+            answer.truncate(answer.len() - signature.len());
+            answer.extend(signature);
+        }
+        if stream.write_all(&answer).await.is_ok() {
             let _ = stream.shutdown().await;
         }
     }
 }
 
-/// Asks for so many bytes with so many, and reads them.
-pub async fn ask_floor<L: Link>(link: &L, question: u32, answer: u32) {
+/// Asks a site, reads its answer, and verifies it where it is signed.
+pub async fn ask_floor<L: Link>(link: &L, of: Floor, key: &PublicKey) {
     let mut stream = link.open().await.expect("a stream");
-    let mut bytes = answer.to_be_bytes().to_vec();
-    bytes.resize(question as usize, 7);
+    let mut bytes = of.answer.to_be_bytes().to_vec();
+    bytes.push(u8::from(of.signed));
+    bytes.resize(of.question as usize, 7);
     stream.write_all(&bytes).await.expect("sent");
     stream.shutdown().await.expect("sent");
     let mut read = Vec::new();
     stream.read_to_end(&mut read).await.expect("read");
-    assert_eq!(read.len(), answer as usize);
+    assert_eq!(read.len(), of.answer as usize);
+    if of.signed {
+        let begins = read.iter().rposition(|byte| *byte == 7).map_or(0, |last| last + 1);
+        let signature = String::from_utf8(read.split_off(begins)).ok().and_then(|text| Signature::try_from(text).ok());
+        read.resize(of.answer as usize, 7);
+        assert!(key.verifies(DOMAIN, &read, &signature.expect("a signature")), "not the site's");
+    }
 }
 
 /// Dials until the coordinator, which takes so many handshakes at a time, has room.

@@ -163,6 +163,19 @@ pub fn round(study: SignedStudy) -> RoundRequest {
     RoundRequest { study, round: 0, steps: vec![Step { analysis: 0, state: RoundState::First }], revocations: None }
 }
 
+/// What a site's rows are.
+pub struct Data {
+    /// The dataset's name, and that of its contract, of version 1.
+    pub name: &'static str,
+    /// The contract's text.
+    pub contract: fn() -> String,
+    /// Writes so many rows, from this patient on, into a CSV file.
+    pub write: fn(&Path, u64, u64),
+}
+
+/// Laboratory values by diagnosis.
+pub const LABS: Data = Data { name: "labs", contract: contract_text, write: write_rows };
+
 /// A site with its data below a folder.
 pub struct Hospital {
     /// Its name.
@@ -170,15 +183,21 @@ pub struct Hospital {
     /// The key that its releases are signed with.
     pub release_key: PublicKey,
     folder: PathBuf,
+    dataset: &'static str,
 }
 
 impl Hospital {
-    /// Writes a site's data and configuration. `first_patient` keeps the patients of several sites apart.
+    /// A site with laboratory values.
     pub fn new(folder: &Path, name: &str, rows: u64, first_patient: u64, researcher: &SecretKey) -> Self {
-        let folder = folder.join(name);
+        Self::with(&LABS, folder, name, rows, first_patient, researcher)
+    }
+
+    /// Writes a site's data and configuration. `first_patient` keeps the patients of several sites apart.
+    pub fn with(data: &Data, folder: &Path, name: &str, rows: u64, first_patient: u64, researcher: &SecretKey) -> Self {
+        let (folder, dataset) = (folder.join(name), data.name);
         fs::create_dir_all(folder.join("contracts")).expect("a folder");
-        fs::write(folder.join("contracts/labs.toml"), contract_text()).expect("the contract");
-        write_rows(&folder.join("labs.csv"), rows, first_patient);
+        fs::write(folder.join(format!("contracts/{dataset}.toml")), (data.contract)()).expect("the contract");
+        (data.write)(&folder.join(format!("{dataset}.csv")), rows, first_patient);
         let key = SecretKey::generate(&mut SystemEntropy);
         write_secret(&folder.join("release.key"), key.to_text().as_bytes()).expect("a key");
         let text = format!(
@@ -186,16 +205,24 @@ impl Hospital {
              [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
              [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = 11\n\
              [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n\
-             [dataset.labs]\ncontract = \"labs@1\"\nsource = {{ kind = \"csv\", path = \"labs.csv\" }}\n",
+             [dataset.{dataset}]\ncontract = \"{dataset}@1\"\nsource = {{ kind = \"csv\", path = \"{dataset}.csv\" }}\n",
             researcher.public()
         );
         fs::write(folder.join("node.toml"), text).expect("node.toml");
-        Self { site: name.parse().expect("a site"), release_key: key.public(), folder }
+        Self { site: name.parse().expect("a site"), release_key: key.public(), folder, dataset }
     }
 
     /// Its data.
     pub fn csv(&self) -> PathBuf {
-        self.folder.join("labs.csv")
+        self.folder.join(format!("{}.csv", self.dataset))
+    }
+
+    /// Its snapshot, as a file.
+    pub fn snapshot(&self) -> File {
+        let folder = self.config().state.snapshots().join(self.dataset);
+        let entries = fs::read_dir(folder).expect("snapshots").flatten();
+        let found = entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "arrow"));
+        File::open(found.expect("a snapshot")).expect("readable")
     }
 
     /// Its configuration.
@@ -233,7 +260,7 @@ impl Hospital {
 }
 
 /// Numbers that look random (splitmix64; Steele, Lea, Flood 2014).
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -244,7 +271,8 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    /// One of the first n.
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 }

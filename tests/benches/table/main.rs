@@ -1,4 +1,4 @@
-//! What a table costs: against the pooled query in Polars and DuckDB ([`pooled`]), and what a round costs beside its computation: over
+//! What a table costs: against the pooled query in Polars and DuckDB ([`pooled`]), by discovered keys ([`keys`]), and what a round costs beside its computation: over
 //! next to nothing, on the wire, and after a custodian's restart. There the whole way is real: dispatch, QUIC on loopback, agent, the
 //! custodian's socket, ledger.
 //!
@@ -6,6 +6,7 @@
 
 #[path = "../hospital/mod.rs"]
 mod hospital;
+mod keys;
 mod pooled;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ fn main() {
         return;
     }
     pooled::compare_all();
+    keys::compare();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(overhead());
     runtime.block_on(bytes_on_the_wire());

@@ -1,16 +1,14 @@
 //! A federated table against the same question in Polars on the union of all sites, in one process with the same threads, and
 //! against DuckDB where Python has it. Runs are interleaved, so that what slows the machine slows all of them; trust the ratios.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use bocage_node::custodian::Custodian;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::release::{CellRelease, Outcome, Release};
+use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
 use polars::prelude::{DataFrame, Engine, Expr, IntoLazy as _, col, len, lit};
@@ -20,10 +18,10 @@ use polars_io::ipc::IpcReader;
 use super::hospital::{self, Hospital, contract, median, round, rows, signed, study_text, timed};
 use super::millis;
 
-const SITES: u64 = 4;
-const RUNS: usize = 7;
+pub const SITES: u64 = 4;
+pub const RUNS: usize = 7;
 /// The snapshots' column of patients' numbers.
-const SUBJECT: &str = "__subject";
+pub const SUBJECT: &str = "__subject";
 
 /// Prints every comparison.
 pub fn compare_all() {
@@ -77,7 +75,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn compare(with: &str, ours: Duration, times: &mut [Duration]) {
+/// Prints a ratio.
+pub fn compare(with: &str, ours: Duration, times: &mut [Duration]) {
     if !times.is_empty() {
         let theirs = median(times);
         let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
@@ -86,7 +85,7 @@ fn compare(with: &str, ours: Duration, times: &mut [Duration]) {
 }
 
 /// A round at every site at once: judged, recorded, computed, gated, signed, recorded. Answers how many cells were shown.
-fn federated(custodians: &[Custodian], request: &RoundRequest) -> usize {
+pub fn federated(custodians: &[Custodian], request: &RoundRequest) -> usize {
     std::thread::scope(|scope| {
         let asked: Vec<_> = custodians.iter().map(|c| scope.spawn(|| c.round(request))).collect();
         asked.into_iter().map(|site| shown(&site.join().expect("an answer"))).sum()
@@ -97,19 +96,20 @@ fn shown(frame: &[u8]) -> usize {
     let Ok(Reply::Released(signed)) = codec::decode::<Reply>(frame, limits::FRAME_BYTES) else { panic!("refused") };
     let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release");
     let cells = |outcome: &Outcome| match outcome {
-        Outcome::Table(table) => table.cells.iter().filter(|c| matches!(c, CellRelease::Shown { .. })).count(),
-        _ => 0,
+        Outcome::Table(table) => table.cells.iter().filter(|cell| cell.is_shown()).count(),
+        Outcome::Discovered(found) => {
+            found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count()
+        }
+        Outcome::Bins(_) | Outcome::Refused(_) => 0,
     };
     release.parts.iter().map(|part| cells(&part.outcome)).sum()
 }
 
 /// The sites' snapshots as one resident frame: the same columns in the same types, patients numbered through.
-fn union(hospitals: &[Hospital]) -> DataFrame {
+pub fn union(hospitals: &[Hospital]) -> DataFrame {
     let mut union: Option<DataFrame> = None;
     for (i, hospital) in hospitals.iter().enumerate() {
-        let folder = hospital.config().state.snapshots().join("labs");
-        let rows = arrow_file(&folder);
-        let frame = IpcReader::new(rows).finish().expect("a snapshot");
+        let frame = IpcReader::new(hospital.snapshot()).finish().expect("a snapshot");
         let apart = (col(SUBJECT) + lit(i as u32 * (u32::MAX / SITES as u32))).alias(SUBJECT);
         let frame = frame.lazy().with_columns([apart]).collect().expect("numbered");
         union = Some(match union {
@@ -120,12 +120,6 @@ fn union(hospitals: &[Hospital]) -> DataFrame {
     let mut union = union.expect("sites");
     union.rechunk_mut();
     union
-}
-
-fn arrow_file(folder: &Path) -> File {
-    let entries = std::fs::read_dir(folder).expect("snapshots").flatten();
-    let found = entries.map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "arrow"));
-    File::open(found.expect("a snapshot")).expect("readable")
 }
 
 /// The question as somebody with all rows would put it. Answers how many groups there are.

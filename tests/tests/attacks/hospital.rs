@@ -20,7 +20,7 @@ use bocage_protocol::error::PublicError;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::limits;
 use bocage_protocol::release::{Outcome, Release};
-use bocage_protocol::trust::{SecretKey, SignedStudy, Study};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest, Step};
 use tempfile::TempDir;
@@ -192,9 +192,14 @@ pub struct Desk<'a> {
 impl Desk<'_> {
     /// The frame that answers a round.
     pub fn reply(&self, request: &RoundRequest) -> Result<Release, PublicError> {
+        // Whether it is signed is a receiver's question; an attacker reads it all the same.
+        self.signed_reply(request).map(|signed| codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release"))
+    }
+
+    /// [`Desk::reply`] as it travels.
+    pub fn signed_reply(&self, request: &RoundRequest) -> Result<SignedRelease, PublicError> {
         match codec::decode(&self.custodian.round(request), limits::FRAME_BYTES).expect("a reply") {
-            // Whether it is signed is a receiver's question; an attacker reads it all the same.
-            Reply::Released(signed) => Ok(codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release")),
+            Reply::Released(signed) => Ok(signed),
             Reply::Refused(error) | Reply::Pending(error) => Err(error),
             other => panic!("{other:?}"),
         }

@@ -65,7 +65,7 @@ fn of_kind(records: &[Record], kind: Kind) -> &Record {
 }
 
 /// A release of the same study that says something else, under the signature of the true one.
-fn forged(payload: &[u8]) -> Vec<u8> {
+pub fn forged(payload: &[u8]) -> Vec<u8> {
     let mut signed: SignedRelease = codec::decode(payload, limits::FRAME_BYTES).expect("a release");
     let mut release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).expect("a release");
     for part in &mut release.parts {
@@ -81,7 +81,7 @@ fn forged(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Gives the last record, which is a release, another payload and the hash that fits.
-fn plant(hospital: &Hospital, payload: Vec<u8>) {
+pub fn plant(hospital: &Hospital, payload: Vec<u8>) {
     let mut last = records(hospital).pop().expect("a record");
     assert_eq!(last.kind(), Some(Kind::Release));
     last.payload = Some(payload);
@@ -92,7 +92,7 @@ fn plant(hospital: &Hospital, payload: Vec<u8>) {
     assert!(is_whole(hospital), "the end of a chain can be rewritten");
 }
 
-fn planted(hospital: &Hospital) -> Vec<u8> {
+pub fn planted(hospital: &Hospital) -> Vec<u8> {
     records(hospital).pop().and_then(|last| last.payload).expect("a payload")
 }
 

@@ -6,7 +6,7 @@ use bocage_node::custodian::ledger::{Kind, Ledger};
 use bocage_protocol::trust::Checkpoint;
 
 use super::hospital::Hospital;
-use super::ledger::{file, is_whole, records};
+use super::ledger::{file, forged, is_whole, plant, planted, records};
 use super::scenario::{Family, Guard};
 use super::ward::twenty;
 
@@ -20,7 +20,7 @@ struct Witnessed {
 
 fn answer(hospital: &Hospital, age: u32) -> Checkpoint {
     let request = hospital.request(&hospital.study(&format!("age > {age}"), COUNT));
-    let release = hospital.open(Controls::default()).reply(&request).expect("a release");
+    let release = hospital.open(Controls::default()).signed_reply(&request).expect("a release");
     release.ledger.checkpoint
 }
 
@@ -80,6 +80,9 @@ pub fn family() -> Family {
                 cut_off_the_last_record(hospital);
                 answers(hospital, 40..44);
             })
+        })
+        .beside(CHECKPOINT, "the last release is exchanged for another one, and the chain's end made to fit", |guard| {
+            Witnessed::new().unnoticed(guard, |hospital| plant(hospital, forged(&planted(hospital))))
         })
         .beside(CHECKPOINT, "everything is cut off but the first record", |guard| {
             Witnessed::new().unnoticed(guard, |hospital| {

@@ -9,7 +9,7 @@ use bocage_protocol::trust::{SecretKey, SignedRelease};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
 use bocage_tests::lab::{HOSPITALS, status};
-use bocage_tests::peer::{FakeNode, checkpoint, release_key, reply};
+use bocage_tests::peer::{FakeNode, release_key, reply, standing};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
@@ -18,7 +18,7 @@ use super::{Others, study_of};
 const FIRST: &str = HOSPITALS[0];
 
 /// A release without numbers, for what is asked.
-fn release(request: &RoundRequest, key: &SecretKey) -> Release {
+fn release(request: &RoundRequest) -> Release {
     let refused = PublicError::new(ErrorCode::PolicyRefused, "not here");
     Release {
         study: request.study.id(),
@@ -26,13 +26,12 @@ fn release(request: &RoundRequest, key: &SecretKey) -> Release {
         round: request.round,
         snapshot: Digest::of("snapshot", &[]),
         snapshot_at: Timestamp(0),
-        ledger: checkpoint(FIRST, key),
         parts: vec![Part { analysis: 0, plan: Digest::of("plan", &[]), outcome: Outcome::Refused(refused) }],
     }
 }
 
 fn sign(release: &Release, key: &SecretKey) -> SignedRelease {
-    SignedRelease::sign(release, key).expect("a signature")
+    SignedRelease::sign(release, standing(), key).expect("a signature")
 }
 
 /// Plays the first hospital through one study; what it answers to its round is up to `answer`.
@@ -55,19 +54,19 @@ async fn a_release_of_another_study_site_or_round_and_one_seen_before_is_no_answ
     let node = FakeNode::connect(&others.lab, FIRST).await;
     others.coordinator.wait_for_line(&["connected", FIRST]);
     let (key, other_key) = (release_key(&others.lab, FIRST), release_key(&others.lab, HOSPITALS[1]));
-    let (seen, result) = play(&others, &node, |request| sign(&release(request, &key), &key)).await;
+    let (seen, result) = play(&others, &node, |request| sign(&release(request), &key)).await;
     assert_eq!(status(&result, FIRST)["status"], "answered", "{result:#}");
 
     type Forge<'a> = Box<dyn FnOnce(&RoundRequest) -> SignedRelease + 'a>;
     let forged: [(&str, Forge<'_>); 5] = [
         ("replayed", Box::new(|_| seen)),
-        ("another study", Box::new(|r| sign(&Release { study: Digest::of("other", &[]), ..release(r, &key) }, &key))),
+        ("another study", Box::new(|r| sign(&Release { study: Digest::of("other", &[]), ..release(r) }, &key))),
         (
             "another site",
-            Box::new(|r| sign(&Release { site: HOSPITALS[1].parse().expect("a site"), ..release(r, &key) }, &key)),
+            Box::new(|r| sign(&Release { site: HOSPITALS[1].parse().expect("a site"), ..release(r) }, &key)),
         ),
-        ("a round that was not asked", Box::new(|r| sign(&Release { round: 7, ..release(r, &key) }, &key))),
-        ("another site's key", Box::new(|r| sign(&release(r, &other_key), &other_key))),
+        ("a round that was not asked", Box::new(|r| sign(&Release { round: 7, ..release(r) }, &key))),
+        ("another site's key", Box::new(|r| sign(&release(r), &other_key))),
     ];
     for (name, forge) in forged {
         let (_, result) = play(&others, &node, forge).await;
@@ -101,10 +100,10 @@ async fn a_reply_that_stops_half_way_costs_only_its_own_site() {
 }
 
 /// The body of a release whose table announces and brings so many cells, all hidden: a byte each on the wire, dozens in memory.
-fn swollen(request: &RoundRequest, key: &SecretKey, cells: u32) -> Vec<u8> {
+fn swollen(request: &RoundRequest, cells: u32) -> Vec<u8> {
     let table = TableRelease { threshold: 11, step: 0, total: None, cells: Vec::new(), held_back: false };
     let part = Part { analysis: 0, plan: Digest::of("plan", &[]), outcome: Outcome::Table(table) };
-    let mut body = codec::encode(&Release { parts: vec![part], ..release(request, key) }).expect("bytes");
+    let mut body = codec::encode(&Release { parts: vec![part], ..release(request) }).expect("bytes");
     // The number of cells stands last; 252 announces four bytes of it.
     assert_eq!(body.pop(), Some(0));
     body.push(252);
@@ -122,9 +121,8 @@ async fn an_oversized_release_of_a_hostile_site_is_refused_before_it_is_unfolded
     // Nearly a whole frame, and as much as an answer of two cells could just be mistaken for.
     for cells in [(limits::FRAME_BYTES - 1000) as u32, 2000] {
         let signed = |request: &RoundRequest| {
-            let body = swollen(request, &key, cells);
-            let signature = key.sign("bocage/release/1", &body);
-            SignedRelease { body, signature }
+            let (body, site) = (swollen(request, cells), FIRST.parse().expect("a site"));
+            SignedRelease::of_bytes(body, site, standing(), &key).expect("a signature")
         };
         let (_, result) = play(&others, &node, signed).await;
         let first = status(&result, FIRST);

@@ -11,7 +11,7 @@ use bocage_protocol::ids::{AnalysisName, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
-use bocage_protocol::trust::{Checkpoint, SignedRelease, Study};
+use bocage_protocol::trust::{SignedRelease, Standing, Study};
 use bocage_protocol::wire::codec;
 
 use super::{Failure, Round, internal, released_frame};
@@ -190,7 +190,7 @@ impl Custodian {
 
     fn heading(&self, round: &Round<'_>, ground: &Ground<'_>) -> Result<Heading, PublicError> {
         let (records, head) = self.ledger.head().map_err(|e| PublicError::from(&e))?;
-        let ledger = Checkpoint { site: self.config.site.clone(), records, head, at: self.clock.now() };
+        let ledger = Standing { records, head, at: self.clock.now() };
         Ok(Heading {
             study: round.id,
             site: self.config.site.clone(),

@@ -20,6 +20,7 @@ mod features;
 #[cfg(test)]
 mod interpreter;
 mod keys;
+mod lookup;
 mod model;
 mod moved;
 mod numbers;
@@ -37,12 +38,15 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::{Expr, KeyValue, Measure, MeasureLayout, Table, ValidPlan};
 use polars::prelude as pl;
-use polars::prelude::{DataFrame, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked};
+use polars::prelude::{
+    DataFrame, DataType, Engine, IntoColumn as _, IntoLazy, LazyFrame, NamedFrom as _, OptFlags, Series, UInt32Chunked,
+};
 
 use self::compile::index;
 use self::discover::{Keys, Search};
 use self::features::{Columns, Tables};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
+use self::lookup::Lookups;
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
@@ -145,7 +149,14 @@ impl<'a> Asked<'a> {
     /// The pass over all rows, of one table.
     fn pass(&self, partition: Partition) -> Result<Pass, EngineError> {
         let question = self.question()?;
-        let count = |part: &Part, pass: &mut Pass| self.count(&question, self.part(part)?, pass);
+        let lookups = question.filter.is_none().then(|| Lookups::of(self.plan, self.contract)).flatten();
+        let count = |part: &Part, pass: &mut Pass| {
+            let rows = self.part(part)?;
+            match &lookups {
+                Some(lookups) => Ok(add(self.look_up(lookups, &question, rows)?, self.plan, pass)?),
+                None => self.count(&question, rows, pass),
+            }
+        };
         partition
             .count(self.rows, || Pass::new(self.plan.layout(), 1, self.k), count)
             .map_err(|fault| self.error(fault))
@@ -243,7 +254,30 @@ impl<'a> Asked<'a> {
             None => rows.lazy(),
         };
         let selected = collect_on(Engine::InMemory, rows.select_seq(&question.select)).map_err(Fault::Query)?;
-        add(selected, self.plan, pass).map_err(Fault::Rows)
+        let columns = selected.columns().iter().map(|column| column.as_materialized_series().clone());
+        add(columns.collect(), self.plan, pass).map_err(Fault::Rows)
+    }
+
+    /// The cells, subjects and measures of rows without a filter: what the snapshot has as the pass wants it is taken as it is.
+    fn look_up(&self, lookups: &Lookups, question: &Question, rows: DataFrame) -> Result<Vec<Series>, Fault> {
+        let cells = Series::new("cell".into(), lookups.cells(&rows)?);
+        let taken = |name: &str| rows.column(name).map(|c| c.as_materialized_series().clone()).ok();
+        let (subject, measures) = (taken(SUBJECT), &question.select[2..]);
+        let direct = self.plan.table().measures.iter().map(|measure| match measure {
+            Measure::Column(name) => taken(name.as_str()).filter(|column| column.dtype() == &DataType::Float64),
+            _ => None,
+        });
+        let mut columns: Vec<Option<Series>> = [Some(cells), subject].into_iter().chain(direct).collect();
+        let missing = measures.iter().zip(&columns[2..]).filter(|(_, column)| column.is_none());
+        let missing: Vec<pl::Expr> = missing.map(|(measure, _)| measure.clone()).collect();
+        if !missing.is_empty() {
+            // Beside the subjects, so that a constant is as long as they are.
+            let select = std::iter::once(pl::col(SUBJECT)).chain(missing).collect::<Vec<_>>();
+            let found = collect_on(Engine::InMemory, rows.lazy().select_seq(&select)).map_err(Fault::Query)?;
+            let found = found.columns().iter().skip(1).map(|column| column.as_materialized_series().clone());
+            columns[2..].iter_mut().filter(|column| column.is_none()).zip(found).for_each(|(c, f)| *c = Some(f));
+        }
+        Ok(columns.into_iter().collect::<Option<_>>().ok_or(PassError::Shape)?)
     }
 
     fn error(&self, fault: Fault) -> EngineError {
@@ -292,8 +326,8 @@ fn collect_on(engine: Engine, query: LazyFrame) -> Result<DataFrame, &'static st
 }
 
 /// Adds the selected rows of a part.
-fn add(selected: DataFrame, plan: &ValidPlan, pass: &mut Pass) -> Result<(), PassError> {
-    let columns = aligned(&selected);
+fn add(selected: Vec<Series>, plan: &ValidPlan, pass: &mut Pass) -> Result<(), PassError> {
+    let columns = aligned(selected);
     let (Some(cells), Some(subjects)) = (columns.first(), columns.get(1)) else { return Err(PassError::Shape) };
     let cells = cells.u32().map_err(|_| PassError::Shape)?;
     let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
@@ -310,8 +344,7 @@ fn add(selected: DataFrame, plan: &ValidPlan, pass: &mut Pass) -> Result<(), Pas
 }
 
 /// The columns, cut into chunks at the same rows. Polars' are, but for a column that is one constant.
-fn aligned(selected: &DataFrame) -> Vec<Series> {
-    let columns: Vec<Series> = selected.columns().iter().map(|c| c.as_materialized_series().clone()).collect();
+fn aligned(columns: Vec<Series>) -> Vec<Series> {
     let same = columns.windows(2).all(|pair| pair[0].chunk_lengths().eq(pair[1].chunk_lengths()));
     if same { columns } else { columns.iter().map(|c| c.rechunk()).collect() }
 }

@@ -6,7 +6,7 @@
 use bocage_protocol::plan::Quantum;
 
 use super::pass::NOBODY;
-use super::rounding::MISSING;
+use super::rounding::{MISSING, Quanta};
 use crate::custodian::gate::Spread;
 
 /// So many rows' Σq fit 64 bits whatever their values: |q| ≤ 2³², and 2³⁰ · 2³² < 2⁶³.
@@ -35,6 +35,25 @@ pub struct NumberSums {
     flushed: Vec<i128>,
 }
 
+impl Sum {
+    #[inline(always)]
+    fn add<'s>(&mut self, subject: u32, q: i64, spread: impl FnOnce() -> &'s mut Spread, k: u32) {
+        self.sum += q;
+        self.sum_sq += i128::from(q) * i128::from(q);
+        if self.narrow && self.last != subject {
+            self.look_at(subject, q, spread(), k);
+        }
+    }
+
+    /// The first value of a subject in a cell whose values are not different enough yet.
+    #[cold]
+    #[inline(never)]
+    fn look_at(&mut self, subject: u32, q: i64, spread: &mut Spread, k: u32) {
+        spread.add(q, 1, k);
+        (self.last, self.narrow) = (subject, !spread.is_wide());
+    }
+}
+
 impl NumberSums {
     /// Of no rows, under a threshold of `k`.
     pub fn new(cells: usize, k: u32) -> Self {
@@ -44,29 +63,18 @@ impl NumberSums {
     }
 
     /// Adds a block of rows; those whose quanta are [`MISSING`] count nowhere.
-    pub fn add(&mut self, cells: &[u32], subjects: &[u32], quanta: &[i64]) {
-        self.expect(quanta.len());
-        let rows = cells.iter().zip(subjects).zip(quanta).filter(|(_, q)| **q != MISSING);
-        rows.for_each(|((cell, subject), q)| self.add_row(*cell as usize, *subject, *q));
-    }
-
-    #[inline(always)]
-    fn add_row(&mut self, cell: usize, subject: u32, q: i64) {
-        let sums = &mut self.sums[cell];
-        sums.sum += q;
-        sums.sum_sq += i128::from(q) * i128::from(q);
-        if sums.narrow && sums.last != subject {
-            self.look_at(cell, subject, q);
+    pub fn add(&mut self, cells: &[u32], subjects: &[u32], quanta: Quanta<'_>) {
+        self.expect(quanta.rows.len());
+        // Apart, so that nothing of `self` is read again for every row.
+        let (k, sums, spreads) = (self.k, self.sums.as_mut_slice(), self.spreads.as_mut_slice());
+        let rows =
+            cells.iter().zip(subjects).zip(quanta.rows).map(|((cell, subject), q)| (*cell as usize, *subject, *q));
+        if quanta.complete {
+            rows.for_each(|(cell, subject, q)| sums[cell].add(subject, q, || &mut spreads[cell], k));
+        } else {
+            let rows = rows.filter(|(.., q)| *q != MISSING);
+            rows.for_each(|(cell, subject, q)| sums[cell].add(subject, q, || &mut spreads[cell], k));
         }
-    }
-
-    /// The first value of a subject in a cell whose values are not different enough yet.
-    #[cold]
-    #[inline(never)]
-    fn look_at(&mut self, cell: usize, subject: u32, q: i64) {
-        let (sums, spread) = (&mut self.sums[cell], &mut self.spreads[cell]);
-        spread.add(q, 1, self.k);
-        (sums.last, sums.narrow) = (subject, !spread.is_wide());
     }
 
     /// To be called before so many rows are added.
@@ -118,7 +126,7 @@ mod tests {
             numbers.expect(FLUSH_ROWS as usize);
             numbers.sums[0].sum += FLUSH_ROWS as i64 * Quantum::LARGEST;
         }
-        numbers.add(&[0], &[0], &[-Quantum::LARGEST]);
+        numbers.add(&[0], &[0], Quanta { rows: &[-Quantum::LARGEST], complete: true });
         numbers.flush();
         let largest = i128::from(Quantum::LARGEST);
         assert_eq!(numbers.flushed[0], (3 * i128::from(FLUSH_ROWS) - 1) * largest);

@@ -257,7 +257,7 @@ impl Measured {
                     let has = rows.each().zip(quanta.rows).filter(|(_, q)| **q != MISSING);
                     has.for_each(|((cell, subject), _)| valid.add(cell, subject));
                 }
-                sums.add(rows.cells, rows.subjects, quanta.rows);
+                sums.add(rows.cells, rows.subjects, quanta);
                 Ok(())
             }
             (Values::Condition { holds, fails, lacks }, MeasureChunk::Condition(truths)) => {

@@ -87,7 +87,7 @@ pub fn compile_model(
 }
 
 /// The position of a row's value among a key's levels, as `UInt32`.
-fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr, Unfit> {
+pub fn level(key: &Expr, levels: &KeyLevels, contract: &Contract) -> Result<pl::Expr, Unfit> {
     let scope = Scope::Snapshot(contract);
     let known = levels.labels.len() - usize::from(levels.missing);
     let of = type_of(key, Columns::Contract(contract)).map_err(|_| Unfit("the key has no type"))?;

@@ -3,6 +3,7 @@
 mod bins;
 mod discovered;
 pub(super) mod generate;
+mod lookups;
 mod narrow;
 mod normal;
 mod optouts;

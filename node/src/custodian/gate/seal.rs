@@ -4,7 +4,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::release::{Outcome, Part, Release};
-use bocage_protocol::trust::{Checkpoint, SecretKey, SignedCheckpoint, SignedRelease};
+use bocage_protocol::trust::{SecretKey, SignedRelease, Standing};
 
 use super::Released;
 
@@ -22,7 +22,7 @@ pub struct Heading {
     /// When the snapshot was taken.
     pub snapshot_at: Timestamp,
     /// Where the ledger stands.
-    pub ledger: Checkpoint,
+    pub ledger: Standing,
 }
 
 /// The answer to one analysis.
@@ -52,10 +52,9 @@ pub fn seal(heading: Heading, answers: Vec<Answer>, key: &SecretKey) -> Result<S
         },
     };
     let Heading { study, site, round, snapshot, snapshot_at, ledger } = heading;
-    let ledger = SignedCheckpoint::sign(ledger, key)?;
     let parts = answers.into_iter().map(part).collect();
-    let release = Release { study, site, round, snapshot, snapshot_at, ledger, parts };
-    SignedRelease::sign(&release, key)
+    let release = Release { study, site, round, snapshot, snapshot_at, parts };
+    SignedRelease::sign(&release, ledger, key)
 }
 
 /// A part of an earlier release, so that it can leave again under another heading.

@@ -346,12 +346,7 @@ fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
         round: 0,
         snapshot: digest,
         snapshot_at: bocage_protocol::env::Timestamp(5),
-        ledger: bocage_protocol::trust::Checkpoint {
-            site: "cleveland".parse().unwrap(),
-            records: 3,
-            head: digest,
-            at: bocage_protocol::env::Timestamp(6),
-        },
+        ledger: bocage_protocol::trust::Standing { records: 3, head: digest, at: bocage_protocol::env::Timestamp(6) },
     };
     let answers = vec![
         Answer { analysis: 0, plan: plan.digest(), outcome: Ok(released.clone()) },

@@ -3,7 +3,6 @@
 
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
-use bocage_protocol::release::Release;
 use bocage_protocol::trust::{Checkpoint, SignedRelease};
 use bocage_protocol::wire::codec;
 use rusqlite::{OptionalExtension as _, params};
@@ -85,11 +84,10 @@ impl Ledger {
     }
 }
 
-/// Whether this checkpoint left with this release.
+/// Whether this checkpoint left with this release, which it names.
 fn left_with(payload: &[u8], checkpoint: &Checkpoint) -> bool {
-    let signed = codec::decode::<SignedRelease>(payload, limits::FRAME_BYTES).ok();
-    let release = signed.and_then(|signed| codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok());
-    release.is_some_and(|release| release.ledger.checkpoint == *checkpoint)
+    let signed = codec::decode::<SignedRelease>(payload, limits::FRAME_BYTES);
+    signed.is_ok_and(|signed| signed.ledger.checkpoint == *checkpoint && signed.is_named())
 }
 
 #[cfg(test)]
@@ -101,11 +99,11 @@ mod tests {
     use crate::custodian::gate::{self, Heading};
     use bocage_net::env::SystemEntropy;
     use bocage_protocol::env::Timestamp;
-    use bocage_protocol::trust::SecretKey;
+    use bocage_protocol::trust::{SecretKey, Standing};
 
-    fn checkpoint(ledger: &Ledger) -> Checkpoint {
+    fn standing(ledger: &Ledger) -> Standing {
         let (records, head) = ledger.head().unwrap();
-        Checkpoint { site: "hungary".parse().unwrap(), records, head, at: Timestamp(7) }
+        Standing { records, head, at: Timestamp(7) }
     }
 
     fn write(ledger: &Ledger, n: i64) {
@@ -114,19 +112,18 @@ mod tests {
 
     /// Records a release and answers the checkpoint that leaves with it.
     fn release(ledger: &Ledger) -> Checkpoint {
-        let taken = checkpoint(ledger);
         let heading = Heading {
             study: study(1),
-            site: taken.site.clone(),
+            site: "hungary".parse().unwrap(),
             round: 0,
             snapshot: Digest::from_bytes([3; 32]),
             snapshot_at: Timestamp(1),
-            ledger: taken.clone(),
+            ledger: standing(ledger),
         };
         let signed = gate::seal(heading, vec![], &SecretKey::generate(&mut SystemEntropy)).unwrap();
         let payload = codec::encode(&signed).unwrap();
         ledger.append(Timestamp(8), &[Entry::new(Kind::Release, study(1), 0, &()).payload(payload)]).unwrap();
-        taken
+        signed.ledger.checkpoint
     }
 
     fn cut_last(path: &std::path::Path) {
@@ -147,7 +144,7 @@ mod tests {
         for checkpoint in taken {
             assert_eq!(ledger.fits(&checkpoint).unwrap(), Ok(()), "{checkpoint:?}");
         }
-        assert_eq!(checkpoint(&ledger).head.to_string(), ledger.verify().unwrap().unwrap().head);
+        assert_eq!(standing(&ledger).head.to_string(), ledger.verify().unwrap().unwrap().head);
     }
 
     #[test]
@@ -185,7 +182,9 @@ mod tests {
         // A release without bytes is none, unless they were dropped by the rule.
         let other = dir.path().join("other.sqlite");
         let ledger = Ledger::open(&other).unwrap();
-        let taken = checkpoint(&ledger);
+        let Standing { records, head, at } = standing(&ledger);
+        let (site, release) = ("hungary".parse().unwrap(), Digest::from_bytes([3; 32]));
+        let taken = Checkpoint { site, records, head, at, release };
         ledger.append(Timestamp(8), &[Entry::new(Kind::Release, study(1), 0, &())]).unwrap();
         assert_eq!(ledger.fits(&taken).unwrap(), Err(Differs::Unrecorded(taken.clone())));
     }

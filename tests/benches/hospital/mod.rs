@@ -22,6 +22,7 @@ use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock as _, Entropy as _};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
     Holder, PERMIT_FORMAT, Permit, PermitMode, PublicKey, Purpose, REVOCATIONS_FORMAT, Revocations, Scope, SecretKey,
     SignedPermit, SignedRevocations, SignedStudy,
@@ -105,6 +106,18 @@ pub fn signed_under(
     contract: &Contract,
     researcher: &SecretKey,
 ) -> SignedStudy {
+    let text = StudyText::parse(text, "study.toml").expect("a study's text");
+    signed_across(permit, &text, sites, contract.into(), researcher)
+}
+
+/// A study that may look into further tables.
+pub fn signed_across(
+    permit: Option<&SignedPermit>,
+    text: &StudyText,
+    sites: &[SiteId],
+    contracts: Contracts<'_>,
+    researcher: &SecretKey,
+) -> SignedStudy {
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -117,7 +130,7 @@ pub fn signed_under(
         nonce,
         permit,
     };
-    let study = StudyText::parse(text, "study.toml").and_then(|text| text.bind(contract, &context)).expect("a study");
+    let study = text.bind(contracts, &context).expect("a study");
     SignedStudy::sign(&study, researcher).expect("signed").with_permit(permit.cloned())
 }
 
@@ -175,22 +188,37 @@ pub struct Hospital {
 impl Hospital {
     /// Writes a site's data and configuration. `first_patient` keeps the patients of several sites apart.
     pub fn new(folder: &Path, name: &str, rows: u64, first_patient: u64, researcher: &SecretKey) -> Self {
+        let hospital = Self::of(folder, name, &[("labs", &contract_text())], researcher);
+        write_rows(&hospital.csv(), rows, first_patient);
+        hospital
+    }
+
+    /// Writes a site's configuration: a dataset of CSV for each contract, by its name. The data are to be written yet.
+    pub fn of(folder: &Path, name: &str, contracts: &[(&str, &str)], researcher: &SecretKey) -> Self {
         let folder = folder.join(name);
         fs::create_dir_all(folder.join("contracts")).expect("a folder");
-        fs::write(folder.join("contracts/labs.toml"), contract_text()).expect("the contract");
-        write_rows(&folder.join("labs.csv"), rows, first_patient);
         let key = SecretKey::generate(&mut SystemEntropy);
         write_secret(&folder.join("release.key"), key.to_text().as_bytes()).expect("a key");
-        let text = format!(
+        let mut text = format!(
             "network = \"bench\"\nsite = \"{name}\"\n[coordinator]\naddress = \"127.0.0.1:1\"\n\
              [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
              [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = 11\n\
-             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n\
-             [dataset.labs]\ncontract = \"labs@1\"\nsource = {{ kind = \"csv\", path = \"labs.csv\" }}\n",
+             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n",
             researcher.public()
         );
+        for (dataset, contract) in contracts {
+            fs::write(folder.join(format!("contracts/{dataset}.toml")), contract).expect("the contract");
+            text += &format!(
+                "[dataset.{dataset}]\ncontract = \"{dataset}@1\"\nsource = {{ kind = \"csv\", path = \"{dataset}.csv\" }}\n"
+            );
+        }
         fs::write(folder.join("node.toml"), text).expect("node.toml");
         Self { site: name.parse().expect("a site"), release_key: key.public(), folder }
+    }
+
+    /// A file of its folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Its data.
@@ -233,9 +261,14 @@ impl Hospital {
 }
 
 /// Numbers that look random (splitmix64; Steele, Lea, Flood 2014).
-struct Numbers(u64);
+pub struct Numbers(u64);
 
 impl Numbers {
+    /// The same for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -244,7 +277,8 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    /// The next number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 }
@@ -253,7 +287,7 @@ impl Numbers {
 fn write_rows(path: &Path, rows: u64, first_patient: u64) {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).expect("a file"));
     writeln!(file, "patient,diagnosis,age,lab1,lab2").expect("written");
-    let mut numbers = Numbers(first_patient + 1);
+    let mut numbers = Numbers::new(first_patient + 1);
     for row in 0..rows {
         let patient = first_patient + row * 3 / 10;
         let (a, b) = (numbers.below(DIAGNOSES), numbers.below(DIAGNOSES));

@@ -11,47 +11,55 @@ use super::{Network, RUNS, megabytes};
 
 /// Prints all of it.
 pub fn compare() {
-    let dataset = |kind: &str| {
-        format!(
-            "[site.dataset.{kind}]\ncontract = \"labs@1\"\nsource = {{ kind = \"{kind}\", path = \"data/labs.{kind}\" }}\n"
-        )
-    };
-    let network = Network::new("contracts = [\"labs.toml\"]", &(dataset("csv") + &dataset("parquet")));
-    let (csv, parquet) = (network.data("labs.csv"), network.data("labs.parquet"));
-    write(&csv, rows());
-    let codes: Vec<String> = (0..DIAGNOSES).map(|code| format!("D{code:03}")).collect();
-    let codes = codes.join(",");
-    let out = network.path("sorted.arrow");
-    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let csv = network("csv");
+    let source = csv.data("labs.csv");
+    write(&source, rows());
     let polars = Python::with("polars", include_str!("sorted.py"));
-    let mut kinds = vec![("csv", csv.clone())];
+    against(&csv, "csv", polars.as_ref());
     if let Some(polars) = &polars {
-        polars.run(&["make", &path(&csv), &path(&parquet), &codes]);
-        kinds.push(("parquet", parquet));
+        let parquet = network("parquet");
+        std::fs::create_dir_all(parquet.data("")).expect("the site's data");
+        polars.run(&["make", text(&source), text(&parquet.data("labs.parquet")), ""]);
+        against(&parquet, "parquet", Some(polars));
     }
-    for (kind, source) in &kinds {
-        let (mut ours, mut theirs) = (vec![], vec![]);
-        for _ in 0..RUNS {
-            ours.push(network.ingest(kind));
-            if let Some(polars) = &polars {
-                theirs.push(polars.run(&[kind, &path(source), &path(&out), &codes]).0);
-            }
-        }
-        println!("{} rows of {kind}, {:.0} MB", rows(), megabytes(source));
-        let ours = median(&mut ours);
-        println!("  the whole ingest                             {ours}");
-        if !theirs.is_empty() {
-            let theirs = median(&mut theirs);
-            println!(
-                "  Polars alone                                 {theirs}    ingest / this = {:.2}, of the processor {:.2}",
-                ours.wall_secs / theirs.wall_secs,
-                ours.cpu_secs / theirs.cpu_secs
-            );
+    csv.forget();
+    write(&source, 2 * rows());
+    println!("{} rows of csv, the whole ingest             {}", 2 * rows(), csv.ingest("csv"));
+}
+
+/// A site with the values in one kind of file; a node offers no two datasets under one contract.
+fn network(kind: &str) -> Network {
+    let dataset = format!(
+        "[site.dataset.{kind}]\ncontract = \"labs@1\"\nsource = {{ kind = \"{kind}\", path = \"data/labs.{kind}\" }}\n"
+    );
+    Network::new("contracts = [\"labs.toml\"]", &dataset)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn against(network: &Network, kind: &str, polars: Option<&Python>) {
+    let (source, out) = (network.data(&format!("labs.{kind}")), network.path("sorted.arrow"));
+    let codes = (0..DIAGNOSES).map(|code| format!("D{code:03}")).collect::<Vec<_>>().join(",");
+    let (mut ours, mut theirs) = (vec![], vec![]);
+    for _ in 0..RUNS {
+        ours.push(network.ingest(kind));
+        if let Some(polars) = polars {
+            theirs.push(polars.run(&[kind, text(&source), text(&out), &codes]).0);
         }
     }
-    network.forget();
-    write(&csv, 2 * rows());
-    println!("{} rows of csv, the whole ingest             {}", 2 * rows(), network.ingest("csv"));
+    println!("{} rows of {kind}, {:.0} MB", rows(), megabytes(&source));
+    let ours = median(&mut ours);
+    println!("  the whole ingest                             {ours}");
+    if !theirs.is_empty() {
+        let theirs = median(&mut theirs);
+        println!(
+            "  Polars alone                                 {theirs}    ingest / this = {:.2}, of the processor {:.2}",
+            ours.wall_secs / theirs.wall_secs,
+            ours.cpu_secs / theirs.cpu_secs
+        );
+    }
 }
 
 /// One row a visit, ten visits for three patients, who come again at any time; a diagnosis is the rarer the larger its number.

@@ -47,7 +47,9 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
         "bocage-bulk" | "bocage-postgres" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
         "bocage-node" => &["bocage-protocol", "bocage-net", "bocage-bulk", "bocage-fhir", "bocage-postgres"],
         "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
-        "bocage-tests" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator", "bocage"],
+        "bocage-tests" => {
+            &["bocage-protocol", "bocage-net", "bocage-fhir", "bocage-node", "bocage-coordinator", "bocage"]
+        }
         other => panic!("`{other}` has no place in the layering"),
     }
 }

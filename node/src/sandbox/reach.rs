@@ -38,12 +38,17 @@ impl Reach {
     /// The files of a process of this node, and of the dataset that it reads, where it is an ingest.
     pub fn of(process: Process, config: &Config, dataset: Option<&Dataset>) -> Self {
         match process {
-            // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed.
+            // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed, and to which ports of databases
+            // an ingest may dial.
             Process::Supervisor => Self {
                 read: None,
                 write: vec![config.state.0.clone(), "/dev/null".into()],
                 name_servers: true,
-                ports: Vec::new(),
+                ports: config
+                    .datasets
+                    .values()
+                    .filter_map(|dataset| Some(dataset.spec.source.remote()?.port))
+                    .collect(),
             },
             Process::Agent => {
                 let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
@@ -247,8 +252,13 @@ mod tests {
         reads("");
         site.edit_config(source, database);
         let config = Config::load(&site.origin()).unwrap();
-        let agent = Reach::of(Process::Agent, &config, None).read.unwrap();
-        assert!(!agent.contains(&site.path("tls")), "{agent:?}");
+        let agent = Reach::of(Process::Agent, &config, None);
+        let reads = agent.read.unwrap();
+        assert!(!reads.contains(&site.path("tls")), "{reads:?}");
+        // What an ingest dials, its starter must not have given up; the agent does.
+        let ports = |process, dataset| Reach::of(process, &config, dataset).ports;
+        let ingest = ports(Process::RemoteIngest, config.datasets.get("heart"));
+        assert_eq!((ports(Process::Supervisor, None), ingest, agent.ports), (vec![5432], vec![5432], vec![]));
         assert!(secrets_of_others(&config).contains(&site.path("tls/p")));
     }
 }

@@ -22,6 +22,7 @@ use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock as _, Entropy as _};
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
     Holder, PERMIT_FORMAT, Permit, PermitMode, PublicKey, Purpose, REVOCATIONS_FORMAT, Revocations, Scope, SecretKey,
     SignedPermit, SignedRevocations, SignedStudy,
@@ -105,6 +106,18 @@ pub fn signed_under(
     contract: &Contract,
     researcher: &SecretKey,
 ) -> SignedStudy {
+    let text = StudyText::parse(text, "study.toml").expect("a study's text");
+    signed_across(permit, &text, sites, contract.into(), researcher)
+}
+
+/// A study that may look into further tables.
+pub fn signed_across(
+    permit: Option<&SignedPermit>,
+    text: &StudyText,
+    sites: &[SiteId],
+    contracts: Contracts<'_>,
+    researcher: &SecretKey,
+) -> SignedStudy {
     let mut nonce = [0; 16];
     SystemEntropy.fill(&mut nonce);
     let context = BindContext {
@@ -117,7 +130,7 @@ pub fn signed_under(
         nonce,
         permit,
     };
-    let study = StudyText::parse(text, "study.toml").and_then(|text| text.bind(contract, &context)).expect("a study");
+    let study = text.bind(contracts, &context).expect("a study");
     SignedStudy::sign(&study, researcher).expect("signed").with_permit(permit.cloned())
 }
 
@@ -183,7 +196,7 @@ pub struct Hospital {
     /// The key that its releases are signed with.
     pub release_key: PublicKey,
     folder: PathBuf,
-    dataset: &'static str,
+    dataset: String,
 }
 
 impl Hospital {
@@ -194,22 +207,42 @@ impl Hospital {
 
     /// Writes a site's data and configuration. `first_patient` keeps the patients of several sites apart.
     pub fn with(data: &Data, folder: &Path, name: &str, rows: u64, first_patient: u64, researcher: &SecretKey) -> Self {
-        let (folder, dataset) = (folder.join(name), data.name);
+        let hospital = Self::of(folder, name, &[(data.name, &(data.contract)())], researcher);
+        (data.write)(&hospital.csv(), rows, first_patient);
+        hospital
+    }
+
+    /// Writes a site's configuration: a dataset of CSV for each contract, by its name. The data are to be written yet; [`Hospital::csv`] is the first's.
+    pub fn of(folder: &Path, name: &str, contracts: &[(&str, &str)], researcher: &SecretKey) -> Self {
+        let folder = folder.join(name);
         fs::create_dir_all(folder.join("contracts")).expect("a folder");
-        fs::write(folder.join(format!("contracts/{dataset}.toml")), (data.contract)()).expect("the contract");
-        (data.write)(&folder.join(format!("{dataset}.csv")), rows, first_patient);
         let key = SecretKey::generate(&mut SystemEntropy);
         write_secret(&folder.join("release.key"), key.to_text().as_bytes()).expect("a key");
-        let text = format!(
+        let mut text = format!(
             "network = \"bench\"\nsite = \"{name}\"\n[coordinator]\naddress = \"127.0.0.1:1\"\n\
              [tls]\nca_file = \"ca.pem\"\ncert_file = \"site.pem\"\nkey_file = \"site.key\"\n\
              [release]\nkey_file = \"release.key\"\n[policy]\nthreshold = 11\n\
-             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n\
-             [dataset.{dataset}]\ncontract = \"{dataset}@1\"\nsource = {{ kind = \"csv\", path = \"{dataset}.csv\" }}\n",
+             [[trust]]\nkind = \"researcher\"\nname = \"Bench\"\nkey = \"{}\"\nmode = \"exact\"\nallow_without_permit = true\n",
             researcher.public()
         );
+        for (dataset, contract) in contracts {
+            fs::write(folder.join(format!("contracts/{dataset}.toml")), contract).expect("the contract");
+            text += &format!(
+                "[dataset.{dataset}]\ncontract = \"{dataset}@1\"\nsource = {{ kind = \"csv\", path = \"{dataset}.csv\" }}\n"
+            );
+        }
         fs::write(folder.join("node.toml"), text).expect("node.toml");
-        Self { site: name.parse().expect("a site"), release_key: key.public(), folder, dataset }
+        Self {
+            site: name.parse().expect("a site"),
+            release_key: key.public(),
+            folder,
+            dataset: contracts.first().map_or_else(String::new, |(dataset, _)| (*dataset).to_owned()),
+        }
+    }
+
+    /// A file of its folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Its data.
@@ -219,7 +252,7 @@ impl Hospital {
 
     /// Its snapshot, as a file.
     pub fn snapshot(&self) -> File {
-        let folder = self.config().state.snapshots().join(self.dataset);
+        let folder = self.config().state.snapshots().join(&self.dataset);
         let entries = fs::read_dir(folder).expect("snapshots").flatten();
         let found = entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "arrow"));
         File::open(found.expect("a snapshot")).expect("readable")
@@ -263,6 +296,11 @@ impl Hospital {
 pub struct Numbers(pub u64);
 
 impl Numbers {
+    /// The same for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -271,7 +309,7 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// One of the first n.
+    /// The next number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
@@ -281,7 +319,7 @@ impl Numbers {
 fn write_rows(path: &Path, rows: u64, first_patient: u64) {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).expect("a file"));
     writeln!(file, "patient,diagnosis,age,lab1,lab2").expect("written");
-    let mut numbers = Numbers(first_patient + 1);
+    let mut numbers = Numbers::new(first_patient + 1);
     for row in 0..rows {
         let patient = first_patient + row * 3 / 10;
         let (a, b) = (numbers.below(DIAGNOSES), numbers.below(DIAGNOSES));

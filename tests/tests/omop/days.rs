@@ -8,15 +8,15 @@ use bocage_tests::escapes;
 use super::Network;
 use super::started::Server;
 
-fn view(rows: &str) -> String {
+pub fn view(rows: &str) -> String {
     format!(
         "create or replace view cdm.periods as select i::bigint as person_id, date '2020-01-01' as observation_period_start_date, \
              date '2020-12-31' as observation_period_end_date, 0 as period_type_concept_id from generate_series(1, {rows}) as i;"
     )
 }
 
-/// A hospital with a table of a thousand rows.
-fn network(server: &Server, name: &str) -> Network {
+/// A hospital with a table of a thousand rows, and what else its dataset says.
+pub fn network(server: &Server, name: &str, more: &str) -> Network {
     let password_file = server.database(name);
     server.sql(
         name,
@@ -27,7 +27,7 @@ fn network(server: &Server, name: &str) -> Network {
     );
     let site = format!(
         "[[site]]\nid = \"hospital\"\n[site.dataset.periods]\ncontract = \"omop-observation-period@540\"\nsource = {{ kind = \"postgres\", host = \"localhost\", port = {}, \
-         database = \"{name}\", user = \"{name}\", password_file = \"{}\", ca_file = \"{}\", table = \"cdm.periods\" }}\n",
+         database = \"{name}\", user = \"{name}\", password_file = \"{}\", ca_file = \"{}\", table = \"cdm.periods\" }}\n{more}\n",
         server.port,
         password_file.display(),
         server.ca().display()
@@ -38,7 +38,7 @@ fn network(server: &Server, name: &str) -> Network {
 #[test]
 fn an_ingest_that_reads_a_warehouse_makes_no_further_socket_once_it_is_connected() {
     let Some(server) = Server::shared() else { return };
-    let network = network(&server, "connected");
+    let network = network(&server, "connected", "");
     let dials = |env: &[(&str, &str)]| {
         let refresh = Command::new(env!("CARGO_BIN_EXE_bocage-lab"))
             .args(["node", "datasets", "refresh", "periods", "--config", &network.text("net/sites/hospital/node.toml")])
@@ -58,7 +58,7 @@ fn an_ingest_that_reads_a_warehouse_makes_no_further_socket_once_it_is_connected
 #[test]
 fn a_warehouse_that_goes_away_midway_leaves_the_snapshot_before_in_place_and_nothing_else() {
     let Some(server) = Server::shared() else { return };
-    let network = network(&server, "midway");
+    let network = network(&server, "midway", "");
     let (before, rows) = network.snapshot("hospital", "periods");
     assert_eq!(before["rows"], 1000);
     let folder = rows.parent().expect("its folder");

@@ -3,6 +3,7 @@
 
 mod days;
 mod gibleed;
+mod scheduled;
 #[allow(dead_code, reason = "its own tests use all of it")]
 #[path = "../../../node/postgres/tests/server/started.rs"]
 mod started;

@@ -214,7 +214,11 @@ impl Column {
 
     fn append(&mut self, spool: &mut Spool<'_>, values: &Series) -> Result<(), SnapshotError> {
         self.nulls += values.null_count() as u64;
-        self.present.append(spool, values.is_not_null().iter().map(|present| present == Some(true)))?;
+        if values.null_count() == 0 {
+            self.present.append(spool, std::iter::repeat_n(true, values.len()))?;
+        } else {
+            self.present.append(spool, values.is_not_null().iter().map(|present| present == Some(true)))?;
+        }
         match &mut self.values {
             Values::Truths(bits) => match values.bool() {
                 Ok(truths) => bits.append(spool, truths.iter().map(|truth| truth == Some(true))),
@@ -239,8 +243,14 @@ fn fixed(values: &Series) -> Option<Vec<u8>> {
     macro_rules! bytes {
         ($of:ident) => {{
             let values = values.$of().ok()?;
-            let mut bytes = Vec::new();
-            values.iter().for_each(|value| bytes.extend_from_slice(&value.unwrap_or_default().to_le_bytes()));
+            let mut bytes = vec![0; values.len() * size_of::<$of>()];
+            let each = bytes.chunks_exact_mut(size_of::<$of>());
+            match values.cont_slice() {
+                Ok(values) => each.zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes())),
+                Err(_) => each
+                    .zip(values.iter())
+                    .for_each(|(to, value)| to.copy_from_slice(&value.unwrap_or_default().to_le_bytes())),
+            }
             bytes
         }};
     }

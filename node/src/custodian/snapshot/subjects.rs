@@ -42,11 +42,39 @@ impl<'a> Ids<'a> {
         }
     }
 
-    fn cmp(&self, a: u32, b: u32) -> Ordering {
+    /// The rows in order: by place, then by id, and each patient's as they come.
+    fn sorted(&self, rows: u32) -> Vec<u32> {
+        let places = match self {
+            Ids::Numbers(_, places) | Ids::Texts(_, places) => *places,
+            Ids::Rows => return (0..rows).collect(),
+        };
+        // Of rows, side by side with what they are compared by, none has to be looked up.
+        let mut keys: Vec<(u64, u32)> = places.iter().copied().zip(0..rows).collect();
+        keys.sort_unstable();
+        // Almost never have two patients one place.
+        keys.chunk_by_mut(|a, b| a.0 == b.0).for_each(|own| {
+            if own.iter().any(|key| self.ids(key.1, own[0].1) != Ordering::Equal) {
+                own.sort_unstable_by(|a, b| self.ids(a.1, b.1).then(a.1.cmp(&b.1)));
+            }
+        });
+        keys.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Whether two rows are one patient's.
+    fn same(&self, a: u32, b: u32) -> bool {
+        match self {
+            Ids::Numbers(_, places) | Ids::Texts(_, places) => {
+                places[a as usize] == places[b as usize] && self.ids(a, b) == Ordering::Equal
+            }
+            Ids::Rows => a == b,
+        }
+    }
+
+    fn ids(&self, a: u32, b: u32) -> Ordering {
         let (a, b) = (a as usize, b as usize);
         match self {
-            Ids::Numbers(ids, places) => places[a].cmp(&places[b]).then_with(|| ids.get(a).cmp(&ids.get(b))),
-            Ids::Texts(ids, places) => places[a].cmp(&places[b]).then_with(|| ids.get(a).cmp(&ids.get(b))),
+            Ids::Numbers(ids, _) => ids.get(a).cmp(&ids.get(b)),
+            Ids::Texts(ids, _) => ids.get(a).cmp(&ids.get(b)),
             Ids::Rows => a.cmp(&b),
         }
     }
@@ -72,10 +100,9 @@ impl<'a> Numbering<'a> {
         let fault = |stage| SnapshotError::Fault { stage };
         let ids = Ids::of(rows).ok_or_else(|| fault("knowing patients"))?;
         let marks = rows.column(MARK).and_then(|marks| marks.u8()?.cont_slice()).map_err(|_| fault("finding marks"))?;
-        let mut sorted: Vec<u32> = (0..rows.height() as u32).collect();
-        sorted.sort_by(|a, b| ids.cmp(*a, *b));
+        let sorted = ids.sorted(rows.height() as u32);
         let (mut stay, mut numbers) = (Vec::with_capacity(sorted.len()), Vec::with_capacity(sorted.len()));
-        for own in sorted.chunk_by(|a, b| ids.cmp(*a, *b) == Ordering::Equal) {
+        for own in sorted.chunk_by(|a, b| ids.same(*a, *b)) {
             let before = stay.len();
             let mut fit = own.iter().filter(|row| Mark::fits(marks[**row as usize]));
             stay.extend(fit.by_ref().take(if self.one_row { 1 } else { usize::MAX }));
@@ -121,5 +148,26 @@ impl<'a> Numbering<'a> {
     /// The patients who opted out by a row of theirs.
     pub(super) fn flagged(&self) -> &[u32] {
         &self.flagged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+
+    #[test]
+    fn patients_of_one_place_stay_apart_and_each_keeps_the_order_of_its_rows() {
+        let rows = df!(
+            ID => ["b", "a", "c", "b", "a", "b"],
+            PLACE => [7u64, 7, 3, 7, 7, 7],
+            MARK => [1u8; 6],
+            "row" => [0i64, 1, 2, 3, 4, 5],
+        );
+        let numbered = Numbering::new(None, false).number(&rows.unwrap()).unwrap();
+        let numbers = numbered.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter();
+        let rows = numbered.column("row").unwrap().i64().unwrap().into_no_null_iter();
+        assert_eq!(numbers.zip(rows).collect::<Vec<_>>(), [(0, 2), (1, 1), (1, 4), (2, 0), (2, 3), (2, 5)]);
     }
 }

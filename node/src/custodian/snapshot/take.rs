@@ -123,18 +123,16 @@ impl<'a> Taking<'a> {
             // Each row is a patient: all are in order as they come.
             Subject::Row => None,
         };
-        let mut reading = opened.read(mapping, self.size.batch)?;
         let mut rows = 0;
-        while let Some(texts) = reading.next()? {
+        let findings = opened.read(mapping, self.size.batch)?.each(|texts, share| {
             rows += texts.height() as u64;
             let batch = conforming.batch(texts)?;
             match &mut shuffle {
                 Some(shuffle) => shuffle.add(batch)?,
                 None => kept.add(&mut numbering, &batch)?,
             }
-            self.go_on(Progress::Reading { rows, share: reading.share() })?;
-        }
-        let findings = reading.finish()?;
+            self.go_on(Progress::Reading { rows, share })
+        })?;
         let source_bytes = findings.source_bytes;
         if let Some(shuffle) = shuffle {
             shuffle.finish(|group| {

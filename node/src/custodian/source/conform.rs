@@ -100,13 +100,14 @@ impl<'a> Conforming<'a> {
         let row_numbers = UInt32Chunked::from_iter_values(ROW.into(), 0..rows as u32);
         texts.with_column(row_numbers.into_column()).map_err(|_| fault("numbering the rows"))?;
         let mut rejected: Vec<Option<Reason>> = vec![None; rows];
+        let computed = |rule: &Rule| match rule {
+            Rule::Absent => Ok(None),
+            Rule::Expression(expr) => evaluate(expr, &texts).map(Some).map_err(fault),
+        };
+        let computed = self.mapping.rules.iter().map(computed).collect::<Result<Vec<_>, _>>()?;
         let mut columns = Vec::new();
-        let rules = self.contract.columns().iter().zip(&self.mapping.rules);
-        for (((column, rule), report), book) in rules.zip(&mut self.columns).zip(&self.books) {
-            let computed = match rule {
-                Rule::Absent => None,
-                Rule::Expression(expr) => Some(evaluate(expr, &texts).map_err(fault)?),
-            };
+        let of_contract = self.contract.columns().iter().zip(&computed);
+        for (((column, computed), report), book) in of_contract.zip(&mut self.columns).zip(&self.books) {
             let (values, fates) = read_column(&column.kind, book.as_ref(), rows, computed.as_ref());
             count(&fates, report);
             reject(column, &fates, &mut rejected);
@@ -201,17 +202,22 @@ enum Fate {
 }
 
 /// A contract column's values, one a source row.
-enum Values {
+enum Values<'t> {
     Int(Vec<Option<i64>>),
     Float(Vec<Option<f64>>),
     Code(Vec<Option<u32>>),
     Date(Vec<Option<i32>>),
     Datetime(Vec<Option<i64>>),
     Bool(Vec<Option<bool>>),
-    Text(Vec<Option<String>>),
+    Text(Vec<Option<&'t str>>),
 }
 
-fn read_column(kind: &Kind, book: Option<&CodeBook>, rows: usize, computed: Option<&Evaluated>) -> (Values, Vec<Fate>) {
+fn read_column<'t>(
+    kind: &Kind,
+    book: Option<&CodeBook>,
+    rows: usize,
+    computed: Option<&'t Evaluated>,
+) -> (Values<'t>, Vec<Fate>) {
     let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
     match kind {
         Kind::Int { lo, hi } => {
@@ -283,7 +289,7 @@ fn read_column(kind: &Kind, book: Option<&CodeBook>, rows: usize, computed: Opti
         }
         Kind::Text => {
             let (values, fates) = read_values(rows, computed, |input| match input {
-                Input::Text(text) => Ok(text.to_owned()),
+                Input::Text(text) => Ok(text),
                 _ => Err(Fate::WrongType),
             });
             (Values::Text(values), fates)
@@ -291,10 +297,10 @@ fn read_column(kind: &Kind, book: Option<&CodeBook>, rows: usize, computed: Opti
     }
 }
 
-fn read_values<T>(
+fn read_values<'t, T>(
     rows: usize,
-    computed: Option<&Evaluated>,
-    read: impl Fn(Input<'_>) -> Result<T, Fate>,
+    computed: Option<&'t Evaluated>,
+    read: impl Fn(Input<'t>) -> Result<T, Fate>,
 ) -> (Vec<Option<T>>, Vec<Fate>) {
     let (mut values, mut fates) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for row in 0..rows {
@@ -346,7 +352,7 @@ fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Option<Reason
 #[derive(Clone, Copy)]
 enum Ids<'a> {
     Numbers(&'a [Option<i64>]),
-    Texts(&'a [Option<String>]),
+    Texts(&'a [Option<&'a str>]),
 }
 
 /// The place of an id among others: the same in every process and on every machine.
@@ -355,7 +361,7 @@ pub(in crate::custodian) fn place(id: &(impl Hash + ?Sized)) -> u64 {
 }
 
 /// The column that names the patients, if one does.
-fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values)]) -> Option<Ids<'a>> {
+fn named<'a>(contract: &Contract, columns: &'a [(&ContractColumn, Values<'a>)]) -> Option<Ids<'a>> {
     let Subject::Column(name) = contract.subject() else { return None };
     match columns.iter().find(|(c, _)| c.name == *name) {
         Some((_, Values::Int(ids))) => Some(Ids::Numbers(ids)),
@@ -383,7 +389,7 @@ impl Ids<'_> {
             }
             Ids::Texts(ids) => {
                 // Who is spelled in two ways is one patient.
-                let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row].as_deref()).map(composed).collect();
+                let ids: Vec<Cow<'_, str>> = rows.iter().filter_map(|row| ids[*row]).map(composed).collect();
                 let places = ids.iter().map(|id| place(id.as_ref())).collect();
                 (StringChunked::from_iter_values(ID.into(), ids.iter()).into_column(), places)
             }
@@ -392,7 +398,7 @@ impl Ids<'_> {
     }
 }
 
-fn physical(name: &ColumnName, kind: &Kind, values: &Values, order: &[usize]) -> Column {
+fn physical(name: &ColumnName, kind: &Kind, values: &Values<'_>, order: &[usize]) -> Column {
     fn pick<'a, T>(values: &'a [Option<T>], order: &'a [usize]) -> impl Iterator<Item = Option<&'a T>> {
         order.iter().map(|row| values[*row].as_ref())
     }
@@ -404,7 +410,7 @@ fn physical(name: &ColumnName, kind: &Kind, values: &Values, order: &[usize]) ->
         Values::Float(v) => Float64Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
         Values::Date(v) => Int32Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
         Values::Bool(v) => BooleanChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Text(v) => StringChunked::from_iter_options(name, pick(v, order)).into_column(),
+        Values::Text(v) => StringChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
         Values::Code(v) => {
             let positions = pick(v, order).map(|x| x.copied());
             match physical_type(kind) {

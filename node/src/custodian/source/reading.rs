@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! Opened ──read(mapping)──▶ Reading ──next()──▶ batch, batch, …, none ──finish()──▶ Findings
+//!                                   ──each()──▶ the same, read ahead by a thread of its own
 //! ```
 //! What only the whole source can tell (it ended within a row, it changed, it has no row) is said by [`Reading::finish`]: rows of a source that was not
 //! finished are no rows.
 
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 
 use polars::prelude::DataFrame;
 
@@ -103,9 +106,32 @@ impl Reading {
         self.batches.finish()
     }
 
-    /// How much of the source was read, from 0 to 1, if that can be told.
-    pub fn share(&self) -> Option<f64> {
-        self.batches.share()
+    /// Reads all rows in a thread of its own, while `take` works on those before: it gets each batch, and how much of the source was read by then, from 0
+    /// to 1, if that can be told. Beside what `take` has, one batch waits and one is being read. Gives what was found, as [`Reading::finish`].
+    ///
+    /// # Errors
+    /// The first of [`Reading::next`], `take` and [`Reading::finish`]; behind it nothing is read any more.
+    pub fn each<E: From<SourceError>>(
+        mut self,
+        mut take: impl FnMut(DataFrame, Option<f64>) -> Result<(), E>,
+    ) -> Result<Findings, E> {
+        let (give, taken) = sync_channel(1);
+        let read = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                while let Some(batch) = self.next()? {
+                    let share = self.batches.share();
+                    // Where nobody takes any more, nothing is to be read.
+                    if give.send((batch, share)).is_err() {
+                        break;
+                    }
+                }
+                Ok::<_, SourceError>(self)
+            });
+            let took = taken.into_iter().try_for_each(|(batch, share)| take(batch, share));
+            let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
+            took.and_then(|()| read.map_err(E::from))
+        });
+        Ok(read?.finish()?)
     }
 }
 
@@ -123,4 +149,65 @@ pub(super) fn whole(mut reading: Reading) -> Result<(DataFrame, Findings), Sourc
     let mut all = all.unwrap();
     all.rechunk_mut();
     Ok((all, findings))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use polars::df;
+
+    use super::*;
+
+    /// A source of so many rows, a batch each, that counts what was read of it.
+    struct Counting(Arc<AtomicU64>, u64);
+
+    impl Batches for Counting {
+        fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
+            let row = self.0.fetch_add(1, Ordering::SeqCst);
+            Ok((row < self.1).then(|| df!("row" => [row]).unwrap()))
+        }
+
+        fn finish(self: Box<Self>) -> Result<Findings, SourceError> {
+            Ok(Findings { bad_lines: BadLines::default(), source_bytes: self.1 })
+        }
+
+        fn share(&self) -> Option<f64> {
+            Some(self.0.load(Ordering::SeqCst) as f64 / self.1 as f64)
+        }
+    }
+
+    fn reading(rows: u64) -> (Arc<AtomicU64>, Reading) {
+        let read = Arc::new(AtomicU64::new(0));
+        (Arc::clone(&read), Reading::new(PathBuf::new(), Counting(read, rows)))
+    }
+
+    #[test]
+    fn what_is_read_ahead_comes_in_order_and_whole_with_its_own_share() {
+        let (_, reading) = reading(100);
+        let mut rows = Vec::new();
+        let found = reading.each(|batch, share| {
+            let row = batch.column("row").unwrap().u64().unwrap().get(0).unwrap();
+            assert_eq!(share, Some((row + 1) as f64 / 100.0));
+            rows.push(row);
+            Ok::<_, SourceError>(())
+        });
+        assert_eq!(found.unwrap().source_bytes, 100);
+        assert!(rows.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn behind_a_batch_that_is_refused_few_are_read_and_no_source_is_read_ahead_of_who_takes() {
+        let (read, reading) = reading(u64::MAX);
+        let mut taken = 0;
+        let error = reading.each(|_, _| {
+            taken += 1;
+            // That one waits, and one is being read.
+            assert!(read.load(Ordering::SeqCst) <= taken + 2);
+            if taken < 5 { Ok(()) } else { Err(SourceError::Missing { path: "refused".into() }) }
+        });
+        assert!(matches!(error, Err(SourceError::Missing { .. })));
+        assert!(read.load(Ordering::SeqCst) <= taken + 2);
+    }
 }

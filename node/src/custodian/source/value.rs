@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bocage_protocol::contract::Code;
 use bocage_protocol::front::dates;
 use bocage_protocol::limits::EXACT_INT;
+use foldhash::fast::FixedState;
 
 /// A whole number of 64 bits, read digit by digit: no double lies in between. Digits with an optional sign; `63.0` counts as 63.
 pub fn int(text: &str) -> Option<i64> {
@@ -62,8 +63,8 @@ pub mod parse_as {
     pub use super::{bool, date, datetime, float};
 }
 
-/// A contract's codes by their text.
-pub struct CodeBook(HashMap<String, u32>);
+/// A contract's codes by their text. The hash needs no secret: the keys are the contract's, and a source only looks them up.
+pub struct CodeBook(HashMap<String, u32, FixedState>);
 
 impl CodeBook {
     /// The book of these codes.

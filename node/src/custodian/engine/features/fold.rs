@@ -3,7 +3,7 @@
 
 use bocage_protocol::limits;
 use bocage_protocol::plan::Pick;
-use polars::prelude::{BooleanChunked, Column, Float64Chunked, Int64Chunked, IntoColumn as _, NewChunkedArray as _};
+use polars::prelude::{BooleanChunked, Column, Float64Chunked, IntoColumn as _, NewChunkedArray as _, UInt16Chunked};
 
 use super::look::PartRows;
 
@@ -46,15 +46,15 @@ fn timed<'a>(mine: &'a mut impl Iterator<Item = usize>, rows: &'a PartRows) -> i
 
 /// Whether each subject has so many.
 pub fn at_least(found: &[(u32, u32)], subjects: usize, least: u32) -> Column {
-    let counts = placed(found.iter().copied(), subjects, 0);
-    let truths: BooleanChunked = counts.into_iter().map(|count| Some(count >= least)).collect();
-    truths.into_column()
+    let truths = placed(found.iter().map(|(subject, count)| (*subject, *count >= least)), subjects, least == 0);
+    BooleanChunked::from_slice("truths".into(), &truths).into_column()
 }
 
 /// How many each subject has.
 pub fn counts(found: &[(u32, u32)], subjects: usize) -> Column {
-    let counts = placed(found.iter().copied(), subjects, 0).into_iter().map(i64::from);
-    Int64Chunked::from_iter_values("counts".into(), counts).into_column()
+    const { assert!(limits::FEATURE_COUNT <= u16::MAX as u32) };
+    let found = found.iter().map(|(subject, count)| (*subject, *count as u16));
+    UInt16Chunked::from_vec("counts".into(), placed(found, subjects, 0)).into_column()
 }
 
 /// The mean of each subject who has one.

@@ -35,7 +35,7 @@ impl<'a> Making<'a> {
             }
             Derived::Count { rows } => {
                 let counts = self.look(rows)?.each(self.partition, fold::count)?;
-                fold::counts(&counts, subjects)
+                return Ok(Made::Counts(fold::counts(&counts, subjects)));
             }
             Derived::Pick { pick: Pick::Mean, column, rows } => {
                 let look = self.look(rows)?.of(column);
@@ -60,7 +60,7 @@ impl<'a> Making<'a> {
                     Moment::Date(day) => Some(Day::At(*day)),
                     Moment::Column(name) => match self.before.get(name.as_str()) {
                         Some(Made::BySubject(days)) => Day::by_subject(days),
-                        Some(Made::Ages(_)) => None,
+                        Some(Made::Counts(_) | Made::Ages(_)) => None,
                         None => Day::of_base(Some(name), self.tables.contract),
                     },
                 };
@@ -100,7 +100,7 @@ impl<'a> Making<'a> {
         let unfit = || self.unfit("a window needs one day for each patient");
         match self.before.get(name.as_str()) {
             Some(Made::BySubject(days)) => Day::by_subject(days).ok_or_else(unfit),
-            Some(Made::Ages(_)) => Err(unfit()),
+            Some(Made::Counts(_) | Made::Ages(_)) => Err(unfit()),
             None if self.tables.contract.one_row_per_subject() => {
                 days::of_one_row(self.tables.base, name, self.tables.subjects, Some)
                     .map_err(|cause| Fault::from(cause).of(self.tables.snapshot))

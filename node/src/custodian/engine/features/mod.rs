@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::plan::{Feature, ValidPlan};
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::{Column, DataFrame, DataType};
 
 use self::days::Ages;
 use self::making::Making;
@@ -43,6 +43,8 @@ pub struct Features {
 pub(super) enum Made {
     /// One for each subject of the base.
     BySubject(Column),
+    /// Counts, one for each subject: narrow while they are kept, as wide as whole numbers are where a part is read.
+    Counts(Column),
     /// Ages, computed for each row of a part.
     Ages(Ages),
 }
@@ -121,6 +123,9 @@ impl Columns {
         for (name, made) in self.named.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
             let column = match made.as_ref() {
                 Made::BySubject(values) => of_subjects(values, subjects)?,
+                Made::Counts(counts) => {
+                    of_subjects(counts, subjects)?.cast(&DataType::Int64).map_err(|_| PassError::Shape)?
+                }
                 Made::Ages(ages) => ages.of(rows, subjects)?,
             };
             rows.with_column(column.with_name(name.as_str().into())).map_err(|_| PassError::Shape)?;

@@ -23,6 +23,11 @@ pub enum Input<'a> {
 /// A rule's result in every row.
 pub struct Evaluated {
     values: Values,
+    why: Option<Why>,
+}
+
+/// Why a row has no value. A column that is taken as it stands has none where the source has none.
+struct Why {
     misread: pl::BooleanChunked,
     present: pl::BooleanChunked,
 }
@@ -45,6 +50,12 @@ const FAILED: &str = "computing an expression";
 /// # Errors
 /// The stage that failed; it holds no value.
 pub fn evaluate(expr: &Expr, source: &DataFrame) -> Result<Evaluated, &'static str> {
+    if let Expr::Column(name) = expr
+        && let Some(texts) = source.column(name.as_str()).ok().and_then(|column| column.str().ok())
+    {
+        // Most columns are, and a query costs more than all else that becomes of them.
+        return Ok(Evaluated { values: Values::Text(texts.rechunk().into_owned()), why: None });
+    }
     let compiled = compile(expr, Scope::Source).map_err(|_| "compiling an expression")?;
     let mut misread = lit(false);
     for (of, parsed) in parses(expr)? {
@@ -67,7 +78,8 @@ pub fn evaluate(expr: &Expr, source: &DataFrame) -> Result<Evaluated, &'static s
         Form::Bool => value.bool().map(|v| Values::Truth(v.clone())),
         Form::Code(_) | Form::Level => return Err("an expression gives bands or codes"),
     };
-    Ok(Evaluated { values: values.map_err(|_| FAILED)?, misread: truths("misread")?, present: truths("present")? })
+    let why = Why { misread: truths("misread")?, present: truths("present")? };
+    Ok(Evaluated { values: values.map_err(|_| FAILED)?, why: Some(why) })
 }
 
 /// Every reading of a text within `expr`: the text, and what it was read as.
@@ -98,11 +110,14 @@ impl Evaluated {
 
     /// Whether a text that the rule reads as a number, date or truth value in this row is none.
     pub fn misread(&self, row: usize) -> bool {
-        self.misread.get(row) == Some(true)
+        self.why.as_ref().is_some_and(|why| why.misread.get(row) == Some(true))
     }
 
     /// Whether every source column that the rule reads has a value in this row.
     pub fn present(&self, row: usize) -> bool {
-        self.present.get(row) == Some(true)
+        match &self.why {
+            Some(why) => why.present.get(row) == Some(true),
+            None => self.input(row).is_some(),
+        }
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Rules<'a> {
     /// The stage that failed; it holds no value.
     pub fn look(
         &mut self,
-        columns: &mut [(&Column, Values)],
+        columns: &mut [(&Column, Values<'_>)],
         rejected: &mut [Option<Reason>],
     ) -> Result<(), &'static str> {
         let reads = self.reads();
@@ -146,7 +146,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-impl Values {
+impl Values<'_> {
     /// Takes a value away.
     fn clear(&mut self, row: usize) {
         match self {

@@ -143,7 +143,7 @@ fn rows_that_fit_stay_in_order_with_their_patients_beside_them() {
 
 #[test]
 fn a_place_is_the_same_in_every_process_on_every_machine() {
-    let texts = [Some("NHS-4711".to_owned()), None, Some("é".to_owned())];
+    let texts = [Some("NHS-4711"), None, Some("é")];
     let places = |ids: Ids<'_>| {
         let columns = ids.columns(&[0, 2]);
         columns[1].u64().unwrap().into_no_null_iter().collect::<Vec<_>>()

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::permit::GivenPermit;
 use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
-use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
+use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values, warnings};
 use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
@@ -96,6 +96,9 @@ pub struct AskedAnalysis {
     pub columns: Vec<String>,
     /// What every site computes: one plan, or several of a summary.
     pub plans: Vec<Explained>,
+    /// What is to be known of it before it is asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Reads and binds a study's text. `file` names it in problems.
@@ -285,6 +288,7 @@ impl Bound {
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan));
             let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
+            let warnings = warnings(&analysis.spec, &plan);
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
                 None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),
@@ -295,8 +299,11 @@ impl Bound {
                     summary.columns.extend(columns);
                     summary.columns.dedup();
                     summary.plans.push(explained);
+                    summary.warnings.extend(warnings);
                 }
-                None => analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained] }),
+                None => {
+                    analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained], warnings });
+                }
             }
         }
         check_values(values.into_iter())?;

@@ -90,6 +90,24 @@ fn no_value_that_few_patients_have_stands_in_a_draft() {
 }
 
 #[test]
+fn a_draft_says_which_lines_it_passed_over_and_which_dates_may_be_moments() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut file = b"id,birth_date,admission_date,note\n".to_vec();
+    for i in 0..30 {
+        file.extend(format!("p{i},19{}-01-05,2020-02-{:02},x\n", 50 + i, 1 + i % 28).bytes());
+    }
+    file.extend(b"p30,1950-01-05,2020-02-01,M\xfcller\np31,1950-01-05,2020-02-01,J\xf6rg\n");
+    let path = dir.path().join("stays.csv");
+    std::fs::write(&path, file).expect("a file");
+    let (code, found, said) = draft(&path, &["--subject", "id"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 lines were left out: not UTF-8\n  hint: save the file as UTF-8"), "{said}");
+    let commented = |line: &str| found.lines().any(|found| found.starts_with(line));
+    assert!(commented("# birth = \"birth_date\"") && commented("# time = \"admission_date\""), "{found}");
+    assert!(!found.lines().any(|line| line.starts_with("birth =") || line.starts_with("time =")), "{found}");
+}
+
+#[test]
 fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() {
     let dir = tempfile::tempdir().expect("a folder");
     let rows = |row: &str| format!("id,sex\n{}", format!("{row}\n").repeat(50));

@@ -191,7 +191,7 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
-    say_who_is_left_out(&bound);
+    say_what_is_odd(&bound, file);
     let wanted = bound.asked(api)?;
     for analysis in &wanted.analyses {
         analysis.warnings.iter().for_each(|warning| say(format_args!("warning: {}: {warning}", analysis.name)));
@@ -199,8 +199,9 @@ fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, forma
     print(&asked(&wanted, format))
 }
 
-/// Answers would be of fewer hospitals than the reader thinks of.
-fn say_who_is_left_out(bound: &Bound) {
+/// What its author hardly meant: names that nothing uses, and answers of fewer hospitals than a reader thinks of.
+fn say_what_is_odd(bound: &Bound, file: &Path) {
+    bound.unused.iter().for_each(|unused| say(format_args!("warning: {}: {unused}", file.display())));
     let names: Vec<&str> = bound.left_out().into_iter().map(SiteId::as_str).collect();
     if !names.is_empty() {
         say(format_args!(
@@ -286,7 +287,7 @@ fn run(
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
     let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
-    say_who_is_left_out(&bound);
+    say_what_is_odd(&bound, file);
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));

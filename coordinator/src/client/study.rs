@@ -39,6 +39,8 @@ pub struct Bound {
     pub not_before: Option<Timestamp>,
     /// The network's sites, as the coordinator knew them.
     pub roster: Vec<SiteInfo>,
+    /// What the text names and never uses, each in a sentence with a hint.
+    pub unused: Vec<String>,
     /// Whether the text names the sites: else those are asked that offer all its data now.
     pub sites_named: bool,
 }
@@ -154,6 +156,7 @@ pub fn bind(
         permit: permit.map(|given| &given.signed),
     };
     let study = text.bind(joined(&contract, &related), &context)?;
+    let unused = text.unused(&study);
     // An older coordinator does not say whom it knows.
     let admitted = match (&network.researchers, &network.access_bodies) {
         (Some(researchers), Some(bodies)) => {
@@ -167,7 +170,7 @@ pub fn bind(
     let needs_permit = demanding.iter().filter(needs_permit).cloned().collect();
     let permit = permit.cloned();
     let roster = sites;
-    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, sites_named };
+    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, unused, sites_named };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,

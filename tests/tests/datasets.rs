@@ -116,7 +116,7 @@ fn snapshots_are_kept_shown_and_dropped_and_the_source_stays() {
     let source = std::fs::read(node.source()).expect("the data");
     let asked = node.datasets(&["drop", "heart"]);
     assert_eq!(asked.status.code(), Some(1));
-    let wanted = "error: this removes 2 snapshots of heart (2 MiB)\n\nhint: say it again with --yes; the source's own files stay as they are\n";
+    let wanted = "error: this removes 2 snapshots of heart (2 MiB)\n  hint: say it again with --yes; the source's own files stay as they are\n";
     assert_eq!(said(&asked), wanted);
     assert!(node.datasets(&["show", "heart"]).status.success(), "nothing was removed yet");
 

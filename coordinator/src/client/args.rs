@@ -397,7 +397,7 @@ pub fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
         Err(error) => {
             say(format_args!("error: {error}"));
             if let Some(hint) = error.hint() {
-                say(format_args!("\nhint: {hint}"));
+                say(format_args!("  hint: {hint}"));
             }
             let ours = matches!(&error, ClientError::Answer { .. })
                 || matches!(&error, ClientError::Refused(e) if e.code == ErrorCode::Internal);

@@ -170,7 +170,8 @@ pub fn bind(
     let needs_permit = demanding.iter().filter(needs_permit).cloned().collect();
     let permit = permit.cloned();
     let roster = sites;
-    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, unused, sites_named };
+    let bound =
+        Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, unused, sites_named };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,

@@ -15,7 +15,8 @@ pub fn parse_date(text: &str) -> Option<i32> {
 /// Why a text that has the form of a day is none: the month or the day that there is not.
 pub fn no_such_day(text: &str) -> Option<String> {
     let day = text.get(..10).filter(|_| text.len() == 10 || text[10..].starts_with(['T', ' ']))?;
-    let mut parts = day.split('-').map(|part| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u32>().ok())?);
+    let mut parts =
+        day.split('-').map(|part| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u32>().ok())?);
     let (Some(Some(year)), Some(Some(month)), Some(Some(of_month)), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {

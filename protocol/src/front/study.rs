@@ -409,7 +409,16 @@ impl Binding<'_> {
                 None => ("sites", format!(": {who} wants it")),
             };
             let problem = TypeProblem::new(format!("{sites} sites are asked, but a cell needs {min_sites}{whose}"));
-            self.refuse::<()>(key, problem.hint("nothing could be published; ask more sites"));
+            let all = context.roster.len();
+            let hint = if (all as u64) < u64::from(context.min_sites_floor) {
+                format!(
+                    "nothing could be published: the network has {all}; in a lab its operator sets min_sites = {all} under [publication] of \
+                     coordinator.toml, and a permit's min_sites no higher"
+                )
+            } else {
+                "nothing could be published; ask more sites".to_owned()
+            };
+            self.refuse::<()>(key, problem.hint(hint));
         }
         min_sites
     }

@@ -10,9 +10,7 @@ use super::super::sql::WHERE;
 use super::{Binder, Scope};
 use crate::contract::{Contract, Kind};
 use crate::ids::{ColumnName, TableName};
-use crate::plan::{
-    Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table,
-};
+use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
 use crate::settings::nearest;
 
 const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "age_at"];

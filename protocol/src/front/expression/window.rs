@@ -43,7 +43,8 @@ impl Binder<'_> {
         };
         if is_empty(&window) {
             let problem = TypeProblem::new("no day lies in the window: it ends before it begins");
-            return self.refuse(problem.hint("`after` and `before` leave their own day out, `from` and `until` take it in"));
+            return self
+                .refuse(problem.hint("`after` and `before` leave their own day out, `from` and `until` take it in"));
         }
         Some(Some(window))
     }

@@ -21,11 +21,23 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
         ("has(condition, subject = 'x')", "in condition: `subject` names the patient and cannot be read"),
         ("has(condition, atleast = 2)", "unknown argument `atleast`\n  hint: did you mean `at_least`?"),
         ("has(condition, code = 'a', atleast = 2)", "unknown argument `atleast`\n  hint: did you mean `at_least`?"),
-        ("has(condition, code = 8480-6)", "in condition: `8480-6` is a calculation, and codes are texts\n  hint: put it in single quotes: '8480-6'"),
+        (
+            "has(condition, code = 8480-6)",
+            "in condition: `8480-6` is a calculation, and codes are texts\n  hint: put it in single quotes: '8480-6'",
+        ),
         ("birth < '2010-13-01'", "`'2010-13-01'` is not a date: there is no month 13"),
-        ("birth < date '2010-13-01'", "`DATE '2010-13-01'` is not a date or datetime: there is no month 13\n  hint: write date"),
-        ("has(condition, after = '2010-02-30')", "`'2010-02-30'` is no day: there is no day 30 in 2010-02\n  hint: write"),
-        ("sum(observation.value) > 1", "unknown function `sum`\n  hint: of a patient's rows in another table there are has"),
+        (
+            "birth < date '2010-13-01'",
+            "`DATE '2010-13-01'` is not a date or datetime: there is no month 13\n  hint: write date",
+        ),
+        (
+            "has(condition, after = '2010-02-30')",
+            "`'2010-02-30'` is no day: there is no day 30 in 2010-02\n  hint: write",
+        ),
+        (
+            "sum(observation.value) > 1",
+            "unknown function `sum`\n  hint: of a patient's rows in another table there are has",
+        ),
         (
             "has(condition, after = date '2020-01-01', before = date '2019-01-01')",
             "no day lies in the window: it ends before it begins\n  hint: `after` and `before` leave",

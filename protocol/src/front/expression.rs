@@ -314,7 +314,9 @@ impl<'a> Binder<'a> {
         let (wanted, bare) = (self.lower(left), calls::bare_code(right));
         let right = self.lower(right);
         let (left, right) = (wanted?, right?);
-        if let Some(code) = bare.filter(|_| matches!(type_of(&left, self.columns()), Ok(Type::Code(_) | Type::Text))) {
+        let is_code = || matches!(type_of(&left, self.columns()), Ok(Type::Code(_) | Type::Text));
+        // A source's columns are all texts, read as numbers where they are compared with such.
+        if let Some(code) = bare.filter(|_| !matches!(self.scope, Scope::Source(_)) && is_code()) {
             let problem = TypeProblem::new(format!("`{code}` is a calculation, and codes are texts"));
             return self.refuse(problem.hint(format!("put it in single quotes: '{code}'")));
         }

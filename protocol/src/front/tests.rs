@@ -287,6 +287,7 @@ fn a_mapping_reads_texts_as_what_their_place_needs() {
     assert_eq!(parsed("case when seen = 'kPa' then chol * 7.5 else chol end").1, Type::Float);
     assert_eq!(parsed("coalesce(chol, num, 0)").1, Type::Float);
     assert_eq!(parsed("coalesce(chol, num)").1, Type::Text);
+    assert_eq!(parsed("num = 2026 - 1990").1, Type::Bool);
     assert!(bind_mapping("nun > 0", &columns).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
 }
 

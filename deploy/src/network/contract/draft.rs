@@ -64,7 +64,8 @@ fn say_left_out(lines: &BadLines) {
         (&lines.zero_bytes, "with zero bytes", "see whether the file is a text"),
     ] {
         if lines.count > 0 {
-            say(&format!("{} lines were left out: {what}\n  hint: {hint}", lines.count));
+            let verb = if lines.count == 1 { "line was" } else { "lines were" };
+            say(&format!("{} {verb} left out: {what}\n  hint: {hint}", lines.count));
         }
     }
 }

@@ -70,7 +70,7 @@ def diabetes130(folder):
 
 
 def fhir(folder):
-    """Four exports of FHIR R4, as they are; adults with hypertension, counted from the resources."""
+    """Four exports of FHIR R4, as they are; adults, counted from the resources."""
     wanted = ["Patient", "Condition", "Observation", "MedicationRequest"]
     hypertension = {"38341003", "59621000"}
     treatment = {"316049", "866414", "897718", "315971", "1719286"}
@@ -83,26 +83,24 @@ def fhir(folder):
         of = lambda resource: resource["subject"]["reference"].split("/")[-1]
         codes = lambda concept: {coding["code"] for coding in concept.get("coding", [])}
         patients = {resource["id"]: resource for resource in read("Patient")}
-        first, pressure, treated = {}, {}, collections.defaultdict(list)
-        for resource in read("Condition"):
-            if codes(resource["code"]) & hypertension:
-                day = resource["onsetDateTime"][:10]
-                first[of(resource)] = min(day, first.get(of(resource), day))
+        hypertensive = {of(resource) for resource in read("Condition") if codes(resource["code"]) & hypertension}
+        treated = {of(resource) for resource in read("MedicationRequest") if codes(resource.get("medicationCodeableConcept", {})) & treatment}
+        pressure = {}
         for resource in read("Observation"):
             for component in resource.get("component", []):
                 if "8480-6" in codes(component["code"]):
                     seen = (resource["effectiveDateTime"][:10], -component["valueQuantity"]["value"])
                     pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
-        for resource in read("MedicationRequest"):
-            if codes(resource.get("medicationCodeableConcept", {})) & treatment:
-                treated[of(resource)].append(resource["authoredOn"][:10])
-        cohort = [id for id, resource in patients.items() if id in first and resource["birthDate"] <= "2000-01-01"]
-        pressures = [-pressure[id][1] for id in cohort if id in pressure]
+        adults = [id for id, resource in patients.items() if resource["birthDate"] <= "2000-01-01"]
+        pressures = [-pressure[id][1] for id in adults if id in pressure]
         by_site[name] = {
-            "patients": len(cohort),
+            "patients": len(adults),
+            "by gender": collections.Counter(patients[id]["gender"] for id in adults),
             "measured": len(pressures),
+            "at least 130": sum(value >= 130 for value in pressures),
             "sum(systolic)": sum(pressures),
-            "treated": sum(any(day >= first[id] for day in treated[id]) for id in cohort),
+            "treated": sum(id in treated for id in adults),
+            "hypertensive": sum(id in hypertensive for id in adults),
         }
         sites[name] = {"rows": len(patients), "subjects": len(patients)}
     return files, {"sites": sites, "by_site": by_site}

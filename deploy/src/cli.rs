@@ -186,7 +186,7 @@ pub fn fail(error: &str, hint: Option<&str>, code: u8) -> ExitCode {
     let mut err = std::io::stderr().lock();
     let _ = writeln!(err, "error: {error}");
     if let Some(hint) = hint {
-        let _ = writeln!(err, "\nhint: {hint}");
+        let _ = writeln!(err, "  hint: {hint}");
     }
     ExitCode::from(code)
 }

@@ -57,7 +57,7 @@ fn a_key_is_made_once_for_its_owner_alone_and_only_its_public_half_is_shown() {
     assert_eq!(std::fs::read(&file).expect("the key"), before);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("set");
     let said = refused(dir.path(), &["keys", "show", "my.key"]);
-    assert!(said.contains("others may read this secret (mode 0644)\n\nhint: chmod 600 my.key"), "{said}");
+    assert!(said.contains("others may read this secret (mode 0644)\n  hint: chmod 600 my.key"), "{said}");
 }
 
 #[test]

@@ -90,12 +90,30 @@ fn no_value_that_few_patients_have_stands_in_a_draft() {
 }
 
 #[test]
+fn a_draft_says_which_lines_it_passed_over_and_which_dates_may_be_moments() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut file = b"id,birth_date,admission_date,note\n".to_vec();
+    for i in 0..30 {
+        file.extend(format!("p{i},19{}-01-05,2020-02-{:02},x\n", 50 + i, 1 + i % 28).bytes());
+    }
+    file.extend(b"p30,1950-01-05,2020-02-01,M\xfcller\np31,1950-01-05,2020-02-01,J\xf6rg\n");
+    let path = dir.path().join("stays.csv");
+    std::fs::write(&path, file).expect("a file");
+    let (code, found, said) = draft(&path, &["--subject", "id"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 lines were left out: not UTF-8\n  hint: save the file as UTF-8"), "{said}");
+    let commented = |line: &str| found.lines().any(|found| found.starts_with(line));
+    assert!(commented("# birth = \"birth_date\"") && commented("# time = \"admission_date\""), "{found}");
+    assert!(!found.lines().any(|line| line.starts_with("birth =") || line.starts_with("time =")), "{found}");
+}
+
+#[test]
 fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() {
     let dir = tempfile::tempdir().expect("a folder");
     let rows = |row: &str| format!("id,sex\n{}", format!("{row}\n").repeat(50));
     let unique: String = (0..60).map(|i| format!("p{i}\n")).collect();
     let cases: [(&str, Vec<u8>, &[&str], &str); 22] = [
-        ("gone.csv", vec![], &[], "gone.csv: there is no such file\n\nhint: the path is taken from"),
+        ("gone.csv", vec![], &[], "gone.csv: there is no such file\n  hint: the path is taken from"),
         ("a.xlsx", b"PK".to_vec(), &[], "the command line: --from: a.xlsx is neither .csv nor .parquet\n  hint: "),
         ("empty.csv", vec![], &[], "empty.csv: no usable row: the file is empty"),
         ("header.csv", b"a,b\n".to_vec(), &[], "header.csv: no usable row: the file has no rows"),
@@ -103,26 +121,26 @@ fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() 
             "few.csv",
             b"a,b\n1,2\n".to_vec(),
             &[],
-            "few.csv: it has fewer than 11 rows, so nothing could be said of it\n\nhint: ",
+            "few.csv: it has fewer than 11 rows, so nothing could be said of it\n  hint: ",
         ),
         ("one.csv", rows("p,f").into(), &["--subject", "id"], "it has fewer than 11 patients"),
         (
             "bare.csv",
             b"63,1\n".repeat(50),
             &[],
-            "bare.csv: its columns have numbers for names\n\nhint: if the first line is a row",
+            "bare.csv: its columns have numbers for names\n  hint: if the first line is a row",
         ),
         (
             "subject.csv",
             rows("p,f").into(),
             &["--subject", "idd"],
-            "there is no column `idd`\n\nhint: did you mean `id`?",
+            "there is no column `idd`\n  hint: did you mean `id`?",
         ),
         (
             "semicolon.csv",
             b"a;b\n1;2\n".to_vec(),
             &[],
-            "the header is one column, with `;` in it\n\nhint: say --delimiter ",
+            "the header is one column, with `;` in it\n  hint: say --delimiter ",
         ),
         (
             "delimiter.csv",
@@ -139,18 +157,18 @@ fn a_file_that_no_contract_can_be_drafted_from_is_refused_with_place_and_hint() 
         ("twice.csv", b"A,a\n1,2\n".to_vec(), &[], "columns 1 and 2 have the same name"),
         ("columns.csv", rows("p,f").into(), &["--columns", "a,b,c"], "the header has 2 columns, --columns names 3"),
         ("lines.csv", b"a,b\n\"x\ny\",1\n1,2\n".to_vec(), &[], "say --multi-line"),
-        ("utf16.csv", b"\xFF\xFEa\0,\0b\0".to_vec(), &[], "utf16.csv: the file is UTF-16\n\nhint: save it as UTF-8"),
+        ("utf16.csv", b"\xFF\xFEa\0,\0b\0".to_vec(), &[], "utf16.csv: the file is UTF-16\n  hint: save it as UTF-8"),
         ("latin.csv", b"a,b\nM\xFCller,1\n".to_vec(), &[], "latin.csv: no usable row: no line is UTF-8"),
         ("quote.csv", b"a,b\n1,2\n\"1,2\n3,4\n".to_vec(), &[], "quote.csv: line 3: "),
         ("cut.csv", [rows("p,f").into_bytes(), b"p".to_vec()].concat(), &[], "cut.csv: line 52: "),
-        ("csv.parquet", rows("p,f").into(), &[], "csv.parquet: it is no Parquet file\n\nhint: if it is a CSV file"),
+        ("csv.parquet", rows("p,f").into(), &[], "csv.parquet: it is no Parquet file\n  hint: if it is a CSV file"),
         (
             "parquet.csv",
             std::fs::read(tests().join("data/omop/person.parquet")).expect("the data"),
             &[],
-            "parquet.csv: it is a Parquet file\n\nhint: let its name end with .parquet",
+            "parquet.csv: it is a Parquet file\n  hint: let its name end with .parquet",
         ),
-        ("ids.csv", format!("patient\n{unique}").into(), &[], "ids.csv: no column can be drafted\n\nhint: "),
+        ("ids.csv", format!("patient\n{unique}").into(), &[], "ids.csv: no column can be drafted\n  hint: "),
         (
             "Ünï.csv",
             rows("p,f").into(),

@@ -64,7 +64,7 @@ fn a_refresh_under_settings_that_the_running_node_has_not_read_says_that_it_must
     let running = node.0.node(SITE, &[]);
     running.wait_for_line(&["the snapshot is in use"]);
     let same = node.datasets(&["refresh", "heart"]);
-    assert!(same.status.success() && !said(&same).contains("warning"), "{}", said(&same));
+    assert!(same.status.success() && !said(&same).contains("other settings"), "{}", said(&same));
     let config = node.0.site(SITE).join("node.toml");
     let text = std::fs::read_to_string(&config).expect("node.toml");
     std::fs::write(&config, text.replace("data/heart.csv", "data/../data/heart.csv")).expect("node.toml");
@@ -116,7 +116,7 @@ fn snapshots_are_kept_shown_and_dropped_and_the_source_stays() {
     let source = std::fs::read(node.source()).expect("the data");
     let asked = node.datasets(&["drop", "heart"]);
     assert_eq!(asked.status.code(), Some(1));
-    let wanted = "error: this removes 2 snapshots of heart (2 MiB)\n\nhint: say it again with --yes; the source's own files stay as they are\n";
+    let wanted = "error: this removes 2 snapshots of heart (2 MiB)\n  hint: say it again with --yes; the source's own files stay as they are\n";
     assert_eq!(said(&asked), wanted);
     assert!(node.datasets(&["show", "heart"]).status.success(), "nothing was removed yet");
 

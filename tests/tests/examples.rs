@@ -47,21 +47,39 @@ fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resource
     let Some(example) = Example::new(EXE, "fhir", "fhir") else { return };
     example.take_in("patient");
     let (_network, result) = example.answer("hypertension.toml");
-    let all = table(&result, "all");
     let counted: Vec<_> = example.counts["by_site"].as_object().expect("sites").values().collect();
-    let total: u64 = counted.iter().filter_map(|site| site["patients"].as_u64()).sum();
-    let hidden = all["hidden"].as_array().expect("what is hidden").iter().find(|cell| cell["column"] == 0);
-    let [lo, hi] = match hidden {
-        None => [all["rows"][0][0].as_u64(); 2],
-        Some(cell) => [0, 1].map(|end| cell["interval"][end].as_u64()),
+    let sum = |of: &str| counted.iter().filter_map(|site| site.pointer(of)?.as_f64()).sum::<f64>();
+    let shown = |name: &str, row: usize, column: usize| {
+        let block = table(&result, name);
+        block["rows"][row][column]
+            .as_f64()
+            .unwrap_or_else(|| panic!("a number in row {row}, column {column}: {block:#}"))
     };
-    assert!(lo.expect("a count") <= total && total <= hi.unwrap_or(u64::MAX), "{total}: {all:#}");
-    // A hospital with fewer than k of them shows none of their pressures.
-    let shown: Vec<_> = counted.into_iter().filter(|site| site["measured"].as_u64() >= Some(11)).collect();
-    let sum = |of: &str| shown.iter().filter_map(|site| site[of].as_f64()).sum::<f64>();
-    let truth = sum("sum(systolic)") / sum("measured");
-    let mean = all["rows"][0][1].as_f64().expect("a mean");
-    assert!((mean - truth).abs() < 1e-3, "{mean}, {truth}: {all:#}");
+    let near = |found: f64, truth: f64| assert!((found - truth).abs() < 1e-3, "{found}, {truth}");
+    near(shown("all", 0, 0), sum("/patients"));
+    near(shown("all", 0, 1), sum("/sum(systolic)") / sum("/measured"));
+    near(shown("all", 0, 2), sum("/treated") / sum("/patients"));
+    let sexes = table(&result, "by_sex")["rows"].as_array().expect("rows");
+    for gender in ["female", "male"] {
+        let row = sexes.iter().position(|row| row[0] == gender).expect("a row of this gender");
+        near(shown("by_sex", row, 1), sum(&format!("/by gender/{gender}")));
+    }
+    near(shown("pressure", 0, 3), sum("/measured") - sum("/at least 130"));
+    near(shown("pressure", 1, 3), sum("/at least 130"));
+    // One hospital has fewer than k patients with hypertension, and shows neither them nor their pressures.
+    let levels = table(&result, "by_hypertension");
+    let row = levels["rows"].as_array().expect("rows").iter().position(|row| row[0] == "true").expect("a row");
+    let hidden = levels["hidden"]
+        .as_array()
+        .expect("what is hidden")
+        .iter()
+        .find(|cell| cell["row"] == row)
+        .expect("an interval");
+    let [lo, hi] = [0, 1].map(|end| hidden["interval"][end].as_f64().expect("an end"));
+    assert!(lo < sum("/hypertensive") && sum("/hypertensive") <= hi, "{levels:#}");
+    let covers = levels["coverage"].as_array().expect("coverage").iter().find(|c| c["row"] == row && c["column"] == 2);
+    let [n, of] = ["/n", "/of/1"].map(|part| covers.and_then(|c| c.pointer(part)?.as_f64()).expect("a number"));
+    assert!(n < of && levels["rows"][row][2].is_number(), "{levels:#}");
 }
 
 #[test]

@@ -79,14 +79,20 @@ fn an_ingest_that_is_killed_leaves_the_snapshot_before_in_use_and_the_next_one_t
     let after = listed(&lab);
     assert_eq!((&after["snapshot"], &after["rows"]), (&before["snapshot"], &before["rows"]));
     assert!(after["ingest"].as_str().expect("a sentence").contains("was cut off"), "{after}");
-    let checked = text(&run(&lab, &["check"]).stdout);
-    assert!(checked.contains("was cut off"), "{checked}");
+    let check = run(&lab, &["check"]);
+    assert!(text(&check.stdout).contains("was cut off"), "{}", text(&check.stdout));
+    let said = text(&check.stderr);
+    assert!(
+        check.status.code() == Some(1) && said.contains("heart: the ingest of ") && said.contains("\n  hint: "),
+        "{said}"
+    );
     assert!(left(&lab).iter().any(|name| name.starts_with(".draft-")));
 
     let again = run(&lab, &["datasets", "refresh", "heart"]);
     assert!(again.status.success(), "{}", text(&again.stderr));
     let now = listed(&lab);
     assert!(now["ingest"].is_null() && now["snapshot"] != before["snapshot"], "{now}");
+    assert_eq!(run(&lab, &["check"]).status.code(), Some(0));
     assert_eq!(left(&lab), ["current"]);
 }
 

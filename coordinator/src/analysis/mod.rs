@@ -180,6 +180,14 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     }
 }
 
+/// What a person should know of a question before it is asked.
+pub fn warnings(spec: &Spec, plan: &ValidPlan) -> Vec<String> {
+    match (spec, plan.grid()) {
+        (Spec::Quantiles(spec), Some(grid)) => quantiles::warning(spec, grid).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The most values that the published answer to a question has, asked of so many sites: rows times columns, twice where sites may roll up.
 pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
     if let Spec::Model(model) = spec {

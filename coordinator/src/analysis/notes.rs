@@ -136,7 +136,10 @@ fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
 
 fn too_few(asked: usize, answered: usize, min_sites: u32) -> String {
     if asked < min_sites as usize {
-        return format!("nothing is published: a cell needs {min_sites} sites, and the study asks {asked} only");
+        return format!(
+            "nothing is published: a cell needs {min_sites} sites, and the study asks {asked} only (min_sites of the study, of the permit, and under \
+             [publication] of coordinator.toml: the largest counts)"
+        );
     }
     format!("nothing is published: a cell needs {min_sites} sites, and {answered} answered")
 }

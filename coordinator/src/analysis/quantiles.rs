@@ -13,11 +13,19 @@ use super::cumulative::Place;
 use super::pool::plus;
 use super::{Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, Interval, NamedBlock, Value};
+use crate::report::short_number;
 
 /// The headings of an answer.
 pub(super) const COLUMNS: [&str; 4] = ["at", "value", "from", "to"];
 /// The headings of the block that says how many values stand behind it.
 pub(super) const VALUES: [&str; 2] = ["valid", "missing"];
+
+/// An interval that takes a greater part of the column's range says little of where the quantile is.
+const WIDE: f64 = 0.05;
+/// A range that few measurements of people fill: `study check` warns of it. The cells of its grid are ten units wide and more.
+const WIDE_RANGE: f64 = 10_000.0;
+/// What to do about either.
+const NARROWER: &str = "narrow the column's range in the contract, or ask for a histogram with edges of your own";
 
 /// The driver of the quantiles of one column.
 #[derive(Debug)]
@@ -48,7 +56,9 @@ impl QuantilesDriver {
                 notes.push(format!("{site} has fewer than {k} patients with `{of}`: they can lie anywhere"));
             }
         }
-        let mut result = self.setting.result(self.block(&binned), notes);
+        let block = self.block(&binned);
+        notes.extend(self.too_wide(&block));
+        let mut result = self.setting.result(block, notes);
         result.also = vec![NamedBlock { title: "patients".to_owned(), block: self.values(&binned) }];
         result
     }
@@ -71,6 +81,25 @@ impl QuantilesDriver {
             block.rows.push(values);
         }
         block
+    }
+
+    /// The quantiles whose intervals say little, from what is published alone.
+    fn too_wide(&self, block: &Block) -> Option<String> {
+        let range = self.grid.upper(self.grid.cells() - 1) - self.grid.lower(0);
+        let wide = |row: &&Vec<Value>| match (&row[2], &row[3]) {
+            (Value::Number(from), Value::Number(to)) => to - from > WIDE * range,
+            _ => false,
+        };
+        let at: Vec<String> = block.rows.iter().filter(wide).map(|row| label(row)).collect();
+        (!at.is_empty()).then(|| {
+            format!(
+                "of `{}`, {} can lie within more than {} % of the contract's range: it is far wider than the values, or there are few \
+                 patients; {NARROWER}",
+                self.spec.of,
+                at.join(", "),
+                WIDE * 100.0
+            )
+        })
     }
 
     /// Estimate, lower and upper bound.
@@ -104,5 +133,25 @@ impl QuantilesDriver {
         let values = values.collect();
         block.rows.push(values);
         block
+    }
+}
+
+/// What is to be known of quantiles over `grid` before anybody is asked.
+pub(crate) fn warning(spec: &QuantilesSpec, grid: &Grid) -> Option<String> {
+    let (lo, hi, cell) = (grid.lower(0), grid.upper(grid.cells() - 1), grid.upper(0) - grid.lower(0));
+    (hi - lo > WIDE_RANGE).then(|| {
+        format!(
+            "quantiles of `{}` are told apart in steps of {} only, since its range in the contract is {lo} to {hi}: where most values lie within a \
+             few steps, the answer is an interval as wide as the range\n  hint: {NARROWER}",
+            spec.of,
+            short_number(cell),
+        )
+    })
+}
+
+fn label(row: &[Value]) -> String {
+    match row.first() {
+        Some(Value::Text(at)) => at.clone(),
+        _ => String::new(),
     }
 }

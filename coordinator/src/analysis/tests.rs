@@ -241,7 +241,11 @@ fn fewer_sites_than_needed_publish_nothing_and_say_so() {
     let result = combine(&[uniform(10, 0), uniform(10, 0)], &[0, 1], 3);
     assert!(result.block.rows.iter().all(|row| row[2..].iter().all(|v| *v == Value::Null)));
     assert!(result.block.hidden.iter().all(|h| h.interval.is_none_or(|i| i == Interval(0, None))));
-    assert_eq!(result.notes, ["nothing is published: a cell needs 3 sites, and the study asks 2 only"]);
+    let [note] = result.notes.as_slice() else { panic!("{:?}", result.notes) };
+    assert!(
+        note.starts_with("nothing is published: a cell needs 3 sites, and the study asks 2 only (min_sites of"),
+        "{note}"
+    );
 }
 
 #[test]

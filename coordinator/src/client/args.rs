@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bocage_net::code_files::with_code_files;
+use bocage_net::env::SystemClock;
+use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::StudyText;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
@@ -18,6 +20,7 @@ use super::follow::{Followed, News, follow};
 use super::outcome;
 use super::progress::Progress;
 use super::study::{Asked, Bound, bind, sign_and_submit};
+use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile};
 use crate::api::types::{StudyState, StudyStatus};
 use crate::output::{self, say};
@@ -188,12 +191,17 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
-    say_who_is_left_out(&bound);
-    print(&asked(&bound.asked(api)?, format))
+    say_what_is_odd(&bound, file);
+    let wanted = bound.asked(api)?;
+    for analysis in &wanted.analyses {
+        analysis.warnings.iter().for_each(|warning| say(format_args!("warning: {}: {warning}", analysis.name)));
+    }
+    print(&asked(&wanted, format))
 }
 
-/// Answers would be of fewer hospitals than the reader thinks of.
-fn say_who_is_left_out(bound: &Bound) {
+/// What its author hardly meant: names that nothing uses, and answers of fewer hospitals than a reader thinks of.
+fn say_what_is_odd(bound: &Bound, file: &Path) {
+    bound.unused.iter().for_each(|unused| say(format_args!("warning: {}: {unused}", file.display())));
     let names: Vec<&str> = bound.left_out().into_iter().map(SiteId::as_str).collect();
     if !names.is_empty() {
         say(format_args!(
@@ -279,21 +287,26 @@ fn run(
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
     let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
-    say_who_is_left_out(&bound);
+    say_what_is_odd(&bound, file);
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;
     say(format_args!("study {} is accepted by {} and asks {} sites", id.short(), api.url(), status.sites.len()));
     let progress = std::io::stderr().is_terminal().then(Progress::new);
     let mut warned = false;
-    let mut waiting = BTreeSet::new();
+    let (mut deciding, mut waiting) = (BTreeSet::new(), Waiting::since(SystemClock.now()));
     let followed = follow(api, status, wait, true, &mut |news| match (news, &progress) {
         (News::Status(status), progress) => {
             warned = false;
             match progress {
                 Some(progress) => progress.show(status),
-                None => say_who_waits(status, &mut waiting),
+                None => say_who_waits(status, &mut deciding),
             }
         }
+        (News::Still(status), progress) => match (waiting.line(status, SystemClock.now()), progress) {
+            (Some(line), Some(progress)) => progress.say(&line),
+            (Some(line), None) => say(line),
+            (None, _) => {}
+        },
         (News::Unreachable(error), _) if !warned => {
             warned = true;
             say(format_args!("{error}; trying again"));
@@ -384,7 +397,7 @@ pub fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
         Err(error) => {
             say(format_args!("error: {error}"));
             if let Some(hint) = error.hint() {
-                say(format_args!("\nhint: {hint}"));
+                say(format_args!("  hint: {hint}"));
             }
             let ours = matches!(&error, ClientError::Answer { .. })
                 || matches!(&error, ClientError::Refused(e) if e.code == ErrorCode::Internal);

@@ -12,10 +12,16 @@ use crate::api::types::{StudyState, StudyStatus};
 
 /// A client of a coordinator that gives `answers` (status and body), one a request, and the heads of the requests that it got.
 pub(super) fn answering(answers: Vec<(u16, String)>) -> (Api, Receiver<String>) {
+    answering_from(mpsc::channel().1, answers)
+}
+
+/// The same, which answers nothing before `from` has something, or its other end is gone.
+pub(super) fn answering_from(from: Receiver<()>, answers: Vec<(u16, String)>) -> (Api, Receiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (heads, heard) = mpsc::channel();
     std::thread::spawn(move || {
+        let _ = from.recv();
         for (status, body) in answers {
             let (mut stream, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());

@@ -10,6 +10,8 @@ use crate::api::types::{StudyState, StudyStatus};
 
 /// How long one long poll waits at the coordinator.
 const POLL: Duration = Duration::from_secs(20);
+/// How often a follower hears of a study that does not change.
+pub(super) const TICK: Duration = Duration::from_secs(5);
 /// The pause before an unreachable coordinator is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,8 @@ pub enum Followed {
 pub enum News<'a> {
     /// The study changed.
     Status(&'a StudyStatus),
+    /// Nothing was heard for a while: so it stood last.
+    Still(&'a StudyStatus),
     /// The coordinator does not answer; it is tried again.
     Unreachable(&'a ClientError),
 }
@@ -53,6 +57,17 @@ pub fn follow(
     detach: bool,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<Followed, ClientError> {
+    follow_by(TICK, api, status, wait, detach, news)
+}
+
+fn follow_by(
+    tick: Duration,
+    api: &Api,
+    status: StudyStatus,
+    wait: Option<Duration>,
+    detach: bool,
+    news: &mut dyn FnMut(News<'_>),
+) -> Result<Followed, ClientError> {
     let (sender, events) = mpsc::channel();
     // Dropped with this call, which ends the polling thread's pauses.
     let (_following, left) = mpsc::channel::<()>();
@@ -71,7 +86,7 @@ pub fn follow(
             return Ok(Followed::Ended(last));
         }
         loop {
-            match next(&events, deadline) {
+            match next(&events, deadline, tick) {
                 Ok(Event::Status(status)) => {
                     last = *status;
                     break;
@@ -79,17 +94,18 @@ pub fn follow(
                 Ok(Event::Unreachable(error)) => news(News::Unreachable(&error)),
                 Ok(Event::Failed(error)) => return Err(error),
                 Ok(Event::Interrupted) => return Ok(Followed::Interrupted(last)),
+                Err(RecvTimeoutError::Timeout) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {
+                    news(News::Still(&last));
+                }
                 Err(_) => return Ok(Followed::TimeOver(last)),
             }
         }
     }
 }
 
-fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Result<Event, RecvTimeoutError> {
-    match deadline {
-        Some(deadline) => events.recv_timeout(deadline.saturating_duration_since(Instant::now())),
-        None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    }
+fn next(events: &Receiver<Event>, deadline: Option<Instant>, tick: Duration) -> Result<Event, RecvTimeoutError> {
+    let left = deadline.map_or(tick, |deadline| deadline.saturating_duration_since(Instant::now()).min(tick));
+    events.recv_timeout(left)
 }
 
 /// Ends with the study, or when nobody listens any more.
@@ -136,7 +152,7 @@ fn listen(events: Sender<Event>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{answering, ok, study};
+    use super::super::fake::{answering, answering_from, ok, study};
     use super::*;
 
     #[test]
@@ -154,6 +170,22 @@ mod tests {
         assert_eq!(versions, [1, 2, 3]);
         assert!(heard.recv().unwrap().contains("?seen=1&wait_secs=20"));
         assert!(heard.recv().unwrap().contains("?seen=2&wait_secs=20"));
+    }
+
+    #[test]
+    fn a_study_that_does_not_change_is_told_of_again_and_again() {
+        let (answer, answers_from) = mpsc::channel();
+        let (api, _heard) = answering_from(answers_from, vec![ok(&study("a", StudyState::Published, 2))]);
+        let mut told = 0;
+        let mut news = |news: News<'_>| {
+            told += usize::from(matches!(news, News::Still(_)));
+            if told == 2 {
+                let _ = answer.send(());
+            }
+        };
+        let open = study("a", StudyState::Open, 1);
+        let followed = follow_by(Duration::from_millis(1), &api, open, None, false, &mut news);
+        assert!(matches!(followed.unwrap(), Followed::Ended(_)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod preflight;
 mod profile;
 mod progress;
 mod study;
+mod waiting;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -35,6 +35,11 @@ impl Progress {
         }
     }
 
+    /// Writes a line above the others.
+    pub fn say(&self, line: &str) {
+        let _ = self.lines.println(line);
+    }
+
     fn line(&self, site: &SiteReport, width: usize) -> ProgressBar {
         let bar = self.lines.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix}  {msg}") {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::permit::GivenPermit;
 use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
-use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values};
+use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values, warnings};
 use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
@@ -39,6 +39,8 @@ pub struct Bound {
     pub not_before: Option<Timestamp>,
     /// The network's sites, as the coordinator knew them.
     pub roster: Vec<SiteInfo>,
+    /// What the text names and never uses, each in a sentence with a hint.
+    pub unused: Vec<String>,
     /// Whether the text names the sites: else those are asked that offer all its data now.
     pub sites_named: bool,
 }
@@ -96,6 +98,9 @@ pub struct AskedAnalysis {
     pub columns: Vec<String>,
     /// What every site computes: one plan, or several of a summary.
     pub plans: Vec<Explained>,
+    /// What is to be known of it before it is asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Reads and binds a study's text. `file` names it in problems.
@@ -151,6 +156,7 @@ pub fn bind(
         permit: permit.map(|given| &given.signed),
     };
     let study = text.bind(joined(&contract, &related), &context)?;
+    let unused = text.unused(&study);
     // An older coordinator does not say whom it knows.
     let admitted = match (&network.researchers, &network.access_bodies) {
         (Some(researchers), Some(bodies)) => {
@@ -164,7 +170,8 @@ pub fn bind(
     let needs_permit = demanding.iter().filter(needs_permit).cloned().collect();
     let permit = permit.cloned();
     let roster = sites;
-    let bound = Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, sites_named };
+    let bound =
+        Bound { study, contract, related, permit, issuer_known, needs_permit, not_before, roster, unused, sites_named };
     match &bound.permit {
         Some(given) => given.covers(&bound, admitted.err(), &api.revocations()?.lists)?,
         None => admitted?,
@@ -285,6 +292,7 @@ impl Bound {
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan, study.sites.count()));
             let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
+            let warnings = warnings(&analysis.spec, &plan);
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
                 None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),
@@ -295,8 +303,11 @@ impl Bound {
                     summary.columns.extend(columns);
                     summary.columns.dedup();
                     summary.plans.push(explained);
+                    summary.warnings.extend(warnings);
                 }
-                None => analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained] }),
+                None => {
+                    analyses.push(AskedAnalysis { name, kind, cells, columns, plans: vec![explained], warnings });
+                }
             }
         }
         check_values(values.into_iter())?;

@@ -2,6 +2,7 @@
 //!
 //! It must never show a hidden value as a number: in text it is `hidden`, in CSV an empty field, in JSON null.
 
+mod block;
 mod grid;
 mod listing;
 mod offers;

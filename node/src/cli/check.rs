@@ -13,6 +13,7 @@ use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
+use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::sandbox::{Support, WHOLE, guarded_list};
 
 /// Prints what the node would do.
@@ -25,7 +26,24 @@ pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
         let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
         Failure::theirs(format!("{what} found\n\n{problems}"))
     })?;
-    print(|out| plan(out, &config))
+    print(|out| plan(out, &config))?;
+    last_ingests(&config)
+}
+
+/// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all.
+fn last_ingests(config: &Config) -> Result<(), Failure> {
+    let snapshots = config.custodian().state.snapshots();
+    let failed = config.datasets.keys().filter_map(|name| match unfinished(&snapshots, name)? {
+        failed @ Unfinished::Failed(_) => Some(format!("{name}: {}", failed.sentence())),
+        Unfinished::Runs(_) => None,
+    });
+    let failed: Vec<String> = failed.collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let hint =
+        "mend what it says, then `bocage node ingest NAME` where the node runs, or `bocage node datasets refresh NAME`";
+    Err(Failure::theirs(failed.join("\n")).hint(hint))
 }
 
 fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {

@@ -50,7 +50,7 @@ impl Failure {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "error: {}", self.message);
         if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "\nhint: {hint}");
+            let _ = writeln!(stderr, "  hint: {hint}");
         }
         ExitCode::from(self.code)
     }

@@ -97,7 +97,7 @@ pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, Strin
 /// A secret's error as message and hint.
 fn secret_problem(error: SecretError) -> (String, String) {
     let text = error.to_string();
-    match text.split_once("\n\nhint: ") {
+    match text.split_once("\n  hint: ") {
         Some((message, hint)) => (message.to_owned(), hint.to_owned()),
         None => (text, "a key is a file that only the node's user may read".to_owned()),
     }

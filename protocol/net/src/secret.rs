@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Others than the owner may open the file.
-    #[error("{file}: others may read this secret (mode {mode:04o})\n\nhint: chmod 600 {file}", file = .file.display())]
+    #[error("{file}: others may read this secret (mode {mode:04o})\n  hint: chmod 600 {file}", file = .file.display())]
     Exposed {
         /// The file.
         file: PathBuf,

@@ -12,6 +12,22 @@ pub fn parse_date(text: &str) -> Option<i32> {
     Some(date.signed_duration_since(NaiveDate::default()).num_days() as i32)
 }
 
+/// Why a text that has the form of a day is none: the month or the day that there is not.
+pub fn no_such_day(text: &str) -> Option<String> {
+    let day = text.get(..10).filter(|_| text.len() == 10 || text[10..].starts_with(['T', ' ']))?;
+    let mut parts =
+        day.split('-').map(|part| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u32>().ok())?);
+    let (Some(Some(year)), Some(Some(month)), Some(Some(of_month)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    if !(1..=12).contains(&month) {
+        return Some(format!("there is no month {month:02}"));
+    }
+    parse_date(day).is_none().then(|| format!("there is no day {of_month:02} in {year:04}-{month:02}"))
+}
+
 /// Milliseconds since 1970-01-01T00:00:00Z of `YYYY-MM-DDThh:mm:ss[.fff]`, with `Z`, an offset, or nothing (then UTC).
 pub fn parse_datetime(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -64,6 +80,16 @@ mod tests {
         assert_eq!(parse_datetime("1970-01-01 00:00:01.5"), Some(1500));
         for bad in ["2023-02-29", "2023-2-1", "01.02.2023", "", "+2023-01-1"] {
             assert_eq!(parse_date(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_no_month_has_is_said_so_and_what_is_no_day_at_all_is_not() {
+        assert_eq!(no_such_day("2010-13-01").as_deref(), Some("there is no month 13"));
+        assert_eq!(no_such_day("2023-02-29").as_deref(), Some("there is no day 29 in 2023-02"));
+        assert_eq!(no_such_day("2023-00-29T10:00:00Z").as_deref(), Some("there is no month 00"));
+        for other in ["2023-02-28", "soon", "01.02.2023", "2023-02-1", "2023-02-299", "", "ünicode-ünicode"] {
+            assert_eq!(no_such_day(other), None, "{other}");
         }
     }
 

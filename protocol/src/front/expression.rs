@@ -3,6 +3,7 @@
 mod calls;
 mod levels;
 mod relation;
+mod window;
 
 use std::collections::BTreeMap;
 
@@ -242,10 +243,13 @@ impl<'a> Binder<'a> {
         };
         match literal {
             Some(literal) => Some(Expr::Literal(literal)),
-            None => self.refuse(
-                TypeProblem::new(format!("`{of} {value}` is not a date or datetime"))
-                    .hint("write date '2020-01-31' or timestamp '2020-01-31T00:00:00Z'"),
-            ),
+            None => {
+                let why = dates::no_such_day(text).map_or_else(String::new, |why| format!(": {why}"));
+                self.refuse(
+                    TypeProblem::new(format!("`{of} {value}` is not a date or datetime{why}"))
+                        .hint("write date '2020-01-31' or timestamp '2020-01-31T00:00:00Z'"),
+                )
+            }
         }
     }
 
@@ -307,9 +311,28 @@ impl<'a> Binder<'a> {
     }
 
     fn compare(&mut self, op: Comparison, left: &Sql, right: &Sql) -> Option<Expr> {
-        let (left, right) = (self.lower(left), self.lower(right));
-        let (left, right) = self.matched(left?, right?);
+        let (wanted, bare) = (self.lower(left), calls::bare_code(right));
+        let right = self.lower(right);
+        let (left, right) = (wanted?, right?);
+        let is_code = || matches!(type_of(&left, self.columns()), Ok(Type::Code(_) | Type::Text));
+        // A source's columns are all texts, read as numbers where they are compared with such.
+        if let Some(code) = bare.filter(|_| !matches!(self.scope, Scope::Source(_)) && is_code()) {
+            let problem = TypeProblem::new(format!("`{code}` is a calculation, and codes are texts"));
+            return self.refuse(problem.hint(format!("put it in single quotes: '{code}'")));
+        }
+        if let Some(problem) = self.no_day(&left, &right) {
+            return self.refuse(problem);
+        }
+        let (left, right) = self.matched(left, right);
         Some(Expr::Compare { op, left: Box::new(left), right: Box::new(right) })
+    }
+
+    /// Whether a date is compared with the text of a day that no month has.
+    fn no_day(&self, left: &Expr, right: &Expr) -> Option<TypeProblem> {
+        let Expr::Literal(Literal::Text(text)) = right else { return None };
+        let Ok(Type::Date | Type::Datetime) = type_of(left, self.columns()) else { return None };
+        let why = dates::no_such_day(text)?;
+        Some(TypeProblem::new(format!("`'{text}'` is not a date: {why}")).hint("write date '2020-01-31'"))
     }
 
     fn in_list(&mut self, of: &Sql, list: &[Sql], negated: bool) -> Option<Expr> {

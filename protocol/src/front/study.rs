@@ -13,6 +13,7 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::collections::BTreeMap;
 
@@ -151,6 +152,9 @@ impl StudyText {
         let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
         let mut problems = Problems::default();
         let read = read::<RawStudy>(&value, file, "", KEYS, &mut problems);
+        for problem in problems.0.iter_mut().filter(|problem| problem.key == "cohort.where") {
+            problem.hint = Some("write include = [\"CONDITION\"], or `where` above [cohort]".to_owned());
+        }
         let mut basic = Problems::default();
         match read.map(|raw| (raw.base(file, &mut basic), raw)) {
             Some((Some(dataset), raw)) => {
@@ -369,7 +373,8 @@ impl Binding<'_> {
         let mut sites = named.unwrap_or(context.offering).to_vec();
         for (i, site) in named.unwrap_or_default().iter().enumerate().filter(|(_, s)| !context.roster.contains(s)) {
             let problem = TypeProblem::new(format!("there is no site `{site}` in this network"));
-            let near = nearest(site.as_str(), context.roster.iter().map(SiteId::as_str));
+            let others = context.roster.iter().filter(|other| !sites.contains(other));
+            let near = nearest(site.as_str(), others.map(SiteId::as_str));
             let hint = near.map_or("`bocage sites` lists them".to_owned(), |n| format!("did you mean `{n}`?"));
             self.refuse::<()>(&format!("sites[{i}]"), problem.hint(hint));
         }
@@ -406,14 +411,24 @@ impl Binding<'_> {
                 None => ("sites", format!(": {who} wants it")),
             };
             let problem = TypeProblem::new(format!("{sites} sites are asked, but a cell needs {min_sites}{whose}"));
-            self.refuse::<()>(key, problem.hint("nothing could be published; ask more sites"));
+            let all = context.roster.len();
+            let hint = if (all as u64) < u64::from(context.min_sites_floor) {
+                format!(
+                    "nothing could be published: the network has {all}; in a lab its operator sets min_sites = {all} under [publication] of \
+                     coordinator.toml, and a permit's min_sites no higher"
+                )
+            } else {
+                "nothing could be published; ask more sites".to_owned()
+            };
+            self.refuse::<()>(key, problem.hint(hint));
         }
         min_sites
     }
 
     fn day(&mut self, key: &str, text: Option<&str>) {
         if let Some(text) = text.filter(|text| dates::parse_date(text).is_none()) {
-            let problem = TypeProblem::new(format!("`{text}` is not a day"));
+            let why = dates::no_such_day(text).map_or_else(String::new, |why| format!(": {why}"));
+            let problem = TypeProblem::new(format!("`{text}` is not a day{why}"));
             self.refuse::<()>(key, problem.hint("write it as YYYY-MM-DD, e.g. \"2026-01-01\""));
         }
     }

@@ -132,7 +132,7 @@ fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
     let problems = bind(&text.replace("title = 't'", "titel = 1\ntitle = 't'")).unwrap_err();
     for wanted in [
         "study.toml: titel: unknown key\n  hint: did you mean `title`?",
-        "analysis[0].sites: `sites` is not a key of this section\n  hint: its keys are name, table",
+        "analysis[0] (a).sites: `sites` is not a key of this section\n  hint: its keys are name, table",
         "study.toml: purpose: unknown purpose `research`",
         "study.toml: where: unknown column `cholesterol`\n  hint: did you mean `chol`?",
         "study.toml: where: unknown column `weight`\n  hint: the columns are age, sex",
@@ -287,6 +287,7 @@ fn a_mapping_reads_texts_as_what_their_place_needs() {
     assert_eq!(parsed("case when seen = 'kPa' then chol * 7.5 else chol end").1, Type::Float);
     assert_eq!(parsed("coalesce(chol, num, 0)").1, Type::Float);
     assert_eq!(parsed("coalesce(chol, num)").1, Type::Text);
+    assert_eq!(parsed("num = 2026 - 1990").1, Type::Bool);
     assert!(bind_mapping("nun > 0", &columns).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bocage_protocol::analysis::QuantilesSpec;
+use bocage_protocol::plan::Grid;
 use proptest::prelude::*;
 
 use super::patients::{Patient, Site, assert_holds, hidden_at, number, one, pooled, shown, sites, study};
@@ -173,5 +175,27 @@ fn the_quantiles_of_the_heart_data_lie_in_narrow_intervals() {
             assert!((value - truth).abs() <= spread / 2.0, "{column} {p}: {value} for {truth}");
             assert!(to - from <= spread, "{column} {p}: [{from}, {to}]");
         }
+        let said = result.notes.iter().find(|note| note.contains("of the contract's range"));
+        assert!(said.is_none_or(|note| !note.contains("0.5")), "a narrow interval needs no word: {said:?}");
     }
+}
+
+#[test]
+fn quantiles_whose_intervals_are_nearly_the_whole_range_are_said_to_tell_little() {
+    let patient = |chol| Patient { age: 40, male: true, chol: Some(chol), sick: None };
+    let sites: Vec<Site> = (0..3).map(|_| Site { patients: vec![patient(100.1); 40], k: 11 }).collect();
+    let result = one(&quantiles("chol"), &sites, 3);
+    let note = result.notes.iter().find(|note| note.contains("more than 5 % of the contract's range")).unwrap();
+    assert!(note.starts_with("of `chol`, 0.05, 0.25, 0.5, 0.75, 0.95 can lie") && note.contains("histogram"), "{note}");
+}
+
+#[test]
+fn a_range_that_few_measurements_fill_is_warned_of_before_anybody_is_asked() {
+    let of = |hi| {
+        let spec = QuantilesSpec { of: "value".parse().unwrap(), at: vec![0.5] };
+        crate::analysis::quantiles::warning(&spec, &Grid::Equal { lo: 0.0, hi })
+    };
+    let warning = of(999_000.0).unwrap();
+    assert!(warning.contains("in steps of 999 only") && warning.contains("\n  hint: narrow the"), "{warning}");
+    assert_eq!(of(700.0), None);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bocage_node::custodian::source::survey::{Seems, Survey, Surveyed, survey};
-use bocage_node::custodian::source::{SourceError, SourceSpec};
+use bocage_node::custodian::source::{BadLines, SourceError, SourceSpec};
 use bocage_protocol::contract;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::settings::{Problem, Problems};
@@ -17,6 +17,12 @@ use crate::network::Document;
 
 /// How the command line is called in problems.
 const FLAGS: &str = "the command line";
+
+/// In names of dates of birth.
+const BIRTH: [&str; 4] = ["birth", "born", "dob", "geb"];
+/// In names of dates of what happened.
+const TIME: [&str; 12] =
+    ["date", "time", "when", "taken", "start", "onset", "admi", "visit", "recorded", "datum", "zeit", "aufnahme"];
 
 /// Prints a draft.
 pub(super) fn run(args: &NewArgs) -> ExitCode {
@@ -38,11 +44,30 @@ pub(super) fn run(args: &NewArgs) -> ExitCode {
     if let Err(problems) = contract::parse(&text, "draft") {
         return fail(&format!("the draft is no contract, which is a defect of this program\n{problems}"), None, 2);
     }
+    say_left_out(&survey.bad_lines);
     say(&format!(
         "drafted {drafted} of {} columns; what is not certain is a comment: edit it, then `bocage network contract check FILE`",
         survey.columns.len()
     ));
     print(&text)
+}
+
+/// A draft of half a file is not one of the file.
+fn say_left_out(lines: &BadLines) {
+    for (lines, what, hint) in [
+        (
+            &lines.not_utf8,
+            "not UTF-8",
+            "save the file as UTF-8 and draft again: the draft knows nothing of these lines",
+        ),
+        (&lines.wrong_field_count, "of another number of fields", "see whether --delimiter is the one of the file"),
+        (&lines.zero_bytes, "with zero bytes", "see whether the file is a text"),
+    ] {
+        if lines.count > 0 {
+            let verb = if lines.count == 1 { "line was" } else { "lines were" };
+            say(&format!("{} {verb} left out: {what}\n  hint: {hint}", lines.count));
+        }
+    }
 }
 
 fn failed(error: &SourceError) -> ExitCode {
@@ -149,8 +174,28 @@ fn draft(id: &ContractId, survey: &Survey, args: &NewArgs) -> String {
                 .comment("Each row counts as a patient of its own. If a column names the patient, draft again with --subject COLUMN.");
         }
     }
+    moments(&mut draft, survey);
     survey.columns.iter().for_each(|found| column(&mut draft, found, args));
     draft.text().to_owned()
+}
+
+/// Columns whose names say that they may be when a row happened, or when the patient was born: a person decides.
+fn moments(draft: &mut Document, survey: &Survey) {
+    let dates = survey.columns.iter().filter(|c| matches!(c.seems, Seems::Date { .. } | Seems::Datetime { .. }));
+    for name in dates.map(|column| column.name.as_str()) {
+        let named = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if named(&BIRTH) {
+            draft.comment(&format!(
+                "{:<38} if it says when the patient was born: ages go by it",
+                format!("birth = \"{name}\"")
+            ));
+        } else if named(&TIME) {
+            draft.comment(&format!(
+                "{:<38} if it says when the row happened: first, last and windows go by it",
+                format!("time = \"{name}\"")
+            ));
+        }
+    }
 }
 
 fn column(draft: &mut Document, found: &Surveyed, args: &NewArgs) {

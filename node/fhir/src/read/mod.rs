@@ -39,7 +39,9 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// It cannot be read.
-    #[error("{path}: cannot be read: {reason}")]
+    #[error(
+        "{path}: cannot be read: {reason}\n  hint: look after the disk; to go on without the file, move it out of the folder"
+    )]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
@@ -56,7 +58,7 @@ pub enum ReadError {
     },
     /// Compressed data that ends too early or is damaged.
     #[error(
-        "{path}: its compressed data is damaged or ends too early, behind line {line}\n  hint: the file was not copied as a whole; copy it again"
+        "{path}: its compressed data is damaged or ends too early, behind line {line}\n  hint: the file was not copied as a whole: copy it again. What it holds beyond that line nobody can tell, so no dataset of the folder is taken with it; to go on without its rows, move it out of the folder"
     )]
     Damaged {
         /// The file.
@@ -74,7 +76,7 @@ pub enum ReadError {
     },
     /// A Bundle, or another file of one piece, that is damaged.
     #[error(
-        "{path}: {reason}\n  hint: a .json file holds a whole Bundle or resource; one with a resource a line ends in .ndjson"
+        "{path}: {reason}\n  hint: a .json file holds a whole Bundle or resource; one with a resource a line ends in .ndjson; to go on without it, move it out of the folder"
     )]
     Broken {
         /// The file.

@@ -163,7 +163,12 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
         (
             "an archive",
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03visits\n1\n".to_vec(),
-            "the header holds zero bytes\n  hint: save the file as UTF-8",
+            "it is a gzip file, not a text\n  hint: unpack it, or export it as plain CSV",
+        ),
+        (
+            "a spreadsheet",
+            b"PK\x03\x04\x14\x00\x06\x00".to_vec(),
+            "it is a zip file or a spreadsheet, not a text\n  hint: unpack it, or export it as plain CSV",
         ),
         (
             "semicolons",

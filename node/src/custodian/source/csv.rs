@@ -22,6 +22,12 @@ mod tests;
 const BUFFER_BYTES: usize = 1 << 18;
 /// Which a file in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What packed files begin with, whatever their names.
+const PACKED: [(&[u8], &str); 3] = [
+    (b"\x1F\x8B", "a gzip file"),
+    (b"\x28\xB5\x2F\xFD", "a zstd file"),
+    (b"PK\x03\x04", "a zip file or a spreadsheet"),
+];
 /// What a Parquet file begins with: its magic, and the first field of a page or of the footer. No text holds it.
 const PARQUET: &[u8] = b"PAR1\x15";
 
@@ -294,6 +300,10 @@ fn begin(path: &Path, intake: &Intake) -> Result<u64, SourceError> {
     intake.from(0).take(PARQUET.len() as u64).read_to_end(&mut first).map_err(|e| unreadable(path, &e))?;
     if first.starts_with(b"\xFF\xFE") || first.starts_with(b"\xFE\xFF") {
         let reason = "the file is UTF-16\n  hint: save it as UTF-8".to_owned();
+        return Err(SourceError::Header { path: path.to_owned(), reason });
+    }
+    if let Some((_, packing)) = PACKED.iter().find(|(magic, _)| first.starts_with(magic)) {
+        let reason = format!("it is {packing}, not a text\n  hint: unpack it, or export it as plain CSV");
         return Err(SourceError::Header { path: path.to_owned(), reason });
     }
     if first == PARQUET {

@@ -49,12 +49,17 @@ impl Mapping {
     /// contract column that nothing yields.
     pub fn bind(spec: &DatasetSpec, contract: &Contract, source: &[ColumnName]) -> Result<Self, SourceError> {
         let (known, misnamed) = spec.names.known(source);
+        let known = known.spelt(spec.spelling.clone());
         let names = known.names();
         let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
         for (key, message) in misnamed {
             // Without the source's own names: where a header is missing, they are a patient's values.
             let hint = "write its name as the source has it; capitals do not matter, and signs count as `_`".to_owned();
             binder.note(&key, message, Some(hint));
+        }
+        for (key, column) in spec.spelling.unknown(&names) {
+            let hint = "write its name as the source has it, or as `rename` gives it".to_owned();
+            binder.note(&key, format!("the source has no column `{column}`"), Some(hint));
         }
         if spec.contract != *contract.id() {
             binder.note("contract", format!("`{}` was wanted, `{}` was given", spec.contract, contract.id()), None);
@@ -264,7 +269,7 @@ fn hint_for(of: &Type, kind: &Kind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CsvSource, Names, SourceSpec};
+    use super::super::{CsvSource, Names, SourceSpec, Spelling};
     use super::*;
     use std::collections::BTreeMap;
 
@@ -305,6 +310,7 @@ mod tests {
             absent: absent.iter().map(|c| c.parse().unwrap()).collect(),
             optout: None,
             names: Names::default(),
+            spelling: Spelling::default(),
             rules: BTreeMap::new(),
             declared_in: "node.toml".into(),
         }

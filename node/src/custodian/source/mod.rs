@@ -19,6 +19,7 @@ mod postgres;
 mod reading;
 mod report;
 mod spec;
+mod spelling;
 pub mod survey;
 mod value;
 
@@ -35,6 +36,7 @@ pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Findings, Reading};
 pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
+pub use spelling::Spelling;
 
 #[cfg(test)]
 pub(in crate::custodian) use conform::place;

@@ -8,7 +8,7 @@ use bocage_protocol::settings::{Problem, Problems, join};
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
 use serde::Serialize;
 
-use super::value;
+use super::{Spelling, value};
 
 /// What `node.toml` says about names: `rename` and `dates` of a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -27,7 +27,8 @@ pub(super) struct Known {
     /// The name that the mapping knows, and the source's own.
     columns: Vec<(ColumnName, ColumnName)>,
     dates: Vec<(ColumnName, [ColumnName; 3])>,
-    /// Whether nothing is other than in the source.
+    spelling: Spelling,
+    /// Whether nothing is called other than in the source.
     plain: bool,
 }
 
@@ -100,7 +101,7 @@ impl Names {
             }
         }
         let dates = self.dates.iter().map(|(date, parts)| (date.clone(), parts.clone())).collect();
-        (Known { columns, dates, plain: self.is_empty() }, wrong)
+        (Known { columns, dates, spelling: Spelling::default(), plain: self.is_empty() }, wrong)
     }
 }
 
@@ -121,6 +122,11 @@ fn renamed(own: &str, from: &str, to: &str) -> Option<ColumnName> {
 }
 
 impl Known {
+    /// The same, of a source that writes its values so.
+    pub(super) fn spelt(self, spelling: Spelling) -> Self {
+        Self { spelling, ..self }
+    }
+
     /// Every name that a mapping may use.
     pub(super) fn names(&self) -> Vec<ColumnName> {
         self.columns.iter().map(|(name, _)| name).chain(self.dates.iter().map(|(date, _)| date)).cloned().collect()
@@ -138,11 +144,13 @@ impl Known {
         self.columns.iter().find(|(known, _)| known == name).map(|(_, own)| own.clone())
     }
 
-    /// Rows of the source's own columns, with the names that the mapping knows, and its dates.
+    /// Rows of the source's own columns, with the names that the mapping knows, its dates, and values written as everywhere.
     pub(super) fn arrange(&self, rows: DataFrame) -> Option<DataFrame> {
-        if self.plain {
-            return Some(rows);
-        }
+        let rows = if self.plain { rows } else { self.renamed(&rows)? };
+        if self.spelling.is_empty() { Some(rows) } else { self.spelling.plain(rows) }
+    }
+
+    fn renamed(&self, rows: &DataFrame) -> Option<DataFrame> {
         let find = |own: &ColumnName| rows.column(own.as_str()).ok();
         let columns = self.columns.iter().filter_map(|(name, own)| {
             let mut column = find(own)?.clone();

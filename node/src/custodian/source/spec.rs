@@ -10,7 +10,8 @@ use bocage_protocol::trust::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FhirSource, Names, PostgresSource};
+use super::spelling::RawSpelling;
+use super::{FhirSource, Names, PostgresSource, Spelling};
 
 /// A dataset of this site: where it comes from and how it becomes what the contract says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +29,9 @@ pub struct DatasetSpec {
     /// Other names for the source's columns.
     #[serde(flatten)]
     pub names: Names,
+    /// How it writes dates and numbers.
+    #[serde(flatten)]
+    pub spelling: Spelling,
     /// The expression over source columns that is true in a row of a patient who opted out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optout: Option<String>,
@@ -102,6 +106,8 @@ struct RawDataset {
     rename: BTreeMap<String, String>,
     #[serde(default)]
     dates: BTreeMap<String, [String; 3]>,
+    #[serde(flatten)]
+    spelling: RawSpelling,
     optout: Option<String>,
     #[serde(default)]
     rules: BTreeMap<String, String>,
@@ -127,6 +133,8 @@ const KEYS: &[&str] = &[
     "absent",
     "rename",
     "dates",
+    "date_formats",
+    "decimal_comma",
     "never",
     "never_discovered",
     "refresh",
@@ -190,6 +198,7 @@ impl DatasetSpec {
             map,
             absent: raw.absent.into_iter().collect(),
             names,
+            spelling: Spelling::read(raw.spelling, file, &key, problems),
             optout: raw.optout,
             rules,
             declared_in: file.to_owned(),

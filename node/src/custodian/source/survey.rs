@@ -13,13 +13,15 @@ use bocage_protocol::settings::nearest;
 use polars::prelude::DataFrame;
 
 use self::column::{Holder, Watch};
-use super::{BatchSize, Mapping, Opened, SourceError, SourceSpec};
+use super::{BadLines, BatchSize, Mapping, Opened, SourceError, SourceSpec};
 
 /// What a file's columns seem to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
     /// In the file's order.
     pub columns: Vec<Surveyed>,
+    /// Lines or rows that are none, and were passed over.
+    pub bad_lines: BadLines,
 }
 
 /// A column of a file.
@@ -123,7 +125,7 @@ pub fn survey(source: &SourceSpec, subject: Option<&ColumnName>, k: u32) -> Resu
     while let Some(batch) = reading.next()? {
         take(&batch, &readable, subject, &mut patients, &mut watches)?;
     }
-    reading.finish()?;
+    let bad_lines = reading.finish()?.bad_lines;
     if patients.count() < u64::from(k) {
         let who = if subject.is_some() { "patients" } else { "rows" };
         return Err(refused(format!(
@@ -140,7 +142,7 @@ pub fn survey(source: &SourceSpec, subject: Option<&ColumnName>, k: u32) -> Resu
         };
         Surveyed { name, seems, gaps }
     };
-    Ok(Survey { columns: names.into_iter().map(column).collect() })
+    Ok(Survey { columns: names.into_iter().map(column).collect(), bad_lines })
 }
 
 /// Whether most names are numbers, as they are known here: a file without a header has such.

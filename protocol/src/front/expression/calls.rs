@@ -1,6 +1,6 @@
 //! Calls of functions of one row's values.
 
-use sqlparser::ast::{Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::{BinaryOperator, Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::super::study::{DISCOVERED, misplaced};
 use super::Binder;
@@ -23,6 +23,27 @@ const FUNCTIONS: &[&str] = &[
     "days_between",
     "years_between",
 ];
+
+/// What there is in place of SQL's own aggregates.
+const OF_ROWS: &str = "of a patient's rows in another table there are has, count, first, last, min, max and mean; sums and means over patients are \
+     asked by a table's `show`";
+
+/// Codes such as 8480-6, which are calculations where they have no quotes.
+pub(super) fn bare_code(sql: &Sql) -> Option<String> {
+    fn text(sql: &Sql) -> Option<String> {
+        match sql {
+            Sql::Value(value) => match &value.value {
+                Value::Number(text, _) => Some(text.clone()),
+                _ => None,
+            },
+            Sql::BinaryOp { left, op: BinaryOperator::Minus, right } => {
+                Some(format!("{}-{}", text(left)?, text(right)?))
+            }
+            _ => None,
+        }
+    }
+    matches!(sql, Sql::BinaryOp { .. }).then(|| text(sql))?
+}
 
 impl Binder<'_> {
     pub(super) fn arguments(&mut self, args: &FunctionArguments) -> Option<Vec<Sql>> {
@@ -79,6 +100,7 @@ impl Binder<'_> {
         };
         self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
             _ if name == "log" => problem.hint("write ln(x) for the natural logarithm"),
+            _ if name == "sum" || name == "avg" => problem.hint(OF_ROWS),
             Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
             _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
         })

@@ -9,19 +9,14 @@ use sqlparser::ast::{
 use super::super::sql::WHERE;
 use super::{Binder, Scope};
 use crate::contract::{Contract, Kind};
-use crate::front::dates;
 use crate::ids::{ColumnName, TableName};
-use crate::plan::{
-    Derived, Edge, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, Window, type_of, unknown_table,
-};
+use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
 use crate::settings::nearest;
 
 const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "age_at"];
 const NAMED: &[&str] = &["at_least", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
-const INSTEAD: &str =
-    "write date '2020-01-31', today, a date of the patient such as first(TABLE.date), or one of these + days(90)";
 
 /// Whether a function of this name reads rows.
 pub(super) fn is_feature(name: &str) -> bool {
@@ -46,9 +41,9 @@ pub(super) fn named_lists(list: &[Sql]) -> Option<Vec<&str>> {
 
 /// A call's arguments, told apart.
 #[derive(Default)]
-struct Arguments<'a> {
+pub(super) struct Arguments<'a> {
     conditions: Vec<&'a Sql>,
-    named: Vec<(&'a str, &'a Sql)>,
+    pub named: Vec<(&'a str, &'a Sql)>,
 }
 
 impl Binder<'_> {
@@ -191,9 +186,11 @@ impl Binder<'_> {
                 _ => found.conditions.push(arg),
             }
         }
-        if found.conditions.len() > 1 {
-            let problem = TypeProblem::new(format!("`{}` is a second condition", found.conditions[1]));
-            self.refuse::<()>(problem.hint("join conditions with `and`"));
+        if let Some(second) = found.conditions.get(1) {
+            let problem = misspelt(second).unwrap_or_else(|| {
+                TypeProblem::new(format!("`{second}` is a second condition")).hint("join conditions with `and`")
+            });
+            self.refuse::<()>(problem);
         }
         found
     }
@@ -227,86 +224,6 @@ impl Binder<'_> {
                 let problem = TypeProblem::new(format!("`at_least = {given}` is no whole number"));
                 self.refuse(problem.hint("e.g. at_least = 2"))
             }
-        }
-    }
-
-    fn window(&mut self, arguments: &Arguments<'_>) -> Option<Option<Window>> {
-        let given = |wanted: &str| arguments.named.iter().find(|(name, _)| *name == wanted).map(|(_, sql)| *sql);
-        let start = self.end(("after", given("after"), 1), ("from", given("from"), 0));
-        let end = self.end(("before", given("before"), -1), ("until", given("until"), 0));
-        let within = match given("within").map(|sql| (days(sql), sql)) {
-            None => Some(None),
-            Some((Some(n), _)) if n >= 0 => Some(Some(n)),
-            Some((_, sql)) => {
-                let problem = TypeProblem::new(format!("`within = {sql}` is no number of days"));
-                self.refuse(problem.hint("e.g. within = days(90)"))
-            }
-        };
-        let (start, end) = (start?, end?);
-        let (from, to) = (start.as_ref().map(|s| s.edge(s.shift)), end.as_ref().map(|e| e.edge(e.shift)));
-        Some(match (start, end, within?) {
-            (None, None, None) => None,
-            (_, _, None) => Some(Window { from, to }),
-            (Some(start), None, Some(n)) => Some(Window { from, to: Some(start.edge(n)) }),
-            (None, Some(end), Some(n)) => Some(Window { from: Some(end.edge(-n)), to }),
-            (None, None, Some(_)) => {
-                let problem = TypeProblem::new("`within` does not say of what");
-                return self.refuse(
-                    problem.hint("write it beside after, from, before or until: after = index, within = days(90)"),
-                );
-            }
-            (Some(_), Some(_), Some(_)) => {
-                let problem = TypeProblem::new("`within` stands beside one end of a window, and two are given");
-                return self.refuse(problem.hint("leave one of them out"));
-            }
-        })
-    }
-
-    /// One end of a window, given in one of two ways.
-    fn end<'a>(
-        &mut self,
-        one: (&str, Option<&'a Sql>, i32),
-        other: (&str, Option<&'a Sql>, i32),
-    ) -> Option<Option<End>> {
-        if one.1.is_some() && other.1.is_some() {
-            let problem = TypeProblem::new(format!("`{}` and `{}` are the same end of the window", one.0, other.0));
-            return self.refuse(problem.hint("leave one of them out"));
-        }
-        let Some((sql, shift)) = one.1.map(|sql| (sql, one.2)).or(other.1.map(|sql| (sql, other.2))) else {
-            return Some(None);
-        };
-        let (at, days) = self.moment(sql)?;
-        Some(Some(End { at, days, shift }))
-    }
-
-    /// A day: a moment, and so many days after it.
-    fn moment(&mut self, sql: &Sql) -> Option<(Moment, i32)> {
-        match sql {
-            Sql::Nested(inner) => return self.moment(inner),
-            Sql::BinaryOp { left, op: BinaryOperator::Plus, right } if days(right).is_some() => {
-                let (at, before) = self.moment(left)?;
-                return Some((at, before.saturating_add(days(right)?)));
-            }
-            Sql::BinaryOp { left, op: BinaryOperator::Minus, right } if days(right).is_some() => {
-                let (at, before) = self.moment(left)?;
-                return Some((at, before.saturating_sub(days(right)?)));
-            }
-            _ => {}
-        }
-        let problem = TypeProblem::new(format!("`{sql}` is no day")).hint(INSTEAD);
-        if matches!(sql, Sql::BinaryOp { op: BinaryOperator::Plus | BinaryOperator::Minus, .. }) {
-            return self.refuse(problem);
-        }
-        let day = |ms: i64| i32::try_from(ms.div_euclid(86_400_000)).ok();
-        match self.lower(sql)? {
-            Expr::Column(name) => Some((Moment::Column(name), 0)),
-            Expr::Literal(Literal::Date(day)) => Some((Moment::Date(day), 0)),
-            Expr::Literal(Literal::Datetime(ms)) => Some((Moment::Date(day(ms)?), 0)),
-            Expr::Literal(Literal::Text(text)) => match dates::parse_date(&text) {
-                Some(day) => Some((Moment::Date(day), 0)),
-                None => self.refuse(problem),
-            },
-            _ => self.refuse(problem),
         }
     }
 
@@ -418,36 +335,29 @@ impl Binder<'_> {
     }
 }
 
-/// An end of a window: a moment, so many days after it, and one more where the day itself is outside.
-struct End {
-    at: Moment,
-    days: i32,
-    shift: i32,
-}
-
-impl End {
-    fn edge(&self, days: i32) -> Edge {
-        Edge { at: self.at.clone(), days: self.days.saturating_add(days) }
-    }
-}
-
 fn in_table(table: &TableName, problem: TypeProblem) -> TypeProblem {
     TypeProblem { message: format!("in {table}: {}", problem.message), ..problem }
 }
 
 /// A problem of a condition on rows. What looks like an argument with a misspelt name is told so.
 fn unmeant(condition: &Sql, problem: TypeProblem, table: Option<&TableName>) -> TypeProblem {
-    if let Sql::BinaryOp { left, op: BinaryOperator::Eq, .. } = condition
-        && let Sql::Identifier(name) = left.as_ref()
-        && problem.message.starts_with("unknown column")
-        && let Some(near) = nearest(&name.value, NAMED.iter().copied())
+    if problem.message.starts_with("unknown column")
+        && let Some(misspelt) = misspelt(condition)
     {
-        return TypeProblem::new(format!("unknown argument `{}`", name.value)).hint(format!("did you mean `{near}`?"));
+        return misspelt;
     }
     match table {
         Some(table) => in_table(table, problem),
         None => problem,
     }
+}
+
+/// What looks like an argument whose name is nearly one.
+fn misspelt(condition: &Sql) -> Option<TypeProblem> {
+    let Sql::BinaryOp { left, op: BinaryOperator::Eq, .. } = condition else { return None };
+    let Sql::Identifier(name) = left.as_ref() else { return None };
+    let near = nearest(&name.value, NAMED.iter().copied())?;
+    Some(TypeProblem::new(format!("unknown argument `{}`", name.value)).hint(format!("did you mean `{near}`?")))
 }
 
 fn usage(name: &str) -> TypeProblem {
@@ -460,7 +370,7 @@ fn usage(name: &str) -> TypeProblem {
     TypeProblem::new(format!("`{name}` does not take these arguments")).hint(format!("write {how}"))
 }
 
-fn only_argument(function: &Function) -> Option<&Sql> {
+pub(super) fn only_argument(function: &Function) -> Option<&Sql> {
     let FunctionArguments::List(list) = &function.args else { return None };
     match list.args.as_slice() {
         [FunctionArg::Unnamed(FunctionArgExpr::Expr(sql))] => Some(sql),
@@ -468,17 +378,7 @@ fn only_argument(function: &Function) -> Option<&Sql> {
     }
 }
 
-/// The number of `days(n)`.
-fn days(sql: &Sql) -> Option<i32> {
-    match sql {
-        Sql::Function(function) if function.name.to_string().eq_ignore_ascii_case("days") => {
-            whole(only_argument(function)?).and_then(|n| i32::try_from(n).ok())
-        }
-        _ => None,
-    }
-}
-
-fn whole(sql: &Sql) -> Option<i64> {
+pub(super) fn whole(sql: &Sql) -> Option<i64> {
     match sql {
         Sql::Value(value) => match &value.value {
             Value::Number(text, _) => text.parse().ok(),

@@ -14,7 +14,7 @@ use crate::ids::ContractId;
 use crate::plan::{Contracts, Derived, Edge, Expr, Moment, Pick, ValidPlan, Window};
 use crate::trust::{SecretKey, Study};
 
-const HEAD: &str = r#"
+pub(crate) const HEAD: &str = r#"
 title = "t"
 purpose = "scientific_research"
 [tables]
@@ -35,7 +35,7 @@ exclude = ["has(condition, code in @cancer)"]
 index   = "first(condition.date where code in @diabetes)"
 "#;
 
-const COUNT: &str = "[[analysis]]\nname = \"a\"\ntable = { show = [\"count\"] }\n";
+pub(crate) const COUNT: &str = "[[analysis]]\nname = \"a\"\ntable = { show = [\"count\"] }\n";
 
 struct Fixed;
 impl crate::env::Entropy for Fixed {
@@ -59,6 +59,11 @@ pub(crate) fn find(id: &ContractId) -> Option<&'static Contract> {
 
 /// Binds a text to those of the contracts that it names.
 pub(crate) fn bound(text: &str, files: &[(&str, &str)]) -> Result<Study, String> {
+    read_and_bound(text, files).map(|(_, study)| study)
+}
+
+/// A text, and what it is bound to.
+pub(crate) fn read_and_bound(text: &str, files: &[(&str, &str)]) -> Result<(StudyText, Study), String> {
     let sites: Vec<_> = ["basel", "bern"].iter().map(|site| site.parse().unwrap()).collect();
     let context = BindContext {
         network: "lab".parse().unwrap(),
@@ -74,7 +79,8 @@ pub(crate) fn bound(text: &str, files: &[(&str, &str)]) -> Result<Study, String>
     let text = StudyText::parse(text, "study.toml").map_err(|problems| problems.to_string())?.with_files(files);
     let related = text.tables().iter().filter_map(|(name, id)| Some((name.clone(), find(id)?))).collect();
     let base = find(text.dataset()).ok_or("no such dataset")?;
-    text.bind(Contracts { base, related }, &context).map_err(|problems| problems.to_string())
+    let study = text.bind(Contracts { base, related }, &context).map_err(|problems| problems.to_string())?;
+    Ok((text, study))
 }
 
 /// The plans of a study.

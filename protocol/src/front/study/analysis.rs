@@ -86,7 +86,8 @@ impl Binding<'_> {
     }
 
     fn analysis(&mut self, index: usize, value: &Value) -> Option<Vec<AnalysisSpec>> {
-        let key = format!("analysis[{index}]");
+        let name = value.get("name").and_then(Value::as_str).and_then(|name| name.parse().ok());
+        let key = name.map_or_else(|| format!("analysis[{index}]"), |name| place(index, &name));
         let before = self.problems.0.len();
         let raw: RawAnalysis = read(value, self.file, &key, KEYS, &mut self.problems)?;
         let key = place(index, &raw.name);

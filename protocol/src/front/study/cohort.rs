@@ -26,6 +26,13 @@ pub(super) struct RawCohort {
     index: Option<String>,
 }
 
+impl RawCohort {
+    /// All that it is made of.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &str> {
+        self.include.iter().chain(&self.exclude).chain(&self.index).map(String::as_str)
+    }
+}
+
 /// What is wrong where the text names neither dataset nor table.
 pub(super) fn no_dataset() -> TypeProblem {
     TypeProblem::new("missing field `dataset`").hint("add a line dataset = …, or name a table: [cohort] from = …")

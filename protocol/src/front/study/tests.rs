@@ -105,7 +105,7 @@ fn every_issue_of_all_analyses_is_reported_at_once_with_place_and_hint() {
         "analysis[7] (n).summary.columns: a summary is of one column or more\n  hint: leave `columns` out",
         "analysis[8] (t): an analysis asks one question, this one asks 0\n  hint: write one of table, histogram",
         "analysis[9] (two): an analysis asks one question, this one asks 2",
-        "analysis[10].quantile: unknown key\n  hint: did you mean `quantiles`?",
+        "analysis[10] (typo).quantile: unknown key\n  hint: did you mean `quantiles`?",
     ] {
         assert!(problems.contains(wanted), "{wanted}\nnot in\n{problems}");
     }

@@ -227,3 +227,41 @@ patient,device,at,concept,note
     let notes: Vec<Option<&str>> = frame.column("note").unwrap().str().unwrap().iter().collect();
     assert_eq!(notes, [Some("two words"), Some("a \"b\", c"), Some("Ünï")]);
 }
+
+#[test]
+fn german_dates_and_decimal_commas_are_read_as_the_settings_say_and_nothing_is_guessed() {
+    let rows = "pid;age;chol;sex;num;gesehen\n\
+        a;63;233,5;1;1;31.12.2020\n\
+        b;41;1.234;0;0;2020-12-31\n\
+        c;50;;1;1;31.13.2020\n\
+        d;50;200;1;1;1.2.2021\n";
+    let section = json!({
+        "contract": "heart@1",
+        "source": {"kind": "csv", "path": "heart.csv", "delimiter": ";"},
+        "rename": {"pid": "patient"},
+        "date_formats": {"gesehen": "%d.%m.%Y"},
+        "decimal_comma": ["chol"],
+        "map": {"disease": "num > 0", "seen": "gesehen"},
+        "absent": ["ca"],
+    });
+    let conformed = conformed(rows, section, &contract(false)).unwrap();
+    let chol: Vec<Option<f64>> = conformed.frame.column("chol").unwrap().f64().unwrap().iter().collect();
+    assert_eq!(chol, [Some(233.5), None, None, Some(200.0)]);
+    let seen: Vec<Option<i32>> = conformed.frame.column("seen").unwrap().i32().unwrap().iter().collect();
+    assert_eq!(seen, [Some(18_627), None, None, Some(18_659)]);
+    assert_eq!(*report(&conformed, "chol"), ColumnReport { valid: 2, missing: 1, wrong_type: 1, ..Default::default() });
+    assert_eq!(*report(&conformed, "seen"), ColumnReport { valid: 2, wrong_type: 2, ..Default::default() });
+}
+
+#[test]
+fn a_form_of_a_column_that_the_source_lacks_is_a_problem() {
+    let mut section = section();
+    section["date_formats"] = json!({"gesehn": "%d.%m.%Y"});
+    section["decimal_comma"] = json!(["colesterol"]);
+    let error = conformed(ROWS, section, &contract(false)).err().unwrap().to_string();
+    for wanted in
+        ["date_formats.gesehn: the source has no column `gesehn`\n  hint: ", "decimal_comma: the source has no"]
+    {
+        assert!(error.contains(wanted), "{error}");
+    }
+}

@@ -20,6 +20,30 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
         ("has(condition, sex = 'f')", "in condition: unknown column `sex`"),
         ("has(condition, subject = 'x')", "in condition: `subject` names the patient and cannot be read"),
         ("has(condition, atleast = 2)", "unknown argument `atleast`\n  hint: did you mean `at_least`?"),
+        ("has(condition, code = 'a', atleast = 2)", "unknown argument `atleast`\n  hint: did you mean `at_least`?"),
+        (
+            "has(condition, code = 8480-6)",
+            "in condition: `8480-6` is a calculation, and codes are texts\n  hint: put it in single quotes: '8480-6'",
+        ),
+        ("birth < '2010-13-01'", "`'2010-13-01'` is not a date: there is no month 13"),
+        (
+            "birth < date '2010-13-01'",
+            "`DATE '2010-13-01'` is not a date or datetime: there is no month 13\n  hint: write date",
+        ),
+        (
+            "has(condition, after = '2010-02-30')",
+            "`'2010-02-30'` is no day: there is no day 30 in 2010-02\n  hint: write",
+        ),
+        (
+            "sum(observation.value) > 1",
+            "unknown function `sum`\n  hint: of a patient's rows in another table there are has",
+        ),
+        (
+            "has(condition, after = date '2020-01-01', before = date '2019-01-01')",
+            "no day lies in the window: it ends before it begins\n  hint: `after` and `before` leave",
+        ),
+        ("has(condition, after = birth, before = birth + days(1))", "no day lies in the window"),
+        ("has(condition, from = '2020-01-02', until = '2020-01-01')", "no day lies in the window"),
         ("has(condition, at_least = 0)", "`at_least` is a whole number from 1 to 10000"),
         ("has(condition, at_least = '2')", "`at_least = '2'` is no whole number\n  hint: e.g. at_least = 2"),
         ("has(condition, at_least = 2, at_least = 3)", "`at_least` is given twice"),
@@ -95,7 +119,8 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
         ("age_at(birth + days(3)) > 1", "`age_at` takes a day, and nothing is added to it"),
         ("age_at(sex) > 1", "expected a date, found a code of `sex`"),
         ("days(3) > 1", "unknown function `days`"),
-        ("has(condition", "cannot be read as an expression"),
+        ("has(condition", "cannot be read as an expression: the `(` at character 4 is not closed: a `)` is missing"),
+        ("has(condition))", "cannot be read as an expression: the `)` at character 15 closes nothing"),
     ] {
         let found = said(condition);
         if !found.contains(&format!("study.toml: cohort.include[0]: {wanted}")) {
@@ -143,6 +168,11 @@ fn what_is_wrong_with_tables_features_and_lists_is_said_at_their_place() {
         (format!("{any}\nindex = \"sex\""), "", "cohort.index: expected a date of the patient, found a code of `sex`"),
         (format!("{any}\nindex = \"first(condition.date where\""), "", "cohort.index: cannot be read as an expression"),
         (format!("{any}\nexclude = [\"sex\"]"), "", "cohort.exclude[0]: expected a condition, found a code of `sex`"),
+        (
+            format!("{any}\nwhere = \"sex = 'f'\""),
+            "",
+            "cohort.where: `where` is not a key of this section\n  hint: write include = [\"CONDITION\"], or `where` above [cohort]",
+        ),
         (any.into(), "[features]\nsex = \"has(condition)\"", "features.sex: the contract has a column of this name"),
         (any.into(), "[features]\ntoday = \"has(condition)\"", "features.today: `today` is the day on which"),
         (any.into(), "[features]\na = \"b > 1\"\nb = \"a + 1\"", "`a` is made of itself"),

@@ -1,0 +1,249 @@
+//! A block of an answer as text and as CSV. A value that stands for part of its rows is never written like one that stands for all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::grid::Grid;
+use super::{plain, short_number, wrap};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
+
+/// Lines about partial coverage that a text shows; the rest is counted.
+const COVERAGE_LINES: usize = 12;
+/// Rows of which nothing is published that a text shows; more are counted instead.
+const HIDDEN_ROWS: usize = 8;
+/// Behind a value that stands for part of its rows.
+const PARTLY: char = '*';
+
+/// A block as an aligned table, followed by what is hidden and what is only partly covered.
+pub(super) fn block_text(block: &Block) -> String {
+    let keys = key_columns(block);
+    let hidden = hidden_at(block);
+    let partly: BTreeSet<(usize, usize)> = partly(block).map(|c| (c.row, c.column)).collect();
+    let marked: BTreeSet<usize> = partly.iter().map(|(_, column)| *column).collect();
+    let folded = folded(block, keys, &hidden);
+    let mut grid = Grid::new(block.columns.iter()).numbers_from(keys);
+    for (r, row) in block.rows.iter().enumerate().filter(|(r, _)| !folded.contains(r)) {
+        grid.row(row.iter().enumerate().map(|(c, value)| {
+            let mut text = match value {
+                Value::Count(n) => n.to_string(),
+                Value::Number(x) => short_number(*x),
+                Value::Text(text) => text.clone(),
+                Value::Null => hidden.get(&(r, c)).map_or_else(String::new, |h| hidden_text(h.interval)),
+            };
+            if marked.contains(&c) {
+                // So that the digits of a column stay one below the other.
+                text.push(if partly.contains(&(r, c)) { PARTLY } else { ' ' });
+            }
+            text
+        }));
+    }
+    let mut out = grid.text(keys);
+    if !folded.is_empty() {
+        let _ = writeln!(
+            out,
+            "... and {} of {} rows of which nothing is published (--format json has them)",
+            folded.len(),
+            block.rows.len()
+        );
+    }
+    out.push_str(&hidden_summary(block));
+    out.push_str(&coverage_text(block, keys));
+    out
+}
+
+/// The rows that tell a reader nothing but that they are hidden, where there are many: they would bury the others.
+fn folded(block: &Block, keys: usize, hidden: &BTreeMap<(usize, usize), &Hidden>) -> BTreeSet<usize> {
+    let silent = |r: usize, c: usize| hidden.get(&(r, c)).is_some_and(|h| h.interval.is_none_or(|i| i.0 == 0));
+    let columns = keys..block.columns.len();
+    let rows = (0..block.rows.len()).filter(|r| !columns.is_empty() && columns.clone().all(|c| silent(*r, c)));
+    let rows: BTreeSet<usize> = rows.collect();
+    if rows.len() > HIDDEN_ROWS { rows } else { BTreeSet::new() }
+}
+
+/// The values that do not stand for all rows of their cell.
+fn partly(block: &Block) -> impl Iterator<Item = &Coverage> {
+    block.coverage.iter().filter(|c| c.of != Interval(c.n, Some(c.n)))
+}
+
+fn hidden_text(interval: Option<Interval>) -> String {
+    match interval {
+        None => "hidden".to_owned(),
+        Some(Interval(lo, Some(hi))) => format!("hidden [{lo}, {hi}]"),
+        Some(Interval(lo, None)) => format!("hidden [{lo}, ...]"),
+    }
+}
+
+fn hidden_summary(block: &Block) -> String {
+    let mut out = String::new();
+    for reason in HiddenReason::ALL {
+        let count = block.hidden.iter().filter(|h| h.reason == reason).count();
+        if count > 0 {
+            let _ = writeln!(out, "{}{count} hidden: {reason}", if out.is_empty() { "\n" } else { "" });
+        }
+    }
+    out
+}
+
+/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table.
+fn coverage_text(block: &Block, keys: usize) -> String {
+    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
+    for c in partly(block) {
+        let heading = block.columns.get(c.column).map_or("?", String::as_str);
+        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
+    }
+    let mut out = String::new();
+    for ((row, n, lo, hi), columns) in lines.iter().take(COVERAGE_LINES) {
+        let of = match hi {
+            Some(hi) if hi == lo => lo.to_string(),
+            Some(hi) => format!("{lo} to {hi}"),
+            None => format!("at least {lo}"),
+        };
+        let verb = if columns.len() == 1 { "covers" } else { "cover" };
+        let what = plain(&columns.join(", "));
+        if out.is_empty() {
+            let _ = writeln!(out, "\n{PARTLY} stands for part of the rows only: such a sum is no total");
+        }
+        out.push_str(&wrap(&format!("{}{what} {verb} {n} of {of} rows", row_name(block, *row, keys))));
+    }
+    if lines.len() > COVERAGE_LINES {
+        let _ = writeln!(out, "... and {} more (--format json has all)", lines.len() - COVERAGE_LINES);
+    }
+    out
+}
+
+fn row_name(block: &Block, row: usize, keys: usize) -> String {
+    let labels: Vec<String> =
+        block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
+    if labels.is_empty() { String::new() } else { format!("{}: ", plain(&labels.join(", "))) }
+}
+
+/// A block as CSV. A column with a hidden count is followed by `COLUMN_lo` and `COLUMN_hi`, one with a value that stands for part of its rows by
+/// `COLUMN_covers`, `COLUMN_of_lo` and `COLUMN_of_hi`.
+pub(super) fn block_csv(block: &Block) -> String {
+    let hidden = hidden_at(block);
+    let covered: BTreeMap<(usize, usize), &Coverage> = block.coverage.iter().map(|c| ((c.row, c.column), c)).collect();
+    let bounded: BTreeSet<usize> = block.hidden.iter().filter(|h| h.interval.is_some()).map(|h| h.column).collect();
+    let partly: BTreeSet<usize> = partly(block).map(|c| c.column).collect();
+    let headings = block.columns.iter().enumerate().flat_map(|(c, heading)| {
+        let bounds = bounded.contains(&c).then_some(["_lo", "_hi"]).into_iter().flatten();
+        let coverage = partly.contains(&c).then_some(["_covers", "_of_lo", "_of_hi"]).into_iter().flatten();
+        std::iter::once("").chain(bounds).chain(coverage).map(move |more| format!("{heading}{more}"))
+    });
+    let mut grid = Grid::new(headings);
+    for (r, row) in block.rows.iter().enumerate() {
+        grid.row(row.iter().enumerate().flat_map(|(c, value)| {
+            let mut fields = vec![exact(value)];
+            if bounded.contains(&c) {
+                fields.extend(ends(hidden.get(&(r, c)).and_then(|h| h.interval)));
+            }
+            if partly.contains(&c) {
+                let coverage = covered.get(&(r, c));
+                fields.push(coverage.map_or_else(String::new, |c| c.n.to_string()));
+                fields.extend(ends(coverage.map(|c| c.of)));
+            }
+            fields
+        }));
+    }
+    grid.csv()
+}
+
+/// Both ends of an interval; an open end is empty.
+fn ends(interval: Option<Interval>) -> [String; 2] {
+    let text = |end: Option<u64>| end.map_or_else(String::new, |end| end.to_string());
+    [text(interval.map(|i| i.0)), text(interval.and_then(|i| i.1))]
+}
+
+fn exact(value: &Value) -> String {
+    match value {
+        Value::Count(n) => n.to_string(),
+        Value::Number(x) => x.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Null => String::new(),
+    }
+}
+
+fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
+    block.hidden.iter().map(|h| ((h.row, h.column), h)).collect()
+}
+
+/// The keys come first and are texts.
+fn key_columns(block: &Block) -> usize {
+    block.rows.first().map_or(0, |row| row.iter().take_while(|v| matches!(v, Value::Text(_))).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block() -> Block {
+        let text = |t: &str| Value::Text(t.into());
+        Block {
+            columns: ["sex", "cut(age, 50)", "count", "mean(chol)"].map(String::from).to_vec(),
+            rows: vec![
+                vec![text("female"), text("< 50"), Value::Null, Value::Null],
+                vec![text("male"), text(">= 50"), Value::Count(303), Value::Number(1.0 / 3.0)],
+            ],
+            hidden: vec![
+                Hidden { row: 0, column: 2, interval: Some(Interval(70, Some(90))), reason: HiddenReason::FewerThanK },
+                Hidden { row: 0, column: 3, interval: None, reason: HiddenReason::TooFewSites },
+            ],
+            coverage: vec![Coverage { row: 1, column: 3, n: 200, of: Interval(303, Some(303)) }],
+        }
+    }
+
+    #[test]
+    fn a_text_shows_intervals_reasons_and_coverage() {
+        let wanted = "\
+sex     cut(age, 50)            count  mean(chol)
+------  ------------  ---------------  ----------
+female  < 50          hidden [70, 90]     hidden
+male    >= 50                     303   0.333333*
+
+1 hidden: a site shows fewer than k here, or a coarser grouping only
+1 hidden: too few sites show it
+
+* stands for part of the rows only: such a sum is no total
+male, >= 50: mean(chol) covers 200 of 303 rows
+";
+        assert_eq!(block_text(&block()), wanted);
+    }
+
+    #[test]
+    fn a_csv_leaves_hidden_cells_empty_gives_their_bounds_and_says_what_a_value_stands_for() {
+        let wanted = "\
+sex,\"cut(age, 50)\",count,count_lo,count_hi,mean(chol),mean(chol)_covers,mean(chol)_of_lo,mean(chol)_of_hi
+female,< 50,,70,90,,,,
+male,>= 50,303,,,0.3333333333333333,200,303,303
+";
+        assert_eq!(block_csv(&block()), wanted);
+    }
+
+    #[test]
+    fn a_value_of_all_rows_has_no_mark_and_no_further_columns() {
+        let mut block = block();
+        block.coverage[0].n = 303;
+        assert!(!block_text(&block).contains(PARTLY));
+        assert!(!block_csv(&block).contains("_covers"));
+    }
+
+    #[test]
+    fn many_rows_of_which_nothing_is_published_are_counted_in_one_line() {
+        let reason = HiddenReason::TooFewSites;
+        let hide = |row, interval| Hidden { row, column: 1, interval, reason };
+        let of = |hidden_rows: usize| Block {
+            columns: ["year(birth)", "count"].map(String::from).to_vec(),
+            rows: (0..=hidden_rows)
+                .map(|r| vec![Value::Text(r.to_string()), if r == 0 { Value::Count(40) } else { Value::Null }])
+                .collect(),
+            hidden: (1..=hidden_rows).map(|r| hide(r, Some(Interval(0, Some(64))))).collect(),
+            coverage: vec![],
+        };
+        let text = block_text(&of(238));
+        assert!(text.contains("\n... and 238 of 239 rows of which nothing is published"), "{text}");
+        assert_eq!((text.lines().count(), text.contains("hidden [0, 64]")), (6, false), "{text}");
+        assert_eq!(block_text(&of(HIDDEN_ROWS)).matches("hidden [0, 64]").count(), HIDDEN_ROWS);
+        let mut known = of(238);
+        known.hidden[7].interval = Some(Interval(11, Some(20)));
+        assert!(block_text(&known).contains("hidden [11, 20]"), "a bound that says something stays");
+    }
+}

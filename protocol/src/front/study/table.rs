@@ -136,7 +136,7 @@ pub(super) fn call_of_one(sql: &Sql) -> Option<(String, &Sql)> {
     }
 }
 
-fn measure(binder: &mut Binder<'_>, argument: &Sql) -> Option<Measure> {
+pub(super) fn measure(binder: &mut Binder<'_>, argument: &Sql) -> Option<Measure> {
     let (expr, _) = binder.bind(argument)?;
     let column = |expr: &Expr| match expr {
         Expr::Column(name) => Some(name.clone()),

@@ -12,6 +12,9 @@ pub struct AccuracySpec {
     pub test: Key,
     /// Whether it is so: a condition.
     pub truth: Key,
+    /// Whether shares have the exact interval rather than the score interval.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// That of the intervals.
     pub confidence: Confidence,
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::accuracy::counts;
 use super::{Confidence, Key, Show, Shown, TableSpec};
+use crate::error::{ErrorCode, PublicError};
 use crate::limits;
-use crate::plan::Measure;
+use crate::plan::{Measure, Plan, Query};
 
 /// A comparison as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,15 @@ impl CompareSpec {
                 table
             }
         }
+    }
+
+    pub(super) fn plan(&self, query: Query) -> Result<Plan, PublicError> {
+        // How many groups there are is not known here; whoever reads the scores holds them against these.
+        if self.scores.len() > limits::CELLS || !self.scores.iter().all(|score| score.abs() <= limits::SCORE) {
+            let message = format!("`scores` are at most {} numbers within ±{}", limits::CELLS, limits::SCORE);
+            return Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        }
+        Ok(self.table().plan(query))
     }
 
     /// What is wrong with its numbers, if anything: they are as many as the groups.

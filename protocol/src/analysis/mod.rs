@@ -186,7 +186,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
         Spec::Accuracy(accuracy) => Ok(accuracy.table().plan(query)),
-        Spec::Compare(compare) => Ok(compare.table().plan(query)),
+        Spec::Compare(compare) => compare.plan(query),
         Spec::Correlation(correlation) => Ok(correlation.plan(query)),
         Spec::Standardised(standardised) => standardised.plan(query),
     }

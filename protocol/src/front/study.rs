@@ -74,6 +74,7 @@ pub(super) const KEYS: &[&str] = &[
     "accuracy",
     "test",
     "truth",
+    "interval",
     "confidence",
     "compare",
     "outcome",

@@ -1,4 +1,4 @@
-//! `accuracy = { test, truth, confidence }`: a test held against the truth.
+//! `accuracy = { test, truth, interval, confidence }`: a test held against the truth.
 
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::settings::join;
 pub(super) struct RawAccuracy {
     test: String,
     truth: String,
+    interval: Option<String>,
     confidence: Option<f64>,
 }
 
@@ -20,12 +21,20 @@ impl Binding<'_> {
         let test = self.condition_key(&join(key, "accuracy.test"), &raw.test);
         let truth = self.condition_key(&join(key, "accuracy.truth"), &raw.truth);
         let confidence = self.confidence(&join(key, "accuracy.confidence"), raw.confidence);
+        let exact = match raw.interval.as_deref() {
+            None | Some("wilson") => false,
+            Some("exact") => true,
+            Some(other) => {
+                let problem = TypeProblem::new(format!("there is no interval `{other}`"));
+                return self.refuse(&join(key, "accuracy.interval"), problem.hint("write \"wilson\" or \"exact\""));
+            }
+        };
         let (test, truth) = test.zip(truth)?;
         if test.key == truth.key {
             let problem = TypeProblem::new("test and truth are the same condition");
             return self.refuse(&join(key, "accuracy.truth"), problem.hint("name two different ones"));
         }
-        Some(Spec::Accuracy(AccuracySpec { test, truth, confidence: confidence? }))
+        Some(Spec::Accuracy(AccuracySpec { test, truth, exact, confidence: confidence? }))
     }
 }
 

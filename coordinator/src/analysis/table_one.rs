@@ -10,7 +10,7 @@ use super::association::proportions::{Share, standardised_difference};
 use super::compare::{STANDARDISED, TESTS};
 use super::crosstab::TOTAL;
 use super::summary::{Found, found};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, Value};
+use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value};
 
 /// What is said of a group in a row.
 const OF_GROUP: [&str; 3] = ["n", "mean or share", "sd"];
@@ -114,6 +114,10 @@ fn of_number(column: &str, result: &AnalysisResult) -> Vec<Row> {
     });
     let missing = |row: usize| match (found(block, row, 1), found(block, row, 2)) {
         (Ok(Value::Count(all)), Ok(Value::Count(valid))) => Ok(Value::Count(all.saturating_sub(valid))),
+        (Ok(Value::Count(all)), Err((Some(Interval(least, most)), reason))) => {
+            let interval = Interval(most.map_or(0, |most| all.saturating_sub(most)), Some(all.saturating_sub(least)));
+            Err((Some(interval), reason))
+        }
         (Err((_, reason)), _) | (_, Err((_, reason))) => Err((None, reason)),
         _ => Err((None, HiddenReason::TooFewValues)),
     };

@@ -289,7 +289,10 @@ release    at most 4 numbers, none about fewer than k patients
             ("compare = { outcome = \"chol\", by = \"sex\" }", "chol"),
             ("correlation = { columns = [\"cut(age, 50)\", \"cut(chol, 200)\"] }", "age"),
             ("table_one = { by = \"sex\", columns = [\"chol\"] }", "chol"),
-            ("standardised = { events = \"chol > 200\", over = [\"sex\"], population = { male = 1, female = 1 } }", "chol"),
+            (
+                "standardised = { events = \"chol > 200\", over = [\"sex\"], population = { male = 1, female = 1 } }",
+                "chol",
+            ),
             ("accuracy = { test = \"chol > 200\", truth = \"age > 60\" }", "chol"),
         ];
         for (analysis, column) in kinds {

@@ -79,6 +79,8 @@ pub const CODES_TEXT_BYTES: usize = 64 << 20;
 pub const TABLE_KEYS: usize = 6;
 /// Columns shown in one table.
 pub const TABLE_SHOW: usize = 50;
+/// Groups that are compared with each other: more than a person reads.
+pub const GROUPS: usize = 100;
 /// A group's score in a test for trend.
 pub const SCORE: f64 = 1e6;
 /// People of a standard population in one stratum: more than there are.

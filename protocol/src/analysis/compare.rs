@@ -72,8 +72,8 @@ impl CompareSpec {
 
     pub(super) fn plan(&self, query: Query) -> Result<Plan, PublicError> {
         // How many groups there are is not known here; whoever reads the scores holds them against these.
-        if self.scores.len() > limits::CELLS || !self.scores.iter().all(|score| score.abs() <= limits::SCORE) {
-            let message = format!("`scores` are at most {} numbers within ±{}", limits::CELLS, limits::SCORE);
+        if self.scores.len() > limits::GROUPS || !self.scores.iter().all(|score| score.abs() <= limits::SCORE) {
+            let message = format!("`scores` are at most {} numbers within ±{}", limits::GROUPS, limits::SCORE);
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
         Ok(self.table().plan(query))
@@ -81,6 +81,9 @@ impl CompareSpec {
 
     /// What is wrong with its numbers, if anything: they are as many as the groups.
     pub fn problem_of(&self, groups: usize) -> Option<String> {
+        if groups > limits::GROUPS {
+            return Some(format!("{groups} groups: at most {} are compared", limits::GROUPS));
+        }
         if self.reference as usize >= groups {
             return Some(format!("`reference` is none of the {groups} groups"));
         }

@@ -86,12 +86,9 @@ pub(in crate::analysis) fn spearman(counts: &[Vec<u64>]) -> Option<Within> {
         || counts.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, n)| (i, j, *n as f64)));
     let value = cells().map(|(i, j, n)| n * of_row[i] * of_column[j]).sum::<f64>() / spread;
     let end = |agree: bool| {
-        let products: f64 = cells()
-            .map(|(i, j, m)| {
-                m * place(counts, i, j, &of_row, &rows, agree, true)
-                    * place(counts, i, j, &of_column, &columns, agree, false)
-            })
-            .sum();
+        let along_row = places(counts, &of_row, &rows, agree);
+        let along_column = transposed(&places(&transposed(counts), &of_column, &columns, agree));
+        let products: f64 = cells().map(|(i, j, m)| m * along_row[i][j] * along_column[i][j]).sum();
         // Within a cell of m patients both run over m neighbouring ranks.
         let within: f64 = cells().map(|(_, _, m)| (m * m * m - m) / 12.0).sum();
         if agree { products + within } else { products - within }
@@ -102,21 +99,23 @@ pub(in crate::analysis) fn spearman(counts: &[Vec<u64>]) -> Option<Within> {
     Some(Within { value: value.clamp(-1.0, 1.0), least: least.clamp(-1.0, 1.0), most: most.clamp(-1.0, 1.0) })
 }
 
-/// The mean centred rank of a cell's patients along one key, where the cells of its band follow each other in the other key's order, or against it.
-fn place(
-    counts: &[Vec<u64>],
-    i: usize,
-    j: usize,
-    centres: &[f64],
-    totals: &[f64],
-    agree: bool,
-    along_rows: bool,
-) -> f64 {
-    let (band, at) = if along_rows { (i, j) } else { (j, i) };
-    let cell = |k: usize| if along_rows { counts[band][k] } else { counts[k][band] } as f64;
-    let size = if along_rows { counts[0].len() } else { counts.len() };
-    let before: f64 = if agree { (0..at).map(cell).sum() } else { (at + 1..size).map(cell).sum() };
-    centres[band] - totals[band] / 2.0 + before + cell(at) / 2.0
+/// The mean centred rank of each cell's patients, where the cells of a band follow each other in the other key's order, or against it.
+fn places(bands: &[Vec<u64>], centres: &[f64], totals: &[f64], agree: bool) -> Vec<Vec<f64>> {
+    let of_band = |(cells, (centre, total)): (&Vec<u64>, (&f64, &f64))| {
+        let mut before = 0.0;
+        let place = |cell: &u64| {
+            before += *cell as f64;
+            let first = before - *cell as f64 / 2.0;
+            centre - total / 2.0 + if agree { first } else { total - first }
+        };
+        cells.iter().map(place).collect()
+    };
+    bands.iter().zip(centres.iter().zip(totals)).map(of_band).collect()
+}
+
+fn transposed<T: Copy>(rows: &[Vec<T>]) -> Vec<Vec<T>> {
+    let width = rows.first().map_or(0, Vec::len);
+    (0..width).map(|column| rows.iter().map(|row| row[column]).collect()).collect()
 }
 
 #[cfg(test)]

@@ -54,6 +54,9 @@ impl CompareDriver {
             let pair = shares[at].zip(shares[self.reference()]);
             let cells = |share: Share| [share.with, share.n - share.with];
             let p = pair.and_then(|(one, zero)| fisher::exact([cells(one), cells(zero)]));
+            if p.is_none() && pair.is_some_and(|(one, zero)| one.n > 0 && zero.n > 0) {
+                notes.push(format!("{group} has no exact test: of so many patients χ² says the same"));
+            }
             tests.chance("fisher_exact", &group, p, reason(pair.is_some()));
         }
         if !self.spec.scores.is_empty() {

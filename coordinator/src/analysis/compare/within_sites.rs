@@ -28,10 +28,9 @@ impl CompareDriver {
         }
         let together = enough.then(|| of_sites(&strata, self.spec.confidence.share()));
         let reason = if enough { HiddenReason::TooFewValues } else { HiddenReason::TooFewSites };
-        let of = |name, test| (name, test);
         for (name, test) in [
-            of("cochran_mantel_haenszel", together.as_ref().and_then(|t| t.association)),
-            of("breslow_day_tarone", together.as_ref().and_then(|t| t.homogeneity)),
+            ("cochran_mantel_haenszel", together.as_ref().and_then(|t| t.association)),
+            ("breslow_day_tarone", together.as_ref().and_then(|t| t.homogeneity)),
         ] {
             tests.test(name, ALL, test, reason);
         }

@@ -30,7 +30,7 @@ impl Binding<'_> {
         let by = self.levelled_key(&at("by"), &raw.by);
         let confidence = self.confidence(&at("confidence"), raw.confidence);
         let (outcome, by) = outcome.zip(by)?;
-        let levels = self.levels(&by);
+        let levels = self.group_labels(&at("by"), &by)?;
         let reference = match &raw.reference {
             Some(text) => self.level(&at("reference"), text, &levels),
             None => Some(0),

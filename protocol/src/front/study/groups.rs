@@ -3,6 +3,7 @@
 use super::Binding;
 use super::table::label;
 use crate::analysis::{Confidence, Key};
+use crate::limits;
 use crate::plan::{Columns, Expr, KeyDomain, Type, TypeProblem, type_of};
 use crate::settings::nearest;
 
@@ -30,6 +31,16 @@ impl Binding<'_> {
         let typed = type_of(&key.key, Columns::Contract(self.contract()));
         let domain = typed.and_then(|of| KeyDomain::of(&key.key, &of, self.contract(), &Default::default()));
         domain.map(|domain| domain.labels).unwrap_or_default()
+    }
+
+    /// The labels of groups that are to be compared, of which there are not too many.
+    pub(super) fn group_labels(&mut self, place: &str, by: &Key) -> Option<Vec<String>> {
+        let levels = self.levels(by);
+        if levels.len() <= limits::GROUPS {
+            return Some(levels);
+        }
+        let problem = TypeProblem::new(format!("{} groups: at most {} are compared", levels.len(), limits::GROUPS));
+        self.refuse(place, problem.hint("make fewer: with grouped(…), wider bands or a case"))
     }
 
     /// Whether a key's levels have an order.

@@ -1,4 +1,4 @@
-//! `table_one = { by, columns, reference, confidence }`: every column by group. It is written as one analysis and signed as one for each column.
+//! `table_one = { by, columns }`: every column by group. It is written as one analysis and signed as one for each column.
 
 use serde::Deserialize;
 
@@ -12,7 +12,6 @@ use crate::settings::join;
 pub(super) struct RawTableOne {
     by: String,
     columns: Vec<ColumnName>,
-    reference: Option<String>,
 }
 
 impl Binding<'_> {
@@ -26,11 +25,7 @@ impl Binding<'_> {
             self.refuse::<()>(&place, problem.hint("e.g. columns = [\"age\", \"sex\"]"));
         }
         let by = by?;
-        let levels = self.levels(&by);
-        let reference = match &raw.reference {
-            Some(text) => self.level(&join(&key, "reference"), text, &levels)?,
-            None => 0,
-        };
+        self.group_labels(&join(&key, "by"), &by)?;
         let mut parts = Vec::new();
         for (i, written) in raw.columns.iter().enumerate() {
             let column = self.relations.column(written);
@@ -38,7 +33,7 @@ impl Binding<'_> {
                 self.refuse::<()>(&format!("{place}[{i}]"), TypeProblem::new(format!("`{written}` is named twice")));
                 continue;
             }
-            match self.column_by_group(&column, &by, reference as u32) {
+            match self.column_by_group(&column, &by) {
                 Ok(spec) => {
                     let long = format!("{name}_{column}");
                     let Ok(part_name) = long.parse() else {
@@ -59,7 +54,7 @@ impl Binding<'_> {
     }
 
     /// What is asked of a column: means of a number, else counts by level.
-    fn column_by_group(&self, column: &ColumnName, by: &Key, reference: u32) -> Result<Spec, TypeProblem> {
+    fn column_by_group(&self, column: &ColumnName, by: &Key) -> Result<Spec, TypeProblem> {
         Columns::Contract(self.contract()).type_of(column)?;
         let own = Key { label: column.to_string(), key: Expr::Column(column.clone()) };
         if own.key == by.key {
@@ -69,7 +64,7 @@ impl Binding<'_> {
         if check_measure(&measure, self.contract()).is_ok() {
             let outcome = Outcome::Number { label: own.label, measure };
             let (by, confidence) = (by.clone(), Confidence::default());
-            let spec = CompareSpec { outcome, by, reference, scores: vec![], within_sites: false, confidence };
+            let spec = CompareSpec { outcome, by, reference: 0, scores: vec![], within_sites: false, confidence };
             return Ok(Spec::Compare(spec));
         }
         check_key(&own.key, self.contract()).map_err(|problem| match problem.hint {

@@ -29,45 +29,65 @@ pub(super) fn put_together<'a>(
     name: &AnalysisName,
     parts: impl Iterator<Item = &'a (&'a AnalysisSpec, AnalysisResult)>,
 ) -> AnalysisResult {
-    let mut notes: Vec<String> = Vec::new();
+    let parts: Vec<_> = parts.collect();
     let mut groups: Vec<String> = Vec::new();
     let mut rows: Vec<Row> = Vec::new();
-    for (spec, result) in parts {
-        let column = spec.part.as_ref().map_or("", |part| part.column.as_str());
-        let about: Vec<Row> = match &spec.spec {
-            Spec::Crosstab(_) => {
-                if groups.is_empty() {
-                    groups = result.block.columns[1..].iter().filter(|label| *label != TOTAL).cloned().collect();
-                }
-                of_levels(column, result)
-            }
-            _ => {
-                if groups.is_empty() {
-                    groups = (0..result.block.rows.len()).filter_map(|row| label(&result.block, row)).collect();
-                }
-                of_number(column, result)
-            }
+    for (spec, result) in &parts {
+        let column = column(spec);
+        let (labels, of_column) = match &spec.spec {
+            Spec::Crosstab(_) => (levels_of(result), of_levels(column, result)),
+            _ => (groups_of(result), of_number(column, result)),
         };
-        if rows.is_empty() {
+        if groups.is_empty() {
             rows.extend(patients(&spec.spec, result));
+            groups = labels;
         }
-        rows.extend(about);
-        let new: Vec<String> = result.notes.iter().filter(|note| !notes.contains(note)).cloned().collect();
-        notes.extend(new);
+        rows.extend(of_column);
     }
-    let known = groups.iter().filter(|group| *group != MISSING).count();
-    if known != 2 {
+    let mut notes = notes(&parts);
+    // Who has no group stands behind the others.
+    if groups.last().is_some_and(|group| group == MISSING) {
+        notes.push("who has no value of `by` is left out".to_owned());
+        groups.pop();
+        rows.iter_mut().for_each(|row| row.groups.truncate(groups.len()));
+    }
+    if groups.len() != 2 {
         notes.push("a standardised difference is of two groups: there is none".to_owned());
     }
-    let block = block(&groups, rows);
-    AnalysisResult {
-        name: name.clone(),
-        kind: Whole::TableOne.kind().to_owned(),
-        block,
-        notes,
-        rolled_up: None,
-        also: vec![],
+    let (name, kind) = (name.clone(), Whole::TableOne.kind().to_owned());
+    AnalysisResult { name, kind, block: block(&groups, rows), notes, rolled_up: None, also: vec![] }
+}
+
+fn column(spec: &AnalysisSpec) -> &str {
+    spec.part.as_ref().map_or("", |part| part.column.as_str())
+}
+
+/// The groups of a comparison.
+fn groups_of(result: &AnalysisResult) -> Vec<String> {
+    (0..result.block.rows.len()).filter_map(|row| label(&result.block, row)).collect()
+}
+
+/// The groups of a cross-tabulation.
+fn levels_of(result: &AnalysisResult) -> Vec<String> {
+    result.block.columns.iter().skip(1).filter(|label| *label != TOTAL).cloned().collect()
+}
+
+/// What the parts say, each once: with the columns that it is about, where it is not about all.
+fn notes(parts: &[&(&AnalysisSpec, AnalysisResult)]) -> Vec<String> {
+    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (spec, result) in parts {
+        for note in &result.notes {
+            match said.iter_mut().find(|(earlier, _)| *earlier == note) {
+                Some((_, columns)) => columns.push(column(spec)),
+                None => said.push((note, vec![column(spec)])),
+            }
+        }
     }
+    let note = |(note, columns): (&str, Vec<&str>)| match columns.len() == parts.len() {
+        true => note.to_owned(),
+        false => format!("{}: {note}", columns.join(", ")),
+    };
+    said.into_iter().map(note).collect()
 }
 
 fn block(groups: &[String], rows: Vec<Row>) -> Block {

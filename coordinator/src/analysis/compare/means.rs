@@ -19,6 +19,7 @@ enum Says {
 impl CompareDriver {
     pub(super) fn means(&self, result: &mut AnalysisResult, releases: &[&TableRelease]) {
         let confidence = self.spec.confidence.share();
+        let hidden = result.block.hidden.clone();
         let groups: Vec<Option<Group>> = (0..result.block.rows.len()).map(|row| group(&result.block, row)).collect();
         result.block = with_intervals(&result.block, &groups, confidence, |row| !says_all(releases, row));
         let known = self.groups().len();
@@ -39,7 +40,7 @@ impl CompareDriver {
                     .notes
                     .push(format!("{name} is not compared: some sites show the number in one of the two groups only"));
             }
-            let reason = reason(&pair);
+            let reason = reason(&pair, &hidden, &[at, zero]);
             let pair = pair.flatten();
             let found = pair.as_ref().and_then(|pair| welch(&pair[0], &pair[1], confidence));
             against.estimate(&[&name, "mean_difference"], found.map(|(estimate, _)| estimate), reason);
@@ -52,7 +53,7 @@ impl CompareDriver {
             if all.is_none() {
                 result.notes.push("no analysis of variance: the groups' numbers are not of the same sites".into());
             }
-            let reason = reason(&all);
+            let reason = reason(&all, &hidden, &(0..known).collect::<Vec<_>>());
             tests.test("anova", ALL, all.flatten().and_then(|groups| anova(&groups)), reason);
         }
         result.also.push(self.against(against.block()));
@@ -60,11 +61,17 @@ impl CompareDriver {
     }
 }
 
-fn reason(found: &Option<Option<Vec<Group>>>) -> HiddenReason {
+/// Why there is no number about groups of which `hidden` are their own numbers.
+fn reason(found: &Option<Option<Vec<Group>>>, hidden: &[Hidden], groups: &[usize]) -> HiddenReason {
     match found {
         None => HiddenReason::NotAllExact,
-        Some(_) => HiddenReason::TooFewValues,
+        Some(_) => groups.iter().find_map(|group| of_mean(hidden, *group)).unwrap_or(HiddenReason::TooFewValues),
     }
+}
+
+/// Why a group has no mean.
+fn of_mean(hidden: &[Hidden], group: usize) -> Option<HiddenReason> {
+    hidden.iter().find(|hidden| (hidden.row, hidden.column) == (group, 2)).map(|hidden| hidden.reason)
 }
 
 fn says(release: &TableRelease, group: usize) -> Says {
@@ -112,8 +119,7 @@ fn with_intervals(
         let valid = match coverage {
             Some(coverage) if !some_hide(row) => Value::Count(coverage.n),
             _ => {
-                let of = table.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (row, 2));
-                let reason = of.map_or(HiddenReason::FewerThanK, |hidden| hidden.reason);
+                let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::FewerThanK);
                 let interval = coverage.map(|coverage| Interval(coverage.n, coverage.of.1));
                 block.hidden.push(Hidden { row, column: 2, interval, reason });
                 Value::Null
@@ -122,8 +128,9 @@ fn with_intervals(
         let mut values = values.clone();
         values.insert(2, valid);
         let ends = groups[row].and_then(|group| group.interval(confidence));
+        let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::TooFewValues);
         for end in [ends.map(|ends| ends.from), ends.map(|ends| ends.to)] {
-            let value = block.value_or_hidden(row, values.len(), end, HiddenReason::TooFewValues);
+            let value = block.value_or_hidden(row, values.len(), end, reason);
             values.push(value);
         }
         block.rows.push(values);

@@ -45,6 +45,7 @@ fn numbers_of_other_sites_are_not_compared() {
     let result = ask("compare = { outcome = \"chol\", by = \"sex\" }", &sites(hospitals, 11), 2);
     let against = also(&result, "against female");
     assert_eq!(row(against, &["male", "mean_difference"]), vec![Value::Null; 3]);
+    assert!(against.hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact), "{against:?}");
     assert!(result.notes.iter().any(|note| note.starts_with("male is not compared")), "{:?}", result.notes);
     let valid = result.block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (1, 2)).unwrap();
     assert!(valid.interval.is_some(), "who has a value is not known exactly: {valid:?}");
@@ -84,6 +85,9 @@ fn a_table_one_shows_what_its_parts_show() {
     let hidden = &result.block.hidden;
     assert!(hidden.iter().any(|hidden| hidden.reason == HiddenReason::FewerThanK && hidden.interval.is_some()));
     assert!(hidden.iter().any(|hidden| hidden.reason == HiddenReason::NotAllExact));
+    let about = |column: &str, note: &str| result.notes.iter().any(|n| n.starts_with(&format!("{column}: {note}")));
+    assert!(about("age", "true is not compared") && about("sex", "no test"), "{:?}", result.notes);
+    assert!(result.notes.iter().any(|note| note == "who has no value of `by` is left out"), "{:?}", result.notes);
 }
 
 #[test]

@@ -79,6 +79,16 @@ pub const CODES_TEXT_BYTES: usize = 64 << 20;
 pub const TABLE_KEYS: usize = 6;
 /// Columns shown in one table.
 pub const TABLE_SHOW: usize = 50;
+/// Groups that are compared with each other: more than a person reads.
+pub const GROUPS: usize = 100;
+/// A group's score in a test for trend.
+pub const SCORE: f64 = 1e6;
+/// People of a standard population in one stratum: more than there are.
+pub const STANDARD_POPULATION: f64 = 1e11;
+/// A file with a standard population: a line a stratum, of [`CELLS`].
+pub const STANDARD_TEXT_BYTES: usize = 16 << 20;
+/// A rate is events in at most so many patients.
+pub const PER: f64 = 1e7;
 /// Cells of one table, the product of its keys' levels.
 pub const CELLS: usize = 100_000;
 /// Discovered keys that a site answers with at most: more than a person reads, and with names of [`KEY_BYTES`] they fit a frame.

@@ -437,3 +437,50 @@ fn a_cohort_over_several_tables_has_these_canonical_bytes_and_these_plans() {
     });
     assert_eq!(found, golden("relations-v1.json"), "found:\n{found:#}");
 }
+
+const ASSOCIATION: &str = r#"
+title = "Groups held against each other"
+purpose = "statistics"
+dataset = "vector@1"
+[[analysis]]
+name = "risks"
+compare = { outcome = "chol > 200", by = "sex", reference = "male", within = "site", confidence = 0.9 }
+[[analysis]]
+name = "trend"
+compare = { outcome = "chol > 200", by = "cut(age, 50, 60)" }
+[[analysis]]
+name = "means"
+compare = { outcome = "ln(chol)", by = "sex" }
+[[analysis]]
+name = "ranks"
+compare = { outcome = "cut(chol, 200)", by = "sex" }
+[[analysis]]
+name = "pair"
+correlation = { columns = ["age", "chol"] }
+[[analysis]]
+name = "bands"
+correlation = { columns = ["cut(age, 50)", "cut(chol, 200)"] }
+[[analysis]]
+name = "one"
+table_one = { by = "sex", columns = ["age", "chol"] }
+[[analysis]]
+name = "rates"
+standardised = { events = "chol > 200", by = "sex", over = ["cut(age, 50)"], population = { "<50" = 3, ">=50" = 1 }, per = 1000 }
+[[analysis]]
+name = "ratio"
+standardised = { events = "chol > 200", over = ["sex"], rates = { male = 0.5, female = 0.25 } }
+[[analysis]]
+name = "told"
+accuracy = { test = "chol > 200", truth = "age >= 60", interval = "exact" }
+"#;
+
+#[test]
+fn analyses_of_association_have_this_canonical_form_and_these_plans() {
+    let (key, _) = signed_study();
+    let study = bound(ASSOCIATION, &key);
+    let found = json!({
+        "analyses": study.analyses,
+        "plans": study.analyses.iter().map(|a| first_plan(&study, &a.spec).digest()).collect::<Vec<_>>(),
+    });
+    assert_eq!(found, golden("association-v1.json"), "found:\n{found:#}");
+}

@@ -12,7 +12,7 @@ use super::{Setting, SiteAnswer, independence};
 use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, NamedBlock, Value};
 
 /// The heading of the totals.
-const TOTAL: &str = "total";
+pub(super) const TOTAL: &str = "total";
 
 /// The driver of one cross-tabulation.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub struct CrosstabDriver {
 
 /// A count as published.
 #[derive(Debug, Clone, Copy)]
-struct Published {
-    interval: Option<Interval>,
+pub(super) struct Published {
+    pub interval: Option<Interval>,
     /// Why it is not exact.
-    hidden: Option<HiddenReason>,
+    pub hidden: Option<HiddenReason>,
 }
 
 impl CrosstabDriver {
@@ -91,7 +91,8 @@ impl CrosstabDriver {
     }
 }
 
-fn counts(block: &Block) -> Vec<Published> {
+/// The counts that a block's last column shows, row by row.
+pub(super) fn counts(block: &Block) -> Vec<Published> {
     let of = |(at, row): (usize, &Vec<Value>)| match row.last() {
         Some(Value::Count(n)) => Published { interval: Some(Interval(*n, Some(*n))), hidden: None },
         _ => {
@@ -103,8 +104,32 @@ fn counts(block: &Block) -> Vec<Published> {
     block.rows.iter().enumerate().map(of).collect()
 }
 
+impl Published {
+    /// The count, where it is exact.
+    pub(super) fn exact(&self) -> Option<u64> {
+        match self {
+            Published { interval: Some(Interval(n, _)), hidden: None } => Some(*n),
+            Published { .. } => None,
+        }
+    }
+}
+
+impl Block {
+    /// A count at a place of the row that is being made, or a null whose reason is recorded.
+    pub(super) fn published(&mut self, row: usize, column: usize, count: Published) -> Value {
+        count.exact().map_or_else(
+            || {
+                let reason = count.hidden.unwrap_or(HiddenReason::TooFewSites);
+                self.hidden.push(Hidden { row, column, interval: count.interval, reason });
+                Value::Null
+            },
+            Value::Count,
+        )
+    }
+}
+
 /// The sum of counts, as exact as they are.
-fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published {
+pub(super) fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published {
     let none = Published { interval: Some(Interval(0, Some(0))), hidden: None };
     counts.fold(none, |all, count| {
         let interval =
@@ -116,7 +141,13 @@ fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published {
 }
 
 /// Counts, row by row, as a matrix.
-fn matrix(heading: &str, rows: &[String], columns: &[String], counts: &[Published], with_totals: bool) -> Block {
+pub(super) fn matrix(
+    heading: &str,
+    rows: &[String],
+    columns: &[String],
+    counts: &[Published],
+    with_totals: bool,
+) -> Block {
     let mut lines: Vec<(String, Vec<Published>)> =
         rows.iter().cloned().zip(counts.chunks(columns.len().max(1)).map(<[Published]>::to_vec)).collect();
     let mut headings: Vec<String> = [heading].into_iter().map(str::to_owned).chain(columns.iter().cloned()).collect();
@@ -130,14 +161,8 @@ fn matrix(heading: &str, rows: &[String], columns: &[String], counts: &[Publishe
     for (row, (label, line)) in lines.into_iter().enumerate() {
         let mut values = vec![Value::Text(label)];
         for (column, count) in line.into_iter().enumerate() {
-            values.push(match count {
-                Published { interval: Some(Interval(n, _)), hidden: None } => Value::Count(n),
-                Published { interval, hidden } => {
-                    let reason = hidden.unwrap_or(HiddenReason::TooFewSites);
-                    block.hidden.push(Hidden { row, column: column + 1, interval, reason });
-                    Value::Null
-                }
-            });
+            let value = block.published(row, column + 1, count);
+            values.push(value);
         }
         block.rows.push(values);
     }

@@ -9,20 +9,27 @@
 //! Driver::first() ─▶ every site's release of the round ─▶ Driver::step ─▶ Next::Publish(AnalysisResult)
 //! ```
 
+mod accuracy;
+mod association;
 mod attrition;
 mod binned;
 mod block;
+mod compare;
+mod correlation;
 mod crosstab;
 mod cumulative;
 mod discovered;
+mod estimates;
 mod histogram;
 mod independence;
 mod model;
 mod notes;
 mod pool;
 mod quantiles;
+mod standardised;
 mod summary;
 mod table;
+mod table_one;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
@@ -34,13 +41,17 @@ use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{BinsRelease, DiscoveredRelease, ModelRelease, TableRelease};
 
 use crate::api::types::{AnalysisResult, Block};
+pub use accuracy::AccuracyDriver;
 pub use attrition::AttritionDriver;
+pub use compare::CompareDriver;
+pub use correlation::CorrelationDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use model::ModelDriver;
 pub use quantiles::QuantilesDriver;
-pub use summary::{SUMMARY, summarise};
+pub use standardised::StandardisedDriver;
+pub use summary::summarise;
 pub use table::TableDriver;
 
 /// What came of a round at one site. Every site of the study has one, in any order.
@@ -95,6 +106,14 @@ pub enum Driver {
     Discovered(DiscoveredDriver),
     /// A fit over several rounds.
     Model(Box<ModelDriver>),
+    /// A table of test and truth, and its measures.
+    Accuracy(AccuracyDriver),
+    /// A table of groups, and how they differ.
+    Compare(CompareDriver),
+    /// A table of a pair, and its correlation.
+    Correlation(CorrelationDriver),
+    /// A table of strata, and its rates.
+    Standardised(StandardisedDriver),
 }
 
 /// What every driver works under.
@@ -140,6 +159,10 @@ impl Driver {
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
             Spec::Model(spec) => Driver::Model(Box::new(ModelDriver::new(setting, spec, plan)?)),
+            Spec::Accuracy(spec) => Driver::Accuracy(AccuracyDriver::new(setting, spec, plan)?),
+            Spec::Compare(spec) => Driver::Compare(CompareDriver::new(setting, spec, plan)?),
+            Spec::Correlation(spec) => Driver::Correlation(CorrelationDriver::new(setting, spec, plan)?),
+            Spec::Standardised(spec) => Driver::Standardised(StandardisedDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -158,6 +181,10 @@ impl Driver {
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
             Driver::Model(model) => return model.step(answers),
+            Driver::Accuracy(accuracy) => accuracy.publish(answers),
+            Driver::Compare(compare) => compare.publish(answers),
+            Driver::Correlation(correlation) => correlation.publish(answers),
+            Driver::Standardised(standardised) => standardised.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -171,7 +198,9 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Model(_) => texts(&model::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
-        Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
+        Spec::Accuracy(_) | Spec::Compare(_) | Spec::Correlation(_) | Spec::Standardised(_) | Spec::Discovered(_) => {
+            spec.headings().into_iter().map(str::to_owned).collect()
+        }
         Spec::Table(_) | Spec::Histogram(_) => {
             let table = spec.table();
             let keys = table.iter().flat_map(|table| &table.by).map(|key| key.label.clone());

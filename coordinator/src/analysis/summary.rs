@@ -1,4 +1,5 @@
-//! Puts the parts of a summary together: a row a column, and beside it the quantiles' intervals and the shares of codes.
+//! Puts together what was written as one analysis and signed as several; of a summary here: a row a column, and beside it the quantiles' intervals
+//! and the shares of codes.
 //!
 //! A summary is signed as ordinary analyses, each published by its own driver. What is shown here follows from what those published, so it
 //! must never show anything that they hide.
@@ -7,17 +8,17 @@ mod rows;
 
 use std::collections::BTreeSet;
 
-use bocage_protocol::analysis::AnalysisSpec;
+use bocage_protocol::analysis::{AnalysisSpec, Whole};
 use bocage_protocol::ids::AnalysisName;
 
 use super::quantiles;
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
+pub(super) use rows::{Found, found};
+
+use super::{correlation, table_one};
 use rows::ColumnRow;
 
-/// The kind of a summary's result.
-pub const SUMMARY: &str = "summary";
-
-/// The results of a study, in its order, with the parts of each summary put together where its first part stands.
+/// The results of a study, in its order, with the parts of each summary and its like put together where its first part stands.
 pub fn summarise(parts: Vec<(&AnalysisSpec, AnalysisResult)>, one_row_per_subject: bool) -> Vec<AnalysisResult> {
     let mut results = Vec::new();
     let mut done: BTreeSet<AnalysisName> = BTreeSet::new();
@@ -28,7 +29,12 @@ pub fn summarise(parts: Vec<(&AnalysisSpec, AnalysisResult)>, one_row_per_subjec
                 let of = |other: &&(&AnalysisSpec, AnalysisResult)| {
                     other.0.part.as_ref().is_some_and(|other| other.of == part.of)
                 };
-                results.push(put_together(&part.of, parts.iter().filter(of), one_row_per_subject));
+                let own = parts.iter().filter(of);
+                results.push(match part.whole {
+                    Whole::Summary => put_together(&part.of, own, one_row_per_subject),
+                    Whole::Correlation => correlation::put_together(&part.of, own),
+                    Whole::TableOne => table_one::put_together(&part.of, own),
+                });
             }
             Some(_) => {}
         }
@@ -68,7 +74,7 @@ fn put_together<'a>(
         NamedBlock { title, block: block.clone() }
     }));
     let block = overview(&rows);
-    AnalysisResult { name: name.clone(), kind: SUMMARY.to_owned(), block, notes, rolled_up: None, also }
+    AnalysisResult { name: name.clone(), kind: Whole::Summary.kind().to_owned(), block, notes, rolled_up: None, also }
 }
 
 /// A row a column: how many have a value, and of numbers the mean, the standard deviation and the quantiles.
@@ -146,7 +152,7 @@ fn share_block(rows: &[ColumnRow<'_>], one_row_per_subject: bool) -> Block {
 }
 
 /// The first value of a row, a text.
-fn label(row: &[Value]) -> Option<&str> {
+pub(super) fn label(row: &[Value]) -> Option<&str> {
     match row.first() {
         Some(Value::Text(text)) => Some(text),
         _ => None,

@@ -37,15 +37,7 @@ impl TableDriver {
         reshape: impl Fn(Block, usize) -> Block,
     ) -> AnalysisResult {
         let answers = super::sorted(answers);
-        let releases: Vec<&TableRelease> = answers
-            .iter()
-            .filter_map(|a| match a.answer {
-                Answer::Table(release) => Some(release),
-                Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => {
-                    None
-                }
-            })
-            .collect();
+        let releases = releases(&answers);
         let coarsest = releases.iter().map(|r| usize::from(r.step)).max().unwrap_or(0);
         let notes = notes::of_table(&self.spec, &answers, self.setting.min_sites);
         let mut result = self.setting.result(reshape(self.block(&releases, 0), 0), notes);
@@ -68,6 +60,15 @@ impl TableDriver {
         releases.iter().for_each(|release| pool.add(release));
         block::publish(&self.spec, &pool, self.setting.min_sites)
     }
+}
+
+/// The tables among answers, in their order.
+pub(super) fn releases<'a>(answers: &[SiteAnswer<'a>]) -> Vec<&'a TableRelease> {
+    let table = |answer: &SiteAnswer<'a>| match answer.answer {
+        Answer::Table(release) => Some(release),
+        Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
+    };
+    answers.iter().filter_map(table).collect()
 }
 
 /// Whether every column of the answer asks of its measure what that can give.

@@ -1,5 +1,6 @@
 //! Laws of combining: order does not matter, every interval holds the truth, nothing shows that too few sites stand behind.
 
+mod association;
 mod bins;
 mod discovered;
 mod patients;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
+use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::permit::GivenPermit;
 use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
-use crate::analysis::{SUMMARY, answer_columns, answer_values, check_values, warnings};
+use crate::analysis::{answer_columns, answer_values, check_values, warnings};
 use crate::api::types::{DatasetInfo, SiteInfo, StudyStatus};
 use crate::permits;
 
@@ -294,14 +294,21 @@ impl Bound {
             let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
             let warnings = warnings(&analysis.spec, &plan);
             let (name, kind, columns) = match &analysis.part {
-                Some(part) => (part.of.clone(), SUMMARY.to_owned(), vec![part.column.to_string()]),
+                Some(part) => {
+                    let columns = match &analysis.spec {
+                        Spec::Correlation(pair) => pair.labels().map(str::to_owned).to_vec(),
+                        _ => vec![part.column.to_string()],
+                    };
+                    (part.of.clone(), part.whole.kind().to_owned(), columns)
+                }
                 None => (analysis.name.clone(), analysis.spec.kind().to_owned(), answer_columns(&analysis.spec)),
             };
             match analyses.last_mut().filter(|last| analysis.part.is_some() && last.name == name) {
                 Some(summary) => {
                     summary.cells += cells;
-                    summary.columns.extend(columns);
-                    summary.columns.dedup();
+                    let new = columns.into_iter().filter(|column| !summary.columns.contains(column));
+                    let new: Vec<String> = new.collect();
+                    summary.columns.extend(new);
                     summary.plans.push(explained);
                     summary.warnings.extend(warnings);
                 }

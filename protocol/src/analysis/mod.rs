@@ -1,11 +1,16 @@
 //! The questions of a study, and how a node derives each round's plan from them.
 
+mod accuracy;
 mod attrition;
+mod compare;
+mod confidence;
+mod correlation;
 mod crosstab;
 mod discovered;
 mod histogram;
 mod model;
 mod quantiles;
+mod standardised;
 mod table;
 
 use serde::{Deserialize, Serialize};
@@ -14,12 +19,17 @@ use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
 use crate::plan::{Plan, Position, Query};
 
+pub use accuracy::AccuracySpec;
 pub use attrition::{AttritionSpec, AttritionStep};
+pub use compare::{CompareSpec, Outcome};
+pub use confidence::Confidence;
+pub use correlation::{CorrelationSpec, Pair};
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
 pub use model::{ModelSpec, Named, StandardErrors, Term};
 pub use quantiles::QuantilesSpec;
+pub use standardised::{Standard, StandardisedSpec};
 pub use table::{Key, Show, Shown, TableSpec};
 
 /// A named question.
@@ -43,6 +53,37 @@ pub struct SummaryPart {
     pub of: AnalysisName,
     /// The column that this part is about.
     pub column: ColumnName,
+    /// What it is a part of.
+    #[serde(default, skip_serializing_if = "Whole::is_summary")]
+    pub whole: Whole,
+}
+
+/// What is written as one analysis and signed as several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whole {
+    /// A summary: every column by itself.
+    #[default]
+    Summary,
+    /// Correlations: every pair of columns.
+    Correlation,
+    /// A table one: every column by group.
+    TableOne,
+}
+
+impl Whole {
+    /// The kind's name in study texts and results.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Whole::Summary => "summary",
+            Whole::Correlation => "correlation",
+            Whole::TableOne => "table_one",
+        }
+    }
+
+    fn is_summary(&self) -> bool {
+        *self == Whole::Summary
+    }
 }
 
 /// The kinds of question. A closed list that later analyses extend.
@@ -63,6 +104,14 @@ pub enum Spec {
     Discovered(DiscoveredSpec),
     /// A regression, fitted in several rounds.
     Model(ModelSpec),
+    /// A test held against the truth.
+    Accuracy(AccuracySpec),
+    /// Groups compared by an outcome.
+    Compare(CompareSpec),
+    /// How two columns go together.
+    Correlation(CorrelationSpec),
+    /// Rates made comparable by a standard population.
+    Standardised(StandardisedSpec),
 }
 
 impl Spec {
@@ -76,6 +125,10 @@ impl Spec {
             Spec::Quantiles(_) => "quantiles",
             Spec::Attrition(_) => "attrition",
             Spec::Model(_) => "model",
+            Spec::Accuracy(_) => "accuracy",
+            Spec::Compare(_) => "compare",
+            Spec::Correlation(_) => "correlation",
+            Spec::Standardised(_) => "standardised",
         }
     }
 
@@ -91,6 +144,12 @@ impl Spec {
             Spec::Quantiles(_) => vec![],
             Spec::Model(model) => model.headings(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
+            Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
+            Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
+            Spec::Correlation(correlation) => correlation.labels().to_vec(),
+            Spec::Standardised(spec) => {
+                spec.by.iter().chain(&spec.over).chain([&spec.events]).map(|key| key.label.as_str()).collect()
+            }
         }
     }
 
@@ -100,6 +159,10 @@ impl Spec {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
+            Spec::Accuracy(accuracy) => Some(accuracy.table()),
+            Spec::Compare(compare) => Some(compare.table()),
+            Spec::Correlation(correlation) => Some(correlation.table()),
+            Spec::Standardised(standardised) => Some(standardised.table()),
             Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => None,
         }
     }
@@ -132,5 +195,9 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
         Spec::Model(model) => model.plan(query, round, state),
+        Spec::Accuracy(accuracy) => Ok(accuracy.table().plan(query)),
+        Spec::Compare(compare) => compare.plan(query),
+        Spec::Correlation(correlation) => Ok(correlation.plan(query)),
+        Spec::Standardised(standardised) => standardised.plan(query),
     }
 }

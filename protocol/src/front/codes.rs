@@ -17,6 +17,8 @@ use crate::plan::{Comparison, Expr, Literal, TypeProblem};
 use crate::settings::{Problem, Problems, join, read};
 use crate::trust::CodeList;
 
+pub(super) use files::rows as table_rows;
+
 /// What files hold, by the names that a study's text gives them, or why one could not be read.
 pub type Files = BTreeMap<String, Result<String, String>>;
 

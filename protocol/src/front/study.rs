@@ -1,16 +1,22 @@
 //! A study as text (TOML), bound to a contract: the typed [`Study`] that is signed.
 
+mod accuracy;
 mod analysis;
 mod attrition;
 mod cohort;
+mod compare;
+mod correlation;
 mod crosstab;
 mod discovered;
 mod formula;
+mod groups;
 mod histogram;
 mod model;
 mod quantiles;
+mod standardised;
 mod summary;
 mod table;
+mod table_one;
 #[cfg(test)]
 mod tests;
 mod unused;
@@ -68,6 +74,24 @@ pub(super) const KEYS: &[&str] = &[
     "attrition",
     "steps",
     "summary",
+    "accuracy",
+    "test",
+    "truth",
+    "interval",
+    "confidence",
+    "compare",
+    "outcome",
+    "reference",
+    "scores",
+    "within",
+    "correlation",
+    "standardised",
+    "events",
+    "over",
+    "population",
+    "rates",
+    "per",
+    "table_one",
     "tables",
     "cohort",
     "from",
@@ -174,10 +198,12 @@ impl StudyText {
         }
     }
 
-    /// The files that its code lists name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
+    /// The files that its code lists and standard populations name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
     /// to [`StudyText::with_files`].
     pub fn files(&self) -> Vec<&str> {
-        codes::named_files(&self.raw.codes).into_iter().collect()
+        let mut files = codes::named_files(&self.raw.codes);
+        files.extend(self.raw.analysis.iter().flat_map(standardised::named_files));
+        files.into_iter().collect()
     }
 
     /// The same text, with what its files hold.
@@ -224,7 +250,8 @@ impl StudyText {
         let signed = lists.iter().filter_map(|(name, list)| Some(list.as_ref()?.signed(name))).collect();
         let today = i32::try_from(context.now.0.div_euclid(86_400_000)).ok();
         let relations = Relations::new(contracts, self.base_name(), Given { lists, today });
-        let mut binding = Binding { file: &self.file, relations, derive: &raw.derive, steps: None, problems };
+        let (file, files, derive) = (&self.file, &self.files, &raw.derive);
+        let mut binding = Binding { file, files, relations, derive, steps: None, problems };
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);
         binding.features(raw);
@@ -278,6 +305,8 @@ impl StudyText {
 
 struct Binding<'a> {
     file: &'a str,
+    /// What the files hold that the text names.
+    files: &'a Files,
     relations: Relations,
     /// The cohort's conditions; nothing where one of them is wrong.
     steps: Option<Vec<AttritionStep>>,

@@ -6,7 +6,7 @@ use crate::env::Timestamp;
 use crate::plan::{Expr, ParseAs, Type};
 use crate::trust::{SecretKey, SignedStudy, Study};
 
-const CONTRACT: &str = r#"
+pub(super) const CONTRACT: &str = r#"
     id = "heart@1"
     subject = "row"
     [[column]]
@@ -43,7 +43,7 @@ impl crate::env::Entropy for Fixed {
     }
 }
 
-fn contract() -> Contract {
+pub(super) fn contract() -> Contract {
     contract::parse(CONTRACT, "heart.toml").unwrap()
 }
 

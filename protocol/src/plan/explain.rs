@@ -286,6 +286,15 @@ release    at most 4 numbers, none about fewer than k patients
             ("crosstab = { rows = \"sex\", columns = \"cut(age, 50)\" }", "sex"),
             ("attrition = { steps = [\"age >= 18\", \"chol > 100\"] }", "chol"),
             ("table = { by = [\"discovered(age)\"], show = [\"count\"] }", "age"),
+            ("compare = { outcome = \"chol > 200\", by = \"sex\" }", "chol"),
+            ("compare = { outcome = \"chol\", by = \"sex\" }", "chol"),
+            ("correlation = { columns = [\"cut(age, 50)\", \"cut(chol, 200)\"] }", "age"),
+            ("table_one = { by = \"sex\", columns = [\"chol\"] }", "chol"),
+            (
+                "standardised = { events = \"chol > 200\", over = [\"sex\"], population = { male = 1, female = 1 } }",
+                "chol",
+            ),
+            ("accuracy = { test = \"chol > 200\", truth = \"age > 60\" }", "chol"),
         ];
         for (analysis, column) in kinds {
             let explained = explained(analysis, "", Some(10_000_000_000));

@@ -36,15 +36,15 @@ summary = { columns = ["age", "sex", "chol"] }
 
 /// A row of the files, mapped as the hospitals map it.
 #[derive(Clone, Copy)]
-struct Row {
-    age: f64,
+pub(super) struct Row {
+    pub age: f64,
     male: bool,
     chol: Option<f64>,
-    thalach: Option<f64>,
+    pub thalach: Option<f64>,
     disease: bool,
 }
 
-fn pooled() -> Vec<Row> {
+pub(super) fn pooled() -> Vec<Row> {
     let read = |site: &&str| {
         let path = repository(&format!("tests/data/heart/{site}.csv"));
         let text = std::fs::read_to_string(path).expect("the hospital's data");
@@ -64,12 +64,12 @@ fn pooled() -> Vec<Row> {
     HOSPITALS.iter().flat_map(read).collect()
 }
 
-fn analysis<'a>(result: &'a Value, name: &str) -> &'a Value {
+pub(super) fn analysis<'a>(result: &'a Value, name: &str) -> &'a Value {
     let analyses = result["analyses"].as_array().expect("analyses");
     analyses.iter().find(|analysis| analysis["name"] == name).expect("the analysis")
 }
 
-fn rows(block: &Value) -> &Vec<Value> {
+pub(super) fn rows(block: &Value) -> &Vec<Value> {
     block["rows"].as_array().expect("rows")
 }
 

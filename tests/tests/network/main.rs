@@ -2,6 +2,7 @@
 
 mod analyses;
 mod approvals;
+mod association;
 mod checkpoints;
 mod days;
 mod discovered;

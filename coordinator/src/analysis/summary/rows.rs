@@ -8,7 +8,7 @@ use crate::analysis::quantiles::VALUES;
 use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, Value};
 
 /// A value, or why there is none and where it lies.
-pub(super) type Found = Result<Value, (Option<Interval>, HiddenReason)>;
+pub(in crate::analysis) type Found = Result<Value, (Option<Interval>, HiddenReason)>;
 
 /// The parts of one column.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl<'a> ColumnRow<'a> {
                 self.absent = share.then_some(&result.block);
                 self.table = (mean || !share).then_some(&result.block);
             }
-            Spec::Histogram(_) | Spec::Crosstab(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => {}
+            // No other kind is a part of a summary.
+            _ => {}
         }
     }
 
@@ -86,7 +87,7 @@ fn is_missing(block: &Block, row: usize) -> bool {
 }
 
 /// A value of a block, with what is said of it where it is hidden.
-fn found(block: &Block, row: usize, column: usize) -> Found {
+pub(in crate::analysis) fn found(block: &Block, row: usize, column: usize) -> Found {
     match block.rows.get(row).and_then(|values| values.get(column)) {
         Some(Value::Null) | None => {
             let hidden = block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (row, column));
@@ -159,7 +160,7 @@ fn of_measure(block: &Block) -> (Found, Found) {
 
 impl Block {
     /// Puts a value at a place of the row that is being made; what is hidden is recorded.
-    pub(super) fn place(&mut self, row: usize, column: usize, found: Found) -> Value {
+    pub(in crate::analysis) fn place(&mut self, row: usize, column: usize, found: Found) -> Value {
         found.unwrap_or_else(|(interval, reason)| {
             self.hidden.push(Hidden { row, column, interval, reason });
             Value::Null

@@ -1,7 +1,10 @@
 //! Random patients at random sites, what a plain gate lets out of them for any study, and what is combined of that.
 
 use bocage_protocol::analysis::plan_for;
-use bocage_protocol::plan::{Expr, MISSING, Measure, MeasureLayout, Statistic, ValidPlan, band_labels};
+use bocage_protocol::ids::ColumnName;
+use bocage_protocol::plan::{
+    Comparison, Expr, Literal, MISSING, Measure, MeasureLayout, Statistic, ValidPlan, band_labels,
+};
 use bocage_protocol::release::{BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, TableRelease};
 use proptest::prelude::*;
 
@@ -62,6 +65,15 @@ pub(super) fn number(patient: &Patient, column: &str) -> Option<f64> {
 
 /// The label of a key.
 pub(super) fn label(key: &Expr, patient: &Patient) -> String {
+    if let Expr::Compare { op: Comparison::GreaterOrEqual, left, right } = key {
+        let bound = match right.as_ref() {
+            Expr::Literal(Literal::Int(n)) => *n as f64,
+            Expr::Literal(Literal::Float(x)) => *x,
+            other => panic!("{other:?}"),
+        };
+        let holds = number(patient, left.columns()[0].as_str()).map(|x| x >= bound);
+        return holds.map_or(MISSING.to_owned(), |holds| holds.to_string());
+    }
     let (column, breaks) = match key {
         Expr::Cut { of, breaks } => (of.columns()[0].as_str(), breaks),
         key => match key.columns()[0].as_str() {
@@ -131,13 +143,22 @@ fn table(site: &Site, plan: &ValidPlan) -> TableRelease {
     let (layout, k) = (plan.layout(), site.k as usize);
     let cell = |at: usize| {
         let wanted = layout.labels(0, at);
+        // The only condition that these plans have: that a value is there.
+        let filter = plan.plan().query.filter.as_ref();
+        let needed: Vec<&str> = filter.iter().flat_map(|f| f.columns()).map(ColumnName::as_str).collect();
         let is_in = |patient: &&Patient| {
-            plan.table().by.iter().zip(&wanted).all(|(key, wanted)| label(key, patient) == *wanted)
+            needed.iter().all(|column| number(patient, column).is_some())
+                && plan.table().by.iter().zip(&wanted).all(|(key, wanted)| label(key, patient) == *wanted)
         };
         let inside: Vec<&Patient> = site.patients.iter().filter(is_in).collect();
         let measure = |(measure, layout): (&Measure, &MeasureLayout)| {
-            let (Measure::Column(column), MeasureLayout::Number(quantum)) = (measure, layout) else { panic!() };
-            let values = inside.iter().filter_map(|patient| number(patient, column.as_str()));
+            let MeasureLayout::Number(quantum) = layout else { panic!() };
+            let value = |patient: &&Patient| match measure {
+                Measure::Column(column) => number(patient, column.as_str()),
+                Measure::Product(a, b) => Some(number(patient, a.as_str())? * number(patient, b.as_str())?),
+                other => panic!("{other:?}"),
+            };
+            let values = inside.iter().filter_map(value);
             let quanta: Vec<i128> = values.map(|x| i128::from(quantum.quanta(x).unwrap())).collect();
             if quanta.len() < k {
                 return MeasureRelease::Hidden;

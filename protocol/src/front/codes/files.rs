@@ -45,7 +45,7 @@ fn lower(row: &[String]) -> Vec<String> {
 }
 
 /// The lines that are not empty, cut at commas, semicolons or tabs, whichever the first one has.
-fn rows(text: &str) -> Result<Vec<Vec<String>>, TypeProblem> {
+pub(in crate::front) fn rows(text: &str) -> Result<Vec<Vec<String>>, TypeProblem> {
     if text.len() > limits::CODES_TEXT_BYTES {
         return Err(TypeProblem::new(format!("larger than {} bytes", limits::CODES_TEXT_BYTES)));
     }

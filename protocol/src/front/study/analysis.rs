@@ -3,14 +3,21 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::accuracy::RawAccuracy;
 use super::attrition::RawAttrition;
+use super::compare::RawCompare;
+use super::correlation::RawCorrelation;
 use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::model::RawModel;
 use super::quantiles::RawQuantiles;
+use super::standardised::RawStandardised;
 use super::summary::RawSummary;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, model, quantiles, table};
+use super::table_one::RawTableOne;
+use super::{
+    Binding, KEYS, accuracy, attrition, compare, crosstab, discovered, histogram, model, quantiles, standardised, table,
+};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
@@ -27,9 +34,14 @@ struct RawAnalysis {
     attrition: Option<RawAttrition>,
     summary: Option<RawSummary>,
     model: Option<RawModel>,
+    accuracy: Option<RawAccuracy>,
+    compare: Option<RawCompare>,
+    correlation: Option<RawCorrelation>,
+    standardised: Option<RawStandardised>,
+    table_one: Option<RawTableOne>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary or model";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, model, standardised or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -47,6 +59,11 @@ impl RawAnalysis {
             self.attrition.is_some(),
             self.summary.is_some(),
             self.model.is_some(),
+            self.accuracy.is_some(),
+            self.compare.is_some(),
+            self.correlation.is_some(),
+            self.standardised.is_some(),
+            self.table_one.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -104,6 +121,11 @@ impl Binding<'_> {
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
         found.extend(raw.model.as_ref().map(|raw| self.model(&key, raw).map(one)));
+        found.extend(raw.accuracy.as_ref().map(|raw| self.accuracy(&key, raw).map(one)));
+        found.extend(raw.compare.as_ref().map(|raw| self.compare(&key, raw).map(one)));
+        found.extend(raw.correlation.as_ref().map(|asked| self.correlation(&key, &raw.name, asked)));
+        found.extend(raw.standardised.as_ref().map(|raw| self.standardised(&key, raw).map(one)));
+        found.extend(raw.table_one.as_ref().map(|asked| self.table_one(&key, &raw.name, asked)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -142,7 +164,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
     let place = match (plan_place, &analysis.part, &analysis.spec) {
         ("filter", ..) => return "where".to_owned(),
         ("query", ..) => return "dataset".to_owned(),
-        (_, Some(part), _) => format!("summary.{}", part.column),
+        (_, Some(part), _) => format!("{}.{}", part.whole.kind(), part.column),
         (place, None, Spec::Table(spec)) => table::text_place(spec, place),
         (place, None, Spec::Discovered(spec)) => discovered::text_place(spec, place),
         (place, None, Spec::Histogram(spec)) => histogram::text_place(spec, place),
@@ -150,6 +172,11 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
         (place, None, Spec::Model(_)) => model::text_place(place),
+        (place, None, Spec::Accuracy(_)) => accuracy::text_place(place),
+        (place, None, Spec::Compare(_)) => compare::text_place(place),
+        // Always a part.
+        (_, None, Spec::Correlation(_)) => "correlation".to_owned(),
+        (place, None, Spec::Standardised(spec)) => standardised::text_place(spec, place),
     };
     join(key, &place)
 }

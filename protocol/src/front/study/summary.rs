@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::Binding;
-use crate::analysis::{AnalysisSpec, Key, QuantilesSpec, Show, Shown, Spec, SummaryPart, TableSpec};
+use crate::analysis::{AnalysisSpec, Key, QuantilesSpec, Show, Shown, Spec, SummaryPart, TableSpec, Whole};
 use crate::contract::{Column, Kind};
 use crate::ids::{AnalysisName, ColumnName};
 use crate::limits;
@@ -52,15 +52,16 @@ impl Binding<'_> {
         Columns::Contract(self.contract()).type_of(column)?;
         let found = self.contract().column(column.as_str());
         let specs = found.map_or_else(Vec::new, |found| questions(found, self.contract().one_row_per_subject()));
-        let part = |(suffix, spec): (&str, Spec)| {
+        let part = |column: &ColumnName| SummaryPart { of: of.clone(), column: column.clone(), whole: Whole::Summary };
+        let named = |(suffix, spec): (&str, Spec)| {
             let long = format!("{of}_{column}{suffix}");
             let name: AnalysisName = long.parse().map_err(|_| {
                 TypeProblem::new(format!("a part of the summary would be named `{long}`, which is too long"))
                     .hint("give the analysis a shorter name")
             })?;
-            Ok(AnalysisSpec { name, spec, part: Some(SummaryPart { of: of.clone(), column: column.clone() }) })
+            Ok(AnalysisSpec { name, spec, part: Some(part(column)) })
         };
-        specs.into_iter().map(part).collect()
+        specs.into_iter().map(named).collect()
     }
 }
 

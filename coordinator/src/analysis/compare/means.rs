@@ -1,0 +1,139 @@
+//! Groups by the mean of a number: intervals, differences, Welch's test, analysis of variance.
+
+use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
+
+use super::{ALL, CompareDriver, STANDARDISED, TESTS};
+use crate::analysis::association::means::{Group, anova, standardised_difference, welch};
+use crate::analysis::estimates::Statistics;
+use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, NamedBlock, Value};
+
+/// What a site says of the number in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Shows,
+    Hides,
+    /// It has no patient there.
+    Nobody,
+}
+
+impl CompareDriver {
+    pub(super) fn means(&self, result: &mut AnalysisResult, releases: &[&TableRelease]) {
+        let confidence = self.spec.confidence.share();
+        let hidden = result.block.hidden.clone();
+        let groups: Vec<Option<Group>> = (0..result.block.rows.len()).map(|row| group(&result.block, row)).collect();
+        result.block = with_intervals(&result.block, &groups, confidence, |row| !says_all(releases, row));
+        let known = self.groups().len();
+        let comparable = |of: &[usize]| {
+            let same = |release: &&TableRelease| {
+                let says: Vec<Says> = of.iter().map(|group| says(release, *group)).collect();
+                !(says.contains(&Says::Shows) && says.contains(&Says::Hides))
+            };
+            releases.iter().all(same).then(|| of.iter().map(|group| groups[*group]).collect::<Option<Vec<Group>>>())
+        };
+        let mut against = Statistics::new(["group", "measure", "value", "from", "to"]);
+        let mut tests = Statistics::tests();
+        let zero = self.reference();
+        for (at, name) in self.others() {
+            let pair = comparable(&[at, zero]);
+            if pair.is_none() {
+                result
+                    .notes
+                    .push(format!("{name} is not compared: some sites show the number in one of the two groups only"));
+            }
+            let reason = reason(&pair, &hidden, &[at, zero]);
+            let pair = pair.flatten();
+            let found = pair.as_ref().and_then(|pair| welch(&pair[0], &pair[1], confidence));
+            against.estimate(&[&name, "mean_difference"], found.map(|(estimate, _)| estimate), reason);
+            let apart = pair.as_ref().and_then(|pair| standardised_difference(&pair[0], &pair[1]));
+            against.number(&[&name, STANDARDISED], apart, reason);
+            tests.test("welch_t", &name, found.map(|(_, test)| test), reason);
+        }
+        if known > 2 {
+            let all = comparable(&(0..known).collect::<Vec<_>>());
+            if all.is_none() {
+                result.notes.push("no analysis of variance: the groups' numbers are not of the same sites".into());
+            }
+            let reason = reason(&all, &hidden, &(0..known).collect::<Vec<_>>());
+            tests.test("anova", ALL, all.flatten().and_then(|groups| anova(&groups)), reason);
+        }
+        result.also.push(self.against(against.block()));
+        result.also.push(NamedBlock { title: TESTS.into(), block: tests.block() });
+    }
+}
+
+/// Why there is no number about groups of which `hidden` are their own numbers.
+fn reason(found: &Option<Option<Vec<Group>>>, hidden: &[Hidden], groups: &[usize]) -> HiddenReason {
+    match found {
+        None => HiddenReason::NotAllExact,
+        Some(_) => groups.iter().find_map(|group| of_mean(hidden, *group)).unwrap_or(HiddenReason::TooFewValues),
+    }
+}
+
+/// Why a group has no mean.
+fn of_mean(hidden: &[Hidden], group: usize) -> Option<HiddenReason> {
+    hidden.iter().find(|hidden| (hidden.row, hidden.column) == (group, 2)).map(|hidden| hidden.reason)
+}
+
+fn says(release: &TableRelease, group: usize) -> Says {
+    match release.cells.get(group) {
+        Some(CellRelease::Shown { measures, .. }) => match measures.first() {
+            Some(MeasureRelease::Number { .. }) => Says::Shows,
+            _ => Says::Hides,
+        },
+        _ if release.most_hidden() == Some(0) => Says::Nobody,
+        _ => Says::Hides,
+    }
+}
+
+/// Whether no site hides the number in a group.
+fn says_all(releases: &[&TableRelease], group: usize) -> bool {
+    releases.iter().all(|release| says(release, group) != Says::Hides)
+}
+
+/// A group's numbers as they are published: count, mean and sd stand behind the group's label.
+fn group(block: &Block, row: usize) -> Option<Group> {
+    let coverage = block.coverage.iter().find(|coverage| (coverage.row, coverage.column) == (row, 2))?;
+    match block.rows[row].as_slice() {
+        [_, _, Value::Number(mean), Value::Number(sd)] => Some(Group { n: coverage.n, mean: *mean, sd: *sd }),
+        _ => None,
+    }
+}
+
+/// The block with how many have a value behind the count, and the mean's interval behind its standard deviation.
+fn with_intervals(
+    table: &Block,
+    groups: &[Option<Group>],
+    confidence: f64,
+    some_hide: impl Fn(usize) -> bool,
+) -> Block {
+    // Behind the count everything moves by one.
+    let moved = |column: usize| if column < 2 { column } else { column + 1 };
+    let mut columns = table.columns.clone();
+    columns.insert(2, "valid".to_owned());
+    columns.extend(["from", "to"].map(str::to_owned));
+    let hidden = table.hidden.iter().map(|hidden| Hidden { column: moved(hidden.column), ..hidden.clone() });
+    let coverage = table.coverage.iter().map(|c| Coverage { column: moved(c.column), ..c.clone() });
+    let mut block = Block { columns, rows: vec![], hidden: hidden.collect(), coverage: coverage.collect() };
+    for (row, values) in table.rows.iter().enumerate() {
+        let coverage = table.coverage.iter().find(|coverage| (coverage.row, coverage.column) == (row, 2));
+        let valid = match coverage {
+            Some(coverage) if !some_hide(row) => Value::Count(coverage.n),
+            _ => {
+                let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::FewerThanK);
+                let interval = coverage.map(|coverage| Interval(coverage.n, coverage.of.1));
+                block.hidden.push(Hidden { row, column: 2, interval, reason });
+                Value::Null
+            }
+        };
+        let mut values = values.clone();
+        values.insert(2, valid);
+        let ends = groups[row].and_then(|group| group.interval(confidence));
+        let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::TooFewValues);
+        for end in [ends.map(|ends| ends.from), ends.map(|ends| ends.to)] {
+            let value = block.value_or_hidden(row, values.len(), end, reason);
+            values.push(value);
+        }
+        block.rows.push(values);
+    }
+    block
+}

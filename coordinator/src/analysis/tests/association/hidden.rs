@@ -1,0 +1,140 @@
+//! The default k: who contributes, what is hidden, and that nothing is given that would need what is.
+
+use proptest::prelude::*;
+
+use super::{also, ask, heart, indo, number, row, sites};
+use crate::analysis::association::points;
+use crate::analysis::association::proportions::{Share, risk_ratio};
+use crate::analysis::tests::patients;
+use crate::api::types::{HiddenReason, Value};
+
+#[test]
+fn where_a_site_hides_a_cell_there_is_no_ratio_and_no_test_and_a_note_says_so() {
+    // Women are ten in Switzerland and six in Long Beach.
+    let result = ask("compare = { outcome = \"sick\", by = \"sex\", within = \"site\" }", &sites(heart(), 11), 3);
+    let against = also(&result, "against female");
+    assert!(against.rows.iter().all(|row| row[2] == Value::Null));
+    assert!(against.hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact), "{against:?}");
+    assert_eq!(row(also(&result, "tests"), &["chi2", "all groups"]), vec![Value::Null; 4]);
+    assert!(result.notes.iter().any(|note| note.starts_with("not every comparison is given")), "{:?}", result.notes);
+    let female = result.block.hidden.iter().find(|hidden| hidden.row == 0 && hidden.column == 1).unwrap();
+    assert!(female.interval.is_some_and(|interval| interval.1.is_some()), "a count keeps its interval");
+}
+
+#[test]
+fn within_sites_only_those_count_that_show_the_whole_table_and_only_if_they_are_enough() {
+    let question = "compare = { outcome = \"sick\", by = \"sex\", within = \"site\" }";
+    let three = ask(question, &sites(heart(), 11), 3);
+    let within = also(&three, "within sites");
+    assert!(within.hidden.iter().all(|hidden| hidden.reason == HiddenReason::TooFewSites) && within.hidden.len() == 6);
+    let tests = also(&three, "tests");
+    assert_eq!(row(tests, &["cochran_mantel_haenszel", "all groups"]), vec![Value::Null; 4]);
+    assert!(three.notes.iter().any(|note| note.starts_with("within sites, 2 of 4 sites count")), "{:?}", three.notes);
+    let two = ask(question, &sites(heart(), 11), 2);
+    assert!(matches!(row(also(&two, "within sites"), &["mantel_haenszel_odds_ratio"])[0], Value::Number(_)));
+    // The trial's two large hospitals show theirs.
+    let trial = ask(question, &sites(indo(), 11), 2);
+    assert!(trial.notes.iter().any(|note| note.starts_with("within sites, 2 of 4 sites count")), "{:?}", trial.notes);
+}
+
+#[test]
+fn numbers_of_other_sites_are_not_compared() {
+    let mut hospitals = heart();
+    // One hospital measured its women only, so that men's and women's means are of other hospitals.
+    hospitals[0].iter_mut().filter(|patient| patient.male).for_each(|patient| patient.chol = None);
+    let result = ask("compare = { outcome = \"chol\", by = \"sex\" }", &sites(hospitals, 11), 2);
+    let against = also(&result, "against female");
+    assert_eq!(row(against, &["male", "mean_difference"]), vec![Value::Null; 3]);
+    assert!(against.hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact), "{against:?}");
+    assert!(result.notes.iter().any(|note| note.starts_with("male is not compared")), "{:?}", result.notes);
+    let valid = result.block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (1, 2)).unwrap();
+    assert!(valid.interval.is_some(), "who has a value is not known exactly: {valid:?}");
+}
+
+#[test]
+fn a_site_without_any_value_is_left_out_of_a_correlation_and_a_note_says_so() {
+    let result = ask("correlation = { columns = [\"age\", \"chol\"] }", &sites(heart(), 11), 3);
+    assert!(matches!(row(&result.block, &["age", "chol"])[1], Value::Number(_)));
+    assert!(result.notes.iter().any(|note| note.starts_with("age and chol: 3 of 4 sites count")), "{:?}", result.notes);
+    let few = ask("correlation = { columns = [\"age\", \"chol\"] }", &sites(heart(), 11), 4);
+    assert!(
+        few.block.hidden.iter().all(|hidden| hidden.reason == HiddenReason::TooFewSites) && few.block.hidden.len() == 5
+    );
+    let bands = ask("correlation = { columns = [\"cut(age, 30)\", \"cut(chol, 200)\"] }", &sites(heart(), 11), 3);
+    assert!(bands.block.hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact));
+}
+
+#[test]
+fn hidden_strata_leave_a_rate_out_and_hidden_cells_a_tests_accuracy() {
+    let rates = "standardised = { events = \"sick\", by = \"sex\", over = [\"cut(age, 50, 60)\"], population = { \"<50\" = 6, \"[50,60)\" = 3, \">=60\" = 1 } }";
+    let result = ask(rates, &sites(heart(), 11), 3);
+    assert_eq!(row(&result.block, &["female"])[3..], [Value::Null, Value::Null, Value::Null]);
+    assert!(result.notes.iter().any(|note| note.starts_with("not every rate is given")), "{:?}", result.notes);
+    let accuracy = ask("accuracy = { test = \"chol >= 240\", truth = \"sick\" }", &sites(heart(), 11), 3);
+    let block = also(&accuracy, "accuracy");
+    assert!(block.rows.iter().all(|row| row[1] == Value::Null), "Switzerland has no cholesterol");
+    assert!(block.hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact));
+}
+
+#[test]
+fn a_table_one_shows_what_its_parts_show() {
+    let question = "table_one = { by = \"sick\", columns = [\"age\", \"sex\", \"chol\"] }";
+    let result = ask(question, &sites(heart(), 11), 3);
+    let women = row(&result.block, &["sex", "female"]);
+    assert_eq!(women[0], Value::Null, "few women of two hospitals are well");
+    let hidden = &result.block.hidden;
+    assert!(hidden.iter().any(|hidden| hidden.reason == HiddenReason::FewerThanK && hidden.interval.is_some()));
+    assert!(hidden.iter().any(|hidden| hidden.reason == HiddenReason::NotAllExact));
+    let about = |column: &str, note: &str| result.notes.iter().any(|n| n.starts_with(&format!("{column}: {note}")));
+    assert!(about("age", "true is not compared") && about("sex", "no test"), "{:?}", result.notes);
+    assert!(result.notes.iter().any(|note| note == "who has no value of `by` is left out"), "{:?}", result.notes);
+}
+
+#[test]
+fn what_nobody_has_or_everybody_has_is_a_named_answer_and_never_a_number_that_is_none() {
+    let constant = |sick: Option<bool>, chol: Option<f64>| {
+        let mut hospitals = heart();
+        hospitals.iter_mut().flatten().for_each(|patient| (patient.sick, patient.chol) = (sick, chol));
+        sites(hospitals, 1)
+    };
+    for sick in [Some(true), Some(false), None] {
+        let all = constant(sick, Some(200.0));
+        for question in [
+            "compare = { outcome = \"sick\", by = \"sex\", within = \"site\" }",
+            "compare = { outcome = \"chol\", by = \"cut(age, 50, 60)\" }",
+            "compare = { outcome = \"cut(chol, 300)\", by = \"sex\" }",
+            "correlation = { columns = [\"age\", \"chol\"] }",
+            "correlation = { columns = [\"cut(age, 50)\", \"cut(chol, 300)\"] }",
+            "accuracy = { test = \"chol >= 300\", truth = \"sick\" }",
+            "table_one = { by = \"sex\", columns = [\"chol\", \"sick\"] }",
+            "standardised = { events = \"sick\", over = [\"cut(age, 1, 119)\"], population = { \"<1\" = 1, \"[1,119)\" = 1, \">=119\" = 1 } }",
+        ] {
+            let result = ask(question, &all, 3);
+            let text = serde_json::to_string(&result).unwrap();
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+            let blocks = std::iter::once(&result.block).chain(result.also.iter().map(|named| &named.block));
+            for value in blocks.flat_map(|block| block.rows.iter().flatten()) {
+                assert!(!matches!(value, Value::Number(x) if !x.is_finite()), "{question}: {result:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_ratio_that_is_given_is_the_pooled_one(sites in patients::sites(), min_sites in 1_u32..4) {
+        let result = ask("compare = { outcome = \"sick\", by = \"sex\" }", &sites, min_sites);
+        let all = patients::pooled(&sites);
+        let share = |male: bool| {
+            let known: Vec<bool> = all.iter().filter(|p| p.male == male).filter_map(|p| p.sick).collect();
+            Share { with: known.iter().filter(|sick| **sick).count() as u64, n: known.len() as u64 }
+        };
+        let wanted = risk_ratio(share(true), share(false), points::z(0.95));
+        match &row(also(&result, "against female"), &["male", "risk_ratio"])[0] {
+            Value::Null => {}
+            value => prop_assert!((number(value) - wanted.unwrap().value).abs() < 1e-12),
+        }
+    }
+}

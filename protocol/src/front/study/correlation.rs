@@ -1,0 +1,100 @@
+//! `correlation = { columns, confidence }`: every pair of columns. It is written as one analysis and signed as one for each pair.
+
+use serde::Deserialize;
+
+use super::Binding;
+use super::table::label;
+use crate::analysis::{AnalysisSpec, CorrelationSpec, Key, Pair, Spec, SummaryPart, Whole};
+use crate::ids::{AnalysisName, ColumnName};
+use crate::plan::{Expr, Measure, TypeProblem, check_key, check_measure};
+use crate::settings::join;
+
+#[derive(Deserialize)]
+pub(super) struct RawCorrelation {
+    columns: Vec<String>,
+    confidence: Option<f64>,
+}
+
+/// One of the columns.
+enum Variable {
+    Number(ColumnName),
+    Ordered(Key),
+}
+
+impl Binding<'_> {
+    pub(super) fn correlation(
+        &mut self,
+        key: &str,
+        name: &AnalysisName,
+        raw: &RawCorrelation,
+    ) -> Option<Vec<AnalysisSpec>> {
+        let key = join(key, "correlation");
+        self.independent(&key);
+        let confidence = self.confidence(&join(&key, "confidence"), raw.confidence);
+        let columns = join(&key, "columns");
+        if raw.columns.len() < 2 {
+            let problem = TypeProblem::new("a correlation is of two columns or more");
+            self.refuse::<()>(&columns, problem.hint("e.g. columns = [\"age\", \"chol\"]"));
+        }
+        let place = |i: usize| format!("{columns}[{i}]");
+        let variables: Vec<_> =
+            raw.columns.iter().enumerate().map(|(i, text)| self.variable(&place(i), text)).collect();
+        for (i, text) in raw.columns.iter().enumerate() {
+            if raw.columns[..i].iter().any(|earlier| label(earlier) == label(text)) {
+                self.refuse::<()>(&place(i), TypeProblem::new(format!("`{}` is named twice", label(text))));
+            }
+        }
+        let variables: Vec<Variable> = variables.into_iter().collect::<Option<_>>()?;
+        let confidence = confidence?;
+        let mut parts = Vec::new();
+        for (j, second) in variables.iter().enumerate() {
+            for (i, first) in variables[..j].iter().enumerate() {
+                let pair = match (first, second) {
+                    (Variable::Number(a), Variable::Number(b)) => Pair::Numbers(a.clone(), b.clone()),
+                    (Variable::Ordered(a), Variable::Ordered(b)) => Pair::Ordered(a.clone(), b.clone()),
+                    _ => {
+                        let problem = TypeProblem::new("a number and bands are not correlated with each other");
+                        let hint = "name numbers alone (Pearson's r), or bands alone (Spearman's ρ)";
+                        return self.refuse(&place(j), problem.hint(hint));
+                    }
+                };
+                let long = format!("{name}_{}_{}", i + 1, j + 1);
+                let Ok(part_name) = long.parse() else {
+                    let problem = TypeProblem::new(format!("a part of it would be named `{long}`, which is too long"));
+                    return self.refuse(&key, problem.hint("give the analysis a shorter name"));
+                };
+                let column = first.column()?;
+                let part = SummaryPart { of: name.clone(), column, whole: Whole::Correlation };
+                let spec = Spec::Correlation(CorrelationSpec { pair, confidence });
+                parts.push(AnalysisSpec { name: part_name, spec, part: Some(part) });
+            }
+        }
+        (!parts.is_empty()).then_some(parts)
+    }
+
+    fn variable(&mut self, place: &str, text: &str) -> Option<Variable> {
+        let key = self.key(place, text)?;
+        if let Expr::Column(name) = &key.key
+            && check_measure(&Measure::Column(name.clone()), self.contract()).is_ok()
+        {
+            return Some(Variable::Number(name.clone()));
+        }
+        if self.is_ordered(&key) {
+            return match check_key(&key.key, self.contract()) {
+                Ok(()) => Some(Variable::Ordered(key)),
+                Err(problem) => self.refuse(place, problem),
+            };
+        }
+        let problem = TypeProblem::new(format!("`{}` is neither a number column nor has ordered levels", key.label));
+        self.refuse(place, problem.hint("name a number column (Pearson's r), or its bands, e.g. cut(age, 50, 60)"))
+    }
+}
+
+impl Variable {
+    fn column(&self) -> Option<ColumnName> {
+        match self {
+            Variable::Number(name) => Some(name.clone()),
+            Variable::Ordered(key) => key.key.columns().first().map(|name| (*name).clone()),
+        }
+    }
+}

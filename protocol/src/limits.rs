@@ -79,6 +79,8 @@ pub const CODES_TEXT_BYTES: usize = 64 << 20;
 pub const TABLE_KEYS: usize = 6;
 /// Columns shown in one table.
 pub const TABLE_SHOW: usize = 50;
+/// Events of a survival that compete with the one that is asked for: more than a paper has.
+pub const COMPETING: usize = 8;
 /// Cells of one table, the product of its keys' levels.
 pub const CELLS: usize = 100_000;
 /// Discovered keys that a site answers with at most: more than a person reads, and with names of [`KEY_BYTES`] they fit a frame.

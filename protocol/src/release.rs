@@ -10,8 +10,10 @@ use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 use crate::trust::SignedCheckpoint;
 
 mod discovered;
+mod lines;
 
 pub use discovered::{DiscoveredRelease, KeyRelease};
+pub use lines::LinesRelease;
 
 /// A site's answer to one round of a study. Signed as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub enum Outcome {
     Bins(BinsRelease),
     /// Tables of discovered keys that passed the gate.
     Discovered(DiscoveredRelease),
+    /// Lines of bins that passed the gate.
+    Lines(LinesRelease),
 }
 
 impl Outcome {
@@ -62,9 +66,11 @@ impl Outcome {
         match (self, plan.grid(), plan.discovered()) {
             (Outcome::Refused(_), ..) => true,
             (Outcome::Table(table), None, None) => table.fits(plan.layout()),
+            (Outcome::Lines(lines), Some(grid @ Grid::Edges(_)), _) => lines.fits(grid, plan.layout()),
+            (Outcome::Bins(_), Some(Grid::Edges(_)), _) => false,
             (Outcome::Bins(bins), Some(grid), _) => bins.fits(grid, plan.layout().can_be_missing()),
             (Outcome::Discovered(found), _, Some(key)) => found.fits(key, plan.layout()),
-            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_), ..) => false,
+            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Lines(_), ..) => false,
         }
     }
 }

@@ -21,6 +21,7 @@ mod notes;
 mod pool;
 mod quantiles;
 mod summary;
+mod survival;
 mod table;
 
 use bocage_protocol::PublicError;
@@ -30,7 +31,7 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::{BinsRelease, DiscoveredRelease, TableRelease};
+use bocage_protocol::release::{BinsRelease, DiscoveredRelease, LinesRelease, TableRelease};
 
 use crate::api::types::{AnalysisResult, Block};
 pub use attrition::AttritionDriver;
@@ -39,6 +40,7 @@ pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use quantiles::QuantilesDriver;
 pub use summary::{SUMMARY, summarise};
+pub use survival::SurvivalDriver;
 pub use table::TableDriver;
 
 /// What came of a round at one site. Every site of the study has one, in any order.
@@ -59,6 +61,8 @@ pub enum Answer<'a> {
     Bins(&'a BinsRelease),
     /// Discovered keys.
     Discovered(&'a DiscoveredRelease),
+    /// Lines along a declared grid.
+    Lines(&'a LinesRelease),
     /// It said no, to the study or to this analysis.
     Refused(&'a PublicError),
     /// It did not answer in time.
@@ -89,6 +93,8 @@ pub enum Driver {
     Attrition(AttritionDriver),
     /// Tables of the keys that enough sites name.
     Discovered(DiscoveredDriver),
+    /// Lines of all sites, and the curves and tests that follow from them.
+    Survival(SurvivalDriver),
 }
 
 /// What every driver works under.
@@ -133,6 +139,7 @@ impl Driver {
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
+            Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -150,6 +157,7 @@ impl Driver {
             Driver::Quantiles(quantiles) => quantiles.publish(answers),
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
+            Driver::Survival(survival) => survival.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -161,6 +169,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
+        Spec::Survival(spec) => survival::columns(spec),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
         Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
         Spec::Table(_) | Spec::Histogram(_) => {

@@ -41,7 +41,9 @@ impl TableDriver {
             .iter()
             .filter_map(|a| match a.answer {
                 Answer::Table(release) => Some(release),
-                Answer::Bins(_) | Answer::Discovered(_) | Answer::Refused(_) | Answer::Missing => None,
+                Answer::Bins(_) | Answer::Discovered(_) | Answer::Lines(_) | Answer::Refused(_) | Answer::Missing => {
+                    None
+                }
             })
             .collect();
         let coarsest = releases.iter().map(|r| usize::from(r.step)).max().unwrap_or(0);

@@ -5,6 +5,7 @@ mod crosstab;
 mod discovered;
 mod histogram;
 mod quantiles;
+mod survival;
 mod table;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
 pub use quantiles::QuantilesSpec;
+pub use survival::{Band, Exit, SurvivalSpec};
 pub use table::{Key, Show, Shown, TableSpec};
 
 /// A named question.
@@ -59,6 +61,8 @@ pub enum Spec {
     Attrition(AttritionSpec),
     /// A table by a key that is found in the data.
     Discovered(DiscoveredSpec),
+    /// Time to an event over a grid.
+    Survival(SurvivalSpec),
 }
 
 impl Spec {
@@ -71,6 +75,7 @@ impl Spec {
             Spec::Crosstab(_) => "crosstab",
             Spec::Quantiles(_) => "quantiles",
             Spec::Attrition(_) => "attrition",
+            Spec::Survival(_) => "survival",
         }
     }
 
@@ -84,6 +89,7 @@ impl Spec {
             }
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
+            Spec::Survival(survival) => survival.headings().collect(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
         }
     }
@@ -94,7 +100,7 @@ impl Spec {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) => None,
+            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Survival(_) => None,
         }
     }
 }
@@ -122,5 +128,6 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Quantiles(quantiles) => quantiles.plan(query),
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
+        Spec::Survival(survival) => survival.plan(query),
     }
 }

@@ -8,6 +8,7 @@ mod discovered;
 mod histogram;
 mod quantiles;
 mod summary;
+mod survival;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -65,6 +66,15 @@ pub(super) const KEYS: &[&str] = &[
     "attrition",
     "steps",
     "summary",
+    "survival",
+    "time",
+    "event",
+    "competing",
+    "grid",
+    "every",
+    "until",
+    "confidence",
+    "band",
     "tables",
     "cohort",
     "from",

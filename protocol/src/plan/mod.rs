@@ -12,6 +12,7 @@ mod explain;
 mod expr;
 mod features;
 mod layout;
+mod lines;
 mod normal;
 mod periods;
 mod relation;
@@ -38,6 +39,7 @@ pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation,
 pub use features::Touches;
 pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
+pub use lines::Lines;
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
@@ -110,6 +112,8 @@ pub enum Bins {
     Column(ColumnName),
     /// The first of these conditions that is not true.
     Steps(Vec<Expr>),
+    /// A number over declared edges, in a line for each group.
+    Lines(Lines),
 }
 
 /// A dense table: every combination of the keys' declared levels is a cell.
@@ -155,6 +159,7 @@ impl Statistic {
             Statistic::Discovered(Discovered { key, table }) => [key].into_iter().chain(table.columns()).collect(),
             Statistic::Bins(Bins::Column(column)) => vec![column],
             Statistic::Bins(Bins::Steps(steps)) => steps.iter().flat_map(Expr::columns).collect(),
+            Statistic::Bins(Bins::Lines(lines)) => lines.columns(),
         }
     }
 }
@@ -244,7 +249,8 @@ impl ValidPlan {
         &self.table
     }
 
-    /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any.
+    /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any. Of
+    /// [`Bins::Lines`] it has the groups' keys, and the grid's cells last.
     pub fn grid(&self) -> Option<&Grid> {
         self.grid.as_ref()
     }

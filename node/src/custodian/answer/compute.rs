@@ -270,6 +270,10 @@ fn summary(
                 let counts = bins.bins.len() + usize::from(bins.missing.is_some());
                 (counts, usize::from(bins.bins.is_empty()), None)
             }
+            Outcome::Lines(lines) => {
+                let shown = lines.lines.iter().map(Vec::len).sum();
+                (shown, lines.lines.iter().filter(|line| line.is_empty()).count(), None)
+            }
             Outcome::Discovered(found) => {
                 let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();
                 let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();

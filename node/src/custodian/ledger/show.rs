@@ -22,6 +22,7 @@ use super::{Ledger, LedgerError};
 
 mod bins;
 mod discovered;
+mod lines;
 
 /// A record with everything in it readable.
 #[derive(Debug, Clone, Serialize)]
@@ -219,6 +220,10 @@ impl<'a> Reader<'a> {
             }
             Outcome::Discovered(release) => {
                 let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
+                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
+            }
+            Outcome::Lines(release) => {
+                let cells = lines::cells(release, spec.map(|a| &a.spec), plan.as_ref());
                 Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
             }
             Outcome::Bins(release) => {

@@ -8,8 +8,9 @@ use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::quantiles::RawQuantiles;
 use super::summary::RawSummary;
+use super::survival::RawSurvival;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, table};
+use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, survival, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
@@ -25,9 +26,10 @@ struct RawAnalysis {
     quantiles: Option<RawQuantiles>,
     attrition: Option<RawAttrition>,
     summary: Option<RawSummary>,
+    survival: Option<RawSurvival>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition or summary";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, survival or summary";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -44,6 +46,7 @@ impl RawAnalysis {
             self.quantiles.is_some(),
             self.attrition.is_some(),
             self.summary.is_some(),
+            self.survival.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -98,6 +101,7 @@ impl Binding<'_> {
         found.extend(raw.crosstab.as_ref().map(|raw| self.crosstab(&key, raw).map(one)));
         found.extend(raw.quantiles.as_ref().map(|raw| self.quantiles(&key, raw).map(one)));
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
+        found.extend(raw.survival.as_ref().map(|raw| self.survival(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
@@ -144,6 +148,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Crosstab(_)) => crosstab::text_place(place),
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
+        (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),
     };
     join(key, &place)
 }

@@ -189,5 +189,6 @@ fn statistic(statistic: &Statistic, name: &impl Fn(&ColumnName) -> ColumnName) -
         }
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(name(column))),
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(all(steps))),
+        Statistic::Bins(Bins::Lines(lines)) => Statistic::Bins(Bins::Lines(lines.map(|part| part.renamed(name)))),
     }
 }

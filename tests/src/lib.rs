@@ -9,6 +9,7 @@ pub mod days;
 pub mod deaths;
 pub mod escapes;
 pub mod example;
+pub mod federation;
 pub mod hold;
 pub mod lab;
 pub mod lifted;

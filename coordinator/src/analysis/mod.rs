@@ -20,6 +20,7 @@ mod independence;
 mod notes;
 mod pool;
 mod quantiles;
+mod rates;
 mod summary;
 mod survival;
 mod table;
@@ -39,6 +40,7 @@ pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use quantiles::QuantilesDriver;
+pub use rates::RatesDriver;
 pub use summary::{SUMMARY, summarise};
 pub use survival::SurvivalDriver;
 pub use table::TableDriver;
@@ -93,6 +95,8 @@ pub enum Driver {
     Attrition(AttritionDriver),
     /// Tables of the keys that enough sites name.
     Discovered(DiscoveredDriver),
+    /// A table of time and events, and the rates that follow from it.
+    Rates(RatesDriver),
     /// Lines of all sites, and the curves and tests that follow from them.
     Survival(SurvivalDriver),
 }
@@ -139,6 +143,7 @@ impl Driver {
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
+            Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
             Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
         })
     }
@@ -157,6 +162,7 @@ impl Driver {
             Driver::Quantiles(quantiles) => quantiles.publish(answers),
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
+            Driver::Rates(rates) => rates.publish(answers),
             Driver::Survival(survival) => survival.publish(answers),
         };
         Next::Publish(Box::new(result))
@@ -170,6 +176,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
+        Spec::Rates(spec) => rates::columns(spec),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
         Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
         Spec::Table(_) | Spec::Histogram(_) => {

@@ -5,6 +5,7 @@ mod crosstab;
 mod discovered;
 mod histogram;
 mod quantiles;
+mod rates;
 mod survival;
 mod table;
 
@@ -19,6 +20,7 @@ pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
 pub use quantiles::QuantilesSpec;
+pub use rates::RatesSpec;
 pub use survival::{Band, Exit, SurvivalSpec};
 pub use table::{Key, Show, Shown, TableSpec};
 
@@ -61,6 +63,8 @@ pub enum Spec {
     Attrition(AttritionSpec),
     /// A table by a key that is found in the data.
     Discovered(DiscoveredSpec),
+    /// Events by time under observation.
+    Rates(RatesSpec),
     /// Time to an event over a grid.
     Survival(SurvivalSpec),
 }
@@ -75,6 +79,7 @@ impl Spec {
             Spec::Crosstab(_) => "crosstab",
             Spec::Quantiles(_) => "quantiles",
             Spec::Attrition(_) => "attrition",
+            Spec::Rates(_) => "rates",
             Spec::Survival(_) => "survival",
         }
     }
@@ -89,6 +94,7 @@ impl Spec {
             }
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
+            Spec::Rates(rates) => rates.headings().collect(),
             Spec::Survival(survival) => survival.headings().collect(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
         }
@@ -100,6 +106,7 @@ impl Spec {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
+            Spec::Rates(rates) => Some(rates.table()),
             Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Survival(_) => None,
         }
     }
@@ -128,6 +135,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Quantiles(quantiles) => quantiles.plan(query),
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
+        Spec::Rates(rates) => rates.plan(query),
         Spec::Survival(survival) => survival.plan(query),
     }
 }

@@ -1,7 +1,7 @@
 //! Time to an event over a declared grid: who leaves by which event, or without one, in which interval. Curves and tests are the coordinator's.
 //!
-//! A patient stands in one line and one cell: by how they left (an event, a competing one, without an event, or event-free at the grid's end), and by
-//! the interval in which they did.
+//! A patient stands in one line and one cell: by how they left (an event, a competing one, or without), and by the interval in which they did.
+//! Behind the last interval stands who is event-free at the grid's end.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +48,18 @@ pub enum Band {
 pub enum Exit {
     /// Nothing is known: no time, one before 0, or an event that is neither true nor false.
     Unknown,
-    /// Event-free at the grid's end.
-    Reached,
+    /// Without an event, or event-free at the grid's end.
+    Free,
     /// By the event.
     Event,
     /// By the competing event of this number.
     Competing(usize),
-    /// Without an event, before the grid's end.
-    Censored,
+}
+
+/// What is wrong with a level of confidence, if anything.
+pub(super) fn level_problem(confidence: f64) -> Option<String> {
+    let problem = "a level of confidence is 0.5 or more, and below 1";
+    (!(0.5..1.0).contains(&confidence)).then(|| problem.to_owned())
 }
 
 impl Exit {
@@ -69,7 +73,7 @@ impl SurvivalSpec {
     /// Every way of leaving, in the order of the lines.
     pub fn exits(&self) -> Vec<Exit> {
         let competing = (0..self.competing.len()).map(Exit::Competing);
-        [Exit::Unknown, Exit::Reached, Exit::Event].into_iter().chain(competing).chain([Exit::Censored]).collect()
+        [Exit::Unknown, Exit::Free, Exit::Event].into_iter().chain(competing).collect()
     }
 
     /// Its headings, as the researcher wrote them.
@@ -86,10 +90,8 @@ impl SurvivalSpec {
         if self.competing.len() > limits::COMPETING {
             return Some(("competing", format!("at most {} competing events", limits::COMPETING)));
         }
-        if !(0.5..1.0).contains(&self.confidence) {
-            return Some(("confidence", "a level of confidence is 0.5 or more, and below 1".to_owned()));
-        }
-        QuantilesSpec::problem_of(&self.at).map(|problem| ("at", problem))
+        let confidence = level_problem(self.confidence).map(|problem| ("confidence", problem));
+        confidence.or_else(|| QuantilesSpec::problem_of(&self.at).map(|problem| ("at", problem)))
     }
 
     pub(super) fn plan(&self, query: Query) -> Result<Plan, PublicError> {
@@ -113,7 +115,8 @@ impl SurvivalSpec {
         let level = |i: usize| Expr::Literal(Literal::Text(i.to_string()));
         let conditions = [unknown, reached].into_iter().chain(events().cloned());
         let branches: Vec<Branch> = conditions.enumerate().map(|(i, when)| Branch { when, then: level(i) }).collect();
-        let otherwise = Some(Box::new(level(branches.len())));
+        // Whoever left otherwise did so without an event.
+        let otherwise = Some(Box::new(level(1)));
         Expr::Case { branches, otherwise }
     }
 }

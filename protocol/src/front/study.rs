@@ -7,6 +7,7 @@ mod crosstab;
 mod discovered;
 mod histogram;
 mod quantiles;
+mod rates;
 mod summary;
 mod survival;
 mod table;
@@ -75,6 +76,8 @@ pub(super) const KEYS: &[&str] = &[
     "until",
     "confidence",
     "band",
+    "rates",
+    "per",
     "tables",
     "cohort",
     "from",

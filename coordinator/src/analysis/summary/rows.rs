@@ -44,7 +44,8 @@ impl<'a> ColumnRow<'a> {
                 self.absent = share.then_some(&result.block);
                 self.table = (mean || !share).then_some(&result.block);
             }
-            Spec::Histogram(_) | Spec::Crosstab(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Survival(_) => {}
+            Spec::Histogram(_) | Spec::Crosstab(_) | Spec::Attrition(_) | Spec::Discovered(_) => {}
+            Spec::Rates(_) | Spec::Survival(_) => {}
         }
     }
 

@@ -93,15 +93,11 @@ impl<'a> Writer<'a> {
     /// The curve of a group, if enough sites are in it.
     fn curve(&self, group: &Group<'_>) -> Option<Curve> {
         let enough = group.counted.len() >= self.min_sites as usize;
-        enough.then(|| Curve::new(&self.events(group), &self.others(group)))
+        enough.then(|| Curve::new(&self.events(group), &group.free))
     }
 
     fn events(&self, group: &Group<'_>) -> Line {
-        Line::sum(&group.events, group.reached.least.len())
-    }
-
-    fn others(&self, group: &Group<'_>) -> Line {
-        Line::sum([&group.censored, &group.reached], group.reached.least.len())
+        Line::sum(&group.events, group.free.least.len())
     }
 
     /// Each curve, interval by interval.
@@ -122,7 +118,7 @@ impl<'a> Writer<'a> {
                 row.or_none(Some(times[to]));
                 row.count(shown(at(&at_risk, to - 1)));
                 group.events.iter().for_each(|line| row.count(shown(leaving(line, to - 1, to))));
-                row.count(shown(leaving(&group.censored, to - 1, to)));
+                row.count(shown(leaving(&group.free, to - 1, to)));
                 row.number(curve.as_ref().and_then(|curve| curve.survival[to]), inexact);
                 row.number(interval.map(|interval| interval.0), none);
                 row.number(interval.map(|interval| interval.1), none);
@@ -147,8 +143,8 @@ impl<'a> Writer<'a> {
             row.values.push(Value::Count(group.counted.len() as u64));
             row.count(shown(&group.at_risk()));
             group.events.iter().for_each(|line| row.count(shown(line)));
-            row.count(shown(&group.censored));
-            row.count(shown(&group.reached));
+            row.count(enough.then(|| leaving(&group.free, 0, self.spec.grid.len())));
+            row.count(enough.then(|| at(&group.free, self.spec.grid.len())));
             row.count(shown(&group.unknown));
             row.end();
         }
@@ -214,8 +210,7 @@ impl<'a> Writer<'a> {
         let times = self.times();
         for group in self.groups {
             let enough = self.curve(group).is_some();
-            let (events, others) = (self.events(group), self.others(group));
-            let exact = if enough { exact_edges(&events, &others) } else { Vec::new() };
+            let exact = if enough { exact_edges(&self.events(group), &group.free) } else { Vec::new() };
             let names = std::iter::once("event").chain(self.spec.competing.iter().map(|event| event.label.as_str()));
             for (name, line) in names.zip(&group.events) {
                 let step = |w: &[(usize, u64, u64)]| Step {

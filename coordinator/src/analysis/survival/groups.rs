@@ -3,8 +3,8 @@
 //! A number of some sites' bins is exact at an edge that all of them keep, and only there it is published: between two such edges it lies
 //! between theirs. So whatever is computed from these bounds gives no single site's bin away, by no subtraction.
 //!
-//! A site is counted in a group if it shows all events of it. Of such a site another line may still have fewer than k patients: then they are
-//! 0 … k − 1, at any edge.
+//! A site is counted in a group if it shows all events of it. Of such a site who has no event may still be fewer than k, in all or in a part of the
+//! grid: then they are 0 … k − 1, at any edge of it.
 
 use bocage_protocol::analysis::{Exit, SurvivalSpec};
 use bocage_protocol::ids::SiteId;
@@ -37,19 +37,32 @@ pub(super) struct Group<'a> {
     pub silent: Vec<(&'a SiteId, u32)>,
     /// The event, and those that compete with it.
     pub events: Vec<Line>,
-    /// Who leaves without an event.
-    pub censored: Line,
-    /// Who is event-free at the grid's end: the same at each edge.
-    pub reached: Line,
+    /// Who has no event: at the last edge, who is event-free at the grid's end.
+    pub free: Line,
     /// Of whom time or event is not known, at edge 0.
     pub unknown: Line,
 }
 
-/// Whose patients a line is counted along the grid.
+/// One line of some sites.
 struct Along<'a> {
-    bins: Vec<(&'a [BinRelease], Option<u64>)>,
+    /// Each with the most that a bin which says 0 can have.
+    sites: Vec<(&'a [BinRelease], Option<u64>)>,
+    /// The number of intervals.
     ends: usize,
+    /// Whether somebody can be beyond the last one.
+    open: bool,
     min_sites: usize,
+}
+
+/// What one site says of an edge.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Who has not left.
+    shown: u64,
+    /// How many more it can be; none: no bound.
+    hidden: Option<u64>,
+    /// Whether it is an edge between bins, and not one that a hidden bin has everywhere.
+    kept: bool,
 }
 
 impl Line {
@@ -77,100 +90,107 @@ impl<'a> Group<'a> {
         sites: &[SiteLines<'a>],
         min_sites: u32,
     ) -> Self {
-        let exits = spec.exits();
         let shows_events = |(_, release): &&SiteLines<'a>| {
-            let events = exits.iter().zip(&release.lines[first..]).filter(|(exit, _)| exit.is_event());
-            events.into_iter().all(|(_, bins)| !bins.is_empty())
+            let lines = &release.lines[first..first + spec.exits().len()];
+            // Without a threshold nothing is hidden.
+            let shows =
+                |bins: &Vec<BinRelease>| release.threshold <= 1 || bins.iter().all(|bin| bin.count.subjects > 0);
+            spec.exits().iter().zip(lines).filter(|(exit, _)| exit.is_event()).all(|(_, bins)| shows(bins))
         };
         let (counted, silent): (Vec<&SiteLines<'a>>, Vec<&SiteLines<'a>>) = sites.iter().partition(shows_events);
-        let line = |at: usize| Along {
-            bins: counted.iter().map(|(_, of)| (of.lines[first + at].as_slice(), of.most_hidden())).collect(),
-            ends: spec.grid.len(),
-            min_sites: min_sites as usize,
-        };
-        let of = |wanted: Exit| exits.iter().position(|exit| *exit == wanted).map_or(0, |at| at);
-        let events = exits.iter().enumerate().filter(|(_, exit)| exit.is_event());
+        let mut of = lines(spec, first, counted.iter().map(|(_, release)| *release), min_sites);
+        // In the order of the exits, of which these two come first.
+        let events = of.split_off(2);
+        let mut others = of.into_iter();
+        let none = || Line { least: vec![0; spec.grid.len() + 1], most: vec![None; spec.grid.len() + 1] };
         Group {
             labels,
             missing,
-            events: events.map(|(at, _)| line(at).leaving()).collect(),
-            censored: line(of(Exit::Censored)).leaving(),
-            reached: line(of(Exit::Reached)).whole(),
-            unknown: line(of(Exit::Unknown)).whole(),
+            unknown: others.next().unwrap_or_else(none),
+            free: others.next().unwrap_or_else(none),
+            events,
             counted: counted.iter().map(|(site, _)| *site).collect(),
-            silent: silent.iter().map(|(site, release)| (*site, release.threshold)).collect(),
+            // Of numbers that are held back there is a note already.
+            silent: silent.iter().filter(|(_, of)| !of.held_back).map(|(site, of)| (*site, of.threshold)).collect(),
         }
     }
 
     /// Everybody who has not left, at each edge.
     pub(super) fn at_risk(&self) -> Line {
-        let edges = self.reached.least.len();
-        Line::sum(self.events.iter().chain([&self.censored, &self.reached]), edges)
+        Line::sum(self.events.iter().chain([&self.free]), self.free.least.len())
     }
+}
+
+/// The lines of a group, in the order of the exits.
+pub(super) fn lines<'a>(
+    spec: &SurvivalSpec,
+    first: usize,
+    releases: impl Iterator<Item = &'a LinesRelease> + Clone,
+    min_sites: u32,
+) -> Vec<Line> {
+    let line = |(at, exit): (usize, &Exit)| {
+        let sites = releases.clone().map(|of| (of.lines[first + at].as_slice(), of.most_hidden())).collect();
+        Along { sites, ends: spec.grid.len(), open: !exit.is_event(), min_sites: min_sites as usize }.line()
+    };
+    spec.exits().iter().enumerate().map(line).collect()
 }
 
 impl Along<'_> {
-    fn silent(&self) -> Option<u64> {
-        self.bins.iter().filter(|(bins, _)| bins.is_empty()).fold(Some(0), |all, (_, most)| plus(all, *most))
-    }
-
-    fn shown(&self) -> impl Iterator<Item = &[BinRelease]> {
-        self.bins.iter().map(|(bins, _)| *bins).filter(|bins| !bins.is_empty())
-    }
-
-    /// All of the line; what too few sites show is rounded up to a power of two.
-    fn total(&self) -> (u64, Option<u64>) {
-        let all: u64 = self.shown().flatten().map(|bin| bin.count.subjects).sum();
-        let few = 0 < self.shown().count() && self.shown().count() < self.min_sites;
-        match few {
-            true => (0, plus(Some(all.next_power_of_two()), self.silent())),
-            false => (all, plus(Some(all), self.silent())),
-        }
-    }
-
-    /// Of who does not leave within the grid.
-    fn whole(&self) -> Line {
-        let (least, most) = self.total();
-        Line { least: vec![least; self.ends + 1], most: vec![most; self.ends + 1] }
-    }
-
-    /// Of who leaves within it: at its end there is nobody.
-    fn leaving(&self) -> Line {
-        let silent = self.silent();
-        let (least, most) = self.total();
-        let few = least == 0 && self.shown().count() > 0 && self.shown().count() < self.min_sites;
-        let mut line = Line { least: vec![0; self.ends + 1], most: vec![Some(0); self.ends + 1] };
-        (line.least[0], line.most[0]) = (least, most);
-        let known: Vec<Option<u64>> = (0..self.ends)
-            .map(|edge| if few { None } else { self.shown().map(|bins| left(bins, edge)).sum() })
+    fn line(&self) -> Line {
+        let ends = self.ends;
+        let sum = |bins: &[BinRelease]| bins.iter().map(|bin| bin.count.subjects).sum::<u64>();
+        let showing = self.sites.iter().filter(|(bins, _)| sum(bins) > 0).count();
+        let hidden = self.sites.iter().map(|(_, most)| *most).fold(Some(0), plus);
+        // What too few sites show is rounded up to a power of two.
+        let few = 0 < showing && showing < self.min_sites;
+        let all: u64 = self.sites.iter().map(|(bins, _)| sum(bins)).sum();
+        let rounded = if few { (0, plus(Some(all.next_power_of_two()), hidden)) } else { (0, None) };
+        let known: Vec<Option<(u64, Option<u64>)>> = (0..=ends)
+            .map(|edge| match edge == ends && !self.open {
+                true => Some((0, Some(0))),
+                false if few => Some(rounded),
+                false => self.at(edge),
+            })
             .collect();
-        for edge in 1..self.ends {
-            line.most[edge] = known[edge].map_or(line.most[edge - 1], |known| plus(Some(known), silent));
+        let mut line = Line { least: vec![0; ends + 1], most: vec![None; ends + 1] };
+        for edge in 0..=ends {
+            let before = edge.checked_sub(1).map_or_else(|| plus(Some(all), hidden), |before| line.most[before]);
+            line.most[edge] = known[edge].map_or(before, |(_, most)| most);
         }
-        for edge in (1..self.ends).rev() {
-            line.least[edge] = known[edge].unwrap_or(line.least[edge + 1]);
+        for edge in (0..=ends).rev() {
+            let after = line.least.get(edge + 1).copied().unwrap_or(0);
+            line.least[edge] = known[edge].map_or(after, |(least, _)| least);
         }
         line
     }
+
+    /// Between which numbers all sites' lies at an edge; none where one of them keeps it within a bin, or too few keep it at all.
+    fn at(&self, edge: usize) -> Option<(u64, Option<u64>)> {
+        let left: Option<Vec<Left>> = self.sites.iter().map(|(bins, most)| left(bins, *most, edge)).collect();
+        let left = left?;
+        let kept = left.iter().filter(|left| left.kept).count();
+        if edge > 0 && 0 < kept && kept < self.min_sites {
+            return None;
+        }
+        let shown: u64 = left.iter().map(|left| left.shown).sum();
+        Some((shown, left.iter().map(|left| left.hidden).fold(Some(shown), plus)))
+    }
 }
 
-/// Who has not left before an edge, where the bins have that edge.
-fn left(bins: &[BinRelease], edge: usize) -> Option<u64> {
-    let below = if edge == 0 { 0 } else { 1 + bins.iter().position(|bin| bin.upto as usize == edge)? };
-    Some(bins[below..].iter().map(|bin| bin.count.subjects).sum())
-}
-
-/// The edges that a site keeps in each of these lines, with who has not left there: of events, then of who is censored, then of who is event-free at
-/// the end. None where it shows one of them not at all.
-pub(super) fn at_site(spec: &SurvivalSpec, first: usize, release: &LinesRelease) -> Option<Vec<Line>> {
-    let exits = spec.exits();
-    let along = |at: usize| Along {
-        bins: vec![(release.lines[first + at].as_slice(), release.most_hidden())],
-        ends: spec.grid.len(),
-        min_sites: 1,
-    };
-    let lines = exits.iter().enumerate().filter(|(_, exit)| **exit != Exit::Unknown && **exit != Exit::Reached);
-    let reached = exits.iter().position(|exit| *exit == Exit::Reached)?;
-    let lines: Vec<Line> = lines.map(|(at, _)| along(at).leaving()).chain([along(reached).whole()]).collect();
-    lines.iter().all(|line| line.exact(0).is_some()).then_some(lines)
+/// Who has not left before an edge at a site. None within a bin.
+fn left(bins: &[BinRelease], most: Option<u64>, edge: usize) -> Option<Left> {
+    let mut left = Left { shown: 0, hidden: Some(0), kept: true };
+    let from = std::iter::once(0).chain(bins.iter().map(|bin| bin.upto as usize));
+    for (from, bin) in from.zip(bins).filter(|(_, bin)| bin.upto as usize > edge) {
+        let within = from < edge;
+        match bin.count.subjects {
+            0 => {
+                left.hidden = plus(left.hidden, most);
+                left.kept &= !within;
+            }
+            _ if within => return None,
+            n => left.shown += n,
+        }
+    }
+    Some(left)
 }

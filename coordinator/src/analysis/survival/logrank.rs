@@ -59,13 +59,16 @@ impl LogRank {
         }
     }
 
-    /// The test, or none where a group is never at risk beside another one when there is an event.
+    /// The test, or none where fewer than two groups are ever at risk when there is an event, or never beside each other.
     pub(super) fn test(&self) -> Option<Test> {
-        let df = self.observed.len().checked_sub(1).filter(|df| *df > 0)?;
-        let difference = DVector::from_iterator(df, (0..df).map(|i| self.observed[i] - self.expected[i]));
-        let covariance = self.covariance.view((0, 0), (df, df)).into_owned();
+        // A group in which nobody ever is at risk of it says nothing.
+        let at_risk: Vec<usize> = (0..self.observed.len()).filter(|i| self.expected[*i] > 0.0).collect();
+        let df = at_risk.len().checked_sub(1).filter(|df| *df > 0)?;
+        let difference =
+            DVector::from_iterator(df, at_risk[..df].iter().map(|i| self.observed[*i] - self.expected[*i]));
+        let covariance = DMatrix::from_fn(df, df, |i, j| self.covariance[(at_risk[i], at_risk[j])]);
         // What is left of rounding is no variance.
-        if (0..df).any(|i| covariance[(i, i)] <= 1e-12 * self.expected[i]) {
+        if (0..df).any(|i| covariance[(i, i)] <= 1e-12 * self.expected[at_risk[i]]) {
             return None;
         }
         let chi2 = difference.dot(&covariance.cholesky()?.solve(&difference));

@@ -5,7 +5,7 @@
 
 use bocage_protocol::analysis::SurvivalSpec;
 
-use super::groups::{Group, Line, SiteLines, at_site};
+use super::groups::{Group, Line, SiteLines, lines};
 use super::logrank::{LogRank, Step, Test};
 use crate::api::types::{Block, HiddenReason, NamedBlock, Value};
 
@@ -24,9 +24,13 @@ pub(super) fn tests(
 ) -> (Vec<NamedBlock>, Vec<String>) {
     let mut notes = Vec::new();
     // A missing value is no group.
-    let tested: Vec<(usize, &Group<'_>)> = groups.iter().enumerate().filter(|(_, group)| !group.missing).collect();
-    if tested.len() < groups.len() {
+    let (missing, known): (Vec<_>, Vec<_>) = groups.iter().enumerate().partition(|(_, group)| group.missing);
+    if !missing.is_empty() {
         notes.push("the log-rank tests leave out who has a missing value".to_owned());
+    }
+    let (tested, absent): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, group)| !group.counted.is_empty());
+    if !absent.is_empty() {
+        notes.push(format!("the log-rank tests leave out {} groups of which no site shows events", absent.len()));
     }
     let pooled = pooled(&tested, min_sites);
     if pooled.is_none() {
@@ -74,9 +78,8 @@ fn pooled(groups: &[(usize, &Group<'_>)], min_sites: u32) -> Option<(LogRank, us
         return None;
     }
     let lines = groups.iter().map(|(_, group)| {
-        let edges = group.reached.least.len();
-        let others = group.events[1..].iter().chain([&group.censored, &group.reached]);
-        Lines { event: group.events[0].clone(), others: Line::sum(others, edges) }
+        let others = group.events[1..].iter().chain([&group.free]);
+        Lines { event: group.events[0].clone(), others: Line::sum(others, group.free.least.len()) }
     });
     let steps = steps(&lines.collect::<Vec<_>>())?;
     let mut sums = LogRank::new(groups.len());
@@ -90,13 +93,14 @@ fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[Site
     let (mut sums, mut strata) = (LogRank::new(groups.len()), 0);
     for (_, release) in sites {
         let lines = |(at, _): &(usize, &Group<'_>)| {
-            let mut lines = at_site(spec, at * exits, release)?.into_iter();
-            let event = lines.next()?;
-            let others: Vec<Line> = lines.collect();
-            Some(Lines { others: Line::sum(&others, event.least.len()), event })
+            // Those of whom nothing is known come first, then who has no event, then the events.
+            let mut all = lines(spec, at * exits, std::iter::once(*release), 1).into_iter().skip(1);
+            let (free, event) = (all.next(), all.next());
+            let rest: Vec<Line> = all.chain(free).collect();
+            event.map(|event| Lines { others: Line::sum(&rest, event.least.len()), event })
         };
-        let lines: Option<Vec<Lines>> = groups.iter().map(lines).collect();
-        if let Some(steps) = lines.and_then(|lines| steps(&lines)) {
+        let lines: Vec<Lines> = groups.iter().filter_map(lines).collect();
+        if let Some(steps) = steps(&lines) {
             sums.add(&steps);
             strata += 1;
         }
@@ -110,6 +114,7 @@ fn steps(groups: &[Lines]) -> Option<Vec<Step>> {
     let last = edges - 1;
     let exact = |edge: &usize| {
         let known = |lines: &Lines| lines.event.exact(*edge).is_some() && lines.others.exact(*edge).is_some();
+        // After the last edge nobody is at risk of anything.
         *edge == last || groups.iter().all(known)
     };
     let kept: Vec<usize> = (0..edges).filter(exact).collect();

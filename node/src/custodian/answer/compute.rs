@@ -271,8 +271,9 @@ fn summary(
                 (counts, usize::from(bins.bins.is_empty()), None)
             }
             Outcome::Lines(lines) => {
-                let shown = lines.lines.iter().map(Vec::len).sum();
-                (shown, lines.lines.iter().filter(|line| line.is_empty()).count(), None)
+                let bins = || lines.lines.iter().flatten();
+                let shown = bins().filter(|bin| bin.count.subjects > 0).count();
+                (shown, bins().count() - shown, None)
             }
             Outcome::Discovered(found) => {
                 let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();

@@ -1,9 +1,10 @@
 //! The rules of mode `exact` for lines along a declared grid: the cells of each line, by itself, are merged until every bin has k subjects.
 //!
-//! A line begins as one bin. Its edges are tried in a public order, the middle one first and then the middles of both halves: an edge stays if
-//! the bins on either side have k subjects, and nobody or k who have moved since earlier answers. So two sites whose lines are alike keep the
-//! same edges, and their sums can be compared there; filled from below, as the bins of quantiles are, they would share hardly one. Pure
-//! arithmetic; it must never show a part of a bin, nor a line of fewer than k.
+//! A line begins as one bin. Its edges are tried in a public order: that of the last cell, the middle of what is below, then the middles of both
+//! halves, and so on. An edge stays if the bins on either side have k subjects, and nobody or k who have moved since earlier answers. So two
+//! sites whose lines are alike keep the same edges, and their sums can be compared there; filled from below, as the bins of quantiles are,
+//! they would share hardly one. Where fewer than k are below the last cell and k in it, it is shown alone: most of a line may stand there, and
+//! would else hide that hardly anyone stands elsewhere. A bin of fewer than k says 0. Pure arithmetic; it must never show a part of a bin.
 
 use std::collections::VecDeque;
 
@@ -49,10 +50,20 @@ pub(super) fn exact(
             parts.push((*twin, part.get(i * cells..(i + 1) * cells).ok_or(Withheld::Inconsistent)?));
         }
         let edges = edges(line, &parts, k);
-        let gone = moved.iter().zip(&parts).filter(|((inside, ..), _)| !inside).map(|(_, (_, part))| subjects(part));
-        // What has fewer than k by now counts as well if it can have been shown.
-        held_back |= edges.is_empty() && !settled(&parts, 0, cells, k) && subjects(line) + gone.sum::<i128>() >= k;
-        lines.push(bins(line, &edges)?);
+        let from = std::iter::once(0).chain(edges.iter().copied());
+        let mut bins = Vec::with_capacity(edges.len());
+        for (from, upto) in from.zip(edges.iter().copied()) {
+            let shows = may_stand(line, &parts, from, upto, k);
+            let of = |(_, part): &Part<'_>| subjects(&part[from..upto]);
+            let gone = moved.iter().zip(&parts).filter(|((inside, ..), _)| !inside).map(|(_, part)| of(part));
+            // What has fewer than k by now counts as well if it can have been shown.
+            held_back |=
+                !shows && !settled(&parts, from, upto, k) && subjects(&line[from..upto]) + gone.sum::<i128>() >= k;
+            let n = if shows { subjects(&line[from..upto]) } else { 0 };
+            let count = rules::count(Size { subjects: n, rows: n })?;
+            bins.push(BinRelease { upto: u32::try_from(upto).map_err(|_| Withheld::Inconsistent)?, count });
+        }
+        lines.push(bins);
     }
     let release = LinesRelease { threshold: threshold.max(1), lines, held_back };
     // The receiver checks the same, so a release that it would refuse never leaves.
@@ -68,36 +79,37 @@ fn settled(parts: &[Part<'_>], from: usize, to: usize, k: i128) -> bool {
     moved::settled(k, parts.iter().map(|(twin, part)| (*twin, subjects(&part[from..to]))))
 }
 
-/// The edges that stay, ascending, the grid's end included; none where the line as a whole cannot be shown.
-fn edges(line: &[Size], parts: &[Part<'_>], k: i128) -> Vec<usize> {
-    let may_stand = |from: usize, to: usize| subjects(&line[from..to]) >= k && settled(parts, from, to, k);
-    if !may_stand(0, line.len()) {
-        return Vec::new();
-    }
-    let mut edges = vec![0, line.len()];
-    let mut halves = VecDeque::from([(0, line.len())]);
-    while let Some((from, to)) = halves.pop_front() {
-        if to - from < 2 {
-            continue;
-        }
-        let middle = from.midpoint(to);
-        let above = edges.partition_point(|edge| *edge < middle);
-        if may_stand(edges[above - 1], middle) && may_stand(middle, edges[above]) {
-            edges.insert(above, middle);
-        }
-        halves.extend([(from, middle), (middle, to)]);
-    }
-    edges.split_off(1)
+fn may_stand(line: &[Size], parts: &[Part<'_>], from: usize, to: usize, k: i128) -> bool {
+    subjects(&line[from..to]) >= k && settled(parts, from, to, k)
 }
 
-fn bins(line: &[Size], edges: &[usize]) -> Result<Vec<BinRelease>, Withheld> {
-    let from = std::iter::once(0).chain(edges.iter().copied());
-    let bin = |(from, upto): (usize, &usize)| {
-        let n = subjects(&line[from..*upto]);
-        let count = rules::count(Size { subjects: n, rows: n })?;
-        Ok(BinRelease { upto: u32::try_from(*upto).map_err(|_| Withheld::Inconsistent)?, count })
+/// The edges that stay, ascending, the grid's end included.
+fn edges(line: &[Size], parts: &[Part<'_>], k: i128) -> Vec<usize> {
+    let (last, end) = (line.len() - 1, line.len());
+    let stands = |from: usize, to: usize| may_stand(line, parts, from, to, k);
+    if stands(last, end) && subjects(&line[..last]) < k {
+        return vec![last, end];
+    }
+    let mut edges = vec![0, end];
+    if !stands(0, end) {
+        return vec![end];
+    }
+    let mut attempt = |edge: usize| {
+        let above = edges.partition_point(|known| *known < edge);
+        if stands(edges[above - 1], edge) && stands(edge, edges[above]) {
+            edges.insert(above, edge);
+        }
     };
-    from.zip(edges).map(bin).collect()
+    let mut halves = VecDeque::from([(0, last)]);
+    attempt(last);
+    while let Some((from, to)) = halves.pop_front() {
+        if to - from > 1 {
+            let middle = from.midpoint(to);
+            attempt(middle);
+            halves.extend([(from, middle), (middle, to)]);
+        }
+    }
+    edges.split_off(1)
 }
 
 #[cfg(test)]

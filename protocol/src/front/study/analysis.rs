@@ -7,10 +7,11 @@ use super::attrition::RawAttrition;
 use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::quantiles::RawQuantiles;
+use super::rates::RawRates;
 use super::summary::RawSummary;
 use super::survival::RawSurvival;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, survival, table};
+use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, quantiles, rates, survival, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
@@ -25,11 +26,12 @@ struct RawAnalysis {
     crosstab: Option<RawCrosstab>,
     quantiles: Option<RawQuantiles>,
     attrition: Option<RawAttrition>,
+    rates: Option<RawRates>,
     summary: Option<RawSummary>,
     survival: Option<RawSurvival>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, survival or summary";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, rates, survival or summary";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -45,6 +47,7 @@ impl RawAnalysis {
             self.crosstab.is_some(),
             self.quantiles.is_some(),
             self.attrition.is_some(),
+            self.rates.is_some(),
             self.summary.is_some(),
             self.survival.is_some(),
         ]
@@ -101,6 +104,7 @@ impl Binding<'_> {
         found.extend(raw.crosstab.as_ref().map(|raw| self.crosstab(&key, raw).map(one)));
         found.extend(raw.quantiles.as_ref().map(|raw| self.quantiles(&key, raw).map(one)));
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
+        found.extend(raw.rates.as_ref().map(|raw| self.rates(&key, raw).map(one)));
         found.extend(raw.survival.as_ref().map(|raw| self.survival(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
         let found = found.into_iter().next().flatten()?;
@@ -148,6 +152,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Crosstab(_)) => crosstab::text_place(place),
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
+        (place, None, Spec::Rates(_)) => rates::text_place(place),
         (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),
     };
     join(key, &place)

@@ -28,11 +28,9 @@ pub(super) fn cells(release: &LinesRelease, spec: Option<&Spec>, plan: Option<&V
         for bin in bins {
             // Whoever reads the ledger may read damaged bytes too: an edge that does not rise has no cells.
             let upto = (bin.upto as usize).max(from + 1);
-            shown.push(cell(interval(survival, from, upto), Some(bin.count.into())));
+            let count = (bin.count.subjects > 0).then(|| bin.count.into());
+            shown.push(cell(interval(survival, from, upto), count));
             from = upto;
-        }
-        if bins.is_empty() {
-            shown.push(cell("all intervals".to_owned(), None));
         }
     }
     shown
@@ -46,10 +44,9 @@ fn group(survival: &SurvivalSpec, plan: Option<&ValidPlan>, line: usize, cells: 
     group.truncate(headings.len());
     let exit = match exits[line % exits.len()] {
         Exit::Unknown => "time or event not known".to_owned(),
-        Exit::Reached => format!("no event before {}", survival.grid.last().copied().unwrap_or_default()),
         Exit::Event => survival.event.label.clone(),
         Exit::Competing(which) => survival.competing.get(which).map_or_else(String::new, |event| event.label.clone()),
-        Exit::Censored => "left without an event".to_owned(),
+        Exit::Free => "without an event".to_owned(),
     };
     group.push(exit);
     group

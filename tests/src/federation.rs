@@ -1,0 +1,175 @@
+//! Several sites in one process: real snapshots, the real engine and gate, and the coordinator's drivers, without sockets, ledgers and signatures. For
+//! what is computed; what happens to it on its way is the business of the tests with processes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
+use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
+use bocage_net::env::SystemEntropy;
+use bocage_node::custodian::engine::{self, Features, Ground};
+use bocage_node::custodian::gate::{self, GatePolicy, Mode};
+use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking};
+use bocage_node::custodian::source::DatasetSpec;
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::contract::{Contract, parse};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::release::Outcome;
+use bocage_protocol::settings::Problems;
+use bocage_protocol::trust::{SecretKey, Study};
+use serde_json::json;
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+/// Sites with data under one contract.
+pub struct Federation {
+    contract: Contract,
+    sites: BTreeMap<SiteId, Offered>,
+    _dir: tempfile::TempDir,
+}
+
+/// How the sites' gates are minded.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate {
+    /// k.
+    pub threshold: u32,
+    /// How many sites a published number needs.
+    pub min_sites: u32,
+}
+
+impl Gate {
+    /// No disclosure control at all: what is computed equals the pooled answer.
+    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1 };
+    /// As nodes are delivered, for a network of few sites.
+    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2 };
+}
+
+impl Federation {
+    /// Sites by name, each with the text of a CSV file whose columns are the contract's.
+    pub fn new(contract: &str, sites: &[(&str, String)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let contract = parse(contract, "contract.toml").expect("a contract");
+        let site = |(name, csv): &(&str, String)| {
+            let id: SiteId = name.parse().expect("a site");
+            (id, offered(dir.path(), &contract, name, csv))
+        };
+        let sites = sites.iter().map(site).collect();
+        Self { contract, sites, _dir: dir }
+    }
+
+    /// Binds a study's text.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a person reads it.
+    pub fn bind(&self, study: &str) -> Result<Study, String> {
+        let sites: Vec<SiteId> = self.sites.keys().cloned().collect();
+        let key = SecretKey::generate(&mut SystemEntropy);
+        let context = BindContext {
+            network: "lab".parse().expect("a network"),
+            researcher: key.public(),
+            roster: &sites,
+            offering: &sites,
+            min_sites_floor: 1,
+            permit: None,
+            now: NOW,
+            nonce: [3; 16],
+        };
+        let text = StudyText::parse(study, "study.toml").map_err(|problems| problems.to_string())?;
+        text.bind(&self.contract, &context).map_err(|problems| problems.to_string())
+    }
+
+    /// Runs a study's analyses.
+    pub fn run(&self, analyses: &str, gate: Gate) -> Vec<AnalysisResult> {
+        let text = format!(
+            "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"{}\"\n{analyses}",
+            self.contract.id()
+        );
+        let study = self.bind(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        self.answer(&study, gate)
+    }
+
+    /// Answers a bound study.
+    pub fn answer(&self, study: &Study, gate: Gate) -> Vec<AnalysisResult> {
+        let results = study.analyses.iter().map(|spec| {
+            let query = study.query();
+            let plan = |round, state: &RoundState| {
+                let plan = plan_for(&spec.spec, query.clone(), round, state).expect("a plan");
+                ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
+            };
+            let (mut round, mut state) = (0, RoundState::First);
+            let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
+            loop {
+                let plan = plan(round, &state);
+                let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
+                    self.sites.keys().map(|site| (site, self.outcome(site, &plan, gate.threshold))).collect();
+                let answers: Vec<SiteAnswer<'_>> =
+                    outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
+                match driver.step(&answers) {
+                    Next::Round(next) => (round, state) = (round + 1, next),
+                    Next::Publish(result) => break (spec, *result),
+                }
+            }
+        });
+        summarise(results.collect(), self.contract.one_row_per_subject())
+    }
+
+    /// What a site's gate makes of a plan.
+    pub fn outcome(&self, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
+        let ground = Ground::alone(&self.sites[site], &self.contract);
+        let policy = GatePolicy { threshold, mode: Mode::Exact };
+        let counted = engine::run(&ground, &mut Features::default(), plan, threshold).expect("an engine's answer");
+        gate::release(counted, plan, plan.contract(&self.contract), &policy)
+            .map(|released| released.outcome().clone())
+            .map_err(PublicError::from)
+    }
+
+    /// The contract.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+}
+
+fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
+    match outcome {
+        Ok(Outcome::Table(table)) => Answer::Table(table),
+        Ok(Outcome::Bins(bins)) => Answer::Bins(bins),
+        Ok(Outcome::Discovered(found)) => Answer::Discovered(found),
+        Ok(Outcome::Lines(lines)) => Answer::Lines(lines),
+        Ok(Outcome::Refused(error)) | Err(error) => Answer::Refused(error),
+    }
+}
+
+fn offered(dir: &Path, contract: &Contract, site: &str, csv: &str) -> Offered {
+    let folder = dir.join(site);
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("data.csv"), csv).expect("a file");
+    let section = json!({ "contract": contract.id().to_string(), "source": { "kind": "csv", "path": "data.csv" } });
+    let mut problems = Problems::default();
+    let spec = DatasetSpec::read("data", &section, "node.toml", &folder, &mut problems);
+    let spec = spec.unwrap_or_else(|| panic!("{problems}"));
+    Taking::into(&folder).take(&spec, contract, NOW).expect("a snapshot");
+    Offered::new(Arc::new(Snapshot::open_current(&folder, "data").expect("a snapshot")), None)
+}
+
+/// The number in a block's column, in the row whose first value is this text.
+pub fn number(block: &Block, row: &str, column: &str) -> f64 {
+    let at = block.columns.iter().position(|name| name == column).unwrap_or_else(|| panic!("{:?}", block.columns));
+    let first = |values: &&Vec<Value>| values.first() == Some(&Value::Text(row.to_owned()));
+    let values = block.rows.iter().find(first).unwrap_or_else(|| panic!("no row {row}: {block:#?}"));
+    match &values[at] {
+        Value::Number(x) => *x,
+        Value::Count(n) => *n as f64,
+        other => panic!("{row}, {column}: {other:?}"),
+    }
+}
+
+/// The further block with this title.
+pub fn block<'a>(result: &'a AnalysisResult, title: &str) -> &'a Block {
+    let found = result.also.iter().find(|named| named.title == title);
+    &found.unwrap_or_else(|| panic!("no block {title}: {:?}", result.notes)).block
+}

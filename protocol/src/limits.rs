@@ -89,6 +89,8 @@ pub const STANDARD_POPULATION: f64 = 1e11;
 pub const STANDARD_TEXT_BYTES: usize = 16 << 20;
 /// A rate is events in at most so many patients.
 pub const PER: f64 = 1e7;
+/// Events of a survival that compete with the one that is asked for: more than a paper has.
+pub const COMPETING: usize = 8;
 /// Cells of one table, the product of its keys' levels.
 pub const CELLS: usize = 100_000;
 /// Discovered keys that a site answers with at most: more than a person reads, and with names of [`KEY_BYTES`] they fit a frame.

@@ -9,9 +9,11 @@ use crate::limits;
 use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 
 mod discovered;
+mod lines;
 mod model;
 
 pub use discovered::{DiscoveredRelease, KeyRelease};
+pub use lines::LinesRelease;
 pub use model::ModelRelease;
 
 /// A site's answer to one round of a study. Signed as a whole.
@@ -55,6 +57,8 @@ pub enum Outcome {
     Discovered(DiscoveredRelease),
     /// The sums of a model's step.
     Model(ModelRelease),
+    /// Lines of bins that passed the gate.
+    Lines(LinesRelease),
 }
 
 impl Outcome {
@@ -70,9 +74,14 @@ impl Outcome {
         match (self, plan.grid(), plan.discovered()) {
             (Outcome::Refused(_), ..) => true,
             (Outcome::Table(table), None, None) => table.fits(plan.layout()),
+            (Outcome::Lines(lines), Some(grid @ Grid::Edges(_)), _) => lines.fits(grid, plan.layout()),
+            (Outcome::Bins(_), Some(Grid::Edges(_)), _) => false,
             (Outcome::Bins(bins), Some(grid), _) => bins.fits(grid, plan.layout().can_be_missing()),
             (Outcome::Discovered(found), _, Some(key)) => found.fits(key, plan.layout()),
-            (Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Model(_), ..) => false,
+            (
+                Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Lines(_) | Outcome::Model(_),
+                ..,
+            ) => false,
         }
     }
 }

@@ -150,6 +150,7 @@ fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
         Ok(Outcome::Table(table)) => Answer::Table(table),
         Ok(Outcome::Bins(bins)) => Answer::Bins(bins),
         Ok(Outcome::Discovered(found)) => Answer::Discovered(found),
+        Ok(Outcome::Lines(lines)) => Answer::Lines(lines),
         Ok(Outcome::Model(model)) => Answer::Model(model),
         Ok(Outcome::Refused(error)) | Err(error) => Answer::Refused(error),
     }

@@ -10,8 +10,8 @@ use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::{ContractId, Digest, SiteId};
 use bocage_protocol::plan::{Contracts, ValidPlan};
 use bocage_protocol::release::{
-    BinRelease, BinsRelease, CellRelease, Count, DiscoveredRelease, KeyRelease, MeasureRelease, Outcome, Part, Release,
-    TableRelease,
+    BinRelease, BinsRelease, CellRelease, Count, DiscoveredRelease, KeyRelease, LinesRelease, MeasureRelease, Outcome,
+    Part, Release, TableRelease,
 };
 use bocage_protocol::trust::{
     Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
@@ -354,6 +354,41 @@ fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_releas
         "release": hex(&SignedRelease::sign(&release, standing(), &key).expect("a release").body),
     });
     assert_eq!(found, golden("discovered-v1.json"), "found:\n{found:#}");
+}
+
+const LINES: &str = r#"
+title = "Time to an event"
+purpose = "statistics"
+dataset = "vector@1"
+[[analysis]]
+name = "s"
+survival = { time = "age", event = "chol > 200", competing = { low = "chol < 100" }, by = ["sex"], every = 30, until = 90 }
+[[analysis]]
+name = "r"
+rates = { time = "age", event = "chol > 200", by = ["sex"], per = 1000 }
+"#;
+
+#[test]
+fn time_to_an_event_has_this_canonical_form_these_plans_and_these_released_bytes() {
+    let (key, signed) = signed_study();
+    let study = bound(LINES, &key);
+    let plans: Vec<ValidPlan> = study.analyses.iter().map(|a| first_plan(&study, &a.spec)).collect();
+    let bin = |upto, subjects| BinRelease { upto, count: Count { subjects, rows: subjects } };
+    let cells = plans[0].grid().expect("a grid").cells();
+    let lines = plans[0].layout().cells_at(0) / cells;
+    let shown = [vec![bin(2, 11), bin(4, 40)], vec![bin(3, 0), bin(4, 12)]];
+    let lines = shown.into_iter().cycle().take(lines).collect();
+    let outcome = Outcome::Lines(LinesRelease { threshold: 11, lines, held_back: false });
+    assert!(outcome.fits(&plans[0]));
+    let mut release = release(signed.id());
+    release.parts[0].outcome = outcome;
+    let found = json!({
+        "analyses": study.analyses,
+        "plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
+        "explained": plans[0].explain(&contract::parse(CONTRACT, "vector.toml").expect("a contract"), None).plainly(),
+        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+    });
+    assert_eq!(found, golden("lines-v1.json"), "found:\n{found:#}");
 }
 
 const PATIENTS: &str = r#"

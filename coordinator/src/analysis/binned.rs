@@ -45,7 +45,7 @@ impl<'a> Binned<'a> {
     pub(super) fn new(answers: &[SiteAnswer<'a>]) -> Self {
         let releases = answers.iter().filter_map(|a| match a.answer {
             Answer::Bins(release) => Some((a.site, release)),
-            Answer::Table(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
+            _ => None,
         });
         let (shown, silent) = releases.partition(|(_, release)| !release.bins.is_empty());
         Self { shown, silent }

@@ -60,7 +60,7 @@ impl DiscoveredDriver {
         let answers = sorted(answers);
         let found = answers.iter().filter_map(|a| match a.answer {
             Answer::Discovered(release) => Some(release),
-            Answer::Table(_) | Answer::Bins(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
+            _ => None,
         });
         let found: Vec<&DiscoveredRelease> = found.collect();
         // Of a key that a site does not name it may have so many patients in a cell.

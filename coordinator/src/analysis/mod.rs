@@ -26,8 +26,10 @@ mod model;
 mod notes;
 mod pool;
 mod quantiles;
+mod rates;
 mod standardised;
 mod summary;
+mod survival;
 mod table;
 mod table_one;
 
@@ -38,7 +40,7 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
-use bocage_protocol::release::{BinsRelease, DiscoveredRelease, ModelRelease, TableRelease};
+use bocage_protocol::release::{BinsRelease, DiscoveredRelease, LinesRelease, ModelRelease, TableRelease};
 
 use crate::api::types::{AnalysisResult, Block};
 pub use accuracy::AccuracyDriver;
@@ -50,8 +52,10 @@ pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use model::ModelDriver;
 pub use quantiles::QuantilesDriver;
+pub use rates::RatesDriver;
 pub use standardised::StandardisedDriver;
 pub use summary::summarise;
+pub use survival::SurvivalDriver;
 pub use table::TableDriver;
 
 /// What came of a round at one site. Every site of the study has one, in any order.
@@ -74,6 +78,8 @@ pub enum Answer<'a> {
     Discovered(&'a DiscoveredRelease),
     /// The sums of a model's step.
     Model(&'a ModelRelease),
+    /// Lines along a declared grid.
+    Lines(&'a LinesRelease),
     /// It said no, to the study or to this analysis.
     Refused(&'a PublicError),
     /// It did not answer in time.
@@ -114,6 +120,10 @@ pub enum Driver {
     Correlation(CorrelationDriver),
     /// A table of strata, and its rates.
     Standardised(StandardisedDriver),
+    /// A table of time and events, and the rates that follow from it.
+    Rates(RatesDriver),
+    /// Lines of all sites, and the curves and tests that follow from them.
+    Survival(SurvivalDriver),
 }
 
 /// What every driver works under.
@@ -163,6 +173,8 @@ impl Driver {
             Spec::Compare(spec) => Driver::Compare(CompareDriver::new(setting, spec, plan)?),
             Spec::Correlation(spec) => Driver::Correlation(CorrelationDriver::new(setting, spec, plan)?),
             Spec::Standardised(spec) => Driver::Standardised(StandardisedDriver::new(setting, spec, plan)?),
+            Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
+            Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -185,6 +197,8 @@ impl Driver {
             Driver::Compare(compare) => compare.publish(answers),
             Driver::Correlation(correlation) => correlation.publish(answers),
             Driver::Standardised(standardised) => standardised.publish(answers),
+            Driver::Rates(rates) => rates.publish(answers),
+            Driver::Survival(survival) => survival.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -197,6 +211,8 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Model(_) => texts(&model::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
+        Spec::Survival(spec) => survival::columns(spec),
+        Spec::Rates(spec) => rates::columns(spec),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
         Spec::Accuracy(_) | Spec::Compare(_) | Spec::Correlation(_) | Spec::Standardised(_) | Spec::Discovered(_) => {
             spec.headings().into_iter().map(str::to_owned).collect()

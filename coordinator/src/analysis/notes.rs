@@ -92,6 +92,11 @@ pub(super) fn of_model(answers: &[SiteAnswer<'_>], fitted: usize, min_sites: u32
     notes
 }
 
+/// The notes of lines along a grid that come before what is said of the groups.
+pub(super) fn of_lines(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<String> {
+    of_round(answers, answered, min_sites)
+}
+
 fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<String> {
     let mut notes = silent_sites(answers);
     notes.extend(answers.iter().filter(|answer| holds_back(answer)).map(|answer| {
@@ -112,7 +117,12 @@ fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<
 fn table<'a>(answer: &SiteAnswer<'a>) -> Option<&'a TableRelease> {
     match answer.answer {
         Answer::Table(release) => Some(release),
-        Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
+        Answer::Bins(_)
+        | Answer::Discovered(_)
+        | Answer::Lines(_)
+        | Answer::Model(_)
+        | Answer::Refused(_)
+        | Answer::Missing => None,
     }
 }
 
@@ -121,13 +131,14 @@ fn holds_back(answer: &SiteAnswer<'_>) -> bool {
         Answer::Table(release) => release.held_back,
         Answer::Bins(release) => release.held_back,
         Answer::Discovered(release) => release.held_back,
+        Answer::Lines(release) => release.held_back,
         Answer::Model(_) | Answer::Refused(_) | Answer::Missing => false,
     }
 }
 
 fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
     let silent = |a: &SiteAnswer<'_>| match a.answer {
-        Answer::Table(_) | Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) => None,
+        Answer::Table(_) | Answer::Bins(_) | Answer::Discovered(_) | Answer::Lines(_) | Answer::Model(_) => None,
         Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
         Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
     };

@@ -66,7 +66,7 @@ impl TableDriver {
 pub(super) fn releases<'a>(answers: &[SiteAnswer<'a>]) -> Vec<&'a TableRelease> {
     let table = |answer: &SiteAnswer<'a>| match answer.answer {
         Answer::Table(release) => Some(release),
-        Answer::Bins(_) | Answer::Discovered(_) | Answer::Model(_) | Answer::Refused(_) | Answer::Missing => None,
+        _ => None,
     };
     answers.iter().filter_map(table).collect()
 }

@@ -143,6 +143,7 @@ fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, an
         (Some(Outcome::Bins(bins)), _) => Answer::Bins(bins),
         (Some(Outcome::Discovered(found)), _) => Answer::Discovered(found),
         (Some(Outcome::Model(model)), _) => Answer::Model(model),
+        (Some(Outcome::Lines(lines)), _) => Answer::Lines(lines),
         (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
         (None, None) => Answer::Missing,
     }

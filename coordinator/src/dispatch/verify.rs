@@ -72,7 +72,7 @@ fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static 
         Outcome::Table(table) if table.step > 0 && !asked.contract.one_row_per_subject() => {
             Err("it is rolled up although a patient can have several rows")
         }
-        Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Model(_) => Ok(()),
+        Outcome::Table(_) | Outcome::Bins(_) | Outcome::Discovered(_) | Outcome::Lines(_) | Outcome::Model(_) => Ok(()),
     }
 }
 

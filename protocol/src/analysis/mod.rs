@@ -10,7 +10,9 @@ mod discovered;
 mod histogram;
 mod model;
 mod quantiles;
+mod rates;
 mod standardised;
+mod survival;
 mod table;
 
 use serde::{Deserialize, Serialize};
@@ -29,7 +31,9 @@ pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
 pub use model::{ModelSpec, Named, StandardErrors, Term};
 pub use quantiles::QuantilesSpec;
+pub use rates::RatesSpec;
 pub use standardised::{Standard, StandardisedSpec};
+pub use survival::{Band, Exit, SurvivalSpec};
 pub use table::{Key, Show, Shown, TableSpec};
 
 /// A named question.
@@ -112,6 +116,10 @@ pub enum Spec {
     Correlation(CorrelationSpec),
     /// Rates made comparable by a standard population.
     Standardised(StandardisedSpec),
+    /// Events by time under observation.
+    Rates(RatesSpec),
+    /// Time to an event over a grid.
+    Survival(SurvivalSpec),
 }
 
 impl Spec {
@@ -129,6 +137,8 @@ impl Spec {
             Spec::Compare(_) => "compare",
             Spec::Correlation(_) => "correlation",
             Spec::Standardised(_) => "standardised",
+            Spec::Rates(_) => "rates",
+            Spec::Survival(_) => "survival",
         }
     }
 
@@ -143,6 +153,8 @@ impl Spec {
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
             Spec::Model(model) => model.headings(),
+            Spec::Rates(rates) => rates.headings().collect(),
+            Spec::Survival(survival) => survival.headings().collect(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
             Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
             Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
@@ -163,7 +175,8 @@ impl Spec {
             Spec::Compare(compare) => Some(compare.table()),
             Spec::Correlation(correlation) => Some(correlation.table()),
             Spec::Standardised(standardised) => Some(standardised.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => None,
+            Spec::Rates(rates) => Some(rates.table()),
+            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) | Spec::Survival(_) => None,
         }
     }
 }
@@ -199,5 +212,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Compare(compare) => compare.plan(query),
         Spec::Correlation(correlation) => Ok(correlation.plan(query)),
         Spec::Standardised(standardised) => standardised.plan(query),
+        Spec::Rates(rates) => rates.plan(query),
+        Spec::Survival(survival) => survival.plan(query),
     }
 }

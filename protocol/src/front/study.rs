@@ -13,8 +13,10 @@ mod groups;
 mod histogram;
 mod model;
 mod quantiles;
+mod rates;
 mod standardised;
 mod summary;
+mod survival;
 mod table;
 mod table_one;
 #[cfg(test)]
@@ -92,6 +94,14 @@ pub(super) const KEYS: &[&str] = &[
     "rates",
     "per",
     "table_one",
+    "survival",
+    "time",
+    "event",
+    "competing",
+    "grid",
+    "every",
+    "until",
+    "band",
     "tables",
     "cohort",
     "from",

@@ -30,6 +30,8 @@ pub enum Grid {
     },
     /// So many steps: cell i holds who fails step i first, the last cell holds who passes all.
     Steps(usize),
+    /// So many declared edges: cell i holds what is below edge i and not below the one before.
+    Edges(usize),
 }
 
 impl Grid {
@@ -55,23 +57,23 @@ impl Grid {
         match self {
             Grid::Integers { lo, hi } => (hi - lo + 1) as usize,
             Grid::Equal { .. } => limits::GRID_CELLS,
-            Grid::Steps(steps) => steps + 1,
+            Grid::Steps(parts) | Grid::Edges(parts) => parts + 1,
         }
     }
 
-    /// The smallest value that a cell can hold; of steps, the cell's index.
+    /// The smallest value that a cell can hold; of steps and declared edges, the cell's index.
     pub fn lower(&self, cell: usize) -> f64 {
         match self {
             Grid::Integers { lo, .. } => (lo + cell as i64) as f64,
             Grid::Equal { lo, hi } => edge(*lo, *hi, cell),
-            Grid::Steps(_) => cell as f64,
+            Grid::Steps(_) | Grid::Edges(_) => cell as f64,
         }
     }
 
     /// A value that no value of a cell exceeds: of integers and steps its one value, else its upper edge.
     pub fn upper(&self, cell: usize) -> f64 {
         match self {
-            Grid::Integers { .. } | Grid::Steps(_) => self.lower(cell),
+            Grid::Integers { .. } | Grid::Steps(_) | Grid::Edges(_) => self.lower(cell),
             Grid::Equal { lo, hi } => edge(*lo, *hi, cell + 1),
         }
     }
@@ -91,10 +93,17 @@ pub(super) fn lower(bins: &Bins, contract: &Contract) -> Result<(Grid, Table), V
     let mut problems = Vec::new();
     if !contract.one_row_per_subject() {
         let problem = TypeProblem::new(format!("a patient can have several rows in `{}`", contract.id()))
-            .hint("quantiles and attrition need one row a patient: bins of several rows would count a patient twice");
+            .hint("this needs one row a patient: bins of several rows would count a patient twice");
         problems.push(("of".to_owned(), problem));
     }
     let lowered = match bins {
+        Bins::Lines(lines) => {
+            return match lines.lower(contract) {
+                Ok(lowered) if problems.is_empty() => Ok(lowered),
+                Ok(_) => Err(problems),
+                Err(found) => Err(problems.into_iter().chain(found).collect()),
+            };
+        }
         Bins::Column(column) => Grid::of(column, contract).and_then(|grid| Ok((grid, cells_of(column, &grid)?))),
         Bins::Steps(steps) => {
             for (i, step) in steps.iter().enumerate().take(limits::ATTRITION_STEPS) {

@@ -138,8 +138,13 @@ impl ValidPlan {
                 steps.iter().map(|step| format!("the first that is not true of: {}", expression(step))).collect(),
                 "patients and rows who leave at each step, after the site has merged steps until each has k or more patients",
             ),
+            Bins::Lines(lines) => (
+                lines.words(&self.layout().keys_at(0)),
+                "patients and rows in each interval of each group, after the site has merged neighbouring intervals of a group until each has k or more patients",
+            ),
         };
         // Each bin has its end, patients and rows; two more for missing values.
+        let cells = if let Bins::Lines(_) = bins { self.most_cells() as u64 } else { cells };
         (groups, vec![computes.to_owned()], cells.saturating_mul(3).saturating_add(2))
     }
 }

@@ -12,6 +12,7 @@ mod explain;
 mod expr;
 mod features;
 mod layout;
+mod lines;
 mod model;
 mod normal;
 mod periods;
@@ -39,6 +40,7 @@ pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation,
 pub use features::Touches;
 pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
+pub use lines::Lines;
 pub use model::{
     Factor, Family, Inputs, Link, Model, ModelLayout, Position, Product, Response, Row, Scale, Slot, Spline, Sums,
     Transform, digamma,
@@ -117,6 +119,8 @@ pub enum Bins {
     Column(ColumnName),
     /// The first of these conditions that is not true.
     Steps(Vec<Expr>),
+    /// A number over declared edges, in a line for each group.
+    Lines(Lines),
 }
 
 /// A dense table: every combination of the keys' declared levels is a cell.
@@ -163,6 +167,7 @@ impl Statistic {
             Statistic::Bins(Bins::Column(column)) => vec![column],
             Statistic::Bins(Bins::Steps(steps)) => steps.iter().flat_map(Expr::columns).collect(),
             Statistic::Model(model) => model.reads(),
+            Statistic::Bins(Bins::Lines(lines)) => lines.columns(),
         }
     }
 }
@@ -281,7 +286,8 @@ impl ValidPlan {
         &self.table
     }
 
-    /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any.
+    /// The grid of [`Statistic::Bins`]. The table then has one key: the grid's cells, and a last level for missing values if there can be any. Of
+    /// [`Bins::Lines`] it has the groups' keys, and the grid's cells last.
     pub fn grid(&self) -> Option<&Grid> {
         self.grid.as_ref()
     }

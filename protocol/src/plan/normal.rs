@@ -36,6 +36,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(steps.iter().map(normal).collect())),
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(column.clone())),
         Statistic::Model(model) => Statistic::Model(model.map(&|of| measure(of, contract), &normal)),
+        Statistic::Bins(Bins::Lines(lines)) => Statistic::Bins(Bins::Lines(lines.map(normal))),
     };
     let filter = plan.query.filter.as_ref().map(normal).filter(|filter| *filter != truth(true));
     Plan { query: Query { filter, ..plan.query.clone() }, statistic }

@@ -12,6 +12,7 @@ mod discovered;
 mod hospital;
 mod intervals;
 mod ledger;
+mod lines;
 mod optouts;
 mod oracles;
 mod overlap;
@@ -45,6 +46,7 @@ fn scenarios() -> Vec<Scenario> {
         shares::family(),
         sums::family(),
         bins::family(),
+        lines::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),

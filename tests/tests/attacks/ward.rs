@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use bocage_protocol::plan::Quantum;
-use bocage_protocol::release::{BinsRelease, CellRelease, DiscoveredRelease, MeasureRelease, Outcome, TableRelease};
+use bocage_protocol::release::{
+    BinsRelease, CellRelease, DiscoveredRelease, LinesRelease, MeasureRelease, Outcome, TableRelease,
+};
 
 /// One row a patient. `world` tells many small data sets apart, so that one file holds them all.
 pub const WARD: &str = r#"
@@ -139,6 +141,13 @@ pub fn bins(outcome: &Outcome) -> &BinsRelease {
     match outcome {
         Outcome::Bins(bins) => bins,
         other => panic!("no bins: {other:?}"),
+    }
+}
+
+pub fn lines(outcome: &Outcome) -> &LinesRelease {
+    match outcome {
+        Outcome::Lines(lines) => lines,
+        other => panic!("no lines: {other:?}"),
     }
 }
 

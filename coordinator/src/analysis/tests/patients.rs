@@ -106,6 +106,7 @@ pub(super) fn let_out(site: &Site, plan: &ValidPlan, level: &dyn Fn(&Patient) ->
         (Statistic::Bins(of), Some(grid)) => {
             let cell = |patient: &Patient| match of {
                 bocage_protocol::plan::Bins::Steps(_) => Some(level(patient)),
+                bocage_protocol::plan::Bins::Lines(_) => panic!("lines have tests of their own"),
                 bocage_protocol::plan::Bins::Column(column) => number(patient, column.as_str())
                     .map(|x| (0..grid.cells()).rev().find(|cell| grid.lower(*cell) <= x).unwrap()),
             };

@@ -272,6 +272,11 @@ fn summary(
                 let counts = bins.bins.len() + usize::from(bins.missing.is_some());
                 (counts, usize::from(bins.bins.is_empty()), None)
             }
+            Outcome::Lines(lines) => {
+                let bins = || lines.lines.iter().flatten();
+                let shown = bins().filter(|bin| bin.count.subjects > 0).count();
+                (shown, bins().count() - shown, None)
+            }
             Outcome::Discovered(found) => {
                 let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();
                 let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();

@@ -28,6 +28,9 @@
 //!    every k-th patient's value lies is known to a cell of the grid (an integer, or a thousandth of the contract's range), but not
 //!    whose it is. Bins exist only where a patient has one row, or cells could not be added.
 //!
+//!    **Lines** are bins of many groups along a declared grid that is no finer (`lines`): each line by itself, its edges tried in a public order
+//!    rather than from below, so that sites keep the same ones. A line of fewer than k shows nothing, and no line has another's patients.
+//!
 //! 6. **Discovered keys.** Each key's cells are those of a dense table of its own. A key leaves only if one of its cells is shown and its name
 //!    may be said: a short plain text. No total leaves, neither of all keys (less the shown ones it is the size of the hidden ones) nor of one
 //!    (less its shown cells it is a hidden one). Where there is no room for all keys, those with the most
@@ -112,6 +115,7 @@ mod attack;
 mod bins;
 mod counted;
 mod discovered;
+mod lines;
 mod model;
 mod moved;
 mod private;
@@ -123,7 +127,7 @@ mod tests;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{Grid, ValidPlan};
 use bocage_protocol::release::Outcome;
 
 use super::controls::Controls;
@@ -159,7 +163,7 @@ struct Rules {
 pub struct Released(Outcome);
 
 impl Released {
-    /// A table, bins or discovered keys, never a refusal.
+    /// A table, bins, lines or discovered keys, never a refusal.
     pub fn outcome(&self) -> &Outcome {
         &self.0
     }
@@ -215,6 +219,10 @@ pub(super) fn release_under(
     let outcome = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {
             Outcome::Table(rules::exact(counted, moved.tables()?, layout, one_row_per_subject, rules)?)
+        }
+        (Computed::Table(counted), Some(grid @ Grid::Edges(_)), None) => {
+            let moved = moved.tables()?;
+            Outcome::Lines(lines::exact(&counted.tally, &moved, layout, grid, one_row_per_subject, rules.threshold)?)
         }
         (Computed::Table(counted), Some(grid), None) => {
             let moved = moved.tables()?;

@@ -22,6 +22,7 @@ use super::{Ledger, LedgerError};
 
 mod bins;
 mod discovered;
+mod lines;
 mod model;
 
 /// A record with everything in it readable.
@@ -225,6 +226,10 @@ impl<'a> Reader<'a> {
             Outcome::Model(release) => {
                 let cells = vec![model::cell(release, spec.map(|a| &a.spec))];
                 Left { threshold: Some(release.threshold), cells, ..none }
+            }
+            Outcome::Lines(release) => {
+                let cells = lines::cells(release, spec.map(|a| &a.spec), plan.as_ref());
+                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
             }
             Outcome::Bins(release) => {
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));

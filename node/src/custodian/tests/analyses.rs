@@ -26,6 +26,9 @@ attrition = { steps = ["age >= 31", "chol < 250", "sex = '1'"] }
 [[analysis]]
 name = "glance"
 summary = {}
+[[analysis]]
+name = "time"
+survival = { time = "age", event = "chol >= 240", grid = [40, 60, 75] }
 "#;
 
 #[test]
@@ -52,10 +55,11 @@ fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
             Outcome::Bins(_) => "bins",
             Outcome::Discovered(_) => "discovered",
             Outcome::Model(_) => "model",
+            Outcome::Lines(_) => "lines",
             Outcome::Refused(_) => "refused",
         });
     }
-    assert_eq!(kinds, ["table", "table", "bins", "bins", "table", "bins", "table", "table", "bins"]);
+    assert_eq!(kinds, ["table", "table", "bins", "bins", "table", "bins", "table", "table", "bins", "lines"]);
     let Outcome::Bins(median) = &release.parts[2].outcome else { panic!() };
     let edges: Vec<(u32, u64)> = median.bins.iter().map(|b| (b.upto, b.count.subjects)).collect();
     assert_eq!(edges, [(41, 11), (52, 11), (63, 11), (74, 11), (121, 16)]);
@@ -73,6 +77,15 @@ fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
     let merged = "lost at step 1 (age >= 31) or lost at step 2 (chol < 250)".to_owned();
     assert_eq!(shown("flow")[0], (merged, Some(26)));
     assert_eq!(shown("flow")[1..].iter().map(|c| c.1).collect::<Vec<_>>(), [Some(17), Some(17)]);
+    // The 15 with an event are 60 … 74 years old; of the others 10 are below 40, which is merged.
+    let line = |text: &str, n| (text.to_owned(), n);
+    let wanted = [
+        line("time or event not known, any age", None),
+        line("without an event, age < 75", Some(30)),
+        line("without an event, age >= 75", Some(15)),
+        line("chol >= 240, any age", Some(15)),
+    ];
+    assert_eq!(shown("time"), wanted);
     assert_eq!(shown("glance_sex")[0], ("sex = female".to_owned(), Some(30)));
 }
 

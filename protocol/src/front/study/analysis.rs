@@ -11,12 +11,15 @@ use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::model::RawModel;
 use super::quantiles::RawQuantiles;
+use super::rates::RawRates;
 use super::standardised::RawStandardised;
 use super::summary::RawSummary;
+use super::survival::RawSurvival;
 use super::table::RawTable;
 use super::table_one::RawTableOne;
 use super::{
-    Binding, KEYS, accuracy, attrition, compare, crosstab, discovered, histogram, model, quantiles, standardised, table,
+    Binding, KEYS, accuracy, attrition, compare, crosstab, discovered, histogram, model, quantiles, rates,
+    standardised, survival, table,
 };
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
@@ -32,6 +35,7 @@ struct RawAnalysis {
     crosstab: Option<RawCrosstab>,
     quantiles: Option<RawQuantiles>,
     attrition: Option<RawAttrition>,
+    rates: Option<RawRates>,
     summary: Option<RawSummary>,
     model: Option<RawModel>,
     accuracy: Option<RawAccuracy>,
@@ -39,9 +43,10 @@ struct RawAnalysis {
     correlation: Option<RawCorrelation>,
     standardised: Option<RawStandardised>,
     table_one: Option<RawTableOne>,
+    survival: Option<RawSurvival>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, model, standardised or table_one";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, model, rates, standardised, survival or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -57,6 +62,7 @@ impl RawAnalysis {
             self.crosstab.is_some(),
             self.quantiles.is_some(),
             self.attrition.is_some(),
+            self.rates.is_some(),
             self.summary.is_some(),
             self.model.is_some(),
             self.accuracy.is_some(),
@@ -64,6 +70,7 @@ impl RawAnalysis {
             self.correlation.is_some(),
             self.standardised.is_some(),
             self.table_one.is_some(),
+            self.survival.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -119,6 +126,8 @@ impl Binding<'_> {
         found.extend(raw.crosstab.as_ref().map(|raw| self.crosstab(&key, raw).map(one)));
         found.extend(raw.quantiles.as_ref().map(|raw| self.quantiles(&key, raw).map(one)));
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
+        found.extend(raw.rates.as_ref().map(|raw| self.rates(&key, raw).map(one)));
+        found.extend(raw.survival.as_ref().map(|raw| self.survival(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
         found.extend(raw.model.as_ref().map(|raw| self.model(&key, raw).map(one)));
         found.extend(raw.accuracy.as_ref().map(|raw| self.accuracy(&key, raw).map(one)));
@@ -177,6 +186,8 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         // Always a part.
         (_, None, Spec::Correlation(_)) => "correlation".to_owned(),
         (place, None, Spec::Standardised(spec)) => standardised::text_place(spec, place),
+        (place, None, Spec::Rates(_)) => rates::text_place(place),
+        (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),
     };
     join(key, &place)
 }

@@ -75,7 +75,8 @@ impl Binding<'_> {
         Some(Key { label: label(text), key: expr })
     }
 
-    fn show(&mut self, key: &str, text: &str) -> Option<Show> {
+    /// What a column of an answer shows.
+    pub(super) fn show(&mut self, key: &str, text: &str) -> Option<Show> {
         let show = self.shown(key, text)?;
         match show.measure().map(|measure| check_measure(measure, self.contract())) {
             Some(Err(problem)) => self.refuse(key, problem),

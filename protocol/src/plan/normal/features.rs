@@ -183,5 +183,6 @@ fn statistic(statistic: &Statistic, name: &impl Fn(&ColumnName) -> ColumnName) -
         Statistic::Bins(Bins::Column(column)) => Statistic::Bins(Bins::Column(name(column))),
         Statistic::Bins(Bins::Steps(steps)) => Statistic::Bins(Bins::Steps(all(steps))),
         Statistic::Model(model) => Statistic::Model(model.map(&measure, &|key| key.renamed(name))),
+        Statistic::Bins(Bins::Lines(lines)) => Statistic::Bins(Bins::Lines(lines.map(|part| part.renamed(name)))),
     }
 }

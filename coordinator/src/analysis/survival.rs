@@ -1,0 +1,104 @@
+//! The driver of a survival: lines of all sites in; curves, quantiles, means, incidences and tests out.
+//!
+//! Everything follows from counts that are published, of sites that show all events of a group: where a needed one is not exact, a number is given
+//! as the interval that the others leave it, or not at all. It is never estimated.
+
+mod blocks;
+mod curve;
+mod groups;
+mod incidence;
+mod logrank;
+mod tests_of;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::SurvivalSpec;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::plan::{MISSING, ValidPlan};
+use statrs::distribution::{ContinuousCDF as _, Normal};
+
+use self::blocks::Writer;
+use self::groups::{Group, SiteLines};
+use super::{Answer, Setting, SiteAnswer, notes, sorted};
+use crate::api::types::AnalysisResult;
+
+pub(super) use blocks::columns;
+
+/// The driver of one survival.
+#[derive(Debug)]
+pub struct SurvivalDriver {
+    setting: Setting,
+    spec: SurvivalSpec,
+    /// The levels of each group's keys, and whether one of them stands for missing values.
+    groups: Vec<(Vec<String>, bool)>,
+    /// The point of the normal distribution that the confidence makes.
+    z: f64,
+}
+
+impl SurvivalDriver {
+    pub(super) fn new(setting: Setting, spec: &SurvivalSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let misfit = |what: &str| {
+            PublicError::new(ErrorCode::StudyInvalid, format!("analysis `{}`: its plan has {what}", setting.name))
+        };
+        let (layout, exits) = (plan.layout(), spec.exits().len());
+        let cells = plan.grid().map(|grid| grid.cells()).filter(|cells| *cells == spec.grid.len() + 1);
+        let cells = cells.ok_or_else(|| misfit("another grid"))?;
+        let keys = layout.keys_at(0);
+        if keys.len() != spec.by.len() + 2 || keys[spec.by.len()].labels.len() != exits {
+            return Err(misfit("other groups"));
+        }
+        let group = |at: usize| {
+            let mut labels = layout.labels(0, at * exits * cells);
+            labels.truncate(spec.by.len());
+            let missing = labels.iter().zip(&keys).any(|(label, key)| key.missing && label == MISSING);
+            (labels, missing)
+        };
+        let groups = (0..layout.cells_at(0) / (exits * cells)).map(group).collect();
+        let z = Normal::standard().inverse_cdf(f64::midpoint(1.0, spec.confidence));
+        Ok(Self { setting, spec: spec.clone(), groups, z })
+    }
+
+    /// The combined answer. The same for any order of `answers`.
+    pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
+        let answers = sorted(answers);
+        let sites: Vec<SiteLines<'_>> = answers
+            .iter()
+            .filter_map(|a| match a.answer {
+                Answer::Lines(release) => Some((a.site, release)),
+                _ => None,
+            })
+            .collect();
+        let exits = self.spec.exits().len();
+        let groups: Vec<Group<'_>> = self
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(at, labels)| Group::new(labels.clone(), &self.spec, at * exits, &sites, self.setting.min_sites))
+            .collect();
+        let mut notes = notes::of_lines(&answers, sites.len(), self.setting.min_sites);
+        notes.extend(groups.iter().flat_map(|group| self.left_out(group)));
+        let writer = Writer { spec: &self.spec, groups: &groups, z: self.z, min_sites: self.setting.min_sites };
+        let mut result = self.setting.result(writer.curves(), notes);
+        result.also = vec![writer.patients(), writer.quantiles(), writer.means()];
+        if !self.spec.competing.is_empty() {
+            result.also.push(writer.incidences());
+        }
+        if groups.len() > 1 {
+            let (blocks, notes) = tests_of::tests(&self.spec, &groups, &sites, self.setting.min_sites);
+            result.also.extend(blocks);
+            result.notes.extend(notes);
+        }
+        result
+    }
+
+    /// Which sites are not counted in a group, in words.
+    fn left_out(&self, group: &Group<'_>) -> Vec<String> {
+        let levels: Vec<String> =
+            self.spec.by.iter().zip(&group.labels).map(|(key, label)| format!("{} = {label}", key.label)).collect();
+        let of = if levels.is_empty() { String::new() } else { format!(" of {}", levels.join(", ")) };
+        let events = if self.spec.competing.is_empty() { "an event" } else { "one of the events" };
+        let note = |(site, k): &(_, u32)| {
+            format!("{site} is not in the curve{of}: fewer than {k} patients there have {events}")
+        };
+        group.silent.iter().map(note).collect()
+    }
+}

@@ -1,0 +1,196 @@
+//! What the sites' lines say together of each group: how many have not left yet at each edge of the grid, exactly or within bounds.
+//!
+//! A number of some sites' bins is exact at an edge that all of them keep, and only there it is published: between two such edges it lies
+//! between theirs. So whatever is computed from these bounds gives no single site's bin away, by no subtraction.
+//!
+//! A site is counted in a group if it shows all events of it. Of such a site who has no event may still be fewer than k, in all or in a part of the
+//! grid: then they are 0 … k − 1, at any edge of it.
+
+use bocage_protocol::analysis::{Exit, SurvivalSpec};
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::release::{BinRelease, LinesRelease};
+
+use super::super::pool::plus;
+
+/// A site and what it released.
+pub(super) type SiteLines<'a> = (&'a SiteId, &'a LinesRelease);
+
+/// Where the number of those who have not left in one way lies, at each edge: 0, and the ends of the intervals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The fewest.
+    pub least: Vec<u64>,
+    /// The most; none: no bound.
+    pub most: Vec<Option<u64>>,
+}
+
+/// The lines of a group over the sites that are counted in it.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    /// The levels of its keys.
+    pub labels: Vec<String>,
+    /// Whether one of them stands for missing values.
+    pub missing: bool,
+    /// The sites that show its events.
+    pub counted: Vec<&'a SiteId>,
+    /// Those that answered and do not, with their thresholds.
+    pub silent: Vec<(&'a SiteId, u32)>,
+    /// The event, and those that compete with it.
+    pub events: Vec<Line>,
+    /// Who has no event: at the last edge, who is event-free at the grid's end.
+    pub free: Line,
+    /// Of whom time or event is not known, at edge 0.
+    pub unknown: Line,
+}
+
+/// One line of some sites.
+struct Along<'a> {
+    /// Each with the most that a bin which says 0 can have.
+    sites: Vec<(&'a [BinRelease], Option<u64>)>,
+    /// The number of intervals.
+    ends: usize,
+    /// Whether somebody can be beyond the last one.
+    open: bool,
+    min_sites: usize,
+}
+
+/// What one site says of an edge.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Who has not left.
+    shown: u64,
+    /// How many more it can be; none: no bound.
+    hidden: Option<u64>,
+    /// Whether it is an edge between bins, and not one that a hidden bin has everywhere.
+    kept: bool,
+}
+
+impl Line {
+    /// The number at an edge, if it is known exactly.
+    pub(super) fn exact(&self, edge: usize) -> Option<u64> {
+        (self.most[edge] == Some(self.least[edge])).then_some(self.least[edge])
+    }
+
+    /// The sum of lines, edge by edge.
+    pub(super) fn sum<'a>(lines: impl IntoIterator<Item = &'a Line>, edges: usize) -> Line {
+        let none = Line { least: vec![0; edges], most: vec![Some(0); edges] };
+        lines.into_iter().fold(none, |all, line| Line {
+            least: all.least.iter().zip(&line.least).map(|(a, b)| a + b).collect(),
+            most: all.most.iter().zip(&line.most).map(|(a, b)| plus(*a, *b)).collect(),
+        })
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The group whose first line is `first`, of sites in the order in which they are taken in.
+    pub(super) fn new(
+        (labels, missing): (Vec<String>, bool),
+        spec: &SurvivalSpec,
+        first: usize,
+        sites: &[SiteLines<'a>],
+        min_sites: u32,
+    ) -> Self {
+        let shows_events = |(_, release): &&SiteLines<'a>| {
+            let lines = &release.lines[first..first + spec.exits().len()];
+            // Without a threshold nothing is hidden.
+            let shows =
+                |bins: &Vec<BinRelease>| release.threshold <= 1 || bins.iter().all(|bin| bin.count.subjects > 0);
+            spec.exits().iter().zip(lines).filter(|(exit, _)| exit.is_event()).all(|(_, bins)| shows(bins))
+        };
+        let (counted, silent): (Vec<&SiteLines<'a>>, Vec<&SiteLines<'a>>) = sites.iter().partition(shows_events);
+        let mut of = lines(spec, first, counted.iter().map(|(_, release)| *release), min_sites);
+        // In the order of the exits, of which these two come first.
+        let events = of.split_off(2);
+        let mut others = of.into_iter();
+        let none = || Line { least: vec![0; spec.grid.len() + 1], most: vec![None; spec.grid.len() + 1] };
+        Group {
+            labels,
+            missing,
+            unknown: others.next().unwrap_or_else(none),
+            free: others.next().unwrap_or_else(none),
+            events,
+            counted: counted.iter().map(|(site, _)| *site).collect(),
+            // Of numbers that are held back there is a note already.
+            silent: silent.iter().filter(|(_, of)| !of.held_back).map(|(site, of)| (*site, of.threshold)).collect(),
+        }
+    }
+
+    /// Everybody who has not left, at each edge.
+    pub(super) fn at_risk(&self) -> Line {
+        Line::sum(self.events.iter().chain([&self.free]), self.free.least.len())
+    }
+}
+
+/// The lines of a group, in the order of the exits.
+pub(super) fn lines<'a>(
+    spec: &SurvivalSpec,
+    first: usize,
+    releases: impl Iterator<Item = &'a LinesRelease> + Clone,
+    min_sites: u32,
+) -> Vec<Line> {
+    let line = |(at, exit): (usize, &Exit)| {
+        let sites = releases.clone().map(|of| (of.lines[first + at].as_slice(), of.most_hidden())).collect();
+        Along { sites, ends: spec.grid.len(), open: !exit.is_event(), min_sites: min_sites as usize }.line()
+    };
+    spec.exits().iter().enumerate().map(line).collect()
+}
+
+impl Along<'_> {
+    fn line(&self) -> Line {
+        let ends = self.ends;
+        let sum = |bins: &[BinRelease]| bins.iter().map(|bin| bin.count.subjects).sum::<u64>();
+        let showing = self.sites.iter().filter(|(bins, _)| sum(bins) > 0).count();
+        let hidden = self.sites.iter().map(|(_, most)| *most).fold(Some(0), plus);
+        // What too few sites show is rounded up to a power of two.
+        let few = 0 < showing && showing < self.min_sites;
+        let all: u64 = self.sites.iter().map(|(bins, _)| sum(bins)).sum();
+        let rounded = if few { (0, plus(Some(all.next_power_of_two()), hidden)) } else { (0, None) };
+        let known: Vec<Option<(u64, Option<u64>)>> = (0..=ends)
+            .map(|edge| match edge == ends && !self.open {
+                true => Some((0, Some(0))),
+                false if few => Some(rounded),
+                false => self.at(edge),
+            })
+            .collect();
+        let mut line = Line { least: vec![0; ends + 1], most: vec![None; ends + 1] };
+        for edge in 0..=ends {
+            let before = edge.checked_sub(1).map_or_else(|| plus(Some(all), hidden), |before| line.most[before]);
+            line.most[edge] = known[edge].map_or(before, |(_, most)| most);
+        }
+        for edge in (0..=ends).rev() {
+            let after = line.least.get(edge + 1).copied().unwrap_or(0);
+            line.least[edge] = known[edge].map_or(after, |(least, _)| least);
+        }
+        line
+    }
+
+    /// Between which numbers all sites' lies at an edge; none where one of them keeps it within a bin, or too few keep it at all.
+    fn at(&self, edge: usize) -> Option<(u64, Option<u64>)> {
+        let left: Option<Vec<Left>> = self.sites.iter().map(|(bins, most)| left(bins, *most, edge)).collect();
+        let left = left?;
+        let kept = left.iter().filter(|left| left.kept).count();
+        if edge > 0 && 0 < kept && kept < self.min_sites {
+            return None;
+        }
+        let shown: u64 = left.iter().map(|left| left.shown).sum();
+        Some((shown, left.iter().map(|left| left.hidden).fold(Some(shown), plus)))
+    }
+}
+
+/// Who has not left before an edge at a site. None within a bin.
+fn left(bins: &[BinRelease], most: Option<u64>, edge: usize) -> Option<Left> {
+    let mut left = Left { shown: 0, hidden: Some(0), kept: true };
+    let from = std::iter::once(0).chain(bins.iter().map(|bin| bin.upto as usize));
+    for (from, bin) in from.zip(bins).filter(|(_, bin)| bin.upto as usize > edge) {
+        let within = from < edge;
+        match bin.count.subjects {
+            0 => {
+                left.hidden = plus(left.hidden, most);
+                left.kept &= !within;
+            }
+            _ if within => return None,
+            n => left.shown += n,
+        }
+    }
+    Some(left)
+}

@@ -1,0 +1,165 @@
+//! The log-rank tests of a survival's groups: of all patients as one, and stratified by site.
+//!
+//! The first needs numbers that are exact over all sites, at the edges that all lines of all groups share. The second adds up what each site says
+//! of its own edges, so that sites need not share any; it leaves out sites that do not show every line.
+
+use bocage_protocol::analysis::SurvivalSpec;
+
+use super::groups::{Group, Line, SiteLines, lines};
+use super::logrank::{LogRank, Step, Test};
+use crate::api::types::{Block, HiddenReason, NamedBlock, Value};
+
+/// A group's lines, the event's first, and everybody else who is at risk.
+struct Lines {
+    event: Line,
+    others: Line,
+}
+
+/// The blocks of both tests, and what is to be said about them.
+pub(super) fn tests(
+    spec: &SurvivalSpec,
+    groups: &[Group<'_>],
+    sites: &[SiteLines<'_>],
+    min_sites: u32,
+) -> (Vec<NamedBlock>, Vec<String>) {
+    let mut notes = Vec::new();
+    // A missing value is no group.
+    let (missing, known): (Vec<_>, Vec<_>) = groups.iter().enumerate().partition(|(_, group)| group.missing);
+    if !missing.is_empty() {
+        notes.push("the log-rank tests leave out who has a missing value".to_owned());
+    }
+    let (tested, absent): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, group)| !group.counted.is_empty());
+    if !absent.is_empty() {
+        notes.push(format!("the log-rank tests leave out {} groups of which no site shows events", absent.len()));
+    }
+    let pooled = pooled(&tested, min_sites);
+    if pooled.is_none() {
+        notes.push(
+            "no log-rank test of all patients as one: it needs the same sites in every group, with no line of fewer than k".to_owned(),
+        );
+    }
+    if let Some((_, bands)) = &pooled
+        && *bands < spec.grid.len()
+    {
+        notes.push(format!(
+            "the log-rank test is of times rounded to {bands} intervals that all sites share, of {}",
+            spec.grid.len()
+        ));
+    }
+    let (by_site, strata) = stratified(spec, &tested, sites);
+    let enough = strata >= min_sites as usize;
+    if !enough {
+        notes.push(format!(
+            "no log-rank test stratified by site: {strata} of {} sites show every line of every group, and it needs {min_sites}",
+            sites.len()
+        ));
+    }
+    let test = pooled.as_ref().map(|(sums, _)| sums.test());
+    let title = |text: &str, block| NamedBlock { title: text.to_owned(), block };
+    let blocks = vec![
+        title("log-rank test", block(test, ("intervals", pooled.as_ref().map(|(_, bands)| *bands)))),
+        title(
+            "events observed, and expected if all groups had the same hazard",
+            expected(spec, &tested, pooled.map(|(sums, _)| sums)),
+        ),
+        title(
+            "log-rank test, stratified by site",
+            block(enough.then(|| by_site.test()), ("sites", enough.then_some(strata))),
+        ),
+    ];
+    (blocks, notes)
+}
+
+/// The sums of all sites, and over how many intervals.
+fn pooled(groups: &[(usize, &Group<'_>)], min_sites: u32) -> Option<(LogRank, usize)> {
+    let first = groups.first()?;
+    let same = groups.iter().all(|(_, group)| group.counted == first.1.counted);
+    if !same || first.1.counted.len() < min_sites as usize {
+        return None;
+    }
+    let lines = groups.iter().map(|(_, group)| {
+        let others = group.events[1..].iter().chain([&group.free]);
+        Lines { event: group.events[0].clone(), others: Line::sum(others, group.free.least.len()) }
+    });
+    let steps = steps(&lines.collect::<Vec<_>>())?;
+    let mut sums = LogRank::new(groups.len());
+    sums.add(&steps);
+    Some((sums, steps.len()))
+}
+
+/// The sums of each site by itself, added up in the order of the sites; and of how many sites.
+fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[SiteLines<'_>]) -> (LogRank, usize) {
+    let exits = spec.exits().len();
+    let (mut sums, mut strata) = (LogRank::new(groups.len()), 0);
+    for (_, release) in sites {
+        let lines = |(at, _): &(usize, &Group<'_>)| {
+            // Those of whom nothing is known come first, then who has no event, then the events.
+            let mut all = lines(spec, at * exits, std::iter::once(*release), 1).into_iter().skip(1);
+            let (free, event) = (all.next(), all.next());
+            let rest: Vec<Line> = all.chain(free).collect();
+            event.map(|event| Lines { others: Line::sum(&rest, event.least.len()), event })
+        };
+        let lines: Vec<Lines> = groups.iter().filter_map(lines).collect();
+        if let Some(steps) = steps(&lines) {
+            sums.add(&steps);
+            strata += 1;
+        }
+    }
+    (sums, strata)
+}
+
+/// Who is at risk, and has the event, between the edges at which all groups' numbers are exact.
+fn steps(groups: &[Lines]) -> Option<Vec<Step>> {
+    let edges = groups.first()?.event.least.len();
+    let last = edges - 1;
+    let exact = |edge: &usize| {
+        let known = |lines: &Lines| lines.event.exact(*edge).is_some() && lines.others.exact(*edge).is_some();
+        // After the last edge nobody is at risk of anything.
+        *edge == last || groups.iter().all(known)
+    };
+    let kept: Vec<usize> = (0..edges).filter(exact).collect();
+    if kept.first() != Some(&0) {
+        return None;
+    }
+    let step = |w: &[usize]| {
+        let of = |lines: &Lines| {
+            let (before, after) = (lines.event.least[w[0]], lines.event.least[w[1]]);
+            (before + lines.others.least[w[0]], before - after)
+        };
+        groups.iter().map(of).collect::<Step>()
+    };
+    Some(kept.windows(2).map(step).collect())
+}
+
+fn block(test: Option<Option<Test>>, (name, number): (&str, Option<usize>)) -> Block {
+    let mut block = Block { columns: ["statistic", "value"].map(str::to_owned).to_vec(), ..Block::default() };
+    let reason = if test.is_some() { HiddenReason::TooFewValues } else { HiddenReason::NotAllExact };
+    let test = test.flatten();
+    let statistics = [
+        ("chi2", test.map(|test| test.chi2)),
+        ("df", test.map(|test| test.df as f64)),
+        ("p", test.map(|test| test.p)),
+        (name, number.map(|number| number as f64)),
+    ];
+    for (row, (name, value)) in statistics.into_iter().enumerate() {
+        let value = block.value_or_hidden(row, 1, value, reason);
+        block.rows.push(vec![Value::Text(name.to_owned()), value]);
+    }
+    block
+}
+
+fn expected(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sums: Option<LogRank>) -> Block {
+    let keys = spec.by.len();
+    let headings = spec.by.iter().map(|key| key.label.as_str()).chain(["observed", "expected"]);
+    let mut block = Block { columns: headings.map(str::to_owned).collect(), ..Block::default() };
+    for (row, (_, group)) in groups.iter().enumerate() {
+        let mut values: Vec<Value> = group.labels.iter().cloned().map(Value::Text).collect();
+        let numbers = sums.as_ref().map(|sums| [sums.observed[row], sums.expected[row]]);
+        for column in 0..2 {
+            let value = numbers.map(|numbers| numbers[column]);
+            values.push(block.value_or_hidden(row, keys + column, value, HiddenReason::NotAllExact));
+        }
+        block.rows.push(values);
+    }
+    block
+}

@@ -9,8 +9,6 @@ mod hospital;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bocage_node::custodian::Custodian;
 use bocage_node::custodian::snapshot::Snapshot;
@@ -23,11 +21,9 @@ use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::Reply;
 use bocage_tests::process::anonymous_kib;
 
-use hospital::{DIAGNOSES, Hospital, Numbers, is_a_bench, median, rows, timed};
+use hospital::{DIAGNOSES, Hospital, Numbers, is_a_bench, median, rows, timed, watched};
 
 const RUNS: usize = 3;
-/// Between two looks at the memory.
-const LOOK: Duration = Duration::from_millis(2);
 
 const PATIENTS: &str = r#"
 id = "patients@1"
@@ -77,7 +73,8 @@ fn main() {
             hospital.forget_answers();
             let request = study(features, &hospital, &base, &related, &researcher);
             let before = anonymous_kib(std::process::id());
-            let (peak, time) = watched(|| timed(|| answered(&custodian, &request)).0);
+            let own = || Some(anonymous_kib(std::process::id()));
+            let (peak, time) = watched(own, || timed(|| answered(&custodian, &request)).0);
             if run > 0 {
                 times.push(time);
                 most = most.max(peak.saturating_sub(before));
@@ -133,24 +130,6 @@ fn study(features: u64, hospital: &Hospital, base: &Contract, related: &Contract
     let contracts = Contracts { base, related: named.collect() };
     let sites = [hospital.site.clone()];
     hospital::round(hospital::signed_across(None, &text, &sites, contracts, researcher))
-}
-
-/// What a work gives, and the most memory of its own that this process had meanwhile, in KiB.
-fn watched<T>(work: impl FnOnce() -> T) -> (u64, T) {
-    let ends = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut most = 0;
-            while !ends.load(Ordering::Relaxed) {
-                most = most.max(anonymous_kib(std::process::id()));
-                std::thread::sleep(LOOK);
-            }
-            most
-        });
-        let done = work();
-        ends.store(true, Ordering::Relaxed);
-        (watch.join().expect("a number"), done)
-    })
 }
 
 /// Writes patients and their visits; answers how many patients there are.

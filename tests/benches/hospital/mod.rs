@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use bocage_coordinator::dispatch::{self, Context};
@@ -48,6 +49,26 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let begun = Instant::now();
     let result = work();
     (begun.elapsed(), result)
+}
+
+/// Between two looks of [`watched`].
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The most that `look` sees while a work is done, and what the work gives.
+pub fn watched<T>(look: impl Fn() -> Option<u64> + Send, work: impl FnOnce() -> T) -> (u64, T) {
+    let (ends, ended) = channel::<()>();
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let mut most = 0;
+            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                most = most.max(look().unwrap_or(0));
+            }
+            most
+        });
+        let done = work();
+        drop(ends);
+        (watch.join().expect("a number"), done)
+    })
 }
 
 /// The median; of an even number the upper one.

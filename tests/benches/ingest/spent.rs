@@ -1,12 +1,14 @@
 //! What a process took: time, the processor's time, and the most memory.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use super::hospital::watched;
 
 /// What the kernel counts a processor's time in.
 const TICKS_PER_SEC: f64 = 100.0;
-/// Between two looks at the memory of a process.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// What a process took.
 #[derive(Debug, Clone, Copy)]
@@ -24,19 +26,17 @@ pub fn by(command: &mut Command) -> Spent {
     let begun = Instant::now();
     let mut child = command.stdout(Stdio::null()).spawn().expect("the command");
     let (status, stat) = (format!("/proc/{}/status", child.id()), format!("/proc/{}/stat", child.id()));
-    let mut peak_kib = 0.0;
-    // One that has ended has no memory any more, and is there until it is waited for.
-    while let Some(kib) = std::fs::read_to_string(&status).ok().as_deref().and_then(peak) {
-        peak_kib = kib;
-        std::thread::sleep(LOOK);
-    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a pid");
+    // One that has ended has no memory any more, and its time is told until it is waited for.
+    let ended = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("its end");
+    let (peak_kib, _) = watched(|| peak(&std::fs::read_to_string(&status).ok()?), ended);
     let wall_secs = begun.elapsed().as_secs_f64();
     let cpu_secs = std::fs::read_to_string(stat).ok().as_deref().and_then(ticks).expect("Linux") / TICKS_PER_SEC;
     assert!(child.wait().expect("its end").success(), "{command:?}");
-    Spent { wall_secs, cpu_secs, peak_mib: peak_kib / 1024.0 }
+    Spent { wall_secs, cpu_secs, peak_mib: peak_kib as f64 / 1024.0 }
 }
 
-fn peak(status: &str) -> Option<f64> {
+fn peak(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }

@@ -82,6 +82,7 @@ pub(super) const KEYS: &[&str] = &[
     "scores",
     "within",
     "correlation",
+    "complete",
     "standardised",
     "events",
     "over",

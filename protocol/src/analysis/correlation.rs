@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::counts;
 use super::{Confidence, Key, Show, Shown, TableSpec};
 use crate::ids::ColumnName;
 use crate::plan::{Expr, Measure, Plan, Query};
@@ -45,7 +44,7 @@ impl CorrelationSpec {
         match &self.pair {
             Pair::Numbers(a, b) => {
                 let product = Measure::Product(a.clone(), b.clone());
-                let mut table = counts([]);
+                let mut table = TableSpec::counts([]);
                 for (label, measure) in [
                     (a.to_string(), Measure::Column(a.clone())),
                     (b.to_string(), Measure::Column(b.clone())),
@@ -56,7 +55,7 @@ impl CorrelationSpec {
                 }
                 table
             }
-            Pair::Ordered(a, b) => counts([a, b]),
+            Pair::Ordered(a, b) => TableSpec::counts([a, b]),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Confidence, Key, Show, Shown, TableSpec};
+use super::{Confidence, Key, TableSpec};
 
 /// A test's accuracy as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,12 +22,6 @@ pub struct AccuracySpec {
 impl AccuracySpec {
     /// The table that it is: counts by the test, and then by the truth.
     pub fn table(&self) -> TableSpec {
-        counts([&self.test, &self.truth])
+        TableSpec::counts([&self.test, &self.truth])
     }
-}
-
-/// Counts by keys; never rolled up, since a statistic is of the groups that were asked for.
-pub(super) fn counts<'a>(by: impl IntoIterator<Item = &'a Key>) -> TableSpec {
-    let show = vec![Shown { label: "count".to_owned(), show: Show::Count }];
-    TableSpec { by: by.into_iter().cloned().collect(), show, roll_up: false }
 }

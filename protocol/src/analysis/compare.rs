@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::counts;
 use super::{Confidence, Key, Show, Shown, TableSpec};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
@@ -59,10 +58,10 @@ impl CompareSpec {
     /// The table that it is: of groups and the outcome's levels, or of groups with the outcome's mean.
     pub fn table(&self) -> TableSpec {
         match &self.outcome {
-            Outcome::Holds(key) | Outcome::Ordered(key) => counts([&self.by, key]),
+            Outcome::Holds(key) | Outcome::Ordered(key) => TableSpec::counts([&self.by, key]),
             Outcome::Number { label, measure } => {
                 let shown = |name: &str, show| Shown { label: format!("{name}({label})"), show };
-                let mut table = counts([&self.by]);
+                let mut table = TableSpec::counts([&self.by]);
                 table.show.push(shown("mean", Show::Mean(measure.clone())));
                 table.show.push(shown("sd", Show::Sd(measure.clone())));
                 table

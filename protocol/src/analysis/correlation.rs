@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::counts;
 use super::{Confidence, Key, Show, Shown, TableSpec};
 use crate::ids::ColumnName;
 use crate::plan::{Expr, Measure, Plan, Query};
@@ -14,6 +13,9 @@ use crate::plan::{Expr, Measure, Plan, Query};
 pub struct CorrelationSpec {
     /// Of what.
     pub pair: Pair,
+    /// Other columns that a patient must have, too: those of the other pairs, where all are to be of the same patients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complete: Vec<ColumnName>,
     /// That of the interval.
     pub confidence: Confidence,
 }
@@ -42,7 +44,7 @@ impl CorrelationSpec {
         match &self.pair {
             Pair::Numbers(a, b) => {
                 let product = Measure::Product(a.clone(), b.clone());
-                let mut table = counts([]);
+                let mut table = TableSpec::counts([]);
                 for (label, measure) in [
                     (a.to_string(), Measure::Column(a.clone())),
                     (b.to_string(), Measure::Column(b.clone())),
@@ -53,14 +55,22 @@ impl CorrelationSpec {
                 }
                 table
             }
-            Pair::Ordered(a, b) => counts([a, b]),
+            Pair::Ordered(a, b) => TableSpec::counts([a, b]),
         }
     }
 
     pub(super) fn plan(&self, query: Query) -> Plan {
-        let Pair::Numbers(a, b) = &self.pair else { return self.table().plan(query) };
+        let pair = match &self.pair {
+            Pair::Numbers(a, b) => vec![a, b],
+            // Missing values are levels of their own.
+            Pair::Ordered(..) => vec![],
+        };
         let present = |column: &ColumnName| Expr::Not(Box::new(Expr::IsNull(Box::new(Expr::Column(column.clone())))));
-        let filter = query.filter.iter().cloned().chain([present(a), present(b)]).collect();
+        let needed: Vec<Expr> = pair.into_iter().chain(&self.complete).map(present).collect();
+        if needed.is_empty() {
+            return self.table().plan(query);
+        }
+        let filter = query.filter.iter().cloned().chain(needed).collect();
         self.table().plan(Query { filter: Some(Expr::And(filter)), ..query })
     }
 }

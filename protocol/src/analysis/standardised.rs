@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::counts;
 use super::{Confidence, Key, TableSpec};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
@@ -65,7 +64,7 @@ impl Standard {
 impl StandardisedSpec {
     /// The table that it is: counts by group, then strata, then whether the event happened.
     pub fn table(&self) -> TableSpec {
-        counts(self.by.iter().chain(&self.over).chain([&self.events]))
+        TableSpec::counts(self.by.iter().chain(&self.over).chain([&self.events]))
     }
 
     /// What is wrong with `per`, if anything.

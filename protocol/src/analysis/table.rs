@@ -65,6 +65,12 @@ impl Show {
 }
 
 impl TableSpec {
+    /// Counts by keys. They are never rolled up: a statistic is of the groups that were asked for.
+    pub(super) fn counts<'a>(by: impl IntoIterator<Item = &'a Key>) -> Self {
+        let show = vec![Shown { label: "count".to_owned(), show: Show::Count }];
+        Self { by: by.into_iter().cloned().collect(), show, roll_up: false }
+    }
+
     /// The distinct measures, in order of first use: the plan's measures.
     pub fn measures(&self) -> Vec<&Measure> {
         let mut measures: Vec<&Measure> = Vec::new();

@@ -87,6 +87,7 @@ pub(super) const KEYS: &[&str] = &[
     "scores",
     "within",
     "correlation",
+    "complete",
     "standardised",
     "events",
     "over",

@@ -19,7 +19,8 @@ pub(in crate::analysis) struct Together {
 }
 
 /// Puts strata together. Those in which a group is empty say nothing.
-pub(in crate::analysis) fn together(strata: &[Stratum], z: f64) -> Together {
+pub(in crate::analysis) fn together(strata: &[Stratum], confidence: f64) -> Together {
+    let z = points::z(confidence);
     let strata: Vec<[f64; 4]> = strata
         .iter()
         .filter(|[one, zero]| one.iter().sum::<u64>() > 0 && zero.iter().sum::<u64>() > 0)
@@ -102,11 +103,6 @@ fn expected(n_1: f64, n_0: f64, with: f64, odds: f64) -> Option<f64> {
     [constant / half, half / square].into_iter().find(possible)
 }
 
-/// The points that an interval needs.
-pub(in crate::analysis) fn of_sites(strata: &[Stratum], confidence: f64) -> Together {
-    together(strata, points::z(confidence))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::reference::{assert_estimate, assert_test, strata};
@@ -114,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_four_hospitals_of_the_trial_say_together_what_statsmodels_says() {
-        let together = of_sites(&strata("indo.strata"), 0.95);
+        let together = together(&strata("indo.strata"), 0.95);
         assert_estimate(together.odds_ratio, "indo.mh_odds_ratio");
         assert_estimate(together.risk_ratio, "indo.mh_risk_ratio");
         assert_test(together.association, "indo.cmh");
@@ -123,7 +119,7 @@ mod tests {
 
     #[test]
     fn one_stratum_has_its_own_odds_ratio_and_no_homogeneity() {
-        let together = of_sites(&[[[27, 268], [52, 255]]], 0.95);
+        let together = together(&[[[27, 268], [52, 255]]], 0.95);
         assert!((together.odds_ratio.unwrap().value - 27.0 * 255.0 / (268.0 * 52.0)).abs() < 1e-12);
         assert_eq!(together.homogeneity, None);
     }
@@ -131,7 +127,7 @@ mod tests {
     #[test]
     fn strata_of_one_odds_ratio_are_homogeneous_also_where_it_is_1() {
         for strata in [[[[10, 20], [10, 20]], [[40, 40], [20, 20]]], [[[10, 20], [5, 30]], [[40, 40], [20, 60]]]] {
-            let homogeneity = of_sites(&strata, 0.95).homogeneity.unwrap();
+            let homogeneity = together(&strata, 0.95).homogeneity.unwrap();
             assert!(homogeneity.statistic < 1e-10 && homogeneity.p > 0.999, "{homogeneity:?}");
         }
     }
@@ -139,7 +135,7 @@ mod tests {
     #[test]
     fn empty_groups_and_events_that_nobody_has_leave_nothing() {
         let nothing = Together { odds_ratio: None, risk_ratio: None, association: None, homogeneity: None };
-        assert_eq!(of_sites(&[[[0, 0], [5, 5]], [[0, 10], [0, 12]]], 0.95), nothing);
-        assert_eq!(of_sites(&[], 0.95), nothing);
+        assert_eq!(together(&[[[0, 0], [5, 5]], [[0, 10], [0, 12]]], 0.95), nothing);
+        assert_eq!(together(&[], 0.95), nothing);
     }
 }

@@ -3,7 +3,7 @@
 use bocage_protocol::release::{CellRelease, TableRelease};
 
 use super::{ALL, CompareDriver};
-use crate::analysis::association::strata::{Stratum, of_sites};
+use crate::analysis::association::strata::{Stratum, together};
 use crate::analysis::estimates::Statistics;
 use crate::analysis::table::releases;
 use crate::analysis::{SiteAnswer, sorted};
@@ -26,17 +26,17 @@ impl CompareDriver {
                 releases.len()
             ));
         }
-        let together = enough.then(|| of_sites(&strata, self.spec.confidence.share()));
+        let found = enough.then(|| together(&strata, self.spec.confidence.share()));
         let reason = if enough { HiddenReason::TooFewValues } else { HiddenReason::TooFewSites };
         for (name, test) in [
-            ("cochran_mantel_haenszel", together.as_ref().and_then(|t| t.association)),
-            ("breslow_day_tarone", together.as_ref().and_then(|t| t.homogeneity)),
+            ("cochran_mantel_haenszel", found.as_ref().and_then(|t| t.association)),
+            ("breslow_day_tarone", found.as_ref().and_then(|t| t.homogeneity)),
         ] {
             tests.test(name, ALL, test, reason);
         }
         let mut block = Statistics::new(["measure", "value", "from", "to"]);
-        block.estimate(&["mantel_haenszel_odds_ratio"], together.as_ref().and_then(|t| t.odds_ratio), reason);
-        block.estimate(&["mantel_haenszel_risk_ratio"], together.as_ref().and_then(|t| t.risk_ratio), reason);
+        block.estimate(&["mantel_haenszel_odds_ratio"], found.as_ref().and_then(|t| t.odds_ratio), reason);
+        block.estimate(&["mantel_haenszel_risk_ratio"], found.as_ref().and_then(|t| t.risk_ratio), reason);
         block.block()
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Binding;
 use super::table::{label, measure};
-use crate::analysis::{CompareSpec, Outcome, Spec};
+use crate::analysis::{CompareSpec, Key, Outcome, Spec};
 use crate::plan::{Type, TypeProblem, check_key, check_measure};
 use crate::settings::join;
 
@@ -71,10 +71,8 @@ impl Binding<'_> {
 
     /// What is compared, told apart by its type.
     fn outcome(&mut self, place: &str, text: &str) -> Option<Outcome> {
-        let (key, typed) = {
-            let (expr, typed) = self.with_binder(place, text, |binder, sql| binder.bind(sql))?;
-            (crate::analysis::Key { label: label(text), key: expr }, typed)
-        };
+        let (expr, typed) = self.with_binder(place, text, |binder, sql| binder.bind(sql))?;
+        let key = Key { label: label(text), key: expr };
         if typed == Type::Bool {
             return Some(Outcome::Holds(key));
         }

@@ -1,4 +1,4 @@
-//! `correlation = { columns, confidence }`: every pair of columns. It is written as one analysis and signed as one for each pair.
+//! `correlation = { columns, complete, confidence }`: every pair of columns. It is written as one analysis and signed as one for each pair.
 
 use serde::Deserialize;
 
@@ -12,6 +12,8 @@ use crate::settings::join;
 #[derive(Deserialize)]
 pub(super) struct RawCorrelation {
     columns: Vec<String>,
+    #[serde(default)]
+    complete: bool,
     confidence: Option<f64>,
 }
 
@@ -46,6 +48,9 @@ impl Binding<'_> {
         }
         let variables: Vec<Variable> = variables.into_iter().collect::<Option<_>>()?;
         let confidence = confidence?;
+        let mut all: Vec<ColumnName> = variables.iter().flat_map(Variable::columns).collect();
+        all.sort();
+        all.dedup();
         let mut parts = Vec::new();
         for (j, second) in variables.iter().enumerate() {
             for (i, first) in variables[..j].iter().enumerate() {
@@ -63,9 +68,10 @@ impl Binding<'_> {
                     let problem = TypeProblem::new(format!("a part of it would be named `{long}`, which is too long"));
                     return self.refuse(&key, problem.hint("give the analysis a shorter name"));
                 };
-                let column = first.column()?;
+                let column = first.columns().into_iter().next()?;
                 let part = SummaryPart { of: name.clone(), column, whole: Whole::Correlation };
-                let spec = Spec::Correlation(CorrelationSpec { pair, confidence });
+                let complete = if raw.complete { all.clone() } else { vec![] };
+                let spec = Spec::Correlation(CorrelationSpec { pair, complete, confidence });
                 parts.push(AnalysisSpec { name: part_name, spec, part: Some(part) });
             }
         }
@@ -91,10 +97,11 @@ impl Binding<'_> {
 }
 
 impl Variable {
-    fn column(&self) -> Option<ColumnName> {
+    /// What it reads.
+    fn columns(&self) -> Vec<ColumnName> {
         match self {
-            Variable::Number(name) => Some(name.clone()),
-            Variable::Ordered(key) => key.key.columns().first().map(|name| (*name).clone()),
+            Variable::Number(name) => vec![name.clone()],
+            Variable::Ordered(key) => key.key.columns().into_iter().cloned().collect(),
         }
     }
 }

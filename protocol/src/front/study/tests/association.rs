@@ -1,7 +1,7 @@
 //! The kinds that compare groups: what binds, by the types of what they name, and what is said about what does not.
 
 use super::{analyses, one, with};
-use crate::analysis::{Outcome, Pair, Spec, Standard, Whole};
+use crate::analysis::{Outcome, Pair, RoundState, Spec, Standard, Whole, plan_for};
 use crate::env::Timestamp;
 use crate::front::tests::{bind_to, contract};
 use crate::front::{BindContext, Files, StudyText};
@@ -51,6 +51,21 @@ fn a_correlation_of_three_columns_is_signed_as_three_pairs() {
     let numbers = analyses("[[analysis]]\nname = 'c'\ncorrelation = { columns = ['age', 'chol'] }").unwrap();
     let Spec::Correlation(spec) = &numbers[0].spec else { panic!("{numbers:?}") };
     assert!(matches!(&spec.pair, Pair::Numbers(a, b) if a.as_str() == "age" && b.as_str() == "chol"));
+}
+
+#[test]
+fn pairs_are_of_who_has_both_or_of_who_has_all() {
+    let read = |rest: &str| {
+        let text = with(&format!(
+            "[[analysis]]\nname = 'c'\ncorrelation = {{ columns = ['cut(age, 50)', 'cut(chol, 200)', 'fbs']{rest} }}"
+        ));
+        let study = crate::front::tests::bind(&text).unwrap();
+        let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).unwrap();
+        let filter = plan.query.filter.iter().flat_map(|filter| filter.columns()).map(|name| name.to_string());
+        filter.collect::<Vec<String>>()
+    };
+    assert!(read("").is_empty(), "the bands of missing values are left out of the table");
+    assert_eq!(read(", complete = true"), ["age", "chol", "fbs"]);
 }
 
 #[test]

@@ -5,10 +5,10 @@
 
 mod blocks;
 mod curve;
+mod equality;
 mod groups;
 mod incidence;
 mod logrank;
-mod tests_of;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::SurvivalSpec;
@@ -17,7 +17,8 @@ use bocage_protocol::plan::{MISSING, ValidPlan};
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use self::blocks::Writer;
-use self::groups::{Group, SiteLines};
+use self::curve::exact_edges;
+use self::groups::{Group, Line, SiteLines};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::AnalysisResult;
 
@@ -76,6 +77,7 @@ impl SurvivalDriver {
             .collect();
         let mut notes = notes::of_lines(&answers, sites.len(), self.setting.min_sites);
         notes.extend(groups.iter().flat_map(|group| self.left_out(group)));
+        notes.extend(groups.iter().filter_map(|group| self.rounded(group)));
         let writer = Writer { spec: &self.spec, groups: &groups, z: self.z, min_sites: self.setting.min_sites };
         let mut result = self.setting.result(writer.curves(), notes);
         result.also = vec![writer.patients(), writer.quantiles(), writer.means()];
@@ -83,18 +85,34 @@ impl SurvivalDriver {
             result.also.push(writer.incidences());
         }
         if groups.len() > 1 {
-            let (blocks, notes) = tests_of::tests(&self.spec, &groups, &sites, self.setting.min_sites);
+            let (blocks, notes) = equality::tests(&self.spec, &groups, &sites, self.setting.min_sites);
             result.also.extend(blocks);
             result.notes.extend(notes);
         }
         result
     }
 
-    /// Which sites are not counted in a group, in words.
-    fn left_out(&self, group: &Group<'_>) -> Vec<String> {
+    /// That a curve is over fewer intervals than were asked for, in words.
+    fn rounded(&self, group: &Group<'_>) -> Option<String> {
+        let events = Line::sum(&group.events, group.free.least.len());
+        let (kept, asked) = (exact_edges(&events, &group.free).len().saturating_sub(1), self.spec.grid.len());
+        let shown = group.counted.len() >= self.setting.min_sites as usize;
+        (shown && kept < asked).then(|| {
+            let of = self.of(group);
+            format!("the curve{of} is over {kept} intervals that all its sites share, of {asked}: `least` and `most` hold that over all")
+        })
+    }
+
+    /// Which group, in words.
+    fn of(&self, group: &Group<'_>) -> String {
         let levels: Vec<String> =
             self.spec.by.iter().zip(&group.labels).map(|(key, label)| format!("{} = {label}", key.label)).collect();
-        let of = if levels.is_empty() { String::new() } else { format!(" of {}", levels.join(", ")) };
+        if levels.is_empty() { String::new() } else { format!(" of {}", levels.join(", ")) }
+    }
+
+    /// Which sites are not counted in a group, in words.
+    fn left_out(&self, group: &Group<'_>) -> Vec<String> {
+        let of = self.of(group);
         let events = if self.spec.competing.is_empty() { "an event" } else { "one of the events" };
         let note = |(site, k): &(_, u32)| {
             format!("{site} is not in the curve{of}: fewer than {k} patients there have {events}")

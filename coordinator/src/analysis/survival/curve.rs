@@ -16,7 +16,7 @@ use super::groups::Line;
 /// A curve at the edges of the grid: 0, and the ends of its intervals.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
-    /// S over the intervals between exact edges, at those.
+    /// S over the intervals between exact edges, at those; and that over all intervals, where its bounds are one.
     pub survival: Vec<Option<f64>>,
     /// The least that S over all intervals of the grid can be.
     pub least: Vec<f64>,
@@ -83,6 +83,11 @@ impl Curve {
                 None => 1.0,
                 Some(last) => early[last] * share(x[1][edge], x[0][last], y[1][last]),
             };
+        }
+        for edge in 0..edges {
+            // Exact also where nothing that is hidden matters.
+            let same = least[edge] == most[edge];
+            survival[edge] = survival[edge].or(same.then_some(most[edge]));
         }
         Self { survival, least, most, variance }
     }

@@ -61,7 +61,7 @@ struct Left {
     shown: u64,
     /// How many more it can be; none: no bound.
     hidden: Option<u64>,
-    /// Whether it is an edge between bins, and not one that a hidden bin has everywhere.
+    /// Whether a bin that is shown begins there.
     kept: bool,
 }
 
@@ -154,7 +154,9 @@ impl Along<'_> {
             .collect();
         let mut line = Line { least: vec![0; ends + 1], most: vec![None; ends + 1] };
         for edge in 0..=ends {
-            let before = edge.checked_sub(1).map_or_else(|| plus(Some(all), hidden), |before| line.most[before]);
+            let before = edge
+                .checked_sub(1)
+                .map_or_else(|| plus(Some(all.next_power_of_two()), hidden), |before| line.most[before]);
             line.most[edge] = known[edge].map_or(before, |(_, most)| most);
         }
         for edge in (0..=ends).rev() {
@@ -164,12 +166,13 @@ impl Along<'_> {
         line
     }
 
-    /// Between which numbers all sites' lies at an edge; none where one of them keeps it within a bin, or too few keep it at all.
+    /// Between which numbers all sites' lies at an edge; none where one of them has it within a bin, or too few keep it.
     fn at(&self, edge: usize) -> Option<(u64, Option<u64>)> {
         let left: Option<Vec<Left>> = self.sites.iter().map(|(bins, most)| left(bins, *most, edge)).collect();
         let left = left?;
+        // What lies between this edge and the next one is of the sites that keep this one.
         let kept = left.iter().filter(|left| left.kept).count();
-        if edge > 0 && 0 < kept && kept < self.min_sites {
+        if 0 < kept && kept < self.min_sites {
             return None;
         }
         let shown: u64 = left.iter().map(|left| left.shown).sum();
@@ -179,18 +182,18 @@ impl Along<'_> {
 
 /// Who has not left before an edge at a site. None within a bin.
 fn left(bins: &[BinRelease], most: Option<u64>, edge: usize) -> Option<Left> {
-    let mut left = Left { shown: 0, hidden: Some(0), kept: true };
+    let mut left = Left { shown: 0, hidden: Some(0), kept: false };
     let from = std::iter::once(0).chain(bins.iter().map(|bin| bin.upto as usize));
     for (from, bin) in from.zip(bins).filter(|(_, bin)| bin.upto as usize > edge) {
-        let within = from < edge;
         match bin.count.subjects {
-            0 => {
-                left.hidden = plus(left.hidden, most);
-                left.kept &= !within;
-            }
-            _ if within => return None,
+            0 => left.hidden = plus(left.hidden, most),
+            _ if from < edge => return None,
             n => left.shown += n,
         }
+        left.kept |= from == edge && bin.count.subjects > 0;
     }
     Some(left)
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,8 @@ fn an_edge_stays_where_both_sides_have_k_the_middle_one_first() {
     assert_eq!(out([0, 1, 1, 0, 0]), [(5, 0)]);
     assert_eq!(out([0, 1, 1, 0, 5]), [(4, 0), (5, 5)], "the last cell alone");
     assert_eq!(out([0, 3, 1, 0, 5]), [(4, 4), (5, 5)]);
-    assert_eq!(out([0, 3, 1, 0, 2]), [(5, 6)]);
+    assert_eq!(out([0, 3, 1, 0, 2]), [(2, 3), (5, 3)]);
+    assert_eq!(out([0, 1, 4, 0, 2]), [(5, 7)]);
 }
 
 #[test]

@@ -386,7 +386,7 @@ fn time_to_an_event_has_this_canonical_form_these_plans_and_these_released_bytes
         "analyses": study.analyses,
         "plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
         "explained": plans[0].explain(&contract::parse(CONTRACT, "vector.toml").expect("a contract"), None).plainly(),
-        "release": hex(&SignedRelease::sign(&release, &key).expect("a release").body),
+        "release": hex(&SignedRelease::sign(&release, standing(), &key).expect("a release").body),
     });
     assert_eq!(found, golden("lines-v1.json"), "found:\n{found:#}");
 }

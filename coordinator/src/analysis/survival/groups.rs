@@ -153,11 +153,10 @@ impl Along<'_> {
             })
             .collect();
         let mut line = Line { least: vec![0; ends + 1], most: vec![None; ends + 1] };
-        for edge in 0..=ends {
-            let before = edge
-                .checked_sub(1)
-                .map_or_else(|| plus(Some(all.next_power_of_two()), hidden), |before| line.most[before]);
-            line.most[edge] = known[edge].map_or(before, |(_, most)| most);
+        let mut most = plus(Some(all.next_power_of_two()), hidden);
+        for (at, known) in line.most.iter_mut().zip(&known) {
+            most = known.map_or(most, |(_, most)| most);
+            *at = most;
         }
         for edge in (0..=ends).rev() {
             let after = line.least.get(edge + 1).copied().unwrap_or(0);

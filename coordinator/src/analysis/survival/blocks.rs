@@ -59,7 +59,7 @@ pub(crate) fn columns(spec: &SurvivalSpec) -> Vec<String> {
     let keys = spec.by.iter().map(|key| key.label.as_str());
     let events = std::iter::once("events").chain(spec.competing.iter().map(|event| event.label.as_str()));
     let ends = ["censored", "survival", "lower", "upper", "least", "most"];
-    keys.chain(["from", "to", "at_risk"]).chain(events).chain(ends).map(str::to_owned).collect()
+    keys.chain(["interval", "from", "to", "at_risk"]).chain(events).chain(ends).map(str::to_owned).collect()
 }
 
 /// Who leaves between two edges.
@@ -114,6 +114,7 @@ impl<'a> Writer<'a> {
                     None => (HiddenReason::TooFewSites, HiddenReason::TooFewSites),
                 };
                 let mut row = self.row(&mut block, group);
+                row.text(&format!("[{},{})", times[to - 1], times[to]));
                 row.or_none(Some(times[to - 1]));
                 row.or_none(Some(times[to]));
                 row.count(shown(at(&at_risk, to - 1)));

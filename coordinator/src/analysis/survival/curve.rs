@@ -16,7 +16,7 @@ use super::groups::Line;
 /// A curve at the edges of the grid: 0, and the ends of its intervals.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
-    /// S over the intervals between exact edges, at those; and that over all intervals, where its bounds are one.
+    /// S at exact edges, with events as early and all else as late as what is told allows; and where its bounds are one.
     pub survival: Vec<Option<f64>>,
     /// The least that S over all intervals of the grid can be.
     pub least: Vec<f64>,
@@ -59,15 +59,6 @@ impl Curve {
         let low = |line: &Line| line.least.iter().map(|n| *n as f64).collect::<Vec<_>>();
         let high = |line: &Line| line.most.iter().map(|n| n.map_or(f64::INFINITY, |n| n as f64)).collect::<Vec<_>>();
         let (x, y) = ([low(events), high(events)], [low(others), high(others)]);
-        let mut survival = vec![None; edges];
-        let mut s = 1.0;
-        let exact = exact_edges(events, others);
-        for (i, (edge, x, _)) in exact.iter().enumerate() {
-            if let Some((_, before, others)) = i.checked_sub(1).and_then(|i| exact.get(i)) {
-                s *= share(*x as f64, *before as f64, *others as f64);
-            }
-            survival[*edge] = Some(s);
-        }
         let (mut least, mut most, mut variance) = (vec![1.0; edges], vec![1.0; edges], vec![0.0; edges]);
         // The products over all intervals but the last one, along the ends of the bounds.
         let (mut early, mut late, mut sum) = (vec![1.0; edges], 1.0, 0.0);
@@ -84,11 +75,10 @@ impl Curve {
                 Some(last) => early[last] * share(x[1][edge], x[0][last], y[1][last]),
             };
         }
-        for edge in 0..edges {
-            // Exact also where nothing that is hidden matters.
-            let same = least[edge] == most[edge];
-            survival[edge] = survival[edge].or(same.then_some(most[edge]));
-        }
+        let exact: Vec<usize> = exact_edges(events, others).iter().map(|edge| edge.0).collect();
+        // Exact also where nothing that is hidden matters.
+        let given = |edge: usize| exact.contains(&edge) || least[edge] == most[edge];
+        let survival = (0..edges).map(|edge| given(edge).then_some(most[edge])).collect();
         Self { survival, least, most, variance }
     }
 

@@ -140,7 +140,10 @@ impl Along<'_> {
         let ends = self.ends;
         let sum = |bins: &[BinRelease]| bins.iter().map(|bin| bin.count.subjects).sum::<u64>();
         let showing = self.sites.iter().filter(|(bins, _)| sum(bins) > 0).count();
-        let hidden = self.sites.iter().map(|(_, most)| *most).fold(Some(0), plus);
+        let none = |(bins, most): &(&[BinRelease], Option<u64>)| {
+            bins.iter().filter(|bin| bin.count.subjects == 0).map(|_| *most).fold(Some(0), plus)
+        };
+        let hidden = self.sites.iter().map(none).fold(Some(0), plus);
         // What too few sites show is rounded up to a power of two.
         let few = 0 < showing && showing < self.min_sites;
         let all: u64 = self.sites.iter().map(|(bins, _)| sum(bins)).sum();

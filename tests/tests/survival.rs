@@ -169,8 +169,12 @@ fn assert_group(result: &AnalysisResult, group: &str, case: &Json, wanted: &Json
     let (median, mean) = (block(result, "quantiles"), block(result, "restricted mean"));
     assert_eq!(column(median, group, "from"), [wanted["median"].as_f64()], "{group} median");
     assert_eq!(column(median, group, "lower"), [wanted["median_ci"][0].as_f64()], "{group} median from");
-    assert_near(column(mean, group, "restricted_mean")[0], wanted["mean"].as_f64().unwrap(), "mean");
-    assert_near(column(mean, group, "se")[0], wanted["mean_se"].as_f64().unwrap(), "standard error of the mean");
+    assert_near(column(mean, group, "restricted_mean")[0], wanted["mean"].as_f64().expect("a number"), "mean");
+    assert_near(
+        column(mean, group, "se")[0],
+        wanted["mean_se"].as_f64().expect("a number"),
+        "standard error of the mean",
+    );
     let patients = block(result, "patients");
     assert_eq!(column(patients, group, "patients"), [wanted["patients"].as_f64()]);
     assert_eq!(column(patients, group, "events"), [wanted["events"].as_f64()]);
@@ -179,8 +183,8 @@ fn assert_group(result: &AnalysisResult, group: &str, case: &Json, wanted: &Json
 fn assert_test(result: &AnalysisResult, title: &str, wanted: &Json) {
     let found = block(result, title);
     let value = |name: &str| column(found, name, "value")[0];
-    assert_near(value("chi2"), wanted["chi2"].as_f64().unwrap(), title);
-    assert_near(value("p"), wanted["p"].as_f64().unwrap(), title);
+    assert_near(value("chi2"), wanted["chi2"].as_f64().expect("a number"), title);
+    assert_near(value("p"), wanted["p"].as_f64().expect("a number"), title);
 }
 
 fn run(federation: &Federation, text: &str, gate: Gate) -> AnalysisResult {
@@ -261,7 +265,7 @@ fn rates_and_their_ratio_have_the_exact_intervals_of_the_pooled_rows() {
     let check = |result: &AnalysisResult| {
         for (group, theirs) in [("0", "0.0"), ("1", "1.0")] {
             let of = |name: &str| column(&result.block, group, name)[0];
-            let wanted = |name: &str| wanted[theirs][name].as_f64().unwrap();
+            let wanted = |name: &str| wanted[theirs][name].as_f64().expect("a number");
             for (ours, per) in [("events", 1.0), ("time", 1.0), ("rate", 1000.0), ("lower", 1000.0), ("upper", 1000.0)]
             {
                 assert_near(of(ours), wanted(ours) * per, ours);

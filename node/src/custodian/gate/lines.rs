@@ -34,7 +34,7 @@ pub(super) fn exact(
     }
     let sizes: Vec<Size> = tally.cells.iter().map(|cell| cell.size).collect();
     let cells = grid.cells();
-    if sizes.len() % cells != 0 || sizes.iter().any(|s| s.subjects != s.rows) {
+    if !sizes.len().is_multiple_of(cells) || sizes.iter().any(|s| s.subjects != s.rows) {
         return Err(Withheld::Inconsistent);
     }
     // Lines show who is in them and nothing else.

@@ -60,7 +60,8 @@ impl Lines {
         let ascending = self.edges.windows(2).all(|w| w[0] < w[1]) && self.edges.iter().all(|edge| edge.is_finite());
         match ascending && (1..=limits::BREAKS).contains(&self.edges.len()) {
             true => Ok(()),
-            false => Err(TypeProblem::new(format!("a grid has 1 to {} ascending edges", limits::BREAKS))),
+            false => Err(TypeProblem::new(format!("a grid has 1 to {} ascending edges", limits::BREAKS))
+                .hint("e.g. 90, 180, 365")),
         }
     }
 

@@ -155,16 +155,18 @@ impl Along<'_> {
                 false => self.at(edge),
             })
             .collect();
-        let mut line = Line { least: vec![0; ends + 1], most: vec![None; ends + 1] };
-        let mut most = plus(Some(all.next_power_of_two()), hidden);
-        for (at, known) in line.most.iter_mut().zip(&known) {
-            most = known.map_or(most, |(_, most)| most);
-            *at = most;
+        let mut line = Line { least: Vec::with_capacity(ends + 1), most: Vec::with_capacity(ends + 1) };
+        let mut before = plus(Some(all.next_power_of_two()), hidden);
+        for known in &known {
+            before = known.map_or(before, |(_, most)| most);
+            line.most.push(before);
         }
-        for edge in (0..=ends).rev() {
-            let after = line.least.get(edge + 1).copied().unwrap_or(0);
-            line.least[edge] = known[edge].map_or(after, |(least, _)| least);
+        let mut after = 0;
+        for known in known.iter().rev() {
+            after = known.map_or(after, |(least, _)| least);
+            line.least.push(after);
         }
+        line.least.reverse();
         line
     }
 

@@ -43,7 +43,10 @@ impl Binding<'_> {
             confidence: raw.confidence.unwrap_or(DEFAULT_CONFIDENCE),
         };
         match spec.problem() {
-            Some((place, problem)) => self.refuse(&join(key, place), TypeProblem::new(problem)),
+            Some((place, problem)) => {
+                let hint = "e.g. rates = { time = \"days\", event = \"died\", per = 1000, confidence = 0.95 }";
+                self.refuse(&join(key, place), TypeProblem::new(problem).hint(hint))
+            }
             None => Some(Spec::Rates(spec)),
         }
     }

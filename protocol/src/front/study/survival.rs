@@ -60,7 +60,10 @@ impl Binding<'_> {
             band: raw.band.unwrap_or(Band::LogLog),
         };
         match spec.problem() {
-            Some((place, problem)) => self.refuse(&join(key, place), TypeProblem::new(problem)),
+            Some((place, problem)) => {
+                let hint = "e.g. survival = { time = \"days\", event = \"died\", grid = [90, 180, 365], at = [0.5], confidence = 0.95 }";
+                self.refuse(&join(key, place), TypeProblem::new(problem).hint(hint))
+            }
             None => Some(Spec::Survival(spec)),
         }
     }

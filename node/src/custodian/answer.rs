@@ -115,7 +115,7 @@ impl Custodian {
         }
         let released = history.round(round.request.round).and_then(|r| r.release);
         self.learn(round.request, round.now)?;
-        let past = Past { released: released.is_some(), begun: history.snapshot.is_some() };
+        let past = Past { released: released.is_some(), begun: history.has_begun() };
         let controls = self.switches.controls;
         let judge =
             |books: &Books| authorise_under(controls, round.request, round.now, past, books.lists(), &self.config);
@@ -140,7 +140,7 @@ impl Custodian {
             Said::Refused(error) => return self.refuse(round, Some(Some(about)), error),
         }
         if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
-            if let Err(error) = self.unchanged(&authorised, &history, round.now) {
+            if let Err(error) = self.unchanged(&authorised, &history, round.request.round, round.now) {
                 return self.refuse(round, Some(Some(about)), error);
             }
             return self.repeat(round, &authorised, about, seq);

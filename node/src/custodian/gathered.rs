@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::error::PublicError;
+use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 
@@ -49,11 +49,28 @@ impl<'a> Table<'a> {
 }
 
 impl Custodian {
-    /// What a study is computed over. Who is left out is durable afterwards.
+    /// What a round of a study is computed over. Who is left out is durable afterwards. Where opt-outs have changed since an earlier round, a later one
+    /// begins anew, as another study would: on the snapshots of now, which differ from those before by k patients or none.
     pub(super) fn gather<'a>(
         &self,
         authorised: &Authorised<'a>,
         history: &History,
+        round: u16,
+        now: Timestamp,
+    ) -> Result<Gathered<'a>, PublicError> {
+        match self.gather_on(authorised, Some((history, round)), now) {
+            Err(error) if error.code == ErrorCode::OptoutsChanged && history.may_begin_anew(round) => {
+                tracing::info!(round, "opt-outs have changed: the study goes on with those who may be asked about now");
+                self.gather_on(authorised, None, now)
+            }
+            gathered => gathered,
+        }
+    }
+
+    fn gather_on<'a>(
+        &self,
+        authorised: &Authorised<'a>,
+        begun: Option<(&History, u16)>,
         now: Timestamp,
     ) -> Result<Gathered<'a>, PublicError> {
         let choose = |dataset: &Dataset, begun: Option<Begun>| {
@@ -61,14 +78,14 @@ impl Custodian {
             self.offered(authorised, dataset, &snapshot, begun, now)
         };
         let dataset = authorised.dataset;
-        let chosen = choose(dataset, history.begun())?;
+        let chosen = choose(dataset, begun.and_then(|(history, round)| history.begun(round)))?;
         let mut related = Vec::new();
         let own = authorised.study.related.values().any(|table| table.dataset == *dataset.contract.id());
         for looked in own.then_some(dataset).into_iter().chain(authorised.related.iter().copied()) {
             let also = if std::ptr::eq(looked, dataset) {
                 Arc::clone(&chosen)
             } else {
-                choose(looked, history.begun_on(looked.contract.id()))?
+                choose(looked, begun.and_then(|(history, round)| history.begun_on(looked.contract.id(), round)))?
             };
             let (base, other) = (chosen.offered.manifest(), also.offered.manifest());
             let link = self.links.get(self.snapshots.dir(), base, other).map_err(|error| {

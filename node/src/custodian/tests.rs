@@ -292,7 +292,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
     assert_eq!(*custodian.snapshot_for(dataset, Some(before)).unwrap().content_hash(), before);
     assert!(matches!(reply(&custodian.round(&request)), Reply::Released(_)));
     let history = custodian.ledger.history(&request.study.id()).unwrap();
-    assert_eq!(history.snapshot, Some(before));
+    assert_eq!(history.begun(0).map(|begun| begun.snapshot), Some(before));
 }
 
 #[test]

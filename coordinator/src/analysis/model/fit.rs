@@ -134,7 +134,8 @@ pub(super) struct Fit {
     position: Position,
     /// Position and objective of the last step that was taken.
     before: Option<(Position, f64)>,
-    sites: Vec<SiteId>,
+    /// Who answered, each with its patients.
+    sites: Vec<(SiteId, u64)>,
     halvings: u32,
     steps: u32,
 }
@@ -152,10 +153,9 @@ impl Fit {
     /// Takes in the sums at [`Fit::position`].
     pub(super) fn step(&mut self, merged: Merged) -> Verdict {
         self.steps += 1;
-        let sites: Vec<SiteId> = merged.sites.iter().map(|(site, _)| site.clone()).collect();
-        if sites != self.sites {
-            // Of other sites nothing can be compared.
-            (self.sites, self.before) = (sites, None);
+        if merged.sites != self.sites {
+            // Of other sites, or other patients, nothing can be compared.
+            (self.sites, self.before) = (merged.sites.clone(), None);
         }
         let beta = self.beta(&merged);
         let penalty: f64 = self.penalised(beta.len()).map(|(i, ridge)| ridge * beta[i] * beta[i]).sum();
@@ -196,7 +196,7 @@ impl Fit {
         let columns = self.slopes.len();
         self.position.beta = next.iter().take(columns).copied().collect();
         if self.by_site {
-            let own = self.sites.iter().cloned().zip(next.iter().skip(columns).copied());
+            let own = self.sites.iter().map(|(site, _)| site.clone()).zip(next.iter().skip(columns).copied());
             self.position.sites = own.collect::<BTreeMap<_, _>>();
         }
         if let Some((_, next)) = theta {

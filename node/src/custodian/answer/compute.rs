@@ -48,7 +48,7 @@ impl Custodian {
         about: bodies::About,
         history: &History,
     ) -> Result<Vec<u8>, Failure> {
-        let gathered = self.gather(authorised, history, round.now).map_err(Failure::Before)?;
+        let gathered = self.gather(authorised, history, round.request.round, round.now).map_err(Failure::Before)?;
         let ground = &gathered.ground();
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
@@ -69,8 +69,7 @@ impl Custodian {
         }
         // What was reserved is spent already, and a study that was begun may be finished.
         let may = |books: &Books| {
-            let begin =
-                || if history.snapshot.is_some() { Ok(()) } else { may_begin(&authorised.policy, round.now, books) };
+            let begin = || if history.has_begun() { Ok(()) } else { may_begin(&authorised.policy, round.now, books) };
             if reserved {
                 Ok(())
             } else {

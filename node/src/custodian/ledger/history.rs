@@ -14,12 +14,8 @@ pub const DEATHS: u32 = 2;
 /// A study's past.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// The snapshot that the study's first round was computed on: every later round uses it too.
-    pub snapshot: Option<Digest>,
-    /// Who was left out of it then.
-    pub left_out: Option<Digest>,
-    /// What of the site's other datasets it looked into.
-    pub related: Vec<Related>,
+    /// The last round that was reserved: the next one uses the same snapshots, unless opt-outs have changed.
+    last: Option<u16>,
     /// Whether the signed study itself is in the ledger.
     pub has_request: bool,
     /// How many requests about the study are in the ledger.
@@ -54,15 +50,35 @@ pub struct Begun {
 }
 
 impl History {
-    /// What the study uses of its own dataset, if it began.
-    pub fn begun(&self) -> Option<Begun> {
-        self.snapshot.map(|snapshot| Begun { snapshot, left_out: self.left_out })
+    /// Whether the study began here.
+    pub fn has_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// What a round uses of the study's own dataset, if the study began: what was reserved for it, or for the last round.
+    pub fn begun(&self, round: u16) -> Option<Begun> {
+        self.used(round)
+            .map(|Reservation { snapshot, left_out, .. }| Begun { snapshot: *snapshot, left_out: *left_out })
     }
 
     /// What it uses of another one.
-    pub fn begun_on(&self, related: &ContractId) -> Option<Begun> {
-        let found = self.related.iter().find(|known| known.dataset == *related);
+    pub fn begun_on(&self, related: &ContractId, round: u16) -> Option<Begun> {
+        let found = self.used(round)?.related.iter().find(|known| known.dataset == *related);
         found.map(|Related { snapshot, left_out, .. }| Begun { snapshot: *snapshot, left_out: *left_out })
+    }
+
+    /// Whether a round may be computed on other snapshots than the one before, as an iterative analysis does when opt-outs change: nothing of it is
+    /// reserved yet.
+    pub fn may_begin_anew(&self, round: u16) -> bool {
+        self.has_begun() && self.reserved(round).is_none()
+    }
+
+    fn used(&self, round: u16) -> Option<&Reservation> {
+        self.reserved(round).or_else(|| self.reserved(self.last?))
+    }
+
+    fn reserved(&self, round: u16) -> Option<&Reservation> {
+        self.rounds.get(&round)?.reservation.as_ref()
     }
 
     /// Takes note of the next record.
@@ -73,11 +89,7 @@ impl History {
             Kind::Decision => self.has_request = true,
             Kind::Reservation => {
                 state.reservation = record.body();
-                if self.snapshot.is_none() {
-                    self.snapshot = state.reservation.as_ref().map(|r| r.snapshot);
-                    self.left_out = state.reservation.as_ref().and_then(|r| r.left_out);
-                    self.related = state.reservation.as_ref().map_or_else(Vec::new, |r| r.related.clone());
-                }
+                self.last = state.reservation.as_ref().map(|_| round).or(self.last);
             }
             Kind::Attempt => match record.body::<Attempt>().map(|a| a.state) {
                 Some(AttemptState::Started) => state.running = Some(record.seq),
@@ -177,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_study_keeps_the_snapshot_of_its_first_reservation() {
+    fn a_round_uses_what_was_reserved_for_it_or_for_the_last_one() {
         let digest = |n| Digest::from_bytes([n; 32]);
         let reservation = |n| Reservation {
             snapshot: digest(n),
@@ -191,6 +203,8 @@ mod tests {
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));
         history.add(&record(2, Kind::Reservation, 1, &reservation(2)));
-        assert_eq!(history.snapshot, Some(digest(1)));
+        let used = |round| history.begun(round).map(|begun| begun.snapshot);
+        assert_eq!([0, 1, 2].map(used), [1, 2, 2].map(|n| Some(digest(n))));
+        assert_eq!([0, 1, 2].map(|round| history.may_begin_anew(round)), [false, false, true]);
     }
 }

@@ -63,8 +63,8 @@ impl Ledger {
                 let reservation = serde_json::from_str::<Reservation>(&body).ok();
                 if let Some((study, reservation)) = study.zip(reservation) {
                     let related = reservation.related.iter().map(|related| related.snapshot);
-                    let snapshots = related.chain([reservation.snapshot]).collect();
-                    found.entry(study).or_insert((snapshots, Timestamp(at)));
+                    let (snapshots, _) = found.entry(study).or_insert((BTreeSet::new(), Timestamp(at)));
+                    snapshots.extend(related.chain([reservation.snapshot]));
                 }
             }
             Ok(found)

@@ -54,6 +54,7 @@ impl Custodian {
         &self,
         authorised: &Authorised<'_>,
         history: &History,
+        round: u16,
         now: Timestamp,
     ) -> Result<(), PublicError> {
         let unchanged = |dataset: &Dataset, begun: Option<Begun>| {
@@ -64,9 +65,9 @@ impl Custodian {
             let snapshot = self.snapshot_for(dataset, begun.map(|begun| begun.snapshot))?;
             self.offered(authorised, dataset, &snapshot, begun, now).map(drop)
         };
-        unchanged(authorised.dataset, history.begun())?;
+        unchanged(authorised.dataset, history.begun(round))?;
         let mut related = authorised.related.iter();
-        related.try_for_each(|dataset| unchanged(dataset, history.begun_on(dataset.contract.id())))
+        related.try_for_each(|dataset| unchanged(dataset, history.begun_on(dataset.contract.id(), round)))
     }
 
     /// Who has moved since these cells were answered before, whoever asked: patients who are left out of a table that the plan reads now and were

@@ -3,6 +3,7 @@
 mod cells;
 mod groups;
 mod lists;
+mod models;
 mod steps;
 
 use std::collections::BTreeSet;

@@ -102,7 +102,8 @@ fn patients_are_counted_by_their_rows_in_another_dataset() {
         left_out: None,
         groups_out: None,
     };
-    assert_eq!((history.snapshot, history.related), (Some(current(&custodian, "heart").content), vec![visits]));
+    let reserved = history.round(0).and_then(|round| round.reservation.clone()).unwrap();
+    assert_eq!((reserved.snapshot, reserved.related), (current(&custodian, "heart").content, vec![visits]));
 }
 
 #[test]

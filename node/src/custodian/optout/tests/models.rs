@@ -1,0 +1,68 @@
+//! A model whose rounds go on while patients opt out: it is fitted on with those who are left, and what was answered before does not leave again.
+
+use bocage_protocol::analysis::{RoundState, Spec};
+use bocage_protocol::plan::Position;
+use bocage_protocol::release::ModelRelease;
+use bocage_protocol::wire::message::{RoundRequest, Step};
+
+use super::*;
+
+const MODEL: &str = r#"
+title = "A model"
+purpose = "scientific_research"
+dataset = "heart@1"
+min_sites = 1
+[[analysis]]
+name = "m"
+model = { formula = "chol ~ age + sex" }
+"#;
+
+/// One row a patient.
+fn clinic() -> Clinic {
+    let clinic = Clinic::new(LIST);
+    let path = clinic.site.path("contracts/heart.toml");
+    let contract = fs::read_to_string(&path).unwrap();
+    fs::write(&path, contract.replace("subject = \"patient\"", "subject = \"patient\"\none_row_per_subject = true"))
+        .unwrap();
+    let row = |i: u64| format!("p{i},{},{},{},yes\n", 30 + i % 60, i % 2, 180 + i * 7 % 100);
+    let rows: String = (0..PATIENTS).map(row).collect();
+    fs::write(clinic.site.path("heart.csv"), format!("patient,age,sex,chol,consent\n{rows}")).unwrap();
+    clinic
+}
+
+fn at(clinic: &Clinic, study: &Study, beta: f64) -> RoundRequest {
+    let Spec::Model(model) = &study.analyses[0].spec else { panic!("no model") };
+    let position = Position { beta: vec![beta; 3], ..model.start() };
+    let steps = vec![Step { analysis: 0, state: RoundState::At(position) }];
+    RoundRequest { round: 1, steps, ..clinic.site.request(study) }
+}
+
+fn model(release: &Release) -> &ModelRelease {
+    match &release.parts[0].outcome {
+        Outcome::Model(model) => model,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_later_round_goes_on_without_those_who_have_opted_out_and_no_earlier_one_leaves_again() {
+    let clinic = clinic();
+    let custodian = clinic.custodian();
+    let study = clinic.site.study_of(MODEL);
+    let first = clinic.site.request(&study);
+    let before = released(&custodian, &custodian.round(&first));
+    assert_eq!(model(&before).n, PATIENTS);
+    clinic.list(&["p7,,"]);
+    assert_eq!(refusal(&custodian.round(&first)).code, ErrorCode::OptoutsChanged, "the first round had p7");
+    let second = at(&clinic, &study, 0.1);
+    let reply = custodian.round(&second);
+    let after = released(&custodian, &reply);
+    assert_eq!(model(&after).n, PATIENTS - K - 1, "with p7 k others are left out");
+    assert_ne!(before.snapshot, after.snapshot);
+    assert_eq!(custodian.round(&second), reply, "the same bytes");
+    // Over a restart as well.
+    drop(custodian);
+    let custodian = clinic.custodian();
+    assert_eq!(custodian.round(&second), reply);
+    assert_eq!(refusal(&custodian.round(&first)).code, ErrorCode::OptoutsChanged);
+}

@@ -253,7 +253,7 @@ fn the_incidence_of_two_events_that_compete_is_that_of_the_pooled_rows() {
     let deaths = column(found, "event", "incidence");
     let discharges = column(found, "discharged", "incidence");
     for ((s, one), other) in survival.iter().zip(deaths).zip(discharges) {
-        assert_near(Some(one.unwrap() + other.unwrap() + s.unwrap()), 1.0, "all");
+        assert_near(Some(one.expect("a number") + other.expect("a number") + s.expect("a number")), 1.0, "all");
     }
 }
 
@@ -309,20 +309,27 @@ fn under_the_usual_policy_every_number_holds_the_pooled_one_or_is_not_given() {
     let pooled = run(&federation, &asked(MONTHS, ""), Gate::OPEN);
     let (of, truth) = (|name: &str| column(&result.block, "", name), |name: &str| column(&pooled.block, "", name));
     for (i, s) in truth("survival").iter().enumerate() {
-        let s = s.unwrap();
-        let (least, most) = (of("least")[i].unwrap(), of("most")[i].unwrap());
+        let s = s.expect("a number");
+        let (least, most) = (of("least")[i].expect("a number"), of("most")[i].expect("a number"));
         assert!(least <= s + 1e-12 && s <= most + 1e-12, "{s} is not in [{least}, {most}] at {i}");
         let ends = of("lower")[i].zip(of("upper")[i]);
         let (lower, upper) = ends.unwrap_or((0.0, 1.0));
-        assert!(lower <= truth("lower")[i].unwrap() + 1e-12 && truth("upper")[i].unwrap() <= upper + 1e-12);
+        assert!(
+            lower <= truth("lower")[i].expect("a number") + 1e-12
+                && truth("upper")[i].expect("a number") <= upper + 1e-12
+        );
         for (named, wide) in [("events", &result.block), ("at_risk", &result.block), ("censored", &result.block)] {
-            let at = wide.columns.iter().position(|column| column == named).unwrap();
-            let wanted = truth(named)[i].unwrap() as u64;
+            let at = wide.columns.iter().position(|column| column == named).expect("a number");
+            let wanted = truth(named)[i].expect("a number") as u64;
             match &wide.rows[i][at] {
                 Value::Count(n) => assert_eq!(*n, wanted, "{named} at {i}"),
                 _ => {
-                    let hidden = wide.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (i, at)).unwrap();
-                    assert!(hidden.interval.unwrap().contains(wanted), "{named} at {i}: {hidden:?}, not {wanted}");
+                    let hidden =
+                        wide.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (i, at)).expect("a number");
+                    assert!(
+                        hidden.interval.expect("a number").contains(wanted),
+                        "{named} at {i}: {hidden:?}, not {wanted}"
+                    );
                 }
             }
         }
@@ -330,7 +337,7 @@ fn under_the_usual_policy_every_number_holds_the_pooled_one_or_is_not_given() {
     let shown = of("survival").iter().filter(|s| s.is_some()).count();
     assert!((1..30).contains(&shown), "{shown} of 30 edges are shared by all sites");
     let (told, pooled) = (block(&result, "quantiles"), block(&pooled, "quantiles"));
-    let truth = column(pooled, "", "from")[0].unwrap();
+    let truth = column(pooled, "", "from")[0].expect("a number");
     let or_never = |end: Option<f64>| end.unwrap_or(f64::INFINITY);
     assert!(or_never(column(told, "", "from")[0]) <= truth && truth < or_never(column(told, "", "to")[0]));
     assert!(
@@ -348,10 +355,13 @@ fn a_grid_of_wide_intervals_hides_little_under_the_usual_policy() {
         (run(&federation, &asked(grid, ""), Gate::USUAL), run(&federation, &asked(grid, ""), Gate::OPEN));
     for name in ["survival", "lower", "upper", "least", "most", "at_risk", "events"] {
         let (found, wanted) = (column(&usual.block, "", name)[0], column(&pooled.block, "", name)[0]);
-        assert_near(found, wanted.unwrap(), name);
+        assert_near(found, wanted.expect("a number"), name);
     }
-    let (least, most) = (column(&usual.block, "", "least")[1].unwrap(), column(&usual.block, "", "most")[1].unwrap());
-    let truth = column(&pooled.block, "", "survival")[1].unwrap();
+    let (least, most) = (
+        column(&usual.block, "", "least")[1].expect("a number"),
+        column(&usual.block, "", "most")[1].expect("a number"),
+    );
+    let truth = column(&pooled.block, "", "survival")[1].expect("a number");
     assert!(least < truth && truth < most && most - least < 0.15, "{truth} in [{least}, {most}]");
 }
 

@@ -38,7 +38,7 @@ pub use attrition::AttritionDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
-pub use model::ModelDriver;
+pub use model::{CoxDriver, ModelDriver};
 pub use quantiles::QuantilesDriver;
 pub use summary::{SUMMARY, summarise};
 pub use table::TableDriver;
@@ -95,6 +95,8 @@ pub enum Driver {
     Discovered(DiscoveredDriver),
     /// A fit over several rounds.
     Model(Box<ModelDriver>),
+    /// A fit of hazards over several rounds.
+    Cox(Box<CoxDriver>),
 }
 
 /// What every driver works under.
@@ -140,6 +142,7 @@ impl Driver {
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
             Spec::Model(spec) => Driver::Model(Box::new(ModelDriver::new(setting, spec, plan)?)),
+            Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -158,6 +161,7 @@ impl Driver {
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
             Driver::Model(model) => return model.step(answers),
+            Driver::Cox(cox) => return cox.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -168,7 +172,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     let texts = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
-        Spec::Model(_) => texts(&model::COLUMNS),
+        Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Crosstab(crosstab) => vec![crosstab.rows.label.clone(), crosstab.columns.label.clone()],
         Spec::Discovered(_) => spec.headings().into_iter().map(str::to_owned).collect(),
@@ -182,8 +186,10 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
 
 /// The most values that the published answer to a question has, asked of so many sites: rows times columns, twice where sites may roll up.
 pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
-    if let Spec::Model(model) = spec {
-        return model::values(model, sites);
+    match spec {
+        Spec::Model(model) => return model::values(model, sites),
+        Spec::Cox(cox) => return model::cox_values(cox, sites),
+        _ => {}
     }
     let rows = match spec {
         Spec::Discovered(discovered) => plan.layout().cells_at(0).saturating_mul(discovered.top as usize),

@@ -1,6 +1,7 @@
 //! The questions of a study, and how a node derives each round's plan from them.
 
 mod attrition;
+mod cox;
 mod crosstab;
 mod discovered;
 mod histogram;
@@ -15,6 +16,7 @@ use crate::ids::{AnalysisName, ColumnName};
 use crate::plan::{Plan, Position, Query};
 
 pub use attrition::{AttritionSpec, AttritionStep};
+pub use cox::CoxSpec;
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
@@ -63,6 +65,8 @@ pub enum Spec {
     Discovered(DiscoveredSpec),
     /// A regression, fitted in several rounds.
     Model(ModelSpec),
+    /// Proportional hazards, fitted in several rounds.
+    Cox(CoxSpec),
 }
 
 impl Spec {
@@ -76,6 +80,7 @@ impl Spec {
             Spec::Quantiles(_) => "quantiles",
             Spec::Attrition(_) => "attrition",
             Spec::Model(_) => "model",
+            Spec::Cox(_) => "cox",
         }
     }
 
@@ -90,6 +95,7 @@ impl Spec {
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
             Spec::Model(model) => model.headings(),
+            Spec::Cox(cox) => cox.headings(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
         }
     }
@@ -100,7 +106,7 @@ impl Spec {
             Spec::Table(table) => Some(table.clone()),
             Spec::Histogram(histogram) => Some(histogram.table()),
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => None,
+            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) | Spec::Cox(_) => None,
         }
     }
 }
@@ -120,7 +126,7 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    let one_round = !matches!(spec, Spec::Model(_));
+    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_));
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }
@@ -132,5 +138,6 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Attrition(attrition) => Ok(attrition.plan(query)),
         Spec::Discovered(discovered) => discovered.plan(query),
         Spec::Model(model) => model.plan(query, round, state),
+        Spec::Cox(cox) => cox.plan(query, round, state),
     }
 }

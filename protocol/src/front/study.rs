@@ -3,6 +3,7 @@
 mod analysis;
 mod attrition;
 mod cohort;
+mod cox;
 mod crosstab;
 mod discovered;
 mod formula;

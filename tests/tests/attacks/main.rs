@@ -9,6 +9,7 @@ mod caps;
 mod cells;
 mod differencing;
 mod discovered;
+mod hazards;
 mod hospital;
 mod intervals;
 mod ledger;
@@ -44,6 +45,7 @@ fn scenarios() -> Vec<Scenario> {
         overlap::family(),
         shares::family(),
         sums::family(),
+        hazards::family(),
         bins::family(),
         discovered::family(),
         studies::family(),

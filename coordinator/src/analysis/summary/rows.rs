@@ -44,7 +44,12 @@ impl<'a> ColumnRow<'a> {
                 self.absent = share.then_some(&result.block);
                 self.table = (mean || !share).then_some(&result.block);
             }
-            Spec::Histogram(_) | Spec::Crosstab(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) => {}
+            Spec::Histogram(_)
+            | Spec::Crosstab(_)
+            | Spec::Attrition(_)
+            | Spec::Discovered(_)
+            | Spec::Model(_)
+            | Spec::Cox(_) => {}
         }
     }
 

@@ -111,6 +111,7 @@
 mod attack;
 mod bins;
 mod counted;
+mod cox;
 mod discovered;
 mod model;
 mod moved;
@@ -130,6 +131,7 @@ use super::controls::Controls;
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
+pub use cox::CountedRisk;
 pub use model::{CountedModel, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;

@@ -4,13 +4,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::attrition::RawAttrition;
+use super::cox::RawCox;
 use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::model::RawModel;
 use super::quantiles::RawQuantiles;
 use super::summary::RawSummary;
 use super::table::RawTable;
-use super::{Binding, KEYS, attrition, crosstab, discovered, histogram, model, quantiles, table};
+use super::{Binding, KEYS, attrition, cox, crosstab, discovered, histogram, model, quantiles, table};
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
@@ -27,9 +28,10 @@ struct RawAnalysis {
     attrition: Option<RawAttrition>,
     summary: Option<RawSummary>,
     model: Option<RawModel>,
+    cox: Option<RawCox>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary or model";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, model or cox";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -47,6 +49,7 @@ impl RawAnalysis {
             self.attrition.is_some(),
             self.summary.is_some(),
             self.model.is_some(),
+            self.cox.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -103,6 +106,7 @@ impl Binding<'_> {
         found.extend(raw.attrition.as_ref().map(|raw| self.attrition(&key, raw).map(one)));
         found.extend(raw.summary.as_ref().map(|summary| self.summary(&key, &raw.name, summary)));
         found.extend(raw.model.as_ref().map(|raw| self.model(&key, raw).map(one)));
+        found.extend(raw.cox.as_ref().map(|raw| self.cox(&key, raw).map(one)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -149,6 +153,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
         (place, None, Spec::Model(_)) => model::text_place(place),
+        (place, None, Spec::Cox(_)) => cox::text_place(place),
     };
     join(key, &place)
 }

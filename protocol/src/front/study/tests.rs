@@ -12,7 +12,7 @@ fn analyses(text: &str) -> Result<Vec<AnalysisSpec>, String> {
     bind(&with(text)).map(|study| study.analyses)
 }
 
-fn one(question: &str) -> Result<Spec, String> {
+pub(super) fn one(question: &str) -> Result<Spec, String> {
     analyses(&format!("[[analysis]]\nname = 'a'\n{question}")).map(|all| {
         assert_eq!(all.len(), 1);
         all[0].spec.clone()

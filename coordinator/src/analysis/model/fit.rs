@@ -131,11 +131,13 @@ impl Failure {
                 format!("no fit: `{name}` is made of the columns before it, or never varies: leave it out")
             }
             Failure::Separated(at) => format!(
-                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or use ridge; or the range is much wider than the data",
+                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or (of a `model`) use ridge; or the range is much wider than the data",
                 label(*at),
                 limits::MODEL_SLOPE
             ),
-            Failure::Steps => "no fit: the steps do not come to an end. Fewer terms, or ridge, may help".to_owned(),
+            Failure::Steps => {
+                "no fit: the steps do not come to an end. Fewer terms, or (of a `model`) ridge, may help".to_owned()
+            }
         }
     }
 }

@@ -53,7 +53,7 @@ impl CoxSpec {
             return Err(PublicError::new(ErrorCode::StudyInvalid, "`confidence` is from 0.5 to below 1"));
         }
         let columns = self.columns().map(|column| column.of.clone()).collect();
-        let model = Model { explains: Explains::Hazard(self.hazard.clone()), columns, by_site: false, at };
+        let model = Model { explains: Explains::Hazard(Box::new(self.hazard.clone())), columns, by_site: false, at };
         Ok(Plan { query, statistic: Statistic::Model(model) })
     }
 }

@@ -187,9 +187,9 @@ impl Fit {
         self.steps
     }
 
-    /// Whether these are the sums of the sites of the last step.
-    pub(super) fn is_of(&self, merged: &Merged) -> bool {
-        merged.sites.iter().map(|(site, _)| site).eq(&self.sites)
+    /// The sites of the last step, by name.
+    pub(super) fn sites(&self) -> &[SiteId] {
+        &self.sites
     }
 
     /// Goes on from here, with whatever sites there are.

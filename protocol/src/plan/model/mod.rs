@@ -46,7 +46,7 @@ pub enum Explains {
     /// The mean of an outcome: a linear or generalised linear model.
     Mean(Response),
     /// When an event comes: a model of proportional hazards.
-    Hazard(Hazard),
+    Hazard(Box<Hazard>),
 }
 
 /// An outcome whose mean is explained.
@@ -92,17 +92,15 @@ pub enum Factor {
     },
 }
 
-/// The numbers of a step. All coefficients are those of the scaled columns.
+/// The numbers of a step. All coefficients are those of the scaled columns. Nothing is left out where it is empty: messages are read by position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// One a design column.
     pub beta: Vec<f64>,
     /// With intercepts by site: theirs. A site that is not named is at 0.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sites: BTreeMap<SiteId, f64>,
     /// Of a negative binomial family.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theta: Option<f64>,
     /// Whether the squares of the rows' scores are summed as well, for robust standard errors. Of hazards: whether the fit is at its end, so that
     /// everything is summed that is only asked there.
@@ -151,7 +149,7 @@ impl Model {
                 offset: optional(offset),
                 weight: optional(weight),
             }),
-            Explains::Hazard(hazard) => Explains::Hazard(hazard.map(measure, key)),
+            Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.map(measure, key))),
         };
         let product = |product: &Product| product.iter().map(|factor| factor.map(measure, key)).collect();
         Self { explains, columns: self.columns.iter().map(product).collect(), ..self.clone() }

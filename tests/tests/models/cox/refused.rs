@@ -1,8 +1,13 @@
 //! What has no fit, and what does not leave a site under the usual gate.
 
+use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer};
+use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{RoundState, Spec, plan_for};
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::{Position, ValidPlan};
+use bocage_protocol::release::Outcome;
+use bocage_protocol::trust::Study;
 use bocage_tests::federation::{Federation, Gate, block, number};
 
 use super::super::data;
@@ -51,13 +56,17 @@ fn under_the_usual_gate_small_groups_with_or_without_the_event_are_refused_by_na
     says(&result.notes, "site1 refused: a stratum has too few patients with the event, or too few without");
 }
 
-/// What the hospital `site1` says to these coefficients.
-fn at(federation: &Federation, formula: &str, beta: Vec<f64>, threshold: u32) -> Result<(), String> {
+fn study(federation: &Federation, formula: &str) -> Study {
     let text = format!(
         "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"lung2@1\"\n{}",
         cox(&format!("formula = \"{formula}\""))
     );
-    let study = federation.bind(&text).unwrap();
+    federation.bind(&text).unwrap()
+}
+
+/// What the hospital `site1` says to these coefficients.
+fn at(federation: &Federation, formula: &str, beta: Vec<f64>, threshold: u32) -> Result<(), String> {
+    let study = study(federation, formula);
     let spec = &study.analyses[0].spec;
     assert!(matches!(spec, Spec::Cox(_)));
     let state = RoundState::At(Position { beta, ..Position::of_hazards(1) });
@@ -111,4 +120,50 @@ fn who_is_at_risk_at_no_event_does_not_hide_the_others() {
     let federation = Federation::new(LUNG2, &[("site1", text)]);
     let refused = at(&federation, "surv(time, status = 1) ~ age", vec![0.0], 11).unwrap_err();
     assert_eq!(refused, "`age` varies too little");
+}
+
+#[test]
+fn a_site_that_refuses_the_end_alone_is_left_out_and_the_fit_goes_on() {
+    let mut rows = lung2();
+    let federation = data::by_site(LUNG2, &rows);
+    let study = study(&federation, "surv(time, status = 1) ~ age + sex");
+    let spec = &study.analyses[0];
+    let plan = |round: u16, state: &RoundState| {
+        let plan = plan_for(&spec.spec, study.query(), round, state).unwrap();
+        ValidPlan::check(plan, federation.contract()).unwrap()
+    };
+    let sites: Vec<SiteId> = ["site1", "site2", "site3"].map(|site| site.parse().unwrap()).into();
+    let refused = PublicError::new(ErrorCode::TooFewForModel, "not this");
+    let (mut round, mut state) = (0, RoundState::First);
+    let mut driver = Driver::new(spec, &plan(0, &state), federation.contract(), 2).unwrap();
+    let result = loop {
+        let plan = plan(round, &state);
+        let at_end = matches!(&state, RoundState::At(at) if at.robust);
+        let outcomes: Vec<Option<Outcome>> = sites
+            .iter()
+            .map(|site| (!at_end || site != &sites[2]).then(|| federation.outcome(site, &plan, 1).unwrap()))
+            .collect();
+        let answers: Vec<SiteAnswer<'_>> = sites
+            .iter()
+            .zip(&outcomes)
+            .map(|(site, outcome)| {
+                let answer = match outcome {
+                    Some(Outcome::Model(release)) => Answer::Model(release),
+                    _ => Answer::Refused(&refused),
+                };
+                SiteAnswer { site, answer }
+            })
+            .collect();
+        match driver.step(&answers) {
+            Next::Round(next) => (round, state) = (round + 1, next),
+            Next::Publish(result) => break *result,
+        }
+    };
+    assert_eq!(number(block(&result, "fit"), "sites", "value"), 2.0, "{:?}", result.notes);
+    rows.retain(|(site, _)| site != "site3");
+    let two = super::run(&data::by_site(LUNG2, &rows), "formula = \"surv(time, status = 1) ~ age + sex\"");
+    for row in ["age", "sex[1]"] {
+        let (one, other) = (number(&result.block, row, "estimate"), number(&two.block, row, "estimate"));
+        assert!((one - other).abs() <= 1e-10, "{row}: {one} and {other}");
+    }
 }

@@ -3,6 +3,8 @@
 
 mod published;
 
+use std::collections::BTreeSet;
+
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{CoxSpec, RoundState};
 use bocage_protocol::error::ErrorCode;
@@ -26,6 +28,8 @@ pub struct CoxDriver {
     first: Option<First>,
     /// The end of the fit, where the sites are asked for the last time.
     closing: Option<Position>,
+    /// Sites that were in the fit and did not answer a later round. They stay out, or a site that refuses the end alone would be asked for ever.
+    gone: BTreeSet<SiteId>,
 }
 
 /// The sums at coefficients of 0.
@@ -56,7 +60,7 @@ impl CoxDriver {
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         };
         let fit = Fit::new(0.0, vec![true; layout.columns.len()], false, spec.start());
-        Ok(Self { setting, spec: spec.clone(), layout, fit, first: None, closing: None })
+        Ok(Self { setting, spec: spec.clone(), layout, fit, first: None, closing: None, gone: BTreeSet::new() })
     }
 
     /// Takes in a round. The same for any order of `answers`.
@@ -69,7 +73,12 @@ impl CoxDriver {
                 _ => None,
             })
             .collect();
+        let silent = self.fit.sites().iter().filter(|site| !releases.iter().any(|(other, _)| other == site));
+        self.gone.extend(silent.cloned());
+        let (gone, releases): (Vec<_>, Vec<_>) = releases.into_iter().partition(|(site, _)| self.gone.contains(*site));
         let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        let left_out = |(site, _)| format!("{site} is left out: it did not answer an earlier round of the fit");
+        notes.extend(gone.into_iter().map(left_out));
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
             return self.nothing(notes);
         }
@@ -121,7 +130,7 @@ impl CoxDriver {
 
     /// Nothing where other sites answer than before.
     fn end(&self, merged: Merged, sums: Vec<f64>, shape: CoxSums, at: &Position) -> Result<End, Option<Failure>> {
-        if !self.fit.is_of(&merged) {
+        if !merged.sites.iter().map(|(site, _)| site).eq(self.fit.sites()) {
             return Err(None);
         }
         let inverse = inverse(&merged.information).map_err(|column| Some(Failure::Collinear(column)))?;

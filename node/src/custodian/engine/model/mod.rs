@@ -39,9 +39,8 @@ impl Asked<'_> {
         let own = designs.and_then(|designs| own_intercept(model, designs.site()));
         match (&model.explains, &design.risk) {
             (Explains::Mean(response), None) => Ok(sums::at(&design, (model, response), layout, own)),
-            (Explains::Hazard(hazard), Some(risk)) => {
-                cox::at(&design, risk, (model, hazard), layout).ok_or_else(|| self.error(PassError::Shape.into()))
-            }
+            (Explains::Hazard(hazard), Some(risk)) => cox::at(&design, risk, (model, hazard.as_ref()), layout)
+                .ok_or_else(|| self.error(PassError::Shape.into())),
             _ => Err(self.error(PassError::Shape.into())),
         }
     }

@@ -19,9 +19,10 @@ const SCALARS: [&str; Sums::SCALARS] = [
 /// All sums, as measures of the one group that a model has.
 pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     let names = names(spec, release.sums.len());
+    let count = ShownCount { subjects: release.n, rows: release.n };
     let measure = |(at, sum): (usize, &f64)| ShownMeasure {
         measure: names.get(at).cloned().unwrap_or_else(|| format!("sum {at}")),
-        valid: None,
+        valid: Some(count),
         holds_rows: None,
         sum: Some(*sum),
         sum_quanta: None,
@@ -29,7 +30,7 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     };
     ShownCell {
         cell: vec!["patients of whom all is known".to_owned()],
-        count: Some(ShownCount { subjects: release.n, rows: release.n }),
+        count: Some(count),
         measures: release.sums.iter().enumerate().map(measure).collect(),
     }
 }
@@ -70,4 +71,19 @@ fn singly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String
 fn doubly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
     let pairs = columns.iter().enumerate().flat_map(|(i, one)| columns[..=i].iter().map(move |other| (*one, *other)));
     pairs.map(move |(one, other)| format!("{what} of {one} and {other}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sum_that_left_is_shown_with_those_whom_it_is_of() {
+        let release = ModelRelease { threshold: 11, n: 59, sums: vec![37.0, -1.5] };
+        let shown = cell(&release, None);
+        assert_eq!(shown.measures.len(), 2);
+        for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
+            assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
+        }
+    }
 }

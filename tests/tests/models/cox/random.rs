@@ -61,7 +61,7 @@ fn patients(seed: u64) -> Vec<Patient> {
 fn csv(patients: &[Patient]) -> String {
     let mut text = "come,leave,dead,ward,x,z\n".to_owned();
     for Patient { come, leave, dead, ward, x } in patients {
-        writeln!(text, "{come},{leave},{dead},{},{},{}", ["a", "b", "c"][*ward], x[0], x[1]).unwrap();
+        writeln!(text, "{come},{leave},{dead},{},{},{}", ["a", "b", "c"][*ward], x[0], x[1]).expect("a text");
     }
     text
 }
@@ -121,11 +121,12 @@ fn of_site(federation: &Federation, beta: [f64; 2], options: &str) -> Vec<f64> {
         "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"random@1\"\n{}",
         cox(&format!("{options}, proportionality = \"identity\", standard_errors = \"robust\""))
     );
-    let study = federation.bind(&text).unwrap();
+    let study = federation.bind(&text).expect("a study");
     let at = Position { beta: vec![2.0 * beta[0], beta[1]], robust: true, ..Position::of_hazards(2) };
-    let plan = plan_for(&study.analyses[0].spec, study.query(), 5, &RoundState::At(at)).unwrap();
-    let plan = ValidPlan::check(plan, federation.contract()).unwrap();
-    let Outcome::Model(release) = federation.outcome(&"here".parse().unwrap(), &plan, 1).unwrap() else {
+    let plan = plan_for(&study.analyses[0].spec, study.query(), 5, &RoundState::At(at)).expect("a plan");
+    let plan = ValidPlan::check(plan, federation.contract()).expect("a valid plan");
+    let Outcome::Model(release) = federation.outcome(&"here".parse().expect("a site"), &plan, 1).expect("an answer")
+    else {
         panic!("no model")
     };
     let (one, three) = ([2.0, 1.0], [4.0, 2.0, 1.0]);
@@ -141,7 +142,7 @@ fn sums_on_random_data_are_those_of_a_plain_pass() {
         let federation = Federation::new(CONTRACT, &[("here", csv(&patients))]);
         for (at, beta) in [[0.0, 0.0], [0.7, -1.2], [-2.5, 3.01]].into_iter().enumerate() {
             let case = seed as usize + at;
-            let (efron, strata, late) = (case % 2 == 0, case % 3 > 0, (seed + at as u64) % 4 < 2);
+            let (efron, strata, late) = (case.is_multiple_of(2), !case.is_multiple_of(3), (seed + at as u64) % 4 < 2);
             let options = format!(
                 "formula = \"surv({}leave, dead) ~ x + z\", ties = \"{}\", strata = [{}]",
                 if late { "come, " } else { "" },

@@ -61,7 +61,7 @@ fn study(federation: &Federation, formula: &str) -> Study {
         "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"lung2@1\"\n{}",
         cox(&format!("formula = \"{formula}\""))
     );
-    federation.bind(&text).unwrap()
+    federation.bind(&text).expect("a study")
 }
 
 /// What the hospital `site1` says to these coefficients.
@@ -70,9 +70,9 @@ fn at(federation: &Federation, formula: &str, beta: Vec<f64>, threshold: u32) ->
     let spec = &study.analyses[0].spec;
     assert!(matches!(spec, Spec::Cox(_)));
     let state = RoundState::At(Position { beta, ..Position::of_hazards(1) });
-    let plan = plan_for(spec, study.query(), 1, &state).unwrap();
+    let plan = plan_for(spec, study.query(), 1, &state).expect("a plan");
     let plan = ValidPlan::check(plan, federation.contract()).map_err(|problems| problems.to_string())?;
-    match federation.outcome(&"site1".parse().unwrap(), &plan, threshold) {
+    match federation.outcome(&"site1".parse().expect("a site"), &plan, threshold) {
         Ok(_) => Ok(()),
         Err(error) if error.code == ErrorCode::TooFewForModel => Err(error.message),
         Err(other) => panic!("{other:?}"),

@@ -77,11 +77,12 @@ fn rows(folder: &Path, file: &str) -> Rows {
 
 /// To the precision of what is published there: lifelines stops early. `names`: theirs and ours.
 fn published(folder: &Path, name: &str, result: &AnalysisResult, names: &[(&str, &str)]) {
-    let text = std::fs::read_to_string(folder.join("reference_pooled_fits.json")).unwrap();
-    let all: Value = serde_json::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(folder.join("reference_pooled_fits.json")).expect("references");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
     for (column, own) in names {
         for (theirs, ours, printed) in [("coef", "estimate", 1e-5), ("se", "standard error", 1e-6)] {
-            let (ours, theirs) = (number(&result.block, own, ours), all[name][theirs][column].as_f64().unwrap());
+            let (ours, theirs) =
+                (number(&result.block, own, ours), all[name][theirs][column].as_f64().expect("a number"));
             assert!((ours - theirs).abs() <= printed, "{name}, {own}: {ours}, published {theirs}");
         }
     }

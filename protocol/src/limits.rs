@@ -185,6 +185,8 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// Strata of a Cox model by its declared keys: combinations of their levels.
+pub const COX_STRATA: usize = 1000;
 /// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.
 pub const MODEL_SLOPE: f64 = 10.0;
 /// An intercept, and a linear predictor.

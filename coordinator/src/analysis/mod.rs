@@ -50,7 +50,7 @@ pub use correlation::CorrelationDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
-pub use model::ModelDriver;
+pub use model::{CoxDriver, ModelDriver};
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
 pub use standardised::StandardisedDriver;
@@ -124,6 +124,8 @@ pub enum Driver {
     Rates(RatesDriver),
     /// Lines of all sites, and the curves and tests that follow from them.
     Survival(SurvivalDriver),
+    /// A fit of hazards over several rounds.
+    Cox(Box<CoxDriver>),
 }
 
 /// What every driver works under.
@@ -175,6 +177,7 @@ impl Driver {
             Spec::Standardised(spec) => Driver::Standardised(StandardisedDriver::new(setting, spec, plan)?),
             Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
             Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
+            Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -199,6 +202,7 @@ impl Driver {
             Driver::Standardised(standardised) => standardised.publish(answers),
             Driver::Rates(rates) => rates.publish(answers),
             Driver::Survival(survival) => survival.publish(answers),
+            Driver::Cox(cox) => return cox.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -209,7 +213,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     let texts = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
-        Spec::Model(_) => texts(&model::COLUMNS),
+        Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
         Spec::Rates(spec) => rates::columns(spec),
@@ -235,8 +239,10 @@ pub fn warnings(spec: &Spec, plan: &ValidPlan) -> Vec<String> {
 
 /// The most values that the published answer to a question has, asked of so many sites: rows times columns, twice where sites may roll up.
 pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
-    if let Spec::Model(model) = spec {
-        return model::values(model, sites);
+    match spec {
+        Spec::Model(model) => return model::values(model, sites),
+        Spec::Cox(cox) => return model::cox_values(cox, sites),
+        _ => {}
     }
     let rows = match spec {
         Spec::Discovered(discovered) => plan.layout().cells_at(0).saturating_mul(discovered.top as usize),

@@ -27,6 +27,8 @@ pub enum Control {
     ModelSpread,
     /// No patient has more than 1/k of a model's weights and residuals.
     ModelWeights,
+    /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
+    ModelRiskSets,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -93,7 +95,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -104,6 +106,7 @@ impl Control {
         Self::ModelSides,
         Self::ModelSpread,
         Self::ModelWeights,
+        Self::ModelRiskSets,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

@@ -5,6 +5,7 @@ mod attrition;
 mod compare;
 mod confidence;
 mod correlation;
+mod cox;
 mod crosstab;
 mod discovered;
 mod histogram;
@@ -26,6 +27,7 @@ pub use attrition::{AttritionSpec, AttritionStep};
 pub use compare::{CompareSpec, Outcome};
 pub use confidence::Confidence;
 pub use correlation::{CorrelationSpec, Pair};
+pub use cox::CoxSpec;
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
@@ -120,6 +122,8 @@ pub enum Spec {
     Rates(RatesSpec),
     /// Time to an event over a grid.
     Survival(SurvivalSpec),
+    /// Proportional hazards, fitted in several rounds.
+    Cox(CoxSpec),
 }
 
 impl Spec {
@@ -139,6 +143,7 @@ impl Spec {
             Spec::Standardised(_) => "standardised",
             Spec::Rates(_) => "rates",
             Spec::Survival(_) => "survival",
+            Spec::Cox(_) => "cox",
         }
     }
 
@@ -155,6 +160,7 @@ impl Spec {
             Spec::Model(model) => model.headings(),
             Spec::Rates(rates) => rates.headings().collect(),
             Spec::Survival(survival) => survival.headings().collect(),
+            Spec::Cox(cox) => cox.headings(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
             Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
             Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
@@ -176,7 +182,12 @@ impl Spec {
             Spec::Correlation(correlation) => Some(correlation.table()),
             Spec::Standardised(standardised) => Some(standardised.table()),
             Spec::Rates(rates) => Some(rates.table()),
-            Spec::Quantiles(_) | Spec::Attrition(_) | Spec::Discovered(_) | Spec::Model(_) | Spec::Survival(_) => None,
+            Spec::Quantiles(_)
+            | Spec::Attrition(_)
+            | Spec::Discovered(_)
+            | Spec::Model(_)
+            | Spec::Cox(_)
+            | Spec::Survival(_) => None,
         }
     }
 }
@@ -196,7 +207,7 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    let one_round = !matches!(spec, Spec::Model(_));
+    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_));
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }
@@ -214,5 +225,6 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Standardised(standardised) => standardised.plan(query),
         Spec::Rates(rates) => rates.plan(query),
         Spec::Survival(survival) => survival.plan(query),
+        Spec::Cox(cox) => cox.plan(query, round, state),
     }
 }

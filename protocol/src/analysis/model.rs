@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::RoundState;
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
-use crate::plan::{Model, Plan, Position, Product, Query, Response, Statistic};
+use crate::plan::{Explains, Model, Plan, Position, Product, Query, Response, Statistic};
 
 /// A model as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl ModelSpec {
             return refuse(ErrorCode::StudyInvalid, "`ridge` is 0 or more".to_owned());
         }
         let columns = self.columns().map(|column| column.of.clone()).collect();
-        let model = Model { response: self.response.clone(), columns, by_site: self.by_site, at };
+        let model = Model { explains: Explains::Mean(self.response.clone()), columns, by_site: self.by_site, at };
         Ok(Plan { query, statistic: Statistic::Model(model) })
     }
 }

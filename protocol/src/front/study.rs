@@ -6,6 +6,7 @@ mod attrition;
 mod cohort;
 mod compare;
 mod correlation;
+mod cox;
 mod crosstab;
 mod discovered;
 mod formula;

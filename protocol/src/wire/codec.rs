@@ -110,6 +110,19 @@ mod tests {
     }
 
     #[test]
+    fn the_numbers_of_a_fit_cross_the_wire() {
+        use crate::analysis::RoundState;
+        use crate::plan::{Family, Position};
+        use crate::wire::message::Step;
+
+        let by_site = Position { sites: [("north".parse().unwrap(), 1.5)].into(), ..Position::of_hazards(2) };
+        for at in [Position::of_hazards(2), Position::start(1, Family::NegativeBinomial), by_site] {
+            let step = Step { analysis: 3, state: RoundState::At(at) };
+            assert_eq!(decode::<Step>(&encode(&step).unwrap(), FRAME_BYTES), Ok(step));
+        }
+    }
+
+    #[test]
     fn bytes_left_over_are_refused() {
         let mut bytes = encode(&7_u8).unwrap();
         bytes.push(0);

@@ -9,6 +9,7 @@ mod caps;
 mod cells;
 mod differencing;
 mod discovered;
+mod hazards;
 mod hospital;
 mod intervals;
 mod ledger;
@@ -45,6 +46,7 @@ fn scenarios() -> Vec<Scenario> {
         overlap::family(),
         shares::family(),
         sums::family(),
+        hazards::family(),
         bins::family(),
         lines::family(),
         discovered::family(),

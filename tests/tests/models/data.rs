@@ -57,12 +57,12 @@ pub const VISITS: &str = r#"
     ]
 "#;
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
 }
 
 /// The rows of a CSV file with a header, as texts by column.
-fn rows(path: &Path, header: Option<&str>) -> Vec<BTreeMap<String, String>> {
+pub fn rows(path: &Path, header: Option<&str>) -> Vec<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let text = header.map_or_else(|| text.clone(), |header| format!("{header}\n{text}"));
     let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -80,7 +80,7 @@ pub fn text(rows: &[&BTreeMap<String, String>], columns: &[&str]) -> String {
 }
 
 /// A whole number without its point.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     text.strip_suffix(".0").unwrap_or(text).to_owned()
 }
 
@@ -158,7 +158,12 @@ fn federate(contract: &str, sites: Vec<(String, Vec<&BTreeMap<String, String>>)>
 
 /// A pooled answer.
 pub fn reference(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/models.json");
+    reference_of("models", name)
+}
+
+/// A pooled answer of one of the scripts.
+pub fn reference_of(script: &str, name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("reference/{script}.json"));
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("references")).expect("JSON");
     all.get(name).unwrap_or_else(|| panic!("no reference {name}")).clone()
 }

@@ -25,6 +25,8 @@ pub(super) struct Merged {
     pub sites: Vec<(SiteId, u64)>,
     /// Patients.
     pub n: u64,
+    /// What the fit makes small: the deviance, or minus twice the log-likelihood.
+    pub objective: f64,
     /// Those of [`Sums`] that are single numbers.
     pub scalars: [f64; Sums::SCALARS],
     /// By columns, then by sites where those have intercepts.
@@ -39,12 +41,19 @@ pub(super) struct Merged {
 
 impl Merged {
     /// Of what sites released. `columns` of the design; with `by_site`, each site has one more.
-    pub(super) fn of(releases: &[(&SiteId, &ModelRelease)], columns: usize, by_site: bool, robust: bool) -> Self {
+    pub(super) fn of(
+        releases: &[(&SiteId, &ModelRelease)],
+        family: Family,
+        columns: usize,
+        by_site: bool,
+        robust: bool,
+    ) -> Self {
         let size = columns + if by_site { releases.len() } else { 0 };
         let sums = Sums { width: columns + usize::from(by_site) };
         let mut merged = Merged {
             sites: Vec::new(),
             n: 0,
+            objective: 0.0,
             scalars: [0.0; Sums::SCALARS],
             score: DVector::zeros(size),
             information: DMatrix::zeros(size, size),
@@ -68,11 +77,16 @@ impl Merged {
                 add_triangle(&mut merged.squares, &release.sums[sums.squares()], sums.width, at);
             }
         }
+        merged.objective = match family {
+            Family::NegativeBinomial => -2.0 * merged.scalars[Sums::LOG_DENSITY],
+            _ => merged.scalars[Sums::DEVIANCE],
+        };
         merged
     }
 }
 
-fn add_triangle(to: &mut DMatrix<f64>, triangle: &[f64], width: usize, at: impl Fn(usize) -> usize) {
+/// Adds a lower triangle, row by row, whose columns stand there.
+pub(super) fn add_triangle(to: &mut DMatrix<f64>, triangle: &[f64], width: usize, at: impl Fn(usize) -> usize) {
     let mut values = triangle.iter();
     for row in 0..width {
         for column in 0..=row {
@@ -108,6 +122,26 @@ pub(super) enum Failure {
     Steps,
 }
 
+impl Failure {
+    /// In words. `label` names a column.
+    pub(super) fn words<'a>(&self, label: impl Fn(usize) -> &'a str) -> String {
+        match self {
+            Failure::Collinear(at) => {
+                let name = label(*at);
+                format!("no fit: `{name}` is made of the columns before it, or never varies: leave it out")
+            }
+            Failure::Separated(at) => format!(
+                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or (of a `model`) use ridge; or the range is much wider than the data",
+                label(*at),
+                limits::MODEL_SLOPE
+            ),
+            Failure::Steps => {
+                "no fit: the steps do not come to an end. Fewer terms, or (of a `model`) ridge, may help".to_owned()
+            }
+        }
+    }
+}
+
 /// A finished fit, in scaled columns.
 #[derive(Debug, Clone)]
 pub(super) struct Fitted {
@@ -126,7 +160,6 @@ pub(super) struct Fitted {
 /// A fit on its way.
 #[derive(Debug)]
 pub(super) struct Fit {
-    family: Family,
     ridge: f64,
     /// Which columns are slopes.
     slopes: Vec<bool>,
@@ -141,13 +174,29 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub(super) fn new(family: Family, ridge: f64, slopes: Vec<bool>, by_site: bool, start: Position) -> Self {
-        Self { family, ridge, slopes, by_site, position: start, before: None, sites: Vec::new(), halvings: 0, steps: 0 }
+    pub(super) fn new(ridge: f64, slopes: Vec<bool>, by_site: bool, start: Position) -> Self {
+        Self { ridge, slopes, by_site, position: start, before: None, sites: Vec::new(), halvings: 0, steps: 0 }
     }
 
     /// Where the sites are asked.
     pub(super) fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// How many steps there were.
+    pub(super) fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// The sites of the last step, by name.
+    pub(super) fn sites(&self) -> &[SiteId] {
+        &self.sites
+    }
+
+    /// Goes on from here, with whatever sites there are.
+    pub(super) fn resume(&mut self, beta: Vec<f64>) {
+        self.position.beta = beta;
+        self.before = None;
     }
 
     /// Takes in the sums at [`Fit::position`].
@@ -159,7 +208,7 @@ impl Fit {
         }
         let beta = self.beta(&merged);
         let penalty: f64 = self.penalised(beta.len()).map(|(i, ridge)| ridge * beta[i] * beta[i]).sum();
-        let objective = self.objective(&merged) + penalty;
+        let objective = merged.objective + penalty;
         if let Some((before, least)) = &self.before
             && (objective.is_nan() || objective > least + 1e-9 * (least.abs() + 1.0))
         {
@@ -222,13 +271,6 @@ impl Fit {
         let ridge = self.ridge;
         let slopes = self.slopes.clone();
         (0..size).filter(move |i| ridge > 0.0 && slopes.get(*i) == Some(&true)).map(move |i| (i, ridge))
-    }
-
-    fn objective(&self, merged: &Merged) -> f64 {
-        match self.family {
-            Family::NegativeBinomial => -2.0 * merged.scalars[Sums::LOG_DENSITY],
-            _ => merged.scalars[Sums::DEVIANCE],
-        }
     }
 
     /// θ, and the next one: a step of Newton's, a fifth to five times as large.

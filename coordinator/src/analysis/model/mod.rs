@@ -2,6 +2,7 @@
 //!
 //! A site that does not answer a round, or that refuses it, is left out from there on; the fit goes on with the others and ends where they agree.
 
+mod cox;
 mod errors;
 mod fit;
 mod published;
@@ -10,11 +11,12 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{ModelSpec, RoundState, StandardErrors};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::limits;
 use bocage_protocol::plan::{ModelLayout, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
-use self::fit::{Failure, Fit, Merged, Verdict};
+pub use self::cox::CoxDriver;
+pub(super) use self::cox::values as cox_values;
+use self::fit::{Fit, Merged, Verdict};
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 
@@ -41,7 +43,7 @@ impl ModelDriver {
             PublicError::new(ErrorCode::StudyInvalid, format!("analysis `{}`: its plan is no model", setting.name))
         })?;
         let slopes = spec.columns().map(|column| !column.of.is_empty()).collect();
-        let fit = Fit::new(spec.response.family, spec.ridge, slopes, spec.by_site, spec.start());
+        let fit = Fit::new(spec.ridge, slopes, spec.by_site, spec.start());
         Ok(Self { setting, spec: spec.clone(), layout: layout.clone(), fit, first: None })
     }
 
@@ -64,7 +66,8 @@ impl ModelDriver {
             notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));
             return self.nothing(notes);
         }
-        let merged = Merged::of(&releases, self.layout.columns.len(), self.spec.by_site, self.fit.position().robust);
+        let (family, columns) = (self.spec.response.family, self.layout.columns.len());
+        let merged = Merged::of(&releases, family, columns, self.spec.by_site, self.fit.position().robust);
         if self.first.is_none() {
             self.first = Some(merged.scalars);
         }
@@ -82,7 +85,7 @@ impl ModelDriver {
                 )))
             }
             Verdict::Failed(failure) => {
-                notes.push(self.why(&failure));
+                notes.push(failure.words(|at| self.label(at)));
                 self.nothing(notes)
             }
         }
@@ -93,19 +96,8 @@ impl ModelDriver {
         Next::Publish(Box::new(self.setting.result(block, notes)))
     }
 
-    fn why(&self, failure: &Failure) -> String {
-        let name = |at: usize| self.spec.columns().nth(at).map_or("an intercept of a site", |column| &column.label);
-        match failure {
-            Failure::Collinear(at) => {
-                format!("no fit: `{}` is made of the columns before it, or never varies: leave it out", name(*at))
-            }
-            Failure::Separated(at) => format!(
-                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or use ridge; or the range is much wider than the data",
-                name(*at),
-                limits::MODEL_SLOPE
-            ),
-            Failure::Steps => "no fit: the steps do not come to an end. Fewer terms, or ridge, may help".to_owned(),
-        }
+    fn label(&self, at: usize) -> &str {
+        self.spec.columns().nth(at).map_or("an intercept of a site", |column| &column.label)
     }
 }
 

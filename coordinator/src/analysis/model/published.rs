@@ -1,12 +1,12 @@
 //! What is published of a fit: estimates, tests of terms, how well it fits, covariance, and the patients of each site.
 
-use bocage_protocol::analysis::ModelSpec;
+use bocage_protocol::analysis::{ModelSpec, Term};
 use bocage_protocol::plan::{Family, Measure, ModelLayout, Sums};
 use nalgebra::{DMatrix, DVector};
 use statrs::function::gamma::ln_gamma;
 
 use super::errors::{Estimates, Summary, estimates};
-use super::fit::{Fitted, inverse};
+use super::fit::{Fitted, Merged, inverse};
 use super::{COLUMNS, Setting};
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
 
@@ -21,23 +21,27 @@ pub(super) fn result(
     let found = estimates(spec, layout, fitted);
     let family = spec.response.family;
     notes.insert(0, format!("{} regression with {} link: {}", family.name(), family.link(), spec.formula));
-    let mut result = setting.result(coefficients(spec, &found), notes);
-    let named = |title: &str, block| NamedBlock { title: title.to_owned(), block };
+    let ratio = exponential(family, &spec.response.of);
+    let mut result = setting.result(coefficients(ratio, spec.confidence, &found), notes);
     result.also = vec![
         named("fit", goodness(spec, layout, fitted, &found, first)),
-        named("tests of terms", terms(spec, &found)),
+        named("tests of terms", terms(&spec.terms, &found)),
         named("covariance of the estimates", covariance(&found)),
-        named("patients with all that the model reads", sites(fitted)),
+        named("patients with all that the model reads", sites(&fitted.merged)),
     ];
     result
 }
 
+pub(super) fn named(title: &str, block: Block) -> NamedBlock {
+    NamedBlock { title: title.to_owned(), block }
+}
+
 /// A number, or nothing where there is none.
-fn number(x: Option<f64>) -> Value {
+pub(super) fn number(x: Option<f64>) -> Value {
     x.filter(|x| x.is_finite()).map_or(Value::Null, Value::Number)
 }
 
-fn headed(columns: &[&str]) -> Block {
+pub(super) fn headed(columns: &[&str]) -> Block {
     Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), ..Block::default() }
 }
 
@@ -53,13 +57,13 @@ fn exponential(family: Family, outcome: &Measure) -> Option<&'static str> {
     }
 }
 
-fn coefficients(spec: &ModelSpec, found: &Estimates) -> Block {
+/// Estimates with their intervals, and e to their power where that is something.
+pub(super) fn coefficients(ratio: Option<&str>, confidence: f64, found: &Estimates) -> Block {
     let mut block = headed(&COLUMNS);
-    let ratio = exponential(spec.response.family, &spec.response.of);
     if let Some(ratio) = ratio {
         block.columns.extend([ratio.to_owned(), "ratio from".to_owned(), "ratio to".to_owned()]);
     }
-    let within = found.reference.quantile(spec.confidence);
+    let within = found.reference.quantile(confidence);
     for (i, name) in found.names.iter().enumerate() {
         let (estimate, error) = (found.beta[i], found.covariance[(i, i)].sqrt());
         let statistic = estimate / error;
@@ -77,10 +81,10 @@ fn coefficients(spec: &ModelSpec, found: &Estimates) -> Block {
 }
 
 /// Wald's test of each term with all of its columns.
-fn terms(spec: &ModelSpec, found: &Estimates) -> Block {
+pub(super) fn terms(terms: &[Term], found: &Estimates) -> Block {
     let mut block = headed(&["term", "statistic", "degrees of freedom", "p"]);
     let at = |label: &str| found.names.iter().position(|name| name == label);
-    for term in spec.terms.iter().filter(|term| term.columns.iter().any(|column| !column.of.is_empty())) {
+    for term in terms.iter().filter(|term| term.columns.iter().any(|column| !column.of.is_empty())) {
         let places: Vec<usize> = term.columns.iter().filter_map(|column| at(&column.label)).collect();
         let df = places.len() as f64;
         let beta = DVector::from_iterator(places.len(), places.iter().map(|i| found.beta[*i]));
@@ -97,7 +101,7 @@ fn terms(spec: &ModelSpec, found: &Estimates) -> Block {
     block
 }
 
-fn covariance(found: &Estimates) -> Block {
+pub(super) fn covariance(found: &Estimates) -> Block {
     let names: Vec<&str> = found.names.iter().map(String::as_str).collect();
     let mut block = headed(&[&["term"], names.as_slice()].concat());
     for (i, name) in found.names.iter().enumerate() {
@@ -107,10 +111,9 @@ fn covariance(found: &Estimates) -> Block {
     block
 }
 
-fn sites(fitted: &Fitted) -> Block {
+pub(super) fn sites(merged: &Merged) -> Block {
     let mut block = headed(&["site", "patients"]);
-    block.rows =
-        fitted.merged.sites.iter().map(|(site, n)| vec![Value::Text(site.to_string()), Value::Count(*n)]).collect();
+    block.rows = merged.sites.iter().map(|(site, n)| vec![Value::Text(site.to_string()), Value::Count(*n)]).collect();
     block
 }
 

@@ -114,6 +114,7 @@
 mod attack;
 mod bins;
 mod counted;
+mod cox;
 mod discovered;
 mod lines;
 mod model;
@@ -134,6 +135,7 @@ use super::controls::Controls;
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
+pub use cox::CountedRisk;
 pub use model::{CountedModel, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;

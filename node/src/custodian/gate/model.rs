@@ -17,6 +17,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ModelLayout;
 use bocage_protocol::release::ModelRelease;
 
+use super::cox::{self, CountedRisk};
 use super::{Rules, Spread, Withheld};
 use crate::custodian::controls::Control;
 
@@ -37,6 +38,15 @@ pub struct CountedModel {
     pub sums: Vec<f64>,
     /// How the patients weigh.
     pub weights: Weights,
+    /// Of hazards, who is at risk.
+    pub risk: Option<CountedRisk>,
+}
+
+impl CountedModel {
+    /// The patients who are in the sums: those of whom sides and spreads are.
+    fn summed(&self) -> u64 {
+        self.risk.as_ref().map_or(self.n, |risk| risk.ever)
+    }
 }
 
 /// Something that is true or false of a patient, and that sums tell apart.
@@ -98,6 +108,19 @@ impl Weights {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooFew(String);
 
+impl TooFew {
+    /// In these words.
+    pub(super) fn because(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+
+    /// The words.
+    #[cfg(test)]
+    pub(super) fn why(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<TooFew> for PublicError {
     fn from(TooFew(why): TooFew) -> Self {
         PublicError::new(ErrorCode::TooFewForModel, why)
@@ -134,8 +157,8 @@ pub(super) fn exact(
         return few("the step's sums are not finite at these coefficients".to_owned());
     }
     if k > 1 {
-        let parameters = layout.sums().width as u64;
-        let enough = counted.n >= PATIENTS_A_PARAMETER * parameters && counted.n >= parameters + RESIDUAL_DEGREES;
+        let (n, parameters) = (counted.summed(), layout.sums().width as u64);
+        let enough = n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES;
         if rules.controls.enforces(Control::ModelSize) && !enough {
             return few(format!("there are too few patients for {parameters} parameters"));
         }
@@ -148,6 +171,9 @@ pub(super) fn exact(
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
         }
+        if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
+            cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;
+        }
         if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
         }
@@ -156,7 +182,7 @@ pub(super) fn exact(
 }
 
 fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
-    let (n, of) = (counted.n, &counted.sides);
+    let (n, of) = (counted.summed(), &counted.sides);
     for (side, ones) in of.iter().zip(&counted.ones) {
         if *ones < k || n - ones < k {
             return Err(Withheld::Model(TooFew(format!("`{}` varies too little", name(side, layout)))));

@@ -7,6 +7,7 @@ use super::accuracy::RawAccuracy;
 use super::attrition::RawAttrition;
 use super::compare::RawCompare;
 use super::correlation::RawCorrelation;
+use super::cox::RawCox;
 use super::crosstab::RawCrosstab;
 use super::histogram::RawHistogram;
 use super::model::RawModel;
@@ -18,7 +19,7 @@ use super::survival::RawSurvival;
 use super::table::RawTable;
 use super::table_one::RawTableOne;
 use super::{
-    Binding, KEYS, accuracy, attrition, compare, crosstab, discovered, histogram, model, quantiles, rates,
+    Binding, KEYS, accuracy, attrition, compare, cox, crosstab, discovered, histogram, model, quantiles, rates,
     standardised, survival, table,
 };
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
@@ -44,9 +45,10 @@ struct RawAnalysis {
     standardised: Option<RawStandardised>,
     table_one: Option<RawTableOne>,
     survival: Option<RawSurvival>,
+    cox: Option<RawCox>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, model, rates, standardised, survival or table_one";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, model, rates, standardised, survival or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -71,6 +73,7 @@ impl RawAnalysis {
             self.standardised.is_some(),
             self.table_one.is_some(),
             self.survival.is_some(),
+            self.cox.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -135,6 +138,7 @@ impl Binding<'_> {
         found.extend(raw.correlation.as_ref().map(|asked| self.correlation(&key, &raw.name, asked)));
         found.extend(raw.standardised.as_ref().map(|raw| self.standardised(&key, raw).map(one)));
         found.extend(raw.table_one.as_ref().map(|asked| self.table_one(&key, &raw.name, asked)));
+        found.extend(raw.cox.as_ref().map(|raw| self.cox(&key, raw).map(one)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -188,6 +192,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Standardised(spec)) => standardised::text_place(spec, place),
         (place, None, Spec::Rates(_)) => rates::text_place(place),
         (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),
+        (place, None, Spec::Cox(_)) => cox::text_place(place),
     };
     join(key, &place)
 }

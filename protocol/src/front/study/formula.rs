@@ -41,7 +41,7 @@ pub(super) fn sides(formula: &str) -> Result<(&str, &str), TypeProblem> {
 }
 
 /// Cuts at these marks, where no bracket and no quotation is open. Each part comes with the mark before it.
-fn split<'a>(text: &'a str, marks: &[char]) -> Result<Vec<(Option<char>, &'a str)>, TypeProblem> {
+pub(super) fn split<'a>(text: &'a str, marks: &[char]) -> Result<Vec<(Option<char>, &'a str)>, TypeProblem> {
     let (mut depth, mut quoted, mut begin, mut before) = (0u32, false, 0, None);
     let mut parts = Vec::new();
     for (at, c) in text.char_indices() {
@@ -324,7 +324,7 @@ fn crossed(left: &[Named], right: &[Named]) -> Vec<Named> {
 }
 
 /// The arguments of a call of this function, where the text is one and nothing else.
-fn call<'a>(text: &'a str, function: &str) -> Option<&'a str> {
+pub(super) fn call<'a>(text: &'a str, function: &str) -> Option<&'a str> {
     let inner = text.strip_prefix(function)?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
     // `C(a) = C(b)` is no call of C.
     split(inner, &[]).ok().map(|_| inner.trim())

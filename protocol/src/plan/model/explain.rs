@@ -1,25 +1,42 @@
 //! A model's step in words.
 
-use super::super::{Measure, ValidPlan};
+use super::super::{Measure, ValidPlan, written};
+use super::Explains;
 
 impl ValidPlan {
     /// What it groups by (nothing), what it computes, and how many numbers leave.
     pub(in crate::plan) fn explain_model(&self) -> (Vec<String>, Vec<String>, u64) {
         let Some((model, layout)) = self.model() else { return Default::default() };
         let columns: Vec<String> = (0..layout.columns.len()).map(|column| layout.name(column)).collect();
-        let response = &model.response;
-        let by_site = if model.by_site { ", and an intercept of the site's own" } else { "" };
-        let mut computes = vec![
-            "of the patients of whom all of this is known: how many they are".to_owned(),
-            format!(
-                "one step of a {} regression of {} on {}{by_site}: score, information, deviance",
-                response.family.name(),
-                of(&response.of),
-                columns.join(", ")
-            ),
-        ];
-        for (what, of) in [("offset", &response.offset), ("weight", &response.weight)] {
-            computes.extend(of.as_ref().map(|of| format!("with {} as {what}", of.plainly())));
+        let columns = columns.join(", ");
+        let mut computes = vec!["of the patients of whom all of this is known: how many they are".to_owned()];
+        match &model.explains {
+            Explains::Mean(response) => {
+                let by_site = if model.by_site { ", and an intercept of the site's own" } else { "" };
+                let (family, outcome) = (response.family.name(), of(&response.of));
+                computes.push(format!(
+                    "one step of a {family} regression of {outcome} on {columns}{by_site}: score, information, deviance"
+                ));
+                for (what, of) in [("offset", &response.offset), ("weight", &response.weight)] {
+                    computes.extend(of.as_ref().map(|of| format!("with {} as {what}", of.plainly())));
+                }
+            }
+            Explains::Hazard(hazard) => {
+                let (event, time) = (written(&hazard.event), hazard.time.plainly());
+                computes.push(format!(
+                    "one step of a Cox regression of {event} at {time} on {columns}: score, information, log-likelihood"
+                ));
+                computes.extend(hazard.start.as_ref().map(|of| format!("at risk after {}", of.plainly())));
+                computes.extend(hazard.offset.as_ref().map(|of| format!("with {} as offset", of.plainly())));
+                if !hazard.strata.is_empty() {
+                    let strata: Vec<String> = hazard.strata.iter().map(written).collect();
+                    computes.push(format!("with a baseline of its own for each {}", strata.join(" and ")));
+                }
+                let mut at_end = vec!["how many pairs of patients are in the order of their risks"];
+                at_end.extend(hazard.robust.then_some("the squares of patients' scores"));
+                at_end.extend(hazard.proportionality.map(|_| "score and information along time"));
+                computes.push(format!("at the end of the fit {}", at_end.join(", ")));
+            }
         }
         (Vec::new(), computes, layout.values() as u64 + 1)
     }
@@ -27,7 +44,7 @@ impl ValidPlan {
 
 fn of(outcome: &Measure) -> String {
     match outcome {
-        Measure::Condition(condition) => super::super::written(condition),
+        Measure::Condition(condition) => written(condition),
         other => other.plainly(),
     }
 }

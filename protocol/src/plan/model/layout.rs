@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::scale::{Scale, Spline, Transform, can_centre, same};
-use super::{Factor, Family, Model, Position, Product};
+use super::{CoxSums, Explains, Factor, Family, Model, Position, Product, Response, RiskSlots};
 use crate::contract::Contract;
 use crate::limits;
 use crate::plan::domain::KeyDomain;
@@ -56,6 +56,8 @@ pub struct ModelLayout {
     pub inputs: Inputs,
     /// The outcome among the measures.
     pub outcome: usize,
+    /// Of hazards: what says when a row is at risk. The outcome is then the event.
+    pub risk: Option<RiskSlots>,
     /// How a gaussian outcome is scaled; others are taken as they are.
     pub outcome_scale: Scale,
     /// The offset among the measures.
@@ -117,8 +119,16 @@ impl ModelLayout {
         Sums { width: self.columns.len() + usize::from(self.by_site) }
     }
 
+    /// Where the sums of hazards stand, where it has such.
+    pub fn cox_sums(&self) -> Option<CoxSums> {
+        self.risk.as_ref().map(|risk| risk.sums(self.columns.len(), self.robust))
+    }
+
     /// How many numbers a site answers with.
     pub fn values(&self) -> usize {
+        if let Some(sums) = self.cox_sums() {
+            return sums.values();
+        }
         if self.robust { self.sums().squares().end } else { self.sums().information().end }
     }
 
@@ -157,9 +167,22 @@ pub(in crate::plan) fn lower(
 ) -> Result<(ModelLayout, Table), Vec<(String, TypeProblem)>> {
     let mut check = Check { contract, inputs: Inputs::default(), problems: Vec::new() };
     check.shape(model);
-    let (outcome, outcome_scale) = check.outcome(model);
-    let offset = model.response.offset.as_ref().and_then(|of| check.number("offset", of));
-    let weight = model.response.weight.as_ref().and_then(|of| check.weight(of));
+    let (outcome, outcome_scale, risk) = match &model.explains {
+        Explains::Mean(response) => {
+            let (outcome, scale) = check.outcome(model, response);
+            (outcome, scale, None)
+        }
+        Explains::Hazard(hazard) => {
+            let (event, risk) = check.hazard(hazard).unzip();
+            (event, Scale::NONE, risk)
+        }
+    };
+    let (offset, weight) = match &model.explains {
+        Explains::Mean(Response { offset, weight, .. }) => (offset.as_ref(), weight.as_ref()),
+        Explains::Hazard(hazard) => (hazard.offset.as_ref(), None),
+    };
+    let offset = offset.and_then(|of| check.number("offset", of));
+    let weight = weight.and_then(|of| check.weight(of));
     let columns: Vec<Option<Vec<Slot>>> = (0..model.columns.len()).map(|at| check.column(model, at)).collect();
     check.position(&model.at, model);
     let Check { inputs, problems, .. } = check;
@@ -176,7 +199,9 @@ pub(in crate::plan) fn lower(
         roll_up: false,
     };
     let (by_site, robust) = (model.by_site, model.at.robust);
-    Ok((ModelLayout { inputs, outcome, outcome_scale, offset, weight, columns, transform, by_site, robust }, table))
+    let layout =
+        ModelLayout { inputs, outcome, risk, outcome_scale, offset, weight, columns, transform, by_site, robust };
+    Ok((layout, table))
 }
 
 impl Slot {
@@ -188,14 +213,14 @@ impl Slot {
     }
 }
 
-struct Check<'a> {
-    contract: &'a Contract,
-    inputs: Inputs,
+pub(super) struct Check<'a> {
+    pub(super) contract: &'a Contract,
+    pub(super) inputs: Inputs,
     problems: Vec<(String, TypeProblem)>,
 }
 
 impl Check<'_> {
-    fn note<T>(&mut self, key: &str, problem: TypeProblem) -> Option<T> {
+    pub(super) fn note<T>(&mut self, key: &str, problem: TypeProblem) -> Option<T> {
         self.problems.push((key.to_owned(), problem));
         None
     }
@@ -217,13 +242,16 @@ impl Check<'_> {
                 self.note::<()>(&format!("columns[{at}]"), TypeProblem::new("the same column stands there before"));
             }
         }
+        if matches!(model.explains, Explains::Hazard(_)) && (model.by_site || model.columns.iter().any(Vec::is_empty)) {
+            self.note::<()>("columns", TypeProblem::new("the baseline of hazards takes the place of all intercepts"));
+        }
         if model.by_site && model.columns.iter().any(Vec::is_empty) {
             let problem = TypeProblem::new("a model with an intercept for each site has no other");
             self.note::<()>("columns", problem);
         }
     }
 
-    fn input(&mut self, measure: &Measure, range: (f64, f64)) -> usize {
+    pub(super) fn input(&mut self, measure: &Measure, range: (f64, f64)) -> usize {
         let found = self.inputs.measures.iter().position(|known| known == measure);
         found.unwrap_or_else(|| {
             self.inputs.measures.push(measure.clone());
@@ -233,7 +261,7 @@ impl Check<'_> {
     }
 
     /// A number, and where it stands among the inputs.
-    fn number(&mut self, key: &str, of: &Measure) -> Option<usize> {
+    pub(super) fn number(&mut self, key: &str, of: &Measure) -> Option<usize> {
         match measure_range(of, self.contract) {
             Ok(range) => Some(self.input(of, range)),
             Err(problem) => self.note(key, problem),
@@ -249,9 +277,9 @@ impl Check<'_> {
         Some(input)
     }
 
-    fn outcome(&mut self, model: &Model) -> (Option<usize>, Scale) {
-        let of = &model.response.of;
-        let family = model.response.family;
+    fn outcome(&mut self, model: &Model, response: &Response) -> (Option<usize>, Scale) {
+        let of = &response.of;
+        let family = response.family;
         let none = (None, Scale::NONE);
         let refuse = |check: &mut Self, problem: TypeProblem| {
             check.note::<()>("outcome", problem);
@@ -300,7 +328,9 @@ impl Check<'_> {
             let most = limits::MODEL_FACTORS;
             return self.note(&key, TypeProblem::new(format!("a column is a product of at most {most} factors")));
         }
-        let centred = can_centre(&model.columns, product, model.by_site);
+        // What centring takes off falls to the baseline of hazards as to the intercept of a site.
+        let absorbed = model.by_site || matches!(model.explains, Explains::Hazard(_));
+        let centred = can_centre(&model.columns, product, absorbed);
         product.iter().map(|factor| self.slot(&key, factor, centred)).collect()
     }
 
@@ -334,20 +364,21 @@ impl Check<'_> {
         }
     }
 
+    /// A key with declared levels, and where it stands among the inputs.
+    pub(super) fn key(&mut self, place: &str, key: &Expr) -> Option<usize> {
+        if let Some(input) = self.inputs.keys.iter().position(|(known, _)| known == key) {
+            return Some(input);
+        }
+        let typed = type_of(key, Columns::Contract(self.contract));
+        match typed.and_then(|of| KeyDomain::of(key, &of, self.contract, &HashSet::new())) {
+            Ok(domain) => self.inputs.keys.push((key.clone(), domain)),
+            Err(problem) => return self.note(place, problem),
+        }
+        Some(self.inputs.keys.len() - 1)
+    }
+
     fn level(&mut self, place: &str, key: &Expr, level: u32) -> Option<Slot> {
-        let known = self.inputs.keys.iter().position(|(known, _)| known == key);
-        let input = match known {
-            Some(input) => input,
-            None => {
-                let typed = type_of(key, Columns::Contract(self.contract));
-                let domain = typed.and_then(|of| KeyDomain::of(key, &of, self.contract, &HashSet::new()));
-                match domain {
-                    Ok(domain) => self.inputs.keys.push((key.clone(), domain)),
-                    Err(problem) => return self.note(place, problem),
-                }
-                self.inputs.keys.len() - 1
-            }
-        };
+        let input = self.key(place, key)?;
         if level as usize >= self.inputs.keys[input].1.labels.len() {
             return self.note(place, TypeProblem::new("the key has no such level"));
         }
@@ -363,10 +394,11 @@ impl Check<'_> {
             && at.sites.len() <= limits::SITES
             && (model.by_site || at.sites.is_empty())
             && BTreeMap::values(&at.sites).all(|x| within(x, intercept));
-        let theta = match (model.response.family, at.theta) {
-            (Family::NegativeBinomial, Some(theta)) => limits::MODEL_THETA.contains(&theta),
-            (Family::NegativeBinomial, None) => false,
-            (_, theta) => theta.is_none(),
+        let has_theta =
+            matches!(&model.explains, Explains::Mean(response) if response.family == Family::NegativeBinomial);
+        let theta = match at.theta {
+            Some(theta) => has_theta && limits::MODEL_THETA.contains(&theta),
+            None => !has_theta,
         };
         if !fits || !theta {
             let problem = TypeProblem::new(format!(

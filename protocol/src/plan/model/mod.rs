@@ -3,8 +3,10 @@
 //! A design column is a product of factors: numbers of the contract, or levels of keys (0 or 1). An empty product is the intercept. Every column
 //! is brought to [−1, 1] by the contract's ranges alone ([`scale`]), so that the coefficients of a step have public bounds.
 //!
-//! The sums of a step are those of Fisher scoring (McCullagh, Nelder 1989, §2.5): score, expected information, deviance.
+//! The sums of a step are those of Fisher scoring (McCullagh, Nelder 1989, §2.5): score, expected information, deviance; of proportional hazards
+//! those of Newton's method on the partial likelihood ([`cox`]).
 
+mod cox;
 mod explain;
 mod family;
 mod layout;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{Expr, Measure};
 use crate::ids::{ColumnName, SiteId};
 
+pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
 pub use family::{Family, Link, Row, digamma};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
@@ -26,8 +29,8 @@ pub use scale::{Scale, Spline, Transform};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What is explained, and how it varies.
-    pub response: Response,
+    /// What is explained.
+    pub explains: Explains,
     /// The columns of the design.
     pub columns: Vec<Product>,
     /// Whether every site has an intercept of its own. The design then has none.
@@ -37,6 +40,16 @@ pub struct Model {
 }
 
 /// What a model explains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Explains {
+    /// The mean of an outcome: a linear or generalised linear model.
+    Mean(Response),
+    /// When an event comes: a model of proportional hazards.
+    Hazard(Box<Hazard>),
+}
+
+/// An outcome whose mean is explained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Response {
@@ -79,19 +92,18 @@ pub enum Factor {
     },
 }
 
-/// The numbers of a step. All coefficients are those of the scaled columns.
+/// The numbers of a step. All coefficients are those of the scaled columns. Nothing is left out where it is empty: messages are read by position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// One a design column.
     pub beta: Vec<f64>,
     /// With intercepts by site: theirs. A site that is not named is at 0.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sites: BTreeMap<SiteId, f64>,
     /// Of a negative binomial family.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theta: Option<f64>,
-    /// Whether the squares of the rows' scores are summed as well, for robust standard errors.
+    /// Whether the squares of the rows' scores are summed as well, for robust standard errors. Of hazards: whether the fit is at its end, so that
+    /// everything is summed that is only asked there.
     pub robust: bool,
 }
 
@@ -99,7 +111,12 @@ impl Position {
     /// Where every fit begins.
     pub fn start(columns: usize, family: Family) -> Self {
         let theta = matches!(family, Family::NegativeBinomial).then_some(1.0);
-        Self { beta: vec![0.0; columns], sites: BTreeMap::new(), theta, robust: false }
+        Self { theta, ..Self::of_hazards(columns) }
+    }
+
+    /// Where every fit of hazards begins.
+    pub fn of_hazards(columns: usize) -> Self {
+        Self { beta: vec![0.0; columns], sites: BTreeMap::new(), theta: None, robust: false }
     }
 }
 
@@ -124,26 +141,38 @@ impl Factor {
 impl Model {
     /// The same under other names, with its conditions in another form.
     pub(super) fn map(&self, measure: &impl Fn(&Measure) -> Measure, key: &impl Fn(&Expr) -> Expr) -> Self {
-        let Response { of, family, offset, weight } = &self.response;
         let optional = |of: &Option<Measure>| of.as_ref().map(measure);
+        let explains = match &self.explains {
+            Explains::Mean(Response { of, family, offset, weight }) => Explains::Mean(Response {
+                of: measure(of),
+                family: *family,
+                offset: optional(offset),
+                weight: optional(weight),
+            }),
+            Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.map(measure, key))),
+        };
         let product = |product: &Product| product.iter().map(|factor| factor.map(measure, key)).collect();
-        Self {
-            response: Response { of: measure(of), family: *family, offset: optional(offset), weight: optional(weight) },
-            columns: self.columns.iter().map(product).collect(),
-            ..self.clone()
-        }
+        Self { explains, columns: self.columns.iter().map(product).collect(), ..self.clone() }
     }
 
     /// Every column of the contract that it reads, with repeats.
     pub fn reads(&self) -> Vec<&ColumnName> {
-        let Response { of, offset, weight, .. } = &self.response;
-        let response = [Some(of), offset.as_ref(), weight.as_ref()].into_iter().flatten().flat_map(Measure::columns);
-        response.chain(self.columns.iter().flatten().flat_map(Factor::columns)).collect()
+        let explained = match &self.explains {
+            Explains::Mean(Response { of, offset, weight, .. }) => {
+                [Some(of), offset.as_ref(), weight.as_ref()].into_iter().flatten().flat_map(Measure::columns).collect()
+            }
+            Explains::Hazard(hazard) => hazard.columns(),
+        };
+        explained.into_iter().chain(self.columns.iter().flatten().flat_map(Factor::columns)).collect()
     }
 
     /// The same question at no particular step.
     #[must_use]
     pub fn unplaced(&self) -> Self {
-        Self { at: Position::start(0, self.response.family), ..self.clone() }
+        let at = match &self.explains {
+            Explains::Mean(response) => Position::start(0, response.family),
+            Explains::Hazard(_) => Position::of_hazards(0),
+        };
+        Self { at, ..self.clone() }
     }
 }

@@ -3,13 +3,16 @@
 use bocage_protocol::plan::{Model, ModelLayout, Slot};
 use polars::prelude::DataFrame;
 
+use super::at_risk::{AtRisk, Events, Times, is_ever};
 use super::facts::Facts;
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
 
 /// The complete cases, part by part.
 pub struct Design {
+    /// Of hazards they are all in `risk`.
     pub(super) parts: Vec<Cases>,
+    pub(super) risk: Option<AtRisk>,
     pub(super) facts: Facts,
 }
 
@@ -25,13 +28,16 @@ pub struct Cases {
     pub offset: Vec<f64>,
     /// What each counts with; empty where each counts once.
     pub weight: Vec<f64>,
+    /// Of hazards, when each is at risk.
+    pub times: Times,
 }
 
 impl Design {
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let values = |cases: &Cases| cases.x.len() + cases.y.len() + cases.offset.len() + cases.weight.len();
-        self.parts.iter().map(values).sum::<usize>() * size_of::<f64>()
+        let at_risk = self.risk.as_ref().map_or(0, AtRisk::bytes);
+        self.parts.iter().map(values).sum::<usize>() * size_of::<f64>() + at_risk
     }
 }
 
@@ -41,6 +47,8 @@ pub struct Making<'a> {
     by_site: bool,
     /// With the first subject of each.
     parts: Vec<(u32, Cases)>,
+    /// Of hazards, what is known of each part's cases until it is known who is at risk at an event.
+    known: Vec<(u32, Known)>,
     facts: Facts,
     span: Option<(u32, u32)>,
 }
@@ -48,7 +56,14 @@ pub struct Making<'a> {
 impl<'a> Making<'a> {
     /// Nothing yet, for a gate with the threshold `k`.
     pub fn new(model: &Model, layout: &'a ModelLayout, k: u32) -> Self {
-        Self { layout, by_site: model.by_site, parts: Vec::new(), facts: Facts::new(layout, k), span: None }
+        Self {
+            layout,
+            by_site: model.by_site,
+            parts: Vec::new(),
+            known: Vec::new(),
+            facts: Facts::new(layout, k),
+            span: None,
+        }
     }
 
     /// Adds the selected rows of a part: subjects, the measures as numbers, the keys' levels.
@@ -71,7 +86,9 @@ impl<'a> Making<'a> {
         let known = |row: &usize| {
             let within =
                 |(i, column): (usize, &Vec<u32>)| (column[*row] as usize) < self.layout.inputs.keys[i].1.labels.len();
-            numbers.iter().all(|column| column[*row].is_finite()) && levels.iter().enumerate().all(within)
+            numbers.iter().all(|column| column[*row].is_finite())
+                && levels.iter().enumerate().all(within)
+                && self.layout.risk.as_ref().is_none_or(|slots| is_ever(slots, *row, &numbers))
         };
         let rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
         if subjects.null_count() > 0 {
@@ -92,17 +109,42 @@ impl<'a> Making<'a> {
         let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
         let offset = self.layout.offset.map(pick).unwrap_or_default();
         let weight = self.layout.weight.map(pick).unwrap_or_default();
-        self.facts.add(self.layout, &rows, &numbers, &levels);
+        let times = self.layout.risk.as_ref();
+        let times = times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels)).unwrap_or_default();
         let first = self.span.map_or(0, |span| span.0);
-        self.parts.push((first, Cases { rows: rows.len(), x, y, offset, weight }));
+        match self.layout.risk {
+            None => self.facts.add(self.layout, &rows, &numbers, &levels),
+            Some(_) => self.known.push((first, Known { rows: rows.clone(), numbers, levels })),
+        }
+        self.parts.push((first, Cases { rows: rows.len(), x, y, offset, weight, times }));
         Ok(())
     }
 
     /// The design.
     pub fn finish(mut self) -> Design {
         self.parts.sort_by_key(|(first, _)| *first);
-        Design { parts: self.parts.into_iter().map(|(_, cases)| cases).collect(), facts: self.facts }
+        let mut parts: Vec<Cases> = self.parts.into_iter().map(|(_, cases)| cases).collect();
+        if self.layout.risk.is_none() {
+            return Design { parts, risk: None, facts: self.facts };
+        }
+        self.known.sort_by_key(|(first, _)| *first);
+        let events = Events::of(&parts);
+        for ((_, known), cases) in self.known.iter().zip(&parts) {
+            let rows = known.rows.iter().enumerate().filter(|(case, _)| events.concern(cases, *case));
+            let rows: Vec<usize> = rows.map(|(_, row)| *row).collect();
+            self.facts.add(self.layout, &rows, &known.numbers, &known.levels);
+        }
+        let risk = Some(AtRisk::of(&parts, self.layout.columns.len()));
+        parts.clear();
+        Design { parts, risk, facts: self.facts }
     }
+}
+
+/// The complete cases among selected rows.
+struct Known {
+    rows: Vec<usize>,
+    numbers: Vec<Vec<f64>>,
+    levels: Vec<Vec<u32>>,
 }
 
 fn product(slots: &[Slot], row: usize, numbers: &[Vec<f64>], levels: &[Vec<u32>]) -> f64 {
@@ -121,6 +163,7 @@ impl PartCount for Making<'_> {
 
     fn absorb(&mut self, other: Self) -> Result<(), PassError> {
         self.parts.extend(other.parts);
+        self.known.extend(other.known);
         self.facts.absorb(&other.facts);
         Ok(())
     }

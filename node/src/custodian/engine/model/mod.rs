@@ -7,13 +7,15 @@
 //! The design and what the gate must know of it do not depend on the coefficients, so they are kept between the rounds of a study ([`Designs`]).
 //! Parts are cut at fixed places, and their sums are added in order: no thread shows in a bit of the result.
 
+mod at_risk;
+mod cox;
 mod design;
 mod facts;
 mod kept;
 mod sums;
 
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::{Model, ModelLayout};
+use bocage_protocol::plan::{Explains, Model, ModelLayout};
 
 pub use self::design::Design;
 use self::design::Making;
@@ -35,7 +37,12 @@ impl Asked<'_> {
             None => self.design(model, layout)?.into(),
         };
         let own = designs.and_then(|designs| own_intercept(model, designs.site()));
-        Ok(sums::at(&design, model, layout, own))
+        match (&model.explains, &design.risk) {
+            (Explains::Mean(response), None) => Ok(sums::at(&design, (model, response), layout, own)),
+            (Explains::Hazard(hazard), Some(risk)) => cox::at(&design, risk, (model, hazard.as_ref()), layout)
+                .ok_or_else(|| self.error(PassError::Shape.into())),
+            _ => Err(self.error(PassError::Shape.into())),
+        }
     }
 
     fn design(&self, model: &Model, layout: &ModelLayout) -> Result<Design, EngineError> {

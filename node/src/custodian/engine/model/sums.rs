@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bocage_protocol::plan::{Model, ModelLayout, Sums};
+use bocage_protocol::plan::{Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
 use crate::custodian::engine::parts::cores;
@@ -14,8 +14,13 @@ use crate::custodian::gate::{CountedModel, Weights};
 const BLOCK: usize = 512;
 
 /// The sums at a step's coefficients, with what the gate must know. `own` is the site's own intercept, where it has one.
-pub fn at(design: &Design, model: &Model, layout: &ModelLayout, own: Option<f64>) -> CountedModel {
-    let step = Step { model, sums: layout.sums(), values: layout.values(), own };
+pub fn at(
+    design: &Design,
+    (model, response): (&Model, &Response),
+    layout: &ModelLayout,
+    own: Option<f64>,
+) -> CountedModel {
+    let step = Step { model, response, sums: layout.sums(), values: layout.values(), own };
     let parts = step.all(&design.parts);
     let mut whole = Added::new(layout.values());
     for part in parts {
@@ -31,6 +36,7 @@ pub fn at(design: &Design, model: &Model, layout: &ModelLayout, own: Option<f64>
         spreads: facts.spreads,
         sums: values,
         weights,
+        risk: None,
     }
 }
 
@@ -53,6 +59,7 @@ impl Added {
 
 struct Step<'a> {
     model: &'a Model,
+    response: &'a Response,
     sums: Sums,
     values: usize,
     own: Option<f64>,
@@ -113,7 +120,7 @@ impl Step<'_> {
         let values = &mut added.values;
         for i in 0..rows {
             let (y, count) = (cases.y[begin + i], cases.weight.get(begin + i).copied().unwrap_or(1.0));
-            let row = self.model.response.family.row(y, eta[i], theta);
+            let row = self.response.family.row(y, eta[i], theta);
             (residuals[i], weights[i]) = (count * row.residual, count * row.weight);
             added.weights.add(residuals[i], weights[i]);
             values[Sums::WEIGHT] += count;

@@ -1,7 +1,7 @@
 //! The sums of a model's step as a person reads them: each with what it is of.
 
 use bocage_protocol::analysis::Spec;
-use bocage_protocol::plan::Sums;
+use bocage_protocol::plan::{CoxSums, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::{ShownCell, ShownCount, ShownMeasure};
@@ -19,9 +19,10 @@ const SCALARS: [&str; Sums::SCALARS] = [
 /// All sums, as measures of the one group that a model has.
 pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     let names = names(spec, release.sums.len());
+    let count = ShownCount { subjects: release.n, rows: release.n };
     let measure = |(at, sum): (usize, &f64)| ShownMeasure {
         measure: names.get(at).cloned().unwrap_or_else(|| format!("sum {at}")),
-        valid: None,
+        valid: Some(count),
         holds_rows: None,
         sum: Some(*sum),
         sum_quanta: None,
@@ -29,22 +30,60 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     };
     ShownCell {
         cell: vec!["patients of whom all is known".to_owned()],
-        count: Some(ShownCount { subjects: release.n, rows: release.n }),
+        count: Some(count),
         measures: release.sums.iter().enumerate().map(measure).collect(),
     }
 }
 
 fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
-    let Some(Spec::Model(model)) = spec else { return Vec::new() };
-    let mut columns: Vec<&str> = model.columns().map(|column| column.label.as_str()).collect();
-    if model.by_site {
-        columns.push("the site's intercept");
+    match spec {
+        Some(Spec::Model(model)) => {
+            let own = model.by_site.then_some("the site's intercept");
+            let columns: Vec<&str> = model.columns().map(|column| column.label.as_str()).chain(own).collect();
+            let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
+            let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
+            named.chain(doubly("squared scores", &columns)).take(values).collect()
+        }
+        Some(Spec::Cox(cox)) => {
+            let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
+            let scalars: [&str; CoxSums::SCALARS] = ["events", "logarithm of the partial likelihood"];
+            let pairs = ["pairs in the order of their risks", "pairs against it", "pairs of the same risk"];
+            let mut named: Vec<String> = scalars.map(str::to_owned).to_vec();
+            named.extend(singly("score", &columns).chain(doubly("information", &columns)));
+            named.extend(pairs.map(str::to_owned));
+            if cox.hazard.robust {
+                named.extend(doubly("squared scores", &columns));
+            }
+            named.extend(singly("score along time", &columns).chain(doubly("information along time", &columns)));
+            named.extend(doubly("information along time squared", &columns));
+            named.truncate(values);
+            named
+        }
+        _ => Vec::new(),
     }
-    let pairs =
-        || columns.iter().enumerate().flat_map(|(i, one)| columns[..=i].iter().map(move |other| (*one, *other)));
-    let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
-    let scores = columns.iter().map(|column| format!("score of {column}"));
-    let information = pairs().map(|(one, other)| format!("information of {one} and {other}"));
-    let squares = pairs().map(|(one, other)| format!("squared scores of {one} and {other}"));
-    scalars.chain(scores).chain(information).chain(squares).take(values).collect()
+}
+
+fn singly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    columns.iter().map(move |column| format!("{what} of {column}"))
+}
+
+/// Of each two, as a lower triangle has them.
+fn doubly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    let pairs = columns.iter().enumerate().flat_map(|(i, one)| columns[..=i].iter().map(move |other| (*one, *other)));
+    pairs.map(move |(one, other)| format!("{what} of {one} and {other}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sum_that_left_is_shown_with_those_whom_it_is_of() {
+        let release = ModelRelease { threshold: 11, n: 59, sums: vec![37.0, -1.5] };
+        let shown = cell(&release, None);
+        assert_eq!(shown.measures.len(), 2);
+        for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
+            assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
+        }
+    }
 }

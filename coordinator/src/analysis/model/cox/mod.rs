@@ -1,0 +1,187 @@
+//! The fit of a Cox model over sites, each with a baseline of its own: Newton's method on the sum of the sites' partial likelihoods, from coefficients
+//! of 0. When it has come to its end the sites are asked once more, there, for what only the end needs.
+
+mod published;
+
+use std::collections::BTreeSet;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::{CoxSpec, RoundState};
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
+use bocage_protocol::plan::{CoxSums, ModelLayout, Position, Sums, ValidPlan};
+use bocage_protocol::release::ModelRelease;
+use nalgebra::{DMatrix, DVector};
+
+use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
+use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
+use crate::api::types::Block;
+
+/// The driver of one Cox model.
+#[derive(Debug)]
+pub struct CoxDriver {
+    setting: Setting,
+    spec: CoxSpec,
+    layout: ModelLayout,
+    fit: Fit,
+    first: Option<First>,
+    /// The end of the fit, where the sites are asked for the last time.
+    closing: Option<Position>,
+    /// Sites that were in the fit and did not answer a later round. They stay out, or a site that refuses the end alone would be asked for ever.
+    gone: BTreeSet<SiteId>,
+}
+
+/// The sums at coefficients of 0.
+#[derive(Debug)]
+struct First {
+    sites: Vec<(SiteId, u64)>,
+    log_likelihood: f64,
+    /// sᵀ I⁻¹ s, where there is one.
+    score_test: Option<f64>,
+}
+
+/// What the sites answer at the end of a fit.
+struct End {
+    merged: Merged,
+    beta: DVector<f64>,
+    inverse: DMatrix<f64>,
+    /// All numbers, added up.
+    sums: Vec<f64>,
+    shape: CoxSums,
+    rounds: u32,
+}
+
+impl CoxDriver {
+    pub(in crate::analysis) fn new(setting: Setting, spec: &CoxSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let layout = plan.model().map(|(_, layout)| layout).filter(|layout| layout.risk.is_some());
+        let Some(layout) = layout.cloned() else {
+            let message = format!("analysis `{}`: its plan is no Cox model", setting.name);
+            return Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        };
+        let fit = Fit::new(0.0, vec![true; layout.columns.len()], false, spec.start());
+        Ok(Self { setting, spec: spec.clone(), layout, fit, first: None, closing: None, gone: BTreeSet::new() })
+    }
+
+    /// Takes in a round. The same for any order of `answers`.
+    pub(in crate::analysis) fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
+        let answers = sorted(answers);
+        let releases: Vec<(&SiteId, &ModelRelease)> = answers
+            .iter()
+            .filter_map(|answer| match answer.answer {
+                Answer::Model(release) => Some((answer.site, release)),
+                _ => None,
+            })
+            .collect();
+        let silent = self.fit.sites().iter().filter(|site| !releases.iter().any(|(other, _)| other == site));
+        self.gone.extend(silent.cloned());
+        let (gone, releases): (Vec<_>, Vec<_>) = releases.into_iter().partition(|(site, _)| self.gone.contains(*site));
+        let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        let left_out = |(site, _)| format!("{site} is left out: it did not answer an earlier round of the fit");
+        notes.extend(gone.into_iter().map(left_out));
+        if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
+            return self.nothing(notes);
+        }
+        let shape = CoxSums { closing: self.closing.is_some(), ..self.shape() };
+        let sums = added(&releases, shape.values());
+        if sums[CoxSums::EVENTS] == 0.0 {
+            notes.push("no fit: nobody has the event".to_owned());
+            return self.nothing(notes);
+        }
+        let merged = merged(&releases, &sums, shape);
+        if let Some(at) = self.closing.take() {
+            match self.end(merged.clone(), sums.clone(), shape, &at) {
+                Ok(end) => return Next::Publish(Box::new(self.published(&end, notes))),
+                // Others answer than those of whom this is the end: the fit goes on from here with them.
+                Err(Some(failure)) => {
+                    notes.push(failure.words(|at| self.label(at)));
+                    return self.nothing(notes);
+                }
+                Err(None) => self.fit.resume(at.beta),
+            }
+        }
+        if self.first.is_none() {
+            let test = inverse(&merged.information).ok();
+            let score_test = test.map(|inverse| (merged.score.transpose() * inverse * &merged.score)[(0, 0)]);
+            let log_likelihood = sums[CoxSums::LOG_LIKELIHOOD];
+            self.first = Some(First { sites: merged.sites.clone(), log_likelihood, score_test });
+        }
+        let failure = match self.fit.step(merged) {
+            Verdict::Go(position) => return Next::Round(RoundState::At(position)),
+            Verdict::Done(fitted) if fitted.steps < u32::from(limits::MODEL_ROUNDS) => {
+                let beta = fitted.beta.iter().copied().collect();
+                let at = Position { beta, robust: true, ..self.spec.start() };
+                self.closing = Some(at.clone());
+                return Next::Round(RoundState::At(at));
+            }
+            Verdict::Done(_) => Failure::Steps,
+            Verdict::Failed(failure) => failure,
+        };
+        notes.push(failure.words(|at| self.label(at)));
+        self.nothing(notes)
+    }
+
+    /// Where the sums stand on the way.
+    fn shape(&self) -> CoxSums {
+        let hazard = &self.spec.hazard;
+        let (robust, timed) = (hazard.robust, hazard.proportionality.is_some());
+        CoxSums { width: self.layout.columns.len(), closing: false, robust, timed }
+    }
+
+    /// Nothing where other sites answer than before.
+    fn end(&self, merged: Merged, sums: Vec<f64>, shape: CoxSums, at: &Position) -> Result<End, Option<Failure>> {
+        if !merged.sites.iter().map(|(site, _)| site).eq(self.fit.sites()) {
+            return Err(None);
+        }
+        let inverse = inverse(&merged.information).map_err(|column| Some(Failure::Collinear(column)))?;
+        let beta = DVector::from_column_slice(&at.beta);
+        Ok(End { merged, beta, inverse, sums, shape, rounds: self.fit.steps() + 1 })
+    }
+
+    fn label(&self, at: usize) -> &str {
+        self.spec.columns().nth(at).map_or("a column", |column| &column.label)
+    }
+
+    fn nothing(&self, notes: Vec<String>) -> Next {
+        let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
+        Next::Publish(Box::new(self.setting.result(block, notes)))
+    }
+}
+
+/// The sites' numbers, one by one. Sites are added in the order of their names.
+fn added(releases: &[(&SiteId, &ModelRelease)], values: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; values];
+    for (_, release) in releases {
+        sums.iter_mut().zip(&release.sums).for_each(|(all, own)| *all += own);
+    }
+    sums
+}
+
+/// What a step of the fit needs.
+fn merged(releases: &[(&SiteId, &ModelRelease)], sums: &[f64], shape: CoxSums) -> Merged {
+    let sites: Vec<(SiteId, u64)> = releases.iter().map(|(site, release)| ((*site).clone(), release.n)).collect();
+    let score = |sums: &[f64]| DVector::from_column_slice(&sums[shape.score()]);
+    Merged {
+        n: sites.iter().map(|(_, n)| n).sum(),
+        sites,
+        objective: -2.0 * sums[CoxSums::LOG_LIKELIHOOD],
+        scalars: [0.0; Sums::SCALARS],
+        score: score(sums),
+        information: square(&sums[shape.information()], shape.width),
+        squares: square(&sums[shape.squares()], shape.width),
+        scores: releases.iter().map(|(_, release)| score(&release.sums)).collect(),
+    }
+}
+
+/// The symmetric matrix of a lower triangle; of zeros where there is none.
+fn square(triangle: &[f64], width: usize) -> DMatrix<f64> {
+    let mut matrix = DMatrix::zeros(width, width);
+    add_triangle(&mut matrix, triangle, width, |column| column);
+    matrix
+}
+
+/// How many values an answer has at most.
+pub(in crate::analysis) fn values(spec: &CoxSpec, sites: usize) -> usize {
+    let terms = spec.columns().count();
+    terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites
+}

@@ -1,0 +1,155 @@
+//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality }`: proportional hazards.
+
+use serde::Deserialize;
+
+use super::Binding;
+use super::formula::{call, sides, split};
+use super::table::label;
+use crate::analysis::{CoxSpec, Spec};
+use crate::plan::{Expr, Hazard, Measure, Ties, TimeScale, TypeProblem};
+use crate::settings::join;
+
+#[derive(Deserialize)]
+pub(super) struct RawCox {
+    formula: String,
+    ties: Option<Ties>,
+    #[serde(default)]
+    strata: Vec<String>,
+    standard_errors: Option<Errors>,
+    confidence: Option<f64>,
+    proportionality: Option<TimeScale>,
+}
+
+/// What standard errors are made of.
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Errors {
+    /// The information.
+    Model,
+    /// The sandwich of patients' scores (Lin, Wei 1989).
+    Robust,
+}
+
+/// Left of `~`.
+struct Survival {
+    start: Option<Measure>,
+    time: Measure,
+    event: Expr,
+}
+
+impl Binding<'_> {
+    pub(super) fn cox(&mut self, key: &str, raw: &RawCox) -> Option<Spec> {
+        let place = |name: &str| join(key, &format!("cox.{name}"));
+        let (left, right) = match sides(&raw.formula) {
+            Ok(sides) => sides,
+            Err(problem) => return self.refuse(&place("formula"), problem),
+        };
+        let survival = self.survival_outcome(&place("formula"), left);
+        let side = self.right_side(&place("formula"), right);
+        let strata = self.keys(&place("strata"), &raw.strata);
+        let confidence = raw.confidence.unwrap_or(0.95);
+        if !(0.5..1.0).contains(&confidence) {
+            let problem = TypeProblem::new("confidence is from 0.5 to below 1").hint("e.g. confidence = 0.95");
+            return self.refuse(&place("confidence"), problem);
+        }
+        let ((survival, mut side), strata) = survival.zip(side).zip(strata)?;
+        if side.by_site {
+            let problem = TypeProblem::new("every site has a baseline of its own already");
+            return self.refuse(&place("formula"), problem.hint("leave `site` out"));
+        }
+        let terms = side.terms.len();
+        // The baseline takes the place of the intercept.
+        side.terms.retain(|term| term.columns.iter().any(|column| !column.of.is_empty()));
+        if side.terms.len() == terms || side.terms.is_empty() {
+            let problem = TypeProblem::new("a Cox model has terms, and no intercept that could be taken away");
+            return self.refuse(&place("formula"), problem.hint(HINT));
+        }
+        let hazard = Hazard {
+            time: survival.time,
+            start: survival.start,
+            event: survival.event,
+            offset: side.offset,
+            ties: raw.ties.unwrap_or(Ties::Efron),
+            strata: strata.into_iter().map(|key| key.key).collect(),
+            robust: raw.standard_errors == Some(Errors::Robust),
+            proportionality: raw.proportionality,
+        };
+        Some(Spec::Cox(CoxSpec { formula: label(&raw.formula), hazard, terms: side.terms, confidence }))
+    }
+
+    /// `surv(time, event)`, or `surv(start, stop, event)`.
+    fn survival_outcome(&mut self, key: &str, text: &str) -> Option<Survival> {
+        let arguments = call(text, "surv").or_else(|| call(text, "Surv")).map(|of| split(of, &[',']));
+        let (start, time, event) = match arguments {
+            Some(Ok(parts)) => match parts.as_slice() {
+                [(_, time), (_, event)] => (None, *time, *event),
+                [(_, start), (_, stop), (_, event)] => (Some(*start), *stop, *event),
+                _ => return self.refuse(key, no_survival(text)),
+            },
+            Some(Err(problem)) => return self.refuse(key, problem),
+            None => return self.refuse(key, no_survival(text)),
+        };
+        let start = match start {
+            Some(start) => Some(self.number(key, start)?),
+            None => None,
+        };
+        let time = self.number(key, time);
+        let event = self.condition(key, event);
+        Some(Survival { start, time: time?, event: event? })
+    }
+}
+
+const HINT: &str = "e.g. formula = \"surv(time, status = 1) ~ age + sex\"";
+
+fn no_survival(text: &str) -> TypeProblem {
+    TypeProblem::new(format!("`{text}` is no time with an event")).hint(HINT)
+}
+
+/// Where the text says what the plan's check found at `place`.
+pub(super) fn text_place(place: &str) -> String {
+    match place {
+        "time" | "start" | "event" | "offset" => "cox.formula".to_owned(),
+        place if place.starts_with("columns") => "cox.formula".to_owned(),
+        place if place.starts_with("strata") || place == "proportionality" => format!("cox.{place}"),
+        _ => "cox".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::one;
+    use super::*;
+
+    #[test]
+    fn a_formula_says_when_the_event_comes_and_by_what_it_is_explained() {
+        let text = "cox = { formula = 'surv(chol, disease) ~ age + sex' }";
+        let Ok(Spec::Cox(spec)) = one(text) else { panic!("a cox model") };
+        let labels: Vec<&str> = spec.columns().map(|column| column.label.as_str()).collect();
+        assert_eq!(labels[0], "age");
+        assert!(labels.iter().all(|label| *label != "(intercept)"), "{labels:?}");
+        assert_eq!((spec.hazard.ties, spec.hazard.robust, spec.confidence), (Ties::Efron, false, 0.95));
+        assert!(matches!(spec.hazard.event, Expr::Column(_)));
+        let text = "cox = { formula = 'surv(age, chol, age > 80) ~ sex', ties = 'breslow', strata = ['sex'], \
+                    standard_errors = 'robust', confidence = 0.9, proportionality = 'identity' }";
+        let Ok(Spec::Cox(spec)) = one(text) else { panic!("a cox model") };
+        assert!(spec.hazard.start.is_some() && spec.hazard.robust && spec.hazard.strata.len() == 1);
+        assert_eq!((spec.hazard.ties, spec.hazard.proportionality), (Ties::Breslow, Some(TimeScale::Identity)));
+    }
+
+    #[test]
+    fn what_is_no_cox_model_says_where() {
+        for (rest, wanted) in [
+            ("formula = 'disease ~ age'", "cox.formula: `disease` is no time with an event"),
+            ("formula = 'surv(chol) ~ age'", "cox.formula: `surv(chol)` is no time with an event"),
+            ("formula = 'surv(chol, age) ~ sex'", "cox.formula: expected a condition"),
+            ("formula = 'surv(chol, disease) ~ age + site'", "cox.formula: every site has a baseline"),
+            ("formula = 'surv(chol, disease) ~ age - 1'", "cox.formula: a Cox model has terms, and no intercept"),
+            ("formula = 'surv(chol, disease) ~ 1'", "cox.formula: a Cox model has terms"),
+            ("formula = 'surv(chol, disease) ~ age', confidence = 1.0", "cox.confidence: confidence is from 0.5"),
+            ("formula = 'surv(chol, disease) ~ age', strata = ['chol']", "cox.strata[0]: "),
+        ] {
+            let problems = one(&format!("cox = {{ {rest} }}")).unwrap_err();
+            assert!(problems.contains(wanted), "{rest}: {problems}");
+        }
+    }
+}

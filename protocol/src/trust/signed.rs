@@ -15,6 +15,7 @@ use crate::wire::codec;
 
 const STUDY_DOMAIN: &str = "bocage/study/1";
 const RELEASE_DOMAIN: &str = "bocage/release/1";
+const RECEIPT_DOMAIN: &str = "bocage/receipt/1";
 
 /// A study as it travels: canonical JSON as text, the researcher's signature over it, and who is in its tree of sites.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,6 +110,14 @@ impl SignedRelease {
             .map_err(|_| PublicError::new(ErrorCode::TooLarge, "the release does not fit one frame"))?;
         let signature = key.sign(RELEASE_DOMAIN, &body);
         Ok(Self { body, signature })
+    }
+
+    /// What may be told of this release to those who must not see it: it names these bytes and no others, and says nothing of them.
+    ///
+    /// The signature is part of it because released numbers can be guessed: who knows a total and has a digest of one site's part could try
+    /// all parts. Nobody but the site can make the signature of a guess (Ed25519 derives it from the secret key), so a guess cannot be tried.
+    pub fn receipt(&self) -> Digest {
+        Digest::of(RECEIPT_DOMAIN, &[&self.body, String::from(self.signature).as_bytes()])
     }
 
     /// The release, if it is signed by the site's release key.

@@ -73,7 +73,7 @@ pub(super) fn block_text(block: &Block) -> String {
     out
 }
 
-fn hidden_text(interval: Option<Interval>) -> String {
+pub(super) fn hidden_text(interval: Option<Interval>) -> String {
     match interval {
         None => "hidden".to_owned(),
         Some(Interval(lo, Some(hi))) => format!("hidden [{lo}, {hi}]"),
@@ -92,26 +92,12 @@ fn hidden_summary(block: &Block) -> String {
     out
 }
 
-/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table.
 fn coverage_text(block: &Block, keys: usize) -> String {
-    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
-    let partly = |c: &&Coverage| c.of != Interval(c.n, Some(c.n));
-    for c in block.coverage.iter().filter(partly) {
-        let heading = block.columns.get(c.column).map_or("?", String::as_str);
-        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
-    }
+    let lines = coverage_lines(block, keys);
     let mut out = String::new();
-    for ((row, n, lo, hi), columns) in lines.iter().take(COVERAGE_LINES) {
-        let of = match hi {
-            Some(hi) if hi == lo => lo.to_string(),
-            Some(hi) => format!("{lo} to {hi}"),
-            None => format!("at least {lo}"),
-        };
-        let verb = if columns.len() == 1 { "covers" } else { "cover" };
-        let what = plain(&columns.join(", "));
-        let gap = if out.is_empty() { "\n" } else { "" };
-        out.push_str(gap);
-        out.push_str(&wrap(&format!("{}{what} {verb} {n} of {of} rows", row_name(block, *row, keys))));
+    for line in lines.iter().take(COVERAGE_LINES) {
+        out.push_str(if out.is_empty() { "\n" } else { "" });
+        out.push_str(&wrap(&plain(line)));
     }
     if lines.len() > COVERAGE_LINES {
         let _ = writeln!(out, "... and {} more (--format json has all)", lines.len() - COVERAGE_LINES);
@@ -119,10 +105,30 @@ fn coverage_text(block: &Block, keys: usize) -> String {
     out
 }
 
+/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table that somebody is left out of.
+pub(super) fn coverage_lines(block: &Block, keys: usize) -> Vec<String> {
+    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
+    let partly = |c: &&Coverage| c.of != Interval(c.n, Some(c.n));
+    for c in block.coverage.iter().filter(partly) {
+        let heading = block.columns.get(c.column).map_or("?", String::as_str);
+        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
+    }
+    let line = |((row, n, lo, hi), columns): ((usize, u64, u64, Option<u64>), Vec<&str>)| {
+        let of = match hi {
+            Some(hi) if hi == lo => lo.to_string(),
+            Some(hi) => format!("{lo} to {hi}"),
+            None => format!("at least {lo}"),
+        };
+        let verb = if columns.len() == 1 { "covers" } else { "cover" };
+        format!("{}{} {verb} {n} of {of} rows", row_name(block, row, keys), columns.join(", "))
+    };
+    lines.into_iter().map(line).collect()
+}
+
 fn row_name(block: &Block, row: usize, keys: usize) -> String {
     let labels: Vec<String> =
         block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
-    if labels.is_empty() { String::new() } else { format!("{}: ", plain(&labels.join(", "))) }
+    if labels.is_empty() { String::new() } else { format!("{}: ", labels.join(", ")) }
 }
 
 /// The result as CSV: one table an analysis. Several are told apart by a line `# NAME` and an empty line between them.
@@ -142,7 +148,7 @@ pub fn csv(result: &StudyResult) -> String {
 }
 
 /// A block as CSV. A column with a hidden count is followed by `COLUMN_lo` and `COLUMN_hi`.
-fn block_csv(block: &Block) -> String {
+pub(super) fn block_csv(block: &Block) -> String {
     let hidden = hidden_at(block);
     let bounded: Vec<bool> =
         (0..block.columns.len()).map(|c| block.hidden.iter().any(|h| h.column == c && h.interval.is_some())).collect();
@@ -165,7 +171,7 @@ fn block_csv(block: &Block) -> String {
     grid.csv()
 }
 
-fn exact(value: &Value) -> String {
+pub(super) fn exact(value: &Value) -> String {
     match value {
         Value::Count(n) => n.to_string(),
         Value::Number(x) => x.to_string(),
@@ -174,12 +180,12 @@ fn exact(value: &Value) -> String {
     }
 }
 
-fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
+pub(super) fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
     block.hidden.iter().map(|h| ((h.row, h.column), h)).collect()
 }
 
 /// The keys come first and are texts.
-fn key_columns(block: &Block) -> usize {
+pub(super) fn key_columns(block: &Block) -> usize {
     block.rows.first().map_or(0, |row| row.iter().take_while(|v| matches!(v, Value::Text(_))).count())
 }
 

@@ -135,3 +135,21 @@ impl SignedRelease {
             .map_err(|_| PublicError::new(ErrorCode::ReleaseInvalid, "the signed bytes are not a release"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_one_release_and_needs_its_signature() {
+        let signature = |end: &str| Signature::try_from(format!("{}{end}==", "A".repeat(85))).expect("a signature");
+        let release = |body: &[u8], end| SignedRelease { body: body.to_vec(), signature: signature(end) };
+        let receipt = release(b"97 women", "A").receipt();
+        assert_eq!(receipt.to_string(), VECTOR);
+        assert_ne!(release(b"98 women", "A").receipt(), receipt);
+        assert_ne!(release(b"97 women", "Q").receipt(), receipt, "who guesses the body does not have it yet");
+    }
+
+    /// A receipt must stay what it is: it stands in papers.
+    const VECTOR: &str = "643cbe574d6e472b117784167615cd6bf9e1219c801edae62617ed11b55cd86a";
+}

@@ -79,17 +79,16 @@ pub enum Factor {
     },
 }
 
-/// The numbers of a step. All coefficients are those of the scaled columns.
+/// The numbers of a step. All coefficients are those of the scaled columns. It travels to sites as it is, so none of its fields may be left out: the
+/// wire's form has no names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// One a design column.
     pub beta: Vec<f64>,
     /// With intercepts by site: theirs. A site that is not named is at 0.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sites: BTreeMap<SiteId, f64>,
     /// Of a negative binomial family.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theta: Option<f64>,
     /// Whether the squares of the rows' scores are summed as well, for robust standard errors.
     pub robust: bool,
@@ -145,5 +144,24 @@ impl Model {
     #[must_use]
     pub fn unplaced(&self) -> Self {
         Self { at: Position::start(0, self.response.family), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::RoundState;
+    use crate::limits;
+    use crate::wire::codec;
+
+    #[test]
+    fn a_step_reaches_a_site_as_it_was_sent_also_where_it_has_no_sites_and_no_theta() {
+        let plain = Position { beta: vec![0.25, -1.5], ..Position::start(2, Family::Poisson) };
+        let mut full = Position { theta: Some(2.0), robust: true, ..plain.clone() };
+        full.sites.insert("cleveland".parse().unwrap(), 0.5);
+        for state in [RoundState::At(plain), RoundState::At(full), RoundState::First] {
+            let bytes = codec::encode(&state).unwrap();
+            assert_eq!(codec::decode::<RoundState>(&bytes, limits::FRAME_BYTES), Ok(state));
+        }
     }
 }

@@ -37,7 +37,7 @@ fn whole(block: &Block, name: &str) -> Markup {
     html! { table {
         caption { (name) }
         thead { tr { @for (at, heading) in block.columns.iter().enumerate() {
-            th.n[at >= keys] scope="col" { (heading) }
+            th class=[(at >= keys).then_some("n")] scope="col" { (heading) }
         } } }
         tbody { @for (r, row) in block.rows.iter().enumerate() { tr { @for (c, value) in row.iter().enumerate() {
             @match value {

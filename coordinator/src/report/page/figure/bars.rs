@@ -111,6 +111,12 @@ fn bin(view: &View<'_>, row: usize) -> String {
 }
 
 impl Bars {
+    /// Whether anything is known of any number.
+    pub(super) fn tells(&self) -> bool {
+        let known = |bar: &Bar| bar.value.is_some() || bar.between.is_some_and(|(lo, _)| lo > 0.0);
+        self.panels.iter().flat_map(|panel| &panel.bars).any(known)
+    }
+
     /// Whether a picture of all of it can be read.
     pub(super) fn fits(&self) -> bool {
         self.panels.len() <= MOST_CURVES && self.panels.iter().all(|panel| panel.bars.len() <= MOST_LINES)
@@ -127,7 +133,9 @@ impl Bars {
 
     pub(super) fn title(&self) -> String {
         let form = if self.upright { "Histogram" } else { "Bars" };
-        format!("{form}: {}", self.axis)
+        let hidden = self.panels.iter().flat_map(|panel| &panel.bars).any(|bar| bar.value.is_none());
+        let pale = if hidden { "; of a hidden number the darker part is certain, the pale one possible" } else { "" };
+        format!("{form}: {}{pale}", self.axis)
     }
 
     pub(super) fn description(&self) -> String {

@@ -57,7 +57,9 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
         Some(title) => title == "shares",
     };
     if counted {
-        return bars::bars(kind, &view).map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
+        return bars::bars(kind, &view)
+            .filter(Bars::tells)
+            .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
     }
     match ranges::ranges(&view).filter(|_| title.is_none()) {
         Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),

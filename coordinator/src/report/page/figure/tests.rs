@@ -33,7 +33,7 @@ fn a_tables_counts_are_bars_and_a_hidden_one_is_where_it_may_end() {
     let figure = picture("table", None, &table);
     assert_eq!(figure.description(), "A bar for each: f: 97; m: hidden, 10 to 20.");
     let svg = drawn(&figure);
-    assert!(svg.starts_with("<svg viewBox=\"0 0 720 104\" role=\"img\" aria-labelledby=\"f-t f-d\"><title id=\"f-t\">Bars: count</title><desc id=\"f-d\">"));
+    assert!(svg.starts_with("<svg viewBox=\"0 0 720 104\" role=\"img\" aria-labelledby=\"f-t f-d\"><title id=\"f-t\">Bars: count; of a hidden number the darker part is certain, the pale one possible</title><desc id=\"f-d\">"));
     assert!(svg.contains("hidden, 10 to 20\n</text>"), "{svg}");
     assert_eq!(
         (svg.matches("<rect").count(), svg.matches("<polygon").count()),
@@ -173,6 +173,9 @@ fn nothing_is_drawn_of_what_no_picture_tells_nor_of_too_much() {
     assert_eq!(figure("table", None, &block(&["k", "count"], vec![])), Drawn::Nothing);
     assert_eq!(figure("model", Some("fit"), &block(&["quantity", "value"], rows(3))), Drawn::Nothing);
     assert_eq!(figure("summary", None, &block(&["column", "valid"], rows(3))), Drawn::Nothing);
+    let mut nothing_known = block(&["k", "count"], vec![vec![text("a"), Value::Null]]);
+    nothing_known.hidden = vec![hidden(0, 1, Some(Interval(0, Some(1024))))];
+    assert_eq!(figure("table", None, &nothing_known), Drawn::Nothing);
     let many = Block {
         rows: (0..7)
             .flat_map(|i| {

@@ -11,7 +11,7 @@ const ROW: i32 = 24;
 /// Where lying bars begin; their labels stand before.
 const LEFT: i32 = 230;
 /// Where the longest ends; its number stands behind.
-const RIGHT: i32 = 590;
+const RIGHT: i32 = 550;
 /// The axis below, with what it measures.
 const AXIS: i32 = 48;
 /// How high a panel of standing bars is, without its texts.

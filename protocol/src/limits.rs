@@ -145,6 +145,14 @@ pub const MOVED_PARTS: usize = 1000;
 pub const ROWS: u64 = 1 << 40;
 /// Values of all published tables of a study, hidden ones included: some 100 bytes each in memory and in the result, which a coordinator holds as a whole.
 pub const RESULT_VALUES: usize = 1_000_000;
+/// Files of a report's folder: two for each table, and a study has [`ANALYSES`] with some tables each.
+pub const REPORT_FILES: usize = 10_000;
+/// Canonical JSON of a report's manifest.
+pub const REPORT_MANIFEST_BYTES: usize = 4 << 20;
+/// One file of a report's folder: its page holds every published value and a picture of some.
+pub const REPORT_FILE_BYTES: u64 = 1 << 30;
+/// A part of the name of a report's file.
+pub const REPORT_NAME_BYTES: usize = 200;
 /// Rounds of one analysis.
 pub const ROUNDS: u16 = 100;
 /// A label or title in a contract or study.

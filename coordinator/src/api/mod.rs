@@ -68,6 +68,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/studies", get(studies::list).post(submit::submit))
         .route("/v1/studies/{id}", get(studies::status))
         .route("/v1/studies/{id}/result", get(studies::result))
+        .route("/v1/studies/{id}/signed", get(studies::signed))
         .route("/v1/studies/{id}/cancel", post(studies::cancel))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

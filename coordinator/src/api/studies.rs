@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::StudyId;
-use bocage_protocol::trust::Study;
+use bocage_protocol::trust::{SignedStudy, Study};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -79,6 +79,11 @@ pub(super) async fn result(State(app): State<App>, Path(id): Path<String>) -> Re
             .hint("it is published when every site has answered, or at its deadline"),
     };
     Err(Problem(error))
+}
+
+/// The study exactly as its researcher signed it, with the names of its sites and its permit.
+pub(super) async fn signed(State(app): State<App>, Path(id): Path<String>) -> Result<Json<SignedStudy>, Problem> {
+    Ok(Json(find(&app, parse(&id)?).await?.signed))
 }
 
 pub(super) async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<Json<StudyStatus>, Problem> {

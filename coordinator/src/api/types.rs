@@ -203,6 +203,10 @@ pub struct SiteReport {
     pub snapshot: Option<Digest>,
     /// When that snapshot was taken. In results only.
     pub snapshot_at: Option<Timestamp>,
+    /// The receipt of each release that the coordinator had when it published, round by round: the site can hold it against the release in its
+    /// ledger, and nobody can learn anything of it. In results only. (Older coordinators do not say it.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Digest>,
     /// Since when the site waits for its steward; `reason` has what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_since: Option<Timestamp>,

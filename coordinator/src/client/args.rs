@@ -14,20 +14,20 @@ use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::StudyText;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
+use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
 
+use super::ending::{Out, Then, ended, left_open, show};
 use super::follow::{Followed, News, follow};
-use super::outcome;
+use super::keep::{compare, said, verify_folder};
 use super::progress::Progress;
 use super::study::{Asked, Bound, bind, sign_and_submit};
 use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile};
-use crate::api::types::{StudyState, StudyStatus};
+use crate::api::types::StudyStatus;
 use crate::output::{self, say};
 use crate::report::{self, Format, Grid};
 
-/// The exit code of a study that is still open.
-const STILL_OPEN: u8 = 3;
 /// The shortest beginning of a study id that is looked up.
 const PREFIX_DIGITS: usize = 4;
 
@@ -75,6 +75,9 @@ pub enum StudyCommand {
         /// Wait at most so long, then leave it open (exit 3)
         #[arg(long, value_name = "SECS")]
         wait: Option<u64>,
+        /// Where its report goes
+        #[command(flatten)]
+        out: Out,
     },
     /// List all studies of the network, latest first
     List,
@@ -82,6 +85,25 @@ pub enum StudyCommand {
     Show {
         /// The study's id, or at least its first 4 digits
         id: String,
+    },
+    /// Show a study's result as `show` does, or write its report into a folder
+    Result {
+        /// The study's id, or at least its first 4 digits
+        id: String,
+        /// Where its report goes
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Check that a report's folder is as its researcher signed it, and what that shows
+    Verify {
+        /// The folder
+        dir: PathBuf,
+        /// Who else than the study's researcher may have put it together
+        #[arg(long, value_name = "KEY")]
+        made_by: Option<PublicKey>,
+        /// Also ask the coordinator whether it keeps the same result
+        #[arg(long)]
+        ask_coordinator: bool,
     },
     /// End an open study without a result
     Cancel {
@@ -118,19 +140,38 @@ pub struct CheckpointArgs {
 impl StudyArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
+        if let StudyCommand::Verify { dir, made_by, ask_coordinator } = &self.command {
+            return exit(self.verify(dir, *made_by, *ask_coordinator));
+        }
         exit(self.client.open().and_then(|(profile, api)| {
             let format = self.client.format;
             match &self.command {
                 StudyCommand::Check { file, permit } => check(&profile, &api, file, permit.as_deref(), format),
-                StudyCommand::Run { file, permit, no_wait, wait } => {
+                StudyCommand::Run { file, permit, no_wait, wait, out } => {
                     let wait = if *no_wait { Some(0) } else { *wait };
-                    run(&profile, &api, (file, permit.as_deref()), wait.map(Duration::from_secs), format)
+                    let then = Then { format, keep: out.place()?.map(|place| (place, &profile)) };
+                    run(&profile, &api, (file, permit.as_deref()), wait.map(Duration::from_secs), &then)
                 }
                 StudyCommand::List => print(&report::studies(&api.studies()?, format)),
-                StudyCommand::Show { id } => show(&api, id, format),
+                StudyCommand::Show { id } => show(&api, id, &Then { format, keep: None }),
+                StudyCommand::Result { id, out } => {
+                    let then = Then { format, keep: out.place()?.map(|place| (place, &profile)) };
+                    show(&api, id, &then)
+                }
+                // It needs no profile, and was run.
+                StudyCommand::Verify { .. } => Ok(0),
                 StudyCommand::Cancel { id } => print(&report::status(&api.cancel(&find(&api, id)?)?, format)),
             }
         }))
+    }
+
+    /// A folder is verified by whoever has it: a profile is needed only where the coordinator is asked.
+    fn verify(&self, dir: &Path, maker: Option<PublicKey>, ask: bool) -> Result<u8, ClientError> {
+        let verified = verify_folder(dir, maker)?;
+        if ask {
+            compare(&self.client.open()?.1, &verified)?;
+        }
+        print(&said(&verified, ask))
     }
 }
 
@@ -282,7 +323,7 @@ fn run(
     api: &Api,
     (file, permit): (&Path, Option<&Path>),
     wait: Option<Duration>,
-    format: Format,
+    then: &Then<'_>,
 ) -> Result<u8, ClientError> {
     let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
@@ -315,8 +356,8 @@ fn run(
     })?;
     drop(progress);
     match followed {
-        Followed::Ended(status) => ended(api, &status, format),
-        Followed::TimeOver(status) | Followed::Interrupted(status) => left_open(&status, format),
+        Followed::Ended(status) => ended(api, &status, then),
+        Followed::TimeOver(status) | Followed::Interrupted(status) => left_open(&status, then),
     }
 }
 
@@ -329,46 +370,8 @@ fn say_who_waits(status: &StudyStatus, said: &mut BTreeSet<SiteId>) {
     }
 }
 
-fn ended(api: &Api, status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
-    if status.state == StudyState::Cancelled {
-        return Err(ClientError::Cancelled(status.id));
-    }
-    let result = api.result(&status.id)?;
-    let too_few = outcome::too_few(&result);
-    // A table of which every cell is hidden tells people nothing.
-    let code = if too_few.is_some() && format == Format::Text { 0 } else { print(&report::result(&result, format))? };
-    match too_few {
-        Some(error) => Err(error),
-        // The text has the sites and their reasons already.
-        None if format == Format::Text => Ok(code),
-        None => {
-            outcome::absent(&result.sites).iter().for_each(|line| say(format_args!("note: {line}")));
-            Ok(code)
-        }
-    }
-}
-
-fn left_open(status: &StudyStatus, format: Format) -> Result<u8, ClientError> {
-    print(&report::status(status, format))?;
-    say(format_args!(
-        "\nthe study goes on without this command; come back with `bocage study show {}`",
-        status.id.short()
-    ));
-    say(format_args!("or end it with `bocage study cancel {}`", status.id.short()));
-    Ok(STILL_OPEN)
-}
-
-fn show(api: &Api, id: &str, format: Format) -> Result<u8, ClientError> {
-    let status = api.status(&find(api, id)?, None, Duration::ZERO)?;
-    match status.state {
-        StudyState::Published => ended(api, &status, format),
-        StudyState::Cancelled => print(&report::status(&status, format)),
-        StudyState::Open => print(&report::status(&status, format)).map(|_| STILL_OPEN),
-    }
-}
-
 /// The study whose id is `text` or, alone of all, begins with it.
-fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
+pub(super) fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
     let prefix = text.trim().to_lowercase();
     let digits = prefix.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !digits || !(PREFIX_DIGITS..=64).contains(&prefix.len()) {
@@ -386,7 +389,7 @@ fn find(api: &Api, text: &str) -> Result<StudyId, ClientError> {
 }
 
 /// Writes a result. A reader that went away is no error.
-fn print(text: &str) -> Result<u8, ClientError> {
+pub(super) fn print(text: &str) -> Result<u8, ClientError> {
     output::print(text).map(|()| 0).map_err(|e| ClientError::Write { reason: e.kind() })
 }
 
@@ -410,7 +413,7 @@ pub fn exit(outcome: Result<u8, ClientError>) -> ExitCode {
 mod tests {
     use super::super::fake::{answering, ok, study};
     use super::*;
-    use crate::api::types::StudyList;
+    use crate::api::types::{StudyList, StudyState};
 
     #[test]
     fn a_file_that_is_not_there_is_said_in_words_and_with_a_hint() {

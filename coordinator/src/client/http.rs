@@ -79,10 +79,13 @@ impl Api {
 
     /// One contract, parsed.
     pub fn contract(&self, id: &ContractId) -> Result<Contract, ClientError> {
-        let path = format!("/v1/contracts/{id}");
-        let bytes = self.read(self.send_get(&path, CALL)?, limits::CONTRACT_TEXT_BYTES)?;
-        let text = String::from_utf8(bytes).map_err(|_| self.answer("the contract is not UTF-8"))?;
-        Ok(contract::parse(&text, &format!("{}{path}", self.base))?)
+        Ok(contract::parse(&self.contract_text(id)?, &format!("{}/v1/contracts/{id}", self.base))?)
+    }
+
+    /// One contract, as its authors wrote it.
+    pub fn contract_text(&self, id: &ContractId) -> Result<String, ClientError> {
+        let bytes = self.read(self.send_get(&format!("/v1/contracts/{id}"), CALL)?, limits::CONTRACT_TEXT_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| self.answer("the contract is not UTF-8"))
     }
 
     /// All studies, latest first.
@@ -115,6 +118,18 @@ impl Api {
     /// What a study published.
     pub fn result(&self, id: &StudyId) -> Result<StudyResult, ClientError> {
         self.get(&format!("/v1/studies/{id}/result"), CALL)
+    }
+
+    /// What a study published, byte for byte.
+    pub fn result_text(&self, id: &StudyId) -> Result<String, ClientError> {
+        let bytes =
+            self.read(self.send_get(&format!("/v1/studies/{id}/result"), CALL)?, limits::HTTP_RESPONSE_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| self.answer("the result is not UTF-8"))
+    }
+
+    /// A study as its researcher signed it.
+    pub fn signed_study(&self, id: &StudyId) -> Result<SignedStudy, ClientError> {
+        self.get(&format!("/v1/studies/{id}/signed"), CALL)
     }
 
     /// Ends an open study without a result.

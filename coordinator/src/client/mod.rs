@@ -3,10 +3,12 @@
 //! The researcher's secret key is read here and never leaves this process; no command sends a study's text, only what was signed.
 
 mod args;
+mod ending;
 #[cfg(test)]
 pub(crate) mod fake;
 mod follow;
 mod http;
+mod keep;
 mod outcome;
 mod permit;
 mod preflight;
@@ -26,6 +28,7 @@ use bocage_protocol::settings::{Problem, Problems};
 pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand, exit};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
+pub use keep::{Place, compare, fetch, said, verify_folder};
 pub use permit::GivenPermit;
 pub use preflight::{Note, SiteLook};
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
@@ -51,6 +54,14 @@ pub enum ClientError {
     /// The answer cannot be written to stdout.
     #[error("cannot write the answer: {reason}")]
     Write {
+        /// Why not.
+        reason: std::io::ErrorKind,
+    },
+    /// A report cannot be written.
+    #[error("cannot write {path}: {}", unwritable(*.reason))]
+    Keep {
+        /// The folder.
+        path: PathBuf,
         /// Why not.
         reason: std::io::ErrorKind,
     },
@@ -113,6 +124,14 @@ pub enum ClientError {
     Cancelled(StudyId),
 }
 
+/// Why something cannot be written, in words.
+fn unwritable(reason: std::io::ErrorKind) -> String {
+    match reason {
+        std::io::ErrorKind::NotFound => "the folder that it would stand in does not exist".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// The text of a file of at most so many bytes.
 ///
 /// # Errors
@@ -142,6 +161,7 @@ impl ClientError {
             ClientError::Read { reason: std::io::ErrorKind::NotFound, .. } => {
                 Some("the path is taken from the folder that the command is given in".into())
             }
+            ClientError::Keep { .. } => Some("nothing was changed there; name a folder in one that you may write to: --out DIR".into()),
             ClientError::TooFewAnswered { hint, .. } => Some((*hint).to_owned()),
             ClientError::Refused(error) if error.code == ErrorCode::Unauthorised => {
                 Some("the file that `token_file` in the profile names must hold the coordinator's token: its operator has it".into())

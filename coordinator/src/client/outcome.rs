@@ -89,6 +89,7 @@ mod tests {
             round_trip_ms: None,
             snapshot: None,
             snapshot_at: None,
+            receipts: vec![],
             pending_since: None,
         }
     }

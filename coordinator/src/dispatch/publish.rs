@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::ids::{SiteId, StudyId};
+use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::release::Release;
 use bocage_protocol::trust::SignedRelease;
@@ -47,9 +47,10 @@ pub(super) async fn publish(
 ) -> Result<(), DispatchError> {
     let record = read(context, asked.id).await?;
     let (id, now) = (asked.id, context.clock.now());
+    let receipts = context.store.with(move |store| store.receipts(id)).await?;
     let result = StudyResult {
         study: head(context, asked, &record, min_sites, now),
-        sites: reports(&record),
+        sites: reports(&record, receipts),
         analyses: course.into_results(),
     };
     let text = serde_json::to_string(&result).map_err(|_| StoreError::Damaged("a result"))?;
@@ -83,8 +84,8 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<Vec<(SiteId, Release
     releases.into_iter().map(decode).collect()
 }
 
-/// How each site stands at the end, and what its first answer was computed over.
-fn reports(record: &StudyRecord) -> Vec<SiteReport> {
+/// How each site stands at the end, what its first answer was computed over, and what tells its answers from others.
+fn reports(record: &StudyRecord, mut receipts: BTreeMap<SiteId, Vec<Digest>>) -> Vec<SiteReport> {
     let first = record.releases.iter().filter(|release| release.round == 0);
     let snapshots: HashMap<&SiteId, &ReleaseRecord> = first.map(|release| (&release.site, release)).collect();
     let mut reports = site_reports(record, true, &|_| false);
@@ -92,6 +93,7 @@ fn reports(record: &StudyRecord) -> Vec<SiteReport> {
         let release = snapshots.get(&report.id);
         report.snapshot = release.map(|release| release.snapshot);
         report.snapshot_at = release.map(|release| release.snapshot_at);
+        report.receipts = receipts.remove(&report.id).unwrap_or_default();
     }
     reports
 }

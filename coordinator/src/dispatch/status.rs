@@ -111,6 +111,7 @@ fn site_report(
         round_trip_ms: (!releases.is_empty()).then_some(round_trip_us as f64 / 1000.0),
         snapshot: None,
         snapshot_at: None,
+        receipts: vec![],
         pending_since,
     }
 }

@@ -65,7 +65,7 @@ fn partly(block: &Block) -> impl Iterator<Item = &Coverage> {
     block.coverage.iter().filter(|c| c.of != Interval(c.n, Some(c.n)))
 }
 
-fn hidden_text(interval: Option<Interval>) -> String {
+pub(super) fn hidden_text(interval: Option<Interval>) -> String {
     match interval {
         None => "hidden".to_owned(),
         Some(Interval(lo, Some(hi))) => format!("hidden [{lo}, {hi}]"),
@@ -84,26 +84,14 @@ fn hidden_summary(block: &Block) -> String {
     out
 }
 
-/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table.
 fn coverage_text(block: &Block, keys: usize) -> String {
-    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
-    for c in partly(block) {
-        let heading = block.columns.get(c.column).map_or("?", String::as_str);
-        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
-    }
+    let lines = coverage_lines(block, keys);
     let mut out = String::new();
-    for ((row, n, lo, hi), columns) in lines.iter().take(COVERAGE_LINES) {
-        let of = match hi {
-            Some(hi) if hi == lo => lo.to_string(),
-            Some(hi) => format!("{lo} to {hi}"),
-            None => format!("at least {lo}"),
-        };
-        let verb = if columns.len() == 1 { "covers" } else { "cover" };
-        let what = plain(&columns.join(", "));
+    for line in lines.iter().take(COVERAGE_LINES) {
         if out.is_empty() {
             let _ = writeln!(out, "\n{PARTLY} stands for part of the rows only: such a sum is no total");
         }
-        out.push_str(&wrap(&format!("{}{what} {verb} {n} of {of} rows", row_name(block, *row, keys))));
+        out.push_str(&wrap(&plain(line)));
     }
     if lines.len() > COVERAGE_LINES {
         let _ = writeln!(out, "... and {} more (--format json has all)", lines.len() - COVERAGE_LINES);
@@ -111,10 +99,29 @@ fn coverage_text(block: &Block, keys: usize) -> String {
     out
 }
 
+/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table that somebody is left out of.
+pub(super) fn coverage_lines(block: &Block, keys: usize) -> Vec<String> {
+    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
+    for c in partly(block) {
+        let heading = block.columns.get(c.column).map_or("?", String::as_str);
+        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
+    }
+    let line = |((row, n, lo, hi), columns): ((usize, u64, u64, Option<u64>), Vec<&str>)| {
+        let of = match hi {
+            Some(hi) if hi == lo => lo.to_string(),
+            Some(hi) => format!("{lo} to {hi}"),
+            None => format!("at least {lo}"),
+        };
+        let verb = if columns.len() == 1 { "covers" } else { "cover" };
+        format!("{}{} {verb} {n} of {of} rows", row_name(block, row, keys), columns.join(", "))
+    };
+    lines.into_iter().map(line).collect()
+}
+
 fn row_name(block: &Block, row: usize, keys: usize) -> String {
     let labels: Vec<String> =
         block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
-    if labels.is_empty() { String::new() } else { format!("{}: ", plain(&labels.join(", "))) }
+    if labels.is_empty() { String::new() } else { format!("{}: ", labels.join(", ")) }
 }
 
 /// A block as CSV. A column with a hidden count is followed by `COLUMN_lo` and `COLUMN_hi`, one with a value that stands for part of its rows by
@@ -153,7 +160,7 @@ fn ends(interval: Option<Interval>) -> [String; 2] {
     [text(interval.map(|i| i.0)), text(interval.and_then(|i| i.1))]
 }
 
-fn exact(value: &Value) -> String {
+pub(super) fn exact(value: &Value) -> String {
     match value {
         Value::Count(n) => n.to_string(),
         Value::Number(x) => x.to_string(),
@@ -162,12 +169,12 @@ fn exact(value: &Value) -> String {
     }
 }
 
-fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
+pub(super) fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
     block.hidden.iter().map(|h| ((h.row, h.column), h)).collect()
 }
 
 /// The keys come first and are texts.
-fn key_columns(block: &Block) -> usize {
+pub(super) fn key_columns(block: &Block) -> usize {
     block.rows.first().map_or(0, |row| row.iter().take_while(|v| matches!(v, Value::Text(_))).count())
 }
 

@@ -297,6 +297,7 @@ mod tests {
             round_trip_ms: None,
             snapshot: None,
             snapshot_at: None,
+            receipts: vec![],
             pending_since: Some(Timestamp(0)),
         };
         study.sites = vec![site("aa", ErrorCode::PolicyLater)];
@@ -317,6 +318,7 @@ mod tests {
             round_trip_ms: None,
             snapshot: None,
             snapshot_at: None,
+            receipts: vec![],
             pending_since: None,
         };
         let text = site_reports(&[site]);

@@ -1,11 +1,13 @@
-//! What people and their tools read: results and listings as text, CSV and JSON. Pure: values in, one string out.
+//! What people and their tools read: results and listings as text, CSV and JSON, and the files of a report. Pure: values in, texts and bytes out.
 //!
 //! It must never show a hidden value as a number: in text it is `hidden`, in CSV an empty field, in JSON null.
 
 mod block;
+pub mod folder;
 mod grid;
 mod listing;
 mod offers;
+mod page;
 mod result;
 
 pub use grid::Grid;

@@ -31,6 +31,12 @@ async fn four_sites_answer_and_the_combined_answer_is_published_once() {
     assert!(status.sites.iter().all(|s| s.status == SiteStatus::Answered && s.bytes.unwrap() > 100));
     let published = result(&lab, study.id()).await;
     assert!(published.sites.iter().all(|s| s.snapshot.is_some() && s.round_trip_ms.unwrap() >= 0.0));
+    let mut receipts: Vec<_> = published.sites.iter().flat_map(|site| site.receipts.clone()).collect();
+    receipts.sort();
+    receipts.dedup();
+    assert_eq!(receipts.len(), 4, "one of each site's one release");
+    let (code, signed) = lab.get(&format!("/v1/studies/{}/signed", study.id())).await;
+    assert_eq!((code, signed), (200, serde_json::to_value(&study).unwrap()));
     let block = &published.analyses[0].block;
     assert_eq!(block.rows.len(), 6);
     assert_eq!(block.rows[0][2..5], [Value::Count(80), Value::Count(80), Value::Number(350.0)]);

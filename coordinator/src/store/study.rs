@@ -1,11 +1,11 @@
 //! Reading and writing studies. Each function is one transaction; what it returns is on the disk.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::{SiteId, StudyId};
+use bocage_protocol::ids::{Digest, SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::trust::{PublicKey, SignedPermit, SignedRelease, SignedStudy};
 use bocage_protocol::wire::codec;
@@ -149,6 +149,20 @@ impl StoreFile {
             }
         }
         Ok(releases)
+    }
+
+    /// The receipts of what each site released, round by round. Bodies are read one after another: together they may be large.
+    pub fn receipts(&mut self, study: StudyId) -> Result<BTreeMap<SiteId, Vec<Digest>>> {
+        let sql = "select site, body, signature from releases where study = ? order by site, round";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query([study.to_string()])?;
+        let mut receipts: BTreeMap<SiteId, Vec<Digest>> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let signature = row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
+            let signed = SignedRelease { body: row.get(1)?, signature };
+            receipts.entry(site_of(row.get(0)?)?).or_default().push(signed.receipt());
+        }
+        Ok(receipts)
     }
 
     /// A study with all that is recorded of it.
@@ -336,7 +350,6 @@ fn site_of(text: String) -> Result<SiteId> {
 #[cfg(test)]
 mod tests {
     use bocage_protocol::error::ErrorCode;
-    use bocage_protocol::ids::Digest;
     use bocage_protocol::trust::{Named, Signature};
 
     use super::*;
@@ -387,6 +400,8 @@ mod tests {
         assert_eq!(found.refusals, [("cleveland".parse().unwrap(), refusal)]);
         let hungary: SiteId = "hungary".parse().unwrap();
         let both = [hungary.clone(), "basel".parse().unwrap()];
+        let receipts = BTreeMap::from([(hungary.clone(), vec![received.signed.receipt()])]);
+        assert_eq!(store.receipts(signed.id()).unwrap(), receipts);
         assert_eq!(store.releases(signed.id(), 0, &both).unwrap(), [(hungary, received.signed)]);
         assert_eq!((found.version(), found.is_open()), (3, true));
         assert_eq!(store.unfinished().unwrap(), [signed.id()]);

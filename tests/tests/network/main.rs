@@ -10,6 +10,7 @@ mod intruders;
 mod ledger;
 mod permits;
 mod preflight;
+mod report;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

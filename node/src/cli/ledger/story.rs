@@ -121,6 +121,9 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
     for release in &story.left {
         let round = release.round.unwrap_or_default();
         writeln!(out, "\nleft {} (record {}, round {round})", release.at, release.seq)?;
+        if let Some(receipt) = &release.receipt {
+            writeln!(out, "    in the published result as {receipt}")?;
+        }
         match &release.dropped {
             Some(at) => writeln!(out, "    the exact bytes were dropped at {at}; their hash is kept")?,
             None => release.left.iter().try_for_each(|one| text::left(out, one))?,

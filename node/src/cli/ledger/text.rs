@@ -19,6 +19,9 @@ pub(super) fn record(out: &mut dyn Write, record: &Shown) -> io::Result<()> {
             field(out, 4, name, value)?;
         }
     }
+    if let Some(receipt) = &record.receipt {
+        writeln!(out, "    in the published result as {receipt}")?;
+    }
     if let Some(at) = &record.dropped {
         writeln!(out, "    the exact bytes were dropped at {at}; their hash is kept")?;
     }

@@ -49,6 +49,9 @@ pub struct Shown {
     /// The snapshot as the researcher knows it, of a release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<PublicSnapshot>,
+    /// What the published result calls the release, of a release: who has both can see that it went into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Digest>,
     /// When its exact bytes were dropped, so that nothing but the record is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<String>,
@@ -176,6 +179,7 @@ impl<'a> Reader<'a> {
             Some(Kind::Release) => record.payload.as_ref().and_then(|bytes| decode(bytes)),
             _ => None,
         };
+        let (receipt, release) = release.unzip();
         let left = release.as_ref().map(|release| self.left(&record, release)).unwrap_or_default();
         let named = |release: Release| PublicSnapshot { name: release.snapshot, at: release.snapshot_at.to_string() };
         let (snapshot, says) = (release.map(named), Said::of(&record).map(|said| said.to_string()));
@@ -183,7 +187,7 @@ impl<'a> Reader<'a> {
         let mut body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
         tell_moments(&mut body);
         let dropped = self.dropped.get(&seq).map(ToString::to_string);
-        Shown { seq, at: at.to_string(), kind, study, round, body, left, says, snapshot, dropped, hash }
+        Shown { seq, at: at.to_string(), kind, study, round, body, left, says, snapshot, receipt, dropped, hash }
     }
 
     fn remember(&mut self, record: &Record) {
@@ -266,9 +270,10 @@ fn tell_moments(value: &mut serde_json::Value) {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<Release> {
+/// A release and its receipt.
+fn decode(bytes: &[u8]) -> Option<(Digest, Release)> {
     let signed: SignedRelease = codec::decode(bytes, limits::FRAME_BYTES).ok()?;
-    codec::decode::<Release>(&signed.body, limits::FRAME_BYTES).ok()
+    Some((signed.receipt(), codec::decode(&signed.body, limits::FRAME_BYTES).ok()?))
 }
 
 fn cells(table: &TableRelease, plan: Option<&ValidPlan>, keys: &[String]) -> Vec<ShownCell> {

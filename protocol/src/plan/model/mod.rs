@@ -176,3 +176,22 @@ impl Model {
         Self { at, ..self.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::RoundState;
+    use crate::limits;
+    use crate::wire::codec;
+
+    #[test]
+    fn a_step_reaches_a_site_as_it_was_sent_also_where_it_has_no_sites_and_no_theta() {
+        let plain = Position { beta: vec![0.25, -1.5], ..Position::start(2, Family::Poisson) };
+        let mut full = Position { theta: Some(2.0), robust: true, ..plain.clone() };
+        full.sites.insert("cleveland".parse().unwrap(), 0.5);
+        for state in [RoundState::At(plain), RoundState::At(full), RoundState::First] {
+            let bytes = codec::encode(&state).unwrap();
+            assert_eq!(codec::decode::<RoundState>(&bytes, limits::FRAME_BYTES), Ok(state));
+        }
+    }
+}

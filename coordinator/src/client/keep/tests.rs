@@ -1,0 +1,101 @@
+//! A report on the disk is there as a whole or not at all.
+
+use super::super::fake::{answering, ok};
+use super::*;
+use crate::api::types::NetworkInfo;
+use crate::bench::{CONTRACT, HOLDER, key};
+use crate::report::folder::tests::materials;
+
+fn files(text: &str) -> Files {
+    Files::from([(MANIFEST.to_owned(), text.as_bytes().to_vec()), ("tables/a.csv".to_owned(), b"n\n".to_vec())])
+}
+
+fn beside(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_report_is_replaced_by_force_only_and_nothing_else_ever_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    Place::find(&out, false).unwrap().write(&files("first")).unwrap();
+    assert_eq!(fs::read_to_string(out.join(MANIFEST)).unwrap(), "first");
+    let refused = Place::find(&out, false).unwrap_err().to_string();
+    assert!(refused.contains("a report is there already") && refused.contains("--force"), "{refused}");
+    let second = Files::from([(MANIFEST.to_owned(), b"second".to_vec())]);
+    Place::find(&out, true).unwrap().write(&second).unwrap();
+    assert_eq!(beside(&out), [MANIFEST], "nothing of the old one is left in it");
+    assert_eq!(beside(dir.path()), ["out"], "nor beside it");
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    assert!(Place::find(&home, false).is_ok(), "it is empty");
+    fs::write(home.join("thesis.tex"), "").unwrap();
+    for force in [false, true] {
+        assert!(Place::find(&home, force).unwrap_err().to_string().contains("something else than a report"));
+        let file = Place::find(&home.join("thesis.tex"), force).unwrap_err().to_string();
+        assert!(file.contains("this is a file"), "{file}");
+    }
+}
+
+#[test]
+fn what_interrupts_the_writing_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    // A file where a folder must be cannot be written, and comes after others that can.
+    let mut bad = files("new");
+    bad.insert("tables".to_owned(), Vec::new());
+    let error = Place::find(&out, false).unwrap().write(&bad).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write ") && error.hint().is_some(), "{error}");
+    assert!(beside(dir.path()).is_empty());
+    Place::find(&out, false).unwrap().write(&files("old")).unwrap();
+    Place::find(&out, true).unwrap().write(&bad).unwrap_err();
+    assert_eq!(fs::read_to_string(out.join(MANIFEST)).unwrap(), "old");
+    assert_eq!(beside(dir.path()), ["out"]);
+    let nowhere = Place::find(&dir.path().join("no/such/out"), false).unwrap().write(&files("x")).unwrap_err();
+    assert!(nowhere.to_string().contains("does not exist"), "{nowhere}");
+}
+
+#[test]
+fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_when_a_file_has_grown() {
+    let materials = materials(|_| ());
+    let network = NetworkInfo {
+        network: "heart-demo".parse().unwrap(),
+        min_sites: 3,
+        version: "0.1.0".into(),
+        researchers: None,
+        access_bodies: None,
+    };
+    let result = (200, materials.result_text().to_owned());
+    let answers = vec![ok(materials.signed()), (200, CONTRACT.to_owned()), result.clone(), ok(&network)];
+    let (api, _heard) = answering(answers);
+    let files = fetch(&api, &materials.signed().id(), &key(HOLDER)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    Place::find(&out, false).unwrap().write(&files).unwrap();
+    let verified = verify_folder(&out, None).unwrap();
+    assert!(said(&verified, false).contains("tables and page say what the result says"));
+    let (api, _heard) = answering(vec![result.clone(), ok(materials.signed())]);
+    compare(&api, &verified).unwrap();
+    let other = (200, result.1.replace("303", "304"));
+    let (api, _heard) = answering(vec![other, ok(materials.signed())]);
+    let error = compare(&api, &verified).unwrap_err().to_string();
+    assert!(error.contains("result.json: the coordinator published another result"), "{error}");
+    let mut csv = fs::read(out.join("tables/by_sex_and_age.csv")).unwrap();
+    csv.extend(b"female,>= 50,7,,,\n");
+    fs::write(out.join("tables/by_sex_and_age.csv"), csv).unwrap();
+    let error = verify_folder(&out, None).unwrap_err().to_string();
+    assert!(error.contains("tables/by_sex_and_age.csv: it is not the file that was signed"), "{error}");
+    fs::remove_file(out.join(RESULT)).unwrap();
+    assert!(verify_folder(&out, None).unwrap_err().to_string().contains("result.json: it is missing"));
+}
+
+#[test]
+fn a_coordinator_that_gives_another_study_is_not_believed() {
+    let materials = materials(|_| ());
+    let (api, _heard) = answering(vec![ok(materials.signed())]);
+    let other = "a".repeat(64).parse().unwrap();
+    assert!(matches!(fetch(&api, &other, &key(HOLDER)), Err(ClientError::Answer { .. })));
+}

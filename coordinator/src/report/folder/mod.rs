@@ -1,0 +1,47 @@
+//! The folder that goes with a paper: the result byte for byte as it was published, the study as it was signed, the contracts that it was bound to,
+//! every table as CSV and Parquet, and a page for people. A manifest, signed by the researcher, holds it together.
+//!
+//! ```text
+//! manifest.json      names every other file by its SHA-256; signed
+//! study.json         the signed study with its permit and the names of its sites
+//! result.json        as the coordinator published it
+//! contracts/ID.toml  as the study was bound to them
+//! report.html        all of it for people
+//! tables/NAME.csv, tables/NAME.parquet
+//! ```
+//! What is derived is made by [`Materials::files`] alone, from the first four: who verifies a folder makes it again.
+
+mod belongs;
+mod manifest;
+mod materials;
+mod parquet;
+mod tables;
+mod verify;
+
+use std::collections::BTreeMap;
+
+pub use manifest::{Entry, MANIFEST_FORMAT, Manifest, SignedManifest};
+pub use materials::Materials;
+pub use verify::{Verified, verify};
+
+/// What holds the folder together.
+pub const MANIFEST: &str = "manifest.json";
+/// The signed study.
+pub const STUDY: &str = "study.json";
+/// The published result.
+pub const RESULT: &str = "result.json";
+/// The page for people.
+pub const PAGE: &str = "report.html";
+/// Where contracts lie.
+const CONTRACTS: &str = "contracts";
+/// Where tables lie.
+const TABLES: &str = "tables";
+
+/// The version that makes and verifies folders.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Files by their names within the folder.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+#[cfg(test)]
+pub(crate) mod tests;

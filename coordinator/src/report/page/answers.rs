@@ -1,0 +1,57 @@
+//! The answers, analysis by analysis: what each site computed, pictures, tables, notes.
+
+use bocage_protocol::plan::Explained;
+use maud::{Markup, html};
+
+use super::block::table;
+use super::figure::{Drawn, figure, svg};
+use crate::api::types::{AnalysisResult, Block};
+use crate::report::folder::Materials;
+
+/// Every block of an answer.
+pub(super) fn blocks(analysis: &AnalysisResult) -> impl Iterator<Item = &Block> {
+    std::iter::once(&analysis.block).chain(&analysis.rolled_up).chain(analysis.also.iter().map(|named| &named.block))
+}
+
+pub(super) fn section(materials: &Materials) -> Markup {
+    let explained = materials.explained();
+    html! { @for analysis in &materials.result().analyses {
+        section id=(format!("a-{}", analysis.name)) {
+            h2 { (analysis.name) small { (analysis.kind.replace('_', " ")) } }
+            @if !analysis.notes.is_empty() { ul.notes { @for note in &analysis.notes { li { (note) } } } }
+            (part(analysis, None, &analysis.block, "0"))
+            @if let Some(block) = &analysis.rolled_up {
+                h3 { "At the coarsest grouping among the sites" }
+                (part(analysis, None, block, "r"))
+            }
+            @for (at, named) in analysis.also.iter().enumerate() {
+                h3 { (named.title) }
+                (part(analysis, Some(&named.title), &named.block, &(at + 1).to_string()))
+            }
+            @if let Some(explained) = explained.get(&analysis.name) { (computed(explained)) }
+        }
+    } }
+}
+
+/// A block with its picture.
+fn part(analysis: &AnalysisResult, title: Option<&str>, block: &Block, at: &str) -> Markup {
+    let name = title.map_or_else(|| analysis.name.to_string(), |title| format!("{}: {title}", analysis.name));
+    html! {
+        @match figure(&analysis.kind, title, block) {
+            Drawn::Picture(figure) => figure.plot {
+                div.scroll { (svg(&figure, &format!("f-{}-{at}", analysis.name))) }
+                figcaption { (figure.title()) }
+            },
+            Drawn::TooMuch => p.soft { "No picture: there is more than one can show. The table has all of it." },
+            Drawn::Nothing => {},
+        }
+        (table(block, &name))
+    }
+}
+
+fn computed(explained: &[Explained]) -> Markup {
+    html! { details {
+        summary { "What each site computed first" }
+        @for plan in explained { pre { (plan.tree()) } }
+    } }
+}

@@ -1,0 +1,151 @@
+//! Which picture fits a block, as data: bars, ranges or steps. Drawing them is the business of `draw`, and the same numbers stand beside each as a table.
+//!
+//! A picture is chosen by the block's headings, so that a new kind of analysis with an estimate and its interval has one without a line here. What is
+//! hidden is never drawn as a number: a count in an interval is a pale bar over the interval, anything else is said to be hidden.
+
+mod bars;
+mod draw;
+mod ranges;
+mod scale;
+mod steps;
+
+use std::collections::BTreeMap;
+
+use self::bars::Bars;
+use self::ranges::Ranges;
+use self::steps::Steps;
+use crate::api::types::{Block, Hidden, Value};
+use crate::report::block::key_columns;
+
+pub(super) use draw::svg;
+
+/// A picture with more lines than this is not read.
+const MOST_LINES: usize = 60;
+/// Curves or panels of one picture that can be told apart.
+const MOST_CURVES: usize = 6;
+
+/// A picture of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Figure {
+    Bars(Bars),
+    Ranges(Ranges),
+    Steps(Steps),
+}
+
+/// What is drawn of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Drawn {
+    /// Nothing that a picture would tell.
+    Nothing,
+    /// There is too much for one.
+    TooMuch,
+    /// This.
+    Picture(Figure),
+}
+
+/// The picture of a block: of the answer to an analysis of this kind, or of a further block with this title.
+pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
+    let view = View::of(block);
+    if block.rows.is_empty() {
+        return Drawn::Nothing;
+    }
+    if let Some(steps) = steps::steps(&view) {
+        return fitting(steps.curves.len() <= MOST_CURVES, Figure::Steps(steps));
+    }
+    let counted = match title {
+        None => matches!(kind, "table" | "histogram" | "crosstab" | "attrition"),
+        Some(title) => title == "shares",
+    };
+    if counted {
+        return bars::bars(kind, &view)
+            .filter(Bars::tells)
+            .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
+    }
+    match ranges::ranges(&view).filter(|_| title.is_none()) {
+        Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),
+        None => Drawn::Nothing,
+    }
+}
+
+fn fitting(fits: bool, figure: Figure) -> Drawn {
+    if fits { Drawn::Picture(figure) } else { Drawn::TooMuch }
+}
+
+impl Figure {
+    /// What it is a picture of, in a line.
+    pub(super) fn title(&self) -> String {
+        match self {
+            Figure::Bars(bars) => bars.title(),
+            Figure::Ranges(ranges) => ranges.title(),
+            Figure::Steps(steps) => steps.title(),
+        }
+    }
+
+    /// The same in words, for those who do not see it.
+    pub(super) fn description(&self) -> String {
+        match self {
+            Figure::Bars(bars) => bars.description(),
+            Figure::Ranges(ranges) => ranges.description(),
+            Figure::Steps(steps) => steps.description(),
+        }
+    }
+}
+
+/// A block with what is looked up in it.
+struct View<'a> {
+    block: &'a Block,
+    keys: usize,
+    hidden: BTreeMap<(usize, usize), &'a Hidden>,
+}
+
+impl<'a> View<'a> {
+    fn of(block: &'a Block) -> Self {
+        let hidden = block.hidden.iter().map(|hidden| ((hidden.row, hidden.column), hidden)).collect();
+        Self { block, keys: key_columns(block), hidden }
+    }
+
+    fn column(&self, heading: &str) -> Option<usize> {
+        self.block.columns.iter().position(|column| column == heading)
+    }
+
+    fn heading(&self, column: usize) -> &'a str {
+        self.block.columns.get(column).map_or("", String::as_str)
+    }
+
+    fn number(&self, row: usize, column: usize) -> Option<f64> {
+        match self.block.rows.get(row)?.get(column)? {
+            Value::Count(n) => Some(*n as f64),
+            Value::Number(x) => Some(*x).filter(|x| x.is_finite()),
+            Value::Text(_) | Value::Null => None,
+        }
+    }
+
+    /// The texts of a row's first columns in one.
+    fn label(&self, row: usize, keys: usize) -> String {
+        let texts = self.block.rows[row].iter().take(keys).filter_map(|value| match value {
+            Value::Text(text) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Where a hidden number lies, as far as anything is said of that.
+    fn between(&self, row: usize, column: usize) -> Option<(f64, Option<f64>)> {
+        let interval = self.hidden.get(&(row, column))?.interval?;
+        Some((interval.0 as f64, interval.1.map(|hi| hi as f64)))
+    }
+}
+
+/// The first of these sentences, and how many there are more.
+fn listed(sentences: impl ExactSizeIterator<Item = String>) -> String {
+    const SAID: usize = 20;
+    let all = sentences.len();
+    let mut said: Vec<String> = sentences.take(SAID).collect();
+    if all > SAID {
+        said.push(format!("and {} more, which the table has", all - SAID));
+    }
+    said.join("; ") + "."
+}
+
+#[cfg(test)]
+mod tests;

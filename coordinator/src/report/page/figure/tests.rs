@@ -1,0 +1,199 @@
+//! Which picture fits which answer, and what stands in it.
+
+use super::*;
+use crate::api::types::{Hidden, HiddenReason, Interval};
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+fn block(columns: &[&str], rows: Vec<Vec<Value>>) -> Block {
+    Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), rows, ..Block::default() }
+}
+
+fn hidden(row: usize, column: usize, interval: Option<Interval>) -> Hidden {
+    Hidden { row, column, interval, reason: HiddenReason::FewerThanK }
+}
+
+fn picture(kind: &str, title: Option<&str>, block: &Block) -> Figure {
+    match figure(kind, title, block) {
+        Drawn::Picture(figure) => figure,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn drawn(figure: &Figure) -> String {
+    svg(figure, "f").into_string()
+}
+
+#[test]
+fn a_tables_counts_are_bars_and_a_hidden_one_is_where_it_may_end() {
+    let mut table = block(&["sex", "count"], vec![vec![text("f"), Value::Count(97)], vec![text("m"), Value::Null]]);
+    table.hidden = vec![hidden(1, 1, Some(Interval(10, Some(20))))];
+    let figure = picture("table", None, &table);
+    assert_eq!(figure.description(), "A bar for each: f: 97; m: hidden, 10 to 20.");
+    let svg = drawn(&figure);
+    assert!(svg.starts_with("<svg viewBox=\"0 0 720 104\" role=\"img\" aria-labelledby=\"f-t f-d\"><title id=\"f-t\">Bars: count; of a hidden number the darker part is certain, the pale one possible</title><desc id=\"f-d\">"));
+    assert!(svg.contains("hidden, 10 to 20\n</text>"), "{svg}");
+    assert_eq!(
+        (svg.matches("<rect").count(), svg.matches("<polygon").count()),
+        (2, 1),
+        "one is known, one at least and at most"
+    );
+}
+
+#[test]
+fn an_interval_that_says_nothing_does_not_press_the_others_together() {
+    let most = |hi| {
+        let mut table = block(&["sex", "count"], vec![vec![text("f"), Value::Count(97)], vec![text("m"), Value::Null]]);
+        table.hidden = vec![hidden(1, 1, Some(Interval(0, hi)))];
+        let Figure::Bars(bars) = picture("table", None, &table) else { panic!("no bars") };
+        bars.most()
+    };
+    assert_eq!([Some(1024), Some(110), None].map(most), [97.0, 110.0, 97.0]);
+}
+
+#[test]
+fn a_histogram_has_bins_side_by_side_for_each_group() {
+    let bin = |sex: &str, label: &str, from, to, n| vec![text(sex), text(label), from, to, Value::Count(n)];
+    let edge = Value::Number;
+    let rows = vec![
+        bin("f", "<50", Value::Null, edge(50.0), 20),
+        bin("f", "[50, 60)", edge(50.0), edge(60.0), 30),
+        bin("f", ">=60", edge(60.0), Value::Null, 25),
+        bin("m", "<50", Value::Null, edge(50.0), 41),
+    ];
+    let Figure::Bars(bars) = picture("histogram", None, &block(&["sex", "age", "from", "to", "count"], rows)) else {
+        panic!("no bars")
+    };
+    assert!(bars.upright);
+    let groups: Vec<(&str, usize)> = bars.panels.iter().map(|panel| (panel.group.as_str(), panel.bars.len())).collect();
+    assert_eq!(groups, [("f", 3), ("m", 1)]);
+    let labels: Vec<&str> = bars.panels[0].bars.iter().map(|bar| bar.label.as_str()).collect();
+    assert_eq!(labels, ["< 50", "50–60", "≥ 60"]);
+}
+
+#[test]
+fn a_cross_tabulation_is_drawn_without_its_totals_and_a_flow_by_who_is_left() {
+    let cells = |label: &str, a, b| vec![text(label), Value::Count(a), Value::Count(b), Value::Count(a + b)];
+    let table = block(
+        &["sex by disease", "no", "yes", "total"],
+        vec![cells("f", 1, 2), cells("m", 3, 4), cells("total", 4, 6)],
+    );
+    assert_eq!(
+        picture("crosstab", None, &table).description(),
+        "A bar for each: f, no: 1; f, yes: 2; m, no: 3; m, yes: 4."
+    );
+    let flow = block(
+        &["step", "entered", "excluded", "kept"],
+        vec![vec![text("adults"), Value::Count(920), Value::Count(20), Value::Count(900)]],
+    );
+    assert_eq!(picture("attrition", None, &flow).description(), "A bar for each: adults: 900.");
+}
+
+#[test]
+fn a_model_with_ratios_is_a_forest_about_one_without_its_intercept() {
+    let columns =
+        ["term", "estimate", "standard error", "statistic", "p", "from", "to", "odds ratio", "ratio from", "ratio to"];
+    let row = |term: &str, b: f64| {
+        let mut row = vec![text(term)];
+        row.extend(
+            [b, 0.1, b / 0.1, 0.01, b - 0.2, b + 0.2, b.exp(), (b - 0.2).exp(), (b + 0.2).exp()].map(Value::Number),
+        );
+        row
+    };
+    let model = block(&columns, vec![row("(intercept)", -3.0), row("age", 0.0), row("sex[m]", 1.24)]);
+    let Figure::Ranges(ranges) = picture("model", None, &model) else { panic!("no ranges") };
+    assert_eq!(
+        (ranges.axis.as_str(), ranges.log, ranges.reference, ranges.rows.len()),
+        ("odds ratio", true, Some(1.0), 2)
+    );
+    assert_eq!(ranges.rows[1].said(), "3.46 (2.83 to 4.22)");
+    let linear = block(&columns[..7], vec![row("age", 0.5)[..7].to_vec()]);
+    let Figure::Ranges(ranges) = picture("model", None, &linear) else { panic!("no ranges") };
+    assert_eq!((ranges.log, ranges.reference, ranges.rows[0].ends), (false, Some(0.0), Some((0.3, 0.7))));
+}
+
+#[test]
+fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_logarithmic_axis() {
+    let quantile = |at: &str| vec![text(at), Value::Number(54.0), Value::Number(52.0), Value::Number(56.0)];
+    let quantiles = block(&["at", "value", "from", "to"], vec![quantile("0.5")]);
+    assert_eq!(
+        picture("quantiles", None, &quantiles).description(),
+        "A point and its interval for each: 0.5: 54.0 (52.0 to 56.0)."
+    );
+    let ratios = |least| {
+        block(
+            &["age", "ratio", "from", "to"],
+            vec![vec![text("50"), Value::Number(1.2), Value::Number(least), Value::Number(2.0)]],
+        )
+    };
+    let Figure::Ranges(ranges) = picture("standardised", None, &ratios(0.0)) else { panic!("no ranges") };
+    assert_eq!((ranges.rows[0].value, ranges.rows[0].ends), (Some(1.2), None));
+}
+
+fn survival() -> Block {
+    let row = |sex: &str, from, to, n, s: Option<f64>| {
+        let mut row = vec![text(sex), Value::Number(from), Value::Number(to), Value::Count(n)];
+        row.extend(s.map_or([Value::Null, Value::Null, Value::Null], |s| [s, s - 0.1, s + 0.1].map(Value::Number)));
+        row.extend([0.2, 0.9].map(Value::Number));
+        row
+    };
+    let columns = ["sex", "from", "to", "at_risk", "survival", "lower", "upper", "least", "most"];
+    let rows = vec![
+        row("f", 0.0, 30.0, 90, Some(0.9)),
+        row("f", 30.0, 60.0, 70, None),
+        row("f", 60.0, 90.0, 40, Some(0.5)),
+        row("m", 0.0, 30.0, 138, Some(0.8)),
+        row("m", 30.0, 60.0, 100, Some(0.6)),
+        row("m", 60.0, 90.0, 60, Some(0.3)),
+    ];
+    block(&columns, rows)
+}
+
+#[test]
+fn survival_is_a_stepped_line_for_each_group_that_stops_where_it_is_not_exact_with_who_is_at_risk() {
+    let figure = picture("survival", None, &survival());
+    assert_eq!(figure.title(), "Survival over time, with the number at risk");
+    assert_eq!(figure.description(), "A stepped line for each group: f: from 1 to 0.5 at 90; m: from 1 to 0.3 at 90.");
+    let Figure::Steps(steps) = &figure else { panic!("no steps") };
+    assert_eq!(steps.curves[0].points[1].ends, Some((0.2, 0.9)), "what it can be, where it is not exact");
+    let svg = drawn(&figure);
+    // Two pieces of f, one of m, the axis.
+    assert_eq!(svg.matches("<polyline").count() - svg.matches("stroke=\"#D9DFE6\"").count() - 3, 4, "{svg}");
+    for at_risk in ["90", "70", "138", "100"] {
+        assert!(svg.contains(&format!("\n{at_risk}\n</text>")), "{at_risk}");
+    }
+}
+
+#[test]
+fn nothing_is_drawn_of_what_no_picture_tells_nor_of_too_much() {
+    let rows = |n: usize| (0..n).map(|i| vec![text(&i.to_string()), Value::Count(1)]).collect();
+    assert_eq!(figure("table", None, &block(&["k", "count"], rows(61))), Drawn::TooMuch);
+    assert_eq!(figure("table", None, &block(&["k", "count"], vec![])), Drawn::Nothing);
+    assert_eq!(figure("model", Some("fit"), &block(&["quantity", "value"], rows(3))), Drawn::Nothing);
+    assert_eq!(figure("summary", None, &block(&["column", "valid"], rows(3))), Drawn::Nothing);
+    let mut nothing_known = block(&["k", "count"], vec![vec![text("a"), Value::Null]]);
+    nothing_known.hidden = vec![hidden(0, 1, Some(Interval(0, Some(1024))))];
+    assert_eq!(figure("table", None, &nothing_known), Drawn::Nothing);
+    let many = Block {
+        rows: (0..7)
+            .flat_map(|i| {
+                survival().rows.into_iter().take(1).map(move |mut row| {
+                    row[0] = text(&i.to_string());
+                    row
+                })
+            })
+            .collect(),
+        ..survival()
+    };
+    assert_eq!(figure("survival", None, &many), Drawn::TooMuch);
+}
+
+#[test]
+fn a_label_that_no_picture_has_room_for_is_cut_and_no_text_leaves_its_place() {
+    let long = format!("</text><script>{}", "x".repeat(80));
+    let figure = picture("table", None, &block(&[&long, "count"], vec![vec![text(&long), Value::Count(3)]]));
+    let svg = drawn(&figure);
+    assert!(svg.contains("&lt;/text&gt;&lt;script&gt;") && svg.contains('…') && !svg.contains("<script"), "{svg}");
+}

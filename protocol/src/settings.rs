@@ -174,8 +174,8 @@ fn unknown_key<'de, T: serde::Deserialize<'de>>(file: &str, place: &str, path: &
     let last = path.rsplit('.').next().unwrap_or_default();
     let own = if path == last { fields::of::<T>() } else { &[] };
     let elsewhere = known.contains(&last);
-    let near =
-        nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()).filter(|_| !elsewhere));
+    let near = nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()));
+    let near = near.filter(|_| !elsewhere);
     match near {
         Some(near) => Problem::new(file, place, "unknown key").hint(format!("did you mean `{near}`?")),
         None if elsewhere => {

@@ -88,6 +88,7 @@ mod tests {
             snapshot: None,
             snapshot_at: None,
             pending_since,
+            receipts: vec![],
         }
     }
 

@@ -151,15 +151,15 @@ impl StoreFile {
         Ok(releases)
     }
 
-    /// The receipts of what each site released, round by round. Bodies are read one after another: together they may be large.
+    /// The receipts of what each site released, round by round. Releases are read one after another: together they may be large.
     pub fn receipts(&mut self, study: StudyId) -> Result<BTreeMap<SiteId, Vec<Digest>>> {
-        let sql = "select site, body, signature from releases where study = ? order by site, round";
+        let sql = "select site, signed from releases where study = ? order by site, round";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([study.to_string()])?;
         let mut receipts: BTreeMap<SiteId, Vec<Digest>> = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            let signature = row.get::<_, String>(2)?.try_into().map_err(|_| StoreError::Damaged("a signature"))?;
-            let signed = SignedRelease { body: row.get(1)?, signature };
+            let signed = codec::decode(row.get_ref(1)?.as_blob().unwrap_or_default(), limits::FRAME_BYTES);
+            let signed: SignedRelease = signed.map_err(|_| StoreError::Damaged("a release"))?;
             receipts.entry(site_of(row.get(0)?)?).or_default().push(signed.receipt());
         }
         Ok(receipts)

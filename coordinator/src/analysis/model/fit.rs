@@ -189,8 +189,8 @@ impl Fit {
     }
 
     /// The sites of the last step, by name.
-    pub(super) fn sites(&self) -> &[SiteId] {
-        &self.sites
+    pub(super) fn sites(&self) -> impl Iterator<Item = &SiteId> {
+        self.sites.iter().map(|(site, _)| site)
     }
 
     /// Goes on from here, with whatever sites there are.

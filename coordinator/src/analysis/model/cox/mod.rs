@@ -73,7 +73,7 @@ impl CoxDriver {
                 _ => None,
             })
             .collect();
-        let silent = self.fit.sites().iter().filter(|site| !releases.iter().any(|(other, _)| other == site));
+        let silent = self.fit.sites().filter(|site| !releases.iter().any(|(other, _)| other == site));
         self.gone.extend(silent.cloned());
         let (gone, releases): (Vec<_>, Vec<_>) = releases.into_iter().partition(|(site, _)| self.gone.contains(*site));
         let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);

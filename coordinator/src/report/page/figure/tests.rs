@@ -159,9 +159,9 @@ fn survival_is_a_stepped_line_for_each_group_that_stops_where_it_is_not_exact_wi
     let Figure::Steps(steps) = &figure else { panic!("no steps") };
     assert_eq!(steps.curves[0].points[1].ends, Some((0.2, 0.9)), "what it can be, where it is not exact");
     let svg = drawn(&figure);
-    // Two pieces of f, one of m, the axis.
-    assert_eq!(svg.matches("<polyline").count() - svg.matches("stroke=\"#D9DFE6\"").count() - 3, 4, "{svg}");
-    for at_risk in ["90", "70", "138", "100"] {
+    let pieces = |colour: &str| svg.matches(&format!("stroke=\"{colour}\"")).count();
+    assert_eq!((pieces("#0072B2"), pieces("#D55E00")), (2, 1), "that of f has a gap");
+    for at_risk in ["90", "70", "40", "138", "100", "60"] {
         assert!(svg.contains(&format!("\n{at_risk}\n</text>")), "{at_risk}");
     }
 }

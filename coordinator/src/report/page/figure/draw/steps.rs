@@ -113,12 +113,14 @@ fn names(steps: &Steps, share: &Scale, canvas: &Canvas<'_>) -> Drawing {
     Ok(())
 }
 
-/// The times that are written: begins of intervals, at which it is known who is at risk, as many as have room.
+/// The times that are written: begins of intervals, at which it is known who is at risk, as many as have room, and the end.
 fn edges(steps: &Steps) -> Vec<f64> {
     let Some(first) = steps.curves.first() else { return Vec::new() };
     let all: Vec<f64> = (0..first.points.len()).map(|at| begins(first, at)).collect();
-    let every = all.len().div_ceil(MOST_TIMES).max(1);
-    all.into_iter().step_by(every).collect()
+    let (every, until) = (all.len().div_ceil(MOST_TIMES).max(1), steps.until());
+    // So near to the end there is no room for another number.
+    let room = until - until / (2 * MOST_TIMES) as f64;
+    all.into_iter().step_by(every).filter(|begin| *begin < room).chain([until]).collect()
 }
 
 /// How many are at risk at these times.

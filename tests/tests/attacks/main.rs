@@ -9,10 +9,12 @@ mod caps;
 mod cells;
 mod differencing;
 mod discovered;
+mod equations;
 mod hospital;
 mod intervals;
 mod ledger;
 mod lines;
+mod models;
 mod optouts;
 mod oracles;
 mod overlap;
@@ -47,6 +49,7 @@ fn scenarios() -> Vec<Scenario> {
         sums::family(),
         bins::family(),
         lines::family(),
+        models::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),
@@ -158,7 +161,7 @@ fn scenarios_have_names_of_their_own_and_are_many() {
 
 #[test]
 fn what_the_manual_says_is_open_is_open() {
-    for open in differencing::open() {
+    for open in differencing::open().into_iter().chain(equations::open()) {
         println!("{:72} {}", open.name, open.why);
         assert!(
             (open.attack)(),

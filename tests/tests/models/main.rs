@@ -1,5 +1,8 @@
 //! Models over several sites equal the pooled answers of statsmodels (`tests/reference/models.py`), and say who contributes under the usual gate.
 
 mod data;
+mod degenerate;
+mod pooled;
+mod random;
 mod references;
 mod usual;

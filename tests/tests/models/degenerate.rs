@@ -150,11 +150,14 @@ fn a_column_that_nobody_has_leaves_no_patient() {
 }
 
 #[test]
-fn an_empty_site_is_left_out_by_name() {
+fn a_site_without_anybody_of_the_cohort_is_left_out_by_name() {
     let mut sites = changed(&[40, 40], |_| {});
     let two = run(&sites, Gate::OPEN, "formula = 'x ~ v + c'");
-    sites.push(Vec::new());
-    let three = run(&sites, Gate::OPEN, "formula = 'x ~ v + c'");
+    let mut others = rows(80, 40);
+    others.iter_mut().for_each(|row| row.o = 2.0);
+    sites.push(others);
+    let cohort = format!("where = \"o < 1\"\n{}", analysis("formula = 'x ~ v + c'"));
+    let three = finite(federation(&sites).run(&cohort, Gate::OPEN).remove(0));
     said(&three, "west refused: fewer than 1 patients have all that the model reads");
     assert_eq!(number(block(&three, "fit"), "sites", "value"), 2.0);
     same_fit(&two, &three, &["(intercept)", "v", "c[b]"]);
@@ -225,7 +228,9 @@ fn a_hundred_columns_are_a_model_and_one_more_is_refused_before_anybody_is_asked
     let bind = |levels: usize| {
         let codes: Vec<String> = (0..levels).map(|code| format!("{{ code = \"{code}\" }}")).collect();
         let contract = CONTRACT.replace(r#"{ code = "a" }, { code = "b" }"#, &codes.join(", "));
-        let sites = [("north", csv(&[]))];
+        let mut patients = rows(0, 12);
+        patients.iter_mut().for_each(|row| row.c = "0");
+        let sites = [("north", csv(&patients))];
         let study = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"odd@1\"\n";
         Federation::new(&contract, &sites).bind(&format!("{study}{}", analysis("formula = 'x ~ c'"))).map(|_| ())
     };

@@ -77,7 +77,10 @@ impl<'a> Making<'a> {
         if subjects.null_count() > 0 {
             return Err(PassError::OutsideTable);
         }
-        if let (Some(first), Some(last)) = (subjects.first(), subjects.last()) {
+        // Of nobody, Polars' `first` panics.
+        if !subjects.is_empty()
+            && let (Some(first), Some(last)) = (subjects.first(), subjects.last())
+        {
             self.span = Some((first, last));
         }
         let pick = |input: usize| rows.iter().map(|row| numbers[input][*row]).collect::<Vec<f64>>();
@@ -90,7 +93,9 @@ impl<'a> Making<'a> {
         }
         let scale = self.layout.outcome_scale;
         let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
-        let offset = self.layout.offset.map(pick).unwrap_or_default();
+        // It is in the outcome's unit.
+        let mut offset = self.layout.offset.map(pick).unwrap_or_default();
+        offset.iter_mut().for_each(|offset| *offset /= scale.half);
         let weight = self.layout.weight.map(pick).unwrap_or_default();
         self.facts.add(self.layout, &rows, &numbers, &levels);
         let first = self.span.map_or(0, |span| span.0);

@@ -15,6 +15,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::ValidPlan;
@@ -103,6 +104,11 @@ impl Federation {
 
     /// Answers a bound study.
     pub fn answer(&self, study: &Study, gate: Gate) -> Vec<AnalysisResult> {
+        self.answer_but(study, gate, |_, _| false)
+    }
+
+    /// The same, where a site's steward says no to the rounds for which `refuses` is true.
+    pub fn answer_but(&self, study: &Study, gate: Gate, refuses: impl Fn(&SiteId, u16) -> bool) -> Vec<AnalysisResult> {
         let results = study.analyses.iter().map(|spec| {
             let query = study.query();
             let plan = |round, state: &RoundState| {
@@ -113,8 +119,12 @@ impl Federation {
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
             loop {
                 let plan = plan(round, &state);
+                let outcome = |site| match refuses(site, round) {
+                    true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
+                    false => self.outcome(site, &plan, gate.threshold),
+                };
                 let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
-                    self.sites.keys().map(|site| (site, self.outcome(site, &plan, gate.threshold))).collect();
+                    self.sites.keys().map(|site| (site, outcome(site))).collect();
                 let answers: Vec<SiteAnswer<'_>> =
                     outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
                 match driver.step(&answers) {

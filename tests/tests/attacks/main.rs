@@ -9,11 +9,13 @@ mod caps;
 mod cells;
 mod differencing;
 mod discovered;
+mod equations;
 mod hazards;
 mod hospital;
 mod intervals;
 mod ledger;
 mod lines;
+mod models;
 mod optouts;
 mod oracles;
 mod overlap;
@@ -49,6 +51,7 @@ fn scenarios() -> Vec<Scenario> {
         hazards::family(),
         bins::family(),
         lines::family(),
+        models::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),
@@ -160,7 +163,7 @@ fn scenarios_have_names_of_their_own_and_are_many() {
 
 #[test]
 fn what_the_manual_says_is_open_is_open() {
-    for open in differencing::open() {
+    for open in differencing::open().into_iter().chain(equations::open()) {
         println!("{:72} {}", open.name, open.why);
         assert!(
             (open.attack)(),

@@ -2,5 +2,8 @@
 
 mod cox;
 mod data;
+mod degenerate;
+mod pooled;
+mod random;
 mod references;
 mod usual;

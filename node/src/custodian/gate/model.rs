@@ -5,13 +5,15 @@
 //!
 //! 1. **Size.** k patients, three times as many as parameters, and ten more than parameters (the rules of DataSHIELD; Wolfson et al. 2010).
 //! 2. **Sides.** Of each column of 0 and 1, and of an outcome that is true or false, both sides have k patients; and so have the four cells of each
-//!    pair, but those that no patient can be in.
+//!    pair, but those that no patient can be in. What lies between two knots of a spline counts as such a column: some sum of its functions is 0
+//!    elsewhere.
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
-//!    sums those of a few.
+//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave.
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
-//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
+//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use. Pearson's χ² and the deviance of
+//! numbers are sums of squares that one outlier can make up; so are products and powers of numbers, of which each is judged by itself.
 
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ModelLayout;
@@ -71,6 +73,15 @@ pub enum Side {
         /// The larger one.
         upper: f64,
     },
+    /// A number between two knots of a spline.
+    Stretch {
+        /// Which measure.
+        input: usize,
+        /// From here on.
+        from: f64,
+        /// To below here.
+        to: f64,
+    },
 }
 
 /// How patients weigh in the sums of a step.
@@ -80,15 +91,22 @@ pub struct Weights {
     residuals: (f64, f64),
     /// Σ weight, and the largest.
     weights: (f64, f64),
+    /// Σ residual², and the largest, where they are added up.
+    squares: (f64, f64),
 }
 
 impl Weights {
     /// Adds a patient's.
     #[inline]
     pub fn add(&mut self, residual: f64, weight: f64) {
-        let add = |all: &mut (f64, f64), x: f64| *all = (all.0 + x, all.1.max(x));
         add(&mut self.residuals, residual.abs());
         add(&mut self.weights, weight);
+    }
+
+    /// Adds the square of a patient's residual, which robust errors are made of.
+    #[inline]
+    pub fn add_square(&mut self, square: f64) {
+        add(&mut self.squares, square);
     }
 
     /// Adds other patients'.
@@ -96,12 +114,17 @@ impl Weights {
         let both = |own: &mut (f64, f64), other: (f64, f64)| *own = (own.0 + other.0, own.1.max(other.1));
         both(&mut self.residuals, other.residuals);
         both(&mut self.weights, other.weights);
+        both(&mut self.squares, other.squares);
     }
 
     /// Whether nobody has more than 1/k of all.
     fn are_shared(&self, k: u32) -> bool {
-        [self.residuals, self.weights].iter().all(|(all, most)| most * f64::from(k) <= *all)
+        [self.residuals, self.weights, self.squares].iter().all(|(all, most)| most * f64::from(k) <= *all)
     }
+}
+
+fn add(all: &mut (f64, f64), x: f64) {
+    *all = (all.0 + x, all.1.max(x));
 }
 
 /// Why nothing of a model leaves, in words that name columns of the study and nothing of the data.
@@ -205,6 +228,9 @@ fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Wit
 
 /// Whether a patient can be in both of two, in the first alone, in the second alone, in neither: as far as keys and levels say it.
 fn possible(one: &Side, other: &Side, layout: &ModelLayout) -> [bool; 4] {
+    if let (Side::Stretch { input, .. }, Side::Stretch { input: of, .. }) = (one, other) {
+        return stretches(one, other, input == of);
+    }
     let (Side::Levels { levels: one, .. }, Side::Levels { levels: other, .. }) = (one, other) else { return [true; 4] };
     let apart = one.iter().any(|(key, level)| other.iter().any(|(of, at)| of == key && at != level));
     let within = |inner: &[(usize, u32)], outer: &[(usize, u32)]| inner.iter().all(|part| outer.contains(part));
@@ -214,6 +240,19 @@ fn possible(one: &Side, other: &Side, layout: &ModelLayout) -> [bool; 4] {
     };
     // Who is in the narrower is in the wider.
     [!apart, !within(other, one), !within(one, other), !all]
+}
+
+/// The same of what lies between knots. Two splines of one number can have knots that overlap.
+fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
+    let (Side::Stretch { from: a, to: b, .. }, Side::Stretch { from: c, to: d, .. }) = (one, other) else {
+        return [true; 4];
+    };
+    if !same {
+        return [true; 4];
+    }
+    let (below, above) = (a.is_finite() && c.is_finite(), b.is_finite() && d.is_finite());
+    let neither = below || above || b.min(*d) < a.max(*c);
+    [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
 }
 
 fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
@@ -234,6 +273,7 @@ fn name(side: &Side, layout: &ModelLayout) -> String {
         Side::Levels { column, .. } => layout.name(*column),
         Side::Outcome { .. } => "the outcome".to_owned(),
         Side::Two { input, .. } => layout.input_name(*input),
+        Side::Stretch { input, .. } => format!("{} between knots", layout.input_name(*input)),
     }
 }
 

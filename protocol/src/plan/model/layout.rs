@@ -19,6 +19,8 @@ pub struct Inputs {
     pub keys: Vec<(Expr, KeyDomain)>,
     /// Of each number the fewest and most that it can be.
     pub ranges: Vec<(f64, f64)>,
+    /// Of each whether it takes whole numbers only.
+    pub whole: Vec<bool>,
 }
 
 /// A factor of a column by its input.
@@ -256,6 +258,7 @@ impl Check<'_> {
         found.unwrap_or_else(|| {
             self.inputs.measures.push(measure.clone());
             self.inputs.ranges.push(range);
+            self.inputs.whole.push(is_whole(measure, self.contract));
             self.inputs.measures.len() - 1
         })
     }

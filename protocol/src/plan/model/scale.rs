@@ -58,6 +58,11 @@ impl Spline {
         (self.part(self.at - 1, x) - self.part(self.knots.len() - 2, x)) / span
     }
 
+    /// The knots, those at the ends included.
+    pub fn knots(&self) -> &[f64] {
+        &self.knots
+    }
+
     fn part(&self, k: usize, x: f64) -> f64 {
         let (knot, last) = (self.knots[k], self.knots[self.knots.len() - 1]);
         let cube = |d: f64| if d > 0.0 { d * d * d } else { 0.0 };

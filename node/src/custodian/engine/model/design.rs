@@ -94,7 +94,10 @@ impl<'a> Making<'a> {
         if subjects.null_count() > 0 {
             return Err(PassError::OutsideTable);
         }
-        if let (Some(first), Some(last)) = (subjects.first(), subjects.last()) {
+        // Of nobody, Polars' `first` panics.
+        if !subjects.is_empty()
+            && let (Some(first), Some(last)) = (subjects.first(), subjects.last())
+        {
             self.span = Some((first, last));
         }
         let pick = |input: usize| rows.iter().map(|row| numbers[input][*row]).collect::<Vec<f64>>();
@@ -107,7 +110,9 @@ impl<'a> Making<'a> {
         }
         let scale = self.layout.outcome_scale;
         let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
-        let offset = self.layout.offset.map(pick).unwrap_or_default();
+        // It is in the outcome's unit.
+        let mut offset = self.layout.offset.map(pick).unwrap_or_default();
+        offset.iter_mut().for_each(|offset| *offset /= scale.half);
         let weight = self.layout.weight.map(pick).unwrap_or_default();
         let times = self.layout.risk.as_ref();
         let times = times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels)).unwrap_or_default();

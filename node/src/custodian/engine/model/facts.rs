@@ -71,6 +71,7 @@ impl Facts {
                     Side::Levels { levels: all, .. } => all.iter().all(|(key, level)| levels[*key][*row] == *level),
                     Side::Outcome { input } => numbers[*input][*row] > 0.5,
                     Side::Two { input, upper } => numbers[*input][*row] == *upper,
+                    Side::Stretch { input, from, to } => (*from..*to).contains(&numbers[*input][*row]),
                 };
                 if holds[at] {
                     held.push(at);
@@ -125,7 +126,7 @@ fn is_side(sides: &[Side], input: usize) -> bool {
     sides.iter().any(|side| matches!(side, Side::Two { input: of, .. } if *of == input))
 }
 
-/// Columns that are 0 or 1, a true or false outcome, and whole numbers that can be one of two.
+/// Columns that are 0 or 1, a true or false outcome, whole numbers that can be one of two, and what lies between the knots of splines.
 fn sides(layout: &ModelLayout) -> Vec<Side> {
     let levels = (0..layout.columns.len()).filter_map(|column| {
         let levels = layout.levels(column).filter(|levels| !levels.is_empty())?;
@@ -138,7 +139,24 @@ fn sides(layout: &ModelLayout) -> Vec<Side> {
         let number =
             layout.columns.iter().flatten().any(|slot| matches!(slot, Slot::Number { input: of, .. } if *of == input));
         let is_column = matches!(inputs.measures[input], Measure::Column(_));
-        (number && is_column && hi - lo == 1.0 && lo.fract() == 0.0).then_some(Side::Two { input, upper: *hi })
+        let is_two = inputs.whole[input] && hi - lo == 1.0;
+        (number && is_column && is_two).then_some(Side::Two { input, upper: *hi })
     };
-    levels.chain(outcome).chain(inputs.ranges.iter().enumerate().filter_map(two)).collect()
+    let mut all: Vec<Side> = levels.chain(outcome).chain(inputs.ranges.iter().enumerate().filter_map(two)).collect();
+    for stretch in layout.columns.iter().flatten().flat_map(stretches) {
+        if !all.contains(&stretch) {
+            all.push(stretch);
+        }
+    }
+    all
+}
+
+/// Below, between and above the inner knots: a spline with close knots would else be a column of the few who lie there.
+fn stretches(slot: &Slot) -> Vec<Side> {
+    let Slot::Spline { input, of, .. } = slot else { return Vec::new() };
+    let knots = of.knots();
+    let inner = &knots[1..knots.len() - 1];
+    let froms = [f64::NEG_INFINITY].into_iter().chain(inner.iter().copied());
+    let tos = inner.iter().copied().chain([f64::INFINITY]);
+    froms.zip(tos).map(|(from, to)| Side::Stretch { input: *input, from, to }).collect()
 }

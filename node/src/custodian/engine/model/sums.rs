@@ -148,7 +148,10 @@ impl Step<'_> {
         };
         triangle(weights, self.sums.information().start);
         if self.model.at.robust {
-            residuals.iter_mut().for_each(|r| *r *= *r);
+            for residual in residuals.iter_mut() {
+                *residual *= *residual;
+                added.weights.add_square(*residual);
+            }
             triangle(residuals, self.sums.squares().start);
         }
     }

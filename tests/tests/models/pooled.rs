@@ -68,11 +68,10 @@ pub fn fit(family: Family, rows: &Rows) -> Option<Pooled> {
             let (mean, slope) = family.mean(eta);
             let residual = rows.weight[i] * (rows.y[i] - mean);
             squares += residual * (rows.y[i] - mean);
-            for j in 0..p {
-                score[j] += residual * rows.x[i][j];
-                for k in 0..p {
-                    information[j][k] += rows.weight[i] * slope * rows.x[i][j] * rows.x[i][k];
-                }
+            let x = &rows.x[i];
+            for ((score, row), xj) in score.iter_mut().zip(&mut information).zip(x) {
+                *score += residual * xj;
+                row.iter_mut().zip(x).for_each(|(sum, xk)| *sum += rows.weight[i] * slope * xj * xk);
             }
         }
         let inverse = inverse(information)?;

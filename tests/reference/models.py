@@ -48,8 +48,8 @@ def tight(model, **options):
 
 
 def main():
-    h, covid = heart(), pd.read_csv(DATA / "models" / "covid.csv")
-    rct = pd.read_csv(DATA / "models" / "indo_rct.csv")
+    h, covid = heart(), pd.read_csv(DATA / "pda" / "covid.csv")
+    rct = pd.read_csv(DATA / "indo_rct" / "indo_rct.csv")
     binomial, poisson = sm.families.Binomial, sm.families.Poisson
     answers = {}
 
@@ -75,7 +75,7 @@ def main():
     answers["covid, offset"] = told(tight(model))
     model = smf.glm("los ~ age + sex + lab", covid[covid.los > 0], family=sm.families.Gamma(sm.families.links.Log()))
     answers["covid, gamma"] = told(tight(model))
-    visits = pd.read_csv(DATA / "models" / "visits.csv")
+    visits = pd.read_csv(DATA / "pda" / "visits.csv")
     model = smf.negativebinomial("visits ~ age + sex + medical_condition", visits)
     start = model.fit(method="bfgs", maxiter=500, disp=0).params
     answers["visits, negative binomial"] = told(model.fit(start_params=start, method="newton", maxiter=500, tol=1e-14, disp=0))
@@ -86,7 +86,7 @@ def main():
     model = smf.wls("lab ~ age + sex", covid, weights=covid.los + 1)
     answers["covid, weighted"] = told(model.fit())
 
-    rct["y"], rct["tx"] = (rct.outcome == 1).astype(float), (rct.rx == 1).astype(float)
+    rct["y"], rct["tx"] = rct.outcome.str.startswith("1").astype(float), rct.rx.str.startswith("1").astype(float)
     answers["rct, crude"] = told(tight(smf.glm("y ~ tx", rct, family=binomial())))
     answers["rct, risk"] = told(tight(smf.glm("y ~ tx + risk", rct, family=binomial())))
     print(json.dumps(answers, indent=1))

@@ -107,27 +107,27 @@ pub fn named(file: &str, change: impl Fn(&mut BTreeMap<String, String>)) -> Rows
         change(&mut row);
         (row["site"].to_lowercase().replace('_', "-"), row)
     };
-    rows(&root().join("models").join(file), None).into_iter().map(with_site).collect()
+    rows(&root().join(file), None).into_iter().map(with_site).collect()
 }
 
 pub fn covid() -> Rows {
-    named("covid.csv", |row| {
+    named("pda/covid.csv", |row| {
         row.insert("los".to_owned(), code(&row["los"]));
         row.insert("death".to_owned(), (row["death"] == "1").to_string());
     })
 }
 
 pub fn rct() -> Rows {
-    named("indo_rct.csv", |row| {
+    named("indo_rct/indo_rct.csv", |row| {
         row.insert("site".to_owned(), format!("s-{}", &row["site"][2..]));
         for column in ["outcome", "rx"] {
-            row.insert(column.to_owned(), (row[column] == "1").to_string());
+            row.insert(column.to_owned(), row[column].starts_with('1').to_string());
         }
     })
 }
 
 pub fn visits() -> Rows {
-    named("visits.csv", |_| {})
+    named("pda/visits.csv", |_| {})
 }
 
 /// The columns of a contract.

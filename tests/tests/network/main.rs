@@ -8,6 +8,7 @@ mod days;
 mod discovered;
 mod intruders;
 mod ledger;
+mod models;
 mod permits;
 mod preflight;
 mod report;

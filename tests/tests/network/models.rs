@@ -1,0 +1,58 @@
+//! Models over the four hospitals as processes: every round crosses the wire, and the fit is that of the pooled rows.
+
+use bocage_tests::lab::Lab;
+use serde_json::Value;
+
+use super::analyses::{analysis, pooled, rows};
+use super::{EXE, everyone};
+
+const STUDY: &str = r#"
+title = "Models"
+purpose = "scientific_research"
+dataset = "heart@1"
+answer_within = "5m"
+sites = ["cleveland", "hungary", "long-beach", "switzerland"]
+[[analysis]]
+name = "line"
+model = { formula = "thalach ~ age" }
+[[analysis]]
+name = "odds"
+model = { formula = "thalach >= 130 ~ age", standard_errors = "hc0" }
+[[analysis]]
+name = "table"
+table = { by = ["sex"], show = ["count"] }
+"#;
+
+fn estimate(of: &Value, term: &str) -> f64 {
+    let row = rows(of).iter().find(|row| row[0] == term).unwrap_or_else(|| panic!("no {term} in {of:#}"));
+    row[1].as_f64().unwrap_or_else(|| panic!("{row}"))
+}
+
+fn near(found: f64, wanted: f64) {
+    assert!((found - wanted).abs() <= 1e-8 * wanted.abs(), "{found} is not {wanted}");
+}
+
+#[test]
+fn a_fit_of_several_rounds_over_four_processes_is_that_of_the_pooled_rows() {
+    let lab = Lab::new(EXE);
+    let (_coordinator, _nodes) = everyone(&lab);
+    let result = lab.study("models", STUDY).published();
+    let known: Vec<(f64, f64)> = pooled().iter().filter_map(|row| Some((row.age, row.thalach?))).collect();
+    let n = known.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| known.iter().map(of).sum::<f64>() / n;
+    let (age, rate) = (mean(|row| row.0), mean(|row| row.1));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| known.iter().map(|(x, y)| of(x - age, y - rate)).sum::<f64>();
+    let slope = sum(&|x, y| x * y) / sum(&|x, _| x * x);
+    let line = analysis(&result, "line");
+    near(estimate(line, "age"), slope);
+    near(estimate(line, "(intercept)"), rate - slope * age);
+    // At the solution the residuals of a logistic model sum to nothing, by themselves and with every column.
+    let odds = analysis(&result, "odds");
+    let (intercept, slope) = (estimate(odds, "(intercept)"), estimate(odds, "age"));
+    let residual = |x: f64, y: f64| f64::from(u8::from(y >= 130.0)) - 1.0 / (1.0 + (-intercept - slope * x).exp());
+    let score: [f64; 2] = [0, 1].map(|p| known.iter().map(|(x, y)| residual(*x, *y) * x.powi(p)).sum());
+    assert!(score[0].abs() < 1e-6 && score[1].abs() < 1e-4, "{score:?}");
+    let fit = odds["also"].as_array().expect("blocks").iter().find(|block| block["title"] == "fit").expect("a fit");
+    let rounds = rows(fit).iter().find(|row| row[0] == "rounds").expect("rounds");
+    assert!(rounds[1].as_u64().is_some_and(|rounds| rounds > 3), "{rounds}");
+}

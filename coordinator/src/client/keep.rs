@@ -151,7 +151,40 @@ pub fn verify_folder(dir: &Path, maker: Option<PublicKey>) -> Result<Verified, C
         file.take(bytes + 1).read_to_end(&mut found).map_err(|error| cannot(error.kind()))?;
         Ok(found)
     };
-    Ok(verify(&manifest, maker, read)?)
+    let verified = verify(&manifest, maker, read)?;
+    let mut problems = Problems::default();
+    for name in found_in(dir).map_err(|error| ClientError::Read { path: dir.to_owned(), reason: error.kind() })? {
+        if name != MANIFEST && !verified.manifest.files.contains_key(&name) {
+            let problem = Problem::new(&name, "", "it is not part of the report that was signed");
+            problems.push(problem.hint("keep it elsewhere: a reader would take it for a part"));
+        }
+    }
+    Ok(problems.into_result(verified)?)
+}
+
+/// The files of a folder and of the folders in it, but for what begins with a dot: systems leave such, and nobody reads them.
+fn found_in(dir: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut folders = vec![(dir.to_owned(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            if entry.file_type()?.is_dir() && prefix.is_empty() {
+                folders.push((entry.path(), format!("{name}/")));
+            } else {
+                names.push(format!("{prefix}{name}"));
+            }
+        }
+        if names.len() > 2 * limits::REPORT_FILES {
+            break;
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Compares a report with what the coordinator keeps.
@@ -188,7 +221,8 @@ pub fn said(verified: &Verified, asked: bool) -> String {
         permit,
         format!("{} files, put together by {} at {}", manifest.files.len(), manifest.researcher, manifest.made_at),
         String::new(),
-        "no file was changed since; study and permit are as they were signed; the result answers this study".to_owned(),
+        "no file was changed or added since; study and permit are as they were signed; the result answers this study"
+            .to_owned(),
     ];
     lines.push(match made_again {
         true => "tables and page say what the result says".to_owned(),

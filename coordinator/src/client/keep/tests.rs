@@ -83,6 +83,14 @@ fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_w
     let (api, _heard) = answering(vec![other, ok(materials.signed())]);
     let error = compare(&api, &verified).unwrap_err().to_string();
     assert!(error.contains("result.json: the coordinator published another result"), "{error}");
+    fs::write(out.join(".thumbnails"), "").unwrap();
+    verify_folder(&out, None).unwrap();
+    for more in ["more.txt", "tables/more.csv"] {
+        fs::write(out.join(more), "n\n7\n").unwrap();
+        let error = verify_folder(&out, None).unwrap_err().to_string();
+        assert!(error.contains(&format!("{more}: it is not part of the report")), "{error}");
+        fs::remove_file(out.join(more)).unwrap();
+    }
     let mut csv = fs::read(out.join("tables/by_sex_and_age.csv")).unwrap();
     csv.extend(b"female,>= 50,7,,,\n");
     fs::write(out.join("tables/by_sex_and_age.csv"), csv).unwrap();

@@ -22,7 +22,7 @@ fn three_columns() -> bool {
         age: if i & 1 == 0 { 30 } else { 50 },
         sex: if i & 2 == 0 { "0" } else { "1" },
         area: if i & 4 == 0 { "a" } else { "c" },
-        sick: Some(i / 8 % 2 == 0),
+        sick: Some((i / 8).is_multiple_of(2)),
         ..Patient::default()
     };
     let rows: Vec<Patient> =
@@ -62,7 +62,7 @@ fn a_product() -> bool {
         dose: if i < 40 { 1.0 } else { 2.0 + i as f64 },
         weight: Some(if i < 40 { 60.0 + i as f64 } else { 70.0 }),
         age: 30 + i as i64 % 25,
-        sick: Some(i % 2 == 0),
+        sick: Some(i.is_multiple_of(2)),
         ..Patient::default()
     };
     let rows: Vec<Patient> = patients(80, of).into_iter().chain([Patient { dose: 40.0, ..target() }]).collect();

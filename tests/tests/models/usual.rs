@@ -28,3 +28,14 @@ fn all_six_hospitals_contribute_where_all_have_enough_of_everything() {
     assert_eq!(number(block(&result, "fit"), "sites", "value"), 6.0);
     assert_eq!(number(block(&result, "fit"), "patients", "value"), 2100.0);
 }
+
+#[test]
+fn what_lies_between_the_knots_of_a_spline_counts_as_a_level() {
+    let federation = data::by_site(COVID, &data::covid());
+    let result = federation.run(&model("los ~ ns(age, knots = [50, 65]) + sex"), Gate::USUAL).remove(0);
+    assert_eq!(number(block(&result, "fit"), "sites", "value"), 6.0, "{:?}", result.notes);
+    let result = federation.run(&model("los ~ ns(age, knots = [50, 92]) + sex"), Gate::USUAL).remove(0);
+    assert!(result.block.rows.is_empty(), "{:#?}", result.block);
+    let refusal = "site3 refused: `age between knots` varies too little";
+    assert!(result.notes.iter().any(|note| note.starts_with(refusal)), "{:?}", result.notes);
+}

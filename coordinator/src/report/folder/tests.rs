@@ -147,7 +147,7 @@ fn a_folder_has_everything_that_a_reader_needs_and_holds() {
     let csv = String::from_utf8(files["tables/by_sex_and_age.csv"].clone()).unwrap();
     assert_eq!(
         csv,
-        "sex,\"cut(age, 50)\",count,count_lo,count_hi,mean(chol)\nfemale,< 50,,70,90,\nmale,>= 50,303,,,0.3333333333333333\n"
+        "sex,\"cut(age, 50)\",count,count_lo,count_hi,mean(chol),mean(chol)_covers,mean(chol)_of_lo,mean(chol)_of_hi\nfemale,< 50,,70,90,,,,\nmale,>= 50,303,,,0.3333333333333333,200,303,303\n"
     );
 }
 

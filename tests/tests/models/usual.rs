@@ -1,5 +1,6 @@
 //! Under the gate as nodes have it: who contributes, and what is said of those who do not.
 
+use bocage_coordinator::api::types::AnalysisResult;
 use bocage_tests::federation::{Gate, block, number};
 
 use super::data::{self, COVID, HEART};
@@ -32,10 +33,16 @@ fn all_six_hospitals_contribute_where_all_have_enough_of_everything() {
 #[test]
 fn what_lies_between_the_knots_of_a_spline_counts_as_a_level() {
     let federation = data::by_site(COVID, &data::covid());
-    let result = federation.run(&model("los ~ ns(age, knots = [50, 65]) + sex"), Gate::USUAL).remove(0);
+    let run = |formula| federation.run(&model(formula), Gate::USUAL).remove(0);
+    let said = |result: &AnalysisResult, refusal| {
+        assert!(result.notes.iter().any(|note| note.starts_with(refusal)), "{:?}", result.notes);
+    };
+    let result = run("los ~ ns(age, knots = [50, 65])");
     assert_eq!(number(block(&result, "fit"), "sites", "value"), 6.0, "{:?}", result.notes);
-    let result = federation.run(&model("los ~ ns(age, knots = [50, 92]) + sex"), Gate::USUAL).remove(0);
+    let result = run("los ~ ns(age, knots = [50, 65]) + sex");
+    assert_eq!(number(block(&result, "fit"), "sites", "value"), 5.0, "{:?}", result.notes);
+    said(&result, "site6 refused: `sex = 1` and `age between knots` vary too little together");
+    let result = run("los ~ ns(age, knots = [50, 92])");
     assert!(result.block.rows.is_empty(), "{:#?}", result.block);
-    let refusal = "site3 refused: `age between knots` varies too little";
-    assert!(result.notes.iter().any(|note| note.starts_with(refusal)), "{:?}", result.notes);
+    said(&result, "site3 refused: `age between knots` varies too little");
 }

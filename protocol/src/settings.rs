@@ -175,7 +175,8 @@ fn unknown_key<'de, T: serde::Deserialize<'de>>(file: &str, place: &str, path: &
     let own = if path == last { fields::of::<T>() } else { &[] };
     let elsewhere = known.contains(&last);
     let near = nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()));
-    let near = near.filter(|_| !elsewhere);
+    // A key of another section is no misspelling, unless it is the beginning of one that belongs here.
+    let near = near.filter(|near| !elsewhere || (own.contains(near) && near.starts_with(last)));
     match near {
         Some(near) => Problem::new(file, place, "unknown key").hint(format!("did you mean `{near}`?")),
         None if elsewhere => {

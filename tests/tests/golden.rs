@@ -1,5 +1,7 @@
 //! Bytes that must never change within a version: a signed study, a signed release, the messages that carry them.
 
+mod statistics;
+
 use std::path::Path;
 
 use bocage_protocol::analysis::{RoundState, Spec, plan_for};
@@ -356,41 +358,6 @@ fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_releas
     assert_eq!(found, golden("discovered-v1.json"), "found:\n{found:#}");
 }
 
-const LINES: &str = r#"
-title = "Time to an event"
-purpose = "statistics"
-dataset = "vector@1"
-[[analysis]]
-name = "s"
-survival = { time = "age", event = "chol > 200", competing = { low = "chol < 100" }, by = ["sex"], every = 30, until = 90 }
-[[analysis]]
-name = "r"
-rates = { time = "age", event = "chol > 200", by = ["sex"], per = 1000 }
-"#;
-
-#[test]
-fn time_to_an_event_has_this_canonical_form_these_plans_and_these_released_bytes() {
-    let (key, signed) = signed_study();
-    let study = bound(LINES, &key);
-    let plans: Vec<ValidPlan> = study.analyses.iter().map(|a| first_plan(&study, &a.spec)).collect();
-    let bin = |upto, subjects| BinRelease { upto, count: Count { subjects, rows: subjects } };
-    let cells = plans[0].grid().expect("a grid").cells();
-    let lines = plans[0].layout().cells_at(0) / cells;
-    let shown = [vec![bin(2, 11), bin(4, 40)], vec![bin(3, 0), bin(4, 12)]];
-    let lines = shown.into_iter().cycle().take(lines).collect();
-    let outcome = Outcome::Lines(LinesRelease { threshold: 11, lines, held_back: false });
-    assert!(outcome.fits(&plans[0]));
-    let mut release = release(signed.id());
-    release.parts[0].outcome = outcome;
-    let found = json!({
-        "analyses": study.analyses,
-        "plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
-        "explained": plans[0].explain(&contract::parse(CONTRACT, "vector.toml").expect("a contract"), None).plainly(),
-        "release": hex(&SignedRelease::sign(&release, standing(), &key).expect("a release").body),
-    });
-    assert_eq!(found, golden("lines-v1.json"), "found:\n{found:#}");
-}
-
 const PATIENTS: &str = r#"
 id = "vector-patient@1"
 subject = "patient"
@@ -471,51 +438,4 @@ fn a_cohort_over_several_tables_has_these_canonical_bytes_and_these_plans() {
         "plans": plans.iter().map(|p| json!({ "digest": p.digest(), "plan": p.plan() })).collect::<Vec<_>>(),
     });
     assert_eq!(found, golden("relations-v1.json"), "found:\n{found:#}");
-}
-
-const ASSOCIATION: &str = r#"
-title = "Groups held against each other"
-purpose = "statistics"
-dataset = "vector@1"
-[[analysis]]
-name = "risks"
-compare = { outcome = "chol > 200", by = "sex", reference = "male", within = "site", confidence = 0.9 }
-[[analysis]]
-name = "trend"
-compare = { outcome = "chol > 200", by = "cut(age, 50, 60)" }
-[[analysis]]
-name = "means"
-compare = { outcome = "ln(chol)", by = "sex" }
-[[analysis]]
-name = "ranks"
-compare = { outcome = "cut(chol, 200)", by = "sex" }
-[[analysis]]
-name = "pair"
-correlation = { columns = ["age", "chol"] }
-[[analysis]]
-name = "bands"
-correlation = { columns = ["cut(age, 50)", "cut(chol, 200)"] }
-[[analysis]]
-name = "one"
-table_one = { by = "sex", columns = ["age", "chol"] }
-[[analysis]]
-name = "rates"
-standardised = { events = "chol > 200", by = "sex", over = ["cut(age, 50)"], population = { "<50" = 3, ">=50" = 1 }, per = 1000 }
-[[analysis]]
-name = "ratio"
-standardised = { events = "chol > 200", over = ["sex"], rates = { male = 0.5, female = 0.25 } }
-[[analysis]]
-name = "told"
-accuracy = { test = "chol > 200", truth = "age >= 60", interval = "exact" }
-"#;
-
-#[test]
-fn analyses_of_association_have_this_canonical_form_and_these_plans() {
-    let (key, _) = signed_study();
-    let study = bound(ASSOCIATION, &key);
-    let found = json!({
-        "analyses": study.analyses,
-        "plans": study.analyses.iter().map(|a| first_plan(&study, &a.spec).digest()).collect::<Vec<_>>(),
-    });
-    assert_eq!(found, golden("association-v1.json"), "found:\n{found:#}");
 }

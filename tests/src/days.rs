@@ -6,6 +6,7 @@ use bocage_node::custodian::ledger::Ledger;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SignedStudy;
+use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request, RoundRequest, Step};
 use rusqlite::OpenFlags;
 
@@ -168,7 +169,7 @@ impl Network {
         let store = rusqlite::Connection::open(store).expect("the store");
         for study in studies {
             for site in HOSPITALS {
-                let sql = "select body from releases where study = ? and site = ?";
+                let sql = "select signed from releases where study = ? and site = ?";
                 let of = [study.id().to_string(), site.to_owned()];
                 let held: Vec<u8> = store.query_row(sql, of, |row| row.get(0)).expect("a release");
                 assert!(self.released(site, study) == held, "{site} hands out other bytes for {}", study.id());
@@ -181,7 +182,7 @@ impl Network {
         let until = Instant::now() + PATIENCE;
         loop {
             match self.lab.try_ask_custodian(site, &request(study.clone())) {
-                Some(Reply::Released(again)) => return again.body,
+                Some(Reply::Released(again)) => return codec::encode(&again).expect("its bytes"),
                 other => assert!(Instant::now() < until, "{site}: {other:?}"),
             }
         }

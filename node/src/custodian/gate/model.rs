@@ -36,7 +36,7 @@ pub struct CountedModel {
     pub both: Vec<u64>,
     /// The numbers' inputs, each with its spread among all, then where each side is false, and true.
     pub spreads: Vec<(usize, Vec<Spread>)>,
-    /// As [`Sums`] says.
+    /// As [`bocage_protocol::plan::Sums`] says.
     pub sums: Vec<f64>,
     /// How the patients weigh.
     pub weights: Weights,

@@ -8,6 +8,7 @@ use super::super::expression::Binder;
 use super::Binding;
 use super::table::{label, measure};
 use crate::analysis::{Named, Term};
+use crate::contract::Kind;
 use crate::limits;
 use crate::plan::{Expr, Factor, KeyDomain, Measure, Product, Type, TypeProblem};
 
@@ -232,7 +233,7 @@ impl Binding<'_> {
         };
         let at = match reference {
             None => 0,
-            Some(reference) => match labels.iter().position(|known| known == reference) {
+            Some(reference) => match self.level_of(&typed, &labels, reference) {
                 Some(at) => at,
                 None => {
                     let problem = TypeProblem::new(format!("`{of}` has no level `{reference}`"));
@@ -247,6 +248,18 @@ impl Binding<'_> {
         let all: Vec<Named> = labels.iter().enumerate().map(level).collect();
         let columns = all.iter().enumerate().filter(|(level, _)| *level != at).map(|(_, column)| column.clone());
         Some(Atom { text: text.to_owned(), columns: columns.collect(), all_levels: Some(all) })
+    }
+
+    /// The level of this name: a label, or the code behind it.
+    fn level_of(&self, of: &Type, labels: &[String], name: &str) -> Option<usize> {
+        let coded = || match of {
+            Type::Code(column) => match &self.contract().column(column.as_str())?.kind {
+                Kind::Code { codes, .. } => codes.iter().position(|known| known.code == name),
+                _ => None,
+            },
+            _ => None,
+        };
+        labels.iter().position(|known| known == name).or_else(coded)
     }
 
     /// `age, knots = [50, 60]`, or with `boundary = [30, 80]`.
@@ -360,4 +373,27 @@ pub(super) fn outcome(binding: &mut Binding<'_>, key: &str, text: &str) -> Optio
             ),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::analysis::Spec;
+    use crate::front::tests::bind;
+    use crate::plan::Factor;
+
+    fn levels(reference: &str) -> Result<Vec<Factor>, String> {
+        let text = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n[[analysis]]\nname = 'm'\n";
+        let formula = format!("model = {{ formula = \"disease ~ C(sex, ref = '{reference}')\" }}");
+        let study = bind(&format!("{text}{formula}"))?;
+        let Spec::Model(model) = &study.analyses[0].spec else { panic!("no model") };
+        Ok(model.columns().flat_map(|column| column.of.clone()).collect())
+    }
+
+    #[test]
+    fn a_reference_is_named_by_its_label_or_its_code() {
+        assert_eq!(levels("male"), levels("1"));
+        assert_eq!(levels("female"), levels("0"));
+        assert_ne!(levels("male").unwrap(), levels("female").unwrap());
+        assert!(levels("x").unwrap_err().contains("`sex` has no level `x`"));
+    }
 }

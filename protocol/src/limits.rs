@@ -195,6 +195,11 @@ pub const MODEL_KNOTS: usize = 20;
 pub const MODEL_ROUNDS: u16 = 25;
 /// Strata of a Cox model by its declared keys: combinations of their levels.
 pub const COX_STRATA: usize = 1000;
+/// Numbers of a step of a Cox model with one baseline for all sites, which grow with its intervals and the square of its columns: 1.6 MB of a frame.
+/// Twenty columns have room for 430 intervals.
+pub const COX_GRID_VALUES: usize = 200_000;
+/// Patients of whom a Cox model says how long they go without the event.
+pub const COX_PATTERNS: usize = 20;
 /// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.
 pub const MODEL_SLOPE: f64 = 10.0;
 /// An intercept, and a linear predictor.

@@ -6,7 +6,8 @@
 Estimates, standard errors and log-likelihoods are statsmodels' (PHReg), at an optimum that Newton's method has polished with its own score and
 hessian. The test of proportionality takes score and hessian of PHReg on follow-up that is split at every event, where the covariates times the clock
 are covariates as well. Patients' scores are statsmodels' with Breslow's ties; with Efron's, those of Therneau and Grambsch (2000), summed here event by
-event over everybody at risk. Concordance counts every pair. Estimates are held against lifelines' once more.
+event over everybody at risk. Along a grid, times are rounded to the ends of their intervals before anything else; the baseline is Breslow's, held
+against lifelines'. Concordance counts every pair. Estimates are held against lifelines' once more.
 """
 
 import json
@@ -139,6 +140,52 @@ def told(frame, columns, ties="efron", strata=None, start=None, clock=None):
     return answer
 
 
+def rounded(frame, ends):
+    """Times along a grid: who is still there at its end is there without the event."""
+    frame, ends = frame.copy(), np.asarray(ends, float)
+    beyond = frame.time >= ends[-1]
+    place = np.minimum(np.searchsorted(ends, frame.time, side="right"), len(ends) - 1)
+    frame["event"] = frame.event.astype(bool) & ~beyond
+    frame["time"] = ends[place]
+    return frame
+
+
+def along(frame, columns, ends, patterns, ties="efron", clock=lambda t: t):
+    """The fit on rounded times, its baseline, and how long patients with these columns go without the event."""
+    frame = rounded(frame, ends)
+    answer = told(frame, columns, ties=ties, clock=clock)
+    of = model(frame, columns, ties)
+    beta = np.array(list(answer["estimates"].values()))
+    inverse = np.linalg.inv(-of.hessian(beta))
+    x, w = frame[columns].to_numpy(float), np.exp(frame[columns].to_numpy(float) @ beta)
+    baseline, own, steps = [], [], []
+    for t in ends:
+        risk, d = frame.time >= t, int((frame.event & (frame.time == t)).sum())
+        s0 = w[risk].sum()
+        steps.append((d / s0 if d else 0.0, (w[risk] @ x[risk]) / s0 if d else np.zeros(len(columns))))
+        own.append(d / s0**2 if d else 0.0)
+        baseline.append(sum(step for step, _ in steps))
+    if ties == "efron":
+        fitted = CoxPHFitter().fit(frame[columns + ["time", "event"]], "time", "event", fit_options={"precision": 1e-12})
+        theirs = fitted.baseline_cumulative_hazard_.iloc[:, 0]
+        scale = np.exp(-fitted.params_[columns].to_numpy() @ x.mean(axis=0))
+        held = [theirs[theirs.index <= t].iloc[-1] * scale for t in ends]
+        assert np.allclose(held, baseline, rtol=1e-3, atol=1e-6), "lifelines' baseline is another"
+    answer["baseline"] = baseline
+    answer["survival"] = []
+    for at in patterns:
+        at = np.array(at, float)
+        ratio, rows = np.exp(at @ beta), []
+        for i, hazard in enumerate(baseline):
+            drift = sum(step * (mean - at) for step, mean in steps[: i + 1])
+            error = ratio * np.sqrt(sum(own[: i + 1]) + drift @ inverse @ drift)
+            hazard = ratio * hazard
+            factor = np.exp(1.959963984540054 * error / hazard)
+            rows.append([np.exp(-hazard), np.exp(-hazard * factor), np.exp(-hazard / factor)])
+        answer["survival"].append(rows)
+    return answer
+
+
 def main(pda, survival):
     lung = pd.read_csv(pathlib.Path(pda) / "lung2.csv").rename(columns={"status": "event"})
     lung["late"] = np.floor(lung.time / 4)
@@ -151,6 +198,10 @@ def main(pda, survival):
         "lung2, late": told(lung, two, start="late", clock=log),
         "lung2, by sex": told(lung, ["age"], strata="sex"),
     }
+    months, patterns = np.arange(50, 1001, 50), [[60, 0], [72, 1]]
+    answers["lung2, grid"] = along(lung, two, months, patterns)
+    answers["lung2, grid, breslow"] = along(lung, two, months, patterns, ties="breslow", clock=log)
+    answers["lung2, grid, by sex"] = told(rounded(lung, months), ["age"], strata="sex")
     folder = pathlib.Path(survival)
     if folder.exists():
         frame = pd.read_csv(folder / "lung.csv").rename(columns={"ph.ecog": "ph_ecog"})

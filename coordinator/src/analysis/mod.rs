@@ -241,7 +241,10 @@ pub fn warnings(spec: &Spec, plan: &ValidPlan) -> Vec<String> {
 pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
     match spec {
         Spec::Model(model) => return model::values(model, sites),
-        Spec::Cox(cox) => return model::cox_values(cox, sites),
+        Spec::Cox(cox) => {
+            let risk = plan.model().and_then(|(_, layout)| layout.risk.as_ref()).and_then(|risk| risk.shared.as_ref());
+            return model::cox_values(cox, risk.map_or(1, |shared| shared.strata), sites);
+        }
         _ => {}
     }
     let rows = match spec {

@@ -29,6 +29,8 @@ pub enum Control {
     ModelWeights,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
+    /// Of hazards with one baseline, who leaves in one interval, by the event or otherwise, could be a model's patients by themselves.
+    ModelIntervals,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -95,7 +97,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -107,6 +109,7 @@ impl Control {
         Self::ModelSpread,
         Self::ModelWeights,
         Self::ModelRiskSets,
+        Self::ModelIntervals,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

@@ -27,7 +27,7 @@ pub use attrition::{AttritionSpec, AttritionStep};
 pub use compare::{CompareSpec, Outcome};
 pub use confidence::Confidence;
 pub use correlation::{CorrelationSpec, Pair};
-pub use cox::CoxSpec;
+pub use cox::{CoxSpec, Pattern};
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
@@ -200,6 +200,13 @@ pub enum RoundState {
     First,
     /// Where the fit of a model is.
     At(Position),
+    /// The same of hazards with one baseline, along the ends of the declared grid that stay.
+    Along {
+        /// Where the fit is.
+        at: Position,
+        /// Which ends stay, ascending, the last included.
+        stay: Vec<u32>,
+    },
 }
 
 /// The plan of a round, derived from the signed study and the round's state alone.

@@ -13,6 +13,7 @@ mod formula;
 mod groups;
 mod histogram;
 mod model;
+mod pattern;
 mod quantiles;
 mod rates;
 mod standardised;

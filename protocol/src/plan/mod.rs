@@ -42,8 +42,8 @@ pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    CoxSums, Explains, Factor, Family, Hazard, Inputs, Link, Model, ModelLayout, Position, Product, Response,
-    RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale, Transform, digamma,
+    CoxSums, Explains, Factor, Family, GridSums, Hazard, Inputs, Link, Model, ModelLayout, Position, Product, Response,
+    RiskSlots, Row, Scale, SharedGrid, Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};

@@ -20,6 +20,7 @@ use bocage_protocol::plan::ModelLayout;
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
+use super::leaving;
 use super::{Rules, Spread, Withheld};
 use crate::custodian::controls::Control;
 
@@ -158,9 +159,14 @@ const RESIDUAL_DEGREES: u64 = 10;
 /// So many bits of a sum leave: what a pass over the same rows in another order changes does not.
 const BITS: u32 = 44;
 
+/// Whether so many patients are enough for so many parameters.
+pub(super) fn are_enough(n: u64, parameters: u64) -> bool {
+    n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES
+}
+
 /// Lets all of a step's sums out, or says why not.
 pub(super) fn exact(
-    counted: CountedModel,
+    mut counted: CountedModel,
     moved: &[CountedModel],
     layout: &ModelLayout,
     rules: Rules,
@@ -181,8 +187,7 @@ pub(super) fn exact(
     }
     if k > 1 {
         let (n, parameters) = (counted.summed(), layout.sums().width as u64);
-        let enough = n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES;
-        if rules.controls.enforces(Control::ModelSize) && !enough {
+        if rules.controls.enforces(Control::ModelSize) && !are_enough(n, parameters) {
             return few(format!("there are too few patients for {parameters} parameters"));
         }
         if rules.controls.enforces(Control::ModelSides) {
@@ -201,10 +206,11 @@ pub(super) fn exact(
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
         }
     }
+    leaving::exact(&mut counted, moved, layout, rules)?;
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
 }
 
-fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
+pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
     let (n, of) = (counted.summed(), &counted.sides);
     for (side, ones) in of.iter().zip(&counted.ones) {
         if *ones < k || n - ones < k {
@@ -255,7 +261,7 @@ fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
     [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
 }
 
-fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
+pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
     for (input, spreads) in &counted.spreads {
         let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
         let of = layout.input_name(*input);

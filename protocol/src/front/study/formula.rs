@@ -251,7 +251,7 @@ impl Binding<'_> {
     }
 
     /// The level of this name: a label, or the code behind it.
-    fn level_of(&self, of: &Type, labels: &[String], name: &str) -> Option<usize> {
+    pub(super) fn level_of(&self, of: &Type, labels: &[String], name: &str) -> Option<usize> {
         let coded = || match of {
             Type::Code(column) => match &self.contract().column(column.as_str())?.kind {
                 Kind::Code { codes, .. } => codes.iter().position(|known| known.code == name),

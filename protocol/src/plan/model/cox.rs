@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Scale;
+use super::grid::{SharedGrid, TimeGrid};
 use super::layout::Check;
 use crate::ids::ColumnName;
 use crate::limits;
@@ -26,9 +27,12 @@ pub struct Hazard {
     pub offset: Option<Measure>,
     /// What is done with events of the same time.
     pub ties: Ties,
-    /// Each combination of these keys' levels has a baseline of its own. Every site has one anyway.
+    /// Each combination of these keys' levels has a baseline of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strata: Vec<Expr>,
+    /// Along which grid all sites have one baseline. Without it each has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<TimeGrid>,
     /// Whether the squares of patients' scores are summed at the end of the fit, for robust standard errors.
     pub robust: bool,
     /// Along which clock proportionality is tested at the end of the fit.
@@ -67,6 +71,8 @@ pub struct RiskSlots {
     pub strata: Vec<usize>,
     /// Time on the clock of the test of proportionality.
     pub clock: Option<(TimeScale, Scale)>,
+    /// The grid of the baseline that all sites have.
+    pub shared: Option<SharedGrid>,
     pub(super) robust: bool,
 }
 
@@ -185,7 +191,7 @@ impl Hazard {
 
 impl Check<'_> {
     /// The event's input, and what says when a row is at risk.
-    pub(super) fn hazard(&mut self, hazard: &Hazard) -> Option<(usize, RiskSlots)> {
+    pub(super) fn hazard(&mut self, hazard: &Hazard, width: usize) -> Option<(usize, RiskSlots)> {
         let event = match check_condition(&hazard.event, Columns::Contract(self.contract)) {
             Ok(()) => Some(self.input(&Measure::Condition(hazard.event.clone()), (0.0, 1.0))),
             Err(problem) => self.note("event", problem),
@@ -206,11 +212,15 @@ impl Check<'_> {
             return self.note("strata", problem.hint("group the keys' levels"));
         }
         let (event, time) = event.zip(time)?;
+        let shared = match hazard.grid {
+            Some(_) => Some(self.shared(hazard, width, combinations)?),
+            None => None,
+        };
         let clock = match hazard.proportionality {
             Some(scale) => Some(self.clock(scale, self.inputs.ranges[time])?),
             None => None,
         };
-        Some((event, RiskSlots { time, start, strata, clock, robust: hazard.robust }))
+        Some((event, RiskSlots { time, start, strata, clock, shared, robust: hazard.robust }))
     }
 
     fn clock(&mut self, scale: TimeScale, (lo, hi): (f64, f64)) -> Option<(TimeScale, Scale)> {

@@ -32,6 +32,13 @@ impl ValidPlan {
                     let strata: Vec<String> = hazard.strata.iter().map(written).collect();
                     computes.push(format!("with a baseline of its own for each {}", strata.join(" and ")));
                 }
+                if let Some(grid) = &hazard.grid {
+                    let of = "of those who leave in one of them, by the event and otherwise, how many they are and weighted sums";
+                    computes.push(match &grid.stay {
+                        None => format!("along {} intervals: which of them the site can tell apart", grid.ends.len()),
+                        Some(stay) => format!("along {} intervals: {of}", stay.len()),
+                    });
+                }
                 let mut at_end = vec!["how many pairs of patients are in the order of their risks"];
                 at_end.extend(hazard.robust.then_some("the squares of patients' scores"));
                 at_end.extend(hazard.proportionality.map(|_| "score and information along time"));

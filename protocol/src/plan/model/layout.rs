@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::scale::{Scale, Spline, Transform, can_centre, same};
-use super::{CoxSums, Explains, Factor, Family, Model, Position, Product, Response, RiskSlots};
+use super::{CoxSums, Explains, Factor, Family, GridSums, Model, Position, Product, Response, RiskSlots};
 use crate::contract::Contract;
 use crate::limits;
 use crate::plan::domain::KeyDomain;
@@ -126,8 +126,17 @@ impl ModelLayout {
         self.risk.as_ref().map(|risk| risk.sums(self.columns.len(), self.robust))
     }
 
+    /// Where the sums of hazards with one baseline stand, where it has such and they are asked for.
+    pub fn grid_sums(&self) -> Option<GridSums> {
+        let risk = self.risk.as_ref()?;
+        risk.shared.as_ref()?.sums(self.columns.len(), self.robust, risk.clock.is_some())
+    }
+
     /// How many numbers a site answers with.
     pub fn values(&self) -> usize {
+        if let Some(shared) = self.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
+            return self.grid_sums().map_or(shared.grid.ends.len(), GridSums::values);
+        }
         if let Some(sums) = self.cox_sums() {
             return sums.values();
         }
@@ -175,7 +184,7 @@ pub(in crate::plan) fn lower(
             (outcome, scale, None)
         }
         Explains::Hazard(hazard) => {
-            let (event, risk) = check.hazard(hazard).unzip();
+            let (event, risk) = check.hazard(hazard, model.columns.len()).unzip();
             (event, Scale::NONE, risk)
         }
     };

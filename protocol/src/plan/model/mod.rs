@@ -9,6 +9,7 @@
 mod cox;
 mod explain;
 mod family;
+mod grid;
 mod layout;
 mod scale;
 
@@ -21,6 +22,7 @@ use crate::ids::{ColumnName, SiteId};
 
 pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
 pub use family::{Family, Link, Row, digamma};
+pub use grid::{GridSums, SharedGrid, TimeGrid};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
 pub use scale::{Scale, Spline, Transform};
@@ -173,7 +175,13 @@ impl Model {
             Explains::Mean(response) => Position::start(0, response.family),
             Explains::Hazard(_) => Position::of_hazards(0),
         };
-        Self { at, ..self.clone() }
+        let mut explains = self.explains.clone();
+        if let Explains::Hazard(hazard) = &mut explains
+            && let Some(grid) = &mut hazard.grid
+        {
+            grid.stay = None;
+        }
+        Self { at, explains, columns: self.columns.clone(), ..*self }
     }
 }
 

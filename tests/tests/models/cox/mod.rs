@@ -1,5 +1,6 @@
 //! Cox models: without disclosure control those of statsmodels (`tests/reference/cox.py`), and what the usual gate makes of them.
 
+mod along;
 mod random;
 mod refused;
 mod shared;

@@ -33,17 +33,29 @@ impl Times {
             let step = |at: u32, key: &usize| at * layout.inputs.keys[*key].1.labels.len() as u32 + levels[*key][*row];
             slots.strata.iter().fold(0, step)
         };
-        Self {
-            time: pick(slots.time),
-            start: slots.start.map(pick).unwrap_or_default(),
-            stratum: rows.iter().map(stratum).collect(),
+        let mut time = pick(slots.time);
+        if let Some(shared) = &slots.shared {
+            // Rounded: all that is known of it is its interval.
+            let last = shared.grid.ends.len().saturating_sub(1);
+            time.iter_mut().for_each(|time| *time = shared.grid.interval(*time).min(last) as f64);
         }
+        Self { time, start: slots.start.map(pick).unwrap_or_default(), stratum: rows.iter().map(stratum).collect() }
     }
 }
 
 /// Whether a row is ever at risk: who leaves before they come, or then, is not.
 pub fn is_ever(slots: &RiskSlots, row: usize, numbers: &[Vec<f64>]) -> bool {
     slots.start.is_none_or(|start| numbers[start][row] < numbers[slots.time][row])
+}
+
+/// Who is still there at a grid's end has not had the event.
+pub fn end(slots: &RiskSlots, event: usize, numbers: &mut [Vec<f64>]) {
+    let Some(end) = slots.shared.as_ref().and_then(|shared| shared.grid.ends.last()) else { return };
+    for row in 0..numbers[event].len() {
+        if numbers[slots.time][row] >= *end && numbers[event][row] > 0.5 {
+            numbers[event][row] = 0.0;
+        }
+    }
 }
 
 /// When events come, by stratum: who is at risk at none of them is in no sum.
@@ -74,7 +86,7 @@ impl Events {
 pub struct AtRisk {
     /// Columns.
     pub width: usize,
-    /// The scaled columns less their means, row by row. No sum of the partial likelihood knows a constant, and small numbers are added more exactly.
+    /// The scaled columns, row by row; less their means where the baseline is the site's own. No sum of the partial likelihood knows a constant, and small numbers are added more exactly.
     pub x: Vec<f64>,
     /// Until when each is at risk.
     pub time: Vec<f64>,
@@ -90,15 +102,24 @@ pub struct AtRisk {
 
 /// A stratum's rows.
 pub struct Stratum {
+    /// Which it is.
+    pub key: u32,
     /// The latest time first.
     pub rows: Range<usize>,
     /// The same by when they come, the latest first; empty where all are there from the beginning.
     pub coming: Vec<usize>,
 }
 
+impl Times {
+    /// Among whom a case is, and in which interval of a grid it leaves.
+    pub fn slot(&self, case: usize, intervals: usize) -> usize {
+        self.stratum[case] as usize * intervals + self.time[case] as usize
+    }
+}
+
 impl AtRisk {
     /// Of the parts of a design, in their order. Rows of the same time stay in it, so that no thread shows.
-    pub fn of(parts: &[Cases], width: usize) -> Self {
+    pub fn of(parts: &[Cases], width: usize, centred: bool) -> Self {
         let mut places: Vec<(u32, f64, usize, usize)> = Vec::new();
         for (part, cases) in parts.iter().enumerate() {
             let times = &cases.times;
@@ -114,7 +135,9 @@ impl AtRisk {
             let cases = &parts[*part];
             x.extend((0..width).map(|column| cases.x[column * cases.rows + row]));
         }
-        centre(&mut x, width);
+        if centred {
+            centre(&mut x, width);
+        }
         let mut strata = Vec::new();
         let mut begin = 0;
         for of in places.chunk_by(|a, b| a.0 == b.0) {
@@ -122,7 +145,7 @@ impl AtRisk {
             begin = rows.end;
             let mut coming: Vec<usize> = if start.is_empty() { Vec::new() } else { rows.clone().collect() };
             coming.sort_by(|a, b| start[*b].total_cmp(&start[*a]));
-            strata.push(Stratum { rows, coming });
+            strata.push(Stratum { key: of[0].0, rows, coming });
         }
         Self {
             width,

@@ -7,6 +7,7 @@
 
 mod concordance;
 mod patients;
+mod shared;
 
 use bocage_protocol::plan::{CoxSums, Hazard, Model, ModelLayout, RiskSlots, Ties};
 
@@ -26,6 +27,9 @@ pub fn at(
     layout: &ModelLayout,
 ) -> Option<CountedModel> {
     let (sums, slots) = (layout.cox_sums()?, layout.risk.as_ref()?);
+    if let Some(leaving) = &design.leaving {
+        return shared::at(design, risk, leaving, model, layout);
+    }
     let mut pass = Pass {
         risk,
         slots,
@@ -155,7 +159,7 @@ impl Pass<'_> {
         }
         self.patients(stratum);
         if self.sums.closing {
-            let pairs = concordance::pairs(risk, stratum, &self.eta);
+            let pairs = concordance::pairs(risk, &risk.time, stratum, &self.eta);
             self.values[self.sums.pairs()].iter_mut().zip(pairs).for_each(|(all, own)| *all += own as f64);
         }
     }

@@ -1,12 +1,16 @@
 //! The complete cases of a snapshot, as columns of a design.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bocage_protocol::plan::{Model, ModelLayout, Slot};
 use polars::prelude::DataFrame;
 
-use super::at_risk::{AtRisk, Events, Times, is_ever};
+use super::at_risk::{AtRisk, Events, Times, end, is_ever};
 use super::facts::Facts;
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
+use crate::custodian::gate::CountedModel;
 
 /// The complete cases, part by part.
 pub struct Design {
@@ -14,6 +18,8 @@ pub struct Design {
     pub(super) parts: Vec<Cases>,
     pub(super) risk: Option<AtRisk>,
     pub(super) facts: Facts,
+    /// Of hazards with one baseline, who leaves when and how: by stratum, declared interval, and without and with the event.
+    pub(super) leaving: Option<Arc<Vec<CountedModel>>>,
 }
 
 /// The complete cases of one part.
@@ -50,6 +56,7 @@ pub struct Making<'a> {
     /// Of hazards, what is known of each part's cases until it is known who is at risk at an event.
     known: Vec<(u32, Known)>,
     facts: Facts,
+    k: u32,
     span: Option<(u32, u32)>,
 }
 
@@ -62,6 +69,7 @@ impl<'a> Making<'a> {
             parts: Vec::new(),
             known: Vec::new(),
             facts: Facts::new(layout, k),
+            k,
             span: None,
         }
     }
@@ -76,13 +84,16 @@ impl<'a> Making<'a> {
         let (subjects, others) = columns.split_first().ok_or(PassError::Shape)?;
         let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
         let numbers = others[..measures].iter().map(|column| column.f64().map_err(|_| PassError::Shape));
-        let numbers: Vec<Vec<f64>> = numbers
+        let mut numbers: Vec<Vec<f64>> = numbers
             .map(|column| Ok(column?.iter().map(|x| x.unwrap_or(f64::NAN)).collect()))
             .collect::<Result<_, PassError>>()?;
         let levels = others[measures..].iter().map(|column| column.u32().map_err(|_| PassError::Shape));
         let levels: Vec<Vec<u32>> = levels
             .map(|column| Ok(column?.iter().map(|level| level.unwrap_or(u32::MAX)).collect()))
             .collect::<Result<_, PassError>>()?;
+        if let Some(slots) = &self.layout.risk {
+            end(slots, self.layout.outcome, &mut numbers);
+        }
         let known = |row: &usize| {
             let within =
                 |(i, column): (usize, &Vec<u32>)| (column[*row] as usize) < self.layout.inputs.keys[i].1.labels.len();
@@ -128,20 +139,43 @@ impl<'a> Making<'a> {
     /// The design.
     pub fn finish(mut self) -> Design {
         self.parts.sort_by_key(|(first, _)| *first);
-        let mut parts: Vec<Cases> = self.parts.into_iter().map(|(_, cases)| cases).collect();
+        let mut parts: Vec<Cases> = std::mem::take(&mut self.parts).into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            return Design { parts, risk: None, facts: self.facts };
+            return Design { parts, risk: None, facts: self.facts, leaving: None };
         }
         self.known.sort_by_key(|(first, _)| *first);
+        if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
+            let intervals = shared.grid.ends.len();
+            let leaving = self.leaving(&parts, shared.strata * intervals, intervals);
+            let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
+            return Design { parts: Vec::new(), risk, facts: self.facts, leaving: Some(Arc::new(leaving)) };
+        }
         let events = Events::of(&parts);
         for ((_, known), cases) in self.known.iter().zip(&parts) {
             let rows = known.rows.iter().enumerate().filter(|(case, _)| events.concern(cases, *case));
             let rows: Vec<usize> = rows.map(|(_, row)| *row).collect();
             self.facts.add(self.layout, &rows, &known.numbers, &known.levels);
         }
-        let risk = Some(AtRisk::of(&parts, self.layout.columns.len()));
+        let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), true));
         parts.clear();
-        Design { parts, risk, facts: self.facts }
+        Design { parts, risk, facts: self.facts, leaving: None }
+    }
+
+    /// Facts of all, and of who leaves in each of these slots, without and with the event.
+    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize) -> Vec<CountedModel> {
+        let mut cells: Vec<Facts> = (0..2 * slots).map(|_| Facts::of_columns(self.layout, self.k)).collect();
+        for ((_, known), cases) in self.known.iter().zip(parts) {
+            self.facts.add(self.layout, &known.rows, &known.numbers, &known.levels);
+            let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+            for (case, row) in known.rows.iter().enumerate() {
+                let cell = 2 * cases.times.slot(case, intervals) + usize::from(cases.y[case] > 0.5);
+                rows.entry(cell).or_default().push(*row);
+            }
+            for (cell, rows) in rows {
+                cells[cell].add(self.layout, &rows, &known.numbers, &known.levels);
+            }
+        }
+        cells.into_iter().map(Facts::told).collect()
     }
 }
 

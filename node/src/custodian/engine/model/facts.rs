@@ -3,7 +3,7 @@
 
 use bocage_protocol::plan::{Measure, ModelLayout, Slot};
 
-use crate::custodian::gate::{Side, Spread};
+use crate::custodian::gate::{CountedModel, Side, Spread, Weights};
 
 /// Quanta of a number's range, to tell its values apart.
 const STEPS: f64 = 4_294_967_296.0;
@@ -29,13 +29,30 @@ pub struct Facts {
 impl Facts {
     /// Of no cases.
     pub fn new(layout: &ModelLayout, k: u32) -> Self {
-        let sides = sides(layout);
+        Self::telling(layout, sides(layout), |_| true, k)
+    }
+
+    /// The same without event and time: of those who leave in one interval, and all by the event or all without, only columns tell anything.
+    pub fn of_columns(layout: &ModelLayout, k: u32) -> Self {
+        let sides = sides(layout).into_iter().filter(|side| !matches!(side, Side::Outcome { .. })).collect();
+        let reads = |input: usize| {
+            let is = |slot: &Slot| match slot {
+                Slot::Number { input: of, .. } | Slot::Spline { input: of, .. } => *of == input,
+                Slot::Level { .. } => false,
+            };
+            layout.offset == Some(input) || layout.columns.iter().flatten().any(is)
+        };
+        Self::telling(layout, sides, reads, k)
+    }
+
+    fn telling(layout: &ModelLayout, sides: Vec<Side>, reads: impl Fn(usize) -> bool, k: u32) -> Self {
         let inputs = &layout.inputs;
         let numbers = inputs
             .measures
             .iter()
             .enumerate()
-            .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input));
+            .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input))
+            .filter(|(input, _)| reads(*input));
         let spreads: Vec<(usize, Vec<Spread>)> =
             numbers.map(|(input, _)| (input, vec![Spread::new(k); 1 + 2 * sides.len()])).collect();
         let mut facts = Self {
@@ -106,6 +123,12 @@ impl Facts {
         if widened {
             self.look_for_narrow();
         }
+    }
+
+    /// What the gate must know of them, without any sums.
+    pub fn told(self) -> CountedModel {
+        let Self { n, sides, ones, both, spreads, .. } = self;
+        CountedModel { n, sides, ones, both, spreads, sums: Vec::new(), weights: Weights::default(), risk: None }
     }
 
     /// Adds what other patients have.

@@ -1,7 +1,7 @@
 //! The sums of a model's step as a person reads them: each with what it is of.
 
-use bocage_protocol::analysis::Spec;
-use bocage_protocol::plan::{CoxSums, Sums};
+use bocage_protocol::analysis::{CoxSpec, Spec};
+use bocage_protocol::plan::{CoxSums, GridSums, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::{ShownCell, ShownCount, ShownMeasure};
@@ -44,6 +44,7 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
             named.chain(doubly("squared scores", &columns)).take(values).collect()
         }
+        Some(Spec::Cox(cox)) if cox.hazard.grid.is_some() => along(cox, values),
         Some(Spec::Cox(cox)) => {
             let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
             let scalars: [&str; CoxSums::SCALARS] = ["events", "logarithm of the partial likelihood"];
@@ -61,6 +62,42 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Of hazards with one baseline. The plan's strata and intervals are not known here: they follow from how many numbers there are.
+fn along(cox: &CoxSpec, values: usize) -> Vec<String> {
+    let ends = cox.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
+    if values == ends {
+        return (1..=ends).map(|end| format!("whether end {end} of the grid can stay")).collect();
+    }
+    let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
+    let own = GridSums {
+        width: columns.len(),
+        strata: 1,
+        intervals: 1,
+        closing: false,
+        timed: cox.hazard.proportionality.is_some(),
+    };
+    let size = own.group(0, false).len();
+    let fits =
+        |sums: &GridSums| values.checked_sub(sums.events(0)).is_some_and(|rest| rest.is_multiple_of(1 + 2 * size));
+    let Some(sums) = [own, GridSums { closing: true, ..own }].into_iter().find(fits) else { return Vec::new() };
+    let slots = (values - sums.events(0)) / (1 + 2 * size);
+    let mut named = vec!["linear predictors of those with the event".to_owned()];
+    named.extend(singly("sum among those with the event", &columns));
+    let pairs = ["pairs in the order of their risks", "pairs against it", "pairs of the same risk"];
+    named.extend(pairs.iter().take(sums.pairs().len()).map(|name| (*name).to_owned()));
+    named.extend(singly("sum along time", &columns).take(sums.timed_columns().len()));
+    named.extend((1..=slots).map(|slot| format!("events in interval {slot}")));
+    for slot in 1..=slots {
+        for how in ["otherwise", "by the event"] {
+            let of = format!("of who leaves in interval {slot} {how}, weighted");
+            named.push(format!("patients {of}"));
+            named.extend(singly(&format!("sum {of},"), &columns));
+            named.extend(doubly(&format!("products {of},"), &columns));
+        }
+    }
+    named
 }
 
 fn singly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {

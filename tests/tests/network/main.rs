@@ -4,6 +4,7 @@ mod analyses;
 mod approvals;
 mod association;
 mod checkpoints;
+mod cox;
 mod days;
 mod discovered;
 mod intruders;

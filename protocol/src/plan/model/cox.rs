@@ -69,6 +69,8 @@ pub struct RiskSlots {
     pub start: Option<usize>,
     /// The keys whose levels make strata.
     pub strata: Vec<usize>,
+    /// A patient can have several rows, each for a part of the time.
+    pub several: bool,
     /// Time on the clock of the test of proportionality.
     pub clock: Option<(TimeScale, Scale)>,
     /// The grid of the baseline that all sites have.
@@ -212,6 +214,7 @@ impl Check<'_> {
             return self.note("strata", problem.hint("group the keys' levels"));
         }
         let (event, time) = event.zip(time)?;
+        let several = !self.contract.one_row_per_subject();
         let shared = match hazard.grid {
             Some(_) => Some(self.shared(hazard, width, combinations)?),
             None => None,
@@ -220,7 +223,7 @@ impl Check<'_> {
             Some(scale) => Some(self.clock(scale, self.inputs.ranges[time])?),
             None => None,
         };
-        Some((event, RiskSlots { time, start, strata, clock, shared, robust: hazard.robust }))
+        Some((event, RiskSlots { time, start, strata, several, clock, shared, robust: hazard.robust }))
     }
 
     fn clock(&mut self, scale: TimeScale, (lo, hi): (f64, f64)) -> Option<(TimeScale, Scale)> {

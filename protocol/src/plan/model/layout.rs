@@ -237,9 +237,15 @@ impl Check<'_> {
     }
 
     fn shape(&mut self, model: &Model) {
-        if !self.contract.one_row_per_subject() {
+        let cut = matches!(&model.explains, Explains::Hazard(hazard) if hazard.start.is_some());
+        if !self.contract.one_row_per_subject() && !cut {
             let problem = TypeProblem::new(format!("a patient can have several rows in `{}`", self.contract.id()));
-            let hint = "a model's rows are independent: count a table with one row a patient, and make features of the other's rows";
+            let hint = match model.explains {
+                Explains::Mean(_) => {
+                    "a model's rows are independent: count a table with one row a patient, and make features of the other's rows"
+                }
+                Explains::Hazard(_) => "say from when until when each is at risk: surv(start, stop, event)",
+            };
             self.note::<()>("of", problem.hint(hint));
         }
         let most = limits::MODEL_COLUMNS;

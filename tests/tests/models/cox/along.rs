@@ -1,10 +1,10 @@
 //! One baseline for all sites along a grid: the fit of the pooled rows whose times are rounded to it.
 
 use bocage_coordinator::api::types::{AnalysisResult, Value};
-use bocage_tests::federation::{block, number};
+use bocage_tests::federation::{Federation, Gate, block, number};
 
 use super::super::data::{self, reference_of};
-use super::{LUNG2, TWO, equal, lung2, near, run};
+use super::{LUNG2, TWO, cox, equal, lung2, near, run};
 
 const FORMULA: &str = "formula = \"surv(time, status = 1) ~ age + sex\"";
 const GRID: &str = "every = 50, until = 1000";
@@ -97,4 +97,49 @@ fn whoever_is_beyond_the_grid_is_there_without_the_event() {
     assert_eq!(number(block(&result, "fit"), "events", "value"), events as f64);
     assert_eq!(number(block(&result, "fit"), "patients", "value"), 228.0);
     assert_eq!(column(&result, "baseline", "to").last(), Some(&300.0));
+}
+
+/// So many patients, of whom every second has the event, within so many days.
+fn hospital(patients: usize, days: usize) -> String {
+    let mut text = "hospital,time,late,status,age,sex\n".to_owned();
+    for i in 0..patients {
+        text += &format!("site1,{},0,{},{},{}\n", 1 + 37 * i % days, i / 2 % 2, 40 + 7 * i % 41, i / 4 % 2);
+    }
+    text
+}
+
+fn under_the_usual_gate(sites: &[(&str, String)]) -> AnalysisResult {
+    let federation = Federation::new(LUNG2, sites);
+    federation.run(&cox(&format!("{FORMULA}, every = 100, until = 1000")), Gate::USUAL).remove(0)
+}
+
+#[test]
+fn under_the_usual_gate_the_fit_is_along_the_ends_that_all_sites_keep() {
+    let large = || hospital(3000, 999);
+    let alone = under_the_usual_gate(&[("large", large()), ("large-too", large())]);
+    assert_eq!(column(&alone, "baseline", "to").len(), 10, "{:?}", alone.notes);
+    // Of a tenth of its patients a smaller one merges intervals, and all go by it.
+    let with = under_the_usual_gate(&[("large", large()), ("small", hospital(300, 999))]);
+    let ends = column(&with, "baseline", "to");
+    assert!((2..10).contains(&ends.len()) && ends.last() == Some(&1000.0), "{ends:?}, {:?}", with.notes);
+    let note = format!("times are rounded to {} of the 10 intervals", ends.len());
+    let kept = format!("large 10, small {}", ends.len());
+    let says = |found: &String| found.starts_with(&note) && found.ends_with(&kept);
+    assert!(with.notes.iter().any(says), "{:?}", with.notes);
+    assert_eq!(number(block(&with, "fit"), "sites", "value"), 2.0);
+}
+
+#[test]
+fn under_the_usual_gate_a_site_without_anybody_late_shows_no_late_ends() {
+    let with = under_the_usual_gate(&[("long", hospital(3000, 999)), ("short", hospital(3000, 299))]);
+    let ends = column(&with, "baseline", "to");
+    assert_eq!(ends, [100.0, 200.0, 1000.0], "{:?}", with.notes);
+}
+
+#[test]
+fn under_the_usual_gate_a_site_where_too_few_leave_refuses() {
+    let result = under_the_usual_gate(&[("large", hospital(3000, 999)), ("tiny", hospital(24, 999))]);
+    let wanted = "tiny refused: ";
+    assert!(result.notes.iter().any(|note| note.starts_with(wanted)), "{:?}", result.notes);
+    assert!(result.block.rows.is_empty(), "one site answered of two that are needed");
 }

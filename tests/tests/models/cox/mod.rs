@@ -3,6 +3,7 @@
 mod along;
 mod random;
 mod refused;
+mod rows;
 mod shared;
 
 use bocage_coordinator::api::types::AnalysisResult;

@@ -33,6 +33,8 @@ pub struct CoxDriver {
     closing: Option<Position>,
     /// Along a grid, which of its ends stay.
     stay: Option<Vec<u32>>,
+    /// How many each site could let stay.
+    kept: Vec<(SiteId, usize)>,
     /// Sites that were in the fit and did not answer a later round. They stay out, or a site that refuses the end alone would be asked for ever.
     gone: BTreeSet<SiteId>,
 }
@@ -75,6 +77,7 @@ impl CoxDriver {
             first: None,
             closing: None,
             stay: None,
+            kept: Vec::new(),
             gone: BTreeSet::new(),
         })
     }

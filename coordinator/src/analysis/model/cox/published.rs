@@ -32,8 +32,10 @@ impl CoxDriver {
             (Some(grid), Some(along)) => {
                 let (all, stay) = (grid.ends.len(), along.grid().intervals);
                 if stay < all {
+                    let kept: Vec<String> = self.kept.iter().map(|(site, kept)| format!("{site} {kept}")).collect();
+                    let kept = kept.join(", ");
                     notes.push(format!(
-                        "times are rounded to {stay} of the {all} intervals: sites merge those in which too few leave"
+                        "times are rounded to {stay} of the {all} intervals, those that all sites keep: {kept}"
                     ));
                 }
                 "one baseline for all sites along a grid"

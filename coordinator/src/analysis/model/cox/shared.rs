@@ -128,6 +128,8 @@ impl CoxDriver {
                     .iter()
                     .all(|(_, release)| release.sums.get(*end as usize).is_some_and(|stays| *stays == 1.0))
         };
+        let own = |release: &ModelRelease| release.sums.iter().filter(|stays| **stays == 1.0).count();
+        self.kept = releases.iter().map(|(site, release)| ((*site).clone(), own(release))).collect();
         self.stay = Some((0..ends as u32).filter(kept).collect());
         Next::Round(self.at(self.spec.start()))
     }

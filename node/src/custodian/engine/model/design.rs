@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bocage_protocol::plan::{Model, ModelLayout, Slot};
 use polars::prelude::DataFrame;
 
-use super::at_risk::{AtRisk, Events, Times, end, is_ever};
+use super::at_risk::{AtRisk, Events, Times, apart, end, is_ever};
 use super::facts::Facts;
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
@@ -101,9 +101,14 @@ impl<'a> Making<'a> {
                 && levels.iter().enumerate().all(within)
                 && self.layout.risk.as_ref().is_none_or(|slots| is_ever(slots, *row, &numbers))
         };
-        let rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
+        let mut rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
         if subjects.null_count() > 0 {
             return Err(PassError::OutsideTable);
+        }
+        let several = self.layout.risk.as_ref().filter(|slots| slots.several);
+        let whose: Vec<u32> = several.map(|_| subjects.iter().flatten().collect()).unwrap_or_default();
+        if let Some(slots) = several {
+            rows = apart(slots, rows, &numbers, &whose);
         }
         // Of nobody, Polars' `first` panics.
         if !subjects.is_empty()
@@ -126,7 +131,8 @@ impl<'a> Making<'a> {
         offset.iter_mut().for_each(|offset| *offset /= scale.half);
         let weight = self.layout.weight.map(pick).unwrap_or_default();
         let times = self.layout.risk.as_ref();
-        let times = times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels)).unwrap_or_default();
+        let times =
+            times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels, &whose)).unwrap_or_default();
         let first = self.span.map_or(0, |span| span.0);
         match self.layout.risk {
             None => self.facts.add(self.layout, &rows, &numbers, &levels),
@@ -152,8 +158,8 @@ impl<'a> Making<'a> {
         }
         let events = Events::of(&parts);
         for ((_, known), cases) in self.known.iter().zip(&parts) {
-            let rows = known.rows.iter().enumerate().filter(|(case, _)| events.concern(cases, *case));
-            let rows: Vec<usize> = rows.map(|(_, row)| *row).collect();
+            let concerned = (0..cases.rows).filter(|case| events.concern(cases, *case)).collect();
+            let rows: Vec<usize> = cases.times.last(concerned).into_iter().map(|case| known.rows[case]).collect();
             self.facts.add(self.layout, &rows, &known.numbers, &known.levels);
         }
         let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), true));

@@ -35,14 +35,7 @@ impl Facts {
     /// The same without event and time: of those who leave in one interval, and all by the event or all without, only columns tell anything.
     pub fn of_columns(layout: &ModelLayout, k: u32) -> Self {
         let sides = sides(layout).into_iter().filter(|side| !matches!(side, Side::Outcome { .. })).collect();
-        let reads = |input: usize| {
-            let is = |slot: &Slot| match slot {
-                Slot::Number { input: of, .. } | Slot::Spline { input: of, .. } => *of == input,
-                Slot::Level { .. } => false,
-            };
-            layout.offset == Some(input) || layout.columns.iter().flatten().any(is)
-        };
-        Self::telling(layout, sides, reads, k)
+        Self::telling(layout, sides, |input| reads_column(layout, input), k)
     }
 
     fn telling(layout: &ModelLayout, sides: Vec<Side>, reads: impl Fn(usize) -> bool, k: u32) -> Self {
@@ -53,8 +46,12 @@ impl Facts {
             .enumerate()
             .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input))
             .filter(|(input, _)| reads(*input));
+        // Where patients have several rows, many begin at the same day: it must differ among all, not on each side.
+        let begins = layout.risk.as_ref().filter(|slots| slots.several).and_then(|slots| slots.start);
+        let begins = begins.filter(|input| !reads_column(layout, *input));
+        let slots = |input: usize| if begins == Some(input) { 1 } else { 1 + 2 * sides.len() };
         let spreads: Vec<(usize, Vec<Spread>)> =
-            numbers.map(|(input, _)| (input, vec![Spread::new(k); 1 + 2 * sides.len()])).collect();
+            numbers.map(|(input, _)| (input, vec![Spread::new(k); slots(input)])).collect();
         let mut facts = Self {
             k,
             n: 0,
@@ -142,6 +139,15 @@ impl Facts {
         }
         self.look_for_narrow();
     }
+}
+
+/// Whether a column or the offset reads an input.
+fn reads_column(layout: &ModelLayout, input: usize) -> bool {
+    let is = |slot: &Slot| match slot {
+        Slot::Number { input: of, .. } | Slot::Spline { input: of, .. } => *of == input,
+        Slot::Level { .. } => false,
+    };
+    layout.offset == Some(input) || layout.columns.iter().flatten().any(is)
 }
 
 /// Whether a number is told apart by its two values.

@@ -14,7 +14,7 @@ answer_within = "5m"
 sites = ["cleveland", "hungary", "long-beach", "switzerland"]
 [[analysis]]
 name = "by_site"
-cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", proportionality = "log" }
+cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", proportionality = "identity" }
 [[analysis]]
 name = "together"
 cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", grid = [50, 58, 80], at = [{ trestbps = 140 }] }

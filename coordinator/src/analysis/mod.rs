@@ -27,6 +27,7 @@ mod notes;
 mod pool;
 mod quantiles;
 mod rates;
+mod rounded;
 mod standardised;
 mod summary;
 mod survival;

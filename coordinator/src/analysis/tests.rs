@@ -86,6 +86,7 @@ fn gate(site: &Site, layout: &TableLayout) -> TableRelease {
         total,
         cells,
         held_back: site.held_back.is_some(),
+        rounded: false,
     }
 }
 

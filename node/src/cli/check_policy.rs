@@ -8,7 +8,7 @@ use bocage_protocol::marks::one_line;
 
 use crate::config::Config;
 use crate::config::environment::read_release_key;
-use crate::config::policy::{Decide, Quiet, Settings};
+use crate::config::policy::{Decide, Models, Quiet, Settings};
 use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::Ledger;
 
@@ -65,7 +65,7 @@ fn decided(decide: Decide) -> &'static str {
 }
 
 fn settings(settings: &Settings) -> Vec<String> {
-    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons } = settings;
+    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons, mode, models } = settings;
     let quiet = (!quiet.is_empty()).then(|| {
         let hours: Vec<String> = quiet.iter().map(Quiet::to_string).collect();
         format!("none begins in {}", hours.join(", "))
@@ -77,6 +77,11 @@ fn settings(settings: &Settings) -> Vec<String> {
         concurrent.map(|n| format!("{n} at a time")),
         per_day.map(|n| format!("{n} in 24 hours")),
         two_persons.then(|| "two persons approve".to_owned()),
+        mode.map(|mode| format!("answers are {} at most", mode.as_str())),
+        models.map(|models| match models {
+            Models::Exact => "models are answered exactly, whatever the mode".to_owned(),
+            Models::Refuse => "no models are answered".to_owned(),
+        }),
     ];
     said.into_iter().flatten().collect()
 }
@@ -100,7 +105,7 @@ mod tests {
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
              [[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\nmax_cells = 9\nconcurrent = 2\ntwo_persons = true\n\
-             quiet = [\"22:00-06:00\"]\n[[trust]]",
+             mode = \"round\"\nmodels = \"exact\"\nquiet = [\"22:00-06:00\"]\n[[trust]]",
         );
         site.edit_config(
             "contract = \"heart@1\"",
@@ -112,7 +117,7 @@ mod tests {
             "every study: 3 in 24 hours\n",
             "rule 1       purpose education: is refused (refuse)\n",
             "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
-             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve\n",
+             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode\n",
             "never        of heart is read: chol\n",
             "never        of heart are values named: age\n",
         ] {

@@ -96,6 +96,7 @@ const KEYS: &[&str] = &[
     "concurrent",
     "per_day",
     "two_persons",
+    "models",
     "never",
     "never_discovered",
     "refresh",
@@ -200,11 +201,14 @@ pub(super) struct RawSettings {
     pub(super) concurrent: Option<u32>,
     pub(super) per_day: Option<u32>,
     pub(super) two_persons: Option<bool>,
+    pub(super) mode: Option<String>,
+    pub(super) models: Option<String>,
 }
 
 impl RawSettings {
     /// Its keys.
-    pub(super) const KEYS: &[&str] = &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons"];
+    pub(super) const KEYS: &[&str] =
+        &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons", "mode", "models"];
 }
 
 /// What a dataset never offers.

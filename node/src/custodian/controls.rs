@@ -29,6 +29,10 @@ pub enum Control {
     ModelWeights,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
+    /// Where the mode is `round`, what leaves is rounded.
+    Rounding,
+    /// Where the mode is `round`, models leave only if the policy says so.
+    RoundModels,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -95,7 +99,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -107,6 +111,8 @@ impl Control {
         Self::ModelSpread,
         Self::ModelWeights,
         Self::ModelRiskSets,
+        Self::Rounding,
+        Self::RoundModels,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

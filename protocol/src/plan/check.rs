@@ -13,6 +13,7 @@ use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statisti
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
+use crate::release::rounding;
 use crate::settings::Problems;
 
 /// Beyond so many levels of one column, most of a table's cells are likely empty.
@@ -190,7 +191,17 @@ fn table_layout(
     }
     let is_feature = |name: &ColumnName| query.features.iter().any(|feature| feature.name == *name);
     let chosen = table.measures.iter().map(|measure| measure.columns().into_iter().any(is_feature)).collect();
-    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject()).choosing(chosen)
+    let units = table.measures.iter().zip(&measures).map(|(of, layout)| unit(of, layout, contract)).collect();
+    let roll_up = table.roll_up && contract.one_row_per_subject();
+    TableLayout::new(keys, measures, roll_up).choosing(chosen).in_units(units)
+}
+
+/// What a measure's sums are multiples of where a site rounds.
+fn unit(of: &Measure, layout: &MeasureLayout, contract: &Contract) -> i128 {
+    match (layout, measure_range(of, contract)) {
+        (MeasureLayout::Number(quantum), Ok((lo, hi))) => rounding::unit(hi - lo, *quantum),
+        _ => 1,
+    }
 }
 
 fn too_many_hint(table: &Table, keys: &[KeyDomain]) -> String {

@@ -24,7 +24,7 @@ fn time_to_an_event_has_this_canonical_form_these_plans_and_these_released_bytes
     let lines = plans[0].layout().cells_at(0) / cells;
     let shown = [vec![bin(2, 11), bin(4, 40)], vec![bin(3, 0), bin(4, 12)]];
     let lines = shown.into_iter().cycle().take(lines).collect();
-    let outcome = Outcome::Lines(LinesRelease { threshold: 11, lines, held_back: false });
+    let outcome = Outcome::Lines(LinesRelease { threshold: 11, lines, held_back: false, rounded: false });
     assert!(outcome.fits(&plans[0]));
     let mut release = release(signed.id());
     release.parts[0].outcome = outcome;

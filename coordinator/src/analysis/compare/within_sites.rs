@@ -21,7 +21,7 @@ impl CompareDriver {
         let enough = strata.len() >= self.table.setting().min_sites as usize;
         if strata.len() < releases.len() {
             notes.push(format!(
-                "within sites, {} of {} sites count: the others hide a cell of groups and outcome",
+                "within sites, {} of {} sites count: the others hide or round a cell of groups and outcome",
                 strata.len(),
                 releases.len()
             ));
@@ -42,6 +42,9 @@ impl CompareDriver {
 
     /// A site's own table: the compared group with and without, then the reference.
     fn stratum(&self, release: &TableRelease) -> Option<Stratum> {
+        if release.rounded {
+            return None;
+        }
         let width = self.key(1).labels.len();
         let cell = |group: usize, holds: usize| match &release.cells.get(group * width + holds)? {
             CellRelease::Shown { count, .. } => Some(count.subjects),

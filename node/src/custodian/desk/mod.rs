@@ -157,6 +157,7 @@ impl Custodian {
             terms: Some(Terms {
                 threshold: authorised.threshold,
                 threshold_by: authorised.policy.threshold_by.clone(),
+                mode: Some((authorised.mode.as_str().to_owned(), authorised.mode_by.clone())),
                 cap: authorised.policy.cap.as_ref().map(|cap| (cap.most, cap.by.clone())),
             }),
         })

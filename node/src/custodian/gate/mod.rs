@@ -122,6 +122,7 @@ mod moved;
 mod private;
 mod rules;
 mod seal;
+mod shares;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -140,6 +141,7 @@ pub use model::{CountedModel, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
+pub use shares::Shares;
 pub use spread::Spread;
 
 /// How a site's tallies leave.

@@ -9,9 +9,7 @@ use super::sql::parse;
 use crate::contract::Contract;
 use crate::ids::{ColumnName, TableName};
 use crate::limits;
-use crate::plan::{
-    Contracts, Derived, Expr, Family, Feature, Product, RelatedTable, TypeProblem, check_feature,
-};
+use crate::plan::{Contracts, Derived, Expr, Family, Feature, Product, RelatedTable, TypeProblem, check_feature};
 
 /// What every expression of a study may name beside columns.
 #[derive(Debug, Clone, Default)]

@@ -311,9 +311,7 @@ impl Source {
             Some(Derived::Value { table, column }) => {
                 (Self::Column(dataset(table).name().to_owned(), column.clone()), None)
             }
-            Some(Derived::Predicted(_)) | None => {
-                (Self::Column(query.dataset.name().to_owned(), name.clone()), None)
-            }
+            Some(Derived::Predicted(_)) | None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::ids::{ColumnName, TableName};
 use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
 use crate::settings::nearest;
 
-const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "age_at", "predict", "linear", "ipw"];
+const FEATURES: &[&str] =
+    &["has", "count", "first", "last", "min", "max", "mean", "age_at", "predict", "linear", "ipw"];
 const NAMED: &[&str] = &["at_least", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";

@@ -109,8 +109,7 @@ impl Binding<'_> {
             return self.refuse(&at, beyond_columns());
         }
         let columns: Vec<Named> = spec.columns().cloned().collect();
-        let fitted =
-            self.fitted(&at, spec.response.family, columns, condition(&spec.response.of), &coefficients)?;
+        let fitted = self.fitted(&at, spec.response.family, columns, condition(&spec.response.of), &coefficients)?;
         Some((fitted, id, name.clone()))
     }
 
@@ -120,7 +119,9 @@ impl Binding<'_> {
         folder: &str,
         name: &AnalysisName,
     ) -> Result<(StudyId, ModelSpec, BTreeMap<String, f64>), TypeProblem> {
-        let hint = format!("`{folder}` is a folder that `bocage study run --out {folder}` wrote, beside this text or below it");
+        let hint = format!(
+            "`{folder}` is a folder that `bocage study run --out {folder}` wrote, beside this text or below it"
+        );
         let text = |file: String| match self.files.get(&file) {
             Some(Ok(text)) => Ok(text.as_str()),
             Some(Err(why)) => Err(TypeProblem::new(format!("`{file}` cannot be read: {why}")).hint(hint.as_str())),
@@ -183,8 +184,10 @@ fn condition(outcome: &Measure) -> Option<Expr> {
 }
 
 fn beyond_columns() -> TypeProblem {
-    TypeProblem::new("a model with an intercept for each site, or with an offset, predicts nothing by its coefficients alone")
-        .hint("fit it without `site` and without `offset()`")
+    TypeProblem::new(
+        "a model with an intercept for each site, or with an offset, predicts nothing by its coefficients alone",
+    )
+    .hint("fit it without `site` and without `offset()`")
 }
 
 fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {

@@ -93,11 +93,14 @@ impl Prediction {
                 names.push(name);
             }
         }
-        let by = format!("a {} model of {} with coefficients that the study names", self.family.name(), names.join(", "));
+        let by =
+            format!("a {} model of {} with coefficients that the study names", self.family.name(), names.join(", "));
         match &self.gives {
             Gives::Mean => format!("what {by} expects"),
             Gives::Linear => format!("the linear predictor of {by}"),
-            Gives::Inverse(of) => format!("one over the probability, by {by}, of what the patient has of {}", written(of)),
+            Gives::Inverse(of) => {
+                format!("one over the probability, by {by}, of what the patient has of {}", written(of))
+            }
         }
     }
 
@@ -111,7 +114,8 @@ impl Prediction {
         let numbers = of.len() == self.beta.len() && self.beta.iter().all(|x| x.is_finite());
         if !(1..=limits::MODEL_COLUMNS).contains(&of.len()) || !numbers {
             let most = limits::MODEL_COLUMNS;
-            let problem = TypeProblem::new(format!("a model has 1 to {most} columns, and a finite coefficient of each"));
+            let problem =
+                TypeProblem::new(format!("a model has 1 to {most} columns, and a finite coefficient of each"));
             return Err(vec![problem]);
         }
         if (0..of.len()).any(|at| of[..at].iter().any(|earlier| same(earlier, &of[at]))) {

@@ -49,9 +49,10 @@ impl Predicting {
         let Selected { subjects, numbers, levels } = Selected::of(&selected, &self.layout.inputs)?;
         let value = |row: usize| {
             let known = numbers.iter().all(|column| column[row].is_finite())
-                && levels.iter().zip(&self.layout.inputs.keys).all(|(of, (_, domain))| {
-                    (of[row] as usize) < domain.labels.len()
-                });
+                && levels
+                    .iter()
+                    .zip(&self.layout.inputs.keys)
+                    .all(|(of, (_, domain))| (of[row] as usize) < domain.labels.len());
             known.then(|| {
                 let columns = self.layout.columns.iter().zip(&self.layout.beta);
                 let eta = columns.map(|(slots, beta)| beta * product(slots, row, &numbers, &levels)).sum();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::ids::{ColumnName, ContractId, TableName};
 use bocage_protocol::plan::{
-    Comparison, DateUnit, Derived, Edge, Expr, Factor, Family, Feature, Gives, Link, Literal, Measure, Moment, Pick, Plan, Prediction, Query, RelatedTable,
-    Rows, Statistic, Table, Window,
+    Comparison, DateUnit, Derived, Edge, Expr, Factor, Family, Feature, Gives, Link, Literal, Measure, Moment, Pick,
+    Plan, Prediction, Query, RelatedTable, Rows, Statistic, Table, Window,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -242,6 +242,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
 
 impl Draft {
     fn finish(self, shape: Shape, dates: &[ColumnName], at: usize) -> Feature {
+        let prediction = self.prediction();
         let moment = |which: usize, days: i32| match (dates.get(which.wrapping_sub(2)), shape.one_row) {
             (Some(name), _) => Moment::Column(name.clone()),
             (None, true) if which % 2 == 1 => Moment::Column("entered".parse().unwrap()),
@@ -273,7 +274,7 @@ impl Draft {
                 table: "home".parse().unwrap(),
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
-            15..=17 => Derived::Predicted(Box::new(self.prediction())),
+            15..=17 => Derived::Predicted(Box::new(prediction)),
             _ => Derived::Age {
                 table: (self.kind == 13).then(|| "home".parse().unwrap()),
                 at: match moment(self.column, [0, 59, 365][self.pick % 3]) {

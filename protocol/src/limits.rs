@@ -199,6 +199,14 @@ pub const COX_STRATA: usize = 1000;
 pub const MODEL_SLOPE: f64 = 10.0;
 /// An intercept, and a linear predictor.
 pub const MODEL_INTERCEPT: f64 = 30.0;
+/// The linear predictor of a fitted model that stands in a study: a probability of 3e-7, and one short of 1 by as much.
+pub const LINEAR_PREDICTOR: f64 = 15.0;
+/// A coefficient of a fitted linear model that stands in a study, over half of its column's range: no outcome is larger.
+pub const LINEAR_COEFFICIENT: f64 = 1e9;
+/// One over a predicted probability, as a weight: rarer ones weigh as much as this.
+pub const INVERSE_PROBABILITY: f64 = 100.0;
+/// Fitted models that a study names.
+pub const MODELS: usize = 16;
 /// The dispersion θ of a negative binomial model.
 pub const MODEL_THETA: std::ops::RangeInclusive<f64> = 1e-4..=1e7;
 /// A number in the sums of a step: one that is larger cannot be added up.

@@ -16,7 +16,7 @@ use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::front::{BindContext, Files, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
@@ -34,7 +34,7 @@ pub struct Federation {
 }
 
 /// Bytes that are the same in every run.
-struct Counting(u8);
+pub struct Counting(pub u8);
 
 impl Entropy for Counting {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -76,6 +76,14 @@ impl Federation {
     /// # Errors
     /// What is wrong with it, as a person reads it.
     pub fn bind(&self, study: &str) -> Result<Study, String> {
+        self.bind_with(study, Files::new())
+    }
+
+    /// The same of a text that names files.
+    ///
+    /// # Errors
+    /// As of one that names none.
+    pub fn bind_with(&self, study: &str, files: Files) -> Result<Study, String> {
         let sites: Vec<SiteId> = self.sites.keys().cloned().collect();
         let key = SecretKey::generate(&mut Counting(7));
         let context = BindContext {
@@ -89,7 +97,7 @@ impl Federation {
             nonce: [3; 16],
         };
         let text = StudyText::parse(study, "study.toml").map_err(|problems| problems.to_string())?;
-        text.bind(&self.contract, &context).map_err(|problems| problems.to_string())
+        text.with_files(files).bind(&self.contract, &context).map_err(|problems| problems.to_string())
     }
 
     /// Runs a study's analyses.

@@ -27,6 +27,8 @@ pub enum Control {
     ModelSpread,
     /// No patient has more than 1/k of a model's weights and residuals.
     ModelWeights,
+    /// No patient has more than 1/k of a score that a study brings along.
+    ModelScores,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
     /// Where the mode is `round`, what leaves is rounded.
@@ -99,7 +101,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -110,6 +112,7 @@ impl Control {
         Self::ModelSides,
         Self::ModelSpread,
         Self::ModelWeights,
+        Self::ModelScores,
         Self::ModelRiskSets,
         Self::Rounding,
         Self::RoundModels,

@@ -8,6 +8,7 @@ use super::domain::KeyDomain;
 use super::features::{self, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::model::{self, ModelLayout};
+use super::predicted;
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
 use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
@@ -135,6 +136,9 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
+    for (key, problem) in predicted::misused(&plan.query, &plan.statistic, &table.measures) {
+        note(&key, problem);
+    }
     // What a model reads makes no cells.
     let cells = if model.is_some() { Table { by: vec![], measures: vec![], roll_up: false } } else { table.clone() };
     let layout = table_layout(&cells, &present, (contract, &plan.query, contracts), &mut problems);

@@ -22,6 +22,7 @@ mod overlap;
 mod permits;
 mod permitted;
 mod policy;
+mod predictions;
 mod relations;
 mod repeats;
 mod rollback;
@@ -52,6 +53,7 @@ fn scenarios() -> Vec<Scenario> {
         bins::family(),
         lines::family(),
         models::family(),
+        predictions::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),

@@ -4,6 +4,7 @@ mod cox;
 mod data;
 mod degenerate;
 mod pooled;
+mod prediction;
 mod random;
 mod references;
 mod usual;

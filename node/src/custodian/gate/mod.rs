@@ -126,6 +126,7 @@ mod private;
 mod round;
 mod rules;
 mod seal;
+mod shares;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -144,6 +145,7 @@ pub use model::{CountedModel, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
+pub use shares::Shares;
 pub use spread::Spread;
 
 /// How a site's tallies leave.

@@ -10,6 +10,7 @@
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
 //!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave.
+//! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use. Pearson's χ² and the deviance of
@@ -20,7 +21,7 @@ use bocage_protocol::plan::ModelLayout;
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
-use super::{Rules, Spread, Withheld};
+use super::{Rules, Shares, Spread, Withheld};
 use crate::custodian::controls::Control;
 
 /// What the engine has added up at a step, and what it counted of the design.
@@ -36,6 +37,8 @@ pub struct CountedModel {
     pub both: Vec<u64>,
     /// The numbers' inputs, each with its spread among all, then where each side is false, and true.
     pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// The predictions' inputs, each with how it is shared.
+    pub predictions: Vec<(usize, Shares)>,
     /// As [`bocage_protocol::plan::Sums`] says.
     pub sums: Vec<f64>,
     /// How the patients weigh.
@@ -193,6 +196,10 @@ pub(super) fn exact(
         }
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
+        }
+        let even = counted.predictions.iter().all(|(_, shares)| shares.are_even(k));
+        if rules.controls.enforces(Control::ModelScores) && !even {
+            return few("a prediction is so steep that it singles patients out".to_owned());
         }
         if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
             cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;

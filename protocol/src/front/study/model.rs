@@ -18,6 +18,14 @@ pub(super) struct RawModel {
     ridge: Option<f64>,
 }
 
+impl RawModel {
+    /// Of a family alone, for a model that was fitted before.
+    pub(super) fn of_family(formula: &str, family: Option<String>, link: Option<String>) -> Self {
+        let formula = formula.to_owned();
+        Self { formula, family, link, weights: None, standard_errors: None, confidence: None, ridge: None }
+    }
+}
+
 const FAMILIES: [&str; 5] = ["gaussian", "binomial", "poisson", "gamma", "negative_binomial"];
 
 impl Binding<'_> {
@@ -51,7 +59,7 @@ impl Binding<'_> {
         Some(Spec::Model(ModelSpec { formula, response, terms, by_site, standard_errors, confidence, ridge }))
     }
 
-    fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
+    pub(super) fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
         let is_condition = matches!(outcome, Measure::Condition(_));
         let usual = if is_condition { "binomial" } else { "gaussian" };
         let family = match raw.family.as_deref().unwrap_or(usual) {

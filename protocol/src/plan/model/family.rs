@@ -75,6 +75,18 @@ impl Family {
         }
     }
 
+    /// The mean at the linear predictor `eta`.
+    pub fn mean(self, eta: f64) -> f64 {
+        let eta = if self == Family::Gaussian { eta } else { eta.clamp(-ETA, ETA) };
+        match self {
+            Family::Gaussian => eta,
+            Family::Binomial(Link::Logit) => 1.0 / (1.0 + (-eta).exp()),
+            Family::Binomial(Link::Probit) => normal(eta),
+            Family::Binomial(Link::Cloglog) => -(-eta.exp()).exp_m1(),
+            Family::Poisson | Family::Gamma | Family::NegativeBinomial => eta.exp(),
+        }
+    }
+
     /// What an outcome `y` adds at the linear predictor `eta`.
     #[inline]
     pub fn row(self, y: f64, eta: f64, theta: f64) -> Row {

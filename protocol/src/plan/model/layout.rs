@@ -207,7 +207,7 @@ pub(in crate::plan) fn lower(
 }
 
 impl Slot {
-    fn scale(&self) -> Scale {
+    pub(super) fn scale(&self) -> Scale {
         match self {
             Slot::Number { scale, .. } | Slot::Spline { scale, .. } => *scale,
             Slot::Level { .. } => Scale::NONE,
@@ -218,7 +218,7 @@ impl Slot {
 pub(super) struct Check<'a> {
     pub(super) contract: &'a Contract,
     pub(super) inputs: Inputs,
-    problems: Vec<(String, TypeProblem)>,
+    pub(super) problems: Vec<(String, TypeProblem)>,
 }
 
 impl Check<'_> {
@@ -337,7 +337,7 @@ impl Check<'_> {
         product.iter().map(|factor| self.slot(&key, factor, centred)).collect()
     }
 
-    fn slot(&mut self, place: &str, factor: &Factor, centred: bool) -> Option<Slot> {
+    pub(super) fn slot(&mut self, place: &str, factor: &Factor, centred: bool) -> Option<Slot> {
         match factor {
             Factor::Number(Measure::Condition(_)) => {
                 self.note(place, TypeProblem::new("a condition is a key with the levels false and true, no number"))

@@ -10,6 +10,7 @@ mod cox;
 mod explain;
 mod family;
 mod layout;
+mod prediction;
 mod scale;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
 pub use family::{Family, Link, Row, digamma};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
+pub use prediction::{Gives, Prediction, PredictionLayout};
 pub use scale::{Scale, Spline, Transform};
 
 /// A model at one step of its fit.
@@ -130,7 +132,8 @@ impl Factor {
         }
     }
 
-    fn columns(&self) -> Vec<&ColumnName> {
+    /// Every column of the contract that it reads.
+    pub fn columns(&self) -> Vec<&ColumnName> {
         match self {
             Factor::Number(of) | Factor::Spline { of, .. } => of.columns(),
             Factor::Level { key, .. } => key.columns(),

@@ -45,6 +45,7 @@ pub fn at(
     let facts = design.facts.clone();
     pass.counted.ever = facts.n;
     Some(CountedModel {
+        predictions: facts.shares(),
         n: risk.time.len() as u64,
         sides: facts.sides,
         ones: facts.ones,

@@ -1,10 +1,11 @@
 //! The complete cases of a snapshot, as columns of a design.
 
-use bocage_protocol::plan::{Model, ModelLayout, Slot};
+use bocage_protocol::plan::{Feature, Model, ModelLayout};
 use polars::prelude::DataFrame;
 
 use super::at_risk::{AtRisk, Events, Times, is_ever};
 use super::facts::Facts;
+use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
 
@@ -66,23 +67,15 @@ impl<'a> Making<'a> {
         }
     }
 
+    /// The same, which looks at how the predictions among these features are shared.
+    pub fn looking_at(mut self, features: &[Feature]) -> Self {
+        self.facts.look_at_predictions(self.layout, features);
+        self
+    }
+
     /// Adds the selected rows of a part: subjects, the measures as numbers, the keys' levels.
     pub fn add(&mut self, selected: &DataFrame) -> Result<(), PassError> {
-        let (measures, keys) = (self.layout.inputs.measures.len(), self.layout.inputs.keys.len());
-        let columns = selected.columns();
-        if columns.len() != 1 + measures + keys {
-            return Err(PassError::Shape);
-        }
-        let (subjects, others) = columns.split_first().ok_or(PassError::Shape)?;
-        let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
-        let numbers = others[..measures].iter().map(|column| column.f64().map_err(|_| PassError::Shape));
-        let numbers: Vec<Vec<f64>> = numbers
-            .map(|column| Ok(column?.iter().map(|x| x.unwrap_or(f64::NAN)).collect()))
-            .collect::<Result<_, PassError>>()?;
-        let levels = others[measures..].iter().map(|column| column.u32().map_err(|_| PassError::Shape));
-        let levels: Vec<Vec<u32>> = levels
-            .map(|column| Ok(column?.iter().map(|level| level.unwrap_or(u32::MAX)).collect()))
-            .collect::<Result<_, PassError>>()?;
+        let Selected { subjects, numbers, levels } = Selected::of(selected, &self.layout.inputs)?;
         let known = |row: &usize| {
             let within =
                 |(i, column): (usize, &Vec<u32>)| (column[*row] as usize) < self.layout.inputs.keys[i].1.labels.len();
@@ -150,15 +143,6 @@ struct Known {
     rows: Vec<usize>,
     numbers: Vec<Vec<f64>>,
     levels: Vec<Vec<u32>>,
-}
-
-fn product(slots: &[Slot], row: usize, numbers: &[Vec<f64>], levels: &[Vec<u32>]) -> f64 {
-    let value = |slot: &Slot| match slot {
-        Slot::Number { input, scale } => scale.apply(numbers[*input][row]),
-        Slot::Level { input, level } => f64::from(levels[*input][row] == *level),
-        Slot::Spline { input, of, scale } => scale.apply(of.value(numbers[*input][row])),
-    };
-    slots.iter().map(value).product()
 }
 
 impl PartCount for Making<'_> {

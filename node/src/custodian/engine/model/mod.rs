@@ -12,6 +12,8 @@ mod cox;
 mod design;
 mod facts;
 mod kept;
+mod predictions;
+mod selected;
 mod sums;
 
 use bocage_protocol::ids::SiteId;
@@ -21,6 +23,7 @@ pub use self::design::Design;
 use self::design::Making;
 
 pub use self::kept::Designs;
+pub use self::selected::{Selected, product};
 use super::compile::Unfit;
 use super::parts::Partition;
 use super::pass::PassError;
@@ -59,7 +62,7 @@ impl Asked<'_> {
             making.add(&selected).map_err(super::Fault::Rows)
         };
         Partition::of(0)
-            .count(self.rows, || Making::new(model, layout, self.k), add)
+            .count(self.rows, || Making::new(model, layout, self.k).looking_at(self.plan.features()), add)
             .map(Making::finish)
             .map_err(|fault| self.error(fault))
     }

@@ -29,6 +29,7 @@ pub fn at(
     let Added { values, weights } = whole;
     let facts = design.facts.clone();
     CountedModel {
+        predictions: facts.shares(),
         n: facts.n,
         sides: facts.sides,
         ones: facts.ones,

@@ -96,6 +96,7 @@ const KEYS: &[&str] = &[
     "concurrent",
     "per_day",
     "two_persons",
+    "per_site_results",
     "never",
     "never_discovered",
     "refresh",
@@ -177,6 +178,7 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
+    pub(super) per_site_results: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }

@@ -12,6 +12,7 @@ mod discovered;
 mod formula;
 mod groups;
 mod histogram;
+mod hypotheses;
 mod model;
 mod quantiles;
 mod rates;

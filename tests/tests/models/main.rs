@@ -3,7 +3,10 @@
 mod cox;
 mod data;
 mod degenerate;
+mod hypotheses;
 mod pooled;
 mod random;
 mod references;
+mod shared;
+mod two_stage;
 mod usual;

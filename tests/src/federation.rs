@@ -124,12 +124,12 @@ impl Federation {
                 ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
+            let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
             loop {
-                let plan = plan(round, &state);
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
-                    false => self.outcome(site, &plan, gate.threshold),
+                    false => self.outcome(site, &plan(round, own.get(site).unwrap_or(&state)), gate.threshold),
                 };
                 let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
                     self.sites.keys().map(|site| (site, outcome(site))).collect();
@@ -137,6 +137,7 @@ impl Federation {
                     outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
                 match driver.step(&answers) {
                     Next::Round(next) => (round, state) = (round + 1, next),
+                    Next::Each(next) => (round, own) = (round + 1, next),
                     Next::Publish(result) => break (spec, *result),
                 }
             }

@@ -34,6 +34,8 @@ mod survival;
 mod table;
 mod table_one;
 
+use std::collections::BTreeMap;
+
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
 use bocage_protocol::contract::Contract;
@@ -51,7 +53,7 @@ pub use correlation::CorrelationDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
-pub use model::{CoxDriver, ModelDriver};
+pub use model::{CoxDriver, ModelDriver, TwoStageDriver};
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
 pub use standardised::StandardisedDriver;
@@ -92,6 +94,8 @@ pub enum Answer<'a> {
 pub enum Next {
     /// Another round with these numbers.
     Round(RoundState),
+    /// Another round in which every site has numbers of its own.
+    Each(BTreeMap<SiteId, RoundState>),
     /// Nothing more: this is the answer.
     Publish(Box<AnalysisResult>),
 }
@@ -113,6 +117,8 @@ pub enum Driver {
     Discovered(DiscoveredDriver),
     /// A fit over several rounds.
     Model(Box<ModelDriver>),
+    /// Fits of every site by itself, over several rounds.
+    TwoStage(Box<TwoStageDriver>),
     /// A table of test and truth, and its measures.
     Accuracy(AccuracyDriver),
     /// A table of groups, and how they differ.
@@ -171,6 +177,9 @@ impl Driver {
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
+            Spec::Model(spec) if let Some(pooling) = spec.two_stage => {
+                Driver::TwoStage(Box::new(TwoStageDriver::new(setting, spec, pooling, plan)?))
+            }
             Spec::Model(spec) => Driver::Model(Box::new(ModelDriver::new(setting, spec, plan)?)),
             Spec::Accuracy(spec) => Driver::Accuracy(AccuracyDriver::new(setting, spec, plan)?),
             Spec::Compare(spec) => Driver::Compare(CompareDriver::new(setting, spec, plan)?),
@@ -197,6 +206,7 @@ impl Driver {
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
             Driver::Model(model) => return model.step(answers),
+            Driver::TwoStage(model) => return model.step(answers),
             Driver::Accuracy(accuracy) => accuracy.publish(answers),
             Driver::Compare(compare) => compare.publish(answers),
             Driver::Correlation(correlation) => correlation.publish(answers),

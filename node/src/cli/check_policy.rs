@@ -18,6 +18,12 @@ pub(super) fn policy(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     let otherwise = if policy.rules.is_empty() { "every study" } else { "a study of which no rule decides" };
     writeln!(out, "             {otherwise} {}", decided(policy.decide))?;
+    if policy.per_site_results {
+        writeln!(
+            out,
+            "             fits of this site alone are published, where a study asks for them (per_site_results)"
+        )?;
+    }
     for line in settings(&policy.general) {
         writeln!(out, "             every study: {line}")?;
     }
@@ -100,7 +106,8 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert!(said().contains("every study is answered without asking anybody (auto)\n"), "{}", said());
-        site.edit_config("[policy]", "[policy]\ndecide = \"ask\"\nper_day = 3");
+        assert!(!said().contains("per_site_results"));
+        site.edit_config("[policy]", "[policy]\nper_site_results = true\ndecide = \"ask\"\nper_day = 3");
         site.edit_config(
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
@@ -115,6 +122,7 @@ mod tests {
         for line in [
             "a study of which no rule decides waits for the steward (ask)\n",
             "every study: 3 in 24 hours\n",
+            "fits of this site alone are published, where a study asks for them (per_site_results)\n",
             "rule 1       purpose education: is refused (refuse)\n",
             "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
              without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode\n",

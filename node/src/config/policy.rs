@@ -18,6 +18,9 @@ pub struct Policy {
     pub query_secs: u32,
     /// What is decided about a study of which no rule decides.
     pub decide: Decide,
+    /// Whether results of the site alone may be published.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub per_site_results: bool,
     /// What holds for every study. (Its threshold is the policy's own.)
     pub general: Settings,
     /// What holds for some.
@@ -230,6 +233,7 @@ mod tests {
             ("mode = \"round\"\n", "mode = \"round\"\nmodels = \"exact\"\n"),
             ("name = \"Ada\"", "name = \"Ada L.\""),
             ("[policy]", "[policy]\ndecide = \"ask\""),
+            ("[policy]", "[policy]\nper_site_results = true"),
             ("[[trust]]", "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n[[trust]]"),
             ("contract = \"heart@1\"", "contract = \"heart@1\"\nnever = [\"chol\"]"),
             ("never = [\"chol\"]", "never_discovered = [\"age\"]"),

@@ -97,6 +97,7 @@ const KEYS: &[&str] = &[
     "per_day",
     "two_persons",
     "models",
+    "per_site_results",
     "never",
     "never_discovered",
     "refresh",
@@ -178,6 +179,7 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
+    pub(super) per_site_results: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }

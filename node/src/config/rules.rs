@@ -31,6 +31,7 @@ impl Reader<'_> {
             threshold: threshold.unwrap_or(THRESHOLD_DEFAULT),
             query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
             decide,
+            per_site_results: raw.per_site_results.unwrap_or(false),
             general: self.settings(settings, "policy", THRESHOLD_MIN),
             rules: Vec::new(),
         };

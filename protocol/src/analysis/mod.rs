@@ -9,6 +9,7 @@ mod cox;
 mod crosstab;
 mod discovered;
 mod histogram;
+mod hypotheses;
 mod model;
 mod quantiles;
 mod rates;
@@ -31,7 +32,8 @@ pub use cox::CoxSpec;
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
-pub use model::{ModelSpec, Named, StandardErrors, Term};
+pub use hypotheses::{Contrast, Nested, Weighted};
+pub use model::{ModelSpec, Named, Pooling, StandardErrors, Term};
 pub use quantiles::QuantilesSpec;
 pub use rates::RatesSpec;
 pub use standardised::{Standard, StandardisedSpec};
@@ -169,6 +171,11 @@ impl Spec {
                 spec.by.iter().chain(&spec.over).chain([&spec.events]).map(|key| key.label.as_str()).collect()
             }
         }
+    }
+
+    /// Whether its answer has results of single sites, which a site's policy must allow.
+    pub fn is_per_site(&self) -> bool {
+        matches!(self, Spec::Model(model) if model.two_stage.is_some())
     }
 
     /// The dense table that answers the question, where one alone does.

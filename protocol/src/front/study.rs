@@ -13,6 +13,7 @@ mod fitted;
 mod formula;
 mod groups;
 mod histogram;
+mod hypotheses;
 mod model;
 mod quantiles;
 mod rates;

@@ -3,8 +3,11 @@
 mod cox;
 mod data;
 mod degenerate;
+mod hypotheses;
 mod pooled;
 mod prediction;
 mod random;
 mod references;
+mod shared;
+mod two_stage;
 mod usual;

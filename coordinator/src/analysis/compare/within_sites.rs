@@ -37,6 +37,7 @@ impl CompareDriver {
         let mut block = Statistics::new(["measure", "value", "from", "to"]);
         block.estimate(&["mantel_haenszel_odds_ratio"], found.as_ref().and_then(|t| t.odds_ratio), reason);
         block.estimate(&["mantel_haenszel_risk_ratio"], found.as_ref().and_then(|t| t.risk_ratio), reason);
+        block.estimate(&["mantel_haenszel_risk_difference"], found.as_ref().and_then(|t| t.risk_difference), reason);
         block.block()
     }
 

@@ -78,7 +78,7 @@ fn combine(text: &str, sites: &[Site], order: &[usize], min_sites: u32) -> Analy
         order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: Answer::Discovered(&releases[*i]) }).collect();
     match Driver::new(&spec, &plan, &bench::contract(), min_sites).unwrap().step(&answers) {
         Next::Publish(result) => *result,
-        Next::Round(_) => panic!("one round"),
+        Next::Round(_) | Next::Each(_) => panic!("one round"),
     }
 }
 

@@ -208,7 +208,7 @@ pub(super) fn study(
         let answers: Vec<_> = order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: answer(i) }).collect();
         match driver.step(&answers) {
             Next::Publish(result) => *result,
-            Next::Round(_) => panic!("one round"),
+            Next::Round(_) | Next::Each(_) => panic!("one round"),
         }
     };
     let results: Vec<_> = plans.iter().map(result).collect();

@@ -274,6 +274,7 @@ fn policy(
     controls: Controls,
     config: &CustodianConfig,
 ) -> Result<Effective, PublicError> {
+    own_results(study, controls, config)?;
     let mut policy = Effective::of(&config.policy, &asker.requester.account(study));
     if policy.decide == Decide::Refuse && controls.enforces(Control::PolicyDecides) {
         let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
@@ -294,6 +295,19 @@ fn policy(
         None => own,
     });
     Ok(policy)
+}
+
+/// Results of the site alone are published where its policy says so, and nowhere else.
+fn own_results(study: &Study, controls: Controls, config: &CustodianConfig) -> Result<(), PublicError> {
+    let own = study.analyses.iter().find(|analysis| analysis.spec.is_per_site());
+    match own.filter(|_| !config.policy.per_site_results && controls.enforces(Control::PolicyDecides)) {
+        None => Ok(()),
+        Some(analysis) => {
+            let message = format!("site {} lets no results of its own be published ({})", config.site, analysis.name);
+            Err(PublicError::new(ErrorCode::PolicyRefused, message)
+                .hint("leave `two_stage` out, or ask its steward for per_site_results = true under [policy]"))
+        }
+    }
 }
 
 fn addressed(

@@ -144,7 +144,10 @@ impl Custodian {
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            Asks { analysis: analysis.name.clone(), cells, numbers, explained: explained.plainly() }
+            let alone =
+                if analysis.spec.is_per_site() { ". What is fitted to this site alone is published" } else { "" };
+            let explained = explained.plainly() + alone;
+            Asks { analysis: analysis.name.clone(), cells, numbers, explained }
         };
         let plans = first_round(study, &datasets)?;
         Ok(Pending {

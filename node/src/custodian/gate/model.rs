@@ -150,7 +150,7 @@ impl TooFew {
 impl From<TooFew> for PublicError {
     fn from(TooFew(why): TooFew) -> Self {
         PublicError::new(ErrorCode::TooFewForModel, why)
-            .hint("group levels, leave the term out, or ask sites with more patients")
+            .hint("group levels (grouped(column, 'name'), or a condition), leave the term out, or ask other sites; a declared level that nobody has here is such, too")
     }
 }
 

@@ -39,7 +39,8 @@ pub struct Row {
     pub residual: f64,
     /// Of the expected information: μ′² / V.
     pub weight: f64,
-    /// The logarithm of the density as far as it follows from μ and θ; of gamma ln y; of gaussian 0.
+    /// The logarithm of the density as far as it follows from μ and θ; of gamma ln y; of gaussian 0 (a weight adds
+    /// half its logarithm).
     pub log_density: f64,
     /// Twice the log-density that is lost against a mean of y.
     pub deviance: f64,
@@ -62,6 +63,11 @@ impl Family {
             Family::Gamma => "gamma",
             Family::NegativeBinomial => "negative_binomial",
         }
+    }
+
+    /// Whether its variance has a factor that is estimated: the dispersion.
+    pub fn is_dispersed(self) -> bool {
+        matches!(self, Family::Gaussian | Family::Gamma)
     }
 
     /// The link's name.

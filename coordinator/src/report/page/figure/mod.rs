@@ -61,7 +61,7 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
             .filter(Bars::tells)
             .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
     }
-    match ranges::ranges(&view).filter(|_| title.is_none()) {
+    match ranges::ranges(&view).filter(|_| matches!(title, None | Some("forest"))) {
         Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),
         None => Drawn::Nothing,
     }

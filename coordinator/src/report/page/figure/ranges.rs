@@ -49,7 +49,8 @@ pub(super) fn ranges(view: &View<'_>) -> Option<Ranges> {
         ends: number(row, ends.0).zip(number(row, ends.1)),
     };
     // That of a group without any effect is no effect.
-    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| row.label != "(intercept)").collect();
+    let intercept = |row: &Range| row.label.starts_with("(intercept)");
+    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| !intercept(row)).collect();
     let any = rows.iter().any(|row| row.value.is_some() || row.ends.is_some());
     any.then(|| Ranges { axis: view.heading(value).to_owned(), log, reference, rows })
 }

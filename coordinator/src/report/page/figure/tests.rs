@@ -115,6 +115,23 @@ fn a_model_with_ratios_is_a_forest_about_one_without_its_intercept() {
 }
 
 #[test]
+fn the_sites_of_a_model_in_two_stages_are_a_forest_and_other_further_blocks_have_no_picture() {
+    let columns =
+        ["term", "site", "estimate", "standard error", "from", "to", "odds ratio", "ratio from", "ratio to", "weight"];
+    let row = |term: &str, site: &str, b: f64| {
+        let numbers = [b, 0.1, b - 0.2, b + 0.2, b.exp(), (b - 0.2).exp(), (b + 0.2).exp(), 0.5].map(Value::Number);
+        [text(term), text(site)].into_iter().chain(numbers).collect::<Vec<Value>>()
+    };
+    let rows = vec![row("(intercept)", "north", -3.0), row("age", "north", 0.0), row("age", "all sites", 0.1)];
+    let forest = block(&columns, rows);
+    let Figure::Ranges(ranges) = picture("model", Some("forest"), &forest) else { panic!("no ranges") };
+    let labels: Vec<&str> = ranges.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!((labels, ranges.reference), (vec!["age, north", "age, all sites"], Some(1.0)));
+    assert_eq!(ranges.rows[0].said(), "1.00 (0.819 to 1.22)");
+    assert_eq!(figure("model", Some("contrasts"), &forest), Drawn::Nothing);
+}
+
+#[test]
 fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_logarithmic_axis() {
     let quantile = |at: &str| vec![text(at), Value::Number(54.0), Value::Number(52.0), Value::Number(56.0)];
     let quantiles = block(&["at", "value", "from", "to"], vec![quantile("0.5")]);

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bocage_protocol::plan::{Model, ModelLayout, Response, Sums};
+use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
 use crate::custodian::engine::parts::cores;
@@ -26,7 +26,10 @@ pub fn at(
     for part in parts {
         whole.absorb(&part);
     }
-    let Added { values, weights } = whole;
+    let Added { mut values, weights } = whole;
+    if response.family == Family::Gaussian {
+        values[Sums::LOG_DENSITY] = design.parts.iter().map(log_weights).sum();
+    }
     let facts = design.facts.clone();
     CountedModel {
         predictions: facts.shares(),
@@ -39,6 +42,11 @@ pub fn at(
         weights,
         risk: None,
     }
+}
+
+/// The part of a gaussian log-density that weights have: Σ ln w / 2. Who has no weight has no density.
+fn log_weights(cases: &Cases) -> f64 {
+    cases.weight.iter().filter(|weight| **weight > 0.0).map(|weight| weight.ln() / 2.0).sum()
 }
 
 /// What was added up.

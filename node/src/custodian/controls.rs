@@ -29,6 +29,12 @@ pub enum Control {
     ModelWeights,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
+    /// No patient has more than 1/k of a column's squared distances from its mean.
+    MomentShares,
+    /// A cluster is nobody, or k subjects with different values.
+    ClusterGroups,
+    /// Clusters of two answers differ by nobody or by k subjects.
+    ClusterSteps,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -95,7 +101,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -107,6 +113,9 @@ impl Control {
         Self::ModelSpread,
         Self::ModelWeights,
         Self::ModelRiskSets,
+        Self::MomentShares,
+        Self::ClusterGroups,
+        Self::ClusterSteps,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

@@ -42,8 +42,8 @@ pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    CoxSums, Explains, Factor, Family, Hazard, Inputs, Link, Model, ModelLayout, Position, Product, Response,
-    RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale, Transform, digamma,
+    Centroids, CoxSums, Described, Explains, Factor, Family, Hazard, Inputs, Link, Model, ModelLayout, Position,
+    Product, Response, RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale, Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};

@@ -7,6 +7,7 @@ mod approvals;
 mod bins;
 mod caps;
 mod cells;
+mod centroids;
 mod differencing;
 mod discovered;
 mod equations;
@@ -52,6 +53,7 @@ fn scenarios() -> Vec<Scenario> {
         bins::family(),
         lines::family(),
         models::family(),
+        centroids::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),

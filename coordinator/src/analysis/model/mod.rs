@@ -17,6 +17,8 @@ use bocage_protocol::release::ModelRelease;
 pub use self::cox::CoxDriver;
 pub(super) use self::cox::values as cox_values;
 use self::fit::{Fit, Merged, Verdict};
+pub(super) use self::fit::{add_triangle, inverse};
+pub(super) use self::published::{headed, named, number};
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 

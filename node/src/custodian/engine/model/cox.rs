@@ -53,6 +53,7 @@ pub fn at(
         sums: pass.values,
         weights: pass.weights,
         risk: Some(pass.counted),
+        described: None,
     })
 }
 

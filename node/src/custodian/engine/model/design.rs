@@ -1,9 +1,12 @@
 //! The complete cases of a snapshot, as columns of a design.
 
+use std::sync::Mutex;
+
 use bocage_protocol::plan::{Model, ModelLayout, Slot};
 use polars::prelude::DataFrame;
 
 use super::at_risk::{AtRisk, Events, Times, is_ever};
+use super::clusters::Answered;
 use super::facts::Facts;
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
@@ -14,6 +17,8 @@ pub struct Design {
     pub(super) parts: Vec<Cases>,
     pub(super) risk: Option<AtRisk>,
     pub(super) facts: Facts,
+    /// Which clusters of these cases were answered; none: that is not known yet.
+    pub(super) answered: Mutex<Option<Answered>>,
 }
 
 /// The complete cases of one part.
@@ -30,6 +35,13 @@ pub struct Cases {
     pub weight: Vec<f64>,
     /// Of hazards, when each is at risk.
     pub times: Times,
+}
+
+impl Cases {
+    /// A scaled column.
+    pub fn column(&self, j: usize) -> &[f64] {
+        &self.x[j * self.rows..(j + 1) * self.rows]
+    }
 }
 
 impl Design {
@@ -109,7 +121,7 @@ impl<'a> Making<'a> {
             x.extend(std::iter::repeat_n(1.0, rows.len()));
         }
         let scale = self.layout.outcome_scale;
-        let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
+        let y = self.layout.outcome.map(pick).unwrap_or_default().into_iter().map(|y| scale.apply(y)).collect();
         // It is in the outcome's unit.
         let mut offset = self.layout.offset.map(pick).unwrap_or_default();
         offset.iter_mut().for_each(|offset| *offset /= scale.half);
@@ -130,7 +142,7 @@ impl<'a> Making<'a> {
         self.parts.sort_by_key(|(first, _)| *first);
         let mut parts: Vec<Cases> = self.parts.into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            return Design { parts, risk: None, facts: self.facts };
+            return Design { parts, risk: None, facts: self.facts, answered: Mutex::default() };
         }
         self.known.sort_by_key(|(first, _)| *first);
         let events = Events::of(&parts);
@@ -141,7 +153,7 @@ impl<'a> Making<'a> {
         }
         let risk = Some(AtRisk::of(&parts, self.layout.columns.len()));
         parts.clear();
-        Design { parts, risk, facts: self.facts }
+        Design { parts, risk, facts: self.facts, answered: Mutex::default() }
     }
 }
 

@@ -193,6 +193,18 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// Clusters of one analysis, more than a paper describes.
+pub const CLUSTERS: usize = 20;
+/// Columns that clusters are made of.
+pub const CLUSTER_COLUMNS: usize = 50;
+/// Starts of one k-means: the best of them is published.
+pub const CLUSTER_STARTS: usize = 20;
+/// Rounds of one k-means. Each is some more equations about the same rows.
+pub const CLUSTER_ROUNDS: u16 = 50;
+/// Steps from the middle of a column's range to its end: a centroid's coordinates are whole ones.
+pub const CLUSTER_STEPS: i32 = 1 << 20;
+/// What a column counts in a distance, where the one that counts most counts 1.
+pub const CLUSTER_WEIGHT: std::ops::RangeInclusive<f64> = 1e-12..=1.0;
 /// Strata of a Cox model by its declared keys: combinations of their levels.
 pub const COX_STRATA: usize = 1000;
 /// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.

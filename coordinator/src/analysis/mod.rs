@@ -22,8 +22,11 @@ mod discovered;
 mod estimates;
 mod histogram;
 mod independence;
+mod kmeans;
 mod model;
+mod moments;
 mod notes;
+mod pca;
 mod pool;
 mod quantiles;
 mod rates;
@@ -53,7 +56,9 @@ pub use correlation::CorrelationDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
+pub use kmeans::KmeansDriver;
 pub use model::{CoxDriver, ModelDriver, TwoStageDriver};
+pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
 pub use standardised::StandardisedDriver;
@@ -133,6 +138,10 @@ pub enum Driver {
     Survival(SurvivalDriver),
     /// A fit of hazards over several rounds.
     Cox(Box<CoxDriver>),
+    /// Moments of all sites, and the directions in which they vary.
+    Pca(Box<PcaDriver>),
+    /// Centroids that move over several rounds.
+    Kmeans(Box<KmeansDriver>),
 }
 
 /// What every driver works under.
@@ -188,6 +197,8 @@ impl Driver {
             Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
             Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
             Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
+            Spec::Pca(spec) => Driver::Pca(Box::new(PcaDriver::new(setting, spec, plan)?)),
+            Spec::Kmeans(spec) => Driver::Kmeans(Box::new(KmeansDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -214,6 +225,8 @@ impl Driver {
             Driver::Rates(rates) => rates.publish(answers),
             Driver::Survival(survival) => survival.publish(answers),
             Driver::Cox(cox) => return cox.step(answers),
+            Driver::Pca(pca) => pca.publish(answers),
+            Driver::Kmeans(kmeans) => return kmeans.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -225,6 +238,8 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
+        Spec::Pca(_) => texts(&pca::COLUMNS),
+        Spec::Kmeans(spec) => kmeans::columns(spec),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
         Spec::Rates(spec) => rates::columns(spec),
@@ -253,6 +268,8 @@ pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
     match spec {
         Spec::Model(model) => return model::values(model, sites),
         Spec::Cox(cox) => return model::cox_values(cox, sites),
+        Spec::Pca(pca) => return pca::values(pca, sites),
+        Spec::Kmeans(kmeans) => return kmeans::values(kmeans, sites),
         _ => {}
     }
     let rows = match spec {

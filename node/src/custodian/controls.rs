@@ -35,6 +35,12 @@ pub enum Control {
     Rounding,
     /// Where the mode is `round`, models leave only if the policy says so.
     RoundModels,
+    /// No patient has more than 1/k of a column's squared distances from its mean.
+    MomentShares,
+    /// A cluster is nobody, or k subjects with different values.
+    ClusterGroups,
+    /// Clusters of two answers differ by nobody or by k subjects.
+    ClusterSteps,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -101,7 +107,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -116,6 +122,9 @@ impl Control {
         Self::ModelRiskSets,
         Self::Rounding,
         Self::RoundModels,
+        Self::MomentShares,
+        Self::ClusterGroups,
+        Self::ClusterSteps,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

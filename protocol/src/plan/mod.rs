@@ -43,9 +43,9 @@ pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    CoxSums, Explains, Factor, Family, Gives, Hazard, Inputs, Link, Model, ModelLayout, Position, Prediction,
-    PredictionLayout, Product, Response, RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale, Transform,
-    digamma,
+    Centroids, CoxSums, Described, Explains, Factor, Family, Gives, Hazard, Inputs, Link, Model, ModelLayout, Position,
+    Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale,
+    Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};

@@ -7,6 +7,7 @@ mod approvals;
 mod bins;
 mod caps;
 mod cells;
+mod centroids;
 mod differencing;
 mod discovered;
 mod equations;
@@ -54,6 +55,7 @@ fn scenarios() -> Vec<Scenario> {
         lines::family(),
         models::family(),
         predictions::family(),
+        centroids::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),

@@ -1,7 +1,7 @@
 //! Bytes that must never change within a version: a signed study, a signed release, the messages that carry them.
 
-mod predictions;
 mod models;
+mod predictions;
 mod statistics;
 
 use std::path::Path;

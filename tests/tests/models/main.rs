@@ -3,6 +3,7 @@
 mod cox;
 mod data;
 mod degenerate;
+mod described;
 mod hypotheses;
 mod pooled;
 mod prediction;

@@ -21,6 +21,12 @@ model = { formula = "thalach >= 130 ~ age", standard_errors = "hc0" }
 [[analysis]]
 name = "table"
 table = { by = ["sex"], show = ["count"] }
+[[analysis]]
+name = "axes"
+pca = { columns = ["age", "thalach"] }
+[[analysis]]
+name = "types"
+kmeans = { columns = ["age", "thalach"], clusters = 2 }
 "#;
 
 fn estimate(of: &Value, term: &str) -> f64 {
@@ -46,6 +52,15 @@ fn a_fit_of_several_rounds_over_four_processes_is_that_of_the_pooled_rows() {
     let line = analysis(&result, "line");
     near(estimate(line, "age"), slope);
     near(estimate(line, "(intercept)"), rate - slope * age);
+    // Of two columns the first component has a variance of 1 + |r|.
+    let r = sum(&|x, y| x * y) / (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
+    near(estimate(analysis(&result, "axes"), "PC1"), 1.0 + r.abs());
+    let types = rows(analysis(&result, "types"));
+    let patients: u64 = types.iter().filter_map(|row| row[1].as_u64()).sum();
+    assert_eq!((types.len(), patients), (2, known.len() as u64), "{types:?}");
+    // The mean of the clusters' means is that of all.
+    let means = types.iter().map(|row| row[1].as_f64().unwrap_or_default() * row[3].as_f64().unwrap_or_default());
+    near(means.sum::<f64>() / n, age);
     // At the solution the residuals of a logistic model sum to nothing, by themselves and with every column.
     let odds = analysis(&result, "odds");
     let (intercept, slope) = (estimate(odds, "(intercept)"), estimate(odds, "age"));

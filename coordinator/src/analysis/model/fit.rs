@@ -92,7 +92,12 @@ impl Merged {
 }
 
 /// Adds a lower triangle, row by row, whose columns stand there.
-pub(super) fn add_triangle(to: &mut DMatrix<f64>, triangle: &[f64], width: usize, at: impl Fn(usize) -> usize) {
+pub(in crate::analysis) fn add_triangle(
+    to: &mut DMatrix<f64>,
+    triangle: &[f64],
+    width: usize,
+    at: impl Fn(usize) -> usize,
+) {
     let mut values = triangle.iter();
     for row in 0..width {
         for column in 0..=row {
@@ -417,7 +422,7 @@ fn between(a: &Position, b: &Position) -> Position {
 }
 
 /// The inverse of a positive definite matrix, by Cholesky's decomposition of it with a diagonal of ones; or the column that others make up.
-pub(super) fn inverse(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, usize> {
+pub(in crate::analysis) fn inverse(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, usize> {
     let size = matrix.nrows();
     let scale: Vec<f64> = (0..size).map(|i| matrix[(i, i)].sqrt()).collect();
     if let Some(none) = scale.iter().position(|scale| !(*scale > 0.0 && scale.is_finite())) {

@@ -46,16 +46,16 @@ pub(super) fn result(
     result
 }
 
-pub(super) fn named(title: &str, block: Block) -> NamedBlock {
+pub(in crate::analysis) fn named(title: &str, block: Block) -> NamedBlock {
     NamedBlock { title: title.to_owned(), block }
 }
 
 /// A number, or nothing where there is none.
-pub(super) fn number(x: Option<f64>) -> Value {
+pub(in crate::analysis) fn number(x: Option<f64>) -> Value {
     x.filter(|x| x.is_finite()).map_or(Value::Null, Value::Number)
 }
 
-pub(super) fn headed(columns: &[&str]) -> Block {
+pub(in crate::analysis) fn headed(columns: &[&str]) -> Block {
     Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), ..Block::default() }
 }
 

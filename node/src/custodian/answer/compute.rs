@@ -177,6 +177,7 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
+                self.recall(round, gathered, plan, &asked.compares)?;
                 let counted =
                     engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {

@@ -21,6 +21,7 @@ use bocage_protocol::plan::ModelLayout;
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
+use super::described::{self, CountedDescribed};
 use super::{Rules, Shares, Spread, Withheld};
 use crate::custodian::controls::Control;
 
@@ -45,6 +46,8 @@ pub struct CountedModel {
     pub weights: Weights,
     /// Of hazards, who is at risk.
     pub risk: Option<CountedRisk>,
+    /// Without an outcome, how the columns vary and who lies where.
+    pub described: Option<CountedDescribed>,
 }
 
 impl CountedModel {
@@ -163,12 +166,16 @@ const BITS: u32 = 44;
 
 /// Lets all of a step's sums out, or says why not.
 pub(super) fn exact(
-    counted: CountedModel,
+    mut counted: CountedModel,
     moved: &[CountedModel],
     layout: &ModelLayout,
     rules: Rules,
 ) -> Result<ModelRelease, Withheld> {
     let k = rules.threshold;
+    if let Some(clusters) = counted.described.as_mut().and_then(|described| described.clusters.take()) {
+        let of = layout.described.ok_or(Withheld::Inconsistent)?;
+        counted.sums = described::clustered(counted.sums, clusters, of, rules)?;
+    }
     let fits = counted.sums.len() == layout.values()
         && counted.ones.len() == counted.sides.len()
         && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
@@ -203,6 +210,16 @@ pub(super) fn exact(
         }
         if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
             cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;
+        }
+        if let Some(described) = &counted.described {
+            described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
+        }
+        let few_in_clusters = |part: &CountedModel| {
+            let described = part.described.as_ref().zip(layout.described);
+            described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))
+        };
+        if moved.iter().any(few_in_clusters) {
+            return few(format!("fewer than {k} patients of a cluster have come or gone since it was last answered"));
         }
         if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));

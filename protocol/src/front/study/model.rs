@@ -11,7 +11,7 @@ use crate::analysis::{ModelSpec, Pooling, Spec, StandardErrors};
 use crate::plan::{Family, Link, Measure, Response, TypeProblem};
 use crate::settings::{join, nearest};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawModel {
     formula: String,
     family: Option<String>,
@@ -30,7 +30,7 @@ impl RawModel {
     /// Of a family alone, for a model that was fitted before.
     pub(super) fn of_family(formula: &str, family: Option<String>, link: Option<String>) -> Self {
         let formula = formula.to_owned();
-        Self { formula, family, link, weights: None, standard_errors: None, confidence: None, ridge: None }
+        Self { formula, family, link, ..Self::default() }
     }
 }
 

@@ -54,6 +54,7 @@ pub fn at(
         sums: pass.values,
         weights: pass.weights,
         risk: Some(pass.counted),
+        described: None,
     })
 }
 

@@ -1,9 +1,12 @@
 //! The complete cases of a snapshot, as columns of a design.
 
+use std::sync::Mutex;
+
 use bocage_protocol::plan::{Feature, Model, ModelLayout};
 use polars::prelude::DataFrame;
 
 use super::at_risk::{AtRisk, Events, Times, is_ever};
+use super::clusters::Answered;
 use super::facts::Facts;
 use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
@@ -15,6 +18,8 @@ pub struct Design {
     pub(super) parts: Vec<Cases>,
     pub(super) risk: Option<AtRisk>,
     pub(super) facts: Facts,
+    /// Which clusters of these cases were answered; none: that is not known yet.
+    pub(super) answered: Mutex<Option<Answered>>,
 }
 
 /// The complete cases of one part.
@@ -31,6 +36,13 @@ pub struct Cases {
     pub weight: Vec<f64>,
     /// Of hazards, when each is at risk.
     pub times: Times,
+}
+
+impl Cases {
+    /// A scaled column.
+    pub fn column(&self, j: usize) -> &[f64] {
+        &self.x[j * self.rows..(j + 1) * self.rows]
+    }
 }
 
 impl Design {
@@ -102,7 +114,7 @@ impl<'a> Making<'a> {
             x.extend(std::iter::repeat_n(1.0, rows.len()));
         }
         let scale = self.layout.outcome_scale;
-        let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
+        let y = self.layout.outcome.map(pick).unwrap_or_default().into_iter().map(|y| scale.apply(y)).collect();
         // It is in the outcome's unit.
         let mut offset = self.layout.offset.map(pick).unwrap_or_default();
         offset.iter_mut().for_each(|offset| *offset /= scale.half);
@@ -123,7 +135,7 @@ impl<'a> Making<'a> {
         self.parts.sort_by_key(|(first, _)| *first);
         let mut parts: Vec<Cases> = self.parts.into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            return Design { parts, risk: None, facts: self.facts };
+            return Design { parts, risk: None, facts: self.facts, answered: Mutex::default() };
         }
         self.known.sort_by_key(|(first, _)| *first);
         let events = Events::of(&parts);
@@ -134,7 +146,7 @@ impl<'a> Making<'a> {
         }
         let risk = Some(AtRisk::of(&parts, self.layout.columns.len()));
         parts.clear();
-        Design { parts, risk, facts: self.facts }
+        Design { parts, risk, facts: self.facts, answered: Mutex::default() }
     }
 }
 

@@ -16,7 +16,7 @@ use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::front::{BindContext, Files, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
@@ -34,7 +34,7 @@ pub struct Federation {
 }
 
 /// Bytes that are the same in every run.
-struct Counting(u8);
+pub struct Counting(pub u8);
 
 impl Entropy for Counting {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -76,6 +76,14 @@ impl Federation {
     /// # Errors
     /// What is wrong with it, as a person reads it.
     pub fn bind(&self, study: &str) -> Result<Study, String> {
+        self.bind_with(study, Files::new())
+    }
+
+    /// The same of a text that names files.
+    ///
+    /// # Errors
+    /// As of one that names none.
+    pub fn bind_with(&self, study: &str, files: Files) -> Result<Study, String> {
         let sites: Vec<SiteId> = self.sites.keys().cloned().collect();
         let key = SecretKey::generate(&mut Counting(7));
         let context = BindContext {
@@ -89,7 +97,7 @@ impl Federation {
             nonce: [3; 16],
         };
         let text = StudyText::parse(study, "study.toml").map_err(|problems| problems.to_string())?;
-        text.bind(&self.contract, &context).map_err(|problems| problems.to_string())
+        text.with_files(files).bind(&self.contract, &context).map_err(|problems| problems.to_string())
     }
 
     /// Runs a study's analyses.
@@ -116,12 +124,12 @@ impl Federation {
                 ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
+            let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
             loop {
-                let plan = plan(round, &state);
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
-                    false => self.outcome(site, &plan, gate.threshold),
+                    false => self.outcome(site, &plan(round, own.get(site).unwrap_or(&state)), gate.threshold),
                 };
                 let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
                     self.sites.keys().map(|site| (site, outcome(site))).collect();
@@ -129,6 +137,7 @@ impl Federation {
                     outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
                 match driver.step(&answers) {
                     Next::Round(next) => (round, state) = (round + 1, next),
+                    Next::Each(next) => (round, own) = (round + 1, next),
                     Next::Publish(result) => break (spec, *result),
                 }
             }

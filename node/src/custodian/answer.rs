@@ -10,6 +10,7 @@
 //! ```
 //! Nothing may leave that the ledger has not acknowledged, and no error may carry a value of the data.
 
+mod before;
 mod compute;
 
 use std::collections::BTreeMap;

@@ -27,10 +27,22 @@ pub enum Control {
     ModelSpread,
     /// No patient has more than 1/k of a model's weights and residuals.
     ModelWeights,
+    /// No patient has more than 1/k of a score that a study brings along.
+    ModelScores,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
     /// Of hazards with one baseline, who leaves in one interval, by the event or otherwise, could be a model's patients by themselves.
     ModelIntervals,
+    /// Where the mode is `round`, what leaves is rounded.
+    Rounding,
+    /// Where the mode is `round`, models leave only if the policy says so.
+    RoundModels,
+    /// No patient has more than 1/k of a column's squared distances from its mean.
+    MomentShares,
+    /// A cluster is nobody, or k subjects with different values.
+    ClusterGroups,
+    /// Clusters of two answers differ by nobody or by k subjects.
+    ClusterSteps,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -97,7 +109,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 49] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -108,8 +120,14 @@ impl Control {
         Self::ModelSides,
         Self::ModelSpread,
         Self::ModelWeights,
+        Self::ModelScores,
         Self::ModelRiskSets,
         Self::ModelIntervals,
+        Self::Rounding,
+        Self::RoundModels,
+        Self::MomentShares,
+        Self::ClusterGroups,
+        Self::ClusterSteps,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

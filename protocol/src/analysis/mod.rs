@@ -9,7 +9,10 @@ mod cox;
 mod crosstab;
 mod discovered;
 mod histogram;
+mod hypotheses;
+mod kmeans;
 mod model;
+mod pca;
 mod quantiles;
 mod rates;
 mod standardised;
@@ -20,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Plan, Position, Query};
+use crate::plan::{Centroids, Plan, Position, Query};
 
 pub use accuracy::AccuracySpec;
 pub use attrition::{AttritionSpec, AttritionStep};
@@ -31,7 +34,10 @@ pub use cox::{CoxSpec, Pattern};
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
-pub use model::{ModelSpec, Named, StandardErrors, Term};
+pub use hypotheses::{Contrast, Nested, Weighted};
+pub use kmeans::{KmeansSpec, Metric};
+pub use model::{ModelSpec, Named, Pooling, StandardErrors, Term};
+pub use pca::{PcaScale, PcaSpec};
 pub use quantiles::QuantilesSpec;
 pub use rates::RatesSpec;
 pub use standardised::{Standard, StandardisedSpec};
@@ -124,6 +130,10 @@ pub enum Spec {
     Survival(SurvivalSpec),
     /// Proportional hazards, fitted in several rounds.
     Cox(CoxSpec),
+    /// The directions in which columns vary most.
+    Pca(PcaSpec),
+    /// Groups of patients who are like each other, found in several rounds.
+    Kmeans(KmeansSpec),
 }
 
 impl Spec {
@@ -144,6 +154,8 @@ impl Spec {
             Spec::Rates(_) => "rates",
             Spec::Survival(_) => "survival",
             Spec::Cox(_) => "cox",
+            Spec::Pca(_) => "pca",
+            Spec::Kmeans(_) => "kmeans",
         }
     }
 
@@ -161,6 +173,8 @@ impl Spec {
             Spec::Rates(rates) => rates.headings().collect(),
             Spec::Survival(survival) => survival.headings().collect(),
             Spec::Cox(cox) => cox.headings(),
+            Spec::Pca(pca) => pca.headings(),
+            Spec::Kmeans(kmeans) => kmeans.headings(),
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
             Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
             Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
@@ -169,6 +183,11 @@ impl Spec {
                 spec.by.iter().chain(&spec.over).chain([&spec.events]).map(|key| key.label.as_str()).collect()
             }
         }
+    }
+
+    /// Whether its answer has results of single sites, which a site's policy must allow.
+    pub fn is_per_site(&self) -> bool {
+        matches!(self, Spec::Model(model) if model.two_stage.is_some())
     }
 
     /// The dense table that answers the question, where one alone does.
@@ -187,6 +206,8 @@ impl Spec {
             | Spec::Discovered(_)
             | Spec::Model(_)
             | Spec::Cox(_)
+            | Spec::Pca(_)
+            | Spec::Kmeans(_)
             | Spec::Survival(_) => None,
         }
     }
@@ -200,6 +221,8 @@ pub enum RoundState {
     First,
     /// Where the fit of a model is.
     At(Position),
+    /// Where the centroids of a clustering are.
+    Centroids(Centroids),
     /// The same of hazards with one baseline, along the ends of the declared grid that stay.
     Along {
         /// Where the fit is.
@@ -214,7 +237,7 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_));
+    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_) | Spec::Kmeans(_));
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }
@@ -233,5 +256,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Rates(rates) => rates.plan(query),
         Spec::Survival(survival) => survival.plan(query),
         Spec::Cox(cox) => cox.plan(query, round, state),
+        Spec::Pca(pca) => Ok(pca.plan(query)),
+        Spec::Kmeans(kmeans) => kmeans.plan(query, round, state),
     }
 }

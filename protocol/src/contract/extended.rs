@@ -19,11 +19,12 @@ impl Contract {
 
     /// Adds one more feature to a virtual contract.
     pub(crate) fn add(&mut self, feature: &Feature, related: &BTreeMap<TableName, &Contract>) {
-        self.columns.extend(column(feature, related));
+        let column = column(self, feature, related);
+        self.columns.extend(column);
     }
 }
 
-fn column(feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option<Column> {
+fn column(known: &Contract, feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option<Column> {
     let plain = |kind, unit: Option<&str>, required| Column {
         name: feature.name.clone(),
         label: feature.name.to_string(),
@@ -58,5 +59,9 @@ fn column(feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option
             copied(source(table, column.as_str())?)
         }
         Derived::Age { .. } => plain(Kind::Int { lo: 0, hi: limits::AGE }, Some("a"), false),
+        Derived::Predicted(of) => {
+            let (lo, hi) = of.lower(known).ok()?.range;
+            plain(Kind::Float { lo, hi }, None, false)
+        }
     })
 }

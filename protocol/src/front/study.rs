@@ -9,11 +9,15 @@ mod correlation;
 mod cox;
 mod crosstab;
 mod discovered;
+mod fitted;
 mod formula;
 mod groups;
 mod histogram;
+mod hypotheses;
+mod kmeans;
 mod model;
 mod pattern;
+mod pca;
 mod quantiles;
 mod rates;
 mod standardised;
@@ -119,6 +123,11 @@ pub(super) const KEYS: &[&str] = &[
     "file",
     "descendants",
     "hierarchy",
+    "models",
+    "formula",
+    "family",
+    "link",
+    "coefficients",
 ];
 
 #[derive(Deserialize)]
@@ -132,6 +141,8 @@ struct RawStudy {
     #[serde(default)]
     codes: BTreeMap<ColumnName, Value>,
     cohort: Option<RawCohort>,
+    #[serde(default)]
+    models: BTreeMap<ColumnName, Value>,
     #[serde(default)]
     features: BTreeMap<ColumnName, String>,
     #[serde(rename = "where")]
@@ -211,12 +222,13 @@ impl StudyText {
         }
     }
 
-    /// The files that its code lists and standard populations name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
+    /// The files that its code lists, standard populations and fitted models name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
     /// to [`StudyText::with_files`].
-    pub fn files(&self) -> Vec<&str> {
+    pub fn files(&self) -> Vec<String> {
         let mut files = codes::named_files(&self.raw.codes);
         files.extend(self.raw.analysis.iter().flat_map(standardised::named_files));
-        files.into_iter().collect()
+        let files = files.into_iter().map(str::to_owned);
+        files.chain(fitted::named_files(&self.raw.models)).collect()
     }
 
     /// The same text, with what its files hold.
@@ -267,7 +279,7 @@ impl StudyText {
         let mut binding = Binding { file, files, relations, derive, steps: None, problems };
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);
-        binding.features(raw);
+        let models = binding.features(raw);
         binding.derived();
         binding.steps = binding.cohort(raw);
         let filter = binding.steps.as_deref().and_then(cohort::all_of);
@@ -300,6 +312,7 @@ impl StudyText {
             related: query.related,
             features: query.features,
             codes: signed,
+            models,
             sites: Sites::of(sites),
             min_sites,
             filter,

@@ -108,6 +108,11 @@ impl<'a> Check<'a> {
                 }
                 self.moment(at, false);
             }
+            Derived::Predicted(of) => {
+                if let Err(problems) = of.lower(self.known) {
+                    self.problems.extend(problems);
+                }
+            }
         }
     }
 
@@ -306,7 +311,7 @@ impl Source {
             Some(Derived::Value { table, column }) => {
                 (Self::Column(dataset(table).name().to_owned(), column.clone()), None)
             }
-            None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
+            Some(Derived::Predicted(_)) | None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
         }
     }
 }
@@ -320,7 +325,7 @@ pub(super) fn touches<'a>(
     let mut base: BTreeSet<ColumnName> = names.cloned().collect();
     let mut touches = Touches::new();
     for feature in &query.features {
-        base.extend(feature.of.moments().cloned());
+        base.extend(feature.of.reads().cloned());
         let contract = match feature.of.table() {
             Some(table) => contracts.related.get(table).copied(),
             None => Some(contracts.base),
@@ -343,6 +348,7 @@ fn sources<'a>(of: &'a Derived, table: &'a Contract) -> Vec<&'a ColumnName> {
         Derived::Pick { pick, column, .. } => (vec![column], by_time(pick)),
         Derived::Value { column, .. } => (vec![column], false),
         Derived::Age { .. } => (table.birth().into_iter().collect(), false),
+        Derived::Predicted(_) => (vec![], false),
     };
     if let Some(rows) = of.rows() {
         columns.extend(rows.filter.iter().flat_map(|filter| filter.columns()));

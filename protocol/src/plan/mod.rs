@@ -16,6 +16,7 @@ mod lines;
 mod model;
 mod normal;
 mod periods;
+mod predicted;
 mod relation;
 #[cfg(test)]
 mod tests;
@@ -42,8 +43,9 @@ pub(crate) use features::{check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    CoxSums, Explains, Factor, Family, GridSums, Hazard, Inputs, Link, Model, ModelLayout, Position, Product, Response,
-    RiskSlots, Row, Scale, SharedGrid, Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
+    Centroids, CoxSums, Described, Explains, Factor, Family, Gives, GridSums, Hazard, Inputs, Link, Model, ModelLayout,
+    Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, SharedGrid, Slot, Spline, Sums,
+    Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};

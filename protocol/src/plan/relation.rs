@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Expr;
+use super::{Expr, Prediction};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, ContractId, Digest, TableName};
 
@@ -71,6 +71,8 @@ pub enum Derived {
         /// The day. Here a base column may stand even where a patient has several rows: the age is then that of the row.
         at: Moment,
     },
+    /// What a fitted model makes of the row; null where it reads something that is not known.
+    Predicted(Box<Prediction>),
 }
 
 /// Which value of several. Rows without a value are no rows for it.
@@ -182,21 +184,26 @@ impl Derived {
     pub fn rows(&self) -> Option<&Rows> {
         match self {
             Derived::Has { rows, .. } | Derived::Count { rows } | Derived::Pick { rows, .. } => Some(rows),
-            Derived::Value { .. } | Derived::Age { .. } => None,
+            Derived::Value { .. } | Derived::Age { .. } | Derived::Predicted(_) => None,
         }
     }
 
     /// The base columns and earlier features that it reads.
-    pub fn moments(&self) -> impl Iterator<Item = &ColumnName> {
+    pub fn reads(&self) -> impl Iterator<Item = &ColumnName> {
         let at = match self {
             Derived::Age { at, .. } => Some(at),
             _ => None,
         };
         let window = self.rows().and_then(|rows| rows.window.as_ref());
         let edges = window.into_iter().flat_map(|window| window.from.iter().chain(&window.to));
-        edges.map(|edge| &edge.at).chain(at).filter_map(|moment| match moment {
+        let moments = edges.map(|edge| &edge.at).chain(at).filter_map(|moment| match moment {
             Moment::Column(name) => Some(name),
             Moment::Date(_) => None,
-        })
+        });
+        let predicted = match self {
+            Derived::Predicted(of) => of.reads(),
+            _ => vec![],
+        };
+        moments.chain(predicted)
     }
 }

@@ -7,6 +7,7 @@ mod approvals;
 mod bins;
 mod caps;
 mod cells;
+mod centroids;
 mod differencing;
 mod discovered;
 mod equations;
@@ -22,6 +23,7 @@ mod overlap;
 mod permits;
 mod permitted;
 mod policy;
+mod predictions;
 mod relations;
 mod repeats;
 mod rollback;
@@ -52,6 +54,8 @@ fn scenarios() -> Vec<Scenario> {
         bins::family(),
         lines::family(),
         models::family(),
+        predictions::family(),
+        centroids::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),

@@ -38,7 +38,13 @@ impl StepSums {
 
 /// Round 0 of a model, and round 1 at these coefficients if there are any: the sums that leave in the last one.
 pub fn step(desk: &Desk<'_>, filter: &str, model: &str, beta: &[f64]) -> Option<StepSums> {
-    let study = desk.hospital.study(filter, &format!("[[analysis]]\nname = 'a'\nmodel = {{ {model} }}\n"));
+    step_with(desk, filter, "", model, beta)
+}
+
+/// The same in a study with these fitted models.
+pub fn step_with(desk: &Desk<'_>, filter: &str, models: &str, model: &str, beta: &[f64]) -> Option<StepSums> {
+    let asked = format!("{models}\n[[analysis]]\nname = 'a'\nmodel = {{ {model} }}\n");
+    let study = desk.hospital.study(filter, &asked);
     let Spec::Model(spec) = &study.analyses[0].spec else { panic!("no model: {model}") };
     let at = Sums { width: spec.columns().count() };
     let mut request = desk.hospital.request(&study);

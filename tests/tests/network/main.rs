@@ -11,6 +11,7 @@ mod intruders;
 mod ledger;
 mod models;
 mod permits;
+mod predictions;
 mod preflight;
 mod report;
 

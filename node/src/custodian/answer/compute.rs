@@ -15,7 +15,7 @@ use bocage_protocol::trust::{SignedRelease, Standing, Study};
 use bocage_protocol::wire::codec;
 
 use super::{Failure, Round, internal, released_frame};
-use crate::custodian::authority::{Authorised, may_begin, within_cap};
+use crate::custodian::authority::{Authorised, may_begin, no_models, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
@@ -132,6 +132,11 @@ impl Custodian {
         policy
     }
 
+    fn answers_models(&self, authorised: &Authorised<'_>) -> bool {
+        let lifted = !self.switches.controls.enforces(Control::RoundModels);
+        lifted || authorised.policy.answers_models(authorised.mode)
+    }
+
     /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
     fn attempt(
         &self,
@@ -153,6 +158,11 @@ impl Custodian {
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
                     continue;
                 }
+                if plan.model().is_some() && !self.answers_models(authorised) {
+                    let outcome = Err(no_models(authorised.mode));
+                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
+                    continue;
+                }
                 if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {
                     return Err(paused);
                 }
@@ -167,6 +177,7 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
+                self.recall(round, gathered, plan, &asked.compares)?;
                 let counted =
                     engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {

@@ -3,7 +3,7 @@
 //! other differ by, so each group must be one of which a model's sums could leave by themselves:
 //!
 //! 1. **Intervals.** k patients and as many as a model needs, k on both sides of all that columns tell apart and in each pair of it, numbers that are
-//!    different enough. Neighbouring intervals are merged until both groups of each have that: their ends are tried in a public order, the middle of
+//!    different enough, predictions that single nobody out. Neighbouring intervals are merged until both groups of each have that: their ends are tried in a public order, the middle of
 //!    the grid, then the middles of both halves, and so on. Nobody is as little as few: else who left an interval by what a researcher calls an
 //!    event would be told apart by whether its end stays.
 //! 2. **Steps** are along ends of which the site could let all stay, or some: what a group says stays true of two together.
@@ -125,7 +125,10 @@ impl Groups<'_> {
         }
         let begin = 2 * stratum * self.intervals() + exit;
         let group = union((from..to).filter_map(|interval| self.leaving.cells.get(begin + 2 * interval)), self.k);
-        group.is_some_and(|group| sides(&group, self.layout, k).is_ok() && spreads(&group, self.layout).is_ok())
+        let even = |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.k));
+        group.is_some_and(|group| {
+            even(&group) && sides(&group, self.layout, k).is_ok() && spreads(&group, self.layout).is_ok()
+        })
     }
 }
 
@@ -144,15 +147,18 @@ fn union<'a>(mut cells: impl Iterator<Item = &'a CountedModel>, k: u32) -> Optio
         ones: first.ones.clone(),
         both: first.both.clone(),
         spreads: first.spreads.clone(),
+        predictions: first.predictions.clone(),
         sums: Vec::new(),
         weights: Weights::default(),
         risk: None,
+        described: None,
     };
     for cell in cells {
         let add = |own: &mut [u64], other: &[u64]| own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
         all.n += cell.n;
         add(&mut all.ones, &cell.ones);
         add(&mut all.both, &cell.both);
+        all.predictions.iter_mut().zip(&cell.predictions).for_each(|((_, own), (_, other))| own.absorb(other));
         for ((_, own), (_, other)) in all.spreads.iter_mut().zip(&cell.spreads) {
             own.iter_mut().zip(other).for_each(|(own, other)| own.absorb(other, k));
         }
@@ -212,6 +218,8 @@ mod tests {
             sums,
             weights,
             risk: None,
+            predictions: vec![],
+            described: None,
         }
     }
 

@@ -10,6 +10,7 @@
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
 //!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave.
+//! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use. Pearson's χ² and the deviance of
@@ -20,8 +21,9 @@ use bocage_protocol::plan::ModelLayout;
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
+use super::described::{self, CountedDescribed};
 use super::leaving;
-use super::{Rules, Spread, Withheld};
+use super::{Rules, Shares, Spread, Withheld};
 use crate::custodian::controls::Control;
 
 /// What the engine has added up at a step, and what it counted of the design.
@@ -37,12 +39,16 @@ pub struct CountedModel {
     pub both: Vec<u64>,
     /// The numbers' inputs, each with its spread among all, then where each side is false, and true.
     pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// The predictions' inputs, each with how it is shared.
+    pub predictions: Vec<(usize, Shares)>,
     /// As [`bocage_protocol::plan::Sums`] says.
     pub sums: Vec<f64>,
     /// How the patients weigh.
     pub weights: Weights,
     /// Of hazards, who is at risk.
     pub risk: Option<CountedRisk>,
+    /// Without an outcome, how the columns vary and who lies where.
+    pub described: Option<CountedDescribed>,
 }
 
 impl CountedModel {
@@ -148,7 +154,7 @@ impl TooFew {
 impl From<TooFew> for PublicError {
     fn from(TooFew(why): TooFew) -> Self {
         PublicError::new(ErrorCode::TooFewForModel, why)
-            .hint("group levels, leave the term out, or ask sites with more patients")
+            .hint("group levels (grouped(column, 'name'), or a condition), leave the term out, or ask other sites; a declared level that nobody has here is such, too")
     }
 }
 
@@ -172,6 +178,10 @@ pub(super) fn exact(
     rules: Rules,
 ) -> Result<ModelRelease, Withheld> {
     let k = rules.threshold;
+    if let Some(clusters) = counted.described.as_mut().and_then(|described| described.clusters.take()) {
+        let of = layout.described.ok_or(Withheld::Inconsistent)?;
+        counted.sums = described::clustered(counted.sums, clusters, of, rules)?;
+    }
     let fits = counted.sums.len() == layout.values()
         && counted.ones.len() == counted.sides.len()
         && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
@@ -199,8 +209,22 @@ pub(super) fn exact(
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
         }
+        let even = counted.predictions.iter().all(|(_, shares)| shares.are_even(k));
+        if rules.controls.enforces(Control::ModelScores) && !even {
+            return few("a prediction is so steep that it singles patients out".to_owned());
+        }
         if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
             cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;
+        }
+        if let Some(described) = &counted.described {
+            described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
+        }
+        let few_in_clusters = |part: &CountedModel| {
+            let described = part.described.as_ref().zip(layout.described);
+            described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))
+        };
+        if moved.iter().any(few_in_clusters) {
+            return few(format!("fewer than {k} patients of a cluster have come or gone since it was last answered"));
         }
         if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));

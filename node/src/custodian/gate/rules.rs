@@ -43,6 +43,7 @@ pub(super) fn exact(
         total,
         cells: cells.iter().enumerate().map(show).collect::<Result<_, _>>()?,
         held_back: (0..cells.len()).any(|at| few.holds_back(at, cells[at].size.subjects, under.k())),
+        rounded: false,
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }

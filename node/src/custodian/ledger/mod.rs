@@ -7,6 +7,7 @@ pub mod account;
 pub mod bodies;
 mod books;
 mod checkpoint;
+mod compared;
 mod desk;
 mod error;
 mod history;

@@ -13,7 +13,8 @@ use crate::ids::{ColumnName, TableName};
 use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
 use crate::settings::nearest;
 
-const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "age_at"];
+const FEATURES: &[&str] =
+    &["has", "count", "first", "last", "min", "max", "mean", "age_at", "predict", "linear", "ipw"];
 const NAMED: &[&str] = &["at_least", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
@@ -116,6 +117,9 @@ impl Binder<'_> {
             return self.refuse(problem.hint("a condition on rows reads the columns of their own table"));
         }
         let Some((first, rest)) = args.split_first() else { return self.refuse(usage(name)) };
+        if super::predicted::is(name) {
+            return self.predicted(name, first, rest, want);
+        }
         if name == "age_at" {
             return self.age(first, rest, want);
         }
@@ -149,7 +153,7 @@ impl Binder<'_> {
         self.register(of, want)
     }
 
-    fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
+    pub(super) fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
         let derived = self.derived;
         let Scope::Study(relations) = &mut self.scope else { return None };
         match relations.feature(of, want, derived) {
@@ -360,10 +364,11 @@ fn misspelt(condition: &Sql) -> Option<TypeProblem> {
     Some(TypeProblem::new(format!("unknown argument `{}`", name.value)).hint(format!("did you mean `{near}`?")))
 }
 
-fn usage(name: &str) -> TypeProblem {
+pub(super) fn usage(name: &str) -> TypeProblem {
     let how = match name {
         "has" => "has(TABLE, CONDITION, at_least = 2, after = DAY, within = days(90))",
         "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
+        "predict" | "linear" | "ipw" => "predict(MODEL), linear(MODEL) or ipw(MODEL), of a model under [models]",
         "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
         _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",
     };

@@ -199,6 +199,11 @@ impl Binding<'_> {
         }
     }
 
+    /// The columns of a number or a category by itself.
+    pub(super) fn described(&mut self, key: &str, text: &str) -> Option<Vec<Named>> {
+        self.atom(key, text).map(|atom| atom.columns)
+    }
+
     /// A number that a model may have.
     pub(super) fn number(&mut self, key: &str, text: &str) -> Option<Measure> {
         self.with_binder(key, &logarithm(text), measure)

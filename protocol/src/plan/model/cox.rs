@@ -172,6 +172,12 @@ impl RiskSlots {
 }
 
 impl Hazard {
+    /// The same along all ends of its grid, where it has one.
+    pub(super) fn along_all(&self) -> Self {
+        let grid = self.grid.as_ref().map(|grid| TimeGrid { stay: None, ..grid.clone() });
+        Self { grid, ..self.clone() }
+    }
+
     /// The same under other names, with its conditions in another form.
     pub(super) fn map(&self, measure: &impl Fn(&Measure) -> Measure, key: &impl Fn(&Expr) -> Expr) -> Self {
         Self {

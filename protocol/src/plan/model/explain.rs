@@ -9,6 +9,7 @@ impl ValidPlan {
         let Some((model, layout)) = self.model() else { return Default::default() };
         let columns: Vec<String> = (0..layout.columns.len()).map(|column| layout.name(column)).collect();
         let columns = columns.join(", ");
+        let sums = "their sums, squares and products";
         let mut computes = vec!["of the patients of whom all of this is known: how many they are".to_owned()];
         match &model.explains {
             Explains::Mean(response) => {
@@ -44,6 +45,16 @@ impl ValidPlan {
                 at_end.extend(hazard.proportionality.map(|_| "score and information along time"));
                 computes.push(format!("at the end of the fit {}", at_end.join(", ")));
             }
+            Explains::Moments => computes.push(format!("how these vary together: {columns}; {sums}")),
+            Explains::Clusters(at) if at.starts.is_empty() => {
+                computes.push(format!("the begin of a clustering by {columns}: {sums}"));
+                computes.push("in further rounds: how many patients lie nearest to each of given points, and their sums".to_owned());
+            }
+            Explains::Clusters(at) => computes.push(format!(
+                "one step of {} clusterings into {} groups by {columns}: how many patients lie nearest to each of given points, and their sums",
+                at.starts.len(),
+                at.clusters()
+            )),
         }
         (Vec::new(), computes, layout.values() as u64 + 1)
     }

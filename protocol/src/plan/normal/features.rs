@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{normal, truth};
+use super::{measure, normal, truth};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest, TableName};
 use crate::plan::{
@@ -23,7 +23,7 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
     let mut contents: BTreeMap<ColumnName, ColumnName> = BTreeMap::new();
     for feature in query.features.iter().filter(|feature| used.contains(&feature.name)) {
         let depths =
-            feature.of.moments().filter_map(|m| contents.get(m)).filter_map(|m| found.iter().find(|f| f.name == *m));
+            feature.of.reads().filter_map(|m| contents.get(m)).filter_map(|m| found.iter().find(|f| f.name == *m));
         let depth = depths.map(|f| f.depth + 1).max().unwrap_or(0);
         let own = feature.of.table().and_then(|table| contracts.related.get(table)).copied().unwrap_or(base);
         let of = derived(&feature.of, own, &tables, &|name| contents.get(name).unwrap_or(name).clone());
@@ -99,7 +99,7 @@ fn used(plan: &Plan) -> BTreeSet<ColumnName> {
     let mut used: BTreeSet<ColumnName> = filter.chain(plan.statistic.columns()).cloned().collect();
     for feature in plan.query.features.iter().rev() {
         if used.contains(&feature.name) {
-            used.extend(feature.of.moments().cloned());
+            used.extend(feature.of.reads().cloned());
         }
     }
     used
@@ -125,6 +125,10 @@ pub(in crate::plan) fn plain(of: &Derived, own: &Contract) -> Derived {
         Derived::Has { rows: of, at_least } => Derived::Has { rows: rows(of), at_least },
         Derived::Count { rows: of } => Derived::Count { rows: rows(of) },
         Derived::Pick { pick, column, rows: of } => Derived::Pick { pick, column, rows: rows(of) },
+        Derived::Predicted(of) => {
+            let normal = |key: &Expr| normal(key, own);
+            Derived::Predicted(Box::new(of.map(&|of| measure(of, own), &normal).sorted()))
+        }
         other => other,
     }
 }
@@ -164,6 +168,9 @@ fn renamed(
         }
         Derived::Value { table: of, column } => Derived::Value { table: table(of), column: column.clone() },
         Derived::Age { table: of, at } => Derived::Age { table: of.as_ref().map(table), at: moment(at) },
+        Derived::Predicted(of) => {
+            Derived::Predicted(Box::new(of.map(&|of| of.renamed(name), &|key| key.renamed(name))))
+        }
     }
 }
 

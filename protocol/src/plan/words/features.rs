@@ -24,6 +24,7 @@ fn derived(of: &Derived, contracts: &Contracts<'_>) -> String {
             };
             format!("{what} of {which} {}", rows(of))
         }
+        Derived::Predicted(of) => of.plainly(),
         Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),
         Derived::Age { table, at } => {
             let contract = match table {

@@ -14,6 +14,7 @@ mod fold;
 mod ground;
 mod look;
 mod making;
+mod predicting;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use polars::prelude::{Column, DataFrame, DataType};
 
 use self::days::Ages;
 use self::making::Making;
+use self::predicting::Predicting;
 use super::EngineError;
 use super::parts::Partition;
 use super::pass::PassError;
@@ -47,6 +49,8 @@ pub(super) enum Made {
     Counts(Column),
     /// Ages, computed for each row of a part.
     Ages(Ages),
+    /// What a fitted model makes of each row of a part.
+    Predicted(Box<Predicting>),
 }
 
 /// A plan's features under the plan's names.
@@ -88,7 +92,7 @@ fn key(feature: &Feature, plan: &ValidPlan, known: &HashMap<&ColumnName, Digest>
     let table = feature.of.table().and_then(|table| plan.related().get(table));
     let table = table.map_or(plan.plan().query.contract, |table| table.contract);
     let reads: Vec<u8> =
-        feature.of.moments().flat_map(|name| known.get(name).map_or([0; 32], |key| *key.as_bytes())).collect();
+        feature.of.reads().flat_map(|name| known.get(name).map_or([0; 32], |key| *key.as_bytes())).collect();
     Digest::of("bocage/feature/1", &[&of, table.as_bytes(), &reads])
 }
 
@@ -106,8 +110,9 @@ impl Columns {
 
     /// The base's own columns among these, and those that the features among them are computed from row by row.
     pub fn base<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
+        let wanted = &self.with_read(wanted);
         let mut base: BTreeSet<&str> = wanted.iter().filter(|name| self.get(name).is_none()).copied().collect();
-        for name in wanted {
+        for name in wanted.iter() {
             if let Some(Made::Ages(ages)) = self.get(name) {
                 base.extend(ages.base_columns());
             }
@@ -115,11 +120,25 @@ impl Columns {
         base
     }
 
+    /// The columns that are wanted, and those that predictions among them read.
+    fn with_read<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
+        let mut all = wanted.clone();
+        for (name, made) in self.named.iter().rev() {
+            if let Made::Predicted(of) = made.as_ref()
+                && all.contains(name.as_str())
+            {
+                all.extend(of.columns());
+            }
+        }
+        all
+    }
+
     /// Appends those of the features that are wanted to the rows of a part, of which these are the subjects.
     ///
     /// # Errors
     /// A subject has no value.
     pub fn append(&self, rows: &mut DataFrame, wanted: &BTreeSet<&str>, subjects: &[u32]) -> Result<(), PassError> {
+        let wanted = &self.with_read(wanted);
         for (name, made) in self.named.iter().filter(|(name, _)| wanted.contains(name.as_str())) {
             let column = match made.as_ref() {
                 Made::BySubject(values) => of_subjects(values, subjects)?,
@@ -127,6 +146,7 @@ impl Columns {
                     of_subjects(counts, subjects)?.cast(&DataType::Int64).map_err(|_| PassError::Shape)?
                 }
                 Made::Ages(ages) => ages.of(rows, subjects)?,
+                Made::Predicted(of) => of.of(rows)?,
             };
             rows.with_column(column.with_name(name.as_str().into())).map_err(|_| PassError::Shape)?;
         }

@@ -51,6 +51,7 @@ pub fn at(
     let facts = design.facts.clone();
     pass.counted.ever = facts.n;
     Some(CountedModel {
+        predictions: facts.shares(),
         n: risk.patients as u64,
         sides: facts.sides,
         ones: facts.ones,
@@ -59,6 +60,7 @@ pub fn at(
         sums: pass.values,
         weights: pass.weights,
         risk: Some(pass.counted),
+        described: None,
     })
 }
 

@@ -1,13 +1,10 @@
 //! The sums of a step over a design: score, information, deviance. Blocks of rows stay in the nearest cache; parts go to all cores and are added in
 //! their order.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use bocage_protocol::plan::{Model, ModelLayout, Response, Sums};
+use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
-use crate::custodian::engine::parts::cores;
+use super::each_part;
 use crate::custodian::gate::{CountedModel, Weights};
 
 /// Rows that are worked on at once.
@@ -21,14 +18,18 @@ pub fn at(
     own: Option<f64>,
 ) -> CountedModel {
     let step = Step { model, response, sums: layout.sums(), values: layout.values(), own };
-    let parts = step.all(&design.parts);
+    let parts = each_part(&design.parts, |_, part| step.part(part));
     let mut whole = Added::new(layout.values());
     for part in parts {
         whole.absorb(&part);
     }
-    let Added { values, weights } = whole;
+    let Added { mut values, weights } = whole;
+    if response.family == Family::Gaussian {
+        values[Sums::LOG_DENSITY] = design.parts.iter().map(log_weights).sum();
+    }
     let facts = design.facts.clone();
     CountedModel {
+        predictions: facts.shares(),
         n: facts.n,
         sides: facts.sides,
         ones: facts.ones,
@@ -37,7 +38,13 @@ pub fn at(
         sums: values,
         weights,
         risk: None,
+        described: None,
     }
+}
+
+/// The part of a gaussian log-density that weights have: Σ ln w / 2. Who has no weight has no density.
+fn log_weights(cases: &Cases) -> f64 {
+    cases.weight.iter().filter(|weight| **weight > 0.0).map(|weight| weight.ln() / 2.0).sum()
 }
 
 /// What was added up.
@@ -66,31 +73,6 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Every part's, in order.
-    fn all(&self, parts: &[Cases]) -> Vec<Added> {
-        let threads = cores().min(parts.len()).max(1);
-        if threads == 1 {
-            return parts.iter().map(|part| self.part(part)).collect();
-        }
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some((at, part)) = {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        parts.get(at).map(|part| (at, part))
-                    } {
-                        let added = self.part(part);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((at, added));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(at, _)| *at);
-        done.into_iter().map(|(_, added)| added).collect()
-    }
-
     fn part(&self, cases: &Cases) -> Added {
         let mut added = Added::new(self.values);
         let mut begin = 0;
@@ -158,7 +140,7 @@ impl Step<'_> {
 }
 
 /// Σ a b, in eight running sums: the compiler does several at once, and always in this order.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();

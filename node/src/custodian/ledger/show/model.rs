@@ -60,6 +60,23 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             named.truncate(values);
             named
         }
+        Some(Spec::Pca(pca)) => moments(&pca.headings()).take(values).collect(),
+        Some(Spec::Kmeans(kmeans)) => {
+            let (columns, clusters) = (kmeans.headings(), kmeans.clusters as usize);
+            let all: Vec<String> = moments(&columns).collect();
+            if values == all.len() {
+                // The first round, and by its size no other.
+                return all;
+            }
+            let starts = values.saturating_sub(columns.len()) / (clusters * (1 + columns.len())).max(1);
+            let clusters = (1..=starts).flat_map(|start| (1..=clusters).map(move |cluster| (start, cluster)));
+            let of_clusters = clusters.flat_map(|(start, cluster)| {
+                let of = format!("start {start}, cluster {cluster}");
+                let sums = columns.iter().map(|column| format!("{of}: sum of {column}")).collect::<Vec<_>>();
+                std::iter::once(format!("{of}: patients")).chain(sums)
+            });
+            singly("sum of squares", &columns).chain(of_clusters).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -98,6 +115,11 @@ fn along(cox: &CoxSpec, values: usize) -> Vec<String> {
         }
     }
     named
+}
+
+/// Sums and products of columns.
+fn moments<'a>(columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    singly("sum", columns).chain(doubly("sum of products", columns))
 }
 
 fn singly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {

@@ -29,6 +29,10 @@ pub enum Control {
     ModelWeights,
     /// No patient has more than 1/k of a score that a study brings along.
     ModelScores,
+    /// No patient has more than 1/k of a model's deviance, nor of Pearson's χ².
+    ModelSquares,
+    /// No patient has more than half of what a model's information says of any combination of columns.
+    ModelLeverage,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
     /// Where the mode is `round`, what leaves is rounded.
@@ -107,7 +111,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -119,6 +123,8 @@ impl Control {
         Self::ModelSpread,
         Self::ModelWeights,
         Self::ModelScores,
+        Self::ModelSquares,
+        Self::ModelLeverage,
         Self::ModelRiskSets,
         Self::Rounding,
         Self::RoundModels,

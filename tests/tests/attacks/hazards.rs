@@ -40,10 +40,30 @@ fn reads_the_difference(on: Controls) -> bool {
     (2.0 * information.sqrt() * 60.0 - OLDER).abs() < 1e-6
 }
 
+/// Eighty who are followed, and one who is older than the last knot.
+fn one_above_the_knots(on: Controls) -> bool {
+    let mut rows = patients(80, |i| Patient {
+        age: 30 + (i % 25) as i64,
+        dose: 10.0 + i as f64,
+        sick: Some(i % 2 == 0),
+        sex: ["0", "1"][i / 2 % 2],
+        ..Patient::default()
+    });
+    rows.push(Patient { age: 111, dose: 50.0, sick: Some(true), sex: "1", ..Patient::default() });
+    let asked = "cox = { formula = 'surv(dose, sick) ~ ns(age, knots = [100, 105]) + sex' }";
+    matches!(answer(&rows, on, "", asked), Outcome::Model(_))
+}
+
 pub fn family() -> Family {
-    Family::new("hazards").against(
-        Control::ModelRiskSets,
-        "strata of which one alone has patients of different ages",
-        reads_the_difference,
-    )
+    Family::new("hazards")
+        .against(
+            Control::ModelRiskSets,
+            "strata of which one alone has patients of different ages",
+            reads_the_difference,
+        )
+        .against_all(
+            [Control::ModelSides, Control::ModelSpread, Control::ModelRiskSets],
+            "a spline whose knots have one patient above them",
+            one_above_the_knots,
+        )
 }

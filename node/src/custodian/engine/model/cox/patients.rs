@@ -79,10 +79,13 @@ impl Pass<'_> {
             let whole = until - usize::from(event);
             let baseline = path.baseline[whole] - path.baseline[from] + own.map_or(0.0, |moment| moment.step[1]);
             let expected = weight * baseline;
-            self.weights.add(f64::from(u8::from(event)) - expected, expected);
+            let residual = f64::from(u8::from(event)) - expected;
+            self.weights.add(residual, expected);
             if width == 0 {
                 continue;
             }
+            // Of the squared scores, of which a residual is a factor, nobody may have too much either.
+            self.weights.add_square(residual * residual);
             for (i, (score, x)) in score.iter_mut().zip(risk.row(row)).enumerate() {
                 let drift = path.drift(whole)[i] - path.drift(from)[i] + own.map_or(0.0, |moment| moment.drift[1][i]);
                 *score = own.map_or(0.0, |moment| x - moment.mean[i]) - weight * (x * baseline - drift);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bocage_coordinator::api::types::{AnalysisResult, Value};
-use bocage_tests::federation::{Federation, Gate, Mode, block, number};
+use bocage_tests::federation::{Federation, Gate, block, number};
 
 const CONTRACT: &str = r#"
     id = "odd@1"
@@ -20,7 +20,7 @@ const CONTRACT: &str = r#"
 "#;
 
 /// k = 3 at each site, and one site is enough.
-const THREE: Gate = Gate { threshold: 3, min_sites: 1, mode: Mode::Exact };
+const THREE: Gate = Gate { threshold: 3, ..Gate::OPEN };
 
 /// A patient of a file.
 #[derive(Clone)]

@@ -28,6 +28,11 @@ struct Run {
 }
 
 fn run(federation: &Federation, analysis: &str, gate: Gate) -> Run {
+    run_in(federation, analysis, gate, false)
+}
+
+/// The same, where sites answer in the order of their names or against it.
+fn run_in(federation: &Federation, analysis: &str, gate: Gate, against: bool) -> Run {
     let head = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\n";
     let study = federation.bind(&format!("{head}{analysis}")).expect("a study");
     let spec = &study.analyses[0];
@@ -47,13 +52,11 @@ fn run(federation: &Federation, analysis: &str, gate: Gate) -> Run {
             .iter()
             .map(|site| (site.clone(), federation.outcome(site, &plan, gate.threshold)))
             .collect();
-        let answer = |outcome| match outcome {
-            &Ok(Outcome::Model(ref release)) => Answer::Model(release),
-            &Err(ref error) => Answer::Refused(error),
-            other => panic!("{other:?}"),
-        };
-        let answers: Vec<SiteAnswer<'_>> =
+        let mut answers: Vec<SiteAnswer<'_>> =
             outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
+        if against {
+            answers.reverse();
+        }
         let described = plan.model().and_then(|(_, layout)| layout.described).expect("a described plan");
         released.extend(outcomes.iter().filter_map(|(_, outcome)| match outcome {
             Ok(Outcome::Model(release)) => Some((described, release.sums.clone())),
@@ -69,6 +72,14 @@ fn run(federation: &Federation, analysis: &str, gate: Gate) -> Run {
             Next::Publish(result) => break Run { result: *result, asked, released },
             Next::Each(_) => panic!("clusters are asked of all sites alike"),
         }
+    }
+}
+
+fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
+    match outcome {
+        Ok(Outcome::Model(release)) => Answer::Model(release),
+        Err(error) => Answer::Refused(error),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -128,6 +139,16 @@ fn one_two_four_and_sixteen_sites_have_the_same_clusters() {
         found.iter().zip(&values).for_each(|(found, wanted)| near(found, wanted, 1e-10));
         near(&differences, &profiles, 1e-9);
     }
+}
+
+#[test]
+fn in_whatever_order_sites_answer_the_bits_are_the_same() {
+    let rows = data::heart();
+    let of = |against| run_in(&data::by_site(HEART, &rows), &kmeans(3, ""), Gate::USUAL, against).result;
+    assert_eq!(of(false), of(true));
+    let pca = format!("[[analysis]]\nname = \"p\"\npca = {{ columns = {COLUMNS:?} }}");
+    let of = |against| run_in(&data::by_site(HEART, &rows), &pca, Gate::OPEN, against).result;
+    assert_eq!(of(false), of(true));
 }
 
 #[test]

@@ -44,6 +44,11 @@ fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
             let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
             named.chain(doubly("squared scores", &columns)).take(values).collect()
         }
+        Some(Spec::Scored(_)) => {
+            let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
+            let own = ["residuals", "variances", "squared residuals"].map(|name| format!("sum of {name}"));
+            scalars.chain(own).take(values).collect()
+        }
         Some(Spec::Cox(cox)) => {
             let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
             let scalars: [&str; CoxSums::SCALARS] = ["events", "logarithm of the partial likelihood"];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
 use bocage_node::custodian::engine::{self, Designs, Features, Ground};
-use bocage_node::custodian::gate::{self, GatePolicy, Mode};
+use bocage_node::custodian::gate::{self, GatePolicy};
 use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
@@ -23,6 +23,8 @@ use bocage_protocol::release::Outcome;
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::{SecretKey, Study};
 use serde_json::json;
+
+pub use bocage_node::custodian::gate::Mode;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -49,13 +51,15 @@ pub struct Gate {
     pub threshold: u32,
     /// How many sites a published number needs.
     pub min_sites: u32,
+    /// What happens to what is shown.
+    pub mode: Mode,
 }
 
 impl Gate {
     /// No disclosure control at all: what is computed equals the pooled answer.
-    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1 };
+    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1, mode: Mode::Exact };
     /// As nodes are delivered, for a network of few sites.
-    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2 };
+    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2, mode: Mode::Exact };
 }
 
 impl Federation {
@@ -129,7 +133,10 @@ impl Federation {
             loop {
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
-                    false => self.outcome(site, &plan(round, own.get(site).unwrap_or(&state)), gate.threshold),
+                    false => {
+                        let plan = plan(round, own.get(site).unwrap_or(&state));
+                        self.outcome_in(gate.mode, site, &plan, gate.threshold)
+                    }
                 };
                 let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
                     self.sites.keys().map(|site| (site, outcome(site))).collect();
@@ -147,10 +154,15 @@ impl Federation {
 
     /// What a site's gate makes of a plan.
     pub fn outcome(&self, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
+        self.outcome_in(Mode::Exact, site, plan, threshold)
+    }
+
+    /// The same in a mode.
+    fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
         let (offered, designs) = &self.sites[site];
         let ground = Ground::alone(offered, &self.contract);
         designs.begin(&ground.identity(), threshold, NOW);
-        let policy = GatePolicy { threshold, mode: Mode::Exact };
+        let policy = GatePolicy { threshold, mode };
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)

@@ -139,7 +139,8 @@ impl Writer<'_> {
                     self.coverage.push(Coverage { row, column: at, n: pooled.rows, of, off: cell.rows.off });
                 }
                 if let Column::Of(measure, statistic) = column
-                    && let Some((from, to)) = statistic.ends(&cell.measures[measure], &self.pool.measure(measure))
+                    && let Some((from, to)) =
+                        statistic.ends(&cell.measures[measure], &self.pool.measure(measure), self.min_sites)
                 {
                     self.within.push(Within { row, column: at, from, to });
                 }
@@ -189,8 +190,8 @@ impl Bounds {
 
 impl Statistic {
     /// Where the statistic lies, where sites round.
-    fn ends(self, pooled: &PooledMeasure, layout: &MeasureLayout) -> Option<(f64, f64)> {
-        let sums = pooled.rounded_sums()?;
+    fn ends(self, pooled: &PooledMeasure, layout: &MeasureLayout, min_sites: u32) -> Option<(f64, f64)> {
+        let sums = pooled.rounded_sums(min_sites)?;
         Some(match (self, layout) {
             (Statistic::Sum, MeasureLayout::Number(quantum)) => sums.sum_ends(*quantum),
             (Statistic::Mean, MeasureLayout::Number(quantum)) => sums.mean_ends(*quantum),

@@ -20,6 +20,7 @@ mod crosstab;
 mod cumulative;
 mod discovered;
 mod estimates;
+mod evaluation;
 mod histogram;
 mod independence;
 mod kmeans;
@@ -30,6 +31,7 @@ mod pca;
 mod pool;
 mod quantiles;
 mod rates;
+mod roc;
 mod rounded;
 mod standardised;
 mod summary;
@@ -57,10 +59,11 @@ pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use kmeans::KmeansDriver;
-pub use model::{CoxDriver, ModelDriver, TwoStageDriver};
+pub use model::{CoxDriver, ModelDriver, ScoredDriver, TwoStageDriver};
 pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
+pub use roc::RocDriver;
 pub use standardised::StandardisedDriver;
 pub use summary::summarise;
 pub use survival::SurvivalDriver;
@@ -142,6 +145,10 @@ pub enum Driver {
     Pca(Box<PcaDriver>),
     /// Centroids that move over several rounds.
     Kmeans(Box<KmeansDriver>),
+    /// Lines of two classes, and their curve.
+    Roc(RocDriver),
+    /// The sums of one step, and the scores that they are.
+    Scored(ScoredDriver),
 }
 
 /// What every driver works under.
@@ -199,6 +206,8 @@ impl Driver {
             Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
             Spec::Pca(spec) => Driver::Pca(Box::new(PcaDriver::new(setting, spec, plan)?)),
             Spec::Kmeans(spec) => Driver::Kmeans(Box::new(KmeansDriver::new(setting, spec, plan)?)),
+            Spec::Roc(spec) => Driver::Roc(RocDriver::new(setting, spec, plan)?),
+            Spec::Scored(spec) => Driver::Scored(ScoredDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -227,6 +236,8 @@ impl Driver {
             Driver::Cox(cox) => return cox.step(answers),
             Driver::Pca(pca) => pca.publish(answers),
             Driver::Kmeans(kmeans) => return kmeans.step(answers),
+            Driver::Roc(roc) => roc.publish(answers),
+            Driver::Scored(scored) => scored.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -240,6 +251,8 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
         Spec::Pca(_) => texts(&pca::COLUMNS),
         Spec::Kmeans(spec) => kmeans::columns(spec),
+        Spec::Roc(_) => texts(&roc::COLUMNS),
+        Spec::Scored(_) => texts(&model::QUANTITIES),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
         Spec::Rates(spec) => rates::columns(spec),
@@ -273,6 +286,7 @@ pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
         }
         Spec::Pca(pca) => return pca::values(pca, sites),
         Spec::Kmeans(kmeans) => return kmeans::values(kmeans, sites),
+        Spec::Scored(_) => return 14 + 2 * sites,
         _ => {}
     }
     let rows = match spec {

@@ -55,6 +55,8 @@ pub(super) struct PooledMeasure {
     pub holds: u64,
     /// What of this is of sites that round, cell by cell.
     pub rounded: Vec<Part>,
+    /// How many sites that is.
+    pub rounding_sites: u32,
 }
 
 /// All cells of one step, and how large the sites' cohorts can be.
@@ -264,6 +266,7 @@ impl PooledMeasure {
         self.sum += own.sum;
         self.sum_sq += own.sum_sq;
         self.holds += own.holds;
+        self.rounding_sites += u32::from(!own.rounded.is_empty());
         self.rounded.extend(own.rounded);
     }
 
@@ -272,10 +275,11 @@ impl PooledMeasure {
         off(&self.rounded)
     }
 
-    /// The sums of a number, where some sites round.
-    pub(super) fn rounded_sums(&self) -> Option<Sums<'_>> {
+    /// The sums of a number, where some sites round; what follows from so few of them alone may not show.
+    pub(super) fn rounded_sums(&self, min_sites: u32) -> Option<Sums<'_>> {
         let Self { rows, sum, sum_sq, rounded: parts, .. } = self;
-        (!parts.is_empty()).then_some(Sums { rows: *rows, sum: *sum, sum_sq: *sum_sq, parts })
+        let few = self.rounding_sites < min_sites;
+        (!parts.is_empty()).then_some(Sums { rows: *rows, sum: *sum, sum_sq: *sum_sq, parts, few })
     }
 }
 

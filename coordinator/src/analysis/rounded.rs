@@ -10,9 +10,15 @@
 //! over the sites that round, whose first sum is at most 2 Σ |mᵢ' − M'| and more where m' is off, and whose second is at most the sum of what their units
 //! leave open. The variance is held in the same way by each site's mean of (q − M')². Ends are rounded outward, so that they give no sum over sites
 //! to all its digits.
+//!
+//! Of too few sites that round such a sum would say how far a single one's mean is. Then what is published bounds it: n'(m' − M')² of one site is at most
+//! all Σ (q − M')², and n' is [`LEAST`] at least.
 
 use bocage_protocol::plan::Quantum;
 use bocage_protocol::release::rounding;
+
+/// No site that rounds shows fewer rows.
+const LEAST: f64 = 10.0;
 
 /// What one site that rounds shows of a measure in one cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +43,8 @@ pub(super) struct Sums<'a> {
     pub sum: i128,
     pub sum_sq: i128,
     pub parts: &'a [Part],
+    /// Whether the parts are of so few sites that nothing of them may show.
+    pub few: bool,
 }
 
 /// How far the number of rows can be from the true one.
@@ -57,6 +65,18 @@ impl Sums<'_> {
         self.sum as f64 / self.rows as f64
     }
 
+    fn variance(&self) -> f64 {
+        let mean = self.mean();
+        (self.sum_sq as f64 / self.rows as f64 - mean * mean).max(0.0)
+    }
+
+    /// [`Sums::beyond`] of few sites, where no part's mean is further from that of all than this.
+    fn beyond_few(&self, far: f64, open: impl Fn(&Part) -> f64) -> f64 {
+        let off = rounding::OFF as f64;
+        let one = |part: &Part| off * far + open(part) * (LEAST + off) / LEAST;
+        self.parts.iter().map(one).sum::<f64>() / self.fewest()
+    }
+
     /// How far what lies about `all` over the sites can be off it, where each part has a mean and leaves its n times so much open.
     fn beyond(&self, all: f64, of: impl Fn(&Part) -> (f64, f64)) -> f64 {
         let one = |part: &Part| {
@@ -69,6 +89,10 @@ impl Sums<'_> {
 
     /// How far the mean can be off, in quanta.
     fn mean_beyond(&self) -> f64 {
+        if self.few {
+            let far = (self.rows as f64 * self.variance() / LEAST).sqrt();
+            return self.beyond_few(far, |part| open(part.unit));
+        }
         self.beyond(self.mean(), |part| (part.sum as f64 / part.rows as f64, open(part.unit)))
     }
 
@@ -91,12 +115,17 @@ impl Sums<'_> {
     pub(super) fn sd_ends(&self, quantum: Quantum) -> Ends {
         let mean = self.mean();
         let n = self.rows as f64;
-        let variance = (self.sum_sq as f64 / n - mean * mean).max(0.0);
-        let far = self.beyond(variance, |part| {
-            let n = part.rows as f64;
-            let about = (part.sum_sq as f64 - 2.0 * mean * part.sum as f64) / n + mean * mean;
-            (about, open(part.unit * part.unit) + 2.0 * mean.abs() * open(part.unit))
-        });
+        let variance = self.variance();
+        let unsure = |part: &Part| open(part.unit * part.unit) + 2.0 * mean.abs() * open(part.unit);
+        let far = if self.few {
+            self.beyond_few(n * variance / LEAST, unsure)
+        } else {
+            self.beyond(variance, |part| {
+                let n = part.rows as f64;
+                let about = (part.sum_sq as f64 - 2.0 * mean * part.sum as f64) / n + mean * mean;
+                (about, unsure(part))
+            })
+        };
         let shift = self.mean_beyond();
         let sample = |n: f64| if n > 1.0 { n / (n - 1.0) } else { f64::INFINITY };
         let low = (variance - far - shift * shift).max(0.0) * sample(self.most());
@@ -152,7 +181,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_true_mean_sum_and_sd_lie_between_the_ends(
-            sites in prop::collection::vec((3usize..60, -200i64..200, 1i64..80), 1..6),
+            sites in prop::collection::vec((8usize..60, -200i64..200, 1i64..80), 1..6),
+            few in any::<bool>(),
             seed in 0u64..1000,
             unit in 2i128..9,
         ) {
@@ -162,7 +192,7 @@ mod tests {
                 sites.iter().map(|(n, place, spread)| (0..*n).map(|i| place + value(i, *spread)).collect()).collect();
             let quantum = Quantum { centre: 300.0, step: 1.0 };
             let (rows, sum, sum_sq, parts) = released(&sites, unit);
-            let sums = Sums { rows, sum, sum_sq, parts: &parts };
+            let sums = Sums { rows, sum, sum_sq, parts: &parts, few };
             let all: Vec<f64> = sites.concat().iter().map(|q| 300.0 + *q as f64).collect();
             let n = all.len() as f64;
             let mean = all.iter().sum::<f64>() / n;
@@ -196,7 +226,22 @@ mod tests {
     fn the_interval_of_a_mean_is_narrow_where_sites_are_alike() {
         let sites = vec![(0..100).collect::<Vec<i64>>(), (0..98).collect()];
         let (rows, sum, sum_sq, parts) = released(&sites, 2);
-        let (low, high) = Sums { rows, sum, sum_sq, parts: &parts }.mean_ends(Quantum { centre: 0.0, step: 1.0 });
+        let (low, high) =
+            Sums { rows, sum, sum_sq, parts: &parts, few: false }.mean_ends(Quantum { centre: 0.0, step: 1.0 });
         assert!(high - low < 0.2, "[{low}, {high}]");
+    }
+
+    #[test]
+    fn of_few_sites_the_ends_say_nothing_but_what_is_published_of_all() {
+        let (rows, sum, sum_sq) = (300, 4_000, 900_000);
+        let part = |rows, sum| Part { rows, sum, sum_sq: 300_000, unit: 2 };
+        let ends = |part: Part| {
+            Sums { rows, sum, sum_sq, parts: &[part], few: true }.mean_ends(Quantum { centre: 0.0, step: 1.0 })
+        };
+        assert_eq!(ends(part(100, 0)), ends(part(50, 3_000)));
+        let open = |part: Part| {
+            Sums { rows, sum, sum_sq, parts: &[part], few: false }.mean_ends(Quantum { centre: 0.0, step: 1.0 })
+        };
+        assert_ne!(open(part(100, 0)), open(part(50, 3_000)));
     }
 }

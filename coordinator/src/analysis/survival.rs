@@ -18,11 +18,12 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use self::blocks::Writer;
 use self::curve::exact_edges;
-use self::groups::{Group, Line, SiteLines};
+use self::groups::{Group, SiteLines};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::AnalysisResult;
 
 pub(super) use blocks::columns;
+pub(super) use groups::{Line, along};
 
 /// The driver of one survival.
 #[derive(Debug)]

@@ -29,6 +29,10 @@ pub enum Control {
     ModelWeights,
     /// No patient has more than 1/k of a score that a study brings along.
     ModelScores,
+    /// No patient has more than 1/k of a model's deviance, nor of Pearson's χ².
+    ModelSquares,
+    /// No patient has more than half of what a model's information says of any combination of columns.
+    ModelLeverage,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
     /// Of hazards with one baseline, who leaves in one interval, by the event or otherwise, could be a model's patients by themselves.
@@ -109,7 +113,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -121,6 +125,8 @@ impl Control {
         Self::ModelSpread,
         Self::ModelWeights,
         Self::ModelScores,
+        Self::ModelSquares,
+        Self::ModelLeverage,
         Self::ModelRiskSets,
         Self::ModelIntervals,
         Self::Rounding,

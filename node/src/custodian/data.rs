@@ -19,7 +19,7 @@ use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
 use super::schedule::{Known, due};
 use super::server::{busy, refused};
-use super::snapshot::{self, Manifest, Snapshot, SnapshotError, stale_reason};
+use super::snapshot::{self, Manifest, Size, Snapshot, SnapshotError, stale_reason};
 use super::{Custodian, Progress};
 use crate::config::{CustodianConfig, Dataset};
 use crate::ingest::attempt::{Unfinished, unfinished};
@@ -51,7 +51,7 @@ pub fn refresh(
     why: Why,
     now: Timestamp,
 ) -> Result<Manifest, RefreshError> {
-    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form };
+    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form, size: Size::default() };
     let manifest = ingest.run(why, now, &|_| true)?;
     record(config, ledger, &manifest, now)?;
     Ok(manifest)

@@ -92,6 +92,8 @@ pub struct Switches {
     pub sealed: Option<OnSealed>,
     /// Called in an ingest at each step: it may block or end the process.
     pub ingesting: Option<OnIngest>,
+    /// How much of a source an ingest has in memory at a time.
+    pub size: snapshot::Size,
     /// No sandbox at all, where the configuration requires none either: what a test compares with.
     pub unsandboxed: bool,
     /// Environment variables whose names begin so reach the node's children, beside those that a node needs.

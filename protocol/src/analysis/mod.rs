@@ -15,6 +15,8 @@ mod model;
 mod pca;
 mod quantiles;
 mod rates;
+mod roc;
+mod scored;
 mod standardised;
 mod survival;
 mod table;
@@ -40,6 +42,8 @@ pub use model::{ModelSpec, Named, Pooling, StandardErrors, Term};
 pub use pca::{PcaScale, PcaSpec};
 pub use quantiles::QuantilesSpec;
 pub use rates::RatesSpec;
+pub use roc::{Class, RocSpec};
+pub use scored::ScoredSpec;
 pub use standardised::{Standard, StandardisedSpec};
 pub use survival::{Band, Exit, SurvivalSpec};
 pub use table::{Key, Show, Shown, TableSpec};
@@ -81,6 +85,8 @@ pub enum Whole {
     Correlation,
     /// A table one: every column by group.
     TableOne,
+    /// An evaluation of a score.
+    Evaluation,
 }
 
 impl Whole {
@@ -90,6 +96,7 @@ impl Whole {
             Whole::Summary => "summary",
             Whole::Correlation => "correlation",
             Whole::TableOne => "table_one",
+            Whole::Evaluation => "evaluate",
         }
     }
 
@@ -134,6 +141,10 @@ pub enum Spec {
     Pca(PcaSpec),
     /// Groups of patients who are like each other, found in several rounds.
     Kmeans(KmeansSpec),
+    /// A score held against the truth along a grid.
+    Roc(RocSpec),
+    /// A model's probabilities held against the truth.
+    Scored(ScoredSpec),
 }
 
 impl Spec {
@@ -156,6 +167,8 @@ impl Spec {
             Spec::Cox(_) => "cox",
             Spec::Pca(_) => "pca",
             Spec::Kmeans(_) => "kmeans",
+            Spec::Roc(_) => "roc",
+            Spec::Scored(_) => "scored",
         }
     }
 
@@ -175,6 +188,8 @@ impl Spec {
             Spec::Cox(cox) => cox.headings(),
             Spec::Pca(pca) => pca.headings(),
             Spec::Kmeans(kmeans) => kmeans.headings(),
+            Spec::Roc(roc) => vec![&roc.score.label, &roc.truth.label],
+            Spec::Scored(scored) => vec![&scored.truth.label],
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
             Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
             Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
@@ -208,6 +223,8 @@ impl Spec {
             | Spec::Cox(_)
             | Spec::Pca(_)
             | Spec::Kmeans(_)
+            | Spec::Roc(_)
+            | Spec::Scored(_)
             | Spec::Survival(_) => None,
         }
     }
@@ -258,5 +275,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Cox(cox) => cox.plan(query, round, state),
         Spec::Pca(pca) => Ok(pca.plan(query)),
         Spec::Kmeans(kmeans) => kmeans.plan(query, round, state),
+        Spec::Roc(roc) => roc.plan(query),
+        Spec::Scored(scored) => scored.plan(query),
     }
 }

@@ -9,6 +9,7 @@ mod correlation;
 mod cox;
 mod crosstab;
 mod discovered;
+mod evaluate;
 mod fitted;
 mod formula;
 mod groups;
@@ -124,6 +125,10 @@ pub(super) const KEYS: &[&str] = &[
     "descendants",
     "hierarchy",
     "models",
+    "evaluate",
+    "model",
+    "score",
+    "bands",
     "formula",
     "family",
     "link",

@@ -27,10 +27,12 @@ pub fn nearest(n: u64) -> u64 {
 }
 
 /// The threshold under which a site that rounds answers: the least from `k` on that is the least of those with its rounded value.
+///
+/// It is 8 at least: two rounded numbers with so many between them are never the same.
 pub fn threshold(k: u32) -> u32 {
     let (base, off) = (BASE as u32, OFF as u32);
     // Whole classes begin at base − off, 2 base − off, …
-    k.saturating_add(off).div_ceil(base).saturating_mul(base).saturating_sub(off)
+    k.saturating_add(off).div_ceil(base).max(2).saturating_mul(base).saturating_sub(off)
 }
 
 /// What a sum is a multiple of, in quanta, for a measure whose range has this width. That of its squares is a multiple of the square.
@@ -62,13 +64,13 @@ mod tests {
     fn every_count_from_the_threshold_on_shares_its_rounded_value_with_four_others() {
         for k in 1..200 {
             let least = threshold(k);
-            assert!(least >= k && least < k + 5, "{k}: {least}");
+            assert!(least >= k && least < k.max(4) + 5, "{k}: {least}");
             for n in u64::from(least)..u64::from(least) + 50 {
                 let alike = (u64::from(least)..n + 5).filter(|other| nearest(*other) == nearest(n)).count();
                 assert!(alike == 5 && nearest(n) >= u64::from(least) && nearest(n).abs_diff(n) <= OFF, "{k}: {n}");
             }
         }
-        assert_eq!([threshold(3), threshold(11), threshold(13), threshold(14)], [3, 13, 13, 18]);
+        assert_eq!([threshold(3), threshold(11), threshold(13), threshold(14)], [8, 13, 13, 18]);
     }
 
     #[test]

@@ -115,6 +115,20 @@ fn reads_the_oldest_who_leaves(on: Controls) -> bool {
     group.is_some_and(|group| near(weight(group[2] / group[0]), 250.0, 20.0))
 }
 
+/// Eighty who are followed, and one who is older than the last knot.
+fn one_above_the_knots(on: Controls) -> bool {
+    let mut rows = patients(80, |i| Patient {
+        age: 30 + (i % 25) as i64,
+        dose: 10.0 + i as f64,
+        sick: Some(i % 2 == 0),
+        sex: ["0", "1"][i / 2 % 2],
+        ..Patient::default()
+    });
+    rows.push(Patient { age: 111, dose: 50.0, sick: Some(true), sex: "1", ..Patient::default() });
+    let asked = "cox = { formula = 'surv(dose, sick) ~ ns(age, knots = [100, 105]) + sex' }";
+    matches!(answer(&rows, on, "", asked), Outcome::Model(_))
+}
+
 pub fn family() -> Family {
     Family::new("hazards")
         .against(
@@ -125,4 +139,9 @@ pub fn family() -> Family {
         .against(Control::ModelIntervals, "adjacent risk sets that differ by one patient", reads_who_leaves)
         .against(Control::ModelIntervals, "those that differ by one patient with a level", reads_a_level_of_who_leaves)
         .against(Control::ModelIntervals, "steep between two of them", reads_the_oldest_who_leaves)
+        .against_all(
+            [Control::ModelSides, Control::ModelSpread, Control::ModelRiskSets],
+            "a spline whose knots have one patient above them",
+            one_above_the_knots,
+        )
 }

@@ -27,6 +27,7 @@ mod predictions;
 mod relations;
 mod repeats;
 mod rollback;
+mod rounding;
 mod rounds;
 mod sandbox;
 mod scenario;
@@ -54,6 +55,7 @@ fn scenarios() -> Vec<Scenario> {
         bins::family(),
         lines::family(),
         models::family(),
+        equations::family(),
         predictions::family(),
         centroids::family(),
         discovered::family(),
@@ -69,6 +71,7 @@ fn scenarios() -> Vec<Scenario> {
         caps::family(),
         rollback::family(),
         relations::family(),
+        rounding::family(),
         sandbox::family(),
     ];
     families.into_iter().flat_map(|family| family.scenarios()).collect()
@@ -167,7 +170,7 @@ fn scenarios_have_names_of_their_own_and_are_many() {
 
 #[test]
 fn what_the_manual_says_is_open_is_open() {
-    for open in differencing::open().into_iter().chain(equations::open()) {
+    for open in differencing::open().into_iter().chain(equations::open()).chain(rounding::open()) {
         println!("{:72} {}", open.name, open.why);
         assert!(
             (open.attack)(),

@@ -2,6 +2,7 @@
 
 mod models;
 mod predictions;
+mod rounded;
 mod statistics;
 
 use std::path::Path;

@@ -4,6 +4,7 @@ mod cox;
 mod data;
 mod degenerate;
 mod described;
+mod evaluation;
 mod hypotheses;
 mod pooled;
 mod prediction;

@@ -128,7 +128,7 @@ fn a_site_without_a_fit_or_without_an_answer_is_left_out_by_name() {
         federation.answer_but(&study, Gate::OPEN, |site, round| site.as_str() == "hungary" && round == 2).remove(0);
     said(&result, "hungary is left out: it did not answer a later round of its fit");
     assert_eq!(block(&result, "patients with all that the model reads").rows.len(), 2);
-    let three = Gate { threshold: 1, min_sites: 4 };
+    let three = Gate { min_sites: 4, ..Gate::OPEN };
     let result = federation.answer(&study, three).remove(0);
     assert!(result.block.rows.is_empty());
     said(&result, "nothing is published: a cell needs 4 sites, and 3 answered");

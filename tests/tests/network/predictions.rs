@@ -25,7 +25,8 @@ fn a_second_study_finds_the_published_model_as_it_should_be_on_the_rows_of_the_f
     let asked = "[models.fit]\nfrom = \"first\"\nanalysis = \"risk\"\n\
                  [[analysis]]\nname = \"calibration\"\n\
                  model = { formula = \"thalach >= 130 ~ linear(fit) + offset(linear(fit))\" }\n\
-                 [[analysis]]\nname = \"bands\"\nhistogram = { of = \"predict(fit)\", bins = [0.5, 0.8] }\n";
+                 [[analysis]]\nname = \"bands\"\nhistogram = { of = \"predict(fit)\", bins = [0.5, 0.8] }\n\
+                 [[analysis]]\nname = \"good\"\nevaluate = { model = \"fit\" }\n";
     std::fs::write(&second, study("5m") + asked).expect("a study");
     let told = run(&lab, &["study", "check", &path("second.toml")]);
     assert!(told.contains("a binomial model of age with coefficients that the study names"), "{told}");
@@ -38,6 +39,17 @@ fn a_second_study_finds_the_published_model_as_it_should_be_on_the_rows_of_the_f
     }
     let counts: Vec<u64> = rows(analysis(&result, "bands")).iter().filter_map(|row| row[3].as_u64()).collect();
     assert!(counts.iter().sum::<u64>() > 500, "{counts:?}");
+    let good = analysis(&result, "good");
+    let of = |name: &str| {
+        rows(good).iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("no {name}: {good:#}")).clone()
+    };
+    let area = of("area under the curve");
+    let [least, most] = [4, 5].map(|at| area[at].as_f64().unwrap_or_else(|| panic!("{area}")));
+    assert!(0.5 < most && least < most, "{area}");
+    assert!(of("Brier score")[1].as_f64().is_some_and(|brier| 0.0 < brier && brier < 0.25), "{good:#}");
+    assert!(of("calibration slope")[1].as_f64().is_some_and(|slope| (slope - 1.0).abs() < 1e-6), "{good:#}");
+    let page = std::fs::read_to_string(lab.path("second/report.html")).expect("a page");
+    assert!(page.contains("area under the curve") && page.contains("calibration slope"));
     let signed = std::fs::read_to_string(lab.path("second/study.json")).expect("a study");
     let first = std::fs::read_to_string(lab.path("first/result.json")).expect("a result");
     let first: Value = serde_json::from_str(&first).expect("JSON");

@@ -229,7 +229,7 @@ impl Fit {
     /// The fit within this one that has these columns' coefficients at 0. It begins at `beta` (of columns, then of sites), goes on with the rounds that are
     /// left, and comes as near as its objective needs; none where no round is left. `unit` is the objective's.
     pub(super) fn holding(&self, columns: &[usize], mut beta: DVector<f64>, unit: f64) -> Option<Self> {
-        if self.steps >= u32::from(limits::MODEL_ROUNDS) {
+        if self.has_no_rounds() {
             return None;
         }
         let held = Some(Held { columns: columns.to_vec(), unit });
@@ -246,6 +246,10 @@ impl Fit {
     /// Where the sites are asked.
     pub(super) fn position(&self) -> &Position {
         &self.position
+    }
+    /// Whether the sites have been asked as often as they answer.
+    pub(super) fn has_no_rounds(&self) -> bool {
+        self.steps >= u32::from(limits::MODEL_ROUNDS)
     }
 
     /// How many steps there were.
@@ -336,7 +340,7 @@ impl Fit {
     }
 
     fn go(&self) -> Verdict {
-        if self.steps >= u32::from(limits::MODEL_ROUNDS) {
+        if self.has_no_rounds() {
             return Verdict::Failed(Failure::Steps);
         }
         Verdict::Go(self.position.clone())

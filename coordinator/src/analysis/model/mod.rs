@@ -9,6 +9,7 @@ mod fit;
 mod meta;
 mod nested;
 mod published;
+mod scored;
 mod secants;
 mod two_stage;
 
@@ -25,6 +26,8 @@ use self::fit::{Fit, Fitted, Merged, Verdict};
 pub(super) use self::fit::{add_triangle, inverse};
 use self::nested::Nesting;
 pub(super) use self::published::{headed, named, number};
+pub(super) use self::scored::QUANTITIES;
+pub use self::scored::ScoredDriver;
 pub use self::two_stage::TwoStageDriver;
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;

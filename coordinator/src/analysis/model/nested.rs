@@ -13,6 +13,9 @@ use super::fit::{Fit, Fitted, Merged, Verdict, inverse};
 use super::published::{headed, log_likelihood, number};
 use crate::api::types::{Block, Value};
 
+/// Why a test is not given.
+const NO_ROUNDS: &str = "a model has no more rounds";
+
 /// The tests of a model on their way.
 #[derive(Debug)]
 pub(super) struct Nesting {
@@ -52,6 +55,10 @@ impl Nesting {
                 // Rounding can make nothing a little less.
                 self.found.push(lost.map(|lost| lost.max(0.0)));
             }
+            Verdict::Failed(_) if self.fit.has_no_rounds() => {
+                self.end(spec, NO_ROUNDS);
+                return;
+            }
             Verdict::Failed(failure) => {
                 let label = &spec.likelihood_ratio[self.found.len()].label;
                 let name = |at: usize| spec.columns().nth(at).map_or("an intercept of a site", |column| &column.label);
@@ -70,7 +77,7 @@ impl Nesting {
         let unit = if spec.response.family.is_dispersed() { scalars[Sums::PEARSON] / *n as f64 } else { 1.0 };
         match self.fit.holding(&held, without(&self.whole, &held), unit) {
             Some(fit) => self.fit = fit,
-            None => self.end(spec, "a model has no more rounds"),
+            None => self.end(spec, NO_ROUNDS),
         }
     }
 

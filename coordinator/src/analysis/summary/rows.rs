@@ -183,7 +183,7 @@ impl Block {
     }
 
     /// Puts a value of another block at a place of the row that is being made, with its coverage.
-    pub(super) fn copy(&mut self, row: usize, column: usize, from: &Block, at: (usize, usize)) -> Value {
+    pub(in crate::analysis) fn copy(&mut self, row: usize, column: usize, from: &Block, at: (usize, usize)) -> Value {
         let coverage = from.coverage.iter().filter(|coverage| (coverage.row, coverage.column) == at);
         self.coverage.extend(coverage.cloned().map(|mut coverage| {
             (coverage.row, coverage.column) = (row, column);

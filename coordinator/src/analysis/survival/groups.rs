@@ -17,7 +17,7 @@ pub(super) type SiteLines<'a> = (&'a SiteId, &'a LinesRelease);
 
 /// Where the number of those who have not left in one way lies, at each edge: 0, and the ends of the intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(in crate::analysis) struct Line {
     /// The fewest.
     pub least: Vec<u64>,
     /// The most; none: no bound.
@@ -69,7 +69,7 @@ struct Left {
 
 impl Line {
     /// The number at an edge, if it is known exactly.
-    pub(super) fn exact(&self, edge: usize) -> Option<u64> {
+    pub(in crate::analysis) fn exact(&self, edge: usize) -> Option<u64> {
         (self.most[edge] == Some(self.least[edge])).then_some(self.least[edge])
     }
 
@@ -138,6 +138,17 @@ pub(super) fn lines<'a>(
         Along { sites, ends: spec.grid.len(), open: !exit.is_event(), min_sites: min_sites as usize }.line()
     };
     spec.exits().iter().enumerate().map(line).collect()
+}
+
+/// One line of some sites' releases over so many edges; somebody can be beyond the last one.
+pub(in crate::analysis) fn along<'a>(
+    releases: impl Iterator<Item = &'a LinesRelease>,
+    line: usize,
+    ends: usize,
+    min_sites: u32,
+) -> Line {
+    let sites = releases.map(|of| (of.lines[line].as_slice(), of.most_hidden(), off_of(of.rounded))).collect();
+    Along { sites, ends, open: true, min_sites: min_sites as usize }.line()
 }
 
 impl Along<'_> {

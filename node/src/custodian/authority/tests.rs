@@ -1,5 +1,7 @@
 //! What is refused, and what is not, whoever asks.
 
+mod modes;
+
 use super::*;
 use crate::config::CustodianConfig;
 use crate::fixture::{NOW, Site};

@@ -54,7 +54,8 @@ pub(super) fn clustered(
     let Described::Clusters { width, starts, .. } = described else { return Err(Withheld::Inconsistent) };
     let CountedClusters { nearest, grouped, settled } = counted;
     let whole = |kept: Vec<Vec<f64>>| kept.into_iter().map(Some).collect();
-    let chosen: Vec<Option<Vec<f64>>> = if rules.threshold <= 1 || !rules.controls.enforces(Control::ClusterGroups) {
+    let groups = rules.threshold > 1 && rules.controls.enforces(Control::ClusterGroups);
+    let chosen: Vec<Option<Vec<f64>>> = if !groups {
         whole(nearest)
     } else if !rules.controls.enforces(Control::ClusterSteps) {
         grouped
@@ -72,7 +73,7 @@ pub(super) fn clustered(
         }
         let k = f64::from(rules.threshold);
         let small = start.chunks(1 + width).any(|cluster| cluster[0] > 0.0 && cluster[0] < k);
-        if small && rules.controls.enforces(Control::ClusterGroups) {
+        if small && groups {
             return Err(Withheld::Inconsistent);
         }
         sums.extend(start);
@@ -93,18 +94,18 @@ mod tests {
     use super::*;
     use crate::custodian::controls::Controls;
 
-    const RULES: fn(Controls) -> Rules = |controls| Rules { threshold: 3, controls };
+    fn rules() -> Rules {
+        Rules { threshold: 3, controls: Controls::default() }
+    }
+
     const TWO: Described = Described::Clusters { width: 1, starts: 1, clusters: 2 };
 
     #[test]
     fn nobody_has_more_than_one_in_k_of_a_columns_squares() {
         let counted = |most| CountedDescribed { squares: vec![(9.0, 1.0), (9.0, most)], clusters: None };
-        let all = RULES(Controls::default());
-        assert_eq!(check(&counted(3.0), |at| format!("c{at}"), all), Ok(()));
-        let why = check(&counted(3.1), |at| format!("c{at}"), all).map_err(|few| few.why().to_owned());
+        assert_eq!(check(&counted(3.0), |at| format!("c{at}"), rules()), Ok(()));
+        let why = check(&counted(3.1), |at| format!("c{at}"), rules()).map_err(|few| few.why().to_owned());
         assert_eq!(why, Err("one patient says too much of how `c1` varies".to_owned()));
-        let lifted = RULES(Controls::default().without(Control::MomentShares));
-        assert_eq!(check(&counted(9.0), |at| format!("c{at}"), lifted), Ok(()));
     }
 
     #[test]
@@ -114,19 +115,17 @@ mod tests {
             grouped: vec![Some(vec![0.0, 0.0, 10.0, 1.0])],
             settled: vec![None],
         };
-        let leaves = |controls| clustered(vec![0.5], counted.clone(), TWO, RULES(controls));
-        assert_eq!(leaves(Controls::default()), Ok(vec![0.5, 0.0, 0.0, 0.0, 0.0]));
-        let steps = Controls::default().without(Control::ClusterSteps);
-        assert_eq!(leaves(steps), Ok(vec![0.5, 0.0, 0.0, 10.0, 1.0]));
-        let groups = Controls::default().without(Control::ClusterGroups);
-        assert_eq!(leaves(groups), Ok(vec![0.5, 1.0, 0.1, 9.0, 0.9]));
+        assert_eq!(clustered(vec![0.5], counted.clone(), TWO, rules()), Ok(vec![0.5, 0.0, 0.0, 0.0, 0.0]));
+        // Where there is no disclosure control, everybody is with the nearest.
+        let open = Rules { threshold: 1, ..rules() };
+        assert_eq!(clustered(vec![0.5], counted, TWO, open), Ok(vec![0.5, 1.0, 0.1, 9.0, 0.9]));
     }
 
     #[test]
     fn a_small_cluster_leaves_in_no_form() {
         let settled = vec![Some(vec![2.0, 0.1, 9.0, 0.9])];
         let counted = CountedClusters { settled, ..CountedClusters::default() };
-        assert_eq!(clustered(vec![0.5], counted, TWO, RULES(Controls::default())), Err(Withheld::Inconsistent));
+        assert_eq!(clustered(vec![0.5], counted, TWO, rules()), Err(Withheld::Inconsistent));
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub use counted::{Computed, Counted, CountedKeys, Detail};
 pub use cox::CountedRisk;
 pub use described::{CountedClusters, CountedDescribed};
 pub use leaving::CountedLeaving;
-pub use model::{CountedModel, Side, Weights};
+pub use model::{CountedModel, LEVERAGE, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};

@@ -9,12 +9,12 @@
 //!    elsewhere.
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
-//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave.
+//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to Pearson's χ² or to the
+//!    deviance. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
 //! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
-//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use. Pearson's χ² and the deviance of
-//! numbers are sums of squares that one outlier can make up; so are products and powers of numbers, of which each is judged by itself.
+//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
 
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::ModelLayout;
@@ -100,7 +100,18 @@ pub struct Weights {
     weights: (f64, f64),
     /// Σ residual², and the largest, where they are added up.
     squares: (f64, f64),
+    /// Pearson's χ², and the most that one adds.
+    pearson: (f64, f64),
+    /// The deviance, and the most that one adds.
+    deviance: (f64, f64),
+    /// The largest share that anybody has of the information on some combination of columns.
+    leverage: f64,
 }
+
+/// Of what a step's information says of any combination of columns one patient may have so much at most: then all others together have as much.
+///
+/// A share of 1/k would need a design of some k times as many patients as columns, with none of them far out; this holds of designs that anybody fits.
+pub const LEVERAGE: f64 = 0.5;
 
 impl Weights {
     /// Adds a patient's.
@@ -116,18 +127,48 @@ impl Weights {
         add(&mut self.squares, square);
     }
 
+    /// Adds what a patient adds to Pearson's χ² and to the deviance.
+    #[inline]
+    pub fn add_squares(&mut self, pearson: f64, deviance: f64) {
+        add(&mut self.pearson, pearson);
+        // What is lost of nothing is nothing, but for the last bit.
+        add(&mut self.deviance, deviance.max(0.0));
+    }
+
+    /// Takes in the largest leverage.
+    pub fn leverage(&mut self, largest: f64) {
+        self.leverage = self.leverage.max(largest);
+    }
+
+    /// The largest weight.
+    pub fn largest(&self) -> f64 {
+        self.weights.1
+    }
+
     /// Adds other patients'.
     pub fn absorb(&mut self, other: &Self) {
         let both = |own: &mut (f64, f64), other: (f64, f64)| *own = (own.0 + other.0, own.1.max(other.1));
         both(&mut self.residuals, other.residuals);
         both(&mut self.weights, other.weights);
         both(&mut self.squares, other.squares);
+        both(&mut self.pearson, other.pearson);
+        both(&mut self.deviance, other.deviance);
+        self.leverage(other.leverage);
     }
 
     /// Whether nobody has more than 1/k of all.
     fn are_shared(&self, k: u32) -> bool {
-        [self.residuals, self.weights, self.squares].iter().all(|(all, most)| most * f64::from(k) <= *all)
+        [self.residuals, self.weights, self.squares].iter().all(|of| is_shared(*of, k))
     }
+
+    /// Whether nobody has more than 1/k of Pearson's χ² or of the deviance.
+    fn squares_are_shared(&self, k: u32) -> bool {
+        is_shared(self.pearson, k) && is_shared(self.deviance, k)
+    }
+}
+
+fn is_shared((all, most): (f64, f64), k: u32) -> bool {
+    most * f64::from(k) <= all
 }
 
 fn add(all: &mut (f64, f64), x: f64) {
@@ -208,6 +249,12 @@ pub(super) fn exact(
         }
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
+        }
+        if rules.controls.enforces(Control::ModelSquares) && !counted.weights.squares_are_shared(k) {
+            return few("a patient is too far from what the model says at this step".to_owned());
+        }
+        if rules.controls.enforces(Control::ModelLeverage) && counted.weights.leverage > LEVERAGE {
+            return few("a patient is too far from the others in what the model reads".to_owned());
         }
         let even = counted.predictions.iter().all(|(_, shares)| shares.are_even(k));
         if rules.controls.enforces(Control::ModelScores) && !even {

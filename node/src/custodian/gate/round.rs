@@ -85,3 +85,6 @@ fn differences(bins: impl Iterator<Item = BinRelease>) -> impl Iterator<Item = B
         Some(BinRelease { count: Count { subjects: n, rows: n }, ..bin })
     })
 }
+
+#[cfg(test)]
+mod tests;

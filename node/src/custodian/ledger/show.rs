@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
                 }
             }
             Outcome::Model(release) => {
-                let cells = vec![model::cell(release, spec.map(|a| &a.spec))];
+                let cells = vec![model::cell(release, spec.map(|a| &a.spec), round)];
                 Left { threshold: Some(release.threshold), cells, ..none }
             }
             Outcome::Lines(release) => {

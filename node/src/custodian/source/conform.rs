@@ -14,6 +14,8 @@ use polars::prelude::{
     NewChunkedArray, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked, UInt64Chunked,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
@@ -173,6 +175,50 @@ impl<'a> Conforming<'a> {
             columns: names.zip(self.columns).collect(),
             rules: self.rules.finish(),
         })
+    }
+}
+
+/// What was found in the rows up to some row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conformed {
+    columns: Vec<ColumnReport>,
+    rules: rules::Looked,
+    source_rows: u64,
+    fitting: u64,
+    rejected: Vec<Rejected>,
+}
+
+impl Conformed {
+    /// So many rows of the source there were.
+    pub fn source_rows(&self) -> u64 {
+        self.source_rows
+    }
+}
+
+impl Conforming<'_> {
+    /// What was found so far.
+    pub fn so_far(&self) -> Conformed {
+        let rejected = self.rejected.iter().map(|(reason, rows)| Rejected { reason: reason.clone(), rows: *rows });
+        Conformed {
+            columns: self.columns.clone(),
+            rules: self.rules.so_far(),
+            source_rows: self.source_rows,
+            fitting: self.fitting,
+            rejected: rejected.collect(),
+        }
+    }
+
+    /// What is to be remembered since the last call, of what grows with the rows.
+    pub fn take_beside(&mut self) -> Vec<u8> {
+        self.rules.take_new_keys()
+    }
+
+    /// Goes on behind rows in which this was found, with all that was remembered in them.
+    pub fn go_on(&mut self, found: Conformed, beside: &[u8]) {
+        self.columns = found.columns;
+        (self.source_rows, self.fitting) = (found.source_rows, found.fitting);
+        self.rejected = found.rejected.into_iter().map(|rejected| (rejected.reason, rejected.rows)).collect();
+        self.rules.go_on(found.rules, beside);
     }
 }
 

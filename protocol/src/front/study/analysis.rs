@@ -9,6 +9,7 @@ use super::compare::RawCompare;
 use super::correlation::RawCorrelation;
 use super::cox::RawCox;
 use super::crosstab::RawCrosstab;
+use super::evaluate::RawEvaluate;
 use super::histogram::RawHistogram;
 use super::kmeans::RawKmeans;
 use super::model::RawModel;
@@ -50,9 +51,10 @@ struct RawAnalysis {
     cox: Option<RawCox>,
     pca: Option<RawPca>,
     kmeans: Option<RawKmeans>,
+    evaluate: Option<RawEvaluate>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, kmeans, model, pca, rates, standardised, survival or table_one";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, evaluate, kmeans, model, pca, rates, standardised, survival or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -80,6 +82,7 @@ impl RawAnalysis {
             self.cox.is_some(),
             self.pca.is_some(),
             self.kmeans.is_some(),
+            self.evaluate.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -147,6 +150,7 @@ impl Binding<'_> {
         found.extend(raw.cox.as_ref().map(|raw| self.cox(&key, raw).map(one)));
         found.extend(raw.pca.as_ref().map(|raw| self.pca(&key, raw).map(one)));
         found.extend(raw.kmeans.as_ref().map(|raw| self.kmeans(&key, raw).map(one)));
+        found.extend(raw.evaluate.as_ref().map(|asked| self.evaluate(&key, &raw.name, asked)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -197,6 +201,7 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Compare(_)) => compare::text_place(place),
         // Always a part.
         (_, None, Spec::Correlation(_)) => "correlation".to_owned(),
+        (_, None, Spec::Roc(_) | Spec::Scored(_)) => "evaluate".to_owned(),
         (place, None, Spec::Standardised(spec)) => standardised::text_place(spec, place),
         (place, None, Spec::Rates(_)) => rates::text_place(place),
         (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),

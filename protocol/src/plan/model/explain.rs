@@ -51,8 +51,8 @@ impl ValidPlan {
                 computes.push("in further rounds: how many patients lie nearest to each of given points, and their sums".to_owned());
             }
             Explains::Clusters(at) => computes.push(format!(
-                "one step of {} clusterings into {} groups by {columns}: how many patients lie nearest to each of given points, and their sums",
-                at.starts.len(),
+                "one step of {} into {} groups by {columns}: how many patients lie nearest to each of given points, and their sums",
+                if at.starts.len() == 1 { "a clustering".to_owned() } else { format!("{} clusterings", at.starts.len()) },
                 at.clusters()
             )),
         }

@@ -61,7 +61,9 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
             .filter(Bars::tells)
             .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
     }
-    match ranges::loadings(&view).or_else(|| ranges::ranges(&view).filter(|_| matches!(title, None | Some("forest")))) {
+    match ranges::loadings(&view)
+        .or_else(|| ranges::ranges(&view).filter(|_| matches!(title, None | Some("forest" | "calibration"))))
+    {
         Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),
         None => Drawn::Nothing,
     }

@@ -242,3 +242,22 @@ fn clusters_have_bars_of_their_shares_and_points_for_how_they_differ() {
     let figure = picture("kmeans", Some("profiles"), &profiles);
     assert_eq!(figure.description(), "A point for each: 1, age: -0.400; 2, age: –.");
 }
+
+#[test]
+fn a_calibration_shows_what_came_in_each_band_of_what_was_expected() {
+    let band = |label: &str, share: f64| {
+        vec![
+            text(label),
+            Value::Count(40),
+            Value::Number(share),
+            Value::Number(share - 0.1),
+            Value::Number(share + 0.1),
+        ]
+    };
+    let columns = ["expected", "patients", "observed", "from", "to"];
+    let table = block(&columns, vec![band("<0.2", 0.15), band("[0.2,0.4)", 0.35)]);
+    let Figure::Ranges(ranges) = picture("evaluate", Some("calibration"), &table) else { panic!("no ranges") };
+    let rows: Vec<(&str, Option<f64>)> = ranges.rows.iter().map(|row| (row.label.as_str(), row.value)).collect();
+    assert_eq!((ranges.axis.as_str(), rows), ("observed", vec![("<0.2", Some(0.15)), ("[0.2,0.4)", Some(0.35))]));
+    assert_eq!(figure("evaluate", Some("curve"), &table), Drawn::Nothing);
+}

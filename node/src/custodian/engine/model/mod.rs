@@ -14,6 +14,7 @@ mod described;
 mod design;
 mod facts;
 mod kept;
+mod leverage;
 mod predictions;
 mod selected;
 mod sums;

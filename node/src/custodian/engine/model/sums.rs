@@ -5,7 +5,8 @@ use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
 use super::each_part;
-use crate::custodian::gate::{CountedModel, Weights};
+use super::leverage::Triangle;
+use crate::custodian::gate::{CountedModel, LEVERAGE, Weights};
 
 /// Rows that are worked on at once.
 const BLOCK: usize = 512;
@@ -23,10 +24,11 @@ pub fn at(
     for part in parts {
         whole.absorb(&part);
     }
-    let Added { mut values, weights } = whole;
+    let Added { mut values, mut weights } = whole;
     if response.family == Family::Gaussian {
         values[Sums::LOG_DENSITY] = design.parts.iter().map(log_weights).sum();
     }
+    weights.leverage(step.leverage(&design.parts, &values, weights.largest()));
     let facts = design.facts.clone();
     CountedModel {
         predictions: facts.shares(),
@@ -84,6 +86,35 @@ impl Step<'_> {
         added
     }
 
+    /// A row's linear predictors and weights, as in [`Step::block`], for one more look at all rows.
+    fn weights(&self, cases: &Cases) -> Vec<f64> {
+        let mut eta = if cases.offset.is_empty() { vec![0.0; cases.rows] } else { cases.offset.clone() };
+        for (j, beta) in self.model.at.beta.iter().copied().chain(self.own).enumerate() {
+            let column = &cases.x[j * cases.rows..(j + 1) * cases.rows];
+            eta.iter_mut().zip(column).for_each(|(eta, x)| *eta += beta * x);
+        }
+        let theta = self.model.at.theta.unwrap_or(1.0);
+        let weight = |(i, eta): (usize, f64)| {
+            let count = cases.weight.get(i).copied().unwrap_or(1.0);
+            count * self.response.family.row(cases.y[i], eta, theta).weight
+        };
+        eta.into_iter().enumerate().map(weight).collect()
+    }
+
+    /// The most that one patient has of what the information says, or 0 where it cannot be much. `most` is the largest weight.
+    fn leverage(&self, parts: &[Cases], values: &[f64], most: f64) -> f64 {
+        let width = self.sums.width;
+        let triangle = Triangle::of(&values[self.sums.information()], width);
+        if !triangle.can_exceed(LEVERAGE, most) {
+            return 0.0;
+        }
+        let of = |cases: &Cases| {
+            let columns: Vec<&[f64]> = (0..width).map(|j| &cases.x[j * cases.rows..(j + 1) * cases.rows]).collect();
+            triangle.largest(&columns, &self.weights(cases))
+        };
+        parts.iter().map(of).fold(0.0, f64::max)
+    }
+
     fn block(&self, cases: &Cases, begin: usize, end: usize, added: &mut Added) {
         let (width, rows) = (self.sums.width, end - begin);
         let column = |j: usize| &cases.x[j * cases.rows + begin..j * cases.rows + end];
@@ -105,6 +136,7 @@ impl Step<'_> {
             let row = self.response.family.row(y, eta[i], theta);
             (residuals[i], weights[i]) = (count * row.residual, count * row.weight);
             added.weights.add(residuals[i], weights[i]);
+            added.weights.add_squares(count * row.pearson, count * row.deviance);
             values[Sums::WEIGHT] += count;
             values[Sums::OUTCOME] += count * y;
             values[Sums::LOG_DENSITY] += count * row.log_density;

@@ -17,8 +17,8 @@ const SCALARS: [&str; Sums::SCALARS] = [
 ];
 
 /// All sums, as measures of the one group that a model has.
-pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
-    let names = names(spec, release.sums.len());
+pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, round: u16) -> ShownCell {
+    let names = names(spec, release.sums.len(), round);
     let count = ShownCount { subjects: release.n, rows: release.n };
     let measure = |(at, sum): (usize, &f64)| ShownMeasure {
         measure: names.get(at).cloned().unwrap_or_else(|| format!("sum {at}")),
@@ -35,7 +35,7 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     }
 }
 
-fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
+fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
     match spec {
         Some(Spec::Model(model)) => {
             let own = model.by_site.then_some("the site's intercept");
@@ -45,6 +45,11 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             named.chain(doubly("squared scores", &columns)).take(values).collect()
         }
         Some(Spec::Cox(cox)) if cox.hazard.grid.is_some() => along(cox, values),
+        Some(Spec::Scored(_)) => {
+            let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
+            let own = ["residuals", "variances", "squared residuals"].map(|name| format!("sum of {name}"));
+            scalars.chain(own).take(values).collect()
+        }
         Some(Spec::Cox(cox)) => {
             let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
             let scalars: [&str; CoxSums::SCALARS] = ["events", "logarithm of the partial likelihood"];
@@ -61,13 +66,9 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             named
         }
         Some(Spec::Pca(pca)) => moments(&pca.headings()).take(values).collect(),
+        Some(Spec::Kmeans(kmeans)) if round == 0 => moments(&kmeans.headings()).take(values).collect(),
         Some(Spec::Kmeans(kmeans)) => {
             let (columns, clusters) = (kmeans.headings(), kmeans.clusters as usize);
-            let all: Vec<String> = moments(&columns).collect();
-            if values == all.len() {
-                // The first round, and by its size no other.
-                return all;
-            }
             let starts = values.saturating_sub(columns.len()) / (clusters * (1 + columns.len())).max(1);
             let clusters = (1..=starts).flat_map(|start| (1..=clusters).map(move |cluster| (start, cluster)));
             let of_clusters = clusters.flat_map(|(start, cluster)| {
@@ -139,10 +140,30 @@ mod tests {
     #[test]
     fn every_sum_that_left_is_shown_with_those_whom_it_is_of() {
         let release = ModelRelease { threshold: 11, n: 59, sums: vec![37.0, -1.5] };
-        let shown = cell(&release, None);
+        let shown = cell(&release, None, 0);
         assert_eq!(shown.measures.len(), 2);
         for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
             assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
         }
+    }
+
+    #[test]
+    fn sums_of_a_clustering_are_those_of_moments_first_and_then_of_each_starts_clusters() {
+        let column = |name: &str| bocage_protocol::analysis::Named { label: name.to_owned(), of: vec![] };
+        let spec = Spec::Kmeans(bocage_protocol::analysis::KmeansSpec {
+            columns: vec![column("age"), column("chol")],
+            clusters: 2,
+            starts: 2,
+            iterations: 9,
+            seed: 1,
+            scale: bocage_protocol::analysis::Metric::Sd,
+        });
+        let moments = names(Some(&spec), 5, 0);
+        assert_eq!((moments[1].as_str(), moments[3].as_str()), ("sum of chol", "sum of products of chol and age"));
+        let clusters = names(Some(&spec), 2 + 2 * 2 * 3, 1);
+        assert_eq!(clusters.len(), 14);
+        assert_eq!(clusters[0], "sum of squares of age");
+        assert_eq!(clusters[2], "start 1, cluster 1: patients");
+        assert_eq!(clusters[13], "start 2, cluster 2: sum of chol");
     }
 }

@@ -90,6 +90,10 @@ impl Pass<'_> {
         let Several { residual, expected, scores } = &self.several;
         residual.iter().zip(expected).for_each(|(residual, expected)| self.weights.add(*residual, *expected));
         let squares = self.sums.squares();
+        if !squares.is_empty() {
+            // Of the squared scores, of which a residual is a factor, nobody may have too much either.
+            residual.iter().for_each(|residual| self.weights.add_square(residual * residual));
+        }
         for score in scores.chunks_exact(self.sums.width.max(1)) {
             add_square(&mut self.values[squares.clone()], score);
         }
@@ -122,6 +126,9 @@ impl Pass<'_> {
             }
             if width == 0 {
                 continue;
+            }
+            if patient.is_none() {
+                self.weights.add_square(residual * residual);
             }
             for (i, (score, x)) in score.iter_mut().zip(risk.row(row)).enumerate() {
                 let drift = path.drift(whole)[i] - path.drift(from)[i] + own.map_or(0.0, |moment| moment.drift[1][i]);

@@ -14,7 +14,6 @@ mod fitted;
 mod formula;
 mod groups;
 mod histogram;
-mod hypotheses;
 mod kmeans;
 mod model;
 mod pattern;

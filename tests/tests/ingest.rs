@@ -139,6 +139,50 @@ fn an_ingest_that_is_killed_at_any_step_is_gone_on_with_and_gives_what_it_would_
 }
 
 #[test]
+fn a_damaged_file_of_an_export_that_may_be_left_out_is_named_wherever_the_snapshot_is_told_of() {
+    const NETWORK: &str = r#"
+        network = "lab"
+        packs = ["fhir-r4-core"]
+        [publication]
+        min_sites = 1
+        [researcher]
+        name = "A researcher"
+        mode = "exact"
+        [[site]]
+        id = "site"
+        [site.dataset.patients]
+        contract = "fhir-r4-patient@1"
+        source = { kind = "fhir", path = "export", view = "fhir-r4-core/patient", damaged = "skip" }
+    "#;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |below: &str| folder.path().join(below);
+    fs::write(path("network.toml"), NETWORK).expect("network.toml");
+    let mut made = Command::new(EXE);
+    made.args(["network", "init"]).arg(path("network.toml")).arg("--out").arg(path("net"));
+    assert!(made.output().expect("the command").status.success(), "a network");
+    let export = path("net/sites/site/export");
+    fs::create_dir_all(&export).expect("the export");
+    let patient = r#"{"resourceType":"Patient","id":"a","birthDate":"1980-02-03","gender":"female"}"#;
+    fs::write(export.join("Patient.1.ndjson"), patient).expect("a file");
+    fs::write(export.join("Patient.2.ndjson.gz"), "not packed").expect("a file");
+    let said = |args: &[&str]| {
+        let mut command = Command::new(EXE);
+        command.arg("node").args(args).arg("--config").arg(path("net/sites/site/node.toml"));
+        let output = command.output().expect("the command");
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let sentence = "1 damaged file was left out as a whole: Patient.2.ndjson.gz";
+    let refreshed = said(&["datasets", "refresh", "patients"]);
+    assert!(refreshed.contains(&format!("of the source of patients {sentence}\n")), "{refreshed}");
+    for args in [&["datasets", "show", "patients"][..], &["check"]] {
+        let said = said(args);
+        assert!(said.contains(sentence) && said.contains("its compressed data is damaged"), "{args:?}: {said}");
+    }
+    let (list, table) = (said(&["datasets"]), said(&["datasets", "list", "--format", "csv"]));
+    assert!(list.contains(sentence) && table.contains(sentence), "{list}{table}");
+}
+
+#[test]
 fn a_running_node_takes_a_first_snapshot_by_an_ingest_and_takes_up_those_of_others() {
     let lab = Lab::new(EXE);
     let node = lab.node(SITE, &[]);

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bocage_fhir::{Reader, pack};
+use bocage_fhir::{Damaged, How, Reader, pack};
 use bocage_tests::lab::repository;
 use flate2::read::GzDecoder;
 
@@ -28,11 +28,12 @@ pub fn compare() {
     let size = std::env::var("BOCAGE_BENCH_FHIR_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     write(&export, size);
     let duck = Python::with("duckdb", include_str!("flatten.py"));
-    let (mut whole, mut read, mut one, mut all) = (vec![], vec![], vec![], vec![]);
+    let (mut whole, mut read, mut read_by_all, mut one, mut all) = (vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..RUNS {
-        read.push(spent::by(
-            Command::new(std::env::current_exe().expect("this bench")).args(["--bench", READ]).arg(&export),
-        ));
+        for (runs, threads) in [(&mut read, 1), (&mut read_by_all, super::cores())] {
+            let mut command = Command::new(std::env::current_exe().expect("this bench"));
+            runs.push(spent::by(command.args(["--bench", READ, &threads.to_string()]).arg(&export)));
+        }
         whole.push(network.ingest(DATASET));
         if let Some(duck) = &duck {
             let flattened = |threads: &str| {
@@ -51,7 +52,8 @@ pub fn compare() {
             println!("  {what:<44} {spent}  {:4.0} MB/s of a processor", megabytes(&export) / spent.cpu_secs);
         }
     };
-    say("read by the view, on one core", &mut read);
+    say("read by the view, one thread", &mut read);
+    say("read by the view, all threads", &mut read_by_all);
     say("DuckDB, flattened into a table, one thread", &mut one);
     say("DuckDB, flattened into a table, all threads", &mut all);
     say("the whole ingest: rules, sorting, file, hash", &mut whole);
@@ -59,17 +61,18 @@ pub fn compare() {
     println!("  one of {:.0} MB, the whole ingest              {}", megabytes(&export), network.ingest(DATASET));
 }
 
-/// An export that this process was started to read.
-pub fn asked_to_read() -> Option<PathBuf> {
+/// An export that this process was started to read, and by how many threads.
+pub fn asked_to_read() -> Option<(PathBuf, usize)> {
     let args: Vec<String> = std::env::args().collect();
     let at = args.iter().position(|arg| arg == READ)?;
-    args.get(at + 1).map(PathBuf::from)
+    Some((args.get(at + 2)?.into(), args.get(at + 1)?.parse().ok()?))
 }
 
 /// Reads an export, and nothing else.
-pub fn read(export: &Path) {
+pub fn read(export: &Path, threads: usize) {
     let view = pack::find(VIEW).expect("a view").view().expect("a view");
-    let mut reader = Reader::open(export, view).expect("an export");
+    let how = How { threads, damaged: Damaged::Stop };
+    let mut reader = Reader::open_as(export, view, how).expect("an export");
     while reader.next_batch(1 << 16, 16 << 20).expect("rows").is_some() {}
 }
 

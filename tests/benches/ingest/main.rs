@@ -22,8 +22,8 @@ fn main() {
     if !is_a_bench() {
         return;
     }
-    if let Some(export) = fhir::asked_to_read() {
-        return fhir::read(&export);
+    if let Some((export, threads)) = fhir::asked_to_read() {
+        return fhir::read(&export, threads);
     }
     fhir::compare();
     tables::compare();

@@ -9,7 +9,7 @@ use bocage_protocol::wire::message::{RoundRequest, Step};
 use super::cells::answer;
 use super::hospital::{Desk, Hospital};
 use super::models::{age, near, nearly_equal, weight};
-use super::scenario::Family;
+use super::scenario::{Family, Open};
 use super::ward::{Patient, patients};
 
 const TWO: &str = "kmeans = { columns = ['age', 'weight'], clusters = 2, starts = 2 }";
@@ -22,6 +22,10 @@ struct Cluster([f64; 3]);
 impl Cluster {
     fn less(self, other: Self) -> Self {
         Self([0, 1, 2].map(|at| self.0[at] - other.0[at]))
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self([0, 1, 2].map(|at| self.0[at] + other.0[at]))
     }
 
     /// Whether it is the target alone, who is then read off it.
@@ -175,4 +179,20 @@ pub fn family() -> Family {
         .against(Control::ClusterSteps, "two studies with a restart between", |on| two_studies(on, true))
         .against(Control::ClusterSteps, "one patient among many who change", hidden_among_changes)
         .against(Control::MomentShares, "how weights vary is how far one patient's lies from all", is_the_variance)
+}
+
+/// A cluster of one answer less two clusters of another, none of which is near to any.
+fn two_clusters_together() -> bool {
+    let hospital = Hospital::ward(&two_kinds_and_the_target());
+    let desk = hospital.open(Controls::default());
+    let one = Asked::begin(&desk, TWO).and_then(|mut asked| asked.at(&[&WITH]));
+    let four = "kmeans = { columns = ['age', 'weight'], clusters = 4, starts = 1 }";
+    let other = Asked::begin(&desk, four)
+        .and_then(|mut asked| asked.at(&[&[(25.0, 50.0), (37.0, 50.0), (92.0, 200.0), (107.0, 200.0)]]));
+    one.zip(other).is_some_and(|(one, other)| one[0][0].less(other[0][0].and(other[0][1])).is_the_target())
+}
+
+pub fn open() -> Vec<Open> {
+    let why = "clusters are held against each other one by one, not together";
+    vec![Open { name: "a cluster less two clusters of another answer", why, attack: two_clusters_together }]
 }

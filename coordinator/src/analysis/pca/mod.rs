@@ -79,5 +79,5 @@ pub(super) fn releases<'a>(answers: &[SiteAnswer<'a>]) -> Vec<(&'a SiteId, &'a M
 /// How many values an answer has at most.
 pub(super) fn values(spec: &PcaSpec, sites: usize) -> usize {
     let (columns, shown) = (spec.columns.len(), spec.shown());
-    columns * (COLUMNS.len() + 5) + columns * shown * 4 + columns * columns + 20 + 2 * sites
+    columns * (COLUMNS.len() + 4) + 6 * columns * shown + 8 + 2 * sites
 }

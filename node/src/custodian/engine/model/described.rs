@@ -87,10 +87,17 @@ fn moments_of(cases: &Cases, width: usize) -> Vec<f64> {
 /// Of each column Σ (z − mean)² and the largest one.
 fn squares(design: &Design, sums: &[f64]) -> Vec<(f64, f64)> {
     let n: usize = design.parts.iter().map(|cases| cases.rows).sum();
-    let of_column = |(j, sum): (usize, &f64)| {
-        let mean = sum / n as f64;
-        let squares = design.parts.iter().flat_map(|cases| cases.column(j)).map(|z| (z - mean) * (z - mean));
-        squares.fold((0.0, 0.0), |(all, most): (f64, f64), square| (all + square, most.max(square)))
-    };
-    sums.iter().enumerate().map(of_column).collect()
+    let parts = each_part(&design.parts, |_, cases| {
+        let of_column = |(j, sum): (usize, &f64)| {
+            let mean = sum / n as f64;
+            let squares = cases.column(j).iter().map(|z| (z - mean) * (z - mean));
+            squares.fold((0.0, 0.0), |(all, most): (f64, f64), square| (all + square, most.max(square)))
+        };
+        sums.iter().enumerate().map(of_column).collect::<Vec<(f64, f64)>>()
+    });
+    let mut all = vec![(0.0, 0.0f64); sums.len()];
+    for part in parts {
+        all.iter_mut().zip(part).for_each(|(all, own)| *all = (all.0 + own.0, all.1.max(own.1)));
+    }
+    all
 }

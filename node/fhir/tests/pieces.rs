@@ -31,13 +31,13 @@ fn patient(id: usize) -> String {
 
 fn gzipped(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(text.as_bytes()).expect("a sound test");
+    encoder.finish().expect("a sound test")
 }
 
 /// Several pieces of lines, packed and not, with bad ones among them and ids that come again in another file, and a Bundle of several pieces.
 fn export() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a sound test");
     let lines = |from: usize, to: usize| {
         let mut lines: Vec<String> = (from..to).map(patient).collect();
         for at in (100..lines.len()).step_by(997) {
@@ -45,20 +45,20 @@ fn export() -> TempDir {
         }
         lines.join("\n")
     };
-    fs::write(folder.path().join("a.ndjson"), lines(0, 6000)).unwrap();
-    fs::write(folder.path().join("b.ndjson.gz"), gzipped(&lines(5000, 9000))).unwrap();
+    fs::write(folder.path().join("a.ndjson"), lines(0, 6000)).expect("a sound test");
+    fs::write(folder.path().join("b.ndjson.gz"), gzipped(&lines(5000, 9000))).expect("a sound test");
     let entries: Vec<String> =
         (8000..9300).map(|id| format!(r#"{{"fullUrl":"u","resource":{}}}"#, patient(id))).collect();
     let bundle = format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#, entries.join(","));
-    fs::write(folder.path().join("c.json"), bundle).unwrap();
-    fs::write(folder.path().join("d.ndjson"), lines(9300, 9400)).unwrap();
+    fs::write(folder.path().join("c.json"), bundle).expect("a sound test");
+    fs::write(folder.path().join("d.ndjson"), lines(9300, 9400)).expect("a sound test");
     folder
 }
 
 /// Reads on; after `most` batches it is broken off.
 fn read(reader: &mut Reader, most: usize, rows: &mut Rows, ids: &mut Vec<u64>) -> Option<At> {
     for _ in 0..most {
-        let Some(batch) = reader.next_batch(1, 1).unwrap() else { break };
+        let Some(batch) = reader.next_batch(1, 1).expect("a sound test") else { break };
         for row in 0..batch.rows() {
             rows.push(batch.columns().iter().map(|column| column.get(row).map(str::to_owned)).collect());
         }
@@ -68,7 +68,7 @@ fn read(reader: &mut Reader, most: usize, rows: &mut Rows, ids: &mut Vec<u64>) -
 }
 
 fn whole(export: &Path, how: How) -> (Rows, Report) {
-    let mut reader = Reader::open_as(export, view(), how).unwrap();
+    let mut reader = Reader::open_as(export, view(), how).expect("a sound test");
     let mut rows = Rows::new();
     read(&mut reader, usize::MAX, &mut rows, &mut Vec::new());
     (rows, reader.report().clone())
@@ -91,7 +91,7 @@ fn reading_that_goes_on_where_it_was_broken_off_gives_what_it_gives_at_once() {
     let (mut broken_off, mut without_a_place) = (0, 0);
     for after in 0.. {
         let (mut rows, mut ids) = (Rows::new(), Vec::new());
-        let mut before = Reader::open_as(export.path(), view(), How { threads: 2, ..ALONE }).unwrap();
+        let mut before = Reader::open_as(export.path(), view(), How { threads: 2, ..ALONE }).expect("a sound test");
         let at = read(&mut before, after, &mut rows, &mut ids);
         if rows.len() == alone.0.len() {
             break;
@@ -100,9 +100,10 @@ fn reading_that_goes_on_where_it_was_broken_off_gives_what_it_gives_at_once() {
             without_a_place += 1;
             continue;
         };
-        let found: Report = serde_json::from_str(&serde_json::to_string(before.report()).unwrap()).unwrap();
-        let mut reader = Reader::open_as(export.path(), view(), ALONE).unwrap();
-        reader.go_on(at, found, ids).unwrap();
+        let found: Report =
+            serde_json::from_str(&serde_json::to_string(before.report()).expect("a sound test")).expect("a sound test");
+        let mut reader = Reader::open_as(export.path(), view(), ALONE).expect("a sound test");
+        reader.go_on(at, found, ids).expect("a sound test");
         read(&mut reader, usize::MAX, &mut rows, &mut Vec::new());
         assert!((rows, reader.report().clone()) == alone, "broken off at {at:?}");
         broken_off += 1;
@@ -115,10 +116,11 @@ fn reading_that_goes_on_where_it_was_broken_off_gives_what_it_gives_at_once() {
 fn a_damaged_file_is_left_out_as_a_whole_where_that_is_wanted_and_named() {
     let export = export();
     let sound = whole(export.path(), ALONE);
-    let packed = fs::read(export.path().join("b.ndjson.gz")).unwrap();
-    fs::write(export.path().join("b0.ndjson.gz"), &packed[..packed.len() - 9]).unwrap();
-    fs::write(export.path().join("b1.json"), r#"{"resourceType":"Bundle","entry":["#).unwrap();
-    let stopped = Reader::open_as(export.path(), view(), ALONE).unwrap().next_batch(usize::MAX, usize::MAX);
+    let packed = fs::read(export.path().join("b.ndjson.gz")).expect("a sound test");
+    fs::write(export.path().join("b0.ndjson.gz"), &packed[..packed.len() - 9]).expect("a sound test");
+    fs::write(export.path().join("b1.json"), r#"{"resourceType":"Bundle","entry":["#).expect("a sound test");
+    let stopped =
+        Reader::open_as(export.path(), view(), ALONE).expect("a sound test").next_batch(usize::MAX, usize::MAX);
     assert!(stopped.unwrap_err().to_string().contains("b0.ndjson.gz: its compressed data is damaged"));
     for threads in [1, 4] {
         let (rows, found) = whole(export.path(), How { threads, damaged: Damaged::Skip });

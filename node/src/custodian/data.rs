@@ -260,11 +260,13 @@ impl Custodian {
     pub(super) fn snapshot_for(&self, dataset: &Dataset, pinned: Option<Digest>) -> Result<Arc<Snapshot>, PublicError> {
         let opened = match pinned {
             Some(content) => self.snapshots.get(&dataset.name, &content).map_err(|e| e.to_string()),
-            None if usable(&self.config, dataset).is_err() && self.is_awaited(dataset) => return Err(busy()),
-            None => usable(&self.config, dataset).and_then(|manifest| {
-                self.adopt(&manifest).map_err(|e| e.to_string())?;
-                self.snapshots.get(&dataset.name, &manifest.content).map_err(|e| e.to_string())
-            }),
+            None => match usable(&self.config, dataset) {
+                Err(_) if self.is_awaited(dataset) => return Err(busy()),
+                usable => usable.and_then(|manifest| {
+                    self.adopt(&manifest).map_err(|e| e.to_string())?;
+                    self.snapshots.of(&manifest).map_err(|e| e.to_string())
+                }),
+            },
         };
         opened.map_err(|reason| {
             let reason = reason.lines().next().unwrap_or_default();

@@ -14,7 +14,7 @@ mod fitted;
 mod formula;
 mod groups;
 mod histogram;
-mod hypotheses;
+mod keys;
 mod kmeans;
 mod model;
 mod pattern;
@@ -39,6 +39,7 @@ use sqlparser::ast::Expr as Sql;
 use self::analysis::check_plans;
 use self::cohort::{RawCohort, no_dataset};
 pub(super) use self::discovered::{DISCOVERED, misplaced};
+pub(super) use self::keys::KEYS;
 use super::codes::{self, Files};
 use super::expression::{Binder, Scope};
 use super::relation::{Given, Relations};
@@ -52,88 +53,6 @@ use crate::limits;
 use crate::plan::{Contracts, Expr, Query, TypeProblem};
 use crate::settings::{Problem, Problems, nearest, read};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
-
-pub(super) const KEYS: &[&str] = &[
-    "title",
-    "purpose",
-    "permit",
-    "dataset",
-    "where",
-    "sites",
-    "min_sites",
-    "answer_within",
-    "open_until",
-    "snapshot_not_before",
-    "derive",
-    "analysis",
-    "name",
-    "table",
-    "by",
-    "show",
-    "roll_up",
-    "top",
-    "histogram",
-    "of",
-    "bins",
-    "crosstab",
-    "rows",
-    "columns",
-    "quantiles",
-    "at",
-    "attrition",
-    "steps",
-    "summary",
-    "accuracy",
-    "test",
-    "truth",
-    "interval",
-    "confidence",
-    "compare",
-    "outcome",
-    "reference",
-    "scores",
-    "within",
-    "correlation",
-    "complete",
-    "standardised",
-    "events",
-    "over",
-    "population",
-    "rates",
-    "per",
-    "table_one",
-    "survival",
-    "time",
-    "event",
-    "competing",
-    "grid",
-    "every",
-    "until",
-    "band",
-    "tables",
-    "cohort",
-    "from",
-    "include",
-    "exclude",
-    "index",
-    "features",
-    "codes",
-    "system",
-    "prefix",
-    "range",
-    "file",
-    "descendants",
-    "hierarchy",
-    "models",
-    "evaluate",
-    "model",
-    "score",
-    "bands",
-    "formula",
-    "family",
-    "link",
-    "coefficients",
-];
 
 #[derive(Deserialize)]
 struct RawStudy {

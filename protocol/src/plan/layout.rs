@@ -158,6 +158,11 @@ impl TableLayout {
         self.keys.iter().any(|key| key.missing)
     }
 
+    /// Whether there is any key: else the table is one cell.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// The number of steps of the ladder; step 0 is the table as asked.
     pub fn steps(&self) -> usize {
         self.ladder.len()

@@ -225,6 +225,7 @@ impl Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidPlan {
     plan: Plan,
+    digest: Digest,
     table: Table,
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
@@ -253,7 +254,8 @@ impl ValidPlan {
             (normal, checked)
         };
         let check::Checked { table, grid, key, model, layout, extended, touches } = checked;
-        Ok(Self { plan, table, grid, key, model, layout, extended, touches })
+        let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
+        Ok(Self { plan, digest, table, grid, key, model, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -353,7 +355,6 @@ impl ValidPlan {
 
     /// The digest of the plan's canonical JSON.
     pub fn digest(&self) -> Digest {
-        let json = crate::trust::canonical(&self.plan).unwrap_or_default();
-        Digest::of("bocage/plan/1", &[&json])
+        self.digest
     }
 }

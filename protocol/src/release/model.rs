@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::plan::{Described, ModelLayout};
+use crate::plan::{Described, ModelLayout, Sums};
 
 /// Sums over the complete cases of a site, or none of them: nothing of a model is hidden by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct ModelRelease {
     pub threshold: u32,
     /// Patients, each in one row: those for whom everything that the model reads is known.
     pub n: u64,
-    /// As [`crate::plan::Sums`] says, each with 44 bits.
+    /// As [`crate::plan::Sums`] says, each with 44 bits. Pearson's χ² is no number where one patient has too much of it.
     pub sums: Vec<f64>,
 }
 
@@ -22,7 +22,11 @@ impl ModelRelease {
         let k = u64::from(self.threshold.max(1));
         (k..=limits::ROWS).contains(&self.n)
             && self.sums.len() == layout.values()
-            && self.sums.iter().all(|sum| sum.is_finite() && sum.abs() <= limits::MODEL_SUM)
+            && self.sums.iter().enumerate().all(|(at, sum)| {
+                // What one patient has too much of is no number.
+                let kept_back = at == Sums::PEARSON && sum.is_nan() && layout.explains_a_mean();
+                kept_back || sum.is_finite() && sum.abs() <= limits::MODEL_SUM
+            })
             && layout.described.is_none_or(|described| self.fits_clusters(described, k))
     }
 

@@ -26,7 +26,15 @@ pub struct Workers<M> {
     /// None where no thread works but the asker's.
     jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
-    under_way: VecDeque<(Made, Option<Receiver<Done>>, Arc<str>, M)>,
+    under_way: VecDeque<UnderWay<M>>,
+}
+
+/// A piece that is made, or is awaited.
+struct UnderWay<M> {
+    made: Made,
+    awaited: Option<Receiver<Done>>,
+    file: Arc<str>,
+    known: M,
 }
 
 impl<M> Workers<M> {
@@ -52,13 +60,13 @@ impl<M> Workers<M> {
 
     /// Gives a piece out, behind all others.
     pub fn give(&mut self, piece: Piece, file: &Arc<str>, known: M) {
-        let (made, done) = self.begun(piece, file);
-        self.under_way.push_back((made, done, Arc::clone(file), known));
+        let (made, awaited) = self.begun(piece, file);
+        self.under_way.push_back(UnderWay { made, awaited, file: Arc::clone(file), known });
     }
 
     /// Puts what is made already behind all others.
     pub fn put(&mut self, made: Made, file: &Arc<str>, known: M) {
-        self.under_way.push_back((made, None, Arc::clone(file), known));
+        self.under_way.push_back(UnderWay { made, awaited: None, file: Arc::clone(file), known });
     }
 
     fn begun(&self, piece: Piece, file: &Arc<str>) -> (Made, Option<Receiver<Done>>) {
@@ -76,15 +84,15 @@ impl<M> Workers<M> {
 
     /// What became of the first piece under way, and what is known of it where it is over; its rest is under way then.
     pub fn take(&mut self) -> Option<(Made, Arc<str>, Option<M>)> {
-        let (mut made, done, file, known) = self.under_way.pop_front()?;
-        if let Some(done) = done.and_then(|done| done.recv().ok()) {
+        let UnderWay { mut made, awaited, file, known } = self.under_way.pop_front()?;
+        if let Some(done) = awaited.and_then(|done| done.recv().ok()) {
             made = done.unwrap_or_else(|panic| resume_unwind(panic));
         }
         match made.rest.take() {
             None => Some((made, file, Some(known))),
             Some(rest) => {
-                let (begun, done) = self.begun(rest, &file);
-                self.under_way.push_front((begun, done, Arc::clone(&file), known));
+                let (begun, awaited) = self.begun(rest, &file);
+                self.under_way.push_front(UnderWay { made: begun, awaited, file: Arc::clone(&file), known });
                 Some((made, file, None))
             }
         }

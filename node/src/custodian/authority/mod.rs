@@ -274,12 +274,8 @@ fn policy(
     controls: Controls,
     config: &CustodianConfig,
 ) -> Result<Effective, PublicError> {
-    own_results(study, controls, config)?;
     let mut policy = Effective::of(&config.policy, &asker.requester.account(study));
-    if policy.decide == Decide::Refuse && controls.enforces(Control::PolicyDecides) {
-        let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
-        return Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("talk to the site's steward"));
-    }
+    controls.hold(Control::PolicyDecides, not_refused(study, &policy, config))?;
     let Some(Shown { permit, .. }) = &asker.permit else { return Ok(policy) };
     let by = format!("permit {}", permit.id);
     if permit.threshold > THRESHOLD_MAX {
@@ -297,19 +293,22 @@ fn policy(
     Ok(policy)
 }
 
-/// Results of the site alone are published where its policy says so, and nowhere else.
-fn own_results(study: &Study, controls: Controls, config: &CustodianConfig) -> Result<(), PublicError> {
+/// Whether the policy lets the study in, and publishes results of the site alone where it asks for such.
+fn not_refused(study: &Study, policy: &Effective, config: &CustodianConfig) -> Result<(), PublicError> {
+    let refuse = |message: String, hint: &str| Err(PublicError::new(ErrorCode::PolicyRefused, message).hint(hint));
+    if policy.decide == Decide::Refuse {
+        let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
+        return refuse(message, "talk to the site's steward");
+    }
     let own = study.analyses.iter().find(|analysis| analysis.spec.is_per_site());
-    match own.filter(|_| !config.policy.per_site_results && controls.enforces(Control::PolicyDecides)) {
+    match own.filter(|_| !config.policy.per_site_results) {
         None => Ok(()),
-        Some(analysis) => {
-            let message = format!("site {} lets no results of its own be published ({})", config.site, analysis.name);
-            Err(PublicError::new(ErrorCode::PolicyRefused, message)
-                .hint("leave `two_stage` out, or ask its steward for per_site_results = true under [policy]"))
-        }
+        Some(analysis) => refuse(
+            format!("site {} lets no results of its own be published ({})", config.site, analysis.name),
+            "leave `two_stage` out, or ask its steward for per_site_results = true under [policy]",
+        ),
     }
 }
-
 fn addressed(
     asked: &Asked<'_>,
     study: &Study,

@@ -60,7 +60,7 @@ impl Custodian {
         Desk {
             ledger: &self.ledger,
             secret: Secret(&self.release_key),
-            policy: self.config.policy_version(),
+            policy: self.policy,
             own: rustix::process::geteuid().as_raw(),
             now: self.clock.now(),
             controls: self.switches.controls,

@@ -16,6 +16,8 @@ pub const KEY: &str = "__key";
 
 /// What to filter by and what to select.
 pub struct Question {
+    /// The levels of each dense key.
+    pub levels: Vec<KeyLevels>,
     /// Rows for which this is true.
     pub filter: Option<pl::Expr>,
     /// The cell of the dense keys as `UInt32`; none where there are no dense keys.
@@ -53,7 +55,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
         };
         select.push(column.alias(format!("measure_{i}")));
     }
-    Ok(Question { filter, dense, select })
+    Ok(Question { levels, filter, dense, select })
 }
 
 /// What a model reads: its filter; subjects, its measures as `Float64`, its keys' levels as `UInt32`. What is missing is null, or beyond the levels.

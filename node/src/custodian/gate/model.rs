@@ -9,15 +9,15 @@
 //!    elsewhere.
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
-//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to Pearson's χ² or to the
-//!    deviance. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
+//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to the deviance. Pearson's
+//!    χ² of which one patient has more stays behind by itself. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
 //! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
 
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::plan::ModelLayout;
+use bocage_protocol::plan::{ModelLayout, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
@@ -160,11 +160,6 @@ impl Weights {
     fn are_shared(&self, k: u32) -> bool {
         [self.residuals, self.weights, self.squares].iter().all(|of| is_shared(*of, k))
     }
-
-    /// Whether nobody has more than 1/k of Pearson's χ² or of the deviance.
-    fn squares_are_shared(&self, k: u32) -> bool {
-        is_shared(self.pearson, k) && is_shared(self.deviance, k)
-    }
 }
 
 fn is_shared((all, most): (f64, f64), k: u32) -> bool {
@@ -250,8 +245,14 @@ pub(super) fn exact(
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
         }
-        if rules.controls.enforces(Control::ModelSquares) && !counted.weights.squares_are_shared(k) {
-            return few("a patient is too far from what the model says at this step".to_owned());
+        if rules.controls.enforces(Control::ModelSquares) {
+            if !is_shared(counted.weights.deviance, k) {
+                return few("a patient is too far from what the model says at this step".to_owned());
+            }
+            // No fit needs it, and of a rare outcome a few are most of it: then it is no number.
+            if !is_shared(counted.weights.pearson, k) {
+                counted.sums[Sums::PEARSON] = f64::NAN;
+            }
         }
         if rules.controls.enforces(Control::ModelLeverage) && counted.weights.leverage > LEVERAGE {
             return few("a patient is too far from the others in what the model reads".to_owned());

@@ -67,7 +67,7 @@ impl<'a> Shuffle<'a> {
     }
 
     /// Of rows that leave in the order in which they come.
-    pub(super) fn as_they_come(self) -> Self {
+    pub(super) fn in_order(self) -> Self {
         Self { as_they_come: true, ..self }
     }
 

@@ -264,7 +264,11 @@ mod tests {
             let mut all = Vec::new();
             for stream in [mark, one, two] {
                 let mut pieces = Vec::new();
-                spool.read(stream, |piece| Ok(pieces.push(piece.to_vec()))).unwrap();
+                let keep = |piece: &[u8]| {
+                    pieces.push(piece.to_vec());
+                    Ok(())
+                };
+                spool.read(stream, keep).unwrap();
                 all.push(pieces.concat());
             }
             Some((spool, all.iter().map(|all| String::from_utf8_lossy(all).into_owned()).collect::<Vec<_>>()))

@@ -143,7 +143,7 @@ impl<'a> Taking<'a> {
         let mut shuffle = Shuffle::new(folder, self.floor, room);
         if matches!(contract.subject(), Subject::Row) {
             // Each row is a patient: all are in order as they come.
-            shuffle = shuffle.as_they_come();
+            shuffle = shuffle.in_order();
         }
         if let Some(unfinished) = unfinished {
             shuffle = shuffle.lasting(unfinished);

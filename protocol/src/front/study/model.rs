@@ -1,6 +1,8 @@
 //! `model = { formula, family, link, weights, standard_errors, confidence, ridge, likelihood_ratio, contrasts, two_stage }`: a
 //! linear or generalised linear model.
 
+mod hypotheses;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -118,6 +118,11 @@ impl Sums {
 }
 
 impl ModelLayout {
+    /// Whether it is a step of a linear or generalised linear model, whose sums are [`Sums`].
+    pub fn explains_a_mean(&self) -> bool {
+        self.risk.is_none() && self.described.is_none()
+    }
+
     /// Where the sums stand.
     pub fn sums(&self) -> Sums {
         Sums { width: self.columns.len() + usize::from(self.by_site) }

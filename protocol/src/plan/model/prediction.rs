@@ -160,7 +160,9 @@ impl Prediction {
             let most = if product.is_empty() { limits::MODEL_INTERCEPT } else { limits::MODEL_SLOPE };
             if bends { most * (1.0 + 1e-9) } else { limits::LINEAR_COEFFICIENT }
         };
-        if let Some(at) = (0..beta.len()).find(|at| !(beta[*at].abs() <= bound(&columns[*at]))) {
+        // Nor is one that is no number any more.
+        let within = |at: &usize| beta[*at].abs() <= bound(&columns[*at]);
+        if let Some(at) = (0..beta.len()).find(|at| !within(at)) {
             let problem = match columns[at].first() {
                 None => format!("the intercept is {:.1} in the middle of the ranges", beta[at]),
                 Some(_) => format!(
@@ -181,9 +183,6 @@ impl Prediction {
             }
         };
         let (lo, hi) = columns.iter().zip(beta).fold((0.0, 0.0), ends);
-        if !(lo < hi) {
-            return Err(TypeProblem::new("the model expects the same of everybody"));
-        }
         let near = |eta: f64| if bends { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta };
         let range = match (&self.gives, self.family) {
             (Gives::Linear, _) => (near(lo), near(hi)),
@@ -191,7 +190,9 @@ impl Prediction {
             (Gives::Mean, family) => (family.mean(lo), family.mean(hi)),
             (Gives::Inverse(_), _) => (1.0, limits::INVERSE_PROBABILITY),
         };
-        if range.0 < range.1 { Ok(range) } else { Err(TypeProblem::new("the model expects the same of everybody")) }
+        // Of a probability the range does not say it.
+        let differs = lo < hi && range.0 < range.1;
+        if differs { Ok(range) } else { Err(TypeProblem::new("the model expects the same of everybody")) }
     }
 }
 

@@ -297,7 +297,7 @@ impl Draft {
             right: Box::new(Expr::Literal(Literal::Int(self.column as i64))),
         };
         let high = Factor::Level { key: high, level: (self.pick % 2) as u32 };
-        let (slope, linear) = (0.0411 * f64::from(self.at_least), self.column % 2 == 0);
+        let (slope, linear) = (0.0411 * f64::from(self.at_least), self.column.is_multiple_of(2));
         Prediction {
             family: if self.pick < 3 { Family::Gaussian } else { Family::Binomial(Link::Logit) },
             columns: vec![vec![number.clone()], vec![], vec![number, high.clone()], vec![high]],

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Binding;
-use super::formula::split;
-use super::table::label;
+use super::super::Binding;
+use super::super::formula::split;
+use super::super::table::label;
 use crate::analysis::{Contrast, Nested, Term, Weighted};
 use crate::plan::TypeProblem;
 use crate::settings::nearest;

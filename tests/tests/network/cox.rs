@@ -61,6 +61,16 @@ fn block<'a>(of: &'a Value, title: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {title} in {of:#}"))
 }
 
+/// The patients of the hospitals that did not refuse: two at least.
+fn of_those_who_took_part(of: &Value) -> Vec<Patient> {
+    let sites = rows(block(of, "patients with all that the model reads"));
+    assert!(sites.len() >= 2, "{of:#}");
+    let all: Vec<Patient> = patients().into_iter().filter(|one| sites.iter().any(|row| row[0] == one.site)).collect();
+    let n: u64 = sites.iter().filter_map(|row| row[1].as_u64()).sum();
+    assert_eq!(n, all.len() as u64, "{of:#}");
+    all
+}
+
 #[test]
 fn hazards_over_four_processes_are_those_of_the_pooled_rows() {
     let lab = Lab::new(EXE);
@@ -69,25 +79,21 @@ fn hazards_over_four_processes_are_those_of_the_pooled_rows() {
     for site in HOSPITALS {
         assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
     }
-    let mut patients = patients();
     let by_site = analysis(&result, "by_site");
-    let n = rows(block(by_site, "fit"))[0][1].as_u64();
-    assert_eq!(n, Some(patients.len() as u64));
+    let patients = of_those_who_took_part(by_site);
     let found = score(&patients, slope(by_site), |one, other| one.site == other.site);
     assert!(found.abs() < 1e-5, "{found}");
-    // Long Beach has few events before 50, so the first two intervals are one.
     let together = analysis(&result, "together");
+    let mut patients = of_those_who_took_part(together);
     let ends: Vec<f64> = rows(block(together, "baseline")).iter().filter_map(|row| row[0].as_f64()).collect();
-    assert_eq!(ends, [58.0, 80.0], "{together:#}");
+    assert!(ends.contains(&80.0), "{together:#}");
     for patient in &mut patients {
-        (patient.time, patient.event) = match patient.time {
-            time if time < 58.0 => (58.0, patient.event),
-            time if time < 80.0 => (80.0, patient.event),
-            _ => (80.0, false),
-        };
+        let end = ends.iter().find(|end| patient.time < **end);
+        (patient.time, patient.event) = (*end.unwrap_or(&80.0), patient.event && end.is_some());
     }
     let found = score(&patients, slope(together), |_, _| true);
     assert!(found.abs() < 1e-5, "{found}");
     let survival: Vec<f64> = rows(block(together, "survival")).iter().filter_map(|row| row[2].as_f64()).collect();
-    assert!(survival.len() == 2 && survival[0] < 1.0 && survival[1] < survival[0], "{survival:?}");
+    assert_eq!(survival.len(), ends.len());
+    assert!(survival.windows(2).all(|w| w[1] < w[0]) && survival[0] < 1.0, "{survival:?}");
 }

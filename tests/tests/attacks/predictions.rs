@@ -24,8 +24,8 @@ fn is_sick(on: Controls, sick: bool) -> Option<bool> {
 }
 
 pub fn family() -> Family {
-    Family::new("predictions").against(
-        Control::ModelScores,
+    Family::new("predictions").against_all(
+        [Control::ModelScores, Control::ModelLeverage],
         "a steep score of an earlier model says whether the one whom it singles out is sick",
         |on| is_sick(on, true) == Some(true) && is_sick(on, false) == Some(false),
     )

@@ -74,7 +74,8 @@ impl Nesting {
         let Some(nested) = spec.likelihood_ratio.get(self.found.len()) else { return };
         let held: Vec<usize> = nested.without.iter().map(|column| *column as usize).collect();
         let Merged { n, scalars, .. } = &self.whole.merged;
-        let unit = if spec.response.family.is_dispersed() { scalars[Sums::PEARSON] / *n as f64 } else { 1.0 };
+        // Not of Pearson's χ², which a site may keep back.
+        let unit = if spec.response.family.is_dispersed() { scalars[Sums::DEVIANCE] / *n as f64 } else { 1.0 };
         match self.fit.holding(&held, without(&self.whole, &held), unit) {
             Some(fit) => self.fit = fit,
             None => self.end(spec, NO_ROUNDS),

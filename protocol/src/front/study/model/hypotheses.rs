@@ -21,7 +21,7 @@ impl Binding<'_> {
             Value::Bool(false) => Some(Vec::new()),
             Value::Bool(true) => {
                 let alone = (0..terms.0.len()).filter(|at| terms.above(*at).is_empty());
-                Some(alone.map(|at| terms.without(&[at])).collect())
+                Some(alone.map(|at| terms.leaving_out(&[at])).collect())
             }
             Value::Array(texts) => texts
                 .iter()
@@ -97,7 +97,7 @@ impl Parts {
         self.0.iter().enumerate().filter(contains).map(|(other, _)| other).collect()
     }
 
-    fn without(&self, terms: &[usize]) -> Nested {
+    fn leaving_out(&self, terms: &[usize]) -> Nested {
         let labels: Vec<&str> = terms.iter().map(|at| self.0[*at].0.as_str()).collect();
         let mut without: Vec<u32> = terms.iter().flat_map(|at| self.0[*at].2.clone()).collect();
         without.sort_unstable();
@@ -127,7 +127,7 @@ impl Parts {
                 return Err(problem.hint(format!("leave both out: \"{own} + {above}\"")));
             }
         }
-        Ok(self.without(&named))
+        Ok(self.leaving_out(&named))
     }
 }
 

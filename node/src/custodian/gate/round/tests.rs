@@ -70,7 +70,7 @@ fn every_shown_cell_keeps_five_possible_values_and_every_hidden_one_k() {
             let entry = seen
                 .entry(format!("{release:?}"))
                 .or_insert_with(|| (release.clone(), vec![BTreeSet::new(); release.cells.len()]));
-            entry.1.iter_mut().zip(cells).for_each(|(values, cell)| _ = values.insert(cell.size.subjects));
+            entry.1.iter_mut().zip(cells.iter()).for_each(|(values, cell)| _ = values.insert(cell.size.subjects));
         }
         for (release, values) in seen.values() {
             for (cell, values) in release.cells.iter().zip(values) {

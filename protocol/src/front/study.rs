@@ -115,6 +115,8 @@ pub(super) const KEYS: &[&str] = &[
     "system",
     "prefix",
     "range",
+    "chapter",
+    "block",
     "file",
     "descendants",
     "hierarchy",

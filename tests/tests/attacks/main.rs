@@ -26,6 +26,7 @@ mod relations;
 mod repeats;
 mod rollback;
 mod rounds;
+mod rows;
 mod sandbox;
 mod scenario;
 mod shares;
@@ -65,6 +66,7 @@ fn scenarios() -> Vec<Scenario> {
         caps::family(),
         rollback::family(),
         relations::family(),
+        rows::family(),
         sandbox::family(),
     ];
     families.into_iter().flat_map(|family| family.scenarios()).collect()

@@ -101,7 +101,7 @@ impl<'a> Taking<'a> {
         remove_drafts(&folder);
         self.go_on(Progress::Begun)?;
         self.floor.leaves_room(&folder, 0)?;
-        let conforming = Conforming::new(spec, contract, &mapping, now);
+        let conforming = Conforming::new(spec, contract, &mapping, now).naming_rows(self.form);
         let taken = self.rows(&folder, opened, &mapping, conforming, contract)?;
         self.publish(&folder, taken, spec, contract, now)
     }

@@ -18,7 +18,7 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Findings, Mapping, SourceError};
-use crate::custodian::optout::composed;
+use crate::custodian::optout::{IdForm, composed};
 
 mod evaluate;
 mod rules;
@@ -64,6 +64,7 @@ pub struct Conforming<'a> {
     books: Vec<Option<CodeBook>>,
     columns: Vec<ColumnReport>,
     rules: Rules<'a>,
+    form: Option<&'a IdForm>,
     source_rows: u64,
     fitting: u64,
     rejected: BTreeMap<Reason, u64>,
@@ -83,10 +84,17 @@ impl<'a> Conforming<'a> {
             books: contract.columns().iter().map(book).collect(),
             columns: vec![ColumnReport::default(); contract.columns().len()],
             rules: Rules::new(spec, contract, now),
+            form: None,
             source_rows: 0,
             fitting: 0,
             rejected: BTreeMap::new(),
         }
+    }
+
+    /// With what names of rows become tokens by; without it, no row is known again.
+    #[must_use]
+    pub fn naming_rows(self, form: Option<&'a IdForm>) -> Self {
+        Self { form, ..self }
     }
 
     /// The rows of a batch that fit, in its order: [`ID`] and [`PLACE`] where patients are named, [`MARK`], and the contract's columns (without the subject
@@ -108,7 +116,8 @@ impl<'a> Conforming<'a> {
         let mut columns = Vec::new();
         let of_contract = self.contract.columns().iter().zip(&computed);
         for (((column, computed), report), book) in of_contract.zip(&mut self.columns).zip(&self.books) {
-            let (values, fates) = read_column(&column.kind, book.as_ref(), rows, computed.as_ref());
+            let (values, mut fates) = read_column(column, book.as_ref(), rows, computed.as_ref());
+            mark_partial(column, computed.as_ref(), &mut fates);
             count(&fates, report);
             reject(column, &fates, &mut rejected);
             columns.push((column, values));
@@ -143,7 +152,16 @@ impl<'a> Conforming<'a> {
         let mut built = ids.map(|ids| ids.columns(&stay)).unwrap_or_default();
         built.push(UInt8Chunked::from_vec(MARK.into(), marks).into_column());
         for (column, values) in columns.iter().filter(|(c, _)| !self.contract.is_subject(c.name.as_str())) {
-            built.push(physical(&column.name, &column.kind, values, &stay));
+            built.push(match self.contract.names_a_row(column.name.as_str()) {
+                true => tokens(
+                    column,
+                    column.references.as_deref().unwrap_or(self.contract.id().name()),
+                    values,
+                    &stay,
+                    self.form,
+                ),
+                false => physical(&column.name, &column.kind, values, &stay),
+            });
         }
         DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))
     }
@@ -194,6 +212,8 @@ pub fn physical_type(kind: &Kind) -> DataType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Valid,
+    /// Valid, and known to the month or year only.
+    Partial,
     Missing,
     WrongType,
     UnknownCode,
@@ -213,13 +233,13 @@ enum Values<'t> {
 }
 
 fn read_column<'t>(
-    kind: &Kind,
+    column: &ContractColumn,
     book: Option<&CodeBook>,
     rows: usize,
     computed: Option<&'t Evaluated>,
 ) -> (Values<'t>, Vec<Fate>) {
     let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
-    match kind {
+    match &column.kind {
         Kind::Int { lo, hi } => {
             let (values, fates) = read_values(rows, computed, |input| {
                 let i = match input {
@@ -258,7 +278,7 @@ fn read_column<'t>(
         Kind::Date { lo, hi } => {
             let (values, fates) = read_values(rows, computed, |input| {
                 let day = match input {
-                    Input::Text(text) => value::date(text),
+                    Input::Text(text) => value::date(text).or_else(|| column.precision?.middle(text.trim())),
                     Input::Days(day) => Some(day),
                     _ => None,
                 };
@@ -320,10 +340,26 @@ fn read_values<'t, T>(
     (values, fates)
 }
 
+/// Tells the dates for which the middle of a month or year stands.
+fn mark_partial(column: &ContractColumn, computed: Option<&Evaluated>, fates: &mut [Fate]) {
+    let Some((precision, computed)) = column.precision.zip(computed) else { return };
+    for (row, fate) in fates.iter_mut().enumerate().filter(|(_, fate)| **fate == Fate::Valid) {
+        if let Some(Input::Text(text)) = computed.input(row)
+            && precision.middle(text.trim()).is_some()
+        {
+            *fate = Fate::Partial;
+        }
+    }
+}
+
 fn count(fates: &[Fate], report: &mut ColumnReport) {
     for fate in fates {
         *match fate {
             Fate::Valid => &mut report.valid,
+            Fate::Partial => {
+                report.partial += 1;
+                &mut report.valid
+            }
             Fate::Missing => &mut report.missing,
             Fate::WrongType => &mut report.wrong_type,
             Fate::UnknownCode => &mut report.unknown_code,
@@ -337,7 +373,7 @@ fn count(fates: &[Fate], report: &mut ColumnReport) {
 fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Option<Reason>]) {
     for (fate, rejection) in fates.iter().zip(rejected).filter(|(_, rejection)| rejection.is_none()) {
         let reason = match fate {
-            Fate::Valid => continue,
+            Fate::Valid | Fate::Partial => continue,
             Fate::WrongType | Fate::UnknownCode | Fate::OutOfRange if column.invalid == OnInvalid::Reject => {
                 Reason::Invalid(column.name.clone())
             }
@@ -396,6 +432,23 @@ impl Ids<'_> {
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]
     }
+}
+
+/// Names of rows of a dataset, as a snapshot holds them.
+fn tokens(
+    column: &ContractColumn,
+    dataset: &str,
+    values: &Values<'_>,
+    order: &[usize],
+    form: Option<&IdForm>,
+) -> Column {
+    let token = |row: &usize| match values {
+        Values::Int(v) => v[*row].and_then(|key| Some(form?.of_row(dataset, &key.to_string()))),
+        Values::Text(v) => v[*row].and_then(|key| Some(form?.of_row(dataset, key))),
+        // A contract has no other names of rows.
+        _ => None,
+    };
+    Int64Chunked::from_iter_options(column.name.as_str().into(), order.iter().map(token)).into_column()
 }
 
 fn physical(name: &ColumnName, kind: &Kind, values: &Values<'_>, order: &[usize]) -> Column {

@@ -193,12 +193,37 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// Clusters of one analysis, more than a paper describes.
+pub const CLUSTERS: usize = 20;
+/// Columns that clusters are made of.
+pub const CLUSTER_COLUMNS: usize = 50;
+/// Starts of one k-means: the best of them is published.
+pub const CLUSTER_STARTS: usize = 20;
+/// Rounds of one k-means. Each is some more equations about the same rows.
+pub const CLUSTER_ROUNDS: u16 = 50;
+/// Steps from the middle of a column's range to its end: a centroid's coordinates are whole ones.
+pub const CLUSTER_STEPS: i32 = 1 << 20;
+/// What a column counts in a distance, where the one that counts most counts 1.
+pub const CLUSTER_WEIGHT: std::ops::RangeInclusive<f64> = 1e-12..=1.0;
 /// Strata of a Cox model by its declared keys: combinations of their levels.
 pub const COX_STRATA: usize = 1000;
+/// Numbers of a step of a Cox model with one baseline for all sites, which grow with its intervals and the square of its columns: 1.6 MB of a frame.
+/// Twenty columns have room for 430 intervals.
+pub const COX_GRID_VALUES: usize = 200_000;
+/// Patients of whom a Cox model says how long they go without the event.
+pub const COX_PATTERNS: usize = 20;
 /// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.
 pub const MODEL_SLOPE: f64 = 10.0;
 /// An intercept, and a linear predictor.
 pub const MODEL_INTERCEPT: f64 = 30.0;
+/// The linear predictor of a fitted model that stands in a study: a probability of 3e-7, and one short of 1 by as much.
+pub const LINEAR_PREDICTOR: f64 = 15.0;
+/// A coefficient of a fitted linear model that stands in a study, over half of its column's range: no outcome is larger.
+pub const LINEAR_COEFFICIENT: f64 = 1e9;
+/// One over a predicted probability, as a weight: rarer ones weigh as much as this.
+pub const INVERSE_PROBABILITY: f64 = 100.0;
+/// Fitted models that a study names.
+pub const MODELS: usize = 16;
 /// The dispersion θ of a negative binomial model.
 pub const MODEL_THETA: std::ops::RangeInclusive<f64> = 1e-4..=1e7;
 /// A number in the sums of a step: one that is larger cannot be added up.

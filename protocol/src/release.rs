@@ -11,6 +11,7 @@ use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 mod discovered;
 mod lines;
 mod model;
+pub mod rounding;
 
 pub use discovered::{DiscoveredRelease, KeyRelease};
 pub use lines::LinesRelease;
@@ -99,6 +100,8 @@ pub struct TableRelease {
     pub cells: Vec<CellRelease>,
     /// Whether a hidden cell may be of any size, since fewer than k of its subjects have changed since the same was answered.
     pub held_back: bool,
+    /// Whether every count is rounded, and sums are of so many ([`rounding`]).
+    pub rounded: bool,
 }
 
 /// Subjects and rows.
@@ -158,6 +161,8 @@ pub struct BinsRelease {
     pub bins: Vec<BinRelease>,
     /// Whether what is not shown, of those with a value or without one, may be any number.
     pub held_back: bool,
+    /// Whether the numbers below each edge are rounded, and bins are what lies between two of them ([`rounding`]).
+    pub rounded: bool,
 }
 
 /// One bin.
@@ -167,6 +172,11 @@ pub struct BinRelease {
     pub upto: u32,
     /// How many.
     pub count: Count,
+}
+
+/// How far a bin's number can be from the true one.
+fn off(rounded: bool) -> u64 {
+    if rounded { rounding::OFF_BETWEEN } else { 0 }
 }
 
 /// The most subjects of what is not shown: k − 1, or no bound.
@@ -184,7 +194,7 @@ impl BinsRelease {
     ///
     /// What passes can be added up over any number of sites of a study without overflow.
     pub fn fits(&self, grid: &Grid, can_be_missing: bool) -> bool {
-        let k = u64::from(self.threshold.max(1));
+        let k = u64::from(self.threshold.max(1)).saturating_sub(off(self.rounded)).max(1);
         // Bins exist for one row a subject only.
         let plausible = |c: &Count| c.subjects >= k && c.subjects == c.rows && c.rows <= limits::ROWS;
         let counts = || self.bins.iter().map(|bin| &bin.count).chain(&self.missing);
@@ -265,7 +275,7 @@ mod tests {
 
     fn bins(edges: &[(u32, u64)]) -> BinsRelease {
         let bins = edges.iter().map(|(upto, n)| BinRelease { upto: *upto, count: count(*n) }).collect();
-        BinsRelease { threshold: 3, missing: None, bins, held_back: false }
+        BinsRelease { threshold: 3, missing: None, bins, held_back: false, rounded: false }
     }
 
     #[test]

@@ -64,6 +64,19 @@ def risk_ratio_mh():
         spread += ((a + c) * (a + b) * (c + d) - a * c * n) / n**2
     se = math.sqrt(spread / (up * down))
     return [up / down, up / down * math.exp(-Z * se), up / down * math.exp(Z * se)]
+def risk_difference_mh():
+    """Sato, Greenland and Robins (1989), in the form of R's metafor."""
+    a, b, c, d = (np.array([s[i][j] for s in strata], float) for i in (0, 1) for j in (0, 1))
+    n1, n0, n = a + b, c + d, a + b + c + d
+    w = (n1 * n0 / n).sum()
+    value = ((a * n0 - c * n1) / n).sum() / w
+    p = (c * (n1 / n) ** 2 - a * (n0 / n) ** 2 + n1 / n * (n0 / n) * (n0 - n1) / 2).sum()
+    q = (a * (n0 - c) / n + c * (n1 - a) / n).sum() / 2
+    se = math.sqrt(value * p + q) / w
+    # Greenland and Robins (1985), for few large strata, says nearly the same.
+    large = math.sqrt(((a * b * n0**3 + c * d * n1**3) / (n1 * n0 * n**2)).sum()) / w
+    assert abs(se / large - 1) < 0.02, (se, large)
+    return [value, value - Z * se, value + Z * se]
 assert abs(risk_ratio_mh()[0] - together.riskratio_pooled) < 1e-12
 indo = {
     "strata": strata, "pooled": pooled,
@@ -77,6 +90,7 @@ indo = {
     "fisher": float(stats.fisher_exact(pooled)[1]),
     "mh_odds_ratio": estimate(together.oddsratio_pooled, together.oddsratio_pooled_confint()),
     "mh_risk_ratio": risk_ratio_mh(),
+    "mh_risk_difference": risk_difference_mh(),
     "cmh": test(no.statistic, no.pvalue, 1),
     "breslow_day_tarone": test(same.statistic, same.pvalue, len(telling) - 1),
 }
@@ -104,6 +118,8 @@ in_bands = bands(chol[known], EDGES)
 banded = [[int(((in_bands == i) & (male[known] == of)).sum()) for i in range(4)] for of in (False, True)]
 rank = stats.mannwhitneyu(in_bands[male[known]], in_bands[~male[known]], use_continuity=False, method="asymptotic")
 whole = stats.mannwhitneyu(men, women, use_continuity=False, method="asymptotic")
+three = ages([50, 60])
+kruskal = stats.kruskal(*(in_bands[of[known]] for of in three))
 age_bands = bands(age[known], AGES)
 spearman = stats.spearmanr(age_bands, in_bands)
 mean_women = stats.t.interval(LEVEL, women.size - 1, women.mean(), women.std(ddof=1) / math.sqrt(women.size))
@@ -128,6 +144,8 @@ heart_ = {
     "chol_bands_by_sex": banded,
     "mann_whitney_u": float(rank.statistic), "mann_whitney_p": float(rank.pvalue),
     "mann_whitney_ungrouped_u": float(whole.statistic), "mann_whitney_ungrouped_p": float(whole.pvalue),
+    "chol_bands_by_age": [[int((in_bands[of[known]] == i).sum()) for i in range(4)] for of in three],
+    "kruskal_wallis": test(kruskal.statistic, kruskal.pvalue, 2),
     "age_by_chol_bands": [[int(((age_bands == i) & (in_bands == j)).sum()) for j in range(4)] for i in range(4)],
     "spearman": float(spearman.statistic), "spearman_p": float(spearman.pvalue),
     "spearman_ungrouped": float(stats.spearmanr(age[known], chol[known]).statistic),

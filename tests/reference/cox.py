@@ -6,7 +6,8 @@
 Estimates, standard errors and log-likelihoods are statsmodels' (PHReg), at an optimum that Newton's method has polished with its own score and
 hessian. The test of proportionality takes score and hessian of PHReg on follow-up that is split at every event, where the covariates times the clock
 are covariates as well. Patients' scores are statsmodels' with Breslow's ties; with Efron's, those of Therneau and Grambsch (2000), summed here event by
-event over everybody at risk. Concordance counts every pair. Estimates are held against lifelines' once more.
+event over everybody at risk. Along a grid, times are rounded to the ends of their intervals before anything else; the baseline is Breslow's, held
+against lifelines'. Concordance counts every pair. Estimates are held against lifelines' once more.
 """
 
 import json
@@ -101,7 +102,7 @@ def proportionality(frame, columns, beta, ties, strata, start, clock):
     return answer
 
 
-def told(frame, columns, ties="efron", strata=None, start=None, clock=None):
+def told(frame, columns, ties="efron", strata=None, start=None, clock=None, patient=None):
     frame = frame.copy()
     frame["event"] = frame.event.astype(bool)
     of = model(frame, columns, ties, strata, start)
@@ -110,6 +111,9 @@ def told(frame, columns, ties="efron", strata=None, start=None, clock=None):
     covariance = np.linalg.inv(-of.hessian(beta))
     own = scores(frame, columns, beta, ties, strata, start)
     assert np.allclose(own.sum(axis=0), of.score(beta), atol=1e-7), "patients' scores do not add up"
+    if patient is not None:
+        assert strata is None
+        own = pd.DataFrame(own).groupby(frame[patient].to_numpy()).sum().to_numpy()
     if ties == "breslow" and start is None:
         theirs = of.score_residuals(beta)
         assert np.allclose(np.sort(theirs, axis=0), np.sort(own, axis=0), atol=1e-8), "statsmodels' scores are others"
@@ -122,7 +126,7 @@ def told(frame, columns, ties="efron", strata=None, start=None, clock=None):
     counts = concordance(frame, columns, beta, strata, start)
     u, information = of.score(zero), -of.hessian(zero)
     answer = {
-        "n": len(frame),
+        "n": len(frame) if patient is None else frame[patient].nunique(),
         "events": int(frame.event.sum()),
         "estimates": dict(zip(columns, beta)),
         "errors": dict(zip(columns, np.sqrt(np.diag(covariance)))),
@@ -139,6 +143,65 @@ def told(frame, columns, ties="efron", strata=None, start=None, clock=None):
     return answer
 
 
+def rounded(frame, ends):
+    """Times along a grid: who is still there at its end is there without the event."""
+    frame, ends = frame.copy(), np.asarray(ends, float)
+    beyond = frame.time >= ends[-1]
+    place = np.minimum(np.searchsorted(ends, frame.time, side="right"), len(ends) - 1)
+    frame["event"] = frame.event.astype(bool) & ~beyond
+    frame["time"] = ends[place]
+    return frame
+
+
+def along(frame, columns, ends, patterns, ties="efron", clock=lambda t: t):
+    """The fit on rounded times, its baseline, and how long patients with these columns go without the event."""
+    frame = rounded(frame, ends)
+    answer = told(frame, columns, ties=ties, clock=clock)
+    of = model(frame, columns, ties)
+    beta = np.array(list(answer["estimates"].values()))
+    inverse = np.linalg.inv(-of.hessian(beta))
+    x, w = frame[columns].to_numpy(float), np.exp(frame[columns].to_numpy(float) @ beta)
+    baseline, own, steps = [], [], []
+    for t in ends:
+        risk, d = frame.time >= t, int((frame.event & (frame.time == t)).sum())
+        s0 = w[risk].sum()
+        steps.append((d / s0 if d else 0.0, (w[risk] @ x[risk]) / s0 if d else np.zeros(len(columns))))
+        own.append(d / s0**2 if d else 0.0)
+        baseline.append(sum(step for step, _ in steps))
+    if ties == "efron":
+        fitted = CoxPHFitter().fit(frame[columns + ["time", "event"]], "time", "event", fit_options={"precision": 1e-12})
+        theirs = fitted.baseline_cumulative_hazard_.iloc[:, 0]
+        scale = np.exp(-fitted.params_[columns].to_numpy() @ x.mean(axis=0))
+        held = [theirs[theirs.index <= t].iloc[-1] * scale for t in ends]
+        assert np.allclose(held, baseline, rtol=1e-3, atol=1e-6), "lifelines' baseline is another"
+    answer["baseline"] = baseline
+    answer["survival"] = []
+    for at in patterns:
+        at = np.array(at, float)
+        ratio, rows = np.exp(at @ beta), []
+        for i, hazard in enumerate(baseline):
+            drift = sum(step * (mean - at) for step, mean in steps[: i + 1])
+            error = ratio * np.sqrt(sum(own[: i + 1]) + drift @ inverse @ drift)
+            hazard = ratio * hazard
+            factor = np.exp(1.959963984540054 * error / hazard)
+            rows.append([np.exp(-hazard), np.exp(-hazard * factor), np.exp(-hazard / factor)])
+        answer["survival"].append(rows)
+    return answer
+
+
+def cut(frame):
+    """Two of three patients in two rows: something begins at a day of their own."""
+    rows = []
+    for i, row in enumerate(frame.to_dict("records")):
+        day = 30 + 37 * i % 300
+        if i % 3 == 0 or day >= row["time"]:
+            rows.append({**row, "patient": i, "begin": 0, "on": 0})
+        else:
+            rows.append({**row, "patient": i, "begin": 0, "on": 0, "time": day, "event": 0})
+            rows.append({**row, "patient": i, "begin": day, "on": 1})
+    return pd.DataFrame(rows)
+
+
 def main(pda, survival):
     lung = pd.read_csv(pathlib.Path(pda) / "lung2.csv").rename(columns={"status": "event"})
     lung["late"] = np.floor(lung.time / 4)
@@ -151,6 +214,13 @@ def main(pda, survival):
         "lung2, late": told(lung, two, start="late", clock=log),
         "lung2, by sex": told(lung, ["age"], strata="sex"),
     }
+    months, patterns = np.arange(50, 1001, 50), [[60, 0], [72, 1]]
+    answers["lung2, grid"] = along(lung, two, months, patterns)
+    answers["lung2, grid, breslow"] = along(lung, two, months, patterns, ties="breslow", clock=log)
+    answers["lung2, grid, by sex"] = told(rounded(lung, months), ["age"], strata="sex")
+    rows = cut(lung)
+    answers["lung2, rows"] = told(rows, ["age", "sex", "on"], start="begin", clock=log, patient="patient")
+    answers["lung2, rows, breslow"] = told(rows, ["age", "sex", "on"], ties="breslow", start="begin", patient="patient")
     folder = pathlib.Path(survival)
     if folder.exists():
         frame = pd.read_csv(folder / "lung.csv").rename(columns={"ph.ecog": "ph_ecog"})

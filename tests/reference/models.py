@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from scipy import stats
+from statsmodels.stats.meta_analysis import combine_effects
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 HEART = ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach", "exang", "oldpeak", "slope", "ca", "thal", "num"]
@@ -45,6 +47,72 @@ def told(fit, robust=None):
 
 def tight(model, **options):
     return model.fit(tol=1e-13, tol_criterion="params", maxiter=200, **options)
+
+
+def lost(fit, smaller):
+    """Twice the log-likelihood that a smaller model loses, by the dispersion of R's logLik where one is estimated."""
+    return 2 * float(loglik(fit) - loglik(smaller))
+
+
+def loglik(fit):
+    family = getattr(fit.model, "family", None)
+    if isinstance(family, sm.families.Gamma):
+        return fit.model.loglike(fit.params, scale=fit.deviance / fit.nobs)
+    return fit.llf
+
+
+def tested(of):
+    return {"statistic": float(np.squeeze(of.statistic)), "p": float(of.pvalue)}
+
+
+def combined(fit, contrasts):
+    """Estimate, standard error, p and interval of combinations of coefficients."""
+    answers = {}
+    for name, contrast in contrasts.items():
+        of = fit.t_test(contrast)
+        numbers = [of.effect, of.sd, of.pvalue, *np.squeeze(of.conf_int())]
+        answers[name] = dict(zip(["estimate", "error", "p", "from", "to"], [float(np.squeeze(x)) for x in numbers]))
+    return answers
+
+
+def two_stages(fits):
+    """The sites' fits together: combine_effects, but that no variance of truths is below 0, and the prediction of Higgins and others (2009)."""
+    answers = {"heterogeneity": {}, "sites": {}} | {way: {} for way in ["fixed", "dersimonian_laird", "hartung_knapp"]}
+    for site, fit in fits.items():
+        ends = fit.conf_int(0.05)
+        answers["sites"][site] = {"n": int(fit.nobs), "estimates": dict(fit.params), "errors": dict(fit.bse), "from": dict(ends[0])}
+    k = len(fits)
+    for name in next(iter(fits.values())).params.index:
+        effects = np.array([fit.params[name] for fit in fits.values()])
+        variances = np.array([fit.bse[name] ** 2 for fit in fits.values()])
+        of = combine_effects(effects, variances, method_re="dl")
+        tau2 = max(0.0, of.tau2)
+        if tau2 == 0.0:
+            error, scale = of.sd_eff_w_fe, of.scale_hksj_fe
+            mean = of.mean_effect_fe
+        else:
+            error, scale = of.sd_eff_w_re, of.scale_hksj_re
+            mean = of.mean_effect_re
+        knapp = np.sqrt(scale) * error
+
+        def told(mean, error, beyond):
+            return {"estimate": mean, "error": error, "from": mean - beyond * error, "to": mean + beyond * error}
+
+        normal = stats.norm.ppf(0.975)
+        answers["fixed"][name] = told(of.mean_effect_fe, of.sd_eff_w_fe, normal)
+        answers["dersimonian_laird"][name] = told(mean, error, normal)
+        answers["hartung_knapp"][name] = told(mean, knapp, stats.t.ppf(0.975, k - 1))
+        half = stats.t.ppf(0.975, k - 2) * np.sqrt(tau2 + error**2)
+        test = of.test_homogeneity()
+        answers["heterogeneity"][name] = {
+            "Q": test.statistic,
+            "p": test.pvalue,
+            "I-squared": max(0.0, of.i2),
+            "tau-squared": tau2,
+            "prediction from": mean - half,
+            "prediction to": mean + half,
+        }
+    return json.loads(json.dumps(answers, default=float))
 
 
 def main():
@@ -89,6 +157,53 @@ def main():
     rct["y"], rct["tx"] = rct.outcome.str.startswith("1").astype(float), rct.rx.str.startswith("1").astype(float)
     answers["rct, crude"] = told(tight(smf.glm("y ~ tx", rct, family=binomial())))
     answers["rct, risk"] = told(tight(smf.glm("y ~ tx + risk", rct, family=binomial())))
+    # Smaller models within these, and combinations of their coefficients.
+    terms = ["age", "C(sex)", "lab"]
+
+    def dropped(fit, formula):
+        without = {t: " + ".join(o for o in terms if o != t) for t in terms}
+        return {t: lost(fit(formula), fit(formula.split("~")[0] + "~ " + rest)) for t, rest in without.items()}
+
+    glm = lambda family: lambda formula: tight(smf.glm(formula, covid, family=family))
+    right = " + ".join(terms)
+    answers["smaller, logit"] = dropped(glm(binomial()), f"death ~ {right}")
+    answers["smaller, probit"] = dropped(glm(binomial(sm.families.links.Probit())), f"death ~ {right}")
+    answers["smaller, poisson"] = dropped(glm(poisson()), f"los ~ {right}")
+    gamma = covid[covid.los > 0]
+    answers["smaller, gamma"] = dropped(
+        lambda formula: tight(smf.glm(formula, gamma, family=sm.families.Gamma(sm.families.links.Log()))), f"los ~ {right}"
+    )
+    terms = ["age", "C(sex)"]
+    answers["smaller, linear"] = dropped(lambda formula: smf.ols(formula, covid).fit(), "lab ~ age + C(sex)")
+    answers["smaller, weighted"] = dropped(lambda formula: smf.wls(formula, covid, weights=covid.los + 1).fit(), "lab ~ age + C(sex)")
+
+    def two(formula):
+        model = smf.negativebinomial(formula, visits)
+        start = model.fit(method="bfgs", maxiter=500, disp=0).params
+        return model.fit(start_params=start, method="newton", maxiter=500, tol=1e-14, disp=0)
+
+    answers["smaller, negative binomial"] = {
+        "medical_condition": lost(two("visits ~ age + sex + medical_condition"), two("visits ~ age + sex")),
+        "age + sex": lost(two("visits ~ age + sex + medical_condition"), two("visits ~ medical_condition")),
+    }
+    of_site = smf.glm("disease ~ C(site) + age * C(sex) + C(exang)", complete, family=binomial())
+    rest = smf.glm("disease ~ C(site) + C(sex) + C(exang)", complete, family=binomial())
+    fit = tight(of_site)
+    answers["heart, smaller and combined"] = {
+        "age + age:sex": lost(fit, tight(rest)),
+        "combined": combined(fit, {"men of 60": "C(sex)[T.1.0] + 60 * age:C(sex)[T.1.0] = 0", "ten years": "10 * age = 0"}),
+        "together": tested(fit.wald_test("C(sex)[T.1.0] = 0, age:C(sex)[T.1.0] = 0", scalar=True)),
+    }
+    fit = smf.ols("lab ~ age + C(sex) + los", covid).fit()
+    f = fit.f_test("age = 0, los - C(sex)[T.1] = 0")
+    answers["covid, combined"] = combined(fit, {"both": "los - 2 * age = 0"}) | {
+        "together": {"f": float(np.squeeze(f.fvalue)), "p": float(f.pvalue)}
+    }
+    by_site = {site.lower(): of for site, of in covid.groupby("site")}
+    logit = {site: tight(smf.glm("death ~ age + sex + lab", of, family=binomial())) for site, of in by_site.items()}
+    answers["covid, two stages"] = two_stages(logit)
+    lines = {site: smf.ols("lab ~ age + sex", of).fit(cov_type="HC1", use_t=True) for site, of in by_site.items()}
+    answers["covid, two stages of a line"] = two_stages(lines)
     print(json.dumps(answers, indent=1))
 
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
 use bocage_node::custodian::engine::{self, Designs, Features, Ground};
-use bocage_node::custodian::gate::{self, GatePolicy, Mode};
+use bocage_node::custodian::gate::{self, GatePolicy};
 use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
@@ -16,13 +16,15 @@ use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::front::{BindContext, Files, StudyText};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::{SecretKey, Study};
 use serde_json::json;
+
+pub use bocage_node::custodian::gate::Mode;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -34,7 +36,7 @@ pub struct Federation {
 }
 
 /// Bytes that are the same in every run.
-struct Counting(u8);
+pub struct Counting(pub u8);
 
 impl Entropy for Counting {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -49,13 +51,15 @@ pub struct Gate {
     pub threshold: u32,
     /// How many sites a published number needs.
     pub min_sites: u32,
+    /// What happens to what is shown.
+    pub mode: Mode,
 }
 
 impl Gate {
     /// No disclosure control at all: what is computed equals the pooled answer.
-    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1 };
+    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1, mode: Mode::Exact };
     /// As nodes are delivered, for a network of few sites.
-    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2 };
+    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2, mode: Mode::Exact };
 }
 
 impl Federation {
@@ -76,6 +80,14 @@ impl Federation {
     /// # Errors
     /// What is wrong with it, as a person reads it.
     pub fn bind(&self, study: &str) -> Result<Study, String> {
+        self.bind_with(study, Files::new())
+    }
+
+    /// The same of a text that names files.
+    ///
+    /// # Errors
+    /// As of one that names none.
+    pub fn bind_with(&self, study: &str, files: Files) -> Result<Study, String> {
         let sites: Vec<SiteId> = self.sites.keys().cloned().collect();
         let key = SecretKey::generate(&mut Counting(7));
         let context = BindContext {
@@ -89,7 +101,7 @@ impl Federation {
             nonce: [3; 16],
         };
         let text = StudyText::parse(study, "study.toml").map_err(|problems| problems.to_string())?;
-        text.bind(&self.contract, &context).map_err(|problems| problems.to_string())
+        text.with_files(files).bind(&self.contract, &context).map_err(|problems| problems.to_string())
     }
 
     /// Runs a study's analyses.
@@ -116,12 +128,15 @@ impl Federation {
                 ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
+            let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
             loop {
-                let plan = plan(round, &state);
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
-                    false => self.outcome(site, &plan, gate.threshold),
+                    false => {
+                        let plan = plan(round, own.get(site).unwrap_or(&state));
+                        self.outcome_in(gate.mode, site, &plan, gate.threshold)
+                    }
                 };
                 let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
                     self.sites.keys().map(|site| (site, outcome(site))).collect();
@@ -129,6 +144,7 @@ impl Federation {
                     outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
                 match driver.step(&answers) {
                     Next::Round(next) => (round, state) = (round + 1, next),
+                    Next::Each(next) => (round, own) = (round + 1, next),
                     Next::Publish(result) => break (spec, *result),
                 }
             }
@@ -138,10 +154,15 @@ impl Federation {
 
     /// What a site's gate makes of a plan.
     pub fn outcome(&self, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
+        self.outcome_in(Mode::Exact, site, plan, threshold)
+    }
+
+    /// The same in a mode.
+    fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
         let (offered, designs) = &self.sites[site];
         let ground = Ground::alone(offered, &self.contract);
         designs.begin(&ground.identity(), threshold, NOW);
-        let policy = GatePolicy { threshold, mode: Mode::Exact };
+        let policy = GatePolicy { threshold, mode };
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)

@@ -15,6 +15,9 @@ pub const START: &str = "BOCAGE_LAB_HOLD_START";
 /// The same for ingests that have written a snapshot and not yet given it its name.
 pub const INGEST: &str = "BOCAGE_LAB_HOLD_INGEST";
 
+/// The one that lets ingests have very few rows in memory at a time.
+pub const SMALL_INGESTS: &str = "BOCAGE_LAB_SMALL_INGESTS";
+
 /// The test's side.
 pub struct Hold {
     variable: &'static str,

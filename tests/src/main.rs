@@ -9,7 +9,7 @@ use bocage_coordinator::cli as coordinator;
 use bocage_net::env::SystemClock;
 use bocage_node::cli::{Reexec, Switches};
 use bocage_node::custodian::OnIngest;
-use bocage_node::custodian::snapshot::Progress;
+use bocage_node::custodian::snapshot::{Progress, Size};
 use bocage_node::sandbox::{OnSealed, Process};
 use bocage_protocol::env::Clock;
 use bocage_tests::clock::{self, StepClock};
@@ -45,6 +45,7 @@ fn node() -> Switches {
         clock: step_clock(),
         sealed: escapes::from_env().or_else(held_at_start),
         ingesting: at_ingests(),
+        size: size_of_ingests(),
         unsandboxed: env::var_os(escapes::UNSANDBOXED).is_some(),
         environment: vec!["BOCAGE_LAB_".to_owned()],
         controls: lifted::from_env(),
@@ -54,13 +55,41 @@ fn node() -> Switches {
 fn at_ingests() -> Option<OnIngest> {
     let hold = hold::from_env(hold::INGEST);
     let dials = env::var_os(escapes::DIALS).is_some();
-    (hold.is_some() || dials).then(|| -> OnIngest {
-        Arc::new(move |progress| match (progress, &hold) {
-            (Progress::Reading { .. }, _) if dials => escapes::dial(),
-            (Progress::Written, Some(hold)) => hold(),
-            _ => {}
+    let crash = crash::from_env();
+    (hold.is_some() || dials || crash.is_some()).then(|| -> OnIngest {
+        Arc::new(move |progress| {
+            if let Some(crash) = &crash {
+                crash(moment_of(progress));
+            }
+            match (progress, &hold) {
+                (Progress::Reading { .. }, _) if dials => escapes::dial(),
+                (Progress::Written, Some(hold)) => hold(),
+                _ => {}
+            }
         })
     })
+}
+
+/// The names under which an ingest's steps are moments.
+fn moment_of(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Begun => "ingest-begun",
+        Progress::GoesOn { .. } => "ingest-goes-on",
+        Progress::Reading { .. } => "ingest-reading",
+        Progress::Sorting { .. } => "ingest-sorting",
+        Progress::Writing => "ingest-writing",
+        Progress::Written => "ingest-written",
+    }
+}
+
+/// So little, where a test wants it, that an ingest puts the rows of a small source aside.
+fn size_of_ingests() -> Size {
+    let mut size = Size::default();
+    if env::var_os(hold::SMALL_INGESTS).is_some() {
+        size.batch.rows = 50;
+        (size.held_bytes, size.group_bytes) = (1, 1);
+    }
+    size
 }
 
 fn held_at_start() -> Option<OnSealed> {

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use bocage_tests::hold::Hold;
+use bocage_tests::crash::{Armed, Whom};
+use bocage_tests::hold::{Hold, SMALL_INGESTS};
 use bocage_tests::lab::{HOSPITALS, Lab};
 use bocage_tests::process::kill_pid;
 use rustix::process::{Pid, Signal, kill_process};
@@ -109,6 +110,32 @@ fn an_ingest_that_is_interrupted_takes_its_draft_away_itself() {
     assert_eq!(text(&ended.stderr), "error: it was interrupted; the snapshot before stays in use\n");
     assert_eq!(left(&lab), ["attempt.json"]);
     assert!(listed(&lab)["ingest"].as_str().expect("a sentence").contains("failed: it was interrupted"));
+}
+
+#[test]
+fn an_ingest_that_is_killed_at_any_step_is_gone_on_with_and_gives_what_it_would_have_given() {
+    let lab = Lab::new(EXE);
+    assert!(run(&lab, &["datasets", "refresh", "heart"]).status.success());
+    let whole = listed(&lab);
+    for moment in ["ingest-reading", "ingest-sorting", "ingest-writing", "ingest-written"] {
+        assert!(run(&lab, &["datasets", "drop", "heart", "--yes"]).status.success());
+        let armed = Armed::new(&lab.path(""), moment, Whom::Itself);
+        let ingest = || {
+            let mut command = node(&lab, &["ingest", "heart"]);
+            command.env(SMALL_INGESTS, "1");
+            command
+        };
+        let killed = ingest().envs([armed.env()]).output().expect("the command");
+        assert!(armed.went_off() && killed.status.code().is_none(), "{moment}: {}", text(&killed.stderr));
+        assert!(left(&lab).contains(&"unfinished.rows".to_owned()), "{moment}: {:?}", left(&lab));
+        let again = ingest().output().expect("the command");
+        let said = text(&again.stdout) + &text(&again.stderr);
+        assert!(again.status.success(), "{moment}: {said}");
+        assert!(said.contains("goes on where an ingest before was interrupted"), "{moment}: {said}");
+        let now = listed(&lab);
+        assert_eq!((&now["snapshot"], &now["rows"]), (&whole["snapshot"], &whole["rows"]), "{moment}");
+        assert_eq!(left(&lab), ["current"], "{moment}");
+    }
 }
 
 #[test]

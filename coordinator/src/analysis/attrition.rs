@@ -9,8 +9,10 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::AttritionSpec;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::release::rounding;
 
 use super::binned::{Binned, Parts, bins};
+use super::pool::off_of;
 use super::{Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value};
 
@@ -54,13 +56,15 @@ impl AttritionDriver {
         let cohort = binned.cohort(false, self.setting.min_sites);
         let mut block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
         let left: Vec<Parts> = (0..=self.labels.len()).map(|edge| left_at(binned, edge)).collect();
+        let sure = binned.silent.is_empty() && left.iter().all(|parts| parts.bounding == 0);
+        let inexact = if sure { HiddenReason::Rounded } else { HiddenReason::FewerThanK };
         let shown: Vec<Shown> = left.iter().map(|parts| parts.interval(self.setting.min_sites)).collect();
         for (row, label) in self.labels.iter().enumerate() {
             let excluded = self.excluded(binned, row, &shown);
             let numbers = [shown[row], excluded, shown[row + 1]];
             let mut values = vec![Value::Text(label.clone())];
             for (column, number) in numbers.into_iter().enumerate() {
-                values.push(block.count_or_hidden(row, column + 1, number, cohort));
+                values.push(block.count_or_hidden((row, column + 1), number, inexact, cohort));
             }
             block.rows.push(values);
         }
@@ -102,6 +106,11 @@ impl AttritionDriver {
     }
 }
 
+/// How far the difference of two counts of a site can be from the true one.
+fn off_between(rounded: bool) -> u64 {
+    if rounded { rounding::OFF_BETWEEN } else { 0 }
+}
+
 /// Who is left before step `edge`: who fails none of the steps below it.
 fn left_at(binned: &Binned<'_>, edge: usize) -> Parts {
     let mut parts = Parts::default();
@@ -111,6 +120,8 @@ fn left_at(binned: &Binned<'_>, edge: usize) -> Parts {
             Some(across) => parts.add_bounds(after, after + across.count),
             None => parts.add(after),
         }
+        // All less those below the edge: at edge 0 one rounded number, else the difference of two.
+        parts.off += if edge == 0 { off_of(release.rounded) } else { off_between(release.rounded) };
     }
     parts.silent = binned.most_silent();
     parts
@@ -126,6 +137,7 @@ fn leaving(binned: &Binned<'_>, step: usize) -> Option<Parts> {
             (false, false) => parts.add_bounds(0, bin.count),
             _ => return None,
         }
+        parts.off += off_between(release.rounded);
     }
     parts.silent = binned.most_silent();
     Some(parts)

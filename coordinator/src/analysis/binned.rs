@@ -4,7 +4,7 @@ use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::BinsRelease;
 
 use super::cumulative::{Bin, Cumulative};
-use super::pool::plus;
+use super::pool::{off_of, plus};
 use super::{Answer, SiteAnswer};
 use crate::api::types::{HiddenReason, Interval};
 
@@ -32,6 +32,8 @@ pub(super) struct Parts {
     pub most: u64,
     /// The most that the thresholds allow the others, which are public; none: no bound.
     pub silent: Option<u64>,
+    /// How far the given parts can be off together, where sites round.
+    pub off: u64,
 }
 
 /// The bins of a release.
@@ -55,7 +57,7 @@ impl<'a> Binned<'a> {
     pub(super) fn sum(&self, cells: usize) -> Cumulative {
         let mut sum = Cumulative::new(cells);
         for (_, release) in &self.shown {
-            sum.add_bins(&bins(release).collect::<Vec<_>>());
+            sum.add_bins(&bins(release).collect::<Vec<_>>(), off_of(release.rounded));
         }
         self.silent.iter().for_each(|(_, release)| sum.add_silent(release.most_hidden()));
         sum
@@ -66,6 +68,8 @@ impl<'a> Binned<'a> {
         let mut parts = Parts::default();
         for (_, release) in &self.shown {
             parts.add(release.bins.iter().map(|bin| bin.count.subjects).sum());
+            // Who is in all bins is below the last edge.
+            parts.off += off_of(release.rounded);
         }
         parts.silent = self.most_silent();
         parts
@@ -81,7 +85,10 @@ impl<'a> Binned<'a> {
         let mut parts = Parts::default();
         for (_, release) in self.shown.iter().chain(&self.silent) {
             match &release.missing {
-                Some(count) => parts.add(count.subjects),
+                Some(count) => {
+                    parts.add(count.subjects);
+                    parts.off += off_of(release.rounded);
+                }
                 None if can_be_missing => parts.silent = plus(parts.silent, release.most_hidden()),
                 None => parts.add(0),
             }
@@ -91,7 +98,7 @@ impl<'a> Binned<'a> {
 
     /// Where a number lies of which nothing may show but that it is part of the cohorts.
     pub(super) fn cohort(&self, can_be_missing: bool, min_sites: u32) -> Interval {
-        let most = |parts: Parts| plus(Some(parts.exact), parts.silent);
+        let most = |parts: Parts| plus(Some(parts.exact + parts.off), parts.silent);
         let upper = plus(most(self.valid()), most(self.missing(can_be_missing)));
         Interval(0, upper.filter(|_| self.shown.len() >= min_sites as usize).map(u64::next_power_of_two))
     }
@@ -100,7 +107,7 @@ impl<'a> Binned<'a> {
 impl Default for Parts {
     /// Of no site.
     fn default() -> Self {
-        Self { sites: 0, exact: 0, bounding: 0, least: 0, most: 0, silent: Some(0) }
+        Self { sites: 0, exact: 0, bounding: 0, least: 0, most: 0, silent: Some(0), off: 0 }
     }
 }
 
@@ -130,7 +137,13 @@ impl Parts {
             sites if sites >= min_sites => (self.least, self.most),
             _ => (0, self.most.next_power_of_two()),
         };
-        Ok(Interval(self.exact + least, plus(Some(self.exact + most), self.silent)))
+        let least = (self.exact + least).saturating_sub(self.off);
+        Ok(Interval(least, plus(Some(self.exact + most + self.off), self.silent)))
+    }
+
+    /// Why it is not exact, where it is not.
+    pub(super) fn inexact(&self) -> HiddenReason {
+        if self.bounding == 0 && self.silent == Some(0) { HiddenReason::Rounded } else { HiddenReason::FewerThanK }
     }
 }
 
@@ -144,8 +157,13 @@ mod tests {
     #[test]
     fn what_a_site_holds_back_has_no_upper_bound() {
         let count = Count { subjects: 20, rows: 20 };
-        let shown =
-            BinsRelease { threshold: 11, missing: None, bins: vec![BinRelease { upto: 4, count }], held_back: false };
+        let shown = BinsRelease {
+            threshold: 11,
+            missing: None,
+            bins: vec![BinRelease { upto: 4, count }],
+            held_back: false,
+            rounded: false,
+        };
         let silent = |held_back| BinsRelease { bins: vec![], held_back, ..shown.clone() };
         let ends = |silent: &BinsRelease| {
             let ids = ["a1", "b1"].map(bench::site);

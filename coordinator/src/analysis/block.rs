@@ -8,7 +8,8 @@ use bocage_protocol::analysis::{Show, TableSpec};
 use bocage_protocol::plan::{Measure, MeasureLayout};
 
 use super::pool::{Bounds, Pool, Pooled, PooledMeasure};
-use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
+use super::rounded::share_ends;
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value, Within};
 
 /// What a column of the answer is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +39,11 @@ pub(super) fn fits(show: &Show, measure: Option<&MeasureLayout>) -> bool {
 pub(super) fn publish(spec: &TableSpec, pool: &Pool<'_>, min_sites: u32) -> Block {
     let measures = spec.measures();
     let columns: Vec<Column> = spec.show.iter().map(|s| column(&s.show, &measures)).collect();
-    let mut writer = Writer { pool, min_sites, keys: spec.by.len(), hidden: vec![], coverage: vec![] };
+    let mut writer = Writer { pool, min_sites, keys: spec.by.len(), hidden: vec![], coverage: vec![], within: vec![] };
     let rows = (0..pool.cells.len()).map(|row| writer.row(row, &columns)).collect();
     let headings = spec.by.iter().map(|k| k.label.clone()).chain(spec.show.iter().map(|s| s.label.clone()));
-    Block { columns: headings.collect(), rows, hidden: writer.hidden, coverage: writer.coverage }
+    let Writer { hidden, coverage, within, .. } = writer;
+    Block { columns: headings.collect(), rows, hidden, coverage, within }
 }
 
 fn column(show: &Show, measures: &[&Measure]) -> Column {
@@ -73,17 +75,18 @@ impl Block {
         }
     }
 
-    /// A count that is exact, or a null with the interval that holds it: its own, or `cohort` where nothing of it may show.
+    /// A count that is exact, or a null with the interval that holds it: its own, which it has for `inexact`, or `cohort` where nothing of it may
+    /// show.
     pub(super) fn count_or_hidden(
         &mut self,
-        row: usize,
-        column: usize,
+        (row, column): (usize, usize),
         count: Result<Interval, HiddenReason>,
+        inexact: HiddenReason,
         cohort: Interval,
     ) -> Value {
         let (interval, reason) = match count {
             Ok(Interval(lo, Some(hi))) if lo == hi => return Value::Count(lo),
-            Ok(interval) => (interval, HiddenReason::FewerThanK),
+            Ok(interval) => (interval, inexact),
             Err(reason) => (cohort, reason),
         };
         self.hidden.push(Hidden { row, column, interval: Some(interval), reason });
@@ -97,6 +100,7 @@ struct Writer<'a> {
     keys: usize,
     hidden: Vec<Hidden>,
     coverage: Vec<Coverage>,
+    within: Vec<Within>,
 }
 
 impl Writer<'_> {
@@ -129,8 +133,16 @@ impl Writer<'_> {
         match answer {
             Ok(value) => {
                 if let Column::Of(measure, _) = column {
-                    let of = self.interval(&cell.rows, cell);
-                    self.coverage.push(Coverage { row, column: at, n: cell.measures[measure].rows, of });
+                    let pooled = &cell.measures[measure];
+                    // In the sites' own numbers, as those of the measure are.
+                    let of = self.interval(&Bounds { off: 0, ..cell.rows }, cell);
+                    self.coverage.push(Coverage { row, column: at, n: pooled.rows, of, off: cell.rows.off });
+                }
+                if let Column::Of(measure, statistic) = column
+                    && let Some((from, to)) =
+                        statistic.ends(&cell.measures[measure], &self.pool.measure(measure), self.min_sites)
+                {
+                    self.within.push(Within { row, column: at, from, to });
                 }
                 value
             }
@@ -144,7 +156,7 @@ impl Writer<'_> {
     fn count(&self, bounds: &Bounds, cell: &Pooled) -> Result<Value, (Option<Interval>, HiddenReason)> {
         match self.interval(bounds, cell) {
             Interval(lo, Some(hi)) if lo == hi => Ok(Value::Count(lo)),
-            interval => Err((Some(interval), HiddenReason::FewerThanK)),
+            interval => Err((Some(interval), bounds.inexact())),
         }
     }
 
@@ -155,7 +167,8 @@ impl Writer<'_> {
             sites if sites >= self.min_sites => bounds.coarser,
             _ => bounds.coarser.next_power_of_two(),
         };
-        Interval(bounds.shown, bounds.below_k.map(|below| bounds.shown + below + coarser))
+        let (least, most) = (bounds.shown.saturating_sub(bounds.off), bounds.shown + bounds.off);
+        Interval(least, bounds.below_k.map(|below| most + below + coarser))
     }
 
     /// Where a number lies of which nothing may show but that it is part of the cohorts.
@@ -165,7 +178,28 @@ impl Writer<'_> {
     }
 }
 
+impl Bounds {
+    /// Why it is not exact.
+    fn inexact(&self) -> HiddenReason {
+        match (self.below_k, self.coarser) {
+            (Some(0), 0) => HiddenReason::Rounded,
+            _ => HiddenReason::FewerThanK,
+        }
+    }
+}
+
 impl Statistic {
+    /// Where the statistic lies, where sites round.
+    fn ends(self, pooled: &PooledMeasure, layout: &MeasureLayout, min_sites: u32) -> Option<(f64, f64)> {
+        let sums = pooled.rounded_sums(min_sites)?;
+        Some(match (self, layout) {
+            (Statistic::Sum, MeasureLayout::Number(quantum)) => sums.sum_ends(*quantum),
+            (Statistic::Mean, MeasureLayout::Number(quantum)) => sums.mean_ends(*quantum),
+            (Statistic::Sd, MeasureLayout::Number(quantum)) => sums.sd_ends(*quantum),
+            (_, MeasureLayout::Condition) => share_ends(pooled.holds, pooled.rows, pooled.off()),
+        })
+    }
+
     /// The statistic over all sites that show the measure, or none where it needs more values.
     fn of(self, pooled: &PooledMeasure, layout: &MeasureLayout) -> Option<Value> {
         let n = pooled.rows;

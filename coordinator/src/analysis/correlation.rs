@@ -72,13 +72,14 @@ impl CorrelationDriver {
         let [a, b] = self.spec.labels();
         if shown.len() < releases.len() {
             notes.push(format!(
-                "{a} and {b}: {} of {} sites count, the others hide the sums of who has both",
+                "{a} and {b}: {} of {} sites count, the others hide or round the sums of who has both",
                 shown.len(),
                 releases.len()
             ));
         }
         if shown.len() < self.table.setting().min_sites as usize {
-            return Err(HiddenReason::TooFewSites);
+            let rounded = releases.iter().any(|release| release.rounded);
+            return Err(if rounded { HiddenReason::Rounded } else { HiddenReason::TooFewSites });
         }
         let all = shown.iter().fold([Part::default(); 3], |all, part| [0, 1, 2].map(|i| all[i].plus(part[i])));
         let quanta: Vec<Quantum> = self.table.layout().measures().iter().filter_map(number).collect();
@@ -144,7 +145,10 @@ fn number(layout: &MeasureLayout) -> Option<Quantum> {
 
 /// What a site shows of the three measures, where it shows all.
 fn parts(release: &TableRelease) -> Option<[Part; 3]> {
-    let Some(CellRelease::Shown { measures, .. }) = release.cells.first() else { return None };
+    // Sums of a rounded count make no r that could be told from another.
+    let Some(CellRelease::Shown { measures, .. }) = release.cells.first().filter(|_| !release.rounded) else {
+        return None;
+    };
     let part = |measure: &MeasureRelease| match measure {
         MeasureRelease::Number { valid, sum, sum_sq } => Some(Part { n: valid.rows, sum: *sum, sum_sq: *sum_sq }),
         _ => None,

@@ -67,7 +67,7 @@ impl CrosstabDriver {
                 None
             }
             None => {
-                notes.push("no test: it needs every cell exactly; wider groups have fewer hidden cells".into());
+                notes.push("no test: it needs every cell exactly, neither hidden nor rounded; wider groups have fewer hidden cells".into());
                 None
             }
             counts => counts,
@@ -134,8 +134,9 @@ pub(super) fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published 
     counts.fold(none, |all, count| {
         let interval =
             all.interval.zip(count.interval).map(|(a, b)| Interval(a.0 + b.0, a.1.zip(b.1).map(|(x, y)| x + y)));
-        let few = [all.hidden, count.hidden].contains(&Some(HiddenReason::TooFewSites));
-        let hidden = if few { Some(HiddenReason::TooFewSites) } else { all.hidden.or(count.hidden) };
+        let both = [all.hidden, count.hidden];
+        let worst = [HiddenReason::TooFewSites, HiddenReason::FewerThanK].map(Some);
+        let hidden = worst.into_iter().find(|reason| both.contains(reason)).unwrap_or(all.hidden.or(count.hidden));
         Published { interval, hidden }
     })
 }

@@ -32,6 +32,8 @@ pub(super) struct Cumulative {
     even: Vec<f64>,
     /// Values at the sites that show bins.
     shown: u64,
+    /// How far these can be off, where sites round: who is below an edge, and in all.
+    off: u64,
     /// The most values at the other sites; none: no bound.
     silent: Option<u64>,
 }
@@ -53,11 +55,11 @@ impl Cumulative {
     /// No site yet, over a grid of `cells` cells.
     pub(super) fn new(cells: usize) -> Self {
         let edges = cells + 1;
-        Self { lower: vec![0; edges], upper: vec![0; edges], even: vec![0.0; edges], shown: 0, silent: Some(0) }
+        Self { lower: vec![0; edges], upper: vec![0; edges], even: vec![0.0; edges], shown: 0, off: 0, silent: Some(0) }
     }
 
-    /// Takes in a site's bins, which cover the grid without gaps, ascending.
-    pub(super) fn add_bins(&mut self, bins: &[Bin]) {
+    /// Takes in a site's bins, which cover the grid without gaps, ascending. How many of its values lie below an edge can be `off` by so much.
+    pub(super) fn add_bins(&mut self, bins: &[Bin], off: u64) {
         let mut below = 0;
         for bin in bins {
             let width = (bin.to - bin.from) as f64;
@@ -70,6 +72,7 @@ impl Cumulative {
             below += bin.count;
         }
         self.shown += below;
+        self.off += off;
     }
 
     /// Takes in a site of which nothing is known but that it has at most so many values, anywhere.
@@ -80,6 +83,11 @@ impl Cumulative {
     /// Values at the sites that show bins.
     pub(super) fn shown(&self) -> u64 {
         self.shown
+    }
+
+    /// How far these can be off.
+    pub(super) fn off(&self) -> u64 {
+        self.off
     }
 
     /// Where the quantile of `p` lies, 0 < p < 1, read to nine digits. None without a value.
@@ -100,9 +108,10 @@ impl Cumulative {
     fn bounds(&self, p: i128) -> (usize, usize) {
         // Values without number can move it anywhere.
         let Some(silent) = self.silent.map(i128::from) else { return (0, self.lower.len() - 1) };
-        let wanted = p * (i128::from(self.shown) + silent);
-        let above = |upper: &u64| (i128::from(*upper) + silent) * SCALE < wanted;
-        let below = |lower: &u64| i128::from(*lower) * SCALE >= wanted;
+        let (shown, off) = (i128::from(self.shown), i128::from(self.off));
+        let (fewest, most) = (p * (shown - off + silent), p * (shown + off + silent));
+        let above = |upper: &u64| (i128::from(*upper) + off + silent) * SCALE < fewest;
+        let below = |lower: &u64| (i128::from(*lower) - off) * SCALE >= most;
         let from = self.upper.partition_point(above).saturating_sub(1);
         let to = self.lower.partition_point(|lower| !below(lower)).min(self.lower.len() - 1);
         (from, to)
@@ -145,7 +154,7 @@ mod tests {
         let mut sum = Cumulative::new(cells);
         for site in sites {
             match bins(site, cells, k) {
-                Some(bins) => sum.add_bins(&bins),
+                Some(bins) => sum.add_bins(&bins, 0),
                 None => sum.add_silent(Some(k - 1)),
             }
         }
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn a_silent_site_widens_the_interval() {
         let mut sum = Cumulative::new(4);
-        sum.add_bins(&[0, 1, 2, 3].map(|i| Bin { from: i, to: i + 1, count: 10 }));
+        sum.add_bins(&[0, 1, 2, 3].map(|i| Bin { from: i, to: i + 1, count: 10 }), 0);
         assert_eq!(sum.quantile(0.5).unwrap(), Place { from: 1, to: 2, cell: 1, beyond: 1.0 });
         sum.add_silent(Some(5));
         assert_eq!((sum.quantile(0.5).unwrap().from, sum.quantile(0.5).unwrap().to), (1, 3));
@@ -206,7 +215,7 @@ mod tests {
     fn a_share_that_no_double_holds_exactly_is_not_rounded_over_a_rank() {
         // 0.07 · 100 is 7.000000000000001 in doubles; the quantile is the 7th value.
         let mut sum = Cumulative::new(100);
-        sum.add_bins(&(0..100).map(|i| Bin { from: i, to: i + 1, count: 1 }).collect::<Vec<_>>());
+        sum.add_bins(&(0..100).map(|i| Bin { from: i, to: i + 1, count: 1 }).collect::<Vec<_>>(), 0);
         assert_eq!((sum.quantile(0.07).unwrap().from, sum.quantile(0.07).unwrap().to), (6, 7));
     }
 }

@@ -12,7 +12,7 @@ use bocage_protocol::limits;
 use bocage_protocol::plan::{DiscoveredKey, TableLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, DiscoveredRelease};
 
-use super::pool::{Pool, Pooled, plus};
+use super::pool::{Pool, Pooled, off_of, plus, units};
 use super::table::shows_what_there_is;
 use super::{Answer, Setting, SiteAnswer, block, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, Value};
@@ -44,6 +44,8 @@ struct Named<'a> {
     site: usize,
     /// The most patients of a cell that it hides; none: no bound.
     hidden: Option<u64>,
+    /// Whether it rounds.
+    rounded: bool,
 }
 
 impl DiscoveredDriver {
@@ -93,15 +95,21 @@ impl DiscoveredDriver {
         for (site, release) in found.iter().enumerate() {
             let hidden = release.most_hidden();
             for key in &release.keys {
-                sites.entry(key.key.as_deref()).or_default().push(Named { cells: &key.cells, site, hidden });
+                sites.entry(key.key.as_deref()).or_default().push(Named {
+                    cells: &key.cells,
+                    site,
+                    hidden,
+                    rounded: release.rounded,
+                });
             }
         }
         let min_sites = self.setting.min_sites;
         let rank = |(name, named): (Option<&'a str>, Vec<Named<'a>>)| {
             let cells = self.cells(&named, unnamed);
             let published: Vec<&Pooled> = cells.iter().filter(|cell| cell.sites >= min_sites).collect();
-            let least = published.iter().map(|cell| cell.subjects.shown).sum();
-            let most = published.iter().map(|cell| plus(Some(cell.subjects.shown), cell.subjects.below_k));
+            let least = published.iter().map(|cell| cell.subjects.shown.saturating_sub(cell.subjects.off)).sum();
+            let shown = |cell: &Pooled| cell.subjects.shown + cell.subjects.off;
+            let most = published.iter().map(|cell| plus(Some(shown(cell)), cell.subjects.below_k));
             let most = most.fold(Some(0), plus);
             (!published.is_empty()).then_some(Ranked { name, named, least, most })
         };
@@ -123,7 +131,7 @@ impl DiscoveredDriver {
             let mut cell = Pooled::below(hidden.fold(others, plus), measures, self.setting.one_row_per_subject);
             for site in named {
                 if let CellRelease::Shown { count, measures } = &site.cells[at] {
-                    cell.add_site(count, measures);
+                    cell.add_site(count, measures, units(&self.layout, site.rounded).as_deref());
                 }
             }
             cell
@@ -151,7 +159,7 @@ impl DiscoveredDriver {
         if unsure > 0 {
             notes.push(format!(
                 "the order is by the patients that are shown: {unsure} of these {shown} keys could have fewer than the next one, since sites \
-                 hide cells of fewer than k"
+                 hide cells of fewer than k or round"
             ));
         }
         if !self.setting.one_row_per_subject && self.layout.cells_at(0) > 1 {
@@ -172,7 +180,7 @@ fn most_in_all(release: &DiscoveredRelease) -> Option<u64> {
     let hidden = release.most_hidden()?;
     let most = |cell: &CellRelease| match cell {
         CellRelease::FewerThanK => hidden,
-        CellRelease::Shown { count, .. } => count.subjects,
+        CellRelease::Shown { count, .. } => count.subjects + off_of(release.rounded),
     };
     let all = release.keys.iter().flat_map(|key| &key.cells).map(most).fold(0, u64::saturating_add);
     Some(all.max(most_unnamed(release)?).min(limits::ROWS))
@@ -193,5 +201,9 @@ fn append(all: &mut Block, label: &str, of: Block) {
     all.coverage.extend(of.coverage.into_iter().map(|mut coverage| {
         (coverage.row, coverage.column) = moved(coverage.row, coverage.column);
         coverage
+    }));
+    all.within.extend(of.within.into_iter().map(|mut within| {
+        (within.row, within.column) = moved(within.row, within.column);
+        within
     }));
 }

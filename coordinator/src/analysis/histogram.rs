@@ -57,5 +57,6 @@ fn with_edges(mut block: Block, edges: &[Edges]) -> Block {
         row.splice(count..count, [value(*from), value(*to)]);
     }
     block.hidden.iter_mut().for_each(|hidden| hidden.column += 2);
+    block.within.iter_mut().for_each(|within| within.column += 2);
     block
 }

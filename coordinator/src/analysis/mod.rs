@@ -20,18 +20,26 @@ mod crosstab;
 mod cumulative;
 mod discovered;
 mod estimates;
+mod evaluation;
 mod histogram;
 mod independence;
+mod kmeans;
 mod model;
+mod moments;
 mod notes;
+mod pca;
 mod pool;
 mod quantiles;
 mod rates;
+mod roc;
+mod rounded;
 mod standardised;
 mod summary;
 mod survival;
 mod table;
 mod table_one;
+
+use std::collections::BTreeMap;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
@@ -50,9 +58,12 @@ pub use correlation::CorrelationDriver;
 pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
-pub use model::{CoxDriver, ModelDriver};
+pub use kmeans::KmeansDriver;
+pub use model::{CoxDriver, ModelDriver, ScoredDriver, TwoStageDriver};
+pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
+pub use roc::RocDriver;
 pub use standardised::StandardisedDriver;
 pub use summary::summarise;
 pub use survival::SurvivalDriver;
@@ -91,6 +102,8 @@ pub enum Answer<'a> {
 pub enum Next {
     /// Another round with these numbers.
     Round(RoundState),
+    /// Another round in which every site has numbers of its own.
+    Each(BTreeMap<SiteId, RoundState>),
     /// Nothing more: this is the answer.
     Publish(Box<AnalysisResult>),
 }
@@ -112,6 +125,8 @@ pub enum Driver {
     Discovered(DiscoveredDriver),
     /// A fit over several rounds.
     Model(Box<ModelDriver>),
+    /// Fits of every site by itself, over several rounds.
+    TwoStage(Box<TwoStageDriver>),
     /// A table of test and truth, and its measures.
     Accuracy(AccuracyDriver),
     /// A table of groups, and how they differ.
@@ -126,6 +141,14 @@ pub enum Driver {
     Survival(SurvivalDriver),
     /// A fit of hazards over several rounds.
     Cox(Box<CoxDriver>),
+    /// Moments of all sites, and the directions in which they vary.
+    Pca(Box<PcaDriver>),
+    /// Centroids that move over several rounds.
+    Kmeans(Box<KmeansDriver>),
+    /// Lines of two classes, and their curve.
+    Roc(RocDriver),
+    /// The sums of one step, and the scores that they are.
+    Scored(ScoredDriver),
 }
 
 /// What every driver works under.
@@ -170,6 +193,9 @@ impl Driver {
             Spec::Quantiles(spec) => Driver::Quantiles(QuantilesDriver::new(setting, spec, plan)?),
             Spec::Attrition(spec) => Driver::Attrition(AttritionDriver::new(setting, spec, plan)?),
             Spec::Discovered(spec) => Driver::Discovered(DiscoveredDriver::new(setting, spec, plan)?),
+            Spec::Model(spec) if let Some(pooling) = spec.two_stage => {
+                Driver::TwoStage(Box::new(TwoStageDriver::new(setting, spec, pooling, plan)?))
+            }
             Spec::Model(spec) => Driver::Model(Box::new(ModelDriver::new(setting, spec, plan)?)),
             Spec::Accuracy(spec) => Driver::Accuracy(AccuracyDriver::new(setting, spec, plan)?),
             Spec::Compare(spec) => Driver::Compare(CompareDriver::new(setting, spec, plan)?),
@@ -178,6 +204,10 @@ impl Driver {
             Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
             Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
             Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
+            Spec::Pca(spec) => Driver::Pca(Box::new(PcaDriver::new(setting, spec, plan)?)),
+            Spec::Kmeans(spec) => Driver::Kmeans(Box::new(KmeansDriver::new(setting, spec, plan)?)),
+            Spec::Roc(spec) => Driver::Roc(RocDriver::new(setting, spec, plan)?),
+            Spec::Scored(spec) => Driver::Scored(ScoredDriver::new(setting, spec, plan)?),
         })
     }
 
@@ -196,6 +226,7 @@ impl Driver {
             Driver::Attrition(attrition) => attrition.publish(answers),
             Driver::Discovered(discovered) => discovered.publish(answers),
             Driver::Model(model) => return model.step(answers),
+            Driver::TwoStage(model) => return model.step(answers),
             Driver::Accuracy(accuracy) => accuracy.publish(answers),
             Driver::Compare(compare) => compare.publish(answers),
             Driver::Correlation(correlation) => correlation.publish(answers),
@@ -203,6 +234,10 @@ impl Driver {
             Driver::Rates(rates) => rates.publish(answers),
             Driver::Survival(survival) => survival.publish(answers),
             Driver::Cox(cox) => return cox.step(answers),
+            Driver::Pca(pca) => pca.publish(answers),
+            Driver::Kmeans(kmeans) => return kmeans.step(answers),
+            Driver::Roc(roc) => roc.publish(answers),
+            Driver::Scored(scored) => scored.publish(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -214,6 +249,10 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
     match spec {
         Spec::Quantiles(_) => texts(&quantiles::COLUMNS),
         Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
+        Spec::Pca(_) => texts(&pca::COLUMNS),
+        Spec::Kmeans(spec) => kmeans::columns(spec),
+        Spec::Roc(_) => texts(&roc::COLUMNS),
+        Spec::Scored(_) => texts(&model::QUANTITIES),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
         Spec::Rates(spec) => rates::columns(spec),
@@ -241,7 +280,13 @@ pub fn warnings(spec: &Spec, plan: &ValidPlan) -> Vec<String> {
 pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
     match spec {
         Spec::Model(model) => return model::values(model, sites),
-        Spec::Cox(cox) => return model::cox_values(cox, sites),
+        Spec::Cox(cox) => {
+            let risk = plan.model().and_then(|(_, layout)| layout.risk.as_ref()).and_then(|risk| risk.shared.as_ref());
+            return model::cox_values(cox, risk.map_or(1, |shared| shared.strata), sites);
+        }
+        Spec::Pca(pca) => return pca::values(pca, sites),
+        Spec::Kmeans(kmeans) => return kmeans::values(kmeans, sites),
+        Spec::Scored(_) => return 14 + 2 * sites,
         _ => {}
     }
     let rows = match spec {

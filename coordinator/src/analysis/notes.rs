@@ -3,7 +3,7 @@
 use bocage_protocol::analysis::TableSpec;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::Measure;
-use bocage_protocol::release::{CellRelease, DiscoveredRelease, MeasureRelease, TableRelease};
+use bocage_protocol::release::{CellRelease, DiscoveredRelease, MeasureRelease, TableRelease, rounding};
 
 use super::binned::Binned;
 use super::{Answer, SiteAnswer};
@@ -105,6 +105,7 @@ fn of_round(answers: &[SiteAnswer<'_>], answered: usize, min_sites: u32) -> Vec<
             answer.site
         )
     }));
+    notes.extend(rounding(answers));
     if answered < answers.len() {
         notes.push(format!("counts cover the {answered} of {} sites that answered", answers.len()));
     }
@@ -132,6 +133,29 @@ fn holds_back(answer: &SiteAnswer<'_>) -> bool {
         Answer::Bins(release) => release.held_back,
         Answer::Discovered(release) => release.held_back,
         Answer::Lines(release) => release.held_back,
+        Answer::Model(_) | Answer::Refused(_) | Answer::Missing => false,
+    }
+}
+
+/// Which sites round, and what that makes of a combined number.
+fn rounding(answers: &[SiteAnswer<'_>]) -> Option<String> {
+    let sites: Vec<&str> = answers.iter().filter(|answer| rounds(answer)).map(|answer| answer.site.as_str()).collect();
+    let (verb, base, off) = (if sites.len() == 1 { "rounds" } else { "round" }, rounding::BASE, rounding::OFF);
+    (!sites.is_empty()).then(|| {
+        format!(
+            "{} {verb} each count to a multiple of {base} before it leaves: a combined count is an interval that holds the true one, at most {off} off \
+             for each of these sites, and a mean or share has one beside it",
+            sites.join(", ")
+        )
+    })
+}
+
+fn rounds(answer: &SiteAnswer<'_>) -> bool {
+    match answer.answer {
+        Answer::Table(release) => release.rounded,
+        Answer::Bins(release) => release.rounded,
+        Answer::Discovered(release) => release.rounded,
+        Answer::Lines(release) => release.rounded,
         Answer::Model(_) | Answer::Refused(_) | Answer::Missing => false,
     }
 }

@@ -8,7 +8,9 @@
 use std::cmp::Ordering;
 
 use bocage_protocol::plan::{MeasureLayout, TableLayout};
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease, rounding};
+
+use super::rounded::{Part, Sums, off};
 
 /// A number of which every site knows its own part exactly, within bounds, or not at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(super) struct Bounds {
     pub below_k: Option<u64>,
     /// The most that sites can add which show a coarser cell only.
     pub coarser: u64,
+    /// How far the parts that are shown can be off together, where sites round.
+    pub off: u64,
 }
 
 /// What all sites together say of one cell.
@@ -37,7 +41,7 @@ pub(super) struct Pooled {
 }
 
 /// The sums of a measure over the sites that show it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PooledMeasure {
     /// Sites that show it in the whole cell.
     pub sites: u32,
@@ -49,6 +53,10 @@ pub(super) struct PooledMeasure {
     pub sum_sq: i128,
     /// Rows that satisfy a condition.
     pub holds: u64,
+    /// What of this is of sites that round, cell by cell.
+    pub rounded: Vec<Part>,
+    /// How many sites that is.
+    pub rounding_sites: u32,
 }
 
 /// All cells of one step, and how large the sites' cohorts can be.
@@ -108,12 +116,16 @@ impl<'a> Pool<'a> {
 
     fn add_cohort(&mut self, release: &TableRelease) {
         let (subjects, rows) = match release.total {
-            Some(total) => (Some(total.subjects), Some(total.rows)),
+            Some(total) => {
+                let off = off_of(release.rounded);
+                (Some(total.subjects + off), Some(total.rows + off))
+            }
             None => {
                 let (below, below_rows) = self.below_k(release);
                 release.cells.iter().fold((Some(0), Some(0)), |(subjects, rows), cell| match cell {
                     CellRelease::Shown { count, .. } => {
-                        (plus(subjects, Some(count.subjects)), plus(rows, Some(count.rows)))
+                        let off = off_of(release.rounded);
+                        (plus(subjects, Some(count.subjects + off)), plus(rows, Some(count.rows + off)))
                     }
                     CellRelease::FewerThanK => (plus(subjects, below), plus(rows, below_rows)),
                 })
@@ -125,10 +137,11 @@ impl<'a> Pool<'a> {
 
     fn add_same(&mut self, release: &TableRelease) {
         let (below, below_rows) = self.below_k(release);
+        let units = units(self.layout, release.rounded);
         for (all, cell) in self.cells.iter_mut().zip(&release.cells) {
             match cell {
                 CellRelease::FewerThanK => all.add_below(below, below_rows),
-                CellRelease::Shown { count, measures } => all.add_site(count, measures),
+                CellRelease::Shown { count, measures } => all.add_site(count, measures, units.as_deref()),
             }
         }
     }
@@ -136,6 +149,7 @@ impl<'a> Pool<'a> {
     fn add_finer(&mut self, release: &TableRelease) {
         let (below, below_rows) = self.below_k(release);
         let containing = self.layout.containing(usize::from(release.step), self.step);
+        let units = units(self.layout, release.rounded);
         let mut whole =
             vec![Some(vec![Some(PooledMeasure::default()); self.layout.measures().len()]); self.cells.len()];
         for (cell, at) in release.cells.iter().zip(containing) {
@@ -145,9 +159,11 @@ impl<'a> Pool<'a> {
                     whole[at] = None;
                 }
                 CellRelease::Shown { count, measures } => {
-                    self.cells[at].add_shown(count);
+                    self.cells[at].add_shown(count, release.rounded);
                     if let Some(sums) = &mut whole[at] {
-                        sums.iter_mut().zip(measures).for_each(|(sum, m)| *sum = sum.and_then(|s| s.with(m)));
+                        for (i, (sum, of)) in sums.iter_mut().zip(measures).enumerate() {
+                            *sum = sum.take().and_then(|sum| sum.with(of, unit_of(units.as_deref(), i)));
+                        }
                     }
                 }
             }
@@ -166,9 +182,10 @@ impl<'a> Pool<'a> {
             match &release.cells[at] {
                 CellRelease::FewerThanK => cell.add_below(below, below_rows),
                 CellRelease::Shown { count, .. } => {
+                    let off = off_of(release.rounded);
                     cell.coarser_sites += 1;
-                    cell.subjects.coarser += count.subjects;
-                    cell.rows.coarser += count.rows;
+                    cell.subjects.coarser += count.subjects + off;
+                    cell.rows.coarser += count.rows + off;
                 }
             }
         }
@@ -194,17 +211,19 @@ impl Pooled {
         Self { sites: 0, coarser_sites: 0, subjects: of(below), rows, measures }
     }
 
-    /// Takes in what one more site shows of the cell.
-    pub(super) fn add_site(&mut self, count: &Count, measures: &[MeasureRelease]) {
+    /// Takes in what one more site shows of the cell; `units` of its measures where it rounds.
+    pub(super) fn add_site(&mut self, count: &Count, measures: &[MeasureRelease], units: Option<&[i128]>) {
         self.sites += 1;
-        self.add_shown(count);
-        let own = measures.iter().map(|measure| PooledMeasure::default().with(measure));
+        self.add_shown(count, units.is_some());
+        let own = measures.iter().enumerate().map(|(i, of)| PooledMeasure::default().with(of, unit_of(units, i)));
         self.measures.iter_mut().zip(own).for_each(|(all, own)| all.add_site(own));
     }
 
-    fn add_shown(&mut self, count: &Count) {
+    fn add_shown(&mut self, count: &Count, rounded: bool) {
         self.subjects.shown += count.subjects;
         self.rows.shown += count.rows;
+        self.subjects.off += off_of(rounded);
+        self.rows.off += off_of(rounded);
     }
 
     fn add_below(&mut self, subjects: Option<u64>, rows: Option<u64>) {
@@ -215,7 +234,16 @@ impl Pooled {
 
 impl PooledMeasure {
     /// These sums and those of one more cell of the same site; none where that cell hides the measure.
-    fn with(mut self, released: &MeasureRelease) -> Option<Self> {
+    fn with(mut self, released: &MeasureRelease, unit: Option<i128>) -> Option<Self> {
+        if let (Some(unit), MeasureRelease::Number { valid, .. } | MeasureRelease::Condition { valid, .. }) =
+            (unit, released)
+        {
+            let (sum, sum_sq) = match released {
+                MeasureRelease::Number { sum, sum_sq, .. } => (*sum, *sum_sq),
+                _ => (0, 0),
+            };
+            self.rounded.push(Part { rows: valid.rows, sum, sum_sq, unit });
+        }
         match released {
             MeasureRelease::Hidden => return None,
             MeasureRelease::Number { valid, sum, sum_sq } => {
@@ -238,7 +266,35 @@ impl PooledMeasure {
         self.sum += own.sum;
         self.sum_sq += own.sum_sq;
         self.holds += own.holds;
+        self.rounding_sites += u32::from(!own.rounded.is_empty());
+        self.rounded.extend(own.rounded);
     }
+
+    /// How far the number of rows, and of those that satisfy a condition, can be from the true one.
+    pub(super) fn off(&self) -> u64 {
+        off(&self.rounded)
+    }
+
+    /// The sums of a number, where some sites round; what follows from so few of them alone may not show.
+    pub(super) fn rounded_sums(&self, min_sites: u32) -> Option<Sums<'_>> {
+        let Self { rows, sum, sum_sq, rounded: parts, .. } = self;
+        let few = self.rounding_sites < min_sites;
+        (!parts.is_empty()).then_some(Sums { rows: *rows, sum: *sum, sum_sq: *sum_sq, parts, few })
+    }
+}
+
+/// How far a count of a site can be from the true one.
+pub(super) fn off_of(rounded: bool) -> u64 {
+    if rounded { rounding::OFF } else { 0 }
+}
+
+/// What the sums of each measure are multiples of, at a site that rounds.
+pub(super) fn units(layout: &TableLayout, rounded: bool) -> Option<Vec<i128>> {
+    rounded.then(|| (0..layout.measures().len()).map(|measure| layout.unit(measure)).collect())
+}
+
+fn unit_of(units: Option<&[i128]>, measure: usize) -> Option<i128> {
+    units.map(|units| units.get(measure).copied().unwrap_or(1))
 }
 
 /// The sum of two bounds; none where one of them is none.

@@ -76,7 +76,8 @@ impl QuantilesDriver {
                 values.push(block.value_or_hidden(row, column + 1, numbers.map(|n| n[column]), reason));
             }
             if place.is_some() {
-                block.coverage.push(Coverage { row, column: 1, n: sum.shown(), of: self.of(binned) });
+                let (n, off) = (sum.shown(), sum.off());
+                block.coverage.push(Coverage { row, column: 1, n, of: self.of(binned), off });
             }
             block.rows.push(values);
         }
@@ -129,7 +130,8 @@ impl QuantilesDriver {
         let values = parts
             .iter()
             .enumerate()
-            .map(|(column, parts)| block.count_or_hidden(0, column, parts.interval(self.setting.min_sites), cohort));
+            .map(|(column, parts)| (column, parts.interval(self.setting.min_sites), parts.inexact()))
+            .map(|(column, found, inexact)| block.count_or_hidden((0, column), found, inexact, cohort));
         let values = values.collect();
         block.rows.push(values);
         block

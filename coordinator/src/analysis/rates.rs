@@ -10,10 +10,10 @@ use bocage_protocol::plan::{MeasureLayout, TableLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
 
 use self::poisson::{Seen, interval, ratio};
-use super::pool::Pool;
+use super::pool::{Pool, PooledMeasure};
 use super::table::shows_what_there_is;
 use super::{Answer, Setting, SiteAnswer, block, notes, sorted};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, Value};
+use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, Value};
 
 /// The headings of an answer, after those of its keys.
 const COLUMNS: [&str; 10] =
@@ -64,8 +64,9 @@ impl RatesDriver {
         let rows = std::mem::take(&mut block.rows);
         for (row, mut values) in rows.into_iter().enumerate() {
             let seen = self.seen(&values, pool, row);
-            if let Some(seen) = seen {
-                values[keys + 2] = Value::Count(seen.events);
+            match seen {
+                Some(seen) => values[keys + 2] = Value::Count(seen.events),
+                None => self.rounded_events(&mut block, &mut values, (row, keys + 2), pool),
             }
             let numbers = self.numbers(seen, first);
             first = first.or(seen);
@@ -85,8 +86,24 @@ impl RatesDriver {
     fn seen(&self, values: &[Value], pool: &Pool<'_>, row: usize) -> Option<Seen> {
         let keys = self.spec.by.len();
         let (Value::Number(time), Value::Number(_)) = (&values[keys + 1], &values[keys + 2]) else { return None };
-        let events = self.layout.measures().iter().position(|layout| *layout == MeasureLayout::Condition)?;
-        Some(Seen { events: pool.cells[row].measures[events].holds, time: *time })
+        let events = self.events(pool, row).filter(|events| events.off() == 0)?;
+        Some(Seen { events: events.holds, time: *time })
+    }
+
+    fn events<'p>(&self, pool: &'p Pool<'_>, row: usize) -> Option<&'p PooledMeasure> {
+        let at = self.layout.measures().iter().position(|layout| *layout == MeasureLayout::Condition)?;
+        Some(&pool.cells[row].measures[at])
+    }
+
+    /// Where the number of events lies, in place of their share, where sites round it.
+    fn rounded_events(&self, block: &mut Block, values: &mut [Value], (row, column): (usize, usize), pool: &Pool<'_>) {
+        let Some(events) = self.events(pool, row).filter(|_| matches!(values[column], Value::Number(_))) else {
+            return;
+        };
+        let interval = Some(Interval(events.holds.saturating_sub(events.off()), Some(events.holds + events.off())));
+        block.within.retain(|within| (within.row, within.column) != (row, column));
+        block.hidden.push(Hidden { row, column, interval, reason: HiddenReason::Rounded });
+        values[column] = Value::Null;
     }
 
     /// Rate, interval, ratio, its interval and p, each with the reason why it is not there; without one it does not exist.

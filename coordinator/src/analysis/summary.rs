@@ -15,7 +15,7 @@ use super::quantiles;
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
 pub(super) use rows::{Found, found};
 
-use super::{correlation, table_one};
+use super::{correlation, evaluation, table_one};
 use rows::ColumnRow;
 
 /// The results of a study, in its order, with the parts of each summary and its like put together where its first part stands.
@@ -34,6 +34,7 @@ pub fn summarise(parts: Vec<(&AnalysisSpec, AnalysisResult)>, one_row_per_subjec
                     Whole::Summary => put_together(&part.of, own, one_row_per_subject),
                     Whole::Correlation => correlation::put_together(&part.of, own),
                     Whole::TableOne => table_one::put_together(&part.of, own),
+                    Whole::Evaluation => evaluation::put_together(&part.of, own),
                 });
             }
             Some(_) => {}

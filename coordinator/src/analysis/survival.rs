@@ -18,11 +18,12 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use self::blocks::Writer;
 use self::curve::exact_edges;
-use self::groups::{Group, Line, SiteLines};
+use self::groups::{Group, SiteLines};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::AnalysisResult;
 
 pub(super) use blocks::columns;
+pub(super) use groups::{Line, along};
 
 /// The driver of one survival.
 #[derive(Debug)]
@@ -78,7 +79,9 @@ impl SurvivalDriver {
         let mut notes = notes::of_lines(&answers, sites.len(), self.setting.min_sites);
         notes.extend(groups.iter().flat_map(|group| self.left_out(group)));
         notes.extend(groups.iter().filter_map(|group| self.rounded(group)));
-        let writer = Writer { spec: &self.spec, groups: &groups, z: self.z, min_sites: self.setting.min_sites };
+        let rounded = sites.iter().any(|(_, release)| release.rounded);
+        let min_sites = self.setting.min_sites;
+        let writer = Writer { spec: &self.spec, groups: &groups, z: self.z, min_sites, rounded };
         let mut result = self.setting.result(writer.curves(), notes);
         result.also = vec![writer.patients(), writer.quantiles(), writer.means()];
         if !self.spec.competing.is_empty() {

@@ -10,7 +10,7 @@ use super::association::proportions::{Share, standardised_difference};
 use super::compare::{STANDARDISED, TESTS};
 use super::crosstab::TOTAL;
 use super::summary::{Found, found};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value};
+use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value, Within};
 
 /// What is said of a group in a row.
 const OF_GROUP: [&str; 3] = ["n", "mean or share", "sd"];
@@ -22,6 +22,8 @@ struct Row {
     names: [String; 2],
     groups: Vec<[Option<Found>; 3]>,
     of_row: [Option<Found>; 2],
+    /// Where values of groups lie that follow from rounded counts: the group, which of its values, and the ends.
+    within: Vec<(usize, usize, f64, f64)>,
 }
 
 /// Puts the columns of one analysis together.
@@ -96,6 +98,9 @@ fn block(groups: &[String], rows: Vec<Row>) -> Block {
     let mut block = Block { columns: columns.collect(), ..Block::default() };
     for (at, row) in rows.into_iter().enumerate() {
         let mut values: Vec<Value> = row.names.map(Value::Text).to_vec();
+        for (group, what, from, to) in row.within.into_iter().filter(|within| within.0 < row.groups.len()) {
+            block.within.push(Within { row: at, column: values.len() + group * OF_GROUP.len() + what, from, to });
+        }
         for of in row.groups.into_iter().flatten().chain(row.of_row) {
             let value = of.map_or(Value::Null, |of| block.place(at, values.len(), of));
             values.push(value);
@@ -116,7 +121,7 @@ fn patients(spec: &Spec, result: &AnalysisResult) -> Option<Row> {
         _ => (0..block.rows.len()).map(|row| found(block, row, 1)).collect(),
     };
     let groups = counts.into_iter().map(|count| [Some(count), None, None]).collect();
-    Some(Row { names: ["patients".to_owned(), String::new()], groups, of_row: [None, None] })
+    Some(Row { names: ["patients".to_owned(), String::new()], groups, of_row: [None, None], within: vec![] })
 }
 
 /// A comparison by a number: its mean, and how many lack it.
@@ -142,12 +147,15 @@ fn of_number(column: &str, result: &AnalysisResult) -> Vec<Row> {
         _ => Err((None, HiddenReason::TooFewValues)),
     };
     let groups = 0..block.rows.len();
+    let of = |within: &Within| Some((within.row, within.column.checked_sub(2)?, within.from, within.to));
+    let within = block.within.iter().filter_map(of).collect();
     vec![
-        Row { names: names(column, ""), groups: groups.clone().map(row).collect(), of_row: [p, apart] },
+        Row { names: names(column, ""), groups: groups.clone().map(row).collect(), of_row: [p, apart], within },
         Row {
             names: names(column, MISSING),
             groups: groups.map(|row| [Some(missing(row)), None, None]).collect(),
             of_row: [None, None],
+            within: vec![],
         },
     ]
 }
@@ -197,6 +205,7 @@ fn of_levels(column: &str, result: &AnalysisResult) -> Vec<Row> {
             names: names(column, &label),
             groups: groups.iter().map(of_group).collect(),
             of_row: [p, apart],
+            within: vec![],
         });
     }
     rows

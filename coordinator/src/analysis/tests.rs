@@ -86,6 +86,7 @@ fn gate(site: &Site, layout: &TableLayout) -> TableRelease {
         total,
         cells,
         held_back: site.held_back.is_some(),
+        rounded: false,
     }
 }
 
@@ -99,7 +100,7 @@ fn combine(sites: &[Site], order: &[usize], min_sites: u32) -> AnalysisResult {
         order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: Answer::Table(&releases[*i]) }).collect();
     match driver.step(&answers) {
         Next::Publish(result) => *result,
-        Next::Round(_) => panic!("a table has one round"),
+        Next::Round(_) | Next::Each(_) => panic!("a table has one round"),
     }
 }
 

@@ -318,6 +318,22 @@ pub struct Block {
     pub hidden: Vec<Hidden>,
     /// One for each published value of a measure. Somebody is left out unless `of` is `[n, n]`.
     pub coverage: Vec<Coverage>,
+    /// One for each published value that is not exactly the pooled one, since sites round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Within>,
+}
+
+/// Where a published value lies that follows from rounded counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Within {
+    /// The position in `rows`.
+    pub row: usize,
+    /// The position in `columns`.
+    pub column: usize,
+    /// The value over the rows as they are is this or more.
+    pub from: f64,
+    /// And this or less.
+    pub to: f64,
 }
 
 /// A value in a row.
@@ -370,12 +386,19 @@ pub enum HiddenReason {
     TooFewValues,
     /// The statistic needs every cell of its table exactly.
     NotAllExact,
+    /// Sites round their counts.
+    Rounded,
 }
 
 impl HiddenReason {
     /// All of them.
-    pub const ALL: [HiddenReason; 4] =
-        [HiddenReason::FewerThanK, HiddenReason::TooFewSites, HiddenReason::TooFewValues, HiddenReason::NotAllExact];
+    pub const ALL: [HiddenReason; 5] = [
+        HiddenReason::FewerThanK,
+        HiddenReason::TooFewSites,
+        HiddenReason::TooFewValues,
+        HiddenReason::NotAllExact,
+        HiddenReason::Rounded,
+    ];
 }
 
 impl fmt::Display for HiddenReason {
@@ -385,6 +408,7 @@ impl fmt::Display for HiddenReason {
             HiddenReason::TooFewSites => "too few sites show it",
             HiddenReason::TooFewValues => "too few values",
             HiddenReason::NotAllExact => "it needs every cell exactly",
+            HiddenReason::Rounded => "sites round their counts",
         })
     }
 }
@@ -400,6 +424,13 @@ pub struct Coverage {
     pub n: u64,
     /// Rows in the cell, at all sites that answered.
     pub of: Interval,
+    /// How far each of these can be from the true number, where sites round.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub off: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// An error as `application/problem+json` (RFC 9457) with our stable code.
@@ -436,6 +467,7 @@ mod tests {
                 reason: HiddenReason::FewerThanK,
             }],
             coverage: vec![],
+            within: vec![],
         };
         let json = serde_json::to_string(&block).unwrap();
         assert!(json.contains(r#"[["female",null,246.0]]"#), "{json}");

@@ -150,5 +150,5 @@ fn full_table(plan: &ValidPlan) -> TableRelease {
     let measures: Vec<_> = plan.layout().measures().iter().map(measure).collect();
     let cells = vec![CellRelease::Shown { count, measures }; plan.layout().cells_at(0)];
     let total = Count { subjects: 20 * cells.len() as u64, rows: 20 * cells.len() as u64 };
-    TableRelease { threshold: 11, step: 0, total: Some(total), cells, held_back: false }
+    TableRelease { threshold: 11, step: 0, total: Some(total), cells, held_back: false, rounded: false }
 }

@@ -26,7 +26,7 @@ pub struct Round {
 }
 
 /// An analysis' part in a round.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RoundPart {
     /// Its position in the study.
     pub analysis: u16,
@@ -36,6 +36,8 @@ pub struct RoundPart {
     pub plan: ValidPlan,
     /// The digest of that plan.
     pub digest: Digest,
+    /// The same of sites that have numbers of their own.
+    pub own: BTreeMap<SiteId, RoundPart>,
 }
 
 /// Where a study is.
@@ -49,23 +51,50 @@ pub struct Course {
 }
 
 impl Round {
-    /// What is asked of a node.
-    pub fn steps(&self) -> Vec<Step> {
-        self.parts.iter().map(|part| Step { analysis: part.analysis, state: part.state.clone() }).collect()
+    /// What is asked of a site.
+    pub fn steps(&self, site: &SiteId) -> Vec<Step> {
+        let of = |part: &RoundPart| Step { analysis: part.analysis, state: part.at(site).state.clone() };
+        self.parts.iter().map(of).collect()
     }
 
-    fn new(asked: &Asked, number: u16, states: Vec<(usize, RoundState)>) -> Result<Self, PublicError> {
-        let part = |(index, state): (usize, RoundState)| {
+    fn new(asked: &Asked, number: u16, states: Vec<(usize, States)>) -> Result<Self, PublicError> {
+        let one = |index: usize, state: RoundState| {
             let analysis = &asked.study.analyses[index];
             let plan = plan_for(&analysis.spec, asked.study.query(), number, &state)?;
             let plan = ValidPlan::check(plan, asked.contracts()).map_err(|problems| {
                 let message = format!("analysis `{}`: {problems}", analysis.name);
                 PublicError::new(ErrorCode::StudyInvalid, message)
             })?;
-            Ok(RoundPart { analysis: index as u16, state, digest: plan.digest(), plan })
+            let own = BTreeMap::new();
+            Ok::<_, PublicError>(RoundPart { analysis: index as u16, state, digest: plan.digest(), plan, own })
+        };
+        let part = |(index, states): (usize, States)| match states {
+            States::All(state) => one(index, state),
+            States::Each(states) => {
+                let each = |(site, state)| Ok((site, one(index, state)?));
+                let own: BTreeMap<SiteId, RoundPart> =
+                    states.into_iter().map(each).collect::<Result<_, PublicError>>()?;
+                // All have one shape: any of them says how large an answer can be.
+                let any = own.values().next().cloned();
+                let any = any.ok_or_else(|| PublicError::new(ErrorCode::RoundInvalid, "a round is put to no site"))?;
+                Ok(RoundPart { own, ..any })
+            }
         };
         Ok(Self { number, parts: states.into_iter().map(part).collect::<Result<_, PublicError>>()? })
     }
+}
+
+impl RoundPart {
+    /// The part of this site.
+    pub fn at(&self, site: &SiteId) -> &RoundPart {
+        self.own.get(site).unwrap_or(self)
+    }
+}
+
+/// The numbers of a round.
+enum States {
+    All(RoundState),
+    Each(BTreeMap<SiteId, RoundState>),
 }
 
 impl Course {
@@ -74,8 +103,8 @@ impl Course {
     /// # Errors
     /// `study_invalid` with what is wrong with an analysis; `too_large`.
     pub fn begin(asked: &Asked, min_sites: u32) -> Result<Self, PublicError> {
-        let states = vec![RoundState::First; asked.study.analyses.len()];
-        let round = Round::new(asked, 0, states.into_iter().enumerate().collect())?;
+        let first = |index| (index, States::All(RoundState::First));
+        let round = Round::new(asked, 0, (0..asked.study.analyses.len()).map(first).collect())?;
         let values = asked.study.analyses.iter().zip(&round.parts);
         check_values(values.map(|(analysis, part)| answer_values(&analysis.spec, &part.plan, asked.sites.len())))?;
         let drivers = asked
@@ -115,7 +144,8 @@ impl Course {
                 .map(|site| SiteAnswer { site, answer: answer(releases.get(site), refusals.get(site), part.analysis) })
                 .collect();
             match self.drivers[index].step(&answers) {
-                Next::Round(state) => next.push((index, state)),
+                Next::Round(state) => next.push((index, States::All(state))),
+                Next::Each(states) => next.push((index, States::Each(states))),
                 Next::Publish(result) => self.results[index] = Some(*result),
             }
         }

@@ -1,4 +1,4 @@
-//! What one round asks of each site: the same study and steps, with the site's own place among those that the study names.
+//! What one round asks of each site: the same study, the steps, with the site's own place among those that the study names.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ impl Question {
     /// It does not fit one frame.
     pub(super) fn to(&self, index: usize, revocations: Option<SignedRevocations>) -> Result<Vec<u8>, PublicError> {
         let study = self.asked.signed.at(self.tree.place(index));
-        let request =
-            Request::Round(RoundRequest { study, round: self.round.number, steps: self.round.steps(), revocations });
+        let steps = self.round.steps(&self.asked.sites[index]);
+        let request = Request::Round(RoundRequest { study, round: self.round.number, steps, revocations });
         Ok(codec::encode(&request)?)
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn release(
     if let Some((_, rule)) = rules.iter().find(|(holds, _)| !holds) {
         return Err(invalid(rule));
     }
-    for (part, wanted) in release.parts.iter().zip(&round.parts) {
+    for (part, wanted) in release.parts.iter().zip(round.parts.iter().map(|part| part.at(site))) {
         check(part, wanted, asked).map_err(|rule| {
             let name = &asked.study.analyses[usize::from(wanted.analysis)].name;
             invalid(&format!("analysis `{name}`: {rule}"))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::grid::Grid;
 use super::{plain, short_number, wrap};
-use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value, Within};
 
 /// Lines about partial coverage that a text shows; the rest is counted.
 const COVERAGE_LINES: usize = 12;
@@ -17,7 +17,7 @@ const PARTLY: char = '*';
 /// A block as an aligned table, followed by what is hidden and what is only partly covered.
 pub(super) fn block_text(block: &Block) -> String {
     let keys = key_columns(block);
-    let hidden = hidden_at(block);
+    let (hidden, within) = (hidden_at(block), within_at(block));
     let partly: BTreeSet<(usize, usize)> = partly(block).map(|c| (c.row, c.column)).collect();
     let marked: BTreeSet<usize> = partly.iter().map(|(_, column)| *column).collect();
     let folded = folded(block, keys, &hidden);
@@ -26,9 +26,9 @@ pub(super) fn block_text(block: &Block) -> String {
         grid.row(row.iter().enumerate().map(|(c, value)| {
             let mut text = match value {
                 Value::Count(n) => n.to_string(),
-                Value::Number(x) => short_number(*x),
+                Value::Number(x) => number_text(*x, within.get(&(r, c)).copied()),
                 Value::Text(text) => text.clone(),
-                Value::Null => hidden.get(&(r, c)).map_or_else(String::new, |h| hidden_text(h.interval)),
+                Value::Null => hidden.get(&(r, c)).map_or_else(String::new, |h| hidden_text(h)),
             };
             if marked.contains(&c) {
                 // So that the digits of a column stay one below the other.
@@ -65,12 +65,20 @@ fn partly(block: &Block) -> impl Iterator<Item = &Coverage> {
     block.coverage.iter().filter(|c| c.of != Interval(c.n, Some(c.n)))
 }
 
-pub(super) fn hidden_text(interval: Option<Interval>) -> String {
-    match interval {
+pub(super) fn hidden_text(hidden: &Hidden) -> String {
+    match hidden.interval {
+        // It is known but for what rounding took off.
+        Some(Interval(lo, Some(hi))) if hidden.reason == HiddenReason::Rounded => format!("[{lo}, {hi}]"),
         None => "hidden".to_owned(),
         Some(Interval(lo, Some(hi))) => format!("hidden [{lo}, {hi}]"),
         Some(Interval(lo, None)) => format!("hidden [{lo}, ...]"),
     }
+}
+
+/// A value, with where it lies if it follows from rounded counts.
+pub(super) fn number_text(x: f64, within: Option<&Within>) -> String {
+    let ends = within.map(|within| format!(" [{}, {}]", short_number(within.from), short_number(within.to)));
+    short_number(x) + &ends.unwrap_or_default()
 }
 
 fn hidden_summary(block: &Block) -> String {
@@ -78,7 +86,8 @@ fn hidden_summary(block: &Block) -> String {
     for reason in HiddenReason::ALL {
         let count = block.hidden.iter().filter(|h| h.reason == reason).count();
         if count > 0 {
-            let _ = writeln!(out, "{}{count} hidden: {reason}", if out.is_empty() { "\n" } else { "" });
+            let how = if reason == HiddenReason::Rounded { "not exact" } else { "hidden" };
+            let _ = writeln!(out, "{}{count} {how}: {reason}", if out.is_empty() { "\n" } else { "" });
         }
     }
     out
@@ -124,12 +133,12 @@ fn row_name(block: &Block, row: usize, keys: usize) -> String {
     if labels.is_empty() { String::new() } else { format!("{}: ", labels.join(", ")) }
 }
 
-/// A block as CSV. A column with a hidden count is followed by `COLUMN_lo` and `COLUMN_hi`, one with a value that stands for part of its rows by
+/// A block as CSV. A column with a hidden count, or a value that follows from rounded ones, is followed by `COLUMN_lo` and `COLUMN_hi`, one with a value that stands for part of its rows by
 /// `COLUMN_covers`, `COLUMN_of_lo` and `COLUMN_of_hi`.
 pub(super) fn block_csv(block: &Block) -> String {
-    let hidden = hidden_at(block);
+    let (hidden, within) = (hidden_at(block), within_at(block));
     let covered: BTreeMap<(usize, usize), &Coverage> = block.coverage.iter().map(|c| ((c.row, c.column), c)).collect();
-    let bounded: BTreeSet<usize> = block.hidden.iter().filter(|h| h.interval.is_some()).map(|h| h.column).collect();
+    let bounded: BTreeSet<usize> = bounded(block).collect();
     let partly: BTreeSet<usize> = partly(block).map(|c| c.column).collect();
     let headings = block.columns.iter().enumerate().flat_map(|(c, heading)| {
         let bounds = bounded.contains(&c).then_some(["_lo", "_hi"]).into_iter().flatten();
@@ -141,7 +150,10 @@ pub(super) fn block_csv(block: &Block) -> String {
         grid.row(row.iter().enumerate().flat_map(|(c, value)| {
             let mut fields = vec![exact(value)];
             if bounded.contains(&c) {
-                fields.extend(ends(hidden.get(&(r, c)).and_then(|h| h.interval)));
+                fields.extend(match within.get(&(r, c)) {
+                    Some(within) => [within.from.to_string(), within.to.to_string()],
+                    None => ends(hidden.get(&(r, c)).and_then(|h| h.interval)),
+                });
             }
             if partly.contains(&c) {
                 let coverage = covered.get(&(r, c));
@@ -173,6 +185,16 @@ pub(super) fn hidden_at(block: &Block) -> BTreeMap<(usize, usize), &Hidden> {
     block.hidden.iter().map(|h| ((h.row, h.column), h)).collect()
 }
 
+pub(super) fn within_at(block: &Block) -> BTreeMap<(usize, usize), &Within> {
+    block.within.iter().map(|within| ((within.row, within.column), within)).collect()
+}
+
+/// The columns in which something has a lower and an upper end.
+pub(super) fn bounded(block: &Block) -> impl Iterator<Item = usize> {
+    let hidden = block.hidden.iter().filter(|hidden| hidden.interval.is_some()).map(|hidden| hidden.column);
+    hidden.chain(block.within.iter().map(|within| within.column))
+}
+
 /// The keys come first and are texts.
 pub(super) fn key_columns(block: &Block) -> usize {
     block.rows.first().map_or(0, |row| row.iter().take_while(|v| matches!(v, Value::Text(_))).count())
@@ -194,7 +216,8 @@ mod tests {
                 Hidden { row: 0, column: 2, interval: Some(Interval(70, Some(90))), reason: HiddenReason::FewerThanK },
                 Hidden { row: 0, column: 3, interval: None, reason: HiddenReason::TooFewSites },
             ],
-            coverage: vec![Coverage { row: 1, column: 3, n: 200, of: Interval(303, Some(303)) }],
+            coverage: vec![Coverage { row: 1, column: 3, n: 200, of: Interval(303, Some(303)), off: 0 }],
+            within: vec![],
         }
     }
 
@@ -226,6 +249,19 @@ male,>= 50,303,,,0.3333333333333333,200,303,303
     }
 
     #[test]
+    fn what_follows_from_rounded_counts_is_shown_with_its_ends() {
+        let mut block = block();
+        let (interval, reason) = (Some(Interval(121, Some(129))), HiddenReason::Rounded);
+        block.hidden = vec![Hidden { row: 0, column: 2, interval, reason }];
+        block.rows[0][3] = Value::Number(240.25);
+        block.within = vec![Within { row: 0, column: 3, from: 239.5, to: 241.0 }];
+        let text = block_text(&block);
+        assert!(text.contains("[121, 129]  240.25 [239.5, 241]") && !text.contains("hidden"), "{text}");
+        assert!(text.contains("1 not exact: sites round their counts\n"), "{text}");
+        assert!(block_csv(&block).contains("female,< 50,,121,129,240.25,239.5,241,"), "{}", block_csv(&block));
+    }
+
+    #[test]
     fn a_value_of_all_rows_has_no_mark_and_no_further_columns() {
         let mut block = block();
         block.coverage[0].n = 303;
@@ -244,6 +280,7 @@ male,>= 50,303,,,0.3333333333333333,200,303,303
                 .collect(),
             hidden: (1..=hidden_rows).map(|r| hide(r, Some(Interval(0, Some(64))))).collect(),
             coverage: vec![],
+            within: vec![],
         };
         let text = block_text(&of(238));
         assert!(text.contains("\n... and 238 of 239 rows of which nothing is published"), "{text}");

@@ -11,8 +11,11 @@ use super::{StoreError, StoreFile, checkpoint};
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
-/// The number of this schema, in SQLite's `user_version`. Raise it with every change.
+/// The number of this schema, in SQLite's `user_version`. Raise it with every change that a statement can see.
 const FORMAT: i64 = 5;
+
+// A table whose rows are large has a rowid: without one the rows stand in the tree that is searched, and SQLite reads each whole that it
+// compares a key with.
 
 const TABLES: &str = "
     create table studies (
@@ -32,14 +35,14 @@ const TABLES: &str = "
         study text not null references studies (id),
         site text not null,
         round integer not null,
-        -- As it came: encoded, with the checkpoint that names it.
-        signed blob not null,
         reply_bytes integer not null,
         round_trip_us integer not null,
         snapshot text not null,
         snapshot_at integer not null,
+        -- As it came: encoded, with the checkpoint that names it. Last, so that the other columns are read without it.
+        signed blob not null,
         primary key (study, site, round)
-    ) strict, without rowid;
+    ) strict;
     create table refusals (
         study text not null references studies (id),
         site text not null,
@@ -58,7 +61,7 @@ const TABLES: &str = "
         study text primary key references studies (id),
         published_at integer not null,
         result text not null
-    ) strict, without rowid;
+    ) strict;
     -- What sites said while they let a round wait, and, without a reason, that one does not wait any more. The last of a site holds.
     create table waits (
         study text not null references studies (id),

@@ -72,7 +72,7 @@ impl Request {
         .gap()
         .comment("How strict. A site's own policy can be stricter, never laxer.")
         .noted("threshold", i64::from(self.threshold), "no count below it leaves a site")
-        .noted("mode", "exact", "counts and sums as they are, behind the threshold")
+        .noted("mode", "exact", "or \"round\": counts in multiples of 5; both behind the threshold")
         .noted("max_cells", MAX_CELLS, "so many cells may leave each site of each dataset, in all")
         .gap()
         .noted("valid_from", date_text(today), "from 00:00 UTC")

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use bocage_coordinator::report::{json, plain};
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::trust::{Permit, Revocations, SignedPermit};
+use bocage_protocol::trust::{Permit, PermitMode, Revocations, SignedPermit};
 use serde_json::json;
 
 /// How a permit stands today.
@@ -82,8 +82,14 @@ pub(super) fn permit(permit: &Permit, signed: &SignedPermit, standing: &Standing
     line(
         "strictness",
         format!(
-            "cells need {} sites; no count below {} leaves; at most {} cells leave each site of each dataset",
-            permit.min_sites, permit.threshold, permit.max_cells
+            "cells need {} sites; no count below {} leaves; {}at most {} cells leave each site of each dataset",
+            permit.min_sites,
+            permit.threshold,
+            match permit.mode {
+                PermitMode::Exact => "",
+                PermitMode::Round => "counts are rounded to multiples of 5; ",
+            },
+            permit.max_cells
         ),
     );
     line("valid", format!("{} to {}", permit.valid_from, permit.valid_to));

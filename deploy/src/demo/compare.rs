@@ -157,7 +157,8 @@ mod tests {
             columns: ["sex", "cut(age, 50, 60)", "count", "mean(chol)"].map(String::from).to_vec(),
             rows: vec![vec![text("male"), text("<50"), count, mean]],
             hidden: vec![Hidden { row: 0, column: 2, interval: Some(interval), reason: HiddenReason::FewerThanK }],
-            coverage: vec![Coverage { row: 0, column: 3, n, of: Interval(216, Some(216)) }],
+            coverage: vec![Coverage { row: 0, column: 3, n, of: Interval(216, Some(216)), off: 0 }],
+            within: vec![],
         }
     }
 

@@ -139,7 +139,11 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted) -> Document {
         .set("kind", "access_body")
         .set("name", network.access_body.as_str())
         .set("key", trusted.access_body.to_string())
-        .noted("mode", network.researcher.mode.as_str(), "answers are exact, behind the threshold");
+        .noted(
+            "mode",
+            network.researcher.mode.as_str(),
+            "exact, or round: counts in multiples of 5; behind the threshold",
+        );
     if network.researcher.allow_without_permit {
         doc.gap()
             .comment("This researcher may ask without a permit too.")

@@ -59,12 +59,14 @@ pub struct Researcher {
     pub allow_without_permit: bool,
 }
 
-/// How sites answer a researcher's key. A closed list that later modes extend.
+/// How sites answer a researcher's key. A closed list that other modes extend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Exact numbers, behind thresholds.
     Exact,
+    /// Counts rounded to multiples of five.
+    Round,
 }
 
 impl Mode {
@@ -72,6 +74,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Exact => "exact",
+            Mode::Round => "round",
         }
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bocage_protocol::limits;
+use serde::{Deserialize, Serialize};
 
 use crate::names::{Name, Names};
 
@@ -54,7 +55,7 @@ impl Value<'_> {
 }
 
 /// Why a text is no JSON that can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
 pub enum Malformed {
     /// It ends within a value.
     #[error("JSON that ends too early")]

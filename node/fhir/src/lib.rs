@@ -19,5 +19,5 @@ mod view;
 
 pub use json::Malformed;
 pub use path::Trouble;
-pub use read::{Finding, Place, Places, Progress, ReadError, Reader, Report, What};
+pub use read::{At, Damaged, DamagedFile, Finding, How, Place, Places, Progress, ReadError, Reader, Report, What};
 pub use view::{Batch, Column, Texts, View};

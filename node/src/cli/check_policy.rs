@@ -8,7 +8,7 @@ use bocage_protocol::marks::one_line;
 
 use crate::config::Config;
 use crate::config::environment::read_release_key;
-use crate::config::policy::{Decide, Quiet, Settings};
+use crate::config::policy::{Decide, Models, Quiet, Settings};
 use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::Ledger;
 
@@ -18,6 +18,12 @@ pub(super) fn policy(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     let otherwise = if policy.rules.is_empty() { "every study" } else { "a study of which no rule decides" };
     writeln!(out, "             {otherwise} {}", decided(policy.decide))?;
+    if policy.per_site_results {
+        writeln!(
+            out,
+            "             fits of this site alone are published, where a study asks for them (per_site_results)"
+        )?;
+    }
     for line in settings(&policy.general) {
         writeln!(out, "             every study: {line}")?;
     }
@@ -65,7 +71,7 @@ fn decided(decide: Decide) -> &'static str {
 }
 
 fn settings(settings: &Settings) -> Vec<String> {
-    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons } = settings;
+    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons, mode, models } = settings;
     let quiet = (!quiet.is_empty()).then(|| {
         let hours: Vec<String> = quiet.iter().map(Quiet::to_string).collect();
         format!("none begins in {}", hours.join(", "))
@@ -77,6 +83,11 @@ fn settings(settings: &Settings) -> Vec<String> {
         concurrent.map(|n| format!("{n} at a time")),
         per_day.map(|n| format!("{n} in 24 hours")),
         two_persons.then(|| "two persons approve".to_owned()),
+        mode.map(|mode| format!("answers are {} at most", mode.as_str())),
+        models.map(|models| match models {
+            Models::Exact => "models are answered exactly, whatever the mode".to_owned(),
+            Models::Refuse => "no models are answered".to_owned(),
+        }),
     ];
     said.into_iter().flatten().collect()
 }
@@ -95,12 +106,13 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert!(said().contains("every study is answered without asking anybody (auto)\n"), "{}", said());
-        site.edit_config("[policy]", "[policy]\ndecide = \"ask\"\nper_day = 3");
+        assert!(!said().contains("per_site_results"));
+        site.edit_config("[policy]", "[policy]\nper_site_results = true\ndecide = \"ask\"\nper_day = 3");
         site.edit_config(
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
              [[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\nmax_cells = 9\nconcurrent = 2\ntwo_persons = true\n\
-             quiet = [\"22:00-06:00\"]\n[[trust]]",
+             mode = \"round\"\nmodels = \"exact\"\nquiet = [\"22:00-06:00\"]\n[[trust]]",
         );
         site.edit_config(
             "contract = \"heart@1\"",
@@ -110,9 +122,10 @@ mod tests {
         for line in [
             "a study of which no rule decides waits for the steward (ask)\n",
             "every study: 3 in 24 hours\n",
+            "fits of this site alone are published, where a study asks for them (per_site_results)\n",
             "rule 1       purpose education: is refused (refuse)\n",
             "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
-             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve\n",
+             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode\n",
             "never        of heart is read: chol\n",
             "never        of heart are values named: age\n",
         ] {

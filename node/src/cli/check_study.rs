@@ -67,6 +67,10 @@ struct Terms {
     threshold: u32,
     threshold_by: String,
     mode: &'static str,
+    /// Who says so.
+    mode_by: String,
+    /// Whether it asks models, and they are not answered in this mode.
+    refuses_models: bool,
     two_persons: bool,
     cells: u64,
     cap: Option<CapLeft>,
@@ -275,6 +279,8 @@ fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
         threshold: authorised.threshold,
         threshold_by: policy.threshold_by.clone(),
         mode: authorised.mode.as_str(),
+        mode_by: authorised.mode_by.clone(),
+        refuses_models: plans().any(|plan| plan.model().is_some()) && !policy.answers_models(authorised.mode),
         two_persons: policy.two_persons,
         cells: plans().map(|plan| plan.most_cells() as u64).sum(),
         cap: policy.cap.as_ref().map(|cap| CapLeft {
@@ -314,9 +320,12 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         let persons = if terms.two_persons { "; two persons approve" } else { "" };
         writeln!(
             out,
-            "answers      {}, no count below {} ({}){persons}",
-            terms.mode, terms.threshold, terms.threshold_by
+            "answers      {} ({}), no count below {} ({}){persons}",
+            terms.mode, terms.mode_by, terms.threshold, terms.threshold_by
         )?;
+        if terms.refuses_models {
+            writeln!(out, "models       not answered in mode {} by the policy", terms.mode)?;
+        }
         match &terms.cap {
             Some(CapLeft { most, left, by }) => {
                 writeln!(out, "cells        {} at most; {left} of {most} are left ({by})", terms.cells)?;
@@ -355,7 +364,7 @@ mod tests {
         let text = said(&site, None);
         assert!(text.starts_with("decision     would answer, because the policy's default\n"), "{text}");
         assert!(text.contains("permit       none: trusted by name"), "{text}");
-        assert!(text.contains("answers      exact, no count below 11 (the policy's default)"), "{text}");
+        assert!(text.contains("answers      exact ([[trust]]), no count below 11 (the policy's default)"), "{text}");
         assert!(
             text.contains("cells        4 at most; no cap") && text.contains("columns      age, chol, sex"),
             "{text}"

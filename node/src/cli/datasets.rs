@@ -34,6 +34,8 @@ struct Listed {
     problem: Option<String>,
     /// What became of an ingest that has not succeeded.
     ingest: Option<String>,
+    /// Which files of the source were left out of the snapshot, since they are damaged.
+    damaged: Option<String>,
 }
 
 /// Lists the datasets.
@@ -59,6 +61,7 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 rows: manifest.as_ref().map(|m| m.rows),
                 subjects: manifest.as_ref().map(|m| m.subjects),
                 problem,
+                damaged: manifest.as_ref().and_then(|m| m.report.bad_lines.damaged.sentence()),
                 ingest: unfinished(&custodian.state.snapshots(), &dataset.name).map(|attempt| attempt.sentence()),
             }
         })
@@ -66,12 +69,27 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
     match format {
         Format::Json => print_json(&listed),
         Format::Csv => print_csv(
-            &["name", "contract", "contract_hash", "snapshot", "snapshot_at", "rows", "subjects", "problem", "ingest"],
+            &[
+                "name",
+                "contract",
+                "contract_hash",
+                "snapshot",
+                "snapshot_at",
+                "rows",
+                "subjects",
+                "problem",
+                "ingest",
+                "damaged",
+            ],
             listed.into_iter().map(|l| {
                 let text = |n: Option<String>| n.unwrap_or_default();
                 let (rows, subjects) = (l.rows.map(|n| n.to_string()), l.subjects.map(|n| n.to_string()));
                 let snapshot = [text(l.snapshot), text(l.snapshot_at), text(rows), text(subjects), text(l.problem)];
-                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot).chain([text(l.ingest)]).collect()
+                [l.name, l.contract, l.contract_hash]
+                    .into_iter()
+                    .chain(snapshot)
+                    .chain([text(l.ingest), text(l.damaged)])
+                    .collect()
             }),
         ),
         Format::Text => print(|out| {
@@ -83,8 +101,8 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                     }
                     (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
                 }
-                if let Some(attempt) = &l.ingest {
-                    writeln!(out, "    {attempt}")?;
+                for line in l.damaged.iter().chain(&l.ingest) {
+                    writeln!(out, "    {line}")?;
                 }
             }
             Ok(())

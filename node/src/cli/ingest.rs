@@ -33,6 +33,9 @@ pub(super) fn run(config: Config, name: &str, why: Why, switches: &Switches) -> 
     let taken = take(config, &dataset, why, switches)?;
     let (rows, snapshot) = (taken.rows, taken.content.short());
     tracing::info!(dataset = dataset.name, rows, snapshot, "took a snapshot");
+    if let Some(damaged) = taken.report.bad_lines.damaged.sentence() {
+        tracing::warn!(dataset = dataset.name, "{damaged}");
+    }
     Ok(())
 }
 
@@ -91,7 +94,8 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
     // Polars and the driver of a database make runtimes, which wake themselves by a pair of sockets that all of a process share: it is made now.
     let shared = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     let sealed = sandbox.seal().map_err(unconfined)?;
-    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref() };
+    let ingest =
+        Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref(), size: switches.size };
     let line = Line::new(&dataset.name);
     let loose = RefCell::new(None);
     let taken = ingest.run(why, clock(switches).now(), &|progress| {

@@ -55,6 +55,13 @@ pub(super) fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if !short.is_empty() && short.len() < report.columns.len() {
         writeln!(out, "{PAD}{:<width$}  {1:>8}  {1:>7}  {1:>9}", "the others", "100 %")?;
     }
+    let damaged = &report.bad_lines.damaged;
+    if let Some(sentence) = damaged.sentence() {
+        writeln!(out, "{PAD}{sentence}")?;
+    }
+    for file in &damaged.first {
+        writeln!(out, "{PAD}  {}: {}", file.file, file.reason)?;
+    }
     for (name, rule) in &report.rules {
         writeln!(out, "{PAD}rule {name}: {}", found(rule))?;
     }

@@ -27,6 +27,11 @@ fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
         let hint = (lines.not_utf8.count > 0).then(|| "save the file as UTF-8 and refresh again".to_owned());
         warnings.push((format!("{left_out} of {all} rows of {dataset} were left out: {why}"), hint));
     }
+    if let Some(damaged) = lines.damaged.sentence() {
+        let hint = "what they hold nobody can tell, so rows of any patient may be missing: copy them again and refresh"
+            .to_owned();
+        warnings.push((format!("of the source of {dataset} {damaged}"), Some(hint)));
+    }
     if repeated > 0 {
         let what =
             format!("{repeated} of {all} rows of {dataset} name a patient who has a row already, and were left out");

@@ -7,7 +7,7 @@ use bocage_protocol::ids::{ColumnName, ContractId, Digest};
 use bocage_protocol::trust::{PublicKey, Purpose, canonical};
 use serde::Serialize;
 
-use super::CustodianConfig;
+use super::{CustodianConfig, Mode};
 
 /// What the site allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +18,9 @@ pub struct Policy {
     pub query_secs: u32,
     /// What is decided about a study of which no rule decides.
     pub decide: Decide,
+    /// Whether results of the site alone may be published.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub per_site_results: bool,
     /// What holds for every study. (Its threshold is the policy's own.)
     pub general: Settings,
     /// What holds for some.
@@ -56,6 +59,27 @@ pub struct Settings {
     pub per_day: Option<u32>,
     /// Whether two stewards must approve what the steward decides.
     pub two_persons: bool,
+    /// How exact the values are that leave, where it is stricter than what trust and permit say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whether models are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Models>,
+}
+
+/// Whether models are answered, from the least strict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Models {
+    /// They are, and their sums are as they are, whatever the mode.
+    Exact,
+    /// They are not.
+    Refuse,
+}
+
+impl Models {
+    /// Every choice, as it stands in `node.toml`.
+    pub const ALL: [(&str, Models); 2] = [("exact", Models::Exact), ("refuse", Models::Refuse)];
 }
 
 /// A rule: which studies, and what holds for them.
@@ -205,8 +229,11 @@ mod tests {
         assert_eq!(seen[0], site.config().policy_version());
         for (from, to) in [
             ("threshold = 11", "threshold = 12"),
+            ("threshold = 12", "threshold = 12\nmode = \"round\""),
+            ("mode = \"round\"\n", "mode = \"round\"\nmodels = \"exact\"\n"),
             ("name = \"Ada\"", "name = \"Ada L.\""),
             ("[policy]", "[policy]\ndecide = \"ask\""),
+            ("[policy]", "[policy]\nper_site_results = true"),
             ("[[trust]]", "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n[[trust]]"),
             ("contract = \"heart@1\"", "contract = \"heart@1\"\nnever = [\"chol\"]"),
             ("never = [\"chol\"]", "never_discovered = [\"age\"]"),

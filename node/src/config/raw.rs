@@ -96,6 +96,8 @@ const KEYS: &[&str] = &[
     "concurrent",
     "per_day",
     "two_persons",
+    "models",
+    "per_site_results",
     "never",
     "never_discovered",
     "refresh",
@@ -177,6 +179,7 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
+    pub(super) per_site_results: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }
@@ -200,11 +203,14 @@ pub(super) struct RawSettings {
     pub(super) concurrent: Option<u32>,
     pub(super) per_day: Option<u32>,
     pub(super) two_persons: Option<bool>,
+    pub(super) mode: Option<String>,
+    pub(super) models: Option<String>,
 }
 
 impl RawSettings {
     /// Its keys.
-    pub(super) const KEYS: &[&str] = &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons"];
+    pub(super) const KEYS: &[&str] =
+        &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons", "mode", "models"];
 }
 
 /// What a dataset never offers.

@@ -8,11 +8,11 @@ use bocage_protocol::settings::nearest;
 use bocage_protocol::trust::Purpose;
 use serde_json::Value;
 
-use super::policy::{Decide, Matches, Named, Never, Policy, Quiet, Rule, Settings};
+use super::policy::{Decide, Matches, Models, Named, Never, Policy, Quiet, Rule, Settings};
 use super::raw::{RawNever, RawPolicy, RawRefresh, RawRule, RawSettings};
 use super::sections::Reader;
 use super::{
-    QUERY_SECS_DEFAULT, QUERY_SECS_MAX, SnapshotRules, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust,
+    Mode, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, SnapshotRules, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust,
 };
 
 /// Rules that a policy may have: more than a person can keep in mind.
@@ -31,6 +31,7 @@ impl Reader<'_> {
             threshold: threshold.unwrap_or(THRESHOLD_DEFAULT),
             query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
             decide,
+            per_site_results: raw.per_site_results.unwrap_or(false),
             general: self.settings(settings, "policy", THRESHOLD_MIN),
             rules: Vec::new(),
         };
@@ -162,7 +163,27 @@ impl Reader<'_> {
             concurrent: raw.concurrent,
             per_day: raw.per_day,
             two_persons: raw.two_persons.unwrap_or(false),
+            mode: raw.mode.and_then(|text| self.mode(&text, &format!("{key}.mode"))),
+            models: raw.models.and_then(|text| self.models(&text, &format!("{key}.models"))),
         }
+    }
+
+    /// How exact the values are that leave.
+    pub(super) fn mode(&mut self, text: &str, key: &str) -> Option<Mode> {
+        let found = Mode::parse(text);
+        if found.is_none() {
+            self.problem(key, format!("unknown mode `{text}`"), "mode = \"exact\" or mode = \"round\"");
+        }
+        found
+    }
+
+    fn models(&mut self, text: &str, key: &str) -> Option<Models> {
+        let found = Models::ALL.iter().find(|(name, _)| *name == text).map(|(_, models)| *models);
+        if found.is_none() {
+            let hint = "models = \"exact\" answers models exactly, models = \"refuse\" not at all";
+            self.problem(key, format!("unknown choice `{text}`"), hint);
+        }
+        found
     }
 
     /// When a dataset's snapshot is taken. Takes its key out of the section: another schedule makes no other snapshot.

@@ -20,7 +20,7 @@ use super::raw::{
     RawTop, RawTrust, section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Mode, Organisation, Policy, Researcher, SnapshotRules,
+    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Organisation, Policy, Researcher, SnapshotRules,
     StateDir, Steward, Tls, Trust, contracts,
 };
 use crate::custodian::optout::OptOutSpec;
@@ -345,11 +345,7 @@ impl Reader<'_> {
         }
         let mode = match raw.mode.as_deref() {
             None => None,
-            Some("exact") => Some(Mode::Exact),
-            Some(_) => {
-                self.problem(format!("{key}.mode"), "unknown mode", "this version knows mode = \"exact\"");
-                None
-            }
+            Some(text) => self.mode(text, &format!("{key}.mode")),
         };
         let datasets = raw.datasets.map(|texts| {
             let parse = |(i, text): (usize, &String)| self.contract_id(text, &format!("{key}.datasets[{i}]"));

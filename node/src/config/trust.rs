@@ -1,6 +1,7 @@
 //! Whom a site trusts: access bodies, whose permits it accepts, and researchers who may ask without one.
 
 use bocage_protocol::ids::ContractId;
+use bocage_protocol::release::rounding;
 use bocage_protocol::trust::PublicKey;
 use serde::Serialize;
 
@@ -48,19 +49,38 @@ pub struct Researcher {
     pub datasets: Option<Vec<ContractId>>,
 }
 
-/// How exact the values are that leave. Later versions add noise.
+/// How exact the values are that leave, from the least strict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// As they are, above the threshold.
     Exact,
+    /// Counts rounded to multiples of five, sums of so many with the mean that they had ([`bocage_protocol::release::rounding`]).
+    Round,
 }
 
 impl Mode {
+    /// Every mode, as it stands in `node.toml`.
+    pub const ALL: [(&str, Mode); 2] = [("exact", Mode::Exact), ("round", Mode::Round)];
+
+    /// The mode of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode)
+    }
+
+    /// The threshold under which it answers where `k` is asked for.
+    pub fn threshold(self, k: u32) -> u32 {
+        match self {
+            Mode::Exact => k,
+            Mode::Round => rounding::threshold(k),
+        }
+    }
+
     /// As it stands in `node.toml`.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Exact => "exact",
+            Mode::Round => "round",
         }
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 //! Nothing may leave that the ledger has not acknowledged, and no error may carry a value of the data.
 
+mod before;
 mod compute;
 
 use std::collections::BTreeMap;
@@ -250,7 +251,7 @@ impl Custodian {
         bodies::Decision {
             decision,
             by: format!("{}; {}", authorised.requester.right(), authorised.policy.by),
-            policy: Some(self.config.policy_version()),
+            policy: Some(self.policy),
             threshold: authorised.threshold,
             mode: authorised.mode.as_str().to_owned(),
             explained,

@@ -27,8 +27,26 @@ pub enum Control {
     ModelSpread,
     /// No patient has more than 1/k of a model's weights and residuals.
     ModelWeights,
+    /// No patient has more than 1/k of a score that a study brings along.
+    ModelScores,
+    /// No patient has more than 1/k of a model's deviance, nor of Pearson's χ².
+    ModelSquares,
+    /// No patient has more than half of what a model's information says of any combination of columns.
+    ModelLeverage,
     /// Of hazards, no stratum is small, k events come while enough are at risk, and none says more than 1/k of what is told of a column.
     ModelRiskSets,
+    /// Of hazards with one baseline, who leaves in one interval, by the event or otherwise, could be a model's patients by themselves.
+    ModelIntervals,
+    /// Where the mode is `round`, what leaves is rounded.
+    Rounding,
+    /// Where the mode is `round`, models leave only if the policy says so.
+    RoundModels,
+    /// No patient has more than 1/k of a column's squared distances from its mean.
+    MomentShares,
+    /// A cluster is nobody, or k subjects with different values.
+    ClusterGroups,
+    /// Clusters of two answers differ by nobody or by k subjects.
+    ClusterSteps,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -95,7 +113,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 51] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -106,7 +124,16 @@ impl Control {
         Self::ModelSides,
         Self::ModelSpread,
         Self::ModelWeights,
+        Self::ModelScores,
+        Self::ModelSquares,
+        Self::ModelLeverage,
         Self::ModelRiskSets,
+        Self::ModelIntervals,
+        Self::Rounding,
+        Self::RoundModels,
+        Self::MomentShares,
+        Self::ClusterGroups,
+        Self::ClusterSteps,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

@@ -19,7 +19,7 @@ use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
 use super::schedule::{Known, due};
 use super::server::{busy, refused};
-use super::snapshot::{self, Manifest, Snapshot, SnapshotError, stale_reason};
+use super::snapshot::{self, Manifest, Size, Snapshot, SnapshotError, stale_reason};
 use super::{Custodian, Progress};
 use crate::config::{CustodianConfig, Dataset};
 use crate::ingest::attempt::{Unfinished, unfinished};
@@ -51,7 +51,7 @@ pub fn refresh(
     why: Why,
     now: Timestamp,
 ) -> Result<Manifest, RefreshError> {
-    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form };
+    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form, size: Size::default() };
     let manifest = ingest.run(why, now, &|_| true)?;
     record(config, ledger, &manifest, now)?;
     Ok(manifest)
@@ -260,11 +260,13 @@ impl Custodian {
     pub(super) fn snapshot_for(&self, dataset: &Dataset, pinned: Option<Digest>) -> Result<Arc<Snapshot>, PublicError> {
         let opened = match pinned {
             Some(content) => self.snapshots.get(&dataset.name, &content).map_err(|e| e.to_string()),
-            None if usable(&self.config, dataset).is_err() && self.is_awaited(dataset) => return Err(busy()),
-            None => usable(&self.config, dataset).and_then(|manifest| {
-                self.adopt(&manifest).map_err(|e| e.to_string())?;
-                self.snapshots.get(&dataset.name, &manifest.content).map_err(|e| e.to_string())
-            }),
+            None => match usable(&self.config, dataset) {
+                Err(_) if self.is_awaited(dataset) => return Err(busy()),
+                usable => usable.and_then(|manifest| {
+                    self.adopt(&manifest).map_err(|e| e.to_string())?;
+                    self.snapshots.of(&manifest).map_err(|e| e.to_string())
+                }),
+            },
         };
         opened.map_err(|reason| {
             let reason = reason.lines().next().unwrap_or_default();

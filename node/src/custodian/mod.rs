@@ -30,8 +30,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bocage_protocol::env::{Clock, Timestamp};
-use bocage_protocol::ids::StudyId;
-use bocage_protocol::trust::SecretKey;
+use bocage_protocol::ids::{Digest, StudyId};
+use bocage_protocol::trust::{SecretKey, SignedRevocations};
 
 use crate::config::CustodianConfig;
 use crate::ingest::Why;
@@ -93,6 +93,8 @@ pub struct Switches {
     pub sealed: Option<OnSealed>,
     /// Called in an ingest at each step: it may block or end the process.
     pub ingesting: Option<OnIngest>,
+    /// How much of a source an ingest has in memory at a time.
+    pub size: snapshot::Size,
     /// No sandbox at all, where the configuration requires none either: what a test compares with.
     pub unsandboxed: bool,
     /// Environment variables whose names begin so reach the node's children, beside those that a node needs.
@@ -135,6 +137,8 @@ pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
 /// Everything that answers a round. One for each process; rounds are answered one at a time.
 pub struct Custodian {
     config: CustodianConfig,
+    /// Which policy that is. The configuration never changes, and a round names it several times.
+    policy: Digest,
     ledger: Ledger,
     release_key: SecretKey,
     clock: Arc<dyn Clock>,
@@ -143,6 +147,8 @@ pub struct Custodian {
     stopping: AtomicBool,
     strangers: AtomicU32,
     refusals: Refusals,
+    /// The list of revoked permits that was heard last and is in the ledger, or is older than one that is.
+    heard: Mutex<Option<SignedRevocations>>,
     /// Held while a release is recorded or a pause begins: one of the two comes first.
     brake: Mutex<()>,
     snapshots: Snapshots,
@@ -170,6 +176,7 @@ impl Custodian {
         let designs = Designs::new(config.site.clone());
         let optouts = OptOuts::new(&config, switches.controls);
         Self {
+            policy: config.policy_version(),
             config,
             ledger,
             release_key,
@@ -179,6 +186,7 @@ impl Custodian {
             stopping,
             strangers: AtomicU32::new(0),
             refusals: Refusals::default(),
+            heard: Mutex::default(),
             brake: Mutex::new(()),
             snapshots,
             adopted: Mutex::default(),

@@ -5,6 +5,7 @@ mod caps;
 mod desk;
 mod discovered;
 mod relations;
+mod rounding;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -10,7 +10,7 @@ use bocage_protocol::env::Timestamp;
 
 use crate::config::{Dataset, SnapshotRules, StateDir};
 use crate::custodian::optout::IdForm;
-use crate::custodian::snapshot::{Floor, Manifest, Progress, SnapshotError, SystemDisk, Taking};
+use crate::custodian::snapshot::{Floor, Manifest, Progress, Size, SnapshotError, SystemDisk, Taking};
 
 /// Why a snapshot is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Ingest<'a> {
     pub dataset: &'a Dataset,
     /// How patients are known again, where they can opt out.
     pub form: Option<&'a IdForm>,
+    /// How much is in memory at a time.
+    pub size: Size,
 }
 
 impl Ingest<'_> {
@@ -71,9 +73,12 @@ impl Ingest<'_> {
                 // Where it cannot be written, the disk says so soon.
                 let _ = attempt::write(&path, now, None);
             }
+            if let Progress::GoesOn { rows } = progress {
+                tracing::info!(dataset = self.dataset.name, rows, "goes on where an ingest before was interrupted");
+            }
             goes_on(progress)
         };
-        let taking = Taking { floor, form: self.form, why: why.as_str(), goes_on: &noted, ..Taking::into(&dir) };
+        let taking = Taking { floor, form: self.form, why: why.as_str(), size: self.size, goes_on: &noted, dir: &dir };
         let taken = taking.take(&self.dataset.spec, &self.dataset.contract, now);
         match &taken {
             Ok(_) => attempt::remove(&path),

@@ -26,7 +26,7 @@ impl Line {
     /// Shows how far it is.
     pub fn show(&self, progress: Progress) {
         match progress {
-            Progress::Begun => {}
+            Progress::Begun | Progress::GoesOn { .. } => {}
             Progress::Reading { share, .. } => {
                 // What comes behind the reading takes about as long as a tenth of it.
                 self.0.set_position((share.unwrap_or_default() * STEPS as f64 * 0.9) as u64);

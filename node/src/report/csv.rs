@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 
+use bocage_protocol::release::rounding;
 use csv::Writer;
 
 use super::ReportError;
@@ -13,7 +14,7 @@ use crate::custodian::ledger::bodies::About;
 use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 use crate::custodian::ledger::{Kind, Ledger};
 
-const CELLS: [&str; 27] = [
+const CELLS: [&str; 28] = [
     "study",
     "title",
     "researcher",
@@ -31,6 +32,7 @@ const CELLS: [&str; 27] = [
     "released_at",
     "analysis",
     "threshold",
+    "rounded_to",
     "cell",
     "subjects",
     "rows",
@@ -134,6 +136,7 @@ fn number(
         shown.at.clone(),
         left.analysis.clone(),
         text(left.threshold.filter(|_| cell.count.is_some() || !left.held_back).map(|k| k.to_string())),
+        text(left.rounded.then(|| rounding::BASE.to_string())),
         cell.cell.join("; "),
         text(cell.count.map(|n| n.subjects.to_string())),
         text(cell.count.map(|n| n.rows.to_string())),

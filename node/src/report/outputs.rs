@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use bocage_protocol::release::rounding;
 use maud::{Markup, PreEscaped, html};
 
 use super::words::{number, sum, when};
@@ -145,6 +146,7 @@ fn analysis(left: &Left) -> Markup {
         h4 { (left.analysis) }
         @if let Some(refused) = &left.refused { p { "Nothing left: " (refused) } }
         @else {
+            @if left.rounded { p.soft { "Every count was rounded to a multiple of " (rounding::BASE) ", and each sum is of so many with the mean that it had." } }
             @if let Some(total) = left.total { p.soft { "Cohort of " (number(total.subjects)) " patients in " (number(total.rows)) " rows." } }
             div.scroll { table {
                 thead {

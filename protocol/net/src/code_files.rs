@@ -1,4 +1,4 @@
-//! The files of code lists that a study's text names. They lie where the text's own file does.
+//! The files of code lists, standard populations and earlier answers that a study's text names. They lie where the text's own file does.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,7 +11,11 @@ use bocage_protocol::limits::CODES_TEXT_BYTES;
 #[must_use]
 pub fn with_code_files(text: StudyText, study: &Path) -> StudyText {
     let folder = study.parent().unwrap_or(Path::new(""));
-    let files: Files = text.files().into_iter().map(|name| (name.to_owned(), beside(folder, name))).collect();
+    let read = |name: String| {
+        let held = beside(folder, &name);
+        (name, held)
+    };
+    let files: Files = text.files().into_iter().map(read).collect();
     text.with_files(files)
 }
 

@@ -1,11 +1,11 @@
-//! A model of proportional hazards (Cox 1972), stratified by site: fitted by Newton's method over several rounds, and one more at its end.
+//! A model of proportional hazards (Cox 1972), with a baseline for each site or one along a grid: fitted by Newton's method over several rounds, and one more at its end.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Named, RoundState, Term};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
-use crate::plan::{Explains, Hazard, Model, Plan, Position, Query, Statistic};
+use crate::plan::{Explains, Expr, Factor, Hazard, Measure, Model, Plan, Position, Query, Spline, Statistic};
 
 /// A Cox model as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,36 @@ pub struct CoxSpec {
     pub terms: Vec<Term>,
     /// The coverage of confidence intervals, from 0.5 to below 1.
     pub confidence: f64,
+    /// Patients of whom is said how long they go without the event, at most [`limits::COX_PATTERNS`]. A node never looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<Pattern>,
+}
+
+/// A patient who may be none of the data: of each number and key of the terms a value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// As the researcher wrote it.
+    pub label: String,
+    /// The numbers.
+    pub numbers: Vec<(Measure, f64)>,
+    /// The levels of the keys.
+    pub levels: Vec<(Expr, u32)>,
+}
+
+impl Pattern {
+    /// The value that a factor of a column takes before it is scaled, given the functions of splines.
+    pub fn value(&self, factor: &Factor) -> Option<f64> {
+        let number = |of: &Measure| self.numbers.iter().find(|(known, _)| known == of).map(|(_, value)| *value);
+        match factor {
+            Factor::Number(of) => number(of),
+            Factor::Level { key, level } => {
+                let found = self.levels.iter().find(|(known, _)| known == key)?;
+                Some(f64::from(u8::from(found.1 == *level)))
+            }
+            Factor::Spline { of, knots, at } => Some(Spline::new(knots, *at)?.value(number(of)?)),
+        }
+    }
 }
 
 impl CoxSpec {
@@ -30,8 +60,9 @@ impl CoxSpec {
     /// Every text of the researcher that the answer repeats.
     pub fn headings(&self) -> Vec<&str> {
         let labels = self.columns().map(|column| column.label.as_str());
+        let patterns = self.patterns.iter().map(|pattern| pattern.label.as_str());
         let terms = self.terms.iter().map(|term| term.label.as_str());
-        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).collect()
+        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).chain(patterns).collect()
     }
 
     /// Where the fit begins.
@@ -40,9 +71,18 @@ impl CoxSpec {
     }
 
     pub(super) fn plan(&self, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-        let at = match state {
-            RoundState::First if round == 0 => self.start(),
-            RoundState::At(at) if round > 0 && round < limits::MODEL_ROUNDS => at.clone(),
+        let mut hazard = self.hazard.clone();
+        if let Some(grid) = &mut hazard.grid {
+            grid.stay = None;
+        }
+        let later = round > 0 && round < limits::MODEL_ROUNDS;
+        let at = match (state, &mut hazard.grid) {
+            (RoundState::First, _) if round == 0 => self.start(),
+            (RoundState::At(at), None) if later => at.clone(),
+            (RoundState::Along { at, stay }, Some(grid)) if later => {
+                grid.stay = Some(stay.clone());
+                at.clone()
+            }
             _ => {
                 let most = limits::MODEL_ROUNDS;
                 let message = format!("a cox model has {most} rounds, each but the first with numbers");
@@ -52,8 +92,17 @@ impl CoxSpec {
         if !(0.5..1.0).contains(&self.confidence) {
             return Err(PublicError::new(ErrorCode::StudyInvalid, "`confidence` is from 0.5 to below 1"));
         }
+        let fits = |pattern: &Pattern| {
+            let mut factors = self.columns().flat_map(|column| &column.of);
+            factors.all(|factor| pattern.value(factor).is_some_and(f64::is_finite))
+        };
+        if self.patterns.len() > limits::COX_PATTERNS || !self.patterns.iter().all(fits) {
+            let message =
+                format!("at most {} patients, each with a value for all terms, are in `at`", limits::COX_PATTERNS);
+            return Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        }
         let columns = self.columns().map(|column| column.of.clone()).collect();
-        let model = Model { explains: Explains::Hazard(Box::new(self.hazard.clone())), columns, by_site: false, at };
+        let model = Model { explains: Explains::Hazard(Box::new(hazard)), columns, by_site: false, at };
         Ok(Plan { query, statistic: Statistic::Model(model) })
     }
 }

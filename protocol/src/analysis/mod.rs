@@ -9,9 +9,14 @@ mod cox;
 mod crosstab;
 mod discovered;
 mod histogram;
+mod hypotheses;
+mod kmeans;
 mod model;
+mod pca;
 mod quantiles;
 mod rates;
+mod roc;
+mod scored;
 mod standardised;
 mod survival;
 mod table;
@@ -20,20 +25,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Plan, Position, Query};
+use crate::plan::{Centroids, Plan, Position, Query};
 
 pub use accuracy::AccuracySpec;
 pub use attrition::{AttritionSpec, AttritionStep};
 pub use compare::{CompareSpec, Outcome};
 pub use confidence::Confidence;
 pub use correlation::{CorrelationSpec, Pair};
-pub use cox::CoxSpec;
+pub use cox::{CoxSpec, Pattern};
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use histogram::HistogramSpec;
-pub use model::{ModelSpec, Named, StandardErrors, Term};
+pub use hypotheses::{Contrast, Nested, Weighted};
+pub use kmeans::{KmeansSpec, Metric};
+pub use model::{ModelSpec, Named, Pooling, StandardErrors, Term};
+pub use pca::{PcaScale, PcaSpec};
 pub use quantiles::QuantilesSpec;
 pub use rates::RatesSpec;
+pub use roc::{Class, RocSpec};
+pub use scored::ScoredSpec;
 pub use standardised::{Standard, StandardisedSpec};
 pub use survival::{Band, Exit, SurvivalSpec};
 pub use table::{Key, Show, Shown, TableSpec};
@@ -75,6 +85,8 @@ pub enum Whole {
     Correlation,
     /// A table one: every column by group.
     TableOne,
+    /// An evaluation of a score.
+    Evaluation,
 }
 
 impl Whole {
@@ -84,6 +96,7 @@ impl Whole {
             Whole::Summary => "summary",
             Whole::Correlation => "correlation",
             Whole::TableOne => "table_one",
+            Whole::Evaluation => "evaluate",
         }
     }
 
@@ -124,6 +137,14 @@ pub enum Spec {
     Survival(SurvivalSpec),
     /// Proportional hazards, fitted in several rounds.
     Cox(CoxSpec),
+    /// The directions in which columns vary most.
+    Pca(PcaSpec),
+    /// Groups of patients who are like each other, found in several rounds.
+    Kmeans(KmeansSpec),
+    /// A score held against the truth along a grid.
+    Roc(RocSpec),
+    /// A model's probabilities held against the truth.
+    Scored(ScoredSpec),
 }
 
 impl Spec {
@@ -144,6 +165,10 @@ impl Spec {
             Spec::Rates(_) => "rates",
             Spec::Survival(_) => "survival",
             Spec::Cox(_) => "cox",
+            Spec::Pca(_) => "pca",
+            Spec::Kmeans(_) => "kmeans",
+            Spec::Roc(_) => "roc",
+            Spec::Scored(_) => "scored",
         }
     }
 
@@ -161,6 +186,10 @@ impl Spec {
             Spec::Rates(rates) => rates.headings().collect(),
             Spec::Survival(survival) => survival.headings().collect(),
             Spec::Cox(cox) => cox.headings(),
+            Spec::Pca(pca) => pca.headings(),
+            Spec::Kmeans(kmeans) => kmeans.headings(),
+            Spec::Roc(roc) => vec![&roc.score.label, &roc.truth.label],
+            Spec::Scored(scored) => vec![&scored.truth.label],
             Spec::Attrition(attrition) => attrition.steps.iter().map(|step| step.label.as_str()).collect(),
             Spec::Accuracy(accuracy) => vec![&accuracy.test.label, &accuracy.truth.label],
             Spec::Compare(compare) => vec![&compare.by.label, compare.outcome.label()],
@@ -169,6 +198,11 @@ impl Spec {
                 spec.by.iter().chain(&spec.over).chain([&spec.events]).map(|key| key.label.as_str()).collect()
             }
         }
+    }
+
+    /// Whether its answer has results of single sites, which a site's policy must allow.
+    pub fn is_per_site(&self) -> bool {
+        matches!(self, Spec::Model(model) if model.two_stage.is_some())
     }
 
     /// The dense table that answers the question, where one alone does.
@@ -187,6 +221,10 @@ impl Spec {
             | Spec::Discovered(_)
             | Spec::Model(_)
             | Spec::Cox(_)
+            | Spec::Pca(_)
+            | Spec::Kmeans(_)
+            | Spec::Roc(_)
+            | Spec::Scored(_)
             | Spec::Survival(_) => None,
         }
     }
@@ -200,6 +238,15 @@ pub enum RoundState {
     First,
     /// Where the fit of a model is.
     At(Position),
+    /// Where the centroids of a clustering are.
+    Centroids(Centroids),
+    /// The same of hazards with one baseline, along the ends of the declared grid that stay.
+    Along {
+        /// Where the fit is.
+        at: Position,
+        /// Which ends stay, ascending, the last included.
+        stay: Vec<u32>,
+    },
 }
 
 /// The plan of a round, derived from the signed study and the round's state alone.
@@ -207,7 +254,7 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_));
+    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_) | Spec::Kmeans(_));
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }
@@ -226,5 +273,9 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Rates(rates) => rates.plan(query),
         Spec::Survival(survival) => survival.plan(query),
         Spec::Cox(cox) => cox.plan(query, round, state),
+        Spec::Pca(pca) => Ok(pca.plan(query)),
+        Spec::Kmeans(kmeans) => kmeans.plan(query, round, state),
+        Spec::Roc(roc) => roc.plan(query),
+        Spec::Scored(scored) => scored.plan(query),
     }
 }

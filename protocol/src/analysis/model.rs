@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RoundState;
+use super::{Contrast, Nested, RoundState};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
-use crate::plan::{Explains, Model, Plan, Position, Product, Query, Response, Statistic};
+use crate::plan::{Explains, Measure, Model, Plan, Position, Product, Query, Response, Statistic};
 
 /// A model as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,36 @@ pub struct ModelSpec {
     pub confidence: f64,
     /// What is added to the information of each slope, by the square of its column's scale: λ of a ridge penalty λ/2 · Σβ² on scaled columns.
     pub ridge: f64,
+    /// Where every site is fitted by itself: how their estimates are put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub two_stage: Option<Pooling>,
+    /// Smaller models that it is held against by their likelihoods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub likelihood_ratio: Vec<Nested>,
+    /// Combinations of its coefficients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contrasts: Vec<Contrast>,
+}
+
+/// How the estimates of sites that were fitted by themselves become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// By their inverse variances: the sites have one truth.
+    Fixed,
+    /// The sites' truths vary about a mean (DerSimonian, Laird 1986).
+    DersimonianLaird,
+    /// The same, with errors by how the sites differ (Hartung, Knapp 2001).
+    HartungKnapp,
+}
+
+impl Pooling {
+    /// Every way, as it stands in study texts.
+    pub const ALL: [(&str, Pooling); 3] = [
+        ("fixed", Pooling::Fixed),
+        ("dersimonian_laird", Pooling::DersimonianLaird),
+        ("hartung_knapp", Pooling::HartungKnapp),
+    ];
 }
 
 /// A term of a formula: columns that are tested together.
@@ -71,7 +101,14 @@ impl ModelSpec {
     pub fn headings(&self) -> Vec<&str> {
         let labels = self.columns().map(|column| column.label.as_str());
         let terms = self.terms.iter().map(|term| term.label.as_str());
-        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).collect()
+        let nested = self.likelihood_ratio.iter().map(|nested| nested.label.as_str());
+        let contrasts = self.contrasts.iter().map(|contrast| contrast.label.as_str());
+        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).chain(nested).chain(contrasts).collect()
+    }
+
+    /// Whether its outcome is events that can be counted.
+    pub fn counts_events(&self) -> bool {
+        matches!(self.response.of, Measure::Condition(_)) && self.response.weight.is_none()
     }
 
     /// Where the fit begins.
@@ -99,7 +136,22 @@ impl ModelSpec {
         if !(0.0..=1e12).contains(&self.ridge) {
             return refuse(ErrorCode::StudyInvalid, "`ridge` is 0 or more".to_owned());
         }
-        let columns = self.columns().map(|column| column.of.clone()).collect();
+        let columns: Vec<Product> = self.columns().map(|column| column.of.clone()).collect();
+        let most = limits::MODEL_COLUMNS;
+        let asked = self.likelihood_ratio.len() <= most
+            && self.contrasts.len() <= most
+            && self.likelihood_ratio.iter().all(|nested| nested.fits(columns.len()))
+            && self.contrasts.iter().all(|contrast| contrast.fits(columns.len()));
+        let alone = self.likelihood_ratio.is_empty() && self.contrasts.is_empty() && self.ridge == 0.0 && !self.by_site;
+        if self.two_stage.is_some() && !(alone && self.standard_errors != StandardErrors::Site) {
+            return refuse(ErrorCode::StudyInvalid, "a model in two stages is that of each site by itself".to_owned());
+        }
+        if !asked {
+            return refuse(
+                ErrorCode::StudyInvalid,
+                "a comparison or contrast is of no columns of the model".to_owned(),
+            );
+        }
         let model = Model { explains: Explains::Mean(self.response.clone()), columns, by_site: self.by_site, at };
         Ok(Plan { query, statistic: Statistic::Model(model) })
     }

@@ -23,8 +23,9 @@ impl Contract {
     }
 }
 
-/// The column that a feature is; none where its table or column is not there.
+/// The column that a feature is, beside those that are `known` of its table; none where its table or column is not there.
 pub(crate) fn feature_column<'a>(
+    known: &Contract,
     feature: &Feature,
     find: impl Fn(&TableName) -> Option<&'a Contract>,
 ) -> Option<Column> {
@@ -74,6 +75,10 @@ pub(crate) fn feature_column<'a>(
         | Derived::Value { table, column }
         | Derived::Reached { table, column, .. } => copied(source(table, column.as_str())?),
         Derived::Age { .. } => plain(Kind::Int { lo: 0, hi: limits::AGE }, Some("a"), false),
+        Derived::Predicted(of) => {
+            let (lo, hi) = of.lower(known).ok()?.range;
+            plain(Kind::Float { lo, hi }, None, false)
+        }
     })
 }
 

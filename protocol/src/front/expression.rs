@@ -2,6 +2,7 @@
 
 mod calls;
 mod levels;
+mod predicted;
 mod relation;
 mod window;
 

@@ -231,11 +231,11 @@ impl<'a> Reader<'a> {
     }
 
     fn mode(&mut self, text: &str) -> Option<PermitMode> {
-        if text == "exact" {
-            return Some(PermitMode::Exact);
+        let found = PermitMode::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode);
+        if found.is_none() {
+            self.problem("mode", format!("unknown mode `{text}`"), "mode = \"exact\" or mode = \"round\"");
         }
-        self.problem("mode", format!("unknown mode `{text}`"), "this version knows mode = \"exact\"");
-        None
+        found
     }
 
     /// A day or a moment. TOML has dates of its own; quoted or not, both are read.

@@ -9,7 +9,9 @@ use super::sql::parse;
 use crate::contract::Contract;
 use crate::ids::{ColumnName, TableName};
 use crate::limits;
-use crate::plan::{Contracts, Derived, Expr, Feature, Known, RelatedTable, TypeProblem, check_feature};
+use crate::plan::{
+    Contracts, Derived, Expr, Family, Feature, Known, Product, RelatedTable, TypeProblem, check_feature,
+};
 
 /// What every expression of a study may name beside columns.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,16 @@ pub(super) struct Definition {
     pub text: String,
 }
 
+/// A fitted model of a study's text.
+#[derive(Debug, Clone)]
+pub(super) struct Fitted {
+    pub family: Family,
+    pub columns: Vec<Product>,
+    pub beta: Vec<f64>,
+    /// Its outcome, where that is a condition.
+    pub outcome: Option<Expr>,
+}
+
 /// Tables, features and named values of a study.
 pub(super) struct Relations {
     base: Contract,
@@ -40,6 +52,8 @@ pub(super) struct Relations {
     resolved: BTreeMap<ColumnName, Option<Expr>>,
     open: Vec<ColumnName>,
     given: Given,
+    /// Fitted models; nothing where one is wrong.
+    models: BTreeMap<ColumnName, Option<Fitted>>,
     /// What is wrong with definitions, each with its place.
     pub problems: Vec<(String, TypeProblem)>,
 }
@@ -55,6 +69,7 @@ impl Relations {
             resolved: BTreeMap::new(),
             open: Vec::new(),
             given,
+            models: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -62,6 +77,15 @@ impl Relations {
     /// Names that expressions may use from now on.
     pub fn define(&mut self, definitions: BTreeMap<ColumnName, Definition>) {
         self.definitions = definitions;
+    }
+
+    /// A fitted model that expressions may name from now on; nothing where it is wrong, which was said.
+    pub fn fit(&mut self, name: ColumnName, fitted: Option<Fitted>) {
+        self.models.insert(name, fitted);
+    }
+
+    pub fn models(&self) -> &BTreeMap<ColumnName, Option<Fitted>> {
+        &self.models
     }
 
     /// The base with all features so far.

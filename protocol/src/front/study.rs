@@ -9,10 +9,16 @@ mod correlation;
 mod cox;
 mod crosstab;
 mod discovered;
+mod evaluate;
+mod fitted;
 mod formula;
 mod groups;
 mod histogram;
+mod keys;
+mod kmeans;
 mod model;
+mod pattern;
+mod pca;
 mod quantiles;
 mod rates;
 mod standardised;
@@ -33,6 +39,7 @@ use sqlparser::ast::Expr as Sql;
 use self::analysis::check_plans;
 use self::cohort::{RawCohort, no_dataset};
 pub(super) use self::discovered::{DISCOVERED, misplaced};
+pub(super) use self::keys::KEYS;
 use super::codes::{self, Files};
 use super::expression::{Binder, Scope};
 use super::relation::{Given, Relations};
@@ -47,81 +54,6 @@ use crate::plan::{Contracts, Expr, Query, TypeProblem};
 use crate::settings::{Problem, Problems, nearest, read};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
-pub(super) const KEYS: &[&str] = &[
-    "title",
-    "purpose",
-    "permit",
-    "dataset",
-    "where",
-    "sites",
-    "min_sites",
-    "answer_within",
-    "open_until",
-    "snapshot_not_before",
-    "derive",
-    "analysis",
-    "name",
-    "table",
-    "by",
-    "show",
-    "roll_up",
-    "top",
-    "histogram",
-    "of",
-    "bins",
-    "crosstab",
-    "rows",
-    "columns",
-    "quantiles",
-    "at",
-    "attrition",
-    "steps",
-    "summary",
-    "accuracy",
-    "test",
-    "truth",
-    "interval",
-    "confidence",
-    "compare",
-    "outcome",
-    "reference",
-    "scores",
-    "within",
-    "correlation",
-    "complete",
-    "standardised",
-    "events",
-    "over",
-    "population",
-    "rates",
-    "per",
-    "table_one",
-    "survival",
-    "time",
-    "event",
-    "competing",
-    "grid",
-    "every",
-    "until",
-    "band",
-    "tables",
-    "cohort",
-    "from",
-    "include",
-    "exclude",
-    "index",
-    "features",
-    "codes",
-    "system",
-    "prefix",
-    "range",
-    "chapter",
-    "block",
-    "file",
-    "descendants",
-    "hierarchy",
-];
-
 #[derive(Deserialize)]
 struct RawStudy {
     title: String,
@@ -133,6 +65,8 @@ struct RawStudy {
     #[serde(default)]
     codes: BTreeMap<ColumnName, Value>,
     cohort: Option<RawCohort>,
+    #[serde(default)]
+    models: BTreeMap<ColumnName, Value>,
     #[serde(default)]
     features: BTreeMap<ColumnName, String>,
     #[serde(rename = "where")]
@@ -212,12 +146,13 @@ impl StudyText {
         }
     }
 
-    /// The files that its code lists and standard populations name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
+    /// The files that its code lists, standard populations and fitted models name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
     /// to [`StudyText::with_files`].
-    pub fn files(&self) -> Vec<&str> {
+    pub fn files(&self) -> Vec<String> {
         let mut files = codes::named_files(&self.raw.codes);
         files.extend(self.raw.analysis.iter().flat_map(standardised::named_files));
-        files.into_iter().collect()
+        let files = files.into_iter().map(str::to_owned);
+        files.chain(fitted::named_files(&self.raw.models)).collect()
     }
 
     /// The same text, with what its files hold.
@@ -268,7 +203,7 @@ impl StudyText {
         let mut binding = Binding { file, files, relations, derive, steps: None, problems };
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);
-        binding.features(raw);
+        let models = binding.features(raw);
         binding.derived();
         binding.steps = binding.cohort(raw);
         let filter = binding.steps.as_deref().and_then(cohort::all_of);
@@ -301,6 +236,7 @@ impl StudyText {
             related: query.related,
             features: query.features,
             codes: signed,
+            models,
             sites: Sites::of(sites),
             min_sites,
             filter,

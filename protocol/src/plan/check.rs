@@ -8,11 +8,13 @@ use super::domain::KeyDomain;
 use super::features::{self, Known, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::model::{self, ModelLayout};
+use super::predicted;
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
 use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
 use crate::contract::{Contract, Groups, Kind};
 use crate::ids::ColumnName;
 use crate::limits;
+use crate::release::rounding;
 use crate::settings::Problems;
 
 /// Beyond so many levels of one column, most of a table's cells are likely empty.
@@ -134,6 +136,9 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
         },
     };
     let Some((grid, table)) = lowered else { return Err(problems) };
+    for (key, problem) in predicted::misused(&plan.query, &plan.statistic, &table.measures) {
+        note(&key, problem);
+    }
     // What a model reads makes no cells.
     let cells = if model.is_some() { Table { by: vec![], measures: vec![], roll_up: false } } else { table.clone() };
     let layout = table_layout(&cells, &present, (contract, &plan.query, contracts), &mut problems);
@@ -190,7 +195,17 @@ fn table_layout(
     }
     let is_feature = |name: &ColumnName| query.features.iter().any(|f| f.on.is_none() && f.name == *name);
     let chosen = table.measures.iter().map(|measure| measure.columns().into_iter().any(is_feature)).collect();
-    TableLayout::new(keys, measures, table.roll_up && contract.one_row_per_subject()).choosing(chosen)
+    let units = table.measures.iter().zip(&measures).map(|(of, layout)| unit(of, layout, contract)).collect();
+    let roll_up = table.roll_up && contract.one_row_per_subject();
+    TableLayout::new(keys, measures, roll_up).choosing(chosen).in_units(units)
+}
+
+/// What a measure's sums are multiples of where a site rounds.
+fn unit(of: &Measure, layout: &MeasureLayout, contract: &Contract) -> i128 {
+    match (layout, measure_range(of, contract)) {
+        (MeasureLayout::Number(quantum), Ok((lo, hi))) => rounding::unit(hi - lo, *quantum),
+        _ => 1,
+    }
 }
 
 fn too_many_hint(table: &Table, keys: &[KeyDomain]) -> String {

@@ -43,7 +43,8 @@ impl Known {
 
     /// Adds one more feature. One whose table or column is not there is left out.
     pub fn add(&mut self, feature: &Feature) {
-        let Some(column) = feature_column(feature, |table| self.tables.get(table)) else { return };
+        let Some(own) = self.at(feature.on.as_ref()) else { return };
+        let Some(column) = feature_column(own, feature, |table| self.tables.get(table)) else { return };
         match &feature.on {
             None => self.base.push(column),
             Some(table) => drop(self.tables.get_mut(table).map(|contract| contract.push(column))),
@@ -166,6 +167,11 @@ impl<'a> Check<'a> {
                     self.note(problem.hint("its contract names the column: birth = \"…\""));
                 }
                 self.moment(at);
+            }
+            Derived::Predicted(of) => {
+                if let Err(problems) = of.lower(&self.known.base) {
+                    self.problems.extend(problems);
+                }
             }
         }
     }

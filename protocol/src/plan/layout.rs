@@ -108,9 +108,21 @@ pub struct TableLayout {
     measures: Vec<MeasureLayout>,
     /// For each measure whether it reads a feature; empty where none does.
     chosen: Vec<bool>,
+    /// For each measure what its sums are multiples of where a site rounds, in quanta; a condition has none.
+    units: Vec<i128>,
 }
 
 impl TableLayout {
+    /// The same shape, of measures whose rounded sums are multiples of these.
+    pub(super) fn in_units(self, units: Vec<i128>) -> Self {
+        Self { units, ..self }
+    }
+
+    /// What the sums of a measure are multiples of where a site rounds, in quanta.
+    pub fn unit(&self, measure: usize) -> i128 {
+        self.units.get(measure).copied().unwrap_or(1)
+    }
+
     /// The same shape, of measures of which some read a feature.
     pub(super) fn choosing(self, chosen: Vec<bool>) -> Self {
         Self { chosen, ..self }
@@ -133,7 +145,7 @@ impl TableLayout {
                 }
             }
         }
-        Self { keys, ladder, measures, chosen: Vec::new() }
+        Self { keys, ladder, measures, chosen: Vec::new(), units: Vec::new() }
     }
 
     /// The measures, in the plan's order.
@@ -144,6 +156,11 @@ impl TableLayout {
     /// Whether any key has a level for missing values.
     pub fn can_be_missing(&self) -> bool {
         self.keys.iter().any(|key| key.missing)
+    }
+
+    /// Whether there is any key: else the table is one cell.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     /// The number of steps of the ladder; step 0 is the table as asked.

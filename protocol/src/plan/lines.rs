@@ -56,7 +56,7 @@ impl Lines {
         Ok((Grid::Edges(self.edges.len()), Table { by, measures: Vec::new(), roll_up: false }))
     }
 
-    fn check_edges(&self) -> Result<(), TypeProblem> {
+    pub(super) fn check_edges(&self) -> Result<(), TypeProblem> {
         let ascending = self.edges.windows(2).all(|w| w[0] < w[1]) && self.edges.iter().all(|edge| edge.is_finite());
         match ascending && (1..=limits::BREAKS).contains(&self.edges.len()) {
             true => Ok(()),
@@ -66,7 +66,7 @@ impl Lines {
     }
 
     /// Whether it is a number that may be told as finely as these edges.
-    fn check_of(&self, contract: &Contract) -> Result<(), TypeProblem> {
+    pub(super) fn check_of(&self, contract: &Contract) -> Result<(), TypeProblem> {
         let columns = Columns::Contract(contract);
         let found = type_of(&self.of, columns)?;
         let column = |of: &Expr| matches!(of, Expr::Column(_));

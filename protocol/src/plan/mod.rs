@@ -16,6 +16,7 @@ mod lines;
 mod model;
 mod normal;
 mod periods;
+mod predicted;
 mod relation;
 #[cfg(test)]
 mod tests;
@@ -42,8 +43,9 @@ pub(crate) use features::{Known, check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    CoxSums, Explains, Factor, Family, Hazard, Inputs, Link, Model, ModelLayout, Position, Product, Response,
-    RiskSlots, Row, Scale, Slot, Spline, Sums, Ties, TimeScale, Transform, digamma,
+    Centroids, CoxSums, Described, Explains, Factor, Family, Gives, GridSums, Hazard, Inputs, Link, Model, ModelLayout,
+    Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, SharedGrid, Slot, Spline, Sums,
+    Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
@@ -223,6 +225,7 @@ impl Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidPlan {
     plan: Plan,
+    digest: Digest,
     table: Table,
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
@@ -251,7 +254,8 @@ impl ValidPlan {
             (normal, checked)
         };
         let check::Checked { table, grid, key, model, layout, extended, touches } = checked;
-        Ok(Self { plan, table, grid, key, model, layout, extended, touches })
+        let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
+        Ok(Self { plan, digest, table, grid, key, model, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -356,7 +360,6 @@ impl ValidPlan {
 
     /// The digest of the plan's canonical JSON.
     pub fn digest(&self) -> Digest {
-        let json = crate::trust::canonical(&self.plan).unwrap_or_default();
-        Digest::of("bocage/plan/1", &[&json])
+        self.digest
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Expr;
+use super::{Expr, Prediction};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, ContractId, Digest, TableName};
 
@@ -93,6 +93,8 @@ pub enum Derived {
         /// The day. Here a base column may stand even where a patient has several rows: the age is then that of the row.
         at: Moment,
     },
+    /// What a fitted model makes of the row; null where it reads something that is not known.
+    Predicted(Box<Prediction>),
 }
 
 /// Which value of several. Rows without a value are no rows for it.
@@ -207,29 +209,34 @@ impl Derived {
             | Derived::Count { rows }
             | Derived::Pick { rows, .. }
             | Derived::Sum { rows, .. } => Some(rows),
-            Derived::Value { .. } | Derived::Reached { .. } | Derived::Age { .. } => None,
+            Derived::Value { .. } | Derived::Reached { .. } | Derived::Age { .. } | Derived::Predicted(_) => None,
         }
     }
 
-    /// The columns of its own table, and earlier features of that, which it reads as days.
-    pub fn moments(&self) -> impl Iterator<Item = &ColumnName> {
+    /// The columns of its own table, and earlier features of that, which it reads as days or, as a prediction, at all.
+    pub fn reads(&self) -> impl Iterator<Item = &ColumnName> {
         let at = match self {
             Derived::Age { at, .. } => Some(at),
             _ => None,
         };
         let window = self.rows().and_then(|rows| rows.window.as_ref());
         let edges = window.into_iter().flat_map(|window| window.from.iter().chain(&window.to));
-        edges.map(|edge| &edge.at).chain(at).filter_map(|moment| match moment {
+        let moments = edges.map(|edge| &edge.at).chain(at).filter_map(|moment| match moment {
             Moment::Column(name) => Some(name),
             Moment::Date(_) => None,
-        })
+        });
+        let predicted = match self {
+            Derived::Predicted(of) => of.reads(),
+            _ => vec![],
+        };
+        moments.chain(predicted)
     }
 }
 
 impl Feature {
     /// What it reads, each with the table whose column it is: none is the base.
     pub fn reads(&self) -> Vec<(Option<&TableName>, &ColumnName)> {
-        let own = self.of.moments().map(|name| (self.on.as_ref(), name));
+        let own = self.of.reads().map(|name| (self.on.as_ref(), name));
         let (through, there) = match &self.of {
             Derived::Reached { through, table, column } => (Some(through), Some((Some(table), column))),
             Derived::Value { table, column } => (None, Some((Some(table), column))),
@@ -257,6 +264,6 @@ impl Feature {
         };
         self.on.is_some()
             || matches!(self.of, Derived::Reached { .. })
-            || (self.of.rows().is_some() && self.of.moments().any(of_a_row))
+            || (self.of.rows().is_some() && self.of.reads().any(of_a_row))
     }
 }

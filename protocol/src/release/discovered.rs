@@ -19,6 +19,8 @@ pub struct DiscoveredRelease {
     pub beyond: Option<u64>,
     /// Whether a cell that is not shown may be of any size, since fewer than k of its subjects have changed since the same was answered.
     pub held_back: bool,
+    /// Whether every count is rounded, and sums are of so many ([`super::rounding`]).
+    pub rounded: bool,
 }
 
 /// One key.
@@ -120,6 +122,7 @@ mod tests {
             keys: names.iter().map(|name| key(*name)).collect(),
             beyond: None,
             held_back: false,
+            rounded: false,
         }
     }
 
@@ -200,6 +203,7 @@ mod tests {
             total: None,
             cells: vec![shown(3, 3), shown(3, 3)],
             held_back: false,
+            rounded: false,
         };
         assert!(!Outcome::Table(table).fits(&plan("note")));
         let contract = parse(CONTRACT, "demo.toml").unwrap();

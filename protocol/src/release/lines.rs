@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BinRelease, most_hidden};
+use super::{BinRelease, most_hidden, off};
 use crate::limits;
 use crate::plan::{Grid, TableLayout};
 
@@ -16,6 +16,8 @@ pub struct LinesRelease {
     pub lines: Vec<Vec<BinRelease>>,
     /// Whether a bin that says 0 may have any number.
     pub held_back: bool,
+    /// Whether the numbers from each edge on are rounded, and bins are what lies between two of them ([`super::rounding`]).
+    pub rounded: bool,
 }
 
 impl LinesRelease {
@@ -28,7 +30,7 @@ impl LinesRelease {
     ///
     /// What passes can be added up over any number of sites of a study without overflow.
     pub fn fits(&self, grid: &Grid, layout: &TableLayout) -> bool {
-        let k = u64::from(self.threshold);
+        let k = u64::from(self.threshold).saturating_sub(off(self.rounded));
         let line = |bins: &Vec<BinRelease>| {
             let edges: Vec<u32> = std::iter::once(0).chain(bins.iter().map(|bin| bin.upto)).collect();
             edges.windows(2).all(|w| w[0] < w[1]) && bins.last().is_some_and(|bin| bin.upto as usize == grid.cells())
@@ -62,7 +64,7 @@ mod tests {
     fn lines(threshold: u32, lines: &[&[(u32, u64)]]) -> LinesRelease {
         let bin = |(upto, n): &(u32, u64)| BinRelease { upto: *upto, count: Count { subjects: *n, rows: *n } };
         let lines = lines.iter().map(|line| line.iter().map(bin).collect()).collect();
-        LinesRelease { threshold, lines, held_back: false }
+        LinesRelease { threshold, lines, held_back: false, rounded: false }
     }
 
     #[test]

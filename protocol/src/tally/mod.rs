@@ -3,6 +3,8 @@
 //! All values are integers, so merging is exact: commutative, associative, with [`Tally::zero`] as its zero, and a table's cells are the
 //! same bits for any split of rows over sites and any order.
 
+use std::borrow::Cow;
+
 use crate::plan::{MeasureLayout, TableLayout};
 
 /// A table's cells at step 0 of its ladder.
@@ -122,16 +124,19 @@ impl Tally {
         Ok(Self { total: self.total.add(other.total).ok_or(MergeError("overflow"))?, cells })
     }
 
-    /// The cells of a coarser step of the ladder.
+    /// The cells at a step of the ladder: the tally's own, or coarser ones.
     ///
     /// Subjects are added over the cells that fall together, which counts a subject twice that is in two of them; a table whose subjects
     /// have several rows is therefore never rolled up (see the gate).
-    pub fn rolled_up(&self, layout: &TableLayout, step: usize) -> Result<Vec<Cell>, MergeError> {
+    pub fn rolled_up(&self, layout: &TableLayout, step: usize) -> Result<Cow<'_, [Cell]>, MergeError> {
+        if step == 0 {
+            return Ok(Cow::Borrowed(&self.cells));
+        }
         let mut cells = vec![Cell::zero(layout); layout.cells_at(step)];
         for (fine, coarse) in self.cells.iter().zip(layout.containing(0, step)) {
             cells[coarse] = cells[coarse].merge(fine)?;
         }
-        Ok(cells)
+        Ok(Cow::Owned(cells))
     }
 }
 

@@ -18,4 +18,4 @@ pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, Si
 pub use revocation::{REVOCATIONS_FORMAT, Revocations, Revoked, SignedRevocations};
 pub use signed::{SignedRelease, SignedStudy};
 pub use sites::{Named, Place, Sites, Tree};
-pub use study::{CodeList, Purpose, STUDY_FORMAT, Study};
+pub use study::{CodeList, Origin, Purpose, STUDY_FORMAT, Study};

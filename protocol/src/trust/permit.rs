@@ -27,6 +27,21 @@ pub const PERMIT_FORMAT: u16 = 1;
 pub enum PermitMode {
     /// As they are, above the threshold.
     Exact,
+    /// Counts rounded to multiples of five.
+    Round,
+}
+
+impl PermitMode {
+    /// Every mode, as a permit spells it.
+    pub const ALL: [(&str, PermitMode); 2] = [("exact", PermitMode::Exact), ("round", PermitMode::Round)];
+
+    /// As a permit spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PermitMode::Exact => "exact",
+            PermitMode::Round => "round",
+        }
+    }
 }
 
 /// A permit. Its canonical JSON is what the access body signs.

@@ -10,7 +10,7 @@ use super::sites::Sites;
 use crate::analysis::AnalysisSpec;
 use crate::env::Timestamp;
 use crate::error::{ErrorCode, PublicError};
-use crate::ids::{ColumnName, ContractId, Digest, NetworkId, TableName};
+use crate::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, StudyId, TableName};
 use crate::limits;
 use crate::marks::steers;
 use crate::plan::{Expr, Feature, Query, RelatedTable};
@@ -82,6 +82,9 @@ pub struct Study {
     /// The code lists that its conditions were written with, sorted by name. What they hold stands in the conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<CodeList>,
+    /// Where the fitted models of earlier studies are from that it was written with, sorted by name. Their coefficients stand in the features.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Origin>,
     /// The sites that are asked.
     pub sites: Sites,
     /// A combined cell is published only if so many sites contribute to it.
@@ -114,6 +117,18 @@ pub struct CodeList {
     pub count: u32,
 }
 
+/// Where a fitted model is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// As the study calls it.
+    pub name: ColumnName,
+    /// The study that fitted it.
+    pub study: StudyId,
+    /// Its analysis.
+    pub analysis: AnalysisName,
+}
+
 impl Study {
     /// The rows that every analysis of this study is about.
     pub fn query(&self) -> Query {
@@ -136,7 +151,7 @@ impl Study {
     /// # Errors
     /// `study_invalid` with the first rule that is broken. (The front reports all problems of a text at once; this is the node's own guard.)
     pub fn check_shape(&self) -> Result<(), PublicError> {
-        let rules: [(bool, &str); 12] = [
+        let rules: [(bool, &str); 13] = [
             (self.format == STUDY_FORMAT, "the study is of another format than 1"),
             (!self.title.is_empty() && self.title.len() <= limits::LABEL_BYTES, "the title is empty or too long"),
             (
@@ -152,6 +167,10 @@ impl Study {
                     && self.codes.windows(2).all(|pair| pair[0].name < pair[1].name)
                     && self.codes.iter().all(|list| is_a_line(&list.system)),
                 "the code lists are too many, not sorted and distinct, or one names no system",
+            ),
+            (
+                self.models.len() <= limits::MODELS && self.models.windows(2).all(|pair| pair[0].name < pair[1].name),
+                "the fitted models are too many, or not sorted and distinct",
             ),
             ((1..=limits::SITES).contains(&self.sites.count()), "the study names no site or too many"),
             (self.min_sites >= 1, "min_sites is 0"),

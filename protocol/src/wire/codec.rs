@@ -117,8 +117,10 @@ mod tests {
 
         let by_site = Position { sites: [("north".parse().unwrap(), 1.5)].into(), ..Position::of_hazards(2) };
         for at in [Position::of_hazards(2), Position::start(1, Family::NegativeBinomial), by_site] {
-            let step = Step { analysis: 3, state: RoundState::At(at) };
-            assert_eq!(decode::<Step>(&encode(&step).unwrap(), FRAME_BYTES), Ok(step));
+            for state in [RoundState::At(at.clone()), RoundState::Along { at, stay: vec![3, 11] }] {
+                let step = Step { analysis: 3, state };
+                assert_eq!(decode::<Step>(&encode(&step).unwrap(), FRAME_BYTES), Ok(step));
+            }
         }
     }
 

@@ -131,6 +131,7 @@ fn table(plan: &ValidPlan) -> TableRelease {
         total: None,
         cells: vec![CellRelease::Shown { count, measures }; plan.layout().cells_at(0)],
         held_back: false,
+        rounded: false,
     }
 }
 

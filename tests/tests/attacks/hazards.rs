@@ -1,10 +1,14 @@
-//! Models of hazards: sums over risk sets of which only one says anything.
+//! Models of hazards: sums over risk sets of which only one says anything, and risk sets that follow each other.
 
 use bocage_node::custodian::{Control, Controls};
-use bocage_protocol::plan::CoxSums;
+use bocage_protocol::analysis::{RoundState, Spec};
+use bocage_protocol::plan::{CoxSums, GridSums, Position};
 use bocage_protocol::release::Outcome;
+use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use super::cells::answer;
+use super::hospital::Hospital;
+use super::models::{age, near, weight};
 use super::scenario::Family;
 use super::ward::{Patient, patients};
 
@@ -40,10 +44,104 @@ fn reads_the_difference(on: Controls) -> bool {
     (2.0 * information.sqrt() * 60.0 - OLDER).abs() < 1e-6
 }
 
+/// What a step along three intervals says of those who leave in the second by the event: patients, the sums of two columns and their products.
+fn who_leave(rows: &[Patient], on: Controls, formula: &str, beta: [f64; 2]) -> Option<Vec<f64>> {
+    let hospital = Hospital::ward(rows);
+    let desk = hospital.open(on);
+    let analysis = format!("[[analysis]]\nname = 'a'\ncox = {{ formula = '{formula}', grid = [400, 600, 1000] }}\n");
+    let study = desk.hospital.study("", &analysis);
+    let Spec::Cox(spec) = &study.analyses[0].spec else { panic!("no cox: {formula}") };
+    let first = desk.hospital.request(&study);
+    desk.reply(&first).ok()?;
+    let at = Position { beta: beta.to_vec(), ..spec.start() };
+    let steps = vec![Step { analysis: 0, state: RoundState::Along { at, stay: vec![0, 1, 2] } }];
+    let mut release = desk.reply(&RoundRequest { round: 1, steps, ..first }).ok()?;
+    let Outcome::Model(model) = release.parts.remove(0).outcome else { return None };
+    let sums = GridSums { width: 2, strata: 1, intervals: 3, closing: false, timed: false };
+    Some(model.sums[sums.group(1, true)].to_vec())
+}
+
+/// Four in five leave early, by the event and otherwise, and some last.
+fn leaving(n: usize) -> Vec<Patient> {
+    patients(n, |i| Patient {
+        age: 30 + (i % 25) as i64,
+        weight: Some(60.0 + (7 * i % 23) as f64),
+        area: ["a", "c"][i % 2],
+        sick: Some(i / 2 % 2 == 0),
+        dose: if i % 5 == 0 { 700.0 } else { 100.0 } + (i % 11) as f64,
+        ..Patient::default()
+    })
+}
+
+/// Who leaves between two risk sets is the target alone.
+fn reads_who_leaves(on: Controls) -> bool {
+    let target = Patient { age: 111, weight: Some(250.0), sick: Some(true), dose: 500.0, ..Patient::default() };
+    let rows: Vec<Patient> = leaving(160).into_iter().chain([target]).collect();
+    let group = who_leave(&rows, on, "surv(dose, sick) ~ age + weight", [0.0, 0.0]);
+    group
+        .is_some_and(|group| group[0] == 1.0 && near(age(group[1]), 111.0, 1e-6) && near(weight(group[2]), 250.0, 1e-6))
+}
+
+/// Forty others leave with the target, none of whom has the target's sex.
+fn reads_a_level_of_who_leaves(on: Controls) -> bool {
+    let others = patients(80, |i| Patient {
+        sick: Some(i % 2 == 0),
+        dose: 500.0,
+        age: 30 + (i % 25) as i64,
+        ..Patient::default()
+    });
+    let target = Patient { age: 111, sick: Some(true), dose: 500.0, sex: "1", ..Patient::default() };
+    let sexes =
+        leaving(160).into_iter().enumerate().map(|(i, patient)| Patient { sex: ["0", "1"][i / 4 % 2], ..patient });
+    let rows: Vec<Patient> = sexes.chain(others).chain([target]).collect();
+    let group = who_leave(&rows, on, "surv(dose, sick) ~ sex + age", [0.0, 0.0]);
+    // Women, and the sum of their ages.
+    group.is_some_and(|group| group[1] == 1.0 && near(age(group[4]), 111.0, 1e-6))
+}
+
+/// Coefficients leave the weights of an interval to the oldest who leaves in it, and those of all to many.
+fn reads_the_oldest_who_leaves(on: Controls) -> bool {
+    let others = patients(80, |i| Patient {
+        sick: Some(i % 2 == 0),
+        dose: 500.0,
+        age: 20 + (i % 20) as i64,
+        weight: Some(60.0 + (i % 9) as f64),
+        ..Patient::default()
+    });
+    let target = Patient { age: 70, weight: Some(250.0), sick: Some(true), dose: 500.0, ..Patient::default() };
+    let old = leaving(160).into_iter().map(|patient| Patient { age: patient.age + 40, ..patient });
+    let rows: Vec<Patient> = old.chain(others).chain([target]).collect();
+    let group = who_leave(&rows, on, "surv(dose, sick) ~ age + weight", [9.9, 0.0]);
+    group.is_some_and(|group| near(weight(group[2] / group[0]), 250.0, 20.0))
+}
+
+/// Eighty who are followed, and one who is older than the last knot.
+fn one_above_the_knots(on: Controls) -> bool {
+    let mut rows = patients(80, |i| Patient {
+        age: 30 + (i % 25) as i64,
+        dose: 10.0 + i as f64,
+        sick: Some(i % 2 == 0),
+        sex: ["0", "1"][i / 2 % 2],
+        ..Patient::default()
+    });
+    rows.push(Patient { age: 111, dose: 50.0, sick: Some(true), sex: "1", ..Patient::default() });
+    let asked = "cox = { formula = 'surv(dose, sick) ~ ns(age, knots = [100, 105]) + sex' }";
+    matches!(answer(&rows, on, "", asked), Outcome::Model(_))
+}
+
 pub fn family() -> Family {
-    Family::new("hazards").against(
-        Control::ModelRiskSets,
-        "strata of which one alone has patients of different ages",
-        reads_the_difference,
-    )
+    Family::new("hazards")
+        .against(
+            Control::ModelRiskSets,
+            "strata of which one alone has patients of different ages",
+            reads_the_difference,
+        )
+        .against(Control::ModelIntervals, "adjacent risk sets that differ by one patient", reads_who_leaves)
+        .against(Control::ModelIntervals, "those that differ by one patient with a level", reads_a_level_of_who_leaves)
+        .against(Control::ModelIntervals, "steep between two of them", reads_the_oldest_who_leaves)
+        .against_all(
+            [Control::ModelSides, Control::ModelSpread, Control::ModelRiskSets],
+            "a spline whose knots have one patient above them",
+            one_above_the_knots,
+        )
 }

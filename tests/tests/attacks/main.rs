@@ -7,6 +7,7 @@ mod approvals;
 mod bins;
 mod caps;
 mod cells;
+mod centroids;
 mod differencing;
 mod discovered;
 mod equations;
@@ -22,9 +23,11 @@ mod overlap;
 mod permits;
 mod permitted;
 mod policy;
+mod predictions;
 mod relations;
 mod repeats;
 mod rollback;
+mod rounding;
 mod rounds;
 mod rows;
 mod sandbox;
@@ -53,6 +56,9 @@ fn scenarios() -> Vec<Scenario> {
         bins::family(),
         lines::family(),
         models::family(),
+        equations::family(),
+        predictions::family(),
+        centroids::family(),
         discovered::family(),
         studies::family(),
         rounds::family(),
@@ -67,6 +73,7 @@ fn scenarios() -> Vec<Scenario> {
         rollback::family(),
         relations::family(),
         rows::family(),
+        rounding::family(),
         sandbox::family(),
     ];
     families.into_iter().flat_map(|family| family.scenarios()).collect()
@@ -165,7 +172,7 @@ fn scenarios_have_names_of_their_own_and_are_many() {
 
 #[test]
 fn what_the_manual_says_is_open_is_open() {
-    for open in differencing::open().into_iter().chain(equations::open()) {
+    for open in differencing::open().into_iter().chain(equations::open()).chain(rounding::open()) {
         println!("{:72} {}", open.name, open.why);
         assert!(
             (open.attack)(),

@@ -38,7 +38,13 @@ impl StepSums {
 
 /// Round 0 of a model, and round 1 at these coefficients if there are any: the sums that leave in the last one.
 pub fn step(desk: &Desk<'_>, filter: &str, model: &str, beta: &[f64]) -> Option<StepSums> {
-    let study = desk.hospital.study(filter, &format!("[[analysis]]\nname = 'a'\nmodel = {{ {model} }}\n"));
+    step_with(desk, filter, "", model, beta)
+}
+
+/// The same in a study with these fitted models.
+pub fn step_with(desk: &Desk<'_>, filter: &str, models: &str, model: &str, beta: &[f64]) -> Option<StepSums> {
+    let asked = format!("{models}\n[[analysis]]\nname = 'a'\nmodel = {{ {model} }}\n");
+    let study = desk.hospital.study(filter, &asked);
     let Spec::Model(spec) = &study.analyses[0].spec else { panic!("no model: {model}") };
     let at = Sums { width: spec.columns().count() };
     let mut request = desk.hospital.request(&study);
@@ -132,61 +138,69 @@ fn row_by_score(step: &StepSums) -> bool {
     near(age(z(1)), 111.0, 0.5) && near(weight(z(2)), 250.0, 0.5)
 }
 
+/// Who is far out weighs much, is far from what the model says, and has most of the information somewhere: each alone would do.
+const STEEP: [Control; 3] = [Control::ModelWeights, Control::ModelSquares, Control::ModelLeverage];
+/// Who is alone on a side has all of what is said of it.
+const RARE: [Control; 2] = [Control::ModelSides, Control::ModelLeverage];
+/// Who alone differs, too.
+const NARROW: [Control; 2] = [Control::ModelSpread, Control::ModelLeverage];
+const RARE_AND_NARROW: [Control; 3] = [Control::ModelSides, Control::ModelSpread, Control::ModelLeverage];
+
 pub fn family() -> Family {
     let steep = [-15.0, 10.0, 10.0];
     Family::new("models")
-        .against(Control::ModelWeights, "steep coefficients leave the information of one patient", move |on| {
+        .against_all(STEEP, "steep coefficients leave the information of one patient", move |on| {
             let model = "formula = 'sick ~ age + weight'";
             ask(&eighty_and(target()), on, model, &steep).is_some_and(|step| row_by_information(&step))
         })
-        .against(Control::ModelWeights, "steep coefficients of a probit do so too", |on| {
+        .against_all(STEEP, "steep coefficients of a probit do so too", |on| {
             let model = "formula = 'sick ~ age + weight', link = 'probit'";
             ask(&eighty_and(target()), on, model, &[-15.0, 10.0, 10.0]).is_some_and(|step| row_by_information(&step))
         })
-        .against(Control::ModelWeights, "steep rates leave the residual of one patient", |on| {
+        .against_all(STEEP, "steep rates leave the residual of one patient", |on| {
             let model = "formula = 'sick ~ age + weight', family = 'poisson'";
             ask(&eighty_and(target()), on, model, &[0.0, 10.0, 10.0]).is_some_and(|step| row_by_score(&step))
         })
-        .against(Control::ModelWeights, "an offset leaves one patient without any step", |on| {
+        .against_all(STEEP, "an offset leaves one patient without any step", |on| {
             let model = "formula = 'sick ~ age + weight + offset(dose)', family = 'poisson'";
             let rows = eighty_and(Patient { dose: 30.0, ..target() });
             ask(&rows, on, model, &[]).is_some_and(|step| row_by_score(&step))
         })
-        .against(Control::ModelWeights, "a weight that one patient has", |on| {
+        .against_all(STEEP, "a weight that one patient has", |on| {
             let model = "formula = 'sick ~ age + weight', weights = 'dose * dose'";
             let rows = eighty_and(Patient { dose: 1000.0, ..target() });
             ask(&rows, on, model, &[]).is_some_and(|step| row_by_information(&step))
         })
-        .against(Control::ModelWeights, "squares of residuals single out who has less than a third of them", |on| {
+        .against_all(STEEP, "squares of residuals single out who has less than a third of them", |on| {
             let model = "formula = 'weight ~ age', standard_errors = 'hc0'";
             let step = ask(&nearly_equal(), on, model, &[-0.54, 0.0]);
             step.is_some_and(|step| near(age(step.squares(0, 1) / step.squares(0, 0)), 111.0, 3.0))
         })
-        .against(Control::ModelSides, "the one patient of a level is counted", |on| {
+        .against_all(RARE, "the one patient of a level is counted", |on| {
             let rows = eighty_and(Patient { area: "b", ..target() });
             ask(&rows, on, "formula = 'sick ~ area'", &[]).is_some_and(|step| 4.0 * step.information(1, 1) == 1.0)
         })
-        .against(Control::ModelSides, "and whether that patient is sick", |on| {
+        .against_all(RARE, "and whether that patient is sick", |on| {
             let sick = |sick: bool| {
                 let rows = eighty_and(Patient { area: "b", sick: Some(sick), ..target() });
                 ask(&rows, on, "formula = 'sick ~ area'", &[]).map(|step| step.score(1))
             };
             sick(true) == Some(0.5) && sick(false) == Some(-0.5)
         })
-        .against_all([Control::ModelSides, Control::ModelSpread], "the numbers of the one patient of a level", |on| {
+        .against_all(RARE_AND_NARROW, "the numbers of the one patient of a level", |on| {
             let rows = eighty_and(Patient { area: "b", ..target() });
             let step = ask(&rows, on, "formula = 'weight ~ area + age'", &[]);
             step.is_some_and(|step| {
                 near(age(step.information(1, 3)), 111.0, 1e-6) && near(weight(step.score(1)), 250.0, 1e-6)
             })
         })
-        .against(Control::ModelSides, "a pair of levels that one patient has", |on| {
+        .against_all(RARE, "a pair of levels that one patient has", |on| {
             let mut rows = eighty_and(Patient { area: "b", ..target() });
             rows.extend(patients(10, |i| Patient { area: "b", sick: Some(i % 2 == 0), ..Patient::default() }));
             let step = ask(&rows, on, "formula = 'sick ~ area + sex'", &[]);
             step.is_some_and(|step| 4.0 * step.information(1, 3) == 1.0)
         })
-        .against(Control::ModelSides, "their interaction says what became of that patient", |on| {
+        .against_all(RARE, "their interaction says what became of that patient", |on| {
             let sick = |sick: bool| {
                 let mut rows = eighty_and(Patient { area: "b", sick: Some(sick), ..target() });
                 rows.extend(patients(10, |i| Patient { area: "b", sick: Some(i % 2 == 0), ..Patient::default() }));
@@ -194,7 +208,7 @@ pub fn family() -> Family {
             };
             sick(true) == Some(0.5) && sick(false) == Some(-0.5)
         })
-        .against(Control::ModelSides, "the sex of the one who is sick", |on| {
+        .against_all(RARE, "the sex of the one who is sick", |on| {
             let mut rows = eighty_and(target());
             rows[..80].iter_mut().for_each(|patient| patient.sick = Some(false));
             let step = ask(&rows, on, "formula = 'sick ~ sex'", &[]);
@@ -202,16 +216,12 @@ pub fn family() -> Family {
                 step.sums[Sums::OUTCOME] == 1.0 && step.score(1) + 2.0 * step.information(1, 1) == 1.0
             })
         })
-        .against_all(
-            [Control::ModelSides, Control::ModelSpread],
-            "a spline whose knots have one patient above them",
-            |on| {
-                let model = "formula = 'sick ~ ns(age, knots = [100, 105]) + weight'";
-                let step = ask(&eighty_and(target()), on, model, &[]);
-                step.is_some_and(|step| near(weight(step.information(3, 4) / step.information(3, 0)), 250.0, 1e-3))
-            },
-        )
-        .against(Control::ModelSpread, "a column that is the same for all but one patient", |on| {
+        .against_all(RARE_AND_NARROW, "a spline whose knots have one patient above them", |on| {
+            let model = "formula = 'sick ~ ns(age, knots = [100, 105]) + weight'";
+            let step = ask(&eighty_and(target()), on, model, &[]);
+            step.is_some_and(|step| near(weight(step.information(3, 4) / step.information(3, 0)), 250.0, 1e-3))
+        })
+        .against_all(NARROW, "a column that is the same for all but one patient", |on| {
             let mut rows = eighty_and(Patient { dose: 40.0, ..target() });
             rows[..80].iter_mut().for_each(|patient| patient.dose = 1.0);
             let step = ask(&rows, on, "formula = 'sick ~ dose + weight'", &[]);
@@ -219,7 +229,7 @@ pub fn family() -> Family {
             let beyond = |step: &StepSums, column| step.information(1, column) + step.information(0, column);
             step.is_some_and(|step| near(weight(beyond(&step, 2) / beyond(&step, 0)), 250.0, 1e-3))
         })
-        .against(Control::ModelSpread, "a number that only one patient of a level has otherwise", |on| {
+        .against_all(NARROW, "a number that only one patient of a level has otherwise", |on| {
             let mut rows = eighty_and(target());
             rows[..80].iter_mut().filter(|p| p.sex == "1").for_each(|patient| patient.weight = Some(70.0));
             let step = ask(&rows, on, "formula = 'sick ~ sex + weight'", &[]);
@@ -230,22 +240,26 @@ pub fn family() -> Family {
             };
             step.is_some_and(|step| near(weight(z(&step)), 250.0, 1e-6))
         })
-        .against(Control::ModelSpread, "a share that is 0 or 1 for all but one patient", |on| {
+        .against_all(NARROW, "a share that is 0 or 1 for all but one patient", |on| {
             let mut rows = eighty_and(Patient { flag: 0.37, ..target() });
             rows[..80].iter_mut().enumerate().for_each(|(i, patient)| patient.flag = f64::from(u8::from(i % 3 == 0)));
             let step = ask(&rows, on, "formula = 'sick ~ flag'", &[]);
             step.is_some_and(|step| near((0.5 * (4.0 * step.information(0, 1) + step.n)).fract(), 0.37, 1e-6))
         })
-        .against(Control::ModelSize, "power sums of as many patients solve for all their ages", |on| {
-            let ages = [5, 20, 35, 50, 65, 80, 95, 110];
-            let with =
-                |(i, age): (usize, i64)| Patient { age, weight: Some(60.0 + 5.0 * i as f64), ..Patient::default() };
-            let rows: Vec<Patient> = ages.into_iter().enumerate().map(with).collect();
-            let step = ask(&rows, on, "formula = 'weight ~ poly(age, 4)'", &[]);
-            step.is_some_and(|step| {
-                let power = |k: usize| step.information(k.min(4), k - k.min(4));
-                let sums: Vec<f64> = (0..=8).map(power).collect();
-                roots_among(&sums, 0..=120, |age| (age as f64 - 60.0) / 60.0) == ages
-            })
-        })
+        .against_all(
+            [Control::ModelSize, Control::ModelLeverage],
+            "power sums of as many patients solve for all their ages",
+            |on| {
+                let ages = [5, 20, 35, 50, 65, 80, 95, 110];
+                let with =
+                    |(i, age): (usize, i64)| Patient { age, weight: Some(60.0 + 5.0 * i as f64), ..Patient::default() };
+                let rows: Vec<Patient> = ages.into_iter().enumerate().map(with).collect();
+                let step = ask(&rows, on, "formula = 'weight ~ poly(age, 4)'", &[]);
+                step.is_some_and(|step| {
+                    let power = |k: usize| step.information(k.min(4), k - k.min(4));
+                    let sums: Vec<f64> = (0..=8).map(power).collect();
+                    roots_among(&sums, 0..=120, |age| (age as f64 - 60.0) / 60.0) == ages
+                })
+            },
+        )
 }

@@ -1,5 +1,8 @@
 //! Bytes that must never change within a version: a signed study, a signed release, the messages that carry them.
 
+mod models;
+mod predictions;
+mod rounded;
 mod statistics;
 
 use std::path::Path;
@@ -215,6 +218,7 @@ fn release(study: Digest) -> Release {
         total: Some(count(60)),
         cells: vec![shown, partly, CellRelease::FewerThanK],
         held_back: false,
+        rounded: false,
     };
     let refused = PublicError::new(ErrorCode::QueryTooHeavy, "the query exceeded 60 s").hint("ask for fewer cells");
     let part = |analysis, outcome| Part { analysis, plan: Digest::of("plan", &[]), outcome };
@@ -314,6 +318,7 @@ fn every_kind_of_analysis_has_this_canonical_form_this_plan_and_these_released_b
         missing: Some(Count { subjects: 12, rows: 12 }),
         bins: vec![bin(300, 11), bin(1000, 40)],
         held_back: false,
+        rounded: false,
     };
     let mut release = release(signed.id());
     release.parts[0].outcome = Outcome::Bins(bins);
@@ -346,7 +351,13 @@ fn a_table_of_discovered_keys_has_this_canonical_form_this_plan_and_these_releas
         cells: vec![shown.clone(), CellRelease::FewerThanK, CellRelease::FewerThanK],
     };
     let keys = vec![key_of("9"), key_of("50")];
-    let outcome = Outcome::Discovered(DiscoveredRelease { threshold: 11, keys, beyond: Some(16), held_back: false });
+    let outcome = Outcome::Discovered(DiscoveredRelease {
+        threshold: 11,
+        keys,
+        beyond: Some(16),
+        held_back: false,
+        rounded: false,
+    });
     assert!(outcome.fits(&plan));
     let mut release = release(signed.id());
     release.parts[0].outcome = outcome;

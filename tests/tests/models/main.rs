@@ -3,7 +3,13 @@
 mod cox;
 mod data;
 mod degenerate;
+mod described;
+mod evaluation;
+mod hypotheses;
 mod pooled;
+mod prediction;
 mod random;
 mod references;
+mod shared;
+mod two_stage;
 mod usual;

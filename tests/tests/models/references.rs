@@ -8,13 +8,13 @@ use super::data::{self, COVID, HEART, RCT, Rows, VISITS};
 
 /// The same to 1e-8 of the larger of it and `least`.
 #[track_caller]
-fn near(found: f64, expected: &Value, least: f64, what: &str) {
+pub fn near(found: f64, expected: &Value, least: f64, what: &str) {
     let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: no number {expected}"));
     let error = (found - expected).abs() / expected.abs().max(least);
     assert!(error < 1e-8, "{what}: {found} for {expected}, off by {error:e}");
 }
 
-fn model(contract: &str, rows: &Rows, text: &str) -> AnalysisResult {
+pub fn model(contract: &str, rows: &Rows, text: &str) -> AnalysisResult {
     let federation = data::by_site(contract, rows);
     let analysis = format!("[[analysis]]\nname = \"m\"\nmodel = {{ {text} }}");
     federation.run(&analysis, Gate::OPEN).remove(0)

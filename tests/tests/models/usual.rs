@@ -37,8 +37,12 @@ fn what_lies_between_the_knots_of_a_spline_counts_as_a_level() {
     let said = |result: &AnalysisResult, refusal| {
         assert!(result.notes.iter().any(|note| note.starts_with(refusal)), "{:?}", result.notes);
     };
-    let result = run("los ~ ns(age, knots = [50, 65])");
+    let result = run("los ~ age");
     assert_eq!(number(block(&result, "fit"), "sites", "value"), 6.0, "{:?}", result.notes);
+    let result = run("los ~ ns(age, knots = [50, 65])");
+    assert_eq!(number(block(&result, "fit"), "sites", "value"), 5.0, "{:?}", result.notes);
+    // One of its hundred patients is a child of four, who alone says two thirds of how the curve begins.
+    said(&result, "site6 refused: a patient is too far from the others in what the model reads");
     let result = run("los ~ ns(age, knots = [50, 65]) + sex");
     assert_eq!(number(block(&result, "fit"), "sites", "value"), 5.0, "{:?}", result.notes);
     said(&result, "site6 refused: `sex = 1` and `age between knots` vary too little together");

@@ -45,23 +45,25 @@ pub(super) struct Row {
 }
 
 pub(super) fn pooled() -> Vec<Row> {
-    let read = |site: &&str| {
-        let path = repository(&format!("tests/data/heart/{site}.csv"));
-        let text = std::fs::read_to_string(path).expect("the hospital's data");
-        let row = |line: &str| {
-            let fields: Vec<Option<f64>> =
-                line.split(',').map(|field| field.parse().ok().filter(|x: &f64| !x.is_nan())).collect();
-            Row {
-                age: fields[0].expect("an age"),
-                male: fields[1] == Some(1.0),
-                chol: fields[4].filter(|x| *x != 0.0),
-                thalach: fields[7],
-                disease: fields[13].expect("a diagnosis") > 0.0,
-            }
-        };
-        text.lines().map(row).collect::<Vec<_>>()
+    HOSPITALS.iter().flat_map(|site| of_one(site)).collect()
+}
+
+/// The rows of one hospital.
+pub(super) fn of_one(site: &str) -> Vec<Row> {
+    let path = repository(&format!("tests/data/heart/{site}.csv"));
+    let text = std::fs::read_to_string(path).expect("the hospital's data");
+    let row = |line: &str| {
+        let fields: Vec<Option<f64>> =
+            line.split(',').map(|field| field.parse().ok().filter(|x: &f64| !x.is_nan())).collect();
+        Row {
+            age: fields[0].expect("an age"),
+            male: fields[1] == Some(1.0),
+            chol: fields[4].filter(|x| *x != 0.0),
+            thalach: fields[7],
+            disease: fields[13].expect("a diagnosis") > 0.0,
+        }
     };
-    HOSPITALS.iter().flat_map(read).collect()
+    text.lines().map(row).collect()
 }
 
 pub(super) fn analysis<'a>(result: &'a Value, name: &str) -> &'a Value {

@@ -4,12 +4,14 @@ mod analyses;
 mod approvals;
 mod association;
 mod checkpoints;
+mod cox;
 mod days;
 mod discovered;
 mod intruders;
 mod ledger;
 mod models;
 mod permits;
+mod predictions;
 mod preflight;
 mod report;
 

@@ -101,7 +101,8 @@ async fn a_reply_that_stops_half_way_costs_only_its_own_site() {
 
 /// The body of a release whose table announces and brings so many cells, all hidden: a byte each on the wire, dozens in memory.
 fn swollen(request: &RoundRequest, cells: u32) -> Vec<u8> {
-    let table = TableRelease { threshold: 11, step: 0, total: None, cells: Vec::new(), held_back: false };
+    let table =
+        TableRelease { threshold: 11, step: 0, total: None, cells: Vec::new(), held_back: false, rounded: false };
     let part = Part { analysis: 0, plan: Digest::of("plan", &[]), outcome: Outcome::Table(table) };
     let mut body = codec::encode(&Release { parts: vec![part], ..release(request) }).expect("bytes");
     // The number of cells stands last; 252 announces four bytes of it.

@@ -1,6 +1,6 @@
 //! Ranks of values that are known by their bands alone: what holds of the bands, and between what the answer about the values lies.
 
-use super::points;
+use super::{Test, points};
 
 /// A number about the bands, and the least and the most that it can be about the values in them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +55,30 @@ pub(in crate::analysis) fn mann_whitney(one: &[u64], zero: &[u64]) -> Option<Man
     };
     let superiority = Within { value: u.value / pairs, least: u.least / pairs, most: u.most / pairs };
     Some(MannWhitney { u, superiority, z, p })
+}
+
+/// Whether any of several groups has larger values: Kruskal and Wallis' H (1952) with its correction for ties, χ² of one degree less than groups. Of
+/// the bands: values within one count as equal. None where a group is empty or all are in one band.
+pub(in crate::analysis) fn kruskal_wallis(groups: &[Vec<u64>]) -> Option<Test> {
+    let width = groups.first()?.len();
+    let totals: Vec<f64> = (0..width).map(|band| groups.iter().map(|group| group[band]).sum::<u64>() as f64).collect();
+    let n: f64 = totals.iter().sum();
+    let mut before = 0.0;
+    let middle = |total: &f64| {
+        before += total;
+        // The rank that all of a band have, less the middle one.
+        before - total / 2.0 - n / 2.0
+    };
+    let ranks: Vec<f64> = totals.iter().map(middle).collect();
+    let of_group = |group: &Vec<u64>| {
+        let own: f64 = group.iter().sum::<u64>() as f64;
+        let sum: f64 = group.iter().zip(&ranks).map(|(count, rank)| *count as f64 * rank).sum();
+        sum * sum / own
+    };
+    let between: f64 = groups.iter().map(of_group).sum();
+    let spread: f64 = totals.iter().zip(&ranks).map(|(total, rank)| total * rank * rank).sum();
+    let h = (n - 1.0) * between / spread;
+    if h.is_finite() { Test::chi2(h, groups.len() as f64 - 1.0) } else { None }
 }
 
 /// Spearman's ρ (1904) of two ordered keys: Pearson's r of mid-ranks. None where one of them does not vary.
@@ -122,7 +146,7 @@ fn transposed<T: Copy>(rows: &[Vec<T>]) -> Vec<Vec<T>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::reference::{assert_near, counts, number};
+    use super::super::reference::{assert_near, assert_test, counts, number};
     use super::*;
 
     #[test]
@@ -140,6 +164,15 @@ mod tests {
     }
 
     #[test]
+    fn cholesterol_in_bands_by_age_has_the_h_of_scipy() {
+        assert_test(kruskal_wallis(&counts("heart.chol_bands_by_age")), "heart.kruskal_wallis");
+        // Of two groups it is the square of Mann and Whitney's z.
+        let two = counts("heart.chol_bands_by_sex");
+        let z = mann_whitney(&two[1], &two[0]).unwrap().z.value;
+        assert_near(kruskal_wallis(&two).unwrap().statistic, z * z);
+    }
+
+    #[test]
     fn age_and_cholesterol_in_bands_have_the_rank_correlation_of_scipy() {
         let found = spearman(&counts("heart.age_by_chol_bands")).unwrap();
         assert_near(found.value, number("heart.spearman"));
@@ -151,6 +184,9 @@ mod tests {
     fn what_is_in_one_band_has_no_ranks() {
         assert_eq!(mann_whitney(&[5, 0], &[7, 0]), None);
         assert_eq!(mann_whitney(&[0, 0], &[7, 1]), None);
+        assert_eq!(kruskal_wallis(&[vec![5, 0], vec![7, 0], vec![1, 0]]), None);
+        assert_eq!(kruskal_wallis(&[vec![5, 2], vec![7, 1], vec![0, 0]]), None);
+        assert_eq!(kruskal_wallis(&[]), None);
         assert_eq!(spearman(&[vec![5, 5], vec![0, 0]]), None);
         assert_eq!(spearman(&[vec![0, 0], vec![0, 0]]), None);
     }

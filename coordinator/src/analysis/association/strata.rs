@@ -12,6 +12,9 @@ pub(in crate::analysis) struct Together {
     pub odds_ratio: Option<Estimate>,
     /// Mantel and Haenszel's risk ratio, its logarithm's variance by Greenland and Robins (1985, eq. 4).
     pub risk_ratio: Option<Estimate>,
+    /// Mantel and Haenszel's risk difference Σ (aᵢ n₀ᵢ − cᵢ n₁ᵢ)/nᵢ / Σ n₁ᵢ n₀ᵢ/nᵢ, with the variance of Sato, Greenland and Robins (1989), which holds for few
+    /// large and for many small strata.
+    pub risk_difference: Option<Estimate>,
     /// Whether there is any association: (Σ aᵢ − Σ E aᵢ)² / Σ Var aᵢ (Cochran 1954; Mantel and Haenszel 1959), without a correction for continuity.
     pub association: Option<Test>,
     /// Whether the strata have one odds ratio: Breslow and Day (1980, eq. 4.30) with the correction of Tarone (1985).
@@ -29,6 +32,7 @@ pub(in crate::analysis) fn together(strata: &[Stratum], confidence: f64) -> Toge
     let odds_ratio = odds_ratio(&strata, z);
     Together {
         risk_ratio: risk_ratio(&strata, z),
+        risk_difference: risk_difference(&strata, z),
         association: association(&strata),
         homogeneity: odds_ratio.and_then(|odds| homogeneity(&strata, odds.value)),
         odds_ratio,
@@ -65,6 +69,21 @@ fn risk_ratio(strata: &[[f64; 4]], z: f64) -> Option<Estimate> {
         return None;
     }
     Estimate::of_ratio(one / zero, (spread / (one * zero)).sqrt(), z)
+}
+
+fn risk_difference(strata: &[[f64; 4]], z: f64) -> Option<Estimate> {
+    let (mut beyond, mut weights, mut with_it, mut by_itself) = (0.0, 0.0, 0.0, 0.0);
+    for [a, b, c, d] in strata {
+        let (n_1, n_0, n) = (a + b, c + d, a + b + c + d);
+        beyond += (a * n_0 - c * n_1) / n;
+        weights += n_1 * n_0 / n;
+        with_it += (c * n_1 * n_1 - a * n_0 * n_0 + n_1 * n_0 * (n_0 - n_1) / 2.0) / (n * n);
+        by_itself += (a * d + c * b) / (2.0 * n);
+    }
+    let value = beyond / weights;
+    let half = z * (value * with_it + by_itself).sqrt() / weights;
+    // Where nobody or everybody has the event, nothing says how sure no difference is.
+    if half > 0.0 { Estimate { value, from: value - half, to: value + half }.finite() } else { None }
 }
 
 fn association(strata: &[[f64; 4]]) -> Option<Test> {
@@ -113,6 +132,7 @@ mod tests {
         let together = together(&strata("indo.strata"), 0.95);
         assert_estimate(together.odds_ratio, "indo.mh_odds_ratio");
         assert_estimate(together.risk_ratio, "indo.mh_risk_ratio");
+        assert_estimate(together.risk_difference, "indo.mh_risk_difference");
         assert_test(together.association, "indo.cmh");
         assert_test(together.homogeneity, "indo.breslow_day_tarone");
     }
@@ -134,7 +154,13 @@ mod tests {
 
     #[test]
     fn empty_groups_and_events_that_nobody_has_leave_nothing() {
-        let nothing = Together { odds_ratio: None, risk_ratio: None, association: None, homogeneity: None };
+        let nothing = Together {
+            odds_ratio: None,
+            risk_ratio: None,
+            risk_difference: None,
+            association: None,
+            homogeneity: None,
+        };
         assert_eq!(together(&[[[0, 0], [5, 5]], [[0, 10], [0, 12]]], 0.95), nothing);
         assert_eq!(together(&[], 0.95), nothing);
     }

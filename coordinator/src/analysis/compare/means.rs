@@ -5,7 +5,7 @@ use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
 use super::{ALL, CompareDriver, STANDARDISED, TESTS};
 use crate::analysis::association::means::{Group, anova, standardised_difference, welch};
 use crate::analysis::estimates::Statistics;
-use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, NamedBlock, Value, Within};
 
 /// What a site says of the number in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl CompareDriver {
     pub(super) fn means(&self, result: &mut AnalysisResult, releases: &[&TableRelease]) {
         let confidence = self.spec.confidence.share();
         let hidden = result.block.hidden.clone();
+        let rounded: Vec<usize> =
+            result.block.coverage.iter().filter(|coverage| coverage.off > 0).map(|coverage| coverage.row).collect();
+        if !rounded.is_empty() {
+            result.notes.push(
+                "no interval and no test of means that follow from rounded counts: they need each n exactly".into(),
+            );
+        }
         let groups: Vec<Option<Group>> = (0..result.block.rows.len()).map(|row| group(&result.block, row)).collect();
         result.block = with_intervals(&result.block, &groups, confidence, |row| !says_all(releases, row));
         let known = self.groups().len();
@@ -40,7 +47,7 @@ impl CompareDriver {
                     .notes
                     .push(format!("{name} is not compared: some sites show the number in one of the two groups only"));
             }
-            let reason = reason(&pair, &hidden, &[at, zero]);
+            let reason = reason(&pair, &hidden, &rounded, &[at, zero]);
             let pair = pair.flatten();
             let found = pair.as_ref().and_then(|pair| welch(&pair[0], &pair[1], confidence));
             against.estimate(&[&name, "mean_difference"], found.map(|(estimate, _)| estimate), reason);
@@ -53,7 +60,7 @@ impl CompareDriver {
             if all.is_none() {
                 result.notes.push("no analysis of variance: the groups' numbers are not of the same sites".into());
             }
-            let reason = reason(&all, &hidden, &(0..known).collect::<Vec<_>>());
+            let reason = reason(&all, &hidden, &rounded, &(0..known).collect::<Vec<_>>());
             tests.test("anova", ALL, all.flatten().and_then(|groups| anova(&groups)), reason);
         }
         result.also.push(self.against(against.block()));
@@ -62,8 +69,9 @@ impl CompareDriver {
 }
 
 /// Why there is no number about groups of which `hidden` are their own numbers.
-fn reason(found: &Option<Option<Vec<Group>>>, hidden: &[Hidden], groups: &[usize]) -> HiddenReason {
+fn reason(found: &Option<Option<Vec<Group>>>, hidden: &[Hidden], rounded: &[usize], groups: &[usize]) -> HiddenReason {
     match found {
+        Some(_) if groups.iter().any(|group| rounded.contains(group)) => HiddenReason::Rounded,
         None => HiddenReason::NotAllExact,
         Some(_) => groups.iter().find_map(|group| of_mean(hidden, *group)).unwrap_or(HiddenReason::TooFewValues),
     }
@@ -92,7 +100,8 @@ fn says_all(releases: &[&TableRelease], group: usize) -> bool {
 
 /// A group's numbers as they are published: count, mean and sd stand behind the group's label.
 fn group(block: &Block, row: usize) -> Option<Group> {
-    let coverage = block.coverage.iter().find(|coverage| (coverage.row, coverage.column) == (row, 2))?;
+    let of_mean = |coverage: &&Coverage| (coverage.row, coverage.column) == (row, 2) && coverage.off == 0;
+    let coverage = block.coverage.iter().find(of_mean)?;
     match block.rows[row].as_slice() {
         [_, _, Value::Number(mean), Value::Number(sd)] => Some(Group { n: coverage.n, mean: *mean, sd: *sd }),
         _ => None,
@@ -113,14 +122,22 @@ fn with_intervals(
     columns.extend(["from", "to"].map(str::to_owned));
     let hidden = table.hidden.iter().map(|hidden| Hidden { column: moved(hidden.column), ..hidden.clone() });
     let coverage = table.coverage.iter().map(|c| Coverage { column: moved(c.column), ..c.clone() });
-    let mut block = Block { columns, rows: vec![], hidden: hidden.collect(), coverage: coverage.collect() };
+    let within = table.within.iter().map(|within| Within { column: moved(within.column), ..within.clone() });
+    let (hidden, coverage, within) = (hidden.collect(), coverage.collect(), within.collect());
+    let mut block = Block { columns, rows: vec![], hidden, coverage, within };
     for (row, values) in table.rows.iter().enumerate() {
         let coverage = table.coverage.iter().find(|coverage| (coverage.row, coverage.column) == (row, 2));
         let valid = match coverage {
-            Some(coverage) if !some_hide(row) => Value::Count(coverage.n),
+            Some(coverage) if !some_hide(row) && coverage.off == 0 => Value::Count(coverage.n),
             _ => {
-                let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::FewerThanK);
-                let interval = coverage.map(|coverage| Interval(coverage.n, coverage.of.1));
+                let all = !some_hide(row);
+                let otherwise = if all { HiddenReason::Rounded } else { HiddenReason::FewerThanK };
+                let reason = of_mean(&table.hidden, row).unwrap_or(otherwise);
+                let most = |coverage: &Coverage| if all { Some(coverage.n) } else { coverage.of.1 };
+                let interval = coverage.map(|coverage| {
+                    let most = most(coverage).map(|most| most + coverage.off);
+                    Interval(coverage.n.saturating_sub(coverage.off), most)
+                });
                 block.hidden.push(Hidden { row, column: 2, interval, reason });
                 Value::Null
             }
@@ -128,7 +145,9 @@ fn with_intervals(
         let mut values = values.clone();
         values.insert(2, valid);
         let ends = groups[row].and_then(|group| group.interval(confidence));
-        let reason = of_mean(&table.hidden, row).unwrap_or(HiddenReason::TooFewValues);
+        let few =
+            if coverage.is_some_and(|of| of.off > 0) { HiddenReason::Rounded } else { HiddenReason::TooFewValues };
+        let reason = of_mean(&table.hidden, row).unwrap_or(few);
         for end in [ends.map(|ends| ends.from), ends.map(|ends| ends.to)] {
             let value = block.value_or_hidden(row, values.len(), end, reason);
             values.push(value);

@@ -1,9 +1,9 @@
-//! Groups by ordered levels: the test of ranks, with what it leaves open about the values within the levels.
+//! Groups by ordered levels: tests of ranks, of pairs with what they leave open about the values within the levels.
 
-use super::CompareDriver;
-use crate::analysis::association::ranks::{MannWhitney, Within, mann_whitney};
+use super::{ALL, CompareDriver, TESTS};
+use crate::analysis::association::ranks::{MannWhitney, Within, kruskal_wallis, mann_whitney};
 use crate::analysis::estimates::Statistics;
-use crate::api::types::{AnalysisResult, HiddenReason};
+use crate::api::types::{AnalysisResult, HiddenReason, NamedBlock};
 
 impl CompareDriver {
     /// `counts` are those of each group, by level.
@@ -32,5 +32,12 @@ impl CompareDriver {
                 .into(),
         );
         result.also.push(self.against(block.block()));
+        if exact.len() > 2 {
+            let all: Option<Vec<Vec<u64>>> = exact.into_iter().collect();
+            let reason = if all.is_some() { HiddenReason::TooFewValues } else { HiddenReason::NotAllExact };
+            let mut tests = Statistics::tests();
+            tests.test("kruskal_wallis", ALL, all.and_then(|all| kruskal_wallis(&all)), reason);
+            result.also.push(NamedBlock { title: TESTS.into(), block: tests.block() });
+        }
     }
 }

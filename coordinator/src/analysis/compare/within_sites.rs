@@ -21,7 +21,7 @@ impl CompareDriver {
         let enough = strata.len() >= self.table.setting().min_sites as usize;
         if strata.len() < releases.len() {
             notes.push(format!(
-                "within sites, {} of {} sites count: the others hide a cell of groups and outcome",
+                "within sites, {} of {} sites count: the others hide or round a cell of groups and outcome",
                 strata.len(),
                 releases.len()
             ));
@@ -37,11 +37,15 @@ impl CompareDriver {
         let mut block = Statistics::new(["measure", "value", "from", "to"]);
         block.estimate(&["mantel_haenszel_odds_ratio"], found.as_ref().and_then(|t| t.odds_ratio), reason);
         block.estimate(&["mantel_haenszel_risk_ratio"], found.as_ref().and_then(|t| t.risk_ratio), reason);
+        block.estimate(&["mantel_haenszel_risk_difference"], found.as_ref().and_then(|t| t.risk_difference), reason);
         block.block()
     }
 
     /// A site's own table: the compared group with and without, then the reference.
     fn stratum(&self, release: &TableRelease) -> Option<Stratum> {
+        if release.rounded {
+            return None;
+        }
         let width = self.key(1).labels.len();
         let cell = |group: usize, holds: usize| match &release.cells.get(group * width + holds)? {
             CellRelease::Shown { count, .. } => Some(count.subjects),

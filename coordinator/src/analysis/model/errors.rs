@@ -1,7 +1,7 @@
 //! From a fit in scaled columns to estimates of the columns as they were asked, with their covariance.
 
 use bocage_protocol::analysis::{ModelSpec, StandardErrors};
-use bocage_protocol::plan::{Family, ModelLayout, Sums};
+use bocage_protocol::plan::{ModelLayout, Sums};
 use nalgebra::{DMatrix, DVector};
 use statrs::distribution::{ContinuousCDF, FisherSnedecor, Normal, StudentsT};
 use statrs::function::gamma::checked_gamma_ur;
@@ -84,7 +84,7 @@ impl Summary {
 /// The estimates of a fit.
 pub(super) fn estimates(spec: &ModelSpec, layout: &ModelLayout, fitted: &Fitted) -> Estimates {
     let summary = Summary::of(fitted, layout);
-    let free = matches!(spec.response.family, Family::Gaussian | Family::Gamma);
+    let free = spec.response.family.is_dispersed();
     let residual = summary.residual_degrees();
     let dispersion = if free { summary.pearson / residual } else { 1.0 };
     // The scale of the outcome is in beta below; here everything is still scaled.

@@ -7,14 +7,20 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Family, Position, Sums};
+use bocage_protocol::plan::{Family, Link, Position, Sums};
 use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
+use super::secants::Secants;
+
 /// A step that moves no coefficient of a scaled column by more is the last.
 const CLOSE: f64 = 1e-9;
+/// Of a fit within another: twice the log-likelihood that a step may still gain. What is left then is of a higher order.
+const NEARLY: f64 = 1e-8;
 /// So often in a row a step is halved.
 const HALVINGS: u32 = 8;
+/// A coefficient stays so far short of its bound that rounding does not go beyond.
+const WITHIN: f64 = 0.999;
 /// A column of which less than this share is left beside the others is made of them.
 const COLLINEAR: f64 = 1e-9;
 
@@ -86,7 +92,12 @@ impl Merged {
 }
 
 /// Adds a lower triangle, row by row, whose columns stand there.
-pub(super) fn add_triangle(to: &mut DMatrix<f64>, triangle: &[f64], width: usize, at: impl Fn(usize) -> usize) {
+pub(in crate::analysis) fn add_triangle(
+    to: &mut DMatrix<f64>,
+    triangle: &[f64],
+    width: usize,
+    at: impl Fn(usize) -> usize,
+) {
     let mut values = triangle.iter();
     for row in 0..width {
         for column in 0..=row {
@@ -153,16 +164,24 @@ pub(super) struct Fitted {
     pub merged: Merged,
     /// Of a negative binomial family.
     pub theta: Option<f64>,
+    /// What of the objective the last step takes off, which `merged` is from before.
+    pub left: f64,
     /// How many steps it took.
     pub steps: u32,
 }
 
 /// A fit on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fit {
     ridge: f64,
     /// Which columns are slopes.
     slopes: Vec<bool>,
+    /// Whether the mean is e to the power of the linear predictor.
+    logarithmic: bool,
+    /// What earlier steps tell, where they do.
+    secants: Option<Secants>,
+    /// Of a fit within another.
+    held: Option<Held>,
     by_site: bool,
     position: Position,
     /// Position and objective of the last step that was taken.
@@ -173,14 +192,64 @@ pub(super) struct Fit {
     steps: u32,
 }
 
+/// What makes a fit one within another.
+#[derive(Debug, Clone)]
+struct Held {
+    /// Columns whose coefficients stay 0.
+    columns: Vec<usize>,
+    /// The objective's unit: the dispersion, where that is estimated.
+    unit: f64,
+}
+
 impl Fit {
     pub(super) fn new(ridge: f64, slopes: Vec<bool>, by_site: bool, start: Position) -> Self {
-        Self { ridge, slopes, by_site, position: start, before: None, sites: Vec::new(), halvings: 0, steps: 0 }
+        let (sites, secants, logarithmic) = (Vec::new(), None, false);
+        Self {
+            ridge,
+            slopes,
+            logarithmic,
+            secants,
+            held: None,
+            by_site,
+            position: start,
+            before: None,
+            sites,
+            halvings: 0,
+            steps: 0,
+        }
+    }
+
+    /// The same fit of a family whose score the expected information alone does not lead to its end in few steps.
+    pub(super) fn of_family(self, family: Family) -> Self {
+        let own_link = !matches!(family, Family::Gamma | Family::Binomial(Link::Probit | Link::Cloglog));
+        let logarithmic = matches!(family, Family::Poisson | Family::Gamma | Family::NegativeBinomial);
+        Self { logarithmic, secants: (!own_link).then(Secants::default), ..self }
+    }
+
+    /// The fit within this one that has these columns' coefficients at 0. It begins at `beta` (of columns, then of sites), goes on with the rounds that are
+    /// left, and comes as near as its objective needs; none where no round is left. `unit` is the objective's.
+    pub(super) fn holding(&self, columns: &[usize], mut beta: DVector<f64>, unit: f64) -> Option<Self> {
+        if self.has_no_rounds() {
+            return None;
+        }
+        let held = Some(Held { columns: columns.to_vec(), unit });
+        let secants = self.secants.as_ref().map(|_| Secants::default());
+        let mut fit = Self { held, secants, before: None, halvings: 0, ..self.clone() };
+        for (i, beta) in beta.iter_mut().enumerate() {
+            let most = WITHIN * fit.bound(i);
+            *beta = beta.clamp(-most, most);
+        }
+        fit.place(&beta);
+        Some(fit)
     }
 
     /// Where the sites are asked.
     pub(super) fn position(&self) -> &Position {
         &self.position
+    }
+    /// Whether the sites have been asked as often as they answer.
+    pub(super) fn has_no_rounds(&self) -> bool {
+        self.steps >= u32::from(limits::MODEL_ROUNDS)
     }
 
     /// How many steps there were.
@@ -205,6 +274,7 @@ impl Fit {
         if merged.sites != self.sites {
             // Of other sites, or other patients, nothing can be compared.
             (self.sites, self.before) = (merged.sites.clone(), None);
+            self.secants.iter_mut().for_each(Secants::forget);
         }
         let beta = self.beta(&merged);
         let penalty: f64 = self.penalised(beta.len()).map(|(i, ridge)| ridge * beta[i] * beta[i]).sum();
@@ -216,6 +286,7 @@ impl Fit {
             if self.halvings > HALVINGS {
                 return Verdict::Failed(Failure::Steps);
             }
+            self.secants.iter_mut().for_each(Secants::forget);
             self.position = between(before, &self.position);
             return self.go();
         }
@@ -225,28 +296,42 @@ impl Fit {
             score[i] -= ridge * beta[i];
             information[(i, i)] += ridge;
         }
+        for i in self.held.iter().flat_map(|held| &held.columns) {
+            score[*i] = 0.0;
+            information.row_mut(*i).fill(0.0);
+            information.column_mut(*i).fill(0.0);
+            information[(*i, *i)] = 1.0;
+        }
         let inverse = match inverse(&information) {
             Ok(inverse) => inverse,
             Err(column) => return Verdict::Failed(Failure::Collinear(column)),
         };
-        let step = &inverse * &score;
+        self.secants.iter_mut().for_each(|secants| secants.arrive(&score));
+        let step = match (self.first_step(&score, &information), &self.secants) {
+            (Some(step), _) => step,
+            (None, Some(secants)) => secants.step(&inverse, &score),
+            (None, None) => &inverse * &score,
+        };
         let theta = self.theta(&merged);
         let far = theta.map_or(0.0, |(theta, next)| (next - theta).abs() / theta / 100.0);
-        if step.amax().max(far) <= CLOSE {
+        let left = score.dot(&step) + left_in_theta(&merged);
+        let ends = match &self.held {
+            Some(held) => left <= NEARLY * held.unit,
+            None => step.amax().max(far) <= CLOSE,
+        };
+        if ends {
             let (beta, theta) = (beta + step, theta.map(|(_, next)| next));
-            return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, steps: self.steps }));
+            return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, left, steps: self.steps }));
         }
         let (share, narrowest) = self.within(&beta, &step);
         if share < 1e-3 {
             return Verdict::Failed(Failure::Separated(narrowest));
         }
         self.before = Some((self.position.clone(), objective));
-        let next = beta + step * share;
-        let columns = self.slopes.len();
-        self.position.beta = next.iter().take(columns).copied().collect();
-        if self.by_site {
-            let own = self.sites.iter().map(|(site, _)| site.clone()).zip(next.iter().skip(columns).copied());
-            self.position.sites = own.collect::<BTreeMap<_, _>>();
+        let step = step * share;
+        self.place(&(beta + &step));
+        if let Some(secants) = &mut self.secants {
+            secants.leave(&step, score);
         }
         if let Some((_, next)) = theta {
             self.position.theta = Some(next);
@@ -255,10 +340,19 @@ impl Fit {
     }
 
     fn go(&self) -> Verdict {
-        if self.steps >= u32::from(limits::MODEL_ROUNDS) {
+        if self.has_no_rounds() {
             return Verdict::Failed(Failure::Steps);
         }
         Verdict::Go(self.position.clone())
+    }
+
+    fn place(&mut self, beta: &DVector<f64>) {
+        let columns = self.slopes.len();
+        self.position.beta = beta.iter().take(columns).copied().collect();
+        if self.by_site {
+            let own = self.sites.iter().map(|(site, _)| site.clone()).zip(beta.iter().skip(columns).copied());
+            self.position.sites = own.collect::<BTreeMap<_, _>>();
+        }
     }
 
     fn beta(&self, merged: &Merged) -> DVector<f64> {
@@ -281,14 +375,30 @@ impl Fit {
         let next = next.clamp(theta / 5.0, theta * 5.0);
         Some((theta, next.clamp(*limits::MODEL_THETA.start(), *limits::MODEL_THETA.end())))
     }
+    /// From coefficients of 0, where every mean is 1, a tangent leads to means of e to the power of a large mean. The intercepts alone have their solution at
+    /// once: ln(1 + s / I), of rows that weigh alike.
+    fn first_step(&self, score: &DVector<f64>, information: &DMatrix<f64>) -> Option<DVector<f64>> {
+        if !self.logarithmic || self.steps > 1 {
+            return None;
+        }
+        let ratio = |i: usize| match self.slopes.get(i) {
+            Some(true) => 0.0,
+            _ => score[i] / information[(i, i)],
+        };
+        let ratios = DVector::from_fn(score.len(), |i, _| ratio(i));
+        let far = ratios.iter().all(|ratio| *ratio > -0.5) && ratios.iter().any(|ratio| *ratio > 1.0);
+        far.then(|| ratios.map(f64::ln_1p))
+    }
+
+    fn bound(&self, column: usize) -> f64 {
+        if self.slopes.get(column) == Some(&true) { limits::MODEL_SLOPE } else { limits::MODEL_INTERCEPT }
+    }
 
     /// How much of a step stays within the bounds on coefficients, and which one allows the least.
     fn within(&self, beta: &DVector<f64>, step: &DVector<f64>) -> (f64, usize) {
         let mut least = (1.0, 0);
         for i in 0..beta.len() {
-            let bound = if self.slopes.get(i) == Some(&true) { limits::MODEL_SLOPE } else { limits::MODEL_INTERCEPT };
-            // Short of it, so that rounding does not go beyond.
-            let room = (0.999 * bound - beta[i] * step[i].signum()).max(0.0);
+            let room = (WITHIN * self.bound(i) - beta[i] * step[i].signum()).max(0.0);
             let share = if step[i] == 0.0 { 1.0 } else { room / step[i].abs() };
             if share < least.0 {
                 least = (share, i);
@@ -296,6 +406,12 @@ impl Fit {
         }
         least
     }
+}
+
+/// What of the objective a step of θ takes off, where there is one.
+fn left_in_theta(merged: &Merged) -> f64 {
+    let [slope, curve] = Sums::THETA.map(|at| merged.scalars[at]);
+    if curve > 0.0 { slope * slope / curve } else { slope.abs() }
 }
 
 fn between(a: &Position, b: &Position) -> Position {
@@ -310,7 +426,7 @@ fn between(a: &Position, b: &Position) -> Position {
 }
 
 /// The inverse of a positive definite matrix, by Cholesky's decomposition of it with a diagonal of ones; or the column that others make up.
-pub(super) fn inverse(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, usize> {
+pub(in crate::analysis) fn inverse(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, usize> {
     let size = matrix.nrows();
     let scale: Vec<f64> = (0..size).map(|i| matrix[(i, i)].sqrt()).collect();
     if let Some(none) = scale.iter().position(|scale| !(*scale > 0.0 && scale.is_finite())) {

@@ -2,10 +2,16 @@
 //!
 //! A site that does not answer a round, or that refuses it, is left out from there on; the fit goes on with the others and ends where they agree.
 
+mod contrasts;
 mod cox;
 mod errors;
 mod fit;
+mod meta;
+mod nested;
 mod published;
+mod scored;
+mod secants;
+mod two_stage;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{ModelSpec, RoundState, StandardErrors};
@@ -16,7 +22,13 @@ use bocage_protocol::release::ModelRelease;
 
 pub use self::cox::CoxDriver;
 pub(super) use self::cox::values as cox_values;
-use self::fit::{Fit, Merged, Verdict};
+use self::fit::{Fit, Fitted, Merged, Verdict};
+pub(super) use self::fit::{add_triangle, inverse};
+use self::nested::Nesting;
+pub(super) use self::published::{headed, named, number};
+pub(super) use self::scored::QUANTITIES;
+pub use self::scored::ScoredDriver;
+pub use self::two_stage::TwoStageDriver;
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 
@@ -33,6 +45,8 @@ pub struct ModelDriver {
     spec: ModelSpec,
     layout: ModelLayout,
     fit: Fit,
+    /// Smaller models within the fitted one.
+    nesting: Option<Nesting>,
     /// The single sums at the start, which say how the outcome varies by itself.
     first: Option<[f64; Sums::SCALARS]>,
 }
@@ -43,8 +57,8 @@ impl ModelDriver {
             PublicError::new(ErrorCode::StudyInvalid, format!("analysis `{}`: its plan is no model", setting.name))
         })?;
         let slopes = spec.columns().map(|column| !column.of.is_empty()).collect();
-        let fit = Fit::new(spec.ridge, slopes, spec.by_site, spec.start());
-        Ok(Self { setting, spec: spec.clone(), layout: layout.clone(), fit, first: None })
+        let fit = Fit::new(spec.ridge, slopes, spec.by_site, spec.start()).of_family(spec.response.family);
+        Ok(Self { setting, spec: spec.clone(), layout: layout.clone(), fit, nesting: None, first: None })
     }
 
     /// Takes in a round. The same for any order of `answers`.
@@ -58,6 +72,11 @@ impl ModelDriver {
             })
             .collect();
         let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        if let Some(mut nesting) = self.nesting.take() {
+            let merged = (!releases.is_empty()).then(|| self.merged(&releases));
+            nesting.step(&self.spec, &self.layout, merged);
+            return self.go_on(nesting, notes);
+        }
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
             return self.nothing(notes);
         }
@@ -66,29 +85,42 @@ impl ModelDriver {
             notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));
             return self.nothing(notes);
         }
-        let (family, columns) = (self.spec.response.family, self.layout.columns.len());
-        let merged = Merged::of(&releases, family, columns, self.spec.by_site, self.fit.position().robust);
+        let merged = self.merged(&releases);
         if self.first.is_none() {
             self.first = Some(merged.scalars);
         }
         match self.fit.step(merged) {
             Verdict::Go(position) => Next::Round(RoundState::At(position)),
-            Verdict::Done(fitted) => {
-                let first = self.first.unwrap_or_default();
-                Next::Publish(Box::new(published::result(
-                    &self.setting,
-                    &self.spec,
-                    &self.layout,
-                    &fitted,
-                    first,
-                    notes,
-                )))
+            Verdict::Done(fitted) if !self.spec.likelihood_ratio.is_empty() => {
+                self.go_on(Nesting::begin(&self.spec, &self.fit, fitted), notes)
             }
+            Verdict::Done(fitted) => self.publish(&fitted, None, notes),
             Verdict::Failed(failure) => {
                 notes.push(failure.words(|at| self.label(at)));
                 self.nothing(notes)
             }
         }
+    }
+
+    fn merged(&self, releases: &[(&SiteId, &ModelRelease)]) -> Merged {
+        let (family, columns) = (self.spec.response.family, self.layout.columns.len());
+        Merged::of(releases, family, columns, self.spec.by_site, self.fit.position().robust)
+    }
+
+    /// Another round of a smaller model, or the end.
+    fn go_on(&mut self, nesting: Nesting, notes: Vec<String>) -> Next {
+        match nesting.position(&self.spec) {
+            Some(position) => {
+                self.nesting = Some(nesting);
+                Next::Round(RoundState::At(position))
+            }
+            None => self.publish(&nesting.whole, Some(&nesting), notes),
+        }
+    }
+
+    fn publish(&self, fitted: &Fitted, nesting: Option<&Nesting>, notes: Vec<String>) -> Next {
+        let (setting, first) = (&self.setting, self.first.unwrap_or_default());
+        Next::Publish(Box::new(published::result(setting, &self.spec, &self.layout, fitted, nesting, first, notes)))
     }
 
     fn nothing(&self, notes: Vec<String>) -> Next {
@@ -103,6 +135,10 @@ impl ModelDriver {
 
 /// How many values an answer has at most.
 pub(super) fn values(spec: &ModelSpec, sites: usize) -> usize {
+    if spec.two_stage.is_some() {
+        return two_stage::values(spec, sites);
+    }
     let terms = spec.columns().count() + if spec.by_site { sites } else { 0 };
-    terms * (COLUMNS.len() + 2 + terms) + 200 + 2 * sites
+    let asked = 4 * spec.likelihood_ratio.len() + (COLUMNS.len() + 3) * spec.contrasts.len();
+    terms * (COLUMNS.len() + 2 + terms) + asked + 200 + 2 * sites
 }

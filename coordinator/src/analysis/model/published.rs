@@ -6,8 +6,9 @@ use nalgebra::{DMatrix, DVector};
 use statrs::function::gamma::ln_gamma;
 
 use super::errors::{Estimates, Summary, estimates};
-use super::fit::{Fitted, Merged, inverse};
-use super::{COLUMNS, Setting};
+use super::fit::{Fitted, Merged};
+use super::nested::Nesting;
+use super::{COLUMNS, Setting, contrasts};
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
 
 pub(super) fn result(
@@ -15,6 +16,7 @@ pub(super) fn result(
     spec: &ModelSpec,
     layout: &ModelLayout,
     fitted: &Fitted,
+    nesting: Option<&Nesting>,
     first: [f64; Sums::SCALARS],
     mut notes: Vec<String>,
 ) -> AnalysisResult {
@@ -22,31 +24,43 @@ pub(super) fn result(
     let family = spec.response.family;
     notes.insert(0, format!("{} regression with {} link: {}", family.name(), family.link(), spec.formula));
     let ratio = exponential(family, &spec.response.of);
+    if spec.response.weight.is_some() && log_likelihood(spec, layout, fitted).is_none() {
+        notes.push("no likelihood: a weight may be 0, and how many are is not told".to_owned());
+    }
+    if let Some(nesting) = nesting {
+        let n = fitted.merged.n;
+        notes.push(format!("each likelihood-ratio test compares two fits of the same {n} patients of the same sites"));
+        notes.extend(nesting.notes.iter().cloned());
+    }
     let mut result = setting.result(coefficients(ratio, spec.confidence, &found), notes);
+    let tests = nesting.map(|nesting| named("likelihood-ratio tests", nesting.block(spec)));
+    let contrasts = contrasts::estimated(ratio, spec, &found).map(|block| named("contrasts", block));
+    let tested = contrasts::tested(spec, &found).map(|block| named("tests of contrasts", block));
     result.also = vec![
         named("fit", goodness(spec, layout, fitted, &found, first)),
         named("tests of terms", terms(&spec.terms, &found)),
-        named("covariance of the estimates", covariance(&found)),
-        named("patients with all that the model reads", sites(&fitted.merged)),
     ];
+    result.also.extend([tests, contrasts, tested].into_iter().flatten());
+    result.also.push(named("covariance of the estimates", covariance(&found)));
+    result.also.push(named("patients with all that the model reads", sites(&fitted.merged)));
     result
 }
 
-pub(super) fn named(title: &str, block: Block) -> NamedBlock {
+pub(in crate::analysis) fn named(title: &str, block: Block) -> NamedBlock {
     NamedBlock { title: title.to_owned(), block }
 }
 
 /// A number, or nothing where there is none.
-pub(super) fn number(x: Option<f64>) -> Value {
+pub(in crate::analysis) fn number(x: Option<f64>) -> Value {
     x.filter(|x| x.is_finite()).map_or(Value::Null, Value::Number)
 }
 
-pub(super) fn headed(columns: &[&str]) -> Block {
+pub(in crate::analysis) fn headed(columns: &[&str]) -> Block {
     Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), ..Block::default() }
 }
 
 /// What e to the power of a coefficient is, where it is something.
-fn exponential(family: Family, outcome: &Measure) -> Option<&'static str> {
+pub(super) fn exponential(family: Family, outcome: &Measure) -> Option<&'static str> {
     use bocage_protocol::plan::Link;
     match (family, outcome) {
         (Family::Binomial(Link::Logit), _) => Some("odds ratio"),
@@ -89,7 +103,7 @@ pub(super) fn terms(terms: &[Term], found: &Estimates) -> Block {
         let df = places.len() as f64;
         let beta = DVector::from_iterator(places.len(), places.iter().map(|i| found.beta[*i]));
         let covariance = DMatrix::from_fn(places.len(), places.len(), |i, j| found.covariance[(places[i], places[j])]);
-        let wald = inverse(&covariance).ok().map(|inverse| (beta.transpose() * inverse * &beta)[(0, 0)]);
+        let wald = contrasts::wald(&beta, &covariance);
         let p = wald.and_then(|wald| found.reference.p_of_several(wald, df));
         block.rows.push(vec![
             Value::Text(term.label.clone()),
@@ -125,15 +139,15 @@ fn goodness(
     first: [f64; Sums::SCALARS],
 ) -> Block {
     let summary = Summary::of(fitted, layout);
-    let log_likelihood = log_likelihood(spec, fitted, &summary);
+    let log_likelihood = log_likelihood(spec, layout, fitted);
     // As R counts them: the dispersion is one where it is estimated with the likelihood.
-    let counted = summary.parameters
-        + f64::from(u8::from(!matches!(spec.response.family, Family::Binomial(_) | Family::Poisson)));
+    let family = spec.response.family;
+    let counted = summary.parameters + f64::from(u8::from(family.is_dispersed() || fitted.theta.is_some()));
     let null = null_log_likelihood(spec, fitted, &summary, first);
     let mut block = headed(&["quantity", "value"]);
     let mut add = |name: &str, value: Value| block.rows.push(vec![Value::Text(name.to_owned()), value]);
     add("patients", Value::Count(fitted.merged.n));
-    if matches!(spec.response.of, Measure::Condition(_)) && spec.response.weight.is_none() {
+    if spec.counts_events() {
         add("events", Value::Count(fitted.merged.scalars[Sums::OUTCOME].round() as u64));
     }
     add("sites", Value::Count(fitted.merged.sites.len() as u64));
@@ -157,18 +171,21 @@ fn goodness(
     block
 }
 
-/// Of all patients, with a dispersion where that is estimated: RSS / n (gaussian), deviance / n (gamma, as R's `logLik` has it).
-fn log_likelihood(spec: &ModelSpec, fitted: &Fitted, summary: &Summary) -> Option<f64> {
-    let n = summary.n;
-    let summed = fitted.merged.scalars[Sums::LOG_DENSITY];
+/// Of all patients, with a dispersion where that is estimated: RSS / n (gaussian), deviance / n (gamma, as R's `logLik` has it, where n is Σ weights).
+pub(super) fn log_likelihood(spec: &ModelSpec, layout: &ModelLayout, fitted: &Fitted) -> Option<f64> {
+    let (scalars, n) = (&fitted.merged.scalars, fitted.merged.n as f64);
+    let summed = scalars[Sums::LOG_DENSITY];
+    let deviance = (scalars[Sums::DEVIANCE] - fitted.left) * layout.outcome_scale.half.powi(2);
     match spec.response.family {
-        Family::Binomial(_) | Family::Poisson | Family::NegativeBinomial => Some(summed),
-        // Weights have a part in it that no sum gives.
-        Family::Gaussian | Family::Gamma if spec.response.weight.is_some() => None,
-        Family::Gaussian => Some(-n / 2.0 * ((2.0 * std::f64::consts::PI * summary.deviance / n).ln() + 1.0)),
+        Family::Binomial(_) | Family::Poisson | Family::NegativeBinomial => Some(summed + fitted.left / 2.0),
+        // Who has no weight is no patient of the likelihood, and how many such there are is not told.
+        Family::Gaussian if layout.weight.is_some_and(|weight| layout.inputs.ranges[weight].0 <= 0.0) => None,
+        // What is summed is ln w / 2.
+        Family::Gaussian => Some(summed - n / 2.0 * ((2.0 * std::f64::consts::PI * deviance / n).ln() + 1.0)),
         Family::Gamma => {
-            let shape = n / summary.deviance;
-            let of_means = shape * (summary.deviance / 2.0 + n);
+            let n = scalars[Sums::WEIGHT];
+            let shape = n / deviance;
+            let of_means = shape * (deviance / 2.0 + n);
             Some(n * shape * shape.ln() - of_means - summed - n * ln_gamma(shape))
         }
     }

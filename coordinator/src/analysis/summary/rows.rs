@@ -5,7 +5,7 @@ use bocage_protocol::plan::MISSING;
 
 use super::label;
 use crate::analysis::quantiles::VALUES;
-use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, Value};
+use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, Value, Within};
 
 /// A value, or why there is none and where it lies.
 pub(in crate::analysis) type Found = Result<Value, (Option<Interval>, HiddenReason)>;
@@ -123,7 +123,12 @@ fn of_levels(block: &Block) -> (Found, Found) {
     let lower = levels.iter().filter_map(|(interval, _)| interval.map(|i| i.0)).sum::<u64>();
     let upper = levels.iter().map(|(interval, _)| interval.and_then(|i| i.1)).sum::<Option<u64>>();
     let few = levels.iter().any(|(_, reason)| *reason == Some(HiddenReason::TooFewSites));
-    let reason = if few { HiddenReason::TooFewSites } else { HiddenReason::FewerThanK };
+    let rounded = levels.iter().all(|(_, reason)| reason.is_none_or(|reason| reason == HiddenReason::Rounded));
+    let reason = match (few, rounded) {
+        (true, _) => HiddenReason::TooFewSites,
+        (false, true) => HiddenReason::Rounded,
+        (false, false) => HiddenReason::FewerThanK,
+    };
     (within(Some(Interval(lower, upper)), reason), missing)
 }
 
@@ -136,8 +141,11 @@ fn of_share(block: &Block) -> (Found, Found) {
             let absent = (share * coverage.n as f64).round() as u64;
             let present = coverage.n - absent.min(coverage.n);
             let rest = coverage.of.1.map(|hi| hi.saturating_sub(coverage.n));
-            let interval = |n: u64| Some(Interval(n, rest.map(|rest| n + rest)));
-            (within(interval(present), HiddenReason::FewerThanK), within(interval(absent), HiddenReason::FewerThanK))
+            // The difference of two numbers that are off, and of what is beside them.
+            let off = 2 * coverage.off;
+            let interval = |n: u64| Some(Interval(n.saturating_sub(off), rest.map(|rest| n + rest + off)));
+            let reason = inexact(coverage, rest);
+            (within(interval(present), reason), within(interval(absent), reason))
         }
         (Err((_, reason)), _) => (Err((None, reason)), Err((None, reason))),
         _ => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
@@ -153,9 +161,16 @@ fn of_measure(block: &Block) -> (Found, Found) {
         let reason = block.hidden.iter().map(|hidden| hidden.reason).next_back().unwrap_or(HiddenReason::TooFewSites);
         return (Err((None, reason)), Err((None, reason)));
     };
-    let valid = Interval(coverage.n, coverage.of.1);
-    let missing = Interval(0, coverage.of.1.map(|hi| hi.saturating_sub(coverage.n)));
-    (within(Some(valid), HiddenReason::FewerThanK), within(Some(missing), HiddenReason::FewerThanK))
+    let (off, rest) = (coverage.off, coverage.of.1.map(|hi| hi.saturating_sub(coverage.n)));
+    let valid = Interval(coverage.n.saturating_sub(off), coverage.of.1.map(|hi| hi + off));
+    let missing = Interval(0, rest.map(|rest| rest + 2 * off));
+    let reason = inexact(coverage, rest);
+    (within(Some(valid), reason), within(Some(missing), reason))
+}
+
+/// Why a number beside which there may be so many others is not exact.
+fn inexact(coverage: &Coverage, rest: Option<u64>) -> HiddenReason {
+    if coverage.off > 0 && rest == Some(0) { HiddenReason::Rounded } else { HiddenReason::FewerThanK }
 }
 
 impl Block {
@@ -168,12 +183,14 @@ impl Block {
     }
 
     /// Puts a value of another block at a place of the row that is being made, with its coverage.
-    pub(super) fn copy(&mut self, row: usize, column: usize, from: &Block, at: (usize, usize)) -> Value {
+    pub(in crate::analysis) fn copy(&mut self, row: usize, column: usize, from: &Block, at: (usize, usize)) -> Value {
         let coverage = from.coverage.iter().filter(|coverage| (coverage.row, coverage.column) == at);
         self.coverage.extend(coverage.cloned().map(|mut coverage| {
             (coverage.row, coverage.column) = (row, column);
             coverage
         }));
+        let within = from.within.iter().filter(|within| (within.row, within.column) == at);
+        self.within.extend(within.cloned().map(|within| Within { row, column, ..within }));
         self.place(row, column, found(from, at.0, at.1))
     }
 }
@@ -181,7 +198,6 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::types::Coverage;
 
     /// A number of a contract with several rows a patient, of 100 rows at all sites.
     fn number(share: Option<f64>) -> Block {
@@ -190,10 +206,10 @@ mod tests {
         let rows = vec![vec![Value::Count(100), Value::Number(1.0), Value::Number(2.0), shown]];
         let coverage = [(1, 80), (2, 80), (3, 100)];
         let coverage =
-            coverage.map(|(column, n)| Coverage { row: 0, column, n, of: Interval(100, Some(100)) }).to_vec();
+            coverage.map(|(column, n)| Coverage { row: 0, column, n, of: Interval(100, Some(100)), off: 0 }).to_vec();
         let reason = HiddenReason::FewerThanK;
         let hidden = share.is_none().then_some(Hidden { row: 0, column: 3, interval: None, reason });
-        Block { columns, rows, coverage, hidden: hidden.into_iter().collect() }
+        Block { columns, rows, coverage, hidden: hidden.into_iter().collect(), within: vec![] }
     }
 
     fn present(block: &Block) -> (Found, Found) {

@@ -13,12 +13,16 @@ pub(super) struct Writer<'a> {
     pub groups: &'a [Group<'a>],
     pub z: f64,
     pub min_sites: u32,
+    /// Whether a site rounds.
+    pub rounded: bool,
 }
 
 /// A row that grows.
 struct Row<'a> {
     block: &'a mut Block,
     values: Vec<Value>,
+    /// Why a count is not exact, where it is not.
+    inexact: HiddenReason,
 }
 
 impl Row<'_> {
@@ -42,7 +46,7 @@ impl Row<'_> {
         self.values.push(match count {
             Some(Interval(lo, Some(hi))) if lo == hi => Value::Count(lo),
             interval => {
-                let few = if interval.is_some() { HiddenReason::FewerThanK } else { HiddenReason::TooFewSites };
+                let few = if interval.is_some() { self.inexact } else { HiddenReason::TooFewSites };
                 self.block.hidden.push(Hidden { row, column, interval, reason: few });
                 Value::Null
             }
@@ -82,7 +86,8 @@ impl<'a> Writer<'a> {
     }
 
     fn row<'b>(&self, block: &'b mut Block, group: &Group<'_>) -> Row<'b> {
-        Row { block, values: group.labels.iter().cloned().map(Value::Text).collect() }
+        let inexact = if self.rounded { HiddenReason::Rounded } else { HiddenReason::FewerThanK };
+        Row { block, values: group.labels.iter().cloned().map(Value::Text).collect(), inexact }
     }
 
     /// Edge 0, and the ends of the intervals.

@@ -10,14 +10,14 @@ use bocage_protocol::analysis::{Exit, SurvivalSpec};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::{BinRelease, LinesRelease};
 
-use super::super::pool::plus;
+use super::super::pool::{off_of, plus};
 
 /// A site and what it released.
 pub(super) type SiteLines<'a> = (&'a SiteId, &'a LinesRelease);
 
 /// Where the number of those who have not left in one way lies, at each edge: 0, and the ends of the intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(in crate::analysis) struct Line {
     /// The fewest.
     pub least: Vec<u64>,
     /// The most; none: no bound.
@@ -45,8 +45,8 @@ pub(super) struct Group<'a> {
 
 /// One line of some sites.
 struct Along<'a> {
-    /// Each with the most that a bin which says 0 can have.
-    sites: Vec<(&'a [BinRelease], Option<u64>)>,
+    /// Each with the most that a bin which says 0 can have, and how far who is shown from an edge on can be off.
+    sites: Vec<(&'a [BinRelease], Option<u64>, u64)>,
     /// The number of intervals.
     ends: usize,
     /// Whether somebody can be beyond the last one.
@@ -61,13 +61,15 @@ struct Left {
     shown: u64,
     /// How many more it can be; none: no bound.
     hidden: Option<u64>,
+    /// How far the shown can be off.
+    off: u64,
     /// Whether a bin that is shown begins there.
     kept: bool,
 }
 
 impl Line {
     /// The number at an edge, if it is known exactly.
-    pub(super) fn exact(&self, edge: usize) -> Option<u64> {
+    pub(in crate::analysis) fn exact(&self, edge: usize) -> Option<u64> {
         (self.most[edge] == Some(self.least[edge])).then_some(self.least[edge])
     }
 
@@ -129,24 +131,39 @@ pub(super) fn lines<'a>(
     min_sites: u32,
 ) -> Vec<Line> {
     let line = |(at, exit): (usize, &Exit)| {
-        let sites = releases.clone().map(|of| (of.lines[first + at].as_slice(), of.most_hidden())).collect();
+        let sites = releases
+            .clone()
+            .map(|of| (of.lines[first + at].as_slice(), of.most_hidden(), off_of(of.rounded)))
+            .collect();
         Along { sites, ends: spec.grid.len(), open: !exit.is_event(), min_sites: min_sites as usize }.line()
     };
     spec.exits().iter().enumerate().map(line).collect()
+}
+
+/// One line of some sites' releases over so many edges; somebody can be beyond the last one.
+pub(in crate::analysis) fn along<'a>(
+    releases: impl Iterator<Item = &'a LinesRelease>,
+    line: usize,
+    ends: usize,
+    min_sites: u32,
+) -> Line {
+    let sites = releases.map(|of| (of.lines[line].as_slice(), of.most_hidden(), off_of(of.rounded))).collect();
+    Along { sites, ends, open: true, min_sites: min_sites as usize }.line()
 }
 
 impl Along<'_> {
     fn line(&self) -> Line {
         let ends = self.ends;
         let sum = |bins: &[BinRelease]| bins.iter().map(|bin| bin.count.subjects).sum::<u64>();
-        let showing = self.sites.iter().filter(|(bins, _)| sum(bins) > 0).count();
-        let none = |(bins, most): &(&[BinRelease], Option<u64>)| {
+        let showing = self.sites.iter().filter(|(bins, ..)| sum(bins) > 0).count();
+        let none = |(bins, most, _): &(&[BinRelease], Option<u64>, u64)| {
             bins.iter().filter(|bin| bin.count.subjects == 0).map(|_| *most).fold(Some(0), plus)
         };
         let hidden = self.sites.iter().map(none).fold(Some(0), plus);
         // What too few sites show is rounded up to a power of two.
         let few = 0 < showing && showing < self.min_sites;
-        let all: u64 = self.sites.iter().map(|(bins, _)| sum(bins)).sum();
+        let off = |bins, off: &u64| if sum(bins) > 0 { *off } else { 0 };
+        let all: u64 = self.sites.iter().map(|(bins, _, by)| sum(bins) + off(bins, by)).sum();
         let rounded = if few { (0, plus(Some(all.next_power_of_two()), hidden)) } else { (0, None) };
         let known: Vec<Option<(u64, Option<u64>)>> = (0..=ends)
             .map(|edge| match edge == ends && !self.open {
@@ -172,7 +189,8 @@ impl Along<'_> {
 
     /// Between which numbers all sites' lies at an edge; none where one of them has it within a bin, or too few keep it.
     fn at(&self, edge: usize) -> Option<(u64, Option<u64>)> {
-        let left: Option<Vec<Left>> = self.sites.iter().map(|(bins, most)| left(bins, *most, edge)).collect();
+        let left: Option<Vec<Left>> =
+            self.sites.iter().map(|(bins, most, off)| left(bins, *most, *off, edge)).collect();
         let left = left?;
         // What lies between this edge and the next one is of the sites that keep this one.
         let kept = left.iter().filter(|left| left.kept).count();
@@ -180,19 +198,21 @@ impl Along<'_> {
             return None;
         }
         let shown: u64 = left.iter().map(|left| left.shown).sum();
-        Some((shown, left.iter().map(|left| left.hidden).fold(Some(shown), plus)))
+        let off: u64 = left.iter().map(|left| left.off).sum();
+        let most = left.iter().map(|left| left.hidden).fold(Some(shown + off), plus);
+        Some((shown.saturating_sub(off), most))
     }
 }
 
 /// Who has not left before an edge at a site. None within a bin.
-fn left(bins: &[BinRelease], most: Option<u64>, edge: usize) -> Option<Left> {
-    let mut left = Left { shown: 0, hidden: Some(0), kept: false };
+fn left(bins: &[BinRelease], most: Option<u64>, off: u64, edge: usize) -> Option<Left> {
+    let mut left = Left { shown: 0, hidden: Some(0), off: 0, kept: false };
     let from = std::iter::once(0).chain(bins.iter().map(|bin| bin.upto as usize));
     for (from, bin) in from.zip(bins).filter(|(_, bin)| bin.upto as usize > edge) {
         match bin.count.subjects {
             0 => left.hidden = plus(left.hidden, most),
             _ if from < edge => return None,
-            n => left.shown += n,
+            n => (left.shown, left.off) = (left.shown + n, off),
         }
         left.kept |= from == edge && bin.count.subjects > 0;
     }

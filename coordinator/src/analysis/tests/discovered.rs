@@ -58,7 +58,13 @@ fn let_out(site: &Site, measures: usize) -> DiscoveredRelease {
     let keys = frequent.into_iter();
     let key =
         |(age, cells): (i64, [u64; 2])| KeyRelease { key: Some(age.to_string()), cells: cells.map(cell).to_vec() };
-    DiscoveredRelease { threshold: site.k, keys: keys.map(key).collect(), beyond, held_back: site.held_back }
+    DiscoveredRelease {
+        threshold: site.k,
+        keys: keys.map(key).collect(),
+        beyond,
+        held_back: site.held_back,
+        rounded: false,
+    }
 }
 
 fn combine(text: &str, sites: &[Site], order: &[usize], min_sites: u32) -> AnalysisResult {
@@ -72,7 +78,7 @@ fn combine(text: &str, sites: &[Site], order: &[usize], min_sites: u32) -> Analy
         order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: Answer::Discovered(&releases[*i]) }).collect();
     match Driver::new(&spec, &plan, &bench::contract(), min_sites).unwrap().step(&answers) {
         Next::Publish(result) => *result,
-        Next::Round(_) => panic!("one round"),
+        Next::Round(_) | Next::Each(_) => panic!("one round"),
     }
 }
 

@@ -117,6 +117,7 @@ pub(super) fn let_out(site: &Site, plan: &ValidPlan, level: &dyn Fn(&Patient) ->
                 missing: (missing >= site.k as usize).then(|| count(missing)),
                 bins: merged(&cells, grid.cells(), site.k as usize),
                 held_back: false,
+                rounded: false,
             };
             assert!(release.fits(grid, plan.layout().keys_at(0).iter().any(|key| key.missing)));
             LetOut::Bins(release)
@@ -181,6 +182,7 @@ fn table(site: &Site, plan: &ValidPlan) -> TableRelease {
         total: None,
         cells: (0..layout.cells_at(0)).map(cell).collect(),
         held_back: false,
+        rounded: false,
     };
     assert!(release.fits(layout));
     release
@@ -206,7 +208,7 @@ pub(super) fn study(
         let answers: Vec<_> = order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: answer(i) }).collect();
         match driver.step(&answers) {
             Next::Publish(result) => *result,
-            Next::Round(_) => panic!("one round"),
+            Next::Round(_) | Next::Each(_) => panic!("one round"),
         }
     };
     let results: Vec<_> = plans.iter().map(result).collect();

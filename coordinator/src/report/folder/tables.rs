@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use bocage_protocol::ids::StudyId;
 
 use super::parquet::{self, Column};
-use crate::api::types::{AnalysisResult, Block, Value};
-use crate::report::block::{block_csv, exact, hidden_at};
+use crate::api::types::{AnalysisResult, Block, Hidden, Interval, Value};
+use crate::report::block::{block_csv, bounded, exact, hidden_at, within_at};
 
 /// The longest part of a name that is made of a title.
 const TITLE: usize = 40;
@@ -48,12 +48,24 @@ impl Table<'_> {
 
     /// As Parquet: counts as whole numbers, statistics as doubles, what is hidden as null with its bounds beside it.
     pub(super) fn parquet(&self, study: &StudyId) -> Result<Vec<u8>, parquet::Failed> {
-        let hidden = hidden_at(self.block);
+        let (hidden, within) = (hidden_at(self.block), within_at(self.block));
+        let bounded: HashSet<usize> = bounded(self.block).collect();
         let mut columns = Vec::new();
         for (at, heading) in self.block.columns.iter().enumerate() {
             let values = || self.block.rows.iter().map(|row| row.get(at).unwrap_or(&Value::Null));
             columns.push((heading.clone(), column(values)));
-            if self.block.hidden.iter().any(|hidden| hidden.column == at && hidden.interval.is_some()) {
+            if self.block.within.iter().any(|within| within.column == at) {
+                let ends = |row: usize| match (within.get(&(row, at)), hidden.get(&(row, at))) {
+                    (Some(within), _) => (Some(within.from), Some(within.to)),
+                    (None, Some(Hidden { interval: Some(Interval(lo, hi)), .. })) => {
+                        (Some(*lo as f64), hi.map(|hi| hi as f64))
+                    }
+                    (None, _) => (None, None),
+                };
+                let (lo, hi) = (0..self.block.rows.len()).map(ends).unzip();
+                columns.push((format!("{heading}_lo"), Column::Numbers(lo)));
+                columns.push((format!("{heading}_hi"), Column::Numbers(hi)));
+            } else if bounded.contains(&at) {
                 let interval = |row: usize| hidden.get(&(row, at)).and_then(|hidden| hidden.interval);
                 let rows = 0..self.block.rows.len();
                 let lo = rows.clone().map(|row| interval(row).map(|interval| interval.0));

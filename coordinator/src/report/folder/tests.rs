@@ -92,7 +92,8 @@ pub(crate) fn block() -> Block {
             Hidden { row: 0, column: 2, interval: Some(Interval(70, Some(90))), reason: HiddenReason::FewerThanK },
             Hidden { row: 0, column: 3, interval: None, reason: HiddenReason::TooFewSites },
         ],
-        coverage: vec![Coverage { row: 1, column: 3, n: 200, of: Interval(303, Some(303)) }],
+        coverage: vec![Coverage { row: 1, column: 3, n: 200, of: Interval(303, Some(303)), off: 0 }],
+        within: vec![],
     }
 }
 

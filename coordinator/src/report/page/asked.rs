@@ -1,6 +1,6 @@
 //! What was asked, by whom, and under which permit.
 
-use bocage_protocol::trust::{Permit, Study};
+use bocage_protocol::trust::{Permit, PermitMode, Study};
 use maud::{Markup, html};
 
 use super::when;
@@ -53,6 +53,7 @@ fn under(permit: &Permit, study: &Study, materials: &Materials) -> Markup {
             dt { "For" } dd { (purposes) }
             dt { "Valid" } dd { (when(permit.valid_from)) " to " (when(permit.valid_to)) }
             dt { "Threshold" } dd { "no count below " (permit.threshold) " leaves a site; a site may be stricter" }
+            @if permit.mode == PermitMode::Round { dt { "Mode" } dd { "counts are rounded to multiples of 5 before they leave a site" } }
             @if let Some(named) = &study.permit { dt { "Digest" } dd { span.id { (named.digest) } } }
         }
     }

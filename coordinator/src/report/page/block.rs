@@ -3,8 +3,7 @@
 use maud::{Markup, html};
 
 use crate::api::types::{Block, HiddenReason, Value};
-use crate::report::block::{coverage_lines, hidden_at, hidden_text, key_columns};
-use crate::report::short_number;
+use crate::report::block::{coverage_lines, hidden_at, hidden_text, key_columns, number_text, within_at};
 
 /// With so many rows or columns a table stands open; beyond, a click opens it, so that the page stays one that can be read. Paper has all.
 const OPEN_ROWS: usize = 60;
@@ -33,7 +32,7 @@ pub(super) fn table(block: &Block, name: &str) -> Markup {
 }
 
 fn whole(block: &Block, name: &str) -> Markup {
-    let (keys, hidden) = (key_columns(block), hidden_at(block));
+    let (keys, hidden, within) = (key_columns(block), hidden_at(block), within_at(block));
     html! { table {
         caption { (name) }
         thead { tr { @for (at, heading) in block.columns.iter().enumerate() {
@@ -44,9 +43,9 @@ fn whole(block: &Block, name: &str) -> Markup {
                 Value::Text(text) if c < keys => th scope="row" { (text) },
                 Value::Text(text) => td.n { (text) },
                 Value::Count(n) => td.n { (n) },
-                Value::Number(x) => td.n { (short_number(*x)) },
+                Value::Number(x) => td.n { (number_text(*x, within.get(&(r, c)).copied())) },
                 Value::Null => @match hidden.get(&(r, c)) {
-                    Some(hidden) => td.n.hidden title=(hidden.reason) { (hidden_text(hidden.interval)) },
+                    Some(hidden) => td.n.hidden title=(hidden.reason) { (hidden_text(hidden)) },
                     None => td.n {},
                 },
             }
@@ -57,7 +56,7 @@ fn whole(block: &Block, name: &str) -> Markup {
 fn why_hidden(block: &Block) -> Markup {
     let counted = HiddenReason::ALL.map(|reason| (reason, block.hidden.iter().filter(|h| h.reason == reason).count()));
     html! { @for (reason, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
-        p.soft { (count) " hidden: " (reason) "." }
+        p.soft { (count) @if reason == HiddenReason::Rounded { " not exact: " } @else { " hidden: " } (reason) "." }
     } }
 }
 

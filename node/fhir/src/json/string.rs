@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use super::{Malformed, Parser};
 
 impl<'a> Parser<'a, '_> {
@@ -28,13 +26,15 @@ impl<'a> Parser<'a, '_> {
         let mut escaped = false;
         loop {
             let rest = &self.bytes[self.at..];
-            let length = quote_or_escape(rest).ok_or(Malformed::CutShort)?;
-            if rest[..length].iter().fold(false, |control, byte| control | (*byte < b' ')) {
-                return Err(Malformed::Syntax);
-            }
-            self.at += length + 1;
-            if rest[length] == b'"' {
-                return Ok(escaped);
+            let length = plain(rest);
+            match rest.get(length) {
+                None => return Err(Malformed::CutShort),
+                Some(b'"') => {
+                    self.at += length + 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => self.at += length + 1,
+                Some(_) => return Err(Malformed::Syntax),
             }
             escaped = true;
             self.escape()?;
@@ -60,9 +60,38 @@ impl<'a> Parser<'a, '_> {
     }
 }
 
-/// Where the next quote or backslash stands. Keys and codes are short: calling out for them costs more than looking.
-fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    const NEAR: usize = 16;
-    let near = bytes.iter().take(NEAR).position(|byte| matches!(byte, b'"' | b'\\'));
-    near.or_else(|| memchr2(b'"', b'\\', bytes.get(NEAR..)?).map(|at| at + NEAR))
+/// How many bytes stand before the next quote, backslash or control character: eight at a time, as Mycroft (1987) finds bytes in a word. The lowest that it finds
+/// is one, and no higher one is asked for.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            below(word, 0x20) | below(word ^ (ONES * u64::from(b'"')), 1) | below(word ^ (ONES * u64::from(b'\\')), 1);
+        if found != 0 {
+            return i * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    words.len() * 8 + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_ends_where_the_first_other_byte_stands(bytes in proptest::collection::vec(prop_oneof![
+            any::<u8>(), prop::sample::select(vec![b'"', b'\\', 0, 0x1f, 0x20, 0x80, 0xa2, 0xff]), Just(b'a'), Just(b'a')
+        ], 0..40)) {
+            let wanted = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(bytes.len());
+            prop_assert_eq!(plain(&bytes), wanted);
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub use compile::{Compiler, Constant};
 pub use evaluate::Stop;
 pub use expr::Expr;
 pub use item::Item;
+use serde::{Deserialize, Serialize};
 
 /// Why a path is none, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl PathProblem {
 }
 
 /// What a resource holds that a view cannot make rows of. Never a value: places are added by who knows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
 pub enum Trouble {
     /// Several values where one is wanted.
     #[error("several values where one is wanted (`first()` takes one, `\"collection\": true` keeps all)")]

@@ -1,7 +1,7 @@
 //! The files of an export, packed or not.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bocage_protocol::limits;
 use flate2::bufread::MultiGzDecoder;
+use memchr::memchr_iter;
 
 use super::ReadError;
 
@@ -139,10 +140,15 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a file.
-    pub fn open(input: &Input) -> Result<Self, ReadError> {
-        let file = File::open(&input.path).map_err(|e| failed(&input.path, &e))?;
+    /// Opens a file behind so many bytes, unpacked.
+    pub fn open(input: &Input, behind: u64) -> Result<Self, ReadError> {
+        let mut file = File::open(&input.path).map_err(|e| failed(&input.path, &e))?;
         let counter = Counter::default();
+        let plain = input.packing == Packing::None;
+        if plain {
+            file.seek(SeekFrom::Start(behind)).map_err(|e| failed(&input.path, &e))?;
+            counter.0.store(behind, Ordering::Relaxed);
+        }
         let counted = Counted { inner: file, counter: counter.clone() };
         let reader: Box<dyn Read + Send> = match input.packing {
             Packing::None => Box::new(counted),
@@ -154,7 +160,37 @@ impl Opened {
                 Box::new(zstd::stream::read::Decoder::with_buffer(buffered).map_err(|e| failed(&input.path, &e))?)
             }
         };
-        Ok(Self { path: input.path.clone(), packed: input.packing != Packing::None, reader, counter })
+        let mut opened = Self { path: input.path.clone(), packed: !plain, reader, counter };
+        if !plain {
+            opened.pass(behind)?;
+        }
+        Ok(opened)
+    }
+
+    /// Passes over so many bytes, unpacked.
+    pub fn pass(&mut self, bytes: u64) -> Result<(), ReadError> {
+        let mut left = bytes;
+        let mut block = vec![0; BLOCK];
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
+            match self.read(&mut block[..most], 0)? {
+                0 => return Err(ReadError::Changed { path: self.path.clone() }),
+                read => left -= read as u64,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all of it can be unpacked. What is not packed says nothing of its own wholeness.
+    pub fn sound(mut self) -> Result<(), ReadError> {
+        let (mut block, mut line) = (vec![0; BLOCK], 0);
+        while self.packed {
+            match self.read(&mut block, line)? {
+                0 => break,
+                read => line += memchr_iter(b'\n', &block[..read]).count() as u64,
+            }
+        }
+        Ok(())
     }
 
     /// Reads some bytes; none at the end. `line` is the last that was read, for errors.

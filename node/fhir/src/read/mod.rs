@@ -1,101 +1,49 @@
 //! Reads an export, a batch of rows at a time: memory is bounded by a line, a Bundle and a batch, whatever the input.
 //!
 //! ```text
-//! folder ─ files ─▶ lines ─────▶ resource ─ view ─▶ Batch
-//!                 ─▶ Bundle ─▶ entries ─┘        └▶ Report
+//! folder ─ files ─▶ lines ─────▶ pieces ─ workers ─▶ resource ─ view ─▶ Batch
+//!                 ─▶ Bundle ─▶ entries ─┘                          └▶ Report
 //! ```
+//! One thread finds where resources end, several make rows of them; rows and report are put together in the order of the files.
 
 mod bundle;
+mod error;
 mod files;
 mod lines;
+mod pieces;
 mod report;
 mod resources;
+mod workers;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bocage_protocol::limits;
+use foldhash::quality::FixedState;
+use hashbrown::HashSet;
+use serde::{Deserialize, Serialize};
 
 use self::bundle::Document;
 use self::files::{Form, Input, Opened};
-use self::lines::{Line, Lines};
-use self::resources::Resources;
+use self::lines::Lines;
+use self::pieces::{Made, Piece};
+use self::resources::Id;
+use self::workers::Workers;
 use crate::view::{Batch, View};
 
-pub use report::{Finding, Place, Places, Report, What};
+pub use error::ReadError;
+pub use report::{DamagedFile, Finding, Place, Places, Report, What};
 
-/// Why an export cannot be read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is not there.
-    #[error("{path}: there is no such file or folder\n  hint: paths in node.toml are relative to node.toml")]
-    Missing {
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// It may not be read.
-    #[error(
-        "{path}: permission denied\n  hint: the node's user must be allowed to read the file and to enter its folders"
-    )]
-    Forbidden {
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// It cannot be read.
-    #[error(
-        "{path}: cannot be read: {reason}\n  hint: look after the disk; to go on without the file, move it out of the folder"
-    )]
-    Unreadable {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// A folder without any file that could be read.
-    #[error(
-        "{path}: no file of an export\n  hint: files end in .ndjson, .jsonl or .json, and perhaps in .gz or .zst behind it"
-    )]
-    NoFiles {
-        /// The folder, or the one file.
-        path: PathBuf,
-    },
-    /// Compressed data that ends too early or is damaged.
-    #[error(
-        "{path}: its compressed data is damaged or ends too early, behind line {line}\n  hint: the file was not copied as a whole: copy it again. What it holds beyond that line nobody can tell, so no dataset of the folder is taken with it; to go on without its rows, move it out of the folder"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The last line that could be read.
-        line: u64,
-    },
-    /// It became another while it was read.
-    #[error(
-        "{path}: it was changed or replaced while it was read\n  hint: write a new export beside it, rename it into place, then take the snapshot again"
-    )]
-    Changed {
-        /// The file or folder.
-        path: PathBuf,
-    },
-    /// A Bundle, or another file of one piece, that is damaged.
-    #[error(
-        "{path}: {reason}\n  hint: a .json file holds a whole Bundle or resource; one with a resource a line ends in .ndjson; to go on without it, move it out of the folder"
-    )]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A Bundle, or another file of one piece, that is too large.
-    #[error(
-        "{path}: unpacked it has more than {limit} bytes, or more than {entries} entries\n  hint: have it exported as NDJSON, or as several Bundles; a file with one resource a line ends in .ndjson"
-    )]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The bound on bytes.
-        limit: usize,
-        /// The bound on entries.
-        entries: usize,
-    },
+/// What a piece holds of a file of lines.
+const BLOCK_BYTES: usize = 1 << 20;
+/// What a piece holds of a Bundle.
+const ENTRIES: usize = 500;
+
+/// What came of opening the next file.
+enum Begun {
+    Nothing,
+    File,
+    Given,
 }
 
 /// How far reading has come, in bytes of the files as they are stored.
@@ -107,104 +55,228 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// How an export is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// Threads that make rows: with one, the asker's.
+    pub threads: usize,
+    /// What becomes of a damaged file.
+    pub damaged: Damaged,
+}
+
+/// What becomes of a file that is damaged, cut off or unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damaged {
+    /// Nothing is read of the whole export.
+    #[default]
+    Stop,
+    /// Nothing is read of this file, and the report names it. Packed files are looked through once before they are read.
+    Skip,
+}
+
+/// A place between two resources of an export, up to which it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct At {
+    /// How many files were read to their ends.
+    files: usize,
+    /// How much of the next, unpacked.
+    bytes: u64,
+    /// How many of its lines.
+    lines: u64,
+}
+
 /// Reads the rows of one view out of an export.
 pub struct Reader {
     path: PathBuf,
-    resources: Resources,
+    view: Arc<View>,
+    damaged: Damaged,
     inputs: Vec<Input>,
+    total: u64,
     /// How many of the inputs were begun.
     begun: usize,
     current: Option<Current>,
-    done_before: u64,
-    total: u64,
+    /// Each piece with the place behind it, where there is one.
+    workers: Workers<Option<At>>,
+    /// The place behind the rows that were handed out, where there is one.
+    at: Option<At>,
+    report: Report,
+    /// Hashes of the ids that were there.
+    ids: HashSet<u64, FixedState>,
+    /// Those that are new since somebody asked.
+    new_ids: Vec<u64>,
 }
 
 /// The file at hand.
 enum Current {
-    Lines(Lines),
-    Document { document: Document, next: usize, counted: files::Counter },
+    Lines(Lines, Arc<str>),
+    Document { document: Arc<Document>, next: usize, name: Arc<str>, counted: files::Counter },
 }
 
 impl Reader {
-    /// Finds the files of an export: one file, or all of a folder.
+    /// Finds the files of an export: one file, or all of a folder. It is read by the asker's thread alone, and damaged files stop it.
     ///
     /// # Errors
     /// There is nothing that could be read.
     pub fn open(path: &Path, view: View) -> Result<Self, ReadError> {
-        let inputs = files::find(path)?;
-        let total = inputs.iter().map(|input| input.bytes).sum();
-        let names = inputs.iter().map(|input| input.name.clone()).collect();
-        let resources = Resources::new(view, names);
-        Ok(Self { path: path.to_owned(), resources, inputs, begun: 0, current: None, done_before: 0, total })
+        Self::open_as(path, view, How { threads: 1, damaged: Damaged::Stop })
     }
 
-    /// The next rows; nothing at the end. A batch ends with the resource that reaches so many rows or bytes: it may be larger by what one
-    /// resource gives.
+    /// The same, read in this way. Neither threads nor the sizes of batches show in rows or report.
+    ///
+    /// # Errors
+    /// There is nothing that could be read.
+    pub fn open_as(path: &Path, view: View, how: How) -> Result<Self, ReadError> {
+        let inputs = files::find(path)?;
+        let view = Arc::new(view);
+        Ok(Self {
+            path: path.to_owned(),
+            damaged: how.damaged,
+            total: inputs.iter().map(|input| input.bytes).sum(),
+            inputs,
+            begun: 0,
+            current: None,
+            workers: Workers::new(Arc::clone(&view), how.threads),
+            view,
+            at: Some(At::default()),
+            report: Report::default(),
+            ids: HashSet::with_hasher(FixedState::with_seed(0)),
+            new_ids: Vec::new(),
+        })
+    }
+
+    /// The next rows; nothing at the end. A batch ends with the piece that reaches so many rows or bytes: it may be larger by the rows of one.
     ///
     /// # Errors
     /// A file cannot be read to its end. What is wrong with single resources stands in the report.
     pub fn next_batch(&mut self, rows: usize, bytes: usize) -> Result<Option<Batch>, ReadError> {
-        let mut batch = Batch::new(self.resources.view.columns().len());
+        let mut batch = Batch::new(self.view.columns().len());
         while batch.rows() < rows && batch.bytes() < bytes {
-            if !self.step(&mut batch)? {
-                break;
-            }
+            while self.workers.has_room() && self.give()? {}
+            let Some((made, file, behind)) = self.workers.take() else { break };
+            self.at = behind.flatten();
+            self.report.append(made.report);
+            made.ids.iter().for_each(|id| self.watch(&file, id));
+            batch.append(made.batch);
         }
         Ok((batch.rows() > 0).then_some(batch))
     }
 
-    /// Reads one resource or line; whether there may be more.
-    fn step(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        match &mut self.current {
-            None => return self.begin(),
-            Some(Current::Lines(lines)) => match lines.next()? {
-                Some((line, number)) => match line {
-                    Line::TooLong => self.resources.found(What::TooLong, number, None),
-                    Line::Bytes(bytes) => self.resources.line(bytes, number, batch),
+    /// Gives the next piece out; whether there is one.
+    fn give(&mut self) -> Result<bool, ReadError> {
+        loop {
+            let here = At { files: self.begun.saturating_sub(1), ..At::default() };
+            match &mut self.current {
+                None => match self.begin()? {
+                    Begun::Nothing => return Ok(false),
+                    Begun::File => {}
+                    Begun::Given => return Ok(true),
                 },
-                None => self.current = None,
-            },
-            Some(Current::Document { document, next, .. }) => match document.entries.get(*next) {
-                Some(entry) => {
-                    *next += 1;
-                    self.resources.entry(document, entry, batch);
+                Some(Current::Lines(lines, name)) => match lines.block(BLOCK_BYTES)? {
+                    Some(block) => {
+                        let (bytes, lines) = lines.done();
+                        self.workers.give(Piece::Lines(block), name, Some(At { bytes, lines, ..here }));
+                        return Ok(true);
+                    }
+                    None => self.current = None,
+                },
+                Some(Current::Document { document, next, name, .. }) => {
+                    let all = document.entries.len();
+                    let entries = *next..all.min(*next + ENTRIES);
+                    *next = entries.end;
+                    // Within a Bundle there is no place to begin anew: what it calls its resources belongs to all of it.
+                    let behind = (entries.end == all).then_some(At { files: self.begun, ..At::default() });
+                    self.workers.give(Piece::Entries(Arc::clone(document), entries), name, behind);
+                    if behind.is_some() {
+                        self.current = None;
+                    }
+                    return Ok(true);
                 }
-                None => self.current = None,
-            },
+            }
         }
-        Ok(true)
     }
 
-    fn begin(&mut self) -> Result<bool, ReadError> {
-        self.done_before = self.inputs[..self.begun].iter().map(|input| input.bytes).sum();
-        let Some(input) = self.inputs.get(self.begun) else { return Ok(false) };
-        self.resources.file = self.begun;
+    /// Opens the next file.
+    fn begin(&mut self) -> Result<Begun, ReadError> {
+        let Some(input) = self.inputs.get(self.begun).cloned() else { return Ok(Begun::Nothing) };
+        let name: Arc<str> = input.name.as_str().into();
         self.begun += 1;
-        let opened = Opened::open(input)?;
-        self.current = Some(match input.form {
-            Form::Lines => Current::Lines(Lines::new(opened)),
+        match self.current(&input, &name, At::default()) {
+            Ok(current) => {
+                self.current = Some(current);
+                Ok(Begun::File)
+            }
+            Err(error) if self.damaged == Damaged::Skip => {
+                let mut made = Made::default();
+                made.report.damaged(&name, error.reason());
+                self.workers.put(made, &name, Some(At { files: self.begun, ..At::default() }));
+                Ok(Begun::Given)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A file from a place in it on.
+    fn current(&mut self, input: &Input, name: &Arc<str>, from: At) -> Result<Current, ReadError> {
+        if self.damaged == Damaged::Skip && input.form == Form::Lines && from == At::default() {
+            Opened::open(input, 0)?.sound()?;
+        }
+        let opened = Opened::open(input, from.bytes)?;
+        Ok(match input.form {
+            Form::Lines => Current::Lines(Lines::behind(opened, from.bytes, from.lines), Arc::clone(name)),
             Form::Document => {
                 let (bytes, counted) = opened.whole()?;
-                let document = self.resources.document(bytes, &input.path)?;
-                Current::Document { document, next: 0, counted }
+                let mut faults = Made::default();
+                let document = resources::document(bytes, &input.path, &mut faults.report)?;
+                // They belong before its first entry, and to no place of their own.
+                self.workers.put(faults, name, None);
+                Current::Document { document: Arc::new(document), next: 0, name: Arc::clone(name), counted }
             }
-        });
-        Ok(true)
+        })
+    }
+
+    /// Notices an id that was there before.
+    fn watch(&mut self, file: &str, id: &Id) {
+        if self.ids.contains(&id.hash) {
+            let place = Place { file: file.to_owned(), line: id.line, entry: id.entry };
+            self.report.add(What::Twice, None, place);
+        } else if self.ids.len() < limits::FHIR_WATCHED_IDS {
+            self.ids.insert(id.hash);
+            self.new_ids.push(id.hash);
+        }
+    }
+
+    /// The place behind the rows that were handed out, if reading could begin there, and hashes of the ids that came since the last call.
+    pub fn place(&mut self) -> (Option<At>, Vec<u64>) {
+        (self.at, std::mem::take(&mut self.new_ids))
+    }
+
+    /// Goes on at a place, as the reader would that was there: with its report, and the ids that it had met. To be called before the first batch.
+    ///
+    /// # Errors
+    /// The file at that place cannot be read.
+    pub fn go_on(&mut self, at: At, report: Report, ids: impl IntoIterator<Item = u64>) -> Result<(), ReadError> {
+        (self.report, self.at, self.begun) = (report, Some(at), at.files);
+        self.ids.extend(ids);
+        if at.bytes > 0
+            && let Some(input) = self.inputs.get(at.files).cloned()
+        {
+            self.begun += 1;
+            self.current = Some(self.current(&input, &input.name.as_str().into(), at)?);
+        }
+        Ok(())
     }
 
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         let current = match &self.current {
-            Some(Current::Lines(lines)) => lines.counted(),
-            Some(Current::Document { counted, .. }) => counted.bytes(),
-            None => 0,
+            Some(Current::Lines(lines, _)) => Some(lines.counted()),
+            Some(Current::Document { counted, .. }) => Some(counted.bytes()),
+            None => None,
         };
-        let before = if self.current.is_some() {
-            self.done_before
-        } else {
-            self.inputs[..self.begun].iter().map(|i| i.bytes).sum()
-        };
-        Progress { done: (before + current).min(self.total), total: self.total }
+        let over = self.begun - usize::from(current.is_some());
+        let before: u64 = self.inputs[..over].iter().map(|input| input.bytes).sum();
+        Progress { done: (before + current.unwrap_or_default()).min(self.total), total: self.total }
     }
 
     /// Whether the files still are those that were found, unchanged: an export that is written while it is read gives rows that never
@@ -219,12 +291,12 @@ impl Reader {
 
     /// What was found so far.
     pub fn report(&self) -> &Report {
-        &self.resources.report
+        &self.report
     }
 
     /// The view whose rows it reads.
     pub fn view(&self) -> &View {
-        &self.resources.view
+        &self.view
     }
 
     /// The files, in the order in which they are read.

@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::json::Malformed;
 use crate::path::Trouble;
 
 /// How many places of a finding are kept.
 const PLACES: usize = 5;
+/// How many damaged files are named.
+const DAMAGED_FILES: usize = 100;
 
 /// What is wrong with a line or an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, thiserror::Error)]
 pub enum What {
     /// It is longer than a resource may be.
     #[error("longer than a resource may be: left out")]
@@ -49,7 +53,7 @@ impl What {
 }
 
 /// A finding: what, and in which column of the view.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
     /// What is wrong.
     pub what: What,
@@ -58,7 +62,7 @@ pub struct Finding {
 }
 
 /// Where something was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file's name.
     pub file: String,
@@ -69,7 +73,7 @@ pub struct Place {
 }
 
 /// How often something was found, and where first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Places {
     /// How often.
     pub count: u64,
@@ -78,7 +82,7 @@ pub struct Places {
 }
 
 /// What reading found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Resources of the view's type, left out ones too.
     pub resources: u64,
@@ -90,8 +94,37 @@ pub struct Report {
     pub left_out: u64,
     /// References that name nothing that could be looked up.
     pub unresolved: u64,
+    /// Files that were left out as a whole, since they are damaged.
+    pub damaged: u64,
+    /// The first of them.
+    pub damaged_files: Vec<DamagedFile>,
     /// What is wrong, most severe kinds first.
+    #[serde(with = "pairs")]
     pub findings: BTreeMap<Finding, Places>,
+}
+
+/// A file that was left out as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedFile {
+    /// Its name.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Findings in formats whose keys are texts.
+mod pairs {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::{BTreeMap, Finding, Places};
+
+    pub(super) fn serialize<S: Serializer>(found: &BTreeMap<Finding, Places>, to: S) -> Result<S::Ok, S::Error> {
+        found.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Finding, Places>, D::Error> {
+        Vec::deserialize(from).map(|found| found.into_iter().collect())
+    }
 }
 
 impl Report {
@@ -101,6 +134,30 @@ impl Report {
         places.count += 1;
         if places.first.len() < PLACES {
             places.first.push(place);
+        }
+    }
+
+    pub(super) fn damaged(&mut self, file: &str, reason: String) {
+        self.damaged += 1;
+        if self.damaged_files.len() < DAMAGED_FILES {
+            self.damaged_files.push(DamagedFile { file: file.to_owned(), reason });
+        }
+    }
+
+    /// Adds what was found behind all that is in here.
+    pub(super) fn append(&mut self, other: Self) {
+        self.resources += other.resources;
+        self.others += other.others;
+        self.rows += other.rows;
+        self.left_out += other.left_out;
+        self.unresolved += other.unresolved;
+        self.damaged += other.damaged;
+        let room = DAMAGED_FILES - self.damaged_files.len();
+        self.damaged_files.extend(other.damaged_files.into_iter().take(room));
+        for (finding, more) in other.findings {
+            let places = self.findings.entry(finding).or_default();
+            places.count += more.count;
+            places.first.extend(more.first.into_iter().take(PLACES - places.first.len()));
         }
     }
 
@@ -134,6 +191,9 @@ impl fmt::Display for Report {
         write!(f, "{} resources, {} rows", self.resources, self.rows)?;
         if self.unresolved > 0 {
             write!(f, "\n  {} references name nothing that could be looked up", self.unresolved)?;
+        }
+        for DamagedFile { file, reason } in &self.damaged_files {
+            write!(f, "\n  {file} was left out as a whole: {reason}")?;
         }
         for (finding, places) in &self.findings {
             let first: Vec<String> = places.first.iter().map(Place::to_string).collect();

@@ -1,12 +1,10 @@
 //! Single resources to rows, whatever they stood in, and what was wrong with them.
 
 use std::cell::Cell;
-use std::hash::BuildHasher;
+use std::hash::BuildHasher as _;
 use std::path::Path;
 
-use bocage_protocol::limits;
 use foldhash::quality::FixedState;
-use hashbrown::HashSet;
 
 use super::bundle::{Broken, Document, Entry};
 use super::report::{Place, Report, What};
@@ -16,16 +14,42 @@ use crate::names::Names;
 use crate::reference::References;
 use crate::view::{Batch, Resource, View};
 
-/// A view at work.
-pub struct Resources {
-    pub(super) view: View,
+/// A view at work on a piece of a file.
+pub struct Resources<'v> {
+    view: &'v View,
+    file: &'v str,
     pub(super) report: Report,
-    /// The position of the file at hand.
-    pub(super) file: usize,
-    files: Vec<String>,
-    /// Hashes of the ids that were there.
-    ids: HashSet<u64, FixedState>,
+    /// The resources' ids.
+    pub(super) ids: Vec<Id>,
     nobody: References,
+}
+
+/// That a resource has an id.
+#[derive(Debug, Clone, Copy)]
+pub struct Id {
+    /// A hash of it.
+    pub hash: u64,
+    /// Where the resource stands.
+    pub line: u64,
+    /// As [`Place::entry`].
+    pub entry: Option<u64>,
+}
+
+/// A file that is one piece, and what is wrong with what it is made of.
+pub fn document(bytes: Vec<u8>, path: &Path, report: &mut Report) -> Result<Document, ReadError> {
+    let broken = |reason: String| ReadError::Broken { path: path.to_owned(), reason };
+    let text = String::from_utf8(bytes).map_err(|_| broken("no UTF-8".to_owned()))?;
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let mut faults = Vec::new();
+    let document = Document::new(text, 1, &mut faults).map_err(|e| match e {
+        Broken::TooMany => files::too_large(path),
+        Broken::Malformed(malformed) => broken(malformed.to_string()),
+    })?;
+    let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    for (what, line, entry) in faults {
+        report.add(what, None, Place { file: file.clone(), line, entry });
+    }
+    Ok(document)
 }
 
 /// How a row or an entry turned out.
@@ -34,10 +58,10 @@ enum Seen {
     Bundle,
 }
 
-impl Resources {
-    pub(super) fn new(view: View, files: Vec<String>) -> Self {
-        let ids = HashSet::with_hasher(FixedState::default());
-        Self { view, report: Report::default(), file: 0, files, ids, nobody: References::default() }
+impl<'v> Resources<'v> {
+    /// Of the file of this name.
+    pub(super) fn new(view: &'v View, file: &'v str) -> Self {
+        Self { view, file, report: Report::default(), ids: Vec::new(), nobody: References::default() }
     }
 
     pub(super) fn found(&mut self, what: What, line: u64, entry: Option<u64>) {
@@ -46,8 +70,7 @@ impl Resources {
 
     fn note(&mut self, what: What, column: Option<usize>, line: u64, entry: Option<u64>) {
         let column = column.and_then(|column| self.view.columns().get(column)).map(|column| column.name.as_str());
-        let file = self.files.get(self.file).cloned().unwrap_or_default();
-        self.report.add(what, column, Place { file, line, entry });
+        self.report.add(what, column, Place { file: self.file.to_owned(), line, entry });
     }
 
     /// One line of NDJSON: a resource or, rarely, a Bundle.
@@ -80,22 +103,6 @@ impl Resources {
         for entry in &document.entries {
             self.entry(&document, entry, batch);
         }
-    }
-
-    /// A file that is one piece.
-    pub(super) fn document(&mut self, bytes: Vec<u8>, path: &Path) -> Result<Document, ReadError> {
-        let broken = |reason: String| ReadError::Broken { path: path.to_owned(), reason };
-        let text = String::from_utf8(bytes).map_err(|_| broken("no UTF-8".to_owned()))?;
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let mut faults = Vec::new();
-        let document = Document::new(text, 1, &mut faults).map_err(|e| match e {
-            Broken::TooMany => files::too_large(path),
-            Broken::Malformed(malformed) => broken(malformed.to_string()),
-        })?;
-        for (what, line, entry) in faults {
-            self.found(what, line, entry);
-        }
-        Ok(document)
     }
 
     /// One resource of a document.
@@ -145,14 +152,10 @@ impl Resources {
         Seen::Done
     }
 
-    /// Notices an id that was there before.
+    /// Notes an id.
     fn watch(&mut self, value: &Value<'_>, line: u64, entry: Option<u64>) {
-        let Some(id) = value.get(Names::ID).and_then(Value::text) else { return };
-        let hash = FixedState::default().hash_one(id);
-        if self.ids.contains(&hash) {
-            self.found(What::Twice, line, entry);
-        } else if self.ids.len() < limits::FHIR_WATCHED_IDS {
-            self.ids.insert(hash);
+        if let Some(id) = value.get(Names::ID).and_then(Value::text) {
+            self.ids.push(Id { hash: FixedState::with_seed(0).hash_one(id), line, entry });
         }
     }
 }

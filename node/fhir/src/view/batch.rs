@@ -7,7 +7,11 @@ use std::borrow::Cow;
 pub struct Batch {
     columns: Vec<Texts>,
     rows: usize,
+    bytes: usize,
 }
+
+/// What a cell takes beside its text.
+const CELL_BYTES: usize = size_of::<(usize, bool)>();
 
 /// A column of optional texts, one behind the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +39,12 @@ impl Texts {
         self.ends.push((self.bytes.len(), text.is_some()));
     }
 
+    fn append(&mut self, other: &Self) {
+        let before = self.bytes.len();
+        self.bytes.push_str(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|(end, there)| (before + end, *there)));
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows);
         self.bytes.truncate(self.ends.last().map_or(0, |(end, _)| *end));
@@ -44,7 +54,7 @@ impl Texts {
 impl Batch {
     /// A batch of so many columns, without a row.
     pub fn new(columns: usize) -> Self {
-        Self { columns: vec![Texts::default(); columns], rows: 0 }
+        Self { columns: vec![Texts::default(); columns], rows: 0, bytes: 0 }
     }
 
     /// How many rows it has.
@@ -59,12 +69,23 @@ impl Batch {
 
     /// What its texts take.
     pub fn bytes(&self) -> usize {
-        self.columns.iter().map(|column| column.bytes.len() + column.ends.len() * size_of::<(usize, bool)>()).sum()
+        self.bytes
+    }
+
+    /// Puts the rows of another below its own.
+    pub(crate) fn append(&mut self, other: Self) {
+        if self.rows == 0 {
+            *self = other;
+            return;
+        }
+        self.columns.iter_mut().zip(&other.columns).for_each(|(column, more)| column.append(more));
+        (self.rows, self.bytes) = (self.rows + other.rows, self.bytes + other.bytes);
     }
 
     pub(super) fn push(&mut self, row: &[Option<Cow<'_, str>>]) {
         for (column, cell) in self.columns.iter_mut().zip(row) {
             column.push(cell.as_deref());
+            self.bytes += cell.as_deref().map_or(0, str::len) + CELL_BYTES;
         }
         self.rows += 1;
     }
@@ -75,6 +96,7 @@ impl Batch {
             column.truncate(rows);
         }
         self.rows = rows;
+        self.bytes = self.columns.iter().map(|column| column.bytes.len() + column.ends.len() * CELL_BYTES).sum();
     }
 }
 
@@ -90,7 +112,11 @@ mod tests {
         batch.push(&[None, Some("bb".into())]);
         assert_eq!(batch.columns()[1].iter().collect::<Vec<_>>(), [None, Some("bb")]);
         batch.truncate(1);
-        assert_eq!(batch, before);
+        assert_eq!((batch.bytes(), &batch), (before.bytes(), &before));
+        let mut twice = before.clone();
+        twice.append(before.clone());
+        assert_eq!(twice.columns()[0].iter().collect::<Vec<_>>(), [Some("a"), Some("a")]);
+        assert_eq!((twice.rows(), twice.bytes()), (2, 2 * before.bytes()));
         batch.push(&[Some("".into()), Some("c".into())]);
         assert_eq!((batch.columns()[0].get(1), batch.columns()[1].get(1)), (Some(""), Some("c")));
         assert_eq!(batch.columns()[0].get(2), None);

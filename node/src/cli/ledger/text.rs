@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use bocage_protocol::marks::one_line;
+use bocage_protocol::release::rounding;
 
 use crate::custodian::ledger::account::moment;
 use crate::custodian::ledger::show::{Left, Shown, ShownMeasure};
@@ -60,7 +61,9 @@ pub(super) fn left(out: &mut dyn Write, left: &Left) -> io::Result<()> {
     }
     let total =
         left.total.map(|t| format!(", cohort of {} patients in {} rows", t.subjects, t.rows)).unwrap_or_default();
-    writeln!(out, "    {}: {} cells{total}", left.analysis, left.cells.len())?;
+    let rounded =
+        if left.rounded { format!(", counts rounded to multiples of {}", rounding::BASE) } else { String::new() };
+    writeln!(out, "    {}: {} cells{total}{rounded}", left.analysis, left.cells.len())?;
     for cell in &left.cells {
         let name = if cell.cell.is_empty() { "all".to_owned() } else { cell.cell.join(", ") };
         match cell.count {

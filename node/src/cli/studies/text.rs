@@ -56,8 +56,8 @@ pub fn pause(out: &mut dyn Write, paused: Option<&Paused>) -> io::Result<()> {
 
 /// Everything about one study.
 pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
-    let Dossier { listed, key, why, policy, threshold, cap, asks, permit, permit_digest, access_body, said, received } =
-        dossier;
+    let Dossier { listed, key, why, policy, threshold, mode, cap, asks, permit, permit_digest, .. } = dossier;
+    let Dossier { access_body, said, received, .. } = dossier;
     writeln!(out, "{}\nstudy      {}", one_line(&listed.title), listed.study)?;
     writeln!(out, "state      {}", stands(listed))?;
     writeln!(out, "asked by   {} ({key})", one_line(&listed.researcher))?;
@@ -71,6 +71,9 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
     }
     if let Some((k, by)) = threshold {
         writeln!(out, "k          {k}: no count below it leaves ({})", one_line(by))?;
+    }
+    if let Some((mode, by)) = mode {
+        writeln!(out, "mode       {mode} ({})", one_line(by))?;
     }
     match cap {
         Some(CapLeft { most, by, left }) => {
@@ -128,8 +131,11 @@ fn permit(out: &mut dyn Write, permit: &Permit, digest: &str, issuer: Option<&st
     writeln!(out, "    sites        {}", sites.as_deref().unwrap_or("all of the network"))?;
     writeln!(
         out,
-        "    at least     {} sites in each cell, k {}, {} cells at most",
-        permit.min_sites, permit.threshold, permit.max_cells
+        "    at least     {} sites in each cell, k {}, mode {}, {} cells at most",
+        permit.min_sites,
+        permit.threshold,
+        permit.mode.as_str(),
+        permit.max_cells
     )?;
     writeln!(
         out,

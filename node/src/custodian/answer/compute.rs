@@ -8,19 +8,18 @@ use std::time::Duration;
 use bocage_protocol::contract::Subject;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, Digest};
-use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::{SignedRelease, Standing, Study};
 use bocage_protocol::wire::codec;
 
 use super::{Failure, Round, internal, released_frame};
-use crate::custodian::authority::{Authorised, may_begin, within_cap};
+use crate::custodian::authority::{Authorised, may_begin, no_models, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
 use crate::custodian::engine::{self, EngineError, Features, Ground};
-use crate::custodian::gate::{self, Answer, GatePolicy, Heading};
+use crate::custodian::gate::{self, Answer, GatePolicy, Heading, Released};
 use crate::custodian::gathered::Gathered;
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
@@ -84,14 +83,12 @@ impl Custodian {
             Err(error) => return Err(Failure::Before(error)),
         };
         self.pass(Moment::Reserved);
-        let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
         let signed = self.attempt(round, authorised, &gathered, attempt, asked);
         (self.progress)(Progress::Idle);
-        let signed = match signed {
+        let (signed, parts) = match signed {
             Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
             signed => signed?,
         };
-        let parts = summary(&signed, &authorised.study, &questions)?;
         let answered = parts.iter().filter_map(|p| p.question).collect();
         let recorded = codec::encode(&signed).map_err(PublicError::from)?;
         let reply = released_frame(signed)?;
@@ -132,7 +129,13 @@ impl Custodian {
         policy
     }
 
-    /// Computes, gates and seals every analysis of the round that did not leave before. Whatever panics inside stays inside.
+    fn answers_models(&self, authorised: &Authorised<'_>) -> bool {
+        let lifted = !self.switches.controls.enforces(Control::RoundModels);
+        lifted || authorised.policy.answers_models(authorised.mode)
+    }
+
+    /// Computes, gates and seals every analysis of the round that did not leave before, and says what that is. Whatever panics inside stays
+    /// inside.
     fn attempt(
         &self,
         round: &Round<'_>,
@@ -140,17 +143,23 @@ impl Custodian {
         gathered: &Gathered<'_>,
         attempt: i64,
         asked: Vec<Asked>,
-    ) -> Result<SignedRelease, PublicError> {
+    ) -> Result<(SignedRelease, Vec<bodies::ReleasedPart>), PublicError> {
         let limit = Duration::from_secs(u64::from(self.config.policy.query_secs));
         let (policy, ground) = (self.gate_policy(authorised), &gathered.ground());
         let run = || {
             let mut answers = Vec::with_capacity(authorised.plans.len());
             let mut features = Features::default();
+            let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
             self.designs.begin(&ground.identity(), policy.threshold, self.clock.now());
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 if let Some(Before { seq, released }) = asked.before {
                     tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
+                    continue;
+                }
+                if plan.model().is_some() && !self.answers_models(authorised) {
+                    let outcome = Err(no_models(authorised.mode));
+                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
                     continue;
                 }
                 if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {
@@ -167,6 +176,7 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
+                self.recall(round, gathered, plan, &asked.compares)?;
                 let counted =
                     engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {
@@ -179,7 +189,8 @@ impl Custodian {
                     .map_err(PublicError::from);
                 answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
             }
-            gate::seal(self.heading(round, ground)?, answers, &self.release_key)
+            let parts = summary(&answers, &authorised.study, &questions)?;
+            Ok((gate::seal(self.heading(round, ground)?, answers, &self.release_key)?, parts))
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             tracing::error!(study = %round.id, "the computation panicked");
@@ -253,41 +264,35 @@ fn compares(plan: &ValidPlan, gathered: &Gathered<'_>) -> Digest {
     Digest::of("bocage/compares/1", &parts.collect::<Vec<_>>())
 }
 
-/// What left, in numbers that say nothing which the release itself does not say.
-fn summary(
-    signed: &SignedRelease,
-    study: &Study,
-    questions: &[Digest],
-) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
-    use bocage_protocol::release::Release;
-    let release: Release = codec::decode(&signed.body, limits::FRAME_BYTES).map_err(PublicError::from)?;
-    let part = |(part, question): (&bocage_protocol::release::Part, &Digest)| {
-        let (shown, hidden, refused) = match &part.outcome {
-            Outcome::Table(table) => {
+/// What leaves, in numbers that say nothing which the release itself does not say.
+fn summary(answers: &[Answer], study: &Study, questions: &[Digest]) -> Result<Vec<bodies::ReleasedPart>, PublicError> {
+    let part = |(answer, question): (&Answer, &Digest)| {
+        let (shown, hidden, refused) = match answer.outcome.as_ref().map(Released::outcome) {
+            Ok(Outcome::Table(table)) => {
                 let shown = table.cells.iter().filter(|cell| cell.is_shown()).count();
                 (shown, table.cells.len() - shown, None)
             }
-            Outcome::Bins(bins) => {
+            Ok(Outcome::Bins(bins)) => {
                 let counts = bins.bins.len() + usize::from(bins.missing.is_some());
                 (counts, usize::from(bins.bins.is_empty()), None)
             }
-            Outcome::Lines(lines) => {
+            Ok(Outcome::Lines(lines)) => {
                 let bins = || lines.lines.iter().flatten();
                 let shown = bins().filter(|bin| bin.count.subjects > 0).count();
                 (shown, bins().count() - shown, None)
             }
-            Outcome::Discovered(found) => {
+            Ok(Outcome::Discovered(found)) => {
                 let cells = found.keys.iter().map(|key| key.cells.len()).sum::<usize>();
                 let shown = found.keys.iter().flat_map(|key| &key.cells).filter(|cell| cell.is_shown()).count();
                 (shown, cells - shown, None)
             }
-            Outcome::Model(model) => (model.sums.len(), 0, None),
-            Outcome::Refused(error) => (0, 0, Some(error.clone())),
+            Ok(Outcome::Model(model)) => (model.sums.len(), 0, None),
+            Ok(Outcome::Refused(error)) | Err(error) => (0, 0, Some(error.clone())),
         };
-        let analysis = study.analyses.get(usize::from(part.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;
+        let analysis = study.analyses.get(usize::from(answer.analysis)).map(|a| a.name.clone()).ok_or_else(internal)?;
         // A refusal answers nothing: the next time it is computed anew.
         let question = refused.is_none().then_some(*question);
         Ok(bodies::ReleasedPart { analysis, shown: shown as u64, hidden: hidden as u64, refused, question })
     };
-    release.parts.iter().zip(questions).map(part).collect()
+    answers.iter().zip(questions).map(part).collect()
 }

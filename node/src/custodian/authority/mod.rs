@@ -53,6 +53,8 @@ pub struct Authorised<'a> {
     pub requester: Requester,
     /// How exact the answer may be.
     pub mode: Mode,
+    /// Who says so: trust, permit or a rule, in words.
+    pub mode_by: String,
     /// k: no count below it leaves.
     pub threshold: u32,
     /// Whether the steward decides.
@@ -181,20 +183,20 @@ fn judged<'a>(
     config: &'a CustodianConfig,
 ) -> Result<Authorised<'a>, Refused> {
     match judge(&study, &asker, asked, known, config) {
-        Ok(Judged { mode, policy, datasets: Datasets { base: dataset, related }, plans }) => {
+        Ok(Judged { mode: (mode, mode_by), policy, datasets: Datasets { base: dataset, related }, plans }) => {
             let standing = match policy.decide {
                 Decide::Ask => Standing::Ask { why: policy.by.clone() },
                 _ => Standing::Auto,
             };
             let (requester, threshold) = (asker.requester, policy.threshold);
-            Ok(Authorised { study, requester, mode, threshold, standing, policy, dataset, related, plans })
+            Ok(Authorised { study, requester, mode, mode_by, threshold, standing, policy, dataset, related, plans })
         }
         Err(error) => Err(Refused { error, believed: Some(Box::new((study, asker.requester))) }),
     }
 }
 
 struct Judged<'a> {
-    mode: Mode,
+    mode: (Mode, String),
     policy: Effective,
     datasets: Datasets<'a>,
     plans: Vec<(u16, ValidPlan)>,
@@ -215,8 +217,13 @@ fn judge<'a>(
         shown.check(study, now, past, (lists, controls), config)?;
     }
     let datasets = offered(study, asker, controls, config)?;
-    let policy = policy(study, asker, controls, config)?;
+    let mut policy = policy(study, asker, controls, config)?;
     let mode = mode(asker, &policy, controls)?;
+    let threshold = mode.0.threshold(policy.threshold);
+    if threshold > policy.threshold {
+        policy.threshold = threshold;
+        policy.threshold_by = format!("{}, raised by mode {}", policy.threshold_by, mode.0.as_str());
+    }
     controls.hold(Control::RoundShape, steps(asked, study))?;
     let plans = plans(asked, study, &datasets)?;
     columns(study, (asked.round, &plans), asker, &datasets, controls)?;
@@ -268,10 +275,7 @@ fn policy(
     config: &CustodianConfig,
 ) -> Result<Effective, PublicError> {
     let mut policy = Effective::of(&config.policy, &asker.requester.account(study));
-    if policy.decide == Decide::Refuse && controls.enforces(Control::PolicyDecides) {
-        let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
-        return Err(PublicError::new(ErrorCode::PolicyRefused, message).hint("talk to the site's steward"));
-    }
+    controls.hold(Control::PolicyDecides, not_refused(study, &policy, config))?;
     let Some(Shown { permit, .. }) = &asker.permit else { return Ok(policy) };
     let by = format!("permit {}", permit.id);
     if permit.threshold > THRESHOLD_MAX {
@@ -289,6 +293,22 @@ fn policy(
     Ok(policy)
 }
 
+/// Whether the policy lets the study in, and publishes results of the site alone where it asks for such.
+fn not_refused(study: &Study, policy: &Effective, config: &CustodianConfig) -> Result<(), PublicError> {
+    let refuse = |message: String, hint: &str| Err(PublicError::new(ErrorCode::PolicyRefused, message).hint(hint));
+    if policy.decide == Decide::Refuse {
+        let message = format!("the policy of site {} refuses the study ({})", config.site, policy.by);
+        return refuse(message, "talk to the site's steward");
+    }
+    let own = study.analyses.iter().find(|analysis| analysis.spec.is_per_site());
+    match own.filter(|_| !config.policy.per_site_results) {
+        None => Ok(()),
+        Some(analysis) => refuse(
+            format!("site {} lets no results of its own be published ({})", config.site, analysis.name),
+            "leave `two_stage` out, or ask its steward for per_site_results = true under [policy]",
+        ),
+    }
+}
 fn addressed(
     asked: &Asked<'_>,
     study: &Study,
@@ -306,17 +326,36 @@ fn addressed(
     Ok(())
 }
 
-/// Exact answers invite differencing: the trust entry allows them, or the steward does.
-fn mode(asker: &Asker<'_>, policy: &Effective, controls: Controls) -> Result<Mode, PublicError> {
-    let asked = asker.permit.as_ref().map_or(Mode::Exact, |shown| match shown.permit.mode {
-        PermitMode::Exact => Mode::Exact,
+/// Exact and rounded answers invite differencing: the trust entry allows them, or the steward does. The least exact of what trust, permit and rules
+/// say holds.
+fn mode(asker: &Asker<'_>, policy: &Effective, controls: Controls) -> Result<(Mode, String), PublicError> {
+    let permit = asker.permit.as_ref().map(|shown| {
+        let mode = match shown.permit.mode {
+            PermitMode::Exact => Mode::Exact,
+            PermitMode::Round => Mode::Round,
+        };
+        (mode, format!("permit {}", shown.permit.id))
     });
-    match asker.mode {
-        Some(allowed) => Ok(allowed.max(asked)),
-        None if policy.decide == Decide::Ask || !controls.enforces(Control::ModeGranted) => Ok(asked),
-        None => Err(PublicError::new(ErrorCode::ModeNotAllowed, "the site has not allowed exact answers to this researcher")
-            .hint("this version answers exactly or not at all: the site sets mode = \"exact\" in [[trust]], or lets its steward decide")),
-    }
+    let trusted = match asker.mode {
+        Some(allowed) => (allowed, "[[trust]]".to_owned()),
+        None if policy.decide == Decide::Ask || !controls.enforces(Control::ModeGranted) => {
+            (Mode::Exact, "the steward's word".to_owned())
+        }
+        None => {
+            let message = "the site has not allowed answers without noise to this researcher";
+            return Err(PublicError::new(ErrorCode::ModeNotAllowed, message)
+                .hint("the site sets mode = \"exact\" or mode = \"round\" in [[trust]], or lets its steward decide"));
+        }
+    };
+    let rules = policy.mode.clone();
+    Ok([permit, rules].into_iter().flatten().fold(trusted, policy::coarser))
+}
+
+/// Why a site answers no model in a mode.
+pub fn no_models(mode: Mode) -> PublicError {
+    let message = format!("the site's policy answers no models in mode {}", mode.as_str());
+    PublicError::new(ErrorCode::ModeNotAllowed, message)
+        .hint("ask a table, or talk to the site's steward: models = \"exact\" in its policy answers models exactly")
 }
 
 fn steps(asked: &Asked<'_>, study: &Study) -> Result<(), PublicError> {

@@ -1,6 +1,7 @@
 //! What the site's policy says about one study. Of several rules that are about it, the strictest of each setting holds.
 
-use crate::config::policy::{Decide, Matches, Policy, Quiet, Rule, Settings};
+use crate::config::Mode;
+use crate::config::policy::{Decide, Matches, Models, Policy, Quiet, Rule, Settings};
 use crate::custodian::ledger::bodies::Account;
 use bocage_protocol::ids::ContractId;
 
@@ -23,6 +24,10 @@ pub struct Effective {
     pub quiet: Vec<Quiet>,
     /// How many such studies may begin.
     pub limits: Vec<Limit>,
+    /// How exact the values may be at most, and by which rule, in words.
+    pub mode: Option<(Mode, String)>,
+    /// What is said of models; of several datasets, what is said of each of them.
+    pub models: Option<Models>,
 }
 
 /// How many cells may leave of one dataset under one permit, or to one researcher.
@@ -71,6 +76,11 @@ impl Effective {
         let unknown = |limit: &Limit| !limits.contains(limit);
         let more: Vec<Limit> = other.limits.into_iter().filter(unknown).collect();
         limits.extend(more);
+        let models = match (self.models, other.models) {
+            (Some(Models::Refuse), _) | (_, Some(Models::Refuse)) => Some(Models::Refuse),
+            (Some(Models::Exact), Some(Models::Exact)) => Some(Models::Exact),
+            _ => None,
+        };
         Self {
             decide,
             by,
@@ -80,7 +90,14 @@ impl Effective {
             two_persons: self.two_persons || other.two_persons,
             quiet,
             limits,
+            mode: [self.mode, other.mode].into_iter().flatten().reduce(coarser),
+            models,
         }
+    }
+
+    /// Whether models are answered in this mode. Where sites round nothing is said of a model's sums, so they leave only where the policy says so.
+    pub fn answers_models(&self, mode: Mode) -> bool {
+        self.models.map_or(mode == Mode::Exact, |models| models == Models::Exact)
     }
 
     fn of_one(policy: &Policy, account: &Account) -> Self {
@@ -109,8 +126,15 @@ impl Effective {
             two_persons: settings().any(|(s, ..)| s.two_persons),
             quiet: settings().flat_map(|(s, ..)| s.quiet.iter().copied()).collect(),
             limits: settings().filter_map(limit).collect(),
+            mode: settings().filter_map(|(s, by, _)| Some((s.mode?, by))).reduce(coarser),
+            models: settings().filter_map(|(s, ..)| s.models).max(),
         }
     }
+}
+
+/// The less exact of two modes; the first where they are equal.
+pub fn coarser(one: (Mode, String), other: (Mode, String)) -> (Mode, String) {
+    if other.0 > one.0 { other } else { one }
 }
 
 impl Cap {

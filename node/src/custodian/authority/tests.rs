@@ -1,5 +1,7 @@
 //! What is refused, and what is not, whoever asks.
 
+mod modes;
+
 use super::*;
 use crate::config::CustodianConfig;
 use crate::fixture::{NOW, Site};
@@ -319,6 +321,26 @@ fn a_column_that_is_never_offered_is_read_by_no_study() {
     let mut without = site.study();
     without.analyses.remove(0);
     assert!(authorise(&site.request(&without), NOW, Past::default(), &Lists::default(), &site.config()).is_ok());
+}
+
+#[test]
+fn results_of_the_site_alone_are_published_where_its_policy_says_so() {
+    let site = Site::new();
+    let model = |more: &str| {
+        let text = format!(
+            "title = \"t\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\nmin_sites = 1\n\
+             [[analysis]]\nname = \"alone\"\nmodel = {{ formula = \"chol ~ age\"{more} }}"
+        );
+        site.request(&site.study_of(&text))
+    };
+    let alone = model(", two_stage = \"fixed\"");
+    let error = authorise(&alone, NOW, Past::default(), &Lists::default(), &site.config()).unwrap_err().error;
+    assert_eq!(error.code, ErrorCode::PolicyRefused);
+    assert!(error.message.contains("lets no results of its own be published (alone)"), "{error}");
+    assert!(error.hint.unwrap().contains("per_site_results = true"));
+    assert!(authorise(&model(""), NOW, Past::default(), &Lists::default(), &site.config()).is_ok());
+    site.edit_config("[policy]", "[policy]\nper_site_results = true");
+    assert!(authorise(&alone, NOW, Past::default(), &Lists::default(), &site.config()).is_ok());
 }
 
 #[test]

@@ -120,8 +120,13 @@ fn refreshed(site: &Site, now: Timestamp, asked: &Arc<Mutex<Vec<Why>>>) -> Custo
 /// What an ingest of the site's dataset does at a time.
 fn ingest(custodian: &Custodian, why: Why, now: Timestamp) -> Result<Manifest, SnapshotError> {
     let config = &custodian.config;
-    let ingest =
-        Ingest { state: &config.state, rules: config.snapshots, dataset: &config.datasets["heart"], form: None };
+    let ingest = Ingest {
+        state: &config.state,
+        rules: config.snapshots,
+        dataset: &config.datasets["heart"],
+        form: None,
+        size: Size::default(),
+    };
     ingest.run(why, now, &|_| true)
 }
 
@@ -231,7 +236,8 @@ fn a_failed_ingest_is_told_until_one_succeeds_and_one_that_was_cut_off_too() {
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let config = &custodian.config;
         let dataset = &config.datasets["heart"];
-        let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form: None };
+        let ingest =
+            Ingest { state: &config.state, rules: config.snapshots, dataset, form: None, size: Size::default() };
         ingest.run(Why::Start, NOW, &|progress| match progress {
             crate::custodian::snapshot::Progress::Begun => true,
             _ => {

@@ -60,7 +60,7 @@ impl Custodian {
         Desk {
             ledger: &self.ledger,
             secret: Secret(&self.release_key),
-            policy: self.config.policy_version(),
+            policy: self.policy,
             own: rustix::process::geteuid().as_raw(),
             now: self.clock.now(),
             controls: self.switches.controls,
@@ -144,7 +144,10 @@ impl Custodian {
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            Asks { analysis: analysis.name.clone(), cells, numbers, explained: explained.plainly() }
+            let alone =
+                if analysis.spec.is_per_site() { ". What is fitted to this site alone is published" } else { "" };
+            let explained = explained.plainly() + alone;
+            Asks { analysis: analysis.name.clone(), cells, numbers, explained }
         };
         let plans = first_round(study, &datasets)?;
         Ok(Pending {
@@ -157,6 +160,7 @@ impl Custodian {
             terms: Some(Terms {
                 threshold: authorised.threshold,
                 threshold_by: authorised.policy.threshold_by.clone(),
+                mode: Some((authorised.mode.as_str().to_owned(), authorised.mode_by.clone())),
                 cap: authorised.policy.cap.as_ref().map(|cap| (cap.most, cap.by.clone())),
             }),
         })

@@ -103,6 +103,9 @@ pub struct Dossier {
     pub policy: String,
     /// k, and who says so.
     pub threshold: Option<(u32, String)>,
+    /// How exact the values are that would leave, and who says so.
+    #[serde(default)]
+    pub mode: Option<(String, String)>,
     /// How many cells may leave on the requester's account.
     pub cap: Option<CapLeft>,
     /// What each analysis would do, and how much would leave.

@@ -174,6 +174,7 @@ impl Desk<'_> {
             why: pending.why.clone(),
             policy: self.policy.to_string(),
             threshold: pending.terms.as_ref().map(|terms| (terms.threshold, terms.threshold_by.clone())),
+            mode: pending.terms.as_ref().and_then(|terms| terms.mode.clone()),
             cap: self.cap_left(pending)?,
             asks: pending.asks.clone(),
             access_body: pending.study.access_body.clone(),

@@ -294,7 +294,7 @@ fn detail(measure: &Measure, layout: &MeasureLayout, cells: &[Vec<&Row>], contra
         if k == 1 || (values.len() >= 8 && values.values().all(|n| subjects - n >= k)) {
             Spread::Wide
         } else {
-            Spread::Narrow { values, subjects, most }
+            Spread::Narrow { values: values.into_iter().collect(), subjects, most }
         }
     };
     Detail::Number(cells.iter().map(spread).collect())

@@ -4,7 +4,7 @@
 //! It must give a row the cell that the expression gives it: only who has a domain by the contract is looked up.
 
 use bocage_protocol::contract::{Contract, Kind};
-use bocage_protocol::plan::{Expr, ValidPlan};
+use bocage_protocol::plan::{Expr, KeyLevels, ValidPlan};
 use polars::prelude::{
     ChunkedArray, DataFrame, DataType, Engine, IntoColumn as _, IntoLazy as _, NamedFrom as _, PolarsNumericType,
     PolarsResult, Series,
@@ -34,15 +34,14 @@ struct Lookup {
 }
 
 impl Lookups {
-    /// The keys of a plan over `contract`; none where one of them must be computed row by row, which then also says what is wrong with it.
-    pub fn of(plan: &ValidPlan, contract: &Contract) -> Option<Self> {
-        let levels = plan.layout().keys_at(0);
+    /// The keys of a plan over `contract`, which have these `levels`; none where one of them must be computed row by row, which then also says what is wrong with it.
+    pub fn of(plan: &ValidPlan, levels: &[KeyLevels], contract: &Contract) -> Option<Self> {
         if plan.discovered().is_some() || levels.len() != plan.table().by.len() {
             return None;
         }
         let (mut lookups, mut stride) = (Vec::new(), 1);
         // The last key's levels stand side by side.
-        for (key, levels) in plan.table().by.iter().zip(&levels).rev() {
+        for (key, levels) in plan.table().by.iter().zip(levels).rev() {
             let (column, lo, values) = domain(key, contract)?;
             let (count, level) = (values.len(), level(key, levels, contract).ok()?);
             let rows = DataFrame::new(count, vec![values.into_column()]).ok()?;
@@ -63,7 +62,11 @@ impl Lookups {
     /// # Errors
     /// A row has none, or the columns are not what they were.
     pub fn cells(&self, rows: &DataFrame) -> Result<Vec<u32>, PassError> {
-        let mut cells = vec![0; rows.height()];
+        let height = rows.height();
+        if self.0.is_empty() {
+            return Ok(vec![0; height]);
+        }
+        let mut cells = Cells { cells: Vec::with_capacity(height), first: true, at: 0 };
         for lookup in &self.0 {
             let column = rows.column(&lookup.column).map_err(|_| PassError::Shape)?.as_materialized_series();
             match column.dtype() {
@@ -74,34 +77,60 @@ impl Lookups {
                 DataType::Int64 => lookup.add(column.i64(), &mut cells),
                 _ => Err(PassError::Shape),
             }?;
+            if cells.at != height {
+                return Err(PassError::Shape);
+            }
+            (cells.first, cells.at) = (false, 0);
         }
-        Ok(cells)
+        Ok(cells.cells)
+    }
+}
+
+/// The rows' cells, to which one key after another adds.
+struct Cells {
+    cells: Vec<u32>,
+    /// Nothing is added to yet: what the first key adds is what stands there.
+    first: bool,
+    /// The rows that the present key was added to.
+    at: usize,
+}
+
+impl Cells {
+    fn add(&mut self, rows: usize, adds: impl Iterator<Item = u32>) -> Result<(), PassError> {
+        if self.first {
+            self.cells.extend(adds);
+        } else {
+            let cells = self.cells.get_mut(self.at..self.at + rows).ok_or(PassError::Shape)?;
+            cells.iter_mut().zip(adds).for_each(|(cell, adds)| *cell = cell.wrapping_add(adds));
+        }
+        self.at += rows;
+        Ok(())
     }
 }
 
 impl Lookup {
-    fn add<T>(&self, column: PolarsResult<&ChunkedArray<T>>, cells: &mut [u32]) -> Result<(), PassError>
+    fn add<T>(&self, column: PolarsResult<&ChunkedArray<T>>, cells: &mut Cells) -> Result<(), PassError>
     where
         T: PolarsNumericType,
         T::Native: Into<i64>,
     {
-        let (mut rest, mut all) = (cells, true);
+        let mut all = true;
+        let mut seen = |adds: u32| {
+            all &= adds != NONE;
+            adds
+        };
         for chunk in column.map_err(|_| PassError::Shape)?.downcast_iter() {
-            let cells;
-            (cells, rest) = rest.split_at_mut_checked(chunk.len()).ok_or(PassError::Shape)?;
-            let rows = cells.iter_mut().zip(chunk.values().as_slice());
-            let mut add = |cell: &mut u32, adds: u32| {
-                all &= adds != NONE;
-                *cell = cell.wrapping_add(adds);
-            };
+            let values = chunk.values().as_slice();
             match chunk.validity().filter(|bits| bits.unset_bits() > 0) {
-                None => rows.for_each(|(cell, value)| add(cell, self.of((*value).into()))),
-                Some(bits) => rows.zip(bits.iter()).for_each(|((cell, value), has)| {
-                    add(cell, if has { self.of((*value).into()) } else { self.missing });
-                }),
+                None => cells.add(values.len(), values.iter().map(|value| seen(self.of((*value).into()))))?,
+                Some(bits) => {
+                    let of =
+                        |(value, has): (&T::Native, bool)| if has { self.of((*value).into()) } else { self.missing };
+                    cells.add(values.len(), values.iter().zip(bits.iter()).map(|row| seen(of(row))))?;
+                }
             }
         }
-        if all && rest.is_empty() { Ok(()) } else { Err(PassError::OutsideTable) }
+        if all { Ok(()) } else { Err(PassError::OutsideTable) }
     }
 
     #[inline(always)]

@@ -39,7 +39,7 @@ use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::{Expr, KeyValue, Measure, MeasureLayout, Table, ValidPlan};
 use polars::prelude as pl;
 use polars::prelude::{
-    DataFrame, DataType, Engine, IntoColumn as _, IntoLazy, LazyFrame, NamedFrom as _, OptFlags, Series, UInt32Chunked,
+    DataFrame, DataType, Engine, IntoColumn as _, IntoLazy, IntoSeries as _, LazyFrame, OptFlags, Series, UInt32Chunked,
 };
 
 use self::compile::index;
@@ -149,7 +149,8 @@ impl<'a> Asked<'a> {
     /// The pass over all rows, of one table.
     fn pass(&self, partition: Partition) -> Result<Pass, EngineError> {
         let question = self.question()?;
-        let lookups = question.filter.is_none().then(|| Lookups::of(self.plan, self.contract)).flatten();
+        let lookups =
+            question.filter.is_none().then(|| Lookups::of(self.plan, &question.levels, self.contract)).flatten();
         let count = |part: &Part, pass: &mut Pass| {
             let rows = self.part(part)?;
             match &lookups {
@@ -168,10 +169,10 @@ impl<'a> Asked<'a> {
         let key = self.plan.discovered().ok_or_else(|| self.error(PassError::Shape.into()))?;
         let column = self.key_column()?;
         let positions = Positions::new(kept.iter().map(|key| key.value));
-        let Question { filter, dense, select } = self.question()?;
+        let Question { levels, filter, dense, select } = self.question()?;
         let counted = pl::col(KEY).neq(pl::lit(UNCOUNTED));
         let filter = Some(filter.map_or(counted.clone(), |filter| counted.and(filter)));
-        let question = Question { filter, dense, select };
+        let question = Question { levels, filter, dense, select };
         let count = |part: &Part, pass: &mut Pass| {
             let at = UInt32Chunked::from_vec(KEY.into(), positions.of(column, part)?);
             let mut rows = self.part(part)?;
@@ -260,7 +261,7 @@ impl<'a> Asked<'a> {
 
     /// The cells, subjects and measures of rows without a filter: what the snapshot has as the pass wants it is taken as it is.
     fn look_up(&self, lookups: &Lookups, question: &Question, rows: DataFrame) -> Result<Vec<Series>, Fault> {
-        let cells = Series::new("cell".into(), lookups.cells(&rows)?);
+        let cells = UInt32Chunked::from_vec("cell".into(), lookups.cells(&rows)?).into_series();
         let taken = |name: &str| rows.column(name).map(|c| c.as_materialized_series().clone()).ok();
         let (subject, measures) = (taken(SUBJECT), &question.select[2..]);
         let direct = self.plan.table().measures.iter().map(|measure| match measure {

@@ -157,7 +157,9 @@ impl Pass {
         }
         self.add_subjects(subjects)?;
         for (i, (cells, subjects)) in cells.chunks(BLOCK_ROWS).zip(subjects.chunks(BLOCK_ROWS)).enumerate() {
-            if cells.iter().max().is_some_and(|largest| *largest as usize >= self.sizes.0.len()) {
+            // No early end, as below.
+            let all = u32::try_from(self.sizes.0.len()).unwrap_or(u32::MAX);
+            if cells.iter().fold(false, |any, cell| any | (*cell >= all)) {
                 return Err(PassError::OutsideTable);
             }
             let rows = Rows { from: i * BLOCK_ROWS, cells, subjects };
@@ -195,10 +197,12 @@ impl Pass {
         let sizes = &self.sizes;
         let (sums, details): (Vec<Vec<Sums>>, Vec<Detail>) =
             self.measures.into_iter().map(|measured| measured.finish(sizes)).unzip();
-        let mut measures: Vec<std::vec::IntoIter<Sums>> = sums.into_iter().map(Vec::into_iter).collect();
-        let cell = |count: &Count| Cell {
-            size: count.size(),
-            measures: measures.iter_mut().filter_map(Iterator::next).collect(),
+        let mut sums: Vec<std::vec::IntoIter<Sums>> = sums.into_iter().map(Vec::into_iter).collect();
+        let cell = |count: &Count| {
+            // As many as there will be: a list that grows takes twice the room, in every cell.
+            let mut measures = Vec::with_capacity(sums.len());
+            measures.extend(sums.iter_mut().filter_map(Iterator::next));
+            Cell { size: count.size(), measures }
         };
         let tally = Tally { total: self.total.size(), cells: sizes.0.iter().map(cell).collect() };
         Counted { threshold: self.k, tally, details }

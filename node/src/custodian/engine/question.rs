@@ -2,7 +2,7 @@
 
 use bocage_protocol::contract::{Contract, Kind};
 use bocage_protocol::plan::{
-    Columns, Expr, KeyLevels, Literal, Measure, MeasureLayout, ModelLayout, Type, ValidPlan, type_of,
+    Columns, Expr, Inputs, KeyLevels, Literal, Measure, MeasureLayout, ModelLayout, Type, ValidPlan, type_of,
 };
 use polars::prelude as pl;
 use polars::prelude::{DataType, lit};
@@ -16,6 +16,8 @@ pub const KEY: &str = "__key";
 
 /// What to filter by and what to select.
 pub struct Question {
+    /// The levels of each dense key.
+    pub levels: Vec<KeyLevels>,
     /// Rows for which this is true.
     pub filter: Option<pl::Expr>,
     /// The cell of the dense keys as `UInt32`; none where there are no dense keys.
@@ -53,7 +55,7 @@ pub fn compile_plan(plan: &ValidPlan, contract: &Contract) -> Result<Question, U
         };
         select.push(column.alias(format!("measure_{i}")));
     }
-    Ok(Question { filter, dense, select })
+    Ok(Question { levels, filter, dense, select })
 }
 
 /// What a model reads: its filter; subjects, its measures as `Float64`, its keys' levels as `UInt32`. What is missing is null, or beyond the levels.
@@ -67,15 +69,24 @@ pub fn compile_model(
 ) -> Result<(Option<pl::Expr>, Vec<pl::Expr>), Unfit> {
     let scope = Scope::Snapshot(contract);
     let filter = plan.plan().query.filter.as_ref().map(|f| condition(f, scope)).transpose()?;
+    Ok((filter, compile_inputs(&layout.inputs, contract)?))
+}
+
+/// Subjects, the measures of a design as `Float64`, and its keys' levels as `UInt32`.
+///
+/// # Errors
+/// The design was checked against another contract.
+pub fn compile_inputs(inputs: &Inputs, contract: &Contract) -> Result<Vec<pl::Expr>, Unfit> {
+    let scope = Scope::Snapshot(contract);
     let mut select = vec![pl::col(SUBJECT)];
-    for (i, of) in layout.inputs.measures.iter().enumerate() {
+    for (i, of) in inputs.measures.iter().enumerate() {
         let column = match of {
             Measure::Condition(_) => truth(of, scope)?.cast(DataType::Float64),
             _ => value(of, scope)?,
         };
         select.push(column.alias(format!("measure_{i}")));
     }
-    for (i, (key, domain)) in layout.inputs.keys.iter().enumerate() {
+    for (i, (key, domain)) in inputs.keys.iter().enumerate() {
         let mut labels = domain.labels.clone();
         if domain.missing {
             labels.push(String::new());
@@ -83,7 +94,7 @@ pub fn compile_model(
         let levels = KeyLevels { labels, missing: domain.missing };
         select.push(level(key, &levels, contract)?.alias(format!("key_{i}")));
     }
-    Ok((filter, select))
+    Ok(select)
 }
 
 /// The position of a row's value among a key's levels, as `UInt32`.

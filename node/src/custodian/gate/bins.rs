@@ -54,7 +54,7 @@ pub(super) fn exact(
     let missing = enough.map(|size| rules::count(*size)).transpose()?;
     let bins = merge(cells, &parts.iter().map(|(_, twin, part)| (*twin, part.as_slice())).collect::<Vec<_>>(), k)?;
     let held_back = (bins.is_empty() && holds_back(0..grid.cells())) || (missing.is_none() && holds_back(no_value));
-    let release = BinsRelease { threshold: threshold.max(1), missing, bins, held_back };
+    let release = BinsRelease { threshold: threshold.max(1), missing, bins, held_back, rounded: false };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(grid, can_be_missing) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }

@@ -110,13 +110,16 @@ impl Counted {
             && self.details.len() == layout.measures().len()
             && self.details.iter().zip(layout.measures()).enumerate().all(measure_fits)
     }
+}
 
-    /// The details of a coarser step of the ladder. Right only where a subject is in one cell, as for the tally.
-    pub(super) fn details_at(self, layout: &TableLayout, step: usize) -> Vec<Detail> {
+impl Detail {
+    /// Details, counted for a threshold of `k`, at a step of the ladder. A coarser one is right only where a subject is in one cell, as for the
+    /// tally.
+    pub(super) fn at(details: Vec<Detail>, k: u32, layout: &TableLayout, step: usize) -> Vec<Detail> {
         if step == 0 {
-            return self.details;
+            return details;
         }
-        let (to, cells, k) = (layout.containing(0, step), layout.cells_at(step), self.threshold);
+        let (to, cells) = (layout.containing(0, step), layout.cells_at(step));
         let rolled_up = |detail: &Detail| match detail {
             Detail::Number(fine) => {
                 let mut coarse = vec![Spread::new(k); cells];
@@ -129,7 +132,7 @@ impl Counted {
                 Detail::Condition(coarse)
             }
         };
-        self.details.iter().map(rolled_up).collect()
+        details.iter().map(rolled_up).collect()
     }
 }
 

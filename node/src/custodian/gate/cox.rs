@@ -8,10 +8,12 @@
 //! The weights of rule 4 of models are the expected events of patients: the sums are, event for event, those of a Poisson model with them as weights
 //! (Laird, Olivier 1981), less what the means of risk sets take off.
 
+use super::leaving::CountedLeaving;
 use super::model::TooFew;
 
 /// What the engine has counted of risk sets at a step.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct CountedRisk {
     /// Patients who are at risk at an event. The others are in no sum.
     pub ever: u64,
@@ -23,6 +25,8 @@ pub struct CountedRisk {
     parts: Vec<(f64, f64)>,
     /// Where the latter begin.
     timed: Option<usize>,
+    /// With one baseline for all sites nothing is summed over risk sets, but over those who leave.
+    pub leaving: Option<CountedLeaving>,
 }
 
 impl CountedRisk {
@@ -52,6 +56,9 @@ impl CountedRisk {
 
 /// Checks the rules; says which does not hold. `name` is that of a column.
 pub(super) fn check(risk: &CountedRisk, name: impl Fn(usize) -> String, k: u32) -> Result<(), TooFew> {
+    if risk.leaving.is_some() {
+        return Ok(());
+    }
     let hidden = |n: u64| (1..u64::from(k)).contains(&n);
     if risk.strata.iter().any(|(events, others)| hidden(*events) || hidden(*others)) {
         return Err(TooFew::because("a stratum has too few patients with the event, or too few without"));

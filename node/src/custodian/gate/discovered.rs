@@ -40,7 +40,7 @@ pub(super) fn exact(
         }
     }
     let beyond = found.beyond.map(|most| bound(most, threshold)).transpose()?;
-    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond, held_back: few };
+    let release = DiscoveredRelease { threshold: threshold.max(1), keys, beyond, held_back: few, rounded: false };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(key, layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }

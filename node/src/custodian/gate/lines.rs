@@ -65,7 +65,7 @@ pub(super) fn exact(
         }
         lines.push(bins);
     }
-    let release = LinesRelease { threshold: threshold.max(1), lines, held_back };
+    let release = LinesRelease { threshold: threshold.max(1), lines, held_back, rounded: false };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(grid, layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }

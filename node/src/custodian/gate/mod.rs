@@ -1,6 +1,6 @@
-//! The gate: the one place where a tally becomes a release. First form: mode `exact`.
+//! The gate: the one place where a tally becomes a release, in mode `exact` or `round`.
 //!
-//! What it holds back, with k the policy's threshold on *subjects*:
+//! What it holds back in both, with k the policy's threshold on *subjects*:
 //!
 //! 1. **Cells.** A cell of fewer than k subjects leaves as "fewer than k", 0 and 1 … k − 1 alike.
 //! 2. **Measures** of a shown cell are hidden unless k subjects have a value.
@@ -43,6 +43,9 @@
 //!    and total; bins grow until it holds. A release with such a cell says that it holds back: a hidden cell may then be of any size. Of whom
 //!    opt-outs of another table have changed, nobody may be in the cell, or have a value, both before and after: how many others have come or
 //!    gone would not be known.
+//!
+//! 8. **Mode `round`** (`round`): k is raised so that every count that is shown shares its rounded value with four others; what the rules above let out
+//!    is rounded, sums to so many with the mean that they had; no total leaves beside cells.
 //!
 //! What it does not hold back yet: the protection is **within one table**. Two tables about nearly equal cohorts can be
 //! subtracted, and so can two conditions of one table that differ by a few patients; mode `exact` is therefore for
@@ -115,13 +118,17 @@ mod attack;
 mod bins;
 mod counted;
 mod cox;
+mod described;
 mod discovered;
+mod leaving;
 mod lines;
 mod model;
 mod moved;
 mod private;
+mod round;
 mod rules;
 mod seal;
+mod shares;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -131,15 +138,18 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::{Grid, ValidPlan};
 use bocage_protocol::release::Outcome;
 
-use super::controls::Controls;
+use super::controls::{Control, Controls};
 
 pub use crate::config::Mode;
 pub use counted::{Computed, Counted, CountedKeys, Detail};
 pub use cox::CountedRisk;
-pub use model::{CountedModel, Side, Weights};
+pub use described::{CountedClusters, CountedDescribed};
+pub use leaving::CountedLeaving;
+pub use model::{CountedModel, LEVERAGE, Side, Weights};
 pub use moved::{Moved, MovedPart};
 pub use private::Private;
 pub use seal::{Answer, Heading, again, seal};
+pub use shares::Shares;
 pub use spread::Spread;
 
 /// How a site's tallies leave.
@@ -217,8 +227,8 @@ pub(super) fn release_under(
 ) -> Result<Released, Withheld> {
     let (layout, one_row_per_subject) = (plan.layout(), contract.one_row_per_subject());
     let rules = Rules { threshold: policy.threshold, controls };
-    let (Mode::Exact, moved) = (policy.mode, moved.open());
-    let outcome = match (private.open(), plan.grid(), plan.discovered()) {
+    let moved = moved.open();
+    let exact = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {
             Outcome::Table(rules::exact(counted, moved.tables()?, layout, one_row_per_subject, rules)?)
         }
@@ -239,5 +249,10 @@ pub(super) fn release_under(
         }
         (Computed::Table(_) | Computed::Keys(_) | Computed::Model(_), ..) => return Err(Withheld::Inconsistent),
     };
-    Ok(Released(outcome))
+    let outcome = match policy.mode {
+        Mode::Round if controls.enforces(Control::Rounding) => round::rounded(exact, layout),
+        Mode::Exact | Mode::Round => exact,
+    };
+    // The receiver checks the same, so a release that it would refuse never leaves.
+    if outcome.fits(plan) { Ok(Released(outcome)) } else { Err(Withheld::Inconsistent) }
 }

@@ -9,18 +9,21 @@
 //!    elsewhere.
 //! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
-//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave.
+//!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to the deviance. Pearson's
+//!    χ² of which one patient has more stays behind by itself. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
+//! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
-//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use. Pearson's χ² and the deviance of
-//! numbers are sums of squares that one outlier can make up; so are products and powers of numbers, of which each is judged by itself.
+//! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
 
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::plan::ModelLayout;
+use bocage_protocol::plan::{ModelLayout, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::cox::{self, CountedRisk};
-use super::{Rules, Spread, Withheld};
+use super::described::{self, CountedDescribed};
+use super::leaving;
+use super::{Rules, Shares, Spread, Withheld};
 use crate::custodian::controls::Control;
 
 /// What the engine has added up at a step, and what it counted of the design.
@@ -36,12 +39,16 @@ pub struct CountedModel {
     pub both: Vec<u64>,
     /// The numbers' inputs, each with its spread among all, then where each side is false, and true.
     pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// The predictions' inputs, each with how it is shared.
+    pub predictions: Vec<(usize, Shares)>,
     /// As [`bocage_protocol::plan::Sums`] says.
     pub sums: Vec<f64>,
     /// How the patients weigh.
     pub weights: Weights,
     /// Of hazards, who is at risk.
     pub risk: Option<CountedRisk>,
+    /// Without an outcome, how the columns vary and who lies where.
+    pub described: Option<CountedDescribed>,
 }
 
 impl CountedModel {
@@ -93,7 +100,18 @@ pub struct Weights {
     weights: (f64, f64),
     /// Σ residual², and the largest, where they are added up.
     squares: (f64, f64),
+    /// Pearson's χ², and the most that one adds.
+    pearson: (f64, f64),
+    /// The deviance, and the most that one adds.
+    deviance: (f64, f64),
+    /// The largest share that anybody has of the information on some combination of columns.
+    leverage: f64,
 }
+
+/// Of what a step's information says of any combination of columns one patient may have so much at most: then all others together have as much.
+///
+/// A share of 1/k would need a design of some k times as many patients as columns, with none of them far out; this holds of designs that anybody fits.
+pub const LEVERAGE: f64 = 0.5;
 
 impl Weights {
     /// Adds a patient's.
@@ -109,18 +127,43 @@ impl Weights {
         add(&mut self.squares, square);
     }
 
+    /// Adds what a patient adds to Pearson's χ² and to the deviance.
+    #[inline]
+    pub fn add_squares(&mut self, pearson: f64, deviance: f64) {
+        add(&mut self.pearson, pearson);
+        // What is lost of nothing is nothing, but for the last bit.
+        add(&mut self.deviance, deviance.max(0.0));
+    }
+
+    /// Takes in the largest leverage.
+    pub fn leverage(&mut self, largest: f64) {
+        self.leverage = self.leverage.max(largest);
+    }
+
+    /// The largest weight.
+    pub fn largest(&self) -> f64 {
+        self.weights.1
+    }
+
     /// Adds other patients'.
     pub fn absorb(&mut self, other: &Self) {
         let both = |own: &mut (f64, f64), other: (f64, f64)| *own = (own.0 + other.0, own.1.max(other.1));
         both(&mut self.residuals, other.residuals);
         both(&mut self.weights, other.weights);
         both(&mut self.squares, other.squares);
+        both(&mut self.pearson, other.pearson);
+        both(&mut self.deviance, other.deviance);
+        self.leverage(other.leverage);
     }
 
     /// Whether nobody has more than 1/k of all.
     fn are_shared(&self, k: u32) -> bool {
-        [self.residuals, self.weights, self.squares].iter().all(|(all, most)| most * f64::from(k) <= *all)
+        [self.residuals, self.weights, self.squares].iter().all(|of| is_shared(*of, k))
     }
+}
+
+fn is_shared((all, most): (f64, f64), k: u32) -> bool {
+    most * f64::from(k) <= all
 }
 
 fn add(all: &mut (f64, f64), x: f64) {
@@ -147,7 +190,7 @@ impl TooFew {
 impl From<TooFew> for PublicError {
     fn from(TooFew(why): TooFew) -> Self {
         PublicError::new(ErrorCode::TooFewForModel, why)
-            .hint("group levels, leave the term out, or ask sites with more patients")
+            .hint("group levels (grouped(column, 'name'), or a condition), leave the term out, or ask other sites; a declared level that nobody has here is such, too")
     }
 }
 
@@ -158,14 +201,23 @@ const RESIDUAL_DEGREES: u64 = 10;
 /// So many bits of a sum leave: what a pass over the same rows in another order changes does not.
 const BITS: u32 = 44;
 
+/// Whether so many patients are enough for so many parameters.
+pub(super) fn are_enough(n: u64, parameters: u64) -> bool {
+    n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES
+}
+
 /// Lets all of a step's sums out, or says why not.
 pub(super) fn exact(
-    counted: CountedModel,
+    mut counted: CountedModel,
     moved: &[CountedModel],
     layout: &ModelLayout,
     rules: Rules,
 ) -> Result<ModelRelease, Withheld> {
     let k = rules.threshold;
+    if let Some(clusters) = counted.described.as_mut().and_then(|described| described.clusters.take()) {
+        let of = layout.described.ok_or(Withheld::Inconsistent)?;
+        counted.sums = described::clustered(counted.sums, clusters, of, rules)?;
+    }
     let fits = counted.sums.len() == layout.values()
         && counted.ones.len() == counted.sides.len()
         && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
@@ -181,8 +233,7 @@ pub(super) fn exact(
     }
     if k > 1 {
         let (n, parameters) = (counted.summed(), layout.sums().width as u64);
-        let enough = n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES;
-        if rules.controls.enforces(Control::ModelSize) && !enough {
+        if rules.controls.enforces(Control::ModelSize) && !are_enough(n, parameters) {
             return few(format!("there are too few patients for {parameters} parameters"));
         }
         if rules.controls.enforces(Control::ModelSides) {
@@ -194,17 +245,44 @@ pub(super) fn exact(
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
         }
+        if rules.controls.enforces(Control::ModelSquares) {
+            if !is_shared(counted.weights.deviance, k) {
+                return few("a patient is too far from what the model says at this step".to_owned());
+            }
+            // No fit needs it, and of a rare outcome a few are most of it: then it is no number.
+            if !is_shared(counted.weights.pearson, k) {
+                counted.sums[Sums::PEARSON] = f64::NAN;
+            }
+        }
+        if rules.controls.enforces(Control::ModelLeverage) && counted.weights.leverage > LEVERAGE {
+            return few("a patient is too far from the others in what the model reads".to_owned());
+        }
+        let even = counted.predictions.iter().all(|(_, shares)| shares.are_even(k));
+        if rules.controls.enforces(Control::ModelScores) && !even {
+            return few("a prediction is so steep that it singles patients out".to_owned());
+        }
         if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
             cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;
+        }
+        if let Some(described) = &counted.described {
+            described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
+        }
+        let few_in_clusters = |part: &CountedModel| {
+            let described = part.described.as_ref().zip(layout.described);
+            described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))
+        };
+        if moved.iter().any(few_in_clusters) {
+            return few(format!("fewer than {k} patients of a cluster have come or gone since it was last answered"));
         }
         if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
         }
     }
+    leaving::exact(&mut counted, moved, layout, rules)?;
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
 }
 
-fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
+pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
     let (n, of) = (counted.summed(), &counted.sides);
     for (side, ones) in of.iter().zip(&counted.ones) {
         if *ones < k || n - ones < k {
@@ -255,7 +333,7 @@ fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
     [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
 }
 
-fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
+pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
     for (input, spreads) in &counted.spreads {
         let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
         let of = layout.input_name(*input);

@@ -84,8 +84,9 @@ impl Parts {
     /// Of counted parts, at a step.
     pub(super) fn at(moved: Vec<MovedTable>, layout: &TableLayout, step: usize) -> Result<Self, Withheld> {
         let part = |MovedTable { counted, twin, .. }: MovedTable| {
-            let cells = counted.tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?;
-            Ok((twin, cells, counted.details_at(layout, step)))
+            let Counted { threshold, tally, details } = counted;
+            let cells = tally.rolled_up(layout, step).map_err(|_| Withheld::Inconsistent)?.into_owned();
+            Ok((twin, cells, Detail::at(details, threshold, layout, step)))
         };
         Ok(Self(moved.into_iter().map(part).collect::<Result<_, _>>()?))
     }

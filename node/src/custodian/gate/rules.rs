@@ -1,5 +1,7 @@
 //! The rules of mode `exact`, as the module's head states them. Pure arithmetic on one table.
 
+use std::borrow::Cow;
+
 use bocage_protocol::plan::{MeasureLayout, TableLayout};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
@@ -19,20 +21,20 @@ pub(super) fn exact(
     under: Rules,
 ) -> Result<TableRelease, Withheld> {
     let Rules { threshold, controls } = under;
-    let tally = &counted.tally;
     let fits = |one: &Counted| {
         consistent(&one.tally, layout, one_row_per_subject) && one.fits(layout, one_row_per_subject, threshold)
     };
     if !fits(&counted) || !moved.iter().map(|part| &part.counted).all(fits) {
         return Err(Withheld::Inconsistent);
     }
-    let Chosen { step, cells, few } = choose_step(tally, &moved, layout, one_row_per_subject, under.k())?;
+    let Counted { threshold: counted_for, tally, details } = counted;
+    let Chosen { step, cells, few } = choose_step(&tally, &moved, layout, one_row_per_subject, under.k())?;
     // Who may be in several cells is: the total beside the cells says how many are.
-    let overlaps = !one_row_per_subject && !layout.keys_at(0).is_empty() && controls.enforces(Control::OverlapTotal);
+    let overlaps = !one_row_per_subject && layout.has_keys() && controls.enforces(Control::OverlapTotal);
     let is_hidden = |at: usize| few.few[at] || cells[at].size.subjects < under.k();
     let all_shown = !(0..cells.len()).any(is_hidden);
-    let total = if overlaps { None } else { total(tally, all_shown, under).map(count).transpose()? };
-    let (details, moved) = (counted.details_at(layout, step), Parts::at(moved, layout, step)?);
+    let total = if overlaps { None } else { total(&tally, all_shown, under).map(count).transpose()? };
+    let (details, moved) = (Detail::at(details, counted_for, layout, step), Parts::at(moved, layout, step)?);
     let show = |(at, cell): (usize, &Cell)| match is_hidden(at) {
         true => Ok(CellRelease::FewerThanK),
         false => show(cell, (&details, layout), &moved, at, under),
@@ -43,28 +45,30 @@ pub(super) fn exact(
         total,
         cells: cells.iter().enumerate().map(show).collect::<Result<_, _>>()?,
         held_back: (0..cells.len()).any(|at| few.holds_back(at, cells[at].size.subjects, under.k())),
+        rounded: false,
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
     if release.fits(layout) { Ok(release) } else { Err(Withheld::Inconsistent) }
 }
 
 /// A step of the ladder.
-struct Chosen {
+struct Chosen<'a> {
     step: usize,
-    cells: Vec<Cell>,
+    /// As asked they are the tally's own: nothing is copied.
+    cells: Cow<'a, [Cell]>,
     /// Which of them so few have moved in that they are hidden.
     few: Few,
 }
 
 /// The first step of the ladder that hides nothing, else the one that hides the smallest share of its cells.
-fn choose_step(
-    tally: &Tally,
+fn choose_step<'a>(
+    tally: &'a Tally,
     moved: &[MovedTable],
     layout: &TableLayout,
     one_row_per_subject: bool,
     k: i128,
-) -> Result<Chosen, Withheld> {
-    let mut best: Option<(usize, Chosen)> = None;
+) -> Result<Chosen<'a>, Withheld> {
+    let mut best: Option<(usize, Chosen<'a>)> = None;
     // Rolling up adds subjects over cells, which is right only if a subject is in one of them.
     let steps = if one_row_per_subject { layout.steps() } else { 1 };
     for step in 0..steps {
@@ -104,11 +108,14 @@ fn show(
     at: usize,
     under: Rules,
 ) -> Result<CellRelease, Withheld> {
-    let measure = |(i, (sums, detail)): (usize, (&Sums, &Detail))| match moved.hides(at, (i, layout), under)? {
-        true => Ok(MeasureRelease::Hidden),
-        false => show_measure(cell.size, sums, (detail, layout.chosen(i)), at, under),
-    };
-    let measures = cell.measures.iter().zip(details).enumerate().map(measure).collect::<Result<_, _>>()?;
+    // As many as there will be: a list that grows takes twice the room, in every cell.
+    let mut measures = Vec::with_capacity(details.len());
+    for (i, (sums, detail)) in cell.measures.iter().zip(details).enumerate() {
+        measures.push(match moved.hides(at, (i, layout), under)? {
+            true => MeasureRelease::Hidden,
+            false => show_measure(cell.size, sums, (detail, layout.chosen(i)), at, under)?,
+        });
+    }
     Ok(CellRelease::Shown { count: count(cell.size)?, measures })
 }
 

@@ -12,10 +12,11 @@
 //! Both conditions can only become true as subjects are added, so what is wide stays so and needs nothing more. Until then at most
 //! max(k, [`VALUES`] − 1) values are kept. It must never be of other subjects than the sums beside it.
 
-use std::collections::BTreeMap;
-
 /// So many different values must occur.
 pub const VALUES: usize = 8;
+
+/// Values that there is room for from the first on.
+const KEPT: usize = 16;
 
 /// The values of one measure among one cell's subjects.
 #[derive(Clone)]
@@ -25,8 +26,8 @@ pub enum Spread {
     Wide,
     /// Not yet.
     Narrow {
-        /// Subjects by value, in quanta.
-        values: BTreeMap<i64, u32>,
+        /// Values in quanta, rising, each with its subjects. There are few, and most cells are wide soon, so a list is faster than a map.
+        values: Vec<(i64, u32)>,
         /// All of them.
         subjects: u32,
         /// Those of the most frequent value.
@@ -37,7 +38,7 @@ pub enum Spread {
 impl Spread {
     /// Of no subjects, under a threshold of k.
     pub fn new(k: u32) -> Self {
-        if k <= 1 { Spread::Wide } else { Spread::Narrow { values: BTreeMap::new(), subjects: 0, most: 0 } }
+        if k <= 1 { Spread::Wide } else { Spread::Narrow { values: Vec::new(), subjects: 0, most: 0 } }
     }
 
     /// Whether the sums may be shown.
@@ -48,10 +49,17 @@ impl Spread {
     /// Adds subjects that have the value `q`.
     pub fn add(&mut self, q: i64, subjects: u32, k: u32) {
         let Spread::Narrow { values, subjects: all, most } = self else { return };
-        let of_q = values.entry(q).or_default();
-        *of_q += subjects;
+        let at = values.binary_search_by_key(&q, |(value, _)| *value).unwrap_or_else(|at| {
+            if values.is_empty() {
+                // At once what most cells need: it is asked for each cell on each core.
+                values.reserve_exact(KEPT.min(k as usize + 1));
+            }
+            values.insert(at, (q, 0));
+            at
+        });
+        values[at].1 += subjects;
         *all += subjects;
-        *most = (*most).max(*of_q);
+        *most = (*most).max(values[at].1);
         if values.len() >= VALUES && *all - *most >= k {
             *self = Spread::Wide;
         }
@@ -68,6 +76,8 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;

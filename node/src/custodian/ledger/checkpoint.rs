@@ -7,7 +7,7 @@ use bocage_protocol::trust::{Checkpoint, SignedRelease};
 use bocage_protocol::wire::codec;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Ledger, LedgerError, first_prev_hash};
+use super::{Ledger, LedgerError, first_prev_hash, last};
 
 /// Why the ledger is not the one that a checkpoint was taken of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +43,7 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn head(&self) -> Result<(u64, Digest), LedgerError> {
-        let sql = "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1";
-        let last = self
-            .lock()
-            .query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
-            .optional()
-            .map_err(LedgerError::Read)?;
-        let (seq, hash) = last.unwrap_or_else(|| (0, first_prev_hash()));
+        let (seq, hash) = last(&self.lock()).map_err(LedgerError::Read)?.unwrap_or_else(|| (0, first_prev_hash()));
         let hash = hash.parse().map_err(|_| LedgerError::Damaged { seq })?;
         Ok((seq.unsigned_abs(), hash))
     }

@@ -7,6 +7,7 @@ pub mod account;
 pub mod bodies;
 mod books;
 mod checkpoint;
+mod compared;
 mod desk;
 mod error;
 mod history;
@@ -46,6 +47,9 @@ const APPLICATION_ID: i64 = 0x626f_6361;
 const FORMAT: i64 = 1;
 /// How long to wait for another process that is writing (`bocage-node datasets refresh`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// More than a round has: each is read by SQLite once, not once a round.
+const STATEMENTS: usize = 32;
 
 const SCHEMA: &str = "
 CREATE TABLE record (
@@ -95,6 +99,7 @@ impl Ledger {
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         prepare(&mut connection, path)?;
         Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
     }
@@ -219,8 +224,10 @@ impl Ledger {
     pub fn answer(&self, question: &Digest) -> Result<Option<Record>, LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM record WHERE seq = (SELECT seq FROM answer WHERE question = ?1)");
         let connection = self.lock();
-        let found = connection.query_row(&sql, [question.to_string()], Record::read);
-        found.optional().map_err(LedgerError::Read)
+        let found = connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row([question.to_string()], Record::read).optional());
+        found.map_err(LedgerError::Read)
     }
 
     /// The last record of who is left out of a dataset for a purpose.
@@ -350,9 +357,10 @@ fn form(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok((pragma("application_id")?, pragma("user_version")?))
 }
 
-fn last(transaction: &Transaction<'_>) -> rusqlite::Result<Option<(i64, String)>> {
-    let sql = "SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1";
-    transaction.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+/// The last record's number and hash.
+fn last(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
+    let mut statement = connection.prepare_cached("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1")?;
+    statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 fn body_text(entry: &Entry) -> Result<String, LedgerError> {

@@ -81,6 +81,9 @@ pub struct Left {
     /// Whether what is hidden may be of any size: fewer than k of its patients had changed since an earlier answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held_back: bool,
+    /// Whether counts were rounded to multiples of five, and sums are of so many.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rounded: bool,
     /// The whole cohort, where it left.
     pub total: Option<ShownCount>,
     /// Every cell.
@@ -212,8 +215,16 @@ impl<'a> Reader<'a> {
         let explained =
             plan.as_ref().zip(base).map(|(plan, base)| plan.explain(Contracts::of(base, plan.related(), find), None));
         let filter = explained.and_then(|explained| explained.keeps);
-        let none =
-            Left { analysis, filter, threshold: None, held_back: false, total: None, cells: Vec::new(), refused: None };
+        let none = Left {
+            analysis,
+            filter,
+            threshold: None,
+            held_back: false,
+            rounded: false,
+            total: None,
+            cells: Vec::new(),
+            refused: None,
+        };
         match &part.outcome {
             Outcome::Refused(error) => Left { refused: Some(error.to_string()), ..none },
             Outcome::Table(table) => {
@@ -221,24 +232,49 @@ impl<'a> Reader<'a> {
                     .and_then(|a| a.spec.table())
                     .map_or_else(Vec::new, |table| table.by.into_iter().map(|k| k.label).collect());
                 let (total, cells) = (table.total.map(Into::into), cells(table, plan.as_ref(), &keys));
-                Left { threshold: Some(table.threshold), held_back: table.held_back, total, cells, ..none }
+                Left {
+                    threshold: Some(table.threshold),
+                    held_back: table.held_back,
+                    rounded: table.rounded,
+                    total,
+                    cells,
+                    ..none
+                }
             }
             Outcome::Discovered(release) => {
                 let cells = discovered::cells(release, spec.map(|a| &a.spec), plan.as_ref());
-                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
+                Left {
+                    threshold: Some(release.threshold),
+                    held_back: release.held_back,
+                    rounded: release.rounded,
+                    cells,
+                    ..none
+                }
             }
             Outcome::Model(release) => {
-                let cells = vec![model::cell(release, spec.map(|a| &a.spec))];
+                let cells = vec![model::cell(release, spec.map(|a| &a.spec), round)];
                 Left { threshold: Some(release.threshold), cells, ..none }
             }
             Outcome::Lines(release) => {
                 let cells = lines::cells(release, spec.map(|a| &a.spec), plan.as_ref());
-                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
+                Left {
+                    threshold: Some(release.threshold),
+                    held_back: release.held_back,
+                    rounded: release.rounded,
+                    cells,
+                    ..none
+                }
             }
             Outcome::Bins(release) => {
                 let label = bins::labels(spec.map(|a| &a.spec), plan.as_ref().and_then(ValidPlan::grid));
                 let cells = bins::cells(release, &label);
-                Left { threshold: Some(release.threshold), held_back: release.held_back, cells, ..none }
+                Left {
+                    threshold: Some(release.threshold),
+                    held_back: release.held_back,
+                    rounded: release.rounded,
+                    cells,
+                    ..none
+                }
             }
         }
     }

@@ -197,7 +197,8 @@ impl IdForm {
 
 /// One spelling of letters with marks (NFC): two sources, or a source and a list, may come from systems that write them otherwise.
 pub fn composed(text: &str) -> Cow<'_, str> {
-    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+    // It has no marks, and most ids are.
+    if text.is_ascii() { Cow::Borrowed(text) } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
 }
 
 /// The subjects of a snapshot.

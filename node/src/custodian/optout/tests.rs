@@ -1,6 +1,7 @@
 //! Opt-outs on the way of a round: lists that change, break and come back; what is offered then, and what two answers may differ by.
 
 mod cells;
+mod clusters;
 mod groups;
 mod lists;
 mod models;

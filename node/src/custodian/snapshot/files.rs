@@ -3,7 +3,10 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use bocage_protocol::ids::Digest;
 use sha2::{Digest as _, Sha256};
@@ -56,6 +59,45 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     let mut draft = Draft::new(path.parent().unwrap_or(Path::new(".")))?;
     draft.file().write_all(bytes).map_err(|e| SnapshotError::io(path, &e))?;
     draft.publish(path)
+}
+
+/// Hashes what is written, on a thread of its own.
+pub struct Hashed<W> {
+    inner: W,
+    written: SyncSender<Vec<u8>>,
+    hashes: JoinHandle<Digest>,
+}
+
+impl<W: Write> Hashed<W> {
+    /// Before the first byte.
+    pub fn new(inner: W) -> Self {
+        let (written, pieces) = sync_channel::<Vec<u8>>(4);
+        let hashes = thread::spawn(move || {
+            let mut hasher = Sha256::new();
+            pieces.into_iter().for_each(|piece| hasher.update(&piece));
+            Digest::from_bytes(hasher.finalize().into())
+        });
+        Self { inner, written, hashes }
+    }
+
+    /// The SHA-256 of all that was written.
+    pub fn digest(self) -> Digest {
+        drop(self.written);
+        self.hashes.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        // If nobody hashes any more, `digest` tells why.
+        drop(self.written.send(bytes[..written].to_vec()));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// The SHA-256 of a file's bytes.

@@ -11,7 +11,7 @@ use bocage_protocol::ids::Digest;
 use rustix::fs::{FlockOperation, flock};
 
 use super::open::{CURRENT, arrow_path, current, folder, ids_path, manifest, manifest_path};
-use super::{Manifest, SnapshotError, files};
+use super::{Manifest, SnapshotError, files, unfinished};
 use crate::ingest::attempt;
 
 /// A snapshot on the disk.
@@ -117,6 +117,7 @@ pub fn drop_all(dir: &Path, dataset: &str) -> Result<usize, SnapshotError> {
     gone(&place.join(CURRENT))?;
     gone(&attempt::path(dir, dataset))?;
     files::remove_drafts(&place);
+    unfinished::remove(&place);
     let contents = contents(&place)?;
     for content in &contents {
         remove(&place, content)?;

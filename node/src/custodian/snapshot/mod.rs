@@ -6,10 +6,11 @@
 //! DIR/DATASET/HASH.ids     by what the patients are known again, where they have ids or can opt out
 //! DIR/DATASET/current      the hash of the snapshot that studies are answered on
 //! DIR/DATASET/attempt.json why there is no newer one, where the last ingest failed
+//! DIR/DATASET/unfinished.rows  how far an ingest was that came to no end
 //! ```
 //!
 //! A snapshot is whole or not there: every file is written beside its place, synced, then renamed, and `current` moves last. What is put aside on the
-//! way (`spool`) has no name.
+//! way (`spool`) has no name, but for the rows from which an ingest goes on that was killed (`unfinished`).
 //! Nothing here may put a content hash on the wire: [`public_name`] is what leaves.
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ mod exports;
 mod files;
 #[cfg(test)]
 mod formats;
+#[cfg(test)]
+mod going_on;
 mod keep;
 mod manifest;
 mod mapped;
@@ -35,6 +38,7 @@ mod subjects;
 mod take;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::path::PathBuf;
 

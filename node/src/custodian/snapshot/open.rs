@@ -182,11 +182,29 @@ impl Snapshots {
     /// # Errors
     /// As [`Snapshot::open`].
     pub fn get(&self, dataset: &str, content: &Digest) -> Result<Arc<Snapshot>, SnapshotError> {
+        self.held(dataset, content, |held| {
+            manifest(&self.dir, dataset, content).map_or(true, |m| m.ids == held.manifest.ids)
+        })
+    }
+
+    /// The snapshot of a manifest that was read just now.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`].
+    pub fn of(&self, manifest: &Manifest) -> Result<Arc<Snapshot>, SnapshotError> {
+        self.held(&manifest.dataset, &manifest.content, |held| manifest.ids == held.manifest.ids)
+    }
+
+    /// The snapshot with this content hash, opened unless one is held that is `known`: the same rows may have been taken again, of patients who
+    /// are known by other tokens.
+    fn held(
+        &self,
+        dataset: &str,
+        content: &Digest,
+        known: impl Fn(&Snapshot) -> bool,
+    ) -> Result<Arc<Snapshot>, SnapshotError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (dataset.to_owned(), *content);
-        // The same rows may have been taken again, of patients who are known by other tokens.
-        let known =
-            |held: &Snapshot| manifest(&self.dir, dataset, content).map_or(true, |m| m.ids == held.manifest.ids);
         if let Some(snapshot) = open.get(&key).filter(|held| known(held)) {
             return Ok(snapshot.clone());
         }

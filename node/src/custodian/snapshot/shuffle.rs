@@ -15,6 +15,7 @@ use polars_io::ipc::{IpcReader, IpcWriter};
 use polars_io::{SerReader, SerWriter};
 
 use super::spool::{Spool, Stream};
+use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError};
 use crate::custodian::source::PLACE;
 
@@ -35,11 +36,14 @@ pub(super) struct Room {
 /// Rows on their way.
 pub(super) struct Shuffle<'a> {
     room: Room,
+    /// Whether the rows leave as they come, since each is a patient.
+    as_they_come: bool,
     folder: &'a Path,
     floor: Floor<'a>,
     held: Vec<DataFrame>,
     held_bytes: usize,
     parts: Option<Parts<'a>>,
+    lasting: Option<Unfinished>,
     /// The most bytes that were in memory at a time.
     most: usize,
 }
@@ -49,17 +53,62 @@ struct Parts<'a> {
     streams: Vec<Stream>,
 }
 
+impl<'a> Parts<'a> {
+    /// Streams behind those that a lasting file has for itself.
+    fn of(spool: Spool<'a>, count: usize) -> Self {
+        Self { spool, streams: (unfinished::PARTS..unfinished::PARTS + count).map(Stream).collect() }
+    }
+}
+
 impl<'a> Shuffle<'a> {
     pub(super) fn new(folder: &'a Path, floor: Floor<'a>, room: Room) -> Self {
-        Self { room, folder, floor, held: Vec::new(), held_bytes: 0, parts: None, most: 0 }
+        let (as_they_come, lasting) = (false, None);
+        Self { room, as_they_come, folder, floor, held: Vec::new(), held_bytes: 0, parts: None, lasting, most: 0 }
     }
 
-    /// Takes the next rows.
-    pub(super) fn add(&mut self, batch: DataFrame) -> Result<(), SnapshotError> {
+    /// Of rows that leave in the order in which they come.
+    pub(super) fn in_order(self) -> Self {
+        Self { as_they_come: true, ..self }
+    }
+
+    /// What is put aside may be taken up by an ingest after this one.
+    pub(super) fn lasting(self, unfinished: Unfinished) -> Self {
+        Self { lasting: Some(unfinished), ..self }
+    }
+
+    /// Takes up what an ingest before left, if there is something that this one would have done too.
+    pub(super) fn take_up(&mut self) -> Option<Begun> {
+        let (spool, begun) = self.lasting.as_ref()?.take_up(self.folder, self.floor)?;
+        let count = if self.as_they_come { 1 } else { begun.mark.parts };
+        self.parts = Some(Parts::of(spool, count));
+        Some(begun)
+    }
+
+    /// Writes down how far the ingest is, where all rows were put aside in a file that lasts; else nothing.
+    pub(super) fn mark(&mut self, beside: &mut Beside, mark: impl FnOnce(usize) -> Mark) -> Result<(), SnapshotError> {
+        match &mut self.parts {
+            Some(parts) if self.lasting.is_some() && self.held.is_empty() => {
+                beside.write(&mut parts.spool, &mark(parts.streams.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the next rows; whether all rows are put aside now.
+    pub(super) fn add(&mut self, batch: DataFrame) -> Result<bool, SnapshotError> {
         self.held_bytes += batch.estimated_size();
         self.most = self.most.max(self.held_bytes);
         self.held.push(batch);
-        if self.held_bytes >= self.room.held_bytes { self.cut() } else { Ok(()) }
+        let full = self.held_bytes >= self.room.held_bytes;
+        if full {
+            self.cut()?;
+        }
+        Ok(full)
+    }
+
+    /// Puts the last rows aside, where others were.
+    pub(super) fn end(&mut self) -> Result<(), SnapshotError> {
+        if self.parts.is_some() { self.cut() } else { Ok(()) }
     }
 
     /// Gives all rows, group by group.
@@ -80,6 +129,9 @@ impl<'a> Shuffle<'a> {
         for (i, stream) in streams.iter().enumerate() {
             spool.read(*stream, |piece| {
                 let rows = IpcReader::new(Cursor::new(piece)).finish().map_err(|_| fault("reading rows again"))?;
+                if self.as_they_come {
+                    return take(rows);
+                }
                 bytes += rows.estimated_size() as u64;
                 group.push(rows);
                 Ok(())
@@ -108,11 +160,16 @@ impl<'a> Shuffle<'a> {
             Some(parts) => parts,
             None => {
                 let parts = (self.room.held_bytes / (rows.width().max(1) * COLUMN_BYTES)).clamp(16, PARTS);
-                let mut spool = Spool::new(self.folder, self.floor)?;
-                let streams = (0..parts).map(|_| spool.stream()).collect();
-                self.parts.insert(Parts { spool, streams })
+                let spool = match &self.lasting {
+                    Some(lasting) => lasting.create(self.folder, self.floor)?,
+                    None => Spool::new(self.folder, self.floor)?,
+                };
+                self.parts.insert(Parts::of(spool, if self.as_they_come { 1 } else { parts }))
             }
         };
+        if self.as_they_come {
+            return put(&mut parts.spool, parts.streams[0], rows);
+        }
         let count = parts.streams.len();
         let mut of_part: Vec<Vec<u32>> = vec![Vec::new(); count];
         let places = rows.column(PLACE).and_then(|places| places.u64()).map_err(|_| fault("placing rows"))?;
@@ -120,14 +177,17 @@ impl<'a> Shuffle<'a> {
             of_part[((u128::from(place) * count as u128) >> 64) as usize].push(row);
         }
         for (stream, own) in parts.streams.iter().zip(of_part).filter(|(_, own)| !own.is_empty()) {
-            let mut own =
-                rows.take(&IdxCa::from_vec("rows".into(), own)).map_err(|_| fault("cutting rows into parts"))?;
-            let mut bytes = Vec::new();
-            IpcWriter::new(&mut bytes).finish(&mut own).map_err(|_| fault("putting rows aside"))?;
-            parts.spool.append(*stream, &bytes)?;
+            let own = rows.take(&IdxCa::from_vec("rows".into(), own)).map_err(|_| fault("cutting rows into parts"))?;
+            put(&mut parts.spool, *stream, own)?;
         }
         Ok(())
     }
+}
+
+fn put(spool: &mut Spool<'_>, stream: Stream, mut rows: DataFrame) -> Result<(), SnapshotError> {
+    let mut bytes = Vec::new();
+    IpcWriter::new(&mut bytes).finish(&mut rows).map_err(|_| fault("putting rows aside"))?;
+    spool.append(stream, &bytes)
 }
 
 fn together(frames: Vec<DataFrame>) -> Result<Option<DataFrame>, SnapshotError> {

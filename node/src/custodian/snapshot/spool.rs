@@ -1,10 +1,13 @@
-//! A file for what does not fit into memory: streams of bytes that grow beside each other and are read again as a whole. It has no
-//! name, so that nothing of it is left when its process ends, however that ends.
+//! A file for what does not fit into memory: streams of bytes that grow beside each other and are read again as a whole.
+//!
+//! Usually it has no name, so that nothing of it is left when its process ends, however that ends. One that is to last has a name, and before each piece its
+//! stream, its length and a checksum: so it can be taken up again.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use super::{Floor, SnapshotError};
 
@@ -12,6 +15,12 @@ use super::{Floor, SnapshotError};
 const WRITE_BYTES: usize = 1 << 20;
 /// After so many bytes it is looked whether enough stays free.
 const LOOK_BYTES: u64 = 32 << 20;
+/// What is lost at most of a lasting file when the machine stops, beside what is on its way to the disk.
+const SYNC_BYTES: u64 = 256 << 20;
+/// Before a piece of a lasting file: its stream, its length and a checksum, 4 bytes each.
+const HEADER_BYTES: usize = 12;
+/// No file has more streams.
+const STREAMS: usize = 1 << 16;
 
 /// A file of streams.
 pub(super) struct Spool<'a> {
@@ -24,6 +33,9 @@ pub(super) struct Spool<'a> {
     written: u64,
     looked: u64,
     streams: Vec<Vec<Piece>>,
+    lasts: bool,
+    /// Bytes that are on the disk, or are brought there by this thread.
+    synced: (u64, Option<JoinHandle<io::Result<()>>>),
 }
 
 /// Bytes that were appended at once.
@@ -35,14 +47,62 @@ struct Piece {
 
 /// A stream of a [`Spool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stream(usize);
+pub(super) struct Stream(pub(super) usize);
 
 impl<'a> Spool<'a> {
-    /// A new one, on the disk of `folder`.
+    /// A new one without a name, on the disk of `folder`.
     pub(super) fn new(folder: &Path, floor: Floor<'a>) -> Result<Self, SnapshotError> {
         let file = tempfile::tempfile_in(folder).map_err(|e| SnapshotError::io(folder, &e))?;
-        let folder = folder.to_owned();
-        Ok(Self { floor, folder, file, pending: Vec::new(), written: 0, looked: 0, streams: Vec::new() })
+        Ok(Self::of(file, folder, floor, false))
+    }
+
+    fn of(file: File, folder: &Path, floor: Floor<'a>, lasts: bool) -> Self {
+        let (folder, synced) = (folder.to_owned(), (0, None));
+        Self { floor, folder, file, pending: Vec::new(), written: 0, looked: 0, streams: Vec::new(), lasts, synced }
+    }
+
+    /// A new one at `path`, in place of what stands there, for the owner alone.
+    pub(super) fn lasting(path: &Path, folder: &Path, floor: Floor<'a>) -> Result<Self, SnapshotError> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path);
+        Ok(Self::of(file.map_err(|e| SnapshotError::io(folder, &e))?, folder, floor, true))
+    }
+
+    /// One that lasted, up to the last piece of the stream `mark`; none where there is no such piece. Every piece before it is as it was written.
+    pub(super) fn take_up(
+        path: &Path,
+        folder: &Path,
+        floor: Floor<'a>,
+        mark: Stream,
+    ) -> Result<Option<Self>, SnapshotError> {
+        let failed = |e: io::Error| SnapshotError::io(folder, &e);
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let mut spool = Self::of(file, folder, floor, true);
+        let left = spool.file.metadata().map_err(failed)?.len();
+        let mut reader = BufReader::with_capacity(WRITE_BYTES, spool.file.try_clone().map_err(failed)?);
+        let (mut behind, mut at, mut bytes) = (Vec::new(), 0, Vec::new());
+        while let Some(stream) = next_piece(&mut reader, left - at, &mut bytes).map_err(failed)? {
+            behind.push((stream, Piece { at: at + HEADER_BYTES as u64, bytes: bytes.len() }));
+            at += (HEADER_BYTES + bytes.len()) as u64;
+            if stream == mark {
+                spool.written = at;
+                behind.drain(..).for_each(|(stream, piece)| spool.pieces(stream).push(piece));
+            }
+        }
+        spool.file.set_len(spool.written).map_err(failed)?;
+        spool.file.seek(SeekFrom::End(0)).map_err(failed)?;
+        (spool.looked, spool.synced.0) = (spool.written, spool.written);
+        Ok((spool.written > 0).then_some(spool))
+    }
+
+    fn pieces(&mut self, stream: Stream) -> &mut Vec<Piece> {
+        if self.streams.len() <= stream.0 {
+            self.streams.resize_with(stream.0 + 1, Vec::new);
+        }
+        &mut self.streams[stream.0]
     }
 
     /// A new stream.
@@ -56,8 +116,11 @@ impl<'a> Spool<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
+        if self.lasts {
+            self.pending.extend_from_slice(&header(stream, bytes));
+        }
         let at = self.written + self.pending.len() as u64;
-        self.streams[stream.0].push(Piece { at, bytes: bytes.len() });
+        self.pieces(stream).push(Piece { at, bytes: bytes.len() });
         if self.pending.len() + bytes.len() > WRITE_BYTES {
             self.flush()?;
         }
@@ -71,7 +134,30 @@ impl<'a> Spool<'a> {
 
     /// How long a stream is.
     pub(super) fn bytes(&self, stream: Stream) -> u64 {
-        self.streams[stream.0].iter().map(|piece| piece.bytes as u64).sum()
+        self.streams.get(stream.0).map_or(0, |pieces| pieces.iter().map(|piece| piece.bytes as u64).sum())
+    }
+
+    /// The last piece of a stream, if it has one.
+    pub(super) fn last(&mut self, stream: Stream, into: &mut Vec<u8>) -> Result<(), SnapshotError> {
+        self.flush()?;
+        let Some(Piece { at, bytes }) = self.streams.get(stream.0).and_then(|pieces| pieces.last()) else {
+            return Ok(());
+        };
+        into.resize(*bytes, 0);
+        self.file.read_exact_at(into, *at).map_err(|e| SnapshotError::io(&self.folder, &e))
+    }
+
+    /// Lets the file have all that was appended, so that it outlives the process; what was appended long ago outlives the machine.
+    pub(super) fn settle(&mut self) -> Result<(), SnapshotError> {
+        self.flush()?;
+        let (synced, running) = &mut self.synced;
+        if self.written - *synced < SYNC_BYTES || running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        // A disk that fails to sync fails to write, sooner or later: that is told then.
+        let file = self.file.try_clone().map_err(|e| SnapshotError::io(&self.folder, &e))?;
+        self.synced = (self.written, Some(std::thread::spawn(move || file.sync_data())));
+        Ok(())
     }
 
     /// Reads a stream again: `take` gets each piece as it was appended.
@@ -82,7 +168,7 @@ impl<'a> Spool<'a> {
     ) -> Result<(), SnapshotError> {
         self.flush()?;
         let mut buffer = Vec::new();
-        for Piece { at, bytes } in &self.streams[stream.0] {
+        for Piece { at, bytes } in self.streams.get(stream.0).into_iter().flatten() {
             buffer.resize(*bytes, 0);
             self.file.read_exact_at(&mut buffer, *at).map_err(|e| SnapshotError::io(&self.folder, &e))?;
             take(&buffer)?;
@@ -108,6 +194,35 @@ impl<'a> Spool<'a> {
         self.written += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// What stands before a piece.
+fn header(stream: Stream, bytes: &[u8]) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&(stream.0 as u32).to_le_bytes());
+    header[4..8].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&header[..8]);
+    checksum.update(bytes);
+    header[8..].copy_from_slice(&checksum.finalize().to_le_bytes());
+    header
+}
+
+/// Reads a piece; none where none stands that is whole. No more than `left` bytes are there.
+fn next_piece(reader: &mut impl Read, left: u64, bytes: &mut Vec<u8>) -> io::Result<Option<Stream>> {
+    let mut own = [0; HEADER_BYTES];
+    if left < HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    reader.read_exact(&mut own)?;
+    let word = |at: usize| u32::from_le_bytes([own[at], own[at + 1], own[at + 2], own[at + 3]]) as usize;
+    let (stream, length) = (Stream(word(0)), word(4));
+    if stream.0 >= STREAMS || length as u64 > left - HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    bytes.resize(length, 0);
+    reader.read_exact(bytes)?;
+    Ok((header(stream, bytes) == own).then_some(stream))
 }
 
 #[cfg(test)]
@@ -137,5 +252,53 @@ mod tests {
         assert_eq!((read(one), read(two) == large, read(none)), (b"abc".to_vec(), true, vec![]));
         assert_eq!(read(one), b"abc");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_that_lasts_is_taken_up_as_it_was_at_its_last_mark_and_no_damaged_piece_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, floor) = (dir.path().join("rows"), Floor { disk: &SystemDisk, bytes: 0 });
+        let [mark, one, two] = [0, 1, 2].map(Stream);
+        let taken_up = || {
+            let mut spool = Spool::take_up(&path, dir.path(), floor, mark).unwrap()?;
+            let mut all = Vec::new();
+            for stream in [mark, one, two] {
+                let mut pieces = Vec::new();
+                let keep = |piece: &[u8]| {
+                    pieces.push(piece.to_vec());
+                    Ok(())
+                };
+                spool.read(stream, keep).unwrap();
+                all.push(pieces.concat());
+            }
+            Some((spool, all.iter().map(|all| String::from_utf8_lossy(all).into_owned()).collect::<Vec<_>>()))
+        };
+        assert!(taken_up().is_none(), "there is none");
+        let mut spool = Spool::lasting(&path, dir.path(), floor).unwrap();
+        spool.append(one, b"a").unwrap();
+        spool.settle().unwrap();
+        drop(spool);
+        assert!(taken_up().is_none(), "it has no mark");
+        let mut spool = Spool::lasting(&path, dir.path(), floor).unwrap();
+        for (stream, bytes) in [(one, "a"), (two, "b"), (mark, "1"), (one, "c"), (mark, "2"), (two, "lost")] {
+            spool.append(stream, bytes.as_bytes()).unwrap();
+        }
+        spool.settle().unwrap();
+        drop(spool);
+        let (mut spool, all) = taken_up().unwrap();
+        assert_eq!(all, ["12", "ac", "b"]);
+        spool.append(two, b"d").unwrap();
+        spool.append(mark, b"3").unwrap();
+        spool.settle().unwrap();
+        drop(spool);
+        assert_eq!(taken_up().unwrap().1, ["123", "ac", "bd"]);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            let all = taken_up().map(|(_, all)| all.concat());
+            assert!(all.is_none_or(|all| ["1ab", "12acb"].contains(&all.as_str())), "byte {at}");
+        }
     }
 }

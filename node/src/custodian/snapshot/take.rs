@@ -3,26 +3,32 @@
 //! ```text
 //! source ─batch▶ Conforming ─batch▶ Shuffle ─group▶ Numbering ─group▶ Columns ─▶ HASH.arrow
 //! ```
-//! Memory is bounded by [`Size`], not by rows: what is held between two steps is on the disk, in files without a name.
+//! Each step has a thread of its own, and works while those before and behind it do; order is kept throughout.
+//! Memory is bounded by [`Size`], not by rows: what is held between two steps is on the disk. Whoever is killed on the way leaves the rows that it had put
+//! aside, and the next one goes on from there ([`unfinished`]).
 
 use std::io::{BufWriter, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use bocage_protocol::contract::{Contract, Subject};
 use bocage_protocol::env::Timestamp;
 use polars::prelude::DataFrame;
 
 use super::columns::Columns;
-use super::files::{Draft, make_folder, remove_drafts, write_whole};
+use super::files::{Draft, Hashed, make_folder, remove_drafts, write_whole};
 use super::keep::Lock;
 use super::manifest::{FORMAT, IdsFile, Manifest};
 use super::open::{CURRENT, arrow_path, folder, ids_path, manifest_path};
 use super::shuffle::{Room, Shuffle};
 use super::spool::{Spool, Stream};
 use super::subjects::Numbering;
+use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError, SystemDisk};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
-use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Mapping, Opened, Report};
+use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report};
 
 /// How much of a source is in memory at a time. No size shows in a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { batch: BatchSize::default(), held_bytes: 64 << 20, group_bytes: 32 << 20 }
+        Self { batch: BatchSize::default(), held_bytes: 64 << 20, group_bytes: 16 << 20 }
     }
 }
 
@@ -46,6 +52,11 @@ impl Default for Size {
 pub enum Progress {
     /// No other process is at it.
     Begun,
+    /// It goes on where an ingest before was interrupted.
+    GoesOn {
+        /// Rows that need not be read again.
+        rows: u64,
+    },
     /// The source is read.
     Reading {
         /// Rows so far.
@@ -99,11 +110,21 @@ impl<'a> Taking<'a> {
         make_folder(&folder)?;
         let _lock = Lock::take(&folder)?;
         remove_drafts(&folder);
+        let identity = opened.identity()?;
+        let unfinished =
+            identity.map(|identity| Unfinished::new(&folder, (spec, contract), &identity, self.form, self.size, now));
         self.go_on(Progress::Begun)?;
-        self.floor.leaves_room(&folder, 0)?;
         let conforming = Conforming::new(spec, contract, &mapping, now).naming_rows(self.form);
-        let taken = self.rows(&folder, opened, &mapping, conforming, contract)?;
-        self.publish(&folder, taken, spec, contract, now)
+        let taken = self
+            .floor
+            .leaves_room(&folder, 0)
+            .and_then(|()| self.rows(&folder, opened, &mapping, conforming, contract, unfinished))
+            .and_then(|taken| self.publish(&folder, taken, spec, contract, now));
+        // Whoever failed for a reason would fail for it again; who was interrupted leaves what it has to the next.
+        if !matches!(taken, Err(SnapshotError::Interrupted)) {
+            unfinished::remove(&folder);
+        }
+        taken
     }
 
     /// Reads the source: its rows, sorted and numbered.
@@ -114,34 +135,112 @@ impl<'a> Taking<'a> {
         mapping: &Mapping,
         mut conforming: Conforming<'_>,
         contract: &Contract,
+        unfinished: Option<Unfinished>,
     ) -> Result<Taken<'f>, SnapshotError> {
         let mut numbering = Numbering::new(self.form, contract.one_row_per_subject());
         let mut kept = Kept { folder, floor: self.floor, columns: None, tokens: None };
         let room = Room { held_bytes: self.size.held_bytes, group_bytes: self.size.group_bytes };
-        let mut shuffle = match contract.subject() {
-            Subject::Column(_) => Some(Shuffle::new(folder, self.floor, room)),
+        let mut shuffle = Shuffle::new(folder, self.floor, room);
+        if matches!(contract.subject(), Subject::Row) {
             // Each row is a patient: all are in order as they come.
-            Subject::Row => None,
-        };
-        let mut rows = 0;
-        let findings = opened.read(mapping, self.size.batch)?.each(|texts, share| {
-            rows += texts.height() as u64;
-            let batch = conforming.batch(texts)?;
-            match &mut shuffle {
-                Some(shuffle) => shuffle.add(batch)?,
-                None => kept.add(&mut numbering, &batch)?,
-            }
-            self.go_on(Progress::Reading { rows, share })
-        })?;
-        let source_bytes = findings.source_bytes;
-        if let Some(shuffle) = shuffle {
-            shuffle.finish(|group| {
-                kept.add(&mut numbering, &group)?;
-                self.go_on(Progress::Sorting { rows: kept.columns.as_ref().map_or(0, Columns::rows) })
-            })?;
+            shuffle = shuffle.in_order();
         }
+        if let Some(unfinished) = unfinished {
+            shuffle = shuffle.lasting(unfinished);
+        }
+        let begun = shuffle.take_up();
+        if begun.is_none() {
+            unfinished::remove(folder);
+        }
+        let findings = self.read(opened, mapping, &mut conforming, &mut shuffle, begun)?;
+        let source_bytes = findings.source_bytes;
+        self.sort(shuffle, &mut numbering, &mut kept)?;
         let report = conforming.finish(findings, numbering.repeated())?;
         Ok(Taken { kept, numbering, report, source_bytes })
+    }
+
+    /// Reads the source, or what an ingest before has left of it.
+    fn read(
+        &self,
+        opened: Opened,
+        mapping: &Mapping,
+        conforming: &mut Conforming<'_>,
+        shuffle: &mut Shuffle<'_>,
+        begun: Option<Begun>,
+    ) -> Result<Findings, SnapshotError> {
+        let mut place = None;
+        if let Some(Begun { mark, of_source, of_rules }) = begun {
+            let rows = mark.conformed.source_rows();
+            conforming.go_on(mark.conformed, &of_rules);
+            self.go_on(Progress::GoesOn { rows })?;
+            if let Some(findings) = mark.findings {
+                return Ok(findings);
+            }
+            place = mark.at.map(|at| (at, of_source));
+        }
+        let mut reading = opened.read(mapping, self.size.batch)?;
+        if let Some((at, of_source)) = place {
+            reading.go_on(&at, &of_source)?;
+        }
+        let mut beside = Beside::default();
+        let conform = &mut *conforming;
+        let (give, taken) = sync_channel(1);
+        let findings = thread::scope(|scope| {
+            let reads = scope.spawn(move || {
+                reading.each(|Read { rows: texts, share, bookmark }| {
+                    let rows = conform.batch(texts)?;
+                    let step = (rows, share, bookmark, conform.take_beside(), conform.so_far());
+                    // Whoever takes no more has a reason of its own.
+                    give.send(step).map_err(|_| SnapshotError::Interrupted)
+                })
+            });
+            let took = taken.into_iter().try_for_each(|(batch, share, mut bookmark, of_rules, conformed)| {
+                let rows = conformed.source_rows();
+                beside.add(&mut bookmark, of_rules);
+                if shuffle.add(batch)?
+                    && let Some(at) = bookmark.at
+                {
+                    shuffle.mark(&mut beside, |parts| Mark { parts, conformed, at: Some(at), findings: None })?;
+                }
+                self.go_on(Progress::Reading { rows, share })
+            });
+            let read = reads.join().unwrap_or_else(|panic| resume_unwind(panic));
+            took.and(read)
+        })?;
+        shuffle.end()?;
+        let (conformed, found) = (conforming.so_far(), Some(findings.clone()));
+        shuffle.mark(&mut beside, |parts| Mark { parts, conformed, at: None, findings: found })?;
+        Ok(findings)
+    }
+
+    /// Numbers the patients of all rows, and keeps these: a group is gathered while the one before is sorted and the one before that is written.
+    fn sort(
+        &self,
+        shuffle: Shuffle<'_>,
+        numbering: &mut Numbering<'_>,
+        kept: &mut Kept<'_>,
+    ) -> Result<(), SnapshotError> {
+        thread::scope(|scope| {
+            let (give, groups) = sync_channel::<DataFrame>(1);
+            let gathers = scope.spawn(move || {
+                shuffle.finish(|group| give.send(group).map_err(|_| SnapshotError::Interrupted)).map(drop)
+            });
+            let (give, numbered) = sync_channel::<(DataFrame, Vec<Token>)>(1);
+            let numbers = scope.spawn(move || {
+                groups.into_iter().try_for_each(|group| {
+                    let rows = numbering.number(&group)?;
+                    give.send((rows, numbering.take_tokens())).map_err(|_| SnapshotError::Interrupted)
+                })
+            });
+            let kept = numbered.into_iter().try_for_each(|(rows, tokens)| {
+                kept.add(&rows, tokens)?;
+                self.go_on(Progress::Sorting { rows: kept.columns.as_ref().map_or(0, Columns::rows) })
+            });
+            let [gathered, numbered] =
+                [gathers, numbers].map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            // The first that failed stopped the others.
+            kept.and(numbered).and(gathered)
+        })
     }
 
     /// Gives the files their names; the pointer moves last.
@@ -161,12 +260,12 @@ impl<'a> Taking<'a> {
         let rows = columns.rows();
         let mut draft = Draft::new(folder)?;
         let failed = |e: &std::io::Error| SnapshotError::io(folder, e);
-        let mut out = BufWriter::with_capacity(1 << 20, self.floor.disk.writer(draft.file()));
+        let mut out = BufWriter::with_capacity(1 << 20, Hashed::new(self.floor.disk.writer(draft.file())));
         let written = columns.write(&mut out, &contract.hash(), failed);
         // What is still buffered after a failure has nowhere to go.
-        drop(out.into_parts());
+        let (hashed, _) = out.into_parts();
         written?;
-        let content = draft.digest()?;
+        let content = hashed.digest();
         let ids = match (self.form, tokens) {
             (Some(form), Some((spool, stream))) => {
                 let ids = self.ids(folder, &numbering, spool, stream)?;
@@ -254,16 +353,15 @@ impl<'a> Kept<'a> {
         Spool::new(self.folder, self.floor)
     }
 
-    /// Numbers the patients of some rows and keeps them.
-    fn add(&mut self, numbering: &mut Numbering<'_>, rows: &DataFrame) -> Result<(), SnapshotError> {
-        let rows = numbering.number(rows)?;
+    /// Keeps rows, and the tokens of the patients whose first rows these are.
+    fn add(&mut self, rows: &DataFrame, tokens: Vec<Token>) -> Result<(), SnapshotError> {
         if self.columns.is_none() {
             self.columns = Some(Columns::of(rows.schema(), self.spool()?));
         }
         if let Some(columns) = &mut self.columns {
-            columns.append(&rows)?;
+            columns.append(rows)?;
         }
-        let bytes: Vec<u8> = numbering.take_tokens().into_iter().flat_map(Token::to_bytes).collect();
+        let bytes: Vec<u8> = tokens.into_iter().flat_map(Token::to_bytes).collect();
         if self.tokens.is_none() && !bytes.is_empty() {
             let mut spool = self.spool()?;
             let stream = spool.stream();

@@ -7,12 +7,13 @@ use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::ColumnName;
 use foldhash::quality::FixedState;
 use polars::prelude::{
-    BooleanChunked, Column, DataFrame, DataType, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
-    NewChunkedArray, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked, UInt64Chunked,
+    Column, DataFrame, DataType, Int64Chunked, IntoColumn, NewChunkedArray, StringChunked, UInt8Chunked, UInt32Chunked,
+    UInt64Chunked,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
@@ -20,11 +21,13 @@ use super::value::{self, CodeBook};
 use super::{DatasetSpec, Findings, Mapping, SourceError};
 use crate::custodian::optout::{IdForm, composed};
 
+mod built;
 mod evaluate;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+use built::{physical, tokens};
 use evaluate::{Evaluated, Input, ROW, evaluate};
 use rules::Rules;
 
@@ -191,6 +194,50 @@ impl<'a> Conforming<'a> {
             columns: names.zip(self.columns).collect(),
             rules: self.rules.finish(),
         })
+    }
+}
+
+/// What was found in the rows up to some row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conformed {
+    columns: Vec<ColumnReport>,
+    rules: rules::Looked,
+    source_rows: u64,
+    fitting: u64,
+    rejected: Vec<Rejected>,
+}
+
+impl Conformed {
+    /// So many rows of the source there were.
+    pub fn source_rows(&self) -> u64 {
+        self.source_rows
+    }
+}
+
+impl Conforming<'_> {
+    /// What was found so far.
+    pub fn so_far(&self) -> Conformed {
+        let rejected = self.rejected.iter().map(|(reason, rows)| Rejected { reason: reason.clone(), rows: *rows });
+        Conformed {
+            columns: self.columns.clone(),
+            rules: self.rules.so_far(),
+            source_rows: self.source_rows,
+            fitting: self.fitting,
+            rejected: rejected.collect(),
+        }
+    }
+
+    /// What is to be remembered since the last call, of what grows with the rows.
+    pub fn take_beside(&mut self) -> Vec<u8> {
+        self.rules.take_new_keys()
+    }
+
+    /// Goes on behind rows in which this was found, with all that was remembered in them.
+    pub fn go_on(&mut self, found: Conformed, beside: &[u8]) {
+        self.columns = found.columns;
+        (self.source_rows, self.fitting) = (found.source_rows, found.fitting);
+        self.rejected = found.rejected.into_iter().map(|rejected| (rejected.reason, rejected.rows)).collect();
+        self.rules.go_on(found.rules, beside);
     }
 }
 
@@ -431,50 +478,5 @@ impl Ids<'_> {
             }
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]
-    }
-}
-
-/// Names of rows of a dataset, as a snapshot holds them.
-fn tokens(
-    column: &ContractColumn,
-    dataset: &str,
-    values: &Values<'_>,
-    order: &[usize],
-    form: Option<&IdForm>,
-) -> Column {
-    let token = |row: &usize| match values {
-        Values::Int(v) => v[*row].and_then(|key| Some(form?.of_row(dataset, &key.to_string()))),
-        Values::Text(v) => v[*row].and_then(|key| Some(form?.of_row(dataset, key))),
-        // A contract has no other names of rows.
-        _ => None,
-    };
-    Int64Chunked::from_iter_options(column.name.as_str().into(), order.iter().map(token)).into_column()
-}
-
-fn physical(name: &ColumnName, kind: &Kind, values: &Values<'_>, order: &[usize]) -> Column {
-    fn pick<'a, T>(values: &'a [Option<T>], order: &'a [usize]) -> impl Iterator<Item = Option<&'a T>> {
-        order.iter().map(|row| values[*row].as_ref())
-    }
-    let name = name.as_str().into();
-    match values {
-        Values::Int(v) | Values::Datetime(v) => {
-            Int64Chunked::from_iter_options(name, pick(v, order).map(Option::<&i64>::copied)).into_column()
-        }
-        Values::Float(v) => Float64Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Date(v) => Int32Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Bool(v) => BooleanChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Text(v) => StringChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Code(v) => {
-            let positions = pick(v, order).map(|x| x.copied());
-            match physical_type(kind) {
-                DataType::UInt8 => {
-                    UInt8Chunked::from_iter_options(name, positions.map(|p| p.map(|p| p as u8))).into_column()
-                }
-                DataType::UInt16 => {
-                    UInt16Chunked::from_iter_options(name, positions.map(|p| p.map(|p| p as u16))).into_column()
-                }
-                _ => UInt32Chunked::from_iter_options(name, positions).into_column(),
-            }
-        }
     }
 }

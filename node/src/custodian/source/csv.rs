@@ -6,13 +6,16 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::front::source_column;
-use bocage_protocol::ids::ColumnName;
+use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
 use csv::{ByteRecord, Reader, ReaderBuilder};
+use memchr::memchr2;
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::intake::{Bounded, Intake, Place, too_long, unreadable};
-use super::reading::{BatchSize, Batches, Findings, Reading, VIEW_BYTES};
+use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading, VIEW_BYTES};
 use super::{BadLines, CsvSource, SourceError};
 
 #[cfg(test)]
@@ -43,7 +46,7 @@ const CUT_OFF: &str = "the file ends within this row\n  hint: it may be cut off;
 pub struct OpenedCsv {
     path: PathBuf,
     intake: Intake,
-    /// Where the text begins, behind a byte order mark.
+    /// Where the reader began: behind a byte order mark, or where an ingest before was interrupted.
     begin: u64,
     delimiter: u8,
     multi_line: bool,
@@ -67,8 +70,8 @@ struct LineFinder {
 }
 
 impl LineFinder {
-    fn new(place: Place) -> Self {
-        Self { bytes: BufReader::new(place), line: 1, at: 0 }
+    fn new(intake: &Intake, begin: u64) -> Self {
+        Self { bytes: BufReader::new(intake.from(begin)), line: 1, at: begin }
     }
 
     /// The line of the first byte at or behind `byte` that is no line end. Calls must ascend.
@@ -98,19 +101,14 @@ impl OpenedCsv {
         let intake = Intake::open(&path)?;
         let begin = begin(&path, &intake)?;
         let mut opened = Self {
-            reader: ReaderBuilder::new()
-                .delimiter(source.delimiter)
-                .has_headers(false)
-                .flexible(true)
-                .buffer_capacity(BUFFER_BYTES)
-                .from_reader(Bounded::new(intake.from(begin))),
-            lines: LineFinder::new(intake.from(begin)),
+            reader: reader(&intake, begin, source.delimiter),
+            lines: LineFinder::new(&intake, begin),
             fields: Vec::new(),
             missing: source.missing.clone(),
             bad_lines: BadLines::default(),
             delimiter: source.delimiter,
             multi_line: source.multi_line,
-            last: (0, 0),
+            last: (begin, 0),
             path,
             intake,
             begin,
@@ -122,6 +120,16 @@ impl OpenedCsv {
         let names = names(&opened.path, in_file, source.columns.as_deref())?;
         opened.fields = normalised(&opened.path, &names)?;
         Ok(opened)
+    }
+
+    /// See [`Intake::identity`].
+    pub(super) fn identity(&self) -> Result<Digest, SourceError> {
+        self.intake.identity(&self.path)
+    }
+
+    /// Where the next row begins.
+    fn at(&self) -> u64 {
+        self.begin + self.reader.position().byte()
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -139,7 +147,7 @@ impl OpenedCsv {
     fn record(&mut self, record: &mut ByteRecord) -> Result<bool, SourceError> {
         self.reader.get_mut().next_row();
         let read = self.reader.read_byte_record(record);
-        let begins = record.position().map_or(0, csv::Position::byte);
+        let begins = self.begin + record.position().map_or(0, csv::Position::byte);
         match read {
             Ok(true) => {
                 self.last = (begins, record.len());
@@ -161,7 +169,7 @@ impl OpenedCsv {
             if !self.record(record)? {
                 return Ok(false);
             }
-            if !self.multi_line && record.as_slice().iter().any(|b| matches!(b, b'\n' | b'\r')) {
+            if !self.multi_line && memchr2(b'\n', b'\r', record.as_slice()).is_some() {
                 // Where the quote never closes, that is the better reason.
                 self.whole(0)?;
                 return Err(self.doubtful(self.last.0, SEVERAL_LINES));
@@ -189,7 +197,7 @@ impl OpenedCsv {
         if !self.record(&mut record)? {
             return Err(SourceError::Empty { path: self.path.clone(), reason: "the file is empty".into() });
         }
-        if self.begin + self.reader.position().byte() >= self.intake.bytes() {
+        if self.at() >= self.intake.bytes() {
             self.whole(0)?;
         }
         if record.as_slice().contains(&0) {
@@ -204,7 +212,7 @@ impl OpenedCsv {
     fn whole(&mut self, rows: u64) -> Result<(), SourceError> {
         let (begins, fields) = self.last;
         let mut row = Vec::new();
-        let place = self.intake.from(self.begin + begins);
+        let place = self.intake.from(begins);
         place.take(2 * SOURCE_LINE_BYTES as u64).read_to_end(&mut row).map_err(|e| unreadable(&self.path, &e))?;
         if ends_within_quotes(&row, self.delimiter) {
             return Err(self.doubtful(begins, OPEN_QUOTE));
@@ -258,9 +266,11 @@ impl Batches for CsvReading {
         let (mut height, mut bytes) = (0, 0);
         while height < size.rows && bytes < size.bytes && opened.next(record)? {
             height += 1;
+            // `next` checked that the line is UTF-8 and has these fields.
+            let line = std::str::from_utf8(record.as_slice()).unwrap_or_default();
             for ((position, _), builder) in wanted.iter().zip(&mut builders) {
-                // `next` checked that the line is UTF-8 and has this field.
-                let text = std::str::from_utf8(&record[*position]).unwrap_or_default().trim();
+                let field = record.range(*position).and_then(|range| line.get(range)).unwrap_or_default();
+                let text = trimmed(field);
                 builder.append_option((!opened.missing.iter().any(|m| m == text)).then_some(text));
                 bytes += VIEW_BYTES + text.len();
             }
@@ -289,9 +299,35 @@ impl Batches for CsvReading {
 
     fn share(&self) -> Option<f64> {
         let bytes = self.opened.intake.bytes();
-        let read = self.opened.begin + self.opened.reader.position().byte();
-        (bytes > 0).then(|| (read as f64 / bytes as f64).min(1.0))
+        (bytes > 0).then(|| (self.opened.at() as f64 / bytes as f64).min(1.0))
     }
+
+    fn bookmark(&mut self) -> Bookmark {
+        let at = (self.opened.at(), self.opened.last, self.rows, &self.opened.bad_lines);
+        Bookmark { at: serde_json::to_value(at).ok(), beside: Vec::new() }
+    }
+
+    fn go_on(&mut self, at: &Value, _: &[u8]) -> Result<bool, SourceError> {
+        let Ok((begin, last, rows, bad_lines)) = <(u64, (u64, usize), u64, BadLines)>::deserialize(at) else {
+            return Ok(false);
+        };
+        let reader = reader(&self.opened.intake, begin, self.opened.delimiter);
+        (self.opened.reader, self.opened.begin, self.opened.last) = (reader, begin, last);
+        (self.rows, self.opened.bad_lines) = (rows, bad_lines);
+        Ok(true)
+    }
+}
+
+fn reader(intake: &Intake, begin: u64, delimiter: u8) -> Reader<Bounded<Place>> {
+    let mut builder = ReaderBuilder::new();
+    builder.delimiter(delimiter).has_headers(false).flexible(true).buffer_capacity(BUFFER_BYTES);
+    builder.from_reader(Bounded::new(intake.from(begin)))
+}
+
+/// A field without the spaces around it; most have none.
+fn trimmed(field: &str) -> &str {
+    let plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    if plain(field.as_bytes().first()) && plain(field.as_bytes().last()) { field } else { field.trim() }
 }
 
 /// Where the text begins: behind a byte order mark.

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use bocage_fhir::{Batch, Reader, View, pack};
+use bocage_fhir::{At, Batch, Damaged, How, Reader, View, pack};
 use bocage_protocol::front::source_column;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::FHIR_VIEW_BYTES;
 use bocage_protocol::settings::{Problem, Problems, join};
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
+use serde_json::Value;
 
-use super::reading::{BatchSize, Batches, Findings, Reading};
-use super::report::{BadLines, Found};
+use super::intake::Intake;
+use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading};
+use super::report::{BadLines, DamagedFiles, Found};
 use super::{SourceError, intake};
+use crate::custodian::engine;
 
 /// A folder or file of FHIR resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,13 +31,20 @@ pub struct FhirSource {
     text: String,
     /// Values that mean "missing", compared after spaces are cut.
     pub missing: Vec<String>,
+    /// What becomes of a damaged file.
+    #[serde(skip_serializing_if = "stops")]
+    pub damaged: Damaged,
+}
+
+fn stops(damaged: &Damaged) -> bool {
+    *damaged == Damaged::Stop
 }
 
 impl FhirSource {
     /// Reads the view and checks it. `key` is the section of the source in `file`.
     pub(super) fn read(
         path: PathBuf,
-        view: &str,
+        (view, damaged): (&str, Damaged),
         missing: Vec<String>,
         (file, key): (&str, &str),
         base: &Path,
@@ -63,7 +73,7 @@ impl FhirSource {
         match View::load(&text, &name) {
             Ok(_) => {
                 let definition = Digest::of("bocage/view-definition/1", &[text.as_bytes()]);
-                Some(Self { path, view: view.to_owned(), definition, text, missing })
+                Some(Self { path, view: view.to_owned(), definition, text, missing, damaged })
             }
             Err(found) => {
                 problems.extend(found);
@@ -95,8 +105,21 @@ impl OpenedFhir {
             }
             columns.push(name);
         }
-        let reader = Reader::open(&source.path, view)?;
+        let how = How { threads: engine::cores(), damaged: source.damaged };
+        let reader = Reader::open_as(&source.path, view, how)?;
         Ok(Self { path: source.path.clone(), reader, columns, missing: source.missing.clone() })
+    }
+
+    /// What tells this export from another: the names of its files, and of each [`Intake::identity`].
+    pub(super) fn identity(&self) -> Result<Digest, SourceError> {
+        let mut all = Vec::new();
+        for file in self.reader.files() {
+            // One that cannot be read says so when it is its turn.
+            let identity = Intake::open(file).and_then(|intake| intake.identity(file)).ok();
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            all.extend(format!("{name}/{}/", identity.map(|digest| digest.to_string()).unwrap_or_default()).bytes());
+        }
+        Ok(Digest::of("bocage/export-identity/1", &[&all]))
     }
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
@@ -160,7 +183,8 @@ impl Batches for FhirReading {
             let what = "a reference that names nothing that could be looked up: missing".to_owned();
             found.push(Found { what, count: report.unresolved, left_out: false, first: Vec::new() });
         }
-        let bad_lines = BadLines { found, ..BadLines::default() };
+        let damaged = DamagedFiles { count: report.damaged, first: report.damaged_files.clone() };
+        let bad_lines = BadLines { found, damaged, ..BadLines::default() };
         Ok(Findings { bad_lines, source_bytes: reader.progress().total })
     }
 
@@ -168,11 +192,31 @@ impl Batches for FhirReading {
         let progress = self.opened.reader.progress();
         (progress.total > 0).then(|| progress.done as f64 / progress.total as f64)
     }
+
+    fn bookmark(&mut self) -> Bookmark {
+        let (at, ids) = self.opened.reader.place();
+        let at = at.and_then(|at| serde_json::to_value((at, self.opened.reader.report())).ok());
+        Bookmark { at, beside: ids.into_iter().flat_map(u64::to_le_bytes).collect() }
+    }
+
+    fn go_on(&mut self, at: &Value, beside: &[u8]) -> Result<bool, SourceError> {
+        let Ok((at, report)) = <(At, bocage_fhir::Report)>::deserialize(at) else { return Ok(false) };
+        let (ids, _) = beside.as_chunks::<8>();
+        self.opened.reader.go_on(at, report, ids.iter().map(|id| u64::from_le_bytes(*id)))?;
+        Ok(true)
+    }
 }
 
 /// Why there is no row.
 fn nothing(reader: &Reader) -> String {
     let (report, kind) = (reader.report(), reader.view().resource());
+    if let Some(first) = report.damaged_files.first() {
+        let (damaged, files) = (report.damaged, reader.files().count());
+        return format!(
+            "of its {files} files {damaged} are damaged and were left out, the first of them {}",
+            first.file
+        );
+    }
     let first = report.findings.iter().next().map(|(finding, places)| format!("{} × {finding}", places.count));
     match (report.resources, first) {
         (0, None) => format!(

@@ -7,9 +7,13 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use bocage_protocol::ids::Digest;
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
 
 use super::SourceError;
+
+/// What is looked at of a file's beginning and end.
+const END_BYTES: u64 = 64 << 10;
 
 /// An open source file.
 #[derive(Clone)]
@@ -53,6 +57,17 @@ impl Intake {
     /// Reads from a place in the file on, whatever other readers do.
     pub fn from(&self, at: u64) -> Place {
         Place { file: Arc::clone(&self.file), at }
+    }
+
+    /// What tells this content from another: when it was changed, how large it is, its beginning and its end.
+    pub fn identity(&self, path: &Path) -> Result<Digest, SourceError> {
+        let Facts { bytes, changed, device, inode } = &self.facts;
+        let facts = format!("{bytes} {changed:?} {device} {inode}");
+        let mut ends = Vec::new();
+        for at in [0, bytes.saturating_sub(END_BYTES)] {
+            self.from(at).take(END_BYTES).read_to_end(&mut ends).map_err(|e| unreadable(path, &e))?;
+        }
+        Ok(Digest::of("bocage/source-identity/1", &[facts.as_bytes(), &ends]))
     }
 
     /// Whether `path` still is the file that was opened, unchanged: a file that is written while it is read gives rows that

@@ -25,16 +25,16 @@ mod value;
 
 use std::path::PathBuf;
 
-use bocage_protocol::ids::ColumnName;
+use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
+pub use conform::{Conformed, Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
 pub use fhir::FhirSource;
 pub use mapping::Mapping;
 pub use names::Names;
 pub use postgres::PostgresSource;
-pub use reading::{BatchSize, Batches, Findings, Reading};
-pub use report::{BadLines, ColumnReport, Found, Lines, Reason, Rejected, Report, RuleReport};
+pub use reading::{BatchSize, Batches, Bookmark, Findings, Read, Reading};
+pub use report::{BadLines, ColumnReport, DamagedFiles, Found, Lines, Reason, Rejected, Report, RuleReport};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 pub use spelling::Spelling;
 
@@ -196,6 +196,19 @@ impl Opened {
             Opened::Parquet(parquet) => parquet.columns(),
             Opened::Postgres(postgres) => postgres.columns(),
             Opened::Fhir(fhir) => fhir.columns(),
+        }
+    }
+
+    /// What tells what it holds from what another holds; none where only reading all of it could tell.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn identity(&self) -> Result<Option<Digest>, SourceError> {
+        match self {
+            Opened::Csv(csv) => csv.identity().map(Some),
+            Opened::Parquet(parquet) => parquet.identity().map(Some),
+            Opened::Fhir(fhir) => fhir.identity().map(Some),
+            Opened::Postgres(_) => Ok(None),
         }
     }
 

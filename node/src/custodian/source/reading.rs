@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
 use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::names::Known;
 use super::{BadLines, MOST_ROWS, SourceError};
@@ -51,10 +53,42 @@ pub trait Batches: Send {
 
     /// How much of the source was read, from 0 to 1, if that can be told.
     fn share(&self) -> Option<f64>;
+
+    /// The place behind the rows that were given.
+    fn bookmark(&mut self) -> Bookmark {
+        Bookmark::default()
+    }
+
+    /// Goes on at a bookmark of the same source, before the first batch: `at`, and all that was remembered up to it. Whether that place was found.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    fn go_on(&mut self, _at: &Value, _beside: &[u8]) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+}
+
+/// A place between two batches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Bookmark {
+    /// Where it is, in the words of the kind of source; none where reading could not begin there.
+    pub at: Option<Value>,
+    /// What is to be remembered since the bookmark before, of what grows with the source.
+    pub beside: Vec<u8>,
+}
+
+/// A batch, as [`Reading::each`] hands it on.
+pub struct Read {
+    /// Its rows.
+    pub rows: DataFrame,
+    /// How much of the source was read by then, from 0 to 1, if that can be told.
+    pub share: Option<f64>,
+    /// The place behind it.
+    pub bookmark: Bookmark,
 }
 
 /// What was found beside the rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
     /// Lines or rows that are none.
     pub bad_lines: BadLines,
@@ -106,28 +140,47 @@ impl Reading {
         self.batches.finish()
     }
 
-    /// Reads all rows in a thread of its own, while `take` works on those before: it gets each batch, and how much of the source was read by then, from 0
-    /// to 1, if that can be told. Beside what `take` has, one batch waits and one is being read. Gives what was found, as [`Reading::finish`].
+    /// The place behind the rows that were given.
+    fn bookmark(&mut self) -> Bookmark {
+        let Bookmark { at, beside } = self.batches.bookmark();
+        Bookmark { at: at.map(|at| json!([self.rows, at])), beside }
+    }
+
+    /// Goes on at a bookmark, with all that was remembered up to it. To be called before the first batch.
+    ///
+    /// # Errors
+    /// The source cannot be read, or has no such place.
+    pub fn go_on(&mut self, at: &Value, beside: &[u8]) -> Result<(), SourceError> {
+        let place = at.get(0).and_then(Value::as_u64).zip(at.get(1));
+        if let Some((rows, at)) = place
+            && self.batches.go_on(at, beside)?
+        {
+            self.rows = rows;
+            return Ok(());
+        }
+        let reason = "where the ingest before was interrupted cannot be found again\n  hint: begin anew".to_owned();
+        Err(SourceError::Header { path: self.path.clone(), reason })
+    }
+
+    /// Reads all rows in a thread of its own, while `take` works on those before. Beside what `take` has, one batch waits and one is being read. Gives what was
+    /// found, as [`Reading::finish`].
     ///
     /// # Errors
     /// The first of [`Reading::next`], `take` and [`Reading::finish`]; behind it nothing is read any more.
-    pub fn each<E: From<SourceError>>(
-        mut self,
-        mut take: impl FnMut(DataFrame, Option<f64>) -> Result<(), E>,
-    ) -> Result<Findings, E> {
+    pub fn each<E: From<SourceError>>(mut self, mut take: impl FnMut(Read) -> Result<(), E>) -> Result<Findings, E> {
         let (give, taken) = sync_channel(1);
         let read = std::thread::scope(|scope| {
             let reader = scope.spawn(move || {
-                while let Some(batch) = self.next()? {
-                    let share = self.batches.share();
+                while let Some(rows) = self.next()? {
+                    let read = Read { rows, share: self.batches.share(), bookmark: self.bookmark() };
                     // Where nobody takes any more, nothing is to be read.
-                    if give.send((batch, share)).is_err() {
+                    if give.send(read).is_err() {
                         break;
                     }
                 }
                 Ok::<_, SourceError>(self)
             });
-            let took = taken.into_iter().try_for_each(|(batch, share)| take(batch, share));
+            let took = taken.into_iter().try_for_each(&mut take);
             let read = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
             took.and_then(|()| read.map_err(E::from))
         });
@@ -187,7 +240,7 @@ mod tests {
     fn what_is_read_ahead_comes_in_order_and_whole_with_its_own_share() {
         let (_, reading) = reading(100);
         let mut rows = Vec::new();
-        let found = reading.each(|batch, share| {
+        let found = reading.each(|Read { rows: batch, share, .. }| {
             let row = batch.column("row").unwrap().u64().unwrap().get(0).unwrap();
             assert_eq!(share, Some((row + 1) as f64 / 100.0));
             rows.push(row);
@@ -201,7 +254,7 @@ mod tests {
     fn behind_a_batch_that_is_refused_few_are_read_and_no_source_is_read_ahead_of_who_takes() {
         let (read, reading) = reading(u64::MAX);
         let mut taken = 0;
-        let error = reading.each(|_, _| {
+        let error = reading.each(|_| {
             taken += 1;
             // That one waits, and one is being read.
             assert!(read.load(Ordering::SeqCst) <= taken + 2);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bocage_fhir::DamagedFile;
 use bocage_protocol::contract::OnFail;
 use bocage_protocol::ids::{ColumnName, RuleName};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,32 @@ pub struct BadLines {
     /// Of a FHIR export: what else was found, by file and line.
     #[serde(default)]
     pub found: Vec<Found>,
+    /// Of a FHIR export: files that were left out as a whole, where the settings want that.
+    #[serde(default)]
+    pub damaged: DamagedFiles,
+}
+
+/// Files that were left out as a whole, since they are damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DamagedFiles {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<DamagedFile>,
+}
+
+impl DamagedFiles {
+    /// That there are some, as a sentence without its end.
+    pub fn sentence(&self) -> Option<String> {
+        let files = if self.count == 1 {
+            "1 damaged file was".to_owned()
+        } else {
+            format!("{} damaged files were", self.count)
+        };
+        let names: Vec<&str> = self.first.iter().map(|file| file.file.as_str()).collect();
+        let more = if self.count > names.len() as u64 { ", …" } else { "" };
+        (self.count > 0).then(|| format!("{files} left out as a whole: {}{more}", names.join(", ")))
+    }
 }
 
 /// Something that was found in a FHIR export.

@@ -14,7 +14,8 @@ use crate::ids::{ColumnName, TableName};
 use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
 use crate::settings::nearest;
 
-const FEATURES: &[&str] = &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at"];
+const FEATURES: &[&str] =
+    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw"];
 const NAMED: &[&str] = &["at_least", "at_most", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
@@ -180,6 +181,9 @@ impl Binder<'_> {
             return self.refuse(problem.hint("a condition on rows reads the columns of their own table; of the patient's other rows there are has and count"));
         }
         let Some((first, rest)) = args.split_first() else { return self.refuse(usage(name)) };
+        if super::predicted::is(name) {
+            return self.predicted(name, first, rest, want);
+        }
         if name == "age_at" {
             return self.age(first, rest, want);
         }
@@ -227,7 +231,7 @@ impl Binder<'_> {
     }
 
     /// The column of a feature of the base, or of the rows that a condition is about.
-    fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
+    pub(super) fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
         let on = match &self.scope {
             Scope::Rows(_, table) => Some(table.clone()),
             _ => None,
@@ -457,11 +461,12 @@ fn misspelt(condition: &Sql) -> Option<TypeProblem> {
     Some(TypeProblem::new(format!("unknown argument `{}`", name.value)).hint(format!("did you mean `{near}`?")))
 }
 
-fn usage(name: &str) -> TypeProblem {
+pub(super) fn usage(name: &str) -> TypeProblem {
     let how = match name {
         "has" => "has(TABLE, CONDITION, at_least = 2, after = DAY, within = days(90))",
         "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
         "sum" => "sum(TABLE.COLUMN where CONDITION, at_most = 100, after = DAY)",
+        "predict" | "linear" | "ipw" => "predict(MODEL), linear(MODEL) or ipw(MODEL), of a model under [models]",
         "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
         _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",
     };

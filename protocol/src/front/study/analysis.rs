@@ -9,8 +9,11 @@ use super::compare::RawCompare;
 use super::correlation::RawCorrelation;
 use super::cox::RawCox;
 use super::crosstab::RawCrosstab;
+use super::evaluate::RawEvaluate;
 use super::histogram::RawHistogram;
+use super::kmeans::RawKmeans;
 use super::model::RawModel;
+use super::pca::RawPca;
 use super::quantiles::RawQuantiles;
 use super::rates::RawRates;
 use super::standardised::RawStandardised;
@@ -19,8 +22,8 @@ use super::survival::RawSurvival;
 use super::table::RawTable;
 use super::table_one::RawTableOne;
 use super::{
-    Binding, KEYS, accuracy, attrition, compare, cox, crosstab, discovered, histogram, model, quantiles, rates,
-    standardised, survival, table,
+    Binding, KEYS, accuracy, attrition, compare, cox, crosstab, discovered, histogram, kmeans, model, pca, quantiles,
+    rates, standardised, survival, table,
 };
 use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
 use crate::ids::AnalysisName;
@@ -46,9 +49,12 @@ struct RawAnalysis {
     table_one: Option<RawTableOne>,
     survival: Option<RawSurvival>,
     cox: Option<RawCox>,
+    pca: Option<RawPca>,
+    kmeans: Option<RawKmeans>,
+    evaluate: Option<RawEvaluate>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, model, rates, standardised, survival or table_one";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, evaluate, kmeans, model, pca, rates, standardised, survival or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -74,6 +80,9 @@ impl RawAnalysis {
             self.table_one.is_some(),
             self.survival.is_some(),
             self.cox.is_some(),
+            self.pca.is_some(),
+            self.kmeans.is_some(),
+            self.evaluate.is_some(),
         ]
         .into_iter()
         .filter(|is| *is)
@@ -139,6 +148,9 @@ impl Binding<'_> {
         found.extend(raw.standardised.as_ref().map(|raw| self.standardised(&key, raw).map(one)));
         found.extend(raw.table_one.as_ref().map(|asked| self.table_one(&key, &raw.name, asked)));
         found.extend(raw.cox.as_ref().map(|raw| self.cox(&key, raw).map(one)));
+        found.extend(raw.pca.as_ref().map(|raw| self.pca(&key, raw).map(one)));
+        found.extend(raw.kmeans.as_ref().map(|raw| self.kmeans(&key, raw).map(one)));
+        found.extend(raw.evaluate.as_ref().map(|asked| self.evaluate(&key, &raw.name, asked)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
@@ -189,10 +201,13 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Compare(_)) => compare::text_place(place),
         // Always a part.
         (_, None, Spec::Correlation(_)) => "correlation".to_owned(),
+        (_, None, Spec::Roc(_) | Spec::Scored(_)) => "evaluate".to_owned(),
         (place, None, Spec::Standardised(spec)) => standardised::text_place(spec, place),
         (place, None, Spec::Rates(_)) => rates::text_place(place),
         (place, None, Spec::Survival(spec)) => survival::text_place(spec, place),
         (place, None, Spec::Cox(_)) => cox::text_place(place),
+        (place, None, Spec::Pca(spec)) => pca::text_place(spec, place),
+        (place, None, Spec::Kmeans(spec)) => kmeans::text_place(spec, place),
     };
     join(key, &place)
 }

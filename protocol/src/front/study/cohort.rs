@@ -12,6 +12,7 @@ use crate::contract::Contract;
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::plan::{Columns, Contracts, Expr, Literal, Type, TypeProblem, nullable, type_of, unknown_table};
 use crate::settings::{Problem, Problems};
+use crate::trust::Origin;
 
 /// What a cohort's reference date is called.
 const INDEX: &str = "index";
@@ -97,8 +98,9 @@ impl StudyText {
 }
 
 impl Binding<'_> {
-    /// Binds `[features]` and the index date. They may stand in any order.
-    pub(super) fn features(&mut self, raw: &RawStudy) {
+    /// Binds `[features]` and the index date, which may stand in any order, and `[models]`, which may read features and be read by them. Returned
+    /// is where models of earlier studies are from.
+    pub(super) fn features(&mut self, raw: &RawStudy) -> Vec<Origin> {
         let mut definitions: BTreeMap<ColumnName, Definition> = BTreeMap::new();
         let index = raw.cohort.as_ref().and_then(|cohort| cohort.index.clone());
         let all = raw.features.iter().map(|(name, text)| (name.clone(), format!("features.{name}"), text.clone()));
@@ -119,12 +121,14 @@ impl Binding<'_> {
         }
         let names: Vec<ColumnName> = definitions.keys().cloned().collect();
         self.relations.define(definitions);
+        let models = self.models(&raw.models);
         for name in names {
             self.relations.resolve(&name, self.derive, 0);
         }
         for (key, problem) in std::mem::take(&mut self.relations.problems) {
             self.refuse::<()>(&key, problem);
         }
+        models
     }
 
     /// The cohort's steps in order: `where`, what it includes, that its index date is known, what it excludes.

@@ -1,12 +1,15 @@
-//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality }`: proportional hazards.
+//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, at }`: proportional hazards.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::Binding;
 use super::formula::{call, sides, split};
+use super::pattern::Given;
 use super::table::label;
 use crate::analysis::{CoxSpec, Spec};
-use crate::plan::{Expr, Hazard, Measure, Ties, TimeScale, TypeProblem};
+use crate::plan::{Expr, Hazard, Measure, Ties, TimeGrid, TimeScale, TypeProblem};
 use crate::settings::join;
 
 #[derive(Deserialize)]
@@ -18,6 +21,11 @@ pub(super) struct RawCox {
     standard_errors: Option<Errors>,
     confidence: Option<f64>,
     proportionality: Option<TimeScale>,
+    grid: Option<Vec<f64>>,
+    every: Option<f64>,
+    until: Option<f64>,
+    #[serde(default)]
+    at: Vec<BTreeMap<String, Given>>,
 }
 
 /// What standard errors are made of.
@@ -52,6 +60,10 @@ impl Binding<'_> {
             let problem = TypeProblem::new("confidence is from 0.5 to below 1").hint("e.g. confidence = 0.95");
             return self.refuse(&place("confidence"), problem);
         }
+        let grid = match (&raw.grid, raw.every, raw.until) {
+            (None, None, None) => None,
+            (grid, every, until) => Some(self.grid(&join(key, "cox"), grid, every, until)?),
+        };
         let ((survival, mut side), strata) = survival.zip(side).zip(strata)?;
         if side.by_site {
             let problem = TypeProblem::new("every site has a baseline of its own already");
@@ -73,8 +85,10 @@ impl Binding<'_> {
             strata: strata.into_iter().map(|key| key.key).collect(),
             robust: raw.standard_errors == Some(Errors::Robust),
             proportionality: raw.proportionality,
+            grid: grid.map(|ends| TimeGrid { ends, stay: None }),
         };
-        Some(Spec::Cox(CoxSpec { formula: label(&raw.formula), hazard, terms: side.terms, confidence }))
+        let patterns = self.patterns(&place("at"), &raw.at, &side.terms, hazard.grid.is_some())?;
+        Some(Spec::Cox(CoxSpec { formula: label(&raw.formula), hazard, terms: side.terms, confidence, patterns }))
     }
 
     /// `surv(time, event)`, or `surv(start, stop, event)`.
@@ -110,6 +124,8 @@ pub(super) fn text_place(place: &str) -> String {
     match place {
         "time" | "start" | "event" | "offset" => "cox.formula".to_owned(),
         place if place.starts_with("columns") => "cox.formula".to_owned(),
+        "robust" => "cox.standard_errors".to_owned(),
+        "grid" => "cox.grid".to_owned(),
         place if place.starts_with("strata") || place == "proportionality" => format!("cox.{place}"),
         _ => "cox".to_owned(),
     }

@@ -199,6 +199,11 @@ impl Binding<'_> {
         }
     }
 
+    /// The columns of a number or a category by itself.
+    pub(super) fn described(&mut self, key: &str, text: &str) -> Option<Vec<Named>> {
+        self.atom(key, text).map(|atom| atom.columns)
+    }
+
     /// A number that a model may have.
     pub(super) fn number(&mut self, key: &str, text: &str) -> Option<Measure> {
         self.with_binder(key, &logarithm(text), measure)
@@ -251,7 +256,7 @@ impl Binding<'_> {
     }
 
     /// The level of this name: a label, or the code behind it.
-    fn level_of(&self, of: &Type, labels: &[String], name: &str) -> Option<usize> {
+    pub(super) fn level_of(&self, of: &Type, labels: &[String], name: &str) -> Option<usize> {
         let coded = || match of {
             Type::Code(column) => match &self.contract().column(column.as_str())?.kind {
                 Kind::Code { codes, .. } => codes.iter().position(|known| known.code == name),

@@ -1,13 +1,19 @@
-//! `model = { formula, family, link, weights, standard_errors, confidence, ridge }`: a linear or generalised linear model.
+//! `model = { formula, family, link, weights, standard_errors, confidence, ridge, likelihood_ratio, contrasts, two_stage }`: a
+//! linear or generalised linear model.
+
+mod hypotheses;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Binding, formula};
-use crate::analysis::{ModelSpec, Spec, StandardErrors};
+use crate::analysis::{ModelSpec, Pooling, Spec, StandardErrors};
 use crate::plan::{Family, Link, Measure, Response, TypeProblem};
 use crate::settings::{join, nearest};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RawModel {
     formula: String,
     family: Option<String>,
@@ -16,6 +22,18 @@ pub(super) struct RawModel {
     standard_errors: Option<String>,
     confidence: Option<f64>,
     ridge: Option<f64>,
+    two_stage: Option<String>,
+    likelihood_ratio: Option<Value>,
+    #[serde(default)]
+    contrasts: BTreeMap<String, Value>,
+}
+
+impl RawModel {
+    /// Of a family alone, for a model that was fitted before.
+    pub(super) fn of_family(formula: &str, family: Option<String>, link: Option<String>) -> Self {
+        let formula = formula.to_owned();
+        Self { formula, family, link, ..Self::default() }
+    }
 }
 
 const FAMILIES: [&str; 5] = ["gaussian", "binomial", "poisson", "gamma", "negative_binomial"];
@@ -45,13 +63,58 @@ impl Binding<'_> {
         if !(0.0..=1e12).contains(&ridge) {
             return self.refuse(&place("ridge"), TypeProblem::new("ridge is 0 or more, and finite"));
         }
+        let likelihood_ratio = match &raw.likelihood_ratio {
+            Some(asked) => self.nested(&place("likelihood_ratio"), asked, &right.terms)?,
+            None => Vec::new(),
+        };
+        if !likelihood_ratio.is_empty() && (ridge > 0.0 || standard_errors != StandardErrors::Model) {
+            let problem = TypeProblem::new(
+                "likelihoods are compared of the model as it is, without ridge and without robust standard errors",
+            );
+            return self.refuse(
+                &place("likelihood_ratio"),
+                problem.hint("leave one out; tests of terms and contrasts take any standard errors"),
+            );
+        }
+        let contrasts = self.contrasts(&place("contrasts"), &raw.contrasts, &right.terms)?;
+        let two_stage = match &raw.two_stage {
+            Some(way) => Some(self.pooling(&place("two_stage"), way)?),
+            None => None,
+        };
+        if two_stage.is_some() {
+            let with = [
+                (right.by_site, "`site` in the formula"),
+                (standard_errors == StandardErrors::Site, "standard errors by site"),
+                (ridge > 0.0, "ridge"),
+                (!likelihood_ratio.is_empty(), "likelihood_ratio"),
+                (!contrasts.is_empty(), "contrasts"),
+            ];
+            if let Some((_, what)) = with.iter().find(|(there, _)| *there) {
+                let problem = TypeProblem::new(format!("a model in two stages has no {what}"));
+                return self.refuse(
+                    &place("two_stage"),
+                    problem.hint("each site is fitted by itself; leave one of the two out"),
+                );
+            }
+        }
         let response = Response { of: outcome.0, family, offset: right.offset, weight };
         let formula = super::table::label(&raw.formula);
         let (terms, by_site) = (right.terms, right.by_site);
-        Some(Spec::Model(ModelSpec { formula, response, terms, by_site, standard_errors, confidence, ridge }))
+        Some(Spec::Model(ModelSpec {
+            formula,
+            response,
+            terms,
+            by_site,
+            standard_errors,
+            confidence,
+            ridge,
+            two_stage,
+            likelihood_ratio,
+            contrasts,
+        }))
     }
 
-    fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
+    pub(super) fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
         let is_condition = matches!(outcome, Measure::Condition(_));
         let usual = if is_condition { "binomial" } else { "gaussian" };
         let family = match raw.family.as_deref().unwrap_or(usual) {
@@ -81,6 +144,15 @@ impl Binding<'_> {
                 )
             }
         }
+    }
+
+    fn pooling(&mut self, key: &str, text: &str) -> Option<Pooling> {
+        let found = Pooling::ALL.iter().find(|(name, _)| *name == text).map(|(_, pooling)| *pooling);
+        if found.is_none() {
+            let problem = TypeProblem::new(format!("sites are not put together by `{text}`"));
+            return self.refuse(key, problem.hint("two_stage = \"fixed\", \"dersimonian_laird\" or \"hartung_knapp\""));
+        }
+        found
     }
 
     fn standard_errors(&mut self, key: &str, text: Option<&str>) -> Option<StandardErrors> {

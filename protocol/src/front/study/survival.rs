@@ -48,7 +48,7 @@ impl Binding<'_> {
             .into_iter()
             .collect();
         let by = self.keys(&join(key, "by"), &raw.by);
-        let grid = self.grid(key, raw);
+        let grid = self.grid(key, &raw.grid, raw.every, raw.until);
         let spec = SurvivalSpec {
             time: time?,
             event: wanted?,
@@ -69,9 +69,15 @@ impl Binding<'_> {
     }
 
     /// The ends of the intervals, written one by one or as steps.
-    fn grid(&mut self, key: &str, raw: &RawSurvival) -> Option<Vec<f64>> {
+    pub(super) fn grid(
+        &mut self,
+        key: &str,
+        grid: &Option<Vec<f64>>,
+        every: Option<f64>,
+        until: Option<f64>,
+    ) -> Option<Vec<f64>> {
         let hint = "e.g. grid = [90, 180, 365], or every = 30 and until = 360";
-        match (&raw.grid, raw.every, raw.until) {
+        match (grid, every, until) {
             (Some(grid), None, None) => Some(grid.clone()),
             (None, Some(every), Some(until)) if every > 0.0 && until >= every && until.is_finite() => {
                 let steps = (until / every).round();
@@ -84,7 +90,7 @@ impl Binding<'_> {
                 Some((1..=steps as u32).map(|step| f64::from(step) * every).collect())
             }
             _ => {
-                let problem = TypeProblem::new("a survival has a `grid`, or `every` and `until`, both above 0");
+                let problem = TypeProblem::new("the intervals are a `grid`, or `every` and `until`, both above 0");
                 self.refuse(&join(key, "grid"), problem.hint(hint))
             }
         }
@@ -128,8 +134,8 @@ mod tests {
     #[test]
     fn what_is_no_survival_says_where() {
         for (rest, wanted) in [
-            ("", "survival.grid: a survival has a `grid`, or `every` and `until`"),
-            (", every = 30", "survival.grid: a survival has a `grid`, or `every` and `until`"),
+            ("", "survival.grid: the intervals are a `grid`, or `every` and `until`"),
+            (", every = 30", "survival.grid: the intervals are a `grid`, or `every` and `until`"),
             (", every = 30, until = 100", "survival.until: `until` is no whole number of steps"),
             (", every = 1, until = 1001", "survival.until: `until` is no whole number of steps of `every`, up to 1000"),
             (", grid = [0, 1]", "survival.grid: a grid has 1 to 1000 ascending ends above 0"),

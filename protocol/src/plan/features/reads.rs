@@ -65,7 +65,7 @@ impl Source {
             }
             Some(of @ Derived::Age { .. }) => (Self::Age, chosen(of)),
             Some(Derived::Value { table, column: name }) => (column(table, name), None),
-            None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
+            Some(Derived::Predicted(_)) | None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
         }
     }
 }

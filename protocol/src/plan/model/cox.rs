@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Scale;
+use super::grid::{SharedGrid, TimeGrid};
 use super::layout::Check;
 use crate::ids::ColumnName;
 use crate::limits;
@@ -26,9 +27,12 @@ pub struct Hazard {
     pub offset: Option<Measure>,
     /// What is done with events of the same time.
     pub ties: Ties,
-    /// Each combination of these keys' levels has a baseline of its own. Every site has one anyway.
+    /// Each combination of these keys' levels has a baseline of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strata: Vec<Expr>,
+    /// Along which grid all sites have one baseline. Without it each has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<TimeGrid>,
     /// Whether the squares of patients' scores are summed at the end of the fit, for robust standard errors.
     pub robust: bool,
     /// Along which clock proportionality is tested at the end of the fit.
@@ -65,8 +69,12 @@ pub struct RiskSlots {
     pub start: Option<usize>,
     /// The keys whose levels make strata.
     pub strata: Vec<usize>,
+    /// A patient can have several rows, each for a part of the time.
+    pub several: bool,
     /// Time on the clock of the test of proportionality.
     pub clock: Option<(TimeScale, Scale)>,
+    /// The grid of the baseline that all sites have.
+    pub shared: Option<SharedGrid>,
     pub(super) robust: bool,
 }
 
@@ -164,6 +172,12 @@ impl RiskSlots {
 }
 
 impl Hazard {
+    /// The same along all ends of its grid, where it has one.
+    pub(super) fn along_all(&self) -> Self {
+        let grid = self.grid.as_ref().map(|grid| TimeGrid { stay: None, ..grid.clone() });
+        Self { grid, ..self.clone() }
+    }
+
     /// The same under other names, with its conditions in another form.
     pub(super) fn map(&self, measure: &impl Fn(&Measure) -> Measure, key: &impl Fn(&Expr) -> Expr) -> Self {
         Self {
@@ -185,7 +199,7 @@ impl Hazard {
 
 impl Check<'_> {
     /// The event's input, and what says when a row is at risk.
-    pub(super) fn hazard(&mut self, hazard: &Hazard) -> Option<(usize, RiskSlots)> {
+    pub(super) fn hazard(&mut self, hazard: &Hazard, width: usize) -> Option<(usize, RiskSlots)> {
         let event = match check_condition(&hazard.event, Columns::Contract(self.contract)) {
             Ok(()) => Some(self.input(&Measure::Condition(hazard.event.clone()), (0.0, 1.0))),
             Err(problem) => self.note("event", problem),
@@ -206,11 +220,16 @@ impl Check<'_> {
             return self.note("strata", problem.hint("group the keys' levels"));
         }
         let (event, time) = event.zip(time)?;
+        let several = !self.contract.one_row_per_subject();
+        let shared = match hazard.grid {
+            Some(_) => Some(self.shared(hazard, width, combinations)?),
+            None => None,
+        };
         let clock = match hazard.proportionality {
             Some(scale) => Some(self.clock(scale, self.inputs.ranges[time])?),
             None => None,
         };
-        Some((event, RiskSlots { time, start, strata, clock, robust: hazard.robust }))
+        Some((event, RiskSlots { time, start, strata, several, clock, shared, robust: hazard.robust }))
     }
 
     fn clock(&mut self, scale: TimeScale, (lo, hi): (f64, f64)) -> Option<(TimeScale, Scale)> {

@@ -9,6 +9,7 @@ impl ValidPlan {
         let Some((model, layout)) = self.model() else { return Default::default() };
         let columns: Vec<String> = (0..layout.columns.len()).map(|column| layout.name(column)).collect();
         let columns = columns.join(", ");
+        let sums = "their sums, squares and products";
         let mut computes = vec!["of the patients of whom all of this is known: how many they are".to_owned()];
         match &model.explains {
             Explains::Mean(response) => {
@@ -32,11 +33,28 @@ impl ValidPlan {
                     let strata: Vec<String> = hazard.strata.iter().map(written).collect();
                     computes.push(format!("with a baseline of its own for each {}", strata.join(" and ")));
                 }
+                if let Some(grid) = &hazard.grid {
+                    let of = "of those who leave in one of them, by the event and otherwise, how many they are and weighted sums";
+                    computes.push(match &grid.stay {
+                        None => format!("along {} intervals: which of them the site can tell apart", grid.ends.len()),
+                        Some(stay) => format!("along {} intervals: {of}", stay.len()),
+                    });
+                }
                 let mut at_end = vec!["how many pairs of patients are in the order of their risks"];
                 at_end.extend(hazard.robust.then_some("the squares of patients' scores"));
                 at_end.extend(hazard.proportionality.map(|_| "score and information along time"));
                 computes.push(format!("at the end of the fit {}", at_end.join(", ")));
             }
+            Explains::Moments => computes.push(format!("how these vary together: {columns}; {sums}")),
+            Explains::Clusters(at) if at.starts.is_empty() => {
+                computes.push(format!("the begin of a clustering by {columns}: {sums}"));
+                computes.push("in further rounds: how many patients lie nearest to each of given points, and their sums".to_owned());
+            }
+            Explains::Clusters(at) => computes.push(format!(
+                "one step of {} into {} groups by {columns}: how many patients lie nearest to each of given points, and their sums",
+                if at.starts.len() == 1 { "a clustering".to_owned() } else { format!("{} clusterings", at.starts.len()) },
+                at.clusters()
+            )),
         }
         (Vec::new(), computes, layout.values() as u64 + 1)
     }

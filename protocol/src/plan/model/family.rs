@@ -39,7 +39,8 @@ pub struct Row {
     pub residual: f64,
     /// Of the expected information: μ′² / V.
     pub weight: f64,
-    /// The logarithm of the density as far as it follows from μ and θ; of gamma ln y; of gaussian 0.
+    /// The logarithm of the density as far as it follows from μ and θ; of gamma ln y; of gaussian 0 (a weight adds
+    /// half its logarithm).
     pub log_density: f64,
     /// Twice the log-density that is lost against a mean of y.
     pub deviance: f64,
@@ -64,6 +65,11 @@ impl Family {
         }
     }
 
+    /// Whether its variance has a factor that is estimated: the dispersion.
+    pub fn is_dispersed(self) -> bool {
+        matches!(self, Family::Gaussian | Family::Gamma)
+    }
+
     /// The link's name.
     pub fn link(self) -> &'static str {
         match self {
@@ -72,6 +78,18 @@ impl Family {
             Family::Binomial(Link::Probit) => "probit",
             Family::Binomial(Link::Cloglog) => "cloglog",
             Family::Poisson | Family::Gamma | Family::NegativeBinomial => "log",
+        }
+    }
+
+    /// The mean at the linear predictor `eta`.
+    pub fn mean(self, eta: f64) -> f64 {
+        let eta = if self == Family::Gaussian { eta } else { eta.clamp(-ETA, ETA) };
+        match self {
+            Family::Gaussian => eta,
+            Family::Binomial(Link::Logit) => 1.0 / (1.0 + (-eta).exp()),
+            Family::Binomial(Link::Probit) => normal(eta),
+            Family::Binomial(Link::Cloglog) => -(-eta.exp()).exp_m1(),
+            Family::Poisson | Family::Gamma | Family::NegativeBinomial => eta.exp(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::scale::{Scale, Spline, Transform, can_centre, same};
-use super::{CoxSums, Explains, Factor, Family, Model, Position, Product, Response, RiskSlots};
+use super::{CoxSums, Described, Explains, Factor, Family, GridSums, Model, Position, Product, Response, RiskSlots};
 use crate::contract::Contract;
 use crate::limits;
 use crate::plan::domain::KeyDomain;
@@ -56,10 +56,12 @@ pub enum Slot {
 pub struct ModelLayout {
     /// What is read.
     pub inputs: Inputs,
-    /// The outcome among the measures.
-    pub outcome: usize,
+    /// The outcome among the measures, where there is one.
+    pub outcome: Option<usize>,
     /// Of hazards: what says when a row is at risk. The outcome is then the event.
     pub risk: Option<RiskSlots>,
+    /// Without an outcome: where the sums stand.
+    pub described: Option<Described>,
     /// How a gaussian outcome is scaled; others are taken as they are.
     pub outcome_scale: Scale,
     /// The offset among the measures.
@@ -116,6 +118,11 @@ impl Sums {
 }
 
 impl ModelLayout {
+    /// Whether it is a step of a linear or generalised linear model, whose sums are [`Sums`].
+    pub fn explains_a_mean(&self) -> bool {
+        self.risk.is_none() && self.described.is_none()
+    }
+
     /// Where the sums stand.
     pub fn sums(&self) -> Sums {
         Sums { width: self.columns.len() + usize::from(self.by_site) }
@@ -126,8 +133,20 @@ impl ModelLayout {
         self.risk.as_ref().map(|risk| risk.sums(self.columns.len(), self.robust))
     }
 
+    /// Where the sums of hazards with one baseline stand, where it has such and they are asked for.
+    pub fn grid_sums(&self) -> Option<GridSums> {
+        let risk = self.risk.as_ref()?;
+        risk.shared.as_ref()?.sums(self.columns.len(), self.robust, risk.clock.is_some())
+    }
+
     /// How many numbers a site answers with.
     pub fn values(&self) -> usize {
+        if let Some(described) = self.described {
+            return described.values();
+        }
+        if let Some(shared) = self.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
+            return self.grid_sums().map_or(shared.grid.ends.len(), GridSums::values);
+        }
         if let Some(sums) = self.cox_sums() {
             return sums.values();
         }
@@ -175,22 +194,29 @@ pub(in crate::plan) fn lower(
             (outcome, scale, None)
         }
         Explains::Hazard(hazard) => {
-            let (event, risk) = check.hazard(hazard).unzip();
+            let (event, risk) = check.hazard(hazard, model.columns.len()).unzip();
             (event, Scale::NONE, risk)
+        }
+        Explains::Moments | Explains::Clusters(_) => {
+            check.described(model);
+            (None, Scale::NONE, None)
         }
     };
     let (offset, weight) = match &model.explains {
         Explains::Mean(Response { offset, weight, .. }) => (offset.as_ref(), weight.as_ref()),
         Explains::Hazard(hazard) => (hazard.offset.as_ref(), None),
+        Explains::Moments | Explains::Clusters(_) => (None, None),
     };
     let offset = offset.and_then(|of| check.number("offset", of));
     let weight = weight.and_then(|of| check.weight(of));
     let columns: Vec<Option<Vec<Slot>>> = (0..model.columns.len()).map(|at| check.column(model, at)).collect();
+    let columns: Option<Vec<Vec<Slot>>> = columns.into_iter().collect();
+    check.described_slots(model, columns.as_deref().unwrap_or_default());
     check.position(&model.at, model);
     let Check { inputs, problems, .. } = check;
-    let (Some(outcome), Some(columns), true) =
-        (outcome, columns.into_iter().collect::<Option<Vec<_>>>(), problems.is_empty())
-    else {
+    let described = Described::of(model);
+    // Where it could not be read, that was noted.
+    let (Some(columns), true) = (columns, problems.is_empty() && outcome.is_some() != described.is_some()) else {
         return Err(problems);
     };
     let scales: Vec<Vec<Scale>> = columns.iter().map(|slots| slots.iter().map(Slot::scale).collect()).collect();
@@ -201,13 +227,24 @@ pub(in crate::plan) fn lower(
         roll_up: false,
     };
     let (by_site, robust) = (model.by_site, model.at.robust);
-    let layout =
-        ModelLayout { inputs, outcome, risk, outcome_scale, offset, weight, columns, transform, by_site, robust };
+    let layout = ModelLayout {
+        inputs,
+        outcome,
+        risk,
+        described,
+        outcome_scale,
+        offset,
+        weight,
+        columns,
+        transform,
+        by_site,
+        robust,
+    };
     Ok((layout, table))
 }
 
 impl Slot {
-    fn scale(&self) -> Scale {
+    pub(super) fn scale(&self) -> Scale {
         match self {
             Slot::Number { scale, .. } | Slot::Spline { scale, .. } => *scale,
             Slot::Level { .. } => Scale::NONE,
@@ -218,7 +255,7 @@ impl Slot {
 pub(super) struct Check<'a> {
     pub(super) contract: &'a Contract,
     pub(super) inputs: Inputs,
-    problems: Vec<(String, TypeProblem)>,
+    pub(super) problems: Vec<(String, TypeProblem)>,
 }
 
 impl Check<'_> {
@@ -228,9 +265,15 @@ impl Check<'_> {
     }
 
     fn shape(&mut self, model: &Model) {
-        if !self.contract.one_row_per_subject() {
+        let cut = matches!(&model.explains, Explains::Hazard(hazard) if hazard.start.is_some());
+        if !self.contract.one_row_per_subject() && !cut {
             let problem = TypeProblem::new(format!("a patient can have several rows in `{}`", self.contract.id()));
-            let hint = "a model's rows are independent: count a table with one row a patient, and make features of the other's rows";
+            let hint = match model.explains {
+                Explains::Hazard(_) => "say from when until when each is at risk: surv(start, stop, event)",
+                _ => {
+                    "a model's rows are independent: count a table with one row a patient, and make features of the other's rows"
+                }
+            };
             self.note::<()>("of", problem.hint(hint));
         }
         let most = limits::MODEL_COLUMNS;
@@ -331,13 +374,13 @@ impl Check<'_> {
             let most = limits::MODEL_FACTORS;
             return self.note(&key, TypeProblem::new(format!("a column is a product of at most {most} factors")));
         }
-        // What centring takes off falls to the baseline of hazards as to the intercept of a site.
-        let absorbed = model.by_site || matches!(model.explains, Explains::Hazard(_));
+        // What centring takes off falls to the baseline of hazards as to the intercept of a site; of moments about means it falls out.
+        let absorbed = model.by_site || !matches!(model.explains, Explains::Mean(_));
         let centred = can_centre(&model.columns, product, absorbed);
         product.iter().map(|factor| self.slot(&key, factor, centred)).collect()
     }
 
-    fn slot(&mut self, place: &str, factor: &Factor, centred: bool) -> Option<Slot> {
+    pub(super) fn slot(&mut self, place: &str, factor: &Factor, centred: bool) -> Option<Slot> {
         match factor {
             Factor::Number(Measure::Condition(_)) => {
                 self.note(place, TypeProblem::new("a condition is a key with the levels false and true, no number"))

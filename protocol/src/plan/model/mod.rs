@@ -7,9 +7,12 @@
 //! those of Newton's method on the partial likelihood ([`cox`]).
 
 mod cox;
+mod described;
 mod explain;
 mod family;
+mod grid;
 mod layout;
+mod prediction;
 mod scale;
 
 use std::collections::BTreeMap;
@@ -20,9 +23,12 @@ use super::{Expr, Measure};
 use crate::ids::{ColumnName, SiteId};
 
 pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
+pub use described::{Centroids, Described};
 pub use family::{Family, Link, Row, digamma};
+pub use grid::{GridSums, SharedGrid, TimeGrid};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
+pub use prediction::{Gives, Prediction, PredictionLayout};
 pub use scale::{Scale, Spline, Transform};
 
 /// A model at one step of its fit.
@@ -47,6 +53,10 @@ pub enum Explains {
     Mean(Response),
     /// When an event comes: a model of proportional hazards.
     Hazard(Box<Hazard>),
+    /// Nothing: how the columns vary together.
+    Moments,
+    /// Nothing: which patients lie about which of these centroids. Without any: the moments from which starts are drawn.
+    Clusters(Box<Centroids>),
 }
 
 /// An outcome whose mean is explained.
@@ -130,7 +140,8 @@ impl Factor {
         }
     }
 
-    fn columns(&self) -> Vec<&ColumnName> {
+    /// Every column of the contract that it reads.
+    pub fn columns(&self) -> Vec<&ColumnName> {
         match self {
             Factor::Number(of) | Factor::Spline { of, .. } => of.columns(),
             Factor::Level { key, .. } => key.columns(),
@@ -150,6 +161,7 @@ impl Model {
                 weight: optional(weight),
             }),
             Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.map(measure, key))),
+            Explains::Moments | Explains::Clusters(_) => self.explains.clone(),
         };
         let product = |product: &Product| product.iter().map(|factor| factor.map(measure, key)).collect();
         Self { explains, columns: self.columns.iter().map(product).collect(), ..self.clone() }
@@ -162,6 +174,7 @@ impl Model {
                 [Some(of), offset.as_ref(), weight.as_ref()].into_iter().flatten().flat_map(Measure::columns).collect()
             }
             Explains::Hazard(hazard) => hazard.columns(),
+            Explains::Moments | Explains::Clusters(_) => vec![],
         };
         explained.into_iter().chain(self.columns.iter().flatten().flat_map(Factor::columns)).collect()
     }
@@ -171,9 +184,15 @@ impl Model {
     pub fn unplaced(&self) -> Self {
         let at = match &self.explains {
             Explains::Mean(response) => Position::start(0, response.family),
-            Explains::Hazard(_) => Position::of_hazards(0),
+            Explains::Hazard(_) | Explains::Moments | Explains::Clusters(_) => Position::of_hazards(0),
         };
-        Self { at, ..self.clone() }
+        let explains = match &self.explains {
+            // Whatever the centroids, the patients are the same, and whichever ends of a grid stay.
+            Explains::Clusters(_) => Explains::Moments,
+            Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.along_all())),
+            explains => explains.clone(),
+        };
+        Self { at, explains, ..self.clone() }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{normal, truth};
+use super::{measure, normal, truth};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest, TableName};
 use crate::plan::features::Known;
@@ -137,6 +137,10 @@ pub(in crate::plan) fn plain(of: &Derived, own: &Contract) -> Derived {
         Derived::Count { rows: of } => Derived::Count { rows: rows(of) },
         Derived::Pick { pick, column, rows: of } => Derived::Pick { pick, column, rows: rows(of) },
         Derived::Sum { column, rows: of, at_most } => Derived::Sum { column, rows: rows(of), at_most },
+        Derived::Predicted(of) => {
+            let normal = |key: &Expr| normal(key, own);
+            Derived::Predicted(Box::new(of.map(&|of| measure(of, own), &normal).sorted()))
+        }
         other => other,
     }
 }
@@ -184,6 +188,10 @@ fn renamed(
             Derived::Reached { through: name(on, through), table: table(of), column: name(Some(of), column) }
         }
         Derived::Age { table: of, at } => Derived::Age { table: of.as_ref().map(table), at: moment(at) },
+        Derived::Predicted(of) => {
+            let own = |column: &ColumnName| name(on, column);
+            Derived::Predicted(Box::new(of.map(&|of| of.renamed(&own), &|key| key.renamed(&own))))
+        }
     };
     Feature { name: feature.name.clone(), on: on.map(table), of }
 }

@@ -52,6 +52,7 @@ fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> 
         Derived::Reached { through, table, column } => {
             format!("{column} of the patient's row in {table} that {through} refers to")
         }
+        Derived::Predicted(of) => of.plainly(),
         Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),
         Derived::Age { table, at } => {
             let contract = match table {

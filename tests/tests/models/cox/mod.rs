@@ -1,7 +1,9 @@
 //! Cox models: without disclosure control those of statsmodels (`tests/reference/cox.py`), and what the usual gate makes of them.
 
+mod along;
 mod random;
 mod refused;
+mod rows;
 mod shared;
 
 use bocage_coordinator::api::types::AnalysisResult;

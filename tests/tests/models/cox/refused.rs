@@ -156,6 +156,7 @@ fn a_site_that_refuses_the_end_alone_is_left_out_and_the_fit_goes_on() {
             .collect();
         match driver.step(&answers) {
             Next::Round(next) => (round, state) = (round + 1, next),
+            Next::Each(_) => panic!("a step for all"),
             Next::Publish(result) => break *result,
         }
     };

@@ -1,7 +1,9 @@
-//! The fit of a Cox model over sites, each with a baseline of its own: Newton's method on the sum of the sites' partial likelihoods, from coefficients
-//! of 0. When it has come to its end the sites are asked once more, there, for what only the end needs.
+//! The fit of a Cox model over sites, each with a baseline of its own or all with one along a grid: Newton's method on the partial likelihood, from
+//! coefficients of 0. Of a grid the sites are first asked which of its ends can stay at each; the fit is along those that all of them keep. When it has come to its end the sites are asked once more, there, for what only the end needs.
 
+mod baseline;
 mod published;
+mod shared;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +16,7 @@ use bocage_protocol::plan::{CoxSums, ModelLayout, Position, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
+use self::shared::Along;
 use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
@@ -28,6 +31,10 @@ pub struct CoxDriver {
     first: Option<First>,
     /// The end of the fit, where the sites are asked for the last time.
     closing: Option<Position>,
+    /// Along a grid, which of its ends stay.
+    stay: Option<Vec<u32>>,
+    /// How many each site could let stay.
+    kept: Vec<(SiteId, usize)>,
     /// Sites that were in the fit and did not answer a later round. They stay out, or a site that refuses the end alone would be asked for ever.
     gone: BTreeSet<SiteId>,
 }
@@ -49,6 +56,8 @@ struct End {
     /// All numbers, added up.
     sums: Vec<f64>,
     shape: CoxSums,
+    /// Along a grid, those who leave in its intervals.
+    along: Option<Along>,
     rounds: u32,
 }
 
@@ -60,7 +69,17 @@ impl CoxDriver {
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         };
         let fit = Fit::new(0.0, vec![true; layout.columns.len()], false, spec.start());
-        Ok(Self { setting, spec: spec.clone(), layout, fit, first: None, closing: None, gone: BTreeSet::new() })
+        Ok(Self {
+            setting,
+            spec: spec.clone(),
+            layout,
+            fit,
+            first: None,
+            closing: None,
+            stay: None,
+            kept: Vec::new(),
+            gone: BTreeSet::new(),
+        })
     }
 
     /// Takes in a round. The same for any order of `answers`.
@@ -82,15 +101,24 @@ impl CoxDriver {
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
             return self.nothing(notes);
         }
+        if self.spec.hazard.grid.is_some() && self.stay.is_none() {
+            return self.along_what_stays(&releases);
+        }
         let shape = CoxSums { closing: self.closing.is_some(), ..self.shape() };
-        let sums = added(&releases, shape.values());
+        let (sums, along) = match self.along(shape.closing) {
+            Some(grid) => {
+                let along = Along::of(grid, added(&releases, grid.values()), self.spec.hazard.ties);
+                (along.sums(shape, |interval| self.clock(interval)), Some(along))
+            }
+            None => (added(&releases, shape.values()), None),
+        };
         if sums[CoxSums::EVENTS] == 0.0 {
             notes.push("no fit: nobody has the event".to_owned());
             return self.nothing(notes);
         }
         let merged = merged(&releases, &sums, shape);
         if let Some(at) = self.closing.take() {
-            match self.end(merged.clone(), sums.clone(), shape, &at) {
+            match self.end(merged.clone(), sums.clone(), shape, along, &at) {
                 Ok(end) => return Next::Publish(Box::new(self.published(&end, notes))),
                 // Others answer than those of whom this is the end: the fit goes on from here with them.
                 Err(Some(failure)) => {
@@ -107,12 +135,12 @@ impl CoxDriver {
             self.first = Some(First { sites: merged.sites.clone(), log_likelihood, score_test });
         }
         let failure = match self.fit.step(merged) {
-            Verdict::Go(position) => return Next::Round(RoundState::At(position)),
+            Verdict::Go(position) => return Next::Round(self.at(position)),
             Verdict::Done(fitted) if fitted.steps < u32::from(limits::MODEL_ROUNDS) => {
                 let beta = fitted.beta.iter().copied().collect();
                 let at = Position { beta, robust: true, ..self.spec.start() };
                 self.closing = Some(at.clone());
-                return Next::Round(RoundState::At(at));
+                return Next::Round(self.at(at));
             }
             Verdict::Done(_) => Failure::Steps,
             Verdict::Failed(failure) => failure,
@@ -129,13 +157,28 @@ impl CoxDriver {
     }
 
     /// Nothing where other sites answer than before.
-    fn end(&self, merged: Merged, sums: Vec<f64>, shape: CoxSums, at: &Position) -> Result<End, Option<Failure>> {
+    fn end(
+        &self,
+        merged: Merged,
+        sums: Vec<f64>,
+        shape: CoxSums,
+        along: Option<Along>,
+        at: &Position,
+    ) -> Result<End, Option<Failure>> {
         if !merged.sites.iter().map(|(site, _)| site).eq(self.fit.sites()) {
             return Err(None);
         }
         let inverse = inverse(&merged.information).map_err(|column| Some(Failure::Collinear(column)))?;
         let beta = DVector::from_column_slice(&at.beta);
-        Ok(End { merged, beta, inverse, sums, shape, rounds: self.fit.steps() + 1 })
+        Ok(End { merged, beta, inverse, sums, shape, along, rounds: self.fit.steps() + 1 })
+    }
+
+    /// A later round's numbers.
+    fn at(&self, at: Position) -> RoundState {
+        match &self.stay {
+            Some(stay) => RoundState::Along { at, stay: stay.clone() },
+            None => RoundState::At(at),
+        }
     }
 
     fn label(&self, at: usize) -> &str {
@@ -160,16 +203,15 @@ fn added(releases: &[(&SiteId, &ModelRelease)], values: usize) -> Vec<f64> {
 /// What a step of the fit needs.
 fn merged(releases: &[(&SiteId, &ModelRelease)], sums: &[f64], shape: CoxSums) -> Merged {
     let sites: Vec<(SiteId, u64)> = releases.iter().map(|(site, release)| ((*site).clone(), release.n)).collect();
-    let score = |sums: &[f64]| DVector::from_column_slice(&sums[shape.score()]);
     Merged {
         n: sites.iter().map(|(_, n)| n).sum(),
         sites,
         objective: -2.0 * sums[CoxSums::LOG_LIKELIHOOD],
         scalars: [0.0; Sums::SCALARS],
-        score: score(sums),
+        score: DVector::from_column_slice(&sums[shape.score()]),
         information: square(&sums[shape.information()], shape.width),
         squares: square(&sums[shape.squares()], shape.width),
-        scores: releases.iter().map(|(_, release)| score(&release.sums)).collect(),
+        scores: Vec::new(),
     }
 }
 
@@ -181,7 +223,8 @@ fn square(triangle: &[f64], width: usize) -> DMatrix<f64> {
 }
 
 /// How many values an answer has at most.
-pub(in crate::analysis) fn values(spec: &CoxSpec, sites: usize) -> usize {
+pub(in crate::analysis) fn values(spec: &CoxSpec, strata: usize, sites: usize) -> usize {
     let terms = spec.columns().count();
-    terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites
+    let slots = spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len()) * strata;
+    terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
 }

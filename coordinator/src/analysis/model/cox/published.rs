@@ -28,7 +28,21 @@ impl CoxDriver {
             Ties::Breslow => "Breslow",
         };
         let formula = &self.spec.formula;
-        notes.insert(0, format!("Cox regression with a baseline for each site, ties after {ties}: {formula}"));
+        let baseline = match (&self.spec.hazard.grid, &end.along) {
+            (Some(grid), Some(along)) => {
+                let (all, stay) = (grid.ends.len(), along.grid().intervals);
+                if stay < all {
+                    let kept: Vec<String> = self.kept.iter().map(|(site, kept)| format!("{site} {kept}")).collect();
+                    let kept = kept.join(", ");
+                    notes.push(format!(
+                        "times are rounded to {stay} of the {all} intervals, those that all sites keep: {kept}"
+                    ));
+                }
+                "one baseline for all sites along a grid"
+            }
+            _ => "a baseline for each site",
+        };
+        notes.insert(0, format!("Cox regression with {baseline}, ties after {ties}: {formula}"));
         let ratio = Some("hazard ratio");
         let mut result = self.setting.result(coefficients(ratio, self.spec.confidence, &found), notes);
         result.also = vec![
@@ -38,6 +52,12 @@ impl CoxDriver {
         ];
         if self.spec.hazard.proportionality.is_some() {
             result.also.push(named("proportionality", self.proportionality(end, &transform)));
+        }
+        if let Some(along) = &end.along {
+            result.also.push(named("baseline", self.baseline(end, along)));
+            if !self.spec.patterns.is_empty() {
+                result.also.push(named("survival", self.without_event(end, along)));
+            }
         }
         result.also.push(named("covariance of the estimates", covariance(&found)));
         result.also.push(named("patients with all that the model reads", sites(&end.merged)));

@@ -31,7 +31,7 @@ fn release(free: Bins<'_>, events: Bins<'_>, held_back: bool) -> LinesRelease {
         let bin = |(upto, n): &(u32, u64)| BinRelease { upto: *upto, count: Count { subjects: *n, rows: *n } };
         bins.iter().map(bin).collect()
     };
-    LinesRelease { threshold: 11, lines: vec![line(&[(5, 0)]), line(free), line(events)], held_back }
+    LinesRelease { threshold: 11, lines: vec![line(&[(5, 0)]), line(free), line(events)], held_back, rounded: false }
 }
 
 fn group<'a>(releases: &'a [(SiteId, LinesRelease)], min_sites: u32) -> Group<'a> {
@@ -120,7 +120,7 @@ proptest! {
         let releases = of.iter().map(|(free, events, keeps)| {
             let events: Vec<u64> = events.iter().copied().chain([0]).collect();
             let lines = vec![line(&[0; 5], keeps, k), line(free, keeps, k), line(&events, keeps, k)];
-            LinesRelease { threshold: k as u32, lines, held_back: false }
+            LinesRelease { threshold: k as u32, lines, held_back: false, rounded: false }
         });
         let all = sites(releases.collect());
         let group = group(&all, min_sites);

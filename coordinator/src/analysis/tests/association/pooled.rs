@@ -35,6 +35,7 @@ fn a_trial_has_the_published_ratios_and_within_its_hospitals_those_of_statsmodel
     let within = also(&result, "within sites");
     assert_values(row(within, &["mantel_haenszel_odds_ratio"]), "indo.mh_odds_ratio");
     assert_values(row(within, &["mantel_haenszel_risk_ratio"]), "indo.mh_risk_ratio");
+    assert_values(row(within, &["mantel_haenszel_risk_difference"]), "indo.mh_risk_difference");
     // Who is held against whom is the researcher's.
     let turned = ask("compare = { outcome = \"sick\", by = \"sex\", reference = \"male\" }", &sites, 3);
     let ratio = number(&row(also(&turned, "against male"), &["female", "risk_ratio"])[0]);
@@ -83,6 +84,9 @@ fn bands_have_the_ranks_of_scipy_and_ends_that_hold_the_values_own() {
         let truth = entry(values).as_f64().unwrap();
         assert!(number(&found[1]) <= truth && truth <= number(&found[2]), "{truth} is not in {found:?}");
     }
+    assert!(result.also.iter().all(|block| block.title != "tests"), "two groups have a test already");
+    let by_age = ask("compare = { outcome = \"cut(chol, 200, 240, 280)\", by = \"cut(age, 50, 60)\" }", &sites, 1);
+    assert_test(also(&by_age, "tests"), &["kruskal_wallis", "all groups"], "heart.kruskal_wallis");
     let result = ask(QUESTIONS[4], &sites, 1);
     let found = row(&result.block, &["cut(age, 40, 50, 60)", "cut(chol, 200, 240, 280)"]);
     assert_values(&found[..1], "heart.pearson_n");

@@ -53,7 +53,7 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
         return fitting(steps.curves.len() <= MOST_CURVES, Figure::Steps(steps));
     }
     let counted = match title {
-        None => matches!(kind, "table" | "histogram" | "crosstab" | "attrition"),
+        None => matches!(kind, "table" | "histogram" | "crosstab" | "attrition" | "pca" | "kmeans"),
         Some(title) => title == "shares",
     };
     if counted {
@@ -61,7 +61,9 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
             .filter(Bars::tells)
             .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
     }
-    match ranges::ranges(&view).filter(|_| title.is_none()) {
+    match ranges::loadings(&view)
+        .or_else(|| ranges::ranges(&view).filter(|_| matches!(title, None | Some("forest" | "calibration"))))
+    {
         Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),
         None => Drawn::Nothing,
     }

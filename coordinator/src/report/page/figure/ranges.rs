@@ -49,9 +49,22 @@ pub(super) fn ranges(view: &View<'_>) -> Option<Ranges> {
         ends: number(row, ends.0).zip(number(row, ends.1)),
     };
     // That of a group without any effect is no effect.
-    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| row.label != "(intercept)").collect();
+    let intercept = |row: &Range| row.label.starts_with("(intercept)");
+    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| !intercept(row)).collect();
     let any = rows.iter().any(|row| row.value.is_some() || row.ends.is_some());
     any.then(|| Ranges { axis: view.heading(value).to_owned(), log, reference, rows })
+}
+
+/// What components are made of, and how clusters differ from all: numbers about 0 without an interval, one for each two keys.
+pub(super) fn loadings(view: &View<'_>) -> Option<Ranges> {
+    let value = view.block.columns.len().checked_sub(1)?;
+    if view.keys < 2 || !matches!(view.heading(value), "loading" | "difference") {
+        return None;
+    }
+    let range = |row: usize| Range { label: view.label(row, view.keys), value: view.number(row, value), ends: None };
+    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).collect();
+    let any = rows.iter().any(|row| row.value.is_some());
+    any.then(|| Ranges { axis: view.heading(value).to_owned(), log: false, reference: Some(0.0), rows })
 }
 
 /// e to the power of a coefficient: `odds ratio`, `ratio from`, `ratio to`.
@@ -96,12 +109,14 @@ impl Ranges {
     }
 
     pub(super) fn title(&self) -> String {
-        format!("{} with interval{}", self.axis, if self.log { ", on a logarithmic axis" } else { "" })
+        let interval = if self.rows.iter().any(|row| row.ends.is_some()) { " with interval" } else { "" };
+        format!("{}{interval}{}", self.axis, if self.log { ", on a logarithmic axis" } else { "" })
     }
 
     pub(super) fn description(&self) -> String {
         let said = self.rows.iter().map(|row| format!("{}: {}", row.label, row.said()));
-        format!("A point and its interval for each: {}", listed(said))
+        let interval = if self.rows.iter().any(|row| row.ends.is_some()) { " and its interval" } else { "" };
+        format!("A point{interval} for each: {}", listed(said))
     }
 }
 

@@ -115,6 +115,23 @@ fn a_model_with_ratios_is_a_forest_about_one_without_its_intercept() {
 }
 
 #[test]
+fn the_sites_of_a_model_in_two_stages_are_a_forest_and_other_further_blocks_have_no_picture() {
+    let columns =
+        ["term", "site", "estimate", "standard error", "from", "to", "odds ratio", "ratio from", "ratio to", "weight"];
+    let row = |term: &str, site: &str, b: f64| {
+        let numbers = [b, 0.1, b - 0.2, b + 0.2, b.exp(), (b - 0.2).exp(), (b + 0.2).exp(), 0.5].map(Value::Number);
+        [text(term), text(site)].into_iter().chain(numbers).collect::<Vec<Value>>()
+    };
+    let rows = vec![row("(intercept)", "north", -3.0), row("age", "north", 0.0), row("age", "all sites", 0.1)];
+    let forest = block(&columns, rows);
+    let Figure::Ranges(ranges) = picture("model", Some("forest"), &forest) else { panic!("no ranges") };
+    let labels: Vec<&str> = ranges.rows.iter().map(|row| row.label.as_str()).collect();
+    assert_eq!((labels, ranges.reference), (vec!["age, north", "age, all sites"], Some(1.0)));
+    assert_eq!(ranges.rows[0].said(), "1.00 (0.819 to 1.22)");
+    assert_eq!(figure("model", Some("contrasts"), &forest), Drawn::Nothing);
+}
+
+#[test]
 fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_logarithmic_axis() {
     let quantile = |at: &str| vec![text(at), Value::Number(54.0), Value::Number(52.0), Value::Number(56.0)];
     let quantiles = block(&["at", "value", "from", "to"], vec![quantile("0.5")]);
@@ -196,4 +213,51 @@ fn a_label_that_no_picture_has_room_for_is_cut_and_no_text_leaves_its_place() {
     let figure = picture("table", None, &block(&[&long, "count"], vec![vec![text(&long), Value::Count(3)]]));
     let svg = drawn(&figure);
     assert!(svg.contains("&lt;/text&gt;&lt;script&gt;") && svg.contains('…') && !svg.contains("<script"), "{svg}");
+}
+
+#[test]
+fn components_have_bars_of_their_shares_and_points_for_what_they_are_made_of() {
+    let share = |name: &str, variance, share, cumulative| {
+        vec![text(name), Value::Number(variance), Value::Number(share), Value::Number(cumulative)]
+    };
+    let rows = vec![share("PC1", 1.6, 0.8, 0.8), share("PC2", 0.4, 0.2, 1.0)];
+    let scree = picture("pca", None, &block(&["component", "variance", "share", "cumulative"], rows));
+    assert_eq!(scree.description(), "A bar for each: PC1: 0.8; PC2: 0.2.");
+    let loading = |component: &str, column: &str, x| vec![text(component), text(column), Value::Number(x)];
+    let rows = vec![loading("PC1", "age", 0.8), loading("PC1", "chol", -0.6)];
+    let made_of = picture("pca", Some("loadings"), &block(&["component", "column", "loading"], rows));
+    assert_eq!(made_of.title(), "loading");
+    assert_eq!(made_of.description(), "A point for each: PC1, age: 0.800; PC1, chol: -0.600.");
+    assert!(drawn(&made_of).contains("PC1, chol"));
+}
+
+#[test]
+fn clusters_have_bars_of_their_shares_and_points_for_how_they_differ() {
+    let rows = vec![vec![text("1"), Value::Count(75), Value::Number(0.75), Value::Number(44.9)]];
+    let shares = picture("kmeans", None, &block(&["cluster", "patients", "share", "age"], rows));
+    assert_eq!(shares.description(), "A bar for each: 1: 0.75.");
+    let rows = vec![vec![text("1"), text("age"), Value::Number(-0.4)], vec![text("2"), text("age"), Value::Null]];
+    let mut profiles = block(&["cluster", "column", "difference"], rows);
+    profiles.hidden = vec![hidden(1, 2, None)];
+    let figure = picture("kmeans", Some("profiles"), &profiles);
+    assert_eq!(figure.description(), "A point for each: 1, age: -0.400; 2, age: –.");
+}
+
+#[test]
+fn a_calibration_shows_what_came_in_each_band_of_what_was_expected() {
+    let band = |label: &str, share: f64| {
+        vec![
+            text(label),
+            Value::Count(40),
+            Value::Number(share),
+            Value::Number(share - 0.1),
+            Value::Number(share + 0.1),
+        ]
+    };
+    let columns = ["expected", "patients", "observed", "from", "to"];
+    let table = block(&columns, vec![band("<0.2", 0.15), band("[0.2,0.4)", 0.35)]);
+    let Figure::Ranges(ranges) = picture("evaluate", Some("calibration"), &table) else { panic!("no ranges") };
+    let rows: Vec<(&str, Option<f64>)> = ranges.rows.iter().map(|row| (row.label.as_str(), row.value)).collect();
+    assert_eq!((ranges.axis.as_str(), rows), ("observed", vec![("<0.2", Some(0.15)), ("[0.2,0.4)", Some(0.35))]));
+    assert_eq!(figure("evaluate", Some("curve"), &table), Drawn::Nothing);
 }

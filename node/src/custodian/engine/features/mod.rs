@@ -15,6 +15,7 @@ mod fold;
 mod ground;
 mod look;
 mod making;
+mod predicting;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use polars::prelude::{Column, DataFrame, DataType, IdxCa};
 
 use self::days::Ages;
 use self::making::Making;
+use self::predicting::Predicting;
 use super::EngineError;
 use super::parts::Partition;
 use super::pass::PassError;
@@ -52,6 +54,8 @@ pub(super) enum Made {
     Ages(Ages),
     /// One for each row of the snapshot. Rows that may not be seen have none, and are never looked at.
     ByRow(Column),
+    /// What a fitted model makes of each row of a part.
+    Predicted(Box<Predicting>),
 }
 
 /// A plan's features under the plan's names, each with the table that it is a column of: none is the base.
@@ -115,16 +119,18 @@ impl Columns {
 
     /// The base's own columns among these, and those that the features among them are computed from row by row.
     pub fn base<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
-        let wanted = self.with_days(wanted);
+        let wanted = self.with_read(wanted);
         wanted.into_iter().filter(|name| self.get(None, name).is_none()).collect()
     }
 
-    /// These, and the days of rows from which the ages among them are computed.
-    fn with_days<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
+    /// The columns that are wanted, those that predictions among them read, and the days of rows of which ages are.
+    fn with_read<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
         let mut all = wanted.clone();
-        for name in wanted {
-            if let Some(Made::Ages(ages)) = self.get(None, name) {
-                all.extend(ages.columns());
+        for (_, name, made) in self.named.iter().rev().filter(|(on, ..)| on.is_none()) {
+            match made.as_ref() {
+                Made::Predicted(of) if all.contains(name.as_str()) => all.extend(of.columns()),
+                Made::Ages(ages) if all.contains(name.as_str()) => all.extend(ages.columns()),
+                _ => {}
             }
         }
         all
@@ -140,7 +146,7 @@ impl Columns {
         wanted: &BTreeSet<&str>,
         (part, subjects): (&Part, &[u32]),
     ) -> Result<(), PassError> {
-        let wanted = self.with_days(wanted);
+        let wanted = self.with_read(wanted);
         let of_base = self.named.iter().filter(|(on, name, _)| on.is_none() && wanted.contains(name.as_str()));
         for (_, name, made) in of_base {
             let column = match made.as_ref() {
@@ -150,6 +156,7 @@ impl Columns {
                 }
                 Made::Ages(ages) => ages.of(rows, subjects)?,
                 Made::ByRow(values) => of_places(values, part)?,
+                Made::Predicted(of) => of.of(rows)?,
             };
             rows.with_column(column.with_name(name.as_str().into())).map_err(|_| PassError::Shape)?;
         }

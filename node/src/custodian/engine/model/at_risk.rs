@@ -17,6 +17,8 @@ pub struct Times {
     start: Vec<f64>,
     /// Among whom.
     stratum: Vec<u32>,
+    /// Whose each is; empty where everybody has one.
+    pub subject: Vec<u32>,
 }
 
 impl Times {
@@ -27,16 +29,24 @@ impl Times {
         rows: &[usize],
         numbers: &[Vec<f64>],
         levels: &[Vec<u32>],
+        subjects: &[u32],
     ) -> Self {
         let pick = |input: usize| rows.iter().map(|row| numbers[input][*row]).collect::<Vec<f64>>();
         let stratum = |row: &usize| {
             let step = |at: u32, key: &usize| at * layout.inputs.keys[*key].1.labels.len() as u32 + levels[*key][*row];
             slots.strata.iter().fold(0, step)
         };
+        let mut time = pick(slots.time);
+        if let Some(shared) = &slots.shared {
+            // Rounded: all that is known of it is its interval.
+            let last = shared.grid.ends.len().saturating_sub(1);
+            time.iter_mut().for_each(|time| *time = shared.grid.interval(*time).min(last) as f64);
+        }
         Self {
-            time: pick(slots.time),
+            time,
             start: slots.start.map(pick).unwrap_or_default(),
             stratum: rows.iter().map(stratum).collect(),
+            subject: rows.iter().filter_map(|row| subjects.get(*row).copied()).collect(),
         }
     }
 }
@@ -44,6 +54,32 @@ impl Times {
 /// Whether a row is ever at risk: who leaves before they come, or then, is not.
 pub fn is_ever(slots: &RiskSlots, row: usize, numbers: &[Vec<f64>]) -> bool {
     slots.start.is_none_or(|start| numbers[start][row] < numbers[slots.time][row])
+}
+
+/// The rows of those who are at risk in one of their rows at a time. Where rows overlap it is not known which of them says what a patient is like, so
+/// all of that patient's are left out, as if something were missing. A patient's rows stand together.
+pub fn apart(slots: &RiskSlots, rows: Vec<usize>, numbers: &[Vec<f64>], subjects: &[u32]) -> Vec<usize> {
+    let Some(start) = slots.start.filter(|_| slots.several) else { return rows };
+    let mut apart = Vec::with_capacity(rows.len());
+    for own in rows.chunk_by(|a, b| subjects[*a] == subjects[*b]) {
+        let mut times: Vec<(f64, f64)> =
+            own.iter().map(|row| (numbers[start][*row], numbers[slots.time][*row])).collect();
+        times.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if times.windows(2).all(|w| w[0].1 <= w[1].0) {
+            apart.extend_from_slice(own);
+        }
+    }
+    apart
+}
+
+/// Who is still there at a grid's end has not had the event.
+pub fn end(slots: &RiskSlots, event: usize, numbers: &mut [Vec<f64>]) {
+    let Some(end) = slots.shared.as_ref().and_then(|shared| shared.grid.ends.last()) else { return };
+    for row in 0..numbers[event].len() {
+        if numbers[slots.time][row] >= *end && numbers[event][row] > 0.5 {
+            numbers[event][row] = 0.0;
+        }
+    }
 }
 
 /// When events come, by stratum: who is at risk at none of them is in no sum.
@@ -74,7 +110,7 @@ impl Events {
 pub struct AtRisk {
     /// Columns.
     pub width: usize,
-    /// The scaled columns less their means, row by row. No sum of the partial likelihood knows a constant, and small numbers are added more exactly.
+    /// The scaled columns, row by row; less their means where the baseline is the site's own. No sum of the partial likelihood knows a constant, and small numbers are added more exactly.
     pub x: Vec<f64>,
     /// Until when each is at risk.
     pub time: Vec<f64>,
@@ -84,21 +120,45 @@ pub struct AtRisk {
     pub event: Vec<bool>,
     /// What is added to the linear predictor; empty where nothing is.
     pub offset: Vec<f64>,
+    /// Whose each is, from 0 on; empty where everybody has one.
+    pub patient: Vec<u32>,
+    /// How many they are.
+    pub patients: usize,
+    /// Whether it is the last event of its patient; empty where everybody has one row.
+    last: Vec<bool>,
     /// The strata that have anybody.
     pub strata: Vec<Stratum>,
 }
 
 /// A stratum's rows.
 pub struct Stratum {
+    /// Which it is.
+    pub key: u32,
     /// The latest time first.
     pub rows: Range<usize>,
     /// The same by when they come, the latest first; empty where all are there from the beginning.
     pub coming: Vec<usize>,
 }
 
+impl Times {
+    /// Of these cases everybody's last one: by it a patient with several is counted, so that nobody stands twice on one side of what is told apart.
+    pub fn last(&self, mut cases: Vec<usize>) -> Vec<usize> {
+        if !self.subject.is_empty() {
+            cases.sort_by(|a, b| self.subject[*a].cmp(&self.subject[*b]).then(self.time[*b].total_cmp(&self.time[*a])));
+            cases.dedup_by_key(|case| self.subject[*case]);
+        }
+        cases
+    }
+
+    /// Among whom a case is, and in which interval of a grid it leaves.
+    pub fn slot(&self, case: usize, intervals: usize) -> usize {
+        self.stratum[case] as usize * intervals + self.time[case] as usize
+    }
+}
+
 impl AtRisk {
     /// Of the parts of a design, in their order. Rows of the same time stay in it, so that no thread shows.
-    pub fn of(parts: &[Cases], width: usize) -> Self {
+    pub fn of(parts: &[Cases], width: usize, centred: bool) -> Self {
         let mut places: Vec<(u32, f64, usize, usize)> = Vec::new();
         for (part, cases) in parts.iter().enumerate() {
             let times = &cases.times;
@@ -114,7 +174,9 @@ impl AtRisk {
             let cases = &parts[*part];
             x.extend((0..width).map(|column| cases.x[column * cases.rows + row]));
         }
-        centre(&mut x, width);
+        if centred {
+            centre(&mut x, width);
+        }
         let mut strata = Vec::new();
         let mut begin = 0;
         for of in places.chunk_by(|a, b| a.0 == b.0) {
@@ -122,17 +184,36 @@ impl AtRisk {
             begin = rows.end;
             let mut coming: Vec<usize> = if start.is_empty() { Vec::new() } else { rows.clone().collect() };
             coming.sort_by(|a, b| start[*b].total_cmp(&start[*a]));
-            strata.push(Stratum { rows, coming });
+            strata.push(Stratum { key: of[0].0, rows, coming });
         }
-        Self {
-            width,
-            x,
-            time: places.iter().map(|place| place.1).collect(),
-            event: pick(|cases| &cases.y).into_iter().map(|y| y > 0.5).collect(),
-            offset: pick(|cases| &cases.offset),
-            start,
-            strata,
+        let time: Vec<f64> = places.iter().map(|place| place.1).collect();
+        let event: Vec<bool> = pick(|cases| &cases.y).into_iter().map(|y| y > 0.5).collect();
+        let subjects: Vec<u32> =
+            places.iter().filter_map(|(_, _, part, row)| parts[*part].times.subject.get(*row).copied()).collect();
+        let (patient, patients) = match subjects.is_empty() {
+            true => (Vec::new(), time.len()),
+            false => numbered(&subjects),
+        };
+        let last = last_events(&patient, patients, &time, &event);
+        Self { width, x, time, event, patient, patients, last, offset: pick(|cases| &cases.offset), start, strata }
+    }
+
+    /// Whether a row's event is that by which its patient is counted among those with one.
+    pub fn counts(&self, row: usize) -> bool {
+        self.event[row] && self.last.get(row).copied().unwrap_or(true)
+    }
+
+    /// Patients of a stratum with the event, and the others.
+    pub fn patients_of(&self, stratum: &Stratum) -> (u64, u64) {
+        let patient = |row: usize| self.patient.get(row).map_or(row, |patient| *patient as usize);
+        let mut all: Vec<(usize, bool)> = stratum.rows.clone().map(|row| (patient(row), self.event[row])).collect();
+        all.sort_unstable();
+        let (mut with, mut without) = (0, 0);
+        for own in all.chunk_by(|a, b| a.0 == b.0) {
+            let count = if own.iter().any(|(_, event)| *event) { &mut with } else { &mut without };
+            *count += 1;
         }
+        (with, without)
     }
 
     /// A row's columns.
@@ -144,8 +225,32 @@ impl AtRisk {
     pub fn bytes(&self) -> usize {
         let coming: usize = self.strata.iter().map(|stratum| stratum.coming.len()).sum();
         let numbers = self.x.len() + self.time.len() + self.start.len() + self.offset.len() + coming;
-        numbers * size_of::<f64>() + self.event.len()
+        numbers * size_of::<f64>() + self.event.len() + self.patient.len() * size_of::<u32>() + self.last.len()
     }
+}
+
+/// Everybody's place among all, and how many they are.
+fn numbered(subjects: &[u32]) -> (Vec<u32>, usize) {
+    let mut all = subjects.to_vec();
+    all.sort_unstable();
+    all.dedup();
+    (subjects.iter().map(|subject| all.partition_point(|other| other < subject) as u32).collect(), all.len())
+}
+
+fn last_events(patient: &[u32], patients: usize, time: &[f64], event: &[bool]) -> Vec<bool> {
+    if patient.is_empty() {
+        return Vec::new();
+    }
+    let mut last: Vec<Option<usize>> = vec![None; patients];
+    for row in (0..patient.len()).filter(|row| event[*row]) {
+        let known = &mut last[patient[row] as usize];
+        if known.is_none_or(|known| time[known] < time[row]) {
+            *known = Some(row);
+        }
+    }
+    let mut is_last = vec![false; patient.len()];
+    last.into_iter().flatten().for_each(|row| is_last[row] = true);
+    is_last
 }
 
 fn centre(x: &mut [f64], width: usize) {

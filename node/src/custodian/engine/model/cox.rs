@@ -7,10 +7,11 @@
 
 mod concordance;
 mod patients;
+mod shared;
 
 use bocage_protocol::plan::{CoxSums, Hazard, Model, ModelLayout, RiskSlots, Ties};
 
-use self::patients::Moment;
+use self::patients::{Moment, Several};
 use super::at_risk::{AtRisk, Stratum};
 use super::design::Design;
 use crate::custodian::gate::{CountedModel, CountedRisk, Weights};
@@ -26,6 +27,9 @@ pub fn at(
     layout: &ModelLayout,
 ) -> Option<CountedModel> {
     let (sums, slots) = (layout.cox_sums()?, layout.risk.as_ref()?);
+    if let Some(leaving) = &design.leaving {
+        return shared::at(design, risk, leaving, model, layout);
+    }
     let mut pass = Pass {
         risk,
         slots,
@@ -37,15 +41,18 @@ pub fn at(
         values: vec![0.0; sums.values()],
         weights: Weights::default(),
         counted: CountedRisk::new(sums.width, sums.closing && sums.timed),
+        several: Several::new(risk, if sums.squares().is_empty() { 0 } else { sums.width }),
     };
     pass.predict(&model.at.beta);
     for stratum in &risk.strata {
         pass.stratum(stratum);
     }
+    pass.end();
     let facts = design.facts.clone();
     pass.counted.ever = facts.n;
     Some(CountedModel {
-        n: risk.time.len() as u64,
+        predictions: facts.shares(),
+        n: risk.patients as u64,
         sides: facts.sides,
         ones: facts.ones,
         both: facts.both,
@@ -53,6 +60,7 @@ pub fn at(
         sums: pass.values,
         weights: pass.weights,
         risk: Some(pass.counted),
+        described: None,
     })
 }
 
@@ -70,6 +78,8 @@ struct Pass<'a> {
     values: Vec<f64>,
     weights: Weights,
     counted: CountedRisk,
+    /// What falls to each patient, where they have several rows.
+    several: Several,
 }
 
 /// Weighted sums over some patients.
@@ -120,9 +130,8 @@ impl Pass<'_> {
 
     fn stratum(&mut self, stratum: &Stratum) {
         let (risk, rows) = (self.risk, stratum.rows.clone());
-        let events = risk.event[rows.clone()].iter().filter(|event| **event).count() as u64;
         if !self.slots.strata.is_empty() {
-            self.counted.strata.push((events, rows.len() as u64 - events));
+            self.counted.strata.push(risk.patients_of(stratum));
         }
         self.moments.clear();
         let (mut all, mut deaths) = (Sums::new(risk.width), Sums::new(risk.width));
@@ -155,7 +164,7 @@ impl Pass<'_> {
         }
         self.patients(stratum);
         if self.sums.closing {
-            let pairs = concordance::pairs(risk, stratum, &self.eta);
+            let pairs = concordance::pairs(risk, &risk.time, stratum, &self.eta);
             self.values[self.sums.pairs()].iter_mut().zip(pairs).for_each(|(all, own)| *all += own as f64);
         }
     }
@@ -164,7 +173,8 @@ impl Pass<'_> {
     fn moment(&mut self, time: f64, rows: std::ops::Range<usize>, tied: u32, all: &Sums, deaths: &Sums, largest: f64) {
         let sums = self.sums;
         let clock = self.slots.clock(time);
-        self.counted.event_among(all.zeroth, largest, tied);
+        let counting = rows.clone().filter(|row| self.risk.counts(*row)).count() as u32;
+        self.counted.event_among(all.zeroth, largest, counting);
         let steps: Vec<(f64, f64)> = match self.ties {
             Ties::Breslow => vec![(0.0, f64::from(tied))],
             Ties::Efron => (0..tied).map(|l| (f64::from(l) / f64::from(tied), 1.0)).collect(),

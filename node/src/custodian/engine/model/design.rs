@@ -1,12 +1,18 @@
 //! The complete cases of a snapshot, as columns of a design.
 
-use bocage_protocol::plan::{Model, ModelLayout, Slot};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bocage_protocol::plan::{Feature, Model, ModelLayout};
 use polars::prelude::DataFrame;
 
-use super::at_risk::{AtRisk, Events, Times, is_ever};
+use super::at_risk::{AtRisk, Events, Times, apart, end, is_ever};
+use super::clusters::Answered;
 use super::facts::Facts;
+use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
+use crate::custodian::gate::CountedModel;
 
 /// The complete cases, part by part.
 pub struct Design {
@@ -14,6 +20,10 @@ pub struct Design {
     pub(super) parts: Vec<Cases>,
     pub(super) risk: Option<AtRisk>,
     pub(super) facts: Facts,
+    /// Of hazards with one baseline, who leaves when and how: by stratum, declared interval, and without and with the event.
+    pub(super) leaving: Option<Arc<Vec<CountedModel>>>,
+    /// Which clusters of these cases were answered; none: that is not known yet.
+    pub(super) answered: Mutex<Option<Answered>>,
 }
 
 /// The complete cases of one part.
@@ -30,6 +40,13 @@ pub struct Cases {
     pub weight: Vec<f64>,
     /// Of hazards, when each is at risk.
     pub times: Times,
+}
+
+impl Cases {
+    /// A scaled column.
+    pub fn column(&self, j: usize) -> &[f64] {
+        &self.x[j * self.rows..(j + 1) * self.rows]
+    }
 }
 
 impl Design {
@@ -50,6 +67,7 @@ pub struct Making<'a> {
     /// Of hazards, what is known of each part's cases until it is known who is at risk at an event.
     known: Vec<(u32, Known)>,
     facts: Facts,
+    k: u32,
     span: Option<(u32, u32)>,
 }
 
@@ -62,27 +80,23 @@ impl<'a> Making<'a> {
             parts: Vec::new(),
             known: Vec::new(),
             facts: Facts::new(layout, k),
+            k,
             span: None,
         }
     }
 
+    /// The same, which looks at how the predictions among these features are shared.
+    pub fn looking_at(mut self, features: &[Feature]) -> Self {
+        self.facts.look_at_predictions(self.layout, features);
+        self
+    }
+
     /// Adds the selected rows of a part: subjects, the measures as numbers, the keys' levels.
     pub fn add(&mut self, selected: &DataFrame) -> Result<(), PassError> {
-        let (measures, keys) = (self.layout.inputs.measures.len(), self.layout.inputs.keys.len());
-        let columns = selected.columns();
-        if columns.len() != 1 + measures + keys {
-            return Err(PassError::Shape);
+        let Selected { subjects, mut numbers, levels } = Selected::of(selected, &self.layout.inputs)?;
+        if let (Some(slots), Some(event)) = (&self.layout.risk, self.layout.outcome) {
+            end(slots, event, &mut numbers);
         }
-        let (subjects, others) = columns.split_first().ok_or(PassError::Shape)?;
-        let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
-        let numbers = others[..measures].iter().map(|column| column.f64().map_err(|_| PassError::Shape));
-        let numbers: Vec<Vec<f64>> = numbers
-            .map(|column| Ok(column?.iter().map(|x| x.unwrap_or(f64::NAN)).collect()))
-            .collect::<Result<_, PassError>>()?;
-        let levels = others[measures..].iter().map(|column| column.u32().map_err(|_| PassError::Shape));
-        let levels: Vec<Vec<u32>> = levels
-            .map(|column| Ok(column?.iter().map(|level| level.unwrap_or(u32::MAX)).collect()))
-            .collect::<Result<_, PassError>>()?;
         let known = |row: &usize| {
             let within =
                 |(i, column): (usize, &Vec<u32>)| (column[*row] as usize) < self.layout.inputs.keys[i].1.labels.len();
@@ -90,9 +104,14 @@ impl<'a> Making<'a> {
                 && levels.iter().enumerate().all(within)
                 && self.layout.risk.as_ref().is_none_or(|slots| is_ever(slots, *row, &numbers))
         };
-        let rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
+        let mut rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
         if subjects.null_count() > 0 {
             return Err(PassError::OutsideTable);
+        }
+        let several = self.layout.risk.as_ref().filter(|slots| slots.several);
+        let whose: Vec<u32> = several.map(|_| subjects.iter().flatten().collect()).unwrap_or_default();
+        if let Some(slots) = several {
+            rows = apart(slots, rows, &numbers, &whose);
         }
         // Of nobody, Polars' `first` panics.
         if !subjects.is_empty()
@@ -109,13 +128,14 @@ impl<'a> Making<'a> {
             x.extend(std::iter::repeat_n(1.0, rows.len()));
         }
         let scale = self.layout.outcome_scale;
-        let y = pick(self.layout.outcome).into_iter().map(|y| scale.apply(y)).collect();
+        let y = self.layout.outcome.map(pick).unwrap_or_default().into_iter().map(|y| scale.apply(y)).collect();
         // It is in the outcome's unit.
         let mut offset = self.layout.offset.map(pick).unwrap_or_default();
         offset.iter_mut().for_each(|offset| *offset /= scale.half);
         let weight = self.layout.weight.map(pick).unwrap_or_default();
         let times = self.layout.risk.as_ref();
-        let times = times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels)).unwrap_or_default();
+        let times =
+            times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels, &whose)).unwrap_or_default();
         let first = self.span.map_or(0, |span| span.0);
         match self.layout.risk {
             None => self.facts.add(self.layout, &rows, &numbers, &levels),
@@ -128,20 +148,45 @@ impl<'a> Making<'a> {
     /// The design.
     pub fn finish(mut self) -> Design {
         self.parts.sort_by_key(|(first, _)| *first);
-        let mut parts: Vec<Cases> = self.parts.into_iter().map(|(_, cases)| cases).collect();
+        let mut parts: Vec<Cases> = std::mem::take(&mut self.parts).into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            return Design { parts, risk: None, facts: self.facts };
+            return Design { parts, risk: None, facts: self.facts, leaving: None, answered: Mutex::default() };
         }
         self.known.sort_by_key(|(first, _)| *first);
+        if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
+            let intervals = shared.grid.ends.len();
+            let leaving = self.leaving(&parts, shared.strata * intervals, intervals);
+            let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
+            let leaving = Some(Arc::new(leaving));
+            return Design { parts: Vec::new(), risk, facts: self.facts, leaving, answered: Mutex::default() };
+        }
         let events = Events::of(&parts);
         for ((_, known), cases) in self.known.iter().zip(&parts) {
-            let rows = known.rows.iter().enumerate().filter(|(case, _)| events.concern(cases, *case));
-            let rows: Vec<usize> = rows.map(|(_, row)| *row).collect();
+            let concerned = (0..cases.rows).filter(|case| events.concern(cases, *case)).collect();
+            let rows: Vec<usize> = cases.times.last(concerned).into_iter().map(|case| known.rows[case]).collect();
             self.facts.add(self.layout, &rows, &known.numbers, &known.levels);
         }
-        let risk = Some(AtRisk::of(&parts, self.layout.columns.len()));
+        let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), true));
         parts.clear();
-        Design { parts, risk, facts: self.facts }
+        Design { parts, risk, facts: self.facts, leaving: None, answered: Mutex::default() }
+    }
+
+    /// Facts of all, and of who leaves in each of these slots, without and with the event.
+    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize) -> Vec<CountedModel> {
+        let nobody = self.facts.of_columns(self.layout, self.k);
+        let mut cells: Vec<Facts> = vec![nobody; 2 * slots];
+        for ((_, known), cases) in self.known.iter().zip(parts) {
+            self.facts.add(self.layout, &known.rows, &known.numbers, &known.levels);
+            let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+            for (case, row) in known.rows.iter().enumerate() {
+                let cell = 2 * cases.times.slot(case, intervals) + usize::from(cases.y[case] > 0.5);
+                rows.entry(cell).or_default().push(*row);
+            }
+            for (cell, rows) in rows {
+                cells[cell].add(self.layout, &rows, &known.numbers, &known.levels);
+            }
+        }
+        cells.into_iter().map(Facts::told).collect()
     }
 }
 
@@ -150,15 +195,6 @@ struct Known {
     rows: Vec<usize>,
     numbers: Vec<Vec<f64>>,
     levels: Vec<Vec<u32>>,
-}
-
-fn product(slots: &[Slot], row: usize, numbers: &[Vec<f64>], levels: &[Vec<u32>]) -> f64 {
-    let value = |slot: &Slot| match slot {
-        Slot::Number { input, scale } => scale.apply(numbers[*input][row]),
-        Slot::Level { input, level } => f64::from(levels[*input][row] == *level),
-        Slot::Spline { input, of, scale } => scale.apply(of.value(numbers[*input][row])),
-    };
-    slots.iter().map(value).product()
 }
 
 impl PartCount for Making<'_> {

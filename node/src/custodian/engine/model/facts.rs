@@ -1,9 +1,10 @@
 //! What the gate must know of a design that no sum says: how many patients stand on either side of each thing that is told apart, and how different
 //! the numbers are there.
 
-use bocage_protocol::plan::{Measure, ModelLayout, Slot};
+use bocage_protocol::plan::{Feature, Measure, ModelLayout, Slot};
 
-use crate::custodian::gate::{Side, Spread};
+use super::predictions::Looked;
+use crate::custodian::gate::{CountedModel, Shares, Side, Spread, Weights};
 
 /// Quanta of a number's range, to tell its values apart.
 const STEPS: f64 = 4_294_967_296.0;
@@ -22,6 +23,8 @@ pub struct Facts {
     pub ones: Vec<u64>,
     /// The inputs that are numbers, with the spread of their values: of all, then where each side is false, and true.
     pub spreads: Vec<(usize, Vec<Spread>)>,
+    /// How predictions are shared among the cases.
+    pub predictions: Vec<Looked>,
     /// Those spreads that are not wide yet.
     narrow: Vec<(usize, usize)>,
 }
@@ -29,15 +32,30 @@ pub struct Facts {
 impl Facts {
     /// Of no cases.
     pub fn new(layout: &ModelLayout, k: u32) -> Self {
-        let sides = sides(layout);
+        Self::telling(layout, sides(layout), |_| true, k)
+    }
+
+    /// Of no cases either, without event and time: of those who leave in one interval, and all by the event or all without, only columns tell anything.
+    pub fn of_columns(&self, layout: &ModelLayout, k: u32) -> Self {
+        let sides = sides(layout).into_iter().filter(|side| !matches!(side, Side::Outcome { .. })).collect();
+        let predictions = self.predictions.iter().map(Looked::at_nobody).collect();
+        Self { predictions, ..Self::telling(layout, sides, |input| reads_column(layout, input), k) }
+    }
+
+    fn telling(layout: &ModelLayout, sides: Vec<Side>, reads: impl Fn(usize) -> bool, k: u32) -> Self {
         let inputs = &layout.inputs;
         let numbers = inputs
             .measures
             .iter()
             .enumerate()
-            .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input));
+            .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input))
+            .filter(|(input, _)| reads(*input));
+        // Where patients have several rows, many begin at the same day: it must differ among all, not on each side.
+        let begins = layout.risk.as_ref().filter(|slots| slots.several).and_then(|slots| slots.start);
+        let begins = begins.filter(|input| !reads_column(layout, *input));
+        let slots = |input: usize| if begins == Some(input) { 1 } else { 1 + 2 * sides.len() };
         let spreads: Vec<(usize, Vec<Spread>)> =
-            numbers.map(|(input, _)| (input, vec![Spread::new(k); 1 + 2 * sides.len()])).collect();
+            numbers.map(|(input, _)| (input, vec![Spread::new(k); slots(input)])).collect();
         let mut facts = Self {
             k,
             n: 0,
@@ -45,10 +63,21 @@ impl Facts {
             ones: vec![0; sides.len()],
             sides,
             spreads,
+            predictions: Vec::new(),
             narrow: Vec::new(),
         };
         facts.look_for_narrow();
         facts
+    }
+
+    /// Looks at how the predictions among these features are shared, from now on.
+    pub fn look_at_predictions(&mut self, layout: &ModelLayout, features: &[Feature]) {
+        self.predictions = Looked::all(layout, features);
+    }
+
+    /// How each prediction is shared, by its input.
+    pub fn shares(&self) -> Vec<(usize, Shares)> {
+        self.predictions.iter().map(|looked| (looked.input, looked.shares)).collect()
     }
 
     fn look_for_narrow(&mut self) {
@@ -64,6 +93,9 @@ impl Facts {
         self.n += rows.len() as u64;
         let mut holds = vec![false; self.sides.len()];
         let mut held = Vec::with_capacity(self.sides.len());
+        for looked in &mut self.predictions {
+            looked.add(rows, numbers);
+        }
         for row in rows {
             held.clear();
             for (at, side) in self.sides.iter().enumerate() {
@@ -108,6 +140,14 @@ impl Facts {
         }
     }
 
+    /// What the gate must know of them, without any sums.
+    pub fn told(self) -> CountedModel {
+        let predictions = self.shares();
+        let Self { n, sides, ones, both, spreads, .. } = self;
+        let (sums, weights) = (Vec::new(), Weights::default());
+        CountedModel { n, sides, ones, both, spreads, predictions, sums, weights, risk: None, described: None }
+    }
+
     /// Adds what other patients have.
     pub fn absorb(&mut self, other: &Self) {
         self.n += other.n;
@@ -117,8 +157,18 @@ impl Facts {
         for ((_, own), (_, other)) in self.spreads.iter_mut().zip(&other.spreads) {
             own.iter_mut().zip(other).for_each(|(own, other)| own.absorb(other, self.k));
         }
+        self.predictions.iter_mut().zip(&other.predictions).for_each(|(own, other)| own.absorb(other));
         self.look_for_narrow();
     }
+}
+
+/// Whether a column or the offset reads an input.
+fn reads_column(layout: &ModelLayout, input: usize) -> bool {
+    let is = |slot: &Slot| match slot {
+        Slot::Number { input: of, .. } | Slot::Spline { input: of, .. } => *of == input,
+        Slot::Level { .. } => false,
+    };
+    layout.offset == Some(input) || layout.columns.iter().flatten().any(is)
 }
 
 /// Whether a number is told apart by its two values.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Statistic, ValidPlan};
+use bocage_protocol::plan::{Centroids, Statistic, ValidPlan};
 
 use super::Design;
 
@@ -16,6 +16,8 @@ const KEPT_MS: i64 = 10 * 60 * 1000;
 pub struct Designs {
     site: SiteId,
     kept: Mutex<Kept>,
+    /// At which centroids a design was asked before it was made anew.
+    recalled: Mutex<Option<(Digest, Vec<Centroids>)>>,
 }
 
 #[derive(Default)]
@@ -35,7 +37,7 @@ struct Entry {
 impl Designs {
     /// None, at this site.
     pub fn new(site: SiteId) -> Self {
-        Self { site, kept: Mutex::default() }
+        Self { site, kept: Mutex::default(), recalled: Mutex::default() }
     }
 
     /// The site.
@@ -77,6 +79,28 @@ impl Designs {
             }
         }
         Ok(design)
+    }
+
+    /// Says at which centroids the design of a plan was asked before, from `earlier`, unless that is known.
+    ///
+    /// # Errors
+    /// Those of `earlier`.
+    pub fn recall<E>(&self, plan: &ValidPlan, earlier: impl FnOnce() -> Result<Vec<Centroids>, E>) -> Result<(), E> {
+        let Some(key) = self.key(plan) else { return Ok(()) };
+        let knows = |entry: &Entry| {
+            entry.key == key && entry.design.answered.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        };
+        if !self.kept.lock().unwrap_or_else(PoisonError::into_inner).designs.iter().any(knows) {
+            *self.recalled.lock().unwrap_or_else(PoisonError::into_inner) = Some((key, earlier()?));
+        }
+        Ok(())
+    }
+
+    /// What was said of it.
+    pub(super) fn recalled(&self, plan: &ValidPlan) -> Vec<Centroids> {
+        let recalled = self.recalled.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let key = self.key(plan);
+        recalled.filter(|(of, _)| Some(*of) == key).map(|(_, earlier)| earlier).unwrap_or_default()
     }
 
     fn key(&self, plan: &ValidPlan) -> Option<Digest> {

@@ -8,21 +8,31 @@
 //! Parts are cut at fixed places, and their sums are added in order: no thread shows in a bit of the result.
 
 mod at_risk;
+mod clusters;
 mod cox;
+mod described;
 mod design;
 mod facts;
 mod kept;
+mod leverage;
+mod predictions;
+mod selected;
 mod sums;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::{Explains, Model, ModelLayout};
 
+use self::clusters::{Patients, replayed};
 pub use self::design::Design;
-use self::design::Making;
+use self::design::{Cases, Making};
 
 pub use self::kept::Designs;
+pub use self::selected::{Selected, product};
 use super::compile::Unfit;
-use super::parts::Partition;
+use super::parts::{Partition, cores};
 use super::pass::PassError;
 use super::{Asked, EngineError};
 use crate::custodian::gate::CountedModel;
@@ -41,6 +51,18 @@ impl Asked<'_> {
             (Explains::Mean(response), None) => Ok(sums::at(&design, (model, response), layout, own)),
             (Explains::Hazard(hazard), Some(risk)) => cox::at(&design, risk, (model, hazard.as_ref()), layout)
                 .ok_or_else(|| self.error(PassError::Shape.into())),
+            (Explains::Moments, None) => Ok(described::moments(&design, layout)),
+            (Explains::Clusters(at), None) if at.starts.is_empty() => Ok(described::moments(&design, layout)),
+            (Explains::Clusters(at), None) => {
+                // Of those who have moved nothing leaves, so that nothing is remembered.
+                let Some(designs) = designs else { return Ok(described::clusters(&design, layout, at, self.k, None)) };
+                let mut answered = design.answered.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = || {
+                    let patients = Patients::of(&design.parts, layout.columns.len());
+                    replayed(&patients, &designs.recalled(self.plan), self.k)
+                };
+                Ok(described::clusters(&design, layout, at, self.k, Some(answered.get_or_insert_with(before))))
+            }
             _ => Err(self.error(PassError::Shape.into())),
         }
     }
@@ -59,7 +81,7 @@ impl Asked<'_> {
             making.add(&selected).map_err(super::Fault::Rows)
         };
         Partition::of(0)
-            .count(self.rows, || Making::new(model, layout, self.k), add)
+            .count(self.rows, || Making::new(model, layout, self.k).looking_at(self.plan.features()), add)
             .map(Making::finish)
             .map_err(|fault| self.error(fault))
     }
@@ -68,4 +90,29 @@ impl Asked<'_> {
 /// Where the site's own intercept is, where it has one.
 fn own_intercept(model: &Model, site: &SiteId) -> Option<f64> {
     model.by_site.then(|| model.at.sites.get(site).copied().unwrap_or_default())
+}
+
+/// Something of every part, on all cores, in their order.
+fn each_part<T: Send>(parts: &[Cases], of: impl Fn(usize, &Cases) -> T + Sync) -> Vec<T> {
+    let threads = cores().min(parts.len()).max(1);
+    if threads == 1 {
+        return parts.iter().enumerate().map(|(at, part)| of(at, part)).collect();
+    }
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((at, part)) = {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    parts.get(at).map(|part| (at, part))
+                } {
+                    let found = of(at, part);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, found));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, found)| found).collect()
 }

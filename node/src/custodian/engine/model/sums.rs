@@ -1,14 +1,12 @@
 //! The sums of a step over a design: score, information, deviance. Blocks of rows stay in the nearest cache; parts go to all cores and are added in
 //! their order.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use bocage_protocol::plan::{Model, ModelLayout, Response, Sums};
+use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
-use crate::custodian::engine::parts::cores;
-use crate::custodian::gate::{CountedModel, Weights};
+use super::each_part;
+use super::leverage::Triangle;
+use crate::custodian::gate::{CountedModel, LEVERAGE, Weights};
 
 /// Rows that are worked on at once.
 const BLOCK: usize = 512;
@@ -21,14 +19,19 @@ pub fn at(
     own: Option<f64>,
 ) -> CountedModel {
     let step = Step { model, response, sums: layout.sums(), values: layout.values(), own };
-    let parts = step.all(&design.parts);
+    let parts = each_part(&design.parts, |_, part| step.part(part));
     let mut whole = Added::new(layout.values());
     for part in parts {
         whole.absorb(&part);
     }
-    let Added { values, weights } = whole;
+    let Added { mut values, mut weights } = whole;
+    if response.family == Family::Gaussian {
+        values[Sums::LOG_DENSITY] = design.parts.iter().map(log_weights).sum();
+    }
+    weights.leverage(step.leverage(&design.parts, &values, weights.largest()));
     let facts = design.facts.clone();
     CountedModel {
+        predictions: facts.shares(),
         n: facts.n,
         sides: facts.sides,
         ones: facts.ones,
@@ -37,7 +40,13 @@ pub fn at(
         sums: values,
         weights,
         risk: None,
+        described: None,
     }
+}
+
+/// The part of a gaussian log-density that weights have: Σ ln w / 2. Who has no weight has no density.
+fn log_weights(cases: &Cases) -> f64 {
+    cases.weight.iter().filter(|weight| **weight > 0.0).map(|weight| weight.ln() / 2.0).sum()
 }
 
 /// What was added up.
@@ -66,31 +75,6 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Every part's, in order.
-    fn all(&self, parts: &[Cases]) -> Vec<Added> {
-        let threads = cores().min(parts.len()).max(1);
-        if threads == 1 {
-            return parts.iter().map(|part| self.part(part)).collect();
-        }
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    while let Some((at, part)) = {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        parts.get(at).map(|part| (at, part))
-                    } {
-                        let added = self.part(part);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((at, added));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(at, _)| *at);
-        done.into_iter().map(|(_, added)| added).collect()
-    }
-
     fn part(&self, cases: &Cases) -> Added {
         let mut added = Added::new(self.values);
         let mut begin = 0;
@@ -100,6 +84,35 @@ impl Step<'_> {
             begin = end;
         }
         added
+    }
+
+    /// A row's linear predictors and weights, as in [`Step::block`], for one more look at all rows.
+    fn weights(&self, cases: &Cases) -> Vec<f64> {
+        let mut eta = if cases.offset.is_empty() { vec![0.0; cases.rows] } else { cases.offset.clone() };
+        for (j, beta) in self.model.at.beta.iter().copied().chain(self.own).enumerate() {
+            let column = &cases.x[j * cases.rows..(j + 1) * cases.rows];
+            eta.iter_mut().zip(column).for_each(|(eta, x)| *eta += beta * x);
+        }
+        let theta = self.model.at.theta.unwrap_or(1.0);
+        let weight = |(i, eta): (usize, f64)| {
+            let count = cases.weight.get(i).copied().unwrap_or(1.0);
+            count * self.response.family.row(cases.y[i], eta, theta).weight
+        };
+        eta.into_iter().enumerate().map(weight).collect()
+    }
+
+    /// The most that one patient has of what the information says, or 0 where it cannot be much. `most` is the largest weight.
+    fn leverage(&self, parts: &[Cases], values: &[f64], most: f64) -> f64 {
+        let width = self.sums.width;
+        let triangle = Triangle::of(&values[self.sums.information()], width);
+        if !triangle.can_exceed(LEVERAGE, most) {
+            return 0.0;
+        }
+        let of = |cases: &Cases| {
+            let columns: Vec<&[f64]> = (0..width).map(|j| &cases.x[j * cases.rows..(j + 1) * cases.rows]).collect();
+            triangle.largest(&columns, &self.weights(cases))
+        };
+        parts.iter().map(of).fold(0.0, f64::max)
     }
 
     fn block(&self, cases: &Cases, begin: usize, end: usize, added: &mut Added) {
@@ -123,6 +136,7 @@ impl Step<'_> {
             let row = self.response.family.row(y, eta[i], theta);
             (residuals[i], weights[i]) = (count * row.residual, count * row.weight);
             added.weights.add(residuals[i], weights[i]);
+            added.weights.add_squares(count * row.pearson, count * row.deviance);
             values[Sums::WEIGHT] += count;
             values[Sums::OUTCOME] += count * y;
             values[Sums::LOG_DENSITY] += count * row.log_density;
@@ -158,7 +172,7 @@ impl Step<'_> {
 }
 
 /// Σ a b, in eight running sums: the compiler does several at once, and always in this order.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();

@@ -18,7 +18,10 @@ fn cut(name: &str, breaks: &[f64]) -> Expr {
 #[test]
 fn keys_of_one_column_with_few_values_are_looked_up_and_others_are_not() {
     let contract = contract();
-    let looked_up = |by: Vec<Expr>| Lookups::of(&check(&contract, None, by, vec![]), &contract).is_some();
+    let looked_up = |by: Vec<Expr>| {
+        let plan = check(&contract, None, by, vec![]);
+        Lookups::of(&plan, &plan.layout().keys_at(0), &contract).is_some()
+    };
     let grouped = Expr::Grouped { column: "cp".parse().unwrap(), grouping: "angina".to_owned() };
     assert!(looked_up(vec![]));
     assert!(looked_up(vec![column("cp"), cut("age", &[30.0, 60.0]), column("ca"), grouped]));

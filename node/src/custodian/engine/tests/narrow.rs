@@ -73,6 +73,6 @@ fn a_patient_counts_once_with_the_first_value() {
         })
         .collect();
     let details = counted(&rows, &plan, &contract, K).details;
-    let same = Spread::Narrow { values: BTreeMap::from([(-10, 20)]), subjects: 20, most: 20 };
+    let same = Spread::Narrow { values: vec![(-10, 20)], subjects: 20, most: 20 };
     assert_eq!(details, [Detail::Number(vec![same]), Detail::Number(vec![Spread::Wide])]);
 }

@@ -33,6 +33,9 @@ pub struct Terms {
     pub threshold: u32,
     /// Who says so: the policy's default, a rule, or the permit.
     pub threshold_by: String,
+    /// How exact the values are that would leave, and who says so; absent in older ledgers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<(String, String)>,
     /// How many cells may leave on the requester's account, and who says so; none where there is no cap.
     pub cap: Option<(u64, String)>,
 }

@@ -59,7 +59,7 @@ mod tests {
     fn release(edges: &[(u32, u64)], missing: Option<u64>) -> BinsRelease {
         let count = |n| Count { subjects: n, rows: n };
         let bins = edges.iter().map(|(upto, n)| BinRelease { upto: *upto, count: count(*n) }).collect();
-        BinsRelease { threshold: 3, missing: missing.map(count), bins, held_back: false }
+        BinsRelease { threshold: 3, missing: missing.map(count), bins, held_back: false, rounded: false }
     }
 
     fn texts(spec: &Spec, grid: &Grid, release: &BinsRelease) -> Vec<(String, Option<u64>)> {

@@ -1,7 +1,7 @@
 //! The sums of a model's step as a person reads them: each with what it is of.
 
-use bocage_protocol::analysis::Spec;
-use bocage_protocol::plan::{CoxSums, Sums};
+use bocage_protocol::analysis::{CoxSpec, Spec};
+use bocage_protocol::plan::{CoxSums, GridSums, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::{ShownCell, ShownCount, ShownMeasure};
@@ -17,8 +17,8 @@ const SCALARS: [&str; Sums::SCALARS] = [
 ];
 
 /// All sums, as measures of the one group that a model has.
-pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
-    let names = names(spec, release.sums.len());
+pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, round: u16) -> ShownCell {
+    let names = names(spec, release.sums.len(), round);
     let count = ShownCount { subjects: release.n, rows: release.n };
     let measure = |(at, sum): (usize, &f64)| ShownMeasure {
         measure: names.get(at).cloned().unwrap_or_else(|| format!("sum {at}")),
@@ -35,7 +35,7 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>) -> ShownCell {
     }
 }
 
-fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
+fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
     match spec {
         Some(Spec::Model(model)) => {
             let own = model.by_site.then_some("the site's intercept");
@@ -43,6 +43,12 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
             let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
             named.chain(doubly("squared scores", &columns)).take(values).collect()
+        }
+        Some(Spec::Cox(cox)) if cox.hazard.grid.is_some() => along(cox, values),
+        Some(Spec::Scored(_)) => {
+            let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
+            let own = ["residuals", "variances", "squared residuals"].map(|name| format!("sum of {name}"));
+            scalars.chain(own).take(values).collect()
         }
         Some(Spec::Cox(cox)) => {
             let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
@@ -59,8 +65,62 @@ fn names(spec: Option<&Spec>, values: usize) -> Vec<String> {
             named.truncate(values);
             named
         }
+        Some(Spec::Pca(pca)) => moments(&pca.headings()).take(values).collect(),
+        Some(Spec::Kmeans(kmeans)) if round == 0 => moments(&kmeans.headings()).take(values).collect(),
+        Some(Spec::Kmeans(kmeans)) => {
+            let (columns, clusters) = (kmeans.headings(), kmeans.clusters as usize);
+            let starts = values.saturating_sub(columns.len()) / (clusters * (1 + columns.len())).max(1);
+            let clusters = (1..=starts).flat_map(|start| (1..=clusters).map(move |cluster| (start, cluster)));
+            let of_clusters = clusters.flat_map(|(start, cluster)| {
+                let of = format!("start {start}, cluster {cluster}");
+                let sums = columns.iter().map(|column| format!("{of}: sum of {column}")).collect::<Vec<_>>();
+                std::iter::once(format!("{of}: patients")).chain(sums)
+            });
+            singly("sum of squares", &columns).chain(of_clusters).collect()
+        }
         _ => Vec::new(),
     }
+}
+
+/// Of hazards with one baseline. The plan's strata and intervals are not known here: they follow from how many numbers there are.
+fn along(cox: &CoxSpec, values: usize) -> Vec<String> {
+    let ends = cox.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
+    if values == ends {
+        return (1..=ends).map(|end| format!("whether end {end} of the grid can stay")).collect();
+    }
+    let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
+    let own = GridSums {
+        width: columns.len(),
+        strata: 1,
+        intervals: 1,
+        closing: false,
+        timed: cox.hazard.proportionality.is_some(),
+    };
+    let size = own.group(0, false).len();
+    let fits =
+        |sums: &GridSums| values.checked_sub(sums.events(0)).is_some_and(|rest| rest.is_multiple_of(1 + 2 * size));
+    let Some(sums) = [own, GridSums { closing: true, ..own }].into_iter().find(fits) else { return Vec::new() };
+    let slots = (values - sums.events(0)) / (1 + 2 * size);
+    let mut named = vec!["linear predictors of those with the event".to_owned()];
+    named.extend(singly("sum among those with the event", &columns));
+    let pairs = ["pairs in the order of their risks", "pairs against it", "pairs of the same risk"];
+    named.extend(pairs.iter().take(sums.pairs().len()).map(|name| (*name).to_owned()));
+    named.extend(singly("sum along time", &columns).take(sums.timed_columns().len()));
+    named.extend((1..=slots).map(|slot| format!("events in interval {slot}")));
+    for slot in 1..=slots {
+        for how in ["otherwise", "by the event"] {
+            let of = format!("of who leaves in interval {slot} {how}, weighted");
+            named.push(format!("patients {of}"));
+            named.extend(singly(&format!("sum {of},"), &columns));
+            named.extend(doubly(&format!("products {of},"), &columns));
+        }
+    }
+    named
+}
+
+/// Sums and products of columns.
+fn moments<'a>(columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    singly("sum", columns).chain(doubly("sum of products", columns))
 }
 
 fn singly<'a>(what: &'a str, columns: &'a [&str]) -> impl Iterator<Item = String> + 'a {
@@ -80,10 +140,30 @@ mod tests {
     #[test]
     fn every_sum_that_left_is_shown_with_those_whom_it_is_of() {
         let release = ModelRelease { threshold: 11, n: 59, sums: vec![37.0, -1.5] };
-        let shown = cell(&release, None);
+        let shown = cell(&release, None, 0);
         assert_eq!(shown.measures.len(), 2);
         for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
             assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
         }
+    }
+
+    #[test]
+    fn sums_of_a_clustering_are_those_of_moments_first_and_then_of_each_starts_clusters() {
+        let column = |name: &str| bocage_protocol::analysis::Named { label: name.to_owned(), of: vec![] };
+        let spec = Spec::Kmeans(bocage_protocol::analysis::KmeansSpec {
+            columns: vec![column("age"), column("chol")],
+            clusters: 2,
+            starts: 2,
+            iterations: 9,
+            seed: 1,
+            scale: bocage_protocol::analysis::Metric::Sd,
+        });
+        let moments = names(Some(&spec), 5, 0);
+        assert_eq!((moments[1].as_str(), moments[3].as_str()), ("sum of chol", "sum of products of chol and age"));
+        let clusters = names(Some(&spec), 2 + 2 * 2 * 3, 1);
+        assert_eq!(clusters.len(), 14);
+        assert_eq!(clusters[0], "sum of squares of age");
+        assert_eq!(clusters[2], "start 1, cluster 1: patients");
+        assert_eq!(clusters[13], "start 2, cluster 2: sum of chol");
     }
 }

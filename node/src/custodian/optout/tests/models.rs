@@ -18,7 +18,7 @@ model = { formula = "chol ~ age + sex" }
 "#;
 
 /// One row a patient.
-fn clinic() -> Clinic {
+pub(super) fn clinic() -> Clinic {
     let clinic = Clinic::new(LIST);
     let path = clinic.site.path("contracts/heart.toml");
     let contract = fs::read_to_string(&path).unwrap();

@@ -10,6 +10,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ColumnName, RuleName};
 use bocage_protocol::plan::{Comparison, Expr, Literal};
 use polars::prelude::{AnyValue, BooleanChunked, DataFrame, IntoLazy, Series};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::super::DatasetSpec;
@@ -28,7 +29,19 @@ pub struct Rules<'a> {
     rules: Vec<AtSite<'a>>,
     /// Rows of the batches before.
     rows: u64,
+    /// Keys that came since somebody asked, each behind the place of its rule.
+    new_keys: Vec<u8>,
 }
+
+/// What the rules found up to some row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    failed: Vec<Lines>,
+    rows: u64,
+}
+
+/// A key behind the place of its rule, as [`Rules::take_new_keys`] gives it.
+const KEY_BYTES: usize = 18;
 
 struct AtSite<'a> {
     rule: &'a Rule,
@@ -60,7 +73,29 @@ impl<'a> Rules<'a> {
                 Check::Duplicate { columns } => Look::Duplicate(columns, HashSet::new()),
             },
         };
-        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0 }
+        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0, new_keys: Vec::new() }
+    }
+
+    /// What was found so far.
+    pub fn so_far(&self) -> Looked {
+        Looked { failed: self.rules.iter().map(|at| at.failed.clone()).collect(), rows: self.rows }
+    }
+
+    /// The keys that came since the last call.
+    pub fn take_new_keys(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.new_keys)
+    }
+
+    /// Goes on behind rows in which this was found and these keys came.
+    pub fn go_on(&mut self, found: Looked, keys: &[u8]) {
+        self.rows = found.rows;
+        self.rules.iter_mut().zip(found.failed).for_each(|(at, failed)| at.failed = failed);
+        for [high, low, key @ ..] in keys.as_chunks::<KEY_BYTES>().0 {
+            let rule = self.rules.get_mut(usize::from(u16::from_be_bytes([*high, *low])));
+            if let Some(AtSite { look: Look::Duplicate(_, seen), .. }) = rule {
+                seen.insert(*key);
+            }
+        }
     }
 
     /// The columns that rules read, each once.
@@ -119,14 +154,16 @@ impl<'a> Rules<'a> {
             }
             at.note(self.rows, failing, rejected);
         }
-        for at in &mut self.rules {
+        for (place, at) in self.rules.iter_mut().enumerate() {
             let Look::Duplicate(columns, seen) = &mut at.look else { continue };
             let columns = columns.iter().map(|name| series(batch, name)).collect::<Result<Vec<_>, _>>()?;
             let mut failing = BTreeSet::new();
             for row in (0..rejected.len()).filter(|row| rejected[*row].is_none()) {
-                if let Some(key) = key(&columns, row)?
-                    && !seen.insert(key)
-                {
+                let Some(key) = key(&columns, row)? else { continue };
+                if seen.insert(key) {
+                    // A contract has few rules.
+                    self.new_keys.extend((place as u16).to_be_bytes().into_iter().chain(key));
+                } else {
                     failing.insert(row);
                 }
             }

@@ -35,7 +35,7 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use ::parquet::file::reader::FileReader as _;
 use ::parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
-use bocage_protocol::ids::ColumnName;
+use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
 
 use self::footer::Footer;
@@ -100,6 +100,11 @@ pub struct OpenedParquet {
 }
 
 impl OpenedParquet {
+    /// See [`Intake::identity`].
+    pub(super) fn identity(&self) -> Result<Digest, SourceError> {
+        self.intake.identity(&self.path)
+    }
+
     /// Opens the file, reads its footer and settles the names of its columns.
     pub(super) fn open(source: &ParquetSource) -> Result<Self, SourceError> {
         let path = source.path.clone();

@@ -5,8 +5,10 @@ use ::parquet::data_type::DataType;
 use ::parquet::file::reader::FileReader as _;
 use bocage_protocol::ids::ColumnName;
 use polars::prelude::{BooleanChunked, Column, DataFrame, NewChunkedArray as _};
+use serde::Deserialize as _;
+use serde_json::Value;
 
-use super::super::reading::{BatchSize, Batches, Findings, VIEW_BYTES};
+use super::super::reading::{BatchSize, Batches, Bookmark, Findings, VIEW_BYTES};
 use super::super::{BadLines, SourceError};
 use super::pages::Pages;
 use super::schema::Leaf;
@@ -79,6 +81,26 @@ impl ParquetReading {
     }
 }
 
+impl ParquetReading {
+    /// Decodes so many rows of the row group, and forgets them.
+    fn pass(&mut self, rows: u64) -> Result<(), SourceError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        group.left -= rows;
+        for ((name, leaf), column) in self.wanted.iter().zip(&mut group.columns) {
+            let mut left = rows;
+            while left > 0 {
+                let shared = Shared::new(u64::MAX);
+                let step = left.min(STEP as u64);
+                let mut sink = Sink::new(name, 0, &[], &shared);
+                let passed = guarded(|| fill(column, *leaf, step, &mut sink));
+                passed.map_err(|fault| self.opened.fault(name, fault, group.at.clone()))?;
+                left -= step;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Batches for ParquetReading {
     fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
         let (before, missing) = (self.read, self.opened.missing.clone());
@@ -143,6 +165,29 @@ impl Batches for ParquetReading {
 
     fn share(&self) -> Option<f64> {
         (self.opened.rows > 0).then(|| self.read as f64 / self.opened.rows as f64)
+    }
+
+    fn bookmark(&mut self) -> Bookmark {
+        let left = self.group.as_ref().map_or(0, |group| group.left);
+        let at = (self.next_group, left, self.read, self.room, self.kept, &self.bad_lines);
+        Bookmark { at: serde_json::to_value(at).ok(), beside: Vec::new() }
+    }
+
+    fn go_on(&mut self, at: &Value, _: &[u8]) -> Result<bool, SourceError> {
+        type At = (usize, u64, u64, u64, u64, BadLines);
+        let Ok((next_group, left, read, room, kept, bad_lines)) = At::deserialize(at) else { return Ok(false) };
+        (self.next_group, self.room, self.kept, self.bad_lines) = (next_group, room, kept, bad_lines);
+        self.read = read;
+        if left > 0 {
+            let groups = self.opened.reader.metadata().row_groups();
+            let Some(group) = next_group.checked_sub(1).and_then(|at| groups.get(at)) else { return Ok(false) };
+            let Some(over) = (group.num_rows() as u64).checked_sub(left) else { return Ok(false) };
+            (self.next_group, self.read) = (next_group - 1, read - over);
+            self.next_group()?;
+            self.pass(over)?;
+            self.read = read;
+        }
+        Ok(true)
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::ids::{ColumnName, ContractId, TableName};
 use bocage_protocol::plan::{
-    Comparison, DateUnit, Derived, Edge, Expr, Feature, Literal, Measure, Moment, Pick, Plan, Query, RelatedTable,
-    Rows, Statistic, Table, Window,
+    Comparison, DateUnit, Derived, Edge, Expr, Factor, Family, Feature, Gives, Link, Literal, Measure, Moment, Pick,
+    Plan, Prediction, Query, RelatedTable, Rows, Statistic, Table, Window,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -267,7 +267,7 @@ pub struct Draft {
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let edge = || weighted(0.7, (0usize..6, -2i32..3));
     let draft = (
-        0usize..15,
+        0usize..18,
         any::<bool>(),
         weighted(0.6, of_events()),
         weighted(0.5, (edge(), edge())),
@@ -289,6 +289,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
 
 impl Draft {
     fn finish(self, shape: Shape, dates: &[ColumnName], at: usize) -> Feature {
+        let prediction = self.prediction();
         let moment = |which: usize, days: i32| match (dates.get(which.wrapping_sub(2)), shape.one_row) {
             (Some(name), _) => Moment::Column(name.clone()),
             (None, true) if which % 2 == 1 => Moment::Column("entered".parse().unwrap()),
@@ -320,6 +321,7 @@ impl Draft {
                 table: "home".parse().unwrap(),
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
+            15..=17 => Derived::Predicted(Box::new(prediction)),
             _ => Derived::Age {
                 table: (self.kind == 13).then(|| "home".parse().unwrap()),
                 at: match moment(self.column, [0, 59, 365][self.pick % 3]) {
@@ -330,6 +332,26 @@ impl Draft {
             },
         };
         Feature { name: format!("made_{at}").parse().unwrap(), on: None, of }
+    }
+
+    /// Of the base's own score, and whether it is high.
+    fn prediction(&self) -> Prediction {
+        let score: ColumnName = "score".parse().unwrap();
+        let number = Factor::Number(Measure::Column(score.clone()));
+        let high = Expr::Compare {
+            op: Comparison::GreaterOrEqual,
+            left: Box::new(Expr::Column(score)),
+            right: Box::new(Expr::Literal(Literal::Int(self.column as i64))),
+        };
+        let high = Factor::Level { key: high, level: (self.pick % 2) as u32 };
+        let (slope, linear) = (0.0411 * f64::from(self.at_least), self.column.is_multiple_of(2));
+        Prediction {
+            family: if self.pick < 3 { Family::Gaussian } else { Family::Binomial(Link::Logit) },
+            columns: vec![vec![number.clone()], vec![], vec![number, high.clone()], vec![high]],
+            // No value lies on an edge that is asked for.
+            beta: vec![slope, -0.2517, -0.0313, 0.5031],
+            gives: if linear { Gives::Linear } else { Gives::Mean },
+        }
     }
 }
 
@@ -390,7 +412,8 @@ pub fn cohorts() -> impl Strategy<Value = (Tables, Plan)> {
         for (feature, turn) in features.iter().filter(|feature| feature.on.is_none()).zip(&turns) {
             let kind = &extended.column(feature.name.as_str()).unwrap().kind;
             let (condition, key, measure) = use_of(&feature.name, kind, *turn);
-            // A sum's bounds show in nothing but its sum over patients.
+            // A prediction is not summed, and a sum's bounds show in nothing but its sum over patients.
+            let measure = measure.filter(|_| !matches!(feature.of, Derived::Predicted(_)));
             match if matches!(feature.of, Derived::Sum { .. }) { 3 } else { turn % 4 } {
                 0 => conditions.push(condition),
                 1 if by.len() < 3 => by.push(key),

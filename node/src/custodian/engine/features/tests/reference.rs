@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use bocage_protocol::contract::{Contract, Kind};
 use bocage_protocol::ids::{ColumnName, ContractId, TableName};
-use bocage_protocol::plan::{Derived, Edge, Expr, Moment, Pick, Rows, ValidPlan};
+use bocage_protocol::plan::{
+    Derived, Edge, Expr, Factor, Family, Gives, Measure, Moment, Pick, Prediction, Product, Rows, ValidPlan,
+};
 
 use crate::custodian::engine::interpreter::{Row, Value, value};
 
@@ -115,6 +117,7 @@ impl Of<'_> {
                 found.first().filter(|_| clear)?.values.get(column.as_str()).cloned()
             }
             Derived::Value { table, column } => self.only(table)?.values.get(column.as_str()).cloned(),
+            Derived::Predicted(of) => self.predicted(of),
             Derived::Age { table, at } => {
                 let born = match table {
                     None => self.row.values.get(self.contract.birth()?.as_str())?,
@@ -127,6 +130,28 @@ impl Of<'_> {
                 (0..=130).contains(&years).then_some(Value::Number(years as f64))
             }
         }
+    }
+
+    /// Σ β Π x on the columns as they stand, and its mean.
+    fn predicted(&self, of: &Prediction) -> Option<Value> {
+        let factor = |factor: &Factor| match factor {
+            Factor::Number(Measure::Column(name)) => match self.row.values.get(name.as_str())? {
+                Value::Number(x) => Some(*x),
+                _ => None,
+            },
+            Factor::Level { key, level } => match value(key, self.row, self.contract)? {
+                Value::Bool(is) => Some(f64::from(u8::from(u32::from(is) == *level))),
+                _ => None,
+            },
+            _ => None,
+        };
+        let column = |product: &Product| product.iter().map(factor).product::<Option<f64>>();
+        let eta = of.columns.iter().zip(&of.beta).map(|(product, beta)| Some(beta * column(product)?));
+        let eta = eta.sum::<Option<f64>>()?;
+        Some(Value::Number(match (&of.gives, of.family) {
+            (Gives::Linear, _) | (_, Family::Gaussian) => eta,
+            _ => 1.0 / (1.0 + (-eta).exp()),
+        }))
     }
 
     fn table(&self, name: &TableName) -> &(Contract, Vec<Row>) {

@@ -3,8 +3,8 @@
 
 use super::{AtRisk, Stratum};
 
-/// Pairs in the order of their risks, against it, and of the same risk.
-pub(super) fn pairs(risk: &AtRisk, stratum: &Stratum, eta: &[f64]) -> [u64; 3] {
+/// Pairs in the order of their risks, against it, and of the same risk, of patients who leave at these times.
+pub(super) fn pairs(risk: &AtRisk, times: &[f64], stratum: &Stratum, eta: &[f64]) -> [u64; 3] {
     let rows = stratum.rows.clone();
     let mut ranks: Vec<f64> = eta[rows.clone()].to_vec();
     ranks.sort_by(f64::total_cmp);
@@ -14,8 +14,8 @@ pub(super) fn pairs(risk: &AtRisk, stratum: &Stratum, eta: &[f64]) -> [u64; 3] {
     let (mut pairs, mut n, mut begin) = ([0; 3], 0u64, rows.start);
     let mut coming = stratum.coming.iter().peekable();
     while begin < rows.end {
-        let time = risk.time[begin];
-        let end = begin + risk.time[begin..rows.end].iter().take_while(|other| **other == time).count();
+        let time = times[begin];
+        let end = begin + times[begin..rows.end].iter().take_while(|other| **other == time).count();
         let of = |event: bool| (begin..end).filter(move |row| risk.event[*row] == event);
         for row in of(false) {
             going_on.add(rank(row), 1);

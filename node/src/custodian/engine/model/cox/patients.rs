@@ -62,7 +62,43 @@ impl Path {
     }
 }
 
+/// What falls to each patient, added up over their rows; of nobody where everybody has one row.
+pub(super) struct Several {
+    residual: Vec<f64>,
+    expected: Vec<f64>,
+    scores: Vec<f64>,
+}
+
+impl Several {
+    pub(super) fn new(risk: &AtRisk, width: usize) -> Self {
+        let patients = if risk.patient.is_empty() { 0 } else { risk.patients };
+        Self { residual: vec![0.0; patients], expected: vec![0.0; patients], scores: vec![0.0; patients * width] }
+    }
+}
+
+/// Adds the lower triangle of a score's square.
+fn add_square(values: &mut [f64], score: &[f64]) {
+    let mut values = values.iter_mut();
+    for (i, one) in score.iter().enumerate() {
+        score[..=i].iter().zip(&mut values).for_each(|(other, value)| *value += one * other);
+    }
+}
+
 impl Pass<'_> {
+    /// Weights and squares of patients with several rows, when all strata have been passed.
+    pub(super) fn end(&mut self) {
+        let Several { residual, expected, scores } = &self.several;
+        residual.iter().zip(expected).for_each(|(residual, expected)| self.weights.add(*residual, *expected));
+        let squares = self.sums.squares();
+        if !squares.is_empty() {
+            // Of the squared scores, of which a residual is a factor, nobody may have too much either.
+            residual.iter().for_each(|residual| self.weights.add_square(residual * residual));
+        }
+        for score in scores.chunks_exact(self.sums.width.max(1)) {
+            add_square(&mut self.values[squares.clone()], score);
+        }
+    }
+
     /// Weights of all patients of a stratum, and where it is asked for the squares of their scores.
     pub(super) fn patients(&mut self, stratum: &Stratum) {
         let squares = self.sums.squares();
@@ -79,17 +115,31 @@ impl Pass<'_> {
             let whole = until - usize::from(event);
             let baseline = path.baseline[whole] - path.baseline[from] + own.map_or(0.0, |moment| moment.step[1]);
             let expected = weight * baseline;
-            self.weights.add(f64::from(u8::from(event)) - expected, expected);
+            let residual = f64::from(u8::from(event)) - expected;
+            let patient = risk.patient.get(row).map(|patient| *patient as usize);
+            match patient {
+                Some(patient) => {
+                    self.several.residual[patient] += residual;
+                    self.several.expected[patient] += expected;
+                }
+                None => self.weights.add(residual, expected),
+            }
             if width == 0 {
                 continue;
+            }
+            if patient.is_none() {
+                self.weights.add_square(residual * residual);
             }
             for (i, (score, x)) in score.iter_mut().zip(risk.row(row)).enumerate() {
                 let drift = path.drift(whole)[i] - path.drift(from)[i] + own.map_or(0.0, |moment| moment.drift[1][i]);
                 *score = own.map_or(0.0, |moment| x - moment.mean[i]) - weight * (x * baseline - drift);
             }
-            let mut values = self.values[squares.clone()].iter_mut();
-            for (i, one) in score.iter().enumerate() {
-                score[..=i].iter().zip(&mut values).for_each(|(other, value)| *value += one * other);
+            match patient {
+                Some(patient) => {
+                    let own = &mut self.several.scores[patient * width..(patient + 1) * width];
+                    own.iter_mut().zip(&score).for_each(|(all, own)| *all += own);
+                }
+                None => add_square(&mut self.values[squares.clone()], &score),
             }
         }
     }

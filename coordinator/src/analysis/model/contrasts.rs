@@ -1,0 +1,61 @@
+//! Combinations of a model's coefficients: estimates of single ones, Wald's test of several together.
+
+use bocage_protocol::analysis::{Contrast, ModelSpec};
+use nalgebra::{DMatrix, DVector};
+
+use super::errors::Estimates;
+use super::fit::inverse;
+use super::published::{coefficients, headed, number};
+use crate::api::types::{Block, Value};
+
+/// L β with L C Lᵀ, of those contrasts that are one combination each.
+pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates) -> Option<Block> {
+    let single: Vec<&Contrast> = spec.contrasts.iter().filter(|contrast| contrast.combinations.len() == 1).collect();
+    if single.is_empty() {
+        return None;
+    }
+    let rows = combinations(&single, spec, found);
+    let of = Estimates {
+        names: single.iter().map(|contrast| contrast.label.clone()).collect(),
+        beta: &rows * &found.beta,
+        covariance: &rows * &found.covariance * rows.transpose(),
+        reference: found.reference,
+        dispersion: found.dispersion,
+    };
+    let mut block = coefficients(ratio, spec.confidence, &of);
+    block.columns[0] = "contrast".to_owned();
+    Some(block)
+}
+
+/// (L β)ᵀ (L C Lᵀ)⁻¹ L β, of those contrasts that are several combinations each.
+pub(super) fn tested(spec: &ModelSpec, found: &Estimates) -> Option<Block> {
+    let several = spec.contrasts.iter().filter(|contrast| contrast.combinations.len() > 1);
+    let mut block = headed(&["contrast", "statistic", "degrees of freedom", "p"]);
+    for contrast in several {
+        let rows = combinations(&[contrast], spec, found);
+        let of = wald(&(&rows * &found.beta), &(&rows * &found.covariance * rows.transpose()));
+        let df = rows.nrows();
+        let p = of.and_then(|of| found.reference.p_of_several(of, df as f64));
+        let label = Value::Text(contrast.label.clone());
+        block.rows.push(vec![label, number(of), Value::Count(df as u64), number(p)]);
+    }
+    (!block.rows.is_empty()).then_some(block)
+}
+
+/// Wald's statistic of coefficients being 0 together; none where some are made of the others.
+pub(super) fn wald(beta: &DVector<f64>, covariance: &DMatrix<f64>) -> Option<f64> {
+    inverse(covariance).ok().map(|inverse| (beta.transpose() * inverse * beta)[(0, 0)])
+}
+
+/// A row for each combination, over all estimates: those of sites stand before those of columns.
+fn combinations(contrasts: &[&Contrast], spec: &ModelSpec, found: &Estimates) -> DMatrix<f64> {
+    let before = found.names.len() - spec.columns().count();
+    let all: Vec<_> = contrasts.iter().flat_map(|contrast| &contrast.combinations).collect();
+    let mut rows = DMatrix::zeros(all.len(), found.names.len());
+    for (row, combination) in all.iter().enumerate() {
+        for weighted in combination.iter() {
+            rows[(row, before + weighted.column as usize)] += weighted.by;
+        }
+    }
+    rows
+}

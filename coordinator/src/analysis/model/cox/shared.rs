@@ -1,0 +1,136 @@
+//! One baseline for all sites: which ends of the grid all of them keep, and the sums over everybody's risk sets, from those who leave in each interval.
+
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::{CoxSums, GridSums, Ties};
+use bocage_protocol::release::ModelRelease;
+
+use super::{CoxDriver, Next};
+
+/// Those who leave, of all sites, with the risk sets that they make.
+#[derive(Debug)]
+pub(super) struct Along {
+    grid: GridSums,
+    /// As the sites answer, added up.
+    sums: Vec<f64>,
+    ties: Ties,
+    /// Of each interval of each stratum, those at risk in it: as a group of [`GridSums`].
+    at_risk: Vec<Vec<f64>>,
+}
+
+impl Along {
+    pub(super) fn of(grid: GridSums, sums: Vec<f64>, ties: Ties) -> Self {
+        let mut at_risk: Vec<Vec<f64>> = vec![Vec::new(); grid.slots()];
+        for stratum in 0..grid.strata {
+            let mut all = vec![0.0; grid.group(0, false).len()];
+            for interval in (0..grid.intervals).rev() {
+                let slot = stratum * grid.intervals + interval;
+                for event in [false, true] {
+                    all.iter_mut().zip(&sums[grid.group(slot, event)]).for_each(|(all, own)| *all += own);
+                }
+                at_risk[slot] = all.clone();
+            }
+        }
+        Self { grid, sums, ties, at_risk }
+    }
+
+    pub(super) fn grid(&self) -> GridSums {
+        self.grid
+    }
+
+    /// Events in an interval of a stratum.
+    pub(super) fn events(&self, slot: usize) -> f64 {
+        self.sums[self.grid.events(slot)]
+    }
+
+    /// Σ w of those at risk in it, and the mean of their columns.
+    pub(super) fn at_risk(&self, slot: usize) -> (f64, Vec<f64>) {
+        let all = &self.at_risk[slot];
+        (all[0], all[1..=self.grid.width].iter().map(|sum| sum / all[0]).collect())
+    }
+
+    /// The numbers that one site would answer with whose own all patients were. `clock` of an interval.
+    pub(super) fn sums(&self, shape: CoxSums, clock: impl Fn(usize) -> f64) -> Vec<f64> {
+        let grid = self.grid;
+        let mut values = vec![0.0; shape.values()];
+        values[CoxSums::LOG_LIKELIHOOD] = self.sums[GridSums::PREDICTORS];
+        let mut take = |to: std::ops::Range<usize>, from: std::ops::Range<usize>| {
+            values[to].iter_mut().zip(&self.sums[from]).for_each(|(own, sum)| *own = *sum);
+        };
+        take(shape.score(), grid.columns());
+        take(shape.pairs(), grid.pairs());
+        take(shape.timed_score(), grid.timed_columns());
+        for slot in (0..grid.slots()).filter(|slot| self.events(*slot) > 0.0) {
+            let moment = clock(slot % grid.intervals);
+            let events = self.events(slot);
+            values[CoxSums::EVENTS] += events;
+            match self.ties {
+                Ties::Breslow => self.event(&mut values, shape, slot, (0.0, events), moment),
+                Ties::Efron => (0..events as u64)
+                    .for_each(|l| self.event(&mut values, shape, slot, (l as f64 / events, 1.0), moment)),
+            }
+        }
+        values
+    }
+
+    /// So many events, beside this share of those who leave with them.
+    fn event(&self, values: &mut [f64], shape: CoxSums, slot: usize, (share, times): (f64, f64), moment: f64) {
+        let (all, deaths) = (&self.at_risk[slot], &self.sums[self.grid.group(slot, true)]);
+        let width = self.grid.width;
+        let left = |at: usize| all[at] - share * deaths[at];
+        let zeroth = left(0);
+        values[CoxSums::LOG_LIKELIHOOD] -= times * zeroth.ln();
+        let mean: Vec<f64> = (1..=width).map(|at| left(at) / zeroth).collect();
+        let mut take = |at: std::ops::Range<usize>, weight: f64, of: &[f64]| {
+            values[at].iter_mut().zip(of).for_each(|(sum, x)| *sum += weight * times * x);
+        };
+        take(shape.score(), -1.0, &mean);
+        take(shape.timed_score(), -moment, &mean);
+        let mut at = 1 + width;
+        let mut variance = Vec::with_capacity(all.len() - at);
+        for i in 0..width {
+            for j in 0..=i {
+                variance.push(left(at) / zeroth - mean[i] * mean[j]);
+                at += 1;
+            }
+        }
+        take(shape.information(), 1.0, &variance);
+        take(shape.timed_information(), moment, &variance);
+        take(shape.twice_timed_information(), moment * moment, &variance);
+    }
+}
+
+impl CoxDriver {
+    /// Where the sums of a step stand, along a grid.
+    pub(super) fn along(&self, closing: bool) -> Option<GridSums> {
+        let risk = self.layout.risk.as_ref()?;
+        let (strata, intervals) = (risk.shared.as_ref()?.strata, self.stay.as_ref()?.len());
+        Some(GridSums { width: self.layout.columns.len(), strata, intervals, closing, timed: risk.clock.is_some() })
+    }
+
+    /// The ends of the intervals that stay.
+    pub(super) fn ends(&self) -> Vec<f64> {
+        let (Some(grid), Some(stay)) = (&self.spec.hazard.grid, &self.stay) else { return Vec::new() };
+        stay.iter().filter_map(|end| grid.ends.get(*end as usize).copied()).collect()
+    }
+
+    /// An interval's moment on the clock of the test of proportionality: its end.
+    pub(super) fn clock(&self, interval: usize) -> f64 {
+        let end = self.ends().get(interval).copied().unwrap_or_default();
+        self.layout.risk.as_ref().map_or(0.0, |risk| risk.clock(end))
+    }
+
+    /// The first step, along the ends that all sites keep.
+    pub(super) fn along_what_stays(&mut self, releases: &[(&SiteId, &ModelRelease)]) -> Next {
+        let ends = self.spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
+        let kept = |end: &u32| {
+            *end as usize + 1 == ends
+                || releases
+                    .iter()
+                    .all(|(_, release)| release.sums.get(*end as usize).is_some_and(|stays| *stays == 1.0))
+        };
+        let own = |release: &ModelRelease| release.sums.iter().filter(|stays| **stays == 1.0).count();
+        self.kept = releases.iter().map(|(site, release)| ((*site).clone(), own(release))).collect();
+        self.stay = Some((0..ends as u32).filter(kept).collect());
+        Next::Round(self.at(self.spec.start()))
+    }
+}

@@ -1,0 +1,83 @@
+//! The driver of principal components: the moments of all sites in, one round, and their directions out.
+
+mod components;
+mod published;
+
+use bocage_protocol::PublicError;
+use bocage_protocol::analysis::PcaSpec;
+use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::plan::{ModelLayout, ValidPlan};
+use bocage_protocol::release::ModelRelease;
+
+use self::components::components;
+pub(super) use self::published::sites;
+use super::moments::Moments;
+use super::{Answer, Setting, SiteAnswer, notes, sorted};
+use crate::api::types::{AnalysisResult, Block};
+
+/// The headings of an answer.
+pub(super) const COLUMNS: [&str; 4] = ["component", "variance", "share", "cumulative"];
+
+/// The driver of one analysis.
+#[derive(Debug)]
+pub struct PcaDriver {
+    setting: Setting,
+    spec: PcaSpec,
+    layout: ModelLayout,
+}
+
+impl PcaDriver {
+    pub(super) fn new(setting: Setting, spec: &PcaSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let layout = layout(&setting, plan)?;
+        Ok(Self { setting, spec: spec.clone(), layout })
+    }
+
+    /// The same for any order of `answers`.
+    pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
+        let answers = sorted(answers);
+        let releases = releases(&answers);
+        let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        if releases.is_empty() || releases.len() < self.setting.min_sites as usize {
+            return self.nothing(notes);
+        }
+        let moments = Moments::of(&releases, &self.layout);
+        let label = |column: usize| self.spec.columns.get(column).map_or("", |column| &column.label);
+        match components(&moments, self.spec.scale) {
+            Ok(found) => published::result(&self.setting, &self.spec, &moments, &found, notes),
+            Err(failure) => {
+                notes.push(failure.words(label));
+                self.nothing(notes)
+            }
+        }
+    }
+
+    fn nothing(&self, notes: Vec<String>) -> AnalysisResult {
+        let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
+        self.setting.result(block, notes)
+    }
+}
+
+/// The shape of a described plan.
+pub(super) fn layout(setting: &Setting, plan: &ValidPlan) -> Result<ModelLayout, PublicError> {
+    let found = plan.model().map(|(_, layout)| layout.clone()).filter(|layout| layout.described.is_some());
+    found.ok_or_else(|| {
+        let message = format!("analysis `{}`: its plan describes no columns", setting.name);
+        PublicError::new(ErrorCode::StudyInvalid, message)
+    })
+}
+
+/// What sites released, in the order of `answers`.
+pub(super) fn releases<'a>(answers: &[SiteAnswer<'a>]) -> Vec<(&'a SiteId, &'a ModelRelease)> {
+    let release = |answer: &SiteAnswer<'a>| match answer.answer {
+        Answer::Model(release) => Some((answer.site, release)),
+        _ => None,
+    };
+    answers.iter().filter_map(release).collect()
+}
+
+/// How many values an answer has at most.
+pub(super) fn values(spec: &PcaSpec, sites: usize) -> usize {
+    let (columns, shown) = (spec.columns.len(), spec.shown());
+    columns * (COLUMNS.len() + 5) + columns * shown * 4 + columns * columns + 20 + 2 * sites
+}

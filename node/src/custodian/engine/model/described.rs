@@ -1,0 +1,96 @@
+//! What columns are like by themselves: their moments, and at centroids who lies about them.
+
+use bocage_protocol::plan::{Centroids, ModelLayout};
+
+use super::clusters::{Answered, Patients, at_centroids};
+use super::design::{Cases, Design};
+use super::each_part;
+use super::sums::dot;
+use crate::custodian::gate::{CountedDescribed, CountedModel, Weights};
+
+/// Rows that are worked on at once.
+const BLOCK: usize = 512;
+
+/// Σz and the lower triangle of Σ z zᵀ, with what the gate must know.
+pub fn moments(design: &Design, layout: &ModelLayout) -> CountedModel {
+    let width = layout.columns.len();
+    let parts = each_part(&design.parts, |_, cases| moments_of(cases, width));
+    let sums = added(parts, width + width * (width + 1) / 2);
+    let squares = squares(design, &sums[..width]);
+    counted(design, sums, CountedDescribed { squares, clusters: None })
+}
+
+/// Σz², with who lies about centroids. `answered` is what was answered about the same patients before, where that is known.
+pub fn clusters(
+    design: &Design,
+    layout: &ModelLayout,
+    centroids: &Centroids,
+    k: u32,
+    answered: Option<&mut Answered>,
+) -> CountedModel {
+    let width = layout.columns.len();
+    let parts = each_part(&design.parts, |_, cases| {
+        let column = |j: usize| cases.column(j);
+        (0..width).flat_map(|j| [column(j).iter().sum(), dot(column(j), column(j))]).collect()
+    });
+    let both = added(parts, 2 * width);
+    let (sums, front): (Vec<f64>, Vec<f64>) = both.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
+    let squares = squares(design, &sums);
+    let found = at_centroids(&Patients::of(&design.parts, width), centroids, k, answered);
+    counted(design, front, CountedDescribed { squares, clusters: Some(found) })
+}
+
+fn counted(design: &Design, sums: Vec<f64>, described: CountedDescribed) -> CountedModel {
+    let facts = design.facts.clone();
+    CountedModel {
+        predictions: facts.shares(),
+        n: facts.n,
+        sides: facts.sides,
+        ones: facts.ones,
+        both: facts.both,
+        spreads: facts.spreads,
+        sums,
+        weights: Weights::default(),
+        risk: None,
+        described: Some(described),
+    }
+}
+
+/// Parts are added in their order.
+fn added(parts: Vec<Vec<f64>>, values: usize) -> Vec<f64> {
+    let mut all = vec![0.0; values];
+    for part in parts {
+        all.iter_mut().zip(part).for_each(|(all, own)| *all += own);
+    }
+    all
+}
+
+fn moments_of(cases: &Cases, width: usize) -> Vec<f64> {
+    let mut values: Vec<f64> = (0..width).map(|j| cases.column(j).iter().sum()).collect();
+    values.resize(width + width * (width + 1) / 2, 0.0);
+    let mut begin = 0;
+    // A block of all columns stays in the nearest cache.
+    while begin < cases.rows {
+        let end = (begin + BLOCK).min(cases.rows);
+        let mut at = width;
+        for i in 0..width {
+            for j in 0..=i {
+                values[at] += dot(&cases.column(i)[begin..end], &cases.column(j)[begin..end]);
+                at += 1;
+            }
+        }
+        begin = end;
+    }
+    values
+}
+
+/// Of each column Σ (z − mean)² and the largest one.
+fn squares(design: &Design, sums: &[f64]) -> Vec<(f64, f64)> {
+    let n: usize = design.parts.iter().map(|cases| cases.rows).sum();
+    let of_column = |(j, sum): (usize, &f64)| {
+        let mean = sum / n as f64;
+        let squares = design.parts.iter().flat_map(|cases| cases.column(j)).map(|z| (z - mean) * (z - mean));
+        squares.fold((0.0, 0.0), |(all, most): (f64, f64), square| (all + square, most.max(square)))
+    };
+    sums.iter().enumerate().map(of_column).collect()
+}

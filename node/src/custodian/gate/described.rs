@@ -1,0 +1,140 @@
+//! The gate's rules for columns that are described without an outcome, beside those of any model ([`super::model`]).
+//!
+//! 1. **Squares.** Of no column a patient has more than 1/k of the squared distances from the mean: else the variance would be that patient's. What a
+//!    combination of columns says is not looked at, as in any model.
+//! 2. **Groups.** Of each cluster, nobody lies in it, or k patients whose numbers are different enough in each column ([`super::Spread`]).
+//! 3. **Steps.** Whatever was answered about the same patients before, each cluster of it and each cluster of now differ by nobody or by k patients:
+//!    else moving a centroid by a little would give the difference away, which is those few.
+//!
+//! The engine brings clusters into such a form ([`CountedClusters`]); what has none leaves as a start of nobody.
+
+use bocage_protocol::plan::Described;
+
+use super::model::TooFew;
+use super::{Rules, Withheld};
+use crate::custodian::controls::Control;
+
+/// What the engine has counted of columns without an outcome.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CountedDescribed {
+    /// Of each column Σ (z − mean)², and the largest one.
+    pub squares: Vec<(f64, f64)>,
+    /// At centroids: who lies about them.
+    pub clusters: Option<CountedClusters>,
+}
+
+/// Sums of clusters, one for each start: cluster by cluster n and Σz.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CountedClusters {
+    /// Each patient with the nearest centroid.
+    pub nearest: Vec<Vec<f64>>,
+    /// Those of clusters that are too small, or too uniform, with the nearest of the others; none where no cluster is left.
+    pub grouped: Vec<Option<Vec<f64>>>,
+    /// And those who would be a small difference to an earlier answer where they were then; none where that cannot be.
+    pub settled: Vec<Option<Vec<f64>>>,
+}
+
+/// Checks the squares; says of which column they do not hold. `name` is that of a column.
+pub(super) fn check(counted: &CountedDescribed, name: impl Fn(usize) -> String, rules: Rules) -> Result<(), TooFew> {
+    let k = f64::from(rules.threshold);
+    let alone = counted.squares.iter().position(|(all, most)| most * k > *all);
+    match alone.filter(|_| rules.controls.enforces(Control::MomentShares)) {
+        Some(at) => Err(TooFew::because(format!("one patient says too much of how `{}` varies", name(at)))),
+        None => Ok(()),
+    }
+}
+
+/// The sums that leave: those at the front, then what is left of each start.
+pub(super) fn clustered(
+    front: Vec<f64>,
+    counted: CountedClusters,
+    described: Described,
+    rules: Rules,
+) -> Result<Vec<f64>, Withheld> {
+    let Described::Clusters { width, starts, .. } = described else { return Err(Withheld::Inconsistent) };
+    let CountedClusters { nearest, grouped, settled } = counted;
+    let whole = |kept: Vec<Vec<f64>>| kept.into_iter().map(Some).collect();
+    let groups = rules.threshold > 1 && rules.controls.enforces(Control::ClusterGroups);
+    let chosen: Vec<Option<Vec<f64>>> = if !groups {
+        whole(nearest)
+    } else if !rules.controls.enforces(Control::ClusterSteps) {
+        grouped
+    } else {
+        settled
+    };
+    if front.len() != width || chosen.len() != starts {
+        return Err(Withheld::Inconsistent);
+    }
+    let mut sums = front;
+    for start in chosen {
+        let start = start.unwrap_or_else(|| vec![0.0; described.block()]);
+        if start.len() != described.block() {
+            return Err(Withheld::Inconsistent);
+        }
+        let k = f64::from(rules.threshold);
+        let small = start.chunks(1 + width).any(|cluster| cluster[0] > 0.0 && cluster[0] < k);
+        if small && groups {
+            return Err(Withheld::Inconsistent);
+        }
+        sums.extend(start);
+    }
+    Ok(sums)
+}
+
+/// Whether of patients who have come or gone some, but fewer than k, lie about a centroid.
+pub(super) fn few_have_moved(moved: &CountedDescribed, described: Described, k: u32) -> bool {
+    let Described::Clusters { width, .. } = described else { return false };
+    let starts = moved.clusters.iter().flat_map(|clusters| &clusters.nearest);
+    let mut sizes = starts.flat_map(|start| start.chunks(1 + width)).map(|cluster| cluster[0]);
+    sizes.any(|n| n > 0.0 && n < f64::from(k))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::custodian::controls::Controls;
+
+    fn rules() -> Rules {
+        Rules { threshold: 3, controls: Controls::default() }
+    }
+
+    const TWO: Described = Described::Clusters { width: 1, starts: 1, clusters: 2 };
+
+    #[test]
+    fn nobody_has_more_than_one_in_k_of_a_columns_squares() {
+        let counted = |most| CountedDescribed { squares: vec![(9.0, 1.0), (9.0, most)], clusters: None };
+        assert_eq!(check(&counted(3.0), |at| format!("c{at}"), rules()), Ok(()));
+        let why = check(&counted(3.1), |at| format!("c{at}"), rules()).map_err(|few| few.why().to_owned());
+        assert_eq!(why, Err("one patient says too much of how `c1` varies".to_owned()));
+    }
+
+    #[test]
+    fn what_leaves_is_the_form_in_which_no_few_patients_show() {
+        let counted = CountedClusters {
+            nearest: vec![vec![1.0, 0.1, 9.0, 0.9]],
+            grouped: vec![Some(vec![0.0, 0.0, 10.0, 1.0])],
+            settled: vec![None],
+        };
+        assert_eq!(clustered(vec![0.5], counted.clone(), TWO, rules()), Ok(vec![0.5, 0.0, 0.0, 0.0, 0.0]));
+        // Where there is no disclosure control, everybody is with the nearest.
+        let open = Rules { threshold: 1, ..rules() };
+        assert_eq!(clustered(vec![0.5], counted, TWO, open), Ok(vec![0.5, 1.0, 0.1, 9.0, 0.9]));
+    }
+
+    #[test]
+    fn a_small_cluster_leaves_in_no_form() {
+        let settled = vec![Some(vec![2.0, 0.1, 9.0, 0.9])];
+        let counted = CountedClusters { settled, ..CountedClusters::default() };
+        assert_eq!(clustered(vec![0.5], counted, TWO, rules()), Err(Withheld::Inconsistent));
+    }
+
+    #[test]
+    fn few_who_have_moved_are_few_in_a_cluster_too() {
+        let moved = |a, b| CountedDescribed {
+            clusters: Some(CountedClusters { nearest: vec![vec![a, 0.0, b, 0.0]], ..CountedClusters::default() }),
+            ..CountedDescribed::default()
+        };
+        assert!(!few_have_moved(&moved(3.0, 0.0), TWO, 3));
+        assert!(few_have_moved(&moved(3.0, 1.0), TWO, 3));
+    }
+}

@@ -1,0 +1,221 @@
+//! `[models.NAME]`: a fitted model that expressions may name. Its coefficients are those that an earlier study published, in the folder that was
+//! written of its answer, or stand in the text with their formula.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::relation::Fitted;
+use super::model::RawModel;
+use super::{Binding, KEYS, formula};
+use crate::analysis::{ModelSpec, Named, Spec};
+use crate::ids::{AnalysisName, ColumnName, StudyId};
+use crate::limits;
+use crate::plan::{Expr, Family, Measure, TypeProblem};
+use crate::settings::{nearest, read};
+use crate::trust::{Origin, SignedStudy, Study};
+
+#[derive(Deserialize)]
+struct RawFitted {
+    from: Option<String>,
+    analysis: Option<AnalysisName>,
+    formula: Option<String>,
+    family: Option<String>,
+    link: Option<String>,
+    coefficients: Option<BTreeMap<String, f64>>,
+}
+
+const HINT: &str = "from = \"FOLDER\" and analysis = \"NAME\" of an earlier answer; or formula = \"…\" and coefficients = { \"(intercept)\" = … }";
+
+/// The files of the answers that models are from.
+pub(super) fn named_files(models: &BTreeMap<ColumnName, Value>) -> impl Iterator<Item = String> {
+    let folders = models.values().filter_map(|model| model.get("from")?.as_str());
+    folders.flat_map(|folder| [study_file(folder), result_file(folder)])
+}
+
+fn study_file(folder: &str) -> String {
+    format!("{}/study.json", folder.trim_end_matches('/'))
+}
+
+fn result_file(folder: &str) -> String {
+    format!("{}/result.json", folder.trim_end_matches('/'))
+}
+
+impl Binding<'_> {
+    /// Binds `[models]`, so that expressions may name them. Returned is where those of earlier studies are from.
+    pub(super) fn models(&mut self, raw: &BTreeMap<ColumnName, Value>) -> Vec<Origin> {
+        if raw.len() > limits::MODELS {
+            let problem = TypeProblem::new(format!("a study names at most {} fitted models", limits::MODELS));
+            self.refuse::<()>("models", problem);
+        }
+        let mut origins = Vec::new();
+        for (name, value) in raw.iter().take(limits::MODELS) {
+            let key = format!("models.{name}");
+            let before = self.problems.0.len();
+            let raw: Option<RawFitted> = read(value, self.file, &key, KEYS, &mut self.problems);
+            let fitted = raw.and_then(|raw| match (raw.from.as_deref(), &raw.formula) {
+                (Some(folder), None) => {
+                    let (fitted, study, analysis) = self.earlier(&key, folder, raw.analysis.as_ref())?;
+                    origins.push(Origin { name: name.clone(), study, analysis });
+                    Some(fitted)
+                }
+                (None, Some(formula)) => self.by_hand(&key, formula, &raw),
+                _ => self.refuse(&key, TypeProblem::new("a fitted model is of one origin").hint(HINT)),
+            });
+            let sound = self.problems.0.len() == before;
+            self.relations.fit(name.clone(), fitted.filter(|_| sound));
+        }
+        origins
+    }
+
+    fn by_hand(&mut self, key: &str, text: &str, raw: &RawFitted) -> Option<Fitted> {
+        let at = |name: &str| format!("{key}.{name}");
+        let sides = match formula::sides(text) {
+            Ok(sides) => sides,
+            Err(problem) => return self.refuse(&at("formula"), problem),
+        };
+        let outcome = formula::outcome(self, &at("formula"), sides.0);
+        let right = self.right_side(&at("formula"), sides.1)?;
+        let (outcome, _) = outcome?;
+        let asked = RawModel::of_family(text, raw.family.clone(), raw.link.clone());
+        let family = self.family(&at("family"), &asked, &outcome)?;
+        if right.by_site || right.offset.is_some() {
+            return self.refuse(&at("formula"), beyond_columns());
+        }
+        let columns: Vec<Named> = right.terms.into_iter().flat_map(|term| term.columns).collect();
+        let Some(coefficients) = &raw.coefficients else {
+            return self.refuse(key, TypeProblem::new("a formula alone is no fitted model").hint(HINT));
+        };
+        self.fitted(&at("coefficients"), family, columns, condition(&outcome), coefficients)
+    }
+
+    fn earlier(
+        &mut self,
+        key: &str,
+        folder: &str,
+        analysis: Option<&AnalysisName>,
+    ) -> Option<(Fitted, StudyId, AnalysisName)> {
+        let at = format!("{key}.from");
+        let Some(name) = analysis else {
+            return self.refuse(key, TypeProblem::new("which analysis of that study?").hint(HINT));
+        };
+        let found = self.published(folder, name);
+        let (id, spec, coefficients) = match found {
+            Ok(found) => found,
+            Err(problem) => return self.refuse(&at, problem),
+        };
+        if spec.by_site || spec.response.offset.is_some() {
+            return self.refuse(&at, beyond_columns());
+        }
+        let columns: Vec<Named> = spec.columns().cloned().collect();
+        let fitted = self.fitted(&at, spec.response.family, columns, condition(&spec.response.of), &coefficients)?;
+        Some((fitted, id, name.clone()))
+    }
+
+    /// The model of an earlier study as it was signed, and the coefficients that were published of it.
+    fn published(
+        &self,
+        folder: &str,
+        name: &AnalysisName,
+    ) -> Result<(StudyId, ModelSpec, BTreeMap<String, f64>), TypeProblem> {
+        let hint = format!(
+            "`{folder}` is a folder that `bocage study run --out {folder}` wrote, beside this text or below it"
+        );
+        let text = |file: String| match self.files.get(&file) {
+            Some(Ok(text)) => Ok(text.as_str()),
+            Some(Err(why)) => Err(TypeProblem::new(format!("`{file}` cannot be read: {why}")).hint(hint.as_str())),
+            None => Err(TypeProblem::new(format!("`{file}` was not read")).hint(hint.as_str())),
+        };
+        let (signed, result) = (text(study_file(folder))?, text(result_file(folder))?);
+        let signed: SignedStudy = serde_json::from_str(signed)
+            .map_err(|_| TypeProblem::new("its study.json is no signed study").hint(hint.as_str()))?;
+        let study = signed.verify().map_err(|error| TypeProblem::new(format!("its study.json: {}", error.message)))?;
+        let result: Value = serde_json::from_str(result)
+            .map_err(|_| TypeProblem::new("its result.json is no answer of a study").hint(hint.as_str()))?;
+        if result.pointer("/study/id").and_then(Value::as_str) != Some(signed.id().to_string().as_str()) {
+            return Err(TypeProblem::new("its result.json is the answer of another study than its study.json"));
+        }
+        let spec = model(&study, name)?;
+        let none = || TypeProblem::new(format!("nothing was published of `{name}`"));
+        let analyses = result.get("analyses").and_then(Value::as_array).ok_or_else(none)?;
+        let is_it = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
+        let coefficients = analyses.iter().find(is_it).and_then(estimates).ok_or_else(none)?;
+        Ok((signed.id(), spec, coefficients))
+    }
+
+    fn fitted(
+        &mut self,
+        key: &str,
+        family: Family,
+        columns: Vec<Named>,
+        outcome: Option<Expr>,
+        coefficients: &BTreeMap<String, f64>,
+    ) -> Option<Fitted> {
+        let mut beta = Vec::with_capacity(columns.len());
+        for Named { label, .. } in &columns {
+            match coefficients.get(label) {
+                Some(of) => beta.push(*of),
+                None => {
+                    let problem = TypeProblem::new(format!("there is no coefficient of `{label}`"));
+                    let near = nearest(label, coefficients.keys().map(String::as_str));
+                    let hint = near.map_or("every column of the formula has one".to_owned(), |near| {
+                        format!("is it the one that is called `{near}`?")
+                    });
+                    self.refuse::<()>(key, problem.hint(hint));
+                }
+            }
+        }
+        if let Some(unknown) = coefficients.keys().find(|name| columns.iter().all(|column| column.label != **name)) {
+            let labels: Vec<&str> = columns.iter().map(|column| column.label.as_str()).collect();
+            let problem = TypeProblem::new(format!("`{unknown}` is no column of the formula"));
+            self.refuse::<()>(key, problem.hint(format!("its columns are {}", labels.join(", "))));
+        }
+        let columns: Vec<_> = columns.into_iter().map(|column| column.of).collect();
+        (beta.len() == columns.len()).then_some(Fitted { family, columns, beta, outcome })
+    }
+}
+
+fn condition(outcome: &Measure) -> Option<Expr> {
+    match outcome {
+        Measure::Condition(condition) => Some(condition.clone()),
+        _ => None,
+    }
+}
+
+fn beyond_columns() -> TypeProblem {
+    TypeProblem::new(
+        "a model with an intercept for each site, or with an offset, predicts nothing by its coefficients alone",
+    )
+    .hint("fit it without `site` and without `offset()`")
+}
+
+fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {
+    let found = study.analyses.iter().find(|analysis| analysis.name == *name);
+    let Some(Spec::Model(spec)) = found.map(|analysis| &analysis.spec) else {
+        let names: Vec<&str> = study
+            .analyses
+            .iter()
+            .filter(|analysis| matches!(analysis.spec, Spec::Model(_)))
+            .map(|analysis| analysis.name.as_str())
+            .collect();
+        let problem = TypeProblem::new(format!("that study has no model `{name}`"));
+        return Err(problem.hint(format!("its models are: {}", names.join(", "))));
+    };
+    let reads = spec.columns().flat_map(|column| &column.of).flat_map(|factor| factor.columns());
+    if let Some(made) = reads.into_iter().find(|column| study.features.iter().any(|feature| feature.name == **column)) {
+        let problem = TypeProblem::new(format!("it reads `{made}`, which that study made of other tables"));
+        return Err(problem.hint("write its formula and coefficients here, with this study's own features"));
+    }
+    Ok(spec.clone())
+}
+
+/// The estimates of an answer, by their names.
+fn estimates(analysis: &Value) -> Option<BTreeMap<String, f64>> {
+    let columns = analysis.get("columns")?.as_array()?;
+    let at = columns.iter().position(|column| column.as_str() == Some("estimate"))?;
+    let rows = analysis.get("rows")?.as_array()?;
+    let row = |row: &Value| Some((row.get(0)?.as_str()?.to_owned(), row.get(at)?.as_f64()?));
+    let found: BTreeMap<String, f64> = rows.iter().map(row).collect::<Option<_>>()?;
+    (!found.is_empty()).then_some(found)
+}

@@ -1,0 +1,234 @@
+//! A fitted model as a column. Its coefficients stand in the study, so that every node computes the column of its own rows, by itself.
+//!
+//! A prediction is a feature (`plan::relation`) of the row that it stands beside: it reads no table. Of coefficients the same bounds hold as of a
+//! fit's: on the scaled columns they are no steeper than any step of a fit may be.
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Check;
+use super::scale::{Scale, Transform, can_centre, same};
+use super::{Factor, Family, Inputs, Product, Slot};
+use crate::contract::Contract;
+use crate::ids::ColumnName;
+use crate::limits;
+use crate::plan::typing::{Columns, TypeProblem, check_condition};
+use crate::plan::{Expr, Measure, written};
+
+/// A fitted model, and what of it is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// How the linear predictor becomes a mean.
+    pub family: Family,
+    /// The columns of the design.
+    pub columns: Vec<Product>,
+    /// The coefficients of the columns as they stand, one each.
+    pub beta: Vec<f64>,
+    /// What is wanted.
+    pub gives: Gives,
+}
+
+/// What of a fitted model is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gives {
+    /// The mean of the outcome: of a condition its probability.
+    Mean,
+    /// The linear predictor; not beyond ±[`limits::LINEAR_PREDICTOR`] where a link bends it.
+    Linear,
+    /// One over the probability of what the patient has of this condition; at most [`limits::INVERSE_PROBABILITY`].
+    Inverse(Expr),
+}
+
+/// What follows from a prediction and the contract alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictionLayout {
+    /// What is read of each row.
+    pub inputs: Inputs,
+    /// The design's columns.
+    pub columns: Vec<Vec<Slot>>,
+    /// Their coefficients, scaled as they are.
+    pub beta: Vec<f64>,
+    /// The condition of [`Gives::Inverse`] among the measures.
+    pub condition: Option<usize>,
+    /// The least and the most that the column can be.
+    pub range: (f64, f64),
+    family: Family,
+}
+
+impl Prediction {
+    /// The same under other names, with its conditions in another form.
+    pub(in crate::plan) fn map(&self, measure: &impl Fn(&Measure) -> Measure, key: &impl Fn(&Expr) -> Expr) -> Self {
+        let product = |product: &Product| product.iter().map(|factor| factor.map(measure, key)).collect();
+        let gives = match &self.gives {
+            Gives::Inverse(condition) => Gives::Inverse(key(condition)),
+            other => other.clone(),
+        };
+        Self { columns: self.columns.iter().map(product).collect(), gives, ..self.clone() }
+    }
+
+    /// The same with its columns in an order that does not depend on how they were written.
+    pub(in crate::plan) fn sorted(mut self) -> Self {
+        let place = |product: &Product| crate::trust::canonical(product).unwrap_or_default();
+        let mut both: Vec<(Product, f64)> = self.columns.into_iter().zip(self.beta).collect();
+        both.sort_by_cached_key(|(product, _)| place(product));
+        (self.columns, self.beta) = both.into_iter().unzip();
+        self
+    }
+
+    /// Every column that it reads, with repeats.
+    pub fn reads(&self) -> Vec<&ColumnName> {
+        let condition = match &self.gives {
+            Gives::Inverse(condition) => condition.columns(),
+            Gives::Mean | Gives::Linear => vec![],
+        };
+        self.columns.iter().flatten().flat_map(Factor::columns).chain(condition).collect()
+    }
+
+    /// In words.
+    pub(in crate::plan) fn plainly(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.columns.iter().flatten().flat_map(Factor::columns).map(ColumnName::as_str) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let by =
+            format!("a {} model of {} with coefficients that the study names", self.family.name(), names.join(", "));
+        match &self.gives {
+            Gives::Mean => format!("what {by} expects"),
+            Gives::Linear => format!("the linear predictor of {by}"),
+            Gives::Inverse(of) => {
+                format!("one over the probability, by {by}, of what the patient has of {}", written(of))
+            }
+        }
+    }
+
+    /// Checks it against the contract, and lays it out.
+    ///
+    /// # Errors
+    /// All problems.
+    pub fn lower(&self, contract: &Contract) -> Result<PredictionLayout, Vec<TypeProblem>> {
+        let mut check = Check { contract, inputs: Inputs::default(), problems: Vec::new() };
+        let of = &self.columns;
+        let numbers = of.len() == self.beta.len() && self.beta.iter().all(|x| x.is_finite());
+        if !(1..=limits::MODEL_COLUMNS).contains(&of.len()) || !numbers {
+            let most = limits::MODEL_COLUMNS;
+            let problem =
+                TypeProblem::new(format!("a model has 1 to {most} columns, and a finite coefficient of each"));
+            return Err(vec![problem]);
+        }
+        if (0..of.len()).any(|at| of[..at].iter().any(|earlier| same(earlier, &of[at]))) {
+            check.note::<()>("", TypeProblem::new("a column stands twice in the model"));
+        }
+        let column = |product: &Product| {
+            if product.len() > limits::MODEL_FACTORS {
+                let most = limits::MODEL_FACTORS;
+                let problem = TypeProblem::new(format!("a column is a product of at most {most} factors"));
+                return check.note("", problem);
+            }
+            let centred = can_centre(of, product, false);
+            product.iter().map(|factor| check.slot("", factor, centred)).collect()
+        };
+        let columns: Option<Vec<Vec<Slot>>> = of.iter().map(column).collect::<Vec<_>>().into_iter().collect();
+        let condition = self.condition(&mut check);
+        let Some(columns) = columns.filter(|_| check.problems.is_empty()) else {
+            return Err(check.problems.into_iter().map(|(_, problem)| problem).collect());
+        };
+        let beta = scaled(of, &self.beta, &columns);
+        let range = self.range(of, &beta).map_err(|problem| vec![problem])?;
+        Ok(PredictionLayout { inputs: check.inputs, columns, beta, condition, range, family: self.family })
+    }
+
+    fn condition(&self, check: &mut Check<'_>) -> Option<usize> {
+        let Gives::Inverse(condition) = &self.gives else { return None };
+        if !matches!(self.family, Family::Binomial(_)) {
+            let problem = TypeProblem::new(format!("a {} model has no probabilities", self.family.name()));
+            return check.note("", problem.hint("weights are made of a binomial model of a condition"));
+        }
+        match check_condition(condition, Columns::Contract(check.contract)) {
+            Ok(()) => Some(check.input(&Measure::Condition(condition.clone()), (0.0, 1.0))),
+            Err(problem) => check.note("", problem),
+        }
+    }
+
+    /// The least and the most that it can be, where its coefficients are in bounds.
+    fn range(&self, columns: &[Product], beta: &[f64]) -> Result<(f64, f64), TypeProblem> {
+        let bends = self.family != Family::Gaussian;
+        // What a fit's step may be, but for what going there and back costs.
+        let bound = |product: &Product| {
+            let most = if product.is_empty() { limits::MODEL_INTERCEPT } else { limits::MODEL_SLOPE };
+            if bends { most * (1.0 + 1e-9) } else { limits::LINEAR_COEFFICIENT }
+        };
+        // Nor is one that is no number any more.
+        let within = |at: &usize| beta[*at].abs() <= bound(&columns[*at]);
+        if let Some(at) = (0..beta.len()).find(|at| !within(at)) {
+            let problem = match columns[at].first() {
+                None => format!("the intercept is {:.1} in the middle of the ranges", beta[at]),
+                Some(_) => format!(
+                    "the coefficient of {} changes the linear predictor by {:.1} over half of its range",
+                    named(&columns[at]),
+                    beta[at].abs()
+                ),
+            };
+            let problem = TypeProblem::new(format!("{problem}: at most {:.0}", bound(&columns[at])));
+            return Err(problem.hint("a steeper model could single a patient out"));
+        }
+        let ends = |(lo, hi): (f64, f64), (product, beta): (&Product, &f64)| {
+            let levels = product.iter().all(|factor| matches!(factor, Factor::Level { .. }));
+            match (product.is_empty(), levels) {
+                (true, _) => (lo + beta, hi + beta),
+                (false, true) => (lo + beta.min(0.0), hi + beta.max(0.0)),
+                (false, false) => (lo - beta.abs(), hi + beta.abs()),
+            }
+        };
+        let (lo, hi) = columns.iter().zip(beta).fold((0.0, 0.0), ends);
+        let near = |eta: f64| if bends { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta };
+        let range = match (&self.gives, self.family) {
+            (Gives::Linear, _) => (near(lo), near(hi)),
+            (Gives::Mean, Family::Binomial(_)) => (0.0, 1.0),
+            (Gives::Mean, family) => (family.mean(lo), family.mean(hi)),
+            (Gives::Inverse(_), _) => (1.0, limits::INVERSE_PROBABILITY),
+        };
+        // Of a probability the range does not say it.
+        let differs = lo < hi && range.0 < range.1;
+        if differs { Ok(range) } else { Err(TypeProblem::new("the model expects the same of everybody")) }
+    }
+}
+
+impl PredictionLayout {
+    /// The column's value at a linear predictor, of who has the condition or has it not.
+    pub fn value(&self, of: &Prediction, eta: f64, has: bool) -> f64 {
+        let (lo, hi) = self.range;
+        match &of.gives {
+            Gives::Mean => self.family.mean(eta),
+            Gives::Linear => eta,
+            Gives::Inverse(_) => {
+                let p = self.family.mean(eta);
+                1.0 / if has { p } else { 1.0 - p }
+            }
+        }
+        .clamp(lo, hi)
+    }
+}
+
+/// The coefficients of the scaled columns, of those of the columns as they stand: T γ = β, where each row of T has, beside its own column, only those
+/// that have more factors ([`Transform`]).
+fn scaled(columns: &[Product], beta: &[f64], slots: &[Vec<Slot>]) -> Vec<f64> {
+    let scales: Vec<Vec<Scale>> = slots.iter().map(|slots| slots.iter().map(Slot::scale).collect()).collect();
+    let transform = Transform::of(columns, &scales);
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(columns[*at].len()));
+    let mut scaled = vec![0.0; columns.len()];
+    for (done, at) in order.iter().enumerate() {
+        let row = &transform.rows()[*at];
+        let others: f64 = order[..done].iter().map(|other| row[*other] * scaled[*other]).sum();
+        scaled[*at] = (beta[*at] - others) / row[*at];
+    }
+    scaled
+}
+
+fn named(product: &Product) -> String {
+    let names: Vec<&str> = product.iter().flat_map(Factor::columns).map(ColumnName::as_str).collect();
+    names.join(" × ")
+}

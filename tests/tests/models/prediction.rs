@@ -1,0 +1,196 @@
+//! A fitted model as a column of a later study: as a key, over a grid, as a weight; by hand, and from the folder of an earlier answer.
+
+use std::collections::BTreeMap;
+
+use bocage_protocol::trust::{SecretKey, SignedStudy};
+use bocage_tests::federation::{Federation, Gate, number};
+use serde_json::json;
+
+use super::data::{self, COVID, RCT};
+use super::pooled::{self, Family};
+
+const BY_HAND: &str = r#"
+[models.risk]
+formula = "death ~ age + sex + lab"
+coefficients = { "(intercept)" = -5.25, age = 0.0431, "sex[1]" = 0.37, lab = 0.0123 }
+"#;
+
+/// What [`BY_HAND`] says of a patient.
+fn risk(row: &BTreeMap<String, String>) -> Option<f64> {
+    let x = |name: &str| row[name].parse::<f64>().ok();
+    let eta = -5.25 + 0.0431 * x("age")? + 0.37 * x("sex")? + 0.0123 * x("lab")?;
+    Some(1.0 / (1.0 + (-eta).exp()))
+}
+
+fn study(federation: &Federation, models: &str, analyses: &str) -> Result<bocage_protocol::trust::Study, String> {
+    federation.bind(&format!(
+        "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"{}\"\n{models}\n{analyses}",
+        federation.contract().id()
+    ))
+}
+
+#[test]
+fn patients_are_counted_by_bands_of_what_a_model_expects_of_them_at_one_site_or_six() {
+    let asked = "[[analysis]]\nname = \"bands\"\nhistogram = { of = \"predict(risk)\", bins = [0.1, 0.2, 0.4] }\n\
+                 [[analysis]]\nname = \"high\"\ntable = { by = [\"sex\"], show = [\"count\", \"share(predict(risk) >= 0.2)\"] }\n\
+                 [[analysis]]\nname = \"middle\"\nquantiles = { of = \"score\", at = [0.5] }";
+    let models = format!("{BY_HAND}[features]\nscore = \"predict(risk)\"\n");
+    let rows = data::covid();
+    let scores: Vec<f64> = rows.iter().filter_map(|(_, row)| risk(row)).collect();
+    let within = |lo: f64, hi: f64| scores.iter().filter(|score| (lo..hi).contains(*score)).count() as f64;
+    for federation in [data::by_site(COVID, &rows), data::dealt(COVID, &rows, 1)] {
+        let study = study(&federation, &models, asked).unwrap_or_else(|problems| panic!("{problems}"));
+        let results = federation.answer(&study, Gate::OPEN);
+        for (band, lo, hi) in
+            [("<0.1", 0.0, 0.1), ("[0.1,0.2)", 0.1, 0.2), ("[0.2,0.4)", 0.2, 0.4), (">=0.4", 0.4, 1.1)]
+        {
+            assert_eq!(number(&results[0].block, band, "count"), within(lo, hi), "{:#?}", results[0].block);
+        }
+        let men: Vec<f64> = rows.iter().filter(|(_, row)| row["sex"] == "1").filter_map(|(_, row)| risk(row)).collect();
+        let high = men.iter().filter(|score| **score >= 0.2).count() as f64 / men.len() as f64;
+        assert!((number(&results[1].block, "1", "share(predict(risk) >= 0.2)") - high).abs() < 1e-12);
+        let mut sorted = scores.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted[scores.len() / 2];
+        let [from, to] = ["from", "to"].map(|end| number(&results[2].block, "0.5", end));
+        assert!(from <= median && median <= to && to - from < 0.01, "{from} to {to}, {median}");
+    }
+}
+
+#[test]
+fn inverse_probabilities_of_treatment_weigh_patients_as_in_a_pooled_fit_whatever_the_sites() {
+    // Hernán, Robins, "What If" (2020), §12.2: weighted regression of the outcome on treatment.
+    let models = "[models.treated]\nformula = \"rx ~ age + risk\"\n\
+                  coefficients = { \"(intercept)\" = -0.6, age = 0.011, risk = 0.09 }\n";
+    let asked = "[[analysis]]\nname = \"m\"\nmodel = { formula = \"outcome ~ rx\", weights = \"ipw(treated)\" }";
+    let rows = data::rct();
+    let mut pooled = pooled::Rows { x: vec![], y: vec![], offset: vec![], weight: vec![] };
+    for (_, row) in &rows {
+        let (Ok(age), Ok(risk)) = (row["age"].parse::<f64>(), row["risk"].parse::<f64>()) else { continue };
+        let treated = row["rx"] == "true";
+        let p = 1.0 / (1.0 + (-(-0.6 + 0.011 * age + 0.09 * risk)).exp());
+        pooled.x.push(vec![1.0, f64::from(u8::from(treated))]);
+        pooled.y.push(f64::from(u8::from(row["outcome"] == "true")));
+        pooled.offset.push(0.0);
+        pooled.weight.push(1.0 / if treated { p } else { 1.0 - p });
+    }
+    let wanted = pooled::fit(Family::Binomial, &pooled).expect("a fit");
+    let federations = [1, 2, 4, 16].map(|sites| data::dealt(RCT, &rows, sites));
+    for federation in federations.iter().chain([&data::by_site(RCT, &rows)]) {
+        let study = study(federation, models, asked).unwrap_or_else(|problems| panic!("{problems}"));
+        let result = federation.answer(&study, Gate::OPEN).remove(0);
+        for (term, wanted) in [("(intercept)", wanted.estimates[0]), ("rx[true]", wanted.estimates[1])] {
+            let found = number(&result.block, term, "estimate");
+            assert!((found - wanted).abs() <= 1e-8 * wanted.abs(), "{term}: {found} is not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_is_from() {
+    let federation = data::by_site(COVID, &data::covid());
+    let first = study(
+        &federation,
+        "",
+        "[[analysis]]\nname = \"risk\"\nmodel = { formula = \"death ~ age + sex + lab\" }\n\
+                                        [[analysis]]\nname = \"sites\"\nmodel = { formula = \"death ~ age + site\" }",
+    )
+    .expect("a study");
+    let key = SecretKey::generate(&mut bocage_tests::federation::Counting(7));
+    let signed = SignedStudy::sign(&first, &key).expect("a signature");
+    let results = federation.answer(&first, Gate::OPEN);
+    let answer = json!({ "study": { "id": signed.id() }, "analyses": results }).to_string();
+    let studied = serde_json::to_string(&signed).expect("JSON");
+    let asked = |models: &str, answer: &str| {
+        let files = BTreeMap::from([
+            ("first/study.json".to_owned(), Ok(studied.clone())),
+            ("first/result.json".to_owned(), Ok(answer.to_owned())),
+        ]);
+        let text = "[[analysis]]\nname = \"calibration\"\nmodel = { formula = \"death ~ linear(risk) + offset(linear(risk))\" }";
+        federation.bind_with(
+            &format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n{models}\n{text}"),
+            files,
+        )
+    };
+    let models = "[models.risk]\nfrom = \"first\"\nanalysis = \"risk\"\n";
+    let second = asked(models, &answer).unwrap_or_else(|problems| panic!("{problems}"));
+    let [origin] = second.models.as_slice() else { panic!("{:?}", second.models) };
+    assert_eq!((origin.name.as_str(), origin.study, origin.analysis.as_str()), ("risk", signed.id(), "risk"));
+    // On the rows that it was fitted to, a model is as it should be: the slope is 1, the intercept 0.
+    let result = federation.answer(&second, Gate::OPEN).remove(0);
+    for term in ["(intercept)", "linear(risk)"] {
+        assert!(number(&result.block, term, "estimate").abs() < 1e-6, "{:#?}", result.block);
+    }
+    for (models, answer, problem) in [
+        (models, answer.replace("\"age\"", "\"years\""), "there is no coefficient of `age`"),
+        (models, json!({ "study": { "id": second.nonce }, "analyses": [] }).to_string(), "the answer of another study"),
+        (models, "{".to_owned(), "its result.json is no answer of a study"),
+        ("[models.risk]\nfrom = \"first\"\nanalysis = \"none\"\n", answer.clone(), "that study has no model `none`"),
+        ("[models.risk]\nfrom = \"first\"\nanalysis = \"sites\"\n", answer.clone(), "an intercept for each site"),
+        ("[models.risk]\nfrom = \"other\"\nanalysis = \"risk\"\n", answer.clone(), "`other/study.json` was not read"),
+    ] {
+        let problems = asked(models, &answer).expect_err(problem);
+        assert!(problems.contains(problem), "{problems}");
+    }
+}
+
+#[test]
+fn a_model_that_is_steep_or_not_of_the_contract_is_refused_before_anything_is_signed() {
+    let federation = data::by_site(COVID, &data::covid());
+    let count = "[[analysis]]\nname = \"t\"\ntable = { by = [\"cut(predict(risk), 0.5)\"], show = [\"count\"] }";
+    let with = |coefficients: &str, analysis: &str| {
+        let models = format!("[models.risk]\nformula = \"death ~ age + sex\"\ncoefficients = {{ {coefficients} }}\n");
+        study(&federation, &models, analysis).map(drop)
+    };
+    let gentle = "\"(intercept)\" = -5, age = 0.06, \"sex[1]\" = 1";
+    assert_eq!(with(gentle, count), Ok(()));
+    for (coefficients, analysis, problem) in [
+        (
+            "\"(intercept)\" = -50, age = 0.5, \"sex[1]\" = 1",
+            count,
+            "the coefficient of age changes the linear predictor by 30.0 over half of its range: at most 10",
+        ),
+        (
+            "\"(intercept)\" = -40, age = 0.1, \"sex[1]\" = 1",
+            count,
+            "the intercept is -34.0 in the middle of the ranges: at most 30",
+        ),
+        ("\"(intercept)\" = -5, age = 0, \"sex[1]\" = 0", count, "the model expects the same of everybody"),
+        ("\"(intercept)\" = -5, age = 0.06", count, "there is no coefficient of `sex[1]`"),
+        ("\"(intercept)\" = -5, age = 0.06, \"sex[1]\" = 1, lab = 2", count, "`lab` is no column of the formula"),
+        (
+            gentle,
+            "[[analysis]]\nname = \"t\"\ntable = { by = [\"sex\"], show = [\"mean(predict(risk))\"] }",
+            "a prediction is not summed",
+        ),
+        (gentle, "[[analysis]]\nname = \"m\"\nmodel = { formula = \"death ~ log(predict(risk))\" }", ""),
+        (
+            gentle,
+            "[[analysis]]\nname = \"t\"\ntable = { by = [\"cut(predict(rsk), 0.5)\"], show = [\"count\"] }",
+            "there is no fitted model `rsk`",
+        ),
+    ] {
+        let problems = with(coefficients, analysis).expect_err(problem);
+        assert!(problems.contains(problem), "{problems}");
+    }
+}
+
+#[test]
+fn a_gentle_score_is_a_covariate_under_the_usual_gate_and_a_steep_one_says_nothing() {
+    let federation = data::by_site(COVID, &data::covid());
+    let fit = |coefficients: &str, formula: &str| {
+        let models = format!("[models.risk]\nformula = \"death ~ age + lab\"\ncoefficients = {{ {coefficients} }}\n");
+        let asked = format!("[[analysis]]\nname = \"m\"\nmodel = {{ formula = \"{formula}\" }}");
+        let study = study(&federation, &models, &asked).unwrap_or_else(|problems| panic!("{problems}"));
+        federation.answer(&study, Gate::USUAL).remove(0)
+    };
+    let gentle = fit("\"(intercept)\" = -3, age = 0.02, lab = 0.01", "los ~ predict(risk)");
+    assert!(gentle.block.rows.len() == 2, "{:?}", gentle.notes);
+    // Above 0.5 there are the few who are old and ill.
+    let steep = "\"(intercept)\" = -34, age = 0.166, lab = 0.19";
+    for formula in ["los ~ predict(risk)", "los ~ linear(risk)"] {
+        let result = fit(steep, formula);
+        let said = "a prediction is so steep that it singles patients out";
+        assert!(result.notes.iter().any(|note| note.contains(said)), "{formula}: {:?}", result.notes);
+    }
+}

@@ -65,8 +65,10 @@ const LEFT_OUT: &[&str] = &[
     "birth_datetime",
 ];
 
-/// Keys that join tables within a patient.
+/// Keys that join tables within a patient, and where patients were.
 const KEYS: &[&str] = &["person_id", "visit_occurrence_id", "visit_detail_id", "care_site_id"];
+/// Those that name rows: each is the key of its own table, and refers to that table's rows elsewhere.
+const ROWS: &[(&str, &str)] = &[("visit_occurrence_id", "visit_occurrence"), ("visit_detail_id", "visit_detail")];
 
 const DAYS: &str = "[\"1900-01-01\", \"2100-12-31\"]";
 const INSTANTS: &str = "[\"1900-01-01T00:00:00Z\", \"2100-12-31T23:59:59Z\"]";
@@ -150,6 +152,10 @@ fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) ->
     if let Some(time) = time {
         let _ = writeln!(text, "time = \"{time}\"");
     }
+    let key = ROWS.iter().find(|(_, of)| *of == table).map(|(key, _)| *key);
+    if let Some(key) = key {
+        let _ = writeln!(text, "key = \"{key}\"");
+    }
     if table == "person" {
         text.push_str("birth = \"birth_date\"\n");
     }
@@ -159,11 +165,20 @@ fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) ->
             || Some(field.name.as_str()) == time
             || main.is_some_and(|main| main.name == field.name && !main.name.contains("type"));
         column(&mut text, field, required);
+        if let Some((_, of)) = ROWS.iter().find(|(key, of)| *key == field.name && *of != table) {
+            let _ = writeln!(text, "references = \"omop-{}\"", of.replace('_', "-"));
+        }
         // The model has it in four columns, of which three may be empty.
         if field.name == "year_of_birth" {
             let date = Field { name: "birth_date".into(), kind: "date".into(), required: false, domain: None };
             column(&mut text, &date, false);
         }
+    }
+    if let Some(key) = key {
+        let _ = write!(
+            text,
+            "\n# Rows refer to these by their key: to none where several have one.\n[[rule]]\nname = \"one_row_a_key\"\nkind = \"duplicate\"\ncolumns = [\"{key}\"]\non_fail = \"keep\"\n"
+        );
     }
     text
 }

@@ -43,7 +43,7 @@ impl Request {
     pub fn datasets_of<'a>(contracts: impl IntoIterator<Item = &'a Contract>) -> Vec<(ContractId, Vec<String>)> {
         let columns = |contract: &Contract| {
             let names = contract.columns().iter().map(|column| column.name.as_str());
-            names.filter(|name| !contract.is_subject(name)).map(str::to_owned).collect()
+            names.filter(|name| contract.can_be_read(name)).map(str::to_owned).collect()
         };
         contracts.into_iter().map(|contract| (contract.id().clone(), columns(contract))).collect()
     }

@@ -68,6 +68,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
         match usable(&custodian, dataset) {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
+                super::datasets::references(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {

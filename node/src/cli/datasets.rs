@@ -13,6 +13,7 @@ use super::output::{Failure, Format, print, print_csv, print_json};
 use super::{quality, warnings};
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
+use crate::custodian::dangling::{Dangling, dangling};
 use crate::custodian::data::usable;
 use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::optout::{Known, known};
@@ -136,6 +137,36 @@ pub(super) fn attempt(out: &mut dyn Write, config: &Config, name: &str) -> io::R
     }
 }
 
+/// Rows that refer to rows of another dataset which are not there, or not only once.
+pub(super) fn references(
+    out: &mut dyn Write,
+    config: &Config,
+    dataset: &Dataset,
+    manifest: &Manifest,
+) -> io::Result<()> {
+    let (custodian, dir) = (config.custodian(), config.state.snapshots());
+    for column in dataset.contract.columns() {
+        let Some(named) = &column.references else { continue };
+        let place = format!("             {}:", column.name);
+        let there = config.datasets.values().find(|other| other.contract.id().name() == named);
+        let Some(there) = there else {
+            writeln!(out, "{place} refers to rows of {named}, which is no dataset here")?;
+            continue;
+        };
+        // What hinders its own snapshot is said at its own place.
+        let Ok(other) = usable(&custodian, there) else { continue };
+        match dangling((&dir, &column.name), (&dataset.contract, manifest), (&there.contract, &other)) {
+            Ok(Dangling { nowhere: 0, several: 0, .. }) => {}
+            Ok(Dangling { refer, nowhere, several }) => writeln!(
+                out,
+                "{place} of {refer} rows that refer to rows of {named}, {nowhere} find none of their patient, and {several} more than one"
+            )?,
+            Err(error) => writeln!(out, "{place} {}", error.to_string().lines().next().unwrap_or_default())?,
+        }
+    }
+    Ok(())
+}
+
 /// How much of the list of opt-outs fits a snapshot.
 pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, manifest: &Manifest) -> io::Result<()> {
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
@@ -231,9 +262,10 @@ pub(super) fn shown(manifest: &Manifest, format: Format) -> Result<(), Failure> 
     match format {
         Format::Json => print_json(manifest),
         Format::Csv => print_csv(
-            &["column", "valid", "missing", "wrong_type", "unknown_code", "out_of_range", "null_by_rule"],
+            &["column", "valid", "missing", "wrong_type", "unknown_code", "out_of_range", "null_by_rule", "partial"],
             manifest.report.columns.iter().map(|(name, c)| {
-                let counts = [c.valid, c.missing, c.wrong_type, c.unknown_code, c.out_of_range, c.null_by_rule];
+                let counts =
+                    [c.valid, c.missing, c.wrong_type, c.unknown_code, c.out_of_range, c.null_by_rule, c.partial];
                 [name.to_string()].into_iter().chain(counts.iter().map(u64::to_string)).collect()
             }),
         ),
@@ -282,6 +314,7 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             (column.wrong_type, "of another type"),
             (column.unknown_code, "unknown codes"),
             (column.out_of_range, "out of range"),
+            (column.partial, "of the values to the month or year only"),
         ];
         let notes: Vec<String> = found.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         match (column.valid, notes.is_empty()) {

@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod authority;
 mod controls;
+pub mod dangling;
 pub mod data;
 pub mod desk;
 pub mod engine;

@@ -32,6 +32,7 @@ fn offered(report: &Report<'_>, dataset: &Dataset) -> Markup {
                 td { span.id { (column.name) } } td { (column.label) } td { (kind(&column.kind)) } td { (domain(column)) }
                 td {
                     @if contract.is_subject(column.name.as_str()) { "never: it names the patient" }
+                    @else if contract.names_a_row(column.name.as_str()) { "never: it names a row" }
                     @else if dataset.spec.absent.contains(&column.name) { "no: not collected here" }
                     @else { "yes" }
                 }

@@ -94,7 +94,9 @@ pub fn changes(from: &Contract, to: &Contract) -> Vec<Change> {
     found.differs("subject", ChangeKind::Declared, &subject(from), &subject(to), true);
     let rows = |contract: &Contract| if contract.one_row_per_subject() { "one a patient" } else { "several a patient" };
     found.differs("rows", ChangeKind::Declared, rows(from), rows(to), true);
-    for (place, was, is) in [("time", from.time(), to.time()), ("birth", from.birth(), to.birth())] {
+    for (place, was, is) in
+        [("time", from.time(), to.time()), ("birth", from.birth(), to.birth()), ("key", from.key(), to.key())]
+    {
         let name = |column: Option<&ColumnName>| column.map(ToString::to_string).unwrap_or_default();
         // What had none had nothing that could rely on it.
         found.differs(place, ChangeKind::Declared, &name(was), &name(is), was.is_some());
@@ -145,6 +147,12 @@ impl Found {
         self.differs(&at("unit"), ChangeKind::Unit, &unit(was), &unit(is), true);
         let (before, after) = (was.system().unwrap_or_default(), is.system().unwrap_or_default());
         self.differs(&at("system"), ChangeKind::CodeSystem, before, after, true);
+        let precision =
+            |column: &Column| column.precision.map(|precision| precision.name().to_owned()).unwrap_or_default();
+        self.differs(&at("precision"), ChangeKind::Declared, &precision(was), &precision(is), false);
+        let refers = |column: &Column| column.references.clone().unwrap_or_default();
+        // What becomes a reference can be read no more.
+        self.differs(&at("references"), ChangeKind::Declared, &refers(was), &refers(is), true);
         self.differs(&at("label"), ChangeKind::Words, &was.label, &is.label, false);
         let required = |column: &Column| if column.required { "required" } else { "optional" };
         self.differs(&at("required"), ChangeKind::Declared, required(was), required(is), is.required);

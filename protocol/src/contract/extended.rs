@@ -5,37 +5,43 @@ use std::collections::BTreeMap;
 use super::{Column, Contract, Kind, OnInvalid};
 use crate::ids::TableName;
 use crate::limits;
-use crate::plan::{Derived, Feature, Pick, Rows};
+use crate::plan::{Contracts, Derived, Feature, Known, Pick, Rows};
 
 impl Contract {
     /// The **virtual** contract of a query: this one's columns, and each feature as one more. It keeps id, hash and subject, so it is the contract
     /// of nothing that is stored. A feature whose table or column is not there is left out.
     #[must_use]
     pub fn extended(&self, features: &[Feature], related: &BTreeMap<TableName, &Contract>) -> Contract {
-        let mut extended = self.clone();
-        features.iter().for_each(|feature| extended.add(feature, related));
-        extended
+        let mut known = Known::of(&Contracts { base: self, related: related.clone() });
+        features.iter().for_each(|feature| known.add(feature));
+        known.base
     }
 
-    /// Adds one more feature to a virtual contract.
-    pub(crate) fn add(&mut self, feature: &Feature, related: &BTreeMap<TableName, &Contract>) {
-        let column = column(self, feature, related);
-        self.columns.extend(column);
+    /// Adds a column to a virtual contract.
+    pub(crate) fn push(&mut self, column: Column) {
+        self.columns.push(column);
     }
 }
 
-fn column(known: &Contract, feature: &Feature, related: &BTreeMap<TableName, &Contract>) -> Option<Column> {
+/// The column that a feature is, beside those that are `known` of its table; none where its table or column is not there.
+pub(crate) fn feature_column<'a>(
+    known: &Contract,
+    feature: &Feature,
+    find: impl Fn(&TableName) -> Option<&'a Contract>,
+) -> Option<Column> {
     let plain = |kind, unit: Option<&str>, required| Column {
         name: feature.name.clone(),
         label: feature.name.to_string(),
         kind,
         unit: unit.map(str::to_owned),
         system: None,
+        references: None,
+        precision: None,
         required,
         invalid: if required { OnInvalid::Reject } else { OnInvalid::Null },
         groupings: vec![],
     };
-    let source = |table: &TableName, name: &str| related.get(table)?.column(name);
+    let source = |table: &TableName, name: &str| find(table)?.column(name);
     let copied = |of: &Column| Column {
         name: feature.name.clone(),
         label: feature.name.to_string(),
@@ -55,13 +61,40 @@ fn column(known: &Contract, feature: &Feature, related: &BTreeMap<TableName, &Co
             };
             Column { kind: Kind::Float { lo, hi }, ..copied(source) }
         }
-        Derived::Pick { column, rows: Rows { table, .. }, .. } | Derived::Value { table, column } => {
-            copied(source(table, column.as_str())?)
+        Derived::Sum { column, rows: Rows { table, .. }, at_most } => {
+            let source = source(table, column.as_str())?;
+            Column {
+                required: true,
+                invalid: OnInvalid::Reject,
+                kind: summed(&source.kind, *at_most)?,
+                groupings: vec![],
+                ..copied(source)
+            }
         }
+        Derived::Pick { column, rows: Rows { table, .. }, .. }
+        | Derived::Value { table, column }
+        | Derived::Reached { table, column, .. } => copied(source(table, column.as_str())?),
         Derived::Age { .. } => plain(Kind::Int { lo: 0, hi: limits::AGE }, Some("a"), false),
         Derived::Predicted(of) => {
             let (lo, hi) = of.lower(known).ok()?.range;
             plain(Kind::Float { lo, hi }, None, false)
         }
     })
+}
+
+/// Between what sum of so many values or fewer lies: none of them is 0. Whole numbers stay whole as far as they are exact.
+fn summed(kind: &Kind, at_most: u32) -> Option<Kind> {
+    match *kind {
+        Kind::Int { lo, hi } => {
+            let n = i64::from(at_most);
+            let (lo, hi) = (lo.min(0).saturating_mul(n), hi.max(0).saturating_mul(n));
+            let exact = |of: i64| of.clamp(-limits::EXACT_INT, limits::EXACT_INT);
+            Some(Kind::Int { lo: exact(lo), hi: exact(hi) })
+        }
+        Kind::Float { lo, hi } => {
+            let (lo, hi) = (lo.min(0.0) * f64::from(at_most), hi.max(0.0) * f64::from(at_most));
+            (lo.is_finite() && hi.is_finite()).then_some(Kind::Float { lo, hi })
+        }
+        _ => None,
+    }
 }

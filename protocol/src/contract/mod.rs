@@ -3,6 +3,7 @@
 mod diff;
 mod extended;
 mod packs;
+mod precision;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,9 @@ use serde::{Serialize, Serializer};
 use crate::ids::{ColumnName, ContractId, Digest};
 
 pub use diff::{Change, ChangeKind, changes};
+pub(crate) use extended::feature_column;
 pub use packs::{PACKS, Pack, pack};
+pub use precision::Precision;
 pub use rule::{Check, OnFail, Rule};
 pub use text::parse;
 pub use traits::ColumnTraits;
@@ -32,6 +35,8 @@ pub struct Contract {
     time: Option<ColumnName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     birth: Option<ColumnName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<ColumnName>,
     columns: Vec<Column>,
     /// What is looked at when a snapshot is taken. Contracts without rules are spelt, and hashed, as before there were any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -65,6 +70,12 @@ pub struct Column {
     /// The code system of a text or whole number that is a code. Codes have theirs in [`Kind::Code`]: see [`Column::system`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
+    /// The name of the dataset to whose rows it refers, by their key. It is then a name and can be read by no expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub references: Option<String>,
+    /// The coarsest date that it takes, where that is not a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Whether a row without a valid value is left out of the snapshot.
     pub required: bool,
     /// What happens to a row whose value is not valid.
@@ -202,6 +213,11 @@ impl Contract {
         self.birth.as_ref()
     }
 
+    /// The column that tells one row of a patient from another: by it other datasets refer to a row.
+    pub fn key(&self) -> Option<&ColumnName> {
+        self.key.as_ref()
+    }
+
     /// All columns, in the contract's order.
     pub fn columns(&self) -> &[Column] {
         &self.columns
@@ -220,6 +236,22 @@ impl Contract {
     /// Whether `name` is the column that names the patient.
     pub fn is_subject(&self, name: &str) -> bool {
         matches!(&self.subject, Subject::Column(subject) if subject.as_str() == name)
+    }
+
+    /// Whether `name` is a column that names a row, its own or one of another dataset. It never leaves the site and no expression can read it.
+    pub fn names_a_row(&self, name: &str) -> bool {
+        self.key.as_ref().is_some_and(|key| key.as_str() == name)
+            || self.column(name).is_some_and(|column| column.references.is_some())
+    }
+
+    /// Whether expressions may read the column of this name, if there is one: it names neither the patient nor a row.
+    pub fn can_be_read(&self, name: &str) -> bool {
+        !self.is_subject(name) && !self.names_a_row(name)
+    }
+
+    /// The columns that refer to rows of a dataset.
+    pub fn references_to<'a>(&'a self, dataset: &'a str) -> impl Iterator<Item = &'a Column> {
+        self.columns.iter().filter(move |column| column.references.as_deref() == Some(dataset))
     }
 
     /// The digest of the contract's canonical JSON: equal for two texts that mean the same.

@@ -203,3 +203,92 @@ fn a_column_of_another_type_is_said_to_be_that_and_nothing_of_its_range() {
     let found = change("type = \"float\"\n    unit = \"kg\"\n    range = [0, 500]", int);
     assert_eq!(found, [("weight.type: float before, now int".to_owned(), true)]);
 }
+
+const STAYS: &str = r#"
+    id = "stays@1"
+    subject = "patient"
+    key = "stay"
+    [[column]]
+    name = "patient"
+    type = "text"
+    [[column]]
+    name = "stay"
+    type = "text"
+    [[column]]
+    name = "before"
+    type = "text"
+    references = "stays"
+    [[column]]
+    name = "born"
+    type = "date"
+    range = ["1900-01-01", "2030-12-31"]
+    precision = "month"
+    [[rule]]
+    name = "twice"
+    kind = "duplicate"
+    columns = ["patient", "stay"]
+"#;
+
+#[test]
+fn a_contract_names_rows_and_says_how_coarse_a_date_may_be() {
+    let contract = parse(STAYS, "stays.toml").unwrap();
+    assert_eq!(contract.key().map(ColumnName::as_str), Some("stay"));
+    assert_eq!(contract.references_to("stays").map(|column| column.name.as_str()).collect::<Vec<_>>(), ["before"]);
+    let readable = |name: &str| contract.can_be_read(name);
+    assert_eq!(["patient", "stay", "before", "born"].map(readable), [false, false, false, true]);
+    assert_eq!(contract.column("born").unwrap().precision, Some(Precision::Month));
+    let day = parse(&STAYS.replace("\"month\"", "\"day\""), "stays.toml").unwrap();
+    let none = parse(&STAYS.replace("precision = \"month\"", ""), "stays.toml").unwrap();
+    assert_eq!(day.hash(), none.hash());
+    assert_ne!(day.hash(), contract.hash());
+    let found = |other: &Contract| changes(&contract, other).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(found(&day), ["born.precision: month before, now none"]);
+    let plain = parse(&STAYS.replace("references = \"stays\"", ""), "stays.toml").unwrap();
+    assert_eq!(found(&plain), ["before.references: stays before, now none"]);
+}
+
+#[test]
+fn what_is_wrong_with_names_of_rows_and_with_a_precision_is_said_with_a_hint() {
+    let said = |from: &str, to: &str| parse(&STAYS.replace(from, to), "stays.toml").unwrap_err().to_string();
+    for (from, to, wanted) in [
+        ("key = \"stay\"", "key = \"stai\"", "key: there is no column `stai`\n  hint: did you mean `stay`?"),
+        ("key = \"stay\"", "key = \"born\"", "key: `born` is of type date\n  hint: a key is of type text or int"),
+        ("key = \"stay\"", "key = \"patient\"", "key: `patient` names the patient"),
+        ("key = \"stay\"", "key = \"before\"", "column (before).references: `before` is the key of these rows already"),
+        (
+            "\"patient\", \"stay\"]",
+            "\"stay\", \"born\"]",
+            "key: no rule says what becomes of a second row of one `stay`\n  hint: add a [[rule]] with kind = \"duplicate\"",
+        ),
+        (
+            "references = \"stays\"",
+            "references = \"stays@1\"",
+            "column[2] (before).references: `stays@1` is no name of a dataset\n  hint: without the version: references = \"stays\"",
+        ),
+        (
+            "references = \"stays\"",
+            "references = \"Stays!\"",
+            "`Stays!` is no name of a dataset\n  hint: the name of its contract",
+        ),
+        (
+            "precision = \"month\"",
+            "references = \"stays\"",
+            "column[3] (born).references: a column of type date refers to nothing",
+        ),
+        (
+            "\"month\"",
+            "\"week\"",
+            "column[3] (born).precision: unknown precision `week`\n  hint: \"day\", \"month\" or \"year\"",
+        ),
+        (
+            "references = \"stays\"",
+            "precision = \"year\"",
+            "column[2] (before).precision: a column of type text has no precision",
+        ),
+    ] {
+        let found = said(from, to);
+        assert!(found.contains(wanted), "{wanted}\nnot in\n{found}");
+    }
+    let rows = said("subject = \"patient\"", "subject = \"row\"");
+    assert!(rows.contains("key: a contract whose rows are patients has no other rows to tell apart"), "{rows}");
+}

@@ -1,5 +1,6 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
+mod keys;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ struct RawContract {
     one_row_per_subject: bool,
     time: Option<String>,
     birth: Option<String>,
+    key: Option<String>,
     #[serde(default)]
     column: Vec<Value>,
     #[serde(default)]
@@ -39,6 +41,8 @@ struct RawColumn {
     unit: Option<String>,
     range: Option<(Value, Value)>,
     system: Option<String>,
+    references: Option<String>,
+    precision: Option<String>,
     #[serde(default)]
     codes: Vec<RawCode>,
     #[serde(default)]
@@ -74,6 +78,7 @@ const KEYS: &[&str] = &[
     "one_row_per_subject",
     "time",
     "birth",
+    "key",
     "column",
     "name",
     "label",
@@ -81,6 +86,8 @@ const KEYS: &[&str] = &[
     "unit",
     "range",
     "system",
+    "references",
+    "precision",
     "codes",
     "code",
     "required",
@@ -128,6 +135,7 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
     let subject = reader.subject(&raw.subject, &columns);
     let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
     let birth = raw.birth.and_then(|name| reader.moment("birth", &name, &columns));
+    let key = raw.key.and_then(|name| reader.key(&name, &columns));
     let mut contract = Contract {
         id: raw.id,
         title: raw.title,
@@ -135,11 +143,13 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         one_row_per_subject: raw.one_row_per_subject,
         time,
         birth,
+        key,
         columns,
         rules: Vec::new(),
         hash: Digest::from_bytes([0; 32]),
     };
     contract.rules = reader.rules(&raw.rule, &contract);
+    reader.names_of_rows(&contract);
     reader.problems.into_result(contract.hashed())
 }
 
@@ -213,12 +223,16 @@ impl Reader<'_> {
             self.problem(&join(&key, "invalid"), "a required column cannot be null: write \"reject\" or leave it out");
         }
         let groupings = self.groupings(&raw, &kind, &key);
+        let precision = self.precision(raw.precision.as_deref(), &kind, &key);
+        let references = self.references(raw.references.as_deref(), &kind, &key);
         Some(Column {
             label: if raw.label.is_empty() { raw.name.to_string() } else { raw.label },
             name: raw.name,
             unit: raw.unit,
             system: raw.system.filter(|_| !matches!(kind, Kind::Code { .. })),
             required: raw.required,
+            references,
+            precision,
             invalid,
             groupings,
             kind,

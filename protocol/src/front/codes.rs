@@ -1,7 +1,9 @@
-//! `[codes]`: lists of codes that conditions name as `@list`: exact ones, beginnings, and all that a hierarchy has below some.
+//! `[codes]`: lists of codes that conditions name as `@list`: exact ones, beginnings, chapters and blocks of ICD-10-CM, and all that a hierarchy has
+//! below some.
 //!
 //! Files are read by whoever reads the study's text; here they are texts already.
 
+mod chapters;
 mod files;
 mod ranges;
 
@@ -10,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::chapters::Part;
 use super::study::KEYS;
 use crate::ids::{ColumnName, Digest};
 use crate::limits;
@@ -28,6 +31,8 @@ struct RawList {
     codes: Option<Vec<String>>,
     prefix: Option<Vec<String>>,
     range: Option<Vec<String>>,
+    chapter: Option<Vec<String>>,
+    block: Option<Vec<String>>,
     file: Option<String>,
     descendants: Option<Vec<String>>,
     hierarchy: Option<String>,
@@ -96,6 +101,23 @@ impl Reader<'_> {
                 }
             }
         }
+        for (part, names) in [(Part::Chapter, &raw.chapter), (Part::Block, &raw.block)] {
+            let Some(names) = names else { continue };
+            if !chapters::is_of(&list.system) {
+                let message =
+                    format!("chapters and blocks are those of ICD-10-CM, and the list has codes of `{}`", list.system);
+                self.refuse::<()>(part.name(), message, "say the categories themselves: range = [\"I20-I25\"]");
+                continue;
+            }
+            for name in names {
+                match chapters::prefixes(part, name) {
+                    Ok(prefixes) => list.prefixes.extend(prefixes),
+                    Err(problem) => {
+                        self.refuse::<()>(part.name(), problem.message, problem.hint.as_deref().unwrap_or_default());
+                    }
+                }
+            }
+        }
         if let Some(codes) = raw.file.as_deref().and_then(|name| self.read("file", name, files::codes)) {
             list.codes.extend(codes);
         }
@@ -120,8 +142,7 @@ impl Reader<'_> {
             self.refuse::<()>("", message, "take it out");
         }
         if self.problems.0.len() == before && list.codes.is_empty() && list.prefixes.is_empty() {
-            let hint =
-                "add codes = [\"…\"], prefix = [\"…\"], range = [\"…\"], file = \"…\", or descendants with a hierarchy";
+            let hint = "add codes = [\"…\"], prefix = [\"…\"], range, chapter or block = [\"…\"], file = \"…\", or descendants with a hierarchy";
             self.refuse::<()>("", "the list has no code", hint);
         }
         if list.codes.len() > limits::IN_LIST {

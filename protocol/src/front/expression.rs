@@ -14,7 +14,7 @@ use super::relation::{Given, Relations};
 use super::sql::parse;
 use super::{dates, source_column};
 use crate::contract::Contract;
-use crate::ids::ColumnName;
+use crate::ids::{ColumnName, TableName};
 use crate::limits;
 use crate::plan::{
     Branch, Columns, Comparison, Expr, Literal, Operation, ParseAs, Type, TypeProblem, check_condition, type_of,
@@ -27,6 +27,8 @@ pub(super) enum Scope<'a> {
     Source(&'a [ColumnName]),
     /// In a condition over one table alone.
     Table(&'a Contract, &'a Given),
+    /// In a condition on rows of a related table of a study: what it makes of other rows becomes features of these.
+    Rows(&'a mut Relations, TableName),
     /// In a study, over the base: what it makes of other tables becomes features.
     Study(&'a mut Relations),
 }
@@ -58,6 +60,7 @@ impl<'a> Binder<'a> {
         match &self.scope {
             Scope::Source(names) => Columns::Source(names),
             Scope::Table(contract, _) => Columns::Contract(contract),
+            Scope::Rows(relations, table) => Columns::Contract(relations.of_rows(table)),
             Scope::Study(relations) => Columns::Contract(relations.extended()),
         }
     }

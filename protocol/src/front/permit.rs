@@ -318,6 +318,8 @@ impl<'a> Reader<'a> {
     fn column(&mut self, contract: &Contract, column: &ColumnName, key: &str) {
         if contract.is_subject(column.as_str()) {
             self.problem(key, format!("`{column}` names the patient, and no study can read it"), "leave it out");
+        } else if contract.names_a_row(column.as_str()) {
+            self.problem(key, format!("`{column}` names a row, and no study can read it"), "leave it out");
         } else if contract.column(column.as_str()).is_none() {
             let near = nearest(column.as_str(), contract.columns().iter().map(|c| c.name.as_str()));
             let hint = near.map_or_else(

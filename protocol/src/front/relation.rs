@@ -9,7 +9,9 @@ use super::sql::parse;
 use crate::contract::Contract;
 use crate::ids::{ColumnName, TableName};
 use crate::limits;
-use crate::plan::{Contracts, Derived, Expr, Family, Feature, Product, RelatedTable, TypeProblem, check_feature};
+use crate::plan::{
+    Contracts, Derived, Expr, Family, Feature, Known, Product, RelatedTable, TypeProblem, check_feature,
+};
 
 /// What every expression of a study may name beside columns.
 #[derive(Debug, Clone, Default)]
@@ -42,12 +44,12 @@ pub(super) struct Relations {
     base: Contract,
     /// What the text calls the base.
     base_name: Option<TableName>,
-    related: BTreeMap<TableName, Contract>,
-    extended: Contract,
+    /// The contracts with the features so far.
+    known: Known,
     features: Vec<Feature>,
     definitions: BTreeMap<ColumnName, Definition>,
     /// What the definitions were bound to; nothing where one could not be.
-    known: BTreeMap<ColumnName, Option<Expr>>,
+    resolved: BTreeMap<ColumnName, Option<Expr>>,
     open: Vec<ColumnName>,
     given: Given,
     /// Fitted models; nothing where one is wrong.
@@ -58,15 +60,13 @@ pub(super) struct Relations {
 
 impl Relations {
     pub fn new(contracts: &Contracts<'_>, base_name: Option<TableName>, given: Given) -> Self {
-        let owned = |(name, contract): (&TableName, &&Contract)| (name.clone(), (*contract).clone());
         Self {
             base: contracts.base.clone(),
             base_name,
-            related: contracts.related.iter().map(owned).collect(),
-            extended: contracts.base.clone(),
+            known: Known::of(contracts),
             features: Vec::new(),
             definitions: BTreeMap::new(),
-            known: BTreeMap::new(),
+            resolved: BTreeMap::new(),
             open: Vec::new(),
             given,
             models: BTreeMap::new(),
@@ -90,20 +90,20 @@ impl Relations {
 
     /// The base with all features so far.
     pub fn extended(&self) -> &Contract {
-        &self.extended
+        &self.known.base
     }
 
     /// What a summary of everything is about: the base's columns, and the values that the study names.
     pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
-        let named =
-            self.features.iter().map(|feature| &feature.name).filter(|name| self.definitions.contains_key(*name));
+        let own = self.features.iter().filter(|feature| feature.on.is_none()).map(|feature| &feature.name);
+        let named = own.filter(|name| self.definitions.contains_key(*name));
         let columns = self.base.columns().iter().map(|column| &column.name);
-        columns.filter(|name| !self.base.is_subject(name.as_str())).chain(named)
+        columns.filter(|name| self.base.can_be_read(name.as_str())).chain(named)
     }
 
     /// The column that a name means: its own, or that of a feature which is the same under another name.
     pub fn column(&self, name: &ColumnName) -> ColumnName {
-        match self.known.get(name) {
+        match self.resolved.get(name) {
             Some(Some(Expr::Column(column))) => column.clone(),
             _ => name.clone(),
         }
@@ -125,13 +125,43 @@ impl Relations {
         self.base_name.as_ref().is_some_and(|name| name.as_str() == table)
     }
 
+    /// The contract of a table with the features of its rows; the base's where there is no such table.
+    pub fn of_rows(&self, table: &TableName) -> &Contract {
+        self.known.at(Some(table)).unwrap_or(&self.known.base)
+    }
+
     /// The table of this name.
     pub fn table(&self, name: &str) -> Option<(&TableName, &Contract)> {
-        self.related.iter().find(|(table, _)| table.as_str() == name)
+        self.known.tables.iter().find(|(table, _)| table.as_str() == name)
+    }
+
+    /// To which row of which table a name leads from a row of `own`: that of the column of this name which refers to rows, or that of the only
+    /// column which refers to rows of the table of this name. Nothing where the name is neither.
+    pub fn reference(&self, own: &Contract, name: &str) -> Result<Option<(ColumnName, TableName)>, TypeProblem> {
+        let of_dataset = |dataset: &str| self.known.tables.iter().find(|(_, contract)| contract.id().name() == dataset);
+        if let Some(column) = own.column(name)
+            && let Some(dataset) = &column.references
+        {
+            return match of_dataset(dataset) {
+                Some((table, _)) => Ok(Some((column.name.clone(), table.clone()))),
+                None => Err(TypeProblem::new(format!("`{name}` refers to rows of {dataset}, and no table is that"))
+                    .hint(format!("name it under [tables]: {name} = \"{dataset}@VERSION\""))),
+            };
+        }
+        let Some((table, contract)) = self.table(name) else { return Ok(None) };
+        let through: Vec<&str> = own.references_to(contract.id().name()).map(|column| column.name.as_str()).collect();
+        match through.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(one.parse().ok().map(|one| (one, table.clone()))),
+            several => {
+                Err(TypeProblem::new(format!("several columns refer to rows of `{table}`: {}", several.join(", ")))
+                    .hint(format!("say which one: {}.COLUMN", several[0])))
+            }
+        }
     }
 
     pub fn tables(&self) -> impl Iterator<Item = &str> {
-        self.related.keys().map(TableName::as_str)
+        self.known.tables.keys().map(TableName::as_str)
     }
 
     /// Whose births count: the base's, or those of the only other table that says when a patient was born and has one row of each.
@@ -141,7 +171,7 @@ impl Relations {
         }
         let born =
             |(_, contract): &(&TableName, &Contract)| contract.birth().is_some() && contract.one_row_per_subject();
-        let tables: Vec<&TableName> = self.related.iter().filter(born).map(|(name, _)| name).collect();
+        let tables: Vec<&TableName> = self.known.tables.iter().filter(born).map(|(name, _)| name).collect();
         match tables.as_slice() {
             [one] => Ok(Some((*one).clone())),
             [] => Err(TypeProblem::new("no table says when a patient was born").hint(
@@ -162,7 +192,7 @@ impl Relations {
         derived: &BTreeMap<ColumnName, String>,
         depth: usize,
     ) -> Option<Option<Expr>> {
-        if let Some(known) = self.known.get(name) {
+        if let Some(known) = self.resolved.get(name) {
             return Some(known.clone());
         }
         let Definition { key, text } = self.definitions.get(name)?.clone();
@@ -182,18 +212,20 @@ impl Relations {
         self.open.pop();
         let bound = bound.filter(|_| problems.is_empty()).map(|(expr, _)| expr);
         self.problems.extend(problems.into_iter().map(|problem| (key.clone(), problem)));
-        self.known.insert(name.clone(), bound.clone());
+        self.resolved.insert(name.clone(), bound.clone());
         Some(bound)
     }
 
-    /// The column that holds `of`: that of an earlier feature which is the same, or a new one, called `name` or by a number.
+    /// The column that holds `of`: that of an earlier feature which is the same, or a new one, called `name` or by a number. It is one of the base,
+    /// or of the rows of the table `on`.
     pub fn feature(
         &mut self,
         of: Derived,
+        on: Option<TableName>,
         name: Option<ColumnName>,
         taken: &BTreeMap<ColumnName, String>,
     ) -> Result<ColumnName, Vec<TypeProblem>> {
-        if let Some(same) = self.features.iter().find(|feature| feature.of == of) {
+        if let Some(same) = self.features.iter().find(|feature| feature.of == of && feature.on == on) {
             return Ok(same.name.clone());
         }
         if self.features.len() >= limits::FEATURES {
@@ -201,19 +233,18 @@ impl Relations {
             return Err(vec![problem.hint("write a second study")]);
         }
         let free = |name: &ColumnName| {
-            let is_column = self.extended.column(name.as_str()).is_some();
+            let mut all = self.known.tables.values().chain([&self.known.base]);
+            let is_column = all.any(|contract| contract.column(name.as_str()).is_some());
             !is_column && !taken.contains_key(name) && !self.definitions.contains_key(name)
         };
         let mut numbered = (1..).filter_map(|n| format!("f{n}").parse().ok());
         let Some(name) = name.or_else(|| numbered.find(free)) else { return Err(vec![]) };
-        let related: BTreeMap<TableName, &Contract> = self.related.iter().map(|(n, c)| (n.clone(), c)).collect();
-        let contracts = Contracts { base: &self.base, related };
-        let feature = Feature { name: name.clone(), of };
-        let problems = check_feature(&feature, &self.extended, &contracts);
+        let feature = Feature { name: name.clone(), on, of };
+        let problems = check_feature(&feature, &self.known, &self.features);
         if !problems.is_empty() {
             return Err(problems);
         }
-        self.extended.add(&feature, &contracts.related);
+        self.known.add(&feature);
         self.features.push(feature);
         Ok(name)
     }
@@ -223,17 +254,19 @@ impl Relations {
         &self,
         read: impl Iterator<Item = &'b ColumnName>,
     ) -> (Vec<Feature>, BTreeMap<TableName, RelatedTable>) {
-        let mut used: BTreeSet<&ColumnName> = self.features.iter().map(|f| &f.name).filter(|_| false).collect();
+        let mut used: BTreeSet<(Option<&TableName>, &ColumnName)> = BTreeSet::new();
         let read: BTreeSet<&ColumnName> = read.collect();
         for feature in self.features.iter().rev() {
-            if read.contains(&feature.name) || used.contains(&feature.name) {
-                used.insert(&feature.name);
-                used.extend(feature.of.reads());
+            let here = (feature.on.as_ref(), &feature.name);
+            if used.contains(&here) || (feature.on.is_none() && read.contains(&feature.name)) {
+                used.insert(here);
+                used.extend(feature.reads());
             }
         }
-        let features: Vec<Feature> = self.features.iter().filter(|f| used.contains(&f.name)).cloned().collect();
-        let names: BTreeSet<&TableName> = features.iter().filter_map(|feature| feature.of.table()).collect();
-        let related = self.related.iter().filter(|(name, _)| names.contains(name)).map(|(name, contract)| {
+        let is_used = |feature: &&Feature| used.contains(&(feature.on.as_ref(), &feature.name));
+        let features: Vec<Feature> = self.features.iter().filter(is_used).cloned().collect();
+        let names: BTreeSet<&TableName> = features.iter().flat_map(Feature::tables).collect();
+        let related = self.known.tables.iter().filter(|(name, _)| names.contains(name)).map(|(name, contract)| {
             (name.clone(), RelatedTable { dataset: contract.id().clone(), contract: contract.hash() })
         });
         let related = related.collect();

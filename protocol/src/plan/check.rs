@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::bins::{self, Grid};
 use super::discovered::DiscoveredKey;
 use super::domain::KeyDomain;
-use super::features::{self, Source, Touches};
+use super::features::{self, Known, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::model::{self, ModelLayout};
 use super::predicted;
@@ -77,8 +77,8 @@ pub(super) struct Checked {
     pub key: Option<DiscoveredKey>,
     pub model: Option<ModelLayout>,
     pub layout: TableLayout,
-    /// The base's contract with the features, where there are any.
-    pub extended: Option<Contract>,
+    /// The contracts with the features, where there are any.
+    pub extended: Option<Known>,
     pub touches: Touches,
 }
 
@@ -92,7 +92,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     }
     let extended = features::extended(&plan.query, contracts, &mut problems);
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
-    let contract = extended.as_ref().unwrap_or(contracts.base);
+    let contract = extended.as_ref().map_or(contracts.base, |known| &known.base);
     let filter = plan.query.filter.as_ref();
     if let Some(Err(problem)) = filter.map(|f| check_condition(f, Columns::Contract(contract))) {
         note("filter", problem);
@@ -102,7 +102,7 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     let lowered = match &plan.statistic {
         Statistic::Table(table) => Some((None, table.clone())),
         Statistic::Discovered(Discovered { key: column, table }) => {
-            if plan.query.features.iter().any(|feature| feature.name == *column) {
+            if plan.query.features.iter().any(|feature| feature.on.is_none() && feature.name == *column) {
                 note(
                     "key",
                     TypeProblem::new(format!("`{column}` is made of rows, and only a column's values are discovered")),
@@ -193,7 +193,7 @@ fn table_layout(
             TypeProblem::new(format!("the table has {cells} cells: too many")).hint(too_many_hint(table, &keys)),
         );
     }
-    let is_feature = |name: &ColumnName| query.features.iter().any(|feature| feature.name == *name);
+    let is_feature = |name: &ColumnName| query.features.iter().any(|f| f.on.is_none() && f.name == *name);
     let chosen = table.measures.iter().map(|measure| measure.columns().into_iter().any(is_feature)).collect();
     let units = table.measures.iter().zip(&measures).map(|(of, layout)| unit(of, layout, contract)).collect();
     let roll_up = table.roll_up && contract.one_row_per_subject();

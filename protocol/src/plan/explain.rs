@@ -63,7 +63,12 @@ impl ValidPlan {
             + discovered;
         Explained {
             reads: self.explain_reads(contracts),
-            makes: self.features().iter().map(|feature| features::feature(feature, contracts)).collect(),
+            makes: self
+                .features()
+                .iter()
+                .enumerate()
+                .map(|(i, feature)| features::feature(feature, &self.features()[..i], contracts))
+                .collect(),
             keeps: self.plan().query.filter.as_ref().map(expression),
             groups,
             computes,

@@ -1,10 +1,12 @@
 //! Checking of features: each against the base with the features before it, and against the table that it looks into.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reads;
+
+use std::collections::BTreeMap;
 
 use super::typing::{Columns, Type, TypeProblem, check_condition};
-use super::{Contracts, Derived, Edge, Feature, Measure, Moment, Pick, Query, Rows, Window};
-use crate::contract::{Contract, Subject};
+use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window};
+use crate::contract::{Contract, Subject, feature_column};
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::limits;
 use crate::settings::{Problems, nearest};
@@ -12,11 +14,46 @@ use crate::settings::{Problems, nearest};
 /// The days that a text can name: to the end of the year 9999.
 const LAST_DAY: u32 = 2_932_896;
 
-/// Which columns of which datasets something reads. A dataset of which only the rows matter is there too, with none.
-pub type Touches = BTreeMap<ContractId, BTreeSet<ColumnName>>;
+pub use reads::Touches;
+pub(super) use reads::{Source, touches};
 
-/// The base's contract with the query's features, where it has any. What is wrong with one is noted, and those after it are looked at too.
-pub(super) fn extended(query: &Query, contracts: &Contracts<'_>, problems: &mut Problems) -> Option<Contract> {
+/// Contracts with the features so far as further columns: what expressions over their tables are checked against.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Known {
+    /// That of the base.
+    pub base: Contract,
+    /// Those of the related tables.
+    pub tables: BTreeMap<TableName, Contract>,
+}
+
+impl Known {
+    /// Without features.
+    pub fn of(contracts: &Contracts<'_>) -> Self {
+        let owned = |(name, contract): (&TableName, &&Contract)| (name.clone(), (*contract).clone());
+        Self { base: contracts.base.clone(), tables: contracts.related.iter().map(owned).collect() }
+    }
+
+    /// That of a table; of the base where none is named.
+    pub fn at(&self, table: Option<&TableName>) -> Option<&Contract> {
+        match table {
+            None => Some(&self.base),
+            Some(table) => self.tables.get(table),
+        }
+    }
+
+    /// Adds one more feature. One whose table or column is not there is left out.
+    pub fn add(&mut self, feature: &Feature) {
+        let Some(own) = self.at(feature.on.as_ref()) else { return };
+        let Some(column) = feature_column(own, feature, |table| self.tables.get(table)) else { return };
+        match &feature.on {
+            None => self.base.push(column),
+            Some(table) => drop(self.tables.get_mut(table).map(|contract| contract.push(column))),
+        }
+    }
+}
+
+/// The contracts with the query's features, where it has any. What is wrong with one is noted, and those after it are looked at too.
+pub(super) fn extended(query: &Query, contracts: &Contracts<'_>, problems: &mut Problems) -> Option<Known> {
     let mut note = |key: &str, problem: TypeProblem| problems.push(problem.at("plan", key));
     if query.related.len() > limits::RELATED_TABLES {
         note("related", TypeProblem::new(format!("a study looks into at most {} tables", limits::RELATED_TABLES)));
@@ -45,21 +82,21 @@ pub(super) fn extended(query: &Query, contracts: &Contracts<'_>, problems: &mut 
         .filter(|(name, _)| query.related.contains_key(name))
         .map(|(name, contract)| (name.clone(), *contract))
         .collect();
-    let contracts = Contracts { base: contracts.base, related: tables };
-    let mut known = contracts.base.clone();
+    let mut known = Known::of(&Contracts { base: contracts.base, related: tables });
     for (i, feature) in query.features.iter().enumerate().take(limits::FEATURES) {
-        for problem in check_feature(feature, &known, &contracts) {
+        for problem in check_feature(feature, &known, &query.features[..i]) {
             note(&format!("features[{i}]"), problem);
         }
-        known.add(feature, &contracts.related);
+        known.add(feature);
     }
     Some(known)
 }
 
-/// What is wrong with a feature. `known` is the base with the features before it.
-pub(crate) fn check_feature(feature: &Feature, known: &Contract, contracts: &Contracts<'_>) -> Vec<TypeProblem> {
-    let mut check = Check { known, contracts, problems: Vec::new() };
-    if known.column(feature.name.as_str()).is_some() {
+/// What is wrong with a feature. `known` are the contracts with the features `before` it.
+pub(crate) fn check_feature(feature: &Feature, known: &Known, before: &[Feature]) -> Vec<TypeProblem> {
+    let mut check = Check { known, before, feature, problems: Vec::new() };
+    let taken = known.at(feature.on.as_ref()).is_some_and(|own| own.column(feature.name.as_str()).is_some());
+    if taken || before.iter().any(|other| other.name == feature.name) {
         check.note(TypeProblem::new(format!("there is a column `{}` already", feature.name)));
     }
     check.derived(&feature.of);
@@ -67,8 +104,9 @@ pub(crate) fn check_feature(feature: &Feature, known: &Contract, contracts: &Con
 }
 
 struct Check<'a> {
-    known: &'a Contract,
-    contracts: &'a Contracts<'a>,
+    known: &'a Known,
+    before: &'a [Feature],
+    feature: &'a Feature,
     problems: Vec<TypeProblem>,
 }
 
@@ -78,6 +116,16 @@ impl<'a> Check<'a> {
     }
 
     fn derived(&mut self, of: &Derived) {
+        if let Some(on) = &self.feature.on {
+            self.table(on);
+        }
+        let of_rows = self.feature.is_of_rows(&self.known.base, self.before);
+        if of_rows && !matches!(of, Derived::Has { .. } | Derived::Count { .. } | Derived::Reached { .. }) {
+            let problem = TypeProblem::new("other rows about a row are counted, by has or count");
+            self.note(problem.hint(
+                "a window for first, last and the like begins at a date of the patient, e.g. after = first(TABLE.DATE)",
+            ));
+        }
         match of {
             Derived::Has { rows, at_least } => {
                 if !(1..=limits::FEATURE_COUNT).contains(at_least) {
@@ -92,6 +140,18 @@ impl<'a> Check<'a> {
                     self.picked(*pick, column, &rows.table, table);
                 }
             }
+            Derived::Sum { column, rows, at_most } => {
+                if !(1..=limits::FEATURE_COUNT).contains(at_most) {
+                    let most = limits::FEATURE_COUNT;
+                    self.note(TypeProblem::new(format!("`at_most` is a whole number from 1 to {most}")));
+                }
+                if let Some(table) = self.rows(rows)
+                    && let Some(of) = self.readable(column, &rows.table, table).filter(|of| !of.is_number())
+                {
+                    self.note(TypeProblem::new(format!("expected a number, found {}", of.name())));
+                }
+            }
+            Derived::Reached { through, table, column } => self.reached(through, table, column),
             Derived::Value { table, column } => {
                 if let Some(contract) = self.one_row(table) {
                     self.readable(column, table, contract);
@@ -99,30 +159,57 @@ impl<'a> Check<'a> {
             }
             Derived::Age { table, at } => {
                 let contract = match table {
-                    None => Some(self.contracts.base),
+                    None => Some(&self.known.base),
                     Some(table) => self.one_row(table),
                 };
                 if let Some(contract) = contract.filter(|contract| contract.birth().is_none()) {
                     let problem = TypeProblem::new(format!("`{}` does not say when a patient was born", contract.id()));
                     self.note(problem.hint("its contract names the column: birth = \"…\""));
                 }
-                self.moment(at, false);
+                self.moment(at);
             }
             Derived::Predicted(of) => {
-                if let Err(problems) = of.lower(self.known) {
+                if let Err(problems) = of.lower(&self.known.base) {
                     self.problems.extend(problems);
                 }
             }
         }
     }
 
+    /// The row of the same patient that a column refers to.
+    fn reached(&mut self, through: &ColumnName, name: &TableName, column: &ColumnName) {
+        let known = self.known;
+        let Some(own) = known.at(self.feature.on.as_ref()) else { return };
+        let Some(table) = self.table(name) else { return };
+        let Some(reference) = own.column(through.as_str()) else {
+            return self.note(Columns::Contract(own).unknown(through.as_str()));
+        };
+        if reference.references.as_deref() != Some(table.id().name()) {
+            let problem = TypeProblem::new(format!("`{through}` does not refer to rows of {name}"));
+            return self.note(problem.hint(format!("its contract says so: references = \"{}\"", table.id().name())));
+        }
+        let key = table.key().and_then(|key| table.column(key.as_str()));
+        match key.map(|key| key.kind.name() == reference.kind.name()) {
+            Some(true) => drop(self.readable(column, name, table)),
+            Some(false) => {
+                let problem = format!("`{through}` is of type {}, and the key of {name} is not", reference.kind.name());
+                self.note(TypeProblem::new(problem));
+            }
+            None => {
+                let problem = TypeProblem::new(format!("`{name}` does not say what tells its rows apart"));
+                self.note(problem.hint(format!("the contract {} names the column: key = \"…\"", table.id())));
+            }
+        }
+    }
+
     /// The table, which must share its patients with the base.
     fn table(&mut self, name: &TableName) -> Option<&'a Contract> {
-        let Some(table) = self.contracts.related.get(name).copied() else {
-            self.note(unknown_table(name.as_str(), self.contracts.related.keys().map(TableName::as_str)));
+        let known = self.known;
+        let Some(table) = known.tables.get(name) else {
+            self.note(unknown_table(name.as_str(), known.tables.keys().map(TableName::as_str)));
             return None;
         };
-        let base = self.contracts.base;
+        let base = &known.base;
         let kind = |contract: &Contract| match contract.subject() {
             Subject::Column(column) => contract.column(column.as_str()).map(|c| c.kind.name()),
             Subject::Row => None,
@@ -178,7 +265,7 @@ impl<'a> Check<'a> {
             if days.unsigned_abs() > limits::WINDOW_DAYS as u32 {
                 self.note(TypeProblem::new(format!("a window reaches at most {} days", limits::WINDOW_DAYS)));
             }
-            self.moment(at, true);
+            self.moment(at);
         }
     }
 
@@ -189,27 +276,24 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn moment(&mut self, moment: &Moment, of_the_patient: bool) {
+    fn moment(&mut self, moment: &Moment) {
+        let known = self.known;
         match moment {
             Moment::Date(day) if day.unsigned_abs() <= LAST_DAY => {}
             Moment::Date(_) => self.note(TypeProblem::new("a day beyond the year 9999")),
-            Moment::Column(name) => match Columns::Contract(self.known).type_of(name) {
-                Err(problem) => self.note(problem),
-                Ok(Type::Date | Type::Datetime) => {
-                    let base = self.contracts.base;
-                    if of_the_patient && base.column(name.as_str()).is_some() && !base.one_row_per_subject() {
-                        let problem =
-                            format!("`{name}` is of one row, and `{}` may have several of a patient", base.id());
-                        self.note(TypeProblem::new(problem).hint(
-                            "a window is about a patient: begin at one of their dates, e.g. after = first(TABLE.DATE)",
-                        ));
+            Moment::Column(name) => {
+                let Some(own) = known.at(self.feature.on.as_ref()) else { return };
+                match Columns::Contract(own).type_of(name) {
+                    Err(problem) => self.note(problem),
+                    Ok(Type::Date | Type::Datetime) => {}
+                    Ok(other) => {
+                        let problem = TypeProblem::new(format!("expected a date, found {}", other.name()));
+                        self.note(
+                            problem.hint("write date '2020-01-31', today, or a column or feature that is a date"),
+                        );
                     }
                 }
-                Ok(other) => {
-                    let problem = TypeProblem::new(format!("expected a date, found {}", other.name()));
-                    self.note(problem.hint("write date '2020-01-31', today, or a column or feature that is a date"));
-                }
-            },
+            }
         }
     }
 
@@ -256,103 +340,4 @@ pub(crate) fn unknown_table<'a>(name: &str, known: impl Iterator<Item = &'a str>
 /// A problem that is about a column of a table.
 fn within(table: &TableName, problem: TypeProblem) -> TypeProblem {
     TypeProblem { message: format!("in {table}: {}", problem.message), ..problem }
-}
-
-/// What a numeric measure is made of, of whatever rows. Versions of a dataset are one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Source {
-    /// A stored column, by the dataset's name.
-    Column(String, ColumnName),
-    /// How many rows of a dataset there are.
-    Count(String),
-    /// An age, of whatever day.
-    Age,
-}
-
-impl Source {
-    /// All that a measure reads: each by the name of a column that reads it, and with the rows of other tables that **the measure** chooses. They
-    /// count for its other factor, too: a count that is one for all patients but one makes a product of the column with it that is the
-    /// column without this patient.
-    pub fn all(
-        measure: &Measure,
-        query: &Query,
-        contracts: &Contracts<'_>,
-    ) -> BTreeMap<Self, (ColumnName, BTreeSet<Vec<u8>>)> {
-        let mut all = BTreeMap::new();
-        let mut chosen = BTreeSet::new();
-        for column in measure.columns() {
-            let (source, rows) = Self::of(column, query, contracts);
-            // An age is of the patient: it chooses no rows, and differs from others by its day alone.
-            let age = source == Self::Age;
-            let (_, own) = all.entry(source).or_insert_with(|| (column.clone(), BTreeSet::new()));
-            if age { own.extend(rows) } else { chosen.extend(rows) }
-        }
-        let of_rows = all.iter_mut().filter(|(source, _)| **source != Self::Age);
-        of_rows.for_each(|(_, (_, rows))| rows.extend(chosen.iter().cloned()));
-        all
-    }
-
-    /// That of a column of the base or of a feature, and what the feature chooses, in canonical bytes.
-    fn of(name: &ColumnName, query: &Query, contracts: &Contracts<'_>) -> (Self, Option<Vec<u8>>) {
-        let dataset = |table: &TableName| query.related.get(table).map_or(&query.dataset, |table| &table.dataset);
-        let feature = query.features.iter().find(|feature| feature.name == *name).map(|feature| &feature.of);
-        let chosen = |of: &Derived| {
-            let own = of.table().and_then(|table| contracts.related.get(table)).copied().unwrap_or(contracts.base);
-            Some(crate::trust::canonical(&super::normal::derived(of, own)).unwrap_or_default())
-        };
-        match feature {
-            Some(of @ Derived::Pick { column, rows, .. }) => {
-                (Self::Column(dataset(&rows.table).name().to_owned(), column.clone()), chosen(of))
-            }
-            Some(of @ (Derived::Count { rows } | Derived::Has { rows, .. })) => {
-                (Self::Count(dataset(&rows.table).name().to_owned()), chosen(of))
-            }
-            Some(of @ Derived::Age { .. }) => (Self::Age, chosen(of)),
-            Some(Derived::Value { table, column }) => {
-                (Self::Column(dataset(table).name().to_owned(), column.clone()), None)
-            }
-            Some(Derived::Predicted(_)) | None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
-        }
-    }
-}
-
-/// What a query reads, `names` being those that its filter and its statistic read.
-pub(super) fn touches<'a>(
-    query: &Query,
-    names: impl Iterator<Item = &'a ColumnName>,
-    contracts: &Contracts<'_>,
-) -> Touches {
-    let mut base: BTreeSet<ColumnName> = names.cloned().collect();
-    let mut touches = Touches::new();
-    for feature in &query.features {
-        base.extend(feature.of.reads().cloned());
-        let contract = match feature.of.table() {
-            Some(table) => contracts.related.get(table).copied(),
-            None => Some(contracts.base),
-        };
-        if let Some(contract) = contract {
-            let columns = touches.entry(contract.id().clone()).or_default();
-            columns.extend(sources(&feature.of, contract).into_iter().cloned());
-        }
-    }
-    base.retain(|name| query.features.iter().all(|feature| feature.name != *name));
-    touches.entry(query.dataset.clone()).or_default().extend(base);
-    touches
-}
-
-/// The columns of its table that a feature reads.
-fn sources<'a>(of: &'a Derived, table: &'a Contract) -> Vec<&'a ColumnName> {
-    let by_time = |pick: &Pick| matches!(pick, Pick::First | Pick::Last);
-    let (mut columns, timed) = match of {
-        Derived::Has { .. } | Derived::Count { .. } => (vec![], false),
-        Derived::Pick { pick, column, .. } => (vec![column], by_time(pick)),
-        Derived::Value { column, .. } => (vec![column], false),
-        Derived::Age { .. } => (table.birth().into_iter().collect(), false),
-        Derived::Predicted(_) => (vec![], false),
-    };
-    if let Some(rows) = of.rows() {
-        columns.extend(rows.filter.iter().flat_map(|filter| filter.columns()));
-        columns.extend(table.time().filter(|_| timed || rows.window.is_some()));
-    }
-    columns
 }

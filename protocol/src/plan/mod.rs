@@ -39,7 +39,7 @@ pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use features::Touches;
-pub(crate) use features::{check_feature, unknown_table};
+pub(crate) use features::{Known, check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
@@ -231,7 +231,7 @@ pub struct ValidPlan {
     key: Option<DiscoveredKey>,
     model: Option<ModelLayout>,
     layout: TableLayout,
-    extended: Option<Contract>,
+    extended: Option<Known>,
     touches: Touches,
 }
 
@@ -270,7 +270,12 @@ impl ValidPlan {
 
     /// What keys, filter and measures read: `base`, the contract of the plan's dataset, or the virtual one with the features as columns.
     pub fn contract<'a>(&'a self, base: &'a Contract) -> &'a Contract {
-        self.extended.as_ref().unwrap_or(base)
+        self.extended.as_ref().map_or(base, |known| &known.base)
+    }
+
+    /// What conditions on rows of a related table read: `own`, its contract, or the virtual one with the features of its rows as columns.
+    pub fn table_contract<'a>(&'a self, table: &TableName, own: &'a Contract) -> &'a Contract {
+        self.extended.as_ref().and_then(|known| known.tables.get(table)).unwrap_or(own)
     }
 
     /// Every column that the plan reads, of every dataset: in keys, measures, filters and windows, and as a time or birth. Never one that names
@@ -349,7 +354,7 @@ impl ValidPlan {
 
     /// Whether filter or keys read a feature, so that other tables decide in which cells a patient is.
     pub fn cells_read_features(&self) -> bool {
-        let is_feature = |name: &ColumnName| self.features().iter().any(|feature| feature.name == *name);
+        let is_feature = |name: &ColumnName| self.features().iter().any(|f| f.on.is_none() && f.name == *name);
         self.plan.query.filter.iter().chain(&self.table.by).flat_map(Expr::columns).any(is_feature)
     }
 

@@ -26,7 +26,7 @@ use crate::trust::canonical;
 pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
     let plan = &features::named(plan, contracts);
     let extended = extended(plan, contracts);
-    let contract = extended.as_ref().unwrap_or(contracts.base);
+    let contract = extended.as_ref().map_or(contracts.base, |known| &known.base);
     let normal = |expr: &Expr| normal(expr, contract);
     let statistic = match &plan.statistic {
         Statistic::Table(of) => Statistic::Table(table(of, contract)),
@@ -48,8 +48,8 @@ pub(super) fn renamed<'a>(plan: &Plan, contracts: &Contracts<'a>) -> Contracts<'
     Contracts::of(contracts.base, &plan.query.related, own)
 }
 
-/// The base's contract with the plan's features, whatever their names are.
-fn extended(plan: &Plan, contracts: &Contracts<'_>) -> Option<Contract> {
+/// The contracts with the plan's features, whatever their names are.
+fn extended(plan: &Plan, contracts: &Contracts<'_>) -> Option<super::features::Known> {
     super::features::extended(&plan.query, &renamed(plan, contracts), &mut Problems::default())
 }
 

@@ -1,7 +1,8 @@
 //! Questions across the tables of a site: which other datasets a query looks into, and what it makes of a patient's rows there.
 //!
-//! A **feature** is one value for each patient (or, of an age, for each row): whether there are such rows, how many, the first, the last. It is
-//! then a column like any other. Rows of two tables never meet in any other way: there is no product of tables, and nothing that grows with one.
+//! A **feature** is one value for each patient: whether there are such rows, how many, the first, the last. Or it is one for each row: an age, what stands
+//! in the row that this one refers to, how many other rows of the patient lie about this one. It is then a column like any other. Rows of two tables
+//! never meet in any other way: there is no product of tables, and nothing that grows with one. Rows of two patients never meet at all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +27,11 @@ pub struct RelatedTable {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// Its name: that of a column, which neither the base nor another feature has.
+    /// Its name: that of a column, which neither its table nor another feature has.
     pub name: ColumnName,
+    /// The related table of whose rows it is a column, with a value for each; absent if it is one of the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<TableName>,
     /// What it is.
     pub of: Derived,
 }
@@ -56,6 +60,24 @@ pub enum Derived {
         column: ColumnName,
         /// Which rows.
         rows: Rows,
+    },
+    /// The sum of these rows' values, 0 where there are none. What lies beyond `at_most` times the column's range counts as its end. Never null.
+    Sum {
+        /// The column.
+        column: ColumnName,
+        /// Which rows.
+        rows: Rows,
+        /// From 1 to [`crate::limits::FEATURE_COUNT`].
+        at_most: u32,
+    },
+    /// The value in the row that a row refers to: the one of the same patient with this key; null where there is none, or more than one.
+    Reached {
+        /// The column that refers.
+        through: ColumnName,
+        /// The table to whose rows it refers.
+        table: TableName,
+        /// The column there.
+        column: ColumnName,
     },
     /// The value in the patient's row of a table that has one row of each; null where it has none of this one.
     Value {
@@ -97,7 +119,7 @@ pub enum Pick {
 pub struct Rows {
     /// The table.
     pub table: TableName,
-    /// Rows for which this is true; all if absent. It reads the table's own columns.
+    /// Rows for which this is true; all if absent. It reads the table's own columns, and features of its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Expr>,
     /// Rows whose time lies in it; those without a time do not. All if absent.
@@ -133,7 +155,7 @@ pub struct Edge {
 pub enum Moment {
     /// Days since 1970-01-01.
     Date(i32),
-    /// An earlier feature, or a column of a base with one row a patient: a date, or the day of a datetime.
+    /// An earlier feature or a column of the feature's own table: a date, or the day of a datetime. What is of a row is a window for that row alone.
     Column(ColumnName),
 }
 
@@ -174,7 +196,7 @@ impl Derived {
     /// The table that it looks into; none where that is the base.
     pub fn table(&self) -> Option<&TableName> {
         match self {
-            Derived::Value { table, .. } => Some(table),
+            Derived::Value { table, .. } | Derived::Reached { table, .. } => Some(table),
             Derived::Age { table, .. } => table.as_ref(),
             _ => self.rows().map(|rows| &rows.table),
         }
@@ -183,12 +205,15 @@ impl Derived {
     /// The rows that it looks at.
     pub fn rows(&self) -> Option<&Rows> {
         match self {
-            Derived::Has { rows, .. } | Derived::Count { rows } | Derived::Pick { rows, .. } => Some(rows),
-            Derived::Value { .. } | Derived::Age { .. } | Derived::Predicted(_) => None,
+            Derived::Has { rows, .. }
+            | Derived::Count { rows }
+            | Derived::Pick { rows, .. }
+            | Derived::Sum { rows, .. } => Some(rows),
+            Derived::Value { .. } | Derived::Reached { .. } | Derived::Age { .. } | Derived::Predicted(_) => None,
         }
     }
 
-    /// The base columns and earlier features that it reads.
+    /// The columns of its own table, and earlier features of that, which it reads as days or, as a prediction, at all.
     pub fn reads(&self) -> impl Iterator<Item = &ColumnName> {
         let at = match self {
             Derived::Age { at, .. } => Some(at),
@@ -205,5 +230,40 @@ impl Derived {
             _ => vec![],
         };
         moments.chain(predicted)
+    }
+}
+
+impl Feature {
+    /// What it reads, each with the table whose column it is: none is the base.
+    pub fn reads(&self) -> Vec<(Option<&TableName>, &ColumnName)> {
+        let own = self.of.reads().map(|name| (self.on.as_ref(), name));
+        let (through, there) = match &self.of {
+            Derived::Reached { through, table, column } => (Some(through), Some((Some(table), column))),
+            Derived::Value { table, column } => (None, Some((Some(table), column))),
+            Derived::Pick { column, rows, .. } | Derived::Sum { column, rows, .. } => {
+                (None, Some((Some(&rows.table), column)))
+            }
+            _ => (None, None),
+        };
+        let rows = self.of.rows().into_iter().flat_map(|rows| {
+            rows.filter.iter().flat_map(|filter| filter.columns()).map(|name| (Some(&rows.table), name))
+        });
+        own.chain(through.map(|name| (self.on.as_ref(), name))).chain(there).chain(rows).collect()
+    }
+
+    /// The tables that it looks into, or is a column of.
+    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
+        self.on.iter().chain(self.of.table())
+    }
+
+    /// Whether it has a value for each row of its table, and not one for each patient. `before` are the features before it.
+    pub fn is_of_rows(&self, base: &Contract, before: &[Feature]) -> bool {
+        let of_a_row = |name: &ColumnName| match before.iter().find(|f| f.on.is_none() && f.name == *name) {
+            Some(feature) => matches!(feature.of, Derived::Reached { .. }),
+            None => !base.one_row_per_subject(),
+        };
+        self.on.is_some()
+            || matches!(self.of, Derived::Reached { .. })
+            || (self.of.rows().is_some() && self.of.reads().any(of_a_row))
     }
 }

@@ -190,7 +190,7 @@ fn the_smallest_integer_and_day_are_refused_like_any_that_are_too_small() {
     assert!(low.contains("an integer beyond"), "{low}");
     let mut early = plan(None, vec![], vec![]);
     let of = super::Derived::Age { table: None, at: super::Moment::Date(i32::MIN) };
-    early.query.features = vec![super::Feature { name: "made".parse().unwrap(), of }];
+    early.query.features = vec![super::Feature { name: "made".parse().unwrap(), on: None, of }];
     let early = problems(early);
     assert!(early.contains("a day beyond the year 9999"), "{early}");
 }
@@ -222,7 +222,7 @@ fn a_plan_is_refused_in_other_words_for_what_its_normal_form_is_refused_for() {
     let (base, table) = (contract(), "t".parse::<super::TableName>().unwrap());
     let made = |name: &str| {
         let of = super::Derived::Value { table: table.clone(), column: "crp".parse().unwrap() };
-        super::Feature { name: name.parse().unwrap(), of }
+        super::Feature { name: name.parse().unwrap(), on: None, of }
     };
     let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
     let mut square = plan(None, vec![], vec![Measure::Product(a, b)]);
@@ -238,8 +238,10 @@ fn a_plan_is_refused_in_other_words_for_what_its_normal_form_is_refused_for() {
 fn a_feature_shares_the_codes_of_the_column_that_it_picks() {
     let base = contract();
     let of = super::Derived::Value { table: "t".parse().unwrap(), column: "icd".parse().unwrap() };
-    let made =
-        base.extended(&[super::Feature { name: "made".parse().unwrap(), of }], &[("t".parse().unwrap(), &base)].into());
+    let made = base.extended(
+        &[super::Feature { name: "made".parse().unwrap(), on: None, of }],
+        &[("t".parse().unwrap(), &base)].into(),
+    );
     let codes = |contract: &Contract, name: &str| match &contract.column(name).unwrap().kind {
         contract::Kind::Code { codes, .. } => codes.as_ptr(),
         _ => panic!("codes"),

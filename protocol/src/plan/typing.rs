@@ -66,6 +66,13 @@ impl<'a> Columns<'a> {
                 Err(TypeProblem::new(format!("`{name}` names the patient and cannot be read"))
                     .hint("counts are of patients already"))
             }
+            Columns::Contract(contract) if contract.names_a_row(name.as_str()) => {
+                let problem = TypeProblem::new(format!("`{name}` names a row and cannot be read"));
+                Err(match contract.column(name.as_str()).and_then(|column| column.references.as_ref()) {
+                    Some(_) => problem.hint(format!("read a column of the row that it refers to: {name}.COLUMN")),
+                    None => problem.hint("other datasets refer to rows by it"),
+                })
+            }
             Columns::Contract(contract) => match contract.column(name.as_str()).map(|c| &c.kind) {
                 Some(Kind::Int { .. }) => Ok(Type::Int),
                 Some(Kind::Float { .. }) => Ok(Type::Float),
@@ -85,7 +92,7 @@ impl<'a> Columns<'a> {
     pub fn unknown(&self, name: &str) -> TypeProblem {
         let names: Vec<&str> = match self {
             Columns::Contract(contract) => {
-                contract.columns().iter().map(|c| c.name.as_str()).filter(|n| !contract.is_subject(n)).collect()
+                contract.columns().iter().map(|c| c.name.as_str()).filter(|n| contract.can_be_read(n)).collect()
             }
             Columns::Source(names) => names.iter().map(ColumnName::as_str).collect(),
         };

@@ -29,6 +29,7 @@ mod repeats;
 mod rollback;
 mod rounding;
 mod rounds;
+mod rows;
 mod sandbox;
 mod scenario;
 mod shares;
@@ -71,6 +72,7 @@ fn scenarios() -> Vec<Scenario> {
         caps::family(),
         rollback::family(),
         relations::family(),
+        rows::family(),
         rounding::family(),
         sandbox::family(),
     ];

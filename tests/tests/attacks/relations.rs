@@ -52,7 +52,7 @@ name = "weight"
 type = "float"
 range = [0, 300]
 "#;
-const COUNT: &str = "[[analysis]]\nname = 'a'\ntable = { show = ['count'] }\n";
+pub const COUNT: &str = "[[analysis]]\nname = 'a'\ntable = { show = ['count'] }\n";
 const SOURCE: &str = "source = { kind = \"csv\", path = \"rows.csv\" }";
 const VISITED: &str = "source = { kind = \"csv\", path = \"visits.csv\" }";
 const PATIENTS: usize = 60;
@@ -111,7 +111,7 @@ fn study(hospital: &Hospital, of: Derived, filter: Expr) -> Study {
     let table = RelatedTable { dataset: visits.id().clone(), contract: visits.hash() };
     let mut study = hospital.study("", COUNT);
     study.related = [("visits".parse().expect("a table"), table)].into();
-    study.features = vec![Feature { name: "made".parse().expect("a column"), of }];
+    study.features = vec![Feature { name: "made".parse().expect("a column"), on: None, of }];
     study.filter = Some(filter);
     study
 }
@@ -128,7 +128,7 @@ fn visitors(hospital: &Hospital, age: i64) -> Study {
 }
 
 /// What an attacker counts, where there is an answer at all.
-fn counts(hospital: &Hospital, controls: Controls, study: &Study) -> Option<u64> {
+pub fn counts(hospital: &Hospital, controls: Controls, study: &Study) -> Option<u64> {
     let release = hospital.open(controls).reply(&hospital.request(study)).ok()?;
     count(&table(&release.parts[0].outcome).cells[0])
 }

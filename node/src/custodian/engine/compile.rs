@@ -157,8 +157,8 @@ fn numeric(expr: pl::Expr) -> Compiled {
 }
 
 fn kind<'a>(name: &ColumnName, contract: &'a Contract) -> Result<&'a Kind> {
-    if contract.is_subject(name.as_str()) {
-        return Err(Unfit("the subject column cannot be read"));
+    if !contract.can_be_read(name.as_str()) {
+        return Err(Unfit("what names a patient or a row cannot be read"));
     }
     contract.column(name.as_str()).map(|c| &c.kind).ok_or(Unfit("unknown column"))
 }

@@ -144,7 +144,7 @@ impl Lookup {
 fn domain(key: &Expr, contract: &Contract) -> Option<(String, i64, Series)> {
     let columns = key.columns();
     let name = columns.first()?.as_str();
-    if columns.iter().any(|column| column.as_str() != name) || contract.is_subject(name) {
+    if columns.iter().any(|column| column.as_str() != name) || !contract.can_be_read(name) {
         return None;
     }
     let (lo, hi) = match &contract.column(name)?.kind {

@@ -243,7 +243,7 @@ impl<'a> Asked<'a> {
         let columns: BTreeSet<&str> = columns.map(|column| column.as_str()).collect();
         let mut rows = self.rows.frame(part, self.features.base(&columns)).ok_or(PassError::Shape)?;
         if !self.features.is_empty() {
-            self.features.append(&mut rows, &columns, &self.rows.subjects(part))?;
+            self.features.append(&mut rows, &columns, (part, &self.rows.subjects(part)))?;
         }
         Ok(rows)
     }

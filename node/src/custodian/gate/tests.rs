@@ -187,7 +187,7 @@ fn a_value_that_is_made_of_chosen_rows_is_hidden_where_few_patients_lack_one() {
         column: "chol".parse().unwrap(),
         rows: Rows { table: table.clone(), filter, window: None },
     };
-    let features = vec![Feature { name: "highest".parse().unwrap(), of }];
+    let features = vec![Feature { name: "highest".parse().unwrap(), on: None, of }];
     let query = Query { related, features, ..contract.rows(None) };
     let measures = ["highest", "weight"].map(|name| Measure::Column(name.parse().unwrap())).to_vec();
     let by = vec![Expr::Column("site".parse().unwrap())];

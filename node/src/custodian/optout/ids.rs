@@ -167,6 +167,16 @@ impl IdForm {
         whole_number(listed).map(|id| self.token(&id.to_string()))
     }
 
+    /// The token of a row of a dataset, by its key: the same in the snapshot that has the row and in those that refer to it.
+    pub fn of_row(&self, dataset: &str, key: &str) -> i64 {
+        let key = composed(key);
+        let digest = Digest::of("bocage/row/1", &[self.key.as_slice(), dataset.as_bytes(), key.as_bytes()]);
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&digest.as_bytes()[..8]);
+        // A snapshot has no use for the smallest: it stands for none while rows are looked at.
+        i64::from_be_bytes(bytes).max(i64::MIN + 1)
+    }
+
     /// A secret number below `below`, the same whenever the same is asked.
     pub fn draw(&self, of: &Digest, turn: u64, below: u32) -> u32 {
         let drawn = Digest::of("bocage/optout-draw/1", &[self.key.as_slice(), of.as_bytes(), &turn.to_be_bytes()]);

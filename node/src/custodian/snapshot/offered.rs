@@ -126,6 +126,11 @@ impl<'a> Rows<'a> {
         Self::of(frame, gaps).unwrap()
     }
 
+    /// How many rows the snapshot has, those that may not be seen among them.
+    pub fn len(self) -> usize {
+        self.subjects.len()
+    }
+
     /// The parts: each has about so many rows and ends where a subject does.
     pub fn parts(self, rows: usize) -> Vec<Part> {
         let subjects = self.subjects;

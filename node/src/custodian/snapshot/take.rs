@@ -114,7 +114,7 @@ impl<'a> Taking<'a> {
         let unfinished =
             identity.map(|identity| Unfinished::new(&folder, (spec, contract), &identity, self.form, self.size, now));
         self.go_on(Progress::Begun)?;
-        let conforming = Conforming::new(spec, contract, &mapping, now);
+        let conforming = Conforming::new(spec, contract, &mapping, now).naming_rows(self.form);
         let taken = self
             .floor
             .leaves_room(&folder, 0)

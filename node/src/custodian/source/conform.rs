@@ -7,11 +7,10 @@ use std::hash::{BuildHasher as _, Hash};
 
 use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::ColumnName;
 use foldhash::quality::FixedState;
 use polars::prelude::{
-    BooleanChunked, Column, DataFrame, DataType, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
-    NewChunkedArray, StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked, UInt64Chunked,
+    Column, DataFrame, DataType, Int64Chunked, IntoColumn, NewChunkedArray, StringChunked, UInt8Chunked, UInt32Chunked,
+    UInt64Chunked,
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,13 +19,15 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::{self, CodeBook};
 use super::{DatasetSpec, Findings, Mapping, SourceError};
-use crate::custodian::optout::composed;
+use crate::custodian::optout::{IdForm, composed};
 
+mod built;
 mod evaluate;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+use built::{physical, tokens};
 use evaluate::{Evaluated, Input, ROW, evaluate};
 use rules::Rules;
 
@@ -66,6 +67,7 @@ pub struct Conforming<'a> {
     books: Vec<Option<CodeBook>>,
     columns: Vec<ColumnReport>,
     rules: Rules<'a>,
+    form: Option<&'a IdForm>,
     source_rows: u64,
     fitting: u64,
     rejected: BTreeMap<Reason, u64>,
@@ -85,10 +87,17 @@ impl<'a> Conforming<'a> {
             books: contract.columns().iter().map(book).collect(),
             columns: vec![ColumnReport::default(); contract.columns().len()],
             rules: Rules::new(spec, contract, now),
+            form: None,
             source_rows: 0,
             fitting: 0,
             rejected: BTreeMap::new(),
         }
+    }
+
+    /// With what names of rows become tokens by; without it, no row is known again.
+    #[must_use]
+    pub fn naming_rows(self, form: Option<&'a IdForm>) -> Self {
+        Self { form, ..self }
     }
 
     /// The rows of a batch that fit, in its order: [`ID`] and [`PLACE`] where patients are named, [`MARK`], and the contract's columns (without the subject
@@ -110,7 +119,8 @@ impl<'a> Conforming<'a> {
         let mut columns = Vec::new();
         let of_contract = self.contract.columns().iter().zip(&computed);
         for (((column, computed), report), book) in of_contract.zip(&mut self.columns).zip(&self.books) {
-            let (values, fates) = read_column(&column.kind, book.as_ref(), rows, computed.as_ref());
+            let (values, mut fates) = read_column(column, book.as_ref(), rows, computed.as_ref());
+            mark_partial(column, computed.as_ref(), &mut fates);
             count(&fates, report);
             reject(column, &fates, &mut rejected);
             columns.push((column, values));
@@ -145,7 +155,16 @@ impl<'a> Conforming<'a> {
         let mut built = ids.map(|ids| ids.columns(&stay)).unwrap_or_default();
         built.push(UInt8Chunked::from_vec(MARK.into(), marks).into_column());
         for (column, values) in columns.iter().filter(|(c, _)| !self.contract.is_subject(c.name.as_str())) {
-            built.push(physical(&column.name, &column.kind, values, &stay));
+            built.push(match self.contract.names_a_row(column.name.as_str()) {
+                true => tokens(
+                    column,
+                    column.references.as_deref().unwrap_or(self.contract.id().name()),
+                    values,
+                    &stay,
+                    self.form,
+                ),
+                false => physical(&column.name, &column.kind, values, &stay),
+            });
         }
         DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))
     }
@@ -240,6 +259,8 @@ pub fn physical_type(kind: &Kind) -> DataType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Valid,
+    /// Valid, and known to the month or year only.
+    Partial,
     Missing,
     WrongType,
     UnknownCode,
@@ -259,13 +280,13 @@ enum Values<'t> {
 }
 
 fn read_column<'t>(
-    kind: &Kind,
+    column: &ContractColumn,
     book: Option<&CodeBook>,
     rows: usize,
     computed: Option<&'t Evaluated>,
 ) -> (Values<'t>, Vec<Fate>) {
     let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
-    match kind {
+    match &column.kind {
         Kind::Int { lo, hi } => {
             let (values, fates) = read_values(rows, computed, |input| {
                 let i = match input {
@@ -304,7 +325,7 @@ fn read_column<'t>(
         Kind::Date { lo, hi } => {
             let (values, fates) = read_values(rows, computed, |input| {
                 let day = match input {
-                    Input::Text(text) => value::date(text),
+                    Input::Text(text) => value::date(text).or_else(|| column.precision?.middle(text.trim())),
                     Input::Days(day) => Some(day),
                     _ => None,
                 };
@@ -366,10 +387,26 @@ fn read_values<'t, T>(
     (values, fates)
 }
 
+/// Tells the dates for which the middle of a month or year stands.
+fn mark_partial(column: &ContractColumn, computed: Option<&Evaluated>, fates: &mut [Fate]) {
+    let Some((precision, computed)) = column.precision.zip(computed) else { return };
+    for (row, fate) in fates.iter_mut().enumerate().filter(|(_, fate)| **fate == Fate::Valid) {
+        if let Some(Input::Text(text)) = computed.input(row)
+            && precision.middle(text.trim()).is_some()
+        {
+            *fate = Fate::Partial;
+        }
+    }
+}
+
 fn count(fates: &[Fate], report: &mut ColumnReport) {
     for fate in fates {
         *match fate {
             Fate::Valid => &mut report.valid,
+            Fate::Partial => {
+                report.partial += 1;
+                &mut report.valid
+            }
             Fate::Missing => &mut report.missing,
             Fate::WrongType => &mut report.wrong_type,
             Fate::UnknownCode => &mut report.unknown_code,
@@ -383,7 +420,7 @@ fn count(fates: &[Fate], report: &mut ColumnReport) {
 fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Option<Reason>]) {
     for (fate, rejection) in fates.iter().zip(rejected).filter(|(_, rejection)| rejection.is_none()) {
         let reason = match fate {
-            Fate::Valid => continue,
+            Fate::Valid | Fate::Partial => continue,
             Fate::WrongType | Fate::UnknownCode | Fate::OutOfRange if column.invalid == OnInvalid::Reject => {
                 Reason::Invalid(column.name.clone())
             }
@@ -441,33 +478,5 @@ impl Ids<'_> {
             }
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]
-    }
-}
-
-fn physical(name: &ColumnName, kind: &Kind, values: &Values<'_>, order: &[usize]) -> Column {
-    fn pick<'a, T>(values: &'a [Option<T>], order: &'a [usize]) -> impl Iterator<Item = Option<&'a T>> {
-        order.iter().map(|row| values[*row].as_ref())
-    }
-    let name = name.as_str().into();
-    match values {
-        Values::Int(v) | Values::Datetime(v) => {
-            Int64Chunked::from_iter_options(name, pick(v, order).map(Option::<&i64>::copied)).into_column()
-        }
-        Values::Float(v) => Float64Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Date(v) => Int32Chunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Bool(v) => BooleanChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Text(v) => StringChunked::from_iter_options(name, pick(v, order).map(|x| x.copied())).into_column(),
-        Values::Code(v) => {
-            let positions = pick(v, order).map(|x| x.copied());
-            match physical_type(kind) {
-                DataType::UInt8 => {
-                    UInt8Chunked::from_iter_options(name, positions.map(|p| p.map(|p| p as u8))).into_column()
-                }
-                DataType::UInt16 => {
-                    UInt16Chunked::from_iter_options(name, positions.map(|p| p.map(|p| p as u16))).into_column()
-                }
-                _ => UInt32Chunked::from_iter_options(name, positions).into_column(),
-            }
-        }
     }
 }

@@ -72,7 +72,7 @@ impl Mapping {
         for (column, rule) in contract.columns().iter().zip(&rules) {
             let wanted = match column.kind {
                 Kind::Text => Exact::Text,
-                Kind::Int { .. } if contract.is_subject(column.name.as_str()) => Exact::Subject,
+                Kind::Int { .. } if !contract.can_be_read(column.name.as_str()) => Exact::Subject,
                 _ => continue,
             };
             if let Rule::Expression(expr) = rule {

@@ -147,11 +147,14 @@ pub enum Reason {
     Rule(RuleName),
 }
 
-/// What was found in one contract column. The counts add up to the source's rows.
+/// What was found in one contract column. The counts add up to the source's rows; partial values are among the valid ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ColumnReport {
     /// Values that fit.
     pub valid: u64,
+    /// Those of them that are known to the month or year only: the middle stands for it.
+    #[serde(default)]
+    pub partial: u64,
     /// No value in the source.
     pub missing: u64,
     /// Not readable as the column's type.

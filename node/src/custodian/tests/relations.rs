@@ -57,7 +57,7 @@ fn study(site: &Site, nonce: u32) -> Study {
     let made = "came".parse().unwrap();
     Study {
         related: [("visits".parse().unwrap(), table)].into(),
-        features: vec![Feature { name: "came".parse().unwrap(), of: Derived::Has { rows, at_least: 1 } }],
+        features: vec![Feature { name: "came".parse().unwrap(), on: None, of: Derived::Has { rows, at_least: 1 } }],
         filter: Some(Expr::Column(made)),
         nonce: format!("{nonce:032x}"),
         ..site.study_of(COUNT)

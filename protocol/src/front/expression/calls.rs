@@ -25,7 +25,7 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// What there is in place of SQL's own aggregates.
-const OF_ROWS: &str = "of a patient's rows in another table there are has, count, first, last, min, max and mean; sums and means over patients are \
+const OF_ROWS: &str = "of a patient's rows in another table there are has, count, first, last, min, max, mean and sum; sums and means over patients are \
      asked by a table's `show`";
 
 /// Codes such as 8480-6, which are calculations where they have no quotes.

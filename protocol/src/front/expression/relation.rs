@@ -6,6 +6,7 @@ use sqlparser::ast::{
     BinaryOperator, Expr as Sql, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value,
 };
 
+use super::super::relation::Relations;
 use super::super::sql::WHERE;
 use super::{Binder, Scope};
 use crate::contract::{Contract, Kind};
@@ -14,8 +15,8 @@ use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem,
 use crate::settings::nearest;
 
 const FEATURES: &[&str] =
-    &["has", "count", "first", "last", "min", "max", "mean", "age_at", "predict", "linear", "ipw"];
-const NAMED: &[&str] = &["at_least", "after", "from", "before", "until", "within"];
+    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw"];
+const NAMED: &[&str] = &["at_least", "at_most", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
 
@@ -53,6 +54,7 @@ impl Binder<'_> {
         let (today, contract) = match &self.scope {
             Scope::Source(_) => return None,
             Scope::Table(contract, given) => (given.today, *contract),
+            Scope::Rows(relations, table) => (relations.given().today, relations.of_rows(table)),
             Scope::Study(relations) => (relations.given().today, relations.extended()),
         };
         match text {
@@ -88,33 +90,95 @@ impl Binder<'_> {
         self.bind(sql)
     }
 
-    /// `table.column`: of the base, or the value in the patient's only row.
+    /// `table.column`: of the base, of the row that this one refers to, or of the patient's only row.
     pub(super) fn member(&mut self, whole: &Sql, parts: &[Ident]) -> Option<Expr> {
         let want = self.want.take();
-        let [table, column] = parts else {
-            return self.refuse(
-                TypeProblem::new(format!("`{whole}` is not part of the study language")).hint("write TABLE.COLUMN"),
-            );
-        };
-        let Scope::Study(relations) = &self.scope else {
+        let Some(relations) = self.relations() else {
             let problem =
                 TypeProblem::new(format!("`{whole}`: a condition on rows reads the columns of their own table"));
-            return self.refuse(problem.hint(format!("write `{}` if it is one of them", column.value)));
+            let column = parts.last().map_or("", |part| part.value.as_str());
+            return self.refuse(problem.hint(format!("write `{column}` if it is one of them")));
         };
-        if relations.is_base(&table.value) {
-            return self.name(&column.value);
+        let of_rows = matches!(self.scope, Scope::Rows(..));
+        let parts = match parts {
+            [base, rest @ ..] if !of_rows && relations.is_base(&base.value) => rest,
+            all => all,
+        };
+        match parts {
+            [column] => self.name(&column.value),
+            [place, column] => {
+                let known = relations.table(&place.value);
+                let only = !of_rows && known.is_some_and(|(_, contract)| contract.one_row_per_subject());
+                let own = match &self.scope {
+                    Scope::Rows(relations, table) => relations.of_rows(table),
+                    _ => relations.extended(),
+                };
+                let refers = own.column(&place.value).is_some_and(|column| column.references.is_some());
+                let reached = if only && !refers { Ok(None) } else { relations.reference(own, &place.value) };
+                match reached {
+                    Ok(Some((through, table))) => {
+                        let (table, column) = self.column_of(table.as_str(), &column.value)?;
+                        self.register(Derived::Reached { through, table, column }, want)
+                    }
+                    Ok(None) if of_rows => {
+                        let problem = TypeProblem::new(format!(
+                            "`{whole}`: a condition on rows reads the columns of their own table, and of those that they refer to"
+                        ));
+                        self.refuse(problem.hint(format!("write `{}` if it is one of them", column.value)))
+                    }
+                    Ok(None) => {
+                        let (table, column) = self.column_of(&place.value, &column.value)?;
+                        self.register(Derived::Value { table, column }, want)
+                    }
+                    Err(problem) => self.refuse(problem),
+                }
+            }
+            _ => self.refuse(
+                TypeProblem::new(format!("`{whole}` is not part of the study language")).hint("write TABLE.COLUMN"),
+            ),
         }
-        let (table, column) = self.column_of(&table.value, &column.value)?;
-        self.register(Derived::Value { table, column }, want)
+    }
+
+    /// `table.reference.column`: a column of the row that each row of a table refers to.
+    fn reached_from(&mut self, parts: &[Ident]) -> Option<(TableName, ColumnName)> {
+        let [table, place, column] = parts else { return None };
+        let table = self.table_of(&table.value)?;
+        let relations = self.relations()?;
+        let (through, there) = match relations.reference(relations.of_rows(&table), &place.value) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let problem = TypeProblem::new(format!("rows of `{table}` do not refer to any of `{}`", place.value));
+                return self.refuse(problem.hint("its contract says which columns do: references = \"DATASET\""));
+            }
+            Err(problem) => return self.refuse(problem),
+        };
+        let (there, column) = self.column_of(there.as_str(), &column.value)?;
+        let of = Derived::Reached { through, table: there, column };
+        match self.registered(of, Some(table.clone()), None)? {
+            Expr::Column(column) => Some((table, column)),
+            _ => None,
+        }
+    }
+
+    fn relations(&self) -> Option<&Relations> {
+        match &self.scope {
+            Scope::Study(relations) | Scope::Rows(relations, _) => Some(relations),
+            Scope::Source(_) | Scope::Table(..) => None,
+        }
     }
 
     /// A call of a function that reads rows.
     pub(super) fn feature(&mut self, name: &str, args: &[Sql]) -> Option<Expr> {
         let want = self.want.take();
-        if !matches!(self.scope, Scope::Study(_)) {
+        let allowed = match self.scope {
+            Scope::Study(_) => true,
+            Scope::Rows(..) => name == "has" || name == "count",
+            Scope::Source(_) | Scope::Table(..) => false,
+        };
+        if !allowed {
             let problem =
                 TypeProblem::new(format!("`{name}` stands in a study's own conditions, not within one on rows"));
-            return self.refuse(problem.hint("a condition on rows reads the columns of their own table"));
+            return self.refuse(problem.hint("a condition on rows reads the columns of their own table; of the patient's other rows there are has and count"));
         }
         let Some((first, rest)) = args.split_first() else { return self.refuse(usage(name)) };
         if super::predicted::is(name) {
@@ -132,31 +196,56 @@ impl Binder<'_> {
             "mean" => Some(Pick::Mean),
             _ => None,
         };
-        let place = match (pick, first) {
-            (Some(_), Sql::CompoundIdentifier(parts)) if parts.len() == 2 => {
+        let of_column = pick.is_some() || name == "sum";
+        let place = match (of_column, first) {
+            (true, Sql::CompoundIdentifier(parts)) if parts.len() == 2 => {
                 self.column_of(&parts[0].value, &parts[1].value).map(|(table, column)| (table, Some(column)))
             }
-            (None, Sql::Identifier(table)) => self.table_of(&table.value).map(|table| (table, None)),
+            (true, Sql::CompoundIdentifier(parts)) if parts.len() == 3 => {
+                self.reached_from(parts).map(|(table, column)| (table, Some(column)))
+            }
+            (false, Sql::Identifier(table)) => self.table_of(&table.value).map(|table| (table, None)),
             _ => self.refuse(usage(name)),
         };
         let table = place.as_ref().map(|(table, _)| table.clone());
         let filter = self.rows_where(table.as_ref(), &arguments.conditions);
-        let at_least = self.at_least(name, &arguments);
+        let at_least = self.number("at_least", "has", name, &arguments);
+        let at_most = self.number("at_most", "sum", name, &arguments);
         let window = self.window(&arguments);
         let (table, column) = place?;
         let rows = Rows { table, filter: filter?, window: window? };
-        let of = match (pick, column, at_least?) {
-            (Some(pick), Some(column), _) => Derived::Pick { pick, column, rows },
-            (None, _, at_least) if name == "has" => Derived::Has { rows, at_least },
+        let (at_least, at_most) = (at_least?, at_most?);
+        let of = match (pick, column) {
+            (Some(pick), Some(column)) => Derived::Pick { pick, column, rows },
+            (None, Some(column)) => match at_most {
+                Some(at_most) => Derived::Sum { column, rows, at_most },
+                None => {
+                    let problem = TypeProblem::new("`sum` does not say of how many rows a patient's is at most");
+                    return self.refuse(problem.hint("it bounds the sum, e.g. at_most = 100: what lies beyond 100 times the column's range counts as its end"));
+                }
+            },
+            _ if name == "has" => Derived::Has { rows, at_least: at_least.unwrap_or(1) },
             _ => Derived::Count { rows },
         };
         self.register(of, want)
     }
 
+    /// The column of a feature of the base, or of the rows that a condition is about.
     pub(super) fn register(&mut self, of: Derived, want: Option<ColumnName>) -> Option<Expr> {
+        let on = match &self.scope {
+            Scope::Rows(_, table) => Some(table.clone()),
+            _ => None,
+        };
+        self.registered(of, on, want)
+    }
+
+    fn registered(&mut self, of: Derived, on: Option<TableName>, want: Option<ColumnName>) -> Option<Expr> {
         let derived = self.derived;
-        let Scope::Study(relations) = &mut self.scope else { return None };
-        match relations.feature(of, want, derived) {
+        let relations = match &mut self.scope {
+            Scope::Study(relations) | Scope::Rows(relations, _) => relations,
+            Scope::Source(_) | Scope::Table(..) => return None,
+        };
+        match relations.feature(of, on, want, derived) {
             Ok(name) => Some(Expr::Column(name)),
             Err(problems) => {
                 for problem in problems {
@@ -203,10 +292,13 @@ impl Binder<'_> {
     fn rows_where(&mut self, table: Option<&TableName>, conditions: &[&Sql]) -> Option<Option<Expr>> {
         let Some(condition) = conditions.first() else { return Some(None) };
         let (bound, problems) = {
-            let Scope::Study(relations) = &self.scope else { return None };
-            let (_, contract) = relations.table(table?.as_str())?;
+            let table = table?.clone();
+            let relations = match &mut self.scope {
+                Scope::Study(relations) | Scope::Rows(relations, _) => relations,
+                Scope::Source(_) | Scope::Table(..) => return None,
+            };
             let none = Default::default();
-            let mut binder = Binder::new(Scope::Table(contract, relations.given()), &none).at_depth(self.depth);
+            let mut binder = Binder::new(Scope::Rows(relations, table), &none).at_depth(self.depth);
             (binder.condition(condition), binder.problems)
         };
         let failed = !problems.is_empty();
@@ -216,17 +308,21 @@ impl Binder<'_> {
         bound.filter(|_| !failed).map(Some)
     }
 
-    fn at_least(&mut self, function: &str, arguments: &Arguments<'_>) -> Option<u32> {
-        let Some((_, given)) = arguments.named.iter().find(|(name, _)| *name == "at_least") else { return Some(1) };
-        if function != "has" {
-            let problem = TypeProblem::new(format!("`{function}` takes no `at_least`"));
-            return self.refuse(problem.hint("has(TABLE, CONDITION, at_least = 2) does"));
+    /// A number that one function takes by name; an inner nothing where it is not given.
+    fn number(&mut self, wanted: &str, of: &str, function: &str, arguments: &Arguments<'_>) -> Option<Option<u32>> {
+        let Some((_, given)) = arguments.named.iter().find(|(name, _)| *name == wanted) else { return Some(None) };
+        if function != of {
+            let problem = TypeProblem::new(format!("`{function}` takes no `{wanted}`"));
+            return self.refuse(problem.hint(match of {
+                "has" => "has(TABLE, CONDITION, at_least = 2) does",
+                _ => "sum(TABLE.COLUMN where CONDITION, at_most = 100) does",
+            }));
         }
         match whole(given).and_then(|n| u32::try_from(n).ok()) {
-            Some(n) => Some(n),
+            Some(n) => Some(Some(n)),
             None => {
-                let problem = TypeProblem::new(format!("`at_least = {given}` is no whole number"));
-                self.refuse(problem.hint("e.g. at_least = 2"))
+                let problem = TypeProblem::new(format!("`{wanted} = {given}` is no whole number"));
+                self.refuse(problem.hint(format!("e.g. {wanted} = {}", if of == "has" { 2 } else { 100 })))
             }
         }
     }
@@ -252,7 +348,7 @@ impl Binder<'_> {
     }
 
     fn table_of(&mut self, name: &str) -> Option<TableName> {
-        let Scope::Study(relations) = &self.scope else { return None };
+        let relations = self.relations()?;
         match relations.table(name) {
             Some((table, _)) => Some(table.clone()),
             None => {
@@ -264,7 +360,7 @@ impl Binder<'_> {
 
     fn column_of(&mut self, table: &str, column: &str) -> Option<(TableName, ColumnName)> {
         let table = self.table_of(table)?;
-        let Scope::Study(relations) = &self.scope else { return None };
+        let relations = self.relations()?;
         let (_, contract) = relations.table(table.as_str())?;
         let columns = crate::plan::Columns::Contract(contract);
         let time = contract.time().filter(|_| column == DATE && contract.column(DATE).is_none());
@@ -297,6 +393,7 @@ impl Binder<'_> {
         let (given, contract): (_, &Contract) = match &self.scope {
             Scope::Source(_) => return Err(TypeProblem::new("code lists are of studies")),
             Scope::Table(contract, given) => (*given, contract),
+            Scope::Rows(relations, table) => (relations.given(), relations.of_rows(table)),
             Scope::Study(relations) => (relations.given(), relations.extended()),
         };
         if name.is_empty() {
@@ -368,6 +465,7 @@ pub(super) fn usage(name: &str) -> TypeProblem {
     let how = match name {
         "has" => "has(TABLE, CONDITION, at_least = 2, after = DAY, within = days(90))",
         "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
+        "sum" => "sum(TABLE.COLUMN where CONDITION, at_most = 100, after = DAY)",
         "predict" | "linear" | "ipw" => "predict(MODEL), linear(MODEL) or ipw(MODEL), of a model under [models]",
         "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
         _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",

@@ -69,6 +69,8 @@ pub(in crate::front) const KEYS: &[&str] = &[
     "system",
     "prefix",
     "range",
+    "chapter",
+    "block",
     "file",
     "descendants",
     "hierarchy",

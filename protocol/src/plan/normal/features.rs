@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{measure, normal, truth};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest, TableName};
+use crate::plan::features::Known;
 use crate::plan::{
     Bins, Contracts, Derived, Discovered, Edge, Expr, Feature, Measure, Moment, Plan, Query, RelatedTable, Rows,
     Statistic, Table, Window,
@@ -15,36 +16,49 @@ use crate::trust::canonical;
 /// The plan with its tables named after their datasets, and its features after their place among those that are read. One that cannot be
 /// named so, because two of its tables have one name, stays as it is.
 pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
-    let base = contracts.base;
     let query = &plan.query;
     let Some(tables) = tables(&query.related) else { return plan.clone() };
     let used = used(plan);
     let mut found: Vec<Content> = Vec::new();
-    let mut contents: BTreeMap<ColumnName, ColumnName> = BTreeMap::new();
-    for feature in query.features.iter().filter(|feature| used.contains(&feature.name)) {
-        let depths =
-            feature.of.reads().filter_map(|m| contents.get(m)).filter_map(|m| found.iter().find(|f| f.name == *m));
-        let depth = depths.map(|f| f.depth + 1).max().unwrap_or(0);
-        let own = feature.of.table().and_then(|table| contracts.related.get(table)).copied().unwrap_or(base);
-        let of = derived(&feature.of, own, &tables, &|name| contents.get(name).unwrap_or(name).clone());
-        let Some(name) = content(&of) else { return plan.clone() };
-        if found.iter().all(|other| other.name != name) {
-            found.push(Content { name: name.clone(), depth, of });
+    let mut contents: BTreeMap<Read, ColumnName> = BTreeMap::new();
+    let mut known = Known::of(contracts);
+    for feature in query.features.iter().filter(|feature| used.contains(&(feature.on.clone(), feature.name.clone()))) {
+        let name = |on: Option<&TableName>, name: &ColumnName| {
+            contents.get(&(on.cloned(), name.clone())).unwrap_or(name).clone()
+        };
+        let table = |table: &TableName| tables.get(table).unwrap_or(table).clone();
+        // Conditions are put in order under names that say what features are: those of the text say nothing.
+        let own = renamed(feature, &TableName::clone, &name);
+        let of = known.at(own.of.table()).map_or_else(|| own.of.clone(), |contract| plain(&own.of, contract));
+        let made = renamed(&Feature { of, ..own.clone() }, &table, &|_, name| name.clone());
+        let reads: Vec<ColumnName> = own.reads().into_iter().map(|(_, name)| name.clone()).collect();
+        let depths = found.iter().filter(|content| reads.contains(&content.of.name)).map(|content| content.depth + 1);
+        let depth = depths.max().unwrap_or(0);
+        let Some(content) = content(&made) else { return plan.clone() };
+        if found.iter().all(|other| other.of.name != content) {
+            found.push(Content { depth, of: Feature { name: content.clone(), ..made } });
+            known.add(&Feature { name: content.clone(), ..own });
         }
-        contents.insert(feature.name.clone(), name);
+        contents.insert((feature.on.clone(), feature.name.clone()), content);
     }
-    found.sort_by(|a, b| (a.depth, &a.name).cmp(&(b.depth, &b.name)));
-    let free =
-        (1..).filter_map(|n| format!("f{n}").parse::<ColumnName>().ok()).filter(|n| base.column(n.as_str()).is_none());
-    let names: BTreeMap<&ColumnName, ColumnName> = found.iter().map(|content| &content.name).zip(free).collect();
-    let name = |old: &ColumnName| {
-        let content = contents.get(old).unwrap_or(old);
-        names.get(content).unwrap_or(content).clone()
+    found.sort_by(|a, b| (a.depth, &a.of.name).cmp(&(b.depth, &b.of.name)));
+    let taken = |name: &ColumnName| {
+        let tables = contracts.related.iter().filter(|(table, _)| query.related.contains_key(table));
+        let mut all = tables.map(|(_, contract)| *contract).chain([contracts.base]);
+        all.any(|contract| contract.column(name.as_str()).is_some())
     };
-    let no_other = |name: &TableName| name.clone();
-    let features: Vec<Feature> =
-        found.iter().map(|c| Feature { name: name(&c.name), of: renamed(&c.of, &no_other, &name) }).collect();
-    let read: BTreeSet<&TableName> = features.iter().filter_map(|feature| feature.of.table()).collect();
+    let free = (1..).filter_map(|n| format!("f{n}").parse::<ColumnName>().ok()).filter(|name| !taken(name));
+    let names: BTreeMap<&ColumnName, ColumnName> = found.iter().map(|content| &content.of.name).zip(free).collect();
+    let last = |content: &ColumnName| names.get(content).unwrap_or(content).clone();
+    let name = |old: &ColumnName| last(contents.get(&(None, old.clone())).unwrap_or(old));
+    let features: Vec<Feature> = found
+        .iter()
+        .map(|content| Feature {
+            name: last(&content.of.name),
+            ..renamed(&content.of, &TableName::clone, &|_, content| last(content))
+        })
+        .collect();
+    let read: BTreeSet<&TableName> = features.iter().flat_map(Feature::tables).collect();
     let related = query.related.iter().filter_map(|(old, table)| Some((tables.get(old)?.clone(), table.clone())));
     Plan {
         query: Query {
@@ -57,19 +71,21 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
     }
 }
 
+/// A column, with the related table that has it; none is the base.
+type Read = (Option<TableName>, ColumnName);
+
 /// A feature under a name that follows from what it is.
 struct Content {
-    name: ColumnName,
     /// How many features stand before it in the longest chain.
     depth: usize,
-    of: Derived,
+    of: Feature,
 }
 
 /// A name for each feature of a plan in normal form that follows from what it is, whatever others the plan has.
 pub(in crate::plan) fn contents(features: &[Feature]) -> BTreeMap<ColumnName, ColumnName> {
     let mut contents: BTreeMap<ColumnName, ColumnName> = BTreeMap::new();
     for feature in features {
-        let of = renamed(&feature.of, &TableName::clone, &|name| contents.get(name).unwrap_or(name).clone());
+        let of = renamed(feature, &TableName::clone, &|_, name| contents.get(name).unwrap_or(name).clone());
         if let Some(name) = content(&of) {
             contents.insert(feature.name.clone(), name);
         }
@@ -77,8 +93,12 @@ pub(in crate::plan) fn contents(features: &[Feature]) -> BTreeMap<ColumnName, Co
     contents
 }
 
-fn content(of: &Derived) -> Option<ColumnName> {
-    let digest = Digest::of("bocage/feature/1", &[&canonical(of).ok()?]);
+/// The name says whose rows it is of, where those are not the base's.
+fn content(feature: &Feature) -> Option<ColumnName> {
+    let of = canonical(&feature.of).ok()?;
+    let mut parts: Vec<&[u8]> = vec![&of];
+    parts.extend(feature.on.iter().map(|on| on.as_str().as_bytes()));
+    let digest = Digest::of("bocage/feature/1", &parts);
     format!("x{}", &digest.to_string()[..40]).parse().ok()
 }
 
@@ -93,25 +113,16 @@ fn tables(related: &BTreeMap<TableName, RelatedTable>) -> Option<BTreeMap<TableN
     (distinct.len() == named.len()).then_some(named)
 }
 
-/// The features that filter and statistic read, and those that these read.
-fn used(plan: &Plan) -> BTreeSet<ColumnName> {
+/// What filter and statistic read, and what the features among it read.
+fn used(plan: &Plan) -> BTreeSet<Read> {
     let filter = plan.query.filter.iter().flat_map(|filter| filter.columns());
-    let mut used: BTreeSet<ColumnName> = filter.chain(plan.statistic.columns()).cloned().collect();
+    let mut used: BTreeSet<Read> = filter.chain(plan.statistic.columns()).map(|name| (None, name.clone())).collect();
     for feature in plan.query.features.iter().rev() {
-        if used.contains(&feature.name) {
-            used.extend(feature.of.reads().cloned());
+        if used.contains(&(feature.on.clone(), feature.name.clone())) {
+            used.extend(feature.reads().into_iter().map(|(on, name)| (on.cloned(), name.clone())));
         }
     }
     used
-}
-
-fn derived(
-    of: &Derived,
-    own: &Contract,
-    tables: &BTreeMap<TableName, TableName>,
-    name: &impl Fn(&ColumnName) -> ColumnName,
-) -> Derived {
-    plain(&renamed(of, &|table| tables.get(table).unwrap_or(table).clone(), name), own)
 }
 
 /// The feature with its condition and its window in normal form.
@@ -125,6 +136,7 @@ pub(in crate::plan) fn plain(of: &Derived, own: &Contract) -> Derived {
         Derived::Has { rows: of, at_least } => Derived::Has { rows: rows(of), at_least },
         Derived::Count { rows: of } => Derived::Count { rows: rows(of) },
         Derived::Pick { pick, column, rows: of } => Derived::Pick { pick, column, rows: rows(of) },
+        Derived::Sum { column, rows: of, at_most } => Derived::Sum { column, rows: rows(of), at_most },
         Derived::Predicted(of) => {
             let normal = |key: &Expr| normal(key, own);
             Derived::Predicted(Box::new(of.map(&|of| measure(of, own), &normal).sorted()))
@@ -144,34 +156,44 @@ fn edge(edge: Edge) -> Edge {
     }
 }
 
+/// The feature with other names of tables, and of columns by the tables that have them; its own stays.
 fn renamed(
-    of: &Derived,
+    feature: &Feature,
     table: &impl Fn(&TableName) -> TableName,
-    name: &impl Fn(&ColumnName) -> ColumnName,
-) -> Derived {
+    name: &impl Fn(Option<&TableName>, &ColumnName) -> ColumnName,
+) -> Feature {
+    let on = feature.on.as_ref();
     let moment = |moment: &Moment| match moment {
         Moment::Date(day) => Moment::Date(*day),
-        Moment::Column(column) => Moment::Column(name(column)),
+        Moment::Column(column) => Moment::Column(name(on, column)),
     };
     let edge = |edge: &Edge| Edge { at: moment(&edge.at), days: edge.days };
     let window = |window: &Window| Window { from: window.from.as_ref().map(edge), to: window.to.as_ref().map(edge) };
     let rows = |rows: &Rows| Rows {
         table: table(&rows.table),
-        filter: rows.filter.clone(),
+        filter: rows.filter.as_ref().map(|filter| filter.renamed(&|column| name(Some(&rows.table), column))),
         window: rows.window.as_ref().map(window),
     };
-    match of {
+    let of = match &feature.of {
         Derived::Has { rows: of, at_least } => Derived::Has { rows: rows(of), at_least: *at_least },
         Derived::Count { rows: of } => Derived::Count { rows: rows(of) },
         Derived::Pick { pick, column, rows: of } => {
-            Derived::Pick { pick: *pick, column: column.clone(), rows: rows(of) }
+            Derived::Pick { pick: *pick, column: name(Some(&of.table), column), rows: rows(of) }
         }
-        Derived::Value { table: of, column } => Derived::Value { table: table(of), column: column.clone() },
+        Derived::Sum { column, rows: of, at_most } => {
+            Derived::Sum { column: name(Some(&of.table), column), rows: rows(of), at_most: *at_most }
+        }
+        Derived::Value { table: of, column } => Derived::Value { table: table(of), column: name(Some(of), column) },
+        Derived::Reached { through, table: of, column } => {
+            Derived::Reached { through: name(on, through), table: table(of), column: name(Some(of), column) }
+        }
         Derived::Age { table: of, at } => Derived::Age { table: of.as_ref().map(table), at: moment(at) },
         Derived::Predicted(of) => {
-            Derived::Predicted(Box::new(of.map(&|of| of.renamed(name), &|key| key.renamed(name))))
+            let own = |column: &ColumnName| name(on, column);
+            Derived::Predicted(Box::new(of.map(&|of| of.renamed(&own), &|key| key.renamed(&own))))
         }
-    }
+    };
+    Feature { name: feature.name.clone(), on: on.map(table), of }
 }
 
 fn statistic(statistic: &Statistic, name: &impl Fn(&ColumnName) -> ColumnName) -> Statistic {

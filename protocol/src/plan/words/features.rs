@@ -2,18 +2,40 @@
 
 use super::{Literal, expression, literal};
 use crate::contract::Contract;
+use crate::ids::TableName;
 use crate::plan::{Contracts, Derived, Edge, Feature, Moment, Pick, Rows, Window};
 
 /// A feature with its name.
-pub(in crate::plan) fn feature(feature: &Feature, contracts: &Contracts<'_>) -> String {
-    format!("{} is {}", feature.name, derived(&feature.of, contracts))
+pub(in crate::plan) fn feature(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> String {
+    match &feature.on {
+        None => format!("{} is {}", feature.name, derived(feature, before, contracts)),
+        Some(on) => format!("{} of a row in {on} is {}", feature.name, derived(feature, before, contracts)),
+    }
 }
 
-fn derived(of: &Derived, contracts: &Contracts<'_>) -> String {
-    match of {
-        Derived::Has { rows: of, at_least: 1 } => format!("whether the patient has a row {}", rows(of)),
-        Derived::Has { rows: of, at_least } => format!("whether the patient has at least {at_least} rows {}", rows(of)),
-        Derived::Count { rows: of } => format!("how many rows the patient has {}", rows(of)),
+/// Whether it counts other rows of the table that it is a column of: a row is none of those about itself.
+fn about_itself(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> bool {
+    let of = |table: Option<&TableName>| match table {
+        Some(table) => contracts.related.get(table).map(|contract| contract.id()),
+        None => Some(contracts.base.id()),
+    };
+    feature.is_of_rows(contracts.base, before) && of(feature.on.as_ref()) == of(feature.of.table())
+}
+
+fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> String {
+    match &feature.of {
+        Derived::Has { rows: of, at_least: 1 } => {
+            let itself = about_itself(feature, before, contracts);
+            format!("whether the patient has {} row {}", if itself { "another" } else { "a" }, rows(of))
+        }
+        Derived::Has { rows: of, at_least } => {
+            let other = if about_itself(feature, before, contracts) { "other " } else { "" };
+            format!("whether the patient has at least {at_least} {other}rows {}", rows(of))
+        }
+        Derived::Count { rows: of } => {
+            let other = if about_itself(feature, before, contracts) { "other " } else { "" };
+            format!("how many {other}rows the patient has {}", rows(of))
+        }
         Derived::Pick { pick, column, rows: of } => {
             let (what, which) = match pick {
                 Pick::First => (format!("{column}"), "the patient's first row"),
@@ -23,6 +45,12 @@ fn derived(of: &Derived, contracts: &Contracts<'_>) -> String {
                 Pick::Mean => (format!("the mean {column}"), "the patient's rows"),
             };
             format!("{what} of {which} {}", rows(of))
+        }
+        Derived::Sum { column, rows: of, at_most } => {
+            format!("the sum of {column} of the patient's rows {}, as of {at_most} rows at most", rows(of))
+        }
+        Derived::Reached { through, table, column } => {
+            format!("{column} of the patient's row in {table} that {through} refers to")
         }
         Derived::Predicted(of) => of.plainly(),
         Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),

@@ -21,14 +21,31 @@ pub enum Day {
     At(i32),
     /// One for each subject of the base, or none.
     BySubject(Vec<i64>),
-    /// That of each row of the base, in this column.
+    /// That of each row of the base, in this column or feature.
     OfRow(ColumnName),
+    /// That of each row of a table, by its place in the snapshot.
+    ByPlace(Vec<i64>),
 }
 
 impl Day {
     /// Of a feature's values; none if they are no dates.
     pub fn by_subject(values: &Column) -> Option<Self> {
         days(values).map(|days| Day::BySubject(days.iter().map(|day| day.unwrap_or(UNKNOWN)).collect()))
+    }
+
+    /// Of the rows of a snapshot.
+    pub fn by_place(days: &Int64Chunked) -> Self {
+        Day::ByPlace(days.iter().map(|day| day.unwrap_or(UNKNOWN)).collect())
+    }
+
+    /// That of a row of a patient.
+    pub fn of_row(&self, patient: u32, place: u32) -> Option<i64> {
+        match self {
+            Day::At(day) => Some(i64::from(*day)),
+            Day::BySubject(days) => known(days, patient),
+            Day::ByPlace(days) => known(days, place),
+            Day::OfRow(_) => None,
+        }
     }
 
     /// Of a column of the base; none if that is none of dates.
@@ -46,16 +63,17 @@ impl Day {
                 let column = rows.column(name.as_str()).map_err(|_| PassError::Shape)?;
                 days(column).ok_or(PassError::Shape)?.iter().collect()
             }
+            Day::ByPlace(_) => return Err(PassError::Shape),
         })
     }
 }
 
-fn known(days: &[i64], subject: u32) -> Option<i64> {
-    days.get(subject as usize).copied().filter(|day| *day != UNKNOWN)
+fn known(days: &[i64], at: u32) -> Option<i64> {
+    days.get(at as usize).copied().filter(|day| *day != UNKNOWN)
 }
 
 /// The days of a column of dates or datetimes, as a snapshot holds them; none if it is another.
-fn days(column: &Column) -> Option<Int64Chunked> {
+pub fn days(column: &Column) -> Option<Int64Chunked> {
     match column.dtype() {
         DataType::Int32 => Some(column.cast(&DataType::Int64).ok()?.i64().ok()?.clone()),
         DataType::Int64 => Some(column.i64().ok()?.iter().map(|ms| ms.map(|ms| ms.div_euclid(MS_PER_DAY))).collect()),
@@ -103,8 +121,8 @@ impl Bounds {
             Some((Day::BySubject(days), after)) => {
                 known(days, subject).map(|day| day.saturating_add(i64::from(*after)))
             }
-            // A row of the base is no window for all of a patient's rows.
-            Some((Day::OfRow(_), _)) => None,
+            // A row is no window for all of a patient's rows.
+            Some((Day::OfRow(_) | Day::ByPlace(_), _)) => None,
         };
         Some((day(&self.from, i64::MIN)?, day(&self.to, i64::MAX)?))
     }
@@ -117,8 +135,8 @@ pub struct Ages {
 }
 
 impl Ages {
-    /// The base columns that they are computed from.
-    pub fn base_columns(&self) -> impl Iterator<Item = &str> {
+    /// The columns and features of the base's rows that they are computed from.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
         [&self.birth, &self.at].into_iter().filter_map(|day| match day {
             Day::OfRow(name) => Some(name.as_str()),
             _ => None,

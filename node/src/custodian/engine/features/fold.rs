@@ -1,9 +1,12 @@
 //! What is made of one patient's rows, and the columns that this gives. Every choice between rows is settled by their values, so that their order
 //! never shows.
 
+use bocage_protocol::contract::Kind;
 use bocage_protocol::limits;
 use bocage_protocol::plan::Pick;
-use polars::prelude::{BooleanChunked, Column, Float64Chunked, IntoColumn as _, NewChunkedArray as _, UInt16Chunked};
+use polars::prelude::{
+    BooleanChunked, Column, Float64Chunked, Int64Chunked, IntoColumn as _, NewChunkedArray as _, UInt16Chunked,
+};
 
 use super::look::PartRows;
 
@@ -21,6 +24,14 @@ pub fn mean(mine: &[usize], rows: &PartRows) -> Option<f64> {
     let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
     // Rounding must not carry it out of the column's range.
     mean.is_finite().then(|| mean.clamp(least, greatest))
+}
+
+/// The sum of their values, added in their own order.
+pub fn sum(mine: &[usize], rows: &PartRows) -> Option<f64> {
+    let values = rows.values()?;
+    let mut numbers = mine.iter().map(|at| values.number(*at)).collect::<Option<Vec<f64>>>()?;
+    numbers.sort_unstable_by(f64::total_cmp);
+    Some(numbers.iter().sum::<f64>())
 }
 
 /// The place of the row that a pick chooses. Of several at one time it is that of the smallest value, and of equal values any.
@@ -61,6 +72,32 @@ pub fn counts(found: &[(u32, u32)], subjects: usize) -> Column {
 pub fn means(found: &[(u32, f64)], subjects: usize) -> Column {
     let means = placed(found.iter().map(|(subject, mean)| (*subject, Some(*mean))), subjects, None);
     Float64Chunked::from_iter_options("means".into(), means.into_iter()).into_column()
+}
+
+/// The sum of each subject, within the range of a column of this kind; 0 where nothing was found. None where it is no column of numbers.
+pub fn sums(found: &[(u32, f64)], subjects: usize, kind: Option<&Kind>) -> Option<Column> {
+    // What a sum of large values overflows to lies beyond the range, too.
+    let within = |lo: f64, hi: f64| found.iter().map(move |(subject, sum)| (*subject, sum.clamp(lo, hi)));
+    match kind? {
+        Kind::Int { lo, hi } => {
+            let whole = within(*lo as f64, *hi as f64).map(|(subject, sum)| (subject, sum as i64));
+            Some(Int64Chunked::from_vec("sums".into(), placed(whole, subjects, 0)).into_column())
+        }
+        Kind::Float { lo, hi } => {
+            Some(Float64Chunked::from_vec("sums".into(), placed(within(*lo, *hi), subjects, 0.0)).into_column())
+        }
+        _ => None,
+    }
+}
+
+/// Whether there are so many for each row.
+pub fn truths(counts: &[u32], least: u32) -> Column {
+    BooleanChunked::from_iter_values("truths".into(), counts.iter().map(|count| *count >= least)).into_column()
+}
+
+/// How many there are for each row.
+pub fn numbers(counts: &[u32]) -> Column {
+    Int64Chunked::from_iter_values("counts".into(), counts.iter().map(|count| i64::from(*count))).into_column()
 }
 
 /// What was found, by subject numbers.

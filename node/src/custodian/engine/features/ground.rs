@@ -90,8 +90,17 @@ impl<'a> Ground<'a> {
 pub(in crate::custodian::engine) struct Table<'a> {
     pub rows: Rows<'a>,
     pub contract: &'a Contract,
-    pub link: &'a Link,
+    /// Who of it is who of the base; none of the base itself.
+    pub link: Option<&'a Link>,
     pub snapshot: Digest,
+}
+
+impl Table<'_> {
+    /// The base's number of a patient of it; none where the base does not have them.
+    pub fn patient(&self, subject: u32) -> Option<u32> {
+        let number = self.link.map_or(subject, |link| link.base(subject));
+        (number != Link::NOBODY).then_some(number)
+    }
 }
 
 /// What features are made from.
@@ -105,11 +114,16 @@ pub(in crate::custodian::engine) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
+    /// The base as features look at its rows.
+    pub fn own(&self) -> Table<'a> {
+        Table { rows: self.base, contract: self.contract, link: None, snapshot: self.snapshot }
+    }
+
     /// Those of a ground; none if a snapshot has no subject numbers.
     pub fn of(ground: &'a Ground<'_>) -> Option<Self> {
         let table = |(id, joined): (&'a ContractId, &'a Joined<'_>)| {
             let snapshot = joined.offered.manifest().content;
-            let (rows, contract, link) = (joined.offered.rows()?, joined.contract, joined.link.as_ref());
+            let (rows, contract, link) = (joined.offered.rows()?, joined.contract, Some(joined.link.as_ref()));
             Some((id, Table { rows, contract, link, snapshot }))
         };
         let manifest = ground.base.manifest();

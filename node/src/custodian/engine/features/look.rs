@@ -18,7 +18,6 @@ use crate::custodian::engine::compile::{Scope, Unfit, condition};
 use crate::custodian::engine::parts::{PartCount, Partition};
 use crate::custodian::engine::pass::PassError;
 use crate::custodian::engine::{EngineError, Fault, collect_on};
-use crate::custodian::links::Link;
 use crate::custodian::snapshot::Part;
 use crate::custodian::source::SUBJECT;
 
@@ -32,12 +31,15 @@ pub struct Look<'a> {
     reads: BTreeSet<&'a str>,
     bounds: Option<Bounds>,
     value: Option<&'a ColumnName>,
+    timed: bool,
+    /// Features of the table's rows, by their names.
+    made: Vec<(&'a str, &'a Column)>,
 }
 
 impl<'a> Look<'a> {
     /// At all.
     pub fn at(table: Table<'a>) -> Self {
-        Self { table, filter: None, reads: BTreeSet::new(), bounds: None, value: None }
+        Self { table, filter: None, reads: BTreeSet::new(), bounds: None, value: None, timed: false, made: Vec::new() }
     }
 
     /// At those for which this is true.
@@ -60,6 +62,23 @@ impl<'a> Look<'a> {
         Self { value: Some(column), ..self }
     }
 
+    /// With the days on which rows happened.
+    pub fn timed(self) -> Self {
+        Self { timed: true, ..self }
+    }
+
+    /// With a feature of the table's rows.
+    pub fn with(mut self, name: &'a str, values: &'a Column) -> Self {
+        self.made.push((name, values));
+        self
+    }
+
+    /// The values of a column, or of a feature of the rows that it was given; only those of offered rows may be read.
+    pub fn column(&self, name: &str) -> Option<&'a Column> {
+        let made = self.made.iter().find(|(known, _)| *known == name).map(|(_, values)| *values);
+        made.or_else(|| self.table.rows.column(name))
+    }
+
     /// What `fold` makes of each patient's rows, with the base's number of the patient; in any order. It is not asked about patients without such
     /// rows.
     ///
@@ -69,6 +88,18 @@ impl<'a> Look<'a> {
     where
         T: Send,
         F: Fn(&[usize], &PartRows) -> Option<T> + Sync,
+    {
+        self.each_of(partition, |_, mine, rows| fold(mine, rows))
+    }
+
+    /// As [`Look::each`]; `fold` is told whose rows they are.
+    ///
+    /// # Errors
+    /// The rows cannot be read.
+    pub fn each_of<T, F>(&self, partition: Partition, fold: F) -> Result<Vec<(u32, T)>, EngineError>
+    where
+        T: Send,
+        F: Fn(u32, &[usize], &PartRows) -> Option<T> + Sync,
     {
         let empty = || Found { of: Vec::new(), span: None };
         let count = |part: &Part, found: &mut Found<T>| self.part(part, found, &fold);
@@ -80,7 +111,7 @@ impl<'a> Look<'a> {
         &self,
         part: &Part,
         found: &mut Found<T>,
-        fold: &impl Fn(&[usize], &PartRows) -> Option<T>,
+        fold: &impl Fn(u32, &[usize], &PartRows) -> Option<T>,
     ) -> Result<(), Fault> {
         let subjects = self.table.rows.subjects(part);
         let (Some(first), Some(last)) = (subjects.first(), subjects.last()) else { return Ok(()) };
@@ -93,20 +124,19 @@ impl<'a> Look<'a> {
         let mut begin = 0;
         for run in subjects.chunk_by(|a, b| a == b) {
             let end = begin + run.len();
-            let base = self.table.link.base(run[0]);
-            let span = match &self.bounds {
-                _ if base == Link::NOBODY => None,
-                Some(bounds) => bounds.of(base),
+            let patient = self.table.patient(run[0]);
+            let span = patient.and_then(|patient| match &self.bounds {
+                Some(bounds) => bounds.of(patient),
                 None => Some((i64::MIN, i64::MAX)),
-            };
-            if let Some((from, to)) = span {
+            });
+            if let Some((patient, (from, to))) = patient.zip(span) {
                 mine.clear();
                 mine.extend((begin..end).filter(|at| {
                     rows.counts(*at)
                         && (self.bounds.is_none() || rows.day(*at).is_some_and(|day| (from..=to).contains(&day)))
                 }));
                 if !mine.is_empty() {
-                    found.of.extend(fold(&mine, &rows).map(|value| (base, value)));
+                    found.of.extend(fold(patient, &mine, &rows).map(|value| (patient, value)));
                 }
             }
             begin = end;
@@ -117,10 +147,15 @@ impl<'a> Look<'a> {
     /// The rows of a part as they are folded.
     fn rows(&self, part: &Part) -> Result<PartRows, Fault> {
         let contract = self.table.contract;
-        let time = contract.time().filter(|_| self.bounds.is_some() || self.value.is_some());
+        let time = contract.time().filter(|_| self.bounds.is_some() || self.value.is_some() || self.timed);
         let mut columns = self.reads.clone();
         columns.extend(time.into_iter().chain(self.value).map(ColumnName::as_str));
-        let frame = self.table.rows.frame(part, columns).ok_or(PassError::Shape)?;
+        columns.retain(|name| self.made.iter().all(|(made, _)| made != name));
+        let mut frame = self.table.rows.frame(part, columns).ok_or(PassError::Shape)?;
+        for (name, values) in &self.made {
+            let values = super::of_places(values, part)?.with_name((*name).into());
+            frame.with_column(values).map_err(|_| PassError::Shape)?;
+        }
         let of = |name: &ColumnName| frame.column(name.as_str()).map_err(|_| PassError::Shape);
         let counts = self.filter.as_ref().map(|filter| truths(&frame, filter)).transpose()?;
         let times = time.map(|name| whole(of(name)?)).transpose()?;
@@ -159,7 +194,8 @@ impl PartRows {
         self.values.as_ref()
     }
 
-    fn day(&self, at: usize) -> Option<i64> {
+    /// The day of a row.
+    pub fn day(&self, at: usize) -> Option<i64> {
         self.time(at).map(|time| if self.datetime { time.div_euclid(MS_PER_DAY) } else { time })
     }
 
@@ -203,6 +239,14 @@ impl Values {
         match self {
             Values::Whole(values) | Values::Numbers(values) => values.get(a).cmp(&values.get(b)),
             Values::Texts(texts) => texts.get(a).cmp(&texts.get(b)),
+        }
+    }
+
+    /// A value as it is held, of a column of whole numbers.
+    pub fn whole(&self, at: usize) -> Option<i64> {
+        match self {
+            Values::Whole(values) => values.get(at).copied().filter(|value| *value != NULL),
+            Values::Numbers(_) | Values::Texts(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Features against the row-by-row reference, under any partition, and with patients left out of any table.
 
 mod generate;
+mod linked;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +85,7 @@ fn engine(
     let links: Vec<Link> = held.values().map(link).collect();
     let related = held.iter().zip(&links).map(|((id, held), link)| {
         let rows = Rows::made(&held.frame, &held.gaps);
-        (id, Table { rows, contract: &held.contract, link, snapshot: snapshot() })
+        (id, Table { rows, contract: &held.contract, link: Some(link), snapshot: snapshot() })
     });
     let rows = Rows::made(&base.frame, &base.gaps);
     let tables = Tables {
@@ -134,8 +135,8 @@ proptest! {
 
 fn outs() -> impl Strategy<Value = BTreeMap<ContractId, BTreeSet<u32>>> {
     let out = || proptest::collection::btree_set(0u32..7, 0..4);
-    (out(), out(), out()).prop_map(|(people, events, home)| {
-        [("people@1", people), ("events@1", events), ("home@1", home)]
+    (out(), out(), out(), out()).prop_map(|(people, events, home, visits)| {
+        [("people@1", people), ("events@1", events), ("home@1", home), ("visits@1", visits)]
             .map(|(id, out)| (id.parse().unwrap(), out))
             .into()
     })
@@ -178,7 +179,7 @@ fn random_cohorts_tell_every_mistake_from_the_truth() {
     while checked < 200 {
         let (tables, plan) = cohorts().new_tree(&mut runner).unwrap().current();
         drawn += 1;
-        assert!(drawn <= 300, "the checker refuses too many cohorts: {} of {drawn}", drawn - checked);
+        assert!(drawn <= 400, "the checker refuses too many cohorts: {} of {drawn}", drawn - checked);
         let Some(plan) = plan_of(plan, &tables) else { continue };
         checked += 1;
         let nobody = BTreeMap::new();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::{BatchSize, DatasetSpec, Mapping, Opened, SourceError};
 use super::*;
 
+mod names;
 mod rules;
 
 /// 2026-01-15, noon.
@@ -58,6 +59,15 @@ fn contract(one_row: bool) -> Contract {
 }
 
 fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed, SourceError> {
+    conformed_by(csv, section, contract, None)
+}
+
+fn conformed_by(
+    csv: &str,
+    section: Value,
+    contract: &Contract,
+    form: Option<&IdForm>,
+) -> Result<Conformed, SourceError> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("heart.csv"), csv).unwrap();
     let mut problems = Problems::default();
@@ -65,7 +75,7 @@ fn conformed(csv: &str, section: Value, contract: &Contract) -> Result<Conformed
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
     let mut reading = opened.read(&mapping, BatchSize { rows: 2, bytes: usize::MAX })?;
-    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW);
+    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW).naming_rows(form);
     let mut frame: Option<DataFrame> = None;
     while let Some(texts) = reading.next()? {
         let batch = conforming.batch(texts)?;

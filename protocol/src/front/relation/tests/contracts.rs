@@ -70,6 +70,98 @@ type = "date"
 range = ["1900-01-01", "2030-12-31"]
 "#;
 
+/// A table whose rows others refer to, and which refers to itself.
+const STAY: &str = r#"
+id = "stay@1"
+subject = "patient"
+time = "begin"
+key = "stay"
+[[column]]
+name = "stay"
+type = "text"
+[[column]]
+name = "patient"
+type = "text"
+[[column]]
+name = "begin"
+type = "date"
+range = ["1900-01-01", "2030-12-31"]
+[[column]]
+name = "leave"
+type = "date"
+range = ["1900-01-01", "2030-12-31"]
+[[column]]
+name = "ward"
+type = "code"
+codes = [{ code = "icu" }, { code = "ward" }]
+[[column]]
+name = "cost"
+type = "float"
+range = [0, 1000]
+[[rule]]
+name = "one_row_a_stay"
+kind = "duplicate"
+columns = ["stay"]
+on_fail = "reject"
+"#;
+
+/// Rows that refer to stays, in two columns.
+const FINDING: &str = r#"
+id = "finding@1"
+subject = "patient"
+time = "seen"
+[[column]]
+name = "patient"
+type = "text"
+[[column]]
+name = "during"
+type = "text"
+references = "stay"
+[[column]]
+name = "code"
+type = "text"
+system = "icd10cm"
+[[column]]
+name = "seen"
+type = "date"
+range = ["1900-01-01", "2030-12-31"]
+[[column]]
+name = "days"
+type = "int"
+range = [0, 30]
+"#;
+
+/// Rows that refer to stays in two columns, and to rows that have no key.
+const TRANSFER: &str = r#"
+id = "transfer@1"
+subject = "patient"
+time = "at"
+[[column]]
+name = "patient"
+type = "text"
+[[column]]
+name = "left"
+type = "text"
+references = "stay"
+[[column]]
+name = "entered"
+type = "text"
+references = "stay"
+[[column]]
+name = "cause"
+type = "text"
+references = "fhir-condition"
+[[column]]
+name = "number"
+type = "int"
+range = [0, 1000]
+references = "stay"
+[[column]]
+name = "at"
+type = "date"
+range = ["1900-01-01", "2030-12-31"]
+"#;
+
 /// A table without a time, of whole numbers for patients.
 const DEVICE: &str = r#"
 id = "device@1"
@@ -105,11 +197,14 @@ name = "answer"
 type = "text"
 "#;
 
-pub(super) const TABLES: [(&str, &str); 6] = [
+pub(super) const TABLES: [(&str, &str); 9] = [
     ("patient", PATIENT),
     ("condition", CONDITION),
     ("observation", OBSERVATION),
     ("device", DEVICE),
     ("allergy", ALLERGY),
     ("survey", ROWS),
+    ("stay", STAY),
+    ("finding", FINDING),
+    ("transfer", TRANSFER),
 ];

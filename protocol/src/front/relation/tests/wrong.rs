@@ -36,7 +36,7 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
         ),
         (
             "sum(observation.value) > 1",
-            "unknown function `sum`\n  hint: of a patient's rows in another table there are has",
+            "`sum` does not say of how many rows a patient's is at most\n  hint: it bounds the sum, e.g. at_most = 100",
         ),
         (
             "has(condition, after = date '2020-01-01', before = date '2019-01-01')",
@@ -106,8 +106,8 @@ fn what_is_wrong_in_a_condition_is_said_at_its_place_with_a_hint() {
             "in condition: `@diabetes`: the list has beginnings, and the column has whole numbers",
         ),
         (
-            "has(condition, has(observation))",
-            "in condition: `has` stands in a study's own conditions, not within one on rows",
+            "has(condition, first(observation.value) > 1)",
+            "in condition: `first` stands in a study's own conditions, not within one on rows",
         ),
         (
             "has(condition, observation.value > 1)",
@@ -161,9 +161,9 @@ fn what_is_wrong_with_tables_features_and_lists_is_said_at_their_place() {
         ("from = \"pateint\"".into(), "", "cohort.from: unknown table `pateint`\n  hint: did you mean `patient`?"),
         ("include = []".into(), "", "missing field `dataset`\n  hint: add a line dataset = …, or name a table"),
         (
-            "from = \"condition\"\ninclude = [\"has(observation, after = onset)\"]".into(),
+            "from = \"condition\"\ninclude = [\"first(observation.value, after = onset) > 1\"]".into(),
             "",
-            "cohort.include[0]: `onset` is of one row, and `fhir-condition@1` may have several of a patient",
+            "cohort.include[0]: other rows about a row are counted, by has or count\n  hint: a window for first",
         ),
         (format!("{any}\nindex = \"sex\""), "", "cohort.index: expected a date of the patient, found a code of `sex`"),
         (format!("{any}\nindex = \"first(condition.date where\""), "", "cohort.index: cannot be read as an expression"),
@@ -192,6 +192,21 @@ fn what_is_wrong_with_tables_features_and_lists_is_said_at_their_place() {
         (any.into(), "l = { system = \"x\" }", "codes.l: the list has no code\n  hint: add codes = "),
         (any.into(), "l = { system = \"\", codes = [\"a\"] }", "codes.l.system: a code list says whose codes it has"),
         (any.into(), "l = { system = \"x\", codes = [\"\"] }", "codes.l: a code or prefix has 1 to 500 bytes"),
+        (
+            any.into(),
+            "l = { system = \"icd10cm\", chapter = [\"9\"] }",
+            "codes.l.chapter: ICD-10-CM, April 2026 has no chapter `9`\n  hint: chapters are I to XXII",
+        ),
+        (
+            any.into(),
+            "l = { system = \"icd10cm\", block = [\"I10-I15\"] }",
+            "codes.l.block: ICD-10-CM, April 2026 has no block `I10-I15`\n  hint: did you mean `I10-I1A`?",
+        ),
+        (
+            any.into(),
+            "l = { system = \"icd10gm\", chapter = [\"IX\"] }",
+            "codes.l.chapter: chapters and blocks are those of ICD-10-CM, and the list has codes of `icd10gm`",
+        ),
         (
             any.into(),
             "l = { system = \"x\", range = [\"I25-I20\"] }",

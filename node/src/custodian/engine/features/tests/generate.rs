@@ -1,4 +1,4 @@
-//! Random sites: a table of people, one of events and one with a row a person, under random contracts; and random cohorts over them.
+//! Random sites: a table of people, one of events, one of visits to which rows of both refer, and one with a row a person, under random contracts; and random cohorts over them.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::linked::{Linked, linked};
 use super::reference::Tables;
 use crate::custodian::engine::interpreter::{Row, Value};
 
@@ -36,6 +37,10 @@ pub fn shapes() -> impl Strategy<Value = Shape> {
 
 const DATES: &str = "type = \"date\"\nrange = [\"1800-01-01\", \"2100-01-01\"]";
 const DATETIMES: &str = "type = \"datetime\"\nrange = [\"1800-01-01T00:00:00Z\", \"2100-01-01T00:00:00Z\"]";
+const VISIT: &str = "type = \"int\"\nrange = [0, 9]\nreferences = \"visits\"";
+/// The key, and that two rows may have one.
+const TWICE: &str =
+    "type = \"int\"\nrange = [0, 9]\n[[rule]]\nname = \"twice\"\nkind = \"duplicate\"\ncolumns = [\"visit\"]";
 const CODES: &str = "type = \"code\"\ncodes = [{ code = \"b\" }, { code = \"a\" }, { code = \"c\" }]";
 
 impl Shape {
@@ -43,8 +48,8 @@ impl Shape {
         if self.datetime { DATETIMES } else { DATES }
     }
 
-    /// The contract of people, of events, and of homes.
-    pub fn contracts(self) -> [Contract; 3] {
+    /// The contract of people, of events, of homes, and of visits.
+    pub fn contracts(self) -> [Contract; 4] {
         let column = |name: &str, kind: &str| format!("[[column]]\nname = \"{name}\"\n{kind}\n");
         let contract = |head: &str, columns: &[(&str, &str)]| {
             let columns: String = columns.iter().map(|(name, kind)| column(name, kind)).collect();
@@ -63,15 +68,27 @@ impl Shape {
                     ("born", DATES),
                     ("entered", self.times()),
                     ("score", "type = \"float\"\nrange = [-10, 10]"),
+                    ("visit", VISIT),
                 ],
             ),
             contract(
                 "id = \"events@1\"\ntime = \"at\"",
-                &[("at", self.times()), ("code", code), ("value", value), ("flag", "type = \"bool\""), ("seen", DATES)],
+                &[
+                    ("at", self.times()),
+                    ("code", code),
+                    ("value", value),
+                    ("flag", "type = \"bool\""),
+                    ("seen", DATES),
+                    ("visit", VISIT),
+                ],
             ),
             contract(
                 "id = \"home@1\"\nbirth = \"born\"\none_row_per_subject = true",
                 &[("born", self.times()), ("area", CODES), ("income", "type = \"float\"\nrange = [0, 100]")],
+            ),
+            contract(
+                "id = \"visits@1\"\ntime = \"begin\"\nkey = \"visit\"",
+                &[("visit", TWICE), ("begin", self.times()), ("ended", DATES), ("class", CODES), ("cost", value)],
             ),
         ]
     }
@@ -94,6 +111,11 @@ fn number(whole: bool) -> BoxedStrategy<Value> {
     select(values).prop_map(Value::Number).boxed()
 }
 
+/// Few, so that a patient has several rows of one, and refers to those of others.
+fn visit() -> impl Strategy<Value = Value> {
+    (0i32..6).prop_map(|visit| Value::Number(f64::from(visit)))
+}
+
 /// Born on days about which birthdays are difficult.
 fn born() -> BoxedStrategy<Value> {
     let days = vec![-40_000, -25_509, -3594, -3593, -3592, -366, -365, -1, 0, 3];
@@ -113,6 +135,7 @@ pub fn sites() -> impl Strategy<Value = (Shape, Tables)> {
             weighted(0.9, born()),
             weighted(0.8, time(datetime)),
             weighted(0.8, (-10.0..10.0f64).prop_map(Value::Number)),
+            weighted(0.8, visit()),
         );
         let event = (
             weighted(0.9, time(datetime)),
@@ -120,6 +143,7 @@ pub fn sites() -> impl Strategy<Value = (Shape, Tables)> {
             weighted(0.8, number(whole)),
             weighted(0.8, any::<bool>().prop_map(Value::Bool)),
             weighted(0.8, (-6i32..6).prop_map(Value::Date)),
+            weighted(0.8, visit()),
         );
         let home_born = if datetime { time(true) } else { born() };
         let home = (
@@ -127,22 +151,45 @@ pub fn sites() -> impl Strategy<Value = (Shape, Tables)> {
             weighted(0.8, text(vec!["a", "b", "c"])),
             weighted(0.8, (0.0..100.0f64).prop_map(Value::Number)),
         );
+        let visited = (
+            weighted(0.9, visit()),
+            weighted(0.9, time(datetime)),
+            weighted(0.8, (-3i32..3).prop_map(Value::Date)),
+            weighted(0.8, text(vec!["a", "b", "c"])),
+            weighted(0.8, number(whole)),
+        );
         // Few patients, so that each has several rows.
         let people = vec((0u32..6, person), 1..12);
         let events = vec((0u32..7, event), 0..80);
         let homes = vec((0u32..7, home), 0..8);
-        (people, events, homes).prop_map(move |(people, events, homes)| {
-            let mut of = [vec![], vec![], vec![]];
-            for (subject, (sex, born, entered, score)) in people {
-                let values = named(vec![("sex", sex), ("born", born), ("entered", entered), ("score", score)]);
+        let visits = vec((0u32..7, visited), 0..40);
+        (people, events, homes, visits).prop_map(move |(people, events, homes, visits)| {
+            let mut of = [vec![], vec![], vec![], vec![]];
+            for (subject, (sex, born, entered, score, visit)) in people {
+                let values =
+                    vec![("sex", sex), ("born", born), ("entered", entered), ("score", score), ("visit", visit)];
+                let values = named(values);
                 of[0].push(Row { subject, values });
             }
-            for (subject, (at, code, value, flag, seen)) in events {
-                let values = named(vec![("at", at), ("code", code), ("value", value), ("flag", flag), ("seen", seen)]);
+            for (subject, (at, code, value, flag, seen, visit)) in events {
+                let values = vec![
+                    ("at", at),
+                    ("code", code),
+                    ("value", value),
+                    ("flag", flag),
+                    ("seen", seen),
+                    ("visit", visit),
+                ];
+                let values = named(values);
                 of[1].push(Row { subject, values });
             }
             for (subject, (born, area, income)) in homes {
                 of[2].push(Row { subject, values: named(vec![("born", born), ("area", area), ("income", income)]) });
+            }
+            for (subject, (visit, begin, ended, class, cost)) in visits {
+                let values =
+                    vec![("visit", visit), ("begin", begin), ("ended", ended), ("class", class), ("cost", cost)];
+                of[3].push(Row { subject, values: named(values) });
             }
             if shape.one_row {
                 once(&mut of[0]);
@@ -284,7 +331,7 @@ impl Draft {
                 },
             },
         };
-        Feature { name: format!("made_{at}").parse().unwrap(), of }
+        Feature { name: format!("made_{at}").parse().unwrap(), on: None, of }
     }
 
     /// Of the base's own score, and whether it is high.
@@ -308,8 +355,8 @@ impl Draft {
     }
 }
 
-fn features(drafts: Vec<Draft>, shape: Shape) -> Vec<Feature> {
-    let [people, events, home] = shape.contracts();
+fn features(drafts: Vec<Draft>, linked: Vec<Linked>, shape: Shape) -> Vec<Feature> {
+    let [people, events, home, _] = shape.contracts();
     let contracts: BTreeMap<TableName, &Contract> =
         [("people", &people), ("events", &events), ("home", &home)].map(|(n, c)| (n.parse().unwrap(), c)).into();
     let (mut features, mut dates) = (Vec::new(), Vec::new());
@@ -322,11 +369,12 @@ fn features(drafts: Vec<Draft>, shape: Shape) -> Vec<Feature> {
         }
         features.push(feature);
     }
+    features.extend(linked.into_iter().enumerate().flat_map(|(at, linked)| linked.finish(shape, at)));
     features
 }
 
 /// A question to each feature: a condition, a key, a measure.
-fn use_of(name: &ColumnName, kind: &Kind, turn: usize) -> (Expr, Expr, Option<Measure>) {
+pub fn use_of(name: &ColumnName, kind: &Kind, turn: usize) -> (Expr, Expr, Option<Measure>) {
     let of = || Expr::Column(name.clone());
     let cut = |of: Expr, breaks: Vec<f64>| Expr::Cut { of: Box::new(of), breaks };
     let known = Expr::Not(Box::new(Expr::IsNull(Box::new(of()))));
@@ -352,19 +400,21 @@ fn use_of(name: &ColumnName, kind: &Kind, turn: usize) -> (Expr, Expr, Option<Me
 
 /// A cohort over a site: features, a filter over some, keys and measures over others.
 pub fn cohorts() -> impl Strategy<Value = (Tables, Plan)> {
-    (sites(), drafts(), vec(0usize..12, 6)).prop_map(|((shape, tables), drafts, turns)| {
-        let [people, events, home] = shape.contracts();
-        let features = features(drafts, shape);
+    (sites(), drafts(), linked(), vec(0usize..12, 8)).prop_map(|((shape, tables), drafts, linked, turns)| {
+        let [people, events, home, visits] = shape.contracts();
+        let features = features(drafts, linked, shape);
         let contracts: BTreeMap<TableName, &Contract> =
-            [("people", &people), ("events", &events), ("home", &home)].map(|(n, c)| (n.parse().unwrap(), c)).into();
+            [("people", &people), ("events", &events), ("home", &home), ("visits", &visits)]
+                .map(|(n, c)| (n.parse().unwrap(), c))
+                .into();
         let extended = people.extended(&features, &contracts);
         let (mut conditions, mut by, mut measures) = (vec![], vec![column("sex")], vec![]);
-        for (feature, turn) in features.iter().zip(&turns) {
+        for (feature, turn) in features.iter().filter(|feature| feature.on.is_none()).zip(&turns) {
             let kind = &extended.column(feature.name.as_str()).unwrap().kind;
             let (condition, key, measure) = use_of(&feature.name, kind, *turn);
-            // A prediction is not summed.
+            // A prediction is not summed, and a sum's bounds show in nothing but its sum over patients.
             let measure = measure.filter(|_| !matches!(feature.of, Derived::Predicted(_)));
-            match turn % 4 {
+            match if matches!(feature.of, Derived::Sum { .. }) { 3 } else { turn % 4 } {
                 0 => conditions.push(condition),
                 1 if by.len() < 3 => by.push(key),
                 2 => measures.push(Measure::Condition(condition)),

@@ -38,11 +38,19 @@ pub enum Slip {
     Open,
     /// Birthdays are had on the day after.
     Birthday,
+    /// A row is one of those about itself.
+    Itself,
+    /// A key that several rows have is that of the first.
+    AnyKey,
+    /// Rows of other patients are referred to.
+    OtherPatient,
+    /// A sum has no bounds.
+    Unbounded,
 }
 
 impl Slip {
     /// All mistakes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::TieOfLast,
         Self::TieOfFirst,
         Self::LastDay,
@@ -52,23 +60,31 @@ impl Slip {
         Self::OneMore,
         Self::Open,
         Self::Birthday,
+        Self::Itself,
+        Self::AnyKey,
+        Self::OtherPatient,
+        Self::Unbounded,
     ];
 }
 
 /// The rows of the base with the plan's features as further values.
 pub fn extended(base: &ContractId, tables: &Tables, plan: &ValidPlan, slip: Slip) -> Vec<Row> {
-    let (contract, rows) = &tables[base];
-    let extend = |row: &Row| {
-        let mut row = row.clone();
-        for feature in plan.features() {
-            let of = Of { row: &row, contract, tables, plan, slip };
-            if let Some(value) = of.derive(&feature.of) {
-                row.values.insert(feature.name.to_string(), value);
-            }
+    let (mut tables, mut own) = (tables.clone(), tables[base].1.clone());
+    for (i, feature) in plan.features().iter().enumerate() {
+        let id = feature.on.as_ref().map_or(base, |table| &plan.related()[table].dataset);
+        let of_rows = feature.is_of_rows(&tables[base].0, &plan.features()[..i]);
+        let rows = if feature.on.is_none() { &own } else { &tables[id].1 };
+        let derived = |(at, row): (usize, &Row)| {
+            let itself = of_rows.then_some((id, at));
+            Of { row, contract: &tables[id].0, tables: &tables, plan, slip, itself }.derive(&feature.of)
+        };
+        let made: Vec<Option<Value>> = rows.iter().enumerate().map(derived).collect();
+        let rows = if feature.on.is_none() { &mut own } else { &mut tables.get_mut(id).unwrap().1 };
+        for (row, value) in rows.iter_mut().zip(made) {
+            row.values.extend(value.map(|value| (feature.name.to_string(), value)));
         }
-        row
-    };
-    rows.iter().map(extend).collect()
+    }
+    own
 }
 
 struct Of<'a> {
@@ -77,6 +93,8 @@ struct Of<'a> {
     tables: &'a Tables,
     plan: &'a ValidPlan,
     slip: Slip,
+    /// Where the row stands, of a feature of rows.
+    itself: Option<(&'a ContractId, usize)>,
 }
 
 impl Of<'_> {
@@ -88,6 +106,16 @@ impl Of<'_> {
             }
             Derived::Count { rows } => Some(Value::Number(self.rows(rows).len().min(10_000) as f64)),
             Derived::Pick { pick, column, rows } => self.pick(*pick, column, rows),
+            Derived::Sum { column, rows, at_most } => Some(self.sum(column, rows, *at_most)),
+            Derived::Reached { through, table, column } => {
+                let key = self.row.values.get(through.as_str())?;
+                let (contract, rows) = self.table(table);
+                let own = |row: &&Row| row.subject == self.row.subject || self.slip == Slip::OtherPatient;
+                let keyed = |row: &&Row| row.values.get(contract.key().unwrap().as_str()) == Some(key);
+                let found: Vec<&Row> = rows.iter().filter(own).filter(keyed).collect();
+                let clear = found.len() == 1 || self.slip == Slip::AnyKey;
+                found.first().filter(|_| clear)?.values.get(column.as_str()).cloned()
+            }
             Derived::Value { table, column } => self.only(table)?.values.get(column.as_str()).cloned(),
             Derived::Predicted(of) => self.predicted(of),
             Derived::Age { table, at } => {
@@ -137,6 +165,11 @@ impl Of<'_> {
 
     fn rows(&self, rows: &Rows) -> Vec<&Row> {
         let (contract, all) = self.table(&rows.table);
+        let contract = self.plan.table_contract(&rows.table, contract);
+        let itself = |at: usize| {
+            let dataset = &self.plan.related()[&rows.table].dataset;
+            self.slip != Slip::Itself && self.itself == Some((dataset, at))
+        };
         let holds = |row: &Row, filter: &Expr| match value(filter, row, contract) {
             None => self.slip == Slip::Unknown,
             known => known == Some(Value::Bool(true)),
@@ -155,7 +188,8 @@ impl Of<'_> {
             within(&window.from, &|from| at > from || (at == from && self.slip != Slip::FirstDay))
                 && within(&window.to, &|to| at < to || (at == to && self.slip != Slip::LastDay))
         };
-        all.iter()
+        let others = all.iter().enumerate().filter(|(at, _)| !itself(*at)).map(|(_, row)| row);
+        others
             .filter(|row| row.subject == self.row.subject)
             .filter(|row| rows.filter.as_ref().is_none_or(|filter| holds(row, filter)) && within(row))
             .collect()
@@ -168,8 +202,25 @@ impl Of<'_> {
         }
     }
 
+    fn sum(&self, column: &ColumnName, rows: &Rows, at_most: u32) -> Value {
+        let of = |row: &Row| match row.values.get(column.as_str()) {
+            Some(Value::Number(x)) => Some(*x),
+            _ => None,
+        };
+        let mut numbers: Vec<f64> = self.rows(rows).into_iter().filter_map(of).collect();
+        numbers.sort_by(f64::total_cmp);
+        let (lo, hi) = match self.table(&rows.table).0.column(column.as_str()).unwrap().kind {
+            Kind::Int { lo, hi } => (lo as f64, hi as f64),
+            Kind::Float { lo, hi } => (lo, hi),
+            _ => panic!("not a number"),
+        };
+        let sum = numbers.into_iter().sum::<f64>();
+        let n = f64::from(at_most);
+        Value::Number(if self.slip == Slip::Unbounded { sum } else { sum.max(n * lo.min(0.0)).min(n * hi.max(0.0)) })
+    }
+
     fn pick(&self, pick: Pick, column: &ColumnName, rows: &Rows) -> Option<Value> {
-        let contract = &self.table(&rows.table).0;
+        let contract = self.plan.table_contract(&rows.table, &self.table(&rows.table).0);
         let kind = &contract.column(column.as_str())?.kind;
         let mut found: Vec<(Option<Value>, Value)> = Vec::new();
         for row in self.rows(rows) {

@@ -190,7 +190,7 @@ impl Block {
             coverage
         }));
         let within = from.within.iter().filter(|within| (within.row, within.column) == at);
-        self.within.extend(within.cloned().map(|within| Within { row, column, ..within }));
+        self.within.extend(within.map(|within| Within { row, column, ..*within }));
         self.place(row, column, found(from, at.0, at.1))
     }
 }

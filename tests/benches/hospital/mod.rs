@@ -3,6 +3,8 @@
 //! Shared by the benches; what one of them does not use is unused there.
 #![allow(dead_code)]
 
+pub mod network;
+
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};

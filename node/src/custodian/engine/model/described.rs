@@ -5,11 +5,9 @@ use bocage_protocol::plan::{Centroids, ModelLayout};
 use super::clusters::{Answered, Patients, at_centroids};
 use super::design::{Cases, Design};
 use super::each_part;
+use super::gram::{BLOCK, Gram};
 use super::sums::dot;
 use crate::custodian::gate::{CountedDescribed, CountedModel, Weights};
-
-/// Rows that are worked on at once.
-const BLOCK: usize = 512;
 
 /// Σz and the lower triangle of Σ z zᵀ, with what the gate must know.
 pub fn moments(design: &Design, layout: &ModelLayout) -> CountedModel {
@@ -66,22 +64,11 @@ fn added(parts: Vec<Vec<f64>>, values: usize) -> Vec<f64> {
 }
 
 fn moments_of(cases: &Cases, width: usize) -> Vec<f64> {
-    let mut values: Vec<f64> = (0..width).map(|j| cases.column(j).iter().sum()).collect();
-    values.resize(width + width * (width + 1) / 2, 0.0);
-    let mut begin = 0;
-    // A block of all columns stays in the nearest cache.
-    while begin < cases.rows {
-        let end = (begin + BLOCK).min(cases.rows);
-        let mut at = width;
-        for i in 0..width {
-            for j in 0..=i {
-                values[at] += dot(&cases.column(i)[begin..end], &cases.column(j)[begin..end]);
-                at += 1;
-            }
-        }
-        begin = end;
+    let mut gram = Gram::new(width);
+    for begin in (0..cases.rows).step_by(BLOCK) {
+        gram.add(cases, begin, &[1.0; BLOCK][..BLOCK.min(cases.rows - begin)]);
     }
-    values
+    (0..width).map(|j| cases.column(j).iter().sum()).chain(gram.lower()).collect()
 }
 
 /// Of each column Σ (z − mean)² and the largest one.

@@ -13,6 +13,7 @@ mod cox;
 mod described;
 mod design;
 mod facts;
+mod gram;
 mod kept;
 mod leverage;
 mod predictions;

@@ -5,11 +5,9 @@ use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
 use super::design::{Cases, Design};
 use super::each_part;
+use super::gram::{BLOCK, Gram};
 use super::leverage::Triangle;
 use crate::custodian::gate::{CountedModel, LEVERAGE, Weights};
-
-/// Rows that are worked on at once.
-const BLOCK: usize = 512;
 
 /// The sums at a step's coefficients, with what the gate must know. `own` is the site's own intercept, where it has one.
 pub fn at(
@@ -77,11 +75,17 @@ struct Step<'a> {
 impl Step<'_> {
     fn part(&self, cases: &Cases) -> Added {
         let mut added = Added::new(self.values);
+        let mut information = Gram::new(self.sums.width);
+        let mut squares = self.model.at.robust.then(|| Gram::new(self.sums.width));
         let mut begin = 0;
         while begin < cases.rows {
             let end = (begin + BLOCK).min(cases.rows);
-            self.block(cases, begin, end, &mut added);
+            self.block(cases, begin, end, &mut added, &mut information, squares.as_mut());
             begin = end;
+        }
+        added.values[self.sums.information()].iter_mut().zip(information.lower()).for_each(|(to, sum)| *to = sum);
+        if let Some(squares) = squares {
+            added.values[self.sums.squares()].iter_mut().zip(squares.lower()).for_each(|(to, sum)| *to = sum);
         }
         added
     }
@@ -115,8 +119,16 @@ impl Step<'_> {
         parts.iter().map(of).fold(0.0, f64::max)
     }
 
-    fn block(&self, cases: &Cases, begin: usize, end: usize, added: &mut Added) {
-        let (width, rows) = (self.sums.width, end - begin);
+    fn block(
+        &self,
+        cases: &Cases,
+        begin: usize,
+        end: usize,
+        added: &mut Added,
+        information: &mut Gram,
+        squares: Option<&mut Gram>,
+    ) {
+        let rows = end - begin;
         let column = |j: usize| &cases.x[j * cases.rows + begin..j * cases.rows + end];
         let mut eta = [0.0; BLOCK];
         let eta = &mut eta[..rows];
@@ -148,25 +160,13 @@ impl Step<'_> {
         for (j, at) in self.sums.score().enumerate() {
             values[at] += dot(column(j), residuals);
         }
-        let mut scaled = [0.0; BLOCK];
-        let scaled = &mut scaled[..rows];
-        let mut triangle = |by: &[f64], from: usize| {
-            let mut at = from;
-            for i in 0..width {
-                scaled.iter_mut().zip(column(i)).zip(by).for_each(|((s, x), w)| *s = x * w);
-                for j in 0..=i {
-                    values[at] += dot(column(j), scaled);
-                    at += 1;
-                }
-            }
-        };
-        triangle(weights, self.sums.information().start);
-        if self.model.at.robust {
+        information.add(cases, begin, weights);
+        if let Some(squares) = squares {
             for residual in residuals.iter_mut() {
                 *residual *= *residual;
                 added.weights.add_square(*residual);
             }
-            triangle(residuals, self.sums.squares().start);
+            squares.add(cases, begin, residuals);
         }
     }
 }

@@ -1,0 +1,74 @@
+//! Σ w z zᵀ over the rows of a design, a block of rows at a time: products of matrices, which a library makes with what the processor has.
+
+use nalgebra::{DMatrix, DMatrixView};
+
+use super::design::Cases;
+
+/// Rows that are worked on at once: so that their columns stay in the nearest caches.
+pub const BLOCK: usize = 512;
+
+/// The sums so far. Both triangles: the products are made whole.
+pub struct Gram {
+    square: DMatrix<f64>,
+    /// The block's columns, each row times its weight.
+    weighted: Vec<f64>,
+}
+
+impl Gram {
+    /// Of nothing, for so many columns.
+    pub fn new(width: usize) -> Self {
+        Self { square: DMatrix::zeros(width, width), weighted: vec![0.0; width * BLOCK] }
+    }
+
+    /// Adds the rows from `begin` on, one for each weight.
+    pub fn add(&mut self, cases: &Cases, begin: usize, weights: &[f64]) {
+        let (width, rows) = (self.square.ncols(), weights.len());
+        if width == 0 || rows == 0 {
+            return;
+        }
+        for (j, weighted) in self.weighted.chunks_exact_mut(rows).take(width).enumerate() {
+            let column = &cases.column(j)[begin..begin + rows];
+            weighted.iter_mut().zip(column).zip(weights).for_each(|((to, z), weight)| *to = weight * z);
+        }
+        let transposed = DMatrixView::from_slice_with_strides(&cases.x[begin..], width, rows, cases.rows, 1);
+        let weighted = DMatrixView::from_slice(&self.weighted[..width * rows], rows, width);
+        self.square.gemm(1.0, &transposed, &weighted, 1.0);
+    }
+
+    /// The lower triangle, row by row.
+    pub fn lower(&self) -> impl Iterator<Item = f64> + '_ {
+        let square = &self.square;
+        (0..square.ncols()).flat_map(move |i| (0..=i).map(move |j| square[(i, j)]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every product by itself, in any number of columns and with a last block that is not full.
+    #[test]
+    fn sums_are_those_of_every_row() {
+        for width in [1, 2, 5, 6, 9, 21] {
+            let rows = 2 * BLOCK + 77;
+            let x: Vec<f64> = (0..rows * width).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.4).collect();
+            let weights: Vec<f64> = (0..rows).map(|i| ((i * 31) % 97) as f64).collect();
+            let plain: Vec<f64> = (0..width)
+                .flat_map(|i| (0..=i).map(move |j| (i, j)))
+                .map(|(i, j)| (0..rows).map(|row| weights[row] * x[i * rows + row] * x[j * rows + row]).sum())
+                .collect();
+            let (y, offset, weight, times) = Default::default();
+            let cases = Cases { rows, x, y, offset, weight, times };
+            let mut gram = Gram::new(width);
+            let mut begin = 0;
+            for weights in weights.chunks(BLOCK) {
+                gram.add(&cases, begin, weights);
+                begin += weights.len();
+            }
+            for (found, plain) in gram.lower().zip(&plain) {
+                assert!((found - plain).abs() < 1e-9 * plain.abs().max(1.0), "{found} of {plain}, {width} columns");
+            }
+            assert_eq!(gram.lower().count(), plain.len());
+        }
+    }
+}

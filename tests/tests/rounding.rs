@@ -106,7 +106,7 @@ fn site(seed: u64, site: u64, n: u64) -> String {
         let x = (seed * 1_000_003 + site * 7919 + i * 104_729) % 9973;
         let area = ["a", "b", "c"][(x % 3) as usize];
         let sex = ["f", "m", "f", "m", ""][(x / 3 % 5) as usize];
-        let weight = if x % 11 == 0 { String::new() } else { format!("{}.5", 50 + (x * 7 + 13 * site) % 61) };
+        let weight = if x.is_multiple_of(11) { String::new() } else { format!("{}.5", 50 + (x * 7 + 13 * site) % 61) };
         let (age, sick, days) = (20 + (x / 7 + 9 * site) % 70, (x / 5).is_multiple_of(3), x * 31 % 401);
         let ward = ["north", "south", "east", ""][(x / 13 % 4) as usize];
         let _ = writeln!(text, "{area},{sex},{age},{weight},{sick},{days},{ward}");

@@ -1,5 +1,5 @@
-//! What models cost: a logistic regression of 1 M × 20, a Cox model of 200 k × 10 and Kaplan–Meier curves of 1 M over four sites, against what a user of pooled rows would take
-//! ([`pooled`]). The whole way is real: dispatch, QUIC on loopback, agents, custodians' sockets, ledgers, and the gate as nodes are delivered.
+//! What models cost: a logistic regression of 1 M × 20, a Cox model of 200 k × 10, Kaplan–Meier curves of 1 M, principal components and k-means of 1 M × 20
+//! over four sites, against what a user of pooled rows would take ([`pooled`]). The whole way is real: dispatch, QUIC on loopback, agents, custodians' sockets, ledgers, and the gate as nodes are delivered.
 //!
 //! `cargo bench -p bocage-tests --bench models`; `BOCAGE_BENCH_SCALE` divides the rows.
 
@@ -20,6 +20,8 @@ use pooled::Pooled;
 
 const SITES: u64 = 4;
 const RUNS: usize = 5;
+/// How often centroids move at most, here and there.
+const ITERATIONS: usize = 20;
 
 /// A question, and who else answers it.
 struct Task {
@@ -34,6 +36,7 @@ struct Task {
 
 fn tasks() -> Vec<Task> {
     let terms = |letter: char, n: usize| (0..n).map(|i| format!("{letter}{i}")).collect::<Vec<_>>().join(" + ");
+    let columns = |letter: char, n: usize| (0..n).map(|i| format!("\"{letter}{i}\"")).collect::<Vec<_>>().join(", ");
     vec![
         Task {
             table: &data::TAB,
@@ -55,6 +58,23 @@ fn tasks() -> Vec<Task> {
             analysis: "survival = { time = \"time\", event = \"event\", every = 90, until = 10890 }".to_owned(),
             others: &["lifelines, KaplanMeierFitter"],
             check: |result| column(result, "survival", 121),
+        },
+        Task {
+            table: &data::TAB,
+            title: "principal components, 20 columns",
+            analysis: format!("pca = {{ columns = [{}], scale = \"covariance\" }}", columns('x', 20)),
+            others: &["numpy, eigvalsh of cov", "scikit-learn, PCA"],
+            check: |result| column(result, "variance", 3),
+        },
+        Task {
+            table: &data::TAB,
+            title: "k-means, 20 columns, 5 clusters, one start",
+            analysis: format!(
+                "kmeans = {{ columns = [{}], clusters = 5, starts = 1, scale = \"none\", iterations = {ITERATIONS} }}",
+                columns('x', 20)
+            ),
+            others: &["scikit-learn, KMeans"],
+            check: |result| column(result, "share", 3),
         },
     ]
 }

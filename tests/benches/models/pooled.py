@@ -56,6 +56,26 @@ def curve():
     return [fit.predict(t) for t in (10710, 10800, 10890)]
 
 
+@tool("numpy, eigvalsh of cov")
+def eigenvalues():
+    return np.linalg.eigvalsh(np.cov(X, rowvar=False))[::-1][:3]
+
+
+@tool("scikit-learn, PCA")
+def components():
+    from sklearn.decomposition import PCA
+
+    return PCA(n_components=5).fit(X).explained_variance_[:3]
+
+
+@tool("scikit-learn, KMeans")
+def clusters():
+    from sklearn.cluster import KMeans
+
+    fit = KMeans(5, n_init=1, max_iter=20, tol=0, random_state=1).fit(X)
+    return sorted(np.bincount(fit.labels_) / len(X), reverse=True)[:3]
+
+
 print("ready", flush=True)
 for line in sys.stdin:
     begun = time.perf_counter()

@@ -9,27 +9,10 @@ mod hospital;
 mod keys;
 mod pooled;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bocage_coordinator::config::{Config, KnownContract, Token};
-use bocage_coordinator::dispatch::Context;
-use bocage_coordinator::server::Server;
-use bocage_net::Listener as _;
-use bocage_net::certificates::{Authority, COORDINATOR_NAME};
-use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_net::identity::Identity;
-use bocage_net::quic::{QuicClient, QuicServer};
-use bocage_node::agent::Agent;
-use bocage_node::custodian::server::Server as CustodianServer;
-use bocage_protocol::env::Clock as _;
-use bocage_protocol::session::SessionConfig;
-use bocage_protocol::trust::SecretKey;
-use tokio::task::JoinSet;
-
+use hospital::network::Network;
 use hospital::{Hospital, is_a_bench, median, rows, study_text, timed};
 
 const RUNS: usize = 50;
@@ -52,84 +35,18 @@ fn main() {
     checks();
 }
 
-/// A network of one site. Its tasks end with it.
-struct Network {
-    context: Arc<Context>,
-    _server: Server,
-    researcher: SecretKey,
-    hospital: Hospital,
-    _tasks: JoinSet<()>,
+/// A network of one site.
+async fn network(folder: &Path, rows: u64) -> Network {
+    let researcher = hospital::researcher();
+    let hospital = Hospital::new(folder, "site-0", rows, 0, &researcher);
+    Network::of(folder, vec![hospital], &[("labs", &hospital::contract_text())], researcher).await
 }
 
-impl Network {
-    async fn new(folder: &Path, rows: u64) -> Self {
-        let researcher = hospital::researcher();
-        let hospital = Hospital::new(folder, "site-0", rows, 0, &researcher);
-        let custodian = Arc::new(hospital.custodian());
-        let state = hospital.config().state;
-        let served = CustodianServer::bind(&state, &hospital.config().steward).expect("a socket");
-        let (identity, client) = certificates(&hospital);
-        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-        let listener = QuicServer::bind(any, &identity, Arc::new(SystemClock)).expect("a socket");
-        let address = listener.local_address().expect("an address").to_string();
-        let server = coordinator(folder, &hospital, &researcher);
-        let context = server.context();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { drop(served.run(custodian, std::future::pending()).await) });
-        let members = Arc::clone(&context);
-        tasks.spawn(async move {
-            while let Some(link) = listener.accept().await {
-                members.members.serve(link).await;
-            }
-        });
-        let config = SessionConfig::new(hospital.site.clone(), "bench".parse().expect("a network"), "bench 1");
-        let client = QuicClient::new(address, COORDINATOR_NAME, &client, Arc::new(SystemClock)).expect("a client");
-        let agent = Agent::new(config, client, state.socket(), Arc::new(SystemClock), Box::new(SystemEntropy));
-        tasks.spawn(async move { drop(agent.run(std::future::pending()).await) });
-        context.members.session(&hospital.site).await.expect("in the roster");
-        Self { context, _server: server, researcher, hospital, _tasks: tasks }
-    }
-
-    /// A round that is computed: the time from dispatch to publication, that from request to reply, and the reply's bytes.
-    async fn round(&self, cells: u32) -> (Duration, Duration, u64) {
-        self.hospital.forget_answers();
-        let sites = [self.hospital.site.clone()];
-        let signed = hospital::signed(&study_text(cells), &sites, &hospital::contract(), &self.researcher);
-        let (elapsed, record) = hospital::published(&self.context, signed).await;
-        let release = record.releases.first().unwrap_or_else(|| panic!("refused: {:?}", record.refusals));
-        (elapsed, Duration::from_micros(release.round_trip_us), release.reply_bytes)
-    }
-}
-
-/// The coordinator's identity and the site's.
-fn certificates(hospital: &Hospital) -> (Identity, Identity) {
-    let (now, entropy) = (SystemClock.now(), &mut SystemEntropy);
-    let network = "bench".parse().expect("a network");
-    let root = Authority::new_root(&network, now, entropy).expect("a root");
-    let issuing = root.issue_intermediate(&network, now, entropy).expect("an intermediate");
-    let own = issuing.issue_coordinator(&[], now, 30, entropy).expect("a certificate");
-    let site = issuing.issue_site(&hospital.site, now, 30, entropy).expect("a certificate");
-    let [own, site] = [own, site].map(|issued| {
-        Identity::from_pem(&issued.chain_pem, &issued.key_pem, root.certificate_pem()).expect("an identity")
-    });
-    (own, site)
-}
-
-fn coordinator(folder: &Path, hospital: &Hospital, researcher: &SecretKey) -> Server {
-    let value = serde_json::json!({
-        "network": "bench",
-        "quic": { "listen": "127.0.0.1:0" },
-        "tls": { "ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem" },
-        "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
-        "site": [{ "id": hospital.site, "release_key": hospital.release_key.to_string() }],
-        "researcher": [{ "name": "Bench", "key": researcher.public().to_string() }],
-    });
-    let config = Config::from_value(&value, "coordinator.toml", folder).expect("a configuration");
-    let contract = hospital::contract();
-    let id = contract.id().clone();
-    let known = KnownContract { hash: contract.hash(), contract: Arc::new(contract), text: hospital::contract_text() };
-    let token = Token::new(&"0".repeat(32)).expect("a token");
-    Server::new(&config, token, BTreeMap::from([(id, known)]), Arc::new(SystemClock)).expect("a server")
+/// A round that is computed: the time from dispatch to publication, that from request to reply, and the reply's bytes.
+async fn ask(network: &Network, cells: u32) -> (Duration, Duration, u64) {
+    let (elapsed, record, _) = network.ask(&study_text(cells), &hospital::contract_text()).await;
+    let release = record.releases.first().unwrap_or_else(|| panic!("refused: {:?}", record.refusals));
+    (elapsed, Duration::from_micros(release.round_trip_us), release.reply_bytes)
 }
 
 fn millis(time: Duration) -> f64 {
@@ -139,10 +56,10 @@ fn millis(time: Duration) -> f64 {
 /// A table of 500 cells over one row: a file without any gives no snapshot.
 async fn overhead() {
     let folder = tempfile::tempdir().expect("a folder");
-    let network = Network::new(folder.path(), 1).await;
+    let network = network(folder.path(), 1).await;
     let (mut wholes, mut trips) = (Vec::new(), Vec::new());
     for run in 0..BEFORE + RUNS {
-        let (whole, trip, _) = network.round(500).await;
+        let (whole, trip, _) = ask(&network, 500).await;
         if run >= BEFORE {
             wholes.push(whole);
             trips.push(trip);
@@ -171,8 +88,8 @@ async fn bytes_on_the_wire() {
     let mut count = 1000;
     while count <= rows() {
         let folder = tempfile::tempdir().expect("a folder");
-        let network = Network::new(folder.path(), count).await;
-        let (_, trip, bytes) = network.round(500).await;
+        let network = network(folder.path(), count).await;
+        let (_, trip, bytes) = ask(&network, 500).await;
         println!("  {count:>12} rows  {bytes:>8} bytes    first answer after {:7.1} ms", millis(trip));
         count *= 10;
     }

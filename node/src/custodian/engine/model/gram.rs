@@ -10,7 +10,7 @@ pub const BLOCK: usize = 512;
 /// The sums so far. Both triangles: the products are made whole.
 pub struct Gram {
     square: DMatrix<f64>,
-    /// The block's columns, each row times its weight.
+    /// The block's columns, each row times its weight; row by row, so that no operand of a product has gaps between the numbers of a column.
     weighted: Vec<f64>,
 }
 
@@ -20,19 +20,20 @@ impl Gram {
         Self { square: DMatrix::zeros(width, width), weighted: vec![0.0; width * BLOCK] }
     }
 
-    /// Adds the rows from `begin` on, one for each weight.
+    /// Adds the rows from `begin` on, one for each weight, at most a block.
     pub fn add(&mut self, cases: &Cases, begin: usize, weights: &[f64]) {
         let (width, rows) = (self.square.ncols(), weights.len());
         if width == 0 || rows == 0 {
             return;
         }
-        for (j, weighted) in self.weighted.chunks_exact_mut(rows).take(width).enumerate() {
-            let column = &cases.column(j)[begin..begin + rows];
-            weighted.iter_mut().zip(column).zip(weights).for_each(|((to, z), weight)| *to = weight * z);
+        for j in 0..width {
+            let column = cases.column(j)[begin..begin + rows].iter().zip(weights);
+            let weighted = self.weighted[j..].iter_mut().step_by(width);
+            weighted.zip(column).for_each(|(to, (z, weight))| *to = weight * z);
         }
-        let transposed = DMatrixView::from_slice_with_strides(&cases.x[begin..], width, rows, cases.rows, 1);
-        let weighted = DMatrixView::from_slice(&self.weighted[..width * rows], rows, width);
-        self.square.gemm(1.0, &transposed, &weighted, 1.0);
+        let weighted = DMatrixView::from_slice(&self.weighted[..width * rows], width, rows);
+        let columns = DMatrixView::from_slice_with_strides(&cases.x[begin..], rows, width, 1, cases.rows);
+        self.square.gemm(1.0, &weighted, &columns, 1.0);
     }
 
     /// The lower triangle, row by row.
@@ -49,8 +50,8 @@ mod tests {
     /// Every product by itself, in any number of columns and with a last block that is not full.
     #[test]
     fn sums_are_those_of_every_row() {
-        for width in [1, 2, 5, 6, 9, 21] {
-            let rows = 2 * BLOCK + 77;
+        for (width, rest) in [(1, 77), (2, 1), (5, 3), (6, 4), (9, 77), (21, 2), (21, 77)] {
+            let rows = 2 * BLOCK + rest;
             let x: Vec<f64> = (0..rows * width).map(|i| ((i * 7919) % 1009) as f64 / 1009.0 - 0.4).collect();
             let weights: Vec<f64> = (0..rows).map(|i| ((i * 31) % 97) as f64).collect();
             let plain: Vec<f64> = (0..width)

@@ -43,6 +43,13 @@ impl Network {
         assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Names of rows become tokens under a site's own key: under the same one they are comparable. The other site has no snapshot yet.
+    fn lend_key_of_names(&self, from: &str, to: &str) {
+        let key = |site: &str| self.path(&format!("net/sites/{site}/state/ids.key"));
+        fs::create_dir_all(key(to).parent().expect("a folder")).expect("the state's folder");
+        fs::copy(key(from), key(to)).expect("the key");
+    }
+
     /// Takes a snapshot; gives its manifest and the file of its rows.
     fn snapshot(&self, site: &str, dataset: &str) -> (Value, PathBuf) {
         let config = self.text(&format!("net/sites/{site}/node.toml"));

@@ -215,7 +215,7 @@ fn places_that_hidden_patients_could_change_are_counted_in_a_note() {
     let result = one(&study(50, "\"count\""), &sites, 2);
     assert_eq!(named(&result), ["40", "41", "42"]);
     let note = "the order is by the patients that are shown: 1 of these 3 keys could have fewer than the next one, since sites hide \
-                cells of fewer than k";
+                cells of fewer than k or round";
     assert_eq!(result.notes.last().map(String::as_str), Some(note));
 }
 

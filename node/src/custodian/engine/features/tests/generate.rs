@@ -267,7 +267,7 @@ pub struct Draft {
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let edge = || weighted(0.7, (0usize..6, -2i32..3));
     let draft = (
-        0usize..18,
+        0usize..16,
         any::<bool>(),
         weighted(0.6, of_events()),
         weighted(0.5, (edge(), edge())),
@@ -284,7 +284,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
         column,
         at_least,
     };
-    vec(draft.prop_map(made), 1..6)
+    vec(draft.prop_map(made), 1..7)
 }
 
 impl Draft {
@@ -321,7 +321,7 @@ impl Draft {
                 table: "home".parse().unwrap(),
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
-            15..=17 => Derived::Predicted(Box::new(prediction)),
+            15 => Derived::Predicted(Box::new(prediction)),
             _ => Derived::Age {
                 table: (self.kind == 13).then(|| "home".parse().unwrap()),
                 at: match moment(self.column, [0, 59, 365][self.pick % 3]) {

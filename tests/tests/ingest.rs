@@ -185,8 +185,13 @@ fn a_damaged_file_of_an_export_that_may_be_left_out_is_named_wherever_the_snapsh
 #[test]
 fn a_running_node_takes_a_first_snapshot_by_an_ingest_and_takes_up_those_of_others() {
     let lab = Lab::new(EXE);
+    let forgotten = lab.site(SITE).join("state/snapshots/formerly");
+    fs::create_dir_all(&forgotten).expect("the folder of a dataset that the node has no more");
+    fs::write(forgotten.join("unfinished.rows"), "ids").expect("what an ingest of it left");
     let node = lab.node(SITE, &[]);
-    let at = node.wait_for_line(&["started", "ingest", "heart"]);
+    let at = node.wait_for_line(&["formerly", "removed the rows of an ingest that nobody went on with"]);
+    assert_eq!(fs::read_dir(&forgotten).expect("the folder").count(), 0);
+    let at = node.wait_for_line_after(at, &["started", "ingest", "heart"]);
     let at = node.wait_for_line_after(at, &["the snapshot is in use"]);
     grow(&lab);
     assert!(run(&lab, &["datasets", "refresh", "heart"]).status.success());

@@ -8,6 +8,7 @@ use std::path::Path;
 use bocage_fhir::{At, Damaged, How, Reader, Report, View, What};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 use tempfile::TempDir;
 
 const VIEW: &str = r#"{ "resource": "Patient", "select": [
@@ -103,13 +104,38 @@ fn reading_that_goes_on_where_it_was_broken_off_gives_what_it_gives_at_once() {
         let found: Report =
             serde_json::from_str(&serde_json::to_string(before.report()).expect("a sound test")).expect("a sound test");
         let mut reader = Reader::open_as(export.path(), view(), ALONE).expect("a sound test");
-        reader.go_on(at, found, ids).expect("a sound test");
+        assert!(reader.go_on(at, found, ids).expect("a sound test"));
         read(&mut reader, usize::MAX, &mut rows, &mut Vec::new());
         assert!((rows, reader.report().clone()) == alone, "broken off at {at:?}");
         broken_off += 1;
     }
     // Only within the Bundle there is no place to begin at.
     assert!(broken_off > 5 && without_a_place > 0, "{broken_off} {without_a_place}");
+}
+
+#[test]
+fn a_place_that_the_export_does_not_have_is_none_to_go_on_at() {
+    let export = export();
+    let go_on = |at: serde_json::Value| {
+        let mut reader = Reader::open_as(export.path(), view(), ALONE).expect("a sound test");
+        let files = reader.files().count();
+        let at = serde_json::from_value(at).expect("a sound test");
+        let found = reader.go_on(at, Report::default(), []).expect("a sound test");
+        assert!(reader.progress().done <= reader.progress().total);
+        (found, files)
+    };
+    let at = |files: usize, bytes: u64| json!({"files": files, "bytes": bytes, "lines": bytes.min(1)});
+    let (begin, files) = go_on(at(0, 0));
+    assert!(begin && go_on(at(files, 0)).0, "the beginning and the end");
+    for (beyond, bytes) in [(files + 1, 0), (usize::MAX, 0), (files, 1), (files + 1, 1)] {
+        assert!(!go_on(at(beyond, bytes)).0, "{beyond} files, {bytes} bytes");
+    }
+    let bundle = Reader::open_as(export.path(), view(), ALONE)
+        .expect("a sound test")
+        .files()
+        .position(|file| file.extension().is_some_and(|ending| ending == "json"))
+        .expect("a Bundle");
+    assert!(go_on(at(bundle, 0)).0 && !go_on(at(bundle, 1)).0, "nothing begins within a Bundle");
 }
 
 #[test]

@@ -188,6 +188,17 @@ impl Custodian {
         }
     }
 
+    /// Removes what ingests left that nobody goes on with.
+    pub(super) fn sweep_snapshots(&self) {
+        let known = |dataset: &str| self.config.datasets.contains_key(dataset);
+        match snapshot::sweep(self.snapshots.dir(), &known, self.clock.now()) {
+            Ok(swept) => swept
+                .iter()
+                .for_each(|dataset| tracing::info!(dataset, "removed the rows of an ingest that nobody went on with")),
+            Err(error) => tracing::warn!(%error, "what ingests left could not be looked through"),
+        }
+    }
+
     /// Writes a snapshot into the ledger, unless it stands there.
     fn adopt(&self, manifest: &Manifest) -> Result<(), LedgerError> {
         let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);

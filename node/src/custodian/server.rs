@@ -183,6 +183,7 @@ fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
 /// The compute thread: recovers, asks for missing snapshots, then computes one round after another.
 fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
     custodian.adopt_new_snapshots();
+    custodian.sweep_snapshots();
     custodian.ask_for_due_snapshots(true);
     custodian.drop_old_payloads();
     while let Some(job) = jobs.blocking_recv() {
@@ -191,7 +192,10 @@ fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
                 // A requester that left meanwhile will ask again and find the release in the ledger.
                 let _ = answer.send(custodian.round(&request));
             }
-            Job::Retention => custodian.drop_old_payloads(),
+            Job::Retention => {
+                custodian.sweep_snapshots();
+                custodian.drop_old_payloads();
+            }
         }
     }
 }

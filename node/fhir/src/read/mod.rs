@@ -253,18 +253,28 @@ impl Reader {
 
     /// Goes on at a place, as the reader would that was there: with its report, and the ids that it had met. To be called before the first batch.
     ///
+    /// Whether it has such a place; if not, it is good for nothing more.
+    ///
     /// # Errors
     /// The file at that place cannot be read.
-    pub fn go_on(&mut self, at: At, report: Report, ids: impl IntoIterator<Item = u64>) -> Result<(), ReadError> {
+    pub fn go_on(&mut self, at: At, report: Report, ids: impl IntoIterator<Item = u64>) -> Result<bool, ReadError> {
+        let input = self.inputs.get(at.files).cloned();
+        let is_within = at.bytes > 0;
+        // Within a file of lines, or before a file, or behind the last.
+        let is_place = match &input {
+            Some(input) => !is_within || (input.form == Form::Lines),
+            None => !is_within && at.files == self.inputs.len(),
+        };
+        if !is_place {
+            return Ok(false);
+        }
         (self.report, self.at, self.begun) = (report, Some(at), at.files);
         self.ids.extend(ids);
-        if at.bytes > 0
-            && let Some(input) = self.inputs.get(at.files).cloned()
-        {
+        if let Some(input) = input.filter(|_| is_within) {
             self.begun += 1;
             self.current = Some(self.current(&input, &input.name.as_str().into(), at)?);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How far it has come.

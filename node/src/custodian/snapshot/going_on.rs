@@ -11,7 +11,8 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
 
-use super::{Manifest, Progress, Size, SnapshotError, Taking};
+use super::spool::{Spool, Stream};
+use super::{Floor, Manifest, Progress, Size, SnapshotError, SystemDisk, Taking, unfinished};
 use crate::custodian::source::{BatchSize, DatasetSpec};
 
 const CONTRACT: &str = r#"
@@ -164,7 +165,6 @@ fn whatever_is_another_now_begins_anew() {
         assert!(matches!(site.take(of, TODAY, 8).0, Err(SnapshotError::Interrupted)));
         assert!(site.left(of).exists());
     };
-    let goes_on = |steps: &[Progress]| steps.iter().any(|step| matches!(step, Progress::GoesOn { .. }));
     half("same");
     assert!(goes_on(&site.take("same", TODAY, usize::MAX).1), "nothing is another");
     half("tomorrow");
@@ -189,4 +189,67 @@ fn whatever_is_another_now_begins_anew() {
     fs::write(site.source(), "patient,visit,on\n").unwrap();
     assert!(matches!(site.take("failed", TODAY, usize::MAX).0, Err(SnapshotError::Source(_))));
     assert!(!site.left("failed").exists(), "whoever fails leaves nothing");
+}
+
+/// How an ingest that takes all goes on.
+fn goes_on(steps: &[Progress]) -> bool {
+    steps.iter().any(|step| matches!(step, Progress::GoesOn { .. }))
+}
+
+#[test]
+fn a_mark_that_no_ingest_can_have_written_begins_anew_and_neither_panics_nor_loses_a_row() {
+    let site = Site::of_csv(CONTRACT);
+    let whole = site.take("whole", TODAY, usize::MAX).0.unwrap();
+    let put = |of: &str, stream: Stream, piece: &dyn Fn(&mut Value) -> Vec<u8>| {
+        assert!(matches!(site.take(of, TODAY, 8).0, Err(SnapshotError::Interrupted)));
+        let (left, floor) = (site.left(of), Floor { disk: &SystemDisk, bytes: 0 });
+        let mut spool = Spool::take_up(&left, left.parent().unwrap(), floor, unfinished::MARKS).unwrap().unwrap();
+        let mut mark = Vec::new();
+        spool.last(unfinished::MARKS, &mut mark).unwrap();
+        let mut mark: Value = serde_json::from_slice(&mark).unwrap();
+        spool.append(stream, &piece(&mut mark)).unwrap();
+        spool.append(unfinished::MARKS, &serde_json::to_vec(&mark).unwrap()).unwrap();
+        spool.settle().unwrap();
+    };
+    let anew = |of: &str| {
+        let (taken, steps) = site.take(of, TODAY, usize::MAX);
+        assert_eq!(taken.unwrap().content, whole.content, "{of}");
+        !goes_on(&steps)
+    };
+    let says_parts = |mark: &mut Value, parts: u64| {
+        mark["parts"] = json!(parts);
+        serde_json::to_vec(mark).unwrap()
+    };
+    put("same", unfinished::MARKS, &|mark| serde_json::to_vec(mark).unwrap());
+    assert!(!anew("same"), "nothing is wrong with it");
+    for parts in [0, 1, 1025, 1 << 40] {
+        let of = format!("parts{parts}");
+        put(&of, unfinished::MARKS, &|mark| says_parts(mark, parts));
+        assert!(anew(&of), "{of}");
+    }
+    put("beyond", Stream(unfinished::PARTS + 16), &|_| b"rows".to_vec());
+    assert!(anew("beyond"), "a stream that is no part's");
+}
+
+#[test]
+fn what_ends_every_ingest_behind_the_same_mark_ends_no_third_one() {
+    let site = Site::of_csv(CONTRACT);
+    let whole = site.take("whole", TODAY, usize::MAX).0.unwrap();
+    let broken_off = |of: &str, stop: usize| {
+        let (taken, steps) = site.take(of, TODAY, stop);
+        assert!(matches!(taken, Err(SnapshotError::Interrupted)));
+        goes_on(&steps)
+    };
+    assert!(!broken_off("ended", 8));
+    for _ in 0..2 {
+        assert!(broken_off("ended", 2), "as soon as it has gone on");
+    }
+    let (taken, steps) = site.take("ended", TODAY, usize::MAX);
+    assert!(!goes_on(&steps), "it begins anew");
+    assert_eq!(taken.unwrap().content, whole.content);
+    assert!(!broken_off("comes-on", 8));
+    for _ in 0..3 {
+        assert!(broken_off("comes-on", 4), "each comes to another mark");
+    }
+    assert!(goes_on(&site.take("comes-on", TODAY, usize::MAX).1));
 }

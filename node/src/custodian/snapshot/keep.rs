@@ -46,7 +46,7 @@ impl Lock {
         }
     }
 
-    fn at_once(folder: &Path, kind: FlockOperation) -> Result<Self, SnapshotError> {
+    pub(super) fn at_once(folder: &Path, kind: FlockOperation) -> Result<Self, SnapshotError> {
         let handle = File::open(folder).map_err(|e| SnapshotError::io(folder, &e))?;
         match flock(&handle, kind) {
             Ok(()) => Ok(Self { _folder: handle }),

@@ -35,6 +35,7 @@ mod sizes;
 mod sound;
 mod spool;
 mod subjects;
+mod sweep;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub(in crate::custodian) use offered::gaps;
 pub use offered::{LeftOut, Offered, public_name};
 pub(in crate::custodian) use offered::{Part, Rows};
 pub use open::{Snapshot, Snapshots, current, manifest, moved_at, subject_ids};
+pub use sweep::sweep;
 pub use take::{Progress, Size, Taking};
 
 use super::source::SourceError;

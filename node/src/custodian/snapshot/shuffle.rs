@@ -79,7 +79,11 @@ impl<'a> Shuffle<'a> {
     /// Takes up what an ingest before left, if there is something that this one would have done too.
     pub(super) fn take_up(&mut self) -> Option<Begun> {
         let (spool, begun) = self.lasting.as_ref()?.take_up(self.folder, self.floor)?;
-        let count = if self.as_they_come { 1 } else { begun.mark.parts };
+        let (count, most) = (begun.mark.parts, if self.as_they_come { 1 } else { PARTS });
+        // Rows in a stream that is none of these would be lost without a word.
+        if !(1..=most).contains(&count) || spool.width() > unfinished::PARTS + count {
+            return None;
+        }
         self.parts = Some(Parts::of(spool, count));
         Some(begun)
     }

@@ -3,11 +3,14 @@
 //! Usually it has no name, so that nothing of it is left when its process ends, however that ends. One that is to last has a name, and before each piece its
 //! stream, its length and a checksum: so it can be taken up again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 use super::{Floor, SnapshotError};
 
@@ -61,14 +64,20 @@ impl<'a> Spool<'a> {
         Self { floor, folder, file, pending: Vec::new(), written: 0, looked: 0, streams: Vec::new(), lasts, synced }
     }
 
-    /// A new one at `path`, in place of what stands there, for the owner alone.
+    /// A new one at `path`, in place of what stands there, for the owner alone: what stood there may be another's, or a link to something else.
     pub(super) fn lasting(path: &Path, folder: &Path, floor: Floor<'a>) -> Result<Self, SnapshotError> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path);
-        Ok(Self::of(file.map_err(|e| SnapshotError::io(folder, &e))?, folder, floor, true))
+        let failed = |e: io::Error| SnapshotError::io(folder, &e);
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        // A new file is made where nothing stands, not even a link.
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+        Ok(Self::of(file.map_err(failed)?, folder, floor, true))
     }
 
-    /// One that lasted, up to the last piece of the stream `mark`; none where there is no such piece. Every piece before it is as it was written.
+    /// One that lasted, up to the last piece of the stream `mark`; none where there is no such piece, or where others can write or read it. Every piece before
+    /// the mark is as it was written.
     pub(super) fn take_up(
         path: &Path,
         folder: &Path,
@@ -76,12 +85,18 @@ impl<'a> Spool<'a> {
         mark: Stream,
     ) -> Result<Option<Self>, SnapshotError> {
         let failed = |e: io::Error| SnapshotError::io(folder, &e);
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+        // Whoever could write to the folder could have put a link, or a pipe that is never opened, in its place.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             file => file.map_err(failed)?,
         };
+        let facts = file.metadata().map_err(failed)?;
+        if !is_own(&facts) {
+            return Ok(None);
+        }
         let mut spool = Self::of(file, folder, floor, true);
-        let left = spool.file.metadata().map_err(failed)?.len();
+        let left = facts.len();
         let mut reader = BufReader::with_capacity(WRITE_BYTES, spool.file.try_clone().map_err(failed)?);
         let (mut behind, mut at, mut bytes) = (Vec::new(), 0, Vec::new());
         while let Some(stream) = next_piece(&mut reader, left - at, &mut bytes).map_err(failed)? {
@@ -96,6 +111,11 @@ impl<'a> Spool<'a> {
         spool.file.seek(SeekFrom::End(0)).map_err(failed)?;
         (spool.looked, spool.synced.0) = (spool.written, spool.written);
         Ok((spool.written > 0).then_some(spool))
+    }
+
+    /// How many streams it has, with empty ones between others.
+    pub(super) fn width(&self) -> usize {
+        self.streams.len()
     }
 
     fn pieces(&mut self, stream: Stream) -> &mut Vec<Piece> {
@@ -196,6 +216,11 @@ impl<'a> Spool<'a> {
     }
 }
 
+/// Whether a file is a plain one of this user, with one name, that nobody else may open.
+fn is_own(facts: &Metadata) -> bool {
+    facts.is_file() && facts.nlink() == 1 && facts.uid() == geteuid().as_raw() && facts.mode() & 0o077 == 0
+}
+
 /// What stands before a piece.
 fn header(stream: Stream, bytes: &[u8]) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
@@ -227,6 +252,9 @@ fn next_piece(reader: &mut impl Read, left: u64, bytes: &mut Vec<u8>) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::process::Command;
+
     use super::*;
     use crate::custodian::snapshot::SystemDisk;
 
@@ -300,5 +328,43 @@ mod tests {
             let all = taken_up().map(|(_, all)| all.concat());
             assert!(all.is_none_or(|all| ["1ab", "12acb"].contains(&all.as_str())), "byte {at}");
         }
+    }
+
+    #[test]
+    fn one_that_lasts_is_made_and_taken_up_as_a_plain_file_of_its_owner_alone_and_nothing_is_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, floor) = (dir.path().join("rows"), Floor { disk: &SystemDisk, bytes: 0 });
+        let make = || {
+            let mut spool = Spool::lasting(&path, dir.path(), floor).unwrap();
+            spool.append(Stream(0), b"1").unwrap();
+            spool.settle().unwrap();
+        };
+        let is_taken_up = || Spool::take_up(&path, dir.path(), floor, Stream(0)).is_ok_and(|spool| spool.is_some());
+        let allow = |mode: u32| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let other = dir.path().join("other");
+        fs::write(&other, "another's").unwrap();
+        symlink(&other, &path).unwrap();
+        make();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "another's");
+        assert!(is_taken_up());
+        allow(0o640);
+        assert!(!is_taken_up(), "others may read it");
+        make();
+        assert_eq!(
+            fs::metadata(&path).unwrap().mode() & 0o777,
+            0o600,
+            "what stood there before could be read by others"
+        );
+        fs::rename(&path, &other).unwrap();
+        symlink(&other, &path).unwrap();
+        assert!(!is_taken_up(), "it is a link");
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(&other, &path).unwrap();
+        assert!(!is_taken_up(), "it has another name, which stays");
+        fs::remove_file(&other).unwrap();
+        assert!(is_taken_up());
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg("-m600").arg(&path).status().unwrap().success());
+        assert!(!is_taken_up(), "it is a pipe");
     }
 }

@@ -200,7 +200,13 @@ impl<'a> Taking<'a> {
                 if shuffle.add(batch)?
                     && let Some(at) = bookmark.at
                 {
-                    shuffle.mark(&mut beside, |parts| Mark { parts, conformed, at: Some(at), findings: None })?;
+                    shuffle.mark(&mut beside, |parts| Mark {
+                        parts,
+                        conformed,
+                        at: Some(at),
+                        findings: None,
+                        gone_on: 0,
+                    })?;
                 }
                 self.go_on(Progress::Reading { rows, share })
             });
@@ -209,7 +215,7 @@ impl<'a> Taking<'a> {
         })?;
         shuffle.end()?;
         let (conformed, found) = (conforming.so_far(), Some(findings.clone()));
-        shuffle.mark(&mut beside, |parts| Mark { parts, conformed, at: None, findings: found })?;
+        shuffle.mark(&mut beside, |parts| Mark { parts, conformed, at: None, findings: found, gone_on: 0 })?;
         Ok(findings)
     }
 

@@ -5,7 +5,8 @@
 //! ```
 //! The next ingest goes on behind the last mark where the head says that it would do the same: same source, settings, contract, program. Every piece that it takes
 //! over is read and held to its checksum first. Otherwise it begins anew, and the file is removed, as it is at the end of each ingest that says itself how it ended:
-//! there is never more than one for a dataset. It holds ids and values as the source has them, so it is for the owner alone, as the snapshots are.
+//! there is never more than one for a dataset. No more than [`TRIES`] go on behind one mark: what ends them all there may be in the file.
+//! It holds ids and values as the source has them, so it is for the owner alone, as the snapshots are, and one that nobody goes on with is swept away.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,10 @@ use crate::custodian::source::{Bookmark, Conformed, DatasetSpec, Findings};
 /// Its name in the folder.
 const FILE: &str = "unfinished.rows";
 /// Part of the head: another number for another form of the file.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 const DAY_MS: i64 = 86_400_000;
+/// How many ingests go on behind one mark, where none of them comes to the next.
+const TRIES: u32 = 2;
 
 /// What the ingest is that wrote the file.
 pub(super) const HEAD: Stream = Stream(0);
@@ -49,6 +52,16 @@ pub(super) struct Mark {
     pub(super) at: Option<Value>,
     /// Where all of it was read, what was found in it.
     pub(super) findings: Option<Findings>,
+    /// How many ingests went on behind it.
+    pub(super) gone_on: u32,
+}
+
+impl Mark {
+    fn write(&self, spool: &mut Spool<'_>) -> Result<(), SnapshotError> {
+        let text = serde_json::to_vec(self).map_err(|_| SnapshotError::Fault { stage: "writing how far it is" })?;
+        spool.append(MARKS, &text)?;
+        spool.settle()
+    }
 }
 
 /// How far an ingest was that somebody goes on with.
@@ -93,7 +106,7 @@ impl Unfinished {
         Ok(spool)
     }
 
-    /// The file that an ingest before left, if it is whole and this one would do the same.
+    /// The file that an ingest before left, if it is whole, this one would do the same, and not too many have tried. That this one does stands in it then.
     pub(super) fn take_up<'a>(&self, folder: &Path, floor: Floor<'a>) -> Option<(Spool<'a>, Begun)> {
         let mut spool = Spool::take_up(&self.path, folder, floor, MARKS).ok()??;
         let (mut head, mut mark) = (Vec::new(), Vec::new());
@@ -102,7 +115,11 @@ impl Unfinished {
             return None;
         }
         spool.last(MARKS, &mut mark).ok()?;
-        let mark = serde_json::from_slice(&mark).ok()?;
+        let mut mark: Mark = serde_json::from_slice(&mark).ok()?;
+        if mark.gone_on >= TRIES {
+            return None;
+        }
+        mark.gone_on += 1;
         let mut all = |stream| {
             let mut all = Vec::new();
             let keep = |piece: &[u8]| {
@@ -112,6 +129,7 @@ impl Unfinished {
             spool.read(stream, keep).ok().map(|()| all)
         };
         let (of_source, of_rules) = (all(OF_SOURCE)?, all(OF_RULES)?);
+        mark.write(&mut spool).ok()?;
         Some((spool, Begun { mark, of_source, of_rules }))
     }
 }
@@ -134,13 +152,12 @@ impl Beside {
     pub(super) fn write(&mut self, spool: &mut Spool<'_>, mark: &Mark) -> Result<(), SnapshotError> {
         spool.append(OF_SOURCE, &std::mem::take(&mut self.of_source))?;
         spool.append(OF_RULES, &std::mem::take(&mut self.of_rules))?;
-        let mark = serde_json::to_vec(mark).map_err(|_| SnapshotError::Fault { stage: "writing how far it is" })?;
-        spool.append(MARKS, &mark)?;
-        spool.settle()
+        mark.write(spool)
     }
 }
 
-fn path(folder: &Path) -> PathBuf {
+/// Where it stands.
+pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 

@@ -202,8 +202,7 @@ impl Batches for FhirReading {
     fn go_on(&mut self, at: &Value, beside: &[u8]) -> Result<bool, SourceError> {
         let Ok((at, report)) = <(At, bocage_fhir::Report)>::deserialize(at) else { return Ok(false) };
         let (ids, _) = beside.as_chunks::<8>();
-        self.opened.reader.go_on(at, report, ids.iter().map(|id| u64::from_le_bytes(*id)))?;
-        Ok(true)
+        Ok(self.opened.reader.go_on(at, report, ids.iter().map(|id| u64::from_le_bytes(*id)))?)
     }
 }
 

@@ -172,6 +172,13 @@ impl DatasetSpec {
         }
         let raw: RawDataset = read(section, file, &key, KEYS, problems)?;
         let source = SourceSpec::read(&raw.source, file, &join(&key, "source"), base, problems)?;
+        // With `false` nobody opts out by a row, so none can be lost.
+        if source.leaves_files_out() && raw.optout.as_deref().is_some_and(|optout| optout.trim() != "false") {
+            let place = join(&join(&key, "source"), "damaged");
+            let reason = "with an `optout`, no damaged file may be left out: its rows may say who opted out";
+            let hint = "damaged = \"stop\"; or name who opted out in a list (`[optouts]`) instead of `optout`";
+            problems.push(Problem::new(file, place, reason).hint(hint));
+        }
         let mut map = BTreeMap::new();
         for (column, text) in raw.map {
             match column.parse::<ColumnName>() {
@@ -257,6 +264,11 @@ impl SourceSpec {
             SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => Some(self.path()),
             SourceSpec::Postgres(_) => None,
         }
+    }
+
+    /// Whether rows may be missing in a snapshot since their file is damaged.
+    fn leaves_files_out(&self) -> bool {
+        matches!(self, SourceSpec::Fhir(FhirSource { damaged: Damaged::Skip, .. }))
     }
 
     /// What reading it needs of the network, where it is no file of this machine.

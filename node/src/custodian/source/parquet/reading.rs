@@ -176,13 +176,17 @@ impl Batches for ParquetReading {
     fn go_on(&mut self, at: &Value, _: &[u8]) -> Result<bool, SourceError> {
         type At = (usize, u64, u64, u64, u64, BadLines);
         let Ok((next_group, left, read, room, kept, bad_lines)) = At::deserialize(at) else { return Ok(false) };
+        if next_group > self.opened.reader.metadata().row_groups().len() {
+            return Ok(false);
+        }
         (self.next_group, self.room, self.kept, self.bad_lines) = (next_group, room, kept, bad_lines);
         self.read = read;
         if left > 0 {
             let groups = self.opened.reader.metadata().row_groups();
             let Some(group) = next_group.checked_sub(1).and_then(|at| groups.get(at)) else { return Ok(false) };
             let Some(over) = (group.num_rows() as u64).checked_sub(left) else { return Ok(false) };
-            (self.next_group, self.read) = (next_group - 1, read - over);
+            let Some(before) = read.checked_sub(over) else { return Ok(false) };
+            (self.next_group, self.read) = (next_group - 1, before);
             self.next_group()?;
             self.pass(over)?;
             self.read = read;

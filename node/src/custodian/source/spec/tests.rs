@@ -148,3 +148,20 @@ fn the_digest_changes_with_every_setting_that_matters() {
     assert_ne!(a.digest(), b.digest());
     assert_eq!(a.digest(), DatasetSpec { declared_in: "other.toml".into(), ..a.clone() }.digest());
 }
+
+#[test]
+fn an_export_whose_rows_say_who_opted_out_may_not_lose_a_file_of_them() {
+    let problems = |damaged: &str, optout: Option<&str>| {
+        let source = json!({"kind": "fhir", "path": "x", "view": "fhir-r4-core/patient", "damaged": damaged});
+        let section = json!({"contract": "x-y@1", "source": source, "optout": optout});
+        let mut problems = Problems::default();
+        DatasetSpec::read("d", &section, "node.toml", Path::new("/srv/node"), &mut problems);
+        problems.to_string()
+    };
+    let said = problems("skip", Some("deceased"));
+    assert!(said.contains("dataset.d.source.damaged: with an `optout`, no damaged file may be left out"), "{said}");
+    assert!(said.contains("hint: damaged = \"stop\"; or name who opted out in a list"), "{said}");
+    for (damaged, optout) in [("stop", Some("deceased")), ("skip", None), ("skip", Some("false"))] {
+        assert_eq!(problems(damaged, optout), "", "{damaged} {optout:?}");
+    }
+}

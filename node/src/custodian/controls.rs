@@ -47,6 +47,8 @@ pub enum Control {
     ClusterGroups,
     /// Clusters of two answers differ by nobody or by k subjects.
     ClusterSteps,
+    /// What leaves has the form that its receiver checks.
+    ReleaseForm,
     /// The signer is one whom the site trusts.
     SignerTrust,
     /// The study is for this network.
@@ -113,7 +115,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -134,6 +136,7 @@ impl Control {
         Self::MomentShares,
         Self::ClusterGroups,
         Self::ClusterSteps,
+        Self::ReleaseForm,
         Self::SignerTrust,
         Self::NetworkNamed,
         Self::SiteNamed,

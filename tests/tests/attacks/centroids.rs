@@ -170,7 +170,11 @@ fn is_the_variance(on: Controls) -> bool {
 
 pub fn family() -> Family {
     Family::new("centroids")
-        .against(Control::ClusterGroups, "a centroid that stands where one patient is", alone)
+        .against_all(
+            [Control::ClusterGroups, Control::ReleaseForm],
+            "a centroid that stands where one patient is",
+            alone,
+        )
         .against(Control::ClusterGroups, "a cluster of one weight, and of the target's", uniform)
         .against(Control::ClusterSteps, "a centroid that moves past one patient", two_rounds)
         .against(Control::ClusterSteps, "the same with another question between", far_apart_rounds)

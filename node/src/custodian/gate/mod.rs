@@ -254,5 +254,6 @@ pub(super) fn release_under(
         Mode::Exact | Mode::Round => exact,
     };
     // The receiver checks the same, so a release that it would refuse never leaves.
-    if outcome.fits(plan) { Ok(Released(outcome)) } else { Err(Withheld::Inconsistent) }
+    let fits = !controls.enforces(Control::ReleaseForm) || outcome.fits(plan);
+    if fits { Ok(Released(outcome)) } else { Err(Withheld::Inconsistent) }
 }

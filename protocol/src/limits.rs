@@ -210,6 +210,9 @@ pub const COX_STRATA: usize = 1000;
 /// Numbers of a step of a Cox model with one baseline for all sites, which grow with its intervals and the square of its columns: 1.6 MB of a frame.
 /// Twenty columns have room for 430 intervals.
 pub const COX_GRID_VALUES: usize = 200_000;
+/// Events of one interval that Efron's method takes one by one, and groups beyond which it takes them in groups: how long a step takes follows from
+/// its numbers, not from how many events sites say there are.
+pub const COX_TIED: u64 = 16_384;
 /// Patients of whom a Cox model says how long they go without the event.
 pub const COX_PATTERNS: usize = 20;
 /// A slope of a column that is scaled to [−1, 1]. Steeper ones could make the sums those of a few rows.

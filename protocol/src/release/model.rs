@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::plan::{Described, ModelLayout, Sums};
+use crate::plan::{Described, GridSums, ModelLayout, Sums};
 
 /// Sums over the complete cases of a site, or none of them: nothing of a model is hidden by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,18 @@ impl ModelRelease {
                 kept_back || sum.is_finite() && sum.abs() <= limits::MODEL_SUM
             })
             && layout.described.is_none_or(|described| self.fits_clusters(described, k))
+            && layout.grid_sums().is_none_or(|sums| self.fits_intervals(sums))
+    }
+
+    /// Along a grid: whether as many have the event as can, each in one interval, and nobody's weight is negative. Risk sets are made of these.
+    fn fits_intervals(&self, of: GridSums) -> bool {
+        let events = |slot: usize| self.sums[of.events(slot)];
+        let weight = |slot: usize, event: bool| self.sums[of.group(slot, event).start];
+        let whole = |slot: usize| events(slot) >= 0.0 && events(slot).fract() == 0.0;
+        // Who has the event has a weight.
+        let weighs = |slot: usize| weight(slot, false) >= 0.0 && (weight(slot, true) > 0.0) == (events(slot) > 0.0);
+        (0..of.slots()).all(|slot| whole(slot) && weighs(slot))
+            && (0..of.slots()).map(events).sum::<f64>() <= self.n as f64
     }
 
     /// Of each start, whether everybody is in one cluster, or nobody in any; and of each cluster, whether it is nobody or k.
@@ -57,6 +69,27 @@ mod tests {
         assert!(fits(7.0, 3.0) && fits(10.0, 0.0) && fits(0.0, 0.0));
         for (a, b) in [(8.0, 2.0), (6.0, 3.0), (7.5, 2.5), (11.0, -1.0), (10.0, 10.0), (-3.0, 13.0)] {
             assert!(!fits(a, b), "{a}, {b}");
+        }
+    }
+
+    #[test]
+    fn along_a_grid_no_more_have_the_event_than_there_are_patients_and_no_weight_is_negative() {
+        let of = GridSums { width: 1, strata: 1, intervals: 2, closing: false, timed: false };
+        let fits = |events: [f64; 2], [without, with]: [f64; 2]| {
+            let mut sums = vec![0.5; of.values()];
+            for (slot, n) in events.into_iter().enumerate() {
+                sums[of.events(slot)] = n;
+                sums[of.group(slot, false).start] = without;
+                sums[of.group(slot, true).start] = if n == 0.0 { 0.0 } else { with };
+            }
+            ModelRelease { threshold: 3, n: 20, sums }.fits_intervals(of)
+        };
+        assert!(fits([12.0, 8.0], [1.5, 2.0]) && fits([20.0, 0.0], [0.0, 1e-9]) && fits([0.0, 0.0], [1.0, 0.0]));
+        for events in [[12.0, 9.0], [1e100, 0.0], [-1.0, 3.0], [2.5, 3.0], [30.0, -10.0]] {
+            assert!(!fits(events, [1.0, 1.0]), "{events:?}");
+        }
+        for weights in [[-1.0, 1.0], [1.0, -1.0], [1.0, 0.0]] {
+            assert!(!fits([3.0, 3.0], weights), "{weights:?}");
         }
     }
 }

@@ -44,21 +44,36 @@ fn reads_the_difference(on: Controls) -> bool {
     (2.0 * information.sqrt() * 60.0 - OLDER).abs() < 1e-6
 }
 
-/// What a step along three intervals says of those who leave in the second by the event: patients, the sums of two columns and their products.
-fn who_leave(rows: &[Patient], on: Controls, formula: &str, beta: [f64; 2]) -> Option<Vec<f64>> {
+/// What steps along a grid, each by the ends that stay, say of those who leave in one of its intervals by the event: patients, the sums of two
+/// columns and their products.
+fn steps(
+    rows: &[Patient],
+    on: Controls,
+    (formula, grid): (&str, &[u32]),
+    beta: [f64; 2],
+    steps: &[(&[u32], usize)],
+) -> Option<Vec<Vec<f64>>> {
     let hospital = Hospital::ward(rows);
     let desk = hospital.open(on);
-    let analysis = format!("[[analysis]]\nname = 'a'\ncox = {{ formula = '{formula}', grid = [400, 600, 1000] }}\n");
+    let analysis = format!("[[analysis]]\nname = 'a'\ncox = {{ formula = '{formula}', grid = {grid:?} }}\n");
     let study = desk.hospital.study("", &analysis);
     let Spec::Cox(spec) = &study.analyses[0].spec else { panic!("no cox: {formula}") };
     let first = desk.hospital.request(&study);
     desk.reply(&first).ok()?;
-    let at = Position { beta: beta.to_vec(), ..spec.start() };
-    let steps = vec![Step { analysis: 0, state: RoundState::Along { at, stay: vec![0, 1, 2] } }];
-    let mut release = desk.reply(&RoundRequest { round: 1, steps, ..first }).ok()?;
-    let Outcome::Model(model) = release.parts.remove(0).outcome else { return None };
-    let sums = GridSums { width: 2, strata: 1, intervals: 3, closing: false, timed: false };
-    Some(model.sums[sums.group(1, true)].to_vec())
+    let step = |(round, (stay, interval)): (u16, &(&[u32], usize))| {
+        let at = Position { beta: beta.to_vec(), ..spec.start() };
+        let steps = vec![Step { analysis: 0, state: RoundState::Along { at, stay: stay.to_vec() } }];
+        let mut release = desk.reply(&RoundRequest { round, steps, ..first.clone() }).ok()?;
+        let Outcome::Model(model) = release.parts.remove(0).outcome else { return None };
+        let sums = GridSums { width: 2, strata: 1, intervals: stay.len(), closing: false, timed: false };
+        Some(model.sums[sums.group(*interval, true)].to_vec())
+    };
+    (1..).zip(steps).map(step).collect()
+}
+
+/// What a step along three intervals says of those who leave in the second by the event.
+fn who_leave(rows: &[Patient], on: Controls, formula: &str, beta: [f64; 2]) -> Option<Vec<f64>> {
+    steps(rows, on, (formula, &[400, 600, 1000]), beta, &[(&[0, 1, 2], 1)])?.pop()
 }
 
 /// Four in five leave early, by the event and otherwise, and some last.
@@ -80,6 +95,20 @@ fn reads_who_leaves(on: Controls) -> bool {
     let group = who_leave(&rows, on, "surv(dose, sick) ~ age + weight", [0.0, 0.0]);
     group
         .is_some_and(|group| group[0] == 1.0 && near(age(group[1]), 111.0, 1e-6) && near(weight(group[2]), 250.0, 1e-6))
+}
+
+/// Of four intervals the second has the target alone. Two steps, whose merged intervals all have many, differ by it.
+fn reads_who_leaves_by_two_steps(on: Controls) -> bool {
+    let target = Patient { age: 111, weight: Some(250.0), sick: Some(true), dose: 500.0, ..Patient::default() };
+    let spread = |(i, patient): (usize, Patient)| Patient {
+        dose: if i % 3 == 0 { 700.0 } else { 100.0 } + (i % 11) as f64,
+        ..patient
+    };
+    let rows: Vec<Patient> = leaving(160).into_iter().enumerate().map(spread).chain([target]).collect();
+    let asked = ("surv(dose, sick) ~ age + weight", &[400, 600, 650, 1000][..]);
+    let Some(groups) = steps(&rows, on, asked, [0.0, 0.0], &[(&[0, 3], 0), (&[1, 3], 0)]) else { return false };
+    let less: Vec<f64> = groups[1].iter().zip(&groups[0]).map(|(with, without)| with - without).collect();
+    less[0] == 1.0 && near(age(less[1]), 111.0, 1e-6) && near(weight(less[2]), 250.0, 1e-6)
 }
 
 /// Forty others leave with the target, none of whom has the target's sex.
@@ -137,6 +166,11 @@ pub fn family() -> Family {
             reads_the_difference,
         )
         .against(Control::ModelIntervals, "adjacent risk sets that differ by one patient", reads_who_leaves)
+        .against(
+            Control::ModelIntervals,
+            "one patient between two steps along other ends of one grid",
+            reads_who_leaves_by_two_steps,
+        )
         .against(Control::ModelIntervals, "those that differ by one patient with a level", reads_a_level_of_who_leaves)
         .against(Control::ModelIntervals, "steep between two of them", reads_the_oldest_who_leaves)
         .against_all(

@@ -152,14 +152,15 @@ impl Custodian {
             let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
             self.designs.begin(&ground.identity(), policy.threshold, self.clock.now());
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
-                if let Some(Before { seq, released }) = asked.before {
-                    tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
-                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
-                    continue;
-                }
+                // Also what left before: the site may have changed its mind since.
                 if plan.model().is_some() && !self.answers_models(authorised) {
                     let outcome = Err(no_models(authorised.mode));
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome });
+                    continue;
+                }
+                if let Some(Before { seq, released }) = asked.before {
+                    tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
+                    answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
                     continue;
                 }
                 if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {

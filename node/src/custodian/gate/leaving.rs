@@ -6,7 +6,8 @@
 //!    different enough, predictions that single nobody out. Neighbouring intervals are merged until both groups of each have that: their ends are tried in a public order, the middle of
 //!    the grid, then the middles of both halves, and so on. Nobody is as little as few: else who left an interval by what a researcher calls an
 //!    event would be told apart by whether its end stays.
-//! 2. **Steps** are along ends of which the site could let all stay, or some: what a group says stays true of two together.
+//! 2. **Steps** are along ends that all stay by the first rule, some of them or each: so two steps differ by whole intervals of those. Ends that would
+//!    do by themselves but were not tried first are refused, or the difference of two steps could be an interval in which few leave.
 //! 3. **Weights.** No patient has more than a third of a group's weights at the step's coefficients.
 //! 4. **Opt-outs.** Of whoever has come or gone since earlier answers, nobody or k are in a group.
 //!
@@ -90,6 +91,10 @@ impl Groups<'_> {
     }
 
     fn check(&self, stay: &[u32]) -> Result<(), Withheld> {
+        let kept = self.ends()?;
+        if !stay.iter().all(|end| kept.get(*end as usize) == Some(&1.0)) {
+            return Err(few());
+        }
         let edges: Vec<usize> = std::iter::once(0).chain(stay.iter().map(|end| *end as usize + 1)).collect();
         if !edges.windows(2).all(|w| self.stands(w[0], w[1])) {
             return Err(few());
@@ -281,5 +286,19 @@ mod tests {
         assert_eq!(step(&[1], vec![(12.0, 1.0), (30.0, 10.0)]), Ok(()));
         assert!(step(&[1], vec![(12.0, 1.0), (30.0, 10.1)]).is_err());
         assert!(step(&[0, 1], vec![(12.0, 1.0); 4]).is_err());
+    }
+
+    #[test]
+    fn two_steps_never_differ_by_an_interval_that_could_not_stay() {
+        let leaving = [(6, 6); 6];
+        assert_eq!(ends(&leaving, &[]), Ok(vec![0.0, 0.0, 1.0, 0.0, 0.0, 1.0]));
+        let step = |stay: &[u32]| {
+            let plan = plan(6, Some(stay.to_vec()));
+            let rules = Rules { threshold: K, controls: Controls::default() };
+            exact(&mut counted(&leaving, vec![]), &[], plan.model().unwrap().1, rules)
+        };
+        assert_eq!((step(&[2, 5]), step(&[5])), (Ok(()), Ok(())));
+        // Enough leave on both sides of it, and few between it and the end that stays.
+        assert!(step(&[1, 5]).is_err() && step(&[3, 5]).is_err());
     }
 }

@@ -79,3 +79,15 @@ fn a_model_is_refused_by_itself_where_the_policy_rounds_and_does_not_say_that_mo
     let [model, table] = <[Outcome; 2]>::try_from(parts(&ready(&site), &request)).unwrap();
     assert!(matches!((&model, &table), (Outcome::Model(_), Outcome::Table(table)) if table.rounded), "{model:?}");
 }
+
+#[test]
+fn a_model_that_left_before_is_not_given_again_where_the_policy_refuses_models_now() {
+    let site = Site::new();
+    let before = parts(&ready(&site), &site.request(&site.study_of(MODEL)));
+    assert!(matches!(before[..], [Outcome::Model(_), Outcome::Table(_)]), "{before:?}");
+    site.edit_config("threshold = 11", "threshold = 11\nmodels = \"refuse\"");
+    let again = Study { nonce: format!("{:032x}", 9), ..site.study_of(MODEL) };
+    let after = parts(&custodian(&site), &site.request(&again));
+    assert!(matches!(&after[0], Outcome::Refused(error) if error.code == ErrorCode::ModeNotAllowed), "{after:?}");
+    assert_eq!(after[1], before[1], "the table is the same");
+}

@@ -1,6 +1,7 @@
 //! One baseline for all sites: which ends of the grid all of them keep, and the sums over everybody's risk sets, from those who leave in each interval.
 
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
 use bocage_protocol::plan::{CoxSums, GridSums, Ties};
 use bocage_protocol::release::ModelRelease;
 
@@ -65,8 +66,9 @@ impl Along {
             values[CoxSums::EVENTS] += events;
             match self.ties {
                 Ties::Breslow => self.event(&mut values, shape, slot, (0.0, events), moment),
-                Ties::Efron => (0..events as u64)
-                    .for_each(|l| self.event(&mut values, shape, slot, (l as f64 / events, 1.0), moment)),
+                Ties::Efron => {
+                    tied(events).for_each(|(share, times)| self.event(&mut values, shape, slot, (share, times), moment))
+                }
             }
         }
         values
@@ -97,6 +99,18 @@ impl Along {
         take(shape.timed_information(), moment, &variance);
         take(shape.twice_timed_information(), moment * moment, &variance);
     }
+}
+
+/// Of the events of an interval, l of d, the shares l / d of those who leave with them, each with how many there are of it. Beyond a bound neighbours
+/// share their middle: of what varies as little as from one of 16,384 groups to the next, a sum over them is the same to nine digits.
+fn tied(events: f64) -> impl Iterator<Item = (f64, f64)> {
+    let all = events as u64;
+    let groups = all.min(limits::COX_TIED);
+    (0..groups).map(move |group| {
+        let begin = |group: u64| (u128::from(group) * u128::from(all) / u128::from(groups)) as f64;
+        let (from, to) = (begin(group), begin(group + 1));
+        ((from + to - 1.0) / 2.0 / events, to - from)
+    })
 }
 
 impl CoxDriver {
@@ -132,5 +146,25 @@ impl CoxDriver {
         self.kept = releases.iter().map(|(site, release)| ((*site).clone(), own(release))).collect();
         self.stay = Some((0..ends as u32).filter(kept).collect());
         Next::Round(self.at(self.spec.start()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tied_events_are_taken_one_by_one_up_to_a_bound_and_beyond_it_in_as_many_groups() {
+        let few: Vec<(f64, f64)> = tied(4.0).collect();
+        assert_eq!(few, [(0.0, 1.0), (0.25, 1.0), (0.5, 1.0), (0.75, 1.0)]);
+        let events = 1e12;
+        assert_eq!(tied(events).count() as u64, limits::COX_TIED);
+        assert_eq!(tied(events).map(|(_, times)| times).sum::<f64>(), events);
+        // Of a hundred thousand, against each by itself, where all but one in twenty of those at risk leave.
+        let events = 100_000.0;
+        let hazard = |share: f64| 1.0 / (1.0 - 0.95 * share);
+        let found: f64 = tied(events).map(|(share, times)| times * hazard(share)).sum();
+        let each: f64 = (0..events as u64).map(|l| hazard(l as f64 / events)).sum();
+        assert!((found / each - 1.0).abs() < 1e-7, "{found} {each}");
     }
 }

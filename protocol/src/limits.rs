@@ -201,6 +201,10 @@ pub const CLUSTER_COLUMNS: usize = 50;
 pub const CLUSTER_STARTS: usize = 20;
 /// Rounds of one k-means. Each is some more equations about the same rows.
 pub const CLUSTER_ROUNDS: u16 = 50;
+/// Starts that a site answers by the same columns of the same patients, whoever asks. Each is held against all before it.
+pub const CLUSTER_ANSWERS: usize = 2_000;
+/// What a site remembers of them, in bytes.
+pub const CLUSTER_ANSWER_BYTES: usize = DESIGN_BYTES / 4;
 /// Steps from the middle of a column's range to its end: a centroid's coordinates are whole ones.
 pub const CLUSTER_STEPS: i32 = 1 << 20;
 /// What a column counts in a distance, where the one that counts most counts 1.

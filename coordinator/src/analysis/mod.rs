@@ -10,6 +10,7 @@
 //! ```
 
 mod accuracy;
+mod as_asked;
 mod association;
 mod attrition;
 mod binned;

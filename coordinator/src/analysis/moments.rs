@@ -24,7 +24,7 @@ pub(super) struct Moments {
 
 impl Moments {
     /// Of what sites released.
-    pub(super) fn of(releases: &[(&SiteId, &ModelRelease)], layout: &ModelLayout) -> Self {
+    pub(super) fn of(releases: &[(&SiteId, ModelRelease)], layout: &ModelLayout) -> Self {
         let width = layout.columns.len();
         let (mut sum, mut products) = (DVector::zeros(width), DMatrix::zeros(width, width));
         for (_, release) in releases {

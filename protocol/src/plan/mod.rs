@@ -230,6 +230,7 @@ pub struct ValidPlan {
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
     model: Option<ModelLayout>,
+    stands: Vec<usize>,
     layout: TableLayout,
     extended: Option<Known>,
     touches: Touches,
@@ -243,7 +244,7 @@ impl ValidPlan {
     pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
         let contracts = &contracts.into();
         let written = check::plan(&plan, contracts)?;
-        let normal = normal::plan(&plan, contracts);
+        let (normal, stands) = normal::plan(&plan, contracts);
         let named = normal::renamed(&normal, contracts);
         // An expression whose normal form is beyond the bounds stays as it was written, by itself ([`normal()`]). Whatever else the normal form
         // is refused for, the plan is: else other words would be a way around it.
@@ -255,7 +256,7 @@ impl ValidPlan {
         };
         let check::Checked { table, grid, key, model, layout, extended, touches } = checked;
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
-        Ok(Self { plan, digest, table, grid, key, model, layout, extended, touches })
+        Ok(Self { plan, digest, table, grid, key, model, stands, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -312,6 +313,11 @@ impl ValidPlan {
             (Statistic::Model(model), Some(layout)) => Some((model, layout)),
             _ => None,
         }
+    }
+
+    /// Of each column of a model, as they were written, which one it is in normal form. Sites answer in that order, and centroids are given in it.
+    pub fn stands(&self) -> &[usize] {
+        &self.stands
     }
 
     /// How many keys a site may answer with: 1, or as many discovered ones as fit a tally.

@@ -14,16 +14,34 @@ pub(super) use features::plain as derived;
 use std::borrow::Cow;
 
 use super::{
-    Bins, Branch, Comparison, Contracts, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table,
+    Bins, Branch, Comparison, Contracts, Discovered, Explains, Expr, Literal, Measure, Operation, Plan, Query,
+    Statistic, Table,
 };
 use crate::contract::Contract;
-use crate::ids::ContractId;
+use crate::ids::{ColumnName, ContractId};
 use crate::limits;
 use crate::settings::Problems;
 use crate::trust::canonical;
 
-/// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order.
-pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
+/// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order. Only columns that
+/// a model describes without an outcome stand in one order, whatever they were written in: with it is said of each as it was written where it stands.
+pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Vec<usize>) {
+    let mut normal = in_order(plan, contracts);
+    let Statistic::Model(model) = &mut normal.statistic else { return (normal, Vec::new()) };
+    let mut sorted: Vec<usize> = (0..model.columns.len()).collect();
+    if matches!(model.explains, Explains::Moments | Explains::Clusters(_)) {
+        let contents = contents(&normal.query.features);
+        let name = |name: &ColumnName| contents.get(name).unwrap_or(name).clone();
+        let named = model.map(&|measure| measure.renamed(&name), &|key| key.renamed(&name));
+        sorted.sort_by_cached_key(|at| place(&named.columns[*at]));
+        model.columns = sorted.iter().map(|at| model.columns[*at].clone()).collect();
+    }
+    let mut stands = vec![0; sorted.len()];
+    sorted.iter().enumerate().for_each(|(now, written)| stands[*written] = now);
+    (normal, stands)
+}
+
+fn in_order(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
     let plan = &features::named(plan, contracts);
     let extended = extended(plan, contracts);
     let contract = extended.as_ref().map_or(contracts.base, |known| &known.base);

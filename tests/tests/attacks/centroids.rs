@@ -1,9 +1,14 @@
 //! Centroids that single a patient out: one that stands alone, groups of one value, two answers that differ by one, and a variance that is one patient's.
 
+use std::fmt::Write as _;
+use std::fs;
+
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::analysis::RoundState;
-use bocage_protocol::plan::Centroids;
+use bocage_protocol::contract;
+use bocage_protocol::plan::{Centroids, RelatedTable};
 use bocage_protocol::release::Outcome;
+use bocage_protocol::trust::Study;
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use super::cells::answer;
@@ -13,6 +18,7 @@ use super::scenario::{Family, Open};
 use super::ward::{Patient, patients};
 
 const TWO: &str = "kmeans = { columns = ['age', 'weight'], clusters = 2, starts = 2 }";
+const TURNED: &str = "kmeans = { columns = ['weight', 'age'], clusters = 2, starts = 2 }";
 const THREE: &str = "kmeans = { columns = ['age', 'weight'], clusters = 3, starts = 1 }";
 
 /// A cluster as an attacker reads it: patients, Σ of scaled ages and weights.
@@ -39,22 +45,30 @@ impl Cluster {
 struct Asked<'a> {
     desk: &'a Desk<'a>,
     request: RoundRequest,
+    /// Whether weights stand before ages.
+    turned: bool,
 }
 
 impl<'a> Asked<'a> {
     fn begin(desk: &'a Desk<'a>, question: &str) -> Option<Self> {
-        let study = desk.hospital.study("", &format!("[[analysis]]\nname = 'a'\n{question}\n"));
-        let request = desk.hospital.request(&study);
+        Self::begin_with(desk, &study(desk.hospital, question))
+    }
+
+    fn begin_with(desk: &'a Desk<'a>, study: &Study) -> Option<Self> {
+        let request = desk.hospital.request(study);
         match desk.reply(&request).ok()?.parts.remove(0).outcome {
-            Outcome::Model(_) => Some(Self { desk, request }),
+            Outcome::Model(_) => Some(Self { desk, request, turned: false }),
             _ => None,
         }
     }
 
     /// The clusters about these centroids, start by start, each of a patient of this age and weight.
     fn at(&mut self, starts: &[&[(f64, f64)]]) -> Option<Vec<Vec<Cluster>>> {
+        let turned = self.turned;
+        let order = |[age, weight]: [usize; 2]| if turned { [weight, age] } else { [age, weight] };
         let steps = |(age, weight): &(f64, f64)| {
-            vec![Centroids::step((age - 60.0) / 60.0), Centroids::step((weight - 150.0) / 150.0)]
+            let steps = [Centroids::step((age - 60.0) / 60.0), Centroids::step((weight - 150.0) / 150.0)];
+            order([0, 1]).map(|at| steps[at]).to_vec()
         };
         let starts: Vec<Vec<Vec<i32>>> = starts.iter().map(|start| start.iter().map(steps).collect()).collect();
         let (clusters, weights) = (starts[0].len(), vec![1.0, 1.0]);
@@ -62,9 +76,14 @@ impl<'a> Asked<'a> {
         let round = self.request.round + 1;
         self.request = RoundRequest { round, steps: vec![Step { analysis: 0, state }], ..self.request.clone() };
         let Outcome::Model(release) = self.desk.reply(&self.request).ok()?.parts.remove(0).outcome else { return None };
-        let cluster = |sums: &[f64]| Cluster([sums[0], sums[1], sums[2]]);
+        let [age, weight] = order([1, 2]);
+        let cluster = |sums: &[f64]| Cluster([sums[0], sums[age], sums[weight]]);
         Some(release.sums[2..].chunks(3 * clusters).map(|start| start.chunks(3).map(cluster).collect()).collect())
     }
+}
+
+fn study(hospital: &Hospital, question: &str) -> Study {
+    hospital.study("", &format!("[[analysis]]\nname = 'a'\n{question}\n"))
 }
 
 /// Forty of each of two kinds, who differ among themselves, and between the kinds nobody but the target.
@@ -148,6 +167,56 @@ fn two_studies(on: Controls, restart: bool) -> bool {
     one.zip(other).is_some_and(|(one, other)| differ_by_the_target(&one[0], &other[0]))
 }
 
+/// The same columns named the other way about, whatever order a site then answers in.
+fn in_another_order(on: Controls) -> bool {
+    [false, true].into_iter().any(|turned| {
+        let hospital = Hospital::ward(&two_kinds_and_the_target());
+        let desk = hospital.open(on);
+        let one = Asked::begin(&desk, TWO).and_then(|mut asked| asked.at(&[&WITH]));
+        let other = Asked::begin(&desk, TURNED).and_then(|asked| Asked { turned, ..asked }.at(&[&WITHOUT]));
+        one.zip(other).is_some_and(|(one, other)| differ_by_the_target(&one[0], &other[0]))
+    })
+}
+
+const PEOPLE: &str = r#"
+id = "people@1"
+subject = "patient"
+one_row_per_subject = true
+column = [
+    { name = "patient", type = "text" },
+    { name = "age", type = "int", range = [0, 120] },
+    { name = "weight", type = "float", range = [0, 300] },
+]
+"#;
+const VISITS: &str = r#"
+id = "visits@1"
+subject = "patient"
+column = [{ name = "patient", type = "text" }, { name = "long", type = "bool" }]
+"#;
+const SOURCE: &str = "source = { kind = \"csv\", path = \"rows.csv\" }";
+
+/// The second study names another dataset of the site, which its question does not look into.
+fn beside_another_dataset(on: Controls) -> bool {
+    let (mut people, mut visits) = ("patient,age,weight\n".to_owned(), "patient,long\n".to_owned());
+    for (at, patient) in two_kinds_and_the_target().iter().enumerate() {
+        let _ = writeln!(people, "p{at},{},{}", patient.age, patient.weight.unwrap_or_default());
+        let _ = writeln!(visits, "p{at},true");
+    }
+    let hospital = Hospital::new(PEOPLE, &people);
+    fs::write(hospital.path("contracts/visits.toml"), VISITS).expect("the contract");
+    fs::write(hospital.path("visits.csv"), visits).expect("the visits");
+    let visited = SOURCE.replace("rows", "visits");
+    hospital.edit(SOURCE, &format!("{SOURCE}\n[dataset.visits]\ncontract = \"visits@1\"\n{visited}"));
+    let visits = contract::parse(VISITS, "visits.toml").expect("a contract");
+    let table = RelatedTable { dataset: visits.id().clone(), contract: visits.hash() };
+    let mut second = study(&hospital, TWO);
+    second.related = [("visits".parse().expect("a table"), table)].into();
+    let desk = hospital.open(on);
+    let one = Asked::begin(&desk, TWO).and_then(|mut asked| asked.at(&[&WITH]));
+    let other = Asked::begin_with(&desk, &second).and_then(|mut asked| asked.at(&[&WITHOUT]));
+    one.zip(other).is_some_and(|(one, other)| differ_by_the_target(&one[0], &other[0]))
+}
+
 /// More clusters: two of them nearly those of an earlier answer, the others all different.
 fn hidden_among_changes(on: Controls) -> bool {
     let hospital = Hospital::ward(&two_kinds_and_the_target());
@@ -181,6 +250,8 @@ pub fn family() -> Family {
         .against(Control::ClusterSteps, "two starts of a round that differ by one patient", two_starts)
         .against(Control::ClusterSteps, "two studies that differ by one patient", |on| two_studies(on, false))
         .against(Control::ClusterSteps, "two studies with a restart between", |on| two_studies(on, true))
+        .against(Control::ClusterSteps, "the same columns in another order", in_another_order)
+        .against(Control::ClusterSteps, "a study that names another dataset", beside_another_dataset)
         .against(Control::ClusterSteps, "one patient among many who change", hidden_among_changes)
         .against(Control::MomentShares, "how weights vary is how far one patient's lies from all", is_the_variance)
 }

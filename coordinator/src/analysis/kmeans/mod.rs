@@ -12,12 +12,13 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{KmeansSpec, Metric, RoundState};
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Centroids, ModelLayout, ValidPlan};
+use bocage_protocol::plan::{Centroids, Described, ModelLayout, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
 use self::tries::{Round, Try};
+use super::as_asked::AsAsked;
 use super::moments::Moments;
-use super::pca::{layout, releases};
+use super::pca::{described, releases};
 use super::{Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 
@@ -29,6 +30,7 @@ pub(super) const COLUMNS: [&str; 3] = ["cluster", "patients", "share"];
 pub struct KmeansDriver {
     setting: Setting,
     spec: KmeansSpec,
+    order: AsAsked,
     layout: ModelLayout,
     begun: Option<Begun>,
 }
@@ -47,8 +49,8 @@ struct Begun {
 
 impl KmeansDriver {
     pub(super) fn new(setting: Setting, spec: &KmeansSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        let layout = layout(&setting, plan)?;
-        Ok(Self { setting, spec: spec.clone(), layout, begun: None })
+        let (order, _, layout) = described(&setting, plan)?;
+        Ok(Self { setting, spec: spec.clone(), order, layout, begun: None })
     }
 
     /// Takes in a round. The same for any order of `answers`.
@@ -59,10 +61,11 @@ impl KmeansDriver {
         if releases.is_empty() || releases.len() < self.setting.min_sites as usize {
             return self.nothing(notes);
         }
+        let releases = self.order.releases(&releases, self.answered());
         let Some(begun) = &mut self.begun else {
             return match begin(&self.spec, &releases, &self.layout) {
                 Ok(begun) => {
-                    let next = begun.ask();
+                    let next = begun.ask(&self.order);
                     self.begun = Some(begun);
                     Next::Round(next)
                 }
@@ -75,7 +78,7 @@ impl KmeansDriver {
         begun.take(&releases);
         let ended = begun.rounds >= self.spec.iterations || begun.rounds + 1 >= limits::CLUSTER_ROUNDS;
         if begun.tries.iter().any(Try::is_on_its_way) && !ended {
-            return Next::Round(begun.ask());
+            return Next::Round(begun.ask(&self.order));
         }
         let Some(begun) = &self.begun else { return self.nothing(notes) };
         match best(&begun.tries) {
@@ -88,6 +91,16 @@ impl KmeansDriver {
         }
     }
 
+    /// What sites say in this round.
+    fn answered(&self) -> Described {
+        let (width, clusters) = (self.spec.columns.len(), self.spec.clusters as usize);
+        let asked = |begun: &Begun| begun.tries.iter().filter(|of| of.is_on_its_way()).count();
+        match &self.begun {
+            None => Described::Moments { width },
+            Some(begun) => Described::Clusters { width, starts: asked(begun), clusters },
+        }
+    }
+
     fn nothing(&self, notes: Vec<String>) -> Next {
         let block = Block { columns: columns(&self.spec), ..Block::default() };
         Next::Publish(Box::new(self.setting.result(block, notes)))
@@ -96,12 +109,12 @@ impl KmeansDriver {
 
 impl Begun {
     /// The centroids of all starts that are on their way.
-    fn ask(&self) -> RoundState {
+    fn ask(&self, order: &AsAsked) -> RoundState {
         let starts = self.tries.iter().filter(|of| of.is_on_its_way()).map(|of| of.centroids.clone()).collect();
-        RoundState::Centroids(Centroids { weights: self.weights.clone(), starts })
+        RoundState::Centroids(order.asked(&Centroids { weights: self.weights.clone(), starts }))
     }
 
-    fn take(&mut self, releases: &[(&SiteId, &ModelRelease)]) {
+    fn take(&mut self, releases: &[(&SiteId, ModelRelease)]) {
         self.rounds += 1;
         let asked: Vec<usize> = (0..self.tries.len()).filter(|at| self.tries[*at].is_on_its_way()).collect();
         let sites: Vec<(SiteId, u64)> = releases.iter().map(|(site, release)| ((*site).clone(), release.n)).collect();
@@ -118,7 +131,7 @@ impl Begun {
 }
 
 /// The first round: what distances are measured in, and where starts are.
-fn begin(spec: &KmeansSpec, releases: &[(&SiteId, &ModelRelease)], layout: &ModelLayout) -> Result<Begun, String> {
+fn begin(spec: &KmeansSpec, releases: &[(&SiteId, ModelRelease)], layout: &ModelLayout) -> Result<Begun, String> {
     let moments = Moments::of(releases, layout);
     if moments.n < u64::from(spec.clusters) || moments.n < 2 {
         return Err(format!("no clusters: there are fewer patients than the {} clusters", spec.clusters));

@@ -9,7 +9,7 @@ use bocage_protocol::release::ModelRelease;
 /// What sites said of all starts of a round.
 pub(super) struct Round<'a> {
     /// By the sites' names.
-    pub releases: &'a [(&'a SiteId, &'a ModelRelease)],
+    pub releases: &'a [(&'a SiteId, ModelRelease)],
     /// Which of the round's starts.
     pub position: usize,
     pub weights: &'a [f64],
@@ -139,8 +139,8 @@ mod tests {
 
     fn take(of: &mut Try, answers: &[(&str, ModelRelease)]) {
         let sites: Vec<SiteId> = answers.iter().map(|(site, _)| site.parse().unwrap()).collect();
-        let releases: Vec<(&SiteId, &ModelRelease)> =
-            sites.iter().zip(answers).map(|(site, (_, release))| (site, release)).collect();
+        let releases: Vec<(&SiteId, ModelRelease)> =
+            sites.iter().zip(answers).map(|(site, (_, release))| (site, release.clone())).collect();
         of.take(&Round { releases: &releases, position: 0, weights: &[1.0] });
     }
 

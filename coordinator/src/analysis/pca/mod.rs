@@ -7,11 +7,12 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::PcaSpec;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::{ModelLayout, ValidPlan};
+use bocage_protocol::plan::{Described, ModelLayout, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
 use self::components::components;
 pub(super) use self::published::sites;
+use super::as_asked::AsAsked;
 use super::moments::Moments;
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block};
@@ -24,13 +25,15 @@ pub(super) const COLUMNS: [&str; 4] = ["component", "variance", "share", "cumula
 pub struct PcaDriver {
     setting: Setting,
     spec: PcaSpec,
+    order: AsAsked,
+    described: Described,
     layout: ModelLayout,
 }
 
 impl PcaDriver {
     pub(super) fn new(setting: Setting, spec: &PcaSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        let layout = layout(&setting, plan)?;
-        Ok(Self { setting, spec: spec.clone(), layout })
+        let (order, described, layout) = described(&setting, plan)?;
+        Ok(Self { setting, spec: spec.clone(), order, described, layout })
     }
 
     /// The same for any order of `answers`.
@@ -41,7 +44,7 @@ impl PcaDriver {
         if releases.is_empty() || releases.len() < self.setting.min_sites as usize {
             return self.nothing(notes);
         }
-        let moments = Moments::of(&releases, &self.layout);
+        let moments = Moments::of(&self.order.releases(&releases, self.described), &self.layout);
         let label = |column: usize| self.spec.columns.get(column).map_or("", |column| &column.label);
         match components(&moments, self.spec.scale) {
             Ok(found) => published::result(&self.setting, &self.spec, &moments, &found, notes),
@@ -58,13 +61,15 @@ impl PcaDriver {
     }
 }
 
-/// The shape of a described plan.
-pub(super) fn layout(setting: &Setting, plan: &ValidPlan) -> Result<ModelLayout, PublicError> {
-    let found = plan.model().map(|(_, layout)| layout.clone()).filter(|layout| layout.described.is_some());
-    found.ok_or_else(|| {
+/// The shape of a described plan, by its columns as they were asked.
+pub(super) fn described(setting: &Setting, plan: &ValidPlan) -> Result<(AsAsked, Described, ModelLayout), PublicError> {
+    let order = AsAsked::of(plan);
+    let found = plan.model().and_then(|(_, layout)| Some((layout.described?, order.layout(layout))));
+    let (described, layout) = found.ok_or_else(|| {
         let message = format!("analysis `{}`: its plan describes no columns", setting.name);
         PublicError::new(ErrorCode::StudyInvalid, message)
-    })
+    })?;
+    Ok((order, described, layout))
 }
 
 /// What sites released, in the order of `answers`.

@@ -8,42 +8,45 @@ use bocage_protocol::plan::{Centroids, Explains, ValidPlan};
 
 use super::Round;
 use crate::custodian::Custodian;
-use crate::custodian::gathered::Gathered;
-use crate::custodian::ledger::bodies::Reservation;
+use crate::custodian::ledger::bodies::{Reservation, Spend};
+use crate::custodian::reuse;
 
 impl Custodian {
     /// Sees to it that the engine knows of earlier centroids, where a plan has any.
     pub(super) fn recall(
         &self,
         round: &Round<'_>,
-        gathered: &Gathered<'_>,
-        plan: &ValidPlan,
+        identity: &Digest,
+        (plan, threshold): (&ValidPlan, u32),
         compares: &Digest,
     ) -> Result<(), PublicError> {
         let clusters = plan.model().is_some_and(|(model, _)| matches!(model.explains, Explains::Clusters(_)));
         if !clusters {
             return Ok(());
         }
-        self.designs.recall(plan, || self.asked_before(round, gathered, compares))
+        self.designs.recall(plan, || self.asked_before(round, (identity, threshold), compares))
     }
 
-    /// The centroids of earlier reservations about these patients, in their order. What was reserved may have left.
+    /// The centroids of earlier reservations about these patients under this threshold, in their order. What was reserved may have left.
     fn asked_before(
         &self,
         round: &Round<'_>,
-        gathered: &Gathered<'_>,
+        (identity, threshold): (&Digest, u32),
         compares: &Digest,
     ) -> Result<Vec<Centroids>, PublicError> {
-        let base = gathered.ground().base;
-        let (content, left_out) = (base.manifest().content, base.left_out());
         let mut earlier = Vec::new();
         let own = (round.id.to_string(), i64::from(round.request.round));
         let each = |study: Option<String>, of_round: Option<i64>, reservation: Reservation| {
             let is_own = study.as_deref() == Some(&own.0) && of_round == Some(own.1);
-            if is_own || reservation.snapshot != content || reservation.left_out != left_out {
+            if is_own {
                 return;
             }
-            for spend in reservation.spend.iter().filter(|spend| spend.compares == Some(*compares)) {
+            // Its question names the rows of every table, who is left out of each, and the threshold.
+            let is_this = |spend: &&Spend| {
+                let was = |question: &Digest| reuse::was_of(question, &spend.plan, identity, threshold);
+                spend.compares == Some(*compares) && spend.question.as_ref().is_some_and(was)
+            };
+            for spend in reservation.spend.iter().filter(is_this) {
                 let asked = reservation.steps.iter().filter(|step| step.analysis == spend.analysis);
                 earlier.extend(asked.filter_map(|step| match &step.state {
                     RoundState::Centroids(at) => Some(at.clone()),

@@ -150,7 +150,6 @@ impl Custodian {
             let mut answers = Vec::with_capacity(authorised.plans.len());
             let mut features = Features::default();
             let questions: Vec<Digest> = asked.iter().map(|a| a.question).collect();
-            self.designs.begin(&ground.identity(), policy.threshold, self.clock.now());
             for ((analysis, plan), asked) in authorised.plans.iter().zip(asked) {
                 // Also what left before: the site may have changed its mind since.
                 if plan.model().is_some() && !self.answers_models(authorised) {
@@ -177,7 +176,9 @@ impl Custodian {
                         _ => internal(),
                     }
                 };
-                self.recall(round, gathered, plan, &asked.compares)?;
+                let identity = ground.identity_for(plan);
+                self.designs.begin(&identity, policy.threshold, self.clock.now());
+                self.recall(round, &identity, (plan, policy.threshold), &asked.compares)?;
                 let counted =
                     engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {

@@ -8,6 +8,7 @@
 //!
 //! The engine brings clusters into such a form ([`CountedClusters`]); what has none leaves as a start of nobody.
 
+use bocage_protocol::limits;
 use bocage_protocol::plan::Described;
 
 use super::model::TooFew;
@@ -32,6 +33,8 @@ pub struct CountedClusters {
     pub grouped: Vec<Option<Vec<f64>>>,
     /// And those who would be a small difference to an earlier answer where they were then; none where that cannot be.
     pub settled: Vec<Option<Vec<f64>>>,
+    /// So many starts were answered about these patients that there is no room for these: all else is empty.
+    pub spent: bool,
 }
 
 /// Checks the squares; says of which column they do not hold. `name` is that of a column.
@@ -52,7 +55,13 @@ pub(super) fn clustered(
     rules: Rules,
 ) -> Result<Vec<f64>, Withheld> {
     let Described::Clusters { width, starts, .. } = described else { return Err(Withheld::Inconsistent) };
-    let CountedClusters { nearest, grouped, settled } = counted;
+    let CountedClusters { nearest, grouped, settled, spent } = counted;
+    if spent {
+        let most = limits::CLUSTER_ANSWERS;
+        return Err(Withheld::Model(TooFew::because(format!(
+            "as many centroids as may be were asked by these columns of these patients (up to {most} starts); a new snapshot begins anew"
+        ))));
+    }
     let whole = |kept: Vec<Vec<f64>>| kept.into_iter().map(Some).collect();
     let groups = rules.threshold > 1 && rules.controls.enforces(Control::ClusterGroups);
     let chosen: Vec<Option<Vec<f64>>> = if !groups {
@@ -114,6 +123,7 @@ mod tests {
             nearest: vec![vec![1.0, 0.1, 9.0, 0.9]],
             grouped: vec![Some(vec![0.0, 0.0, 10.0, 1.0])],
             settled: vec![None],
+            spent: false,
         };
         assert_eq!(clustered(vec![0.5], counted.clone(), TWO, rules()), Ok(vec![0.5, 0.0, 0.0, 0.0, 0.0]));
         // Where there is no disclosure control, everybody is with the nearest.
@@ -126,6 +136,13 @@ mod tests {
         let settled = vec![Some(vec![2.0, 0.1, 9.0, 0.9])];
         let counted = CountedClusters { settled, ..CountedClusters::default() };
         assert_eq!(clustered(vec![0.5], counted, TWO, rules()), Err(Withheld::Inconsistent));
+    }
+
+    #[test]
+    fn centroids_for_which_there_is_no_room_are_refused_in_words() {
+        let counted = CountedClusters { spent: true, ..CountedClusters::default() };
+        let Err(Withheld::Model(why)) = clustered(vec![0.5], counted, TWO, rules()) else { panic!("refused") };
+        assert!(why.why().contains("up to 2000 starts"), "{}", why.why());
     }
 
     #[test]

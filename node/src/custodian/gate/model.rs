@@ -52,6 +52,18 @@ pub struct CountedModel {
 }
 
 impl CountedModel {
+    /// What it takes in memory, nearly: the sums, and what is told apart.
+    pub fn bytes(&self) -> usize {
+        let spreads = self.spreads.iter().map(|(_, spreads)| spreads.iter().map(Spread::bytes).sum::<usize>());
+        size_of::<Self>()
+            + size_of_val(&self.sides[..])
+            + size_of_val(&self.ones[..])
+            + size_of_val(&self.both[..])
+            + size_of_val(&self.sums[..])
+            + size_of_val(&self.predictions[..])
+            + spreads.sum::<usize>()
+    }
+
     /// The patients who are in the sums: those of whom sides and spreads are.
     fn summed(&self) -> u64 {
         self.risk.as_ref().map_or(self.n, |risk| risk.ever)

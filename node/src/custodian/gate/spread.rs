@@ -41,6 +41,15 @@ impl Spread {
         if k <= 1 { Spread::Wide } else { Spread::Narrow { values: Vec::new(), subjects: 0, most: 0 } }
     }
 
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let kept = match self {
+            Spread::Wide => 0,
+            Spread::Narrow { values, .. } => size_of_val(&values[..]),
+        };
+        size_of::<Self>() + kept
+    }
+
     /// Whether the sums may be shown.
     pub fn is_wide(&self) -> bool {
         matches!(self, Spread::Wide)

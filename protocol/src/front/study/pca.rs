@@ -66,7 +66,7 @@ pub(super) fn text_place(spec: &PcaSpec, place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::one;
+    use super::super::tests::{analyses, one};
     use super::*;
 
     #[test]
@@ -96,6 +96,18 @@ mod tests {
         ] {
             let problems = one(&format!("pca = {{ {rest} }}")).unwrap_err();
             assert!(problems.contains(wanted), "{rest}: {problems}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_is_no_column_of_components_or_clusters_nor_is_what_is_made_of_it() {
+        let models = "[models.risk]\nformula = 'chol ~ age'\nlink = 'identity'\nfamily = 'gaussian'\n\
+                      coefficients = { '(intercept)' = 1.0, age = 0.5 }\n[features]\nscore = 'predict(risk)'\n";
+        for question in
+            ["pca = { columns = ['age', 'score'] }", "kmeans = { columns = ['age', 'score'], clusters = 2 }"]
+        {
+            let problems = analyses(&format!("{models}[[analysis]]\nname = 'a'\n{question}")).unwrap_err();
+            assert!(problems.contains("columns[1]: a prediction is not described"), "{problems}");
         }
     }
 }

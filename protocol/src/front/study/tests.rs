@@ -10,7 +10,7 @@ fn with(analyses: &str) -> String {
     format!("title = 't'\npurpose = 'scientific_research'\ndataset = 'heart@1'\n{analyses}")
 }
 
-fn analyses(text: &str) -> Result<Vec<AnalysisSpec>, String> {
+pub(super) fn analyses(text: &str) -> Result<Vec<AnalysisSpec>, String> {
     bind(&with(text)).map(|study| study.analyses)
 }
 

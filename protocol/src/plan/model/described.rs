@@ -14,7 +14,8 @@ use super::{Explains, Factor, Model};
 use crate::limits;
 use crate::plan::TypeProblem;
 
-/// The numbers of a round of k-means: whole steps of a public quantum, and what each column counts in a distance.
+/// The numbers of a round of k-means: whole steps of a public quantum, and what each column counts in a distance. Columns are in the order of the plan's
+/// normal form ([`crate::plan::ValidPlan::stands`]), so that all who ask by the same columns ask alike.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Centroids {

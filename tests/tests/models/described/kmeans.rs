@@ -65,7 +65,7 @@ fn run_in(federation: &Federation, analysis: &str, gate: Gate, against: bool) ->
         match driver.step(&answers) {
             Next::Round(next) => {
                 if let RoundState::Centroids(at) = &next {
-                    asked.push(at.clone());
+                    asked.push(as_asked(at, plan.stands()));
                 }
                 (round, state) = (round + 1, next);
             }
@@ -81,6 +81,13 @@ fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
         Err(error) => Answer::Refused(error),
         other => panic!("{other:?}"),
     }
+}
+
+/// Centroids by the columns in the order of the question.
+fn as_asked(at: &Centroids, stands: &[usize]) -> Centroids {
+    let centroid = |of: &Vec<i32>| stands.iter().map(|column| of[*column]).collect();
+    let starts = at.starts.iter().map(|start| start.iter().map(centroid).collect()).collect();
+    Centroids { weights: stands.iter().map(|column| at.weights[*column]).collect(), starts }
 }
 
 /// Rows by half the contract's ranges.
@@ -139,6 +146,24 @@ fn one_two_four_and_sixteen_sites_have_the_same_clusters() {
         found.iter().zip(&values).for_each(|(found, wanted)| near(found, wanted, 1e-10));
         near(&differences, &profiles, 1e-9);
     }
+}
+
+#[test]
+fn in_whatever_order_columns_are_named_the_clusters_and_components_are_the_same() {
+    let federation = data::by_site(HEART, &data::heart());
+    let of = |columns: [&str; 3]| {
+        let kmeans = format!("[[analysis]]\nname = \"k\"\nkmeans = {{ columns = {columns:?}, clusters = 1 }}");
+        let pca = format!("[[analysis]]\nname = \"p\"\npca = {{ columns = {columns:?} }}");
+        (federation.run(&kmeans, Gate::OPEN).remove(0), federation.run(&pca, Gate::OPEN).remove(0))
+    };
+    let ((clusters, components), (turned, other)) = (of(COLUMNS), of(["thalach", "age", "trestbps"]));
+    assert_eq!(turned.block.columns[3..], ["thalach", "age", "trestbps"]);
+    for (column, as_named) in [(3, 4), (4, 5), (5, 3)] {
+        near(&numbers(&turned.block, as_named), &numbers(&clusters.block, column), 1e-12);
+    }
+    near(&numbers(&other.block, 1), &numbers(&components.block, 1), 1e-12);
+    let of_age = |at: &AnalysisResult, row: usize| also(at, "columns", 1)[row];
+    assert_eq!(of_age(&other, 1), of_age(&components, 0));
 }
 
 #[test]

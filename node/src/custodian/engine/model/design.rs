@@ -1,7 +1,7 @@
 //! The complete cases of a snapshot, as columns of a design.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bocage_protocol::plan::{Feature, Model, ModelLayout};
 use polars::prelude::DataFrame;
@@ -54,7 +54,10 @@ impl Design {
     pub(super) fn bytes(&self) -> usize {
         let values = |cases: &Cases| cases.x.len() + cases.y.len() + cases.offset.len() + cases.weight.len();
         let at_risk = self.risk.as_ref().map_or(0, AtRisk::bytes);
-        self.parts.iter().map(values).sum::<usize>() * size_of::<f64>() + at_risk
+        let leaving = self.leaving.iter().flat_map(|slots| slots.iter()).map(CountedModel::bytes).sum::<usize>();
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = answered.as_ref().map_or(0, Answered::bytes);
+        self.parts.iter().map(values).sum::<usize>() * size_of::<f64>() + at_risk + leaving + answered
     }
 }
 

@@ -34,6 +34,16 @@ struct Entry {
     design: Arc<Design>,
 }
 
+impl Kept {
+    /// The oldest make room.
+    fn make_room(&mut self) {
+        self.designs.sort_by_key(|entry| entry.used);
+        while self.designs.iter().map(|entry| entry.design.bytes()).sum::<usize>() > limits::DESIGN_BYTES {
+            self.designs.remove(0);
+        }
+    }
+}
+
 impl Designs {
     /// None, at this site.
     pub fn new(site: SiteId) -> Self {
@@ -51,6 +61,8 @@ impl Designs {
         kept.over = Some(Digest::of("bocage/design/over/1", &[identity.as_bytes(), &threshold.to_le_bytes()]));
         kept.now = now.0;
         kept.designs.retain(|entry| now.0 - entry.used < KEPT_MS);
+        // What is remembered with them has grown since.
+        kept.make_room();
     }
 
     /// The design of a plan, whatever its step.
@@ -72,11 +84,7 @@ impl Designs {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let used = kept.now;
             kept.designs.push(Entry { key, used, design: Arc::clone(&design) });
-            // The oldest make room.
-            kept.designs.sort_by_key(|entry| entry.used);
-            while kept.designs.iter().map(|entry| entry.design.bytes()).sum::<usize>() > limits::DESIGN_BYTES {
-                kept.designs.remove(0);
-            }
+            kept.make_room();
         }
         Ok(design)
     }

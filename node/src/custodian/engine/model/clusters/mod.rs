@@ -26,6 +26,9 @@ pub fn at_centroids(
     mut answered: Option<&mut Answered>,
 ) -> CountedClusters {
     let mut found = CountedClusters::default();
+    if k > 1 && answered.as_deref().is_some_and(|answered| !answered.has_room(centroids.starts.len())) {
+        return CountedClusters { spent: true, ..found };
+    }
     for at in &centroids.starts {
         let start = Start::new(at, &centroids.weights);
         let nearest = Partition::of(patients.nearest(&start), start.clusters());
@@ -46,6 +49,10 @@ pub fn at_centroids(
 pub fn replayed(patients: &Patients<'_>, earlier: &[Centroids], k: u32) -> Answered {
     let mut answered = Answered::default();
     for centroids in earlier {
+        // That was not answered.
+        if !answered.has_room(centroids.starts.len()) {
+            continue;
+        }
         for at in &centroids.starts {
             let start = Start::new(at, &centroids.weights);
             let nearest = Partition::of(patients.nearest(&start), start.clusters());

@@ -33,6 +33,11 @@ impl Start {
         Self { at: at.iter().map(centroid).collect(), weights: weights.to_vec() }
     }
 
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.at.iter().chain([&self.weights]).map(|numbers| size_of_val(&numbers[..])).sum()
+    }
+
     /// How many there are.
     pub fn clusters(&self) -> usize {
         self.at.len()

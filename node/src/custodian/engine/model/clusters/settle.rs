@@ -4,11 +4,17 @@
 //! stay out, those few who would have left stay in, and the answer is the same whether there are such patients or not. Where that cannot be, nothing
 //! new leaves of the start.
 
+use bocage_protocol::limits;
+
 use super::patients::{Partition, Patients, Start};
 
 /// What was answered about the same patients before.
 #[derive(Default)]
-pub struct Answered(Vec<Given>);
+pub struct Answered {
+    given: Vec<Given>,
+    /// Starts, with those that had nothing new.
+    asked: usize,
+}
 
 /// One answer: its centroids, and who is not with the nearest.
 struct Given {
@@ -26,6 +32,16 @@ enum Settled {
 }
 
 impl Answered {
+    /// Whether so many starts more are answered: each takes memory, and time of all after it.
+    pub fn has_room(&self, starts: usize) -> bool {
+        self.asked + starts <= limits::CLUSTER_ANSWERS && self.bytes() <= limits::CLUSTER_ANSWER_BYTES
+    }
+
+    /// What it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.given.iter().map(Given::bytes).sum()
+    }
+
     /// The grouped and the settled form of clusters; takes note of the latter.
     pub fn answer(
         &mut self,
@@ -34,6 +50,7 @@ impl Answered {
         nearest: Partition,
         k: u32,
     ) -> (Option<Partition>, Option<Partition>) {
+        self.asked += 1;
         let mut grouped = nearest.clone();
         let none = vec![false; start.clusters()];
         if !group(patients, &start, &mut grouped, &none, k) {
@@ -44,7 +61,7 @@ impl Answered {
             Some(Settled::New(partition)) => {
                 let differs = |(point, (now, near)): (usize, (&u8, &u8))| (now != near).then_some((point as u32, *now));
                 let elsewhere = partition.of.iter().zip(&nearest.of).enumerate().filter_map(differs).collect();
-                self.0.push(Given { start, sizes: partition.sizes.clone(), elsewhere });
+                self.given.push(Given { start, sizes: partition.sizes.clone(), elsewhere });
                 Some(partition)
             }
             None => None,
@@ -56,7 +73,7 @@ impl Answered {
         let mut kept = vec![false; start.clusters()];
         for _ in 0..=start.clusters() {
             let mut closest: Option<(u64, usize, Vec<u8>, u8)> = None;
-            for given in self.0.iter().filter(|given| given.may_be_near(&now, k)) {
+            for given in self.given.iter().filter(|given| given.may_be_near(&now, k)) {
                 let earlier = given.members(patients);
                 let together = Together::of(&earlier, given.sizes.len(), &now);
                 if let Some(names) = together.same_but_for_few(given, &now, k) {
@@ -81,6 +98,10 @@ impl Answered {
 }
 
 impl Given {
+    fn bytes(&self) -> usize {
+        self.start.bytes() + size_of_val(&self.sizes[..]) + size_of_val(&self.elsewhere[..])
+    }
+
     /// Who was in which cluster.
     fn members(&self, patients: &Patients<'_>) -> Vec<u8> {
         let mut of = patients.nearest(&self.start);

@@ -1,9 +1,12 @@
 //! No few patients show in what is settled, whatever was asked before.
 
+use bocage_protocol::limits;
+use bocage_protocol::plan::Centroids;
 use proptest::prelude::*;
 
 use super::patients::{Partition, Patients, Start};
 use super::settle::Answered;
+use super::{at_centroids, replayed};
 use crate::custodian::engine::model::at_risk::Times;
 use crate::custodian::engine::model::design::Cases;
 
@@ -15,7 +18,7 @@ fn cases(values: &[f64]) -> Vec<Cases> {
 }
 
 fn start(at: &[f64]) -> Start {
-    let steps: Vec<Vec<i32>> = at.iter().map(|z| vec![bocage_protocol::plan::Centroids::step(*z)]).collect();
+    let steps: Vec<Vec<i32>> = at.iter().map(|z| vec![Centroids::step(*z)]).collect();
     Start::new(&steps, &[1.0])
 }
 
@@ -80,6 +83,26 @@ fn what_is_asked_again_under_other_names_is_the_same() {
     let again = settled(&mut answered, &even(), &[0.5, -0.5]).unwrap();
     let other: Vec<u8> = before.of.iter().map(|cluster| 1 - cluster).collect();
     assert_eq!(again.of, other);
+}
+
+#[test]
+fn as_many_starts_as_there_is_room_for_are_answered_and_what_is_recalled_is_as_many() {
+    let parts = cases(&even());
+    let patients = Patients::of(&parts, 1);
+    let at = |i: usize| vec![vec![-1000], vec![i as i32]];
+    let round = |starts: Vec<Vec<Vec<i32>>>| Centroids { weights: vec![1.0], starts };
+    let mut answered = Answered::default();
+    for first in (0..limits::CLUSTER_ANSWERS).step_by(20) {
+        let found = at_centroids(&patients, &round((first..first + 20).map(at).collect()), K, Some(&mut answered));
+        assert!(!found.spent && found.settled.len() == 20);
+    }
+    assert!(answered.bytes() > 0);
+    let one = round(vec![at(0)]);
+    let more = at_centroids(&patients, &one, K, Some(&mut answered));
+    assert!(more.spent && more.settled.is_empty() && more.nearest.is_empty());
+    let twice = vec![one.clone(); limits::CLUSTER_ANSWERS + 7];
+    assert!(at_centroids(&patients, &one, K, Some(&mut replayed(&patients, &twice[1..], K))).spent);
+    assert!(!at_centroids(&patients, &one, K, Some(&mut replayed(&patients, &twice[8..], K))).spent);
 }
 
 proptest! {

@@ -340,22 +340,34 @@ impl ValidPlan {
 
     /// The digest of what its cells are: filter and keys in any order, with the features that they read, whatever is measured in them, whether the
     /// keys are discovered, and under whatever versions of the contracts. Answers to plans that agree in it have cells that can be compared one by
-    /// one.
+    /// one. A model has one cell, its complete cases: filter and all columns that it reads, whatever it makes of them.
     pub fn cells_digest(&self) -> Digest {
         let contents = normal::contents(self.features());
         let name = |name: &ColumnName| contents.get(name).unwrap_or(name).clone();
         let json = |of: &Expr| crate::trust::canonical(&of.renamed(&name)).unwrap_or_default();
-        let discovered = self.key.as_ref().map(|key| json(&Expr::Column(key.column().clone())));
-        let mut keys: Vec<Vec<u8>> = self.table.by.iter().map(json).chain(discovered).collect();
+        let column = |of: &ColumnName| json(&Expr::Column(of.clone()));
+        let discovered = self.key.as_ref().map(|key| column(key.column()));
+        let (domain, mut keys): (_, Vec<Vec<u8>>) = match &self.plan.statistic {
+            Statistic::Model(model) => ("bocage/complete-cases/1", model.reads().into_iter().map(column).collect()),
+            _ => ("bocage/cells/1", self.table.by.iter().map(json).chain(discovered).collect()),
+        };
         keys.sort();
         keys.dedup();
-        if let Statistic::Model(model) = &self.plan.statistic {
-            let of = model.unplaced().map(&|measure| measure.renamed(&name), &|key| key.renamed(&name));
-            keys = vec![crate::trust::canonical(&of).unwrap_or_default()];
-        }
         let filter = self.plan.query.filter.as_ref().map(json).unwrap_or_default();
         let parts: Vec<&[u8]> = std::iter::once(&filter).chain(&keys).map(Vec::as_slice).collect();
-        Digest::of("bocage/cells/1", &parts)
+        Digest::of(domain, &parts)
+    }
+
+    /// The digest of a model at no particular step, whatever its features are called: filter, and columns in their order. Centroids of plans that
+    /// agree in it lie among the same numbers.
+    pub fn model_digest(&self) -> Option<Digest> {
+        let (model, _) = self.model()?;
+        let contents = normal::contents(self.features());
+        let name = |name: &ColumnName| contents.get(name).unwrap_or(name).clone();
+        let model = model.unplaced().map(&|measure| measure.renamed(&name), &|key| key.renamed(&name));
+        let filter = self.plan.query.filter.as_ref().map(|filter| filter.renamed(&name));
+        let json = crate::trust::canonical(&(filter, model)).unwrap_or_default();
+        Some(Digest::of("bocage/model/1", &[&json]))
     }
 
     /// Whether filter or keys read a feature, so that other tables decide in which cells a patient is.

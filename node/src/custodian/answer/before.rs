@@ -24,7 +24,7 @@ impl Custodian {
         if !clusters {
             return Ok(());
         }
-        self.designs.recall(plan, || self.asked_before(round, (identity, threshold), compares))
+        self.designs.recall(plan, || self.asked_before(round, (identity, threshold), (compares, plan.model_digest())))
     }
 
     /// The centroids of earlier reservations about these patients under this threshold, in their order. What was reserved may have left.
@@ -32,7 +32,7 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         (identity, threshold): (&Digest, u32),
-        compares: &Digest,
+        (compares, model): (&Digest, Option<Digest>),
     ) -> Result<Vec<Centroids>, PublicError> {
         let mut earlier = Vec::new();
         let own = (round.id.to_string(), i64::from(round.request.round));
@@ -44,7 +44,8 @@ impl Custodian {
             // Its question names the rows of every table, who is left out of each, and the threshold.
             let is_this = |spend: &&Spend| {
                 let was = |question: &Digest| reuse::was_of(question, &spend.plan, identity, threshold);
-                spend.compares == Some(*compares) && spend.question.as_ref().is_some_and(was)
+                let same = spend.compares == Some(*compares) && spend.model == model;
+                same && spend.question.as_ref().is_some_and(was)
             };
             for spend in reservation.spend.iter().filter(is_this) {
                 let asked = reservation.steps.iter().filter(|step| step.analysis == spend.analysis);

@@ -236,6 +236,7 @@ fn reservation(
         plan: plan.digest(),
         cells: plan.most_cells() as u64,
         compares: Some(asked.compares),
+        model: plan.model_digest(),
         question: Some(asked.question),
         repeats: asked.before.as_ref().map(|before| before.seq),
     };

@@ -232,6 +232,9 @@ pub struct Spend {
     /// What its cells are, whatever is measured in them: answers that agree in it can be compared cell by cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compares: Option<Digest>,
+    /// Of a model: which, at whatever step. Centroids of answers that agree in it lie among the same numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Digest>,
     /// What is paid for: plan, snapshot, and how the gate was set. Asked again on the same account, it costs nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Digest>,

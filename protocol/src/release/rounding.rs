@@ -4,7 +4,7 @@
 //! words tells nothing more. The threshold rises to the next number at which five neighbours have one rounded value ([`threshold`]): each
 //! count that is shown stands for five possible ones.
 //!
-//! **Sums** keep their mean: a sum becomes mean × rounded count, rounded to a [`unit`]. A mean to all its digits would give the count away, for
+//! **Sums** keep their mean: a sum becomes mean × rounded count, rounded to a [`unit()`]. A mean to all its digits would give the count away, for
 //! only one count makes a whole number of a mean of whole numbers.
 
 use crate::plan::Quantum;

@@ -40,7 +40,8 @@ const GLOW: &str = r#"
     ]
 "#;
 
-fn shared() -> Option<PathBuf> {
+/// The folder of published data, where it is.
+pub fn shared() -> Option<PathBuf> {
     let path = repository("../shared/data");
     if path.exists() {
         return Some(path);

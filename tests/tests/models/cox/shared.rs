@@ -1,14 +1,14 @@
 //! Published data that may not be part of this repository: the same answers as R's and lifelines', where the data are there.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bocage_coordinator::api::types::AnalysisResult;
 use bocage_tests::federation::number;
-use bocage_tests::lab::repository;
 use serde_json::Value;
 
 use super::super::data::{self, Rows};
+use super::super::shared::shared;
 use super::{equal, run};
 
 const LUNG: &str = r#"
@@ -55,15 +55,6 @@ const GBSG: &str = r#"
         { name = "status", type = "int", range = [0, 1] },
     ]
 "#;
-
-fn shared() -> Option<PathBuf> {
-    let path = repository("../shared/data");
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: the published data are not there");
-    None
-}
 
 /// The rows of a file, all at one site.
 fn rows(folder: &Path, file: &str) -> Rows {

@@ -264,3 +264,9 @@ pub const BULK_PATIENCE_SECS: i64 = 24 * 3600;
 pub const BULK_TRIES: u32 = 8;
 /// Times that one file may be taken up again after its connection was cut, progress or not.
 pub const BULK_CUTS: u32 = 200;
+/// The head of an HTTP proxy's answer to CONNECT: a few lines.
+pub const PROXY_ANSWER_BYTES: usize = 16 << 10;
+/// Header lines of it.
+pub const PROXY_ANSWER_HEADERS: usize = 64;
+/// A file with authorities that a proxy's certificate may come from: a system's whole bundle has some 220 KiB.
+pub const CA_BUNDLE_BYTES: usize = 4 << 20;

@@ -29,6 +29,8 @@ use crate::identity::{CertificateError, Facts};
 pub const COORDINATOR_NAME: &str = "coordinator.bocage";
 /// What follows the site id in a site certificate's name.
 pub const SITE_SUFFIX: &str = ".site.bocage";
+/// The organisation in all names that networks' authorities give.
+pub(crate) const ORGANISATION: &str = "Bocage";
 /// Life of a root.
 pub const ROOT_DAYS: u32 = 3650;
 /// Life of an issuing intermediate.
@@ -264,7 +266,7 @@ fn params(
 ) -> Result<CertificateParams, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "Bocage");
+    params.distinguished_name.push(DnType::OrganizationName, ORGANISATION);
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date(now.plus_secs(-CLOCK_TOLERANCE_SECS))?;
     params.not_after = date(now.plus_secs(i64::from(days) * 24 * 3600))?;

@@ -10,7 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::certificates::SITE_SUFFIX;
+use crate::certificates::{ORGANISATION, SITE_SUFFIX};
+use crate::transport::printable;
 
 /// Certificates of one chain, or roots of one network, in one file.
 const CERTIFICATES: usize = 8;
@@ -127,6 +128,14 @@ pub fn site_of(leaf: &CertificateDer<'_>) -> Result<SiteId, CertificateError> {
     }
 }
 
+/// Who issued a certificate that no network of ours issued, as it may stand in a log. For telling who looks into TLS: proves nothing.
+pub(crate) fn issuer_of(leaf: &CertificateDer<'_>) -> Option<String> {
+    let certificate = parse(leaf).ok()?;
+    let issuer = certificate.issuer();
+    let ours = issuer.iter_organization().any(|name| name.as_str().is_ok_and(|name| name == ORGANISATION));
+    (!ours).then(|| printable(issuer.to_string().as_bytes()))
+}
+
 /// What stands before `.site.bocage`. DNS names ignore case, so the suffix does too; the site id does not.
 fn site_part(name: &str) -> Option<&str> {
     let (site, suffix) = name.split_at_checked(name.len().checked_sub(SITE_SUFFIX.len())?)?;
@@ -210,7 +219,7 @@ impl fmt::Debug for Identity {
 }
 
 /// One to [`CERTIFICATES`] certificates.
-fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
         if found.len() == CERTIFICATES {
@@ -219,6 +228,15 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateE
         found.push(certificate.map_err(|_| CertificateError::NotPem)?);
     }
     if found.is_empty() { Err(CertificateError::NotPem) } else { Ok(found) }
+}
+
+/// Any number of certificates of others, such as a system's bundle.
+pub(crate) fn bundle(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(CertificateError::NotPem),
+    }
 }
 
 #[cfg(test)]

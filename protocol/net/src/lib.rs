@@ -13,6 +13,7 @@
 mod bad_credentials;
 pub mod certificates;
 pub mod code_files;
+pub mod either;
 pub mod env;
 pub mod frame;
 pub mod identity;
@@ -23,6 +24,7 @@ pub mod settings;
 pub mod tcp;
 pub mod tls;
 pub mod transport;
+pub mod ways;
 
 pub use identity::Identity;
 pub use transport::{CloseCode, Closed, ConnectError, Dialler, Link, LinkError, Listener, Peer};

@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::control::Side;
 use super::enrolment::{ENROLMENTS, EnrolmentStream, Enrolments};
-use super::link::{Half, TcpLink, begin};
+use super::link::{Half, PACE, TcpLink, begin};
 use crate::identity::{CertificateError, Identity, site_of};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
@@ -273,7 +273,7 @@ impl Door {
             _ => {
                 let stream = started.into_stream(shown.session).await.map_err(failed)?;
                 let peer = peer_of(&stream)?;
-                let (link, accepted) = begin(stream, Side::Coordinator, peer);
+                let (link, accepted) = begin(stream, Side::Coordinator, peer, PACE);
                 if let Ok(Err(error)) = accepted.await {
                     return Err(failed(error));
                 }

@@ -224,6 +224,20 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The SHA-256 of the first certificate of a PEM text, in hexadecimal digits, for people to compare.
+///
+/// # Errors
+/// When there is no certificate.
+pub fn fingerprint(pem: &str) -> Result<String, CertificateError> {
+    use std::fmt::Write as _;
+    let first = &certificates(pem)?[0];
+    let mut text = String::new();
+    for byte in ring::digest::digest(&ring::digest::SHA256, first.as_ref()).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
 /// One to [`CERTIFICATES`] certificates.
 pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let mut found = Vec::new();

@@ -36,6 +36,14 @@ pub const OPEN_STUDIES: usize = 1000;
 pub const OPEN_STUDIES_OF_ONE: usize = OPEN_STUDIES / 10;
 /// What a local command may say to the custodian: a few lines.
 pub const ADMIN_BYTES: usize = 16 << 10;
+/// An invitation's file: the network's contracts, of which a pack has some hundred kilobytes, and a few keys and names.
+pub const INVITATION_BYTES: usize = 16 << 20;
+/// How many days an invitation may be good.
+pub const INVITATION_DAYS: std::ops::RangeInclusive<u32> = 1..=90;
+/// What somebody without a certificate may say to enrol: a few hundred bytes.
+pub const ENROL_REQUEST_BYTES: usize = 4 << 10;
+/// The answer: two certificates, or an error.
+pub const ENROL_ANSWER_BYTES: usize = 64 << 10;
 /// Analyses in one study.
 pub const ANALYSES: usize = 100;
 /// Sites in one study.

@@ -15,6 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_net::certificates::Authority;
 use bocage_net::{CloseCode, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
@@ -27,6 +28,8 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
+use crate::members::issuing::Issuing;
+use crate::members::roster::Roster;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -96,15 +99,18 @@ impl Server {
         let Switches { clock, patience, at } = switches;
         let held: Vec<_> = contracts.values().map(|known| known.hash).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
+        let roster = Arc::new(Roster::new(&config.sites));
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
-            roster: config.sites.clone(),
+            roster: Arc::clone(&roster),
             researchers: config.researchers.clone(),
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
             store: Store::open(&config.state_dir)?,
-            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held),
+            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held).known_by(roster),
+            issuing: Issuing::default(),
+            invitations: config.invitations.clone(),
             notices: Notices::default(),
             clock,
             at,
@@ -132,6 +138,15 @@ impl Server {
         Self { revocations, ..self }
     }
 
+    /// The same, with this authority to certify sites.
+    #[must_use]
+    pub fn with_issuing(self, authority: Option<Authority>) -> Self {
+        if let Some(authority) = authority {
+            self.context.issuing.replace(authority);
+        }
+        self
+    }
+
     /// The coordinator's parts, for those who look on.
     pub fn context(&self) -> Arc<Context> {
         Arc::clone(&self.context)
@@ -147,6 +162,7 @@ impl Server {
         http: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        self.context.roster.load(&self.context.store).await?;
         self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
             tracing::info!(study = %study.short(), "resumed");

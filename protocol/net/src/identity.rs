@@ -52,6 +52,12 @@ pub enum CertificateError {
     /// The certificate does not name exactly one site, or is not for clients alone.
     #[error("the certificate is not a site's")]
     NotASite,
+    /// A certificate request that is none, or does not prove that the asker holds the key.
+    #[error("not a usable certificate request: {rule}")]
+    BadRequest {
+        /// What is wrong.
+        rule: &'static str,
+    },
     /// A name that a coordinator's certificate cannot carry.
     #[error("`{name}` cannot be a name of the coordinator")]
     BadName {
@@ -216,6 +222,20 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("facts", &self.facts).finish_non_exhaustive()
     }
+}
+
+/// The SHA-256 of the first certificate of a PEM text, in hexadecimal digits, for people to compare.
+///
+/// # Errors
+/// When there is no certificate.
+pub fn fingerprint(pem: &str) -> Result<String, CertificateError> {
+    use std::fmt::Write as _;
+    let first = &certificates(pem)?[0];
+    let mut text = String::new();
+    for byte in ring::digest::digest(&ring::digest::SHA256, first.as_ref()).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
 
 /// One to [`CERTIFICATES`] certificates.

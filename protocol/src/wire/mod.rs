@@ -1,5 +1,6 @@
 //! The bytes between processes: codec, version negotiation, messages.
 
 pub mod codec;
+pub mod enrol;
 pub mod hello;
 pub mod message;

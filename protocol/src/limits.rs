@@ -245,6 +245,8 @@ pub const MODEL_THETA: std::ops::RangeInclusive<f64> = 1e-4..=1e7;
 pub const MODEL_SUM: f64 = 1e100;
 /// Designs that a custodian keeps between the rounds of studies, in bytes.
 pub const DESIGN_BYTES: usize = 1 << 30;
+/// Designs that a custodian keeps between rounds, however small they are.
+pub const DESIGNS: usize = 128;
 /// Quantiles of one analysis.
 pub const QUANTILES: usize = 100;
 /// Steps of one flow of inclusion steps.

@@ -10,8 +10,10 @@
 
 pub mod certificates;
 pub mod code_files;
+pub mod denylist;
 pub mod env;
 pub mod frame;
+pub mod identities;
 pub mod identity;
 pub mod memory;
 pub mod quic;
@@ -20,5 +22,7 @@ pub mod settings;
 pub mod tls;
 pub mod transport;
 
+pub use denylist::Denylist;
+pub use identities::Identities;
 pub use identity::Identity;
 pub use transport::{CloseCode, Closed, ConnectError, Dialler, Link, LinkError, Listener, Peer};

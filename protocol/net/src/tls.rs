@@ -15,7 +15,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 
-use crate::identity::{CertificateError, Identity, site_of};
+use crate::denylist::Denylist;
+use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::transport::{CertificateFault, Closed, ConnectError};
 
 /// The protocol that both sides name in the handshake. It covers framing and the hello; what is said behind the hello
@@ -41,9 +42,9 @@ impl TimeProvider for TlsClock {
 }
 
 /// The verifier of a server's clients: a chain to the network's root for client authentication, and a leaf that names
-/// exactly one site.
+/// exactly one site, which is not refused.
 #[derive(Debug)]
-struct SiteVerifier(Arc<dyn ClientCertVerifier>);
+struct SiteVerifier(Arc<dyn ClientCertVerifier>, Denylist);
 
 impl ClientCertVerifier for SiteVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -57,7 +58,11 @@ impl ClientCertVerifier for SiteVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.0.verify_client_cert(leaf, intermediates, now)?;
-        site_of(leaf).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        let site = site_of(leaf).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        let leaf = Leaf::of(leaf).map_err(|_| rustls::CertificateError::BadEncoding)?;
+        if self.1.denies(&site, Some(&leaf)) {
+            return Err(rustls::CertificateError::Revoked.into());
+        }
         Ok(verified)
     }
 
@@ -100,14 +105,18 @@ fn refused(error: impl fmt::Display) -> CertificateError {
     CertificateError::Tls { reason: error.to_string() }
 }
 
-/// The server's side: every client shows a site's certificate.
-pub(crate) fn server(identity: &Identity, clock: Arc<dyn Clock>) -> Result<QuicServerConfig, CertificateError> {
+/// The server's side: every client shows a site's certificate, of a site that `denylist` does not refuse.
+pub(crate) fn server(
+    identity: &Identity,
+    denylist: &Denylist,
+    clock: Arc<dyn Clock>,
+) -> Result<QuicServerConfig, CertificateError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider()).build().map_err(refused)?;
     let mut config = rustls::ServerConfig::builder_with_details(provider(), Arc::new(TlsClock(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(refused)?
-        .with_client_cert_verifier(Arc::new(SiteVerifier(verifier)))
+        .with_client_cert_verifier(Arc::new(SiteVerifier(verifier, denylist.clone())))
         .with_single_cert(identity.chain(), identity.key())
         .map_err(refused)?;
     config.alpn_protocols = vec![ALPN.to_vec()];

@@ -9,6 +9,7 @@ use rustls::crypto::ring;
 
 use super::*;
 use crate::certificates::{Authority, COORDINATOR_NAME, Issued};
+use crate::denylist::{Denied, Refused};
 use crate::env::SystemEntropy;
 use crate::identity::Identity;
 use crate::tls;
@@ -225,9 +226,8 @@ async fn a_handshake_that_hangs_keeps_nobody_out() {
 #[tokio::test]
 async fn too_many_handshakes_at_once_are_told_to_come_back() {
     let network = Network::new();
-    let tls = tls::server(&network.coordinator(NOW), clock()).unwrap();
-    let endpoint = quinn::EndpointConfig::default();
-    let server = QuicServer::bind_with(ANY, tls, endpoint, clock(), 1).unwrap();
+    let doors = server::Doors::new((&network.coordinator(NOW)).into(), clock()).unwrap();
+    let server = QuicServer::bind_with(ANY, doors, 1).unwrap();
     let _relay = hang(&server, &network).await;
     let error = refusal(&client(&server, &network.site(NOW))).await;
     assert!(matches!(error, ConnectError::Busy), "{error}");
@@ -247,16 +247,16 @@ async fn garbage_does_not_disturb_the_server() {
 }
 
 #[tokio::test]
-async fn a_node_may_open_one_stream_only() {
+async fn a_node_may_open_the_control_stream_and_one_more() {
     let network = Network::new();
     let server = network.server();
     let client = client(&server, &network.site(NOW));
     let (node, coordinator) = tokio::join!(client.connect(), server.accept());
     let (node, _coordinator) = (node.unwrap(), coordinator.unwrap());
-    let _control = node.open().await.unwrap();
-    let second = node.open();
-    tokio::pin!(second);
-    assert!(std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+    let (_control, _request) = (node.open().await.unwrap(), node.open().await.unwrap());
+    let third = node.open();
+    tokio::pin!(third);
+    assert!(std::future::poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_pending())).await);
 }
 
 #[tokio::test]
@@ -275,14 +275,36 @@ async fn a_shutdown_is_told_to_the_nodes() {
 #[tokio::test]
 async fn a_renewed_identity_is_used_for_the_next_link() {
     let network = Network::new();
-    let server = QuicServer::bind(ANY, &network.coordinator(days(-31)), clock()).unwrap();
-    let client = client(&server, &network.site(days(-31)));
+    let [of_server, of_site] = [network.coordinator(days(-31)), network.site(days(-31))].map(crate::Identities::new);
+    let server = QuicServer::bind(ANY, &of_server, clock()).unwrap();
+    let address = server.local_address().unwrap().to_string();
+    let client = QuicClient::new(address, COORDINATOR_NAME, &of_site, clock()).unwrap();
     assert!(client.connect().await.is_err());
-    server.set_identity(&network.coordinator(NOW)).unwrap();
+    of_server.replace(network.coordinator(NOW));
     let error = refusal(&client).await;
     assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Expired)), "{error}");
-    client.set_identity(&network.site(NOW)).unwrap();
-    assert!(client.connect().await.is_ok());
+    let renewed = network.site(NOW);
+    of_site.replace(renewed.clone());
+    let (_node, coordinator) = (client.connect().await.unwrap(), server.accept().await.unwrap());
+    assert_eq!(coordinator.certificate(), Some(&renewed.leaf()));
+}
+
+#[tokio::test]
+async fn a_revoked_site_or_certificate_is_refused_by_name_in_the_handshake() {
+    let network = Network::new();
+    let identities = crate::Identities::new(network.coordinator(NOW));
+    let server = QuicServer::bind(ANY, &identities, clock()).unwrap();
+    let (stolen, sound) = (network.site(NOW), network.site(NOW));
+    let refuse = |denied| identities.denylist().replace(denied);
+    refuse(Denied { serials: [stolen.leaf().serial].into(), ..Denied::default() });
+    let error = refusal(&client(&server, &stolen)).await;
+    assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Revoked)), "{error}");
+    assert!(client(&server, &sound).connect().await.is_ok());
+    refuse(Denied { sites: [(site(), Refused::All)].into(), ..Denied::default() });
+    let error = refusal(&client(&server, &sound)).await;
+    assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Revoked)), "{error}");
+    refuse(Denied::default());
+    assert!(client(&server, &stolen).connect().await.is_ok());
 }
 
 #[tokio::test]

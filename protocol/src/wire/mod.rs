@@ -3,3 +3,4 @@
 pub mod codec;
 pub mod hello;
 pub mod message;
+pub mod renewal;

@@ -25,6 +25,10 @@ use zeroize::Zeroizing;
 
 use crate::identity::{CertificateError, Facts};
 
+mod request;
+
+pub use request::{SiteKey, requested_key};
+
 /// The name in every coordinator's certificate that nodes expect, whatever host they dial.
 pub const COORDINATOR_NAME: &str = "coordinator.bocage";
 /// What follows the site id in a site certificate's name.
@@ -121,7 +125,7 @@ impl Authority {
     }
 
     /// Certifies a site's own Ed25519 key, for enrolment and renewal: the private key stays where it was made. The
-    /// caller has proof that the site holds it, e.g. the session it came over. Returns the chain as PEM.
+    /// caller has proof that the site holds it: [`requested_key`]. Returns the chain as PEM.
     ///
     /// # Errors
     /// As [`Authority::issue_site`].

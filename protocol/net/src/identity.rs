@@ -51,6 +51,12 @@ pub enum CertificateError {
     /// The certificate does not name exactly one site, or is not for clients alone.
     #[error("the certificate is not a site's")]
     NotASite,
+    /// A certificate request that is none, or does not prove that the asker holds the key.
+    #[error("not a usable certificate request: {rule}")]
+    BadRequest {
+        /// What is wrong.
+        rule: &'static str,
+    },
     /// A name that a coordinator's certificate cannot carry.
     #[error("`{name}` cannot be a name of the coordinator")]
     BadName {
@@ -210,7 +216,7 @@ impl fmt::Debug for Identity {
 }
 
 /// One to [`CERTIFICATES`] certificates.
-fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
         if found.len() == CERTIFICATES {

@@ -146,7 +146,7 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         _ => return ours(&"signals cannot be received"),
     };
     let server = match Server::with(config, setup.token, setup.contracts, switches) {
-        Ok(server) => server.with_revocations(setup.revocations),
+        Ok(server) => server.with_revocations(setup.revocations).with_issuing(setup.issuing),
         Err(error) => return user_problem(&error),
     };
     warn_about(config);
@@ -175,6 +175,9 @@ fn warn_about(config: &Config) {
             min_sites,
             "the roster has fewer sites than a published cell needs: nothing can be published"
         );
+    }
+    if config.issuing.is_none() {
+        tracing::warn!("there is no [issuing]: no site enrols here, and no certificate is renewed");
     }
     if config.researchers.is_empty() && config.access_bodies.is_empty() {
         tracing::warn!("there is neither an [[access_body]] nor a [[researcher]]: every study is refused");

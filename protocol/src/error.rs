@@ -131,6 +131,8 @@ codes! {
     OptoutsSettling = "optouts_settling",
     /// A model's sums at the site would tell too small a group of patients apart.
     TooFewForModel = "too_few_for_model",
+    /// The coordinator cannot certify sites: it enrols and renews nobody.
+    NotIssuing = "not_issuing",
     /// The network's operator has taken the site's certificates back.
     SiteRevoked = "site_revoked",
 }

@@ -3,6 +3,7 @@
 //! Parse (TOML, environment, `--set`) → meaning ([`Config`]) → environment ([`Setup`]: the files it names). Secrets stand in files of their
 //! own, never in the configuration, the environment or a flag.
 
+mod issuing;
 mod setup;
 
 use std::collections::{BTreeMap, HashSet};
@@ -16,6 +17,7 @@ use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use issuing::IssuingFiles;
 pub use setup::{KnownContract, Setup, Token};
 
 /// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
@@ -36,6 +38,8 @@ pub struct Config {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+    /// The authority that certifies sites, where it does.
+    pub issuing: Option<IssuingFiles>,
     /// Where HTTP clients connect.
     pub api_listen: SocketAddr,
     /// The bearer token that they must show.
@@ -94,6 +98,7 @@ struct RawConfig {
     quic: Value,
     #[serde(default = "empty")]
     tls: Value,
+    issuing: Option<Value>,
     #[serde(default = "empty")]
     api: Value,
     #[serde(default = "empty")]
@@ -158,6 +163,7 @@ const KEYS: &[&str] = &[
     "ca_file",
     "cert_file",
     "key_file",
+    "issuing",
     "api",
     "token_file",
     "allow_remote",
@@ -221,6 +227,7 @@ impl Config {
         let Some(raw) = read_partly::<RawConfig>(value, file, "", KEYS, &mut problems) else { return Err(problems) };
         let quic = read::<RawQuic>(&raw.quic, file, "quic", KEYS, &mut problems);
         let tls = read::<RawTls>(&raw.tls, file, "tls", KEYS, &mut problems);
+        let issuing = IssuingFiles::read(raw.issuing.as_ref(), file, base, &mut problems);
         let api = read::<RawApi>(&raw.api, file, "api", KEYS, &mut problems);
         let contracts = read::<RawContracts>(&raw.contracts, file, "contracts", KEYS, &mut problems);
         let publication = read::<RawPublication>(&raw.publication, file, "publication", KEYS, &mut problems);
@@ -241,6 +248,7 @@ impl Config {
             ca_file: base.join(tls.ca_file),
             cert_file: base.join(tls.cert_file),
             key_file: base.join(tls.key_file),
+            issuing,
             api_listen: api.listen,
             token_file: base.join(api.token_file),
             contracts_dir: base.join(contracts.dir),

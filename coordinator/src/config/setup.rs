@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bocage_net::Identity;
+use bocage_net::certificates::{Authority, SiteKey};
+use bocage_net::env::SystemEntropy;
 use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_net::tls::certified_site;
 use bocage_protocol::PublicError;
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::Timestamp;
@@ -30,6 +33,8 @@ const CONTRACTS: usize = 10_000;
 pub struct Setup {
     /// The coordinator's certificate, key and CA.
     pub identity: Identity,
+    /// What certifies sites, if anything does.
+    pub issuing: Option<Authority>,
     /// What HTTP clients must show.
     pub token: Token,
     /// The contracts by id.
@@ -89,12 +94,15 @@ impl Setup {
     pub fn load(config: &Config, now: Timestamp) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let identity = collect(identity(config, now), &mut problems);
+        let issuing = issuing(config, now).and_then(|read| collect(read, &mut problems));
         let token = collect(token(&config.token_file), &mut problems);
         let contracts = contracts(&config.contracts_dir, &mut problems);
         let lists = config.access_bodies.iter().filter_map(revocations);
         let revocations = lists.filter_map(|list| collect(list, &mut problems)).collect();
         match (identity, token) {
-            (Some(identity), Some(token)) => problems.into_result(Self { identity, token, contracts, revocations }),
+            (Some(identity), Some(token)) => {
+                problems.into_result(Self { identity, issuing, token, contracts, revocations })
+            }
             _ => Err(problems),
         }
     }
@@ -158,6 +166,37 @@ fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
         return Err(problem(&config.cert_file, message).hint("look at this machine's clock"));
     }
     Ok(identity)
+}
+
+/// The authority of `[issuing]`, if it is named. What it certifies is what a handshake accepts, or it is refused here.
+pub(crate) fn issuing(config: &Config, now: Timestamp) -> Option<Result<Authority, Problem>> {
+    let files = config.issuing.as_ref()?;
+    let read = || {
+        let wrong = |error: bocage_net::identity::CertificateError| problem(&files.cert_file, error);
+        let certificate = public_text(&files.cert_file, KEY_MAX_BYTES).map_err(|p| named(p, "issuing.cert_file"))?;
+        let roots = public_text(&config.ca_file, KEY_MAX_BYTES).map_err(|p| named(p, "tls.ca_file"))?;
+        let key = read_secret_text(&files.key_file, KEY_MAX_BYTES)
+            .map_err(|e| named(secret_problem(&files.key_file, &e), "issuing.key_file"))?;
+        let authority = Authority::from_pem(&certificate, &key).map_err(wrong)?;
+        if authority.is_root() {
+            let hint = "name the intermediate; the root's key belongs offline";
+            return Err(problem(&files.cert_file, "this is a root").hint(hint));
+        }
+        if now > authority.valid_until() {
+            let message = format!("the issuing certificate expired at {}", authority.valid_until());
+            return Err(problem(&files.cert_file, message).hint("make a new one with the root's key"));
+        }
+        let mut entropy = SystemEntropy;
+        let probe = SiteKey::generate(&mut entropy).map_err(wrong)?.public();
+        let site = "probe".parse().map_err(|_| problem(&files.cert_file, "no site can be named"))?;
+        let chain = authority.certify_site(&site, &probe, now, 1, &mut entropy).map_err(wrong)?;
+        certified_site(&chain, &roots, now).map_err(|error| {
+            let message = format!("what this authority certifies is not trusted: {error}");
+            problem(&files.cert_file, message).hint("it must be an intermediate of a root in tls.ca_file")
+        })?;
+        Ok(authority)
+    };
+    Some(read())
 }
 
 fn token(path: &Path) -> Result<Token, Problem> {

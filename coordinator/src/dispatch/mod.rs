@@ -35,6 +35,7 @@ use self::patience::Waiting;
 use self::question::Question;
 use crate::config::{KnownContract, Researcher, Site};
 use crate::members::Members;
+use crate::members::issuing::Issuing;
 use crate::permits::AccessBodies;
 use crate::server::{AtMoment, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
@@ -62,6 +63,8 @@ pub struct Context {
     pub store: Store,
     /// Who is connected.
     pub members: Members,
+    /// What certifies sites.
+    pub issuing: Issuing,
     /// Who waits for changes.
     pub notices: Notices,
     /// The time.

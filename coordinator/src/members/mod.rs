@@ -4,6 +4,7 @@
 //! which is closed. Nothing here outlives the process, and nothing here knows a study.
 
 mod greet;
+pub mod issuing;
 mod session;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_net::certificates::Authority;
 use bocage_net::{CloseCode, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
@@ -27,6 +28,7 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
+use crate::members::issuing::Issuing;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -105,6 +107,7 @@ impl Server {
             contracts,
             store: Store::open(&config.state_dir)?,
             members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held),
+            issuing: Issuing::default(),
             notices: Notices::default(),
             clock,
             at,
@@ -130,6 +133,15 @@ impl Server {
     #[must_use]
     pub fn with_revocations(self, revocations: Vec<SignedRevocations>) -> Self {
         Self { revocations, ..self }
+    }
+
+    /// The same, with this authority to certify sites.
+    #[must_use]
+    pub fn with_issuing(self, authority: Option<Authority>) -> Self {
+        if let Some(authority) = authority {
+            self.context.issuing.replace(authority);
+        }
+        self
     }
 
     /// The coordinator's parts, for those who look on.

@@ -104,6 +104,8 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     tree.secret("coordinator/tls/key.pem", tls.key_pem);
     tree.secret("coordinator/api.token", token.clone());
     tree.file("coordinator/revocations.list", body.list.to_text());
+    tree.file("coordinator/issuing/intermediate.pem", issuing.certificate_pem());
+    tree.secret("coordinator/issuing/intermediate.key", issuing.key_pem());
     contracts(network, "coordinator/contracts", &mut tree);
 
     tree.file("access-body/README.txt", render::ACCESS_BODY_README);
@@ -174,6 +176,7 @@ mod tests {
         let setup = bocage_coordinator::config::Setup::load(&config, SystemClock.now()).unwrap();
         assert_eq!(config.sites.len(), 4);
         assert_eq!(setup.contracts.len(), 1);
+        assert!(setup.issuing.is_some_and(|issuing| !issuing.is_root()));
     }
 
     #[test]

@@ -17,8 +17,8 @@ The network's certificate authority.
 root.key           signs intermediates. Take it offline now: move it to a medium that no network reaches, keep one
                    more copy elsewhere, and delete it here. Nothing needs it for a year.
 root.pem           what every site and the coordinator trust (their ca.pem).
-intermediate.key   signs the certificates of sites and of the coordinator. It stays with the operator.
-intermediate.pem   its certificate, valid for one year.
+intermediate.key   signs the certificates of sites and of the coordinator. The coordinator has a copy of both in
+intermediate.pem   its folder issuing/: with it it enrols sites. The certificate is valid for one year.
 
 Certificates of sites and of the coordinator are valid for 30 days.
 ";
@@ -66,6 +66,11 @@ pub fn coordinator(network: &Network, quic: SocketAddr, release_keys: &[PublicKe
         .set("ca_file", "ca.pem")
         .set("cert_file", "tls/cert.pem")
         .set("key_file", "tls/key.pem")
+        .gap()
+        .comment("What certifies the sites, at their enrolment and from then on.")
+        .table(&["issuing"])
+        .set("cert_file", "issuing/intermediate.pem")
+        .set("key_file", "issuing/intermediate.key")
         .gap()
         .table(&["api"])
         .noted("listen", network.api.to_string(), "HTTP for researchers and tools; keep it on loopback")

@@ -2,7 +2,7 @@
 //! from its certificate.
 //!
 //! A renewal leaves all three in one text, so that one rename exchanges them and none is ever without the others:
-//! [`renewed_pem`]. [`Identity::from_pem`] reads it wherever a key is expected.
+//! [`Identity::to_pem`]. [`Identity::from_pem`] reads it wherever a key is expected.
 
 mod leaf;
 
@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 pub use leaf::Leaf;
 
-use crate::certificates::SITE_SUFFIX;
+use crate::certificates::{COORDINATOR_NAME, SITE_SUFFIX, SiteKey};
+use crate::rollover::Adopted;
 
 /// Certificates of one chain, or roots of one network, in one file.
 const CERTIFICATES: usize = 16;
@@ -59,6 +60,15 @@ pub enum CertificateError {
     /// The certificate does not name exactly one site, or is not for clients alone.
     #[error("the certificate is not a site's")]
     NotASite,
+    /// Of the roots that were told of, none is or may be trusted.
+    #[error("no root that is trusted would be left")]
+    NoRootLeft,
+    /// A certificate request that is none, or does not prove that the asker holds the key.
+    #[error("not a usable certificate request: {rule}")]
+    BadRequest {
+        /// What is wrong.
+        rule: &'static str,
+    },
     /// A name that a coordinator's certificate cannot carry.
     #[error("`{name}` cannot be a name of the coordinator")]
     BadName {
@@ -92,6 +102,7 @@ pub(crate) struct Facts {
     pub(crate) public_key: Vec<u8>,
     pub(crate) serial: String,
     pub(crate) issuer: Option<String>,
+    pub(crate) key_id: Option<String>,
 }
 
 impl Facts {
@@ -105,6 +116,7 @@ impl Facts {
             public_key: certificate.public_key().subject_public_key.data.to_vec(),
             serial: hex(certificate.raw_serial()),
             issuer: issuer_key(&certificate),
+            key_id: own_key(&certificate),
         })
     }
 }
@@ -113,6 +125,13 @@ impl Facts {
 fn issuer_key(certificate: &X509Certificate<'_>) -> Option<String> {
     certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(of) => of.key_identifier.as_ref().map(|id| hex(id.0)),
+        _ => None,
+    })
+}
+
+fn own_key(certificate: &X509Certificate<'_>) -> Option<String> {
+    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(hex(id.0)),
         _ => None,
     })
 }
@@ -155,6 +174,20 @@ pub fn site_of(leaf: &CertificateDer<'_>) -> Result<SiteId, CertificateError> {
     }
 }
 
+fn other_names(leaf: &CertificateDer<'_>) -> Option<Vec<String>> {
+    let certificate = parse(leaf).ok()?;
+    let names = certificate.subject_alternative_name().ok()??.value.general_names.iter();
+    let text = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => (*name != COORDINATOR_NAME).then(|| (*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match **bytes {
+            [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+        },
+        _ => None,
+    };
+    Some(names.filter_map(text).collect())
+}
+
 /// What stands before `.site.bocage`. DNS names ignore case, so the suffix does too; the site id does not.
 fn site_part(name: &str) -> Option<&str> {
     let (site, suffix) = name.split_at_checked(name.len().checked_sub(SITE_SUFFIX.len())?)?;
@@ -169,16 +202,6 @@ pub struct Identity {
     roots: Vec<CertificateDer<'static>>,
     crosses: Vec<CertificateDer<'static>>,
     facts: Facts,
-}
-
-/// Key, chain and roots as one text, for a secret file that takes the place of the key's.
-pub fn renewed_pem(key_pem: &str, chain_pem: &str, roots_pem: &str) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(key_pem.len() + chain_pem.len() + roots_pem.len() + 3));
-    for part in [key_pem, chain_pem, roots_pem] {
-        text.push_str(part.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 impl Identity {
@@ -219,6 +242,49 @@ impl Identity {
             return Err(CertificateError::NotAnAuthority);
         }
         Ok(Self { chain, key: Arc::new(key), roots, crosses, facts })
+    }
+
+    /// A renewed identity: a key, the chain that certifies it, in DER, and the roots of `self`.
+    ///
+    /// # Errors
+    /// As [`Identity::from_pem`].
+    pub fn renewed(&self, key: &SiteKey, chain: &[Vec<u8>]) -> Result<Self, CertificateError> {
+        let pem = |chain: &[CertificateDer<'_>]| chain.iter().map(certificate_pem).collect::<String>();
+        let chain: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        Self::from_pem(&pem(&chain), &key.to_pem(), &pem(&self.roots))
+    }
+
+    /// The same, trusting other roots.
+    #[must_use]
+    pub fn trusting(&self, adopted: &Adopted) -> Self {
+        Self { roots: adopted.roots.clone(), crosses: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether this is a sound identity of `site` now: its chain leads to a root that it trusts itself.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn proves(&self, site: &SiteId, now: Timestamp) -> Result<(), CertificateError> {
+        let pem = |list: &[CertificateDer<'_>]| list.iter().map(certificate_pem).collect::<String>();
+        let named = crate::tls::certified_site(&pem(&self.chain), &pem(&self.roots), now)?;
+        if named == *site { Ok(()) } else { Err(CertificateError::NotASite) }
+    }
+
+    /// Key, chain and roots as [`Identity::from_pem`] reads them from a key's file: one text, so that one rename exchanges all.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(pem::encode_config(
+            &pem::Pem::new("PRIVATE KEY", self.key.secret_pkcs8_der()),
+            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+        ));
+        for certificate in self.chain.iter().chain(&self.roots) {
+            text.push_str(&certificate_pem(certificate));
+        }
+        text
+    }
+
+    /// The names and addresses of a coordinator's leaf, without the one that every coordinator has.
+    pub fn other_names(&self) -> Vec<String> {
+        other_names(&self.chain[0]).unwrap_or_default()
     }
 
     /// The site that this identity is, when it is a site's.
@@ -290,6 +356,14 @@ fn renewed_parts(
     Ok((chain, roots))
 }
 
+/// A certificate in PEM form.
+pub(crate) fn certificate_pem(der: &CertificateDer<'_>) -> String {
+    pem::encode_config(
+        &pem::Pem::new("CERTIFICATE", der.to_vec()),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    )
+}
+
 /// One to [`CERTIFICATES`] certificates.
 pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let mut found = Vec::new();
@@ -337,14 +411,15 @@ mod tests {
         let site = "aa".parse().unwrap();
         let [first, second] = [0, 20]
             .map(|days| issuing.issue_site(&site, NOW.plus_secs(days * 86_400), 30, &mut SystemEntropy).unwrap());
-        let renewed = renewed_pem(&second.key_pem, &second.chain_pem, other.certificate_pem());
+        let renewed = format!("{}{}{}", *second.key_pem, second.chain_pem, other.certificate_pem());
         let read = Identity::from_pem(&first.chain_pem, &renewed, root.certificate_pem()).unwrap();
         assert_eq!(read.valid_until().since_ms(NOW), 50 * 86_400_000);
         assert_eq!(read.roots(), certificates(other.certificate_pem()).unwrap());
         // Without roots of its own, those of the network's file count.
-        let chain_only = renewed_pem(&second.key_pem, &second.chain_pem, "");
+        let chain_only = format!("{}{}", *second.key_pem, second.chain_pem);
         let read = Identity::from_pem("lost", &chain_only, root.certificate_pem()).unwrap();
         assert_eq!(read.roots(), certificates(root.certificate_pem()).unwrap());
+        assert_eq!(Identity::from_pem("lost", &read.to_pem(), "lost").unwrap().to_pem(), read.to_pem());
         let public: [u8; 32] = read.public_key().try_into().unwrap();
         let later = issuing.certify_site(&site, &public, NOW.plus_secs(40 * 86_400), 30, &mut SystemEntropy).unwrap();
         let read = Identity::from_pem(&later, &renewed, root.certificate_pem()).unwrap();

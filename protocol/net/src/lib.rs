@@ -17,10 +17,12 @@ pub mod identities;
 pub mod identity;
 pub mod memory;
 pub mod quic;
+pub mod rollover;
 pub mod secret;
 pub mod settings;
 pub mod tls;
 pub mod transport;
+pub mod watched;
 
 pub use denylist::Denylist;
 pub use identities::Identities;

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bocage_protocol::env::Clock;
+use bocage_protocol::env::{Clock, Timestamp};
+use bocage_protocol::ids::SiteId;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -16,7 +17,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 
 use crate::denylist::Denylist;
-use crate::identity::{CertificateError, Identity, Leaf, site_of};
+use crate::identity::{CertificateError, Identity, Leaf, certificates, site_of};
 use crate::transport::{CertificateFault, Closed, ConnectError};
 
 /// The protocol that both sides name in the handshake. It covers framing and the hello; what is said behind the hello
@@ -103,6 +104,24 @@ fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, CertificateError> {
 
 fn refused(error: impl fmt::Display) -> CertificateError {
     CertificateError::Tls { reason: error.to_string() }
+}
+
+/// The site that a chain certifies, by the very rules that a coordinator's handshake goes by: it leads to one of the roots, each of its
+/// certificates is valid now, and the leaf is a site's.
+///
+/// # Errors
+/// What is wrong with it, or with a PEM text.
+pub fn certified_site(chain_pem: &str, roots_pem: &str, now: Timestamp) -> Result<SiteId, CertificateError> {
+    let chain = certificates(chain_pem)?;
+    let mut roots = RootCertStore::empty();
+    for root in certificates(roots_pem)? {
+        roots.add(root).map_err(refused)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(refused)?;
+    let now = u64::try_from(now.0).map_err(|_| CertificateError::DateOutOfRange)?;
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now));
+    SiteVerifier(verifier, Denylist::default()).verify_client_cert(&chain[0], &chain[1..], now).map_err(refused)?;
+    site_of(&chain[0])
 }
 
 /// The server's side: every client shows a site's certificate, of a site that `denylist` does not refuse.

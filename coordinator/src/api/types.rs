@@ -55,6 +55,25 @@ pub struct SiteInfo {
     /// How what its ledger said of itself contradicts what it said before; `GET /v1/checkpoints/{site}` has both.
     #[serde(default)]
     pub ledger_warning: Option<String>,
+    /// Whether the network's operator has taken its certificates back. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub revoked: bool,
+    /// The certificate that it has shown last, since this coordinator started.
+    #[serde(default)]
+    pub certificate: Option<CertificateInfo>,
+}
+
+/// A site's certificate, and where it stands in an exchange of the authorities above it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateInfo {
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// Its end.
+    pub until: Timestamp,
+    /// Whether the authority that is in force has issued it; none where the coordinator issues none.
+    pub current: Option<bool>,
+    /// Whether the site has said that it trusts all the roots in force.
+    pub roots: bool,
 }
 
 /// A dataset that a site offers.

@@ -64,7 +64,7 @@ pub struct Context {
     /// Who is connected.
     pub members: Members,
     /// What certifies sites.
-    pub issuing: Issuing,
+    pub issuing: Arc<Issuing>,
     /// Who waits for changes.
     pub notices: Notices,
     /// The time.

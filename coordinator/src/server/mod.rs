@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::certificates::Authority;
-use bocage_net::{CloseCode, Listener};
+use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
 use bocage_protocol::trust::SignedRevocations;
@@ -28,7 +28,6 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
-use crate::members::issuing::Issuing;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -107,7 +106,7 @@ impl Server {
             contracts,
             store: Store::open(&config.state_dir)?,
             members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held),
-            issuing: Issuing::default(),
+            issuing: Arc::default(),
             notices: Notices::default(),
             clock,
             at,
@@ -141,6 +140,13 @@ impl Server {
         if let Some(authority) = authority {
             self.context.issuing.replace(authority);
         }
+        self
+    }
+
+    /// The same, where nodes come over links with certificates: it renews these, tells of roots, and refuses who is revoked from the handshake on.
+    #[must_use]
+    pub fn with_identities(self, identities: &Identities) -> Self {
+        self.context.members.renew_by(identities.clone(), Arc::clone(&self.context.issuing));
         self
     }
 

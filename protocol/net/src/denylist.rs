@@ -2,10 +2,11 @@
 //! single certificates. Looked at in every handshake, and by whoever serves a session before each request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::SiteId;
+use tokio::sync::watch;
 
 use crate::identity::Leaf;
 
@@ -29,22 +30,33 @@ pub struct Denied {
 
 /// What is refused now. Clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub struct Denylist(Arc<RwLock<Denied>>);
+pub struct Denylist(watch::Sender<Arc<Denied>>);
 
 impl Denylist {
     /// From now on this is refused, and nothing else.
     pub fn replace(&self, denied: Denied) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = denied;
+        self.0.send_replace(Arc::new(denied));
     }
 
     /// Whether a site is refused that shows this certificate; none where its transport knows no certificates.
     pub fn denies(&self, site: &SiteId, leaf: Option<&Leaf>) -> bool {
-        let denied = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let by_site = denied.sites.get(site).is_some_and(|refused| match refused {
+        self.0.borrow().denies(site, leaf)
+    }
+
+    /// Waits until [`Denylist::denies`] is true.
+    pub async fn denied(&self, site: &SiteId, leaf: Option<&Leaf>) {
+        // An error would mean that the list is gone, and this holds it.
+        let _ = self.0.subscribe().wait_for(|denied| denied.denies(site, leaf)).await;
+    }
+}
+
+impl Denied {
+    fn denies(&self, site: &SiteId, leaf: Option<&Leaf>) -> bool {
+        let by_site = self.sites.get(site).is_some_and(|refused| match refused {
             Refused::All => true,
             Refused::Before(time) => leaf.is_some_and(|leaf| leaf.from < *time),
         });
-        by_site || leaf.is_some_and(|leaf| denied.serials.contains(&leaf.serial))
+        by_site || leaf.is_some_and(|leaf| self.serials.contains(&leaf.serial))
     }
 }
 

@@ -10,7 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::SiteId;
+use bocage_protocol::ids::{Digest, SiteId};
+use bocage_protocol::wire::renewal::root_digest;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
@@ -282,6 +283,11 @@ impl Identity {
         text
     }
 
+    /// The names of the roots, as a node says which ones it trusts.
+    pub fn root_digests(&self) -> Vec<Digest> {
+        self.roots.iter().map(|root| root_digest(root)).collect()
+    }
+
     /// The names and addresses of a coordinator's leaf, without the one that every coordinator has.
     pub fn other_names(&self) -> Vec<String> {
         other_names(&self.chain[0]).unwrap_or_default()
@@ -354,6 +360,14 @@ fn renewed_parts(
     let mut chain = certificates(key_pem)?;
     let roots = chain.split_off(chain.iter().position(is_root).unwrap_or(chain.len()));
     Ok((chain, roots))
+}
+
+/// The certificates of a PEM text, in DER.
+///
+/// # Errors
+/// Where it has none, too many, or something that is none.
+pub fn chain_der(pem: &str) -> Result<Vec<Vec<u8>>, CertificateError> {
+    Ok(certificates(pem)?.iter().map(|certificate| certificate.to_vec()).collect())
 }
 
 /// A certificate in PEM form.

@@ -133,6 +133,18 @@ codes! {
     TooFewForModel = "too_few_for_model",
     /// The coordinator cannot certify sites: it enrols and renews nobody.
     NotIssuing = "not_issuing",
+    /// No such invitation of this site was made.
+    InvitationUnknown = "invitation_unknown",
+    /// The invitation's time is over.
+    InvitationExpired = "invitation_expired",
+    /// The invitation was used with other keys.
+    InvitationUsed = "invitation_used",
+    /// The invitation was taken back.
+    InvitationWithdrawn = "invitation_withdrawn",
+    /// The site, or this release key, is known otherwise already.
+    ReleaseKeyKnown = "release_key_known",
+    /// A request to enrol does not prove its keys.
+    EnrolmentInvalid = "enrolment_invalid",
     /// The network's operator has taken the site's certificates back.
     SiteRevoked = "site_revoked",
 }

@@ -46,6 +46,14 @@ pub const OPEN_STUDIES: usize = 1000;
 pub const OPEN_STUDIES_OF_ONE: usize = OPEN_STUDIES / 10;
 /// What a local command may say to the custodian: a few lines.
 pub const ADMIN_BYTES: usize = 16 << 10;
+/// An invitation's file: the network's contracts, of which a pack has some hundred kilobytes, and a few keys and names.
+pub const INVITATION_BYTES: usize = 16 << 20;
+/// How many days an invitation may be good.
+pub const INVITATION_DAYS: std::ops::RangeInclusive<u32> = 1..=90;
+/// What somebody without a certificate may say to enrol: a few hundred bytes.
+pub const ENROL_REQUEST_BYTES: usize = 4 << 10;
+/// The answer: two certificates, or an error.
+pub const ENROL_ANSWER_BYTES: usize = 64 << 10;
 /// Analyses in one study.
 pub const ANALYSES: usize = 100;
 /// Sites in one study.
@@ -274,3 +282,9 @@ pub const BULK_PATIENCE_SECS: i64 = 24 * 3600;
 pub const BULK_TRIES: u32 = 8;
 /// Times that one file may be taken up again after its connection was cut, progress or not.
 pub const BULK_CUTS: u32 = 200;
+/// The head of an HTTP proxy's answer to CONNECT: a few lines.
+pub const PROXY_ANSWER_BYTES: usize = 16 << 10;
+/// Header lines of it.
+pub const PROXY_ANSWER_HEADERS: usize = 64;
+/// A file with authorities that a proxy's certificate may come from: a system's whole bundle has some 220 KiB.
+pub const CA_BUNDLE_BYTES: usize = 4 << 20;

@@ -73,6 +73,18 @@ impl Network {
         self.coordinator.as_ref().expect("it runs")
     }
 
+    /// The coordinator and every node's processes that live just now, by name.
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let coordinator = self.coordinator.iter().map(|process| ("the coordinator".to_owned(), process.pid()));
+        let node = |(site, node): (&&str, &Process)| {
+            let children = ["agent", "custodian"].map(|role| (format!("{site}'s {role}"), node.child_pid(role)));
+            let own = (format!("{site}'s supervisor"), Some(node.pid()));
+            children.into_iter().chain([own]).filter_map(|(name, pid)| Some((name, pid?))).collect::<Vec<_>>()
+        };
+        let running = HOSPITALS.iter().zip(&self.nodes).filter_map(|(site, node)| Some((site, node.as_ref()?)));
+        coordinator.chain(running.flat_map(node)).collect()
+    }
+
     /// Waits until the coordinator has ended by itself, and starts it again.
     pub fn coordinator_dies(&mut self) {
         self.coordinator.take().expect("it runs").wait();

@@ -19,6 +19,7 @@ pub mod omop_packs;
 pub mod peer;
 pub mod process;
 pub mod relay;
+pub mod steady;
 
 /// How much of the heavy counts to run: `BOCAGE_TEST_SCALE`, 1 by default.
 pub fn scale() -> u32 {

@@ -141,9 +141,14 @@ pub fn peak_kib(pid: u32) -> u64 {
     status_of(pid, "VmHWM:").expect("the kernel counts memory")
 }
 
-/// The memory that is a process's own, not a mapped file's, in KiB.
-pub fn anonymous_kib(pid: u32) -> u64 {
-    status_of(pid, "RssAnon:").expect("the kernel counts memory")
+/// The memory that is a process's own, not a mapped file's, in KiB, while it lives.
+pub fn anonymous_kib(pid: u32) -> Option<u64> {
+    status_of(pid, "RssAnon:")
+}
+
+/// How many files a process has open, where the kernel lets this one look.
+pub fn open_files(pid: u32) -> Option<usize> {
+    Some(std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
 }
 
 /// A number of a process that everybody may see, whether or not it lets itself be looked into.

@@ -15,7 +15,7 @@ pub(super) async fn of_site(
     State(app): State<App>,
     Path(site): Path<String>,
 ) -> Result<Json<KeptCheckpoints>, Problem> {
-    let known = site.parse::<SiteId>().ok().filter(|site| app.context.roster.contains_key(site));
+    let known = site.parse::<SiteId>().ok().filter(|site| app.context.roster.contains(site));
     let Some(site) = known else {
         let error = PublicError::new(ErrorCode::NotFound, "the coordinator does not know this site");
         return Err(error.hint("`bocage sites` lists those that it knows").into());

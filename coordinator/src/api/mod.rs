@@ -4,6 +4,7 @@
 
 mod body;
 mod checkpoints;
+mod invitations;
 mod problem;
 mod read;
 mod revocations;
@@ -70,6 +71,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/studies/{id}/result", get(studies::result))
         .route("/v1/studies/{id}/signed", get(studies::signed))
         .route("/v1/studies/{id}/cancel", post(studies::cancel))
+        .merge(invitations::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))

@@ -94,9 +94,13 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
     }
     let researchers: Vec<_> = context.researchers.iter().map(|researcher| researcher.key).collect();
     permits::admitted(study, asked.permit.as_ref(), &researchers, &context.access_bodies.keys())?;
-    if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains_key(site)) {
+    if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains(site)) {
         let message = format!("site {site} is not a member of network {}", context.network);
         return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("`bocage sites` lists the members"));
+    }
+    if let Some(site) = asked.sites.iter().find(|site| context.roster.release_key(site).is_none()) {
+        let message = format!("site {site} has yet to enrol");
+        return Err(PublicError::new(ErrorCode::SiteUnknown, message).hint("leave it out until it has"));
     }
     if study.answer_within_secs == 0 {
         return Err(PublicError::new(ErrorCode::StudyInvalid, "answer_within_secs is 0"));

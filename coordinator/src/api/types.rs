@@ -2,6 +2,8 @@
 //!
 //! Fields are only ever added. No type here may hold anything that a site released for itself alone: per site there is a status, no number.
 
+mod invitations;
+
 use std::fmt;
 
 use bocage_protocol::contract::ColumnTraits;
@@ -10,6 +12,8 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
 use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use serde::{Deserialize, Serialize};
+
+pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
 
 /// `GET /v1/network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,9 @@ pub struct SiteInfo {
     pub id: SiteId,
     /// Its name for people.
     pub name: String,
+    /// Whether it has a release key; without one it has yet to enrol. (Older coordinators do not say it.)
+    #[serde(default = "enrolled")]
+    pub enrolled: bool,
     /// Whether it has a session now.
     pub online: bool,
     /// When it was last heard of, since this coordinator started.
@@ -74,6 +81,10 @@ pub struct CertificateInfo {
     pub current: Option<bool>,
     /// Whether the site has said that it trusts all the roots in force.
     pub roots: bool,
+}
+
+fn enrolled() -> bool {
+    true
 }
 
 /// A dataset that a site offers.

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::{Manner, SITES, TOKEN, TestClock, config, contracts};
 use crate::api::types::{SiteReport, StudyState, StudyStatus};
-use crate::config::Token;
+use crate::config::{Config, Token};
 use crate::dispatch::Context;
 use crate::server::{Patience, ServeError, Server, Switches};
 
@@ -37,11 +37,16 @@ impl Lab {
 
     /// [`Lab::start`] with little patience for HTTP clients.
     pub async fn start_with(dir: &Path, clock: Arc<TestClock>, patience: Patience) -> Self {
+        Self::start_of(&config(dir), clock, patience).await
+    }
+
+    /// Starts a coordinator of this configuration.
+    pub async fn start_of(config: &Config, clock: Arc<TestClock>, patience: Patience) -> Self {
         let listener = Arc::new(MemoryListener::new());
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let switches = Switches { clock, patience, at: None };
         let base = format!("http://{}", http.local_addr().unwrap());
-        let server = Server::with(&config(dir), Token::new(TOKEN).unwrap(), contracts(), switches).unwrap();
+        let server = Server::with(config, Token::new(TOKEN).unwrap(), contracts(), switches).unwrap();
         let context = server.context();
         let (stop, stopped) = oneshot::channel();
         let nodes_door = Arc::clone(&listener);

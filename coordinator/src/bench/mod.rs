@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use bocage_net::certificates::Authority;
+use bocage_net::env::SystemEntropy;
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
@@ -19,7 +21,7 @@ use bocage_protocol::trust::{
     Standing, Study,
 };
 
-use crate::config::{Config, KnownContract};
+use crate::config::{Config, InvitationSettings, KnownContract};
 use crate::store::Witnessed;
 
 pub use lab::{Lab, report};
@@ -146,6 +148,23 @@ pub fn config(dir: &Path) -> Config {
         "access_body": [{ "name": "Body", "key": key(ACCESS_BODY).public().to_string() }],
     });
     Config::from_value(&value, "coordinator.toml", dir).unwrap()
+}
+
+/// [`config`] of a coordinator that certifies sites, with the network's root and intermediate: long-beach has yet to enrol.
+pub fn enrolling(dir: &Path) -> (Config, Authority, Authority) {
+    let mut config = config(dir);
+    let root = Authority::new_root(&config.network, START, &mut SystemEntropy).unwrap();
+    let issuing = root.issue_intermediate(&config.network, START, &mut SystemEntropy).unwrap();
+    std::fs::write(&config.ca_file, root.certificate_pem()).unwrap();
+    config.sites.get_mut(&site("long-beach")).unwrap().release_key = None;
+    config.invitations = Some(InvitationSettings {
+        quic: "127.0.0.1:4433".into(),
+        tcp: "127.0.0.1:443".into(),
+        mode: PermitMode::Exact,
+        threshold: 11,
+        ca_file: config.ca_file.clone(),
+    });
+    (config, root, issuing)
 }
 
 /// A study of `sites`, bound.

@@ -6,7 +6,7 @@ use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
-use bocage_protocol::trust::{KeptCheckpoints, SignedRevocations, SignedStudy};
+use bocage_protocol::trust::{Invitation, KeptCheckpoints, SignedRevocations, SignedStudy};
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::typestate::WithBody;
@@ -15,8 +15,8 @@ use ureq::{Agent, Body, RequestBuilder};
 use super::ClientError;
 use super::profile::Profile;
 use crate::api::types::{
-    DatasetList, NetworkInfo, ProblemJson, RevocationsInfo, RevocationsList, SiteList, StudyList, StudyResult,
-    StudyStatus,
+    DatasetList, InvitationList, InvitationWanted, NetworkInfo, ProblemJson, RevocationsInfo, RevocationsList,
+    SiteList, StudyList, StudyResult, StudyStatus, Withdrawn,
 };
 use crate::report::plain;
 
@@ -107,6 +107,24 @@ impl Api {
     pub fn publish(&self, list: &SignedRevocations) -> Result<RevocationsInfo, ClientError> {
         let path = "/v1/revocations";
         self.send(self.agent.put(format!("{}{path}", self.base)), list.to_text().as_bytes())
+    }
+
+    /// Invites a site. The answer holds the invitation's token, which the coordinator does not keep.
+    pub fn invite(&self, wanted: &InvitationWanted) -> Result<Invitation, ClientError> {
+        self.post("/v1/invitations", &serde_json::to_vec(wanted).unwrap_or_default())
+    }
+
+    /// What became of the invitations.
+    pub fn invitations(&self) -> Result<InvitationList, ClientError> {
+        self.get("/v1/invitations", CALL)
+    }
+
+    /// Takes the open invitation of a site back.
+    pub fn uninvite(&self, site: &SiteId) -> Result<Withdrawn, ClientError> {
+        let request = self.agent.delete(format!("{}/v1/invitations/{site}", self.base));
+        let request = request.header("authorization", &self.authorization);
+        let call = request.config().timeout_global(Some(CALL)).build().call();
+        self.json(call.map_err(|e| self.unreachable(&e))?)
     }
 
     /// Where a study stands; waits up to `wait` until its version is no longer `seen`.

@@ -3,6 +3,7 @@
 //! Parse (TOML, environment, `--set`) → meaning ([`Config`]) → environment ([`Setup`]: the files it names). Secrets stand in files of their
 //! own, never in the configuration, the environment or a flag.
 
+mod invitations;
 mod issuing;
 mod setup;
 
@@ -17,6 +18,7 @@ use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use invitations::InvitationSettings;
 pub use issuing::IssuingFiles;
 pub use setup::{KnownContract, Setup, Token};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub key_file: PathBuf,
     /// The authority that certifies sites, where it does.
     pub issuing: Option<IssuingFiles>,
+    /// What hospitals are told that are invited, where any may be.
+    pub invitations: Option<InvitationSettings>,
     /// Where HTTP clients connect.
     pub api_listen: SocketAddr,
     /// The bearer token that they must show.
@@ -65,8 +69,8 @@ pub struct Site {
     /// Its name for people.
     #[serde(default)]
     pub name: String,
-    /// The key that signs its releases.
-    pub release_key: PublicKey,
+    /// The key that signs its releases. None: it enrols.
+    pub release_key: Option<PublicKey>,
 }
 
 /// Who issues permits.
@@ -99,6 +103,7 @@ struct RawConfig {
     #[serde(default = "empty")]
     tls: Value,
     issuing: Option<Value>,
+    invitations: Option<Value>,
     #[serde(default = "empty")]
     api: Value,
     #[serde(default = "empty")]
@@ -164,6 +169,10 @@ const KEYS: &[&str] = &[
     "cert_file",
     "key_file",
     "issuing",
+    "invitations",
+    "tcp",
+    "mode",
+    "threshold",
     "api",
     "token_file",
     "allow_remote",
@@ -228,11 +237,14 @@ impl Config {
         let quic = read::<RawQuic>(&raw.quic, file, "quic", KEYS, &mut problems);
         let tls = read::<RawTls>(&raw.tls, file, "tls", KEYS, &mut problems);
         let issuing = IssuingFiles::read(raw.issuing.as_ref(), file, base, &mut problems);
+        let told = raw.invitations.as_ref();
+        let invitations =
+            tls.as_ref().and_then(|tls| InvitationSettings::read(told, file, &base.join(&tls.ca_file), &mut problems));
         let api = read::<RawApi>(&raw.api, file, "api", KEYS, &mut problems);
         let contracts = read::<RawContracts>(&raw.contracts, file, "contracts", KEYS, &mut problems);
         let publication = read::<RawPublication>(&raw.publication, file, "publication", KEYS, &mut problems);
         let log = read::<RawLog>(&raw.log, file, "log", KEYS, &mut problems);
-        let sites = sites(&raw.site, file, &mut problems);
+        let sites = sites(&raw.site, raw.issuing.is_some(), file, &mut problems);
         let researchers = researchers(&raw.researcher, file, &mut problems);
         let access_bodies = access_bodies(&raw.access_body, file, base, &mut problems);
         check(api.as_ref(), publication.as_ref(), log.as_ref(), file, &mut problems);
@@ -249,6 +261,7 @@ impl Config {
             cert_file: base.join(tls.cert_file),
             key_file: base.join(tls.key_file),
             issuing,
+            invitations,
             api_listen: api.listen,
             token_file: base.join(api.token_file),
             contracts_dir: base.join(contracts.dir),
@@ -287,7 +300,8 @@ fn check(
     problems.0.extend(log.and_then(|log| log_filter_problem(&log.level, file)));
 }
 
-fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> BTreeMap<SiteId, Site> {
+/// The roster. `enrols`: whether a site may come without a key, which it shows when it enrols.
+fn sites(raw: &[Value], enrols: bool, file: &str, problems: &mut Problems) -> BTreeMap<SiteId, Site> {
     let mut sites = BTreeMap::new();
     let mut keys = HashSet::new();
     if raw.is_empty() {
@@ -296,7 +310,11 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> BTreeMap<SiteId,
     for (index, value) in raw.iter().enumerate() {
         let place = format!("site[{index}]");
         let Some(mut site) = read::<Site>(value, file, &place, KEYS, problems) else { continue };
-        if !keys.insert(site.release_key.to_string()) {
+        if site.release_key.is_none() && !enrols {
+            let problem = Problem::new(file, format!("{place}.release_key"), "missing, and no site can enrol here");
+            problems.push(problem.hint("give the site's key, or name the network's intermediate in [issuing]"));
+        }
+        if site.release_key.is_some_and(|key| !keys.insert(key.to_string())) {
             let message = "another site has the same release key";
             problems.push(Problem::new(file, format!("{place}.release_key"), message).hint("every site makes its own"));
         }

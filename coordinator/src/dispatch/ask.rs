@@ -203,11 +203,10 @@ fn judge(answered: Answered, context: &Context, question: &Question, site: &Site
         Reply::Catalogue(_) | Reply::Particulars(_) => {
             Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))
         }
-        Reply::Released(signed) => match context.roster.get(site) {
+        Reply::Released(signed) => match context.roster.release_key(site) {
             None => Verdict::Refusal(PublicError::new(ErrorCode::SiteUnknown, "the site is not in the roster")),
-            Some(member) => match verify::release(&signed, &member.release_key, &question.asked, site, &question.round)
-            {
-                Ok(release) => Verdict::Answer(Box::new(Answer { signed, release, key: member.release_key })),
+            Some(key) => match verify::release(&signed, &key, &question.asked, site, &question.round) {
+                Ok(release) => Verdict::Answer(Box::new(Answer { signed, release, key })),
                 Err(error) => Verdict::Refusal(error),
             },
         },

@@ -33,9 +33,10 @@ use tokio::task::JoinSet;
 
 use self::patience::Waiting;
 use self::question::Question;
-use crate::config::{KnownContract, Researcher, Site};
+use crate::config::{InvitationSettings, KnownContract, Researcher};
 use crate::members::Members;
 use crate::members::issuing::Issuing;
+use crate::members::roster::Roster;
 use crate::permits::AccessBodies;
 use crate::server::{AtMoment, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
@@ -51,8 +52,8 @@ pub struct Context {
     pub network: NetworkId,
     /// The floor of every study's `min_sites`.
     pub min_sites: u32,
-    /// The sites that may be asked.
-    pub roster: BTreeMap<SiteId, Site>,
+    /// The sites, and the keys that they are known by.
+    pub roster: Arc<Roster>,
     /// Whose studies are accepted without a permit.
     pub researchers: Vec<Researcher>,
     /// Whose permits are accepted.
@@ -65,6 +66,8 @@ pub struct Context {
     pub members: Members,
     /// What certifies sites.
     pub issuing: Arc<Issuing>,
+    /// What hospitals are told that are invited.
+    pub invitations: Option<InvitationSettings>,
     /// Who waits for changes.
     pub notices: Notices,
     /// The time.

@@ -3,9 +3,12 @@
 //! The roster decides who may connect; the certificate decides who somebody is. A site has one live session: a newer one replaces the older,
 //! which is closed. Nothing here outlives the process, and nothing here knows a study.
 
+pub mod enrolment;
 mod greet;
+pub mod invitations;
 pub mod issuing;
 mod own;
+pub mod roster;
 mod session;
 
 use std::collections::BTreeMap;
@@ -24,6 +27,7 @@ use tokio::sync::watch;
 
 use self::issuing::Issuing;
 use self::own::Desk;
+use self::roster::Roster;
 use crate::api::types::{OfferInfo, SiteInfo};
 
 pub use session::{Answered, Lost, Session};
@@ -48,6 +52,8 @@ pub struct Members {
     /// The contracts that this coordinator holds.
     contracts: Vec<Digest>,
     clock: Arc<dyn Clock>,
+    /// Who has a release key; without it all sites do.
+    roster: Option<Arc<Roster>>,
     sites: BTreeMap<SiteId, Member>,
     serial: AtomicU64,
     strangers: AtomicUsize,
@@ -112,7 +118,7 @@ impl Members {
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
         let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
         let (desk, denylist) = (OnceLock::new(), Denylist::default());
-        Self { network, contracts: Vec::new(), clock, sites, serial, strangers, desk, denylist }
+        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers, desk, denylist }
     }
 
     /// The same, of a coordinator that holds these contracts.
@@ -129,6 +135,27 @@ impl Members {
     /// Who is refused although the certificate would hold: in handshakes, of sessions, and of requests.
     pub fn denylist(&self) -> &Denylist {
         self.desk.get().map_or(&self.denylist, |desk| desk.identities.denylist())
+    }
+
+    /// The same, where sites that have yet to enrol get no session.
+    #[must_use]
+    pub fn known_by(self, roster: Arc<Roster>) -> Self {
+        Self { roster: Some(roster), ..self }
+    }
+
+    /// Whether a site is in the roster and has a release key.
+    fn enrolled(&self, site: &SiteId) -> bool {
+        let known = || self.roster.as_ref().is_none_or(|roster| roster.release_key(site).is_some());
+        self.sites.contains_key(site) && known()
+    }
+
+    /// Ends the session of a site, if it has one.
+    pub fn part_with(&self, site: &SiteId, reason: &str) {
+        let session = self.sites.get(site).and_then(|member| member.session.borrow().clone());
+        if let Some(session) = session {
+            tracing::info!(%site, reason, "session ended");
+            session.close(CloseCode::DENIED, reason);
+        }
     }
 
     /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
@@ -148,8 +175,7 @@ impl Members {
             tracing::warn!(%site, most, "site cut off: too many links");
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
-        let Some(hello) = greet::greet(&link, &site, self.sites.contains_key(&site), &self.network, &self.clock).await
-        else {
+        let Some(hello) = greet::greet(&link, &site, self.enrolled(&site), &self.network, &self.clock).await else {
             return;
         };
         let Some(member) = self.sites.get(&site) else { return };
@@ -283,6 +309,7 @@ impl Members {
             SiteInfo {
                 id: id.clone(),
                 name: member.name.clone(),
+                enrolled: self.enrolled(id),
                 online,
                 last_seen: if online { Some(now) } else { heard.last_seen },
                 skew_ms: heard.skew_ms,

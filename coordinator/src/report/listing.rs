@@ -42,7 +42,12 @@ pub fn sites(list: &SiteList, format: Format) -> String {
         grid.row([
             site.id.to_string(),
             site.name.clone(),
-            if site.online { "yes" } else { "no" }.to_owned(),
+            match (site.enrolled, site.online) {
+                (false, _) => "not enrolled",
+                (true, true) => "yes",
+                (true, false) => "no",
+            }
+            .to_owned(),
             time(site.last_seen),
             site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{:+} ms", ms)),
             site.software.clone().unwrap_or_else(|| "-".to_owned()),

@@ -28,6 +28,7 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
+use crate::members::roster::Roster;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -97,16 +98,18 @@ impl Server {
         let Switches { clock, patience, at } = switches;
         let held: Vec<_> = contracts.values().map(|known| known.hash).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
+        let roster = Arc::new(Roster::new(&config.sites));
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
-            roster: config.sites.clone(),
+            roster: Arc::clone(&roster),
             researchers: config.researchers.clone(),
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
             store: Store::open(&config.state_dir)?,
-            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held),
+            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held).known_by(roster),
             issuing: Arc::default(),
+            invitations: config.invitations.clone(),
             notices: Notices::default(),
             clock,
             at,
@@ -165,6 +168,7 @@ impl Server {
         http: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        self.context.roster.load(&self.context.store).await?;
         self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
             tracing::info!(study = %study.short(), "resumed");

@@ -8,6 +8,7 @@
 //! each write checks that within its own transaction.
 
 mod checkpoint;
+mod enrolment;
 mod recorder;
 mod revocations;
 mod schema;
@@ -26,6 +27,7 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 pub use self::checkpoint::Witnessed;
+pub use self::enrolment::{Enrolment, KeptInvitation};
 use self::recorder::Waiting;
 pub use self::revocations::Kept;
 

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, StoreFile, checkpoint};
+use super::{StoreError, StoreFile, checkpoint, enrolment};
 
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change that a statement can see.
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 6;
+/// The oldest that is taken over: what came after it are tables of their own.
+const OLDEST: i64 = 5;
 
 // A table whose rows are large has a rowid: without one the rows stand in the tree that is searched, and SQLite reads each whole that it
 // compares a key with.
@@ -124,9 +126,14 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
         0 => {
             db.execute_batch(TABLES)?;
             db.execute_batch(checkpoint::TABLE)?;
+            db.execute_batch(enrolment::TABLES)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
-        older if older < FORMAT => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
+        OLDEST => {
+            db.execute_batch(enrolment::TABLES)?;
+            db.pragma_update(None, "user_version", FORMAT)?;
+        }
+        older if older < OLDEST => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
         _ => return Err(StoreError::Newer { path: name.to_owned(), found, known: FORMAT }),
     }
     db.execute_batch("commit")?;
@@ -166,7 +173,24 @@ mod tests {
     #[test]
     fn an_older_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", FORMAT - 1).unwrap();
-        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found, .. }) if found == FORMAT - 1));
+        StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", OLDEST - 1).unwrap();
+        assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found, .. }) if found == OLDEST - 1));
+    }
+
+    #[test]
+    fn a_store_of_before_enrolment_is_taken_over_with_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let insert = "insert into revocations values ('issuer', 1, 'list')";
+        let before = format!("{TABLES}{}{insert};", checkpoint::TABLE);
+        let db = Connection::open(dir.path().join(FILE)).unwrap();
+        db.execute_batch(&before).unwrap();
+        db.pragma_update(None, "user_version", OLDEST).unwrap();
+        drop(db);
+        for _ in 0..2 {
+            let mut store = StoreFile::open(dir.path()).unwrap();
+            assert_eq!(store.enrolments().unwrap(), []);
+            let held: i64 = store.db.query_row("select count(*) from revocations", [], |row| row.get(0)).unwrap();
+            assert_eq!(held, 1);
+        }
     }
 }

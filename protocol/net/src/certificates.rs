@@ -34,6 +34,8 @@ pub use request::{SiteKey, requested_key};
 pub const COORDINATOR_NAME: &str = "coordinator.bocage";
 /// What follows the site id in a site certificate's name.
 pub const SITE_SUFFIX: &str = ".site.bocage";
+/// The organisation in all names that networks' authorities give.
+pub(crate) const ORGANISATION: &str = "Bocage";
 /// Life of a root.
 pub const ROOT_DAYS: u32 = 3650;
 /// Life of an issuing intermediate.
@@ -275,7 +277,7 @@ fn params(
 ) -> Result<CertificateParams, CertificateError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "Bocage");
+    params.distinguished_name.push(DnType::OrganizationName, ORGANISATION);
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date(now.plus_secs(-CLOCK_TOLERANCE_SECS))?;
     params.not_after = date(now.plus_secs(i64::from(days) * 24 * 3600))?;

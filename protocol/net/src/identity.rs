@@ -19,8 +19,9 @@ use zeroize::Zeroizing;
 
 pub use leaf::Leaf;
 
-use crate::certificates::{COORDINATOR_NAME, SITE_SUFFIX, SiteKey};
+use crate::certificates::{COORDINATOR_NAME, ORGANISATION, SITE_SUFFIX, SiteKey};
 use crate::rollover::Adopted;
+use crate::transport::printable;
 
 /// Certificates of one chain, or roots of one network, in one file.
 const CERTIFICATES: usize = 16;
@@ -187,6 +188,14 @@ fn other_names(leaf: &CertificateDer<'_>) -> Option<Vec<String>> {
         _ => None,
     };
     Some(names.filter_map(text).collect())
+}
+
+/// Who issued a certificate that no network of ours issued, as it may stand in a log. For telling who looks into TLS: proves nothing.
+pub(crate) fn issuer_of(leaf: &CertificateDer<'_>) -> Option<String> {
+    let certificate = parse(leaf).ok()?;
+    let issuer = certificate.issuer();
+    let ours = issuer.iter_organization().any(|name| name.as_str().is_ok_and(|name| name == ORGANISATION));
+    (!ours).then(|| printable(issuer.to_string().as_bytes()))
 }
 
 /// What stands before `.site.bocage`. DNS names ignore case, so the suffix does too; the site id does not.
@@ -378,6 +387,20 @@ pub(crate) fn certificate_pem(der: &CertificateDer<'_>) -> String {
     )
 }
 
+/// The SHA-256 of the first certificate of a PEM text, in hexadecimal digits, for people to compare.
+///
+/// # Errors
+/// When there is no certificate.
+pub fn fingerprint(pem: &str) -> Result<String, CertificateError> {
+    use std::fmt::Write as _;
+    let first = &certificates(pem)?[0];
+    let mut text = String::new();
+    for byte in ring::digest::digest(&ring::digest::SHA256, first.as_ref()).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
 /// One to [`CERTIFICATES`] certificates.
 pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let mut found = Vec::new();
@@ -388,6 +411,15 @@ pub(crate) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, C
         found.push(certificate.map_err(|_| CertificateError::NotPem)?);
     }
     if found.is_empty() { Err(CertificateError::NotPem) } else { Ok(found) }
+}
+
+/// Any number of certificates of others, such as a system's bundle.
+pub(crate) fn bundle(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(CertificateError::NotPem),
+    }
 }
 
 #[cfg(test)]

@@ -31,15 +31,15 @@ use crate::identity::Leaf;
 use crate::transport::{CloseCode, Closed, Link, LinkError, Peer, printable};
 
 /// A node sends something this often on a quiet link; hospital firewalls forget a UDP flow after 30 s or more.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Either side gives up after this long without a packet: three keep-alives in a row were lost.
-const IDLE_TIMEOUT_SECS: u64 = 15;
+pub(crate) const IDLE_TIMEOUT_SECS: u64 = 15;
 /// A handshake that takes longer is given up.
-const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
+pub(crate) const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
 /// Streams that the coordinator may have open towards a node: as many as its custodian lets wait.
-const STREAMS_TO_NODE: usize = CUSTODIAN_QUEUE;
+pub(crate) const STREAMS_TO_NODE: usize = CUSTODIAN_QUEUE;
 /// Streams that a node may have open towards the coordinator: the control stream, and one request of its own (a renewal).
-const STREAMS_TO_COORDINATOR: u32 = 2;
+pub(crate) const STREAMS_TO_COORDINATOR: u32 = 2;
 /// Bytes of one stream that may come before they are read.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Bytes of all streams of a link that may come before they are read.

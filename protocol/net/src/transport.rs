@@ -171,6 +171,34 @@ pub enum ConnectError {
         /// How long was waited.
         secs: u64,
     },
+    /// Nothing took the connection.
+    #[error("cannot connect to {address}: {source}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Nothing answered in time over TCP.
+    #[error(
+        "no answer within {secs} s over TCP (is the address right, and does a firewall let this machine reach it?)"
+    )]
+    Silent {
+        /// How long was waited.
+        secs: u64,
+    },
+    /// The way through the proxy is closed.
+    #[error(transparent)]
+    Proxy(#[from] crate::tcp::ProxyError),
+    /// Somebody between looks into TLS.
+    #[error(
+        "TLS is intercepted on the way: the certificate shown is issued by `{issuer}` \
+         (ask that this address is left out of the inspection; nothing was sent)"
+    )]
+    Intercepted {
+        /// Who issued it.
+        issuer: String,
+    },
     /// The peer has too many handshakes under way, or is stopping.
     #[error("the peer takes no more connections just now")]
     Busy,

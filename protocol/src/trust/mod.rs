@@ -3,6 +3,7 @@
 mod canonical;
 mod checkpoint;
 mod document;
+mod invitation;
 mod keys;
 mod permit;
 mod revocation;
@@ -13,6 +14,7 @@ mod study;
 pub use canonical::{canonical, from_canonical};
 pub use checkpoint::{Checkpoint, Contradiction, KeptCheckpoints, SignedCheckpoint, Standing};
 pub use document::{Document, Signed};
+pub use invitation::{INVITATION_FORMAT, Invitation, InvitationToken, InvitedBody, InvitedContract, is_address};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
 pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};
 pub use revocation::{REVOCATIONS_FORMAT, Revocations, Revoked, SignedRevocations};

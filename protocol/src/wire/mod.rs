@@ -1,6 +1,7 @@
 //! The bytes between processes: codec, version negotiation, messages.
 
 pub mod codec;
+pub mod enrol;
 pub mod hello;
 pub mod message;
 pub mod renewal;

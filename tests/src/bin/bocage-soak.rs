@@ -1,9 +1,9 @@
-//! The long form of the bad days: thousands of sudden deaths, a network whose weather changes all the time, and a crowd of tiny studies. Ends with 0
-//! when everything held.
+//! The long form of the bad days: thousands of sudden deaths, a network whose weather changes all the time, a crowd of tiny studies, and
+//! a network that runs for thousands of rounds and must not grow. Ends with 0 when everything held.
 //!
-//! `bocage-soak LAB [SEED] [PART]` takes the path of the lab binary; a seed gives the same victims again; a part is `deaths`, `weather` or `crowd`
-//! alone. `BOCAGE_TEST_SCALE` multiplies the 200 rounds of death of the tests, the 20 weathers and the 1,000 tiny studies: the full soak is 10, with
-//! 2,000 deaths, 200 weathers and 10,000 tiny studies.
+//! `bocage-soak LAB [SEED] [PART]` takes the path of the lab binary; a seed gives the same victims again; a part is `deaths`, `weather`, `crowd`
+//! or `steady` alone. `BOCAGE_TEST_SCALE` multiplies the 200 rounds of death of the tests, the 20 weathers, the 1,000 tiny studies and the 1,000 rounds of a
+//! steady network: the full soak is 10, with 2,000 deaths, 200 weathers, 10,000 tiny studies and 10,000 rounds.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use bocage_tests::deaths::{ROUNDS, random_deaths};
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::relay::{Relay, Weather, mixed};
 use bocage_tests::scale;
+use bocage_tests::steady::{self, steady};
 
 /// Weathers at scale 1.
 const WEATHERS: u64 = 20;
@@ -41,6 +42,9 @@ fn main() -> ExitCode {
     }
     if wanted("crowd") {
         println!("peaks: {}", crowd(&exe, CROWD * scale() as usize));
+    }
+    if wanted("steady") {
+        println!("steady: {}", steady(&exe, steady::ROUNDS * times, seed));
     }
     ExitCode::SUCCESS
 }

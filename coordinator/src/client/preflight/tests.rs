@@ -35,6 +35,7 @@ fn at(day: i64) -> Timestamp {
 
 fn site(id: &str, datasets: Vec<OfferInfo>) -> SiteInfo {
     SiteInfo {
+        enrolled: true,
         id: id.parse().unwrap(),
         name: id.to_owned(),
         online: true,

@@ -1,7 +1,7 @@
 //! What the chain's records add up to: cells that were spent, studies that were begun, and the newest lists of revoked permits. It is
 //! read from the chain once and then kept in memory; nothing on the disk can say anything else than the records do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
@@ -26,8 +26,10 @@ pub struct Books {
     spent: HashMap<String, Spent>,
     begun: BTreeMap<String, Begun>,
     lists: Lists,
-    /// By what cells are: the groups that were left out of what may have been answered about them.
-    compared: HashMap<Digest, BTreeSet<GroupsLeftOut>>,
+    /// What was left out of answers, each only once: from one change of the opt-outs to the next all answers leave out the same.
+    left_out: Vec<GroupsLeftOut>,
+    /// What cells are, and the place in `left_out` of what was left out of an answer that there may be about them.
+    compared: HashSet<(Digest, usize)>,
 }
 
 /// The groups that were left out of an answer: of its own dataset, and of the others by their names.
@@ -140,9 +142,8 @@ impl Books {
     }
 
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
-        for cells in reservation.spend.iter().filter_map(|spend| spend.compares) {
-            self.compared.entry(cells).or_default().insert(GroupsLeftOut::of(&reservation));
-        }
+        let place = self.place_of(GroupsLeftOut::of(&reservation));
+        self.compared.extend(reservation.spend.iter().filter_map(|spend| Some((spend.compares?, place))));
         let Some(account) = reservation.account else { return };
         for dataset in account.datasets() {
             let spent = self.spent.entry(name(&account, dataset)).or_default();
@@ -155,6 +156,14 @@ impl Books {
         }
         self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.is_open(at));
         self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true, running: false }).open = true;
+    }
+
+    fn place_of(&mut self, left_out: GroupsLeftOut) -> usize {
+        let known = self.left_out.iter().rposition(|known| *known == left_out);
+        known.unwrap_or_else(|| {
+            self.left_out.push(left_out);
+            self.left_out.len() - 1
+        })
     }
 
     /// The cells of a dataset that left, or may have left, on an account.
@@ -201,7 +210,8 @@ impl Books {
 
     /// The groups that were left out of each answer that there may be about these cells.
     pub fn left_out_of(&self, cells: &Digest) -> Vec<GroupsLeftOut> {
-        self.compared.get(cells).into_iter().flatten().cloned().collect()
+        let left_out = self.left_out.iter().enumerate();
+        left_out.filter(|(place, _)| self.compared.contains(&(*cells, *place))).map(|(_, out)| out.clone()).collect()
     }
 
     /// The newest lists of revoked permits.

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
 use tokio::time::timeout;
 
 use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, client_transport, socket};
-use crate::identities::Identities;
+use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity};
 use crate::tls;
 use crate::transport::{Closed, ConnectError, Dialler, Peer};
@@ -21,10 +21,7 @@ const ADDRESSES: usize = 4;
 pub struct QuicClient {
     address: String,
     server_name: String,
-    identities: Identities,
-    /// What follows from the identity that was in force last.
-    config: Mutex<(Arc<Identity>, quinn::ClientConfig)>,
-    clock: Arc<dyn Clock>,
+    config: Derived<quinn::ClientConfig>,
 }
 
 impl fmt::Debug for QuicClient {
@@ -48,25 +45,14 @@ impl QuicClient {
         identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
-        let identities = identities.into();
-        let identity = identities.current();
-        let config = client_config(tls::client(&identity, clock.clone())?);
-        let config = Mutex::new((identity, config));
-        Ok(Self { address: address.into(), server_name: server_name.into(), identities, config, clock })
-    }
-
-    fn config(&self) -> Result<quinn::ClientConfig, CertificateError> {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let identity = self.identities.current();
-        if !Arc::ptr_eq(&config.0, &identity) {
-            *config = (Arc::clone(&identity), client_config(tls::client(&identity, self.clock.clone())?));
-        }
-        Ok(config.1.clone())
+        let make = move |identity: &Identity, _: &_| Ok(client_config(tls::client(identity, Arc::clone(&clock))?));
+        let config = Derived::new(identities.into(), Box::new(make))?;
+        Ok(Self { address: address.into(), server_name: server_name.into(), config })
     }
 
     #[cfg(test)]
     pub(super) fn set_config(&self, config: quinn::ClientConfig) {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner).1 = config;
+        self.config.spoil(|own| *own = config);
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<QuicLink, ConnectError> {
@@ -77,7 +63,7 @@ impl QuicClient {
         let runtime = Arc::new(quinn::TokioRuntime);
         // A socket per connection: a fresh port gets past a firewall that has lost the old flow.
         let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket(local)?, runtime)?;
-        let config = self.config()?;
+        let config = self.config.get();
         let connecting = endpoint
             .connect_with(config, address, &self.server_name)
             .map_err(|error| ConnectError::Handshake { reason: error.to_string() })?;

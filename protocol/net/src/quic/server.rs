@@ -14,7 +14,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, reset, server_transport, socket};
-use crate::identities::Identities;
+use crate::denylist::Denylist;
+use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::tls;
 use crate::transport::{CloseCode, ConnectError, Listener, Peer};
@@ -34,33 +35,18 @@ pub struct QuicServer {
     open: watch::Sender<bool>,
 }
 
-/// What a handshake goes by: the identity in force, and what follows from it.
+/// What a handshake goes by: settings of the identity in force.
 pub(super) struct Doors {
     identities: Identities,
-    clock: Arc<dyn Clock>,
-    last: (Arc<Identity>, Arc<quinn::ServerConfig>),
+    config: Derived<Arc<quinn::ServerConfig>>,
 }
 
 impl Doors {
     pub(super) fn new(identities: Identities, clock: Arc<dyn Clock>) -> Result<Self, CertificateError> {
-        let identity = identities.current();
-        let config = server_config(tls::server(&identity, identities.denylist(), clock.clone())?);
-        Ok(Self { identities, clock, last: (identity, Arc::new(config)) })
-    }
-
-    /// An identity that TLS refuses leaves the one before in force.
-    fn config(&mut self) -> Arc<quinn::ServerConfig> {
-        let identity = self.identities.current();
-        if !Arc::ptr_eq(&self.last.0, &identity) {
-            match Self::new(self.identities.clone(), self.clock.clone()) {
-                Ok(doors) => self.last = doors.last,
-                Err(error) => {
-                    tracing::error!(%error, "a new certificate is not used");
-                    self.last.0 = identity;
-                }
-            }
-        }
-        Arc::clone(&self.last.1)
+        let make = move |identity: &Identity, denylist: &Denylist| {
+            Ok(Arc::new(server_config(tls::server(identity, denylist, Arc::clone(&clock))?)))
+        };
+        Ok(Self { config: Derived::new(identities.clone(), Box::new(make))?, identities })
     }
 }
 
@@ -84,10 +70,9 @@ impl QuicServer {
     }
 
     pub(super) fn bind_with(address: SocketAddr, doors: Doors, handshakes: usize) -> Result<Self, ConnectError> {
-        let (identity, config) = doors.last.clone();
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = reset::endpoint_config(&identity);
-        let endpoint = quinn::Endpoint::new(endpoint, Some((*config).clone()), socket(address)?, runtime)?;
+        let endpoint = reset::endpoint_config(&doors.identities.current());
+        let endpoint = quinn::Endpoint::new(endpoint, Some((*doors.config.get()).clone()), socket(address)?, runtime)?;
         let (done, links) = mpsc::channel(handshakes);
         let open = watch::Sender::new(true);
         let task = accept_all(endpoint.clone(), doors, done, handshakes, open.subscribe());
@@ -150,7 +135,7 @@ fn server_config(tls: QuicServerConfig) -> quinn::ServerConfig {
 /// Begins a handshake for everybody who comes, each in a task of its own. Once closed, tells everybody who comes so.
 async fn accept_all(
     endpoint: quinn::Endpoint,
-    mut doors: Doors,
+    doors: Doors,
     done: mpsc::Sender<QuicLink>,
     handshakes: usize,
     mut open: watch::Receiver<bool>,
@@ -178,7 +163,7 @@ async fn accept_all(
             let _ = incoming.retry();
             continue;
         }
-        under_way.spawn(handshake(incoming, doors.config(), done.clone(), permit));
+        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), permit));
     }
     under_way.shutdown().await;
     while let Some(incoming) = endpoint.accept().await {

@@ -1,0 +1,123 @@
+//! `bocage network invite`, `invitations` and `uninvite`: the commands of whoever adds hospitals to a network.
+//!
+//! An invitation goes into a file of mode 0600 and nowhere else.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bocage_net::secret::write_secret;
+use bocage_protocol::ids::SiteId;
+use bocage_protocol::trust::Invitation;
+use clap::Args;
+
+use super::ClientError;
+use super::args::{Client, exit, print};
+use crate::api::types::{InvitationInfo, InvitationWanted};
+use crate::report::{Format, json};
+
+/// `bocage network invite`.
+#[derive(Debug, Args)]
+pub struct InviteArgs {
+    /// The site, as coordinator.toml names it
+    site: SiteId,
+    /// How many days the invitation is good
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    days: u32,
+    /// Let the site have another release key than it is known by
+    #[arg(long)]
+    replace: bool,
+    /// The file to write; SITE.invite without it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    client: Client,
+}
+
+/// `bocage network invitations`.
+#[derive(Debug, Args)]
+pub struct InvitationsArgs {
+    #[command(flatten)]
+    client: Client,
+}
+
+/// `bocage network uninvite`.
+#[derive(Debug, Args)]
+pub struct UninviteArgs {
+    /// The site whose open invitation is taken back
+    site: SiteId,
+    #[command(flatten)]
+    client: Client,
+}
+
+impl InviteArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.invite())
+    }
+
+    fn invite(&self) -> Result<u8, ClientError> {
+        let file = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.invite", self.site)));
+        // Before the coordinator is asked: a new invitation takes the place of the one before, which may be this file.
+        if file.exists() {
+            return Err(ClientError::Secret(format!(
+                "{}: exists already and is not overwritten\n  hint: remove it, or name another file: --out FILE",
+                file.display()
+            )));
+        }
+        let (_, api) = self.client.open()?;
+        let wanted = InvitationWanted { site: self.site.clone(), days: self.days, replace: self.replace };
+        let invitation = api.invite(&wanted)?;
+        write_secret(&file, invitation.to_text()?.as_bytes())
+            .map_err(|error| ClientError::Secret(error.to_string()))?;
+        print(&made(&invitation, &file))
+    }
+}
+
+fn made(invitation: &Invitation, file: &Path) -> String {
+    format!(
+        "{file}: an invitation of site {site}, good once, until {until}\n\
+         root's SHA-256: {fingerprint}\n\n\
+         It holds a secret. Hand it to the hospital by a way that nobody else reads, and tell it the fingerprint by another;\n\
+         there: bocage-node enrol {name} --dir DIR\n",
+        file = file.display(),
+        site = invitation.site,
+        until = invitation.expires_at,
+        fingerprint = invitation.fingerprint,
+        name = file.file_name().unwrap_or_default().display(),
+    )
+}
+
+impl InvitationsArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| {
+            let list = api.invitations()?;
+            print(&match self.client.format {
+                Format::Json => json(&list),
+                Format::Text | Format::Csv => listed(&list.invitations),
+            })
+        }))
+    }
+}
+
+fn listed(invitations: &[InvitationInfo]) -> String {
+    if invitations.is_empty() {
+        return "no site was invited yet: bocage network invite SITE\n".to_owned();
+    }
+    let line = |of: &InvitationInfo| {
+        let ended = of.ended_at.map_or_else(|| format!("until {}", of.expires_at), |at| format!("at    {at}"));
+        let replace = if of.replace { "  replaces the release key" } else { "" };
+        format!("{:<32}{:<11}{ended}  {}{replace}\n", of.site, of.state.as_str(), of.id)
+    };
+    invitations.iter().map(line).collect()
+}
+
+impl UninviteArgs {
+    /// Runs the command.
+    pub fn run(&self) -> ExitCode {
+        exit(self.client.open().and_then(|(_, api)| {
+            let withdrawn = api.uninvite(&self.site)?;
+            print(&format!("the invitation of site {} is taken back\n", withdrawn.site))
+        }))
+    }
+}

@@ -14,6 +14,7 @@ mod bad_credentials;
 pub mod certificates;
 pub mod code_files;
 pub mod denylist;
+pub mod either;
 pub mod env;
 pub mod frame;
 pub mod identities;
@@ -27,6 +28,7 @@ pub mod tcp;
 pub mod tls;
 pub mod transport;
 pub mod watched;
+pub mod ways;
 
 pub use denylist::Denylist;
 pub use identities::Identities;

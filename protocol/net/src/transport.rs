@@ -199,6 +199,14 @@ pub enum ConnectError {
         /// Who issued it.
         issuer: String,
     },
+    /// Neither of two ways leads there.
+    #[error("over QUIC: {first}; over TCP: {second}")]
+    NoWay {
+        /// What became of the first.
+        first: Box<ConnectError>,
+        /// And of the second.
+        second: Box<ConnectError>,
+    },
     /// The peer has too many handshakes under way, or is stopping.
     #[error("the peer takes no more connections just now")]
     Busy,

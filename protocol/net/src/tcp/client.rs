@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::control::Side;
-use super::link::{TcpLink, begin};
+use super::link::{PACE, TcpLink, begin};
 use super::route::{Pipe, Route};
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity};
@@ -69,7 +69,7 @@ impl TcpClient {
 
     async fn connect_in_time(&self, shown: &Shown) -> Result<TcpLink, ConnectError> {
         let stream = handshake(&self.route, &self.server_name, Arc::clone(&shown.config)).await?;
-        let (link, accepted) = begin(stream, Side::Node, Peer::Coordinator, None);
+        let (link, accepted) = begin(stream, Side::Node, Peer::Coordinator, None, PACE);
         match accepted.await {
             Ok(Ok(())) => Ok(link),
             // The coordinator looks at our certificate when our half of the handshake is long done.

@@ -3,13 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{sleep, timeout};
 
 use super::FAREWELL;
 use super::link::{End, Ends};
-use crate::quic::KEEP_ALIVE;
 use crate::transport::{CloseCode, Closed, printable};
 
 const ACCEPTED: u8 = 1;
@@ -63,7 +63,7 @@ pub(super) async fn acceptance(control: &mut Flow, side: Side) -> io::Result<()>
 }
 
 /// Talks until either side has closed the link, and returns how it ended.
-pub(super) async fn converse(control: Flow, ends: &Ends) -> Closed {
+pub(super) async fn converse(control: Flow, ends: &Ends, beat: Duration) -> Closed {
     let (mut incoming, mut outgoing) = tokio::io::split(control);
     let listening = async {
         match listen(&mut incoming).await {
@@ -73,7 +73,7 @@ pub(super) async fn converse(control: Flow, ends: &Ends) -> Closed {
     };
     let beating = async {
         loop {
-            sleep(KEEP_ALIVE).await;
+            sleep(beat).await;
             if outgoing.write_all(&[ALIVE]).await.is_err() {
                 // A broken connection ends the listening too, which says how.
                 std::future::pending::<()>().await;

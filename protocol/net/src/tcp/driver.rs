@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,10 +13,9 @@ use tokio::time::timeout;
 
 use super::FAREWELL;
 use super::control::{Flow, Side, acceptance, converse};
-use super::link::{End, Ends};
+use super::link::{End, Ends, Pace};
 use super::stream::Unread;
-use super::wire::Wire;
-use crate::quic::IDLE_TIMEOUT_SECS;
+use super::wire::{Heard, Wire};
 use crate::transport::{CloseCode, Closed, printable};
 
 /// The task behind a link.
@@ -32,12 +32,13 @@ pub(super) struct Driver<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
-    /// Drives the link to its end. `silence` ends when nothing has come for too long.
+    /// Drives the link to its end.
     pub(super) async fn drive(
         mut self,
         side: Side,
         accepted: oneshot::Sender<io::Result<()>>,
-        silence: impl Future<Output = ()>,
+        heard: Heard,
+        pace: Pace,
     ) {
         let ends = Arc::clone(&self.ends);
         let begun = tokio::select! {
@@ -55,11 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         };
         let _ = accepted.send(Ok(()));
         let closed = {
-            let conversing = converse(control, &ends);
-            tokio::pin!(conversing, silence);
+            let conversing = converse(control, &ends, pace.beat);
+            tokio::pin!(conversing);
             tokio::select! {
                 closed = &mut conversing => closed,
-                () = &mut silence => Closed::TimedOut { secs: IDLE_TIMEOUT_SECS },
+                () = heard.silence(Duration::from_secs(pace.silence_secs)) => Closed::TimedOut { secs: pace.silence_secs },
                 // The peer's last words may have come with the end of the connection.
                 error = std::future::poll_fn(|cx| self.poll(cx)) => match conversing.await {
                     Closed::Lost { .. } => lost(&error),

@@ -13,7 +13,7 @@ use super::driver::Driver;
 use super::stream::{Ended, TcpStream, Unread};
 use super::wire::Wire;
 use crate::identity::Leaf;
-use crate::quic::{IDLE_TIMEOUT_SECS, STREAMS_TO_COORDINATOR, STREAMS_TO_NODE};
+use crate::quic::{IDLE_TIMEOUT_SECS, KEEP_ALIVE, STREAMS_TO_COORDINATOR, STREAMS_TO_NODE};
 use crate::transport::{CloseCode, Closed, Link, LinkError, Peer, printable};
 
 /// Streams of a link that yamux keeps at a time, in both directions: those that are allowed, and those that one side has given up while the other
@@ -22,6 +22,16 @@ const STREAMS: usize = 4 * STREAMS_TO_NODE;
 /// What one stream may have under way at first (yamux's own number), and what all of them may have beside that where the line is long.
 const STREAM_WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
 const MORE_WINDOW: usize = 4 << 20;
+
+/// How often a side says that it is there, and after how long without a byte from the other it gives up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) beat: Duration,
+    pub(super) silence_secs: u64,
+}
+
+/// As on QUIC.
+pub(super) const PACE: Pace = Pace { beat: KEEP_ALIVE, silence_secs: IDLE_TIMEOUT_SECS };
 
 /// How a link ended, and what the peer is told of it.
 #[derive(Debug, Clone)]
@@ -106,7 +116,13 @@ impl Drop for Half {
 pub(super) type Acceptance = oneshot::Receiver<io::Result<()>>;
 
 /// Makes a link of an authenticated connection, and drives it in a task of the current tokio runtime.
-pub(super) fn begin<S>(io: S, side: Side, peer: Peer, certificate: Option<Leaf>) -> (TcpLink, Acceptance)
+pub(super) fn begin<S>(
+    io: S,
+    side: Side,
+    peer: Peer,
+    certificate: Option<Leaf>,
+    pace: Pace,
+) -> (TcpLink, Acceptance)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -126,7 +142,7 @@ where
     let (accepted, acceptance) = oneshot::channel();
     let ends = Arc::new(Ends(watch::Sender::new(None)));
     let wire = Wire::new(io);
-    let silence = wire.heard();
+    let heard = wire.heard();
     let driver = Driver {
         connection: yamux::Connection::new(wire, config, mode),
         wishes,
@@ -137,8 +153,7 @@ where
         ends: Arc::clone(&ends),
     };
     tokio::spawn(async move {
-        let silence = silence.silence(Duration::from_secs(IDLE_TIMEOUT_SECS));
-        driver.drive(side, accepted, silence).await;
+        driver.drive(side, accepted, heard, pace).await;
         drop(alive);
     });
     let free = Arc::new(Semaphore::new(to_peer));
@@ -214,3 +229,6 @@ impl Link for TcpLink {
         self.0.ends.wait().await.closed
     }
 }
+
+#[cfg(test)]
+mod tests;

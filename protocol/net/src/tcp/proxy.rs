@@ -267,3 +267,6 @@ async fn read_answer<R: AsyncRead + Unpin>(pipe: &mut R) -> Result<Vec<u8>, Prox
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::control::Side;
 use super::enrolment::{ENROLMENTS, EnrolmentStream, Enrolments};
-use super::link::{Half, TcpLink, begin};
+use super::link::{Half, PACE, TcpLink, begin};
 use crate::denylist::Denylist;
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
@@ -263,7 +263,7 @@ impl Door {
             _ => {
                 let stream = started.into_stream(shown.session).await.map_err(failed)?;
                 let (peer, leaf) = peer_of(&stream)?;
-                let (link, accepted) = begin(stream, Side::Coordinator, peer, Some(leaf));
+                let (link, accepted) = begin(stream, Side::Coordinator, peer, Some(leaf), PACE);
                 if let Ok(Err(error)) = accepted.await {
                     return Err(failed(error));
                 }

@@ -3,6 +3,7 @@
 //! Fields are only ever added. No type here may hold anything that a site released for itself alone: per site there is a status, no number.
 
 mod invitations;
+mod revoked;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use serde::{Deserialize, Serialize};
 
 pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
+pub use revoked::{Revocation, RevokedInfo, RevokedList};
 
 /// `GET /v1/network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod greet;
 pub mod invitations;
 pub mod issuing;
 mod own;
+pub mod revocation;
 pub mod roster;
 mod session;
 

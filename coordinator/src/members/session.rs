@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// What a session that moves to another link may still take to answer: as long as the longest round of a site.
 const LAST_ANSWERS: Duration = Duration::from_secs(3600);
 /// For those who were about to ask when a newer session came.
-const LAST_QUESTIONS: Duration = Duration::from_secs(5);
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// A reply as received.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 //! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
 //! from the store at the next start), close the sessions, close the store.
 
+mod certificates;
 mod switches;
 mod web;
 
@@ -32,6 +33,7 @@ use crate::members::roster::Roster;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
+pub use certificates::Certificates;
 pub use switches::{AtMoment, Moment, Patience, Switches};
 
 /// Commands that may wait for the owner. Beyond, an HTTP request waits.
@@ -169,6 +171,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.context.roster.load(&self.context.store).await?;
+        self.context.members.refuse(&self.context.store).await?;
         self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
             tracing::info!(study = %study.short(), "resumed");

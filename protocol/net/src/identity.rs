@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub use leaf::Leaf;
 
-use crate::certificates::{COORDINATOR_NAME, ORGANISATION, SITE_SUFFIX, SiteKey};
+use crate::certificates::{COORDINATOR_NAME, Issued, ORGANISATION, SITE_SUFFIX, SiteKey};
 use crate::rollover::Adopted;
 use crate::transport::printable;
 
@@ -105,6 +105,7 @@ pub(crate) struct Facts {
     pub(crate) serial: String,
     pub(crate) issuer: Option<String>,
     pub(crate) key_id: Option<String>,
+    pub(crate) common_name: Option<String>,
 }
 
 impl Facts {
@@ -119,6 +120,12 @@ impl Facts {
             serial: hex(certificate.raw_serial()),
             issuer: issuer_key(&certificate),
             key_id: own_key(&certificate),
+            common_name: certificate
+                .subject()
+                .iter_common_name()
+                .next()
+                .and_then(|cn| cn.as_str().ok())
+                .map(str::to_owned),
         })
     }
 }
@@ -259,9 +266,18 @@ impl Identity {
     /// # Errors
     /// As [`Identity::from_pem`].
     pub fn renewed(&self, key: &SiteKey, chain: &[Vec<u8>]) -> Result<Self, CertificateError> {
-        let pem = |chain: &[CertificateDer<'_>]| chain.iter().map(certificate_pem).collect::<String>();
         let chain: Vec<CertificateDer<'_>> = chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-        Self::from_pem(&pem(&chain), &key.to_pem(), &pem(&self.roots))
+        Self::from_pem(&all_pem(&chain), &key.to_pem(), &all_pem(&self.roots))
+    }
+
+    /// A certificate that was issued with its key, with the roots of `self`.
+    ///
+    /// # Errors
+    /// As [`Identity::from_pem`].
+    pub fn reissued(&self, issued: &Issued) -> Result<Self, CertificateError> {
+        let mut identity = Self::from_pem(&issued.chain_pem, &issued.key_pem, &all_pem(&self.roots))?;
+        identity.crosses.clone_from(&self.crosses);
+        Ok(identity)
     }
 
     /// The same, trusting other roots.
@@ -275,8 +291,7 @@ impl Identity {
     /// # Errors
     /// What is wrong.
     pub fn proves(&self, site: &SiteId, now: Timestamp) -> Result<(), CertificateError> {
-        let pem = |list: &[CertificateDer<'_>]| list.iter().map(certificate_pem).collect::<String>();
-        let named = crate::tls::certified_site(&pem(&self.chain), &pem(&self.roots), now)?;
+        let named = crate::tls::certified_site(&all_pem(&self.chain), &all_pem(&self.roots), now)?;
         if named == *site { Ok(()) } else { Err(CertificateError::NotASite) }
     }
 
@@ -399,6 +414,10 @@ pub fn fingerprint(pem: &str) -> Result<String, CertificateError> {
         let _ = write!(text, "{byte:02x}");
     }
     Ok(text)
+}
+
+fn all_pem(list: &[CertificateDer<'_>]) -> String {
+    list.iter().map(certificate_pem).collect()
 }
 
 /// One to [`CERTIFICATES`] certificates.

@@ -46,6 +46,11 @@ impl Authority {
         Self { beyond: cross_pem.to_owned(), ..self }
     }
 
+    /// The network of a root, as its name says it.
+    pub fn network(&self) -> Option<NetworkId> {
+        self.facts.common_name.as_deref()?.split(' ').next()?.parse().ok()
+    }
+
     /// The intermediate's certificate and what is handed along behind it: its file.
     pub fn links_pem(&self) -> String {
         format!("{}{}", self.certificate_pem, self.beyond)

@@ -116,13 +116,7 @@ impl Drop for Half {
 pub(super) type Acceptance = oneshot::Receiver<io::Result<()>>;
 
 /// Makes a link of an authenticated connection, and drives it in a task of the current tokio runtime.
-pub(super) fn begin<S>(
-    io: S,
-    side: Side,
-    peer: Peer,
-    certificate: Option<Leaf>,
-    pace: Pace,
-) -> (TcpLink, Acceptance)
+pub(super) fn begin<S>(io: S, side: Side, peer: Peer, certificate: Option<Leaf>, pace: Pace) -> (TcpLink, Acceptance)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

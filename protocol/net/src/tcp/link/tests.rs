@@ -64,7 +64,8 @@ impl AsyncWrite for Cable {
 async fn both_sides_notice_a_cable_that_was_cut() {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let cut = Arc::new(AtomicBool::new(false));
-    let (node, accepted) = begin(Cable { inner: ours, cut: Arc::clone(&cut) }, Side::Node, Peer::Coordinator, None, HASTY);
+    let (node, accepted) =
+        begin(Cable { inner: ours, cut: Arc::clone(&cut) }, Side::Node, Peer::Coordinator, None, HASTY);
     let (coordinator, _) = begin(theirs, Side::Coordinator, site(), None, HASTY);
     accepted.await.unwrap().unwrap();
     let mut asked = node.open().await.unwrap();

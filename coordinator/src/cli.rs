@@ -6,23 +6,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bocage_net::Identities;
 use bocage_net::quic::QuicServer;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Setup};
 use crate::output::{print, say};
-use crate::server::Server;
 pub use crate::server::{AtMoment, Moment, Patience, Switches};
+use crate::server::{Certificates, Server};
 
 /// The user's problem: configuration, files, addresses.
 const USER: u8 = 1;
 /// Ours.
 const OURS: u8 = 2;
+/// Between two looks at the files of certificates.
+const GLANCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Runs a network's coordinator
 #[derive(Debug, Parser)]
@@ -129,7 +133,8 @@ fn start_log(level: &str) {
 }
 
 async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -> ExitCode {
-    let quic = match QuicServer::bind(config.quic_listen, &setup.identity, Arc::clone(&switches.clock)) {
+    let (identities, clock) = (Identities::new(setup.identity), Arc::clone(&switches.clock));
+    let quic = match QuicServer::bind(config.quic_listen, &identities, Arc::clone(&clock)) {
         Ok(quic) => quic,
         Err(error) => {
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
@@ -146,7 +151,9 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         _ => return ours(&"signals cannot be received"),
     };
     let server = match Server::with(config, setup.token, setup.contracts, switches) {
-        Ok(server) => server.with_revocations(setup.revocations).with_issuing(setup.issuing),
+        Ok(server) => {
+            server.with_revocations(setup.revocations).with_issuing(setup.issuing).with_identities(&identities)
+        }
         Err(error) => return user_problem(&error),
     };
     warn_about(config);
@@ -154,11 +161,25 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         (Ok(quic), Ok(api)) => tracing::info!(network = %config.network, %quic, %api, "ready"),
         _ => return ours(&"the addresses listened on are unknown"),
     }
+    let certificates = Certificates::new(config, &identities, &server.context().issuing);
+    let _keeping = JoinSet::from_iter([keep(certificates, clock)]);
     let ended = server.run(&quic, http, either(terminate, interrupt)).await;
     quic.shutdown("the coordinator is stopping").await;
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),
+    }
+}
+
+/// Looks after the certificates: once a minute, and when told to (SIGHUP).
+async fn keep(mut certificates: Certificates, clock: Arc<dyn Clock>) {
+    let Ok(mut told) = signal(SignalKind::hangup()) else { return };
+    loop {
+        certificates.look(clock.as_ref());
+        tokio::select! {
+            _ = told.recv() => {}
+            () = tokio::time::sleep(GLANCE) => {}
+        }
     }
 }
 

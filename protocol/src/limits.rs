@@ -10,6 +10,16 @@ pub const CONTRACT_TEXT_BYTES: usize = 4 << 20;
 pub const CONFIG_TEXT_BYTES: usize = 4 << 20;
 /// One frame between any two processes: the largest legal release (`CELLS` cells of a few measures) fits.
 pub const FRAME_BYTES: usize = 16 << 20;
+/// One frame of a node's own request, or its answer: a chain and the roots in force.
+pub const RENEWAL_BYTES: usize = 64 << 10;
+/// A certificate or a certificate request: ours have 500 bytes.
+pub const CERTIFICATE_BYTES: usize = 4 << 10;
+/// Certificates of a chain: a leaf, its issuer, and the one by which the root of old vouches for the issuer's.
+pub const CHAIN: usize = 4;
+/// Roots in force and the certificates between them: two roots and one between, while one is being replaced.
+pub const ROOTS: usize = 8;
+/// Certificates that a site may get within an hour. It needs one in twenty days.
+pub const RENEWALS_AN_HOUR: usize = 6;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.

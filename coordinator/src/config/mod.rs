@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 pub use invitations::InvitationSettings;
 pub use issuing::IssuingFiles;
 pub use setup::{KnownContract, Setup, Token};
+pub(crate) use setup::{own_identity, own_issuing};
 
 /// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
 pub const ENV_PREFIX: &str = "BOCAGE_COORDINATOR";

@@ -65,7 +65,7 @@ pub struct Context {
     /// Who is connected.
     pub members: Members,
     /// What certifies sites.
-    pub issuing: Issuing,
+    pub issuing: Arc<Issuing>,
     /// What hospitals are told that are invited.
     pub invitations: Option<InvitationSettings>,
     /// Who waits for changes.

@@ -7,6 +7,7 @@
 //! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
 //! from the store at the next start), close the sessions, close the store.
 
+mod certificates;
 mod switches;
 mod web;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::certificates::Authority;
-use bocage_net::{CloseCode, Listener};
+use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
 use bocage_protocol::trust::SignedRevocations;
@@ -28,11 +29,11 @@ use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
-use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
+pub use certificates::Certificates;
 pub use switches::{AtMoment, Moment, Patience, Switches};
 
 /// Commands that may wait for the owner. Beyond, an HTTP request waits.
@@ -109,7 +110,7 @@ impl Server {
             contracts,
             store: Store::open(&config.state_dir)?,
             members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held).known_by(roster),
-            issuing: Issuing::default(),
+            issuing: Arc::default(),
             invitations: config.invitations.clone(),
             notices: Notices::default(),
             clock,
@@ -147,6 +148,13 @@ impl Server {
         self
     }
 
+    /// The same, where nodes come over links with certificates: it renews these, tells of roots, and refuses who is revoked from the handshake on.
+    #[must_use]
+    pub fn with_identities(self, identities: &Identities) -> Self {
+        self.context.members.renew_by(identities.clone(), Arc::clone(&self.context.issuing));
+        self
+    }
+
     /// The coordinator's parts, for those who look on.
     pub fn context(&self) -> Arc<Context> {
         Arc::clone(&self.context)
@@ -163,6 +171,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.context.roster.load(&self.context.store).await?;
+        self.context.members.refuse(&self.context.store).await?;
         self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
             tracing::info!(study = %study.short(), "resumed");

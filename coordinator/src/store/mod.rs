@@ -8,6 +8,7 @@
 //! each write checks that within its own transaction.
 
 mod checkpoint;
+mod denied;
 mod enrolment;
 mod recorder;
 mod revocations;
@@ -27,6 +28,7 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 pub use self::checkpoint::Witnessed;
+pub use self::denied::{Revoked, denied};
 pub use self::enrolment::{Enrolment, KeptInvitation};
 use self::recorder::Waiting;
 pub use self::revocations::Kept;

@@ -9,6 +9,7 @@
 //! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
 
 mod relay;
+mod upkeep;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,22 +19,32 @@ use std::time::Duration;
 
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
-use bocage_protocol::env::{Clock, Entropy};
+use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::limits;
 use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, State};
-use bocage_protocol::wire::hello::{Answer, Hello};
+use bocage_protocol::wire::hello::{Answer, Hello, RENEWAL, Welcome};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use relay::RELAYS;
+pub use upkeep::Upkeep;
 
 /// The software as the hello names it.
 const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
+
+/// How long the coordinator may take to answer the hello on a link beside the one that stands.
+const GREETING: Duration = Duration::from_secs(10);
+/// Before a link that could not be made beside the one that stands is tried again.
+const MOVE_AGAIN_SECS: i64 = 60;
+/// Streams of a link that is left, on their way to the relays.
+const LEFT_STREAMS: usize = 16;
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// The first stream of a link, on which the two greeted each other. It stays open as long as the session.
 type Control<D> = <<D as Dialler>::Link as Link>::Stream;
 type Greeted<D> = Result<(Answer, Control<D>), String>;
+type Moved<D> = Result<(<D as Dialler>::Link, Welcome, Control<D>), String>;
 
 /// The agent's state: a session, and the link that it runs over.
 pub struct Agent<D: Dialler> {
@@ -47,6 +58,14 @@ pub struct Agent<D: Dialler> {
     connecting: Pending<Result<D::Link, String>>,
     greeting: Pending<Greeted<D>>,
     relays: JoinSet<()>,
+    /// The certificate's; none where the transport has none.
+    upkeep: Option<Upkeep>,
+    /// A link that is made as a new identity, beside the one that stands.
+    moving: Pending<Moved<D>>,
+    move_at: Option<Timestamp>,
+    /// Links that were left and still bring questions, until the coordinator closes them.
+    left: JoinSet<()>,
+    from_left: (mpsc::Sender<Control<D>>, mpsc::Receiver<Control<D>>),
 }
 
 /// What can happen to an agent.
@@ -56,6 +75,8 @@ enum Happening<D: Dialler> {
     Greeted(Greeted<D>),
     Lost(String),
     Asked(Control<D>),
+    Upkeep(Option<upkeep::Answer>),
+    Moved(Moved<D>),
     Nothing,
 }
 
@@ -80,7 +101,18 @@ impl<D: Dialler> Agent<D> {
             connecting: None,
             greeting: None,
             relays: JoinSet::new(),
+            upkeep: None,
+            moving: None,
+            move_at: None,
+            left: JoinSet::new(),
+            from_left: mpsc::channel(LEFT_STREAMS),
         }
+    }
+
+    /// The same, with a certificate that is looked after.
+    #[must_use]
+    pub fn with(self, upkeep: Upkeep) -> Self {
+        Self { upkeep: Some(upkeep), ..self }
     }
 
     /// Keeps the session until `stop` completes. Returns the link that was closed last, so that the caller can wait until the
@@ -96,13 +128,19 @@ impl<D: Dialler> Agent<D> {
             if self.session.state() == State::Stopped {
                 return last;
             }
+            self.look_after_certificate();
+            let due_ms = self.due_in_ms();
             let happening = tokio::select! {
                 () = &mut stop => Happening::Stop,
                 result = pending(&mut self.connecting) => Happening::Connected(result),
                 result = pending(&mut self.greeting) => Happening::Greeted(result),
                 happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
+                what = happens(&mut self.upkeep) => Happening::Upkeep(what),
+                moved = pending(&mut self.moving) => Happening::Moved(moved),
+                Some(stream) = self.from_left.1.recv() => Happening::Asked(stream),
+                Some(_) = self.left.join_next() => Happening::Nothing,
                 Some(_) = self.relays.join_next() => Happening::Nothing,
-                () = until(self.session.poll_timeout().map(|at| at.since_ms(self.clock.now()))) => Happening::Nothing,
+                () = until(due_ms) => Happening::Nothing,
             };
             self.take(happening);
         }
@@ -113,6 +151,14 @@ impl<D: Dialler> Agent<D> {
         let event = match happening {
             Happening::Nothing => return,
             Happening::Asked(stream) => return self.relay(stream),
+            Happening::Upkeep(what) => {
+                let (now, upkeep) = (self.clock.now(), self.upkeep.as_mut());
+                if upkeep.is_some_and(|upkeep| upkeep.take(now, what, self.entropy.as_mut())) {
+                    self.move_at = Some(now);
+                }
+                return;
+            }
+            Happening::Moved(moved) => return self.moved(moved),
             Happening::Stop => Event::Stop,
             Happening::Connected(Ok(link)) => {
                 self.link = Some(link);
@@ -126,6 +172,70 @@ impl<D: Dialler> Agent<D> {
             Happening::Greeted(Err(reason)) | Happening::Lost(reason) => Event::Lost { reason },
         };
         self.session.handle(self.clock.now(), event, self.entropy.as_mut());
+    }
+
+    /// Has done what is due to the certificate, and begins to move to another link where that has been exchanged.
+    fn look_after_certificate(&mut self) {
+        let now = self.clock.now();
+        let ready = matches!(self.session.state(), State::Ready { .. });
+        let may_ask = matches!(self.session.state(), State::Ready { version, .. } if version >= RENEWAL);
+        if let Some(upkeep) = &mut self.upkeep
+            && upkeep.act(now, self.link.as_ref().filter(|_| may_ask), self.entropy.as_mut())
+        {
+            self.move_at = Some(now);
+        }
+        if !ready {
+            // The next link is made as whoever one is then.
+            (self.moving, self.move_at) = (None, None);
+        } else if self.move_at.is_some_and(|at| now >= at) && self.moving.is_none() {
+            self.move_at = None;
+            let (dialler, hello) = (Arc::clone(&self.dialler), self.session.hello(now));
+            self.moving = Some(Box::pin(async move {
+                let link = dialler.connect().await.map_err(|e| e.to_string())?;
+                match tokio::time::timeout(GREETING, greet::<D>(link.clone(), hello)).await {
+                    Ok(Ok((Answer::Welcome(welcome), control))) => Ok((link, welcome, control)),
+                    Ok(Ok((Answer::Reject(error), _))) => Err(error.to_string()),
+                    Ok(Err(reason)) => Err(reason),
+                    Err(_) => Err("the coordinator did not answer the hello in time".to_owned()),
+                }
+            }));
+        }
+    }
+
+    /// The session goes on over the new link. The old one still brings the answers' questions; the coordinator closes it.
+    fn moved(&mut self, moved: Moved<D>) {
+        let now = self.clock.now();
+        let again = Some(now.plus_secs(MOVE_AGAIN_SECS));
+        match moved {
+            Ok((link, welcome, control)) if self.session.moved(now, &welcome) => {
+                let (old, old_control) = (self.link.replace(link), self.control.replace(control));
+                if let Some(old) = old {
+                    let to = self.from_left.0.clone();
+                    self.left.spawn(async move {
+                        while let Ok(stream) = old.accept().await {
+                            if to.send(stream).await.is_err() {
+                                break;
+                            }
+                        }
+                        drop(old_control);
+                    });
+                }
+            }
+            Ok((link, ..)) => {
+                link.close(CloseCode::PROTOCOL, "that is not our coordinator");
+                self.move_at = again;
+            }
+            Err(reason) => {
+                tracing::warn!(reason, "no session under the new certificate yet; the one under the old goes on");
+                self.move_at = again;
+            }
+        }
+    }
+
+    fn due_in_ms(&self) -> Option<i64> {
+        let upkeep = self.upkeep.as_ref().map(Upkeep::due_at);
+        let due = [self.session.poll_timeout(), upkeep, self.move_at].into_iter().flatten().min();
+        due.map(|at| at.since_ms(self.clock.now()))
     }
 
     /// Carries out an action; returns the link that it closed.
@@ -179,6 +289,13 @@ async fn next_of_link<D: Dialler>(link: Option<&D::Link>, state: State) -> Happe
     match link.accept().await {
         Ok(stream) => Happening::Asked(stream),
         Err(error) => Happening::Lost(error.0.to_string()),
+    }
+}
+
+async fn happens(upkeep: &mut Option<Upkeep>) -> Option<upkeep::Answer> {
+    match upkeep {
+        Some(upkeep) => upkeep.happens().await,
+        None => std::future::pending().await,
     }
 }
 

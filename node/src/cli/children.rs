@@ -9,17 +9,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_net::Identities;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::quic::QuicClient;
 use bocage_protocol::env::Clock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::environment;
 use super::logging;
 use super::output::Failure;
 use super::running;
-use crate::agent::{Agent, session_config};
+use crate::agent::{Agent, Upkeep, session_config};
 use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin};
 use crate::custodian::desk::people::learn_users;
@@ -90,20 +93,34 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     let config = config.agent();
     let identity = read_identity(&config.tls)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
-    let clock = clock(&switches);
+    let (identities, clock) = (Identities::new(identity), clock(&switches));
     let coordinator = &config.coordinator;
-    let client = QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identity, Arc::clone(&clock))
-        .map_err(Failure::theirs)?;
-    let agent = Agent::new(session_config(&config), client, config.socket, clock, Box::new(SystemEntropy));
+    let client =
+        QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identities, Arc::clone(&clock))
+            .map_err(Failure::theirs)?;
+    let (tell, told) = mpsc::channel(1);
+    let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
+    let upkeep = Upkeep::new(site, tls, identities, told, now, &mut SystemEntropy);
+    let agent = Agent::new(session_config(&config), client, config.socket, clock, Box::new(SystemEntropy)).with(upkeep);
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
+        let _hearing = JoinSet::from_iter([hear_hangups(tell)]);
         sandbox.seal().map_err(unconfined)?;
         if let Some(link) = agent.run(stop).await {
             let _ = tokio::time::timeout(FAREWELL, link.drained()).await;
         }
         Ok(())
     })
+}
+
+/// Passes on that everything is to be looked at anew.
+async fn hear_hangups(tell: mpsc::Sender<()>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        // One that waits already is enough.
+        let _ = tell.try_send(());
+    }
 }
 
 /// The custodian's process. `overran` is the attempt for which its predecessor was ended.

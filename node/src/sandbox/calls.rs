@@ -141,6 +141,14 @@ const AGENT: &[c_long] = &[
     libc::SYS_recvmmsg,
 ];
 
+/// Putting a renewed key in the place of the one before. In which folder is landlock's part.
+const RENEWING: &[c_long] = &[libc::SYS_fsync, libc::SYS_unlinkat, libc::SYS_renameat2];
+
+#[cfg(target_arch = "x86_64")]
+const RENEWING_OLDER: &[c_long] = &[libc::SYS_unlink, libc::SYS_rename, libc::SYS_renameat];
+#[cfg(not(target_arch = "x86_64"))]
+const RENEWING_OLDER: &[c_long] = &[];
+
 /// What an ingest needs no more once it is connected. Nobody can hand it an open file either.
 const DIALLING: &[c_long] = &[
     libc::SYS_socket,
@@ -303,7 +311,7 @@ fn remote_ingest() -> Result<Rules, BackendError> {
 }
 
 fn agent() -> Result<Rules, BackendError> {
-    let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
+    let mut rules = freely(&[BASE, BASE_OLDER, AGENT, RENEWING, RENEWING_OLDER, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
     rules.extend(dialling()?);
     Ok(rules)

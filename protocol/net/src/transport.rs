@@ -9,6 +9,8 @@ use bocage_protocol::ids::SiteId;
 pub use bocage_protocol::session::CloseCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::identity::Leaf;
+
 /// Who is at the other end, as its certificate proves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Peer {
@@ -57,6 +59,9 @@ pub trait Link: Clone + Send + Sync + 'static {
 
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
+
+    /// Of a listener's link: the certificate that the peer has shown. None on a transport without certificates, and on a dialler's link.
+    fn certificate(&self) -> Option<&Leaf>;
 
     /// Opens a stream; waits while the peer's limit of open streams is reached. The peer sees the stream once something
     /// is written. Safe to cancel.

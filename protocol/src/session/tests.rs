@@ -193,3 +193,18 @@ fn a_stopped_session_closes_once_and_stays_stopped() {
     assert_eq!(bench.event(Event::Lost { reason: "closed".into() }), []);
     assert_eq!((bench.session.poll_timeout(), bench.session.state()), (None, State::Stopped));
 }
+
+#[test]
+fn a_session_that_stands_moves_to_another_link_and_no_other_does() {
+    let mut bench = Bench::new();
+    let welcome = |network: &str, version| Welcome { version, network: network.parse().unwrap(), now: START };
+    assert!(!bench.session.moved(START, &welcome("north", 1)));
+    bench.make_ready();
+    bench.now = bench.now.plus_secs(60);
+    assert!(!bench.session.moved(bench.now, &welcome("south", 1)));
+    assert!(!bench.session.moved(bench.now, &welcome("north", VERSIONS.max() + 1)));
+    assert!(bench.session.moved(bench.now, &welcome("north", 3)));
+    assert_eq!(bench.session.state(), State::Ready { since: bench.now, version: 3 });
+    assert!(matches!(bench.actions()[..], [Action::Report(Report::Ready { version: 3, .. })]));
+    bench.lose();
+}

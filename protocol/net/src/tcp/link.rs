@@ -12,6 +12,7 @@ use super::control::{Flow, Side};
 use super::driver::Driver;
 use super::stream::{Ended, TcpStream, Unread};
 use super::wire::Wire;
+use crate::identity::Leaf;
 use crate::quic::{IDLE_TIMEOUT_SECS, KEEP_ALIVE, STREAMS_TO_COORDINATOR, STREAMS_TO_NODE};
 use crate::transport::{CloseCode, Closed, Link, LinkError, Peer, printable};
 
@@ -73,6 +74,8 @@ pub struct TcpLink(Arc<Half>);
 #[derive(Debug)]
 pub(super) struct Half {
     peer: Peer,
+    /// Of a coordinator's link: what the site has shown.
+    certificate: Option<Leaf>,
     ends: Arc<Ends>,
     /// Where streams are asked for.
     wanted: mpsc::Sender<oneshot::Sender<yamux::Stream>>,
@@ -113,7 +116,7 @@ impl Drop for Half {
 pub(super) type Acceptance = oneshot::Receiver<io::Result<()>>;
 
 /// Makes a link of an authenticated connection, and drives it in a task of the current tokio runtime.
-pub(super) fn begin<S>(io: S, side: Side, peer: Peer, pace: Pace) -> (TcpLink, Acceptance)
+pub(super) fn begin<S>(io: S, side: Side, peer: Peer, certificate: Option<Leaf>, pace: Pace) -> (TcpLink, Acceptance)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -148,7 +151,7 @@ where
         drop(alive);
     });
     let free = Arc::new(Semaphore::new(to_peer));
-    let half = Half { peer, ends, wanted, free, incoming: Mutex::new(incoming), unread, driven };
+    let half = Half { peer, certificate, ends, wanted, free, incoming: Mutex::new(incoming), unread, driven };
     (TcpLink(Arc::new(half)), acceptance)
 }
 
@@ -177,6 +180,10 @@ impl Link for TcpLink {
 
     fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    fn certificate(&self) -> Option<&Leaf> {
+        self.0.certificate.as_ref()
     }
 
     async fn open(&self) -> Result<TcpStream, LinkError> {

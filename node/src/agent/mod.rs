@@ -8,6 +8,7 @@
 //! ```
 //! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
 
+mod presence;
 mod relay;
 
 use std::future::Future;
@@ -16,6 +17,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_daemon::process::Process;
+use bocage_daemon::pulse::BEAT;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
 use bocage_protocol::env::{Clock, Entropy};
@@ -23,11 +26,18 @@ use bocage_protocol::limits;
 use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, State};
 use bocage_protocol::wire::hello::{Answer, Hello};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
+pub use presence::{OnBeat, Presence};
 pub use relay::RELAYS;
 
 /// The software as the hello names it.
 const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
+
+/// How long a stopping agent waits for the answers that are under way: the custodian has ended by then, or will not answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long a link stays up behind the last answer: closing it loses what is not delivered yet.
+const LINGER: Duration = Duration::from_millis(300);
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -47,6 +57,11 @@ pub struct Agent<D: Dialler> {
     connecting: Pending<Result<D::Link, String>>,
     greeting: Pending<Greeted<D>>,
     relays: JoinSet<()>,
+    /// When the last answer was handed on.
+    answered: Option<Instant>,
+    /// Asked to stop, with answers on their way: until then.
+    leaving: Option<Instant>,
+    presence: Arc<Presence>,
 }
 
 /// What can happen to an agent.
@@ -56,6 +71,9 @@ enum Happening<D: Dialler> {
     Greeted(Greeted<D>),
     Lost(String),
     Asked(Control<D>),
+    Answered,
+    Beat,
+    Leave,
     Nothing,
 }
 
@@ -69,6 +87,7 @@ impl<D: Dialler> Agent<D> {
         entropy: Box<dyn Entropy>,
     ) -> Self {
         let session = Session::new(config, clock.now());
+        let presence = Arc::new(Presence::new(Process::this(), Arc::clone(&clock), Box::new(|_| {})));
         Self {
             dialler: Arc::new(dialler),
             custodian,
@@ -80,7 +99,16 @@ impl<D: Dialler> Agent<D> {
             connecting: None,
             greeting: None,
             relays: JoinSet::new(),
+            answered: None,
+            leaving: None,
+            presence,
         }
+    }
+
+    /// The same, which says there how it is.
+    #[must_use]
+    pub fn watched(self, presence: Arc<Presence>) -> Self {
+        Self { presence, ..self }
     }
 
     /// Keeps the session until `stop` completes. Returns the link that was closed last, so that the caller can wait until the
@@ -88,20 +116,24 @@ impl<D: Dialler> Agent<D> {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Option<D::Link> {
         tokio::pin!(stop);
         let mut last = None;
+        let mut beat = tokio::time::interval(BEAT);
         loop {
             self.session.handle_timeout(self.clock.now(), self.entropy.as_mut());
             while let Some(action) = self.session.poll_action() {
                 last = self.apply(action).or(last);
             }
+            self.presence.at(self.session.state(), self.relays.len());
             if self.session.state() == State::Stopped {
                 return last;
             }
             let happening = tokio::select! {
-                () = &mut stop => Happening::Stop,
+                () = &mut stop, if self.leaving.is_none() => Happening::Stop,
+                () = at(self.leaving) => Happening::Leave,
+                _ = beat.tick() => Happening::Beat,
                 result = pending(&mut self.connecting) => Happening::Connected(result),
                 result = pending(&mut self.greeting) => Happening::Greeted(result),
                 happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
-                Some(_) = self.relays.join_next() => Happening::Nothing,
+                Some(_) = self.relays.join_next() => Happening::Answered,
                 () = until(self.session.poll_timeout().map(|at| at.since_ms(self.clock.now()))) => Happening::Nothing,
             };
             self.take(happening);
@@ -113,7 +145,23 @@ impl<D: Dialler> Agent<D> {
         let event = match happening {
             Happening::Nothing => return,
             Happening::Asked(stream) => return self.relay(stream),
-            Happening::Stop => Event::Stop,
+            Happening::Beat => return self.presence.beat(),
+            Happening::Answered => {
+                let now = Instant::now();
+                self.answered = Some(now);
+                if self.leaving.is_some() && self.relays.is_empty() {
+                    self.leaving = Some(now + LINGER);
+                }
+                return;
+            }
+            Happening::Stop => match self.last_answers() {
+                Some(until) => {
+                    self.leaving = Some(until);
+                    return;
+                }
+                None => Event::Stop,
+            },
+            Happening::Leave => Event::Stop,
             Happening::Connected(Ok(link)) => {
                 self.link = Some(link);
                 Event::Connected
@@ -144,6 +192,7 @@ impl<D: Dialler> Agent<D> {
             }
             Action::Close(code) => self.close(code),
             Action::Report(report) => {
+                self.presence.event(event_of(&report));
                 tell(&report);
                 None
             }
@@ -158,13 +207,25 @@ impl<D: Dialler> Agent<D> {
         Some(link)
     }
 
+    /// Until when an agent that is asked to stop waits for answers on their way, if there are any.
+    fn last_answers(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.answered {
+            _ if !self.relays.is_empty() => Some(now + LAST_ANSWERS),
+            Some(answered) if answered.elapsed() < LINGER => Some(answered + LINGER),
+            _ => None,
+        }
+    }
+
     fn relay(&mut self, stream: Control<D>) {
-        let full = self.relays.len() >= RELAYS;
+        let full = self.relays.len() >= RELAYS || self.leaving.is_some();
+        let presence = Arc::clone(&self.presence);
         let socket = self.custodian.clone();
         self.relays.spawn(async move {
             let done = if full { relay::turn_away(stream).await } else { relay::hand_on(stream, &socket).await };
-            if let Err(error) = done {
-                tracing::debug!(%error, "a request was not answered");
+            match done {
+                Ok(handed) => presence.request(handed),
+                Err(error) => tracing::debug!(%error, "a request was not answered"),
             }
         });
     }
@@ -206,6 +267,22 @@ async fn until(left_ms: Option<i64>) {
     match left_ms {
         Some(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
         None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event_of(report: &Report) -> &'static str {
+    match report {
+        Report::Ready { .. } => "ready",
+        Report::ClockSkew { .. } => "clock_skew",
+        Report::Waiting { .. } => "lost_or_not_reached",
+        Report::Rejected { .. } => "rejected",
     }
 }
 

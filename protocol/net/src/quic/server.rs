@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, reset, server_transport, socket};
 use crate::identity::{CertificateError, Identity, site_of};
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
 /// Handshakes under way, and links not yet taken by [`Listener::accept`]. Who comes beyond is told to come back.
 const HANDSHAKES: usize = 256;
@@ -32,6 +32,7 @@ pub struct QuicServer {
     accepting: AbortHandle,
     open: watch::Sender<bool>,
     clock: Arc<dyn Clock>,
+    refused: Arc<Refusals>,
 }
 
 impl fmt::Debug for QuicServer {
@@ -61,9 +62,10 @@ impl QuicServer {
             quinn::Endpoint::new(endpoint, Some(server_config(tls)), socket(address)?, Arc::new(quinn::TokioRuntime))?;
         let (done, links) = mpsc::channel(handshakes);
         let open = watch::Sender::new(true);
-        let task = accept_all(endpoint.clone(), done, handshakes, open.subscribe());
+        let refused = Arc::new(Refusals::default());
+        let task = accept_all(endpoint.clone(), done, handshakes, open.subscribe(), Arc::clone(&refused));
         let accepting = tokio::spawn(task).abort_handle();
-        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, clock })
+        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, clock, refused })
     }
 
     /// The address listened on, with the port that port 0 became.
@@ -72,6 +74,11 @@ impl QuicServer {
     /// What the operating system said.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// The handshakes that came to nothing, by reason.
+    pub fn refused(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refused)
     }
 
     /// Links that stand, handshakes included.
@@ -133,6 +140,7 @@ async fn accept_all(
     done: mpsc::Sender<QuicLink>,
     handshakes: usize,
     mut open: watch::Receiver<bool>,
+    refused: Arc<Refusals>,
 ) {
     let free = Arc::new(Semaphore::new(handshakes));
     // Aborted, all that is under way, when this task is.
@@ -149,6 +157,7 @@ async fn accept_all(
         while under_way.try_join_next().is_some() {}
         let Ok(permit) = free.clone().try_acquire_owned() else {
             tracing::debug!(address = %incoming.remote_address(), "refused a node: too many handshakes under way");
+            refused.count(&ConnectError::Busy);
             incoming.refuse();
             continue;
         };
@@ -157,7 +166,7 @@ async fn accept_all(
             let _ = incoming.retry();
             continue;
         }
-        under_way.spawn(handshake(incoming, done.clone(), permit));
+        under_way.spawn(handshake(incoming, done.clone(), permit, Arc::clone(&refused)));
     }
     under_way.shutdown().await;
     while let Some(incoming) = endpoint.accept().await {
@@ -166,7 +175,12 @@ async fn accept_all(
 }
 
 /// One handshake; a failure is logged and concerns nobody else.
-async fn handshake(incoming: quinn::Incoming, done: mpsc::Sender<QuicLink>, permit: OwnedSemaphorePermit) {
+async fn handshake(
+    incoming: quinn::Incoming,
+    done: mpsc::Sender<QuicLink>,
+    permit: OwnedSemaphorePermit,
+    refused: Arc<Refusals>,
+) {
     let address = incoming.remote_address();
     let shaking = async {
         let connection = incoming.accept()?.await?;
@@ -177,10 +191,12 @@ async fn handshake(incoming: quinn::Incoming, done: mpsc::Sender<QuicLink>, perm
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             let error = tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS);
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
         Err(_) => {
             let error = ConnectError::TimedOut { secs: HANDSHAKE_TIMEOUT_SECS };
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
     };

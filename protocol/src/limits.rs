@@ -290,3 +290,11 @@ pub const PROXY_ANSWER_BYTES: usize = 16 << 10;
 pub const PROXY_ANSWER_HEADERS: usize = 64;
 /// A file with authorities that a proxy's certificate may come from: a system's whole bundle has some 220 KiB.
 pub const CA_BUNDLE_BYTES: usize = 4 << 20;
+/// Connections to a daemon's status socket that are answered at a time. More are dropped: who scrapes comes again.
+pub const STATUS_CONNECTIONS: usize = 16;
+/// Bytes of the head of a request to a status socket.
+pub const STATUS_HEAD_BYTES: usize = 8 << 10;
+/// How long a connection to a status socket may take from its first byte to its last.
+pub const STATUS_SECS: u64 = 10;
+/// Bytes of a page that a command takes from a status socket.
+pub const STATUS_PAGE_BYTES: u64 = 8 << 20;

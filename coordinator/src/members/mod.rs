@@ -30,6 +30,7 @@ use self::issuing::Issuing;
 use self::own::Desk;
 use self::roster::Roster;
 use crate::api::types::{OfferInfo, SiteInfo};
+use crate::counts::Counts;
 
 pub use session::{Answered, Lost, Session};
 
@@ -61,6 +62,7 @@ pub struct Members {
     /// What sites renew their certificates by. None: of a transport without certificates.
     desk: OnceLock<Desk>,
     denylist: Denylist,
+    counts: Arc<Counts>,
 }
 
 struct Member {
@@ -118,8 +120,8 @@ impl Members {
         };
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
         let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
-        let (desk, denylist) = (OnceLock::new(), Denylist::default());
-        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers, desk, denylist }
+        let (desk, denylist, counts) = (OnceLock::new(), Denylist::default(), Arc::default());
+        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers, desk, denylist, counts }
     }
 
     /// The same, of a coordinator that holds these contracts.
@@ -159,6 +161,17 @@ impl Members {
         }
     }
 
+    /// The same, which says there whom it does not let in.
+    #[must_use]
+    pub fn counting(self, counts: Arc<Counts>) -> Self {
+        Self { counts, ..self }
+    }
+
+    /// Every site of the roster, and whether it is connected.
+    pub fn presence(&self) -> Vec<(String, bool)> {
+        self.sites.iter().map(|(id, member)| (id.to_string(), member.session.borrow().is_some())).collect()
+    }
+
     /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
     pub async fn serve<L: Link>(&self, link: L) {
         let Peer::Site(site) = link.peer().clone() else {
@@ -173,11 +186,14 @@ impl Members {
             return link.close(CloseCode::DENIED, own::REVOKED);
         }
         let Some(_seat) = Seat::take(links, most) else {
+            self.counts.rejected("too_many_links");
             tracing::warn!(%site, most, "site cut off: too many links");
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
-        let Some(hello) = greet::greet(&link, &site, self.enrolled(&site), &self.network, &self.clock).await else {
-            return;
+        let enrolled = self.enrolled(&site);
+        let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock).await {
+            Ok(hello) => hello,
+            Err(reason) => return self.counts.rejected(reason),
         };
         let Some(member) = self.sites.get(&site) else { return };
         let session = Arc::new(Session::new(

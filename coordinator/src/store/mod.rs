@@ -208,6 +208,17 @@ impl StudyRecord {
     }
 }
 
+/// How many studies there are, by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StudyCounts {
+    /// Neither published nor cancelled.
+    pub open: u64,
+    /// With a result.
+    pub published: u64,
+    /// Taken back by their researchers.
+    pub cancelled: u64,
+}
+
 /// What came of an attempt to record something about a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {

@@ -8,6 +8,7 @@
 //! ```
 //! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
 
+mod presence;
 mod relay;
 mod upkeep;
 
@@ -17,6 +18,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_daemon::process::Process;
+use bocage_daemon::pulse::BEAT;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
@@ -25,7 +28,9 @@ use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, St
 use bocage_protocol::wire::hello::{Answer, Hello, RENEWAL, Welcome};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
+pub use presence::{OnBeat, Presence};
 pub use relay::RELAYS;
 pub use upkeep::Upkeep;
 
@@ -38,6 +43,10 @@ const GREETING: Duration = Duration::from_secs(10);
 const MOVE_AGAIN_SECS: i64 = 60;
 /// Streams of a link that is left, on their way to the relays.
 const LEFT_STREAMS: usize = 16;
+/// How long a stopping agent waits for the answers that are under way: the custodian has ended by then, or will not answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long a link stays up behind the last answer: closing it loses what is not delivered yet.
+const LINGER: Duration = Duration::from_millis(300);
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
@@ -66,6 +75,11 @@ pub struct Agent<D: Dialler> {
     /// Links that were left and still bring questions, until the coordinator closes them.
     left: JoinSet<()>,
     from_left: (mpsc::Sender<Control<D>>, mpsc::Receiver<Control<D>>),
+    /// When the last answer was handed on.
+    answered: Option<Instant>,
+    /// Asked to stop, with answers on their way: until then.
+    leaving: Option<Instant>,
+    presence: Arc<Presence>,
 }
 
 /// What can happen to an agent.
@@ -77,6 +91,9 @@ enum Happening<D: Dialler> {
     Asked(Control<D>),
     Upkeep(Option<upkeep::Answer>),
     Moved(Moved<D>),
+    Answered,
+    Beat,
+    Leave,
     Nothing,
 }
 
@@ -90,6 +107,7 @@ impl<D: Dialler> Agent<D> {
         entropy: Box<dyn Entropy>,
     ) -> Self {
         let session = Session::new(config, clock.now());
+        let presence = Arc::new(Presence::new(Process::this(), Arc::clone(&clock), Box::new(|_| {})));
         Self {
             dialler: Arc::new(dialler),
             custodian,
@@ -101,6 +119,9 @@ impl<D: Dialler> Agent<D> {
             connecting: None,
             greeting: None,
             relays: JoinSet::new(),
+            answered: None,
+            leaving: None,
+            presence,
             upkeep: None,
             moving: None,
             move_at: None,
@@ -115,23 +136,33 @@ impl<D: Dialler> Agent<D> {
         Self { upkeep: Some(upkeep), ..self }
     }
 
+    /// The same, which says there how it is.
+    #[must_use]
+    pub fn watched(self, presence: Arc<Presence>) -> Self {
+        Self { presence, ..self }
+    }
+
     /// Keeps the session until `stop` completes. Returns the link that was closed last, so that the caller can wait until the
     /// coordinator has been told.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Option<D::Link> {
         tokio::pin!(stop);
         let mut last = None;
+        let mut beat = tokio::time::interval(BEAT);
         loop {
             self.session.handle_timeout(self.clock.now(), self.entropy.as_mut());
             while let Some(action) = self.session.poll_action() {
                 last = self.apply(action).or(last);
             }
+            self.presence.at(self.session.state(), self.relays.len());
             if self.session.state() == State::Stopped {
                 return last;
             }
             self.look_after_certificate();
             let due_ms = self.due_in_ms();
             let happening = tokio::select! {
-                () = &mut stop => Happening::Stop,
+                () = &mut stop, if self.leaving.is_none() => Happening::Stop,
+                () = at(self.leaving) => Happening::Leave,
+                _ = beat.tick() => Happening::Beat,
                 result = pending(&mut self.connecting) => Happening::Connected(result),
                 result = pending(&mut self.greeting) => Happening::Greeted(result),
                 happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
@@ -139,7 +170,7 @@ impl<D: Dialler> Agent<D> {
                 moved = pending(&mut self.moving) => Happening::Moved(moved),
                 Some(stream) = self.from_left.1.recv() => Happening::Asked(stream),
                 Some(_) = self.left.join_next() => Happening::Nothing,
-                Some(_) = self.relays.join_next() => Happening::Nothing,
+                Some(_) = self.relays.join_next() => Happening::Answered,
                 () = until(due_ms) => Happening::Nothing,
             };
             self.take(happening);
@@ -159,7 +190,23 @@ impl<D: Dialler> Agent<D> {
                 return;
             }
             Happening::Moved(moved) => return self.moved(moved),
-            Happening::Stop => Event::Stop,
+            Happening::Beat => return self.presence.beat(),
+            Happening::Answered => {
+                let now = Instant::now();
+                self.answered = Some(now);
+                if self.leaving.is_some() && self.relays.is_empty() {
+                    self.leaving = Some(now + LINGER);
+                }
+                return;
+            }
+            Happening::Stop => match self.last_answers() {
+                Some(until) => {
+                    self.leaving = Some(until);
+                    return;
+                }
+                None => Event::Stop,
+            },
+            Happening::Leave => Event::Stop,
             Happening::Connected(Ok(link)) => {
                 self.link = Some(link);
                 Event::Connected
@@ -254,6 +301,7 @@ impl<D: Dialler> Agent<D> {
             }
             Action::Close(code) => self.close(code),
             Action::Report(report) => {
+                self.presence.event(event_of(&report));
                 tell(&report);
                 None
             }
@@ -268,13 +316,25 @@ impl<D: Dialler> Agent<D> {
         Some(link)
     }
 
+    /// Until when an agent that is asked to stop waits for answers on their way, if there are any.
+    fn last_answers(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.answered {
+            _ if !self.relays.is_empty() => Some(now + LAST_ANSWERS),
+            Some(answered) if answered.elapsed() < LINGER => Some(answered + LINGER),
+            _ => None,
+        }
+    }
+
     fn relay(&mut self, stream: Control<D>) {
-        let full = self.relays.len() >= RELAYS;
+        let full = self.relays.len() >= RELAYS || self.leaving.is_some();
+        let presence = Arc::clone(&self.presence);
         let socket = self.custodian.clone();
         self.relays.spawn(async move {
             let done = if full { relay::turn_away(stream).await } else { relay::hand_on(stream, &socket).await };
-            if let Err(error) = done {
-                tracing::debug!(%error, "a request was not answered");
+            match done {
+                Ok(handed) => presence.request(handed),
+                Err(error) => tracing::debug!(%error, "a request was not answered"),
             }
         });
     }
@@ -323,6 +383,22 @@ async fn until(left_ms: Option<i64>) {
     match left_ms {
         Some(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
         None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event_of(report: &Report) -> &'static str {
+    match report {
+        Report::Ready { .. } => "ready",
+        Report::ClockSkew { .. } => "clock_skew",
+        Report::Waiting { .. } => "lost_or_not_reached",
+        Report::Rejected { .. } => "rejected",
     }
 }
 

@@ -18,7 +18,7 @@ use crate::denylist::Denylist;
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
 /// Handshakes under way, and links not yet taken by [`Listener::accept`]. Who comes beyond is told to come back.
 const HANDSHAKES: usize = 256;
@@ -33,6 +33,7 @@ pub struct QuicServer {
     links: Mutex<mpsc::Receiver<QuicLink>>,
     accepting: AbortHandle,
     open: watch::Sender<bool>,
+    refused: Arc<Refusals>,
 }
 
 /// What a handshake goes by: settings of the identity in force.
@@ -75,9 +76,10 @@ impl QuicServer {
         let endpoint = quinn::Endpoint::new(endpoint, Some((*doors.config.get()).clone()), socket(address)?, runtime)?;
         let (done, links) = mpsc::channel(handshakes);
         let open = watch::Sender::new(true);
-        let task = accept_all(endpoint.clone(), doors, done, handshakes, open.subscribe());
+        let refused = Arc::new(Refusals::default());
+        let task = accept_all(endpoint.clone(), doors, done, handshakes, open.subscribe(), Arc::clone(&refused));
         let accepting = tokio::spawn(task).abort_handle();
-        Ok(Self { endpoint, links: Mutex::new(links), accepting, open })
+        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, refused })
     }
 
     /// The address listened on, with the port that port 0 became.
@@ -86,6 +88,11 @@ impl QuicServer {
     /// What the operating system said.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.endpoint.local_addr()
+    }
+
+    /// The handshakes that came to nothing, by reason.
+    pub fn refused(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refused)
     }
 
     /// Links that stand, handshakes included.
@@ -139,6 +146,7 @@ async fn accept_all(
     done: mpsc::Sender<QuicLink>,
     handshakes: usize,
     mut open: watch::Receiver<bool>,
+    refused: Arc<Refusals>,
 ) {
     let free = Arc::new(Semaphore::new(handshakes));
     // Aborted, all that is under way, when this task is.
@@ -155,6 +163,7 @@ async fn accept_all(
         while under_way.try_join_next().is_some() {}
         let Ok(permit) = free.clone().try_acquire_owned() else {
             tracing::debug!(address = %incoming.remote_address(), "refused a node: too many handshakes under way");
+            refused.count(&ConnectError::Busy);
             incoming.refuse();
             continue;
         };
@@ -163,7 +172,7 @@ async fn accept_all(
             let _ = incoming.retry();
             continue;
         }
-        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), permit));
+        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), permit, Arc::clone(&refused)));
     }
     under_way.shutdown().await;
     while let Some(incoming) = endpoint.accept().await {
@@ -177,6 +186,7 @@ async fn handshake(
     config: Arc<quinn::ServerConfig>,
     done: mpsc::Sender<QuicLink>,
     permit: OwnedSemaphorePermit,
+    refused: Arc<Refusals>,
 ) {
     let address = incoming.remote_address();
     let shaking = async {
@@ -188,10 +198,12 @@ async fn handshake(
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             let error = tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS);
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
         Err(_) => {
             let error = ConnectError::TimedOut { secs: HANDSHAKE_TIMEOUT_SECS };
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
     };

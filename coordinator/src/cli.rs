@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bocage_net::either::Doors;
 use bocage_net::quic::QuicServer;
+use bocage_net::tcp::TcpServer;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +25,8 @@ pub use crate::server::{AtMoment, Moment, Patience, Switches};
 const USER: u8 = 1;
 /// Ours.
 const OURS: u8 = 2;
+/// What nodes are told.
+const STOPPING: &str = "the coordinator is stopping";
 
 /// Runs a network's coordinator
 #[derive(Debug, Parser)]
@@ -135,6 +139,11 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
         }
     };
+    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &setup.identity, Arc::clone(&switches.clock))) {
+        Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
+        Some(Ok(tcp)) => Some(tcp),
+        None => None,
+    };
     let http = match TcpListener::bind(config.api_listen).await {
         Ok(http) => http,
         Err(error) => {
@@ -154,8 +163,17 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         (Ok(quic), Ok(api)) => tracing::info!(network = %config.network, %quic, %api, "ready"),
         _ => return ours(&"the addresses listened on are unknown"),
     }
-    let ended = server.run(&quic, http, either(terminate, interrupt)).await;
-    quic.shutdown("the coordinator is stopping").await;
+    if let Some(tcp) = &tcp {
+        tracing::info!(tcp = %tcp.local_address(), "nodes may come over TCP too");
+    }
+    let doors = Doors { first: quic, second: tcp };
+    let ended = server.run(&doors, http, either(terminate, interrupt)).await;
+    let told = async {
+        if let Some(tcp) = &doors.second {
+            tcp.shutdown(STOPPING).await;
+        }
+    };
+    tokio::join!(doors.first.shutdown(STOPPING), told);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),

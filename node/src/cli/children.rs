@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_net::quic::QuicClient;
 use bocage_protocol::env::Clock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +50,7 @@ pub fn supervise(
     logging::begin(log, &config.log.level, "supervisor");
     make_private_dir(&config.state.0)?;
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
-    tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.address, "node starts");
+    tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.in_words(), "node starts");
     let environment = environment::of_children(&switches.environment);
     // Before anything that its children could not undo: the herald reaches what this process gives up.
     let herald =
@@ -91,10 +90,11 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     let identity = read_identity(&config.tls)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
     let clock = clock(&switches);
-    let coordinator = &config.coordinator;
-    let client = QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identity, Arc::clone(&clock))
-        .map_err(Failure::theirs)?;
-    let agent = Agent::new(session_config(&config), client, config.socket, clock, Box::new(SystemEntropy));
+    let ways = config
+        .coordinator
+        .ways(&identity, &clock)
+        .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
+    let agent = Agent::new(session_config(&config), ways, config.socket, clock, Box::new(SystemEntropy));
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let stop = stop_signal()?;

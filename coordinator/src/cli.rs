@@ -9,7 +9,9 @@ use bocage_daemon::log::{self, Level};
 use bocage_daemon::notify::Notify;
 use bocage_daemon::terminal::Terminal;
 use bocage_net::Identities;
+use bocage_net::either::Doors;
 use bocage_net::quic::QuicServer;
+use bocage_net::tcp::TcpServer;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +31,8 @@ const USER: u8 = 1;
 const OURS: u8 = 2;
 /// Between two looks at the files of certificates.
 const GLANCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// What nodes are told.
+const STOPPING: &str = "the coordinator is stopping";
 
 /// Runs a network's coordinator
 #[derive(Debug, Parser)]
@@ -140,6 +144,11 @@ async fn serve_until_signal(
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
         }
     };
+    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &identities, Arc::clone(&clock))) {
+        Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
+        Some(Ok(tcp)) => Some(tcp),
+        None => None,
+    };
     let http = match TcpListener::bind(config.api_listen).await {
         Ok(http) => http,
         Err(error) => {
@@ -172,12 +181,21 @@ async fn serve_until_signal(
         (Ok(quic), Ok(api)) => tracing::info!(network = %config.network, %quic, %api, "ready"),
         _ => return ours(&"the addresses listened on are unknown"),
     }
+    if let Some(tcp) = &tcp {
+        tracing::info!(tcp = %tcp.local_address(), "nodes may come over TCP too");
+    }
     let certificates = Certificates::new(&config, &identities, &server.context().issuing);
     let _keeping = JoinSet::from_iter([keep(certificates, Arc::clone(&clock))]);
     let again = source.clone();
     let server = server.reloading(Reloading { config, read: Box::new(move || read(&again, clock.as_ref())), level });
-    let ended = server.serve(&quic, http, orders).await;
-    quic.shutdown("the coordinator is stopping").await;
+    let doors = Doors { first: quic, second: tcp };
+    let ended = server.serve(&doors, http, orders).await;
+    let told = async {
+        if let Some(tcp) = &doors.second {
+            tcp.shutdown(STOPPING).await;
+        }
+    };
+    tokio::join!(doors.first.shutdown(STOPPING), told);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),

@@ -132,6 +132,8 @@ pub async fn run(launch: Launch<'_>, life: Life) -> Result<(), ProcessError> {
                 true => Some(Event::Stop),
                 false => {
                     standing.reloads();
+                    // It looks at its certificate's files.
+                    children.signal(Role::Agent, Signal::HUP);
                     let anew = reload();
                     standing.reloaded(anew);
                     anew.then_some(Event::Reload)

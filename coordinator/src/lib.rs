@@ -17,6 +17,7 @@ pub mod config;
 pub mod dispatch;
 pub mod members;
 mod output;
+pub mod people;
 pub mod permits;
 pub mod report;
 pub mod server;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
         /// A stable code for a failure. The texts are part of the protocol: they are never renamed or reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $text)] $variant),+
         }
@@ -145,6 +146,10 @@ codes! {
     ReleaseKeyKnown = "release_key_known",
     /// A request to enrol does not prove its keys.
     EnrolmentInvalid = "enrolment_invalid",
+    /// The token's user has no role that may do this, or the token is not for this.
+    Forbidden = "forbidden",
+    /// More requests than one token or one address may make.
+    TooManyRequests = "too_many_requests",
 }
 
 impl fmt::Display for ErrorCode {
@@ -156,7 +161,7 @@ impl fmt::Display for ErrorCode {
 /// An error that may leave a process.
 ///
 /// `message` and `hint` are made from fixed text, contract words and configuration, never from data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct PublicError {
     /// The stable code.

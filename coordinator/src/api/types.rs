@@ -4,19 +4,24 @@
 
 mod invitations;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
+use bocage_protocol::ids::{
+    AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId, UserName,
+};
 use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::people::{Audited, Refused, Role, TokenInfo, UserInfo};
 pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
 
 /// `GET /v1/network`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkInfo {
     /// The network's name.
     pub network: NetworkId,
@@ -33,14 +38,14 @@ pub struct NetworkInfo {
 }
 
 /// `GET /v1/sites`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteList {
     /// In the order of their ids.
     pub sites: Vec<SiteInfo>,
 }
 
 /// A site of the roster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteInfo {
     /// Its id.
     pub id: SiteId,
@@ -69,7 +74,7 @@ fn enrolled() -> bool {
 }
 
 /// A dataset that a site offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfferInfo {
     /// The contract that it follows.
     pub contract: ContractId,
@@ -89,14 +94,14 @@ pub struct OfferInfo {
 }
 
 /// `GET /v1/datasets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatasetList {
     /// In the order of their contracts.
     pub datasets: Vec<DatasetInfo>,
 }
 
 /// A contract that the coordinator knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatasetInfo {
     /// The contract; its text is at `GET /v1/contracts/{id}`.
     pub contract: ContractId,
@@ -109,14 +114,14 @@ pub struct DatasetInfo {
 }
 
 /// `GET /v1/studies`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyList {
     /// Latest first.
     pub studies: Vec<StudyStatus>,
 }
 
 /// Where a study stands: `GET /v1/studies/{id}`, and the answer to `POST /v1/studies` and to `POST …/cancel`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyStatus {
     /// Its id.
     pub id: StudyId,
@@ -147,7 +152,7 @@ pub struct StudyStatus {
 }
 
 /// The permit that a study relies on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermitInfo {
     /// As its access body names it.
     pub id: PermitId,
@@ -162,14 +167,14 @@ pub struct PermitInfo {
 }
 
 /// `GET /v1/revocations`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationsList {
     /// The newest list of every access body that has published one.
     pub lists: Vec<RevocationsInfo>,
 }
 
 /// A list of revoked permits; also the answer to `PUT /v1/revocations`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationsInfo {
     /// The access body's name in the coordinator's configuration.
     pub access_body: String,
@@ -186,7 +191,7 @@ pub struct RevocationsInfo {
 }
 
 /// Whether a study is still going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyState {
     /// Sites are asked.
@@ -198,7 +203,7 @@ pub enum StudyState {
 }
 
 /// How a site stands to a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteReport {
     /// The site.
     pub id: SiteId,
@@ -224,7 +229,7 @@ pub struct SiteReport {
 }
 
 /// How a site stands to a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SiteStatus {
     /// It has answered every round so far.
@@ -249,7 +254,7 @@ impl fmt::Display for SiteStatus {
 }
 
 /// `GET /v1/studies/{id}/result`: what a study published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyResult {
     /// The study.
     pub study: StudyHead,
@@ -260,7 +265,7 @@ pub struct StudyResult {
 }
 
 /// What a result says of its study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyHead {
     /// Its id.
     pub id: StudyId,
@@ -290,7 +295,7 @@ pub struct StudyHead {
 }
 
 /// The combined answer to one analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnalysisResult {
     /// Its name in the study.
     pub name: AnalysisName,
@@ -309,7 +314,7 @@ pub struct AnalysisResult {
 }
 
 /// A further block of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedBlock {
     /// What it shows.
     pub title: String,
@@ -319,7 +324,7 @@ pub struct NamedBlock {
 }
 
 /// Rows under columns, and what is not in them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Block {
     /// The headings: keys first, whose values are texts, then what was asked.
     pub columns: Vec<String>,
@@ -335,7 +340,7 @@ pub struct Block {
 }
 
 /// Where a published value lies that follows from rounded counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Within {
     /// The position in `rows`.
     pub row: usize,
@@ -348,7 +353,7 @@ pub struct Within {
 }
 
 /// A value in a row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// A count.
@@ -362,7 +367,7 @@ pub enum Value {
 }
 
 /// The smallest and the largest number that is possible; an open upper end is null. Written `[lo, hi]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval(pub u64, pub Option<u64>);
 
 impl Interval {
@@ -373,7 +378,7 @@ impl Interval {
 }
 
 /// Why a null is a null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hidden {
     /// The position in `rows`.
     pub row: usize,
@@ -386,7 +391,7 @@ pub struct Hidden {
 }
 
 /// Why a value is hidden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenReason {
     /// At least one site shows fewer than k here, or answers at a coarser grouping only.
@@ -425,7 +430,7 @@ impl fmt::Display for HiddenReason {
 }
 
 /// How many rows stand behind a value, and of how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
     /// The position in `rows`.
     pub row: usize,
@@ -444,8 +449,52 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+/// `GET /v1/users`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserList {
+    /// By name.
+    pub users: Vec<UserInfo>,
+}
+
+/// `POST /v1/users`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// The name.
+    pub name: UserName,
+    /// What they are.
+    #[schemars(length(min = 1))]
+    pub roles: BTreeSet<Role>,
+}
+
+/// `GET /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenList {
+    /// By user.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// The answer to `POST /v1/tokens`: nothing else ever shows the token. It has no `Debug`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MadeToken {
+    /// What its user is to show.
+    pub token: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+}
+
+/// `GET /v1/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditList {
+    /// In the order of their numbers; `?after=N` has those behind N.
+    pub entries: Vec<Audited>,
+    /// What was refused, by day and reason.
+    pub refused: Vec<Refused>,
+}
+
 /// An error as `application/problem+json` (RFC 9457) with our stable code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemJson {
     /// `urn:bocage:problem:CODE`.
     #[serde(rename = "type")]

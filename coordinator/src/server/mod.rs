@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::certificates::Authority;
+use bocage_net::https::WebIdentity;
 use bocage_net::{CloseCode, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
@@ -24,12 +25,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use crate::api::{self, App, Command};
-use crate::config::{Config, KnownContract, Token};
+use crate::api::{self, App, Command, Gate};
+use crate::config::{Config, KnownContract};
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::Members;
 use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
+use crate::people::{People, PeopleError};
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -50,6 +52,9 @@ pub enum ServeError {
     /// The store cannot be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of users and tokens cannot be opened.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// The HTTP server failed.
     #[error("the HTTP interface failed: {0}")]
     Http(std::io::Error),
@@ -69,6 +74,7 @@ pub struct Server {
     tasks: HashMap<Id, StudyId>,
     links: JoinSet<()>,
     most_links: usize,
+    api_tls: Option<WebIdentity>,
     revocations: Vec<SignedRevocations>,
 }
 
@@ -79,11 +85,10 @@ impl Server {
     /// The store cannot be opened.
     pub fn new(
         config: &Config,
-        token: Token,
         contracts: BTreeMap<ContractId, KnownContract>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServeError> {
-        Self::with(config, token, contracts, Switches { clock, ..Switches::default() })
+        Self::with(config, contracts, Switches { clock, ..Switches::default() })
     }
 
     /// [`Server::new`] with everything that tests may exchange.
@@ -92,7 +97,6 @@ impl Server {
     /// The store cannot be opened.
     pub fn with(
         config: &Config,
-        token: Token,
         contracts: BTreeMap<ContractId, KnownContract>,
         switches: Switches,
     ) -> Result<Self, ServeError> {
@@ -117,7 +121,8 @@ impl Server {
         });
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (stopping, seen) = watch::channel(false);
-        let app = App { context: Arc::clone(&context), token, commands: sender, stopping: seen, patience };
+        let gate = Arc::new(Gate::new(People::open(&config.state_dir, &config.users, context.clock.now())?));
+        let app = App { context: Arc::clone(&context), gate, commands: sender, stopping: seen, patience };
         Ok(Self {
             most_links: 2 * context.roster.len() + SPARE_LINKS,
             context,
@@ -128,6 +133,7 @@ impl Server {
             working: HashMap::new(),
             tasks: HashMap::new(),
             links: JoinSet::new(),
+            api_tls: None,
             revocations: Vec::new(),
         })
     }
@@ -145,6 +151,12 @@ impl Server {
             self.context.issuing.replace(authority);
         }
         self
+    }
+
+    /// The same, with TLS on its HTTP interface.
+    #[must_use]
+    pub fn with_api_tls(self, api_tls: Option<WebIdentity>) -> Self {
+        Self { api_tls, ..self }
     }
 
     /// The coordinator's parts, for those who look on.
@@ -169,7 +181,8 @@ impl Server {
             self.start(study, Duration::ZERO);
         }
         let router = api::router(self.app.clone());
-        let mut web = JoinSet::from_iter([web::serve(http, router, self.app.patience, self.stopping.subscribe())]);
+        let door = web::Door { http, tls: self.api_tls.as_ref().map(|tls| Arc::clone(&tls.config).into()) };
+        let mut web = JoinSet::from_iter([web::serve(door, router, self.app.patience, self.stopping.subscribe())]);
         tokio::pin!(shutdown);
         let ended = loop {
             tokio::select! {
@@ -199,6 +212,7 @@ impl Server {
         self.studies.shutdown().await;
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
+        self.app.gate.settle(self.context.clock.now()).await;
         self.context.store.close().await;
         ended
     }

@@ -16,6 +16,7 @@ pub mod code_files;
 pub mod either;
 pub mod env;
 pub mod frame;
+pub mod https;
 pub mod identity;
 pub mod memory;
 pub mod quic;

@@ -10,6 +10,7 @@ mod discovered;
 mod intruders;
 mod ledger;
 mod models;
+mod people;
 mod permits;
 mod predictions;
 mod preflight;

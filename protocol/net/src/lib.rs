@@ -17,6 +17,7 @@ pub mod denylist;
 pub mod either;
 pub mod env;
 pub mod frame;
+pub mod https;
 pub mod identities;
 pub mod identity;
 pub mod memory;

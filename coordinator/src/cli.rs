@@ -20,6 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::backup;
+use crate::backup::cli::{BackupArgs, RestoreArgs};
 use crate::config::{Config, Setup};
 use crate::output::{print, say};
 pub use crate::server::{AtMoment, Moment, Patience, Switches};
@@ -48,6 +50,15 @@ enum Action {
     Serve(Source),
     /// Read the configuration and all files that it names, report every problem, and exit
     Check(Source),
+    /// Keep everything that a coordinator needs in one file, sealed to a public key; also while it runs
+    Backup {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+    /// Put a backup back where nothing is, or in place of what is moved aside
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -82,6 +93,10 @@ where
     };
     match cli.command {
         Action::Check(source) => check(&source, switches.clock.as_ref()),
+        Action::Backup { source, backup } => {
+            backup::cli::backup(&backup, &source.config, &source.set, switches.clock.now())
+        }
+        Action::Restore(restore) => backup::cli::restore(&restore, switches.clock.now()),
         Action::Serve(source) => serve(source, switches),
     }
 }

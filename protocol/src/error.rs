@@ -147,6 +147,9 @@ codes! {
     EnrolmentInvalid = "enrolment_invalid",
     /// The network's operator has taken the site's certificates back.
     SiteRevoked = "site_revoked",
+    /// The site's ledger is an older copy of itself: until its steward has said what was lost, nothing is answered; and what was signed before is
+    /// not answered at all where it may have been answered already.
+    LedgerRestored = "ledger_restored",
 }
 
 impl fmt::Display for ErrorCode {

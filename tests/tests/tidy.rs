@@ -46,9 +46,15 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
         "bocage-net" | "bocage-daemon" | "bocage-fhir" => &["bocage-protocol"],
         "bocage-bulk" | "bocage-postgres" | "bocage-keep" => &["bocage-protocol", "bocage-net"],
         "bocage-coordinator" => &["bocage-protocol", "bocage-net", "bocage-daemon", "bocage-keep"],
-        "bocage-node" => {
-            &["bocage-protocol", "bocage-net", "bocage-daemon", "bocage-keep", "bocage-bulk", "bocage-fhir", "bocage-postgres"]
-        }
+        "bocage-node" => &[
+            "bocage-protocol",
+            "bocage-net",
+            "bocage-daemon",
+            "bocage-keep",
+            "bocage-bulk",
+            "bocage-fhir",
+            "bocage-postgres",
+        ],
         "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
         "bocage-tests" => &[
             "bocage-protocol",

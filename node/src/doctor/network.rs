@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bocage_keep::doctor::{Check, Finding, Probe};
+use bocage_keep::doctor::{Check, Finding, Level, Probe};
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::QuicClient;
+use bocage_net::tcp::{Route, TcpClient};
 use bocage_net::{CloseCode, ConnectError, Dialler, Identity, Link};
 use bocage_protocol::env::Clock;
 use bocage_protocol::limits::{CLOCK_TOLERANCE_SECS, HELLO_BYTES};
@@ -15,8 +16,8 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::agent::SOFTWARE;
-use crate::config::Config;
 use crate::config::environment::read_identity;
+use crate::config::{Config, Coordinator, Transport};
 
 /// How long a name may take to be looked up.
 const NAME: Duration = Duration::from_secs(5);
@@ -28,12 +29,23 @@ const ANSWER: Duration = Duration::from_secs(10);
 const SKEW_MS: i64 = 30_000;
 
 pub(super) fn probes(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Vec<Probe> {
-    let address = config.coordinator.address.clone();
-    let (of, time) = (Arc::clone(config), Arc::clone(clock));
+    let (of, with, time) = (Arc::clone(config), Arc::clone(config), Arc::clone(clock));
     vec![
-        Probe::new(Check::Dns, NAME + NAME, move || vec![name(&address)]),
-        Probe::new(Check::Udp, WAY, move || over_udp(&of, &time)),
+        Probe::new(Check::Dns, NAME + NAME, move || names(&of.coordinator).iter().map(|name| look_up(name)).collect()),
+        Probe::new(Check::Session, WAY, move || ways(&with, &time)),
     ]
+}
+
+/// What this machine must look up: behind a proxy it is the proxy that looks the coordinator up.
+fn names(coordinator: &Coordinator) -> Vec<String> {
+    let udp = coordinator.transport != Transport::Tcp;
+    let mut names: Vec<String> = udp.then(|| coordinator.address.clone()).into_iter().collect();
+    match (&coordinator.proxy, &coordinator.tcp) {
+        (Some(proxy), _) => names.push(format!("{}:{}", proxy.url.host, proxy.url.port)),
+        (None, Some(tcp)) if coordinator.transport != Transport::Quic => names.push(tcp.clone()),
+        _ => {}
+    }
+    names
 }
 
 /// Runs asynchronous work to its end, on this thread.
@@ -41,7 +53,7 @@ fn block<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
     Ok(Builder::new_current_thread().enable_all().build()?.block_on(work))
 }
 
-fn name(address: &str) -> Finding {
+fn look_up(address: &str) -> Finding {
     // A time limit must begin within the runtime.
     let looked = block(async { timeout(NAME, tokio::net::lookup_host(address)).await });
     let fix =
@@ -56,35 +68,83 @@ fn name(address: &str) -> Finding {
     }
 }
 
-fn over_udp(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
+/// Shakes hands over every way that the settings allow, and asks over the first one that works.
+fn ways(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     // What is wrong with it the look at the certificate says.
     let Ok(identity) = read_identity(&config.tls) else { return Vec::new() };
-    let coordinator = &config.coordinator;
-    let client = match QuicClient::new(&coordinator.address, &coordinator.name, &identity, Arc::clone(clock)) {
-        Ok(client) => client,
-        Err(error) => {
-            return vec![Finding::fail(Check::Udp, error.to_string(), "the look at the certificate says more")];
-        }
-    };
-    block(way(Check::Udp, &client, config, &identity, clock.as_ref())).unwrap_or_else(|error| {
-        vec![Finding::fail(Check::Udp, error.to_string(), "this machine lets no socket be made")]
+    block(shake(config, &identity, clock)).unwrap_or_else(|error| {
+        vec![Finding::fail(Check::Session, error.to_string(), "this machine lets no socket be made")]
     })
 }
 
-/// Shakes hands over one transport and asks.
-async fn way<D: Dialler>(over: Check, dialler: &D, config: &Config, _: &Identity, clock: &dyn Clock) -> Vec<Finding> {
-    let address = &config.coordinator.address;
-    let link = match dialler.connect().await {
-        Ok(link) => link,
-        Err(error) => return vec![unreached(over, address, &error)],
+async fn shake(config: &Config, identity: &Identity, clock: &Arc<dyn Clock>) -> Vec<Finding> {
+    let Coordinator { address, tcp, transport, proxy, name } = &config.coordinator;
+    let by_udp = async {
+        if *transport == Transport::Tcp {
+            return None;
+        }
+        let client = QuicClient::new(address, name, identity, Arc::clone(clock));
+        Some(match client {
+            Ok(client) => client.connect().await.map_err(|error| unreached(Check::Udp, address, &error)),
+            Err(error) => {
+                Err(Finding::fail(Check::Certificate, error.to_string(), "ask for this site's certificate again"))
+            }
+        })
     };
-    let mut found = vec![
-        Finding::ok(over, format!("{address}: both sides accept each other's certificate")),
-        Finding::ok(Check::Interception, "nobody looks into TLS: the certificate is this network's own"),
-    ];
+    let by_tcp = async {
+        let tcp = tcp.as_ref().filter(|_| *transport != Transport::Quic)?;
+        let proxy = match proxy.as_ref().map(|proxy| proxy.read(clock)).transpose() {
+            Ok(proxy) => proxy,
+            Err((key, message, hint)) => {
+                return Some(Err(Finding::fail(Check::Proxy, format!("{key}: {message}"), hint)));
+            }
+        };
+        let client = TcpClient::new(Route { address: tcp.clone(), proxy }, name, identity, Arc::clone(clock));
+        Some(match client {
+            Ok(client) => client.connect().await.map_err(|error| unreached(Check::Tcp, tcp, &error)),
+            Err(error) => {
+                Err(Finding::fail(Check::Certificate, error.to_string(), "ask for this site's certificate again"))
+            }
+        })
+    };
+    let (udp, tcp_link) = tokio::join!(by_udp, by_tcp);
+    let mut found = Vec::new();
+    let through = if proxy.is_some() { " through the proxy" } else { "" };
+    let accepted = |at: &str, through: &str| format!("{at}{through}: both sides accept each other's certificate");
+    match &udp {
+        Some(Ok(_)) => found.push(Finding::ok(Check::Udp, accepted(address, ""))),
+        // Where TCP carries, the node does without.
+        Some(Err(finding)) if matches!(tcp_link, Some(Ok(_))) && finding.check == Check::Udp => {
+            found.push(Finding { level: Level::Warn, ..finding.clone() });
+        }
+        Some(Err(finding)) => found.push(finding.clone()),
+        None => {}
+    }
+    match &tcp_link {
+        Some(Ok(_)) => {
+            found.push(Finding::ok(Check::Tcp, accepted(tcp.as_deref().unwrap_or_default(), through)));
+            if proxy.is_some() {
+                found.push(Finding::ok(Check::Proxy, "it lets the connection through"));
+            }
+        }
+        Some(Err(finding)) => found.push(finding.clone()),
+        None => {}
+    }
+    match (udp, tcp_link) {
+        (Some(Ok(link)), _) => found.extend(asked(&link, config, clock.as_ref()).await),
+        (_, Some(Ok(link))) => found.extend(asked(&link, config, clock.as_ref()).await),
+        _ => {}
+    }
+    found
+}
+
+/// Asks over a link whose other end is the coordinator.
+async fn asked<L: Link>(link: &L, config: &Config, clock: &dyn Clock) -> Vec<Finding> {
+    let mut found =
+        vec![Finding::ok(Check::Interception, "nobody looks into TLS: the certificate is this network's own")];
     let hello =
         Hello { versions: VERSIONS, site: config.site.clone(), software: SOFTWARE.to_owned(), now: clock.now() };
-    found.extend(match timeout(ANSWER, ask(&link, &hello)).await {
+    found.extend(match timeout(ANSWER, ask(link, &hello)).await {
         Ok(Ok(answer)) => answered(&answer, config, clock),
         Ok(Err(why)) => vec![unanswered(&why)],
         Err(_) => vec![unanswered("no answer in time")],
@@ -143,7 +203,7 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
             (over, format!("let this machine send UDP to {address}, and the answers come back; or use TCP"))
         }
         ConnectError::Silent { .. } | ConnectError::Unreachable { .. } => {
-            (over, format!("let this machine connect to {address} over TCP, or name the proxy in [coordinator.proxy]"))
+            (over, format!("let this machine connect to {address} over TCP, or name its proxy in [coordinator.proxy]"))
         }
         ConnectError::Proxy(_) => (Check::Proxy, "see [coordinator.proxy] in node.toml".to_owned()),
         ConnectError::Intercepted { .. } => {
@@ -164,8 +224,6 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use bocage_keep::doctor::Level;
-
     use super::*;
 
     #[test]

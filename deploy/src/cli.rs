@@ -7,7 +7,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bocage_coordinator::client::{CheckpointArgs, DatasetsArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs};
+use bocage_coordinator::client::{
+    CheckpointArgs, DatasetsArgs, DoctorArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs,
+};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
@@ -45,6 +47,8 @@ enum Command {
     Datasets(DatasetsArgs),
     /// Write down what a site's ledger said of itself, for `bocage node ledger verify --checkpoint`
     Checkpoint(CheckpointArgs),
+    /// Look at what your profile names and at the way to the coordinator, and say what to do about what is wrong
+    Doctor(DoctorArgs),
     /// Run and look after a hospital's node (as `bocage-node`)
     #[command(disable_help_flag = true)]
     Node(PassedOn),
@@ -121,6 +125,7 @@ impl Command {
             Command::Sites(sites) => sites.run(),
             Command::Datasets(datasets) => datasets.run(),
             Command::Checkpoint(checkpoint) => checkpoint.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Node(passed) => node(passed.args),
             Command::Coordinator(passed) => coordinator(passed.args),
         }

@@ -266,6 +266,9 @@ pub const ATTRITION_STEPS: usize = 50;
 pub const DECODED_BYTES: usize = 64 << 20;
 /// A node's software version in its hello, in bytes of printable ASCII.
 pub const SOFTWARE_BYTES: usize = 64;
+/// Checkpoints that a coordinator tells a node at a time: the newest, and two that contradict each other.
+pub const WITNESSED: usize = 3;
+
 /// A file with a coordinator's checkpoints of a site: three of them are 1 KiB.
 pub const CHECKPOINT_FILE_BYTES: usize = 64 << 10;
 /// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.

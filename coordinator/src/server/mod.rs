@@ -139,7 +139,9 @@ impl Server {
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let roster = Arc::new(Roster::new(&config.sites));
         let counts = Arc::new(Counts::default());
-        let members = Members::new(config.network.clone(), names, Arc::clone(&clock));
+        let store = Store::open(&config.state_dir)?;
+        let members = Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held);
+        let members = members.known_by(Arc::clone(&roster)).counting(Arc::clone(&counts)).remembering(store.clone());
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
@@ -147,8 +149,8 @@ impl Server {
             researchers: Researchers::new(config.researchers.clone()),
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
-            store: Store::open(&config.state_dir)?,
-            members: members.holding(held).known_by(roster).counting(Arc::clone(&counts)),
+            store,
+            members,
             issuing: Arc::default(),
             invitations: config.invitations.clone(),
             notices: Notices::default(),

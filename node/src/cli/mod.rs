@@ -3,11 +3,13 @@
 //! Only this module reads arguments. Results go to standard output, everything else to standard error; the exit code is 0 when all is
 //! well, 1 when the person has to change something, 2 when it is our fault.
 
+mod backup;
 mod check;
 mod check_policy;
 mod check_study;
 mod children;
 mod datasets;
+mod doctor;
 mod environment;
 mod fhir_export;
 mod ingest;
@@ -107,6 +109,12 @@ enum Command {
     /// What this site was asked and what left it
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Look at everything that a node needs, here and on the way to the coordinator, and say what to do about what is wrong
+    Doctor(OutputArgs),
+    /// Keep everything that a node needs in one file, sealed to a public key; also while it runs
+    Backup(backup::BackupArgs),
+    /// Put a backup back where nothing is, or in place of what is moved aside
+    Restore(backup::RestoreArgs),
     #[command(hide = true)]
     Herald(ChildArgs),
     #[command(hide = true)]
@@ -242,6 +250,17 @@ enum LedgerCommand {
         /// back has a chain that holds
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Let answers go on with a ledger that is an older copy of itself, such as one from a backup
+    AcceptRestored {
+        /// What the coordinator remembers (`bocage checkpoint SITE > FILE`): where the ledger has all of it, nothing was lost
+        #[arg(long, value_name = "FILE", required_unless_present = "knowing")]
+        checkpoint: Vec<PathBuf>,
+        /// Go on although what left since is not in the ledger
+        #[arg(long = "i-know-what-was-lost")]
+        knowing: bool,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -391,6 +410,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         }
         Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
         Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
+        Command::Doctor(output) => {
+            logging::quiet_panics("doctor");
+            doctor::run(&origin, children::clock(&switches), output.format)
+        }
+        Command::Backup(args) => backup::run(&origin, &args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
     }
 }
@@ -404,6 +429,9 @@ fn read_ledger(config: &Config, command: LedgerCommand) -> Result<(), Failure> {
         LedgerCommand::Show { id: Some(id), output, .. } => ledger::story(config, &id, output.format),
         LedgerCommand::Show { study, output, .. } => ledger::show(config, study.as_deref(), output.format),
         LedgerCommand::Verify { checkpoint, output } => ledger::verify(config, &checkpoint, output.format),
+        LedgerCommand::AcceptRestored { checkpoint, knowing, output } => {
+            ledger::accept_restored(config, &checkpoint, knowing, output.format)
+        }
         LedgerCommand::Export { report, csv, checkpoint, from, to } => {
             let what = ledger::What { report, csv, checkpoints: checkpoint, window: Window { from, until: to } };
             ledger::export(config, &what, SystemClock.now())

@@ -34,7 +34,7 @@ use std::time::{Duration, SystemTime};
 use bocage_daemon::pulse::Pulse;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{Digest, StudyId};
-use bocage_protocol::trust::{SecretKey, SignedRevocations};
+use bocage_protocol::trust::{SecretKey, SignedCheckpoint, SignedRevocations};
 
 use crate::config::CustodianConfig;
 use crate::ingest::Why;
@@ -151,6 +151,8 @@ pub struct Custodian {
     switches: Switches,
     stopping: AtomicBool,
     strangers: AtomicU32,
+    /// What a coordinator remembered of the ledger when it was heard last; none where none has said so: then it does not know the words for it.
+    witnesses: Mutex<Option<Vec<SignedCheckpoint>>>,
     refusals: Refusals,
     /// The list of revoked permits that was heard last and is in the ledger, or is older than one that is.
     heard: Mutex<Option<SignedRevocations>>,
@@ -192,6 +194,7 @@ impl Custodian {
             switches,
             stopping,
             strangers: AtomicU32::new(0),
+            witnesses: Mutex::default(),
             refusals: Refusals::default(),
             heard: Mutex::default(),
             brake: Mutex::new(()),

@@ -244,6 +244,14 @@ async fn serve(mut stream: UnixStream, custodian: &Arc<Custodian>, queue: &mpsc:
             ErrorCode::TooLarge,
             format!("a coordinator names {} contracts at most", limits::KNOWN_CONTRACTS),
         )),
+        Ok(Request::Witness(known)) if known.len() <= limits::WITNESSED => {
+            let custodian = Arc::clone(custodian);
+            tokio::task::spawn_blocking(move || custodian.witness(&known)).await.unwrap_or_else(|_| refused(busy()))
+        }
+        Ok(Request::Witness(_)) => custodian.malformed(PublicError::new(
+            ErrorCode::TooLarge,
+            format!("a coordinator remembers {} checkpoints at most", limits::WITNESSED),
+        )),
         Ok(Request::Round(request)) => enqueue(request, queue).await,
     };
     if let Err(error) = write_frame(&mut stream, &reply).await {

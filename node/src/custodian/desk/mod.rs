@@ -19,6 +19,7 @@
 mod case;
 mod pause;
 pub mod people;
+mod restored;
 mod said;
 mod seal;
 pub mod shown;
@@ -41,6 +42,7 @@ use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
 pub(super) use pause::Stopped;
 pub use pause::paused;
+pub use restored::waits_to_be_accepted;
 pub use said::Unsaid;
 pub use seal::Secret;
 pub use view::Desk;

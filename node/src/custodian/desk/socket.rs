@@ -182,6 +182,9 @@ impl Custodian {
                 self.resume(by)?;
                 return Ok(Answer::Desk(self.desk().list(false)?));
             }
+            Command::AcceptRestored { checkpoints, knowing } => {
+                return Ok(Answer::Accepted(self.accept_restored(by, &checkpoints, knowing)?));
+            }
             Command::Show { study } => self.desk().named(&study)?,
             Command::Approve { study, until, note } => {
                 let study = self.desk().named(&study)?;

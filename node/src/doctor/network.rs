@@ -8,6 +8,7 @@ use bocage_keep::doctor::{Check, Finding, Level, Probe};
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::QuicClient;
 use bocage_net::tcp::{Route, TcpClient};
+use bocage_net::transport::CertificateFault;
 use bocage_net::{CloseCode, ConnectError, Dialler, Identity, Link};
 use bocage_protocol::env::Clock;
 use bocage_protocol::limits::{CLOCK_TOLERANCE_SECS, HELLO_BYTES};
@@ -85,7 +86,7 @@ async fn shake(config: &Config, identity: &Identity, clock: &Arc<dyn Clock>) -> 
         }
         let client = QuicClient::new(address, name, identity, Arc::clone(clock));
         Some(match client {
-            Ok(client) => client.connect().await.map_err(|error| unreached(Check::Udp, address, &error)),
+            Ok(client) => over(Check::Udp, address, &client, config, clock.as_ref()).await,
             Err(error) => {
                 Err(Finding::fail(Check::Certificate, error.to_string(), "ask for this site's certificate again"))
             }
@@ -101,41 +102,54 @@ async fn shake(config: &Config, identity: &Identity, clock: &Arc<dyn Clock>) -> 
         };
         let client = TcpClient::new(Route { address: tcp.clone(), proxy }, name, identity, Arc::clone(clock));
         Some(match client {
-            Ok(client) => client.connect().await.map_err(|error| unreached(Check::Tcp, tcp, &error)),
+            Ok(client) => over(Check::Tcp, tcp, &client, config, clock.as_ref()).await,
             Err(error) => {
                 Err(Finding::fail(Check::Certificate, error.to_string(), "ask for this site's certificate again"))
             }
         })
     };
-    let (udp, tcp_link) = tokio::join!(by_udp, by_tcp);
+    let (udp, by_tcp) = tokio::join!(by_udp, by_tcp);
     let mut found = Vec::new();
-    let through = if proxy.is_some() { " through the proxy" } else { "" };
-    let accepted = |at: &str, through: &str| format!("{at}{through}: both sides accept each other's certificate");
     match &udp {
         Some(Ok(_)) => found.push(Finding::ok(Check::Udp, accepted(address, ""))),
         // Where TCP carries, the node does without.
-        Some(Err(finding)) if matches!(tcp_link, Some(Ok(_))) && finding.check == Check::Udp => {
+        Some(Err(finding)) if matches!(by_tcp, Some(Ok(_))) && finding.check == Check::Udp => {
             found.push(Finding { level: Level::Warn, ..finding.clone() });
         }
         Some(Err(finding)) => found.push(finding.clone()),
         None => {}
     }
-    match &tcp_link {
+    match &by_tcp {
         Some(Ok(_)) => {
+            let through = if proxy.is_some() { " through the proxy" } else { "" };
             found.push(Finding::ok(Check::Tcp, accepted(tcp.as_deref().unwrap_or_default(), through)));
-            if proxy.is_some() {
-                found.push(Finding::ok(Check::Proxy, "it lets the connection through"));
-            }
+            found.extend(proxy.as_ref().map(|_| Finding::ok(Check::Proxy, "it lets the connection through")));
         }
         Some(Err(finding)) => found.push(finding.clone()),
         None => {}
     }
-    match (udp, tcp_link) {
-        (Some(Ok(link)), _) => found.extend(asked(&link, config, clock.as_ref()).await),
-        (_, Some(Ok(link))) => found.extend(asked(&link, config, clock.as_ref()).await),
-        _ => {}
+    if let (Some(Ok(said)), _) | (_, Some(Ok(said))) = (udp, by_tcp) {
+        found.extend(said);
     }
     found
+}
+
+fn accepted(at: &str, through: &str) -> String {
+    format!("{at}{through}: both sides accept each other's certificate")
+}
+
+/// Shakes hands over one way, and asks at once: the coordinator waits for no greeting for long.
+async fn over<D: Dialler>(
+    check: Check,
+    address: &str,
+    dialler: &D,
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<Vec<Finding>, Finding> {
+    match dialler.connect().await {
+        Ok(link) => Ok(asked(&link, config, clock).await),
+        Err(error) => Err(unreached(check, address, &error)),
+    }
 }
 
 /// Asks over a link whose other end is the coordinator.
@@ -208,6 +222,9 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
         ConnectError::Proxy(_) => (Check::Proxy, "see [coordinator.proxy] in node.toml".to_owned()),
         ConnectError::Intercepted { .. } => {
             (Check::Interception, format!("ask that {address} is left out of the firewall's inspection of TLS"))
+        }
+        ConnectError::PeerCertificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
+            (over, "set this machine's clock right; if it is, the coordinator's certificate must be renewed".to_owned())
         }
         ConnectError::PeerCertificate(_) => {
             (over, "tls.ca_file must be this network's; is coordinator.address another network's?".to_owned())

@@ -298,6 +298,8 @@ impl Server {
         let ended = loop {
             tokio::select! {
                 order = orders.recv() => match order {
+                    // What drains is not made ready again.
+                    Some(Order::Reload) if self.context.drain.is_draining() => {}
                     Some(Order::Reload) => {
                         self.notify.reloading();
                         let reloaded = self.reload().await;

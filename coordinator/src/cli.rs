@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bocage_net::Identities;
+use bocage_net::either::Doors;
 use bocage_net::quic::QuicServer;
+use bocage_net::tcp::TcpServer;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +29,8 @@ const USER: u8 = 1;
 const OURS: u8 = 2;
 /// Between two looks at the files of certificates.
 const GLANCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// What nodes are told.
+const STOPPING: &str = "the coordinator is stopping";
 
 /// Runs a network's coordinator
 #[derive(Debug, Parser)]
@@ -140,6 +144,11 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
         }
     };
+    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &identities, Arc::clone(&clock))) {
+        Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
+        Some(Ok(tcp)) => Some(tcp),
+        None => None,
+    };
     let http = match TcpListener::bind(config.api_listen).await {
         Ok(http) => http,
         Err(error) => {
@@ -163,8 +172,17 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
     }
     let certificates = Certificates::new(config, &identities, &server.context().issuing);
     let _keeping = JoinSet::from_iter([keep(certificates, clock)]);
-    let ended = server.run(&quic, http, either(terminate, interrupt)).await;
-    quic.shutdown("the coordinator is stopping").await;
+    if let Some(tcp) = &tcp {
+        tracing::info!(tcp = %tcp.local_address(), "nodes may come over TCP too");
+    }
+    let doors = Doors { first: quic, second: tcp };
+    let ended = server.run(&doors, http, either(terminate, interrupt)).await;
+    let told = async {
+        if let Some(tcp) = &doors.second {
+            tcp.shutdown(STOPPING).await;
+        }
+    };
+    tokio::join!(doors.first.shutdown(STOPPING), told);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),

@@ -34,6 +34,7 @@ pub struct Lab {
     exe: PathBuf,
     api: String,
     quic: u16,
+    tcp: Option<u16>,
 }
 
 /// A `bocage study run` in the background.
@@ -42,21 +43,30 @@ pub struct Running(Child);
 impl Lab {
     /// Lays a network of all four hospitals out. `exe` is the lab binary.
     pub fn new(exe: &str) -> Self {
-        Self::laid_out(exe, "allow_without_permit = true\n")
+        Self::laid_out(exe, None, "allow_without_permit = true\n")
+    }
+
+    /// The same, with a coordinator that listens for TCP too.
+    pub fn with_tcp(exe: &str) -> Self {
+        Self::laid_out(exe, Some(free_tcp_port()), "allow_without_permit = true\n")
     }
 
     /// The same, where nobody is answered without a permit.
     pub fn under_permits(exe: &str) -> Self {
-        Self::laid_out(exe, "")
+        Self::laid_out(exe, None, "")
     }
 
-    fn laid_out(exe: &str, researcher: &str) -> Self {
+    fn laid_out(exe: &str, tcp: Option<u16>, researcher: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (quic, api) = (free_udp_port(), free_tcp_port());
         std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
             .expect("the contract");
-        std::fs::write(folder.path().join("network.toml"), network(quic, api, researcher)).expect("network.toml");
-        let lab = Self::made(folder, exe, quic, api);
+        let mut text = network(quic, api, researcher);
+        if let Some(tcp) = tcp {
+            text = text.replacen("api = ", &format!("tcp = \"127.0.0.1:{tcp}\"\napi = "), 1);
+        }
+        std::fs::write(folder.path().join("network.toml"), text).expect("network.toml");
+        let lab = Self { tcp, ..Self::made(folder, exe, quic, api) };
         for site in HOSPITALS {
             let data = repository(&format!("tests/data/heart/{site}.csv"));
             std::fs::copy(data, lab.site(site).join("data/heart.csv")).expect("the hospital's data");
@@ -82,7 +92,7 @@ impl Lab {
     }
 
     fn made(folder: TempDir, exe: &str, quic: u16, api: u16) -> Self {
-        let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic };
+        let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic, tcp: None };
         let out = lab.path("net");
         let made = lab.run(&[
             "network",
@@ -173,6 +183,11 @@ impl Lab {
     /// The address that nodes dial.
     pub fn quic_address(&self) -> String {
         format!("127.0.0.1:{}", self.quic)
+    }
+
+    /// The address that nodes dial over TCP.
+    pub fn tcp_address(&self) -> String {
+        format!("127.0.0.1:{}", self.tcp.expect("a lab with TCP"))
     }
 
     /// Whether a site's chain of records is whole; with what `ledger verify` said.

@@ -18,7 +18,9 @@ pub mod old_kernel;
 pub mod omop_packs;
 pub mod peer;
 pub mod process;
+pub mod proxy;
 pub mod relay;
+pub mod sockets;
 pub mod steady;
 
 /// How much of the heavy counts to run: `BOCAGE_TEST_SCALE`, 1 by default.

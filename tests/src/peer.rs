@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bocage_net::env::SystemClock;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::{QuicClient, QuicLink, QuicServer};
+use bocage_net::tcp::{Route, TcpClient};
 use bocage_net::{Dialler as _, Identity, Link, Listener as _};
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::ids::Digest;
@@ -33,6 +34,13 @@ pub fn dialler(lab: &Lab, site: &str) -> QuicClient {
     let identity = identity(&lab.site(site));
     let name = bocage_net::certificates::COORDINATOR_NAME;
     QuicClient::new(lab.quic_address(), name, &identity, Arc::new(SystemClock)).expect("a client")
+}
+
+/// The same over TCP.
+pub fn tcp_dialler(lab: &Lab, site: &str) -> TcpClient {
+    let identity = identity(&lab.site(site));
+    let name = bocage_net::certificates::COORDINATOR_NAME;
+    TcpClient::new(Route::direct(lab.tcp_address()), name, &identity, Arc::new(SystemClock)).expect("a client")
 }
 
 /// The key with which a site signs what it releases.

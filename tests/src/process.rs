@@ -105,6 +105,12 @@ impl Process {
         self.end();
     }
 
+    /// Asks the process to stop (SIGTERM).
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process is there");
+    }
+
     /// The process id of the child process that runs `subcommand`.
     pub fn child_pid(&self, subcommand: &str) -> Option<u32> {
         child_of(self.pid(), subcommand)

@@ -35,6 +35,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where nodes connect.
     pub quic_listen: SocketAddr,
+    /// Where nodes connect over TCP, if they may.
+    pub tcp_listen: Option<SocketAddr>,
     /// The network's CA, in PEM.
     pub ca_file: PathBuf,
     /// The coordinator's certificate, in PEM.
@@ -101,6 +103,7 @@ struct RawConfig {
     state_dir: PathBuf,
     #[serde(default = "empty")]
     quic: Value,
+    tcp: Option<Value>,
     #[serde(default = "empty")]
     tls: Value,
     issuing: Option<Value>,
@@ -123,6 +126,11 @@ struct RawConfig {
 
 #[derive(Deserialize)]
 struct RawQuic {
+    listen: SocketAddr,
+}
+
+#[derive(Deserialize)]
+struct RawTcp {
     listen: SocketAddr,
 }
 
@@ -236,6 +244,7 @@ impl Config {
         let mut problems = Problems::default();
         let Some(raw) = read_partly::<RawConfig>(value, file, "", KEYS, &mut problems) else { return Err(problems) };
         let quic = read::<RawQuic>(&raw.quic, file, "quic", KEYS, &mut problems);
+        let tcp = raw.tcp.as_ref().and_then(|tcp| read::<RawTcp>(tcp, file, "tcp", KEYS, &mut problems));
         let tls = read::<RawTls>(&raw.tls, file, "tls", KEYS, &mut problems);
         let issuing = IssuingFiles::read(raw.issuing.as_ref(), file, base, &mut problems);
         let told = raw.invitations.as_ref();
@@ -258,6 +267,7 @@ impl Config {
             network: raw.network,
             state_dir: base.join(raw.state_dir),
             quic_listen: quic.listen,
+            tcp_listen: tcp.map(|tcp| tcp.listen),
             ca_file: base.join(tls.ca_file),
             cert_file: base.join(tls.cert_file),
             key_file: base.join(tls.key_file),

@@ -99,7 +99,7 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     }
 
     let tls = issuing.issue_coordinator(&[], now, LEAF_DAYS, entropy)?;
-    let config = render::coordinator(network, listen(network), &release_keys, &trusted);
+    let config = render::coordinator(network, &release_keys, &trusted);
     tree.file("coordinator/coordinator.toml", config.text());
     tree.file("coordinator/ca.pem", root.certificate_pem());
     tree.file("coordinator/tls/cert.pem", tls.chain_pem);
@@ -132,10 +132,10 @@ fn contracts(network: &Network, folder: &str, tree: &mut Tree) {
     }
 }
 
-/// Where the coordinator listens: at its address, or on every address of a machine that is known by name.
-fn listen(network: &Network) -> SocketAddr {
-    network.quic.parse().unwrap_or_else(|_| {
-        let port = network.quic.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+/// Where the coordinator listens for those who dial `address`: there, or on every address of a machine that is known by name.
+fn listen(address: &str) -> SocketAddr {
+    address.parse().unwrap_or_else(|_| {
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         SocketAddr::from(([0, 0, 0, 0], port.unwrap_or_default()))
     })
 }

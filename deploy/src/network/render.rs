@@ -1,12 +1,12 @@
 //! The files of a new network as text: configuration with comments, and what to do next. Values come from the checked [`Network`] alone.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use bocage_protocol::trust::PublicKey;
 
 use super::document::Document;
+use super::listen;
 use super::spec::{Network, Site};
 use crate::cli::shell;
 
@@ -51,7 +51,7 @@ pub struct Trusted {
 }
 
 /// `coordinator.toml`. `release_keys` are in the order of the network's sites.
-pub fn coordinator(network: &Network, quic: SocketAddr, release_keys: &[PublicKey], trusted: &Trusted) -> Document {
+pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trusted) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The coordinator of the network {}.", network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage coordinator check --config coordinator.toml")
@@ -60,8 +60,12 @@ pub fn coordinator(network: &Network, quic: SocketAddr, release_keys: &[PublicKe
         .noted("state_dir", "state", "studies, releases and results (SQLite)")
         .gap()
         .table(&["quic"])
-        .noted("listen", quic.to_string(), "the nodes dial this port (UDP)")
-        .gap()
+        .noted("listen", listen(&network.quic).to_string(), "the nodes dial this port (UDP)");
+    if let Some(tcp) = &network.tcp {
+        let note = "and this one where a firewall drops UDP";
+        doc.gap().table(&["tcp"]).noted("listen", listen(tcp).to_string(), note);
+    }
+    doc.gap()
         .table(&["tls"])
         .set("ca_file", "ca.pem")
         .set("cert_file", "tls/cert.pem")
@@ -118,8 +122,15 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted) -> Document {
         .noted("state_dir", "state", "snapshots, ledger and sockets; back up ledger.sqlite")
         .gap()
         .table(&["coordinator"])
-        .noted("address", network.quic.as_str(), "the node dials out (UDP); it opens no port")
-        .gap()
+        .noted("address", network.quic.as_str(), "the node dials out (UDP); it opens no port");
+    if let Some(tcp) = &network.tcp {
+        doc.noted(
+            "tcp",
+            tcp.as_str(),
+            "dialled where UDP gets no answer; [coordinator.proxy] names a proxy on the way",
+        );
+    }
+    doc.gap()
         .table(&["tls"])
         .set("ca_file", "ca.pem")
         .set("cert_file", "tls/cert.pem")
@@ -262,7 +273,8 @@ mod tests {
             id: "north".parse().unwrap(),
             contracts: vec![],
             quic: "coordinator.example.org:4433".into(),
-            api: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            tcp: Some("coordinator.example.org:443".into()),
+            api: std::net::SocketAddr::from(([127, 0, 0, 1], 8443)),
             min_sites: 1,
             researcher: Researcher {
                 name: evil.into(),
@@ -280,9 +292,10 @@ mod tests {
         assert_eq!(parsed["trust"][0]["name"].as_str(), Some(evil));
         assert_eq!(parsed["trust"][1]["allow_without_permit"].as_bool(), Some(true));
         assert!(!parsed.contains_key("dataset"));
-        let listen = super::super::listen(&network);
-        let parsed: toml::Table = toml::from_str(coordinator(&network, listen, &[key], &trusted).text()).unwrap();
+        assert_eq!(parsed["coordinator"]["tcp"].as_str(), Some("coordinator.example.org:443"));
+        let parsed: toml::Table = toml::from_str(coordinator(&network, &[key], &trusted).text()).unwrap();
         assert_eq!(parsed["quic"]["listen"].as_str(), Some("0.0.0.0:4433"));
+        assert_eq!(parsed["tcp"]["listen"].as_str(), Some("0.0.0.0:443"));
         assert_eq!(parsed["site"][0]["name"].as_str(), Some(evil));
     }
 }

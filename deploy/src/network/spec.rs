@@ -23,6 +23,8 @@ pub struct Network {
     pub contracts: Vec<ContractFile>,
     /// Where nodes reach the coordinator: `HOST:PORT`.
     pub quic: String,
+    /// The same over TCP, for hospitals whose firewall drops UDP.
+    pub tcp: Option<String>,
     /// Where people and tools reach the coordinator.
     pub api: SocketAddr,
     /// The smallest number of sites that a study may ask for.
@@ -112,12 +114,13 @@ struct RawNetwork {
 #[serde(default)]
 struct RawCoordinator {
     quic: String,
+    tcp: Option<String>,
     api: SocketAddr,
 }
 
 impl Default for RawCoordinator {
     fn default() -> Self {
-        Self { quic: "127.0.0.1:4433".to_owned(), api: SocketAddr::from(([127, 0, 0, 1], 8443)) }
+        Self { quic: "127.0.0.1:4433".to_owned(), tcp: None, api: SocketAddr::from(([127, 0, 0, 1], 8443)) }
     }
 }
 
@@ -161,6 +164,7 @@ const KEYS: &[&str] = &[
     "packs",
     "coordinator",
     "quic",
+    "tcp",
     "api",
     "publication",
     "min_sites",
@@ -219,6 +223,7 @@ impl Network {
             id: raw.network,
             contracts,
             quic: raw.coordinator.quic,
+            tcp: raw.coordinator.tcp,
             api: raw.coordinator.api,
             min_sites: raw.publication.min_sites,
             researcher: Researcher { name, organisation, mode, allow_without_permit },
@@ -229,14 +234,9 @@ impl Network {
 }
 
 fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
-    let port = raw.coordinator.quic.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none_or(|port| port == 0) {
-        let problem = Problem::new(file, "coordinator.quic", "not an address that nodes can reach");
-        problems.push(problem.hint("HOST:PORT, for example \"coordinator.example.org:4433\""));
-    }
-    if raw.coordinator.quic.parse().is_ok_and(|quic: SocketAddr| quic.ip().is_unspecified()) {
-        let problem = Problem::new(file, "coordinator.quic", "no node can dial this address");
-        problems.push(problem.hint("write the name or address by which the sites know the coordinator"));
+    dialled(&raw.coordinator.quic, 4433, file, "coordinator.quic", problems);
+    if let Some(tcp) = &raw.coordinator.tcp {
+        dialled(tcp, 443, file, "coordinator.tcp", problems);
     }
     if raw.coordinator.api.port() == 0 || !raw.coordinator.api.ip().is_loopback() {
         let problem = Problem::new(file, "coordinator.api", "must be a loopback address with a port");
@@ -253,6 +253,19 @@ fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
         problems.push(problem.hint("a combined cell is published only if so many sites contribute to it"));
     }
     label(&raw.researcher.name, file, "researcher.name", problems);
+}
+
+/// An address that nodes dial.
+fn dialled(address: &str, usual: u16, file: &str, key: &str, problems: &mut Problems) {
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none_or(|port| port == 0) {
+        let problem = Problem::new(file, key, "not an address that nodes can reach");
+        problems.push(problem.hint(format!("HOST:PORT, for example \"coordinator.example.org:{usual}\"")));
+    }
+    if address.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified()) {
+        let problem = Problem::new(file, key, "no node can dial this address");
+        problems.push(problem.hint("write the name or address by which the sites know the coordinator"));
+    }
 }
 
 fn label(text: &str, file: &str, key: &str, problems: &mut Problems) {

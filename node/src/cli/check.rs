@@ -49,7 +49,7 @@ fn last_ingests(config: &Config) -> Result<(), Failure> {
 fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "{}: no problems\n", config.file)?;
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
-    writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.address, config.coordinator.name)?;
+    writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.in_words(), config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
     sandbox(out, config, Support::ask())?;
     check_policy::policy(out, config)?;

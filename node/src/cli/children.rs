@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bocage_net::Identities;
 use bocage_net::env::{SystemClock, SystemEntropy};
-use bocage_net::quic::QuicClient;
 use bocage_protocol::env::Clock;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,7 +53,7 @@ pub fn supervise(
     logging::begin(log, &config.log.level, "supervisor");
     make_private_dir(&config.state.0)?;
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
-    tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.address, "node starts");
+    tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.in_words(), "node starts");
     let environment = environment::of_children(&switches.environment);
     // Before anything that its children could not undo: the herald reaches what this process gives up.
     let herald =
@@ -94,14 +93,14 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
     let identity = read_identity(&config.tls)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
     let (identities, clock) = (Identities::new(identity), clock(&switches));
-    let coordinator = &config.coordinator;
-    let client =
-        QuicClient::new(coordinator.address.clone(), coordinator.name.clone(), &identities, Arc::clone(&clock))
-            .map_err(Failure::theirs)?;
+    let ways = config
+        .coordinator
+        .ways(&identities, &clock)
+        .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
     let (tell, told) = mpsc::channel(1);
     let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
     let upkeep = Upkeep::new(site, tls, identities, told, now, &mut SystemEntropy);
-    let agent = Agent::new(session_config(&config), client, config.socket, clock, Box::new(SystemEntropy)).with(upkeep);
+    let agent = Agent::new(session_config(&config), ways, config.socket, clock, Box::new(SystemEntropy)).with(upkeep);
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let stop = stop_signal()?;

@@ -2,11 +2,13 @@
 //! every dataset's source fits its contract. It reads keys only to see that they are keys.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bocage_net::Identity;
+use bocage_net::env::SystemClock;
 use bocage_net::secret::{SecretError, read_secret_text};
 use bocage_net::settings::unreadable;
-use bocage_protocol::env::Timestamp;
+use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::limits::SECRET_FILE_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SecretKey;
@@ -36,6 +38,12 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     let mut look = Look { file: draft.file.clone(), problems: std::mem::take(&mut draft.problems) };
     if let Some(tls) = &draft.tls {
         look.certificate(tls, draft.site.as_ref().map(|s| s.as_str()), depth, now);
+    }
+    if let Some(proxy) = draft.coordinator.as_ref().and_then(|coordinator| coordinator.proxy.as_ref()) {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        if let Err((key, message, hint)) = proxy.read(&clock) {
+            look.problem(key, message, hint);
+        }
     }
     if let Some(path) = &draft.release_key_file {
         look.release_key(path);
@@ -95,7 +103,7 @@ pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, Strin
 }
 
 /// A secret's error as message and hint.
-fn secret_problem(error: SecretError) -> (String, String) {
+pub(super) fn secret_problem(error: SecretError) -> (String, String) {
     let text = error.to_string();
     match text.split_once("\n  hint: ") {
         Some((message, hint)) => (message.to_owned(), hint.to_owned()),

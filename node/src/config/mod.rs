@@ -7,6 +7,7 @@
 //! It never holds a secret: keys stand in files that it names.
 
 mod contracts;
+mod coordinator;
 pub mod environment;
 mod fhir_server;
 pub mod policy;
@@ -28,6 +29,7 @@ use bocage_protocol::settings::Problems;
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
+pub use coordinator::{Coordinator, ProxySettings, ToCoordinator, Transport};
 pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
@@ -144,15 +146,6 @@ impl StateDir {
     pub fn ledger(&self) -> PathBuf {
         self.0.join("ledger.sqlite")
     }
-}
-
-/// Whom the agent dials.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coordinator {
-    /// `HOST:PORT`.
-    pub address: String,
-    /// The name in its certificate.
-    pub name: String,
 }
 
 /// The agent's certificate.

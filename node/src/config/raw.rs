@@ -56,6 +56,11 @@ const KEYS: &[&str] = &[
     "trust",
     "dataset",
     "address",
+    "tcp",
+    "transport",
+    "proxy",
+    "user",
+    "password_file",
     "name",
     "ca_file",
     "cert_file",
@@ -149,12 +154,6 @@ pub(super) struct RawTop {
     pub(super) optouts: Value,
     #[serde(default)]
     pub(super) fhir_server: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawCoordinator {
-    pub(super) address: String,
-    pub(super) name: Option<String>,
 }
 
 #[derive(Deserialize)]

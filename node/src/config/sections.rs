@@ -16,8 +16,8 @@ use bocage_protocol::trust::PublicKey;
 use serde_json::Value;
 
 use super::raw::{
-    self, Origin, RawContracts, RawCoordinator, RawLedger, RawLog, RawOrganisation, RawRelease, RawSnapshots, RawTls,
-    RawTop, RawTrust, section,
+    self, Origin, RawContracts, RawLedger, RawLog, RawOrganisation, RawRelease, RawSnapshots, RawTls, RawTop, RawTrust,
+    section,
 };
 use super::{
     AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Organisation, Policy, Researcher, SnapshotRules,
@@ -26,7 +26,6 @@ use super::{
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
 
-const COORDINATOR_NAME: &str = "coordinator.bocage";
 const LEVEL_DEFAULT: &str = "info";
 
 /// What a `[[trust]]` entry is about.
@@ -44,7 +43,7 @@ pub(super) struct Draft {
     pub(super) state: Option<StateDir>,
     require_sandbox: bool,
     require_whole_sandbox: bool,
-    coordinator: Option<Coordinator>,
+    pub(super) coordinator: Option<Coordinator>,
     pub(super) tls: Option<Tls>,
     pub(super) release_key_file: Option<PathBuf>,
     contracts: BTreeMap<ContractId, Arc<Contract>>,
@@ -193,23 +192,6 @@ impl Reader<'_> {
         let Some(raw) = raw else { return BTreeMap::new() };
         let dir = self.base.join(raw.dir.as_deref().unwrap_or(Path::new("contracts")));
         contracts::read_dir(&dir, self.file, &mut self.problems)
-    }
-
-    fn coordinator(&mut self, value: &Value) -> Option<Coordinator> {
-        let raw: RawCoordinator = self.section(value, "coordinator")?;
-        let well_formed = raw
-            .address
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
-        if !well_formed {
-            self.problem(
-                "coordinator.address",
-                "not HOST:PORT",
-                "for example address = \"coordinator.example.org:4433\"",
-            );
-            return None;
-        }
-        Some(Coordinator { address: raw.address, name: raw.name.unwrap_or_else(|| COORDINATOR_NAME.to_owned()) })
     }
 
     fn tls(&mut self, value: &Value) -> Option<Tls> {

@@ -39,7 +39,7 @@ impl Reach {
     pub fn of(process: Process, config: &Config, dataset: Option<&Dataset>) -> Self {
         match process {
             // Its children inherit this, and they need data and keys between them: only what may be changed can be narrowed, and to which ports of databases
-            // an ingest may dial.
+            // an ingest may dial, and the agent to a coordinator or proxy.
             Process::Supervisor => Self {
                 read: None,
                 write: [config.state.0.clone(), "/dev/null".into()].into_iter().chain(renewed(config)).collect(),
@@ -48,18 +48,20 @@ impl Reach {
                     .datasets
                     .values()
                     .filter_map(|dataset| Some(dataset.spec.source.remote()?.port))
+                    .chain(config.coordinator.tcp_port())
                     .collect(),
             },
             Process::Agent => {
                 let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
                 let custodians = secrets_of_the_custodian(config);
                 let tls = tls.into_iter().map(|file| around(file, &custodians));
-                let read = tls.chain(RESOLVER.iter().map(PathBuf::from)).collect();
+                let proxy = config.coordinator.files().map(Path::to_owned);
+                let read = tls.chain(proxy).chain(RESOLVER.iter().map(PathBuf::from)).collect();
                 Self {
                     read: Some(read),
                     write: renewed(config).into_iter().collect(),
                     name_servers: true,
-                    ports: Vec::new(),
+                    ports: config.coordinator.tcp_port().into_iter().collect(),
                 }
             }
             Process::Custodian => {
@@ -100,7 +102,12 @@ pub fn renewed(config: &Config) -> Option<PathBuf> {
 }
 
 fn list(config: &Config) -> Option<PathBuf> {
-    config.optouts.as_ref().map(|optouts| around(&optouts.path, std::slice::from_ref(&config.tls.key_file)))
+    let agents: Vec<PathBuf> = [&config.tls.key_file]
+        .into_iter()
+        .cloned()
+        .chain(config.coordinator.password_file().map(Path::to_owned))
+        .collect();
+    config.optouts.as_ref().map(|optouts| around(&optouts.path, &agents))
 }
 
 fn salt(config: &Config) -> Option<PathBuf> {
@@ -111,7 +118,8 @@ fn salt(config: &Config) -> Option<PathBuf> {
 fn secrets_of_others(config: &Config) -> Vec<PathBuf> {
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
     let keys = [config.tls.key_file.clone(), config.release_key_file.clone(), config.state.0.clone()];
-    optouts.chain(keys).chain(credentials(config)).collect()
+    let proxy = config.coordinator.password_file().map(Path::to_owned);
+    optouts.chain(keys).chain(proxy).chain(credentials(config)).collect()
 }
 
 fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
@@ -275,5 +283,28 @@ mod tests {
         let ingest = ports(Process::RemoteIngest, config.datasets.get("heart"));
         assert_eq!((ports(Process::Supervisor, None), ingest, agent.ports), (vec![5432], vec![5432], vec![]));
         assert!(secrets_of_others(&config).contains(&site.path("tls/p")));
+    }
+
+    #[test]
+    fn the_agent_dials_one_port_over_tcp_where_it_dials_that_at_all_and_alone_reads_the_proxys_password() {
+        let site = Site::new();
+        let address = "address = \"127.0.0.1:4433\"";
+        let tcp = format!("{address}\ntcp = \"c.example.org:443\"");
+        let ports = |config: &Config| [Process::Supervisor, Process::Agent].map(|of| Reach::of(of, config, None).ports);
+        assert_eq!(ports(&Config::load(&site.origin()).unwrap()), [Vec::<u16>::new(), Vec::new()]);
+        site.edit_config(address, &tcp);
+        assert_eq!(ports(&Config::load(&site.origin()).unwrap()), [vec![443], vec![443]]);
+        let proxy = format!("{tcp}\n[coordinator.proxy]\nurl = \"http://p:3128\"\nuser = \"u\"\npassword_file = \"p\"");
+        site.edit_config(&tcp, &proxy);
+        fs::write(site.path("p"), "").unwrap();
+        let config = Config::load(&site.origin()).unwrap();
+        assert_eq!(ports(&config), [vec![3128], vec![3128]]);
+        let heart = config.datasets.get("heart");
+        let reads = |process, dataset| Reach::of(process, &config, dataset).read.unwrap();
+        assert!(reads(Process::Agent, None).contains(&site.path("p")));
+        for others in [reads(Process::Custodian, None), reads(Process::Ingest, heart)] {
+            assert!(!others.iter().any(|path| site.path("p").starts_with(path)), "{others:?}");
+        }
+        assert!(secrets_of_others(&config).contains(&site.path("p")));
     }
 }

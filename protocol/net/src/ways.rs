@@ -25,7 +25,7 @@ use crate::quic::QuicLink;
 use crate::tcp::TcpLink;
 use crate::transport::{ConnectError, Dialler};
 
-/// Which ways there are.
+/// Which ways there are: the first is QUIC, the second TCP.
 #[derive(Debug)]
 pub enum Ways<A, B> {
     /// The first alone.
@@ -66,6 +66,7 @@ impl<A: Dialler, B: Dialler> Both<A, B> {
         let here = here();
         let favourite = self.memory().favourite(self.clock.now(), &here);
         let (way, link) = self.run(Race::new(favourite)).await?;
+        tracing::info!(over = %way, "the coordinator is reached");
         self.memory().won(way, self.clock.now(), here);
         Ok(link)
     }

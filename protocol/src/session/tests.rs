@@ -124,6 +124,40 @@ fn a_coordinator_that_was_there_a_moment_ago_is_dialled_again_within_seconds() {
 }
 
 #[test]
+fn ten_minutes_without_a_network_heal_by_themselves_within_the_longest_wait() {
+    for draw in [0, 127, 255] {
+        let mut bench = Bench::new();
+        bench.make_ready();
+        bench.now = bench.now.plus_secs(3600);
+        let cut = bench.now;
+        // The transport notices after its idle timeout, and every attempt takes as long as a handshake may.
+        bench.now = bench.now.plus_secs(15);
+        bench.session.handle(bench.now, Event::Lost { reason: "no sign of life".into() }, &mut Fixed(draw));
+        while bench.now < cut.plus_secs(600) {
+            bench.actions();
+            bench.now = bench.session.poll_timeout().unwrap();
+            bench.session.handle_timeout(bench.now, &mut Fixed(draw));
+            assert_eq!(bench.actions(), [Action::Connect]);
+            if bench.now >= cut.plus_secs(600) {
+                break;
+            }
+            bench.now = bench.now.plus_secs(10);
+            let failed = Event::ConnectFailed { reason: "no answer".into() };
+            bench.session.handle(bench.now, failed, &mut Fixed(draw));
+        }
+        assert!(bench.now.since_ms(cut.plus_secs(600)) <= 30_000, "the next attempt comes soon after");
+        if bench.session.state() != State::Connecting {
+            bench.actions();
+            bench.wake();
+        }
+        assert!(matches!(bench.event(Event::Connected)[..], [Action::SendHello(_)]));
+        bench.welcome("north", 0);
+        assert!(matches!(bench.session.state(), State::Ready { .. }));
+        assert!(bench.now.since_ms(cut.plus_secs(600)) <= 40_000);
+    }
+}
+
+#[test]
 fn a_refusal_that_a_person_must_mend_waits_the_longest_and_tries_again() {
     for code in [ErrorCode::VersionUnsupported, ErrorCode::SiteUnknown, ErrorCode::SiteMismatch] {
         let mut bench = Bench::new();

@@ -5,6 +5,7 @@ mod coordinators;
 mod crowds;
 mod nodes;
 mod releases;
+mod tcp;
 
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::process::Process;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
 /// When the last byte came.
@@ -34,17 +34,21 @@ impl Heard {
     }
 }
 
+/// Yamux writes the head of a frame and its body one after the other; so they go out as one record of TLS, and several small frames as well.
+const BUFFER_BYTES: usize = 32 << 10;
+
 /// The bytes of a connection.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
-    inner: S,
+    inner: BufWriter<S>,
     heard: Heard,
     /// Whether the sending half has ended.
     ended: bool,
 }
 
-impl<S> Wire<S> {
+impl<S: AsyncWrite> Wire<S> {
     pub(super) fn new(inner: S) -> Self {
+        let inner = BufWriter::with_capacity(BUFFER_BYTES, inner);
         Self { inner, heard: Heard(Arc::new(Mutex::new(Instant::now()))), ended: false }
     }
 
@@ -53,7 +57,7 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> futures_io::AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> futures_io::AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(bytes);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;

@@ -1,5 +1,6 @@
 //! When which of two ways is dialled, and which one is the favourite next time. No clock and no socket in here: [`super`] asks and tells.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,6 +16,15 @@ const REMEMBERED_SECS: i64 = 15 * 60;
 pub(super) enum Way {
     First,
     Second,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "QUIC",
+            Self::Second => "TCP",
+        })
+    }
 }
 
 impl Way {

@@ -112,6 +112,30 @@ impl Drop for Half {
     }
 }
 
+/// A link, as one sees it who does not keep it open.
+#[derive(Debug)]
+pub(super) struct Standing {
+    half: Weak<Half>,
+    driven: watch::Receiver<()>,
+}
+
+impl Standing {
+    pub(super) fn is_over(&self) -> bool {
+        self.driven.has_changed().is_err()
+    }
+
+    pub(super) fn close(&self, code: CloseCode, reason: &str) {
+        if let Some(half) = self.half.upgrade() {
+            half.ends.close(code, reason);
+        }
+    }
+
+    /// Waits until the task behind the link has ended.
+    pub(super) async fn over(mut self) {
+        while self.driven.changed().await.is_ok() {}
+    }
+}
+
 /// What comes of a link that has begun: that the coordinator has accepted the node, or why not.
 pub(super) type Acceptance = oneshot::Receiver<io::Result<()>>;
 
@@ -158,16 +182,12 @@ where
 impl TcpLink {
     /// Waits until the task behind the link has ended: after [`Link::close`], until the peer has been told, or for two seconds at most.
     pub async fn drained(&self) {
-        let mut driven = self.0.driven.clone();
-        while driven.changed().await.is_ok() {}
+        self.standing().over().await;
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Half> {
-        Arc::downgrade(&self.0)
-    }
-
-    pub(super) fn upgrade(half: &Weak<Half>) -> Option<Self> {
-        half.upgrade().map(Self)
+    /// For a server that closes its links at the end, also those that nobody holds any more and whose peer is still being told.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { half: Arc::downgrade(&self.0), driven: self.0.driven.clone() }
     }
 
     async fn ended(&self) -> LinkError {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
@@ -23,13 +23,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::control::Side;
 use super::enrolment::{ENROLMENTS, EnrolmentStream, Enrolments};
-use super::link::{Half, PACE, TcpLink, begin};
+use super::link::{PACE, Standing, TcpLink, begin};
 use crate::denylist::Denylist;
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Link as _, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer};
 
 /// Handshakes under way. Where one more comes, the one that is under way for longest is hung up on: who holds a hundred of them open keeps nobody out
 /// who is done within two round trips.
@@ -59,8 +59,8 @@ struct Door {
     enrolling: StdMutex<Option<mpsc::Sender<EnrolmentStream>>>,
     places: Arc<Semaphore>,
     done: mpsc::Sender<TcpLink>,
-    /// All links that live, for the day of shutdown.
-    standing: StdMutex<Vec<Weak<Half>>>,
+    /// All links whose task has not ended, for the day of shutdown.
+    standing: StdMutex<Vec<Standing>>,
 }
 
 /// What newcomers are shown, and what is asked of them.
@@ -129,7 +129,7 @@ impl TcpServer {
 
     /// Links that stand.
     pub fn open_links(&self) -> usize {
-        locked(&self.door.standing).iter().filter(|half| half.strong_count() > 0).count()
+        locked(&self.door.standing).iter().filter(|link| !link.is_over()).count()
     }
 
     /// From now on, those who come to be enrolled are let in, to whoever holds what is returned; before, and after it is dropped, they are refused as
@@ -144,13 +144,13 @@ impl TcpServer {
     pub async fn shutdown(&self, reason: &str) {
         self.close();
         self.accepting.abort();
-        let links: Vec<_> = locked(&self.door.standing).iter().filter_map(TcpLink::upgrade).collect();
+        let links = std::mem::take(&mut *locked(&self.door.standing));
         for link in &links {
             link.close(CloseCode::SHUTDOWN, reason);
         }
         let told = async {
-            for link in &links {
-                link.drained().await;
+            for link in links {
+                link.over().await;
             }
         };
         let _ = timeout(Duration::from_secs(SHUTDOWN_SECS), told).await;
@@ -278,9 +278,9 @@ impl Door {
     fn stand(&self, link: &TcpLink) {
         let mut standing = locked(&self.standing);
         if standing.len() == standing.capacity() {
-            standing.retain(|half| half.strong_count() > 0);
+            standing.retain(|link| !link.is_over());
         }
-        standing.push(link.downgrade());
+        standing.push(link.standing());
     }
 }
 

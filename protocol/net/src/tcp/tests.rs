@@ -87,6 +87,20 @@ async fn a_shutdown_is_told_to_the_nodes() {
 }
 
 #[tokio::test]
+async fn a_shutdown_waits_for_nodes_that_are_still_being_told_by_links_that_nobody_holds() {
+    let network = Network::new();
+    let server = server(&network);
+    let client = client(&server, &network.site(NOW));
+    let (node, coordinator) = tokio::join!(client.connect(), server.accept());
+    let (node, coordinator) = (node.unwrap(), coordinator.unwrap());
+    coordinator.close(CloseCode::SHUTDOWN, "told");
+    drop(coordinator);
+    server.shutdown("too late").await;
+    assert_eq!(server.open_links(), 0);
+    assert_eq!(node.closed().await, Closed::ByPeer { code: CloseCode::SHUTDOWN, reason: "told".into() });
+}
+
+#[tokio::test]
 async fn a_renewed_identity_is_used_for_the_next_link() {
     bad_credentials::renewed::<Tcp>().await;
 }

@@ -14,7 +14,7 @@ const K: u32 = 3;
 
 fn cases(values: &[f64]) -> Vec<Cases> {
     let times = Times::default();
-    vec![Cases { rows: values.len(), x: values.to_vec(), y: vec![], offset: vec![], weight: vec![], times }]
+    vec![Cases { rows: values.len(), x: values.to_vec(), y: vec![], offset: vec![], weight: vec![], times, fold: 0 }]
 }
 
 fn start(at: &[f64]) -> Start {

@@ -60,7 +60,7 @@ pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use kmeans::KmeansDriver;
-pub use model::{CoxDriver, CrossValidationDriver, ModelDriver, ScoredDriver, TwoStageDriver};
+pub use model::{CoxDriver, CrossValidationDriver, ElasticNetDriver, ModelDriver, ScoredDriver, TwoStageDriver};
 pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
@@ -152,6 +152,8 @@ pub enum Driver {
     Scored(ScoredDriver),
     /// Fits that leave some out, over several rounds.
     CrossValidation(Box<CrossValidationDriver>),
+    /// A path of penalties, over a round or several.
+    ElasticNet(Box<ElasticNetDriver>),
 }
 
 /// What every driver works under.
@@ -214,7 +216,7 @@ impl Driver {
             Spec::CrossValidation(spec) => {
                 Driver::CrossValidation(Box::new(CrossValidationDriver::new(setting, spec, plan)?))
             }
-            Spec::ElasticNet(_) => return Err(PublicError::new(ErrorCode::StudyInvalid, "elastic net")),
+            Spec::ElasticNet(spec) => Driver::ElasticNet(Box::new(ElasticNetDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -246,6 +248,7 @@ impl Driver {
             Driver::Roc(roc) => roc.publish(answers),
             Driver::Scored(scored) => scored.publish(answers),
             Driver::CrossValidation(model) => return model.step(answers),
+            Driver::ElasticNet(model) => return model.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -260,7 +263,7 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Pca(_) => texts(&pca::COLUMNS),
         Spec::Kmeans(spec) => kmeans::columns(spec),
         Spec::Roc(_) | Spec::CrossValidation(_) => texts(&roc::COLUMNS),
-        Spec::ElasticNet(_) => texts(&roc::COLUMNS),
+        Spec::ElasticNet(_) => texts(&model::PENALISED),
         Spec::Scored(_) => texts(&model::QUANTITIES),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
@@ -297,6 +300,7 @@ pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
         Spec::Kmeans(kmeans) => return kmeans::values(kmeans, sites),
         Spec::Scored(_) => return 14 + 2 * sites,
         Spec::CrossValidation(spec) => return model::left_out_values(spec, sites),
+        Spec::ElasticNet(spec) => return model::penalised_values(spec, sites),
         _ => {}
     }
     let rows = match spec {

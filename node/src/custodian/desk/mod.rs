@@ -144,8 +144,11 @@ impl Custodian {
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            let alone =
-                if analysis.spec.is_per_site() { ". What is fitted to this site alone is published" } else { "" };
+            let alone = if analysis.spec.is_per_site() {
+                ". What is said of this site alone, as a model's fit here, is published"
+            } else {
+                ""
+            };
             let explained = explained.plainly() + alone;
             Asks { analysis: analysis.name.clone(), cells, numbers, explained }
         };

@@ -51,6 +51,10 @@ impl Binding<'_> {
             let problem = TypeProblem::new(format!("an elastic net is gaussian or binomial, not {}", family.name()));
             return self.refuse(&place("family"), problem);
         }
+        if family != Family::Gaussian && model.response.offset.is_some() {
+            let problem = TypeProblem::new("a logistic elastic net has no offset");
+            return self.refuse(&place("formula"), problem.hint("make it a column, or fit a `model`"));
+        }
         if model.columns().all(|column| column.of.is_empty()) {
             return self
                 .refuse(&place("formula"), TypeProblem::new("the model has an intercept and nothing to hold small"));
@@ -95,6 +99,7 @@ mod tests {
             ("elastic_net = { formula = 'disease ~ age', points = 21 }", "elastic_net"),
             ("elastic_net = { formula = 'disease ~ age', choose = 'min' }", "elastic_net.choose"),
             ("elastic_net = { formula = 'disease ~ 1' }", "elastic_net.formula"),
+            ("elastic_net = { formula = 'disease ~ age + offset(chol)' }", "elastic_net.formula"),
             ("elastic_net = { formula = 'disease ~ age', family = 'poisson' }", "elastic_net.family"),
         ] {
             let problems = one(text).map(|_| ()).expect_err(text).to_string();

@@ -160,10 +160,10 @@ impl CrossValidationDriver {
                 if done {
                     self.phase = Phase::Closing;
                 }
-                self.round(done, self.fits[1..].iter().map(OneFit::beta).collect())
+                self.round(done && self.has_brier(), self.fits[1..].iter().map(OneFit::beta).collect())
             }
             Phase::Closing => {
-                let blocks = self.blocks(releases, others, true);
+                let blocks = self.blocks(releases, others, self.has_brier());
                 self.out = (0..others).map(|fit| blocks.out(fit)).collect();
                 let response = &self.spec.model.response;
                 let straight = response.family == Family::Binomial(Link::Logit) && response.offset.is_none();
@@ -184,6 +184,11 @@ impl CrossValidationDriver {
             }
             Phase::Curve(_) => self.nothing("no cross-validation: the round is of a curve".to_owned()),
         }
+    }
+
+    /// Whether scores are made of the residuals of a probability. Of a number the deviance has their squares.
+    fn has_brier(&self) -> bool {
+        self.spec.model.response.family == Family::Binomial(Link::Logit)
     }
 
     /// A step of each fit that is not at its end.

@@ -97,8 +97,7 @@ impl Scores {
         let unit = driver.layout.outcome_scale.half.powi(2);
         let deviance = scalar(Sums::DEVIANCE) * if gaussian { unit } else { 1.0 };
         let intercept = spec.columns().position(|column| column.of.is_empty());
-        let binomial = matches!(spec.response.family, Family::Binomial(_));
-        let residuals = intercept.filter(|_| binomial).map(|at| sum(&|merged| merged.squares[(at, at)]));
+        let residuals = intercept.filter(|_| driver.has_brier()).map(|at| sum(&|merged| merged.squares[(at, at)]));
         let first = &driver.first[fits];
         let at_start = |at: usize| first.iter().map(|scalars| scalars[at]).sum::<f64>();
         // Of other patients, as opt-outs make them, it is not how the outcome of these varies.
@@ -109,7 +108,7 @@ impl Scores {
             n: n as u64,
             events: spec.counts_events().then(|| scalar(Sums::OUTCOME).round() as u64),
             deviance: deviance / n,
-            brier: residuals.filter(|_| spec.response.family.link() == "logit").map(|sum| sum / n),
+            brier: residuals.map(|sum| sum / n),
             log_likelihood: known.then(|| scalar(Sums::LOG_DENSITY)),
             squares: gaussian.then_some(deviance / n),
             r_squared: (gaussian && same).then(|| 1.0 - deviance / unit / varies),

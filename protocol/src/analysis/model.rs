@@ -157,7 +157,13 @@ impl ModelSpec {
 
     fn at(&self, at: Position, folds: Option<Folds>) -> Model {
         let columns = self.columns().map(|column| column.of.clone()).collect();
-        Model { explains: Explains::Mean(self.response.clone()), columns, by_site: self.by_site, at, folds }
+        Model {
+            explains: Explains::Mean(self.response.clone()),
+            columns,
+            by_site: self.by_site,
+            at,
+            folds: folds.map(Box::new),
+        }
     }
 
     /// A round of fits of which each but one leaves some out, in less than `rounds`. Where those are a site's, the sums of the first are every fit's.

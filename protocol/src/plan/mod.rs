@@ -374,7 +374,7 @@ impl ValidPlan {
     pub fn has_folds(&self) -> bool {
         let by_fold = |folds: &Folds| matches!(folds.by, LeftOut::Fold(_));
         let predicts = |feature: &Feature| matches!(&feature.of, Derived::Predicted(of) if !of.folds.is_empty());
-        self.model().is_some_and(|(model, _)| model.folds.as_ref().is_some_and(by_fold))
+        self.model().is_some_and(|(model, _)| model.folds.as_deref().is_some_and(by_fold))
             || self.features().iter().any(predicts)
     }
 

@@ -24,7 +24,7 @@ struct OfFold {
 
 /// So many of whom each has an age of their own; the last is the target, who is no older than a model takes.
 fn ward(n: usize) -> Vec<Patient> {
-    let ordinary = |i: usize| Patient { age: 30 + i as i64, sick: Some(i % 2 == 0), ..Patient::default() };
+    let ordinary = |i: usize| Patient { age: 30 + i as i64, sick: Some(i.is_multiple_of(2)), ..Patient::default() };
     let target = Patient { age: TARGET, sick: Some(true), ..Patient::default() };
     patients(n - 1, ordinary).into_iter().chain([target]).collect()
 }

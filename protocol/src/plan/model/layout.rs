@@ -236,7 +236,7 @@ pub(in crate::plan) fn lower(
         measures: inputs.measures.clone(),
         roll_up: false,
     };
-    let (by_site, robust, blocks) = (model.by_site, model.at.robust, Folds::blocks(model.folds.as_ref()));
+    let (by_site, robust, blocks) = (model.by_site, model.at.robust, Folds::blocks(model.folds.as_deref()));
     let layout = ModelLayout {
         inputs,
         outcome,

@@ -47,7 +47,7 @@ pub struct Model {
     pub at: Position,
     /// Further fits, each on all patients but some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folds: Option<Folds>,
+    pub folds: Option<Box<Folds>>,
 }
 
 /// What a model explains.
@@ -197,7 +197,7 @@ impl Model {
             Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.along_all())),
             explains => explains.clone(),
         };
-        let folds = self.folds.as_ref().and_then(Folds::unplaced);
+        let folds = self.folds.as_ref().and_then(|folds| folds.unplaced()).map(Box::new);
         Self { at, explains, folds, ..self.clone() }
     }
 }

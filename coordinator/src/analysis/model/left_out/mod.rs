@@ -102,10 +102,10 @@ impl CrossValidationDriver {
         if releases.len() < least {
             return self.nothing(format!("no cross-validation: each fit needs {}", sites(self.setting.min_sites)));
         }
-        if matches!(self.phase, Phase::Begin) {
-            if let Err(why) = self.begin(&releases) {
-                return self.nothing(why);
-            }
+        if matches!(self.phase, Phase::Begin)
+            && let Err(why) = self.begin(&releases)
+        {
+            return self.nothing(why);
         }
         self.go_on(&releases, &answers)
     }

@@ -142,8 +142,8 @@ fn coefficients(of: &CrossValidationDriver) -> Block {
         Some(site) => format!("without {site}"),
         None => format!("without fold {fit}"),
     });
-    let mut block = Block::default();
-    block.columns = ["term".to_owned(), "all".to_owned()].into_iter().chain(without).collect();
+    let columns = ["term".to_owned(), "all".to_owned()].into_iter().chain(without).collect();
+    let mut block = Block { columns, ..Block::default() };
     let scale = of.layout.outcome_scale;
     let beta: Vec<Vec<f64>> = of.fits.iter().map(|fit| of.as_asked(&fit.beta())).collect();
     for (at, column) in of.spec.model.columns().enumerate() {

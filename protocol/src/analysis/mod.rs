@@ -222,6 +222,14 @@ impl Spec {
         }
     }
 
+    /// What a person who decides about it should know beside the plan of its first round, in words.
+    pub fn beyond_the_first_round(&self) -> impl Iterator<Item = &'static str> {
+        let alone = "What is said of this site alone, as a model's fit here, is published";
+        let curve = "At the end those who have the outcome, and those who have it not, are counted along a grid of what fits that did not know them expect";
+        let has_curve = matches!(self, Spec::CrossValidation(spec) if spec.curve.is_some());
+        [(self.is_per_site(), alone), (has_curve, curve)].into_iter().filter(|(is, _)| *is).map(|(_, said)| said)
+    }
+
     /// The dense table that answers the question, where one alone does.
     pub fn table(&self) -> Option<TableSpec> {
         match self {

@@ -27,7 +27,7 @@ fn settled(answered: &mut Answered, values: &[f64], at: &[f64]) -> Option<Partit
     let patients = Patients::of(&parts, 1);
     let start = start(at);
     let nearest = Partition::of(patients.nearest(&start), at.len());
-    answered.answer(&patients, start, nearest, K).1
+    answered.answer(&patients, start, &nearest, K).1
 }
 
 /// Forty points from −1 to 0.95.

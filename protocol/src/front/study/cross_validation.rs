@@ -45,8 +45,10 @@ impl Binding<'_> {
             }
             return Some(Spec::CrossValidation(CrossValidationSpec { model, left_out, curve: None }));
         };
-        // A risk that may be above 1 is no probability, and an offset is in no fitted model's column.
-        let has_curve = matches!(model.response.family, Family::Binomial(_)) && model.response.offset.is_none();
+        // A risk that may be above 1 is no probability, an offset is in no fitted model's column, and a mean expects the same of everybody.
+        let has_curve = matches!(model.response.family, Family::Binomial(_))
+            && model.response.offset.is_none()
+            && model.columns().any(|column| !column.of.is_empty());
         let grid = raw.grid.clone().unwrap_or_else(|| (1..100).map(|i| f64::from(i) / 100.0).collect());
         let curve = RocSpec {
             score: Key { label: "expected by who did not know them".to_owned(), key: Expr::Column(self.free_name()?) },
@@ -108,6 +110,10 @@ mod tests {
         };
         assert_eq!((spec.left_out, spec.model.columns().count()), (LeftOut::Fold(10), 2));
         assert_eq!(spec.curve.map(|curve| curve.grid.len()), Some(99));
+        let Ok(Spec::CrossValidation(spec)) = one("cross_validation = { formula = 'disease ~ 1' }") else {
+            panic!("a mean")
+        };
+        assert!(spec.curve.is_none());
         let Ok(Spec::CrossValidation(spec)) = one("cross_validation = { formula = 'chol ~ age', folds = 'site' }")
         else {
             panic!("by site")

@@ -211,6 +211,16 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// How many folds patients are left out by: all of them are unions of the ten, so no two counts tell fewer patients apart than these do.
+pub const FOLDS: [u8; 3] = [2, 5, 10];
+/// Fits of one step that leave a site out.
+pub const FITS: usize = 20;
+/// Rounds of one path of penalties. Each is some more equations about the same rows.
+pub const PATH_ROUNDS: u16 = 75;
+/// Penalties of one path, where each takes a few rounds.
+pub const PATH_STEPS: usize = 20;
+/// Penalties of one path that is computed from one round's sums.
+pub const PATH_POINTS: usize = 100;
 /// Clusters of one analysis, more than a paper describes.
 pub const CLUSTERS: usize = 20;
 /// Columns that clusters are made of.

@@ -183,7 +183,6 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
-    pub(super) per_site_results: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }
@@ -209,12 +208,22 @@ pub(super) struct RawSettings {
     pub(super) two_persons: Option<bool>,
     pub(super) mode: Option<String>,
     pub(super) models: Option<String>,
+    pub(super) per_site_results: Option<bool>,
 }
 
 impl RawSettings {
     /// Its keys.
-    pub(super) const KEYS: &[&str] =
-        &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons", "mode", "models"];
+    pub(super) const KEYS: &[&str] = &[
+        "threshold",
+        "max_cells",
+        "quiet",
+        "concurrent",
+        "per_day",
+        "two_persons",
+        "mode",
+        "models",
+        "per_site_results",
+    ];
 }
 
 /// What a dataset never offers.

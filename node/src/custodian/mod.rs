@@ -10,6 +10,7 @@ pub mod dangling;
 pub mod data;
 pub mod desk;
 pub mod engine;
+pub mod folds;
 pub mod gate;
 mod gathered;
 pub mod ledger;
@@ -42,6 +43,7 @@ pub use controls::{Control, Controls};
 
 use crate::sandbox::OnSealed;
 use engine::Designs;
+use folds::KeptFolds;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use links::Links;
@@ -165,6 +167,7 @@ pub struct Custodian {
     asked: Mutex<HashMap<String, Timestamp>>,
     optouts: OptOuts,
     links: Links,
+    folds: KeptFolds,
     designs: Designs,
     counts: counts::Counts,
     pulse: Pulse,
@@ -203,6 +206,7 @@ impl Custodian {
             asked: Mutex::default(),
             optouts,
             links: Links::default(),
+            folds: KeptFolds::default(),
             designs,
             counts: counts::Counts::default(),
             pulse: Pulse::default(),

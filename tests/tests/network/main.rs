@@ -10,6 +10,7 @@ mod discovered;
 mod firewalls;
 mod intruders;
 mod ledger;
+mod left_out;
 mod models;
 mod people;
 mod permits;

@@ -146,9 +146,8 @@ impl Custodian {
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            let alone =
-                if analysis.spec.is_per_site() { ". What is fitted to this site alone is published" } else { "" };
-            let explained = explained.plainly() + alone;
+            let beyond = analysis.spec.beyond_the_first_round().map(|said| format!(". {said}"));
+            let explained = explained.plainly() + &beyond.collect::<String>();
             Asks { analysis: analysis.name.clone(), cells, numbers, explained }
         };
         let plans = first_round(study, &datasets)?;

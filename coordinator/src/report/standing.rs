@@ -16,7 +16,7 @@ pub fn standing(list: &SiteList, now: Timestamp, format: Format) -> String {
         let oldest = site.datasets.iter().filter_map(|offer| offer.snapshot_at).min();
         grid.row([
             site.id.to_string(),
-            if site.online { "connected" } else { "away" }.to_owned(),
+            session(site).to_owned(),
             site.last_seen.map_or_else(|| "not since the coordinator started".to_owned(), |at| ago(at, now)),
             site.software.clone().unwrap_or_else(|| "-".to_owned()),
             site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:+} ms")),
@@ -37,6 +37,14 @@ pub fn standing(list: &SiteList, now: Timestamp, format: Format) -> String {
     }
 }
 
+fn session(site: &SiteInfo) -> &'static str {
+    match (site.online, site.enrolled) {
+        (true, _) => "connected",
+        (false, true) => "away",
+        (false, false) => "not enrolled",
+    }
+}
+
 /// How long ago that was, in the largest unit that fits.
 fn ago(then: Timestamp, now: Timestamp) -> String {
     let secs = now.0.saturating_sub(then.0).max(0) / 1000;
@@ -53,16 +61,12 @@ mod tests {
     use super::*;
 
     fn site(id: &str, online: bool, last_seen: Option<i64>) -> SiteInfo {
-        SiteInfo {
-            id: id.parse().unwrap(),
-            name: id.to_owned(),
-            online,
-            last_seen: last_seen.map(Timestamp),
-            skew_ms: online.then_some(-3),
-            software: online.then(|| "0.1.0".to_owned()),
-            datasets: Vec::new(),
-            ledger_warning: None,
-        }
+        let (skew_ms, software) = (online.then_some(-3), online.then_some("0.1.0"));
+        let site = serde_json::json!({
+            "id": id, "name": id, "online": online, "last_seen": last_seen.map(Timestamp), "skew_ms": skew_ms,
+            "software": software, "datasets": [], "enrolled": id != "cc",
+        });
+        serde_json::from_value(site).unwrap()
     }
 
     #[test]
@@ -72,10 +76,10 @@ mod tests {
         };
         let text = standing(&list, Timestamp(10_000_000), Format::Text);
         let lines: Vec<&str> =
-            text.lines().filter(|line| line.contains("away") || line.contains("connected")).collect();
-        assert!(lines[0].starts_with("bb") && lines[0].contains("2 h ago"), "{text}");
-        assert!(lines[1].starts_with("cc") && lines[1].contains("not since"), "{text}");
-        assert!(lines[2].starts_with("aa") && lines[2].contains("-3 ms"), "{text}");
+            text.lines().filter(|line| ["aa", "bb", "cc"].iter().any(|id| line.starts_with(id))).collect();
+        assert!(lines[0].contains("away") && lines[0].contains("2 h ago"), "{text}");
+        assert!(lines[1].contains("not enrolled") && lines[1].contains("not since"), "{text}");
+        assert!(lines[2].contains("connected") && lines[2].contains("-3 ms"), "{text}");
         assert_eq!(text.lines().last(), Some("1 of 3 sites connected"));
     }
 }

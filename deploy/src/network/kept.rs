@@ -72,17 +72,6 @@ impl Kept {
         self.text(path).map_or_else(make, |text| Zeroizing::new(text.to_owned()))
     }
 
-    /// The sites that have a folder.
-    pub fn sites(&self) -> impl Iterator<Item = String> {
-        let mut sites: Vec<String> = self
-            .0
-            .keys()
-            .filter_map(|path| path.strip_prefix("sites").ok()?.iter().next()?.to_str().map(str::to_owned))
-            .collect();
-        sites.dedup();
-        sites.into_iter()
-    }
-
     /// The release key of a site in the coordinator's roster.
     pub fn release_key(&self, site: &SiteId) -> Option<PublicKey> {
         self.listed(
@@ -122,7 +111,6 @@ mod tests {
         let kept = Kept::read(dir.path()).unwrap();
         assert_eq!(kept.text("sites/north/release.key"), Some("k"));
         assert_eq!(kept.0.len(), 1);
-        assert_eq!(kept.sites().collect::<Vec<_>>(), ["north"]);
         assert!(Kept::read(&dir.path().join("absent")).unwrap().0.is_empty());
     }
 

@@ -31,10 +31,11 @@ pub fn node_units(network: &Network, site: &Site, places: &Places) -> String {
          \n\
          Then, and whenever node.toml has changed (a study under way goes on):\n\
          \n\
-         sudo -u {custodian} {programs}/bocage node check --config {config}/node.toml\n\
+         {programs}/bocage node check --config {config}/node.toml      # as root: no one user may read everything\n\
          systemctl enable --now bocage-node.target\n\
          systemctl restart bocage-custodian bocage-agent\n\
          \n\
+         All other commands run as {custodian}: sudo -u {custodian} {programs}/bocage node studies list --config {config}/node.toml\n\
          {custodian} has data, ledger and release key; {agent} has the network and the certificate. They meet in {run}, which both reach through the group {link}.\n\
          Data in a home folder is not seen: ProtectHome is on.\n",
         id = site.id,

@@ -152,6 +152,10 @@ impl DiffArgs {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 2),
         };
+        if !is_made(&self.out) {
+            let nothing = format!("{} was made by neither `init` nor `render`", self.out.display());
+            return fail(&nothing, Some("there is nothing to compare with yet: run one of them"), 2);
+        }
         let changes = match self.target {
             None => again(&network, &self.out, &SystemClock, &mut SystemEntropy).map(|(_, changes)| changes),
             Some(target) => rendered(&network, target).changes(&self.out).map_err(InitError::from),

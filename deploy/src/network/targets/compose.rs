@@ -139,7 +139,6 @@ fn node(site: &Site) -> Yaml {
 }
 
 fn coordinator(network: &Network) -> Yaml {
-    let quic = super::super::listen(&network.quic).port();
     let volumes = vec![
         format!("./:{CONFIG}/coordinator:ro"),
         format!("./tls:{CONFIG}/coordinator/tls"),
@@ -156,10 +155,8 @@ fn coordinator(network: &Network) -> Yaml {
             ("volumes", volumes.into()),
         ],
     );
-    let about = map([("network", network.id.as_str().into()), ("quic", Yaml::Number(quic.into()))]);
     map([
         ("name", format!("bocage-{}", network.id).into()),
-        ("x-bocage", about),
         ("services", map([("coordinator", coordinator)])),
         ("volumes", map([("state", Yaml::Map(Vec::new()))])),
     ])

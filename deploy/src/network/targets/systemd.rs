@@ -97,7 +97,6 @@ const TARGET: &str = "\
 # Rendered by `bocage network render`.
 [Unit]
 Description=Bocage node
-Documentation=man:systemd.target(5)
 Wants=bocage-custodian.service bocage-agent.service bocage-ingest.path bocage-herald.path
 
 [Install]

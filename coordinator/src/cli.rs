@@ -155,7 +155,10 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
         _ => return ours(&"signals cannot be received"),
     };
     let server = match Server::with(config, setup.token, setup.contracts, switches) {
-        Ok(server) => server.with_revocations(setup.revocations).with_issuing(setup.issuing),
+        Ok(server) => server
+            .with_revocations(setup.revocations)
+            .with_issuing(setup.issuing)
+            .with_enrolments(tcp.as_ref().map(TcpServer::enrolments)),
         Err(error) => return user_problem(&error),
     };
     warn_about(config);

@@ -7,7 +7,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bocage_coordinator::client::{CheckpointArgs, DatasetsArgs, SitesArgs, StudyArgs};
+use bocage_coordinator::client::{
+    CheckpointArgs, DatasetsArgs, InvitationsArgs, InviteArgs, SitesArgs, StudyArgs, UninviteArgs,
+};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
@@ -75,6 +77,12 @@ enum NetworkCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Invite a site of the coordinator's configuration: a file to enrol with, good once
+    Invite(InviteArgs),
+    /// List the invitations, and what became of them
+    Invitations(InvitationsArgs),
+    /// Take a site's open invitation back
+    Uninvite(UninviteArgs),
     /// List the packs of contracts that come with Bocage, or write one out
     Pack(PackArgs),
     /// Draft, check and compare contracts
@@ -104,6 +112,9 @@ impl Command {
         match self {
             Command::Demo(demo) => demo.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Init { file, out } }) => init(&file, &out),
+            Command::Network(NetworkArgs { command: NetworkCommand::Invite(invite) }) => invite.run(),
+            Command::Network(NetworkArgs { command: NetworkCommand::Invitations(list) }) => list.run(),
+            Command::Network(NetworkArgs { command: NetworkCommand::Uninvite(uninvite) }) => uninvite.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Pack(pack) }) => pack.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Contract(contract) }) => contract.run(),
             Command::Keys(keys) => keys.run(),

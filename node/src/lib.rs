@@ -7,6 +7,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod custodian;
+pub mod enrol;
 pub mod herald;
 pub mod ingest;
 pub mod report;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::certificates::Authority;
+use bocage_net::tcp::{EnrolmentStream, Enrolments};
 use bocage_net::{CloseCode, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
@@ -27,9 +28,9 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
 use crate::dispatch::{self, Context, DispatchError, Notices};
-use crate::members::Members;
 use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
+use crate::members::{Members, enrolment};
 use crate::permits::AccessBodies;
 use crate::store::{Store, StoreError};
 
@@ -70,6 +71,8 @@ pub struct Server {
     links: JoinSet<()>,
     most_links: usize,
     revocations: Vec<SignedRevocations>,
+    enrolments: Option<Enrolments>,
+    enrolling: JoinSet<()>,
 }
 
 impl Server {
@@ -129,6 +132,8 @@ impl Server {
             tasks: HashMap::new(),
             links: JoinSet::new(),
             revocations: Vec::new(),
+            enrolments: None,
+            enrolling: JoinSet::new(),
         })
     }
 
@@ -145,6 +150,12 @@ impl Server {
             self.context.issuing.replace(authority);
         }
         self
+    }
+
+    /// The same, taking in those who come by this door with an invitation. How many there are at a time is the door's to bound.
+    #[must_use]
+    pub fn with_enrolments(self, enrolments: Option<Enrolments>) -> Self {
+        Self { enrolments, ..self }
     }
 
     /// The coordinator's parts, for those who look on.
@@ -184,6 +195,8 @@ impl Server {
                 },
                 Some(done) = self.studies.join_next_with_id() => self.ended(done),
                 Some(_) = self.links.join_next() => {}
+                Some(stream) = next(&mut self.enrolments) => self.enrol(stream),
+                Some(_) = self.enrolling.join_next() => {}
                 done = web.join_next() => break match done {
                     Some(Ok(Err(error))) => Err(ServeError::Http(error)),
                     _ => Err(ServeError::Ended("the HTTP interface")),
@@ -199,6 +212,7 @@ impl Server {
         self.studies.shutdown().await;
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
+        self.enrolling.shutdown().await;
         self.context.store.close().await;
         ended
     }
@@ -235,6 +249,12 @@ impl Server {
         }
         let context = Arc::clone(&self.context);
         self.links.spawn(async move { context.members.serve(link).await });
+    }
+
+    fn enrol(&mut self, stream: EnrolmentStream) {
+        let context = Arc::clone(&self.context);
+        let from = stream.remote_address().map_or_else(String::new, |address| address.to_string());
+        self.enrolling.spawn(async move { enrolment::serve(&context, stream, &from, enrolment::PATIENCE).await });
     }
 
     fn start(&mut self, study: StudyId, after: Duration) {
@@ -276,6 +296,14 @@ impl Server {
                 tracing::error!(study = %study.short(), "the study's task panicked; it is tried again at the next start")
             }
         }
+    }
+}
+
+/// The next who comes to enrol. Never, where there is no door for it.
+async fn next(enrolments: &mut Option<Enrolments>) -> Option<EnrolmentStream> {
+    match enrolments {
+        Some(door) => door.accept().await,
+        None => std::future::pending().await,
     }
 }
 

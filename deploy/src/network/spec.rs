@@ -88,6 +88,8 @@ pub struct Site {
     pub id: SiteId,
     /// For people.
     pub name: String,
+    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
+    pub enrol: bool,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -155,6 +157,8 @@ struct RawSite {
     id: SiteId,
     name: Option<String>,
     #[serde(default)]
+    enrol: bool,
+    #[serde(default)]
     dataset: BTreeMap<String, toml::Table>,
 }
 
@@ -176,6 +180,7 @@ const KEYS: &[&str] = &[
     "access_body",
     "site",
     "id",
+    "enrol",
     "dataset",
 ];
 
@@ -235,6 +240,11 @@ impl Network {
 
 fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     dialled(&raw.coordinator.quic, 4433, file, "coordinator.quic", problems);
+    let enrols = raw.site.iter().any(|site| site.get("enrol").and_then(Value::as_bool).unwrap_or_default());
+    if enrols && raw.coordinator.tcp.is_none() {
+        let problem = Problem::new(file, "coordinator.tcp", "missing, and a site enrols over TCP");
+        problems.push(problem.hint("for example tcp = \"coordinator.example.org:443\""));
+    }
     if let Some(tcp) = &raw.coordinator.tcp {
         dialled(tcp, 443, file, "coordinator.tcp", problems);
     }
@@ -286,7 +296,11 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
         }
         let name = site.name.unwrap_or_else(|| site.id.to_string());
         label(&name, file, &join(&key, "name"), problems);
-        sites.push(Site { id: site.id, name, datasets: site.dataset });
+        if site.enrol && !site.dataset.is_empty() {
+            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
+            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+        }
+        sites.push(Site { id: site.id, name, enrol: site.enrol, datasets: site.dataset });
     }
     sites
 }
@@ -416,12 +430,14 @@ mod tests {
             .replace("heart.toml", "hart.toml")
             .replace("min_sites = 1", "min_sites = 4\nmin_site = 2")
             .replace("4433", "0")
+            .replace("[site.dataset.heart]", "enrol = true\n[site.dataset.heart]")
             .replace("id = \"cleveland\"", "id = \"Cleveland\"");
         let text = Network::parse(&bad, "network.toml", &templates()).unwrap_err().to_string();
         for wanted in [
             "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
             "contracts[0]: cannot read",
             "coordinator.quic: not an address",
+            "coordinator.tcp: missing, and a site enrols over TCP",
             "publication.min_sites: must be 1 to 1",
             "site[0].id: not a valid site id",
         ] {

@@ -8,6 +8,7 @@ mod check_policy;
 mod check_study;
 mod children;
 mod datasets;
+mod enrol;
 mod environment;
 mod fhir_export;
 mod ingest;
@@ -63,6 +64,8 @@ struct Common {
 enum Command {
     /// Run the node until it is told to stop
     Run,
+    /// Enter a network by an invitation: make this site's keys and its folder
+    Enrol(enrol::EnrolArgs),
     /// Look at the configuration and everything that it names; start nothing
     Check(CheckArgs),
     /// The site's datasets and their snapshots
@@ -336,6 +339,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Herald(args) => children::herald(&origin, log, args.parent),
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
+        Command::Enrol(args) => {
+            logging::quiet_panics("enrol");
+            args.run()
+        }
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
             let (permit, researcher) = (permit.as_deref(), researcher.as_deref());
             let asked = check_study::Asked { file: &file, permit, researcher };

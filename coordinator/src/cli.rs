@@ -1,11 +1,14 @@
 //! The coordinator's command line: `serve` and `check`. Data goes to stdout, everything else to stderr; exit 0 fine, 1 the user's problem, 2 ours.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use bocage_daemon::log::{self, Level};
+use bocage_daemon::notify::Notify;
+use bocage_daemon::terminal::Terminal;
+use bocage_net::Identities;
 use bocage_net::either::Doors;
 use bocage_net::quic::QuicServer;
 use bocage_net::tcp::TcpServer;
@@ -14,17 +17,20 @@ use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::config::{Config, Setup};
 use crate::output::{print, say};
-use crate::server::Server;
 pub use crate::server::{AtMoment, Moment, Patience, Switches};
+use crate::server::{Certificates, Order, Reloading, Server};
 
 /// The user's problem: configuration, files, addresses.
 const USER: u8 = 1;
 /// Ours.
 const OURS: u8 = 2;
+/// Between two looks at the files of certificates.
+const GLANCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// What nodes are told.
 const STOPPING: &str = "the coordinator is stopping";
 
@@ -38,13 +44,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Serve nodes and researchers until told to stop (SIGTERM or Ctrl-C)
+    /// Serve nodes and researchers until told to stop: SIGTERM lets rounds end, Ctrl-C does not; SIGHUP reads the configuration again
     Serve(Source),
     /// Read the configuration and all files that it names, report every problem, and exit
     Check(Source),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Source {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "coordinator.toml")]
@@ -76,7 +82,7 @@ where
     };
     match cli.command {
         Action::Check(source) => check(&source, switches.clock.as_ref()),
-        Action::Serve(source) => serve(&source, switches),
+        Action::Serve(source) => serve(source, switches),
     }
 }
 
@@ -105,12 +111,12 @@ fn user_problem(problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(USER)
 }
 
-fn serve(source: &Source, switches: Switches) -> ExitCode {
-    let (config, setup) = match read(source, switches.clock.as_ref()) {
+fn serve(source: Source, switches: Switches) -> ExitCode {
+    let (config, setup) = match read(&source, switches.clock.as_ref()) {
         Ok(read) => read,
         Err(problems) => return user_problem(&problems),
     };
-    start_log(&config.log_level);
+    let level = log::begin(&config.log, "coordinator");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -118,28 +124,27 @@ fn serve(source: &Source, switches: Switches) -> ExitCode {
             return ExitCode::from(OURS);
         }
     };
-    let exit = runtime.block_on(serve_until_signal(&config, setup, switches));
+    let exit = runtime.block_on(serve_until_signal(source, config, setup, switches, level));
     // A blocking call that hangs must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(3));
     exit
 }
 
-fn start_log(level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    // Where standard error is closed there is nobody left to tell, and no reason to end.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    // Where a log is set up already (the umbrella, a test), that one stays.
-    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
-}
-
-async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -> ExitCode {
-    let quic = match QuicServer::bind(config.quic_listen, &setup.identity, Arc::clone(&switches.clock)) {
+async fn serve_until_signal(
+    source: Source,
+    config: Config,
+    setup: Setup,
+    switches: Switches,
+    level: Level,
+) -> ExitCode {
+    let (identities, clock) = (Identities::new(setup.identity), Arc::clone(&switches.clock));
+    let quic = match QuicServer::bind(config.quic_listen, &identities, Arc::clone(&clock)) {
         Ok(quic) => quic,
         Err(error) => {
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
         }
     };
-    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &setup.identity, Arc::clone(&switches.clock))) {
+    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &identities, Arc::clone(&clock))) {
         Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
         Some(Ok(tcp)) => Some(tcp),
         None => None,
@@ -150,18 +155,29 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
             return user_problem(&format_args!("api.listen: cannot listen on {}: {error}", config.api_listen));
         }
     };
-    let (terminate, interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-        _ => return ours(&"signals cannot be received"),
+    let orders = match orders() {
+        Ok(orders) => orders,
+        Err(error) => return ours(&format_args!("signals cannot be received: {error}")),
     };
-    let server = match Server::with(config, setup.token, setup.contracts, switches) {
-        Ok(server) => server
-            .with_revocations(setup.revocations)
-            .with_issuing(setup.issuing)
-            .with_enrolments(tcp.as_ref().map(TcpServer::enrolments)),
+    let door = match &config.status {
+        None => None,
+        Some(place) => match place.open().await {
+            Ok(door) => Some(door),
+            Err(error) => return user_problem(&format_args!("status.listen: cannot listen there: {error}")),
+        },
+    };
+    let mut server = match Server::with(&config, setup.token, setup.contracts, switches) {
+        Ok(server) => {
+            let server = server.with_revocations(setup.revocations).with_issuing(setup.issuing);
+            let server = server.with_enrolments(tcp.as_ref().map(TcpServer::enrolments));
+            server.with_identities(&identities).notifying(Notify::from_env())
+        }
         Err(error) => return user_problem(&error),
     };
-    warn_about(config);
+    if let Some(door) = door {
+        server = server.watched_at(door, quic.refused());
+    }
+    warn_about(&config);
     match (quic.local_address(), http.local_addr()) {
         (Ok(quic), Ok(api)) => tracing::info!(network = %config.network, %quic, %api, "ready"),
         _ => return ours(&"the addresses listened on are unknown"),
@@ -169,8 +185,12 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
     if let Some(tcp) = &tcp {
         tracing::info!(tcp = %tcp.local_address(), "nodes may come over TCP too");
     }
+    let certificates = Certificates::new(&config, &identities, &server.context().issuing);
+    let _keeping = JoinSet::from_iter([keep(certificates, Arc::clone(&clock))]);
+    let again = source.clone();
+    let server = server.reloading(Reloading { config, read: Box::new(move || read(&again, clock.as_ref())), level });
     let doors = Doors { first: quic, second: tcp };
-    let ended = server.run(&doors, http, either(terminate, interrupt)).await;
+    let ended = server.serve(&doors, http, orders).await;
     let told = async {
         if let Some(tcp) = &doors.second {
             tcp.shutdown(STOPPING).await;
@@ -180,6 +200,18 @@ async fn serve_until_signal(config: &Config, setup: Setup, switches: Switches) -
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),
+    }
+}
+
+/// Looks after the certificates: once a minute, and when told to (SIGHUP).
+async fn keep(mut certificates: Certificates, clock: Arc<dyn Clock>) {
+    let Ok(mut told) = signal(SignalKind::hangup()) else { return };
+    loop {
+        certificates.look(clock.as_ref());
+        tokio::select! {
+            _ = told.recv() => {}
+            () = tokio::time::sleep(GLANCE) => {}
+        }
     }
 }
 
@@ -205,11 +237,24 @@ fn warn_about(config: &Config) {
     }
 }
 
-async fn either(mut one: tokio::signal::unix::Signal, mut other: tokio::signal::unix::Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
+/// The signals, as orders to the server.
+fn orders() -> std::io::Result<mpsc::Receiver<Order>> {
+    let (mut hangup, mut terminate, mut interrupt) =
+        (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (terminal, (sender, orders)) = (Terminal::now(), mpsc::channel(4));
+    tokio::spawn(async move {
+        loop {
+            let order = tokio::select! {
+                _ = hangup.recv() => if terminal.is_gone() { Order::Stop } else { Order::Reload },
+                _ = terminate.recv() => Order::Drain,
+                _ = interrupt.recv() => Order::Stop,
+            };
+            if sender.send(order).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(orders)
 }
 
 #[cfg(test)]

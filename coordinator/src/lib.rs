@@ -14,6 +14,7 @@ pub mod api;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod counts;
 pub mod dispatch;
 pub mod members;
 mod output;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bocage_coordinator::client::{
-    CheckpointArgs, DatasetsArgs, InvitationsArgs, InviteArgs, SitesArgs, StudyArgs, UninviteArgs,
+    CheckpointArgs, DatasetsArgs, InvitationsArgs, InviteArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs,
+    UninviteArgs,
 };
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
@@ -16,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::access_body::{KeysArgs, PermitArgs};
 use crate::demo::DemoArgs;
-use crate::network::{self, ContractArgs, Network, PackArgs};
+use crate::network::{self, ContractArgs, Network, PackArgs, RotateArgs};
 
 /// What comes before the command line of a process of the demo, with the demo's process id: `bocage demo-child PID node run …`.
 pub const CHILD: &str = "demo-child";
@@ -87,6 +88,12 @@ enum NetworkCommand {
     Pack(PackArgs),
     /// Draft, check and compare contracts
     Contract(ContractArgs),
+    /// Exchange the intermediate or the root of the network's certificates
+    Rotate(RotateArgs),
+    /// Take a site's certificates back, or give it leave again
+    Revoke(RevokeArgs),
+    /// List what is revoked
+    Revoked(RevokedArgs),
 }
 
 /// Runs the command line `args`, the program's name first.
@@ -117,6 +124,9 @@ impl Command {
             Command::Network(NetworkArgs { command: NetworkCommand::Uninvite(uninvite) }) => uninvite.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Pack(pack) }) => pack.run(),
             Command::Network(NetworkArgs { command: NetworkCommand::Contract(contract) }) => contract.run(),
+            Command::Network(NetworkArgs { command: NetworkCommand::Rotate(rotate) }) => rotate.run(),
+            Command::Network(NetworkArgs { command: NetworkCommand::Revoke(revoke) }) => revoke.run(),
+            Command::Network(NetworkArgs { command: NetworkCommand::Revoked(revoked) }) => revoked.run(),
             Command::Keys(keys) => keys.run(),
             Command::Permit(permit) => permit.run(),
             Command::Study(study) => study.run(),

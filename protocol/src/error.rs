@@ -145,6 +145,8 @@ codes! {
     ReleaseKeyKnown = "release_key_known",
     /// A request to enrol does not prove its keys.
     EnrolmentInvalid = "enrolment_invalid",
+    /// The network's operator has taken the site's certificates back.
+    SiteRevoked = "site_revoked",
 }
 
 impl fmt::Display for ErrorCode {

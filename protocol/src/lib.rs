@@ -13,6 +13,7 @@ pub mod limits;
 pub mod marks;
 pub mod plan;
 pub mod release;
+pub mod renewal;
 pub mod session;
 pub mod settings;
 pub mod tally;

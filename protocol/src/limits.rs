@@ -10,6 +10,16 @@ pub const CONTRACT_TEXT_BYTES: usize = 4 << 20;
 pub const CONFIG_TEXT_BYTES: usize = 4 << 20;
 /// One frame between any two processes: the largest legal release (`CELLS` cells of a few measures) fits.
 pub const FRAME_BYTES: usize = 16 << 20;
+/// One frame of a node's own request, or its answer: a chain and the roots in force.
+pub const RENEWAL_BYTES: usize = 64 << 10;
+/// A certificate or a certificate request: ours have 500 bytes.
+pub const CERTIFICATE_BYTES: usize = 4 << 10;
+/// Certificates of a chain: a leaf, its issuer, and the one by which the root of old vouches for the issuer's.
+pub const CHAIN: usize = 4;
+/// Roots in force and the certificates between them: two roots and one between, while one is being replaced.
+pub const ROOTS: usize = 8;
+/// Certificates that a site may get within an hour. It needs one in twenty days.
+pub const RENEWALS_AN_HOUR: usize = 6;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.
@@ -245,6 +255,8 @@ pub const MODEL_THETA: std::ops::RangeInclusive<f64> = 1e-4..=1e7;
 pub const MODEL_SUM: f64 = 1e100;
 /// Designs that a custodian keeps between the rounds of studies, in bytes.
 pub const DESIGN_BYTES: usize = 1 << 30;
+/// Designs that a custodian keeps between rounds, however small they are.
+pub const DESIGNS: usize = 128;
 /// Quantiles of one analysis.
 pub const QUANTILES: usize = 100;
 /// Steps of one flow of inclusion steps.
@@ -278,3 +290,11 @@ pub const PROXY_ANSWER_BYTES: usize = 16 << 10;
 pub const PROXY_ANSWER_HEADERS: usize = 64;
 /// A file with authorities that a proxy's certificate may come from: a system's whole bundle has some 220 KiB.
 pub const CA_BUNDLE_BYTES: usize = 4 << 20;
+/// Connections to a daemon's status socket that are answered at a time. More are dropped: who scrapes comes again.
+pub const STATUS_CONNECTIONS: usize = 16;
+/// Bytes of the head of a request to a status socket.
+pub const STATUS_HEAD_BYTES: usize = 8 << 10;
+/// How long a connection to a status socket may take from its first byte to its last.
+pub const STATUS_SECS: u64 = 10;
+/// Bytes of a page that a command takes from a status socket.
+pub const STATUS_PAGE_BYTES: u64 = 8 << 20;

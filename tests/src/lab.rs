@@ -108,6 +108,19 @@ impl Lab {
         Self::made(folder, exe, quic, api)
     }
 
+    /// Lays another network out, without its data: its contract, and what stands in `network.toml` behind the coordinator's addresses.
+    pub fn of(exe: &str, contract: (&str, &str), network: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (quic, api) = (free_udp_port(), free_tcp_port());
+        std::fs::write(folder.path().join(contract.0), contract.1).expect("the contract");
+        let text = format!(
+            "network = \"heart-lab\"\ncontracts = [{:?}]\n[coordinator]\nquic = \"127.0.0.1:{quic}\"\napi = \"127.0.0.1:{api}\"\n{network}",
+            contract.0
+        );
+        std::fs::write(folder.path().join("network.toml"), text).expect("network.toml");
+        Self::made(folder, exe, quic, api)
+    }
+
     fn made(folder: TempDir, exe: &str, quic: u16, api: u16) -> Self {
         let lab = Self { folder, exe: exe.into(), api: format!("http://127.0.0.1:{api}"), quic, tcp: None };
         let out = lab.path("net");
@@ -123,7 +136,7 @@ impl Lab {
     }
 
     /// Where the kernel cannot confine a node, what the sandbox is not about is tested nevertheless.
-    pub(crate) fn confine_if_possible(&self, site: &str) {
+    pub fn confine_if_possible(&self, site: &str) {
         if !Support::ask().complete() {
             self.edit_node(site, "site = ", "require_sandbox = false\nsite = ");
         }
@@ -182,6 +195,24 @@ impl Lab {
         let text = std::fs::read_to_string(&file).expect("node.toml");
         assert!(text.contains(from), "{from} is not in\n{text}");
         std::fs::write(file, text.replacen(from, to, 1)).expect("node.toml");
+    }
+
+    /// Replaces text in `coordinator.toml`.
+    pub fn edit_coordinator(&self, from: &str, to: &str) {
+        let file = self.path("net/coordinator/coordinator.toml");
+        let text = std::fs::read_to_string(&file).expect("coordinator.toml");
+        assert!(text.contains(from), "{from} is not in\n{text}");
+        std::fs::write(file, text.replacen(from, to, 1)).expect("coordinator.toml");
+    }
+
+    /// Lets the coordinator show how it is on a Unix socket; answers where. Before it is started.
+    pub fn watch_coordinator(&self) -> PathBuf {
+        let socket = self.path("coordinator-status.sock");
+        let file = self.path("net/coordinator/coordinator.toml");
+        let text = std::fs::read_to_string(&file).expect("coordinator.toml");
+        std::fs::write(file, format!("{text}\n[status]\nlisten = \"unix:{}\"\n", socket.display()))
+            .expect("coordinator.toml");
+        socket
     }
 
     /// Runs a node's command beside its node; answers the exit code, standard output and standard error.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The longest that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -90,6 +92,17 @@ impl Process {
         peak_kib(self.pid())
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a process id");
+        kill_process(pid, signal).expect("the process is there");
+    }
+
+    /// Waits for the process to end by itself; answers its exit code.
+    pub fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().expect("a child").code()
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) {
         let _ = self.child.wait();
@@ -166,6 +179,6 @@ fn status_of<T: std::str::FromStr>(pid: u32, name: &str) -> Option<T> {
 
 /// Kills any process at once.
 pub fn kill_pid(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the process is there");
+    let pid = Pid::from_raw(pid as i32).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the process is there");
 }

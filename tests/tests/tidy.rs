@@ -43,26 +43,46 @@ fn offenders(rule: impl Fn(&str, &str) -> bool) -> Vec<String> {
 fn may_depend_on(package: &str) -> &'static [&'static str] {
     match package {
         "bocage-protocol" => &[],
-        "bocage-net" | "bocage-fhir" => &["bocage-protocol"],
-        "bocage-bulk" | "bocage-postgres" | "bocage-coordinator" => &["bocage-protocol", "bocage-net"],
-        "bocage-node" => &["bocage-protocol", "bocage-net", "bocage-bulk", "bocage-fhir", "bocage-postgres"],
-        "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
-        "bocage-tests" => {
-            &["bocage-protocol", "bocage-net", "bocage-fhir", "bocage-node", "bocage-coordinator", "bocage"]
+        "bocage-net" | "bocage-daemon" | "bocage-fhir" => &["bocage-protocol"],
+        "bocage-bulk" | "bocage-postgres" => &["bocage-protocol", "bocage-net"],
+        "bocage-coordinator" => &["bocage-protocol", "bocage-net", "bocage-daemon"],
+        "bocage-node" => {
+            &["bocage-protocol", "bocage-net", "bocage-daemon", "bocage-bulk", "bocage-fhir", "bocage-postgres"]
         }
+        "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
+        "bocage-tests" => &[
+            "bocage-protocol",
+            "bocage-net",
+            "bocage-daemon",
+            "bocage-fhir",
+            "bocage-node",
+            "bocage-coordinator",
+            "bocage",
+        ],
         other => panic!("`{other}` has no place in the layering"),
     }
 }
 
 fn manifests() -> BTreeMap<String, toml::Table> {
-    ["protocol", "protocol/net", "node/bulk", "node/fhir", "node/postgres", "node", "coordinator", "deploy", "tests"]
-        .iter()
-        .map(|folder| {
-            let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
-            let table: toml::Table = toml::from_str(&text).expect("TOML");
-            (table["package"]["name"].as_str().expect("a name").to_owned(), table)
-        })
-        .collect()
+    [
+        "protocol",
+        "protocol/net",
+        "protocol/daemon",
+        "node/bulk",
+        "node/fhir",
+        "node/postgres",
+        "node",
+        "coordinator",
+        "deploy",
+        "tests",
+    ]
+    .iter()
+    .map(|folder| {
+        let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+        let table: toml::Table = toml::from_str(&text).expect("TOML");
+        (table["package"]["name"].as_str().expect("a name").to_owned(), table)
+    })
+    .collect()
 }
 
 fn dependencies(manifest: &toml::Table) -> Vec<String> {

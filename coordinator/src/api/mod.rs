@@ -8,6 +8,7 @@ mod invitations;
 mod problem;
 mod read;
 mod revocations;
+mod revoked;
 mod studies;
 mod submit;
 pub mod types;
@@ -72,6 +73,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/studies/{id}/signed", get(studies::signed))
         .route("/v1/studies/{id}/cancel", post(studies::cancel))
         .merge(invitations::routes())
+        .merge(revoked::routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))

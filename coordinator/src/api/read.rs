@@ -16,7 +16,7 @@ pub(super) async fn network(State(app): State<App>) -> Json<NetworkInfo> {
         network: app.context.network.clone(),
         min_sites: app.context.min_sites,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        researchers: Some(app.context.researchers.iter().map(|researcher| researcher.key).collect()),
+        researchers: Some(app.context.researchers.all().iter().map(|researcher| researcher.key).collect()),
         access_bodies: Some(app.context.access_bodies.keys()),
     })
 }

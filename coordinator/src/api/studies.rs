@@ -94,7 +94,7 @@ pub(super) async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Re
     let record = find(&app, id).await?;
     match recorded {
         Recorded::Yes => {
-            tracing::info!(study = %id.short(), "cancelled");
+            tracing::info!(study = %id, "cancelled");
             let _ = app.commands.send(Command::Stop(id)).await;
             app.context.notices.changed(id);
         }
@@ -128,7 +128,7 @@ pub(super) fn describe(app: &App, record: &StudyRecord) -> Result<StudyStatus, P
         }
         None => None,
     };
-    let known = app.context.researchers.iter().find(|r| r.key == study.researcher).map(|r| r.name.clone());
+    let known = app.context.researchers.all().iter().find(|r| r.key == study.researcher).map(|r| r.name.clone());
     let holder = || permit.as_ref().map(|permit| permit.holder.clone());
     let researcher = known.or_else(holder).unwrap_or_else(|| study.researcher.to_string());
     Ok(study_status(&study, (researcher, permit), record, &|site| app.context.members.online(site)))

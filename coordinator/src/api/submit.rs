@@ -24,6 +24,11 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
         return Ok(Json(describe(&app, &record)?).into_response());
     }
+    if app.context.drain.is_draining() {
+        return Err(PublicError::new(ErrorCode::Busy, "the coordinator is stopping")
+            .hint("hand the study in again in a minute: nothing of it was kept")
+            .into());
+    }
     // Before anything is checked, so that a full coordinator is not kept busy by studies that it cannot take.
     let open = app.context.store.with(|store| store.unfinished()).await?.len();
     room(open, None)?;
@@ -39,7 +44,7 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
         });
     let recorded = recorded.await??;
     if recorded == Recorded::Yes {
-        tracing::info!(study = %id.short(), sites = asked.sites.len(), %answer_by, "study accepted");
+        tracing::info!(study = %id, sites = asked.sites.len(), %answer_by, "study accepted");
         app.context.pass(Moment::Accepted);
         let _ = app.commands.send(Command::Start(id)).await;
         app.context.notices.changed(id);
@@ -92,7 +97,7 @@ fn check(context: &Context, asked: &Asked, now: Timestamp) -> Result<(), PublicE
         let message = format!("the study is for network {}, this is {}", study.network, context.network);
         return Err(PublicError::new(ErrorCode::NetworkMismatch, message));
     }
-    let researchers: Vec<_> = context.researchers.iter().map(|researcher| researcher.key).collect();
+    let researchers: Vec<_> = context.researchers.all().iter().map(|researcher| researcher.key).collect();
     permits::admitted(study, asked.permit.as_ref(), &researchers, &context.access_bodies.keys())?;
     if let Some(site) = asked.sites.iter().find(|site| !context.roster.contains(site)) {
         let message = format!("site {site} is not a member of network {}", context.network);

@@ -102,7 +102,7 @@ async fn the_network_its_sites_and_datasets_are_shown() {
     let (_dir, mut lab) = lab().await;
     let info: NetworkInfo = serde_json::from_value(lab.get("/v1/network").await.1).unwrap();
     assert_eq!((info.network.as_str(), info.min_sites), ("heart-demo", 3));
-    let keys: Vec<_> = lab.context.researchers.iter().map(|researcher| researcher.key).collect();
+    let keys: Vec<_> = lab.context.researchers.all().iter().map(|researcher| researcher.key).collect();
     assert_eq!((info.researchers, info.access_bodies), (Some(keys), Some(lab.context.access_bodies.keys())));
     lab.node("hungary", Manner::Honest);
     lab.context.members.session(&"hungary".parse().unwrap()).await.unwrap();

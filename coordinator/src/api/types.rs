@@ -3,6 +3,7 @@
 //! Fields are only ever added. No type here may hold anything that a site released for itself alone: per site there is a status, no number.
 
 mod invitations;
+mod revoked;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use serde::{Deserialize, Serialize};
 
 pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
+pub use revoked::{Revocation, RevokedInfo, RevokedList};
 
 /// `GET /v1/network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,25 @@ pub struct SiteInfo {
     /// How what its ledger said of itself contradicts what it said before; `GET /v1/checkpoints/{site}` has both.
     #[serde(default)]
     pub ledger_warning: Option<String>,
+    /// Whether the network's operator has taken its certificates back. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub revoked: bool,
+    /// The certificate that it has shown last, since this coordinator started.
+    #[serde(default)]
+    pub certificate: Option<CertificateInfo>,
+}
+
+/// A site's certificate, and where it stands in an exchange of the authorities above it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateInfo {
+    /// Its serial number, in hexadecimal.
+    pub serial: String,
+    /// Its end.
+    pub until: Timestamp,
+    /// Whether the authority that is in force has issued it; none where the coordinator issues none.
+    pub current: Option<bool>,
+    /// Whether the site has said that it trusts all the roots in force.
+    pub roots: bool,
 }
 
 fn enrolled() -> bool {

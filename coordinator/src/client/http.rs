@@ -15,8 +15,8 @@ use ureq::{Agent, Body, RequestBuilder};
 use super::ClientError;
 use super::profile::Profile;
 use crate::api::types::{
-    DatasetList, InvitationList, InvitationWanted, NetworkInfo, ProblemJson, RevocationsInfo, RevocationsList,
-    SiteList, StudyList, StudyResult, StudyStatus, Withdrawn,
+    DatasetList, InvitationList, InvitationWanted, NetworkInfo, ProblemJson, Revocation, RevocationsInfo,
+    RevocationsList, RevokedInfo, RevokedList, SiteList, StudyList, StudyResult, StudyStatus, Withdrawn,
 };
 use crate::report::plain;
 
@@ -125,6 +125,22 @@ impl Api {
         let request = request.header("authorization", &self.authorization);
         let call = request.config().timeout_global(Some(CALL)).build().call();
         self.json(call.map_err(|e| self.unreachable(&e))?)
+    }
+
+    /// Takes a site's certificates back, or one.
+    pub fn revoke(&self, site: &SiteId, wanted: &Revocation) -> Result<RevokedInfo, ClientError> {
+        self.post(&format!("/v1/sites/{site}/revocation"), &serde_json::to_vec(wanted).unwrap_or_default())
+    }
+
+    /// Gives a site leave again.
+    pub fn lift_revocation(&self, site: &SiteId, wanted: &Revocation) -> Result<Revocation, ClientError> {
+        let request = self.agent.delete(format!("{}/v1/sites/{site}/revocation", self.base)).force_send_body();
+        self.send(request, &serde_json::to_vec(wanted).unwrap_or_default())
+    }
+
+    /// What is revoked.
+    pub fn revoked(&self) -> Result<RevokedList, ClientError> {
+        self.get("/v1/revoked", CALL)
     }
 
     /// Where a study stands; waits up to `wait` until its version is no longer `seen`.

@@ -15,6 +15,7 @@ mod permit;
 mod preflight;
 mod profile;
 mod progress;
+mod revoke;
 mod study;
 mod waiting;
 
@@ -34,6 +35,7 @@ pub use keep::{Place, compare, fetch, said, verify_folder};
 pub use permit::GivenPermit;
 pub use preflight::{Note, SiteLook};
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
+pub use revoke::{RevokeArgs, RevokedArgs};
 pub use study::{Asked, AskedAnalysis, AskedPermit, Bound, bind, sign_and_submit};
 
 /// What can go wrong between a researcher and a coordinator.

@@ -5,15 +5,18 @@
 
 mod invitations;
 mod issuing;
+mod life;
 mod setup;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bocage_daemon::log;
+use bocage_daemon::status::Place;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::settings::{Problem, Problems, log_filter_problem, read, read_partly};
+use bocage_protocol::settings::{Problem, Problems, read, read_partly};
 use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -21,6 +24,7 @@ use serde_json::{Map, Value};
 pub use invitations::InvitationSettings;
 pub use issuing::IssuingFiles;
 pub use setup::{KnownContract, Setup, Token};
+pub(crate) use setup::{own_identity, own_issuing};
 
 /// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
 pub const ENV_PREFIX: &str = "BOCAGE_COORDINATOR";
@@ -54,8 +58,12 @@ pub struct Config {
     pub contracts_dir: PathBuf,
     /// No combined cell of fewer sites is published.
     pub min_sites: u32,
-    /// What is logged, as `tracing` spells it.
-    pub log_level: String,
+    /// What is logged, how and where.
+    pub log: log::Settings,
+    /// Where it shows how it is, if anywhere.
+    pub status: Option<Place>,
+    /// How long rounds that are under way may take to end when it is asked to stop.
+    pub stop_secs: u32,
     /// The roster.
     pub sites: BTreeMap<SiteId, Site>,
     /// Whose studies are accepted without a permit. Nodes decide for themselves anyway.
@@ -100,6 +108,10 @@ struct RawConfig {
     network: NetworkId,
     #[serde(default = "default_state_dir")]
     state_dir: PathBuf,
+    #[serde(default = "default_stop_secs")]
+    stop_secs: u32,
+    #[serde(default = "empty")]
+    status: Value,
     #[serde(default = "empty")]
     quic: Value,
     tcp: Option<Value>,
@@ -161,12 +173,6 @@ struct RawPublication {
     min_sites: u32,
 }
 
-#[derive(Deserialize)]
-struct RawLog {
-    #[serde(default = "default_log_level")]
-    level: String,
-}
-
 const KEYS: &[&str] = &[
     "network",
     "state_dir",
@@ -190,6 +196,10 @@ const KEYS: &[&str] = &[
     "min_sites",
     "log",
     "level",
+    "format",
+    "target",
+    "status",
+    "stop_secs",
     "site",
     "id",
     "name",
@@ -220,8 +230,8 @@ fn default_min_sites() -> u32 {
     3
 }
 
-fn default_log_level() -> String {
-    "info".to_owned()
+fn default_stop_secs() -> u32 {
+    life::STOP_SECS_DEFAULT
 }
 
 impl Config {
@@ -252,11 +262,13 @@ impl Config {
         let api = read::<RawApi>(&raw.api, file, "api", KEYS, &mut problems);
         let contracts = read::<RawContracts>(&raw.contracts, file, "contracts", KEYS, &mut problems);
         let publication = read::<RawPublication>(&raw.publication, file, "publication", KEYS, &mut problems);
-        let log = read::<RawLog>(&raw.log, file, "log", KEYS, &mut problems);
+        let log = life::log(&raw.log, file, &mut problems);
+        let status = life::status(&raw.status, file, &mut problems);
+        let stop_secs = life::stop_secs(raw.stop_secs, file, &mut problems);
         let sites = sites(&raw.site, raw.issuing.is_some(), file, &mut problems);
         let researchers = researchers(&raw.researcher, file, &mut problems);
         let access_bodies = access_bodies(&raw.access_body, file, base, &mut problems);
-        check(api.as_ref(), publication.as_ref(), log.as_ref(), file, &mut problems);
+        check(api.as_ref(), publication.as_ref(), file, &mut problems);
         let (Some(quic), Some(tls), Some(api), Some(contracts), Some(publication), Some(log)) =
             (quic, tls, api, contracts, publication, log)
         else {
@@ -276,7 +288,9 @@ impl Config {
             token_file: base.join(api.token_file),
             contracts_dir: base.join(contracts.dir),
             min_sites: publication.min_sites,
-            log_level: log.level,
+            log,
+            status,
+            stop_secs,
             sites,
             researchers,
             access_bodies,
@@ -290,13 +304,7 @@ impl Config {
 }
 
 /// What can be said of each section alone, whatever is wrong with the others.
-fn check(
-    api: Option<&RawApi>,
-    publication: Option<&RawPublication>,
-    log: Option<&RawLog>,
-    file: &str,
-    problems: &mut Problems,
-) {
+fn check(api: Option<&RawApi>, publication: Option<&RawPublication>, file: &str, problems: &mut Problems) {
     if let Some(api) = api.filter(|api| !api.listen.ip().is_loopback() && !api.allow_remote) {
         let message =
             format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
@@ -307,7 +315,6 @@ fn check(
     if publication.is_some_and(|publication| publication.min_sites == 0) {
         problems.push(Problem::new(file, "publication.min_sites", "must be at least 1").hint("3 is the default"));
     }
-    problems.0.extend(log.and_then(|log| log_filter_problem(&log.level, file)));
 }
 
 /// The roster. `enrols`: whether a site may come without a key, which it shows when it enrols.
@@ -423,12 +430,14 @@ mod tests {
         bad["publication"]["min_site"] = 4.into();
         bad["publication"]["min_sites"] = 0.into();
         bad["log"]["level"] = "bocage=loud".into();
+        bad["status"] = serde_json::json!({ "listen": "0.0.0.0:9464" });
         bad["site"][1] = bad["site"][0].clone();
         bad["researcher"][0]["key"] = "ed25519:AAAA".into();
         let text = config(&bad).unwrap_err().to_string();
         for wanted in [
             "api.listen: 0.0.0.0:8443 can be reached from other machines",
             "put a TLS proxy in front",
+            "status.listen: 0.0.0.0:9464: other machines could reach it",
             "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
             "publication.min_sites: must be at least 1",
             "log.level: `loud` is not a log level",

@@ -94,7 +94,7 @@ impl Setup {
     pub fn load(config: &Config, now: Timestamp) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let identity = collect(identity(config, now), &mut problems);
-        let issuing = issuing(config, now).and_then(|read| collect(read, &mut problems));
+        let issuing = own_issuing(config, now).and_then(|read| collect(read, &mut problems));
         let token = collect(token(&config.token_file), &mut problems);
         let contracts = contracts(&config.contracts_dir, &mut problems);
         let lists = config.access_bodies.iter().filter_map(revocations);
@@ -147,7 +147,8 @@ fn public_text(path: &Path, limit_bytes: usize) -> Result<String, Problem> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
+/// The coordinator's own certificate, key and roots, whatever their time.
+pub(crate) fn own_identity(config: &Config) -> Result<Identity, Problem> {
     let chain = public_text(&config.cert_file, KEY_MAX_BYTES).map_err(|p| named(p, "tls.cert_file"))?;
     let roots = public_text(&config.ca_file, KEY_MAX_BYTES).map_err(|p| named(p, "tls.ca_file"))?;
     let key = read_secret_text(&config.key_file, KEY_MAX_BYTES)
@@ -157,7 +158,13 @@ fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
         let message = format!("this is site {site}'s certificate");
         return Err(problem(&config.cert_file, message).hint("the coordinator has one of its own"));
     }
-    if now > identity.valid_until() {
+    Ok(identity)
+}
+
+/// The same, if its time is now. One that has ended is renewed at the start where there is an authority to do so.
+fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
+    let identity = own_identity(config)?;
+    if now > identity.valid_until() && config.issuing.is_none() {
         let message = format!("the certificate expired at {}", identity.valid_until());
         return Err(problem(&config.cert_file, message).hint("issue a new one with the network's CA"));
     }
@@ -169,7 +176,7 @@ fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
 }
 
 /// The authority of `[issuing]`, if it is named. What it certifies is what a handshake accepts, or it is refused here.
-pub(crate) fn issuing(config: &Config, now: Timestamp) -> Option<Result<Authority, Problem>> {
+pub(crate) fn own_issuing(config: &Config, now: Timestamp) -> Option<Result<Authority, Problem>> {
     let files = config.issuing.as_ref()?;
     let read = || {
         let wrong = |error: bocage_net::identity::CertificateError| problem(&files.cert_file, error);

@@ -16,6 +16,7 @@ use super::patience::Waiting;
 use super::question::Question;
 use super::retry::Retry;
 use super::{Context, DispatchError, verify};
+use crate::counts::RoundOutcome;
 use crate::members::{Answered, Lost, Session};
 use crate::server::Moment;
 use crate::store::{Received, Recorded, ReleaseRecord, Witnessed};
@@ -65,6 +66,7 @@ impl Ask {
                 let error = PublicError::new(ErrorCode::SiteUnknown, "the site is no longer in the roster");
                 return self.refuse(error).await;
             };
+            let under_way = self.context.drain.begin().await;
             let started = Instant::now();
             let Some(asked) = self.ask(&session).await? else { continue };
             match asked {
@@ -81,21 +83,30 @@ impl Ask {
                                 snapshot: release.snapshot,
                                 snapshot_at: release.snapshot_at,
                             };
+                            self.context.counts.answered(elapsed.as_secs_f64());
                             let (checkpoint, at) = (signed.ledger.clone(), self.context.clock.now());
                             let ledger = Witnessed { key, checkpoint, at };
                             let study = self.question.asked.id;
                             return self.record(Received { study, record, signed, ledger }, release).await;
                         }
                         Verdict::Refusal(error) => return self.refuse(error).await,
-                        Verdict::Later => self.wait(retry.next(), None).await,
+                        Verdict::Later => {
+                            drop(under_way);
+                            self.context.counts.round(RoundOutcome::Busy);
+                            self.wait(retry.next(), None).await;
+                        }
                         Verdict::Waits(error) => {
+                            self.context.counts.round(RoundOutcome::Waits);
                             self.waits(error).await?;
+                            drop(under_way);
                             self.wait(polls.next(), Some(&session)).await;
                         }
                     }
                 }
                 Err(lost) => {
-                    tracing::info!(study = %self.question.asked.id.short(), site = %self.site, error = %lost, "asked in vain");
+                    drop(under_way);
+                    self.context.counts.round(RoundOutcome::Lost);
+                    tracing::info!(error = %lost, "asked in vain");
                     self.wait(retry.next(), Some(&session)).await;
                 }
             }
@@ -120,7 +131,7 @@ impl Ask {
         match tokio::time::timeout(computing, asked).await {
             Ok(asked) => Ok(Some(asked)),
             Err(_) => {
-                tracing::warn!(study = %self.question.asked.id.short(), site = %self.site, "the site is silent: it waits no more");
+                tracing::warn!("the site is silent: it waits no more");
                 self.add_wait(None).await?;
                 self.waiting.ends(&self.site);
                 Ok(None)
@@ -131,8 +142,7 @@ impl Ask {
     /// Notes that the site lets the round wait. Saying so again changes nothing.
     async fn waits(&self, error: PublicError) -> Result<(), DispatchError> {
         if self.add_wait(Some(error)).await? == Recorded::Yes {
-            let id = self.question.asked.id;
-            tracing::info!(study = %id.short(), site = %self.site, "site waits for its steward");
+            tracing::info!("site waits for its steward");
         }
         self.waiting.begins(&self.site);
         Ok(())
@@ -175,7 +185,7 @@ impl Ask {
 
     async fn record(self, received: Received, release: Release) -> Result<Heard, DispatchError> {
         let id = received.study;
-        tracing::info!(study = %id.short(), site = %self.site, bytes = received.record.reply_bytes, "site answered");
+        tracing::info!(bytes = received.record.reply_bytes, "site answered");
         let recorded = self.context.store.add_release(received).await?;
         self.waiting.ends(&self.site);
         self.context.pass(Moment::ReleaseStored);
@@ -185,7 +195,8 @@ impl Ask {
 
     async fn refuse(self, error: PublicError) -> Result<Heard, DispatchError> {
         let (id, site) = (self.question.asked.id, self.site);
-        tracing::warn!(study = %id.short(), %site, code = %error.code, "site refused");
+        tracing::warn!(code = %error.code, "site refused");
+        self.context.counts.refused(error.code);
         let waiting = self.waiting;
         let refused = site.clone();
         self.context.store.with(move |store| store.add_refusal(id, &site, &error)).await?;

@@ -30,15 +30,17 @@ use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
 use bocage_protocol::release::Release;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use self::patience::Waiting;
 use self::question::Question;
-use crate::config::{InvitationSettings, KnownContract, Researcher};
+use crate::config::{InvitationSettings, KnownContract};
+use crate::counts::{Counts, RoundOutcome};
 use crate::members::Members;
 use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
-use crate::permits::AccessBodies;
-use crate::server::{AtMoment, Moment};
+use crate::permits::{AccessBodies, Researchers};
+use crate::server::{AtMoment, Drain, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
 
 pub use asked::Asked;
@@ -55,7 +57,7 @@ pub struct Context {
     /// The sites, and the keys that they are known by.
     pub roster: Arc<Roster>,
     /// Whose studies are accepted without a permit.
-    pub researchers: Vec<Researcher>,
+    pub researchers: Researchers,
     /// Whose permits are accepted.
     pub access_bodies: AccessBodies,
     /// The contracts by id.
@@ -65,7 +67,7 @@ pub struct Context {
     /// Who is connected.
     pub members: Members,
     /// What certifies sites.
-    pub issuing: Issuing,
+    pub issuing: Arc<Issuing>,
     /// What hospitals are told that are invited.
     pub invitations: Option<InvitationSettings>,
     /// Who waits for changes.
@@ -74,6 +76,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Who wants to know of moments.
     pub at: Option<AtMoment>,
+    /// What is counted.
+    pub counts: Arc<Counts>,
+    /// The rounds under way.
+    pub drain: Arc<Drain>,
 }
 
 impl Context {
@@ -112,7 +118,8 @@ pub async fn run(context: &Arc<Context>, id: StudyId) -> Result<(), DispatchErro
     let min_sites = asked.study.min_sites.max(context.min_sites);
     let mut course = Course::begin(&asked, min_sites)?;
     while let Some(round) = course.round() {
-        let heard = collect(context, &asked, &round).await?;
+        let span = tracing::error_span!(parent: None, "round", study = %id, round = round.number);
+        let heard = collect(context, &asked, &round).instrument(span).await?;
         course = publish::replay(context, &asked, course, heard).await?;
     }
     publish::publish(context, &asked, course, min_sites).await
@@ -136,7 +143,9 @@ async fn collect(
     for (index, site) in asked.sites.iter().enumerate().filter(|(_, site)| !settled.contains(site)) {
         let (context, question, waiting) = (Arc::clone(context), Arc::clone(&question), Arc::clone(&waiting));
         let ask = ask::Ask { context, question, waiting, index, site: site.clone() };
-        sites.spawn(ask.until_settled());
+        // Each line about it says so, whichever part writes it.
+        let span = tracing::error_span!(parent: None, "round", study = %asked.id, round = round.number, %site);
+        sites.spawn(ask.until_settled().instrument(span));
     }
     let open_until = asked.study.expires_at;
     let deadline = waiting.over(context.clock.as_ref(), record.answer_by, open_until);
@@ -150,13 +159,14 @@ async fn collect(
                 Some(Ok(settled)) => heard.extend(settled?),
                 Some(Err(_)) => {
                     // A defect of ours, met by one site: that site goes missing, the others are still heard.
-                    tracing::error!(study = %asked.id.short(), "a site's task panicked");
+                    tracing::error!("a site's task panicked");
                     panicked = true;
                 }
             },
             () = &mut deadline => break,
         }
     }
+    (0..sites.len()).for_each(|_| context.counts.round(RoundOutcome::TimedOut));
     sites.shutdown().await;
     let (id, now) = (asked.id, context.clock.now());
     context.store.with(move |store| store.decide_deadline(id, now)).await?;

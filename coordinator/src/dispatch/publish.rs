@@ -57,7 +57,7 @@ pub(super) async fn publish(
     context.pass(Moment::BeforePublish);
     if context.store.with(move |store| store.publish(id, now, &text)).await? == Recorded::Yes {
         context.pass(Moment::Published);
-        tracing::info!(study = %id.short(), "published");
+        tracing::info!("published");
     }
     context.notices.changed(id);
     Ok(())

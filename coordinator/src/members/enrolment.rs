@@ -11,6 +11,7 @@ use bocage_net::env::SystemEntropy;
 use bocage_net::frame::{FrameError, read_message, write_message};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
 use bocage_protocol::wire::enrol::{EnrolAnswer, EnrolRequest, Enrolled};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -82,13 +83,20 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
     let token = request.token.hash();
     let (of, roster) = (asking.clone(), Arc::clone(&context.roster));
     // Looked up, decided and written by one piece of work on the store, which does one at a time: a token is used once.
+    let members = Arc::clone(context);
     let admitted = context.store.with(move |store| {
         let before = roster.release_key(&of.site);
-        let admission = match admission(store.invitation(&token)?, &of, &roster, now) {
+        let kept = store.invitation(&token)?;
+        let used_at = kept.as_ref().and_then(|kept| kept.used.as_ref()).map(|used| used.at);
+        let admission = match admission(kept, &of, &roster, now) {
             Ok(admission) => admission,
             Err(error) => return Ok::<_, StoreError>(Err(error)),
         };
-        let Admission::New(enrolment) = admission else { return Ok(Ok(false)) };
+        let Admission::New(enrolment) = admission else {
+            // Who has the keys and the file of an enrolment that was taken back gets no certificate by them.
+            let refused = used_at.is_some_and(|at| members.members.refuses_enrolment(&of.site, at));
+            return Ok(if refused { Err(taken_back(&of.site)) } else { Ok(false) });
+        };
         store.enrol(&enrolment)?;
         roster.take(&enrolment);
         Ok(Ok(before.is_some_and(|key| key != enrolment.release_key)))
@@ -97,10 +105,16 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
     if replaced {
         context.members.part_with(&asking.site, "the site has enrolled with other keys");
     }
+    super::revocation::readmit(context, &asking.site, now).await?;
     let chain = context.issuing.certify(&asking.site, &tls_key, now, &mut SystemEntropy).inspect_err(|error| {
         tracing::error!(%error, "a site that enrolled cannot be certified");
     })?;
     Ok(Enrolled { chain, now })
+}
+
+fn taken_back(site: &SiteId) -> PublicError {
+    let message = format!("site {site} was revoked after it enrolled by this invitation");
+    PublicError::new(ErrorCode::SiteRevoked, message).hint("ask for a new one: `bocage network invite SITE --replace`")
 }
 
 #[cfg(test)]

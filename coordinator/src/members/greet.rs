@@ -33,32 +33,32 @@ enum GreetError {
     Hello(#[from] HelloError),
 }
 
-/// Exchanges hellos on the peer's first stream. None: the link is closed, and the log says why.
+/// Exchanges hellos on the peer's first stream. Otherwise the link is closed, the log says why, and the reason is answered in a word.
 pub(super) async fn greet<L: Link>(
     link: &L,
     site: &SiteId,
     enrolled: bool,
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
-) -> Option<Hello> {
+) -> Result<Hello, &'static str> {
     match timeout(PATIENCE, exchange(link, site, enrolled, network, clock)).await {
-        Ok(Ok(Ok(hello))) => Some(hello),
+        Ok(Ok(Ok(hello))) => Ok(hello),
         Ok(Ok(Err(error))) => {
             tracing::warn!(%site, code = %error.code, message = %error.message, "site rejected");
             // The node closes when it has read the answer; closing first could lose it.
             let _ = timeout(FAREWELL, link.closed()).await;
             link.close(CloseCode::REJECTED, error.code.as_str());
-            None
+            Err(error.code.as_str())
         }
         Ok(Err(error)) => {
             tracing::warn!(%site, %error, "no hello");
             link.close(CloseCode::PROTOCOL, "no hello");
-            None
+            Err("no_hello")
         }
         Err(_) => {
             tracing::warn!(%site, "no hello in time");
             link.close(CloseCode::TIMEOUT, "no hello in time");
-            None
+            Err("no_hello_in_time")
         }
     }
 }

@@ -7,15 +7,18 @@ pub mod enrolment;
 mod greet;
 pub mod invitations;
 pub mod issuing;
+mod own;
+pub mod revocation;
 pub mod roster;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bocage_net::{CloseCode, Link, Peer};
+use bocage_net::identity::Leaf;
+use bocage_net::{CloseCode, Denylist, Identities, Link, Peer};
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
 use bocage_protocol::limits::KNOWN_CONTRACTS;
@@ -23,8 +26,11 @@ use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, negotiate};
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars};
 use tokio::sync::watch;
 
+use self::issuing::Issuing;
+use self::own::Desk;
 use self::roster::Roster;
 use crate::api::types::{OfferInfo, SiteInfo};
+use crate::counts::Counts;
 
 pub use session::{Answered, Lost, Session};
 
@@ -53,6 +59,10 @@ pub struct Members {
     sites: BTreeMap<SiteId, Member>,
     serial: AtomicU64,
     strangers: AtomicUsize,
+    /// What sites renew their certificates by. None: of a transport without certificates.
+    desk: OnceLock<Desk>,
+    denylist: Denylist,
+    counts: Arc<Counts>,
 }
 
 struct Member {
@@ -60,6 +70,7 @@ struct Member {
     links: AtomicUsize,
     session: watch::Sender<Option<Arc<Session>>>,
     heard: Mutex<Heard>,
+    renewals: Mutex<own::Rate>,
 }
 
 /// What was last heard of a site.
@@ -70,6 +81,9 @@ struct Heard {
     software: Option<String>,
     catalogue: Option<Catalogue>,
     particulars: Option<Particulars>,
+    certificate: Option<Leaf>,
+    /// The roots that it has said to trust.
+    roots: Vec<Digest>,
 }
 
 impl Member {
@@ -102,16 +116,28 @@ impl Members {
             links: AtomicUsize::new(0),
             session: watch::channel(None).0,
             heard: Mutex::default(),
+            renewals: Mutex::default(),
         };
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
         let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers }
+        let (desk, denylist, counts) = (OnceLock::new(), Denylist::default(), Arc::default());
+        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers, desk, denylist, counts }
     }
 
     /// The same, of a coordinator that holds these contracts.
     #[must_use]
     pub fn holding(self, contracts: impl IntoIterator<Item = Digest>) -> Self {
         Self { contracts: contracts.into_iter().take(KNOWN_CONTRACTS).collect(), ..self }
+    }
+
+    /// From now on sites renew their certificates here, and learn of roots. Counts once.
+    pub fn renew_by(&self, identities: Identities, issuing: Arc<Issuing>) {
+        let _ = self.desk.set(Desk { identities, issuing });
+    }
+
+    /// Who is refused although the certificate would hold: in handshakes, of sessions, and of requests.
+    pub fn denylist(&self) -> &Denylist {
+        self.desk.get().map_or(&self.denylist, |desk| desk.identities.denylist())
     }
 
     /// The same, where sites that have yet to enrol get no session.
@@ -135,6 +161,17 @@ impl Members {
         }
     }
 
+    /// The same, which says there whom it does not let in.
+    #[must_use]
+    pub fn counting(self, counts: Arc<Counts>) -> Self {
+        Self { counts, ..self }
+    }
+
+    /// Every site of the roster, and whether it is connected.
+    pub fn presence(&self) -> Vec<(String, bool)> {
+        self.sites.iter().map(|(id, member)| (id.to_string(), member.session.borrow().is_some())).collect()
+    }
+
     /// Serves a link for as long as it lives: hello, catalogue, then the session is the site's.
     pub async fn serve<L: Link>(&self, link: L) {
         let Peer::Site(site) = link.peer().clone() else {
@@ -144,33 +181,42 @@ impl Members {
             Some(member) => (&member.links, LINKS),
             None => (&self.strangers, STRANGERS),
         };
+        if self.denylist().denies(&site, link.certificate()) {
+            tracing::warn!(%site, "site cut off: it is revoked");
+            return link.close(CloseCode::DENIED, own::REVOKED);
+        }
         let Some(_seat) = Seat::take(links, most) else {
+            self.counts.rejected("too_many_links");
             tracing::warn!(%site, most, "site cut off: too many links");
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
-        let Some(hello) = greet::greet(&link, &site, self.enrolled(&site), &self.network, &self.clock).await else {
-            return;
+        let enrolled = self.enrolled(&site);
+        let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock).await {
+            Ok(hello) => hello,
+            Err(reason) => return self.counts.rejected(reason),
         };
         let Some(member) = self.sites.get(&site) else { return };
-        let session = Arc::new(Session::new(self.serial.fetch_add(1, Ordering::Relaxed), link.clone()));
+        let session = Arc::new(Session::new(
+            self.serial.fetch_add(1, Ordering::Relaxed),
+            site.clone(),
+            link.clone(),
+            self.denylist().clone(),
+        ));
         let catalogue = greet::catalogue(&session, &site).await;
         let complete = |c: &Catalogue| c.datasets.iter().all(|d| d.snapshot_at.is_some());
         let mut known = catalogue.as_ref().is_some_and(complete);
         let mut pause = CATALOGUE_FIRST_RETRY;
-        let mut untold = negotiate(VERSIONS, hello.versions).is_ok_and(|version| version >= PARTICULARS);
+        let version = negotiate(VERSIONS, hello.versions).unwrap_or_default();
+        let mut untold = version >= PARTICULARS;
         self.hear_particulars(member, &site, &session, catalogue.as_ref(), &mut untold).await;
         self.register(member, &site, &session, &hello, catalogue);
-        let mut broken = false;
         let ended = link.closed();
-        tokio::pin!(ended);
+        let attending = self.attend(&site, member, &link, &session, version);
+        tokio::pin!(ended, attending);
         let why = loop {
             tokio::select! {
                 why = &mut ended => break why,
-                Ok(_) = link.accept(), if !broken => {
-                    tracing::warn!(%site, "site cut off: it opened a stream, and a node has none to open");
-                    link.close(CloseCode::PROTOCOL, "a node opens one stream");
-                    broken = true;
-                }
+                never = &mut attending => match never {},
                 () = tokio::time::sleep(if known { CATALOGUE_RENEWAL } else { pause }) => {
                     pause = (pause * 2).min(CATALOGUE_RETRY);
                     if let Some(catalogue) = greet::catalogue(&session, &site).await {
@@ -223,10 +269,11 @@ impl Members {
             heard.last_seen = Some(now);
             heard.skew_ms = Some(hello.now.since_ms(now));
             heard.software = Some(hello.software.clone());
+            heard.certificate = session.leaf().cloned();
             heard.catalogue = catalogue.or_else(|| heard.catalogue.take());
         }
         if let Some(older) = member.session.send_replace(Some(Arc::clone(session))) {
-            older.close(CloseCode::REPLACED, "a newer session of this site");
+            older.replace();
         }
         let (serial, software) = (session.serial(), &hello.software);
         tracing::info!(%site, session = serial, software, datasets, "site connected");
@@ -260,6 +307,7 @@ impl Members {
         let info = |(id, member): (&SiteId, &Member)| {
             let online = member.session.borrow().is_some();
             let heard = member.heard().clone();
+            let certificate = self.certificate(&heard);
             let offers = heard.catalogue.map(|c| c.datasets).unwrap_or_default();
             let mut told = heard.particulars.map(|p| p.datasets).unwrap_or_default();
             let mut offer = |offer: Offer| {
@@ -284,6 +332,8 @@ impl Members {
                 skew_ms: heard.skew_ms,
                 software: heard.software,
                 ledger_warning: None,
+                revoked: self.denylist().denies(id, None),
+                certificate,
                 datasets: offers.into_iter().map(&mut offer).collect(),
             }
         };

@@ -3,16 +3,26 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bocage_net::frame::{FrameError, read_frame, write_frame};
-use bocage_net::{CloseCode, Link, LinkError};
+use bocage_net::identity::Leaf;
+use bocage_net::{CloseCode, Denylist, Link, LinkError};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
 use bocage_protocol::marks::one_line;
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request};
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+
+/// What a session that moves to another link may still take to answer: as long as the longest round of a site.
+const LAST_ANSWERS: Duration = Duration::from_secs(3600);
+/// For those who were about to ask when a newer session came.
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// A reply as received.
 #[derive(Debug)]
@@ -32,6 +42,9 @@ pub enum Lost {
     /// The stream ended early.
     #[error(transparent)]
     Stream(#[from] FrameError),
+    /// The site is revoked.
+    #[error("the site is revoked")]
+    Revoked,
 }
 
 type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answered, Lost>> + Send + 'a>>;
@@ -45,7 +58,31 @@ trait Node: Send + Sync {
 /// A live session. Serial numbers grow: the newer of two sessions has the larger one.
 pub struct Session {
     serial: u64,
+    site: SiteId,
+    leaf: Option<Leaf>,
+    denylist: Denylist,
+    /// Questions under way.
+    asking: watch::Sender<usize>,
+    /// Whether the node has said that it goes on in a session of its own making: [`Session::leaves`].
+    leaving: AtomicBool,
+    replaced: watch::Sender<bool>,
     node: Box<dyn Node>,
+}
+
+/// A question under way.
+struct Asked<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Asked<'a> {
+    fn begin(asking: &'a watch::Sender<usize>) -> Self {
+        asking.send_modify(|count| *count += 1);
+        Self(asking)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl fmt::Debug for Session {
@@ -55,8 +92,44 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new<L: Link>(serial: u64, link: L) -> Self {
-        Self { serial, node: Box::new(Linked(link)) }
+    pub(super) fn new<L: Link>(serial: u64, site: SiteId, link: L, denylist: Denylist) -> Self {
+        Self {
+            serial,
+            site,
+            leaf: link.certificate().cloned(),
+            denylist,
+            asking: watch::Sender::new(0),
+            leaving: AtomicBool::new(false),
+            replaced: watch::Sender::new(false),
+            node: Box::new(Linked(link)),
+        }
+    }
+
+    /// The certificate that the node has shown, where there is one.
+    pub(super) fn leaf(&self) -> Option<&Leaf> {
+        self.leaf.as_ref()
+    }
+
+    /// The node has a new certificate and is about to come with it: a newer session lets this one finish what it is asked.
+    pub(super) fn leaves(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// A newer session takes over. Without notice this one ends at once: its link may be dead, and who waits for an answer asks the newer.
+    pub(super) fn replace(&self) {
+        if self.leaving.load(Ordering::Relaxed) {
+            self.replaced.send_replace(true);
+        } else {
+            self.close(CloseCode::REPLACED, "a newer session of this site");
+        }
+    }
+
+    /// Waits until a newer session has taken over and the last answer has come.
+    pub(super) async fn retired(&self) {
+        let _ = self.replaced.subscribe().wait_for(|replaced| *replaced).await;
+        tokio::time::sleep(LAST_QUESTIONS).await;
+        let mut asking = self.asking.subscribe();
+        let _ = tokio::time::timeout(LAST_ANSWERS, asking.wait_for(|count| *count == 0)).await;
     }
 
     /// Its number.
@@ -78,6 +151,10 @@ impl Session {
     /// # Errors
     /// As [`Session::ask`].
     pub async fn ask_encoded(&self, request: &[u8]) -> Result<Answered, Lost> {
+        if self.denylist.denies(&self.site, self.leaf()) {
+            return Err(Lost::Revoked);
+        }
+        let _asked = Asked::begin(&self.asking);
         self.node.ask(request).await
     }
 

@@ -1,22 +1,30 @@
 //! Who gets a session, and which one is the site's.
 
+use bocage_net::certificates::{Authority, SiteKey};
+use bocage_net::denylist::{Denied, Refused};
+use bocage_net::env::SystemEntropy;
 use bocage_net::frame::{read_frame, write_frame};
+use bocage_net::identity::{Identity, chain_der};
 use bocage_net::memory::MemoryLink;
 use bocage_net::memory::MemoryListener;
+use bocage_net::tls::certified_site;
 use bocage_net::{Dialler as _, Listener as _};
 use bocage_protocol::ErrorCode;
 use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::ids::ColumnName;
-use bocage_protocol::limits::{FRAME_BYTES, HELLO_BYTES, PARTICULAR_COLUMNS, UNIT_BYTES};
+use bocage_protocol::limits::{
+    CERTIFICATE_BYTES, FRAME_BYTES, HELLO_BYTES, PARTICULAR_COLUMNS, RENEWAL_BYTES, RENEWALS_AN_HOUR, UNIT_BYTES,
+};
 use bocage_protocol::marks::steers;
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::{Answer, VersionRange};
 use bocage_protocol::wire::message::{Particular, Reply, Request};
+use bocage_protocol::wire::renewal::{NodeReply, NodeRequest};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::bench::{SITES, TestClock, hello, site};
+use crate::bench::{SITES, START, TestClock, hello, site};
 
 struct Bench {
     listener: MemoryListener,
@@ -43,7 +51,7 @@ impl Bench {
     /// A link whose hello is welcome; the request for the catalogue is dropped, so that it is registered without one.
     async fn session(&mut self, name: &str) -> bocage_net::memory::MemoryLink {
         let link = self.link(name).await;
-        assert!(matches!(hello(&link, name).await, Answer::Welcome(w) if w.version == 2));
+        assert!(matches!(hello(&link, name).await, Answer::Welcome(w) if w.version == VERSIONS.max()));
         let mut stream = link.accept().await.unwrap();
         stream.shutdown().await.unwrap();
         link
@@ -172,4 +180,112 @@ async fn a_node_of_an_earlier_version_is_not_asked_what_it_cannot_understand() {
     // Its session is there, and nothing else was asked before.
     bench.members.session(&site("cleveland")).await.unwrap();
     assert_eq!(offer(&bench, "cleveland").absent, None);
+}
+
+/// A bench whose sites renew their certificates.
+fn renewing() -> (Bench, Authority) {
+    let (bench, network) = (Bench::new(), "heart-demo".parse().unwrap());
+    let root = Authority::new_root(&network, START, &mut SystemEntropy).unwrap();
+    let authority = root.issue_intermediate(&network, START, &mut SystemEntropy).unwrap();
+    let own = authority.issue_coordinator(&[], START, 30, &mut SystemEntropy).unwrap();
+    let identity = Identity::from_pem(&own.chain_pem, &own.key_pem, root.certificate_pem()).unwrap();
+    bench.members.renew_by(Identities::new(identity), Arc::new(Issuing::new(Some(authority))));
+    (bench, root)
+}
+
+async fn asks(link: &MemoryLink, frame: &[u8]) -> NodeReply {
+    let mut stream = link.open().await.unwrap();
+    write_frame(&mut stream, frame).await.unwrap();
+    codec::decode(&read_frame(&mut stream, RENEWAL_BYTES).await.unwrap(), RENEWAL_BYTES).unwrap()
+}
+
+fn renewal() -> Vec<u8> {
+    let request = SiteKey::generate(&mut SystemEntropy).unwrap().request().unwrap();
+    codec::encode(&NodeRequest::Renew(request)).unwrap()
+}
+
+fn refusal(reply: NodeReply) -> ErrorCode {
+    let NodeReply::Refused(error) = reply else { panic!("{reply:?}") };
+    error.code
+}
+
+#[tokio::test]
+async fn a_node_gets_certificates_for_its_own_site_alone_and_so_many_within_an_hour() {
+    let (mut bench, root) = renewing();
+    let link = bench.session("cleveland").await;
+    for _ in 0..RENEWALS_AN_HOUR {
+        let NodeReply::Renewed { chain, roots } = asks(&link, &renewal()).await else { panic!() };
+        let pem = |der: &Vec<u8>| pem::encode(&pem::Pem::new("CERTIFICATE", der.clone()));
+        let (chain, roots): (String, String) = (chain.iter().map(pem).collect(), roots.iter().map(pem).collect());
+        assert_eq!(certified_site(&chain, &roots, START).unwrap(), site("cleveland"));
+        assert_eq!(chain_der(&roots).unwrap(), chain_der(root.certificate_pem()).unwrap());
+    }
+    assert_eq!(refusal(asks(&link, &renewal()).await), ErrorCode::Busy);
+    // Another site has its own number.
+    let other = bench.session("hungary").await;
+    assert!(matches!(asks(&other, &renewal()).await, NodeReply::Renewed { .. }));
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_no_certificate_and_keeps_the_session() {
+    let (mut bench, _root) = renewing();
+    let link = bench.session("cleveland").await;
+    let encode = |request: &NodeRequest| codec::encode(request).unwrap();
+    let long = encode(&NodeRequest::Renew(vec![0; CERTIFICATE_BYTES + 1]));
+    for frame in [&[255_u8; 40][..], &[], &encode(&NodeRequest::Renew(vec![0x30, 0x80])), &long] {
+        assert_eq!(refusal(asks(&link, frame).await), ErrorCode::Malformed);
+    }
+    assert!(matches!(asks(&link, &encode(&NodeRequest::Roots(vec![]))).await, NodeReply::Roots { renew: false, .. }));
+    assert!(bench.members.online(&site("cleveland")));
+}
+
+#[tokio::test]
+async fn a_revoked_site_loses_its_session_at_once_and_gets_neither_another_nor_a_certificate() {
+    let (mut bench, _root) = renewing();
+    let (link, other) = (bench.session("cleveland").await, bench.session("hungary").await);
+    let session = bench.members.session(&site("cleveland")).await.unwrap();
+    let sites = [(site("cleveland"), Refused::All)].into();
+    bench.members.denylist().replace(Denied { sites, ..Denied::default() });
+    assert!(matches!(session.ask(&Request::Catalogue).await, Err(Lost::Revoked)));
+    assert!(matches!(link.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::DENIED, .. }));
+    bench.serving.join_next().await.unwrap().unwrap();
+    assert!(!bench.members.online(&site("cleveland")));
+    let again = bench.link("cleveland").await;
+    assert!(matches!(again.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::DENIED, .. }));
+    let [revoked, sound] = ["cleveland", "hungary"]
+        .map(|name| bench.members.sites().into_iter().find(|of| of.id == site(name)).unwrap().revoked);
+    assert!(revoked && !sound && bench.members.online(&site("hungary")));
+    drop(other);
+}
+
+#[tokio::test]
+async fn a_session_whose_node_has_a_new_certificate_answers_what_it_was_asked_after_the_newer_has_come() {
+    let (mut bench, _root) = renewing();
+    let older = bench.session("cleveland").await;
+    let first = bench.members.session(&site("cleveland")).await.unwrap();
+    assert!(matches!(asks(&older, &renewal()).await, NodeReply::Renewed { .. }));
+    let asking = tokio::spawn({
+        let first = Arc::clone(&first);
+        async move { first.ask(&Request::Catalogue).await.unwrap().reply }
+    });
+    let mut asked = older.accept().await.unwrap();
+    read_frame(&mut asked, FRAME_BYTES).await.unwrap();
+    let _newer = bench.session("cleveland").await;
+    bench.members.other_session(&site("cleveland"), &first).await;
+    write_frame(&mut asked, &codec::encode(&offers(Request::Catalogue)).unwrap()).await.unwrap();
+    asked.shutdown().await.unwrap();
+    assert!(matches!(asking.await.unwrap(), Reply::Catalogue(_)));
+    assert!(matches!(older.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::REPLACED, .. }));
+}
+
+#[tokio::test]
+async fn a_node_of_an_earlier_version_that_opens_a_stream_is_cut_off() {
+    let (mut bench, _root) = renewing();
+    let link = node(&mut bench, "cleveland", 2).await;
+    answers(&link, offers).await;
+    answers(&link, |_| Reply::Particulars(Particulars { datasets: vec![] })).await;
+    bench.members.session(&site("cleveland")).await.unwrap();
+    let mut stream = link.open().await.unwrap();
+    write_frame(&mut stream, &renewal()).await.unwrap();
+    assert!(matches!(link.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::PROTOCOL, .. }));
 }

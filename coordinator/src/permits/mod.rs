@@ -3,6 +3,7 @@
 //! A node believes neither of them and judges for itself; this spares everybody the study that would be refused.
 
 mod bodies;
+mod researchers;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
@@ -12,6 +13,7 @@ use bocage_protocol::plan::{Touches as Touched, ValidPlan};
 use bocage_protocol::trust::{Permit, PublicKey, Revocations, Study};
 
 pub use bodies::{AccessBodies, Taken};
+pub use researchers::Researchers;
 
 /// A study as a permit sees it.
 #[derive(Debug, Clone, Copy)]

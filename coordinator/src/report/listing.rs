@@ -43,6 +43,7 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             site.id.to_string(),
             site.name.clone(),
             match (site.enrolled, site.online) {
+                _ if site.revoked => "revoked",
                 (false, _) => "not enrolled",
                 (true, true) => "yes",
                 (true, false) => "no",

@@ -4,37 +4,53 @@
 //!  nodes ──QUIC──▶ accept ──▶ Members::serve (a task per link)
 //!  HTTP  ──▶ api ──Command──▶ owner ──▶ dispatch::run (a task per open study)
 //! ```
-//! A task that fails or panics ends alone. On shutdown: stop accepting, let HTTP requests finish, stop working on studies (they are resumed
-//! from the store at the next start), close the sessions, close the store.
+//! A task that fails or panics ends alone. Asked to drain, it takes no further study and lets rounds under way end, for a bounded time. Then it stops: it accepts nobody, lets HTTP
+//! requests finish, drops what it works on (studies are resumed from the store at the next start), closes the sessions, closes the store.
 
+mod certificates;
+mod drain;
+mod reload;
 mod switches;
+mod watched;
 mod web;
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bocage_daemon::notify::Notify;
+use bocage_daemon::process::Process;
+use bocage_daemon::pulse::{BEAT, Pulse};
+use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::certificates::Authority;
 use bocage_net::tcp::{EnrolmentStream, Enrolments};
-use bocage_net::{CloseCode, Listener};
+use bocage_net::transport::Refusals;
+use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
 use bocage_protocol::trust::SignedRevocations;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use crate::api::{self, App, Command};
 use crate::config::{Config, KnownContract, Token};
+use crate::counts::Counts;
 use crate::dispatch::{self, Context, DispatchError, Notices};
-use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
 use crate::members::{Members, enrolment};
-use crate::permits::AccessBodies;
+use crate::permits::{AccessBodies, Researchers};
 use crate::store::{Store, StoreError};
 
+pub use certificates::Certificates;
+pub use drain::Drain;
+pub use reload::Reloading;
 pub use switches::{AtMoment, Moment, Patience, Switches};
+pub use watched::Status;
 
 /// Commands that may wait for the owner. Beyond, an HTTP request waits.
 const COMMANDS: usize = 64;
@@ -59,6 +75,17 @@ pub enum ServeError {
     Ended(&'static str),
 }
 
+/// What the server is told while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Read the configuration again.
+    Reload,
+    /// Let rounds under way end, then stop.
+    Drain,
+    /// Stop now.
+    Stop,
+}
+
 /// The coordinator's parts, joined.
 pub struct Server {
     context: Arc<Context>,
@@ -73,6 +100,13 @@ pub struct Server {
     revocations: Vec<SignedRevocations>,
     enrolments: Option<Enrolments>,
     enrolling: JoinSet<()>,
+    stop_within: Duration,
+    reloading: Option<Reloading>,
+    notify: Notify,
+    pulse: Arc<Pulse>,
+    doors: Vec<(Door, Arc<Status>)>,
+    /// As whom it is known, where nodes come over links with certificates.
+    identities: Option<Identities>,
 }
 
 impl Server {
@@ -103,20 +137,24 @@ impl Server {
         let held: Vec<_> = contracts.values().map(|known| known.hash).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let roster = Arc::new(Roster::new(&config.sites));
+        let counts = Arc::new(Counts::default());
+        let members = Members::new(config.network.clone(), names, Arc::clone(&clock));
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
             roster: Arc::clone(&roster),
-            researchers: config.researchers.clone(),
+            researchers: Researchers::new(config.researchers.clone()),
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
             store: Store::open(&config.state_dir)?,
-            members: Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held).known_by(roster),
-            issuing: Issuing::default(),
+            members: members.holding(held).known_by(roster).counting(Arc::clone(&counts)),
+            issuing: Arc::default(),
             invitations: config.invitations.clone(),
             notices: Notices::default(),
             clock,
             at,
+            counts,
+            drain: Arc::default(),
         });
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (stopping, seen) = watch::channel(false);
@@ -134,6 +172,12 @@ impl Server {
             revocations: Vec::new(),
             enrolments: None,
             enrolling: JoinSet::new(),
+            stop_within: Duration::from_secs(u64::from(config.stop_secs)),
+            reloading: None,
+            notify: Notify::default(),
+            pulse: Arc::default(),
+            doors: Vec::new(),
+            identities: None,
         })
     }
 
@@ -158,33 +202,116 @@ impl Server {
         Self { enrolments, ..self }
     }
 
+    /// The same, where nodes come over links with certificates: it renews these, tells of roots, and refuses who is revoked from the handshake on.
+    #[must_use]
+    pub fn with_identities(mut self, identities: &Identities) -> Self {
+        self.context.members.renew_by(identities.clone(), Arc::clone(&self.context.issuing));
+        self.identities = Some(identities.clone());
+        self
+    }
+
+    /// The same, which reads its configuration again when it is told to.
+    #[must_use]
+    pub fn reloading(self, reloading: Reloading) -> Self {
+        Self { reloading: Some(reloading), ..self }
+    }
+
+    /// The same, which tells systemd how it is.
+    #[must_use]
+    pub fn notifying(self, notify: Notify) -> Self {
+        Self { notify, ..self }
+    }
+
+    /// The same, which shows how it is on `door`, with the handshakes that its listener refuses.
+    #[must_use]
+    pub fn watched_at(mut self, door: Door, refused: Arc<Refusals>) -> Self {
+        let status = Status {
+            context: Arc::clone(&self.context),
+            pulse: Arc::clone(&self.pulse),
+            process: Process::this(),
+            serving: AtomicBool::new(false),
+            refused,
+            identities: self.identities.clone(),
+        };
+        self.doors.push((door, Arc::new(status)));
+        self
+    }
+
     /// The coordinator's parts, for those who look on.
     pub fn context(&self) -> Arc<Context> {
         Arc::clone(&self.context)
     }
 
-    /// Serves nodes on `listener` and HTTP on `http` until `shutdown` ends; resumes every open study first.
+    /// Serves until `shutdown` ends, and stops then without draining.
     ///
     /// # Errors
-    /// The store cannot be read, or a part ends that never should.
+    /// As [`Server::serve`].
     pub async fn run<L: Listener>(
-        mut self,
+        self,
         listener: &L,
         http: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
+        let (orders, ordered) = mpsc::channel(1);
+        let telling = async {
+            shutdown.await;
+            let _ = orders.send(Order::Stop).await;
+            pending().await
+        };
+        tokio::select! {
+            ended = self.serve(listener, http, ordered) => ended,
+            () = telling => Ok(()),
+        }
+    }
+
+    /// Serves nodes on `listener` and HTTP on `http` until it is ordered to stop; resumes every open study first.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a part ends that never should.
+    pub async fn serve<L: Listener>(
+        mut self,
+        listener: &L,
+        http: TcpListener,
+        mut orders: mpsc::Receiver<Order>,
+    ) -> Result<(), ServeError> {
         self.context.roster.load(&self.context.store).await?;
+        self.context.members.refuse(&self.context.store).await?;
         self.take_revocations().await?;
         for study in self.context.store.with(|store| store.unfinished()).await? {
-            tracing::info!(study = %study.short(), "resumed");
+            tracing::info!(%study, "resumed");
             self.start(study, Duration::ZERO);
         }
         let router = api::router(self.app.clone());
         let mut web = JoinSet::from_iter([web::serve(http, router, self.app.patience, self.stopping.subscribe())]);
-        tokio::pin!(shutdown);
+        let mut looking = JoinSet::new();
+        for (door, status) in std::mem::take(&mut self.doors) {
+            status.serving.store(true, Ordering::Release);
+            looking.spawn(status::serve(door, status as Arc<dyn Watched>));
+        }
+        self.notify.ready();
+        let mut beat = tokio::time::interval(self.notify.watchdog().map_or(BEAT, |every| BEAT.min(every / 3)));
+        let mut drained: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(pending());
         let ended = loop {
             tokio::select! {
-                () = &mut shutdown => break Ok(()),
+                order = orders.recv() => match order {
+                    Some(Order::Reload) => {
+                        self.notify.reloading();
+                        let reloaded = self.reload().await;
+                        self.notify.ready();
+                        if let Err(error) = reloaded {
+                            tracing::error!(%error, "the lists of revoked permits could not be kept");
+                        }
+                    }
+                    // Asked a second time it does not wait.
+                    Some(Order::Drain) if !self.context.drain.is_draining() => drained = self.drain(),
+                    _ => break Ok(()),
+                },
+                () = &mut drained => break Ok(()),
+                _ = beat.tick() => {
+                    self.pulse.beat();
+                    self.notify.alive();
+                    self.notify.status(&self.standing());
+                }
                 link = listener.accept() => match link {
                     Some(link) => self.accept(link),
                     None => break Err(ServeError::Ended("the listener for nodes")),
@@ -204,6 +331,7 @@ impl Server {
             }
         };
         tracing::info!("stopping");
+        self.notify.stopping();
         listener.close();
         self.stopping.send_replace(true);
         if tokio::time::timeout(FINISH, web.join_next()).await.is_err() {
@@ -215,6 +343,31 @@ impl Server {
         self.enrolling.shutdown().await;
         self.context.store.close().await;
         ended
+    }
+
+    /// No further round begins; those that are under way may take a while.
+    fn drain(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let drain = Arc::clone(&self.context.drain);
+        drain.start();
+        self.notify.stopping();
+        let secs = self.stop_within.as_secs();
+        tracing::info!(rounds = drain.under_way(), secs, "draining: no study is taken, rounds under way may end");
+        let within = self.stop_within;
+        Box::pin(async move {
+            if tokio::time::timeout(within, drain.idle()).await.is_err() {
+                tracing::warn!(
+                    rounds = drain.under_way(),
+                    "rounds are still under way: they are asked again at the next start"
+                );
+            }
+        })
+    }
+
+    /// For `systemctl status`.
+    fn standing(&self) -> String {
+        let sites = self.context.members.presence();
+        let connected = sites.iter().filter(|(_, connected)| *connected).count();
+        format!("{connected} of {} sites connected, {} studies worked on", sites.len(), self.working.len())
     }
 
     /// What the store keeps is in force, unless a file has something newer.
@@ -262,10 +415,11 @@ impl Server {
             return;
         }
         let context = Arc::clone(&self.context);
-        let task = self.studies.spawn(async move {
+        let work = async move {
             tokio::time::sleep(after).await;
             dispatch::run(&context, study).await
-        });
+        };
+        let task = self.studies.spawn(work.instrument(tracing::error_span!("study", %study)));
         self.tasks.insert(task.id(), study);
         self.working.insert(study, task);
     }
@@ -285,15 +439,15 @@ impl Server {
         match done {
             Ok((_, Ok(()))) => {}
             Ok((_, Err(error @ DispatchError::Store(_)))) => {
-                tracing::error!(study = %study.short(), %error, "the study waits for the store");
+                tracing::error!(%study, %error, "the study waits for the store");
                 self.start(study, STORE_RETRY);
             }
             Ok((_, Err(error))) => {
-                tracing::error!(study = %study.short(), %error, "the study stays open and is tried again at the next start");
+                tracing::error!(%study, %error, "the study stays open and is tried again at the next start");
             }
             Err(error) if error.is_cancelled() => {}
             Err(_) => {
-                tracing::error!(study = %study.short(), "the study's task panicked; it is tried again at the next start")
+                tracing::error!(%study, "the study's task panicked; it is tried again at the next start")
             }
         }
     }

@@ -8,6 +8,7 @@
 //! each write checks that within its own transaction.
 
 mod checkpoint;
+mod denied;
 mod enrolment;
 mod recorder;
 mod revocations;
@@ -27,6 +28,7 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 pub use self::checkpoint::Witnessed;
+pub use self::denied::{Revoked, denied};
 pub use self::enrolment::{Enrolment, KeptInvitation};
 use self::recorder::Waiting;
 pub use self::revocations::Kept;
@@ -204,6 +206,17 @@ impl StudyRecord {
         let decisions = [self.decided_at, self.cancelled_at, self.published_at].iter().flatten().count();
         (1 + self.releases.len() + self.refusals.len() + self.waits.len() + decisions) as u64
     }
+}
+
+/// How many studies there are, by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StudyCounts {
+    /// Neither published nor cancelled.
+    pub open: u64,
+    /// With a result.
+    pub published: u64,
+    /// Taken back by their researchers.
+    pub cancelled: u64,
 }
 
 /// What came of an attempt to record something about a study.

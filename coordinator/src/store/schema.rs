@@ -6,15 +6,17 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, StoreFile, checkpoint, enrolment};
+use super::{StoreError, StoreFile, checkpoint, denied, enrolment};
 
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`. Raise it with every change that a statement can see.
-const FORMAT: i64 = 6;
+const FORMAT: i64 = 7;
 /// The oldest that is taken over: what came after it are tables of their own.
 const OLDEST: i64 = 5;
+/// The first that has enrolments.
+const ENROLMENT: i64 = 6;
 
 // A table whose rows are large has a rowid: without one the rows stand in the tree that is searched, and SQLite reads each whole that it
 // compares a key with.
@@ -127,10 +129,14 @@ fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
             db.execute_batch(TABLES)?;
             db.execute_batch(checkpoint::TABLE)?;
             db.execute_batch(enrolment::TABLES)?;
+            db.execute_batch(denied::TABLES)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
-        OLDEST => {
-            db.execute_batch(enrolment::TABLES)?;
+        OLDEST | ENROLMENT => {
+            if found < ENROLMENT {
+                db.execute_batch(enrolment::TABLES)?;
+            }
+            db.execute_batch(denied::TABLES)?;
             db.pragma_update(None, "user_version", FORMAT)?;
         }
         older if older < OLDEST => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
@@ -181,16 +187,21 @@ mod tests {
     fn a_store_of_before_enrolment_is_taken_over_with_what_it_holds() {
         let dir = tempfile::tempdir().unwrap();
         let insert = "insert into revocations values ('issuer', 1, 'list')";
-        let before = format!("{TABLES}{}{insert};", checkpoint::TABLE);
-        let db = Connection::open(dir.path().join(FILE)).unwrap();
-        db.execute_batch(&before).unwrap();
-        db.pragma_update(None, "user_version", OLDEST).unwrap();
-        drop(db);
-        for _ in 0..2 {
-            let mut store = StoreFile::open(dir.path()).unwrap();
-            assert_eq!(store.enrolments().unwrap(), []);
-            let held: i64 = store.db.query_row("select count(*) from revocations", [], |row| row.get(0)).unwrap();
-            assert_eq!(held, 1);
+        let first = format!("{TABLES}{}{insert};", checkpoint::TABLE);
+        let second = format!("{first}{}", enrolment::TABLES);
+        for (format, before) in [(OLDEST, first), (ENROLMENT, second)] {
+            let dir = dir.path().join(format.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            let db = Connection::open(dir.join(FILE)).unwrap();
+            db.execute_batch(&before).unwrap();
+            db.pragma_update(None, "user_version", format).unwrap();
+            drop(db);
+            for _ in 0..2 {
+                let mut store = StoreFile::open(&dir).unwrap();
+                assert_eq!((store.enrolments().unwrap(), store.revoked().unwrap()), (vec![], vec![]));
+                let held: i64 = store.db.query_row("select count(*) from revocations", [], |row| row.get(0)).unwrap();
+                assert_eq!(held, 1);
+            }
         }
     }
 }

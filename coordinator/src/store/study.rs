@@ -12,7 +12,7 @@ use bocage_protocol::wire::codec;
 use rusqlite::{OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 use super::checkpoint::witness;
-use super::{Received, Recorded, ReleaseRecord, StoreError, StoreFile, StudyRecord, WaitRecord};
+use super::{Received, Recorded, ReleaseRecord, StoreError, StoreFile, StudyCounts, StudyRecord, WaitRecord};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -183,6 +183,19 @@ impl StoreFile {
         let mut statement = self.db.prepare_cached(sql)?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
         ids.map(|id| id?.parse().map_err(|_| StoreError::Damaged("a study id"))).collect()
+    }
+
+    /// How many studies there are.
+    pub fn counts(&mut self) -> Result<StudyCounts> {
+        let count = |sql: &str| -> Result<u64> {
+            let count: i64 = self.db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        };
+        Ok(StudyCounts {
+            open: count("select count(*) from studies where closed = 0")?,
+            published: count("select count(*) from results")?,
+            cancelled: count("select count(*) from cancellations")?,
+        })
     }
 
     /// How many of the unfinished studies a researcher signed.

@@ -8,6 +8,7 @@ mod contract;
 mod document;
 mod pack;
 mod render;
+mod rotate;
 mod spec;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use contract::ContractArgs;
 pub use document::Document;
 pub use pack::PackArgs;
 pub use render::next_steps;
+pub use rotate::RotateArgs;
 pub use spec::{ContractFile, Mode, Network, Researcher, Site};
 pub use tree::{Tree, TreeError};
 
@@ -155,7 +157,7 @@ fn token(entropy: &mut dyn Entropy) -> Zeroizing<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bocage_coordinator::client::{GivenPermit, Profile};
     use bocage_net::env::{SystemClock, SystemEntropy};
 
@@ -163,7 +165,7 @@ mod tests {
 
     const NETWORK: &str = include_str!("../../templates/network.toml");
 
-    fn made() -> (tempfile::TempDir, std::path::PathBuf) {
+    pub(super) fn made() -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let network = Network::parse(NETWORK, "network.toml", &templates).unwrap();

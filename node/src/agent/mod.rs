@@ -8,7 +8,9 @@
 //! ```
 //! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
 
+mod presence;
 mod relay;
+mod upkeep;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -16,24 +18,42 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_daemon::process::Process;
+use bocage_daemon::pulse::BEAT;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
-use bocage_protocol::env::{Clock, Entropy};
+use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::limits;
 use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, State};
-use bocage_protocol::wire::hello::{Answer, Hello};
+use bocage_protocol::wire::hello::{Answer, Hello, RENEWAL, Welcome};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
+pub use presence::{OnBeat, Presence};
 pub use relay::RELAYS;
+pub use upkeep::Upkeep;
 
 /// The software as the hello names it.
 const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
+
+/// How long the coordinator may take to answer the hello on a link beside the one that stands.
+const GREETING: Duration = Duration::from_secs(10);
+/// Before a link that could not be made beside the one that stands is tried again.
+const MOVE_AGAIN_SECS: i64 = 60;
+/// Streams of a link that is left, on their way to the relays.
+const LEFT_STREAMS: usize = 16;
+/// How long a stopping agent waits for the answers that are under way: the custodian has ended by then, or will not answer.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// How long a link stays up behind the last answer: closing it loses what is not delivered yet.
+const LINGER: Duration = Duration::from_millis(300);
 
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// The first stream of a link, on which the two greeted each other. It stays open as long as the session.
 type Control<D> = <<D as Dialler>::Link as Link>::Stream;
 type Greeted<D> = Result<(Answer, Control<D>), String>;
+type Moved<D> = Result<(<D as Dialler>::Link, Welcome, Control<D>), String>;
 
 /// The agent's state: a session, and the link that it runs over.
 pub struct Agent<D: Dialler> {
@@ -47,6 +67,19 @@ pub struct Agent<D: Dialler> {
     connecting: Pending<Result<D::Link, String>>,
     greeting: Pending<Greeted<D>>,
     relays: JoinSet<()>,
+    /// The certificate's; none where the transport has none.
+    upkeep: Option<Upkeep>,
+    /// A link that is made as a new identity, beside the one that stands.
+    moving: Pending<Moved<D>>,
+    move_at: Option<Timestamp>,
+    /// Links that were left and still bring questions, until the coordinator closes them.
+    left: JoinSet<()>,
+    from_left: (mpsc::Sender<Control<D>>, mpsc::Receiver<Control<D>>),
+    /// When the last answer was handed on.
+    answered: Option<Instant>,
+    /// Asked to stop, with answers on their way: until then.
+    leaving: Option<Instant>,
+    presence: Arc<Presence>,
 }
 
 /// What can happen to an agent.
@@ -56,6 +89,11 @@ enum Happening<D: Dialler> {
     Greeted(Greeted<D>),
     Lost(String),
     Asked(Control<D>),
+    Upkeep(Option<upkeep::Answer>),
+    Moved(Moved<D>),
+    Answered,
+    Beat,
+    Leave,
     Nothing,
 }
 
@@ -69,6 +107,7 @@ impl<D: Dialler> Agent<D> {
         entropy: Box<dyn Entropy>,
     ) -> Self {
         let session = Session::new(config, clock.now());
+        let presence = Arc::new(Presence::new(Process::this(), Arc::clone(&clock), Box::new(|_| {})));
         Self {
             dialler: Arc::new(dialler),
             custodian,
@@ -80,7 +119,27 @@ impl<D: Dialler> Agent<D> {
             connecting: None,
             greeting: None,
             relays: JoinSet::new(),
+            answered: None,
+            leaving: None,
+            presence,
+            upkeep: None,
+            moving: None,
+            move_at: None,
+            left: JoinSet::new(),
+            from_left: mpsc::channel(LEFT_STREAMS),
         }
+    }
+
+    /// The same, with a certificate that is looked after.
+    #[must_use]
+    pub fn with(self, upkeep: Upkeep) -> Self {
+        Self { upkeep: Some(upkeep), ..self }
+    }
+
+    /// The same, which says there how it is.
+    #[must_use]
+    pub fn watched(self, presence: Arc<Presence>) -> Self {
+        Self { presence, ..self }
     }
 
     /// Keeps the session until `stop` completes. Returns the link that was closed last, so that the caller can wait until the
@@ -88,21 +147,31 @@ impl<D: Dialler> Agent<D> {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Option<D::Link> {
         tokio::pin!(stop);
         let mut last = None;
+        let mut beat = tokio::time::interval(BEAT);
         loop {
             self.session.handle_timeout(self.clock.now(), self.entropy.as_mut());
             while let Some(action) = self.session.poll_action() {
                 last = self.apply(action).or(last);
             }
+            self.presence.at(self.session.state(), self.relays.len());
             if self.session.state() == State::Stopped {
                 return last;
             }
+            self.look_after_certificate();
+            let due_ms = self.due_in_ms();
             let happening = tokio::select! {
-                () = &mut stop => Happening::Stop,
+                () = &mut stop, if self.leaving.is_none() => Happening::Stop,
+                () = at(self.leaving) => Happening::Leave,
+                _ = beat.tick() => Happening::Beat,
                 result = pending(&mut self.connecting) => Happening::Connected(result),
                 result = pending(&mut self.greeting) => Happening::Greeted(result),
                 happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
-                Some(_) = self.relays.join_next() => Happening::Nothing,
-                () = until(self.session.poll_timeout().map(|at| at.since_ms(self.clock.now()))) => Happening::Nothing,
+                what = happens(&mut self.upkeep) => Happening::Upkeep(what),
+                moved = pending(&mut self.moving) => Happening::Moved(moved),
+                Some(stream) = self.from_left.1.recv() => Happening::Asked(stream),
+                Some(_) = self.left.join_next() => Happening::Nothing,
+                Some(_) = self.relays.join_next() => Happening::Answered,
+                () = until(due_ms) => Happening::Nothing,
             };
             self.take(happening);
         }
@@ -113,7 +182,31 @@ impl<D: Dialler> Agent<D> {
         let event = match happening {
             Happening::Nothing => return,
             Happening::Asked(stream) => return self.relay(stream),
-            Happening::Stop => Event::Stop,
+            Happening::Upkeep(what) => {
+                let (now, upkeep) = (self.clock.now(), self.upkeep.as_mut());
+                if upkeep.is_some_and(|upkeep| upkeep.take(now, what, self.entropy.as_mut())) {
+                    self.move_at = Some(now);
+                }
+                return;
+            }
+            Happening::Moved(moved) => return self.moved(moved),
+            Happening::Beat => return self.presence.beat(),
+            Happening::Answered => {
+                let now = Instant::now();
+                self.answered = Some(now);
+                if self.leaving.is_some() && self.relays.is_empty() {
+                    self.leaving = Some(now + LINGER);
+                }
+                return;
+            }
+            Happening::Stop => match self.last_answers() {
+                Some(until) => {
+                    self.leaving = Some(until);
+                    return;
+                }
+                None => Event::Stop,
+            },
+            Happening::Leave => Event::Stop,
             Happening::Connected(Ok(link)) => {
                 self.link = Some(link);
                 Event::Connected
@@ -126,6 +219,70 @@ impl<D: Dialler> Agent<D> {
             Happening::Greeted(Err(reason)) | Happening::Lost(reason) => Event::Lost { reason },
         };
         self.session.handle(self.clock.now(), event, self.entropy.as_mut());
+    }
+
+    /// Has done what is due to the certificate, and begins to move to another link where that has been exchanged.
+    fn look_after_certificate(&mut self) {
+        let now = self.clock.now();
+        let ready = matches!(self.session.state(), State::Ready { .. });
+        let may_ask = matches!(self.session.state(), State::Ready { version, .. } if version >= RENEWAL);
+        if let Some(upkeep) = &mut self.upkeep
+            && upkeep.act(now, self.link.as_ref().filter(|_| may_ask), self.entropy.as_mut())
+        {
+            self.move_at = Some(now);
+        }
+        if !ready {
+            // The next link is made as whoever one is then.
+            (self.moving, self.move_at) = (None, None);
+        } else if self.move_at.is_some_and(|at| now >= at) && self.moving.is_none() {
+            self.move_at = None;
+            let (dialler, hello) = (Arc::clone(&self.dialler), self.session.hello(now));
+            self.moving = Some(Box::pin(async move {
+                let link = dialler.connect().await.map_err(|e| e.to_string())?;
+                match tokio::time::timeout(GREETING, greet::<D>(link.clone(), hello)).await {
+                    Ok(Ok((Answer::Welcome(welcome), control))) => Ok((link, welcome, control)),
+                    Ok(Ok((Answer::Reject(error), _))) => Err(error.to_string()),
+                    Ok(Err(reason)) => Err(reason),
+                    Err(_) => Err("the coordinator did not answer the hello in time".to_owned()),
+                }
+            }));
+        }
+    }
+
+    /// The session goes on over the new link. The old one still brings the answers' questions; the coordinator closes it.
+    fn moved(&mut self, moved: Moved<D>) {
+        let now = self.clock.now();
+        let again = Some(now.plus_secs(MOVE_AGAIN_SECS));
+        match moved {
+            Ok((link, welcome, control)) if self.session.moved(now, &welcome) => {
+                let (old, old_control) = (self.link.replace(link), self.control.replace(control));
+                if let Some(old) = old {
+                    let to = self.from_left.0.clone();
+                    self.left.spawn(async move {
+                        while let Ok(stream) = old.accept().await {
+                            if to.send(stream).await.is_err() {
+                                break;
+                            }
+                        }
+                        drop(old_control);
+                    });
+                }
+            }
+            Ok((link, ..)) => {
+                link.close(CloseCode::PROTOCOL, "that is not our coordinator");
+                self.move_at = again;
+            }
+            Err(reason) => {
+                tracing::warn!(reason, "no session under the new certificate yet; the one under the old goes on");
+                self.move_at = again;
+            }
+        }
+    }
+
+    fn due_in_ms(&self) -> Option<i64> {
+        let upkeep = self.upkeep.as_ref().map(Upkeep::due_at);
+        let due = [self.session.poll_timeout(), upkeep, self.move_at].into_iter().flatten().min();
+        due.map(|at| at.since_ms(self.clock.now()))
     }
 
     /// Carries out an action; returns the link that it closed.
@@ -144,6 +301,7 @@ impl<D: Dialler> Agent<D> {
             }
             Action::Close(code) => self.close(code),
             Action::Report(report) => {
+                self.presence.event(event_of(&report));
                 tell(&report);
                 None
             }
@@ -158,13 +316,25 @@ impl<D: Dialler> Agent<D> {
         Some(link)
     }
 
+    /// Until when an agent that is asked to stop waits for answers on their way, if there are any.
+    fn last_answers(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.answered {
+            _ if !self.relays.is_empty() => Some(now + LAST_ANSWERS),
+            Some(answered) if answered.elapsed() < LINGER => Some(answered + LINGER),
+            _ => None,
+        }
+    }
+
     fn relay(&mut self, stream: Control<D>) {
-        let full = self.relays.len() >= RELAYS;
+        let full = self.relays.len() >= RELAYS || self.leaving.is_some();
+        let presence = Arc::clone(&self.presence);
         let socket = self.custodian.clone();
         self.relays.spawn(async move {
             let done = if full { relay::turn_away(stream).await } else { relay::hand_on(stream, &socket).await };
-            if let Err(error) = done {
-                tracing::debug!(%error, "a request was not answered");
+            match done {
+                Ok(handed) => presence.request(handed),
+                Err(error) => tracing::debug!(%error, "a request was not answered"),
             }
         });
     }
@@ -179,6 +349,13 @@ async fn next_of_link<D: Dialler>(link: Option<&D::Link>, state: State) -> Happe
     match link.accept().await {
         Ok(stream) => Happening::Asked(stream),
         Err(error) => Happening::Lost(error.0.to_string()),
+    }
+}
+
+async fn happens(upkeep: &mut Option<Upkeep>) -> Option<upkeep::Answer> {
+    match upkeep {
+        Some(upkeep) => upkeep.happens().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -206,6 +383,22 @@ async fn until(left_ms: Option<i64>) {
     match left_ms {
         Some(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
         None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event_of(report: &Report) -> &'static str {
+    match report {
+        Report::Ready { .. } => "ready",
+        Report::ClockSkew { .. } => "clock_skew",
+        Report::Waiting { .. } => "lost_or_not_reached",
+        Report::Rejected { .. } => "rejected",
     }
 }
 

@@ -12,6 +12,8 @@ use bocage_protocol::wire::message::Reply;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use super::presence::Handed;
+
 /// Requests that may be under way: twice what the custodian lets wait. The rest is turned away.
 pub const RELAYS: usize = 2 * limits::CUSTODIAN_QUEUE;
 /// How long a coordinator may take to send its request.
@@ -21,32 +23,34 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Where the coordinator does not send a frame or does not take the answer.
-pub(super) async fn hand_on<S>(mut stream: S, socket: &Path) -> Result<(), FrameError>
+pub(super) async fn hand_on<S>(mut stream: S, socket: &Path) -> Result<Handed, FrameError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, read_frame(&mut stream, limits::FRAME_BYTES)).await else {
         return Err(FrameError::Truncated);
     };
-    let reply = match ask(socket, &request?).await {
-        Ok(reply) => reply,
+    let (reply, handed) = match ask(socket, &request?).await {
+        Ok(reply) => (reply, Handed::On),
         Err(error) => {
             tracing::info!(%error, "the custodian did not answer");
-            busy("the site's custodian is not ready")?
+            (busy("the site's custodian is not ready")?, Handed::Back)
         }
     };
-    answer(stream, &reply).await
+    answer(stream, &reply).await?;
+    Ok(handed)
 }
 
 /// Answers `busy` without asking anybody.
 ///
 /// # Errors
 /// Where the coordinator does not take the answer.
-pub(super) async fn turn_away<S>(stream: S) -> Result<(), FrameError>
+pub(super) async fn turn_away<S>(stream: S) -> Result<Handed, FrameError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    answer(stream, &busy("the site has too many requests under way")?).await
+    answer(stream, &busy("the site has too many requests under way")?).await?;
+    Ok(Handed::Away)
 }
 
 async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, FrameError> {

@@ -14,7 +14,7 @@ use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward
 use crate::custodian::data::usable;
 use crate::custodian::optout::List;
 use crate::ingest::attempt::{Unfinished, unfinished};
-use crate::sandbox::{Support, WHOLE, guarded_list};
+use crate::sandbox::{Support, WHOLE, guarded_list, renewed};
 
 /// Prints what the node would do.
 ///
@@ -104,6 +104,13 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 "             place is read after a restart only, and until then no study is answered; keep it in a folder of its own"
             )?;
         }
+    }
+    if renewed(config).is_none() {
+        writeln!(
+            out,
+            "certificate  beside tls.key_file lies what the agent must not change: it cannot keep a renewed certificate; give the key a"
+        )?;
+        writeln!(out, "             folder of its own")?;
     }
     let Trust { researchers, access_bodies } = &config.trust;
     if researchers.is_empty() && access_bodies.is_empty() {

@@ -9,29 +9,41 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_daemon::log::Form;
+use bocage_daemon::notify::Notify;
+use bocage_daemon::process::Process as OwnProcess;
+use bocage_daemon::status::{self, Door, Watched, bind_private};
+use bocage_net::Identities;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::env::Clock;
+use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::environment;
 use super::logging;
 use super::output::Failure;
+use super::reload::Reload;
 use super::running;
-use crate::agent::{Agent, session_config};
+use crate::agent::{Agent, Presence, Upkeep, session_config};
 use crate::config::environment::{read_identity, read_release_key};
-use crate::config::{Config, Depth, Origin};
+use crate::config::{Config, Depth, Origin, StateDir};
 use crate::custodian::desk::people::learn_users;
 use crate::custodian::ledger::Ledger;
 use crate::custodian::optout::IdKey;
 use crate::custodian::server::Server;
+use crate::custodian::watched::Status;
 use crate::custodian::{Custodian, Progress, Report, Switches, engine};
 use crate::herald;
 use crate::sandbox::{self, Process, Sandbox, SandboxError};
 use crate::supervisor::herald::Herald;
-use crate::supervisor::process::{self, Reexec, die_with};
-use crate::supervisor::report::{IDLE_REPORT, due_report, pending_report, working_report};
+use crate::supervisor::process::{self, Launch, Life, Reexec, die_with};
+use crate::supervisor::report::{IDLE_REPORT, beat_report, due_report, pending_report, working_report};
 
+/// How long a query may go on of a node that is to stop now.
+const HURRY: Duration = Duration::from_secs(3);
 /// How long a stopping agent waits until the coordinator has been told.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -41,13 +53,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Where the configuration has problems, or another node runs on the same state.
 pub fn supervise(
     origin: &Origin,
-    log: logging::Form,
+    log: Option<Form>,
     reexec: &Reexec,
     options: Vec<OsString>,
     switches: &Switches,
 ) -> Result<(), Failure> {
     let config = Config::check(origin, Depth::ToStart, SystemClock.now())?;
-    logging::begin(log, &config.log.level, "supervisor");
+    let level = logging::of_daemon(&config.log, log, "supervisor");
+    let notify = Notify::from_env();
     make_private_dir(&config.state.0)?;
     let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
     tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.in_words(), "node starts");
@@ -57,7 +70,11 @@ pub fn supervise(
         config.steward.is_told().then(|| Herald::start(reexec, &options)).transpose().map_err(Failure::ours)?;
     Sandbox::begin(Process::Supervisor, &config, None, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
-    runtime.block_on(process::run(reexec, &options, &environment, herald)).map_err(Failure::ours)?;
+    let stop_within = Duration::from_secs(u64::from(config.stop_secs));
+    let mut reload = Reload::of(origin.clone(), config, level);
+    let life = Life { herald, notify, stop_within, reload: Box::new(move || reload.again()) };
+    let launch = Launch { reexec, options: &options, environment: &environment };
+    runtime.block_on(process::run(launch, life)).map_err(Failure::ours)?;
     tracing::info!("node stopped");
     Ok(())
 }
@@ -66,10 +83,10 @@ pub fn supervise(
 ///
 /// # Errors
 /// Where the configuration is of no use, or the supervisor cannot be heard.
-pub fn herald(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Failure> {
+pub fn herald(origin: &Origin, log: Option<Form>, parent: u32) -> Result<(), Failure> {
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
-    logging::begin(log, &config.log.level, "herald");
+    logging::of_daemon(&config.log, log, "herald");
     // What the herald may not know goes out of scope here.
     let (steward, site) = (config.steward.clone(), config.site.clone());
     drop(config);
@@ -80,30 +97,55 @@ pub fn herald(origin: &Origin, log: logging::Form, parent: u32) -> Result<(), Fa
 ///
 /// # Errors
 /// Where configuration or certificate are of no use.
-pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switches) -> Result<(), Failure> {
+pub fn agent(origin: &Origin, log: Option<Form>, parent: u32, switches: Switches) -> Result<(), Failure> {
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
-    logging::begin(log, &config.log.level, "agent");
+    logging::of_daemon(&config.log, log, "agent");
+    make_private_dir(&config.state.0)?;
+    let door = status_door(&config.state, "agent")?;
+    let this = OwnProcess::this();
     let sandbox = Sandbox::begin(Process::Agent, &config, None, &switches).map_err(unconfined)?;
     // What the agent may not know goes out of scope here.
     let config = config.agent();
     let identity = read_identity(&config.tls)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
-    let clock = clock(&switches);
+    let (identities, clock) = (Identities::new(identity), clock(&switches));
     let ways = config
         .coordinator
-        .ways(&identity, &clock)
+        .ways(&identities, &clock)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
+    let presence = Presence::new(this, Arc::clone(&clock), Box::new(|session| say(beat_report(session))));
+    let presence = Arc::new(presence.certified_by(identities.clone()));
+    let (tell, told) = mpsc::channel(1);
+    let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
+    let upkeep = Upkeep::new(site, tls, identities, told, now, &mut SystemEntropy);
     let agent = Agent::new(session_config(&config), ways, config.socket, clock, Box::new(SystemEntropy));
+    let agent = agent.with(upkeep).watched(Arc::clone(&presence));
     let runtime = child_runtime()?;
     runtime.block_on(async {
-        let stop = stop_signal()?;
+        let mut stop = graces(HURRY)?;
+        let door = Door::Unix(UnixListener::from_std(door).map_err(Failure::ours)?);
+        let _hearing = JoinSet::from_iter([hear_hangups(tell)]);
         sandbox.seal().map_err(unconfined)?;
+        let looking = tokio::spawn(status::serve(door, presence as Arc<dyn Watched>));
+        let stop = async move {
+            let _ = stop.recv().await;
+        };
         if let Some(link) = agent.run(stop).await {
             let _ = tokio::time::timeout(FAREWELL, link.drained()).await;
         }
+        looking.abort();
         Ok(())
     })
+}
+
+/// Passes on that everything is to be looked at anew.
+async fn hear_hangups(tell: mpsc::Sender<()>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        // One that waits already is enough.
+        let _ = tell.try_send(());
+    }
 }
 
 /// The custodian's process. `overran` is the attempt for which its predecessor was ended.
@@ -112,14 +154,16 @@ pub fn agent(origin: &Origin, log: logging::Form, parent: u32, switches: Switche
 /// Where configuration, release key, ledger or socket are of no use.
 pub fn custodian(
     origin: &Origin,
-    log: logging::Form,
+    log: Option<Form>,
     parent: u32,
     overran: Option<u64>,
     switches: Switches,
 ) -> Result<(), Failure> {
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
-    logging::begin(log, &config.log.level, "custodian");
+    logging::of_daemon(&config.log, log, "custodian");
+    let this = OwnProcess::this();
+    let stop_within = Duration::from_secs(u64::from(config.stop_secs));
     make_private_dir(&config.state.0)?;
     // Where a quota says how many cores there are, its files are out of reach later.
     let _ = engine::cores();
@@ -127,6 +171,7 @@ pub fn custodian(
     let sandbox = Sandbox::begin(Process::Custodian, &config, None, &switches).map_err(unconfined)?;
     let config = config.custodian();
     let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
+    let door = status_door(&config.state, "custodian")?;
     running::declare(&lock, &config);
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
@@ -140,11 +185,14 @@ pub fn custodian(
     custodian.recover(overran).map_err(Failure::theirs)?;
     let runtime = child_runtime()?;
     let served = runtime.block_on(async {
-        let stop = stop_signal()?;
+        let stop = graces(stop_within)?;
         let server = Server::bind(&state, &steward).map_err(Failure::theirs)?;
+        let door = Door::Unix(UnixListener::from_std(door).map_err(Failure::ours)?);
+        let custodian = Arc::new(custodian);
+        let server = server.watched_at(door, Arc::new(Status::new(Arc::clone(&custodian), this)));
         // All sockets are bound: from here on there can be no other.
         sandbox.seal().map_err(unconfined)?;
-        server.run(Arc::new(custodian), stop).await.map_err(Failure::ours)
+        server.run(custodian, stop).await.map_err(Failure::ours)
     });
     // A query that is still running cannot be stopped: it ends with the process.
     runtime.shutdown_background();
@@ -164,19 +212,35 @@ fn child_runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::ours)
 }
 
-/// Completes when the supervisor asks this process to stop. An interrupt from the terminal reaches all three processes; the children
-/// leave it to the supervisor.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+/// Where a process shows how it is. Bound before its sandbox, which lets it bind nothing.
+fn status_door(state: &StateDir, process: &str) -> Result<std::os::unix::net::UnixListener, Failure> {
+    let path = state.status_socket(process);
+    bind_private(&path).map_err(|e| Failure::theirs(format!("cannot listen on {}: {e}", path.display())))
+}
+
+/// How long what is under way may take, each time that the supervisor asks this process to stop: `usual`, or little. An interrupt from the
+/// terminal reaches all three processes; the children leave it to the supervisor.
+fn graces(usual: Duration) -> Result<mpsc::Receiver<Duration>, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::ours)?;
+    let mut quit = signal(SignalKind::quit()).map_err(Failure::ours)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
-    Ok(async move {
+    // One of a terminal that was closed neither.
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
+    let (sender, graces) = mpsc::channel(2);
+    tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => {}
+            let grace = tokio::select! {
+                _ = terminate.recv() => usual,
+                _ = quit.recv() => HURRY,
+                _ = interrupt.recv() => continue,
+                _ = hangup.recv() => continue,
+            };
+            if sender.send(grace).await.is_err() {
+                return;
             }
         }
-    })
+    });
+    Ok(graces)
 }
 
 /// Reports go through standard output, which is a pipe to the supervisor.
@@ -187,13 +251,18 @@ fn report_to_supervisor() -> Report {
                 working_report(attempt, u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
             }
             Progress::Idle => IDLE_REPORT.to_owned(),
+            Progress::Beat => beat_report(false).to_owned(),
             Progress::Due { dataset, why } => due_report(&dataset, why),
             Progress::Pending { study, title } => pending_report(&study, &title),
         };
-        let mut stdout = std::io::stdout().lock();
-        // The supervisor's death ends this process anyway.
-        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
+        say(&line);
     })
+}
+
+fn say(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // The supervisor's death ends this process anyway.
+    let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
 }
 
 pub(super) fn make_private_dir(path: &Path) -> Result<(), Failure> {

@@ -16,14 +16,17 @@ mod ledger;
 mod logging;
 mod output;
 mod quality;
+mod reload;
 mod running;
 mod studies;
 mod warnings;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bocage_daemon::log::{Form, quiet_panics};
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::{Clock, Timestamp};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -55,9 +58,9 @@ struct Common {
     /// Override a setting, e.g. --set policy.threshold=20; wins over the environment (BOCAGE_NODE__POLICY__THRESHOLD) and the file
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     overrides: Vec<(String, String)>,
-    /// How log lines are written to standard error
-    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
-    log: logging::Form,
+    /// How log lines are written: text or json; wins over [log] format of the configuration
+    #[arg(long, global = true, value_name = "FORM")]
+    log: Option<Form>,
 }
 
 #[derive(Subcommand)]
@@ -96,6 +99,14 @@ enum Command {
     Resume(OutputArgs),
     /// Fetch a FHIR server's bulk export into its folder; where it was interrupted it goes on
     FhirExport(FhirExportArgs),
+    /// Print the metrics of the running node, in Prometheus' text format
+    Metrics,
+    /// Say whether the processes of the running node are alive; exit code 1 where one is not
+    Health {
+        /// Say whether they do what they are for: a session, and a snapshot of every dataset
+        #[arg(long)]
+        ready: bool,
+    },
     /// What this site was asked and what left it
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -340,7 +351,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Enrol(args) => {
-            logging::quiet_panics("enrol");
+            quiet_panics("enrol");
             args.run()
         }
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
@@ -349,12 +360,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
             check_study::run(&Config::load(&origin)?, &asked, SystemClock.now(), format.unwrap_or(Format::Text))
         }
         Command::Check(_) => {
-            logging::quiet_panics("check");
+            quiet_panics("check");
             check::run(&origin, SystemClock.now())
         }
         Command::Datasets(args) => {
             let config = Config::load(&origin)?;
-            logging::begin(log, &config.log.level, "datasets");
+            logging::of_command(&config.log, log, "datasets");
             match args.command {
                 None => datasets::list(&config, args.output.format),
                 Some(DatasetsCommand::List(output)) => datasets::list(&config, output.format),
@@ -368,7 +379,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Ingest { name, why, parent } => {
             parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
             let config = Config::load(&origin)?;
-            logging::begin(log, &config.log.level, "ingest");
+            match parent {
+                Some(_) => drop(logging::of_daemon(&config.log, log, "ingest")),
+                None => logging::of_command(&config.log, log, "ingest"),
+            }
             ingest::run(config, &name, why, &switches)
         }
         Command::Studies(command) => desk(&Config::load(&origin)?, command),
@@ -382,6 +396,8 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 _ => fhir_export::run(&config, &name, output.format),
             }
         }
+        Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
+        Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
         Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
     }
 }
@@ -420,7 +436,7 @@ impl Common {
         for (key, value) in &self.overrides {
             options.extend(["--set".into(), format!("{key}={value}").into()]);
         }
-        options.extend(["--log".into(), self.log.as_str().into()]);
+        options.extend(self.log.iter().flat_map(|form| ["--log".into(), form.as_str().into()]));
         options
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bocage_net::Identity;
+use bocage_net::Identities;
 use bocage_net::quic::QuicClient;
 use bocage_net::secret::read_secret_text;
 use bocage_net::tcp::{Credentials, Proxy, ProxyUrl, Route, TcpClient};
@@ -166,18 +166,19 @@ impl Coordinator {
     ///
     /// # Errors
     /// The key that is to blame, a sentence and a hint.
-    pub fn ways(&self, identity: &Identity, clock: &Arc<dyn Clock>) -> Result<ToCoordinator, Blame> {
+    pub fn ways(&self, identities: &Identities, clock: &Arc<dyn Clock>) -> Result<ToCoordinator, Blame> {
         let unusable = |error: bocage_net::identity::CertificateError| {
             ("tls", error.to_string(), "ask the network's coordinator for this site's folder again".to_owned())
         };
-        let quic =
-            || QuicClient::new(self.address.clone(), self.name.clone(), identity, Arc::clone(clock)).map_err(unusable);
+        let quic = || {
+            QuicClient::new(self.address.clone(), self.name.clone(), identities, Arc::clone(clock)).map_err(unusable)
+        };
         let Some(address) = self.tcp.clone().filter(|_| self.transport != Transport::Quic) else {
             return Ok(Ways::First(quic()?));
         };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.read(clock)).transpose()?;
         let route = Route { address, proxy };
-        let tcp = TcpClient::new(route, self.name.clone(), identity, Arc::clone(clock)).map_err(unusable)?;
+        let tcp = TcpClient::new(route, self.name.clone(), identities, Arc::clone(clock)).map_err(unusable)?;
         Ok(match self.transport {
             Transport::Tcp => Ways::Second(tcp),
             Transport::Auto | Transport::Quic => Ways::Both(Both::new(quic()?, tcp, Arc::clone(clock))),

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bocage_daemon::log;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
@@ -46,6 +47,8 @@ pub const THRESHOLD_DEFAULT: u32 = 11;
 pub const QUERY_SECS_DEFAULT: u32 = 60;
 /// The longest time that a policy may allow: beyond it no study waits.
 pub const QUERY_SECS_MAX: u32 = 3600;
+/// Seconds for the round under way when the node stops, where the configuration says nothing: systemd waits 90.
+pub const STOP_SECS_DEFAULT: u32 = 30;
 
 /// A node's configuration.
 #[derive(Debug, Clone)]
@@ -80,8 +83,10 @@ pub struct Config {
     pub organisation: Organisation,
     /// Who decides, and who is told.
     pub steward: Steward,
-    /// What is logged.
-    pub log: Log,
+    /// What is logged, how and where.
+    pub log: log::Settings,
+    /// How long the round under way may take to end when the node is asked to stop.
+    pub stop_secs: u32,
     /// Who may ask.
     pub trust: Trust,
     /// What the site offers, by name.
@@ -115,6 +120,11 @@ impl StateDir {
     /// The custodian's socket.
     pub fn socket(&self) -> PathBuf {
         self.run().join("custodian.sock")
+    }
+
+    /// Where one of the node's processes shows how it is.
+    pub fn status_socket(&self, process: &str) -> PathBuf {
+        self.run().join(format!("{process}-status.sock"))
     }
 
     /// The socket of local commands.
@@ -209,13 +219,6 @@ pub struct Organisation {
     pub dpo: Option<String>,
     /// Transfers to third countries, in its own words.
     pub transfers: Option<String>,
-}
-
-/// What is logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// A filter as `RUST_LOG` has it: `info`, or `info,bocage_node=debug`.
-    pub level: String,
 }
 
 /// A dataset that the site offers.

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bocage_daemon::log;
 use bocage_protocol::settings::{Problem, Problems, read, read_partly};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -73,6 +74,9 @@ const KEYS: &[&str] = &[
     "min_free_mib",
     "epoch_days",
     "level",
+    "format",
+    "target",
+    "stop_secs",
     "kind",
     "key",
     "mode",
@@ -124,6 +128,7 @@ pub(super) struct RawTop {
     pub(super) network: Option<String>,
     pub(super) site: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) stop_secs: Option<u32>,
     pub(super) require_sandbox: Option<bool>,
     pub(super) require_whole_sandbox: Option<bool>,
     #[serde(default)]
@@ -260,6 +265,10 @@ pub(super) struct RawSteward {
 #[derive(Deserialize)]
 pub(super) struct RawLog {
     pub(super) level: Option<String>,
+    #[serde(default)]
+    pub(super) format: log::Form,
+    #[serde(default)]
+    pub(super) target: log::Target,
 }
 
 #[derive(Deserialize)]

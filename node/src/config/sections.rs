@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bocage_daemon::log;
 use bocage_protocol::contract::{Contract, Subject};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::limits;
@@ -20,8 +21,8 @@ use super::raw::{
     section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, LedgerRules, Log, Organisation, Policy, Researcher, SnapshotRules,
-    StateDir, Steward, Tls, Trust, contracts,
+    AccessBody, Config, Coordinator, Dataset, LedgerRules, Organisation, Policy, QUERY_SECS_MAX, Researcher,
+    STOP_SECS_DEFAULT, SnapshotRules, StateDir, Steward, Tls, Trust, contracts,
 };
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
@@ -52,7 +53,8 @@ pub(super) struct Draft {
     ledger: Option<LedgerRules>,
     organisation: Option<Organisation>,
     pub(super) steward: Option<Steward>,
-    log: Option<Log>,
+    log: Option<log::Settings>,
+    stop_secs: u32,
     trust: Trust,
     pub(super) datasets: BTreeMap<String, Dataset>,
     pub(super) optouts: Option<OptOutSpec>,
@@ -85,6 +87,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         organisation: reader.organisation(&top.organisation),
         steward: reader.steward(&top.steward),
         log: reader.log(&top.log),
+        stop_secs: reader.stop_secs(top.stop_secs),
         trust,
         datasets: reader.datasets(&top.dataset, &contracts),
         optouts: OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems),
@@ -120,6 +123,7 @@ impl Draft {
                 organisation: self.organisation?,
                 steward: self.steward?,
                 log: self.log?,
+                stop_secs: self.stop_secs,
                 trust: self.trust,
                 datasets: self.datasets,
                 optouts: self.optouts,
@@ -262,11 +266,20 @@ impl Reader<'_> {
         })
     }
 
-    fn log(&mut self, value: &Value) -> Option<Log> {
+    fn stop_secs(&mut self, secs: Option<u32>) -> u32 {
+        let secs = secs.unwrap_or(STOP_SECS_DEFAULT);
+        if secs > QUERY_SECS_MAX {
+            let message = format!("must be from 0 to {QUERY_SECS_MAX}");
+            self.problem("stop_secs", message, "the seconds that the round under way gets; 30 is usual");
+        }
+        secs
+    }
+
+    fn log(&mut self, value: &Value) -> Option<log::Settings> {
         let raw: RawLog = self.section(value, "log")?;
         let level = raw.level.unwrap_or_else(|| LEVEL_DEFAULT.to_owned());
         self.problems.0.extend(log_filter_problem(&level, self.file));
-        Some(Log { level })
+        Some(log::Settings { level, form: raw.format, target: raw.target })
     }
 
     fn trust(&mut self, values: &[Value]) -> Trust {

@@ -27,6 +27,7 @@ use bocage_protocol::wire::message::{Reply, RoundRequest};
 use super::Custodian;
 use super::authority::{self, Authorised, Past, Refused, Requester, authorise_under};
 use super::controls::Control;
+use super::counts::RoundOutcome;
 use super::desk::{Said, Stopped};
 use super::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use super::ledger::{Books, Entry, History, Kind, LedgerError};
@@ -90,10 +91,13 @@ impl Custodian {
             return refused(busy());
         }
         let round = Round { request, id: request.study.id(), now: self.clock.now() };
+        // Each line about it says so, whichever part writes it.
+        let _span = tracing::error_span!("round", study = %round.id, round = request.round).entered();
         match self.answer(&round) {
             Ok(reply) => reply,
             Err(error) => {
-                tracing::error!(study = %round.id, %error, "the ledger cannot be used: nothing leaves");
+                self.counts.round(RoundOutcome::Failed);
+                tracing::error!(%error, "the ledger cannot be used: nothing leaves");
                 refused(PublicError::from(&error))
             }
         }
@@ -107,11 +111,12 @@ impl Custodian {
 
     fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
         if let Some(paused) = self.paused()? {
+            self.counts.round(RoundOutcome::Waits);
             return Ok(pending(paused));
         }
         let history = self.ledger.history(&round.id)?;
         if history.requests >= limits::STUDY_REQUESTS {
-            tracing::warn!(study = %round.id, "the coordinator asks about this study without end: not answered any more");
+            tracing::warn!("the coordinator asks about this study without end: not answered any more");
             return Ok(refused(asked_too_often()));
         }
         let released = history.round(round.request.round).and_then(|r| r.release);
@@ -125,7 +130,7 @@ impl Custodian {
             Err(Refused { error, believed }) => {
                 let about = believed.map(|believed| about(&believed.0, &believed.1));
                 if about.is_none() && self.strangers.fetch_add(1, Ordering::Relaxed) >= limits::STRANGER_REQUESTS {
-                    tracing::warn!(study = %round.id, code = %error.code, "refused a stranger; there are too many to write each down");
+                    tracing::warn!(code = %error.code, "refused a stranger; there are too many to write each down");
                     return Ok(refused(error));
                 }
                 return self.refuse(round, Some(about), error);
@@ -137,7 +142,10 @@ impl Custodian {
         }
         match self.said(&round.id, &round.request.study, &authorised, &about, released.is_some())? {
             Said::Runs => {}
-            Said::Waits(error) => return Ok(pending(error)),
+            Said::Waits(error) => {
+                self.counts.round(RoundOutcome::Waits);
+                return Ok(pending(error));
+            }
             Said::Refused(error) => return self.refuse(round, Some(Some(about)), error),
         }
         if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
@@ -154,7 +162,7 @@ impl Custodian {
             Err(Failure::Before(error)) if error.code == ErrorCode::Busy => Ok(refused(error)),
             Err(Failure::Before(error)) => self.refuse(round, Some(Some(about)), error),
             Err(Failure::Paused(error)) => {
-                tracing::info!(study = %round.id, "paused while it was computed: thrown away");
+                tracing::info!("paused while it was computed: thrown away");
                 self.ledger.append(self.clock.now(), &[round.attempt(AttemptState::Stopped)])?;
                 Ok(pending(error))
             }
@@ -170,7 +178,8 @@ impl Custodian {
         history: &History,
         error: PublicError,
     ) -> Result<Vec<u8>, LedgerError> {
-        tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "not yet");
+        self.counts.round(RoundOutcome::Waits);
+        tracing::info!(code = %error.code, "not yet");
         if history.requests == 0 && self.is_written(&about, round)? {
             self.ledger.append(round.now, &[round.asked(Some(about)), round.refusal(&error)])?;
         }
@@ -184,7 +193,7 @@ impl Custodian {
             self.ledger.append(round.now, &of_earlier_days)?;
         }
         if !written {
-            tracing::warn!(study = %round.id, key = %about.key, "too many refusals of this signer today to write each down");
+            tracing::warn!(key = %about.key, "too many refusals of this signer today to write each down");
         }
         Ok(written)
     }
@@ -196,7 +205,8 @@ impl Custodian {
         request: Option<Option<bodies::About>>,
         error: PublicError,
     ) -> Result<Vec<u8>, LedgerError> {
-        tracing::info!(study = %round.id, round = round.request.round, code = %error.code, "refused");
+        self.counts.refused(error.code);
+        tracing::info!(code = %error.code, "refused");
         if let Some(Some(about)) = &request
             && !self.is_written(about, round)?
         {
@@ -232,7 +242,8 @@ impl Custodian {
             Some(Stopped::Denied(error)) => return self.refuse(round, Some(Some(about)), error),
             None => {}
         }
-        tracing::info!(study = %round.id, round = round.request.round, "handed out again from the ledger");
+        self.counts.round(RoundOutcome::Repeated);
+        tracing::info!("handed out again from the ledger");
         Ok(released_frame(signed).unwrap_or_else(refused))
     }
 

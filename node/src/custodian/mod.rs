@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod authority;
 mod controls;
+mod counts;
 pub mod dangling;
 pub mod data;
 pub mod desk;
@@ -23,12 +24,14 @@ pub mod snapshot;
 pub mod source;
 #[cfg(test)]
 mod tests;
+pub mod watched;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use bocage_daemon::pulse::Pulse;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::{SecretKey, SignedRevocations};
@@ -115,6 +118,8 @@ pub enum Progress {
     },
     /// No query runs.
     Idle,
+    /// The loop turns.
+    Beat,
     /// A snapshot of a dataset is due to be taken.
     Due {
         /// The dataset.
@@ -159,6 +164,8 @@ pub struct Custodian {
     optouts: OptOuts,
     links: Links,
     designs: Designs,
+    counts: counts::Counts,
+    pulse: Pulse,
 }
 
 impl Custodian {
@@ -194,6 +201,8 @@ impl Custodian {
             optouts,
             links: Links::default(),
             designs,
+            counts: counts::Counts::default(),
+            pulse: Pulse::default(),
         }
     }
 
@@ -242,6 +251,12 @@ impl Custodian {
             ),
             Err(error) => tracing::error!(%error, "the ledger's chain could not be looked over"),
         }
+    }
+
+    /// The loop turns.
+    fn beat(&self) {
+        self.pulse.beat();
+        (self.progress)(Progress::Beat);
     }
 
     fn pass(&self, moment: Moment) {

@@ -8,13 +8,14 @@
 //! One connection carries one request. The server must never answer a process of another user, and never read more than one frame.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::future::Future;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bocage_daemon::pulse::BEAT;
+use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::limits;
@@ -23,7 +24,7 @@ use bocage_protocol::wire::message::{Reply, Request, RoundRequest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Custodian;
 use super::desk::socket::Admin;
@@ -39,8 +40,6 @@ const DUE_LOOK: Duration = Duration::from_secs(60);
 const NEW_LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked whether payloads of the ledger are old enough to be dropped, beside at the start.
 const RETENTION_LOOK: Duration = Duration::from_secs(86_400);
-/// How long a stopping custodian waits for the running query. Shorter than the supervisor's patience.
-const FINISH_GRACE: Duration = Duration::from_secs(3);
 
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +71,7 @@ pub struct Server {
     path: PathBuf,
     admin: Admin,
     admin_path: PathBuf,
+    status: Option<(Door, Arc<dyn Watched>)>,
 }
 
 impl Server {
@@ -89,14 +89,20 @@ impl Server {
         let listener = bind(&state.run(), &path).map_err(at(&path))?;
         let admin = bind(&state.run(), &admin_path).map_err(at(&admin_path))?;
         let admin = Admin::new(admin, state, steward).map_err(at(&admin_path))?;
-        Ok(Self { listener, path, admin, admin_path })
+        Ok(Self { listener, path, admin, admin_path, status: None })
     }
 
-    /// Serves until `stop` completes, then lets the running query finish for a short time.
+    /// The same, which shows on `door` how it is.
+    #[must_use]
+    pub fn watched_at(self, door: Door, watched: Arc<dyn Watched>) -> Self {
+        Self { status: Some((door, watched)), ..self }
+    }
+
+    /// Serves until `stop` says how long the running query may take to finish. A later word shortens that; without any it is not waited for.
     ///
     /// # Errors
     /// Where the compute thread ends by itself.
-    pub async fn run(self, custodian: Arc<Custodian>, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+    pub async fn run(self, custodian: Arc<Custodian>, mut stop: mpsc::Receiver<Duration>) -> Result<(), ServerError> {
         let (queue, jobs) = mpsc::channel(limits::CUSTODIAN_QUEUE);
         let worker = Arc::clone(&custodian);
         let mut compute = tokio::task::spawn_blocking(move || work(&worker, jobs));
@@ -110,11 +116,17 @@ impl Server {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut retention = tokio::time::interval_at(tokio::time::Instant::now() + RETENTION_LOOK, RETENTION_LOOK);
+        let mut beat = tokio::time::interval(BEAT);
+        let mut looking = JoinSet::new();
+        if let Some((door, watched)) = self.status {
+            looking.spawn(status::serve(door, watched));
+        }
         let commands = self.admin.serve(&custodian);
-        tokio::pin!(stop, commands);
+        tokio::pin!(commands);
         let ended = loop {
             tokio::select! {
-                () = &mut stop => break Ok(()),
+                grace = stop.recv() => break Ok(grace.unwrap_or_default()),
+                _ = beat.tick() => custodian.beat(),
                 () = &mut commands => {}
                 _ = &mut compute => break Err(ServerError::Compute),
                 Some(_) = connections.join_next() => {}
@@ -153,17 +165,30 @@ impl Server {
         drop(self.listener);
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(&self.admin_path);
-        if ended.is_ok() {
-            custodian.begin_stop();
-            drop(queue);
-            let _ = tokio::time::timeout(FINISH_GRACE, async {
-                let _ = (&mut compute).await;
-                while connections.join_next().await.is_some() {}
-            })
-            .await;
-            custodian.end_stop();
+        let grace = ended?;
+        custodian.begin_stop();
+        drop(queue);
+        let finished = async {
+            let _ = (&mut compute).await;
+            while connections.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = finished => {}
+            () = end_of(grace, stop) => {}
         }
-        ended
+        custodian.end_stop();
+        Ok(())
+    }
+}
+
+/// The end of a grace that a later word may shorten.
+async fn end_of(grace: Duration, mut shorter: mpsc::Receiver<Duration>) {
+    let mut until = Instant::now() + grace;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return,
+            Some(grace) = shorter.recv() => until = until.min(Instant::now() + grace),
+        }
     }
 }
 
@@ -300,16 +325,14 @@ mod tests {
 
     struct Running {
         socket: PathBuf,
-        stop: oneshot::Sender<()>,
+        stop: mpsc::Sender<Duration>,
         task: tokio::task::JoinHandle<Result<(), ServerError>>,
     }
 
     fn start(site: &Site, switches: Switches) -> Running {
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopped) = mpsc::channel(1);
         let server = Server::bind(&site.config().state, &site.config().steward).unwrap();
-        let task = tokio::spawn(server.run(custodian(site, switches), async move {
-            let _ = stopped.await;
-        }));
+        let task = tokio::spawn(server.run(custodian(site, switches), stopped));
         Running { socket: site.config().state.socket(), stop, task }
     }
 
@@ -342,7 +365,7 @@ mod tests {
         assert_eq!(mode(&state.admin_socket()), 0o600);
         let request = codec::encode(&Request::Catalogue).unwrap();
         assert!(matches!(ask(&running.socket, &request).await, Reply::Catalogue(c) if c.datasets.len() == 1));
-        running.stop.send(()).unwrap();
+        running.stop.try_send(Duration::from_secs(3)).unwrap();
         running.task.await.unwrap().unwrap();
         assert!(!state.socket().exists() && !state.admin_socket().exists());
     }

@@ -102,7 +102,7 @@ const BASE_OLDER: &[c_long] = &[
 const BASE_OLDER: &[c_long] = &[];
 
 /// Answering on a socket that listens. No `recvmsg`: nobody can hand an open file in.
-const CUSTODIAN: &[c_long] = &[libc::SYS_accept4];
+const ANSWERING: &[c_long] = &[libc::SYS_accept4];
 
 /// Writing files: a ledger, snapshots. Nothing that changes modes, owners or times: landlock does not govern these, so they would reach every file of the
 /// user; what needs a mode has it before.
@@ -130,7 +130,7 @@ const WRITING_OLDER: &[c_long] =
 #[cfg(not(target_arch = "x86_64"))]
 const WRITING_OLDER: &[c_long] = &[];
 
-/// Dialling out. Neither `listen` nor `accept`: a hospital opens no port.
+/// Dialling out. No `listen`: a hospital opens no port. What `accept4` answers on is the Unix socket that listened before.
 const AGENT: &[c_long] = &[
     libc::SYS_connect,
     libc::SYS_bind,
@@ -140,6 +140,14 @@ const AGENT: &[c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
 ];
+
+/// Putting a renewed key in the place of the one before. In which folder is landlock's part.
+const RENEWING: &[c_long] = &[libc::SYS_fsync, libc::SYS_unlinkat, libc::SYS_renameat2];
+
+#[cfg(target_arch = "x86_64")]
+const RENEWING_OLDER: &[c_long] = &[libc::SYS_unlink, libc::SYS_rename, libc::SYS_renameat];
+#[cfg(not(target_arch = "x86_64"))]
+const RENEWING_OLDER: &[c_long] = &[];
 
 /// What an ingest needs no more once it is connected. Nobody can hand it an open file either.
 const DIALLING: &[c_long] = &[
@@ -272,7 +280,7 @@ fn never() -> Result<Rules, BackendError> {
 
 fn custodian() -> Result<Rules, BackendError> {
     let mut rules = ingest()?;
-    rules.extend(freely(&[CUSTODIAN]));
+    rules.extend(freely(&[ANSWERING]));
     Ok(rules)
 }
 
@@ -303,7 +311,8 @@ fn remote_ingest() -> Result<Rules, BackendError> {
 }
 
 fn agent() -> Result<Rules, BackendError> {
-    let mut rules = freely(&[BASE, BASE_OLDER, AGENT, &[libc::SYS_mmap, libc::SYS_mprotect]]);
+    let mut rules =
+        freely(&[BASE, BASE_OLDER, AGENT, ANSWERING, RENEWING, RENEWING_OLDER, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
     rules.extend(dialling()?);
     Ok(rules)

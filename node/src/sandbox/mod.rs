@@ -22,7 +22,7 @@ use crate::config::{Config, Dataset};
 use crate::custodian::Switches;
 
 pub use kernel::{Support, WHOLE};
-pub use reach::{Reach, guarded_list};
+pub use reach::{Reach, guarded_list, renewed};
 
 /// The processes of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -42,7 +42,7 @@ impl Reach {
             // an ingest may dial, and the agent to a coordinator or proxy.
             Process::Supervisor => Self {
                 read: None,
-                write: vec![config.state.0.clone(), "/dev/null".into()],
+                write: [config.state.0.clone(), "/dev/null".into()].into_iter().chain(renewed(config)).collect(),
                 name_servers: true,
                 ports: config
                     .datasets
@@ -58,7 +58,7 @@ impl Reach {
                 let proxy = config.coordinator.files().map(Path::to_owned);
                 let read = tls.chain(proxy).chain(RESOLVER.iter().map(PathBuf::from)).collect();
                 let ports = config.coordinator.tcp_port().into_iter().collect();
-                Self { read: Some(read), write: Vec::new(), name_servers: true, ports }
+                Self { read: Some(read), write: renewed(config).into_iter().collect(), name_servers: true, ports }
             }
             Process::Custodian => {
                 // No source: an ingest reads those. The list is replaced by a rename while the node runs; the salt of its ids is a secret like the
@@ -90,6 +90,11 @@ impl Reach {
 /// Whether the list of opt-outs lies in one folder with the agent's key: a new list is then read after a restart only.
 pub fn guarded_list(config: &Config) -> bool {
     list(config).is_some_and(|reach| !reach.is_dir())
+}
+
+/// The folder of the agent's key, in which it puts a renewed one in its place. None where something else lies there that it must not change.
+pub fn renewed(config: &Config) -> Option<PathBuf> {
+    Some(around(&config.tls.key_file, &secrets_of_the_custodian(config))).filter(|reach| reach.is_dir())
 }
 
 fn list(config: &Config) -> Option<PathBuf> {
@@ -177,7 +182,7 @@ mod tests {
         let config = Config::load(&site.origin()).unwrap();
         let [agent, custodian] = [Process::Agent, Process::Custodian].map(|process| Reach::of(process, &config, None));
         let (agent_reads, custodian_reads) = (agent.read.unwrap(), custodian.read.unwrap());
-        assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty());
+        assert!(agent_reads.contains(&site.path("site.key")) && agent.write.is_empty() && renewed(&config).is_none());
         assert_eq!(custodian_reads, [site.path("release.key"), "/dev/urandom".into()]);
         assert_eq!(custodian.write, [site.path("state")]);
         assert!(!agent_reads.iter().any(|path| custodian_reads.contains(path) || site.path("state").starts_with(path)));
@@ -249,6 +254,11 @@ mod tests {
         for folder in ["tls", "data"] {
             fs::write(site.path(&format!("{folder}/ward.pem")), "").unwrap();
         }
+        // What is renewed is put into the key's own folder, by nobody but the agent and below who starts it.
+        let config = Config::load(&site.origin()).unwrap();
+        assert_eq!(renewed(&config), Some(site.path("tls")));
+        assert_eq!(Reach::of(Process::Agent, &config, None).write, [site.path("tls")]);
+        assert!(!Reach::of(Process::Custodian, &config, None).write.contains(&site.path("tls")));
         let (agent, ingest) = reads("");
         assert!(agent.contains(&site.path("tls")) && ingest == [site.path("data")]);
         let (agent, _) = reads(&key("tls"));

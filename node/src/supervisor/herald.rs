@@ -31,6 +31,8 @@ impl Herald {
     pub fn start(reexec: &Reexec, options: &[OsString]) -> std::io::Result<Self> {
         let mut command = Command::new(&reexec.exe);
         command.args(&reexec.prefix).arg(COMMAND).args(options).arg("--parent").arg(std::process::id().to_string());
+        // What the site's own command says to systemd is not about this node.
+        command.env_remove("NOTIFY_SOCKET");
         Ok(Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?))
     }
 }

@@ -11,10 +11,12 @@
 //!                         └────────── Kill ─▶ running until Exited
 //! ```
 
+pub mod beats;
 pub mod herald;
 pub mod ingests;
 pub mod process;
 pub mod report;
+mod standing;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,7 +28,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A child that ran for so long is healthy: its next death begins with the first wait again. Such deaths are no more frequent than those of a
 /// child that is started after the longest wait each time.
 pub const HEALTHY_AFTER: Duration = LONGEST_WAIT;
-/// How long a child may take to stop by itself.
+/// How long a child may take to stop by itself, beyond what a round under way is given.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// The two children.
@@ -62,8 +64,12 @@ pub enum Event {
     },
     /// The custodian's query ended.
     Idle,
-    /// Somebody wants the node to stop.
+    /// Somebody wants the node to stop when the round under way has ended.
+    Drain,
+    /// Somebody wants the node to stop now.
     Stop,
+    /// The configuration was changed: the custodian is to begin anew with it, between two rounds.
+    Reload,
 }
 
 /// What must be done.
@@ -76,10 +82,17 @@ pub enum Action {
         /// The attempt for which the custodian was ended, because it took too long.
         overran: Option<u64>,
     },
-    /// Ask a child to stop.
+    /// Ask a child to stop when the round under way has ended.
     Terminate(Role),
+    /// Ask a child to stop within a few seconds.
+    Hurry(Role),
     /// End a child now.
-    Kill(Role),
+    Kill {
+        /// Which.
+        role: Role,
+        /// For a query that takes too long, and not because it does not stop.
+        overran: bool,
+    },
     /// Both children have ended after a stop: leave.
     Leave,
 }
@@ -99,13 +112,18 @@ struct Child {
     query: Option<(u64, Duration)>,
     /// The query that took too long, for which it is being ended.
     overran: Option<u64>,
+    /// Asked to begin anew: until when it may take.
+    anew_by: Option<Duration>,
 }
 
 /// The life of two children. All times are since the supervisor began.
 #[derive(Debug)]
 pub struct Supervisor {
     children: [Child; 2],
+    /// What a round under way is given.
+    stop_within: Duration,
     stop_by: Option<Duration>,
+    draining: bool,
     killed_at_stop: bool,
     left: bool,
     actions: VecDeque<Action>,
@@ -113,12 +131,21 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor that starts both children at `now`: the custodian first, so that the agent finds its socket soon.
-    pub fn new(now: Duration) -> Self {
-        let child =
-            |role| Child { role, state: State::Waiting { until: now }, wait: FIRST_WAIT, query: None, overran: None };
+    /// `stop_within` is what a round under way is given when it stops.
+    pub fn new(now: Duration, stop_within: Duration) -> Self {
+        let child = |role| Child {
+            role,
+            state: State::Waiting { until: now },
+            wait: FIRST_WAIT,
+            query: None,
+            overran: None,
+            anew_by: None,
+        };
         let mut supervisor = Self {
             children: [child(Role::Custodian), child(Role::Agent)],
+            stop_within,
             stop_by: None,
+            draining: false,
             killed_at_stop: false,
             left: false,
             actions: VecDeque::new(),
@@ -135,7 +162,9 @@ impl Supervisor {
                 self.child(Role::Custodian).query = Some((attempt, now.saturating_add(limit)));
             }
             Event::Idle => self.child(Role::Custodian).query = None,
+            Event::Drain => self.drain(now),
             Event::Stop => self.stop(now),
+            Event::Reload => self.reload(now),
         }
     }
 
@@ -144,7 +173,7 @@ impl Supervisor {
         if let Some(by) = self.stop_by {
             if now >= by && !self.killed_at_stop {
                 self.killed_at_stop = true;
-                self.for_each_running(Action::Kill);
+                self.for_each_running(|role| Action::Kill { role, overran: false });
             }
             return;
         }
@@ -156,7 +185,12 @@ impl Supervisor {
                 }
                 State::Running { .. } if child.query.is_some_and(|(_, until)| now >= until) => {
                     child.overran = child.query.take().map(|(attempt, _)| attempt);
-                    self.actions.push_back(Action::Kill(child.role));
+                    self.actions.push_back(Action::Kill { role: child.role, overran: true });
+                }
+                State::Running { .. } if child.anew_by.is_some_and(|by| now >= by) => {
+                    // It stays one that was asked to begin anew, until it has ended.
+                    child.anew_by = Some(Duration::MAX);
+                    self.actions.push_back(Action::Kill { role: child.role, overran: false });
                 }
                 _ => {}
             }
@@ -172,7 +206,10 @@ impl Supervisor {
                 .iter()
                 .filter_map(|child| match child.state {
                     State::Waiting { until } => Some(until),
-                    State::Running { .. } => child.query.map(|(_, until)| until),
+                    State::Running { .. } => {
+                        let anew = child.anew_by.filter(|by| *by < Duration::MAX);
+                        child.query.map(|(_, until)| until).into_iter().chain(anew).min()
+                    }
                 })
                 .min(),
         }
@@ -192,30 +229,67 @@ impl Supervisor {
         let child = self.child(role);
         child.query = None;
         if let State::Running { since } = child.state {
-            // A child that was ended for one heavy query is not to blame: it comes back at once.
-            if child.overran.is_some() || now.saturating_sub(since) >= HEALTHY_AFTER {
+            // A child that was ended for one heavy query, or was asked to, is not to blame: it comes back at once.
+            let at_once = child.anew_by.take().is_some() || child.overran.is_some();
+            if at_once || now.saturating_sub(since) >= HEALTHY_AFTER {
                 child.wait = FIRST_WAIT;
             }
             let mut wait = Duration::ZERO;
-            if child.overran.is_none() {
+            if !at_once {
                 wait = child.wait;
                 child.wait = (child.wait * 2).min(LONGEST_WAIT);
             }
             child.state = State::Waiting { until: now.saturating_add(wait) };
         }
         if self.stop_by.is_some() {
+            if role == Role::Custodian && self.draining {
+                self.terminate(Role::Agent);
+            }
             self.leave_if_done();
         } else {
             self.handle_timeout(now);
         }
     }
 
-    fn stop(&mut self, now: Duration) {
+    /// The custodian first: what it answers last leaves through the agent.
+    fn drain(&mut self, now: Duration) {
         if self.stop_by.is_none() {
-            self.stop_by = Some(now.saturating_add(STOP_GRACE));
-            self.for_each_running(Action::Terminate);
+            self.draining = true;
+            self.stop_by = Some(now.saturating_add(self.stop_within).saturating_add(STOP_GRACE));
+            let custodian = self.terminate(Role::Custodian);
+            if !custodian {
+                self.terminate(Role::Agent);
+            }
             self.leave_if_done();
         }
+    }
+
+    /// Also of a node that drains: somebody has no time.
+    fn stop(&mut self, now: Duration) {
+        if self.stop_by.is_none() || self.draining {
+            self.draining = false;
+            let by = now.saturating_add(STOP_GRACE);
+            self.stop_by = Some(self.stop_by.map_or(by, |before| before.min(by)));
+            self.for_each_running(Action::Hurry);
+            self.leave_if_done();
+        }
+    }
+
+    /// One that waits reads the configuration when it is started.
+    fn reload(&mut self, now: Duration) {
+        if self.stop_by.is_none() && self.terminate(Role::Custodian) {
+            let by = now.saturating_add(self.stop_within).saturating_add(STOP_GRACE);
+            self.child(Role::Custodian).anew_by = Some(by);
+        }
+    }
+
+    /// Whether there was one to be asked.
+    fn terminate(&mut self, role: Role) -> bool {
+        let runs = matches!(self.child(role).state, State::Running { .. });
+        if runs {
+            self.actions.push_back(Action::Terminate(role));
+        }
+        runs
     }
 
     fn for_each_running(&mut self, action: fn(Role) -> Action) {
@@ -247,7 +321,7 @@ mod tests {
     }
 
     fn started() -> Supervisor {
-        let mut supervisor = Supervisor::new(Duration::ZERO);
+        let mut supervisor = Supervisor::new(Duration::ZERO, secs(30));
         let expected = [Role::Custodian, Role::Agent].map(|role| Action::Start { role, overran: None });
         assert_eq!(actions(&mut supervisor), expected);
         supervisor
@@ -285,7 +359,7 @@ mod tests {
         supervisor.handle(secs(1), Event::Working { attempt: 7, limit: secs(60) });
         assert_eq!(supervisor.poll_timeout(), Some(secs(61)));
         supervisor.handle_timeout(secs(61));
-        assert_eq!(actions(&mut supervisor), [Action::Kill(Role::Custodian)]);
+        assert_eq!(actions(&mut supervisor), [Action::Kill { role: Role::Custodian, overran: true }]);
         supervisor.handle_timeout(secs(62));
         assert_eq!(actions(&mut supervisor), [], "it is killed once");
         supervisor.handle(secs(62), Event::Exited(Role::Custodian));
@@ -312,13 +386,13 @@ mod tests {
     fn a_stop_asks_first_then_kills_what_is_left_and_starts_nothing() {
         let mut supervisor = started();
         supervisor.handle(secs(1), Event::Stop);
-        assert_eq!(actions(&mut supervisor), [Action::Terminate(Role::Custodian), Action::Terminate(Role::Agent)]);
+        assert_eq!(actions(&mut supervisor), [Action::Hurry(Role::Custodian), Action::Hurry(Role::Agent)]);
         supervisor.handle(secs(2), Event::Exited(Role::Agent));
         supervisor.handle(secs(2), Event::Stop);
         assert_eq!(actions(&mut supervisor), []);
         assert_eq!(supervisor.poll_timeout(), Some(secs(1) + STOP_GRACE));
         supervisor.handle_timeout(secs(6));
-        assert_eq!(actions(&mut supervisor), [Action::Kill(Role::Custodian)]);
+        assert_eq!(actions(&mut supervisor), [Action::Kill { role: Role::Custodian, overran: false }]);
         supervisor.handle(secs(6), Event::Exited(Role::Custodian));
         assert_eq!(actions(&mut supervisor), [Action::Leave]);
     }
@@ -330,5 +404,47 @@ mod tests {
         supervisor.handle(secs(1), Event::Exited(Role::Custodian));
         supervisor.handle(secs(1), Event::Stop);
         assert_eq!(actions(&mut supervisor), [Action::Leave]);
+    }
+
+    #[test]
+    fn a_drain_asks_the_custodian_first_and_the_agent_when_its_last_answer_is_out() {
+        let mut supervisor = started();
+        supervisor.handle(secs(1), Event::Drain);
+        assert_eq!(actions(&mut supervisor), [Action::Terminate(Role::Custodian)]);
+        assert_eq!(supervisor.poll_timeout(), Some(secs(31) + STOP_GRACE));
+        supervisor.handle(secs(20), Event::Exited(Role::Custodian));
+        assert_eq!(actions(&mut supervisor), [Action::Terminate(Role::Agent)]);
+        supervisor.handle(secs(21), Event::Exited(Role::Agent));
+        assert_eq!(actions(&mut supervisor), [Action::Leave]);
+    }
+
+    #[test]
+    fn a_drain_ends_by_force_when_its_time_is_over_and_sooner_where_somebody_has_none() {
+        let mut supervisor = started();
+        supervisor.handle(secs(1), Event::Drain);
+        actions(&mut supervisor);
+        supervisor.handle(secs(2), Event::Drain);
+        assert_eq!(actions(&mut supervisor), [], "it drains already");
+        supervisor.handle(secs(3), Event::Stop);
+        assert_eq!(actions(&mut supervisor), [Action::Hurry(Role::Custodian), Action::Hurry(Role::Agent)]);
+        supervisor.handle_timeout(secs(3) + STOP_GRACE);
+        let kill = |role| Action::Kill { role, overran: false };
+        assert_eq!(actions(&mut supervisor), [kill(Role::Custodian), kill(Role::Agent)]);
+    }
+
+    #[test]
+    fn a_changed_configuration_lets_the_custodian_alone_begin_anew_without_a_wait() {
+        let mut supervisor = started();
+        supervisor.handle(secs(1), Event::Reload);
+        assert_eq!(actions(&mut supervisor), [Action::Terminate(Role::Custodian)]);
+        supervisor.handle(secs(2), Event::Exited(Role::Custodian));
+        assert_eq!(actions(&mut supervisor), [Action::Start { role: Role::Custodian, overran: None }]);
+        supervisor.handle(secs(3), Event::Reload);
+        actions(&mut supervisor);
+        supervisor.handle_timeout(secs(33) + STOP_GRACE);
+        assert_eq!(actions(&mut supervisor), [Action::Kill { role: Role::Custodian, overran: false }]);
+        assert_eq!(supervisor.poll_timeout(), None, "it is killed once");
+        supervisor.handle(secs(39), Event::Exited(Role::Custodian));
+        assert_eq!(actions(&mut supervisor), [Action::Start { role: Role::Custodian, overran: None }]);
     }
 }

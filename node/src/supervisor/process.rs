@@ -1,4 +1,4 @@
-//! Carries out what the [`Supervisor`] decides: starts the children, reads the custodian's reports, passes signals on.
+//! Carries out what the [`Supervisor`] decides: starts the children, reads their reports, passes signals on, and tells systemd how the node is.
 //!
 //! It must never touch the site's data or the network, and it must never leave a child behind: every child asks the kernel to be killed
 //! with its parent ([`die_with`]).
@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use bocage_daemon::notify::Notify;
+use bocage_daemon::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 use super::herald::{Herald, Told};
 use super::ingests::{Due, Ingests};
 use super::report::{REPORT_BYTES, Report, parse_report};
+use super::standing::Standing;
 use super::{Action, Event, Role, Supervisor};
 
 /// How this program starts itself again.
@@ -63,32 +66,55 @@ pub fn die_with(parent: u32) -> Result<(), ProcessError> {
     if now.and_then(|pid| u32::try_from(pid).ok()) == Some(parent) { Ok(()) } else { Err(ProcessError::Orphan) }
 }
 
-/// Runs both children until a signal to stop. `options` follow the subcommand in every child's command line; `environment` is all that
-/// they get of it.
+/// How children are started.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The program.
+    pub reexec: &'a Reexec,
+    /// What follows the subcommand in every child's command line.
+    pub options: &'a [OsString],
+    /// All that they get of the environment.
+    pub environment: &'a [(OsString, OsString)],
+}
+
+/// What the node's life depends on beside its children.
+pub struct Life {
+    /// Who tells people.
+    pub herald: Option<Herald>,
+    /// Who is told how the node is.
+    pub notify: Notify,
+    /// What a round under way is given when the node stops.
+    pub stop_within: Duration,
+    /// Reads the configuration again; whether the custodian is to begin anew with it.
+    pub reload: Box<dyn FnMut() -> bool>,
+}
+
+/// Runs both children until a signal to stop.
 ///
 /// Must run on the main thread of a single-threaded runtime: the kernel counts the *thread* that started a child as its parent.
 ///
 /// # Errors
 /// Where no signal handler can be installed. Children that fail are started again, for ever.
-pub async fn run(
-    reexec: &Reexec,
-    options: &[OsString],
-    environment: &[(OsString, OsString)],
-    herald: Option<Herald>,
-) -> Result<(), ProcessError> {
+pub async fn run(launch: Launch<'_>, life: Life) -> Result<(), ProcessError> {
+    let Life { herald, notify, stop_within, mut reload } = life;
+    let mut hangup = signal(SignalKind::hangup()).map_err(ProcessError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ProcessError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ProcessError::Signals)?;
-    let began = Instant::now();
+    let (began, terminal) = (Instant::now(), Terminal::now());
     let mut herald = Told::by(herald);
-    let mut supervisor = Supervisor::new(Duration::ZERO);
-    let mut children =
-        Children { reexec, options, environment, agent: None, custodian: None, ingest: None, stopping: false };
+    let mut supervisor = Supervisor::new(Duration::ZERO, stop_within);
+    let mut children = Children { launch, agent: None, custodian: None, ingest: None, stopping: false };
+    let mut standing = Standing::new(notify);
+    let mut look = tokio::time::interval(standing.look_every());
     let mut ingests = Ingests::default();
     let (reports, mut reported) = mpsc::channel(16);
     loop {
         while let Some(action) = supervisor.poll_action() {
             if action == Action::Leave {
                 return Ok(());
+            }
+            if let Action::Start { role, .. } = action {
+                standing.beats.started(began.elapsed(), role);
             }
             if let Some(event) = children.apply(action, &reports) {
                 supervisor.handle(began.elapsed(), event);
@@ -101,15 +127,42 @@ pub async fn run(
         }
         let wake = supervisor.poll_timeout().map(|at| began + at);
         let event = tokio::select! {
-            _ = terminate.recv() => Some(Event::Stop),
+            _ = terminate.recv() => Some(Event::Drain),
+            _ = hangup.recv() => match terminal.is_gone() {
+                true => Some(Event::Stop),
+                false => {
+                    standing.reloads();
+                    // It looks at its certificate's files.
+                    children.signal(Role::Agent, Signal::HUP);
+                    let anew = reload();
+                    standing.reloaded(anew);
+                    anew.then_some(Event::Reload)
+                }
+            },
+            _ = look.tick() => {
+                standing.look(began.elapsed());
+                None
+            }
             _ = interrupt.recv() => Some(Event::Stop),
             status = ended(&mut children.ingest) => {
                 children.ingest_ended(&ingests.ended().unwrap_or_default(), &status);
                 None
             }
-            status = ended(&mut children.agent) => Some(children.exited(Role::Agent, &status)),
-            status = ended(&mut children.custodian) => Some(children.exited(Role::Custodian, &status)),
+            status = ended(&mut children.agent) => {
+                standing.beats.ended(Role::Agent);
+                Some(children.exited(Role::Agent, &status))
+            }
+            status = ended(&mut children.custodian) => {
+                standing.beats.ended(Role::Custodian);
+                Some(children.exited(Role::Custodian, &status))
+            }
             Some((pid, report)) = reported.recv() => match report {
+                Report::Beat { session } => {
+                    if let Some(role) = children.role_of(pid) {
+                        standing.beat(began.elapsed(), role, session);
+                    }
+                    None
+                }
                 Report::Due(due) => {
                     ingests.want(due);
                     None
@@ -122,7 +175,9 @@ pub async fn run(
             },
             () = sleep_until(wake) => None,
         };
-        if event == Some(Event::Stop) {
+        if matches!(event, Some(Event::Drain | Event::Stop)) {
+            standing.stops();
+            children.stopping = true;
             ingests.stop();
             children.interrupt_ingest();
         }
@@ -151,9 +206,7 @@ async fn ended(child: &mut Option<Child>) -> String {
 }
 
 struct Children<'a> {
-    reexec: &'a Reexec,
-    options: &'a [OsString],
-    environment: &'a [(OsString, OsString)],
+    launch: Launch<'a>,
     agent: Option<Child>,
     custodian: Option<Child>,
     ingest: Option<Child>,
@@ -172,6 +225,13 @@ impl Children<'_> {
         self.custodian.as_ref().and_then(Child::id) == Some(pid)
     }
 
+    fn role_of(&self, pid: u32) -> Option<Role> {
+        let is = |child: &Option<Child>| child.as_ref().and_then(Child::id) == Some(pid);
+        [(Role::Custodian, &self.custodian), (Role::Agent, &self.agent)]
+            .into_iter()
+            .find_map(|(role, child)| is(child).then_some(role))
+    }
+
     fn apply(&mut self, action: Action, reports: &mpsc::Sender<(u32, Report)>) -> Option<Event> {
         match action {
             Action::Start { role, overran } => match self.start(role, overran, reports) {
@@ -182,13 +242,15 @@ impl Children<'_> {
                 }
             },
             Action::Terminate(role) => {
-                self.stopping = true;
                 self.signal(role, Signal::TERM);
                 None
             }
-            Action::Kill(role) => {
-                let why =
-                    if self.stopping { "it does not stop" } else { "its query takes longer than policy.query_secs" };
+            Action::Hurry(role) => {
+                self.signal(role, Signal::QUIT);
+                None
+            }
+            Action::Kill { role, overran } => {
+                let why = if overran { "its query takes longer than policy.query_secs" } else { "it does not stop" };
                 tracing::warn!(child = role.command(), why, "ended by force");
                 self.signal(role, Signal::KILL);
                 None
@@ -207,7 +269,7 @@ impl Children<'_> {
         if let Some(attempt) = overran {
             command.arg("--overran").arg(attempt.to_string());
         }
-        command.stdout(if role == Role::Custodian { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let pid = child.id().unwrap_or_default();
         tracing::info!(child = role.command(), pid, "started");
@@ -220,9 +282,10 @@ impl Children<'_> {
 
     /// How a child is started, whichever.
     fn command(&self, command: &str) -> Command {
-        let mut child = Command::new(&self.reexec.exe);
-        child.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        child.args(&self.reexec.prefix).arg(command).args(self.options);
+        let Launch { reexec, options, environment } = &self.launch;
+        let mut child = Command::new(&reexec.exe);
+        child.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+        child.args(&reexec.prefix).arg(command).args(*options);
         child.arg("--parent").arg(std::process::id().to_string());
         child.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         child
@@ -268,7 +331,7 @@ impl Children<'_> {
     }
 
     fn exited(&mut self, role: Role, status: &str) -> Event {
-        if self.stopping {
+        if self.stopping || status == "exit status: 0" {
             tracing::info!(child = role.command(), status, "stopped");
         } else {
             tracing::warn!(child = role.command(), status, "ended");
@@ -286,7 +349,7 @@ fn signal_to(child: Option<&Child>, signal: Signal) {
     }
 }
 
-/// Passes the custodian's reports on until its pipe closes, or until it writes something that is not a report.
+/// Passes a child's reports on until its pipe closes, or until it writes something that is not a report.
 async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u32, Report)>) {
     let mut reader = BufReader::with_capacity(REPORT_BYTES, stdout);
     let mut line = Vec::new();

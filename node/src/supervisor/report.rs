@@ -17,6 +17,11 @@ pub const REPORT_BYTES: usize = limits::LABEL_BYTES + 100;
 /// The report that a query ended.
 pub const IDLE_REPORT: &str = "idle\n";
 
+/// The report that a loop turns.
+pub fn beat_report(session: bool) -> &'static str {
+    if session { "beat session\n" } else { "beat\n" }
+}
+
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
@@ -26,6 +31,11 @@ pub enum Report {
     Pending(Pending),
     /// A snapshot is due to be taken.
     Due(Due),
+    /// The child's loop turns; of an agent, whether it has a session.
+    Beat {
+        /// Whether it has.
+        session: bool,
+    },
 }
 
 /// A study that waits.
@@ -65,6 +75,8 @@ pub fn parse_report(line: &str) -> Option<Report> {
         ("due", Some(dataset), Some(why)) if is_dataset_name(dataset) && words.next().is_none() => {
             Some(Report::Due(Due { dataset: dataset.to_owned(), why: Why::parse(why)? }))
         }
+        ("beat", None, None) => Some(Report::Beat { session: false }),
+        ("beat", Some("session"), None) => Some(Report::Beat { session: true }),
         ("idle", None, None) => Some(Report::Event(Event::Idle)),
         ("working", Some(attempt), Some(limit_ms)) => {
             let limit = Duration::from_millis(limit_ms.parse().ok()?);
@@ -90,7 +102,11 @@ mod tests {
         assert_eq!(parse_report(&line), Some(Report::Pending(pending)));
         let due = Due { dataset: "heart".to_owned(), why: Why::Schedule };
         assert_eq!(parse_report(&due_report("heart", Why::Schedule)), Some(Report::Due(due)));
-        for other in ["due", "due heart", "due heart never", "due ../heart start", "due heart start now"] {
+        for session in [true, false] {
+            assert_eq!(parse_report(beat_report(session)), Some(Report::Beat { session }));
+        }
+        for other in ["beat heart", "due", "due heart", "due heart never", "due ../heart start", "due heart start now"]
+        {
             assert_eq!(parse_report(other), None, "{other}");
         }
         for other in ["", "working", "working 1", "working x 2", "idle now", "working 1 -2", "pending 12 x", "pending"]

@@ -12,7 +12,9 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 
 use crate::certificates::{Authority, COORDINATOR_NAME, Issued};
+use crate::denylist::{Denied, Refused};
 use crate::env::SystemEntropy;
+use crate::identities::Identities;
 use crate::identity::Identity;
 use crate::tls;
 use crate::transport::{CertificateFault as Fault, CloseCode, Closed, ConnectError, Dialler, Link as _, Listener};
@@ -108,10 +110,10 @@ pub(crate) trait Transport: 'static {
     type Client: Dialler;
     type Server: Listener;
 
-    fn serve(identity: &Identity) -> Self::Server;
+    fn serve(identities: impl Into<Identities>) -> Self::Server;
 
     /// Dials a server, which must have this name.
-    fn dial(server: &Self::Server, name: &str, identity: &Identity) -> Self::Client;
+    fn dial(server: &Self::Server, name: &str, identities: impl Into<Identities>) -> Self::Client;
 
     /// Has the client use other TLS settings.
     fn spoil(client: &Self::Client, config: ClientConfig);
@@ -153,6 +155,41 @@ fn own(wanted: Fault) -> impl Fn(&ConnectError) -> bool {
 /// Whether a sound node refuses the coordinator, and for what.
 fn theirs(wanted: Fault) -> impl Fn(&ConnectError) -> bool {
     move |error| matches!(error, ConnectError::PeerCertificate(fault) if *fault == wanted)
+}
+
+/// That the next link is made as whoever one is then, on both sides.
+pub(crate) async fn renewed<T: Transport>() {
+    let network = Network::new();
+    let [of_server, of_site] = [network.coordinator(days(-31)), network.site(days(-31))].map(Identities::new);
+    let server = T::serve(&of_server);
+    let client = T::dial(&server, COORDINATOR_NAME, &of_site);
+    assert!(client.connect().await.is_err());
+    of_server.replace(network.coordinator(NOW));
+    let error = refusal(&client).await;
+    assert!(own(Fault::Expired)(&error), "{error}");
+    let renewed = network.site(NOW);
+    of_site.replace(renewed.clone());
+    let (_node, coordinator) = tokio::join!(client.connect(), server.accept());
+    assert_eq!(coordinator.unwrap().certificate(), Some(&renewed.leaf()));
+}
+
+/// That who is revoked learns so by name, and nobody else.
+pub(crate) async fn revoked<T: Transport>() {
+    let network = Network::new();
+    let identities = Identities::new(network.coordinator(NOW));
+    let server = T::serve(&identities);
+    let dial = |identity: &Identity| T::dial(&server, COORDINATOR_NAME, identity);
+    let (stolen, sound) = (network.site(NOW), network.site(NOW));
+    let refuse = |denied| identities.denylist().replace(denied);
+    refuse(Denied { serials: [stolen.leaf().serial].into(), ..Denied::default() });
+    let error = refusal(&dial(&stolen)).await;
+    assert!(own(Fault::Revoked)(&error), "{error}");
+    assert!(dial(&sound).connect().await.is_ok());
+    refuse(Denied { sites: [(site(), Refused::All)].into(), ..Denied::default() });
+    let error = refusal(&dial(&sound)).await;
+    assert!(own(Fault::Revoked)(&error), "{error}");
+    refuse(Denied::default());
+    assert!(dial(&stolen).connect().await.is_ok());
 }
 
 /// A peer, who it says it is, and what is to come of it.

@@ -23,9 +23,10 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::identity::{CertificateError, Facts};
+use crate::identity::{CertificateError, Facts, certificate_pem as certificate_pem_of, certificates};
 
 mod request;
+mod succession;
 
 pub use request::{SiteKey, requested_key};
 
@@ -68,6 +69,8 @@ impl fmt::Debug for Issued {
 pub struct Authority {
     certificate: CertificateDer<'static>,
     certificate_pem: String,
+    /// What is handed along behind it in chains: see [`Authority::vouched_by`].
+    beyond: String,
     key: Zeroizing<KeyPair>,
     facts: Facts,
 }
@@ -85,7 +88,7 @@ impl Authority {
         let mut params = params(&format!("{network} root"), now, ROOT_DAYS, entropy)?;
         authority_of(&mut params, 1);
         let certificate = params.self_signed(&*key).map_err(making)?;
-        Self::assemble(certificate.der().clone(), certificate.pem(), key)
+        Self::assemble(certificate.der().clone(), certificate.pem(), String::new(), key)
     }
 
     /// Makes an issuing intermediate below this root.
@@ -106,7 +109,7 @@ impl Authority {
         let mut params = params(&format!("{network} issuing"), now, INTERMEDIATE_DAYS, entropy)?;
         authority_of(&mut params, 0);
         let certificate = self.sign(params, &*key, now)?;
-        Self::assemble(certificate.der().clone(), certificate.pem(), key)
+        Self::assemble(certificate.der().clone(), certificate.pem(), String::new(), key)
     }
 
     /// Makes a key and a client certificate for a site.
@@ -169,23 +172,27 @@ impl Authority {
         Ok(Issued { chain_pem: self.leaf(params, &*key, now)?, key_pem: Zeroizing::new(key.serialize_pem()) })
     }
 
-    /// An authority from its two files. Of several certificates in `certificate_pem` the first counts.
+    /// An authority from its two files. Of several certificates in `certificate_pem` the first is its own; what vouches for its root, and no root, is
+    /// handed along behind it.
     ///
     /// # Errors
     /// When either is not what it should be, or the key is not the certificate's.
     pub fn from_pem(certificate_pem: &str, key_pem: &str) -> Result<Self, CertificateError> {
-        let only_first = first_certificate(certificate_pem).ok_or(CertificateError::NotPem)?;
-        let certificate =
-            CertificateDer::from_pem_slice(only_first.as_bytes()).map_err(|_| CertificateError::NotPem)?;
+        let mut all = certificates(certificate_pem)?.into_iter();
+        let certificate = all.next().ok_or(CertificateError::NotPem)?;
+        let crosses = all.filter(|other| Facts::of(other).is_ok_and(|of| of.authority && !of.self_issued));
+        let beyond = crosses.map(|cross| certificate_pem_of(&cross)).collect();
+        let only_first = certificate_pem_of(&certificate);
         let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes())
             .map_err(|_| CertificateError::KeyUnusable)
             .and_then(|der| key_pair(&der))?;
-        Self::assemble(certificate, only_first, key)
+        Self::assemble(certificate, only_first, beyond, key)
     }
 
     fn assemble(
         certificate: CertificateDer<'static>,
         certificate_pem: String,
+        beyond: String,
         key: Zeroizing<KeyPair>,
     ) -> Result<Self, CertificateError> {
         let facts = Facts::of(&certificate)?;
@@ -195,7 +202,7 @@ impl Authority {
         if facts.public_key != key.public_key_raw() {
             return Err(CertificateError::KeyMismatch);
         }
-        Ok(Self { certificate, certificate_pem, key, facts })
+        Ok(Self { certificate, certificate_pem, beyond, key, facts })
     }
 
     /// The authority's own certificate as PEM.
@@ -227,7 +234,7 @@ impl Authority {
         if self.is_root() {
             return Err(CertificateError::WrongLevel);
         }
-        Ok(self.sign(params, public_key, now)?.pem() + &self.certificate_pem)
+        Ok(self.sign(params, public_key, now)?.pem() + &self.links_pem())
     }
 
     /// Signs, with an end no later than the authority's own: what outlives its issuer only fails later and less
@@ -316,15 +323,6 @@ fn date(time: Timestamp) -> Result<OffsetDateTime, CertificateError> {
 
 fn making(error: rcgen::Error) -> CertificateError {
     CertificateError::Making { reason: error.to_string() }
-}
-
-/// The first certificate of a PEM text, markers included.
-fn first_certificate(text: &str) -> Option<String> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let (_, rest) = text.split_once(BEGIN)?;
-    let (body, _) = rest.split_once(END)?;
-    Some(format!("{BEGIN}{body}{END}\n"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::identity::Leaf;
 use crate::transport::{CloseCode, Closed, Link, LinkError, Listener, Peer};
 
 /// A link, or a stream, of one transport or the other.
@@ -32,6 +33,10 @@ impl<A: Link, B: Link> Link for Either<A, B> {
 
     fn peer(&self) -> &Peer {
         both!(self, link => link.peer())
+    }
+
+    fn certificate(&self) -> Option<&Leaf> {
+        both!(self, link => link.certificate())
     }
 
     async fn open(&self) -> Result<Self::Stream, LinkError> {

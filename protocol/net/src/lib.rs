@@ -13,19 +13,25 @@
 mod bad_credentials;
 pub mod certificates;
 pub mod code_files;
+pub mod denylist;
 pub mod document;
 pub mod either;
 pub mod env;
 pub mod frame;
+pub mod identities;
 pub mod identity;
 pub mod memory;
 pub mod quic;
+pub mod rollover;
 pub mod secret;
 pub mod settings;
 pub mod tcp;
 pub mod tls;
 pub mod transport;
+pub mod watched;
 pub mod ways;
 
+pub use denylist::Denylist;
+pub use identities::Identities;
 pub use identity::Identity;
 pub use transport::{CloseCode, Closed, ConnectError, Dialler, Link, LinkError, Listener, Peer};

@@ -11,6 +11,7 @@ use bocage_protocol::ids::SiteId;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::{Mutex, mpsc, watch};
 
+use crate::identity::Leaf;
 use crate::transport::{CloseCode, Closed, ConnectError, Dialler, Link, LinkError, Listener, Peer, printable};
 
 /// Bytes under way in one direction of a stream.
@@ -174,6 +175,10 @@ impl Link for MemoryLink {
 
     fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    fn certificate(&self) -> Option<&Leaf> {
+        None
     }
 
     async fn open(&self) -> Result<MemoryStream, LinkError> {

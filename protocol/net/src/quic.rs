@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use client::QuicClient;
 pub use server::QuicServer;
 
+use crate::identity::Leaf;
 use crate::transport::{CloseCode, Closed, Link, LinkError, Peer, printable};
 
 /// A node sends something this often on a quiet link; hospital firewalls forget a UDP flow after 30 s or more.
@@ -37,8 +38,8 @@ pub(crate) const IDLE_TIMEOUT_SECS: u64 = 15;
 pub(crate) const HANDSHAKE_TIMEOUT_SECS: u64 = 10;
 /// Streams that the coordinator may have open towards a node: as many as its custodian lets wait.
 pub(crate) const STREAMS_TO_NODE: usize = CUSTODIAN_QUEUE;
-/// Streams that a node may have open towards the coordinator: the control stream.
-pub(crate) const STREAMS_TO_COORDINATOR: u32 = 1;
+/// Streams that a node may have open towards the coordinator: the control stream, and one request of its own (a renewal).
+pub(crate) const STREAMS_TO_COORDINATOR: u32 = 2;
 /// Bytes of one stream that may come before they are read.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Bytes of all streams of a link that may come before they are read.
@@ -121,6 +122,8 @@ pub(crate) fn closed(error: quinn::ConnectionError) -> Closed {
 pub struct QuicLink {
     connection: quinn::Connection,
     peer: Arc<Peer>,
+    /// Of a server's link: what the site has shown.
+    certificate: Option<Arc<Leaf>>,
     /// Of a client: its own endpoint, which must deliver the closing before the process ends.
     endpoint: Option<quinn::Endpoint>,
 }
@@ -150,6 +153,10 @@ impl Link for QuicLink {
 
     fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    fn certificate(&self) -> Option<&Leaf> {
+        self.certificate.as_deref()
     }
 
     async fn open(&self) -> Result<QuicStream, LinkError> {

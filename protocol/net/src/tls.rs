@@ -20,7 +20,8 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::identity::{CertificateError, Identity, certificates, issuer_of, site_of};
+use crate::denylist::Denylist;
+use crate::identity::{CertificateError, Identity, Leaf, certificates, issuer_of, site_of};
 use crate::transport::{CertificateFault, Closed, ConnectError, printable};
 
 /// The protocol that both sides name in the handshake. It covers framing and the hello; what is said behind the hello
@@ -48,9 +49,9 @@ impl TimeProvider for TlsClock {
 }
 
 /// The verifier of a server's clients: a chain to the network's root for client authentication, and a leaf that names
-/// exactly one site.
+/// exactly one site, which is not refused.
 #[derive(Debug)]
-struct SiteVerifier(Arc<dyn ClientCertVerifier>);
+struct SiteVerifier(Arc<dyn ClientCertVerifier>, Denylist);
 
 impl ClientCertVerifier for SiteVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -64,7 +65,11 @@ impl ClientCertVerifier for SiteVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.0.verify_client_cert(leaf, intermediates, now)?;
-        site_of(leaf).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        let site = site_of(leaf).map_err(|_| rustls::CertificateError::NotValidForName)?;
+        let leaf = Leaf::of(leaf).map_err(|_| rustls::CertificateError::BadEncoding)?;
+        if self.1.denies(&site, Some(&leaf)) {
+            return Err(rustls::CertificateError::Revoked.into());
+        }
         Ok(verified)
     }
 
@@ -175,18 +180,22 @@ pub fn certified_site(chain_pem: &str, roots_pem: &str, now: Timestamp) -> Resul
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(refused)?;
     let now = u64::try_from(now.0).map_err(|_| CertificateError::DateOutOfRange)?;
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now));
-    SiteVerifier(verifier).verify_client_cert(&chain[0], &chain[1..], now).map_err(refused)?;
+    SiteVerifier(verifier, Denylist::default()).verify_client_cert(&chain[0], &chain[1..], now).map_err(refused)?;
     site_of(&chain[0])
 }
 
-/// The server's side: every client shows a site's certificate.
-pub(crate) fn server_config(identity: &Identity, clock: Arc<dyn Clock>) -> Result<ServerConfig, CertificateError> {
+/// The server's side: every client shows a site's certificate, of a site that `denylist` does not refuse.
+pub(crate) fn server_config(
+    identity: &Identity,
+    denylist: &Denylist,
+    clock: Arc<dyn Clock>,
+) -> Result<ServerConfig, CertificateError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(roots(identity.roots())?, provider()).build().map_err(refused)?;
     let config = ServerConfig::builder_with_details(provider(), Arc::new(TlsClock(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(refused)?
-        .with_client_cert_verifier(Arc::new(SiteVerifier(verifier)))
+        .with_client_cert_verifier(Arc::new(SiteVerifier(verifier, denylist.clone())))
         .with_single_cert(identity.chain(), identity.key())
         .map_err(refused)?;
     Ok(served(config, ALPN))
@@ -256,8 +265,12 @@ fn dialling(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
 }
 
 /// [`server_config`] for QUIC.
-pub(crate) fn server(identity: &Identity, clock: Arc<dyn Clock>) -> Result<QuicServerConfig, CertificateError> {
-    QuicServerConfig::try_from(server_config(identity, clock)?).map_err(refused)
+pub(crate) fn server(
+    identity: &Identity,
+    denylist: &Denylist,
+    clock: Arc<dyn Clock>,
+) -> Result<QuicServerConfig, CertificateError> {
+    QuicServerConfig::try_from(server_config(identity, denylist, clock)?).map_err(refused)
 }
 
 /// [`client_config`] for QUIC.

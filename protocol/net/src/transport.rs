@@ -1,13 +1,17 @@
 //! What a transport is: a node dials, the coordinator listens, and either gets a [`Link`] to a peer whose identity is
 //! proven. Nothing behind these traits knows QUIC.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use bocage_protocol::ids::SiteId;
 pub use bocage_protocol::session::CloseCode;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::identity::Leaf;
 
 /// Who is at the other end, as its certificate proves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +61,9 @@ pub trait Link: Clone + Send + Sync + 'static {
 
     /// Who is at the other end.
     fn peer(&self) -> &Peer;
+
+    /// Of a listener's link: the certificate that the peer has shown. None on a transport without certificates, and on a dialler's link.
+    fn certificate(&self) -> Option<&Leaf>;
 
     /// Opens a stream; waits while the peer's limit of open streams is reached. The peer sees the stream once something
     /// is written. Safe to cancel.
@@ -223,6 +230,48 @@ pub enum ConnectError {
         /// What the library said.
         reason: String,
     },
+}
+
+impl ConnectError {
+    /// The kind of it in a word, out of a fixed set: no text of a peer.
+    pub fn reason(&self) -> &'static str {
+        let of = |fault: &CertificateFault| match fault {
+            CertificateFault::Expired => "certificate_expired",
+            CertificateFault::NotYetValid => "certificate_not_yet_valid",
+            CertificateFault::UnknownIssuer => "certificate_of_unknown_issuer",
+            CertificateFault::NameMismatch => "certificate_of_another_name",
+            CertificateFault::WrongRole => "certificate_of_another_role",
+            CertificateFault::Revoked => "certificate_revoked",
+            CertificateFault::Missing => "certificate_missing",
+            CertificateFault::Broken => "certificate_broken",
+        };
+        match self {
+            Self::PeerCertificate(fault) => of(fault),
+            Self::OwnCertificate(_) => "refused_by_peer",
+            Self::TimedOut { .. } | Self::Silent { .. } => "timed_out",
+            Self::Busy => "busy",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::Closed(_) => "closed",
+            // Of those who dial.
+            _ => "handshake_failed",
+        }
+    }
+}
+
+/// How many handshakes came to nothing, by reason.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Refusals {
+    /// One more.
+    pub fn count(&self, error: &ConnectError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(error.reason()).or_default() += 1;
+    }
+
+    /// All that there were.
+    pub fn all(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,8 @@ use tokio::time::{Instant, sleep};
 
 use self::race::{Here, Memory, Race, Way};
 use crate::either::Either;
-use crate::identity::{CertificateError, Identity};
-use crate::quic::{QuicClient, QuicLink};
-use crate::tcp::{TcpClient, TcpLink};
+use crate::quic::QuicLink;
+use crate::tcp::TcpLink;
 use crate::transport::{ConnectError, Dialler};
 
 /// Which ways there are: the first is QUIC, the second TCP.
@@ -115,20 +114,6 @@ impl<A: Dialler, B: Dialler> Dialler for Ways<A, B> {
             Self::First(first) => first.connect().await.map(Either::First),
             Self::Second(second) => second.connect().await.map(Either::Second),
             Self::Both(both) => both.race().await,
-        }
-    }
-}
-
-impl Ways<QuicClient, TcpClient> {
-    /// Uses another identity, such as a renewed one, from the next connection on.
-    ///
-    /// # Errors
-    /// When TLS refuses it; the old one stays in use then.
-    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
-        match self {
-            Self::First(quic) => quic.set_identity(identity),
-            Self::Second(tcp) => tcp.set_identity(identity),
-            Self::Both(both) => both.first.set_identity(identity).and_then(|()| both.second.set_identity(identity)),
         }
     }
 }

@@ -321,12 +321,30 @@ impl Session {
 
     fn greet(&mut self, now: Timestamp) {
         self.state = State::Greeting { until: now.plus_secs(self.config.greeting_timeout_secs) };
-        self.actions.push_back(Action::SendHello(Hello {
+        self.actions.push_back(Action::SendHello(self.hello(now)));
+    }
+
+    /// The session goes on over another link, which the agent has made and greeted beside the one that stands; it closes that one itself. Whether it
+    /// does: a welcome that is none of ours, or that comes when no session stands, changes nothing.
+    pub fn moved(&mut self, now: Timestamp, welcome: &Welcome) -> bool {
+        let ours = welcome.network == self.config.network && self.config.versions.contains(welcome.version);
+        if let (State::Ready { .. }, true) = (self.state, ours) {
+            self.state = State::Ready { since: now, version: welcome.version };
+            let skew_ms = welcome.now.since_ms(now);
+            self.actions.push_back(Action::Report(Report::Ready { version: welcome.version, skew_ms }));
+            return true;
+        }
+        false
+    }
+
+    /// What is said first on a link that is made beside the one that stands: [`Session::moved`].
+    pub fn hello(&self, now: Timestamp) -> Hello {
+        Hello {
             versions: self.config.versions,
             site: self.config.site.clone(),
             software: self.config.software.clone(),
             now,
-        }));
+        }
     }
 
     fn welcomed(&mut self, welcome: &Welcome, now: Timestamp, entropy: &mut dyn Entropy) {
@@ -370,6 +388,7 @@ impl Session {
             ErrorCode::VersionUnsupported
                 | ErrorCode::SiteUnknown
                 | ErrorCode::SiteMismatch
+                | ErrorCode::SiteRevoked
                 | ErrorCode::NetworkMismatch
                 | ErrorCode::Malformed
         );

@@ -32,10 +32,13 @@ use crate::limits::{ERROR_TEXT_BYTES, HELLO_BYTES, SOFTWARE_BYTES};
 use crate::marks::one_line;
 
 /// The versions that this software speaks.
-pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 2 };
+pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 3 };
 
 /// The version from which on a coordinator may ask for [`super::message::Particulars`].
 pub const PARTICULARS: u16 = 2;
+
+/// The version from which on a node may ask for itself: [`super::renewal`].
+pub const RENEWAL: u16 = 3;
 
 const MAGIC: [u8; 8] = *b"bocage\0\x01";
 const KIND_HELLO: u8 = 1;

@@ -4,3 +4,4 @@ pub mod codec;
 pub mod enrol;
 pub mod hello;
 pub mod message;
+pub mod renewal;

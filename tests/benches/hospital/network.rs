@@ -72,7 +72,10 @@ impl Network {
             let custodian = Arc::new(hospital.custodian());
             let state = hospital.config().state;
             let served = CustodianServer::bind(&state, &hospital.config().steward).expect("a socket");
-            tasks.spawn(async move { drop(served.run(custodian, std::future::pending()).await) });
+            tasks.spawn(async move {
+                let (_nobody, stop) = tokio::sync::mpsc::channel(1);
+                drop(served.run(custodian, stop).await);
+            });
             let site = identity(issuing.issue_site(&hospital.site, now, 30, entropy).expect("a certificate"));
             let client = QuicClient::new(address.clone(), COORDINATOR_NAME, &site, Arc::new(SystemClock));
             let config = SessionConfig::new(hospital.site.clone(), network.clone(), "bench 1");

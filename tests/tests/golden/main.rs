@@ -24,6 +24,7 @@ use bocage_protocol::trust::{
 };
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, Reply, Request, RoundRequest, Step};
+use bocage_protocol::wire::renewal::{NodeReply, NodeRequest, root_digest};
 use serde_json::{Value, json};
 
 /// Bytes 0, 1, 2, …: the private key of the test vectors.
@@ -278,6 +279,22 @@ fn the_messages_of_version_2_have_these_bytes() {
         "reply_particulars": hex(&codec::encode(&reply).expect("bytes")),
     });
     assert_eq!(found, golden("messages-v2.json"), "found:\n{found:#}");
+}
+
+/// What a node asks for itself, from version 3 on; the bytes of versions 1 and 2 stay as they are.
+#[test]
+fn what_a_node_of_version_3_asks_for_itself_has_these_bytes() {
+    let encode = |request: &NodeRequest| hex(&codec::encode(request).expect("bytes"));
+    let answer = |reply: &NodeReply| hex(&codec::encode(reply).expect("bytes"));
+    let refused = PublicError::new(ErrorCode::SiteRevoked, "revoked").hint("ask");
+    let found = json!({
+        "request_roots": encode(&NodeRequest::Roots(vec![root_digest(b"root")])),
+        "request_renew": encode(&NodeRequest::Renew(b"request".to_vec())),
+        "reply_roots": answer(&NodeReply::Roots { roots: vec![b"root".to_vec(), b"cross".to_vec()], renew: true }),
+        "reply_renewed": answer(&NodeReply::Renewed { chain: vec![b"leaf".to_vec()], roots: vec![b"root".to_vec()] }),
+        "reply_refused": answer(&NodeReply::Refused(refused)),
+    });
+    assert_eq!(found, golden("renewal-v3.json"), "found:\n{found:#}");
 }
 
 const ANALYSES: &str = r#"

@@ -44,6 +44,8 @@ fn site(id: &str, datasets: Vec<OfferInfo>) -> SiteInfo {
         software: None,
         datasets,
         ledger_warning: None,
+        revoked: false,
+        certificate: None,
     }
 }
 

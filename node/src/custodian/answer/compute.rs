@@ -92,7 +92,7 @@ impl Custodian {
         let answered = parts.iter().filter_map(|p| p.question).collect();
         let recorded = codec::encode(&signed).map_err(PublicError::from)?;
         let reply = released_frame(signed)?;
-        let body = bodies::Released { bytes: reply.len() as u64, parts };
+        let body = bodies::Released { bytes: reply.len() as u64, parts: parts.clone() };
         self.pass(Moment::Computed);
         let release = round.entry(Kind::Release, &body).payload(recorded).answers(answered);
         match self.unless_stopped(&round.id, &[release])? {
@@ -100,8 +100,9 @@ impl Custodian {
             Some(Stopped::Denied(error)) => return Err(Failure::Refuse(error)),
             None => {}
         }
+        self.counts.released(&parts);
         self.pass(Moment::Recorded);
-        tracing::info!(study = %round.id, round = round.request.round, bytes = reply.len(), "released");
+        tracing::info!(bytes = reply.len(), "released");
         Ok(reply)
     }
 
@@ -158,7 +159,7 @@ impl Custodian {
                     continue;
                 }
                 if let Some(Before { seq, released }) = asked.before {
-                    tracing::info!(study = %round.id, analysis, record = seq, "answered before: the same leaves again");
+                    tracing::info!(analysis, record = seq, "answered before: the same leaves again");
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
                     continue;
                 }
@@ -170,7 +171,7 @@ impl Custodian {
                     before_query(&round.id);
                 }
                 let failed = |error: EngineError| {
-                    tracing::error!(study = %round.id, analysis, %error, "the query failed");
+                    tracing::error!(analysis, %error, "the query failed");
                     match error {
                         EngineError::ContractMismatch { .. } => unavailable(),
                         _ => internal(),
@@ -195,7 +196,7 @@ impl Custodian {
             Ok((gate::seal(self.heading(round, ground)?, answers, &self.release_key)?, parts))
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-            tracing::error!(study = %round.id, "the computation panicked");
+            tracing::error!("the computation panicked");
             Err(internal())
         })
     }

@@ -171,6 +171,17 @@ impl Books {
         self.spent.get(&name(account, dataset)).map_or(0, |spent| spent.cells)
     }
 
+    /// The cells of a dataset that left, or may have left, on the account that has had the most of it.
+    pub fn most_spent_of(&self, dataset: &ContractId) -> u64 {
+        let of = format!(" {dataset}");
+        self.spent
+            .iter()
+            .filter(|(name, _)| name.ends_with(&of))
+            .map(|(_, spent)| spent.cells)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// The cells of that dataset of an account of which the most have left.
     pub fn most_spent(&self, account: &Account) -> u64 {
         account.datasets().map(|dataset| self.spent(account, dataset)).max().unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Where the ledger stands, and whether it still has what it had at an earlier moment: a ledger that was cut off or exchanged for an older
 //! copy has a chain that holds, and only somebody else's memory of it can tell.
 
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
 use bocage_protocol::trust::{Checkpoint, SignedRelease};
@@ -46,6 +47,15 @@ impl Ledger {
         let (seq, hash) = last(&self.lock()).map_err(LedgerError::Read)?.unwrap_or_else(|| (0, first_prev_hash()));
         let hash = hash.parse().map_err(|_| LedgerError::Damaged { seq })?;
         Ok((seq.unsigned_abs(), hash))
+    }
+
+    /// When the last record was written.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn last_written(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let sql = "SELECT at_ms FROM record ORDER BY seq DESC LIMIT 1";
+        self.lock().query_row(sql, [], |row| Ok(Timestamp(row.get(0)?))).optional().map_err(LedgerError::Read)
     }
 
     /// Whether the ledger, whose chain holds, has the record that a checkpoint names, and the release with which the checkpoint left: a

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
 use tokio::time::timeout;
 
 use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, client_transport, socket};
+use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity};
 use crate::tls;
 use crate::transport::{Closed, ConnectError, Dialler, Peer};
@@ -20,8 +21,7 @@ const ADDRESSES: usize = 4;
 pub struct QuicClient {
     address: String,
     server_name: String,
-    config: Mutex<quinn::ClientConfig>,
-    clock: Arc<dyn Clock>,
+    config: Derived<quinn::ClientConfig>,
 }
 
 impl fmt::Debug for QuicClient {
@@ -35,32 +35,24 @@ impl fmt::Debug for QuicClient {
 
 impl QuicClient {
     /// A client of the coordinator at `address` (`host:port`), whose certificate must carry `server_name` (usually
-    /// [`crate::certificates::COORDINATOR_NAME`], whatever the host).
+    /// [`crate::certificates::COORDINATOR_NAME`], whatever the host). Each connection is made as whoever one is then.
     ///
     /// # Errors
     /// When TLS refuses the identity. Nothing is sent yet.
     pub fn new(
         address: impl Into<String>,
         server_name: impl Into<String>,
-        identity: &Identity,
+        identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
-        let config = Mutex::new(client_config(tls::client(identity, clock.clone())?));
-        Ok(Self { address: address.into(), server_name: server_name.into(), config, clock })
+        let make = move |identity: &Identity, _: &_| Ok(client_config(tls::client(identity, Arc::clone(&clock))?));
+        let config = Derived::new(identities.into(), Box::new(make))?;
+        Ok(Self { address: address.into(), server_name: server_name.into(), config })
     }
 
-    /// Uses another identity, such as a renewed one, from the next connection on.
-    ///
-    /// # Errors
-    /// When TLS refuses it; the old one stays in use then.
-    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
-        let config = client_config(tls::client(identity, self.clock.clone())?);
-        self.set_config(config);
-        Ok(())
-    }
-
+    #[cfg(test)]
     pub(super) fn set_config(&self, config: quinn::ClientConfig) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.config.spoil(|own| *own = config);
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<QuicLink, ConnectError> {
@@ -71,7 +63,7 @@ impl QuicClient {
         let runtime = Arc::new(quinn::TokioRuntime);
         // A socket per connection: a fresh port gets past a firewall that has lost the old flow.
         let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket(local)?, runtime)?;
-        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = self.config.get();
         let connecting = endpoint
             .connect_with(config, address, &self.server_name)
             .map_err(|error| ConnectError::Handshake { reason: error.to_string() })?;
@@ -81,9 +73,12 @@ impl QuicClient {
             Ok(connection)
         };
         match timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), accepted).await {
-            Ok(Ok(connection)) => {
-                Ok(QuicLink { connection, peer: Arc::new(Peer::Coordinator), endpoint: Some(endpoint) })
-            }
+            Ok(Ok(connection)) => Ok(QuicLink {
+                connection,
+                peer: Arc::new(Peer::Coordinator),
+                certificate: None,
+                endpoint: Some(endpoint),
+            }),
             Ok(Err(error)) => Err(tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS)),
             Err(_) => Err(ConnectError::TimedOut { secs: HANDSHAKE_TIMEOUT_SECS }),
         }

@@ -14,9 +14,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, reset, server_transport, socket};
-use crate::identity::{CertificateError, Identity, site_of};
+use crate::denylist::Denylist;
+use crate::identities::{Derived, Identities};
+use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
 /// Handshakes under way, and links not yet taken by [`Listener::accept`]. Who comes beyond is told to come back.
 const HANDSHAKES: usize = 256;
@@ -31,7 +33,22 @@ pub struct QuicServer {
     links: Mutex<mpsc::Receiver<QuicLink>>,
     accepting: AbortHandle,
     open: watch::Sender<bool>,
-    clock: Arc<dyn Clock>,
+    refused: Arc<Refusals>,
+}
+
+/// What a handshake goes by: settings of the identity in force.
+pub(super) struct Doors {
+    identities: Identities,
+    config: Derived<Arc<quinn::ServerConfig>>,
+}
+
+impl Doors {
+    pub(super) fn new(identities: Identities, clock: Arc<dyn Clock>) -> Result<Self, CertificateError> {
+        let make = move |identity: &Identity, denylist: &Denylist| {
+            Ok(Arc::new(server_config(tls::server(identity, denylist, Arc::clone(&clock))?)))
+        };
+        Ok(Self { config: Derived::new(identities.clone(), Box::new(make))?, identities })
+    }
 }
 
 impl fmt::Debug for QuicServer {
@@ -41,29 +58,28 @@ impl fmt::Debug for QuicServer {
 }
 
 impl QuicServer {
-    /// Listens on `address` as `identity`. Runs its handshakes in tasks of the current tokio runtime.
+    /// Listens on `address`. Each handshake is made as whoever one is then, in a task of the current tokio runtime.
     ///
     /// # Errors
     /// When the address is taken or TLS refuses the identity.
-    pub fn bind(address: SocketAddr, identity: &Identity, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        let tls = tls::server(identity, clock.clone())?;
-        Ok(Self::bind_with(address, tls, reset::endpoint_config(identity), clock, HANDSHAKES)?)
+    pub fn bind(
+        address: SocketAddr,
+        identities: impl Into<Identities>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectError> {
+        Self::bind_with(address, Doors::new(identities.into(), clock)?, HANDSHAKES)
     }
 
-    pub(super) fn bind_with(
-        address: SocketAddr,
-        tls: QuicServerConfig,
-        endpoint: quinn::EndpointConfig,
-        clock: Arc<dyn Clock>,
-        handshakes: usize,
-    ) -> io::Result<Self> {
-        let endpoint =
-            quinn::Endpoint::new(endpoint, Some(server_config(tls)), socket(address)?, Arc::new(quinn::TokioRuntime))?;
+    pub(super) fn bind_with(address: SocketAddr, doors: Doors, handshakes: usize) -> Result<Self, ConnectError> {
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = reset::endpoint_config(&doors.identities.current());
+        let endpoint = quinn::Endpoint::new(endpoint, Some((*doors.config.get()).clone()), socket(address)?, runtime)?;
         let (done, links) = mpsc::channel(handshakes);
         let open = watch::Sender::new(true);
-        let task = accept_all(endpoint.clone(), done, handshakes, open.subscribe());
+        let refused = Arc::new(Refusals::default());
+        let task = accept_all(endpoint.clone(), doors, done, handshakes, open.subscribe(), Arc::clone(&refused));
         let accepting = tokio::spawn(task).abort_handle();
-        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, clock })
+        Ok(Self { endpoint, links: Mutex::new(links), accepting, open, refused })
     }
 
     /// The address listened on, with the port that port 0 became.
@@ -74,18 +90,14 @@ impl QuicServer {
         self.endpoint.local_addr()
     }
 
+    /// The handshakes that came to nothing, by reason.
+    pub fn refused(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refused)
+    }
+
     /// Links that stand, handshakes included.
     pub fn open_links(&self) -> usize {
         self.endpoint.open_connections()
-    }
-
-    /// Uses another identity, such as a renewed one, from the next handshake on.
-    ///
-    /// # Errors
-    /// When TLS refuses it; the old one stays in use then.
-    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
-        self.endpoint.set_server_config(Some(server_config(tls::server(identity, self.clock.clone())?)));
-        Ok(())
     }
 
     /// Stops accepting, closes all links and waits, for at most a few seconds, until the peers have been told.
@@ -130,9 +142,11 @@ fn server_config(tls: QuicServerConfig) -> quinn::ServerConfig {
 /// Begins a handshake for everybody who comes, each in a task of its own. Once closed, tells everybody who comes so.
 async fn accept_all(
     endpoint: quinn::Endpoint,
+    doors: Doors,
     done: mpsc::Sender<QuicLink>,
     handshakes: usize,
     mut open: watch::Receiver<bool>,
+    refused: Arc<Refusals>,
 ) {
     let free = Arc::new(Semaphore::new(handshakes));
     // Aborted, all that is under way, when this task is.
@@ -149,6 +163,7 @@ async fn accept_all(
         while under_way.try_join_next().is_some() {}
         let Ok(permit) = free.clone().try_acquire_owned() else {
             tracing::debug!(address = %incoming.remote_address(), "refused a node: too many handshakes under way");
+            refused.count(&ConnectError::Busy);
             incoming.refuse();
             continue;
         };
@@ -157,7 +172,7 @@ async fn accept_all(
             let _ = incoming.retry();
             continue;
         }
-        under_way.spawn(handshake(incoming, done.clone(), permit));
+        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), permit, Arc::clone(&refused)));
     }
     under_way.shutdown().await;
     while let Some(incoming) = endpoint.accept().await {
@@ -166,10 +181,16 @@ async fn accept_all(
 }
 
 /// One handshake; a failure is logged and concerns nobody else.
-async fn handshake(incoming: quinn::Incoming, done: mpsc::Sender<QuicLink>, permit: OwnedSemaphorePermit) {
+async fn handshake(
+    incoming: quinn::Incoming,
+    config: Arc<quinn::ServerConfig>,
+    done: mpsc::Sender<QuicLink>,
+    permit: OwnedSemaphorePermit,
+    refused: Arc<Refusals>,
+) {
     let address = incoming.remote_address();
     let shaking = async {
-        let connection = incoming.accept()?.await?;
+        let connection = incoming.accept_with(config)?.await?;
         accept_peer(&connection).await?;
         Ok(connection)
     };
@@ -177,19 +198,21 @@ async fn handshake(incoming: quinn::Incoming, done: mpsc::Sender<QuicLink>, perm
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             let error = tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS);
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
         Err(_) => {
             let error = ConnectError::TimedOut { secs: HANDSHAKE_TIMEOUT_SECS };
+            refused.count(&error);
             return tracing::info!(%address, %error, "a node's connection was not made");
         }
     };
-    let Some(peer) = peer_of(&connection) else {
+    let Some((peer, certificate)) = peer_of(&connection) else {
         // The verifier has refused such a certificate already; this is the second look.
         connection.close(CloseCode::DENIED.0.into(), b"not a site's certificate");
         return tracing::warn!(%address, "a certificate that names no site passed verification");
     };
-    let link = QuicLink { connection, peer: Arc::new(peer), endpoint: None };
+    let link = QuicLink { connection, peer: Arc::new(peer), certificate: Some(Arc::new(certificate)), endpoint: None };
     // Where nobody takes links, the channel fills up, places stay taken, and newcomers are refused.
     let _ = done.send(link).await;
     drop(permit);
@@ -206,8 +229,9 @@ async fn accept_peer(connection: &quinn::Connection) -> Result<(), quinn::Connec
     Ok(())
 }
 
-/// The site in the verified leaf.
-fn peer_of(connection: &quinn::Connection) -> Option<Peer> {
+/// The site in the verified leaf, and what else it says.
+fn peer_of(connection: &quinn::Connection) -> Option<(Peer, Leaf)> {
     let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    site_of(chain.first()?).ok().map(Peer::Site)
+    let leaf = chain.first()?;
+    Some((Peer::Site(site_of(leaf).ok()?), Leaf::of(leaf).ok()?))
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, days, refusal, site};
+use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, refusal, site};
 use crate::certificates::COORDINATOR_NAME;
+use crate::identities::Identities;
 use crate::identity::Identity;
-use crate::tls;
 use crate::transport::{CertificateFault, ConnectError, Dialler, Listener, contract};
 
 /// This transport, as the table of bad credentials sees it.
@@ -16,12 +16,12 @@ impl Transport for Quic {
     type Client = QuicClient;
     type Server = QuicServer;
 
-    fn serve(identity: &Identity) -> QuicServer {
-        QuicServer::bind(ANY, identity, clock()).unwrap()
+    fn serve(identities: impl Into<Identities>) -> QuicServer {
+        QuicServer::bind(ANY, identities, clock()).unwrap()
     }
 
-    fn dial(server: &QuicServer, name: &str, identity: &Identity) -> QuicClient {
-        QuicClient::new(server.local_address().unwrap().to_string(), name, identity, clock()).unwrap()
+    fn dial(server: &QuicServer, name: &str, identities: impl Into<Identities>) -> QuicClient {
+        QuicClient::new(server.local_address().unwrap().to_string(), name, identities, clock()).unwrap()
     }
 
     fn spoil(client: &QuicClient, config: rustls::ClientConfig) {
@@ -92,9 +92,8 @@ async fn a_handshake_that_hangs_keeps_nobody_out() {
 #[tokio::test]
 async fn too_many_handshakes_at_once_are_told_to_come_back() {
     let network = Network::new();
-    let tls = tls::server(&network.coordinator(NOW), clock()).unwrap();
-    let endpoint = quinn::EndpointConfig::default();
-    let server = QuicServer::bind_with(ANY, tls, endpoint, clock(), 1).unwrap();
+    let doors = server::Doors::new((&network.coordinator(NOW)).into(), clock()).unwrap();
+    let server = QuicServer::bind_with(ANY, doors, 1).unwrap();
     let _relay = hang(&server, &network).await;
     let error = refusal(&client(&server, &network.site(NOW))).await;
     assert!(matches!(error, ConnectError::Busy), "{error}");
@@ -114,16 +113,16 @@ async fn garbage_does_not_disturb_the_server() {
 }
 
 #[tokio::test]
-async fn a_node_may_open_one_stream_only() {
+async fn a_node_may_open_the_control_stream_and_one_more() {
     let network = Network::new();
     let server = server(&network);
     let client = client(&server, &network.site(NOW));
     let (node, coordinator) = tokio::join!(client.connect(), server.accept());
     let (node, _coordinator) = (node.unwrap(), coordinator.unwrap());
-    let _control = node.open().await.unwrap();
-    let second = node.open();
-    tokio::pin!(second);
-    assert!(std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await);
+    let (_control, _request) = (node.open().await.unwrap(), node.open().await.unwrap());
+    let third = node.open();
+    tokio::pin!(third);
+    assert!(std::future::poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_pending())).await);
 }
 
 #[tokio::test]
@@ -141,15 +140,12 @@ async fn a_shutdown_is_told_to_the_nodes() {
 
 #[tokio::test]
 async fn a_renewed_identity_is_used_for_the_next_link() {
-    let network = Network::new();
-    let server = QuicServer::bind(ANY, &network.coordinator(days(-31)), clock()).unwrap();
-    let client = client(&server, &network.site(days(-31)));
-    assert!(client.connect().await.is_err());
-    server.set_identity(&network.coordinator(NOW)).unwrap();
-    let error = refusal(&client).await;
-    assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Expired)), "{error}");
-    client.set_identity(&network.site(NOW)).unwrap();
-    assert!(client.connect().await.is_ok());
+    bad_credentials::renewed::<Quic>().await;
+}
+
+#[tokio::test]
+async fn a_revoked_site_or_certificate_is_refused_by_name_in_the_handshake() {
+    bad_credentials::revoked::<Quic>().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The node's half of TCP: dials the coordinator, straight or through a proxy.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::env::{Clock, Timestamp};
@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::control::Side;
 use super::link::{PACE, TcpLink, begin};
 use super::route::{Pipe, Route};
+use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
@@ -23,7 +24,7 @@ use crate::transport::{CertificateFault, Closed, ConnectError, Dialler, Peer};
 pub struct TcpClient {
     route: Route,
     server_name: String,
-    shown: Mutex<Shown>,
+    shown: Derived<Shown>,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,38 +46,30 @@ impl fmt::Debug for TcpClient {
 
 impl TcpClient {
     /// A client of the coordinator at the end of `route`, whose certificate must carry `server_name` (usually
-    /// [`crate::certificates::COORDINATOR_NAME`], whatever the host).
+    /// [`crate::certificates::COORDINATOR_NAME`], whatever the host). Each connection is made as whoever one is then.
     ///
     /// # Errors
     /// When TLS refuses the identity. Nothing is sent yet.
     pub fn new(
         route: Route,
         server_name: impl Into<String>,
-        identity: &Identity,
+        identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CertificateError> {
-        let shown = Mutex::new(Shown::of(identity, &clock)?);
+        let now = Arc::clone(&clock);
+        let make = move |identity: &Identity, _: &_| Shown::of(identity, &now);
+        let shown = Derived::new(identities.into(), Box::new(make))?;
         Ok(Self { route, server_name: server_name.into(), shown, clock })
-    }
-
-    /// Uses another identity, such as a renewed one, from the next connection on.
-    ///
-    /// # Errors
-    /// When TLS refuses it; the old one stays in use then.
-    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
-        let shown = Shown::of(identity, &self.clock)?;
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-        Ok(())
     }
 
     #[cfg(test)]
     pub(super) fn set_config(&self, config: ClientConfig) {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).config = Arc::new(config);
+        self.shown.spoil(|shown| shown.config = Arc::new(config));
     }
 
     async fn connect_in_time(&self, shown: &Shown) -> Result<TcpLink, ConnectError> {
         let stream = handshake(&self.route, &self.server_name, Arc::clone(&shown.config)).await?;
-        let (link, accepted) = begin(stream, Side::Node, Peer::Coordinator, PACE);
+        let (link, accepted) = begin(stream, Side::Node, Peer::Coordinator, None, PACE);
         match accepted.await {
             Ok(Ok(())) => Ok(link),
             // The coordinator looks at our certificate when our half of the handshake is long done.
@@ -97,7 +90,7 @@ impl Dialler for TcpClient {
     type Link = TcpLink;
 
     async fn connect(&self) -> Result<TcpLink, ConnectError> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = self.shown.get();
         let connecting = self.connect_in_time(&shown);
         match timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), connecting).await {
             // TLS has one alert for both ends of a certificate's time; which it is shows in the certificate.

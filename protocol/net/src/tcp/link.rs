@@ -12,6 +12,7 @@ use super::control::{Flow, Side};
 use super::driver::Driver;
 use super::stream::{Ended, TcpStream, Unread};
 use super::wire::Wire;
+use crate::identity::Leaf;
 use crate::quic::{IDLE_TIMEOUT_SECS, KEEP_ALIVE, STREAMS_TO_COORDINATOR, STREAMS_TO_NODE};
 use crate::transport::{CloseCode, Closed, Link, LinkError, Peer, printable};
 
@@ -73,6 +74,8 @@ pub struct TcpLink(Arc<Half>);
 #[derive(Debug)]
 pub(super) struct Half {
     peer: Peer,
+    /// Of a coordinator's link: what the site has shown.
+    certificate: Option<Leaf>,
     ends: Arc<Ends>,
     /// Where streams are asked for.
     wanted: mpsc::Sender<oneshot::Sender<yamux::Stream>>,
@@ -109,11 +112,35 @@ impl Drop for Half {
     }
 }
 
+/// A link, as one sees it who does not keep it open.
+#[derive(Debug)]
+pub(super) struct Standing {
+    half: Weak<Half>,
+    driven: watch::Receiver<()>,
+}
+
+impl Standing {
+    pub(super) fn is_over(&self) -> bool {
+        self.driven.has_changed().is_err()
+    }
+
+    pub(super) fn close(&self, code: CloseCode, reason: &str) {
+        if let Some(half) = self.half.upgrade() {
+            half.ends.close(code, reason);
+        }
+    }
+
+    /// Waits until the task behind the link has ended.
+    pub(super) async fn over(mut self) {
+        while self.driven.changed().await.is_ok() {}
+    }
+}
+
 /// What comes of a link that has begun: that the coordinator has accepted the node, or why not.
 pub(super) type Acceptance = oneshot::Receiver<io::Result<()>>;
 
 /// Makes a link of an authenticated connection, and drives it in a task of the current tokio runtime.
-pub(super) fn begin<S>(io: S, side: Side, peer: Peer, pace: Pace) -> (TcpLink, Acceptance)
+pub(super) fn begin<S>(io: S, side: Side, peer: Peer, certificate: Option<Leaf>, pace: Pace) -> (TcpLink, Acceptance)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -148,23 +175,19 @@ where
         drop(alive);
     });
     let free = Arc::new(Semaphore::new(to_peer));
-    let half = Half { peer, ends, wanted, free, incoming: Mutex::new(incoming), unread, driven };
+    let half = Half { peer, certificate, ends, wanted, free, incoming: Mutex::new(incoming), unread, driven };
     (TcpLink(Arc::new(half)), acceptance)
 }
 
 impl TcpLink {
     /// Waits until the task behind the link has ended: after [`Link::close`], until the peer has been told, or for two seconds at most.
     pub async fn drained(&self) {
-        let mut driven = self.0.driven.clone();
-        while driven.changed().await.is_ok() {}
+        self.standing().over().await;
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Half> {
-        Arc::downgrade(&self.0)
-    }
-
-    pub(super) fn upgrade(half: &Weak<Half>) -> Option<Self> {
-        half.upgrade().map(Self)
+    /// For a server that closes its links at the end, also those that nobody holds any more and whose peer is still being told.
+    pub(super) fn standing(&self) -> Standing {
+        Standing { half: Arc::downgrade(&self.0), driven: self.0.driven.clone() }
     }
 
     async fn ended(&self) -> LinkError {
@@ -177,6 +200,10 @@ impl Link for TcpLink {
 
     fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    fn certificate(&self) -> Option<&Leaf> {
+        self.0.certificate.as_ref()
     }
 
     async fn open(&self) -> Result<TcpStream, LinkError> {

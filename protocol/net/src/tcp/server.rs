@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
@@ -23,11 +23,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::control::Side;
 use super::enrolment::{ENROLMENTS, EnrolmentStream, Enrolments};
-use super::link::{Half, PACE, TcpLink, begin};
-use crate::identity::{CertificateError, Identity, site_of};
+use super::link::{PACE, Standing, TcpLink, begin};
+use crate::denylist::Denylist;
+use crate::identities::{Derived, Identities};
+use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Link as _, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer};
 
 /// Handshakes under way. Where one more comes, the one that is under way for longest is hung up on: who holds a hundred of them open keeps nobody out
 /// who is done within two round trips.
@@ -52,14 +54,13 @@ pub struct TcpServer {
 
 /// What the handshakes of a server share.
 struct Door {
-    clock: Arc<dyn Clock>,
-    shown: StdMutex<Shown>,
+    shown: Derived<Shown>,
     /// Who takes those that come to be enrolled; nobody at first.
     enrolling: StdMutex<Option<mpsc::Sender<EnrolmentStream>>>,
     places: Arc<Semaphore>,
     done: mpsc::Sender<TcpLink>,
-    /// All links that live, for the day of shutdown.
-    standing: StdMutex<Vec<Weak<Half>>>,
+    /// All links whose task has not ended, for the day of shutdown.
+    standing: StdMutex<Vec<Standing>>,
 }
 
 /// What newcomers are shown, and what is asked of them.
@@ -70,9 +71,9 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(identity: &Identity, clock: &Arc<dyn Clock>) -> Result<Self, CertificateError> {
+    fn of(identity: &Identity, denylist: &Denylist, clock: &Arc<dyn Clock>) -> Result<Self, CertificateError> {
         Ok(Self {
-            session: Arc::new(tls::server_config(identity, Arc::clone(clock))?),
+            session: Arc::new(tls::server_config(identity, denylist, Arc::clone(clock))?),
             enrolment: Arc::new(tls::enrolment_server(identity, Arc::clone(clock))?),
         })
     }
@@ -89,33 +90,32 @@ impl fmt::Debug for TcpServer {
 }
 
 impl TcpServer {
-    /// Listens on `address` as `identity`. Runs its handshakes in tasks of the current tokio runtime.
+    /// Listens on `address`. Each handshake is made as whoever one is then, in a task of the current tokio runtime.
     ///
     /// # Errors
     /// When the address is taken or TLS refuses the identity.
-    pub fn bind(address: SocketAddr, identity: &Identity, clock: Arc<dyn Clock>) -> Result<Self, ConnectError> {
-        Self::bind_with(address, identity, clock, HANDSHAKES)
+    pub fn bind(
+        address: SocketAddr,
+        identities: impl Into<Identities>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectError> {
+        Self::bind_with(address, identities.into(), clock, HANDSHAKES)
     }
 
     pub(super) fn bind_with(
         address: SocketAddr,
-        identity: &Identity,
+        identities: Identities,
         clock: Arc<dyn Clock>,
         handshakes: usize,
     ) -> Result<Self, ConnectError> {
         let listener = listener(address)?;
         let address = listener.local_addr()?;
         let (done, links) = mpsc::channel(LINKS);
-        let shown = StdMutex::new(Shown::of(identity, &clock)?);
+        let make = move |identity: &Identity, denylist: &Denylist| Shown::of(identity, denylist, &clock);
+        let shown = Derived::new(identities, Box::new(make))?;
         let places = Arc::new(Semaphore::new(ENROLMENTS));
-        let door = Arc::new(Door {
-            clock,
-            shown,
-            enrolling: StdMutex::new(None),
-            places,
-            done,
-            standing: StdMutex::default(),
-        });
+        let door =
+            Arc::new(Door { shown, enrolling: StdMutex::new(None), places, done, standing: StdMutex::default() });
         let open = watch::Sender::new(true);
         let task = accept_all(listener, Arc::clone(&door), handshakes, open.subscribe());
         let accepting = tokio::spawn(task).abort_handle();
@@ -129,17 +129,7 @@ impl TcpServer {
 
     /// Links that stand.
     pub fn open_links(&self) -> usize {
-        locked(&self.door.standing).iter().filter(|half| half.strong_count() > 0).count()
-    }
-
-    /// Uses another identity, such as a renewed one, from the next handshake on.
-    ///
-    /// # Errors
-    /// When TLS refuses it; the old one stays in use then.
-    pub fn set_identity(&self, identity: &Identity) -> Result<(), CertificateError> {
-        let shown = Shown::of(identity, &self.door.clock)?;
-        *locked(&self.door.shown) = shown;
-        Ok(())
+        locked(&self.door.standing).iter().filter(|link| !link.is_over()).count()
     }
 
     /// From now on, those who come to be enrolled are let in, to whoever holds what is returned; before, and after it is dropped, they are refused as
@@ -154,13 +144,13 @@ impl TcpServer {
     pub async fn shutdown(&self, reason: &str) {
         self.close();
         self.accepting.abort();
-        let links: Vec<_> = locked(&self.door.standing).iter().filter_map(TcpLink::upgrade).collect();
+        let links = std::mem::take(&mut *locked(&self.door.standing));
         for link in &links {
             link.close(CloseCode::SHUTDOWN, reason);
         }
         let told = async {
-            for link in &links {
-                link.drained().await;
+            for link in links {
+                link.over().await;
             }
         };
         let _ = timeout(Duration::from_secs(SHUTDOWN_SECS), told).await;
@@ -260,7 +250,7 @@ impl Door {
     async fn shake(&self, stream: TcpStream, address: SocketAddr) -> Result<(), ConnectError> {
         let failed = |error: io::Error| tls::stream_error(&error);
         let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
-        let shown = locked(&self.shown).clone();
+        let shown = self.shown.get();
         let enrolling = locked(&self.enrolling).clone().filter(|to| !to.is_closed());
         let asks_to_enrol = started.client_hello().alpn().is_some_and(|names| names.eq([tls::ENROLMENT_ALPN]));
         match enrolling {
@@ -272,8 +262,8 @@ impl Door {
             }
             _ => {
                 let stream = started.into_stream(shown.session).await.map_err(failed)?;
-                let peer = peer_of(&stream)?;
-                let (link, accepted) = begin(stream, Side::Coordinator, peer, PACE);
+                let (peer, leaf) = peer_of(&stream)?;
+                let (link, accepted) = begin(stream, Side::Coordinator, peer, Some(leaf), PACE);
                 if let Ok(Err(error)) = accepted.await {
                     return Err(failed(error));
                 }
@@ -288,20 +278,20 @@ impl Door {
     fn stand(&self, link: &TcpLink) {
         let mut standing = locked(&self.standing);
         if standing.len() == standing.capacity() {
-            standing.retain(|half| half.strong_count() > 0);
+            standing.retain(|link| !link.is_over());
         }
-        standing.push(link.downgrade());
+        standing.push(link.standing());
     }
 }
 
-/// The site in the verified leaf of a client that speaks our protocol: TLS lets one pass that names none.
-fn peer_of(stream: &TlsStream<TcpStream>) -> Result<Peer, ConnectError> {
+/// The site in the verified leaf of a client that speaks our protocol, and what else the leaf says: TLS lets one pass that names no protocol.
+fn peer_of(stream: &TlsStream<TcpStream>) -> Result<(Peer, Leaf), ConnectError> {
     let connection = stream.get_ref().1;
     if connection.alpn_protocol() != Some(tls::ALPN) {
         return Err(ConnectError::WrongProtocol);
     }
     let leaf = connection.peer_certificates().and_then(<[_]>::first);
-    let site = leaf.map(site_of).ok_or(ConnectError::OwnCertificate(crate::transport::CertificateFault::Missing))?;
-    // The verifier has refused such a certificate already; this is the second look.
-    site.map(Peer::Site).map_err(ConnectError::from)
+    let leaf = leaf.ok_or(ConnectError::OwnCertificate(crate::transport::CertificateFault::Missing))?;
+    // The verifier has refused one without a site already; this is the second look.
+    Ok((Peer::Site(site_of(leaf)?), Leaf::of(leaf)?))
 }

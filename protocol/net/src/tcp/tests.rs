@@ -7,8 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream as Plain;
 
 use super::*;
-use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, days, refusal, site};
+use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, refusal, site};
 use crate::certificates::COORDINATOR_NAME;
+use crate::identities::Identities;
 use crate::identity::Identity;
 use crate::transport::{CertificateFault, CloseCode, Closed, ConnectError, Dialler, Link as _, Listener, contract};
 
@@ -19,12 +20,12 @@ impl Transport for Tcp {
     type Client = TcpClient;
     type Server = TcpServer;
 
-    fn serve(identity: &Identity) -> TcpServer {
-        TcpServer::bind(ANY, identity, clock()).unwrap()
+    fn serve(identities: impl Into<Identities>) -> TcpServer {
+        TcpServer::bind(ANY, identities, clock()).unwrap()
     }
 
-    fn dial(server: &TcpServer, name: &str, identity: &Identity) -> TcpClient {
-        TcpClient::new(Route::direct(server.local_address().to_string()), name, identity, clock()).unwrap()
+    fn dial(server: &TcpServer, name: &str, identities: impl Into<Identities>) -> TcpClient {
+        TcpClient::new(Route::direct(server.local_address().to_string()), name, identities, clock()).unwrap()
     }
 
     fn spoil(client: &TcpClient, config: rustls::ClientConfig) {
@@ -86,16 +87,27 @@ async fn a_shutdown_is_told_to_the_nodes() {
 }
 
 #[tokio::test]
-async fn a_renewed_identity_is_used_for_the_next_link() {
+async fn a_shutdown_waits_for_nodes_that_are_still_being_told_by_links_that_nobody_holds() {
     let network = Network::new();
-    let server = Tcp::serve(&network.coordinator(days(-31)));
-    let client = client(&server, &network.site(days(-31)));
-    assert!(client.connect().await.is_err());
-    server.set_identity(&network.coordinator(NOW)).unwrap();
-    let error = refusal(&client).await;
-    assert!(matches!(error, ConnectError::OwnCertificate(CertificateFault::Expired)), "{error}");
-    client.set_identity(&network.site(NOW)).unwrap();
-    assert!(client.connect().await.is_ok());
+    let server = server(&network);
+    let client = client(&server, &network.site(NOW));
+    let (node, coordinator) = tokio::join!(client.connect(), server.accept());
+    let (node, coordinator) = (node.unwrap(), coordinator.unwrap());
+    coordinator.close(CloseCode::SHUTDOWN, "told");
+    drop(coordinator);
+    server.shutdown("too late").await;
+    assert_eq!(server.open_links(), 0);
+    assert_eq!(node.closed().await, Closed::ByPeer { code: CloseCode::SHUTDOWN, reason: "told".into() });
+}
+
+#[tokio::test]
+async fn a_renewed_identity_is_used_for_the_next_link() {
+    bad_credentials::renewed::<Tcp>().await;
+}
+
+#[tokio::test]
+async fn a_revoked_site_or_certificate_is_refused_by_name_in_the_handshake() {
+    bad_credentials::revoked::<Tcp>().await;
 }
 
 async fn to_enrol(server: &TcpServer, network: &Network) -> Result<EnrolmentStream, ConnectError> {
@@ -160,7 +172,7 @@ async fn hang(address: SocketAddr) -> Plain {
 #[tokio::test]
 async fn a_flood_of_handshakes_that_hang_keeps_nobody_out() {
     let network = Network::new();
-    let server = TcpServer::bind_with(ANY, &network.coordinator(NOW), clock(), 4).unwrap();
+    let server = TcpServer::bind_with(ANY, (&network.coordinator(NOW)).into(), clock(), 4).unwrap();
     let mut hanging = Vec::new();
     for _ in 0..20 {
         hanging.push(hang(server.local_address()).await);

@@ -38,7 +38,11 @@ impl Kept {
     /// The oldest make room.
     fn make_room(&mut self) {
         self.designs.sort_by_key(|entry| entry.used);
-        while self.designs.iter().map(|entry| entry.design.bytes()).sum::<usize>() > limits::DESIGN_BYTES {
+        let over = |designs: &[Entry]| {
+            let bytes: usize = designs.iter().map(|entry| entry.design.bytes()).sum();
+            designs.len() > limits::DESIGNS || bytes > limits::DESIGN_BYTES
+        };
+        while over(&self.designs) {
             self.designs.remove(0);
         }
     }

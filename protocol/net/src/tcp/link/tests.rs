@@ -18,8 +18,8 @@ fn site() -> Peer {
 /// Both halves of a link within this process.
 async fn pair() -> (TcpLink, TcpLink) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
-    let (node, accepted) = begin(ours, Side::Node, Peer::Coordinator, PACE);
-    let (coordinator, _) = begin(theirs, Side::Coordinator, site(), PACE);
+    let (node, accepted) = begin(ours, Side::Node, Peer::Coordinator, None, PACE);
+    let (coordinator, _) = begin(theirs, Side::Coordinator, site(), None, PACE);
     accepted.await.unwrap().unwrap();
     (node, coordinator)
 }
@@ -64,8 +64,9 @@ impl AsyncWrite for Cable {
 async fn both_sides_notice_a_cable_that_was_cut() {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let cut = Arc::new(AtomicBool::new(false));
-    let (node, accepted) = begin(Cable { inner: ours, cut: Arc::clone(&cut) }, Side::Node, Peer::Coordinator, HASTY);
-    let (coordinator, _) = begin(theirs, Side::Coordinator, site(), HASTY);
+    let (node, accepted) =
+        begin(Cable { inner: ours, cut: Arc::clone(&cut) }, Side::Node, Peer::Coordinator, None, HASTY);
+    let (coordinator, _) = begin(theirs, Side::Coordinator, site(), None, HASTY);
     accepted.await.unwrap().unwrap();
     let mut asked = node.open().await.unwrap();
     asked.write_all(b"x").await.unwrap();
@@ -155,7 +156,7 @@ async fn frames_that_lie_end_the_link_and_cost_nothing() {
         vec![0xff; 64],
     ] {
         let (mut raw, theirs) = tokio::io::duplex(64 << 10);
-        let (coordinator, _) = begin(theirs, Side::Coordinator, site(), HASTY);
+        let (coordinator, _) = begin(theirs, Side::Coordinator, site(), None, HASTY);
         raw.write_all(&lie).await.unwrap();
         let ended = coordinator.closed().await;
         assert!(matches!(ended, Closed::Lost { .. } | Closed::TimedOut { .. }), "{lie:?}: {ended}");
@@ -165,7 +166,7 @@ async fn frames_that_lie_end_the_link_and_cost_nothing() {
 #[tokio::test]
 async fn a_coordinator_that_never_accepts_has_no_link() {
     let (ours, mut raw) = tokio::io::duplex(64 << 10);
-    let (node, accepted) = begin(ours, Side::Node, Peer::Coordinator, HASTY);
+    let (node, accepted) = begin(ours, Side::Node, Peer::Coordinator, None, HASTY);
     // The control stream, and another first word.
     raw.write_all(&[head(0, 1, 2, 1), vec![9]].concat()).await.unwrap();
     assert!(accepted.await.unwrap().is_err());

@@ -1,0 +1,148 @@
+//! Sites and certificates that are refused although the certificate would hold. What is lifted leaves no trace here; the log has it.
+
+use bocage_net::denylist::{Denied, Refused};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::SiteId;
+use rusqlite::{TransactionBehavior, params};
+
+use super::{StoreError, StoreFile};
+
+pub(super) const TABLES: &str = "
+    create table denied_sites (
+        site text primary key,
+        at integer not null,
+        reason text not null,
+        -- Certificates that begin before this are refused: the site has enrolled anew. Null: all are.
+        before integer
+    ) strict, without rowid;
+    create table denied_certificates (
+        serial text primary key,
+        site text not null,
+        at integer not null,
+        reason text not null
+    ) strict, without rowid;
+";
+
+/// A site, or a certificate of one, that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The site.
+    pub site: SiteId,
+    /// The certificate's serial number; none: all of the site's.
+    pub serial: Option<String>,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub reason: String,
+    /// The site has enrolled anew: only certificates that begin before this are refused.
+    pub before: Option<Timestamp>,
+}
+
+impl StoreFile {
+    /// Refuses a site or a certificate from now on. Invitations that the site has not used yet are good no more.
+    pub fn revoke(&mut self, new: &Revoked) -> Result<(), StoreError> {
+        let (site, reason) = (new.site.as_str(), &new.reason);
+        if let Some(serial) = &new.serial {
+            let insert = "insert or replace into denied_certificates (serial, site, at, reason) values (?, ?, ?, ?)";
+            self.db.execute(insert, params![serial, site, new.at.0, reason])?;
+            return Ok(());
+        }
+        self.uninvite(&new.site, new.at)?;
+        let insert = "insert or replace into denied_sites (site, at, reason, before) values (?, ?, ?, null)";
+        self.db.execute(insert, params![site, new.at.0, reason])?;
+        Ok(())
+    }
+
+    /// Lifts what is refused of a site, or one certificate. Whether there was anything.
+    pub fn lift(&mut self, site: &SiteId, serial: Option<&str>) -> Result<bool, StoreError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let lifted = match serial {
+            Some(serial) => transaction.execute(
+                "delete from denied_certificates where serial = ? and site = ?",
+                params![serial, site.as_str()],
+            )?,
+            None => {
+                transaction.execute("delete from denied_sites where site = ?", [site.as_str()])?
+                    + transaction.execute("delete from denied_certificates where site = ?", [site.as_str()])?
+            }
+        };
+        transaction.commit()?;
+        Ok(lifted > 0)
+    }
+
+    /// A site that was refused has enrolled anew: of it only what began before is refused.
+    pub fn readmit(&mut self, site: &SiteId, before: Timestamp) -> Result<(), StoreError> {
+        self.db.execute("update denied_sites set before = ? where site = ?", params![before.0, site.as_str()])?;
+        Ok(())
+    }
+
+    /// Everything that is refused, in the order of sites.
+    pub fn revoked(&mut self) -> Result<Vec<Revoked>, StoreError> {
+        let select = "select site, null, at, reason, before from denied_sites \
+             union all select site, serial, at, reason, null from denied_certificates order by 1, 2";
+        let mut select = self.db.prepare(select)?;
+        let rows = select.query_map([], |row| {
+            let site: String = row.get(0)?;
+            let before: Option<i64> = row.get(4)?;
+            Ok(site.parse().map(|site| Revoked {
+                site,
+                serial: row.get(1).unwrap_or_default(),
+                at: Timestamp(row.get(2).unwrap_or_default()),
+                reason: row.get(3).unwrap_or_default(),
+                before: before.map(Timestamp),
+            }))
+        })?;
+        rows.map(|row| row?.map_err(|_| StoreError::Damaged("a revoked site"))).collect()
+    }
+}
+
+/// The list as handshakes go by it.
+pub fn denied(revoked: &[Revoked]) -> Denied {
+    let mut denied = Denied::default();
+    for of in revoked {
+        match (&of.serial, of.before) {
+            (Some(serial), _) => {
+                denied.serials.insert(serial.clone());
+            }
+            (None, None) => {
+                denied.sites.insert(of.site.clone(), Refused::All);
+            }
+            (None, Some(time)) => {
+                denied.sites.insert(of.site.clone(), Refused::Before(time));
+            }
+        }
+    }
+    denied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::site;
+
+    fn revoked(name: &str, serial: Option<&str>) -> Revoked {
+        let serial = serial.map(str::to_owned);
+        Revoked { site: site(name), serial, at: Timestamp(7), reason: "stolen".into(), before: None }
+    }
+
+    #[test]
+    fn what_is_refused_survives_a_restart_and_is_lifted_by_site_or_by_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = StoreFile::open(dir.path()).unwrap();
+        let all = [revoked("cleveland", None), revoked("hungary", Some("0a")), revoked("hungary", Some("0b"))];
+        all.iter().for_each(|of| store.revoke(of).unwrap());
+        drop(store);
+        let mut store = StoreFile::open(dir.path()).unwrap();
+        assert_eq!(store.revoked().unwrap(), all);
+        let list = denied(&all);
+        assert_eq!((list.sites.get(&site("cleveland")), list.serials.len()), (Some(&Refused::All), 2));
+        store.readmit(&site("cleveland"), Timestamp(9)).unwrap();
+        let list = denied(&store.revoked().unwrap());
+        assert_eq!(list.sites.get(&site("cleveland")), Some(&Refused::Before(Timestamp(9))));
+        assert!(store.lift(&site("hungary"), Some("0a")).unwrap());
+        assert!(!store.lift(&site("cleveland"), Some("0b")).unwrap());
+        assert!(store.lift(&site("hungary"), None).unwrap() && store.lift(&site("cleveland"), None).unwrap());
+        assert!(!store.lift(&site("cleveland"), None).unwrap());
+        assert_eq!(store.revoked().unwrap(), []);
+    }
+}

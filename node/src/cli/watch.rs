@@ -1,0 +1,40 @@
+//! What a running node says of itself, for scripts and for Prometheus' textfile collector: agent and custodian listen on Unix sockets alone, which no scraper reaches.
+
+use bocage_daemon::status::{Page, ask};
+
+use super::output::{Failure, print};
+use crate::config::StateDir;
+
+/// The processes that have a status socket.
+const PROCESSES: [&str; 2] = ["custodian", "agent"];
+
+/// Prints the metrics of both. One that does not answer is a failure, after what the other says: half a page is better than none where something is wrong.
+pub(super) fn metrics(state: &StateDir) -> Result<(), Failure> {
+    let (mut text, mut silent) = (String::new(), None);
+    for process in PROCESSES {
+        match ask(&state.status_socket(process), Page::Metrics) {
+            Ok((_, page)) => text.push_str(&page),
+            Err(error) => silent = Some(error),
+        }
+    }
+    print(|out| out.write_all(text.as_bytes()))?;
+    silent.map_or(Ok(()), |error| Err(Failure::theirs(error).hint(HINT)))
+}
+
+/// Says of both how they are. Not well is exit code 1.
+pub(super) fn health(state: &StateDir, ready: bool) -> Result<(), Failure> {
+    let page = if ready { Page::Ready } else { Page::Health };
+    let (mut text, mut well) = (String::new(), true);
+    for process in PROCESSES {
+        let (fine, said) = match ask(&state.status_socket(process), page) {
+            Ok((fine, said)) => (fine, said.trim_end().to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        well &= fine;
+        text.push_str(&format!("{process:<10} {said}\n"));
+    }
+    print(|out| out.write_all(text.as_bytes()))?;
+    if well { Ok(()) } else { Err(Failure::theirs("the node is not well").hint(HINT)) }
+}
+
+const HINT: &str = "the node's log says why; the command is given by the node's own user, beside a node that runs";

@@ -1,0 +1,6 @@
+//! Certificates that renew, rotate, roll over and are revoked while a network works: coordinator and agents as they are, over QUIC, with a clock that
+//! jumps. Custodians only say that they offer nothing: what is asked of them is the load.
+
+mod bench;
+mod revoked;
+mod rolling;

@@ -114,6 +114,8 @@ pub struct Site {
     pub name: String,
     /// How the operator reaches it.
     pub contact: Option<String>,
+    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
+    pub enrol: bool,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -194,6 +196,8 @@ struct RawSite {
     name: Option<String>,
     contact: Option<String>,
     #[serde(default)]
+    enrol: bool,
+    #[serde(default)]
     dataset: BTreeMap<String, toml::Table>,
 }
 
@@ -227,6 +231,7 @@ const KEYS: &[&str] = &[
     "site",
     "id",
     "contact",
+    "enrol",
     "dataset",
 ];
 
@@ -290,6 +295,11 @@ impl Network {
 
 fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     dialled(&raw.coordinator.quic, 4433, file, "coordinator.quic", problems);
+    let enrols = raw.site.iter().any(|site| site.get("enrol").and_then(Value::as_bool).unwrap_or_default());
+    if enrols && raw.coordinator.tcp.is_none() {
+        let problem = Problem::new(file, "coordinator.tcp", "missing, and a site enrols over TCP");
+        problems.push(problem.hint("for example tcp = \"coordinator.example.org:443\""));
+    }
     if let Some(tcp) = &raw.coordinator.tcp {
         dialled(tcp, 443, file, "coordinator.tcp", problems);
     }
@@ -371,7 +381,11 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
         if let Some(contact) = &site.contact {
             label(contact, file, &join(&key, "contact"), problems);
         }
-        sites.push(Site { id: site.id, name, contact: site.contact, datasets: site.dataset });
+        if site.enrol && !site.dataset.is_empty() {
+            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
+            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+        }
+        sites.push(Site { id: site.id, name, contact: site.contact, enrol: site.enrol, datasets: site.dataset });
     }
     sites
 }

@@ -10,6 +10,7 @@ mod check_study;
 mod children;
 mod datasets;
 mod doctor;
+mod enrol;
 mod environment;
 mod fhir_export;
 mod ingest;
@@ -69,6 +70,8 @@ struct Common {
 enum Command {
     /// Run the node until it is told to stop
     Run,
+    /// Enter a network by an invitation: make this site's keys and its folder
+    Enrol(enrol::EnrolArgs),
     /// Look at the configuration and everything that it names; start nothing
     Check(CheckArgs),
     /// The site's datasets and their snapshots
@@ -392,6 +395,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         }
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
+        Command::Enrol(args) => {
+            quiet_panics("enrol");
+            args.run()
+        }
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
             let (permit, researcher) = (permit.as_deref(), researcher.as_deref());
             let asked = check_study::Asked { file: &file, permit, researcher };

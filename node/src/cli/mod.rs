@@ -447,7 +447,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
         Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
         Command::Doctor(output) => {
-            logging::quiet_panics("doctor");
+            quiet_panics("doctor");
             doctor::run(&origin, children::clock(&switches), output.format)
         }
         Command::Backup(args) => backup::run(&origin, &args),

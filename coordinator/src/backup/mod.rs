@@ -1,5 +1,5 @@
-//! A coordinator's backup: its configuration with all files that it names, contracts, and the store, which is copied as it stands at one moment while the
-//! coordinator works on it.
+//! A coordinator's backup: its configuration with all files that it names, contracts, the store, and the file of users, tokens and the audit: each is copied
+//! as it stands at one moment while the coordinator works on it.
 //!
 //! A coordinator that is put back has forgotten what came after: studies that were handed in since are asked for again by whoever handed them in, and what
 //! sites said of their ledgers since comes again with their next releases.
@@ -19,6 +19,7 @@ use bocage_keep::seal::{Identities, Recipient};
 use bocage_protocol::env::Timestamp;
 
 use crate::config::{Config, ENV_PREFIX};
+use crate::people;
 use crate::store::{FILE, LOCK};
 
 /// Where a copy of the store is put together, within the state folder: nobody else may read it.
@@ -84,14 +85,17 @@ pub fn backup(
         state: name(&config.state_dir)?,
     };
     let mut packing = Packing::begin(to, recipients, about)?;
-    let store = config.state_dir.join(FILE);
-    if store.exists() {
+    for database in [FILE, people::FILE] {
+        let kept = config.state_dir.join(database);
+        if !kept.exists() {
+            continue;
+        }
         let look = |source| BackupError::Look { path: config.state_dir.clone(), source };
         remove_leftovers(&config.state_dir);
         let dir = tempfile::Builder::new().prefix(COPYING).tempdir_in(&config.state_dir).map_err(look)?;
-        let copy = dir.path().join(FILE);
-        database::copy(&store, &copy)?;
-        packing.add(&name(&store)?, &copy)?;
+        let copy = dir.path().join(database);
+        database::copy(&kept, &copy)?;
+        packing.add(&name(&kept)?, &copy)?;
     }
     let settings = bocage_net::settings::load(file, ENV_PREFIX, overrides);
     let tree = settings.map(|settings| settings.tree).unwrap_or_default();

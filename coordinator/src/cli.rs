@@ -207,7 +207,10 @@ async fn serve_until_signal(
         Ok(server) => {
             let server = server.with_revocations(setup.revocations).with_issuing(setup.issuing);
             let server = server.with_enrolments(tcp.as_ref().map(TcpServer::enrolments));
-            server.with_api_tls(setup.api_tls).with_identities(&identities).notifying(Notify::from_env())
+            server
+                .with_api_tls(setup.api_tls.zip(config.api_tls.clone()))
+                .with_identities(&identities)
+                .notifying(Notify::from_env())
         }
         Err(error) => return user_problem(&error),
     };

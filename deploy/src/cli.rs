@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bocage_coordinator::client::{
-    CheckpointArgs, DatasetsArgs, DoctorArgs, InvitationsArgs, InviteArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs,
-    UninviteArgs,
+    CheckpointArgs, DatasetsArgs, DoctorArgs, InvitationsArgs, InviteArgs, RevokeArgs, RevokedArgs, SitesArgs,
+    StudyArgs, UninviteArgs,
 };
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};

@@ -42,7 +42,7 @@ pub use document::Document;
 pub use pack::PackArgs;
 pub use render::next_steps;
 pub use rotate::RotateArgs;
-pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Researcher, Site, User, Users};
+pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Proxy, Researcher, Site, User, Users};
 pub use targets::{Target, rendered};
 pub use tree::{Tree, TreeError};
 
@@ -381,7 +381,7 @@ pub(super) mod tests {
     #[test]
     fn folders_that_were_brought_away_are_not_made_again_and_their_keys_stay_known() {
         let (_dir, out) = made();
-        for folder in ["sites/hungary", "researcher", "access-body"] {
+        for folder in ["sites/hungary", "researcher", "access-body", "operator"] {
             std::fs::remove_dir_all(out.join(folder)).unwrap();
         }
         let (_, changes) = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).unwrap();

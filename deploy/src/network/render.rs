@@ -97,6 +97,9 @@ pub fn coordinator(
         doc.noted("cert_file", "tls/cert.pem", "or one of an authority that everybody knows")
             .set("key_file", "tls/key.pem");
     }
+    if let Some(status) = &network.status {
+        doc.gap().table(&["status"]).noted("listen", status.to_string(), "health and metrics, for this machine alone");
+    }
     doc.gap()
         .table(&["contracts"])
         .set("dir", "contracts")
@@ -169,6 +172,13 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
             "tcp",
             tcp.as_str(),
             "dialled where UDP gets no answer; [coordinator.proxy] names a proxy on the way",
+        );
+    }
+    if let Some(proxy) = &site.proxy {
+        doc.gap().table(&["coordinator", "proxy"]).noted(
+            "url",
+            proxy.url.as_str(),
+            "user and password_file, if it asks",
         );
     }
     doc.gap()
@@ -384,6 +394,7 @@ mod tests {
             id: "north".parse().unwrap(),
             contracts: vec![],
             quic: "coordinator.example.org:4433".into(),
+            status: None,
             tcp: Some("coordinator.example.org:443".into()),
             api: std::net::SocketAddr::from(([127, 0, 0, 1], 8443)),
             min_sites: 1,
@@ -403,6 +414,7 @@ mod tests {
                     name: evil.into(),
                     contact: Some(evil.into()),
                     enrol,
+                    proxy: None,
                     datasets: Default::default(),
                 })
                 .into(),

@@ -42,6 +42,7 @@ use crate::ingest::Why;
 pub use crate::supervisor::process::Reexec;
 use crate::supervisor::process::die_with;
 use output::{Failure, Format};
+use units::ChildArgs;
 
 /// Run a hospital's node, and look at what it does.
 #[derive(Parser)]
@@ -317,26 +318,6 @@ struct FhirExportArgs {
     public_key: bool,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-#[derive(Args)]
-struct ChildArgs {
-    /// The supervisor's process
-    #[arg(long, hide = true)]
-    parent: Option<u32>,
-    /// The attempt for which the last custodian was ended
-    #[arg(long, hide = true)]
-    overran: Option<u64>,
-    /// A unit of its own, with the environment that a child would have
-    #[arg(long, hide = true, conflicts_with = "parent")]
-    alone: bool,
-}
-
-impl ChildArgs {
-    /// Whether a person or a service manager started it, with their own environment.
-    fn begins(&self) -> bool {
-        self.parent.is_none() && !self.alone
-    }
 }
 
 fn why(text: &str) -> Result<Why, String> {

@@ -1,4 +1,6 @@
-//! The coordinator's command line: `serve` and `check`. Data goes to stdout, everything else to stderr; exit 0 fine, 1 the user's problem, 2 ours.
+//! The coordinator's command line: `serve`, `check`, and who may use it. Data goes to stdout, everything else to stderr; exit 0 fine, 1 the user's problem, 2 ours.
+
+mod people;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -48,6 +50,14 @@ enum Action {
     Serve(Source),
     /// Read the configuration and all files that it names, report every problem, and exit
     Check(Source),
+    /// Make, show and disable those who use the HTTP interface
+    Users(people::UsersArgs),
+    /// Make, show and revoke what they show it
+    Tokens(people::TokensArgs),
+    /// Show and verify what was changed by whom
+    Audit(people::AuditArgs),
+    /// Print the OpenAPI document of the HTTP interface
+    Openapi,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -83,6 +93,18 @@ where
     match cli.command {
         Action::Check(source) => check(&source, switches.clock.as_ref()),
         Action::Serve(source) => serve(source, switches),
+        Action::Users(args) => tell(args.run(switches.clock.as_ref())),
+        Action::Tokens(args) => tell(args.run(switches.clock.as_ref())),
+        Action::Audit(args) => tell(args.run(switches.clock.as_ref())),
+        Action::Openapi => tell(Ok(crate::api::description_text())),
+    }
+}
+
+fn tell(said: Result<String, String>) -> ExitCode {
+    let printed = said.and_then(|text| print(&text).map_err(|error| format!("cannot write the answer: {error}")));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => user_problem(&problem),
     }
 }
 
@@ -166,11 +188,11 @@ async fn serve_until_signal(
             Err(error) => return user_problem(&format_args!("status.listen: cannot listen there: {error}")),
         },
     };
-    let mut server = match Server::with(&config, setup.token, setup.contracts, switches) {
+    let mut server = match Server::with(&config, setup.contracts, switches) {
         Ok(server) => {
             let server = server.with_revocations(setup.revocations).with_issuing(setup.issuing);
             let server = server.with_enrolments(tcp.as_ref().map(TcpServer::enrolments));
-            server.with_identities(&identities).notifying(Notify::from_env())
+            server.with_api_tls(setup.api_tls).with_identities(&identities).notifying(Notify::from_env())
         }
         Err(error) => return user_problem(&error),
     };

@@ -18,6 +18,7 @@ mod counts;
 pub mod dispatch;
 pub mod members;
 mod output;
+pub mod people;
 pub mod permits;
 pub mod report;
 pub mod server;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
         /// A stable code for a failure. The texts are part of the protocol: they are never renamed or reused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorCode {
             $($(#[$doc])* #[serde(rename = $text)] $variant),+
         }
@@ -147,6 +148,10 @@ codes! {
     EnrolmentInvalid = "enrolment_invalid",
     /// The network's operator has taken the site's certificates back.
     SiteRevoked = "site_revoked",
+    /// The token's user has no role that may do this, or the token is not for this.
+    Forbidden = "forbidden",
+    /// More requests than one token or one address may make.
+    TooManyRequests = "too_many_requests",
 }
 
 impl fmt::Display for ErrorCode {
@@ -158,7 +163,7 @@ impl fmt::Display for ErrorCode {
 /// An error that may leave a process.
 ///
 /// `message` and `hint` are made from fixed text, contract words and configuration, never from data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message} ({code})")]
 pub struct PublicError {
     /// The stable code.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -17,10 +18,11 @@ pub struct InvalidId {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $pattern:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(extend("pattern" = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -73,38 +75,60 @@ fn snake(text: &str, max: usize) -> bool {
 
 text_id!(
     /// A hospital in a network; also the SAN of its certificate (as `SITE.site.bocage`).
-    SiteId, "site id", "2 to 31 of a-z, 0-9 and -, beginning with a letter", |t| kebab(t, 2, 31)
+    SiteId, "site id", "2 to 31 of a-z, 0-9 and -, beginning with a letter", "^[a-z][a-z0-9-]{1,30}$",
+    |t| kebab(t, 2, 31)
 );
 text_id!(
     /// A network's name.
-    NetworkId, "network id", "2 to 31 of a-z, 0-9 and -, beginning with a letter", |t| kebab(t, 2, 31)
+    NetworkId, "network id", "2 to 31 of a-z, 0-9 and -, beginning with a letter", "^[a-z][a-z0-9-]{1,30}$",
+    |t| kebab(t, 2, 31)
 );
 text_id!(
     /// A column of a contract or a name derived from columns.
-    ColumnName, "column name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+    ColumnName, "column name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", "^[a-z][a-z0-9_]{0,62}$",
+    |t| snake(t, 63)
 );
 text_id!(
     /// A table as a study calls it: a dataset of every site, under one contract.
-    TableName, "table name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+    TableName, "table name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", "^[a-z][a-z0-9_]{0,62}$",
+    |t| snake(t, 63)
 );
 text_id!(
     /// An analysis within a study.
-    AnalysisName, "analysis name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+    AnalysisName, "analysis name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", "^[a-z][a-z0-9_]{0,62}$",
+    |t| snake(t, 63)
 );
 text_id!(
     /// A rule of a contract.
-    RuleName, "rule name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", |t| snake(t, 63)
+    RuleName, "rule name", "1 to 63 of a-z, 0-9 and _, beginning with a letter", "^[a-z][a-z0-9_]{0,62}$",
+    |t| snake(t, 63)
 );
 text_id!(
     /// A permit, as its issuer names it.
-    PermitId, "permit id", "1 to 100 of A-Z, a-z, 0-9 and . _ / -", |t| {
+    PermitId, "permit id", "1 to 100 of A-Z, a-z, 0-9 and . _ / -", "^[A-Za-z0-9._/-]{1,100}$", |t| {
         (1..=100).contains(&t.len()) && t.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c))
     }
 );
 
+text_id!(
+    /// Somebody, or something, that uses the coordinator's HTTP interface.
+    UserName, "user name", "1 to 63 of a-z, 0-9 and . _ @ -, beginning with a letter", "^[a-z][a-z0-9._@-]{0,62}$",
+    |t| {
+        (1..=63).contains(&t.len())
+            && t.starts_with(|c: char| c.is_ascii_lowercase())
+            && t.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._@-".contains(c))
+    }
+);
+text_id!(
+    /// A token of the HTTP interface, as people call it: the first digits of its hash.
+    TokenId, "token id", "12 lower-case hexadecimal digits", "^[0-9a-f]{12}$",
+    |t| t.len() == 12 && t.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+);
+
 /// A contract's name and version, written `heart@1`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[a-z][a-z0-9-]{1,30}@[1-9][0-9]{0,9}$"))]
 pub struct ContractId {
     name: String,
     version: u32,
@@ -163,8 +187,9 @@ impl fmt::Display for ContractId {
 }
 
 /// A SHA-256 digest, written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
 pub struct Digest([u8; 32]);
 
 impl Digest {

@@ -298,3 +298,19 @@ pub const STATUS_HEAD_BYTES: usize = 8 << 10;
 pub const STATUS_SECS: u64 = 10;
 /// Bytes of a page that a command takes from a status socket.
 pub const STATUS_PAGE_BYTES: u64 = 8 << 20;
+/// Users of the coordinator's HTTP interface.
+pub const API_USERS: usize = 10_000;
+/// Tokens of one user that are neither revoked nor expired: one for each thing that they use.
+pub const API_TOKENS_OF_ONE: usize = 20;
+/// The longest life of a token, in days.
+pub const API_TOKEN_DAYS: u32 = 366;
+/// Requests that a token may make at once …
+pub const API_BURST: f64 = 600.0;
+/// … and how many more with every second.
+pub const API_PER_SEC: f64 = 60.0;
+/// Attempts without a sound token that an address may make at once …
+pub const API_FAILURES_BURST: f64 = 60.0;
+/// … and how many more with every second.
+pub const API_FAILURES_PER_SEC: f64 = 0.5;
+/// Tokens, and addresses, whose recent requests a coordinator remembers: some 100 bytes each.
+pub const API_REMEMBERED: usize = 20_000;

@@ -205,7 +205,6 @@ fn a_coordinator_says_everything_that_is_wrong_with_its_configuration() {
     let lay = |dir: &Path| {
         certificates(dir, None);
         contracts(dir);
-        write_secret(&dir.join("api.token"), b"0123456789abcdef").expect("written");
     };
     let told = |dir: &Path| {
         let config = Config::load(&dir.join("coordinator.toml"), &[])?;

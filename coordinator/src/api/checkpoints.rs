@@ -3,23 +3,20 @@
 //! It shows numbers of records and hashes, nothing that the site released.
 
 use axum::Json;
-use axum::extract::{Path, State};
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::KeptCheckpoints;
 
+use super::call::Call;
 use super::{App, Problem};
 
-pub(super) async fn of_site(
-    State(app): State<App>,
-    Path(site): Path<String>,
-) -> Result<Json<KeptCheckpoints>, Problem> {
-    let known = site.parse::<SiteId>().ok().filter(|site| app.context.roster.contains(site));
-    let Some(site) = known else {
+pub(super) async fn of_site(app: App, call: Call<SiteId>) -> Result<Json<KeptCheckpoints>, Problem> {
+    let site = call.path;
+    if !app.context.roster.contains(&site) {
         let error = PublicError::new(ErrorCode::NotFound, "the coordinator does not know this site");
         return Err(error.hint("`bocage sites` lists those that it knows").into());
-    };
+    }
     match app.context.store.with(move |store| store.checkpoints(&site)).await? {
         Some(kept) => Ok(Json(kept)),
         None => {

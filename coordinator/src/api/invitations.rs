@@ -1,49 +1,37 @@
 //! Invitations of sites: made, listed, taken back. Only the answer to its making holds an invitation's token.
 
 use axum::Json;
-use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
-use axum::routing::{delete, get};
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::Invitation;
 
+use super::answer::Made;
+use super::call::Call;
 use super::types::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
-use super::{App, Problem, body};
+use super::{App, Problem};
 use crate::members::invitations::{Wanted, invite};
 use crate::store::KeptInvitation;
 
-/// The routes, for the network's steward and operator.
-pub(super) fn routes() -> Router<App> {
-    Router::new().route("/v1/invitations", get(list).post(make)).route("/v1/invitations/{site}", delete(take_back))
+pub(super) async fn make(app: App, call: Call<(), (), InvitationWanted>) -> Result<Made<Invitation>, Problem> {
+    call.concerns(&call.body.site);
+    let InvitationWanted { site, days, replace } = call.body;
+    Ok(Made { new: true, value: invite(&app.context, Wanted { site, days, replace }).await? })
 }
 
-async fn make(State(app): State<App>, request: Request) -> Result<(StatusCode, Json<Invitation>), Problem> {
-    let bytes = body::whole(&app, request).await?;
-    let wanted: InvitationWanted = serde_json::from_slice(&bytes).map_err(|_| {
-        let error = PublicError::new(ErrorCode::Malformed, "the body does not say whom to invite");
-        error.hint("send {\"site\": ID}, with \"days\" and \"replace\" if wanted")
-    })?;
-    let (site, days, replace) = (wanted.site, wanted.days, wanted.replace);
-    let invitation = invite(&app.context, Wanted { site, days, replace }).await?;
-    Ok((StatusCode::CREATED, Json(invitation)))
-}
-
-async fn list(State(app): State<App>) -> Result<Json<InvitationList>, Problem> {
+pub(super) async fn list(app: App, _: Call) -> Result<Json<InvitationList>, Problem> {
     let now = app.context.clock.now();
     let kept = app.context.store.with(|store| store.invitations()).await?;
     Ok(Json(InvitationList { invitations: kept.into_iter().map(|kept| info(kept, now)).collect() }))
 }
 
-async fn take_back(State(app): State<App>, Path(site): Path<String>) -> Result<Json<Withdrawn>, Problem> {
+pub(super) async fn take_back(app: App, call: Call<SiteId>) -> Result<Json<Withdrawn>, Problem> {
     let none = || {
         let error = PublicError::new(ErrorCode::NotFound, "the site has no open invitation");
         error.hint("`bocage network invitations` lists them")
     };
-    let site: SiteId = site.parse().map_err(|_| none())?;
+    let site = call.path;
     let (now, of) = (app.context.clock.now(), site.clone());
     if !app.context.store.with(move |store| store.uninvite(&of, now)).await? {
         return Err(none().into());

@@ -8,6 +8,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 
 use super::types::ProblemJson;
+use crate::people::Wait;
 use crate::store::StoreError;
 
 /// An error on its way out.
@@ -38,6 +39,15 @@ pub(super) fn no_such_method(method: &Method) -> Response {
     respond(StatusCode::METHOD_NOT_ALLOWED, PublicError::new(ErrorCode::NotFound, message))
 }
 
+/// The answer to whoever asks too often.
+pub(super) fn too_many(wait: Wait) -> Response {
+    let error = PublicError::new(ErrorCode::TooManyRequests, "more requests than one may make");
+    let error = error.hint(format!("wait {} s", wait.secs));
+    let mut response = respond(StatusCode::TOO_MANY_REQUESTS, error);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.secs));
+    response
+}
+
 fn respond(status: StatusCode, error: PublicError) -> Response {
     let body = ProblemJson {
         kind: format!("urn:bocage:problem:{}", error.code),
@@ -62,7 +72,9 @@ fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Malformed | ErrorCode::NotCanonical => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorised => StatusCode::UNAUTHORIZED,
-        ErrorCode::SignatureInvalid
+        ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Forbidden
+        | ErrorCode::SignatureInvalid
         | ErrorCode::SignerUnknown
         | ErrorCode::PermitRequired
         | ErrorCode::PermitInvalid

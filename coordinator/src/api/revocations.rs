@@ -1,27 +1,26 @@
 //! Lists of revoked permits: what access bodies publish, and anyone may read. Each proves itself by its signature.
 
 use axum::Json;
-use axum::extract::{Request, State};
 use bocage_protocol::trust::SignedRevocations;
 
+use super::call::Call;
 use super::types::{RevocationsInfo, RevocationsList};
-use super::{App, Problem, body};
+use super::{App, Problem};
 use crate::config::AccessBody;
 use crate::permits::Taken;
 
 /// The newest list of every access body that has published one.
-pub(super) async fn list(State(app): State<App>) -> Json<RevocationsList> {
+pub(super) async fn list(app: App, _: Call) -> Result<Json<RevocationsList>, Problem> {
     let known = app.context.access_bodies.all().into_iter();
     let lists = known.filter_map(|(body, taken)| Some(info(&body, taken?))).collect();
-    Json(RevocationsList { lists })
+    Ok(Json(RevocationsList { lists }))
 }
 
 /// Takes a newer list. Rounds that are put from now on carry it.
-pub(super) async fn publish(State(app): State<App>, request: Request) -> Result<Json<RevocationsInfo>, Problem> {
-    let bytes = body::whole(&app, request).await?;
-    let signed = SignedRevocations::from_text(&String::from_utf8_lossy(&bytes))?;
+pub(super) async fn publish(app: App, call: Call<(), (), SignedRevocations>) -> Result<Json<RevocationsInfo>, Problem> {
     let context = &app.context;
-    let taken = context.access_bodies.take(&context.store, signed, context.clock.now()).await?;
+    let taken = context.access_bodies.take(&context.store, call.body.clone(), context.clock.now()).await?;
+    call.concerns(&format!("{} {}", taken.list.issuer, taken.list.number));
     tracing::info!(issuer = %taken.list.issuer, number = taken.list.number, "a list of revoked permits is in force");
     let unnamed = || AccessBody { name: taken.list.issuer.to_string(), key: taken.list.issuer, revocations_file: None };
     let body = context.access_bodies.find(&taken.list.issuer).cloned().unwrap_or_else(unnamed);

@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::{SignedStudy, Study};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::types::{StudyList, StudyStatus};
+use super::answer::Kept;
+use super::call::{Call, QueryPart, query};
+use super::types::{StudyList, StudyResult, StudyStatus};
 use super::{App, Command, Problem};
 use crate::dispatch::{permit_info, study_status};
+use crate::people::{Caller, Right};
 use crate::store::{Recorded, StoreError, StudyRecord};
 
 /// Studies in one list.
@@ -24,32 +25,48 @@ const LISTED: usize = 500;
 /// The longest that a request may wait.
 const LONGEST_WAIT_SECS: u64 = 60;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Wait {
+/// How long a status may wait for a change.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Wait {
+    /// Seconds, 60 at most.
     #[serde(default)]
     wait_secs: u64,
+    /// The version that is known.
     seen: Option<u64>,
 }
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<StudyList>, Problem> {
-    let records = app.context.store.with(|store| store.studies(LISTED)).await?;
+impl QueryPart for Wait {
+    const HINT: &'static str = "?wait_secs=30&seen=VERSION";
+    fn read(uri: &Uri) -> Result<Self, PublicError> {
+        query(uri, Self::HINT)
+    }
+    fn schema(schemas: &mut SchemaGenerator) -> Option<Schema> {
+        Some(Self::json_schema(schemas))
+    }
+}
+
+/// The caller's own studies, or everybody's for whoever may see those.
+pub(super) async fn list(app: App, call: Call) -> Result<Json<StudyList>, Problem> {
+    let records = if call.caller.may(Right::EveryStudy, false) {
+        app.context.store.with(|store| store.studies(LISTED)).await?
+    } else {
+        let user = call.caller.user.clone();
+        let owned = app.gate.people.with(move |people| people.owned(&user, LISTED)).await?;
+        let found = |store: &mut crate::store::StoreFile| {
+            owned.into_iter().map(|id| store.study(id)).filter_map(Result::transpose).collect()
+        };
+        app.context.store.with(found).await?
+    };
     let studies = records.iter().map(|record| describe(&app, record)).collect::<Result<_, _>>()?;
     Ok(Json(StudyList { studies }))
 }
 
 /// The status; with `seen=V`, only once it is not V any more or `wait_secs` have passed.
-pub(super) async fn status(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    wait: Result<Query<Wait>, QueryRejection>,
-) -> Result<Json<StudyStatus>, Problem> {
-    let id = parse(&id)?;
-    let Query(wait) = wait.map_err(|_| {
-        PublicError::new(ErrorCode::Malformed, "the query is not understood").hint("?wait_secs=30&seen=VERSION")
-    })?;
+pub(super) async fn status(app: App, call: Call<StudyId, Wait>) -> Result<Json<StudyStatus>, Problem> {
+    let (id, wait) = (call.path, call.query);
     let deadline = Instant::now() + Duration::from_secs(wait.wait_secs.min(LONGEST_WAIT_SECS));
     let mut stopping = app.stopping.clone();
-    let mut record = find(&app, id).await?;
+    let mut record = visible(&app, &call.caller, id).await?;
     while wait.seen == Some(record.version()) && wait.wait_secs > 0 {
         // Subscribed first, read afterwards: a change in between is seen.
         let mut changes = app.context.notices.subscribe(id);
@@ -68,12 +85,13 @@ pub(super) async fn status(
 }
 
 /// The result exactly as it was published.
-pub(super) async fn result(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = parse(&id)?;
+pub(super) async fn result(app: App, call: Call<StudyId>) -> Result<Kept<StudyResult>, Problem> {
+    let id = call.path;
+    let record = visible(&app, &call.caller, id).await?;
     if let Some(result) = app.context.store.with(move |store| store.result(id)).await? {
-        return Ok(([(CONTENT_TYPE, "application/json")], result).into_response());
+        return Ok(Kept::of(result));
     }
-    let error = match find(&app, id).await?.cancelled_at {
+    let error = match record.cancelled_at {
         Some(_) => PublicError::new(ErrorCode::Cancelled, "the study was cancelled: it has no result"),
         None => PublicError::new(ErrorCode::NotFound, "the study has no result yet")
             .hint("it is published when every site has answered, or at its deadline"),
@@ -82,13 +100,13 @@ pub(super) async fn result(State(app): State<App>, Path(id): Path<String>) -> Re
 }
 
 /// The study exactly as its researcher signed it, with the names of its sites and its permit.
-pub(super) async fn signed(State(app): State<App>, Path(id): Path<String>) -> Result<Json<SignedStudy>, Problem> {
-    Ok(Json(find(&app, parse(&id)?).await?.signed))
+pub(super) async fn signed(app: App, call: Call<StudyId>) -> Result<Json<SignedStudy>, Problem> {
+    Ok(Json(visible(&app, &call.caller, call.path).await?.signed))
 }
 
-pub(super) async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Result<Json<StudyStatus>, Problem> {
-    let id = parse(&id)?;
-    find(&app, id).await?;
+pub(super) async fn cancel(app: App, call: Call<StudyId>) -> Result<Json<StudyStatus>, Problem> {
+    let id = call.path;
+    visible(&app, &call.caller, id).await?;
     let now = app.context.clock.now();
     let recorded = app.context.store.with(move |store| store.cancel(id, now)).await?;
     let record = find(&app, id).await?;
@@ -107,17 +125,27 @@ pub(super) async fn cancel(State(app): State<App>, Path(id): Path<String>) -> Re
     Ok(Json(describe(&app, &record)?))
 }
 
-fn parse(id: &str) -> Result<StudyId, Problem> {
-    let hint = "a study's id has 64 hexadecimal digits; `bocage study list` shows them";
-    id.parse().map_err(|_| Problem(PublicError::new(ErrorCode::Malformed, "not a study id").hint(hint)))
+/// A study that the caller may see. That there is another one is not said.
+async fn visible(app: &App, caller: &Caller, id: StudyId) -> Result<StudyRecord, Problem> {
+    let user = caller.user.clone();
+    let sees =
+        caller.may(Right::EveryStudy, false) || app.gate.people.with(move |people| people.owns(&user, id)).await?;
+    if !sees {
+        return Err(no_such_study());
+    }
+    find(app, id).await
 }
 
 async fn find(app: &App, id: StudyId) -> Result<StudyRecord, Problem> {
-    let found = app.context.store.with(move |store| store.study(id)).await?;
-    found.ok_or_else(|| Problem(PublicError::new(ErrorCode::NotFound, "there is no such study")))
+    app.context.store.with(move |store| store.study(id)).await?.ok_or_else(no_such_study)
 }
 
-/// A record as anyone may see it.
+fn no_such_study() -> Problem {
+    let error = PublicError::new(ErrorCode::NotFound, "there is no such study");
+    Problem(error.hint("`bocage study list` shows yours; those of others are not shown"))
+}
+
+/// A record as those see it who may.
 pub(super) fn describe(app: &App, record: &StudyRecord) -> Result<StudyStatus, Problem> {
     let study: Study =
         serde_json::from_str(&record.signed.study).map_err(|_| StoreError::Damaged("a study's canonical JSON"))?;

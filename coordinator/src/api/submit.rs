@@ -1,28 +1,34 @@
 //! The door for studies. A node believes none of this and checks everything itself; the door spares everybody the study that would fail.
 
-use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
 use bocage_protocol::trust::{SignedStudy, Study};
 
+use super::answer::Made;
+use super::call::Call;
 use super::studies::describe;
-use super::{App, Command, Problem, body};
+use super::types::StudyStatus;
+use super::{App, Command, Problem};
 use crate::dispatch::{Asked, Context, Course};
 use crate::permits::{self, Touches};
 use crate::server::Moment;
 use crate::store::{Recorded, StoreError};
 
 /// Accepts a signed study. The same study again gets its present status.
-pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<Response, Problem> {
-    let signed = read(&body::whole(&app, request).await?)?;
-    let id = signed.id();
+pub(super) async fn submit(app: App, call: Call<(), (), SignedStudy>) -> Result<Made<StudyStatus>, Problem> {
+    let signed = call.body.clone();
+    let (id, user) = (signed.id(), call.caller.user.clone());
+    call.concerns(&id);
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
-        return Ok(Json(describe(&app, &record)?).into_response());
+        // Who has the study as it was signed may see it: the text alone is not enough.
+        if record.signed.signature != signed.signature {
+            let message = "the study was handed in before, with another signature";
+            return Err(PublicError::new(ErrorCode::SignatureInvalid, message).into());
+        }
+        app.gate.people.with(move |people| people.own(&user, id)).await?;
+        return Ok(Made { new: false, value: describe(&app, &record)? });
     }
     if app.context.drain.is_draining() {
         return Err(PublicError::new(ErrorCode::Busy, "the coordinator is stopping")
@@ -36,6 +42,8 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     let asked = admit(&app, signed, now).await?;
     let answer_by = answer_by(&asked.study, now);
     let (signed, researcher) = (asked.signed.clone(), asked.study.researcher);
+    // Before the study is there: nobody's study could be seen by nobody.
+    app.gate.people.with(move |people| people.own(&user, id)).await?;
     // Counted and written at once: of studies that come together none slips past the bound.
     let recorded =
         app.context.store.with(move |store| match room(store.unfinished()?.len(), Some(store.open_of(&researcher)?)) {
@@ -51,7 +59,7 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Result<R
     }
     let record = app.context.store.with(move |store| store.study(id)).await?;
     let record = record.ok_or(StoreError::Damaged("a study that was just accepted"))?;
-    Ok((StatusCode::CREATED, Json(describe(&app, &record)?)).into_response())
+    Ok(Made { new: true, value: describe(&app, &record)? })
 }
 
 /// Whether one more study may be open, of a researcher who has `own` of them.
@@ -69,12 +77,6 @@ fn room(open: usize, own: Option<usize>) -> Result<(), PublicError> {
         return Err(error.hint("wait until some are published, or cancel some"));
     }
     Ok(())
-}
-
-fn read(body: &[u8]) -> Result<SignedStudy, PublicError> {
-    serde_json::from_slice(body).map_err(|_| {
-        PublicError::new(ErrorCode::Malformed, "the body is not a signed study").hint("`bocage study run` makes one")
-    })
 }
 
 /// Checks everything that does not need a site. The analyses are checked off the async threads: their tables may be large.

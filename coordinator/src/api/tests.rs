@@ -6,7 +6,10 @@ use serde_json::json;
 use crate::api::types::{DatasetList, NetworkInfo, SiteList, StudyList};
 use crate::bench::{CONTRACT, Lab, Manner, RESEARCHER, SITES, STUDY, TOKEN, TestClock, key, signed, study};
 
+mod credentials;
+mod described;
 mod permits;
+mod roles;
 
 async fn lab() -> (tempfile::TempDir, Lab) {
     let dir = tempfile::tempdir().unwrap();

@@ -5,20 +5,25 @@
 mod invitations;
 mod revoked;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId};
+use bocage_protocol::ids::{
+    AnalysisName, ColumnName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId, UserName,
+};
 use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::people::{Audited, Refused, Role, TokenInfo, UserInfo};
 pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
 pub use revoked::{Revocation, RevokedInfo, RevokedList};
 
 /// `GET /v1/network`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkInfo {
     /// The network's name.
     pub network: NetworkId,
@@ -35,14 +40,14 @@ pub struct NetworkInfo {
 }
 
 /// `GET /v1/sites`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteList {
     /// In the order of their ids.
     pub sites: Vec<SiteInfo>,
 }
 
 /// A site of the roster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteInfo {
     /// Its id.
     pub id: SiteId,
@@ -73,7 +78,7 @@ pub struct SiteInfo {
 }
 
 /// A site's certificate, and where it stands in an exchange of the authorities above it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateInfo {
     /// Its serial number, in hexadecimal.
     pub serial: String,
@@ -90,7 +95,7 @@ fn enrolled() -> bool {
 }
 
 /// A dataset that a site offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfferInfo {
     /// The contract that it follows.
     pub contract: ContractId,
@@ -110,14 +115,14 @@ pub struct OfferInfo {
 }
 
 /// `GET /v1/datasets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatasetList {
     /// In the order of their contracts.
     pub datasets: Vec<DatasetInfo>,
 }
 
 /// A contract that the coordinator knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatasetInfo {
     /// The contract; its text is at `GET /v1/contracts/{id}`.
     pub contract: ContractId,
@@ -130,14 +135,14 @@ pub struct DatasetInfo {
 }
 
 /// `GET /v1/studies`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyList {
     /// Latest first.
     pub studies: Vec<StudyStatus>,
 }
 
 /// Where a study stands: `GET /v1/studies/{id}`, and the answer to `POST /v1/studies` and to `POST …/cancel`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyStatus {
     /// Its id.
     pub id: StudyId,
@@ -168,7 +173,7 @@ pub struct StudyStatus {
 }
 
 /// The permit that a study relies on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermitInfo {
     /// As its access body names it.
     pub id: PermitId,
@@ -183,14 +188,14 @@ pub struct PermitInfo {
 }
 
 /// `GET /v1/revocations`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationsList {
     /// The newest list of every access body that has published one.
     pub lists: Vec<RevocationsInfo>,
 }
 
 /// A list of revoked permits; also the answer to `PUT /v1/revocations`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationsInfo {
     /// The access body's name in the coordinator's configuration.
     pub access_body: String,
@@ -207,7 +212,7 @@ pub struct RevocationsInfo {
 }
 
 /// Whether a study is still going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StudyState {
     /// Sites are asked.
@@ -219,7 +224,7 @@ pub enum StudyState {
 }
 
 /// How a site stands to a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteReport {
     /// The site.
     pub id: SiteId,
@@ -245,7 +250,7 @@ pub struct SiteReport {
 }
 
 /// How a site stands to a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SiteStatus {
     /// It has answered every round so far.
@@ -270,7 +275,7 @@ impl fmt::Display for SiteStatus {
 }
 
 /// `GET /v1/studies/{id}/result`: what a study published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyResult {
     /// The study.
     pub study: StudyHead,
@@ -281,7 +286,7 @@ pub struct StudyResult {
 }
 
 /// What a result says of its study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyHead {
     /// Its id.
     pub id: StudyId,
@@ -311,7 +316,7 @@ pub struct StudyHead {
 }
 
 /// The combined answer to one analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnalysisResult {
     /// Its name in the study.
     pub name: AnalysisName,
@@ -330,7 +335,7 @@ pub struct AnalysisResult {
 }
 
 /// A further block of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedBlock {
     /// What it shows.
     pub title: String,
@@ -340,7 +345,7 @@ pub struct NamedBlock {
 }
 
 /// Rows under columns, and what is not in them.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Block {
     /// The headings: keys first, whose values are texts, then what was asked.
     pub columns: Vec<String>,
@@ -356,7 +361,7 @@ pub struct Block {
 }
 
 /// Where a published value lies that follows from rounded counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Within {
     /// The position in `rows`.
     pub row: usize,
@@ -369,7 +374,7 @@ pub struct Within {
 }
 
 /// A value in a row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// A count.
@@ -383,7 +388,7 @@ pub enum Value {
 }
 
 /// The smallest and the largest number that is possible; an open upper end is null. Written `[lo, hi]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval(pub u64, pub Option<u64>);
 
 impl Interval {
@@ -394,7 +399,7 @@ impl Interval {
 }
 
 /// Why a null is a null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hidden {
     /// The position in `rows`.
     pub row: usize,
@@ -407,7 +412,7 @@ pub struct Hidden {
 }
 
 /// Why a value is hidden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenReason {
     /// At least one site shows fewer than k here, or answers at a coarser grouping only.
@@ -446,7 +451,7 @@ impl fmt::Display for HiddenReason {
 }
 
 /// How many rows stand behind a value, and of how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
     /// The position in `rows`.
     pub row: usize,
@@ -465,8 +470,52 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
+/// `GET /v1/users`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserList {
+    /// By name.
+    pub users: Vec<UserInfo>,
+}
+
+/// `POST /v1/users`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// The name.
+    pub name: UserName,
+    /// What they are.
+    #[schemars(length(min = 1))]
+    pub roles: BTreeSet<Role>,
+}
+
+/// `GET /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenList {
+    /// By user.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// The answer to `POST /v1/tokens`: nothing else ever shows the token. It has no `Debug`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MadeToken {
+    /// What its user is to show.
+    pub token: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+}
+
+/// `GET /v1/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditList {
+    /// In the order of their numbers; `?after=N` has those behind N.
+    pub entries: Vec<Audited>,
+    /// What was refused, by day and reason.
+    pub refused: Vec<Refused>,
+}
+
 /// An error as `application/problem+json` (RFC 9457) with our stable code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemJson {
     /// `urn:bocage:problem:CODE`.
     #[serde(rename = "type")]

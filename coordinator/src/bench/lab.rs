@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::Listener as _;
+use bocage_net::https::WebIdentity;
 use bocage_net::memory::MemoryListener;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::SignedStudy;
@@ -15,7 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::{Manner, SITES, TOKEN, TestClock, config, contracts};
 use crate::api::types::{SiteReport, StudyState, StudyStatus};
-use crate::config::{Config, Token};
+use crate::config::Config;
 use crate::dispatch::Context;
 use crate::server::{Patience, ServeError, Server, Switches};
 
@@ -42,11 +43,21 @@ impl Lab {
 
     /// Starts a coordinator of this configuration.
     pub async fn start_of(config: &Config, clock: Arc<TestClock>, patience: Patience) -> Self {
+        Self::start_as(config, clock, patience, None).await
+    }
+
+    /// [`Lab::start_of`] and a certificate for HTTP clients.
+    pub async fn start_as(
+        config: &Config,
+        clock: Arc<TestClock>,
+        patience: Patience,
+        tls: Option<WebIdentity>,
+    ) -> Self {
         let listener = Arc::new(MemoryListener::new());
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let switches = Switches { clock, patience, at: None };
         let base = format!("http://{}", http.local_addr().unwrap());
-        let server = Server::with(config, Token::new(TOKEN).unwrap(), contracts(), switches).unwrap();
+        let server = Server::with(config, contracts(), switches).unwrap().with_api_tls(tls);
         let context = server.context();
         let (stop, stopped) = oneshot::channel();
         let nodes_door = Arc::clone(&listener);

@@ -14,7 +14,7 @@ use bocage_net::env::SystemEntropy;
 use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
-use bocage_protocol::ids::{ContractId, Digest, SiteId};
+use bocage_protocol::ids::{ContractId, Digest, SiteId, UserName};
 use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
     Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, Scope, SecretKey, SignedPermit, SignedRelease, SignedStudy,
@@ -22,13 +22,15 @@ use bocage_protocol::trust::{
 };
 
 use crate::config::{Config, InvitationSettings, KnownContract};
+use crate::people::{NewToken, PeopleFile, Role, Token};
 use crate::store::Witnessed;
 
 pub use lab::{Lab, report};
 pub use node::{Manner, hello};
 
 pub const START: Timestamp = Timestamp(1_790_000_000_000);
-pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Of [`config`]'s only user, who has every role.
+pub const TOKEN: &str = "bocage_070707070707070707070707070707070707070707070707070707070707070785ffc07c";
 pub const SITES: [&str; 4] = ["cleveland", "hungary", "long-beach", "switzerland"];
 pub const RESEARCHER: u8 = 99;
 pub const ACCESS_BODY: u8 = 98;
@@ -142,9 +144,10 @@ pub fn config(dir: &Path) -> Config {
         "network": "heart-demo",
         "quic": { "listen": "127.0.0.1:0" },
         "tls": { "ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem" },
-        "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
+        "api": { "listen": "127.0.0.1:0" },
         "site": sites,
         "researcher": [{ "name": "Ada", "key": key(RESEARCHER).public().to_string() }],
+        "user": [{ "name": "ada", "roles": Role::ALL, "token": Token::parse(TOKEN).unwrap().hash(), "days": 366 }],
         "access_body": [{ "name": "Body", "key": key(ACCESS_BODY).public().to_string() }],
     });
     Config::from_value(&value, "coordinator.toml", dir).unwrap()
@@ -223,4 +226,13 @@ pub fn under(permit: &SignedPermit, nonce: u8) -> (SignedStudy, Study) {
     let reference = permit.reference().ok();
     let study = Study { permit: reference, researcher: key(HOLDER).public(), ..study(STUDY, &SITES, nonce) };
     (SignedStudy::sign(&study, &key(HOLDER)).unwrap().with_permit(Some(permit.clone())), study)
+}
+
+/// Makes a user and a token in the state below `dir`, as the operator's commands do; answers the token.
+pub fn person(dir: &Path, name: &str, roles: &[Role], scope: &str) -> String {
+    let mut people = PeopleFile::open(&dir.join("state")).unwrap();
+    let (user, roles) = (name.parse::<UserName>().unwrap(), roles.iter().copied().collect());
+    people.add_user(&user, &roles, START, None).unwrap();
+    let new = NewToken { user, scope: scope.parse().unwrap(), days: 90 };
+    people.make_token(&new, START, &mut SystemEntropy, None).unwrap().0.reveal().to_owned()
 }

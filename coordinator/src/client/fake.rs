@@ -48,7 +48,7 @@ pub(super) fn answering_from(from: Receiver<()>, answers: Vec<(u16, String)>) ->
     let text =
         format!("coordinator = \"{url}\"\nnetwork = \"north\"\ntoken_file = \"api.token\"\nkey_file = \"key\"\n");
     let profile = Profile::parse(&text, &dir.path().join("profile.toml")).unwrap();
-    assert_eq!(profile.key_file.parent(), Some(Path::new(dir.path())));
+    assert_eq!(profile.token_file.parent(), Some(Path::new(dir.path())));
     (Api::new(&profile).unwrap(), heard)
 }
 

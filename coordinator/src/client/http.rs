@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use bocage_net::https;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
+use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::{Invitation, KeptCheckpoints, SignedRevocations, SignedStudy};
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder};
 
@@ -37,9 +40,13 @@ impl Api {
     /// Reads the profile's token. Nothing is sent yet.
     ///
     /// # Errors
-    /// The token file cannot be used.
+    /// The token file, or the file of authorities, cannot be used.
     pub fn new(profile: &Profile) -> Result<Self, ClientError> {
         let token = profile.token()?;
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(https::provider())
+            .root_certs(roots(profile)?)
+            .build();
         let proxy = if profile.is_loopback() { None } else { ureq::Proxy::try_from_env() };
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -47,6 +54,8 @@ impl Api {
             .timeout_connect(Some(CONNECT))
             .user_agent(concat!("bocage/", env!("CARGO_PKG_VERSION")))
             .proxy(proxy)
+            .https_only(profile.coordinator.starts_with("https://"))
+            .tls_config(tls)
             .build()
             .new_agent();
         Ok(Self { agent, base: profile.coordinator.clone(), authorization: format!("Bearer {}", token.trim()) })
@@ -134,8 +143,8 @@ impl Api {
 
     /// Gives a site leave again.
     pub fn lift_revocation(&self, site: &SiteId, wanted: &Revocation) -> Result<Revocation, ClientError> {
-        let request = self.agent.delete(format!("{}/v1/sites/{site}/revocation", self.base)).force_send_body();
-        self.send(request, &serde_json::to_vec(wanted).unwrap_or_default())
+        let body = serde_json::to_vec(wanted).unwrap_or_default();
+        self.post(&format!("/v1/sites/{site}/revocation/lift"), &body)
     }
 
     /// What is revoked.
@@ -219,10 +228,49 @@ impl Api {
     }
 }
 
+/// Who may vouch for a coordinator.
+fn roots(profile: &Profile) -> Result<RootCerts, ClientError> {
+    let Some(path) = &profile.ca_file else {
+        // Of an address without TLS nobody is asked.
+        if !profile.coordinator.starts_with("https://") {
+            return Ok(RootCerts::new_with_certs(&[]));
+        }
+        let known = rustls_native_certs::load_native_certs().certs;
+        return Ok(RootCerts::from(known.iter().map(|der| Certificate::from_der(der).to_owned())));
+    };
+    let text = super::read_file(path, limits::SECRET_FILE_BYTES)?;
+    let certificates: Vec<_> = parse_pem(text.as_bytes())
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        let problem = Problem::new(&path.display().to_string(), "", "not a certificate in PEM form");
+        return Err(Problems::from(problem.hint("`ca_file` in the profile names the authority's certificate")).into());
+    }
+    Ok(RootCerts::from(certificates))
+}
+
 fn reason(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Io(e) => e.kind().to_string(),
+        ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(why)) => untrusted(why),
+            Some(error) => format!("TLS: {error}"),
+            None => e.kind().to_string(),
+        },
+        ureq::Error::Rustls(rustls::Error::InvalidCertificate(why)) => untrusted(why),
+        ureq::Error::Rustls(error) => format!("TLS: {error}"),
         other => other.to_string(),
+    }
+}
+
+fn untrusted(why: &rustls::CertificateError) -> String {
+    match why {
+        rustls::CertificateError::UnknownIssuer => {
+            "its certificate is of an authority that `ca_file` in the profile does not name".to_owned()
+        }
+        why => format!("its certificate is not one for this address: {why}"),
     }
 }
 

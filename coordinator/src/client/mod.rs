@@ -168,7 +168,7 @@ impl ClientError {
             ClientError::Keep { .. } => Some("nothing was changed there; name a folder in one that you may write to: --out DIR".into()),
             ClientError::TooFewAnswered { hint, .. } => Some((*hint).to_owned()),
             ClientError::Refused(error) if error.code == ErrorCode::Unauthorised => {
-                Some("the file that `token_file` in the profile names must hold the coordinator's token: its operator has it".into())
+                Some("the file that `token_file` in the profile names must hold a token of yours: the coordinator's operator makes one (`bocage coordinator tokens create`)".into())
             }
             ClientError::Refused(error) => error.hint.clone(),
             ClientError::Problems(_)

@@ -22,14 +22,16 @@ pub const PROFILE_FILE: &str = "profile.toml";
 /// A profile that was read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Where the coordinator's interface is: `http://HOST:PORT`, without a slash at the end.
+    /// Where the coordinator's interface is: `https://HOST:PORT`, or `http://` on this machine, without a slash at the end.
     pub coordinator: String,
     /// The network that it must serve.
     pub network: NetworkId,
     /// The file with the bearer token.
     pub token_file: PathBuf,
-    /// The file with the researcher's secret key.
-    pub key_file: PathBuf,
+    /// The file with the secret key, for those who sign something.
+    pub key_file: Option<PathBuf>,
+    /// The authorities that may vouch for the coordinator, instead of this machine's.
+    pub ca_file: Option<PathBuf>,
     /// The signed permit that studies rely on where the command names no other.
     pub permit: Option<PathBuf>,
 }
@@ -39,11 +41,12 @@ struct RawProfile {
     coordinator: String,
     network: NetworkId,
     token_file: PathBuf,
-    key_file: PathBuf,
+    key_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     permit: Option<PathBuf>,
 }
 
-const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file", "permit"];
+const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file", "ca_file", "permit"];
 
 impl Profile {
     /// The profile that a command uses: the one given, else `BOCAGE_PROFILE`, else `profile.toml` in the current folder.
@@ -85,7 +88,8 @@ impl Profile {
             coordinator: raw.coordinator.trim_end_matches('/').to_owned(),
             network: raw.network,
             token_file: folder.join(raw.token_file),
-            key_file: folder.join(raw.key_file),
+            key_file: raw.key_file.map(|key| folder.join(key)),
+            ca_file: raw.ca_file.map(|ca| folder.join(ca)),
             permit: raw.permit.map(|permit| folder.join(permit)),
         })
     }
@@ -101,18 +105,23 @@ impl Profile {
     /// The researcher's key.
     ///
     /// # Errors
-    /// The file cannot be read, others may read it, or it holds no key.
+    /// The profile names none, the file cannot be read, others may read it, or it holds no key.
     pub fn key(&self) -> Result<SecretKey, ClientError> {
-        let text =
-            secret::read_secret_text(&self.key_file, SECRET_BYTES).map_err(|e| ClientError::Secret(e.to_string()))?;
-        SecretKey::from_text(&text).map_err(|e| ClientError::Secret(format!("{}: {e}", self.key_file.display())))
+        let none = || ClientError::Secret("the profile has no `key_file`: it is of somebody who signs nothing".into());
+        let file = self.key_file.as_ref().ok_or_else(none)?;
+        let text = secret::read_secret_text(file, SECRET_BYTES).map_err(|e| ClientError::Secret(e.to_string()))?;
+        SecretKey::from_text(&text).map_err(|e| ClientError::Secret(format!("{}: {e}", file.display())))
     }
 
     /// Whether the coordinator is on this machine.
     pub fn is_loopback(&self) -> bool {
-        let host = host(&self.coordinator);
-        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        is_loopback(&self.coordinator)
     }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = host(url);
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 fn host(url: &str) -> &str {
@@ -125,18 +134,21 @@ fn host(url: &str) -> &str {
 
 fn address_problem(url: &str, file: &str) -> Option<Problem> {
     let problem = |message: &str, hint: &str| Some(Problem::new(file, "coordinator", message).hint(hint));
-    if url.starts_with("https://") {
-        let hint = "reach the coordinator's machine by a tunnel (ssh -L 8443:127.0.0.1:8443 HOST) and write http://127.0.0.1:8443";
-        return problem("this client does not speak https", hint);
-    }
-    let rest = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    let rest =
+        url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).map(|rest| rest.trim_end_matches('/'));
     let plain =
         rest.is_some_and(|r| !r.is_empty() && !r.contains(['/', '?', '#', '@']) && !r.contains(char::is_whitespace));
-    if plain {
-        None
-    } else {
-        problem("not an address of the form http://HOST:PORT", "for example http://127.0.0.1:8443")
+    if !plain {
+        return problem(
+            "not an address of the form https://HOST:PORT",
+            "for example https://coordinator.example.org:8443",
+        );
     }
+    if url.starts_with("http://") && !is_loopback(url) {
+        let hint = "write https://, or reach its machine by a tunnel (ssh -L 8443:127.0.0.1:8443 HOST) and write http://127.0.0.1:8443";
+        return problem("everybody on the way could read the token", hint);
+    }
+    None
 }
 
 #[cfg(test)]
@@ -155,17 +167,27 @@ mod tests {
         let profile = Profile::parse(GOOD, Path::new("dir/profile.toml")).unwrap();
         assert_eq!(profile.coordinator, "http://127.0.0.1:8443");
         assert_eq!(profile.token_file, Path::new("dir/api.token"));
-        assert_eq!(profile.key_file, Path::new("/elsewhere/researcher.key"));
+        assert_eq!(profile.key_file.as_deref(), Some(Path::new("/elsewhere/researcher.key")));
         assert!(profile.is_loopback());
     }
 
     #[test]
-    fn https_and_unknown_keys_are_refused_together_with_hints() {
-        let bad = GOOD.replace("http://", "https://").replace("key_file", "token = \"secret\"\nkey_file");
+    fn a_token_in_clear_over_a_network_and_unknown_keys_are_refused_together_with_hints() {
+        let bad = GOOD.replace("127.0.0.1", "192.0.2.1").replace("key_file", "token = \"secret\"\nkey_file");
         let text = Profile::parse(&bad, Path::new("profile.toml")).unwrap_err().to_string();
         assert!(text.contains("token: unknown key"), "{text}");
-        assert!(text.contains("does not speak https") && text.contains("ssh -L"), "{text}");
+        assert!(text.contains("everybody on the way could read the token") && text.contains("ssh -L"), "{text}");
         assert!(!text.contains("secret\""), "{text}");
+    }
+
+    #[test]
+    fn https_goes_anywhere_and_names_its_authorities_beside_the_profile() {
+        let good = GOOD.replace("http://127.0.0.1", "https://192.0.2.1") + "ca_file = \"ca.pem\"\n";
+        let profile = Profile::parse(&good, Path::new("dir/profile.toml")).unwrap();
+        assert_eq!(profile.ca_file.as_deref(), Some(Path::new("dir/ca.pem")));
+        let nobody = GOOD.lines().filter(|line| !line.contains("key_file")).collect::<Vec<_>>().join("\n");
+        let error = Profile::parse(&nobody, Path::new("profile.toml")).unwrap().key().err().unwrap().to_string();
+        assert!(error.contains("no `key_file`"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Parse (TOML, environment, `--set`) → meaning ([`Config`]) → environment ([`Setup`]: the files it names). Secrets stand in files of their
 //! own, never in the configuration, the environment or a flag.
 
+mod api;
 mod invitations;
 mod issuing;
 mod life;
@@ -21,9 +22,13 @@ use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::api::RawApi;
+use crate::people::Seed;
+
+pub use api::ApiTls;
 pub use invitations::InvitationSettings;
 pub use issuing::IssuingFiles;
-pub use setup::{KnownContract, Setup, Token};
+pub use setup::{KnownContract, Setup};
 pub(crate) use setup::{own_identity, own_issuing};
 
 /// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
@@ -52,8 +57,10 @@ pub struct Config {
     pub invitations: Option<InvitationSettings>,
     /// Where HTTP clients connect.
     pub api_listen: SocketAddr,
-    /// The bearer token that they must show.
-    pub token_file: PathBuf,
+    /// The certificate that they see. Without one the interface is plain HTTP, on loopback alone.
+    pub api_tls: Option<ApiTls>,
+    /// Who may use it from the start.
+    pub users: Vec<Seed>,
     /// Where the contracts are: every `*.toml` in it is one.
     pub contracts_dir: PathBuf,
     /// No combined cell of fewer sites is published.
@@ -133,6 +140,8 @@ struct RawConfig {
     researcher: Vec<Value>,
     #[serde(default)]
     access_body: Vec<Value>,
+    #[serde(default)]
+    user: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -150,15 +159,6 @@ struct RawTls {
     ca_file: PathBuf,
     cert_file: PathBuf,
     key_file: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct RawApi {
-    #[serde(default = "default_api_listen")]
-    listen: SocketAddr,
-    token_file: PathBuf,
-    #[serde(default)]
-    allow_remote: bool,
 }
 
 #[derive(Deserialize)]
@@ -188,8 +188,6 @@ const KEYS: &[&str] = &[
     "mode",
     "threshold",
     "api",
-    "token_file",
-    "allow_remote",
     "contracts",
     "dir",
     "publication",
@@ -208,6 +206,10 @@ const KEYS: &[&str] = &[
     "key",
     "access_body",
     "revocations_file",
+    "user",
+    "roles",
+    "token",
+    "days",
 ];
 
 fn empty() -> Value {
@@ -220,10 +222,6 @@ fn default_state_dir() -> PathBuf {
 
 fn default_contracts_dir() -> PathBuf {
     "contracts".into()
-}
-
-fn default_api_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8443))
 }
 
 fn default_min_sites() -> u32 {
@@ -268,6 +266,7 @@ impl Config {
         let sites = sites(&raw.site, raw.issuing.is_some(), file, &mut problems);
         let researchers = researchers(&raw.researcher, file, &mut problems);
         let access_bodies = access_bodies(&raw.access_body, file, base, &mut problems);
+        let users = api::users(&raw.user, file, &mut problems);
         check(api.as_ref(), publication.as_ref(), file, &mut problems);
         let (Some(quic), Some(tls), Some(api), Some(contracts), Some(publication), Some(log)) =
             (quic, tls, api, contracts, publication, log)
@@ -285,7 +284,8 @@ impl Config {
             issuing,
             invitations,
             api_listen: api.listen,
-            token_file: base.join(api.token_file),
+            api_tls: api.tls(base),
+            users,
             contracts_dir: base.join(contracts.dir),
             min_sites: publication.min_sites,
             log,
@@ -305,12 +305,8 @@ impl Config {
 
 /// What can be said of each section alone, whatever is wrong with the others.
 fn check(api: Option<&RawApi>, publication: Option<&RawPublication>, file: &str, problems: &mut Problems) {
-    if let Some(api) = api.filter(|api| !api.listen.ip().is_loopback() && !api.allow_remote) {
-        let message =
-            format!("{} can be reached from other machines, and the interface has no TLS of its own", api.listen);
-        problems.push(Problem::new(file, "api.listen", message).hint(
-            "listen on 127.0.0.1 and put a TLS proxy in front; if the network between them is yours alone, set api.allow_remote = true",
-        ));
+    if let Some(api) = api {
+        api.check(file, problems);
     }
     if publication.is_some_and(|publication| publication.min_sites == 0) {
         problems.push(Problem::new(file, "publication.min_sites", "must be at least 1").hint("3 is the default"));
@@ -399,7 +395,7 @@ mod tests {
             "network": "heart-demo",
             "quic": { "listen": "127.0.0.1:4433" },
             "tls": { "ca_file": "ca.pem", "cert_file": "tls/cert.pem", "key_file": "/keys/tls.pem" },
-            "api": { "token_file": "api.token" },
+            "api": {},
             "site": [
                 { "id": "cleveland", "name": "Cleveland Clinic", "release_key": key(1) },
                 { "id": "hungary", "release_key": key(2) },
@@ -433,10 +429,15 @@ mod tests {
         bad["status"] = serde_json::json!({ "listen": "0.0.0.0:9464" });
         bad["site"][1] = bad["site"][0].clone();
         bad["researcher"][0]["key"] = "ed25519:AAAA".into();
+        bad["user"] = serde_json::json!([
+            { "name": "ada", "roles": [], "days": 400 },
+            { "name": "ada", "roles": ["king"], "token": "0123" },
+            { "name": "ada", "roles": ["operator"] },
+        ]);
         let text = config(&bad).unwrap_err().to_string();
         for wanted in [
             "api.listen: 0.0.0.0:8443 can be reached from other machines",
-            "put a TLS proxy in front",
+            "or listen on 127.0.0.1",
             "status.listen: 0.0.0.0:9464: other machines could reach it",
             "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
             "publication.min_sites: must be at least 1",
@@ -444,23 +445,33 @@ mod tests {
             "site[1].id: site `cleveland` is there twice",
             "site[1].release_key: another site has the same release key",
             "researcher[0].key: not a public key",
+            "user[0].roles: a user has at least one role\n  hint: researcher, steward",
+            "user[0].days: a token lives for 1 to 366 days",
+            "user[1].roles",
+            "user[2].name: another user has the same name",
         ] {
             assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
         }
     }
 
     #[test]
-    fn an_open_interface_is_allowed_when_said_so() {
+    fn an_interface_that_others_reach_has_a_certificate_and_its_key() {
         let mut remote = good();
-        remote["api"]["listen"] = "0.0.0.0:8443".into();
-        remote["api"]["allow_remote"] = true.into();
-        config(&remote).unwrap();
+        remote["api"] = serde_json::json!({ "listen": "0.0.0.0:8443", "cert_file": "api.pem", "key_file": "api.key" });
+        let tls = config(&remote).unwrap().api_tls.unwrap();
+        assert_eq!(
+            (tls.cert_file.as_path(), tls.key_file.as_path()),
+            (Path::new("/net/api.pem"), Path::new("/net/api.key"))
+        );
+        remote["api"] = serde_json::json!({ "listen": "0.0.0.0:8443", "cert_file": "api.pem" });
+        let text = config(&remote).unwrap_err().to_string();
+        assert!(text.contains("api.key_file: is missing"), "{text}");
     }
 
     #[test]
     fn missing_sections_are_named() {
         let text = config(&serde_json::json!({ "network": "north" })).unwrap_err().to_string();
-        for wanted in ["quic: missing field `listen`", "tls: missing field", "api: missing field", "site: the roster"] {
+        for wanted in ["quic: missing field `listen`", "tls: missing field", "site: the roster"] {
             assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
         }
     }

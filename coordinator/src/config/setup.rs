@@ -1,4 +1,4 @@
-//! The files that a configuration names, read and checked: certificate and key, API token, contracts. `check` and `serve` read them alike.
+//! The files that a configuration names, read and checked: certificates and keys, contracts. `check` and `serve` read them alike.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bocage_net::Identity;
 use bocage_net::certificates::{Authority, SiteKey};
 use bocage_net::env::SystemEntropy;
+use bocage_net::https::WebIdentity;
 use bocage_net::secret::{SecretError, read_secret_text};
 use bocage_net::tls::certified_site;
 use bocage_protocol::PublicError;
@@ -17,13 +18,9 @@ use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SignedRevocations;
-use subtle::ConstantTimeEq as _;
 
-use super::{AccessBody, Config};
+use super::{AccessBody, ApiTls, Config};
 
-/// Shorter tokens could be guessed.
-const TOKEN_MIN_BYTES: usize = 16;
-const TOKEN_MAX_BYTES: usize = 1024;
 const KEY_MAX_BYTES: usize = 64 << 10;
 /// Contracts in one folder.
 const CONTRACTS: usize = 10_000;
@@ -35,8 +32,8 @@ pub struct Setup {
     pub identity: Identity,
     /// What certifies sites, if anything does.
     pub issuing: Option<Authority>,
-    /// What HTTP clients must show.
-    pub token: Token,
+    /// What HTTP clients see of the coordinator, where it speaks TLS with them.
+    pub api_tls: Option<WebIdentity>,
     /// The contracts by id.
     pub contracts: BTreeMap<ContractId, KnownContract>,
     /// The lists of revoked permits that stand in files.
@@ -54,38 +51,6 @@ pub struct KnownContract {
     pub text: String,
 }
 
-/// The API's bearer token. It has no `Display`, and its `Debug` shows nothing.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// A token from a file's text.
-    ///
-    /// # Errors
-    /// The rule that the text breaks.
-    pub fn new(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        if !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("a token is printable ASCII without spaces");
-        }
-        if text.len() < TOKEN_MIN_BYTES {
-            return Err("a token has at least 16 characters");
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// Whether `shown` is the token, in a time that does not depend on where they differ.
-    pub fn is(&self, shown: &str) -> bool {
-        self.0.as_bytes().ct_eq(shown.as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
 impl Setup {
     /// Reads everything that `config` names.
     ///
@@ -95,15 +60,15 @@ impl Setup {
         let mut problems = Problems::default();
         let identity = collect(identity(config, now), &mut problems);
         let issuing = own_issuing(config, now).and_then(|read| collect(read, &mut problems));
-        let token = collect(token(&config.token_file), &mut problems);
+        let api_tls = config.api_tls.as_ref().map(|tls| collect(web_identity(tls, now), &mut problems));
         let contracts = contracts(&config.contracts_dir, &mut problems);
         let lists = config.access_bodies.iter().filter_map(revocations);
         let revocations = lists.filter_map(|list| collect(list, &mut problems)).collect();
-        match (identity, token) {
-            (Some(identity), Some(token)) => {
-                problems.into_result(Self { identity, issuing, token, contracts, revocations })
+        match (identity, api_tls) {
+            (None, _) | (_, Some(None)) => Err(problems),
+            (Some(identity), api_tls) => {
+                problems.into_result(Self { identity, issuing, api_tls: api_tls.flatten(), contracts, revocations })
             }
-            _ => Err(problems),
         }
     }
 }
@@ -164,14 +129,8 @@ pub(crate) fn own_identity(config: &Config) -> Result<Identity, Problem> {
 /// The same, if its time is now. One that has ended is renewed at the start where there is an authority to do so.
 fn identity(config: &Config, now: Timestamp) -> Result<Identity, Problem> {
     let identity = own_identity(config)?;
-    if now > identity.valid_until() && config.issuing.is_none() {
-        let message = format!("the certificate expired at {}", identity.valid_until());
-        return Err(problem(&config.cert_file, message).hint("issue a new one with the network's CA"));
-    }
-    if now.plus_secs(limits::CLOCK_TOLERANCE_SECS) < identity.valid_from() {
-        let message = format!("the certificate is valid from {} only", identity.valid_from());
-        return Err(problem(&config.cert_file, message).hint("look at this machine's clock"));
-    }
+    let until = if config.issuing.is_some() { now } else { identity.valid_until() };
+    in_time(&config.cert_file, identity.valid_from(), until, now)?;
     Ok(identity)
 }
 
@@ -206,10 +165,26 @@ pub(crate) fn own_issuing(config: &Config, now: Timestamp) -> Option<Result<Auth
     Some(read())
 }
 
-fn token(path: &Path) -> Result<Token, Problem> {
-    let text =
-        read_secret_text(path, TOKEN_MAX_BYTES).map_err(|e| named(secret_problem(path, &e), "api.token_file"))?;
-    Token::new(&text).map_err(|rule| problem(path, rule).hint("openssl rand -hex 32 makes a good one"))
+fn web_identity(tls: &ApiTls, now: Timestamp) -> Result<WebIdentity, Problem> {
+    let chain = public_text(&tls.cert_file, KEY_MAX_BYTES).map_err(|p| named(p, "api.cert_file"))?;
+    let key = read_secret_text(&tls.key_file, KEY_MAX_BYTES)
+        .map_err(|e| named(secret_problem(&tls.key_file, &e), "api.key_file"))?;
+    let identity = WebIdentity::from_pem(&chain, &key).map_err(|e| problem(&tls.cert_file, e))?;
+    in_time(&tls.cert_file, identity.valid_from, identity.valid_until, now)?;
+    Ok(identity)
+}
+
+/// A certificate that nobody would accept now is a problem at once, not when somebody comes.
+fn in_time(path: &Path, from: Timestamp, until: Timestamp, now: Timestamp) -> Result<(), Problem> {
+    if now > until {
+        let message = format!("the certificate expired at {until}");
+        return Err(problem(path, message).hint("issue a new one with the network's CA"));
+    }
+    if now.plus_secs(limits::CLOCK_TOLERANCE_SECS) < from {
+        let message = format!("the certificate is valid from {from} only");
+        return Err(problem(path, message).hint("look at this machine's clock"));
+    }
+    Ok(())
 }
 
 /// The list in an access body's file, if one is named.
@@ -279,7 +254,7 @@ mod tests {
     use bocage_net::secret::write_secret;
 
     use super::*;
-    use crate::bench::{CONTRACT, START, TOKEN, config};
+    use crate::bench::{CONTRACT, START, config};
 
     /// A folder with every file that the test configuration names.
     fn folder() -> (tempfile::TempDir, Config) {
@@ -292,10 +267,10 @@ mod tests {
         std::fs::write(path("ca.pem"), root.certificate_pem()).unwrap();
         std::fs::write(path("cert.pem"), &own.chain_pem).unwrap();
         write_secret(&path("key.pem"), own.key_pem.as_bytes()).unwrap();
-        write_secret(&path("api.token"), TOKEN.as_bytes()).unwrap();
         std::fs::create_dir(path("contracts")).unwrap();
         std::fs::write(path("contracts/heart.toml"), CONTRACT).unwrap();
-        let config = config(dir.path());
+        let (cert_file, key_file) = (path("cert.pem"), path("key.pem"));
+        let config = Config { api_tls: Some(ApiTls { cert_file, key_file }), ..config(dir.path()) };
         (dir, config)
     }
 
@@ -303,37 +278,37 @@ mod tests {
     fn everything_that_the_configuration_names_is_read() {
         let (_dir, config) = folder();
         let setup = Setup::load(&config, START.plus_secs(3600)).unwrap();
-        assert!(setup.token.is(TOKEN));
+        assert!(setup.api_tls.is_some());
         assert_eq!(setup.contracts.len(), 1);
     }
 
     #[test]
-    fn an_expired_certificate_an_open_key_and_a_missing_token_are_named() {
+    fn an_expired_certificate_and_an_open_key_are_named() {
         let (dir, config) = folder();
         let expired = Setup::load(&config, START.plus_secs(31 * 86_400)).unwrap_err().to_string();
         assert!(expired.contains("cert.pem: the certificate expired at "), "{expired}");
         let open = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(dir.path().join("key.pem"), open).unwrap();
-        std::fs::remove_file(dir.path().join("api.token")).unwrap();
         let text = Setup::load(&config, START).unwrap_err().to_string();
         assert!(text.contains("key.pem: others may read this secret (mode 0644)\n  hint: chmod 600 "), "{text}");
-        assert!(text.contains("api.token: cannot be read: "), "{text}");
     }
 
     #[test]
-    fn a_token_is_never_shown_and_only_itself() {
-        let token = Token::new("0123456789abcdef\n").unwrap();
-        assert!(token.is("0123456789abcdef"));
-        for other in ["", "0123456789abcdeF", "0123456789abcdef0", "0123456789abcde"] {
-            assert!(!token.is(other), "{other}");
+    fn an_interface_with_anothers_key_or_none_at_all_is_no_interface() {
+        let (dir, config) = folder();
+        let (network, mut entropy) = ("heart-demo".parse().unwrap(), SystemEntropy);
+        let other = Authority::new_root(&network, START, &mut entropy).unwrap();
+        write_secret(&dir.path().join("other.pem"), other.key_pem().as_bytes()).unwrap();
+        write_secret(&dir.path().join("none.pem"), b"no key").unwrap();
+        for (file, says) in [
+            ("other.pem", "cert.pem: the private key does not belong to the certificate"),
+            ("none.pem", "cert.pem: not a private key in PEM form"),
+            ("nowhere.pem", "hint: api.key_file in coordinator.toml names it"),
+        ] {
+            let tls = ApiTls { key_file: dir.path().join(file), ..config.api_tls.clone().unwrap() };
+            let text = Setup::load(&Config { api_tls: Some(tls), ..config.clone() }, START).unwrap_err().to_string();
+            assert!(text.contains(says), "{says}\nnot in\n{text}");
         }
-        assert_eq!(format!("{token:?}"), "Token(…)");
-    }
-
-    #[test]
-    fn a_short_or_odd_token_is_refused() {
-        assert!(Token::new("short").is_err());
-        assert!(Token::new("0123456789 abcdef").is_err());
     }
 
     #[test]

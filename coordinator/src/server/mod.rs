@@ -26,6 +26,7 @@ use bocage_daemon::process::Process;
 use bocage_daemon::pulse::{BEAT, Pulse};
 use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::certificates::Authority;
+use bocage_net::https::WebIdentity;
 use bocage_net::tcp::{EnrolmentStream, Enrolments};
 use bocage_net::transport::Refusals;
 use bocage_net::{CloseCode, Identities, Listener};
@@ -37,12 +38,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
-use crate::api::{self, App, Command};
-use crate::config::{Config, KnownContract, Token};
+use crate::api::{self, App, Command, Gate};
+use crate::config::{Config, KnownContract};
 use crate::counts::Counts;
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::roster::Roster;
 use crate::members::{Members, enrolment};
+use crate::people::{People, PeopleError};
 use crate::permits::{AccessBodies, Researchers};
 use crate::store::{Store, StoreError};
 
@@ -67,6 +69,9 @@ pub enum ServeError {
     /// The store cannot be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of users and tokens cannot be opened.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// The HTTP server failed.
     #[error("the HTTP interface failed: {0}")]
     Http(std::io::Error),
@@ -97,6 +102,7 @@ pub struct Server {
     tasks: HashMap<Id, StudyId>,
     links: JoinSet<()>,
     most_links: usize,
+    api_tls: Option<WebIdentity>,
     revocations: Vec<SignedRevocations>,
     enrolments: Option<Enrolments>,
     enrolling: JoinSet<()>,
@@ -116,11 +122,10 @@ impl Server {
     /// The store cannot be opened.
     pub fn new(
         config: &Config,
-        token: Token,
         contracts: BTreeMap<ContractId, KnownContract>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ServeError> {
-        Self::with(config, token, contracts, Switches { clock, ..Switches::default() })
+        Self::with(config, contracts, Switches { clock, ..Switches::default() })
     }
 
     /// [`Server::new`] with everything that tests may exchange.
@@ -129,7 +134,6 @@ impl Server {
     /// The store cannot be opened.
     pub fn with(
         config: &Config,
-        token: Token,
         contracts: BTreeMap<ContractId, KnownContract>,
         switches: Switches,
     ) -> Result<Self, ServeError> {
@@ -158,7 +162,8 @@ impl Server {
         });
         let (sender, commands) = mpsc::channel(COMMANDS);
         let (stopping, seen) = watch::channel(false);
-        let app = App { context: Arc::clone(&context), token, commands: sender, stopping: seen, patience };
+        let gate = Arc::new(Gate::new(People::open(&config.state_dir, &config.users, context.clock.now())?));
+        let app = App { context: Arc::clone(&context), gate, commands: sender, stopping: seen, patience };
         Ok(Self {
             most_links: 2 * context.roster.len() + SPARE_LINKS,
             context,
@@ -169,6 +174,7 @@ impl Server {
             working: HashMap::new(),
             tasks: HashMap::new(),
             links: JoinSet::new(),
+            api_tls: None,
             revocations: Vec::new(),
             enrolments: None,
             enrolling: JoinSet::new(),
@@ -208,6 +214,12 @@ impl Server {
         self.context.members.renew_by(identities.clone(), Arc::clone(&self.context.issuing));
         self.identities = Some(identities.clone());
         self
+    }
+
+    /// The same, with TLS on its HTTP interface.
+    #[must_use]
+    pub fn with_api_tls(self, api_tls: Option<WebIdentity>) -> Self {
+        Self { api_tls, ..self }
     }
 
     /// The same, which reads its configuration again when it is told to.
@@ -282,7 +294,8 @@ impl Server {
             self.start(study, Duration::ZERO);
         }
         let router = api::router(self.app.clone());
-        let mut web = JoinSet::from_iter([web::serve(http, router, self.app.patience, self.stopping.subscribe())]);
+        let door = web::Door { http, tls: self.api_tls.as_ref().map(|tls| Arc::clone(&tls.config).into()) };
+        let mut web = JoinSet::from_iter([web::serve(door, router, self.app.patience, self.stopping.subscribe())]);
         let mut looking = JoinSet::new();
         for (door, status) in std::mem::take(&mut self.doors) {
             status.serving.store(true, Ordering::Release);
@@ -341,6 +354,7 @@ impl Server {
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
         self.enrolling.shutdown().await;
+        self.app.gate.settle(self.context.clock.now()).await;
         self.context.store.close().await;
         ended
     }

@@ -80,7 +80,8 @@ fn waiting_for_restart(running: &Config, read: &Config) -> Vec<&'static str> {
     note(running.issuing != read.issuing, "issuing");
     note(running.invitations != read.invitations, "invitations");
     note(running.api_listen != read.api_listen, "api.listen");
-    note(running.token_file != read.token_file, "api.token_file");
+    note(running.api_tls != read.api_tls, "api.cert_file, api.key_file");
+    note(running.users != read.users, "user");
     note(running.contracts_dir != read.contracts_dir, "contracts.dir");
     note(running.min_sites != read.min_sites, "publication.min_sites");
     note((running.log.form, running.log.target) != (read.log.form, read.log.target), "log.format, log.target");

@@ -1,5 +1,6 @@
 //! Studies through a whole coordinator: absent, busy, broken and hostile sites, restarts, deadlines.
 
+mod https;
 mod shares;
 mod waiting;
 

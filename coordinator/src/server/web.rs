@@ -4,28 +4,40 @@
 //! client without a bound, and never hold more than a head and a body of a request for one.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::Patience;
+use crate::api::Peer;
 
 /// Bytes of a request's head: a token and a path are a few hundred.
 const HEAD_BYTES: usize = 16 << 10;
 /// After a failure to accept (no file descriptors left), before the next attempt.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Where clients come in: with TLS, or without on loopback.
+pub(super) struct Door {
+    /// What is listened on.
+    pub http: TcpListener,
+    /// The certificate, and that TLS is spoken.
+    pub tls: Option<TlsAcceptor>,
+}
+
 /// Serves `router` until `stopping` is true, then lets the requests under way finish.
 pub(super) async fn serve(
-    http: TcpListener,
+    Door { http, tls }: Door,
     router: Router,
     patience: Patience,
     mut stopping: watch::Receiver<bool>,
@@ -37,10 +49,18 @@ pub(super) async fn serve(
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => break,
             Some(_) = connections.join_next() => {}
-            (stream, seat) = next(&http, &seats) => {
-                let (router, stopping) = (router.clone(), seen.clone());
+            ((stream, address), seat) = next(&http, &seats) => {
+                let (stopping, tls) = (seen.clone(), tls.clone());
+                let router = router.clone().layer(Extension(Peer(address.ip())));
                 connections.spawn(async move {
-                    connection(stream, router, patience, stopping).await;
+                    match tls {
+                        None => connection(stream, address, router, patience, stopping).await,
+                        Some(tls) => match tokio::time::timeout(patience.head, tls.accept(stream)).await {
+                            Ok(Ok(stream)) => connection(stream, address, router, patience, stopping).await,
+                            Ok(Err(error)) => tracing::debug!(?address, %error, "no TLS with an HTTP client"),
+                            Err(_) => tracing::info!(?address, "an HTTP client did not finish its TLS handshake in time"),
+                        },
+                    }
                     drop(seat);
                 });
             }
@@ -52,12 +72,12 @@ pub(super) async fn serve(
 }
 
 /// The next client for whom there is a seat. The others wait in the kernel, which takes them in order.
-async fn next(http: &TcpListener, seats: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn next(http: &TcpListener, seats: &Arc<Semaphore>) -> ((TcpStream, SocketAddr), Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let seat = Arc::clone(seats).acquire_owned().await.ok();
     loop {
         match http.accept().await {
-            Ok((stream, _)) => return (stream, seat),
+            Ok(client) => return (client, seat),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an HTTP connection");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -66,10 +86,15 @@ async fn next(http: &TcpListener, seats: &Arc<Semaphore>) -> (TcpStream, Option<
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, patience: Patience, mut stopping: watch::Receiver<bool>) {
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: SocketAddr,
+    router: Router,
+    patience: Patience,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES);
-    let address = stream.peer_addr().ok();
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
     let served = tokio::select! {

@@ -1,5 +1,5 @@
-//! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site, an access body and a
-//! researcher with a permit.
+//! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site, an access body, an
+//! operator, and a researcher with a permit.
 //!
 //! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
 
@@ -7,6 +7,7 @@ mod body;
 mod contract;
 mod document;
 mod pack;
+mod people;
 mod render;
 mod rotate;
 mod spec;
@@ -20,9 +21,9 @@ use bocage_net::identity::CertificateError;
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::SecretKey;
-use zeroize::Zeroizing;
 
 use self::body::AccessBody;
+use self::people::People;
 use self::render::Trusted;
 
 pub use contract::ContractArgs;
@@ -80,7 +81,7 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     let researcher = SecretKey::generate(entropy);
     let body = AccessBody::new(network, &researcher.public(), now, entropy)?;
     let trusted = Trusted { researcher: researcher.public(), access_body: body.key.public() };
-    let token = token(entropy);
+    let people = People::new(entropy);
     let mut release_keys = Vec::new();
     for site in &network.sites {
         if site.enrol {
@@ -102,13 +103,13 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
         release_keys.push(Some(release.public()));
     }
 
-    let tls = issuing.issue_coordinator(&[], now, LEAF_DAYS, entropy)?;
-    let config = render::coordinator(network, &release_keys, &trusted);
+    let tls = issuing.issue_coordinator(&render::api_names(network), now, LEAF_DAYS, entropy)?;
+    let mut config = render::coordinator(network, &release_keys, &trusted);
+    people.name(&mut config);
     tree.file("coordinator/coordinator.toml", config.text());
     tree.file("coordinator/ca.pem", root.certificate_pem());
     tree.file("coordinator/tls/cert.pem", tls.chain_pem);
     tree.secret("coordinator/tls/key.pem", tls.key_pem);
-    tree.secret("coordinator/api.token", token.clone());
     tree.file("coordinator/revocations.list", body.list.to_text());
     tree.file("coordinator/issuing/intermediate.pem", issuing.certificate_pem());
     tree.secret("coordinator/issuing/intermediate.key", issuing.key_pem());
@@ -117,7 +118,6 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     tree.file("access-body/README.txt", render::ACCESS_BODY_README);
     tree.file("access-body/profile.toml", render::body_profile(network).text());
     tree.secret("access-body/access-body.key", body.key.to_text());
-    tree.secret("access-body/api.token", token.clone());
     tree.file("access-body/permit.toml", body.text);
     tree.file("access-body/researcher.permit", body.permit.to_text());
     tree.file("access-body/revocations.list", body.list.to_text());
@@ -126,7 +126,7 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
     tree.file("researcher/profile.toml", render::profile(network).text());
     tree.file("researcher/researcher.permit", body.permit.to_text());
     tree.secret("researcher/researcher.key", researcher.to_text());
-    tree.secret("researcher/api.token", token);
+    people.folders(network, root.certificate_pem(), &mut tree);
     Ok(tree)
 }
 
@@ -142,18 +142,6 @@ fn listen(address: &str) -> SocketAddr {
         let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         SocketAddr::from(([0, 0, 0, 0], port.unwrap_or_default()))
     })
-}
-
-fn token(entropy: &mut dyn Entropy) -> Zeroizing<String> {
-    use std::fmt::Write as _;
-    let mut bytes = Zeroizing::new([0; 32]);
-    entropy.fill(bytes.as_mut());
-    let mut text = Zeroizing::new(String::with_capacity(65));
-    for byte in bytes.iter() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -224,8 +212,38 @@ pub(super) mod tests {
         assert_eq!(trust[0]["kind"].as_str(), Some("access_body"));
         assert_eq!(trust[0]["key"].as_str(), Some(permit.issuer.to_string().as_str()));
         Profile::find(Some(&out.join("access-body/profile.toml"))).unwrap().key().unwrap();
-        let theirs = std::fs::read_to_string(out.join("coordinator/api.token")).unwrap();
-        assert_eq!(*profile.token().unwrap(), theirs);
+    }
+
+    #[test]
+    fn researcher_access_body_and_operator_have_a_token_each_of_which_the_coordinator_knows_the_hash() {
+        let (_dir, out) = made();
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        let mut hashes = Vec::new();
+        for (folder, user) in ["researcher", "access-body", "operator"].into_iter().zip(&config.users) {
+            let profile = Profile::find(Some(&out.join(folder).join("profile.toml"))).unwrap();
+            let token = bocage_coordinator::people::Token::parse(profile.token().unwrap().trim()).unwrap();
+            assert_eq!((user.name.as_str(), user.token), (folder, Some(token.hash())));
+            assert!(!hashes.contains(&token.hash()));
+            hashes.push(token.hash());
+        }
+        assert_eq!((hashes.len(), config.users.len()), (3, 3));
+    }
+
+    #[test]
+    fn an_interface_that_others_reach_has_tls_and_its_people_verify_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut network = Network::parse(NETWORK, "network.toml", &templates).unwrap();
+        network.quic = "coordinator.example.org:4433".into();
+        network.api = "0.0.0.0:8443".parse().unwrap();
+        let out = dir.path().join("net");
+        init(&network, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        let setup = bocage_coordinator::config::Setup::load(&config, SystemClock.now()).unwrap();
+        assert!(setup.api_tls.is_some());
+        let profile = Profile::find(Some(&out.join("operator/profile.toml"))).unwrap();
+        assert_eq!(profile.coordinator, "https://coordinator.example.org:8443");
+        assert!(profile.ca_file.is_some_and(|file| file.is_file()));
     }
 
     #[test]

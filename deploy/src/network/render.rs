@@ -77,9 +77,12 @@ pub fn coordinator(network: &Network, release_keys: &[Option<PublicKey>], truste
         .set("key_file", "issuing/intermediate.key")
         .gap()
         .table(&["api"])
-        .noted("listen", network.api.to_string(), "HTTP for researchers and tools; keep it on loopback")
-        .set("token_file", "api.token")
-        .gap()
+        .noted("listen", network.api.to_string(), "HTTP for people and tools; without TLS on loopback alone");
+    if has_tls(network) {
+        doc.noted("cert_file", "tls/cert.pem", "or one of an authority that everybody knows")
+            .set("key_file", "tls/key.pem");
+    }
+    doc.gap()
         .table(&["contracts"])
         .set("dir", "contracts")
         .gap()
@@ -235,9 +238,40 @@ fn door(network: &Network, about: &str) -> Document {
     doc.comment(about)
         .gap()
         .set("network", network.id.as_str())
-        .set("coordinator", format!("http://{}", network.api))
+        .set("coordinator", api_url(network))
         .set("token_file", "api.token");
+    if has_tls(network) {
+        doc.noted("ca_file", "ca.pem", "who vouches for the coordinator");
+    }
     doc
+}
+
+/// The operator's `profile.toml`: it signs nothing.
+pub fn operator_profile(network: &Network) -> Document {
+    door(network, &format!("How the operator and steward of {} reaches its coordinator.", network.id))
+}
+
+/// Whether the HTTP interface can be reached from other machines: then it speaks TLS.
+pub fn has_tls(network: &Network) -> bool {
+    !network.api.ip().is_loopback()
+}
+
+/// What the coordinator's certificate names besides itself: where people reach its HTTP interface.
+pub fn api_names(network: &Network) -> Vec<String> {
+    if has_tls(network) { vec![api_host(network).to_owned()] } else { Vec::new() }
+}
+
+fn api_host(network: &Network) -> &str {
+    network.quic.rsplit_once(':').map_or(network.quic.as_str(), |(host, _)| host).trim_matches(['[', ']'])
+}
+
+fn api_url(network: &Network) -> String {
+    if !has_tls(network) {
+        return format!("http://{}", network.api);
+    }
+    let host = api_host(network);
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    format!("https://{host}:{}", network.api.port())
 }
 
 /// What a person does with the folder `out`.
@@ -258,7 +292,7 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
         let _ = writeln!(text, "     bocage node check --config {file}\n     bocage node run --config {file}");
     }
     for site in network.sites.iter().filter(|site| site.enrol) {
-        let profile = at("researcher/profile.toml");
+        let profile = at("operator/profile.toml");
         let _ = writeln!(
             text,
             "   {} enrols: with the coordinator running, and hand it the file:\n     bocage network invite {0} --profile {profile}",
@@ -275,6 +309,12 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
     let _ = writeln!(
         text,
         "5. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
+    );
+    let _ = writeln!(
+        text,
+        "6. keep {} with whoever runs the coordinator; others get users and tokens of their own:\n     bocage coordinator users add ada --role researcher --config {}",
+        at("operator"),
+        at("coordinator/coordinator.toml")
     );
     text
 }

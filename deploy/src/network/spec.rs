@@ -248,11 +248,9 @@ fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     if let Some(tcp) = &raw.coordinator.tcp {
         dialled(tcp, 443, file, "coordinator.tcp", problems);
     }
-    if raw.coordinator.api.port() == 0 || !raw.coordinator.api.ip().is_loopback() {
-        let problem = Problem::new(file, "coordinator.api", "must be a loopback address with a port");
-        problems.push(
-            problem.hint("127.0.0.1:8443; the interface has no TLS of its own, so a TLS proxy goes in front of it"),
-        );
+    if raw.coordinator.api.port() == 0 {
+        let problem = Problem::new(file, "coordinator.api", "must have a port");
+        problems.push(problem.hint("127.0.0.1:8443, or 0.0.0.0:8443 with TLS by the coordinator's certificate"));
     }
     if raw.site.is_empty() || raw.site.len() > limits::SITES {
         let problem = Problem::new(file, "site", format!("a network has 1 to {} sites", limits::SITES));

@@ -44,6 +44,9 @@ pub enum CertificateError {
     /// The text holds no Ed25519 key.
     #[error("not an Ed25519 private key in PKCS#8 PEM form")]
     KeyUnusable,
+    /// The text holds no key of a server.
+    #[error("not a private key in PEM form")]
+    WebKeyUnusable,
     /// The key belongs to another certificate.
     #[error("the private key does not belong to the certificate")]
     KeyMismatch,

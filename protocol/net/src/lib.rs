@@ -18,6 +18,7 @@ pub mod document;
 pub mod either;
 pub mod env;
 pub mod frame;
+pub mod https;
 pub mod identities;
 pub mod identity;
 pub mod memory;

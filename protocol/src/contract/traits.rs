@@ -1,5 +1,6 @@
 //! What of a contract's columns makes their values comparable: what a site says of a contract that others do not hold.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Column, Contract};
@@ -8,7 +9,7 @@ use crate::limits::UNIT_BYTES;
 use crate::marks::one_line;
 
 /// A column as far as its values must be alike elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColumnTraits {
     /// Its name.
     pub name: ColumnName,

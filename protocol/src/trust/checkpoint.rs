@@ -4,6 +4,7 @@
 //! It says how many records there are and the hash of the last, and nothing of what is in them; the release it names by a salted digest, so
 //! that nobody can confirm a guess of it. Its signature is the release's only one ([`super::SignedRelease`]).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canonical::canonical;
@@ -26,7 +27,7 @@ pub struct Standing {
 }
 
 /// The state of a site's ledger at one moment, and the release that left then.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// Whose ledger.
@@ -42,7 +43,7 @@ pub struct Checkpoint {
 }
 
 /// A checkpoint with the site's signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedCheckpoint {
     /// What is signed.
@@ -76,7 +77,7 @@ impl SignedCheckpoint {
 }
 
 /// What a coordinator keeps of a site's ledger, and a hospital compares its own with: `GET /v1/checkpoints/SITE`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeptCheckpoints {
     /// The one with the most records.
@@ -86,7 +87,7 @@ pub struct KeptCheckpoints {
 }
 
 /// Two checkpoints of which one ledger cannot have both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contradiction {
     /// What was known.

@@ -1,8 +1,10 @@
 //! Signed documents that people keep as files: canonical JSON as text with a signature over exactly these bytes. A document is
 //! parsed strictly, and only what was verified becomes a value.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,24 @@ pub struct Signed<T> {
     pub signature: Signature,
     #[serde(skip)]
     of: PhantomData<fn() -> T>,
+}
+
+/// The same for every kind: `document` is text, and what stands in it is not this form's matter.
+impl<T> JsonSchema for Signed<T> {
+    fn schema_name() -> Cow<'static, str> {
+        "SignedDocument".into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        let signature = schemas.subschema_for::<Signature>();
+        json_schema!({
+            "type": "object",
+            "description": "A document as it is kept and as it travels.",
+            "properties": { "document": { "type": "string", "description": "The canonical JSON." }, "signature": signature },
+            "required": ["document", "signature"],
+            "additionalProperties": false
+        })
+    }
 }
 
 impl<T> Clone for Signed<T> {

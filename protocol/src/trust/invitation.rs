@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -26,7 +27,7 @@ const TOKEN: &str = "bocage_invitation_";
 const TOKEN_DOMAIN: &str = "bocage/invitation/1";
 
 /// What proves that one was invited: 256 random bits. Its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct InvitationToken(Zeroizing<[u8; 32]>);
 
@@ -79,7 +80,7 @@ impl From<InvitationToken> for String {
 }
 
 /// An access body that the network trusts, as a new site is told of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvitedBody {
     /// For people.
@@ -91,7 +92,7 @@ pub struct InvitedBody {
 }
 
 /// A contract of the network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvitedContract {
     /// Its id, which the text says too.
@@ -101,7 +102,7 @@ pub struct InvitedContract {
 }
 
 /// See the module. What it holds is well-formed once [`Invitation::parse`] has read it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Invitation {
     /// [`INVITATION_FORMAT`].

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -29,16 +30,18 @@ pub enum KeyProblem {
 }
 
 /// Whom a signature is checked against. Written `ed25519:BASE64`.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^ed25519:[A-Za-z0-9+/]{43}=$"))]
 pub struct PublicKey(VerifyingKey);
 
 /// What signs. It has no `Debug`, no `Clone` and is wiped when dropped.
 pub struct SecretKey(SigningKey);
 
 /// 64 bytes, written in base64.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[A-Za-z0-9+/]{86}==$"))]
 pub struct Signature([u8; 64]);
 
 impl SecretKey {

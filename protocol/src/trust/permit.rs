@@ -6,6 +6,7 @@ pub(super) mod tests;
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Signed};
@@ -22,7 +23,7 @@ use crate::plan::Touches;
 pub const PERMIT_FORMAT: u16 = 1;
 
 /// How exact values may be that leave under a permit, from the least strict. Later versions add noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PermitMode {
     /// As they are, above the threshold.

@@ -1,5 +1,6 @@
 //! Bytes with a signature over exactly these bytes. They are parsed only after the signature was verified.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canonical::{canonical, from_canonical};
@@ -18,7 +19,7 @@ const STUDY_DOMAIN: &str = "bocage/study/1";
 const RELEASE_DOMAIN: &str = "bocage/release/1";
 
 /// A study as it travels: canonical JSON as text, the researcher's signature over it, and who is in its tree of sites.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedStudy {
     /// The canonical JSON.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::PublicKey;
@@ -19,7 +20,7 @@ use crate::plan::{Expr, Feature, Query, RelatedTable};
 pub const STUDY_FORMAT: u16 = 1;
 
 /// Why the data is used: Regulation (EU) 2025/327 (European Health Data Space), article 53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Public or occupational health, protection against cross-border threats, surveillance.

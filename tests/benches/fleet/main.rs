@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bocage_coordinator::config::{Config, KnownContract, Token};
+use bocage_coordinator::config::{Config, KnownContract};
 use bocage_coordinator::dispatch::Context;
 use bocage_coordinator::server::Server;
 use bocage_net::certificates::{Authority, COORDINATOR_NAME};
@@ -98,7 +98,7 @@ impl Coordinator {
             "network": "bench",
             "quic": { "listen": "127.0.0.1:0" },
             "tls": { "ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem" },
-            "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
+            "api": { "listen": "127.0.0.1:0" },
             "site": roster,
             "researcher": [{ "name": "Bench", "key": researcher.public().to_string() }],
         });
@@ -107,9 +107,7 @@ impl Coordinator {
         let id = contract.id().clone();
         let known =
             KnownContract { hash: contract.hash(), contract: Arc::new(contract), text: hospital::contract_text() };
-        let token = Token::new(&"0".repeat(32)).expect("a token");
-        let server =
-            Server::new(&config, token, BTreeMap::from([(id, known)]), Arc::new(SystemClock)).expect("a server");
+        let server = Server::new(&config, BTreeMap::from([(id, known)]), Arc::new(SystemClock)).expect("a server");
         Self { context: server.context(), _server: server, researcher, sites }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_coordinator::api::types::StudyResult;
-use bocage_coordinator::config::{Config, KnownContract, Token};
+use bocage_coordinator::config::{Config, KnownContract};
 use bocage_coordinator::dispatch::Context;
 use bocage_coordinator::server::Server;
 use bocage_coordinator::store::StudyRecord;
@@ -105,7 +105,7 @@ fn coordinator(folder: &Path, hospitals: &[Hospital], contracts: &[(&str, &str)]
         "network": "bench",
         "quic": { "listen": "127.0.0.1:0" },
         "tls": { "ca_file": "ca.pem", "cert_file": "cert.pem", "key_file": "key.pem" },
-        "api": { "listen": "127.0.0.1:0", "token_file": "api.token" },
+        "api": { "listen": "127.0.0.1:0" },
         "site": hospitals.iter().map(site).collect::<Vec<_>>(),
         "researcher": [{ "name": "Bench", "key": researcher.public().to_string() }],
     });
@@ -116,6 +116,5 @@ fn coordinator(folder: &Path, hospitals: &[Hospital], contracts: &[(&str, &str)]
         (id, KnownContract { hash: contract.hash(), contract: Arc::new(contract), text: (*text).to_owned() })
     };
     let contracts: BTreeMap<_, _> = contracts.iter().map(known).collect();
-    let token = Token::new(&"0".repeat(32)).expect("a token");
-    Server::new(&config, token, contracts, Arc::new(SystemClock)).expect("a server")
+    Server::new(&config, contracts, Arc::new(SystemClock)).expect("a server")
 }

@@ -12,6 +12,7 @@ mod firewalls;
 mod intruders;
 mod ledger;
 mod models;
+mod people;
 mod permits;
 mod predictions;
 mod preflight;

@@ -190,7 +190,8 @@ fn the_coordinator_keeps_the_newest_list_over_a_restart_and_never_goes_back() {
     let lists = lab.get("/v1/revocations");
     assert_eq!((&lists["lists"][0]["number"], &lists["lists"][0]["revoked"]), (&Value::from(2), &Value::from(1)));
     let old = path(&lab, "coordinator/revocations.list");
-    let output = lab.run(&["permit", "publish", &old]);
+    let bodys = path(&lab, "access-body/profile.toml");
+    let output = lab.run(&["permit", "publish", &old, "--profile", &bodys]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("list 2 is in force, and this is list 1"), "{said}");

@@ -3,10 +3,11 @@
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::PublicKey;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /v1/invitations`; the answer is the invitation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InvitationWanted {
     /// Who is invited: a site of the coordinator's configuration.
@@ -24,14 +25,14 @@ fn a_week() -> u32 {
 }
 
 /// `GET /v1/invitations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitationList {
     /// The newest thousand, latest first.
     pub invitations: Vec<InvitationInfo>,
 }
 
 /// What became of an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InvitationState {
     /// It is good.
@@ -57,7 +58,7 @@ impl InvitationState {
 }
 
 /// An invitation without its token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitationInfo {
     /// Twelve digits of its token's hash, as the coordinator's log names it.
     pub id: String,
@@ -78,7 +79,7 @@ pub struct InvitationInfo {
 }
 
 /// The answer to `DELETE /v1/invitations/{site}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withdrawn {
     /// Whose open invitation was taken back.
     pub site: SiteId,

@@ -2,10 +2,11 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::SiteId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The body of `POST` and `DELETE /v1/sites/{site}/revocation`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The body of `POST /v1/sites/{site}/revocation` and `…/revocation/lift`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// One certificate's serial number; without it all of the site's are meant.
@@ -17,14 +18,14 @@ pub struct Revocation {
 }
 
 /// `GET /v1/revoked`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokedList {
     /// In the order of sites.
     pub revoked: Vec<RevokedInfo>,
 }
 
 /// A site, or one certificate of it, that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokedInfo {
     /// The site.
     pub site: SiteId,

@@ -263,7 +263,7 @@ async fn a_coordinator_without_an_authority_or_addresses_invites_and_enrols_nobo
 #[tokio::test]
 async fn an_authority_whose_time_is_over_certifies_nobody_and_the_enrolment_can_be_repeated() {
     let bench = Bench::new().await;
-    bench.clock.advance_secs(366 * 86_400);
+    bench.clock.advance_secs(365 * 86_400 + 7_200);
     let invitation = bench.invite(LONG_BEACH, json!({})).await;
     let keys = Keys::new(50);
     let error = bench.refused(&keys.request(&invitation)).await;

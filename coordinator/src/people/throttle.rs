@@ -1,0 +1,161 @@
+//! How fast anybody may ask. Each token has a bucket that fills with time; so has each address for what is refused to it.
+//!
+//! A sound token is never refused for what others did from its address: only attempts that are refused anyway are counted there. Time is an
+//! argument, and both tables are bounded.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use bocage_protocol::ids::TokenId;
+use bocage_protocol::limits;
+use tokio::time::Instant;
+
+/// How long to wait before asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// Seconds, at least 1.
+    pub secs: u64,
+}
+
+/// What a bucket holds when it is full, and how fast it fills.
+#[derive(Debug, Clone, Copy)]
+struct Measure {
+    most: f64,
+    a_second: f64,
+}
+
+const REQUESTS: Measure = Measure { most: limits::API_BURST, a_second: limits::API_PER_SEC };
+const FAILURES: Measure = Measure { most: limits::API_FAILURES_BURST, a_second: limits::API_FAILURES_PER_SEC };
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn now(self, measure: Measure, now: Instant) -> f64 {
+        let since = now.saturating_duration_since(self.at);
+        (self.left + since.as_secs_f64() * measure.a_second).min(measure.most)
+    }
+}
+
+/// Buckets by key, of which so many are remembered.
+#[derive(Debug)]
+struct Buckets<K> {
+    measure: Measure,
+    most: usize,
+    of: HashMap<K, Bucket>,
+    /// All who find no room share it.
+    others: Option<Bucket>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    fn new(measure: Measure, most: usize) -> Self {
+        Self { measure, most, of: HashMap::new(), others: None }
+    }
+
+    /// Takes one out of `key`'s bucket, or says when there will be one.
+    fn take(&mut self, key: K, now: Instant) -> Result<(), Wait> {
+        let measure = self.measure;
+        if self.of.len() >= self.most && !self.of.contains_key(&key) {
+            // Whoever has a full bucket is as one who was never seen.
+            self.of.retain(|_, bucket| bucket.now(measure, now) < measure.most);
+        }
+        let full = Bucket { left: measure.most, at: now };
+        let room = self.of.len() < self.most || self.of.contains_key(&key);
+        let bucket = if room { self.of.entry(key).or_insert(full) } else { self.others.get_or_insert(full) };
+        let left = bucket.now(measure, now);
+        if left < 1.0 {
+            let missing = Duration::from_secs_f64((1.0 - left) / measure.a_second);
+            return Err(Wait { secs: missing.as_secs() + 1 });
+        }
+        *bucket = Bucket { left: left - 1.0, at: now };
+        Ok(())
+    }
+}
+
+/// The buckets of all who use the interface.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    tokens: Buckets<TokenId>,
+    addresses: Buckets<IpAddr>,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self {
+            tokens: Buckets::new(REQUESTS, limits::API_REMEMBERED),
+            addresses: Buckets::new(FAILURES, limits::API_REMEMBERED),
+        }
+    }
+}
+
+impl Throttle {
+    /// A request with a sound token.
+    pub fn request(&mut self, token: &TokenId, now: Instant) -> Result<(), Wait> {
+        self.tokens.take(token.clone(), now)
+    }
+
+    /// Something that is refused to whoever is at `address`.
+    pub fn failure(&mut self, address: IpAddr, now: Instant) -> Result<(), Wait> {
+        self.addresses.take(household(address), now)
+    }
+}
+
+/// One household has a whole /64 of IPv6 addresses.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Measure = Measure { most: 3.0, a_second: 0.5 };
+
+    fn taken(buckets: &mut Buckets<u32>, key: u32, now: Instant) -> usize {
+        (0..100).take_while(|_| buckets.take(key, now).is_ok()).count()
+    }
+
+    #[test]
+    fn a_bucket_empties_says_how_long_it_takes_and_fills_with_time() {
+        let (mut buckets, start) = (Buckets::new(SMALL, 10), Instant::now());
+        assert_eq!(taken(&mut buckets, 1, start), 3);
+        assert_eq!(taken(&mut buckets, 2, start), 3, "another has its own");
+        let wait = buckets.take(1, start).unwrap_err();
+        assert_eq!(wait, Wait { secs: 3 });
+        assert_eq!(taken(&mut buckets, 1, start + Duration::from_secs(wait.secs)), 1);
+        assert_eq!(taken(&mut buckets, 1, start + Duration::from_secs(3600)), 3, "never more than it holds");
+    }
+
+    #[test]
+    fn a_table_that_is_full_forgets_those_who_are_quiet_and_holds_newcomers_to_one_bucket() {
+        let (mut buckets, start) = (Buckets::new(SMALL, 4), Instant::now());
+        for key in 0..4 {
+            buckets.take(key, start).unwrap();
+        }
+        let newcomers: usize = (10..40).filter(|key| buckets.take(*key, start).is_ok()).count();
+        assert_eq!((newcomers, buckets.of.len()), (3, 4));
+        assert_eq!(taken(&mut buckets, 0, start), 2, "who was there keeps their own");
+        let later = start + Duration::from_secs(2);
+        buckets.take(50, later).unwrap();
+        assert!(buckets.of.contains_key(&50) && buckets.of.len() <= 4);
+    }
+
+    #[test]
+    fn addresses_of_one_household_share_a_bucket() {
+        let of = |text: &str| household(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+}

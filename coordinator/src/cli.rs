@@ -22,6 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::backup;
+use crate::backup::cli::{BackupArgs, RestoreArgs};
 use crate::config::{Config, Setup};
 use crate::output::{print, say};
 pub use crate::server::{AtMoment, Moment, Patience, Switches};
@@ -58,6 +60,15 @@ enum Action {
     Audit(people::AuditArgs),
     /// Print the OpenAPI document of the HTTP interface
     Openapi,
+    /// Keep everything that a coordinator needs in one file, sealed to a public key; also while it runs
+    Backup {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        backup: BackupArgs,
+    },
+    /// Put a backup back where nothing is, or in place of what is moved aside
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -92,6 +103,10 @@ where
     };
     match cli.command {
         Action::Check(source) => check(&source, switches.clock.as_ref()),
+        Action::Backup { source, backup } => {
+            backup::cli::backup(&backup, &source.config, &source.set, switches.clock.now())
+        }
+        Action::Restore(restore) => backup::cli::restore(&restore, switches.clock.now()),
         Action::Serve(source) => serve(source, switches),
         Action::Users(args) => tell(args.run(switches.clock.as_ref())),
         Action::Tokens(args) => tell(args.run(switches.clock.as_ref())),

@@ -11,6 +11,7 @@
 
 pub mod analysis;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -4,9 +4,11 @@
 //! [`agent`]. The two run as separate processes and share only the frames that pass between them.
 
 pub mod agent;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod custodian;
+pub mod doctor;
 pub mod enrol;
 pub mod herald;
 pub mod ingest;

@@ -152,6 +152,9 @@ codes! {
     Forbidden = "forbidden",
     /// More requests than one token or one address may make.
     TooManyRequests = "too_many_requests",
+    /// The site's ledger is an older copy of itself: until its steward has said what was lost, nothing is answered; and what was signed before is
+    /// not answered at all where it may have been answered already.
+    LedgerRestored = "ledger_restored",
 }
 
 impl fmt::Display for ErrorCode {

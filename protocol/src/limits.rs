@@ -211,6 +211,16 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// How many folds patients are left out by: all of them are unions of the ten, so no two counts tell fewer patients apart than these do.
+pub const FOLDS: [u8; 3] = [2, 5, 10];
+/// Fits of one step that leave a site out.
+pub const FITS: usize = 20;
+/// Rounds of one path of penalties. Each is some more equations about the same rows.
+pub const PATH_ROUNDS: u16 = 75;
+/// Penalties of one path, where each takes a few rounds.
+pub const PATH_STEPS: usize = 20;
+/// Penalties of one path that is computed from one round's sums.
+pub const PATH_POINTS: usize = 100;
 /// Clusters of one analysis, more than a paper describes.
 pub const CLUSTERS: usize = 20;
 /// Columns that clusters are made of.
@@ -266,6 +276,9 @@ pub const ATTRITION_STEPS: usize = 50;
 pub const DECODED_BYTES: usize = 64 << 20;
 /// A node's software version in its hello, in bytes of printable ASCII.
 pub const SOFTWARE_BYTES: usize = 64;
+/// Checkpoints that a coordinator tells a node at a time: the newest, and two that contradict each other.
+pub const WITNESSED: usize = 3;
+
 /// A file with a coordinator's checkpoints of a site: three of them are 1 KiB.
 pub const CHECKPOINT_FILE_BYTES: usize = 64 << 10;
 /// A key, certificate chain or token in a file: a chain of three certificates is 2 KiB.

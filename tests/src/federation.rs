@@ -8,12 +8,14 @@ use std::sync::Arc;
 use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
 use bocage_node::custodian::engine::{self, Designs, Features, Ground};
+use bocage_node::custodian::folds::{FoldKey, Folds};
 use bocage_node::custodian::gate::{self, GatePolicy};
-use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking};
+use bocage_node::custodian::optout::IdForm;
+use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking, subject_ids};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{RoundState, plan_for};
-use bocage_protocol::contract::{Contract, parse};
+use bocage_protocol::contract::{Contract, Subject, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, Files, StudyText};
@@ -31,8 +33,26 @@ const NOW: Timestamp = Timestamp(1_790_000_000_000);
 /// Sites with data under one contract.
 pub struct Federation {
     contract: Contract,
-    sites: BTreeMap<SiteId, (Offered, Designs)>,
+    sites: BTreeMap<SiteId, Site>,
     _dir: tempfile::TempDir,
+}
+
+struct Site {
+    offered: Offered,
+    designs: Designs,
+    folds: Arc<Folds>,
+}
+
+/// The fold of a patient of a federation, of so many, where its contract names patients.
+pub fn fold(id: &str, count: u8) -> usize {
+    let key = release_key();
+    let token = IdForm::of(None, &key).expect("a form").of_subject(id);
+    Folds::by_tokens(&FoldKey::of(&key), std::iter::once(&token)).of(0, count).expect("a fold")
+}
+
+/// That of every site: where a patient is follows from the id.
+fn release_key() -> SecretKey {
+    SecretKey::generate(&mut Counting(41))
 }
 
 /// Bytes that are the same in every run.
@@ -69,7 +89,8 @@ impl Federation {
         let contract = parse(contract, "contract.toml").expect("a contract");
         let site = |(name, csv): &(&str, String)| {
             let id: SiteId = name.parse().expect("a site");
-            (id.clone(), (offered(dir.path(), &contract, name, csv), Designs::new(id)))
+            let (offered, folds) = offered(dir.path(), &contract, name, csv);
+            (id.clone(), Site { offered, designs: Designs::new(id), folds })
         };
         let sites = sites.iter().map(site).collect();
         Self { contract, sites, _dir: dir }
@@ -159,8 +180,8 @@ impl Federation {
 
     /// The same in a mode.
     fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
-        let (offered, designs) = &self.sites[site];
-        let ground = Ground::alone(offered, &self.contract);
+        let Site { offered, designs, folds } = &self.sites[site];
+        let ground = Ground::alone(offered, &self.contract).in_folds(Some(Arc::clone(folds)));
         designs.begin(&ground.identity(), threshold, NOW);
         let policy = GatePolicy { threshold, mode };
         let counted =
@@ -187,7 +208,7 @@ fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
     }
 }
 
-fn offered(dir: &Path, contract: &Contract, site: &str, csv: &str) -> Offered {
+fn offered(dir: &Path, contract: &Contract, site: &str, csv: &str) -> (Offered, Arc<Folds>) {
     let folder = dir.join(site);
     std::fs::create_dir(&folder).expect("a folder");
     std::fs::write(folder.join("data.csv"), csv).expect("a file");
@@ -195,8 +216,17 @@ fn offered(dir: &Path, contract: &Contract, site: &str, csv: &str) -> Offered {
     let mut problems = Problems::default();
     let spec = DatasetSpec::read("data", &section, "node.toml", &folder, &mut problems);
     let spec = spec.unwrap_or_else(|| panic!("{problems}"));
-    Taking::into(&folder).take(&spec, contract, NOW).expect("a snapshot");
-    Offered::new(Arc::new(Snapshot::open_current(&folder, "data").expect("a snapshot")), None)
+    let key = release_key();
+    let form = IdForm::of(None, &key).expect("a form");
+    let form = matches!(contract.subject(), Subject::Column(_)).then_some(&form);
+    let manifest = Taking { form, ..Taking::into(&folder) }.take(&spec, contract, NOW).expect("a snapshot");
+    let key = FoldKey::of(&key);
+    let folds = match form {
+        Some(_) => Folds::by_tokens(&key, subject_ids(&folder, &manifest).expect("tokens").tokens.iter()),
+        None => Folds::by_rows(&key, manifest.content.as_bytes(), manifest.subjects),
+    };
+    let snapshot = Snapshot::open_current(&folder, "data").expect("a snapshot");
+    (Offered::new(Arc::new(snapshot), None), Arc::new(folds))
 }
 
 /// The number in a block's column, in the row whose first value is this text.

@@ -77,12 +77,15 @@ impl FakeNode {
         Self { link, control }
     }
 
-    /// Connects, greets and offers nothing.
+    /// Connects, greets, offers nothing and has heard what the coordinator remembers.
     pub async fn connect(lab: &Lab, site: &str) -> Self {
         let node = Self::greet(lab, site).await;
         let (request, mut stream) = node.asked().await;
         assert!(matches!(request, Request::Catalogue), "{request:?}");
         reply(&mut stream, &Reply::Catalogue(Catalogue { datasets: vec![] })).await;
+        let (request, mut stream) = node.asked().await;
+        assert!(matches!(request, Request::Witness(_)), "{request:?}");
+        reply(&mut stream, &Reply::Witnessed).await;
         node
     }
 

@@ -44,16 +44,23 @@ fn may_depend_on(package: &str) -> &'static [&'static str] {
     match package {
         "bocage-protocol" => &[],
         "bocage-net" | "bocage-daemon" | "bocage-fhir" => &["bocage-protocol"],
-        "bocage-bulk" | "bocage-postgres" => &["bocage-protocol", "bocage-net"],
-        "bocage-coordinator" => &["bocage-protocol", "bocage-net", "bocage-daemon"],
-        "bocage-node" => {
-            &["bocage-protocol", "bocage-net", "bocage-daemon", "bocage-bulk", "bocage-fhir", "bocage-postgres"]
-        }
+        "bocage-bulk" | "bocage-postgres" | "bocage-keep" => &["bocage-protocol", "bocage-net"],
+        "bocage-coordinator" => &["bocage-protocol", "bocage-net", "bocage-daemon", "bocage-keep"],
+        "bocage-node" => &[
+            "bocage-protocol",
+            "bocage-net",
+            "bocage-daemon",
+            "bocage-keep",
+            "bocage-bulk",
+            "bocage-fhir",
+            "bocage-postgres",
+        ],
         "bocage" => &["bocage-protocol", "bocage-net", "bocage-node", "bocage-coordinator"],
         "bocage-tests" => &[
             "bocage-protocol",
             "bocage-net",
             "bocage-daemon",
+            "bocage-keep",
             "bocage-fhir",
             "bocage-node",
             "bocage-coordinator",
@@ -68,6 +75,7 @@ fn manifests() -> BTreeMap<String, toml::Table> {
         "protocol",
         "protocol/net",
         "protocol/daemon",
+        "protocol/keep",
         "node/bulk",
         "node/fhir",
         "node/postgres",
@@ -210,6 +218,22 @@ fn a_nodes_controls_are_each_consulted_in_one_place_and_taken_away_by_attacks_al
         name != defined && !attacks.iter().any(|attack| name.starts_with(attack)) && text.contains(takes_away)
     };
     assert_eq!(offenders(elsewhere), Vec::<String>::new(), "controls are taken away");
+}
+
+#[test]
+fn every_check_of_the_doctor_stands_in_the_manual_with_its_remedy() {
+    let manual = fs::read_to_string(root().join("docs/OPERATING.md")).expect("the manual");
+    let (_, table) = manual.split_once("## Doctor").expect("the doctor");
+    let (table, _) = table.split_once("\n## ").expect("the next section");
+    let lines: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let listed: Vec<&str> = lines.iter().map(|cells| cells[1].trim_matches('`')).collect();
+    let checks: Vec<&str> = bocage_keep::doctor::Check::ALL.iter().map(|check| check.as_str()).collect();
+    assert_eq!(listed, checks, "a line | `CHECK` | what | what to do | for each, in the order of Check::ALL");
+    assert!(lines.iter().all(|cells| cells.len() == 5 && !cells[3].is_empty()), "each has a remedy");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use kmeans::KmeansDriver;
-pub use model::{CoxDriver, ModelDriver, ScoredDriver, TwoStageDriver};
+pub use model::{CoxDriver, CrossValidationDriver, ElasticNetDriver, ModelDriver, ScoredDriver, TwoStageDriver};
 pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
@@ -150,6 +150,10 @@ pub enum Driver {
     Roc(RocDriver),
     /// The sums of one step, and the scores that they are.
     Scored(ScoredDriver),
+    /// Fits that leave some out, over several rounds.
+    CrossValidation(Box<CrossValidationDriver>),
+    /// A path of penalties, over a round or several.
+    ElasticNet(Box<ElasticNetDriver>),
 }
 
 /// What every driver works under.
@@ -209,6 +213,10 @@ impl Driver {
             Spec::Kmeans(spec) => Driver::Kmeans(Box::new(KmeansDriver::new(setting, spec, plan)?)),
             Spec::Roc(spec) => Driver::Roc(RocDriver::new(setting, spec, plan)?),
             Spec::Scored(spec) => Driver::Scored(ScoredDriver::new(setting, spec, plan)?),
+            Spec::CrossValidation(spec) => {
+                Driver::CrossValidation(Box::new(CrossValidationDriver::new(setting, spec, plan)?))
+            }
+            Spec::ElasticNet(spec) => Driver::ElasticNet(Box::new(ElasticNetDriver::new(setting, spec, plan)?)),
         })
     }
 
@@ -239,6 +247,8 @@ impl Driver {
             Driver::Kmeans(kmeans) => return kmeans.step(answers),
             Driver::Roc(roc) => roc.publish(answers),
             Driver::Scored(scored) => scored.publish(answers),
+            Driver::CrossValidation(model) => return model.step(answers),
+            Driver::ElasticNet(model) => return model.step(answers),
         };
         Next::Publish(Box::new(result))
     }
@@ -252,7 +262,8 @@ pub fn answer_columns(spec: &Spec) -> Vec<String> {
         Spec::Model(_) | Spec::Cox(_) => texts(&model::COLUMNS),
         Spec::Pca(_) => texts(&pca::COLUMNS),
         Spec::Kmeans(spec) => kmeans::columns(spec),
-        Spec::Roc(_) => texts(&roc::COLUMNS),
+        Spec::Roc(_) | Spec::CrossValidation(_) => texts(&roc::COLUMNS),
+        Spec::ElasticNet(_) => texts(&model::PENALISED),
         Spec::Scored(_) => texts(&model::QUANTITIES),
         Spec::Attrition(_) => texts(&attrition::COLUMNS),
         Spec::Survival(spec) => survival::columns(spec),
@@ -288,6 +299,8 @@ pub fn answer_values(spec: &Spec, plan: &ValidPlan, sites: usize) -> usize {
         Spec::Pca(pca) => return pca::values(pca, sites),
         Spec::Kmeans(kmeans) => return kmeans::values(kmeans, sites),
         Spec::Scored(_) => return 14 + 2 * sites,
+        Spec::CrossValidation(spec) => return model::left_out_values(spec, sites),
+        Spec::ElasticNet(spec) => return model::penalised_values(spec, sites),
         _ => {}
     }
     let rows = match spec {

@@ -58,8 +58,13 @@ impl RocDriver {
             let message = format!("analysis `{}`: its plan has other lines", setting.name);
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
+        Ok(Self::of(setting, spec))
+    }
+
+    /// That of lines of which it is known that they are the score's.
+    pub(super) fn of(setting: Setting, spec: &RocSpec) -> Self {
         let z = Normal::standard().inverse_cdf(f64::midpoint(1.0, spec.confidence.share()));
-        Ok(Self { setting, spec: spec.clone(), z })
+        Self { setting, spec: spec.clone(), z }
     }
 
     /// The combined answer. The same for any order of `answers`.

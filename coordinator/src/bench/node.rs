@@ -64,6 +64,7 @@ pub async fn node(listener: Arc<MemoryListener>, name: &'static str, manner: Man
             let reply = match request {
                 Request::Catalogue => Some(catalogue()),
                 Request::Particulars(_) => Some(Reply::Particulars(Particulars { datasets: Vec::new() })),
+                Request::Witness(_) => Some(Reply::Witnessed),
                 Request::Round(round) => {
                     let number = {
                         let mut requests = requests.lock().unwrap();

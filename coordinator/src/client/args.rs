@@ -17,6 +17,7 @@ use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
 
+use super::doctor::examine;
 use super::ending::{Out, Then, ended, left_open, show};
 use super::follow::{Followed, News, follow};
 use super::keep::{compare, said, verify_folder};
@@ -119,6 +120,13 @@ pub struct SitesArgs {
     client: Client,
 }
 
+/// `bocage doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    client: Client,
+}
+
 /// `bocage datasets`.
 #[derive(Debug, Args)]
 pub struct DatasetsArgs {
@@ -179,6 +187,23 @@ impl SitesArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
         exit(self.client.open().and_then(|(_, api)| print(&report::sites(&api.sites()?, self.client.format))))
+    }
+}
+
+impl DoctorArgs {
+    /// Runs the command: 0 where nothing failed, 1 where something did, 2 where it is our fault.
+    pub fn run(&self) -> ExitCode {
+        let examined = examine(self.client.profile.as_deref());
+        let said = match self.client.format {
+            Format::Text => {
+                let mut out = Vec::new();
+                // Writing into memory does not fail.
+                let _ = bocage_keep::doctor::text(&mut out, &examined.findings);
+                String::from_utf8_lossy(&out).into_owned()
+            }
+            _ => report::json(&examined.findings),
+        };
+        exit(print(&said).map(|_| examined.exit_code()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bocage_net::https;
 use bocage_protocol::contract::{self, Contract};
+use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
@@ -64,6 +65,14 @@ impl Api {
     /// The coordinator's address.
     pub fn url(&self) -> &str {
         &self.base
+    }
+
+    /// The coordinator's clock, to a second, where its answer says it.
+    pub fn clock(&self) -> Option<Timestamp> {
+        let response = self.send_get("/v1/network", CALL).ok()?;
+        let date = response.headers().get("date")?.to_str().ok()?;
+        let since = httpdate::parse_http_date(date).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok().map(Timestamp)
     }
 
     /// The network and its floor of sites.

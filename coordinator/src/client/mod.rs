@@ -3,6 +3,7 @@
 //! The researcher's secret key is read here and never leaves this process; no command sends a study's text, only what was signed.
 
 mod args;
+mod doctor;
 mod ending;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -27,7 +28,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{NetworkId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
 
-pub use args::{CheckpointArgs, Client, DatasetsArgs, SitesArgs, StudyArgs, StudyCommand, exit};
+pub use args::{CheckpointArgs, Client, DatasetsArgs, DoctorArgs, SitesArgs, StudyArgs, StudyCommand, exit};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
 pub use invitations::{InvitationsArgs, InviteArgs, UninviteArgs};

@@ -56,6 +56,7 @@ fn passes(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::Paused
+            | ErrorCode::LedgerRestored
             | ErrorCode::PolicyLater
             | ErrorCode::ApprovalPending
             | ErrorCode::StudyNotYetValid

@@ -211,7 +211,7 @@ fn judge(answered: Answered, context: &Context, question: &Question, site: &Site
         Reply::Refused(error) if error.code == ErrorCode::Busy => Verdict::Later,
         Reply::Pending(error) => Verdict::Waits(error),
         Reply::Refused(error) => Verdict::Refusal(error),
-        Reply::Catalogue(_) | Reply::Particulars(_) => {
+        Reply::Catalogue(_) | Reply::Particulars(_) | Reply::Witnessed => {
             Verdict::Refusal(PublicError::new(ErrorCode::Malformed, "the site answered a round with its catalogue"))
         }
         Reply::Released(signed) => match context.roster.release_key(site) {

@@ -11,15 +11,18 @@ use bocage_protocol::env::Clock;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, NetworkId, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::wire::hello::{Answer, Hello, HelloError, answer};
+use bocage_protocol::trust::SignedCheckpoint;
+use bocage_protocol::wire::hello::{Answer, First, Hello, HelloError, answer};
 use bocage_protocol::wire::message::{Catalogue, Particulars, Reply, Request};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::Session;
+use super::{Answered, Session};
 
 /// How long a peer may take to say hello, and to give its catalogue.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Before a site that is busy is told again; doubles.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// How long a rejected peer has to read why.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -33,17 +36,35 @@ enum GreetError {
     Hello(#[from] HelloError),
 }
 
-/// Exchanges hellos on the peer's first stream. Otherwise the link is closed, the log says why, and the reason is answered in a word.
+/// What came of a peer's first frame.
+enum Greeted {
+    /// There may be a session.
+    Session(Hello),
+    /// There will be none.
+    Rejected(PublicError),
+    /// None was wanted.
+    Told,
+}
+
+/// Exchanges hellos on the peer's first stream: none where no session was wanted. Otherwise the link is closed, the log says why, and the reason is
+/// answered in a word.
 pub(super) async fn greet<L: Link>(
     link: &L,
     site: &SiteId,
     enrolled: bool,
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
-) -> Result<Hello, &'static str> {
+) -> Result<Option<Hello>, &'static str> {
     match timeout(PATIENCE, exchange(link, site, enrolled, network, clock)).await {
-        Ok(Ok(Ok(hello))) => Ok(hello),
-        Ok(Ok(Err(error))) => {
+        Ok(Ok(Greeted::Session(hello))) => Ok(Some(hello)),
+        Ok(Ok(Greeted::Told)) => {
+            tracing::info!(%site, "somebody at the site asked whether it would be taken in");
+            // Who asked closes when the answer was read.
+            let _ = timeout(FAREWELL, link.closed()).await;
+            link.close(CloseCode::DONE, "that was all");
+            Ok(None)
+        }
+        Ok(Ok(Greeted::Rejected(error))) => {
             tracing::warn!(%site, code = %error.code, message = %error.message, "site rejected");
             // The node closes when it has read the answer; closing first could lose it.
             let _ = timeout(FAREWELL, link.closed()).await;
@@ -69,16 +90,17 @@ async fn exchange<L: Link>(
     enrolled: bool,
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
-) -> Result<Result<Hello, PublicError>, GreetError> {
+) -> Result<Greeted, GreetError> {
     let mut stream = link.accept().await?;
     let frame = read_frame(&mut stream, limits::HELLO_BYTES).await?;
-    let hello = Hello::decode(&frame)?;
-    let answer = answer(&hello, site, enrolled, network, clock.now());
+    let first = First::decode(&frame)?;
+    let answer = answer(first.hello(), site, enrolled, network, clock.now());
     write_frame(&mut stream, &answer.encode()).await?;
     stream.shutdown().await.map_err(FrameError::Io)?;
-    Ok(match answer {
-        Answer::Welcome(_) => Ok(hello),
-        Answer::Reject(error) => Err(error),
+    Ok(match (answer, first) {
+        (Answer::Welcome(_), First::Session(hello)) => Greeted::Session(hello),
+        (Answer::Reject(error), First::Session(_)) => Greeted::Rejected(error),
+        (_, First::Inquiry(_)) => Greeted::Told,
     })
 }
 
@@ -88,7 +110,7 @@ pub(super) async fn catalogue(session: &Session, site: &SiteId) -> Option<Catalo
         Ok(Ok(answered)) => match answered.reply {
             Reply::Catalogue(catalogue) if catalogue.datasets.len() <= limits::DATASETS => return Some(catalogue),
             Reply::Catalogue(_) => "it offers too many datasets".to_owned(),
-            Reply::Released(_) | Reply::Particulars(_) => "it answered something else".to_owned(),
+            Reply::Released(_) | Reply::Particulars(_) | Reply::Witnessed => "it answered something else".to_owned(),
             Reply::Refused(error) if error.code == ErrorCode::Busy => "it is busy".to_owned(),
             Reply::Refused(error) | Reply::Pending(error) => error.to_string(),
         },
@@ -110,13 +132,42 @@ pub(super) async fn particulars(session: &Session, site: &SiteId, known: &[Diges
             }
             Reply::Particulars(_) => "it names too many datasets or columns".to_owned(),
             Reply::Refused(error) | Reply::Pending(error) => error.to_string(),
-            Reply::Catalogue(_) | Reply::Released(_) => "it answered something else".to_owned(),
+            Reply::Catalogue(_) | Reply::Released(_) | Reply::Witnessed => "it answered something else".to_owned(),
         },
         Ok(Err(lost)) => lost.to_string(),
         Err(_) => "it did not answer in time".to_owned(),
     };
     tracing::info!(%site, problem, "no particulars");
     None
+}
+
+/// Tells a site what is remembered of its ledger; answers whether it has looked at that. A site that is only just starting is busy for a moment, and
+/// must not answer a round before: it is asked again, for so long as it may take to say hello.
+pub(super) async fn witness(session: &Session, site: &SiteId, known: Vec<SignedCheckpoint>) -> bool {
+    let request = Request::Witness(known);
+    let told = async {
+        let mut pause = FIRST_RETRY;
+        loop {
+            match session.ask(&request).await {
+                Ok(Answered { reply: Reply::Witnessed, .. }) => return Ok(()),
+                Ok(Answered { reply: Reply::Refused(error), .. }) if error.code == ErrorCode::Busy => {}
+                Ok(Answered { reply: Reply::Refused(error) | Reply::Pending(error), .. }) => {
+                    return Err(error.to_string());
+                }
+                Ok(_) => return Err("it answered something else".to_owned()),
+                Err(lost) => return Err(lost.to_string()),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    };
+    let problem = match timeout(PATIENCE, told).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(problem)) => problem,
+        Err(_) => "it did not answer in time".to_owned(),
+    };
+    tracing::info!(%site, problem, "its ledger was not compared with what is remembered of it");
+    false
 }
 
 fn tamed(mut particulars: Particulars) -> Particulars {

@@ -22,7 +22,8 @@ use bocage_net::{CloseCode, Denylist, Identities, Link, Peer};
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
 use bocage_protocol::limits::KNOWN_CONTRACTS;
-use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, negotiate};
+use bocage_protocol::trust::KeptCheckpoints;
+use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, WITNESS, negotiate};
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars};
 use tokio::sync::watch;
 
@@ -31,6 +32,7 @@ use self::own::Desk;
 use self::roster::Roster;
 use crate::api::types::{OfferInfo, SiteInfo};
 use crate::counts::Counts;
+use crate::store::Store;
 
 pub use session::{Answered, Lost, Session};
 
@@ -56,6 +58,8 @@ pub struct Members {
     clock: Arc<dyn Clock>,
     /// Who has a release key; without it all sites do.
     roster: Option<Arc<Roster>>,
+    /// What is remembered of the sites' ledgers; none where nothing is.
+    remembered: Option<Store>,
     sites: BTreeMap<SiteId, Member>,
     serial: AtomicU64,
     strangers: AtomicUsize,
@@ -121,7 +125,14 @@ impl Members {
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
         let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
         let (desk, denylist, counts) = (OnceLock::new(), Denylist::default(), Arc::default());
-        Self { network, contracts: Vec::new(), clock, roster: None, sites, serial, strangers, desk, denylist, counts }
+        let (contracts, roster, remembered) = (Vec::new(), None, None);
+        Self { network, contracts, clock, roster, remembered, sites, serial, strangers, desk, denylist, counts }
+    }
+
+    /// The same, of a coordinator that tells each site what this store remembers of the site's ledger.
+    #[must_use]
+    pub fn remembering(self, store: Store) -> Self {
+        Self { remembered: Some(store), ..self }
     }
 
     /// The same, of a coordinator that holds these contracts.
@@ -192,7 +203,8 @@ impl Members {
         };
         let enrolled = self.enrolled(&site);
         let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock).await {
-            Ok(hello) => hello,
+            Ok(Some(hello)) => hello,
+            Ok(None) => return,
             Err(reason) => return self.counts.rejected(reason),
         };
         let Some(member) = self.sites.get(&site) else { return };
@@ -209,6 +221,8 @@ impl Members {
         let version = negotiate(VERSIONS, hello.versions).unwrap_or_default();
         let mut untold = version >= PARTICULARS;
         self.hear_particulars(member, &site, &session, catalogue.as_ref(), &mut untold).await;
+        // Before it is anybody's session: no round overtakes it.
+        let mut unwitnessed = version >= WITNESS && !self.witness(&site, &session).await;
         self.register(member, &site, &session, &hello, catalogue);
         let ended = link.closed();
         let attending = self.attend(&site, member, &link, &session, version);
@@ -221,6 +235,7 @@ impl Members {
                     pause = (pause * 2).min(CATALOGUE_RETRY);
                     if let Some(catalogue) = greet::catalogue(&session, &site).await {
                         known = complete(&catalogue);
+                        unwitnessed = unwitnessed && !self.witness(&site, &session).await;
                         self.hear_particulars(member, &site, &session, Some(&catalogue), &mut untold).await;
                         member.heard().catalogue = Some(catalogue);
                     }
@@ -251,6 +266,22 @@ impl Members {
             *untold = false;
             let particulars = greet::particulars(session, site, &self.contracts).await;
             member.heard().particulars = particulars;
+        }
+    }
+
+    /// Tells a site what is remembered of its ledger; answers whether it has heard.
+    async fn witness(&self, site: &SiteId, session: &Session) -> bool {
+        let Some(store) = &self.remembered else { return true };
+        let of = site.clone();
+        match store.with(move |store| store.checkpoints(&of)).await {
+            Ok(kept) => {
+                let known = kept.iter().flat_map(KeptCheckpoints::all).cloned().collect();
+                greet::witness(session, site, known).await
+            }
+            Err(error) => {
+                tracing::error!(%site, %error, "what is remembered of the site's ledger cannot be read");
+                false
+            }
         }
     }
 

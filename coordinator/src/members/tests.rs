@@ -104,6 +104,51 @@ async fn a_peer_that_babbles_is_closed_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn who_only_asks_is_told_and_takes_the_session_of_nobody() {
+    let mut bench = Bench::new();
+    let cleveland = site("cleveland");
+    let own = bench.session("cleveland").await;
+    let first = bench.members.session(&cleveland).await.unwrap();
+    for (software, taken) in [("bocage-node 0.1.0", true), ("bocage-node 99.0.0", false)] {
+        let link = bench.link("cleveland").await;
+        let hello = Hello { versions: VERSIONS, site: site("cleveland"), software: software.into(), now: Timestamp(0) };
+        let mut stream = link.open().await.unwrap();
+        write_frame(&mut stream, &hello.encode_inquiry()).await.unwrap();
+        let answer = Answer::decode(&read_frame(&mut stream, HELLO_BYTES).await.unwrap()).unwrap();
+        assert_eq!(matches!(answer, Answer::Welcome(_)), taken, "{software}: {answer:?}");
+        link.close(CloseCode::DONE, "");
+        bench.serving.join_next().await.unwrap().unwrap();
+    }
+    assert_eq!(bench.members.session(&cleveland).await.unwrap().serial(), first.serial());
+    drop(own);
+}
+
+#[tokio::test]
+async fn a_site_is_told_what_is_remembered_of_its_ledger_before_it_has_a_session_also_where_it_is_busy_at_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut bench = Bench::new();
+    let sites = SITES.map(|s| (site(s), s.to_owned()));
+    let members = Members::new("heart-demo".parse().unwrap(), sites, TestClock::new());
+    bench.members = Arc::new(members.remembering(store));
+    let link = node(&mut bench, "cleveland", 3).await;
+    answers(&link, offers).await;
+    answers(&link, |_| Reply::Particulars(Particulars { datasets: vec![] })).await;
+    answers(&link, |request| {
+        assert_eq!(request, Request::Witness(vec![]));
+        Reply::Refused(bocage_protocol::PublicError::new(ErrorCode::Busy, "it starts"))
+    })
+    .await;
+    assert!(!bench.members.online(&site("cleveland")), "no round may be put before");
+    answers(&link, |request| {
+        assert_eq!(request, Request::Witness(vec![]));
+        Reply::Witnessed
+    })
+    .await;
+    bench.members.session(&site("cleveland")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_site_that_is_not_in_the_roster_is_not_waited_for() {
     let bench = Bench::new();
     assert!(bench.members.session(&site("atlantis")).await.is_none());

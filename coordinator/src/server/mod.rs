@@ -142,7 +142,9 @@ impl Server {
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let roster = Arc::new(Roster::new(&config.sites));
         let counts = Arc::new(Counts::default());
-        let members = Members::new(config.network.clone(), names, Arc::clone(&clock));
+        let store = Store::open(&config.state_dir)?;
+        let members = Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held);
+        let members = members.known_by(Arc::clone(&roster)).counting(Arc::clone(&counts)).remembering(store.clone());
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
@@ -150,8 +152,8 @@ impl Server {
             researchers: Researchers::new(config.researchers.clone()),
             access_bodies: AccessBodies::new(config.access_bodies.clone()),
             contracts,
-            store: Store::open(&config.state_dir)?,
-            members: members.holding(held).known_by(roster).counting(Arc::clone(&counts)),
+            store,
+            members,
             issuing: Arc::default(),
             invitations: config.invitations.clone(),
             notices: Notices::default(),
@@ -307,6 +309,8 @@ impl Server {
         let ended = loop {
             tokio::select! {
                 order = orders.recv() => match order {
+                    // What drains is not made ready again.
+                    Some(Order::Reload) if self.context.drain.is_draining() => {}
                     Some(Order::Reload) => {
                         self.notify.reloading();
                         let reloaded = self.reload().await;

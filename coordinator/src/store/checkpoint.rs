@@ -1,6 +1,7 @@
 //! What the sites' ledgers said of themselves: the newest checkpoint of each, and the first two that one ledger cannot both have had.
 //!
-//! It must never forget a contradiction: a ledger that was cut off grows past the number at which that could be seen.
+//! It must never forget a contradiction: a ledger that was cut off grows past the number at which that could be seen. A release of such a ledger counts
+//! all the same: the site signed it, and whether the site may answer is said at the site. What is remembered is told to it with each session.
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::SiteId;
@@ -76,10 +77,11 @@ pub(super) fn witness(db: &Connection, witnessed: &Witnessed) -> Result<(), Stor
         tracing::warn!(%site, what = words(&found), "a site's ledger contradicts itself; `bocage node ledger verify --checkpoint` there looks closer");
         contradiction.get_or_insert(found);
     }
-    let newest = match before.map(|kept| kept.newest) {
-        Some(known) if known.checkpoint.records > came.checkpoint.records => known,
-        _ => came.clone(),
+    // One that was overtaken says of itself that it is older. One that is shorter and later stands: the ledger goes on from there.
+    let overtaken = |known: &SignedCheckpoint| {
+        known.checkpoint.records > came.checkpoint.records && known.checkpoint.at >= came.checkpoint.at
     };
+    let newest = before.map(|kept| kept.newest).filter(overtaken).unwrap_or_else(|| came.clone());
     let (known, second) = (contradiction.as_ref().map(|c| &c.known), contradiction.as_ref().map(|c| &c.came));
     let sql =
         "insert or replace into checkpoints (site, key, newest, known, came, noticed_at) values (?, ?, ?, ?, ?, ?)";
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checkpoint_with_the_most_records_is_kept_and_an_answer_that_was_overtaken_is_no_contradiction() {
+    fn the_newest_checkpoint_is_kept_and_an_answer_that_was_overtaken_is_no_contradiction() {
         let sent = [witnessed(1, 5, 1, 10), witnessed(1, 9, 2, 20), witnessed(1, 7, 3, 15), witnessed(1, 5, 1, 10)];
         let (kept, warnings) = after(&sent);
         assert_eq!(kept, KeptCheckpoints { newest: sent[1].checkpoint.clone(), contradiction: None });
@@ -170,6 +172,8 @@ mod tests {
             let contradiction = kept.contradiction.unwrap();
             assert_eq!((&contradiction.known, &contradiction.came), (&sent[0].checkpoint, &sent[1].checkpoint));
             assert_eq!(contradiction.noticed_at, Timestamp(1030));
+            let (cut, _) = after(&sent[..2]);
+            assert_eq!(cut.newest, sent[1].checkpoint, "from there it goes on");
             assert_eq!(warnings[0].0, site("hungary"));
             assert!(warnings[0].1.contains("9 records at"), "{warnings:?}");
         }

@@ -32,6 +32,7 @@ pub use self::denied::{Revoked, denied};
 pub use self::enrolment::{Enrolment, KeptInvitation};
 use self::recorder::Waiting;
 pub use self::revocations::Kept;
+pub use self::schema::{FILE, FORMAT, LOCK};
 
 /// Why the store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -232,6 +233,8 @@ pub enum Recorded {
 #[derive(Debug)]
 pub struct StoreFile {
     db: Connection,
+    /// Behind the connection: given back when that is closed.
+    _lock: std::fs::File,
 }
 
 /// A handle to the store for async code: each call runs on a blocking thread, one at a time. Who waits holds no thread.

@@ -1,22 +1,35 @@
-//! The store's file: how it is opened and its tables. A format that is newer than this code is refused, never guessed at.
+//! The store's file: how it is opened, its tables, and how an older form becomes the present one. A form that is newer than this code is refused,
+//! never guessed at.
+//!
+//! One coordinator works on it at a time; another process may read it meanwhile, as a backup does.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{StoreError, StoreFile, checkpoint, denied, enrolment};
 
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
 
-/// The number of this schema, in SQLite's `user_version`. Raise it with every change that a statement can see.
-const FORMAT: i64 = 7;
-/// The oldest that is taken over: what came after it are tables of their own.
+/// Held by the coordinator that works on the file.
+pub const LOCK: &str = "coordinator.lock";
+
+/// The oldest form that is brought up to date: that of the first release.
 const OLDEST: i64 = 5;
-/// The first that has enrolments.
-const ENROLMENT: i64 = 6;
+
+/// What makes of each form the next one, the first of [`OLDEST`]. Every change that a statement can see is a step of its own behind the others;
+/// a step that was released never changes. `tests/data/schemas` keeps a file of each form.
+const MIGRATIONS: &[&str] = &[enrolment::TABLES, denied::TABLES];
+
+/// The number of the present form, in SQLite's `user_version`.
+pub const FORMAT: i64 = OLDEST + MIGRATIONS.len() as i64;
+
+/// How long a statement waits for another process that reads or checkpoints.
+const BUSY: Duration = Duration::from_secs(5);
 
 // A table whose rows are large has a rowid: without one the rows stand in the tree that is searched, and SQLite reads each whole that it
 // compares a key with.
@@ -88,17 +101,24 @@ impl StoreFile {
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let path = state_dir.join(FILE);
         let name = path.display().to_string();
-        make_private(state_dir, &path).map_err(|source| StoreError::Open { path: name.clone(), source })?;
+        let opens = |source| StoreError::Open { path: name.clone(), source };
+        make_private(state_dir, &path).map_err(opens)?;
+        let lock =
+            lock(&state_dir.join(LOCK)).map_err(opens)?.ok_or_else(|| StoreError::InUse { path: name.clone() })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&path, flags)?;
-        match prepare(&db, &name) {
-            Err(StoreError::Sqlite(rusqlite::Error::SqliteFailure(e, _)))
-                if matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) =>
-            {
-                Err(StoreError::InUse { path: name })
-            }
-            other => other.map(|()| Self { db }),
-        }
+        let mut db = Connection::open_with_flags(&path, flags)?;
+        prepare(&mut db, &name)?;
+        Ok(Self { db, _lock: lock })
+    }
+}
+
+/// The lock, unless another process has it. It goes with the file, whatever ends the process.
+fn lock(path: &Path) -> std::io::Result<Option<File>> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -114,35 +134,40 @@ fn make_private(state_dir: &Path, path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Locks the file for this process alone, so that no second coordinator works on the same state, and makes the tables.
-fn prepare(db: &Connection, name: &str) -> Result<(), StoreError> {
-    db.busy_timeout(std::time::Duration::ZERO)?;
-    db.pragma_update(None, "locking_mode", "exclusive")?;
+/// Makes the tables, or brings those of an older form up to date.
+fn prepare(db: &mut Connection, name: &str) -> Result<(), StoreError> {
+    db.busy_timeout(BUSY)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    db.execute_batch("begin exclusive")?;
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        FORMAT => {}
-        0 => {
-            db.execute_batch(TABLES)?;
-            db.execute_batch(checkpoint::TABLE)?;
-            db.execute_batch(enrolment::TABLES)?;
-            db.execute_batch(denied::TABLES)?;
-            db.pragma_update(None, "user_version", FORMAT)?;
-        }
-        OLDEST | ENROLMENT => {
-            if found < ENROLMENT {
-                db.execute_batch(enrolment::TABLES)?;
-            }
-            db.execute_batch(denied::TABLES)?;
-            db.pragma_update(None, "user_version", FORMAT)?;
-        }
-        older if older < OLDEST => return Err(StoreError::Older { path: name.to_owned(), found, known: FORMAT }),
-        _ => return Err(StoreError::Newer { path: name.to_owned(), found, known: FORMAT }),
+    if found == 0 {
+        let first = db.transaction()?;
+        first.execute_batch(TABLES)?;
+        first.execute_batch(checkpoint::TABLE)?;
+        first.pragma_update(None, "user_version", OLDEST)?;
+        first.commit()?;
     }
-    db.execute_batch("commit")?;
+    migrate(db, name, MIGRATIONS)
+}
+
+/// Takes the steps that are missing, each whole or not at all.
+fn migrate(db: &mut Connection, name: &str, steps: &[&str]) -> Result<(), StoreError> {
+    let known = OLDEST + steps.len() as i64;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { path: name.to_owned(), found, known });
+    }
+    let Some(taken) = usize::try_from(found - OLDEST).ok() else {
+        return Err(StoreError::Older { path: name.to_owned(), found, known });
+    };
+    for (step, number) in steps.iter().skip(taken).zip(found + 1..) {
+        let one = db.transaction()?;
+        one.execute_batch(step)?;
+        one.pragma_update(None, "user_version", number)?;
+        one.commit()?;
+        tracing::info!(format = number, "the store was brought up to date");
+    }
     Ok(())
 }
 
@@ -177,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_format_is_refused() {
+    fn a_format_of_before_the_first_release_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         StoreFile::open(dir.path()).unwrap().db.pragma_update(None, "user_version", OLDEST - 1).unwrap();
         assert!(matches!(StoreFile::open(dir.path()), Err(StoreError::Older { found, .. }) if found == OLDEST - 1));
@@ -189,7 +214,7 @@ mod tests {
         let insert = "insert into revocations values ('issuer', 1, 'list')";
         let first = format!("{TABLES}{}{insert};", checkpoint::TABLE);
         let second = format!("{first}{}", enrolment::TABLES);
-        for (format, before) in [(OLDEST, first), (ENROLMENT, second)] {
+        for (format, before) in [(OLDEST, first), (OLDEST + 1, second)] {
             let dir = dir.path().join(format.to_string());
             std::fs::create_dir(&dir).unwrap();
             let db = Connection::open(dir.join(FILE)).unwrap();
@@ -203,5 +228,32 @@ mod tests {
                 assert_eq!(held, 1);
             }
         }
+    }
+
+    #[test]
+    fn each_missing_step_is_taken_once_and_one_that_fails_leaves_the_form_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = StoreFile::open(dir.path()).unwrap();
+        let form = |db: &Connection| -> i64 { db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap() };
+        store.db.pragma_update(None, "user_version", OLDEST).unwrap();
+        let steps = ["create table one (a)", "create table two (a)"];
+        migrate(&mut store.db, "x", &steps[..1]).unwrap();
+        migrate(&mut store.db, "x", &steps).unwrap();
+        migrate(&mut store.db, "x", &steps).unwrap();
+        assert_eq!(form(&store.db), OLDEST + 2);
+        let broken = [steps[0], steps[1], "create table three (a); create table one (a)"];
+        assert!(migrate(&mut store.db, "x", &broken).is_err());
+        assert_eq!(form(&store.db), OLDEST + 2);
+        assert!(store.db.execute("insert into three values (1)", []).is_err(), "half a step was taken");
+    }
+
+    #[test]
+    fn another_process_reads_the_file_while_the_coordinator_works_on_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let _store = StoreFile::open(dir.path()).unwrap();
+        let copy = dir.path().join("copy");
+        bocage_keep::database::copy(&dir.path().join(FILE), &copy).unwrap();
+        let studies = "select count(*) from studies";
+        assert_eq!(Connection::open(copy).unwrap().query_row(studies, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
     }
 }

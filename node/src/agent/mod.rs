@@ -35,7 +35,7 @@ pub use relay::RELAYS;
 pub use upkeep::Upkeep;
 
 /// The software as the hello names it.
-const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
+pub const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
 
 /// How long the coordinator may take to answer the hello on a link beside the one that stands.
 const GREETING: Duration = Duration::from_secs(10);

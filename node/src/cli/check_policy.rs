@@ -18,12 +18,6 @@ pub(super) fn policy(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     writeln!(out, "policy       no count below {}; a query may take {} s", policy.threshold, policy.query_secs)?;
     let otherwise = if policy.rules.is_empty() { "every study" } else { "a study of which no rule decides" };
     writeln!(out, "             {otherwise} {}", decided(policy.decide))?;
-    if policy.per_site_results {
-        writeln!(
-            out,
-            "             fits of this site alone are published, where a study asks for them (per_site_results)"
-        )?;
-    }
     for line in settings(&policy.general) {
         writeln!(out, "             every study: {line}")?;
     }
@@ -71,7 +65,8 @@ fn decided(decide: Decide) -> &'static str {
 }
 
 fn settings(settings: &Settings) -> Vec<String> {
-    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons, mode, models } = settings;
+    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons, mode, models, per_site_results } =
+        settings;
     let quiet = (!quiet.is_empty()).then(|| {
         let hours: Vec<String> = quiet.iter().map(Quiet::to_string).collect();
         format!("none begins in {}", hours.join(", "))
@@ -87,6 +82,12 @@ fn settings(settings: &Settings) -> Vec<String> {
         models.map(|models| match models {
             Models::Exact => "models are answered exactly, whatever the mode".to_owned(),
             Models::Refuse => "no models are answered".to_owned(),
+        }),
+        per_site_results.map(|may| match may {
+            true => {
+                "results of this site alone are published, where a study asks for them (per_site_results)".to_owned()
+            }
+            false => "no results of this site alone are published".to_owned(),
         }),
     ];
     said.into_iter().flatten().collect()
@@ -112,7 +113,7 @@ mod tests {
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
              [[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\nmax_cells = 9\nconcurrent = 2\ntwo_persons = true\n\
-             mode = \"round\"\nmodels = \"exact\"\nquiet = [\"22:00-06:00\"]\n[[trust]]",
+             mode = \"round\"\nmodels = \"exact\"\nper_site_results = false\nquiet = [\"22:00-06:00\"]\n[[trust]]",
         );
         site.edit_config(
             "contract = \"heart@1\"",
@@ -122,10 +123,11 @@ mod tests {
         for line in [
             "a study of which no rule decides waits for the steward (ask)\n",
             "every study: 3 in 24 hours\n",
-            "fits of this site alone are published, where a study asks for them (per_site_results)\n",
+            "every study: results of this site alone are published, where a study asks for them (per_site_results)\n",
             "rule 1       purpose education: is refused (refuse)\n",
             "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
-             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode\n",
+             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode; \
+             no results of this site alone are published\n",
             "never        of heart is read: chol\n",
             "never        of heart are values named: age\n",
         ] {

@@ -18,7 +18,7 @@ use crate::custodian::ledger::{Ledger, LedgerError};
 pub use export::{What, export};
 pub use list::{Filter, list};
 pub use story::story;
-pub use verify::verify;
+pub use verify::{accept_restored, verify};
 
 const DAY_SECS: i64 = 86_400;
 

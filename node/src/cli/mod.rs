@@ -3,11 +3,13 @@
 //! Only this module reads arguments. Results go to standard output, everything else to standard error; the exit code is 0 when all is
 //! well, 1 when the person has to change something, 2 when it is our fault.
 
+mod backup;
 mod check;
 mod check_policy;
 mod check_study;
 mod children;
 mod datasets;
+mod doctor;
 mod enrol;
 mod environment;
 mod fhir_export;
@@ -19,6 +21,7 @@ mod quality;
 mod reload;
 mod running;
 mod studies;
+mod units;
 mod warnings;
 mod watch;
 
@@ -76,7 +79,14 @@ enum Command {
     /// Read a dataset's source and take a snapshot, as a running node does by schedule; people use `datasets refresh`
     Ingest {
         /// The dataset's name in node.toml
-        name: String,
+        #[arg(required_unless_present = "due")]
+        name: Option<String>,
+        /// Take every snapshot that a custodian which is a unit of its own has asked for
+        #[arg(long, conflicts_with = "name")]
+        due: bool,
+        /// Do not end, but take those that it asks for later too
+        #[arg(long, requires = "due")]
+        watch: bool,
         /// Why, as the ledger writes it
         #[arg(long, default_value = "refresh", value_parser = why)]
         why: Why,
@@ -110,10 +120,19 @@ enum Command {
     /// What this site was asked and what left it
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Look at everything that a node needs, here and on the way to the coordinator, and say what to do about what is wrong
+    Doctor(OutputArgs),
+    /// Keep everything that a node needs in one file, sealed to a public key; also while it runs
+    Backup(backup::BackupArgs),
+    /// Put a backup back where nothing is, or in place of what is moved aside
+    Restore(backup::RestoreArgs),
+    /// Tell the steward of every study that a custodian which is a unit of its own has named (a unit of its own; `run` does all)
     #[command(hide = true)]
     Herald(ChildArgs),
+    /// Talk to the coordinator (a unit of its own; `run` does all)
     #[command(hide = true)]
     Agent(ChildArgs),
+    /// Answer from the data (a unit of its own; `run` does all)
     #[command(hide = true)]
     Custodian(ChildArgs),
 }
@@ -248,6 +267,17 @@ enum LedgerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Let answers go on with a ledger that is an older copy of itself, such as one from a backup
+    AcceptRestored {
+        /// What the coordinator remembers (`bocage checkpoint SITE > FILE`): where the ledger has all of it, nothing was lost
+        #[arg(long, value_name = "FILE", required_unless_present = "knowing")]
+        checkpoint: Vec<PathBuf>,
+        /// Go on although what left since is not in the ledger
+        #[arg(long = "i-know-what-was-lost")]
+        knowing: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Write the ledger for others: a page for people, tables for programs
     Export {
         /// Write one page, ordered by the Five Safes, with the record of processing (GDPR, article 30)
@@ -292,11 +322,21 @@ struct FhirExportArgs {
 #[derive(Args)]
 struct ChildArgs {
     /// The supervisor's process
-    #[arg(long)]
-    parent: u32,
+    #[arg(long, hide = true)]
+    parent: Option<u32>,
     /// The attempt for which the last custodian was ended
-    #[arg(long)]
+    #[arg(long, hide = true)]
     overran: Option<u64>,
+    /// A unit of its own, with the environment that a child would have
+    #[arg(long, hide = true, conflicts_with = "parent")]
+    alone: bool,
+}
+
+impl ChildArgs {
+    /// Whether a person or a service manager started it, with their own environment.
+    fn begins(&self) -> bool {
+        self.parent.is_none() && !self.alone
+    }
 }
 
 fn why(text: &str) -> Result<Why, String> {
@@ -347,7 +387,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
-        Command::Herald(args) => children::herald(&origin, log, args.parent),
+        Command::Herald(ChildArgs { parent: Some(parent), .. }) => children::herald(&origin, log, parent),
+        Command::Herald(_) => units::herald(&origin, log),
+        Command::Agent(args) if args.begins() => units::begin("agent", reexec, cli.common.forwarded(), &switches),
+        Command::Custodian(args) if args.begins() => {
+            units::begin("custodian", reexec, cli.common.forwarded(), &switches)
+        }
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Enrol(args) => {
@@ -376,7 +421,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
         }
-        Command::Ingest { name, why, parent } => {
+        Command::Ingest { name: None, watch, .. } => {
+            units::ingests(&origin, log, reexec, &cli.common.forwarded(), &switches, watch)
+        }
+        Command::Ingest { name: Some(name), why, parent, .. } => {
             parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
             let config = Config::load(&origin)?;
             match parent {
@@ -398,6 +446,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         }
         Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
         Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
+        Command::Doctor(output) => {
+            logging::quiet_panics("doctor");
+            doctor::run(&origin, children::clock(&switches), output.format)
+        }
+        Command::Backup(args) => backup::run(&origin, &args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Ledger(command) => read_ledger(&Config::load(&origin)?, command),
     }
 }
@@ -411,6 +465,9 @@ fn read_ledger(config: &Config, command: LedgerCommand) -> Result<(), Failure> {
         LedgerCommand::Show { id: Some(id), output, .. } => ledger::story(config, &id, output.format),
         LedgerCommand::Show { study, output, .. } => ledger::show(config, study.as_deref(), output.format),
         LedgerCommand::Verify { checkpoint, output } => ledger::verify(config, &checkpoint, output.format),
+        LedgerCommand::AcceptRestored { checkpoint, knowing, output } => {
+            ledger::accept_restored(config, &checkpoint, knowing, output.format)
+        }
         LedgerCommand::Export { report, csv, checkpoint, from, to } => {
             let what = ledger::What { report, csv, checkpoints: checkpoint, window: Window { from, until: to } };
             ledger::export(config, &what, SystemClock.now())
@@ -463,7 +520,7 @@ mod tests {
         assert_eq!(child.common.overrides, [("policy.threshold".to_owned(), "20".to_owned())]);
         assert_eq!(child.common.config, PathBuf::from("a/node.toml"));
         let Command::Custodian(args) = child.command else { panic!("not the custodian") };
-        assert_eq!((args.parent, args.overran), (7, Some(9)));
+        assert_eq!((args.parent, args.overran), (Some(7), Some(9)));
     }
 
     #[test]

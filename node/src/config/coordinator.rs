@@ -162,7 +162,7 @@ impl Reader<'_> {
 }
 
 impl Coordinator {
-    /// The ways there as `identity`. Reads the proxy's files.
+    /// The ways there, each connection as whoever one is then. Reads the proxy's files.
     ///
     /// # Errors
     /// The key that is to blame, a sentence and a hint.

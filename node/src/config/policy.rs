@@ -18,9 +18,6 @@ pub struct Policy {
     pub query_secs: u32,
     /// What is decided about a study of which no rule decides.
     pub decide: Decide,
-    /// Whether results of the site alone may be published.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub per_site_results: bool,
     /// What holds for every study. (Its threshold is the policy's own.)
     pub general: Settings,
     /// What holds for some.
@@ -65,6 +62,9 @@ pub struct Settings {
     /// Whether models are answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Models>,
+    /// Whether results of the site alone may be published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_site_results: Option<bool>,
 }
 
 /// Whether models are answered, from the least strict.

@@ -46,6 +46,8 @@ const KEYS: &[&str] = &[
     "network",
     "site",
     "state_dir",
+    "run_dir",
+    "agent_user",
     "require_sandbox",
     "require_whole_sandbox",
     "coordinator",
@@ -128,6 +130,8 @@ pub(super) struct RawTop {
     pub(super) network: Option<String>,
     pub(super) site: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) run_dir: Option<PathBuf>,
+    pub(super) agent_user: Option<Value>,
     pub(super) stop_secs: Option<u32>,
     pub(super) require_sandbox: Option<bool>,
     pub(super) require_whole_sandbox: Option<bool>,
@@ -183,7 +187,6 @@ pub(super) struct RawContracts {
 pub(super) struct RawPolicy {
     pub(super) query_secs: Option<u32>,
     pub(super) decide: Option<String>,
-    pub(super) per_site_results: Option<bool>,
     #[serde(default)]
     pub(super) rule: Vec<Value>,
 }
@@ -209,12 +212,22 @@ pub(super) struct RawSettings {
     pub(super) two_persons: Option<bool>,
     pub(super) mode: Option<String>,
     pub(super) models: Option<String>,
+    pub(super) per_site_results: Option<bool>,
 }
 
 impl RawSettings {
     /// Its keys.
-    pub(super) const KEYS: &[&str] =
-        &["threshold", "max_cells", "quiet", "concurrent", "per_day", "two_persons", "mode", "models"];
+    pub(super) const KEYS: &[&str] = &[
+        "threshold",
+        "max_cells",
+        "quiet",
+        "concurrent",
+        "per_day",
+        "two_persons",
+        "mode",
+        "models",
+        "per_site_results",
+    ];
 }
 
 /// What a dataset never offers.

@@ -31,7 +31,6 @@ impl Reader<'_> {
             threshold: threshold.unwrap_or(THRESHOLD_DEFAULT),
             query_secs: raw.query_secs.unwrap_or(QUERY_SECS_DEFAULT),
             decide,
-            per_site_results: raw.per_site_results.unwrap_or(false),
             general: self.settings(settings, "policy", THRESHOLD_MIN),
             rules: Vec::new(),
         };
@@ -165,6 +164,7 @@ impl Reader<'_> {
             two_persons: raw.two_persons.unwrap_or(false),
             mode: raw.mode.and_then(|text| self.mode(&text, &format!("{key}.mode"))),
             models: raw.models.and_then(|text| self.models(&text, &format!("{key}.models"))),
+            per_site_results: raw.per_site_results,
         }
     }
 

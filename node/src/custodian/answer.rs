@@ -1,7 +1,7 @@
 //! A round's way from request to answer: authority, ledger, snapshot, engine, gate, ledger again.
 //!
 //! ```text
-//! round ─▶ paused? ─▶ history ─▶ authorise ─▶ the desk (a person's no, or not yet a yes) ─▶ released before? ── yes ─▶ the same bytes
+//! round ─▶ stands still? ─▶ history ─▶ authorise ─▶ the desk (a person's no, or not yet a yes) ─▶ released before? ── yes ─▶ the same bytes
 //!                                                                                             │ no
 //!                 request, decision, reservation, attempt  (durable)
 //!                                       │
@@ -110,9 +110,9 @@ impl Custodian {
     }
 
     fn answer(&self, round: &Round<'_>) -> Result<Vec<u8>, LedgerError> {
-        if let Some(paused) = self.paused()? {
+        if let Some(error) = self.stands_still()? {
             self.counts.round(RoundOutcome::Waits);
-            return Ok(pending(paused));
+            return Ok(pending(error));
         }
         let history = self.ledger.history(&round.id)?;
         if history.requests >= limits::STUDY_REQUESTS {
@@ -138,6 +138,11 @@ impl Custodian {
         };
         let about = about(&authorised.study, &authorised.requester);
         if let Err(error) = may_be_answered(round, &history, controls.enforces(Control::SameSteps)) {
+            return self.refuse(round, Some(Some(about)), error);
+        }
+        if released.is_none()
+            && let Some(error) = self.signed_before_a_loss(&authorised.study)?
+        {
             return self.refuse(round, Some(Some(about)), error);
         }
         match self.said(&round.id, &round.request.study, &authorised, &about, released.is_some())? {

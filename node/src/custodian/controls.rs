@@ -37,6 +37,10 @@ pub enum Control {
     ModelRiskSets,
     /// Of hazards with one baseline, who leaves in one interval, by the event or otherwise, could be a model's patients by themselves.
     ModelIntervals,
+    /// Folds of patients are drawn by a key of the site, and are the same for every study.
+    FoldSecret,
+    /// Each fold, and all others without it, could be a model's patients by themselves.
+    ModelFolds,
     /// Where the mode is `round`, what leaves is rounded.
     Rounding,
     /// Where the mode is `round`, models leave only if the policy says so.
@@ -115,7 +119,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 54] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -131,6 +135,8 @@ impl Control {
         Self::ModelLeverage,
         Self::ModelRiskSets,
         Self::ModelIntervals,
+        Self::FoldSecret,
+        Self::ModelFolds,
         Self::Rounding,
         Self::RoundModels,
         Self::MomentShares,

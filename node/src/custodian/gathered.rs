@@ -10,12 +10,15 @@ use bocage_protocol::plan::ValidPlan;
 
 use super::Custodian;
 use super::authority::Authorised;
+use super::controls::Control;
 use super::data::unavailable;
 use super::engine::{Ground, Joined};
+use super::folds::{FoldKey, Folds};
 use super::ledger::bodies::Related;
 use super::ledger::{Begun, History};
 use super::links::Link;
 use super::optout::Chosen;
+use super::snapshot::Manifest;
 use crate::config::Dataset;
 
 /// Everything that a study is computed over.
@@ -23,6 +26,8 @@ pub(super) struct Gathered<'a> {
     dataset: &'a Dataset,
     chosen: Arc<Chosen>,
     related: Vec<Looked<'a>>,
+    /// In which folds the patients of the study's own dataset are, where a plan asks.
+    folds: Option<Arc<Folds>>,
 }
 
 /// A dataset that a study looks into. Its own may be one.
@@ -95,7 +100,22 @@ impl Custodian {
             })?;
             related.push(Looked { dataset: looked, chosen: also, link });
         }
-        Ok(Gathered { dataset, chosen, related })
+        let asks = authorised.plans.iter().any(|(_, plan)| plan.has_folds());
+        let folds = asks.then(|| self.folds_of(authorised, chosen.offered.manifest())).transpose()?;
+        Ok(Gathered { dataset, chosen, related, folds })
+    }
+
+    /// The folds of a snapshot's patients: those of the site, whatever a study says.
+    fn folds_of(&self, authorised: &Authorised<'_>, manifest: &Manifest) -> Result<Arc<Folds>, PublicError> {
+        if !self.switches.controls.enforces(Control::FoldSecret) {
+            let key = FoldKey::salted(authorised.study.nonce.as_bytes());
+            return Ok(Arc::new(Folds::by_rows(&key, &[], manifest.subjects)));
+        }
+        let key = FoldKey::of(&self.release_key);
+        self.folds.get(self.snapshots.dir(), manifest, &key).map_err(|error| {
+            tracing::error!(dataset = manifest.dataset, %error, "its patients have no folds");
+            unavailable()
+        })
     }
 }
 
@@ -106,7 +126,8 @@ impl Gathered<'_> {
             let joined = Joined { offered: &chosen.offered, contract: &dataset.contract, link: Arc::clone(link) };
             (dataset.contract.id().clone(), joined)
         });
-        Ground { base: &self.chosen.offered, contract: &self.dataset.contract, related: related.collect() }
+        let (base, related) = (&self.chosen.offered, related.collect());
+        Ground { base, contract: &self.dataset.contract, related, folds: self.folds.clone() }
     }
 
     /// The study's own dataset.

@@ -10,6 +10,7 @@ pub mod dangling;
 pub mod data;
 pub mod desk;
 pub mod engine;
+pub mod folds;
 pub mod gate;
 mod gathered;
 pub mod ledger;
@@ -34,7 +35,7 @@ use std::time::{Duration, SystemTime};
 use bocage_daemon::pulse::Pulse;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{Digest, StudyId};
-use bocage_protocol::trust::{SecretKey, SignedRevocations};
+use bocage_protocol::trust::{SecretKey, SignedCheckpoint, SignedRevocations};
 
 use crate::config::CustodianConfig;
 use crate::ingest::Why;
@@ -42,6 +43,7 @@ pub use controls::{Control, Controls};
 
 use crate::sandbox::OnSealed;
 use engine::Designs;
+use folds::KeptFolds;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
 use ledger::{Entry, Kind, Ledger, LedgerError};
 use links::Links;
@@ -151,6 +153,8 @@ pub struct Custodian {
     switches: Switches,
     stopping: AtomicBool,
     strangers: AtomicU32,
+    /// What a coordinator remembered of the ledger when it was heard last; none where none has said so: then it does not know the words for it.
+    witnesses: Mutex<Option<Vec<SignedCheckpoint>>>,
     refusals: Refusals,
     /// The list of revoked permits that was heard last and is in the ledger, or is older than one that is.
     heard: Mutex<Option<SignedRevocations>>,
@@ -163,6 +167,7 @@ pub struct Custodian {
     asked: Mutex<HashMap<String, Timestamp>>,
     optouts: OptOuts,
     links: Links,
+    folds: KeptFolds,
     designs: Designs,
     counts: counts::Counts,
     pulse: Pulse,
@@ -192,6 +197,7 @@ impl Custodian {
             switches,
             stopping,
             strangers: AtomicU32::new(0),
+            witnesses: Mutex::default(),
             refusals: Refusals::default(),
             heard: Mutex::default(),
             brake: Mutex::new(()),
@@ -200,6 +206,7 @@ impl Custodian {
             asked: Mutex::default(),
             optouts,
             links: Links::default(),
+            folds: KeptFolds::default(),
             designs,
             counts: counts::Counts::default(),
             pulse: Pulse::default(),
@@ -225,6 +232,11 @@ impl Custodian {
         self.ledger.append(self.clock.now(), &entries)?;
         tracing::warn!(%study, round, attempt = seq, ?state, ends_round = over, "the custodian ended within a query");
         Ok(())
+    }
+
+    /// The agent's user, where it is not this process's own.
+    pub fn agent_user(&self) -> Option<u32> {
+        self.config.agent_user
     }
 
     /// Drops what the ledger need not keep any longer. Where that fails it stays, until the next day.

@@ -102,7 +102,7 @@ impl CoxSpec {
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
         let columns = self.columns().map(|column| column.of.clone()).collect();
-        let model = Model { explains: Explains::Hazard(Box::new(hazard)), columns, by_site: false, at };
+        let model = Model { explains: Explains::Hazard(Box::new(hazard)), columns, by_site: false, at, folds: None };
         Ok(Plan { query, statistic: Statistic::Model(model) })
     }
 }

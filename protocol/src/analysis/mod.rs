@@ -6,8 +6,10 @@ mod compare;
 mod confidence;
 mod correlation;
 mod cox;
+mod cross_validation;
 mod crosstab;
 mod discovered;
+mod elastic_net;
 mod histogram;
 mod hypotheses;
 mod kmeans;
@@ -25,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Centroids, Plan, Position, Query};
+use crate::plan::{Centroids, Derived, LeftOut, Plan, Position, Query};
 
 pub use accuracy::AccuracySpec;
 pub use attrition::{AttritionSpec, AttritionStep};
@@ -33,8 +35,10 @@ pub use compare::{CompareSpec, Outcome};
 pub use confidence::Confidence;
 pub use correlation::{CorrelationSpec, Pair};
 pub use cox::{CoxSpec, Pattern};
+pub use cross_validation::CrossValidationSpec;
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
+pub use elastic_net::{Choice, ElasticNetSpec};
 pub use histogram::HistogramSpec;
 pub use hypotheses::{Contrast, Nested, Weighted};
 pub use kmeans::{KmeansSpec, Metric};
@@ -145,6 +149,10 @@ pub enum Spec {
     Roc(RocSpec),
     /// A model's probabilities held against the truth.
     Scored(ScoredSpec),
+    /// A regression held against those who were left out of it.
+    CrossValidation(CrossValidationSpec),
+    /// A regression whose coefficients are held small, along a path of penalties.
+    ElasticNet(ElasticNetSpec),
 }
 
 impl Spec {
@@ -169,6 +177,8 @@ impl Spec {
             Spec::Kmeans(_) => "kmeans",
             Spec::Roc(_) => "roc",
             Spec::Scored(_) => "scored",
+            Spec::CrossValidation(_) => "cross_validation",
+            Spec::ElasticNet(_) => "elastic_net",
         }
     }
 
@@ -183,6 +193,8 @@ impl Spec {
             Spec::Crosstab(crosstab) => vec![&crosstab.rows.label, &crosstab.columns.label],
             Spec::Quantiles(_) => vec![],
             Spec::Model(model) => model.headings(),
+            Spec::CrossValidation(spec) => spec.model.headings(),
+            Spec::ElasticNet(spec) => spec.model.headings(),
             Spec::Rates(rates) => rates.headings().collect(),
             Spec::Survival(survival) => survival.headings().collect(),
             Spec::Cox(cox) => cox.headings(),
@@ -202,7 +214,20 @@ impl Spec {
 
     /// Whether its answer has results of single sites, which a site's policy must allow.
     pub fn is_per_site(&self) -> bool {
-        matches!(self, Spec::Model(model) if model.two_stage.is_some())
+        match self {
+            Spec::Model(model) => model.two_stage.is_some(),
+            Spec::CrossValidation(spec) => spec.left_out == LeftOut::Site,
+            Spec::ElasticNet(spec) => spec.left_out == Some(LeftOut::Site),
+            _ => false,
+        }
+    }
+
+    /// What a person who decides about it should know beside the plan of its first round, in words.
+    pub fn beyond_the_first_round(&self) -> impl Iterator<Item = &'static str> {
+        let alone = "What is said of this site alone, as a model's fit here, is published";
+        let curve = "At the end those who have the outcome, and those who have it not, are counted along a grid of what fits that did not know them expect";
+        let has_curve = matches!(self, Spec::CrossValidation(spec) if spec.curve.is_some());
+        [(self.is_per_site(), alone), (has_curve, curve)].into_iter().filter(|(is, _)| *is).map(|(_, said)| said)
     }
 
     /// The dense table that answers the question, where one alone does.
@@ -225,6 +250,8 @@ impl Spec {
             | Spec::Kmeans(_)
             | Spec::Roc(_)
             | Spec::Scored(_)
+            | Spec::CrossValidation(_)
+            | Spec::ElasticNet(_)
             | Spec::Survival(_) => None,
         }
     }
@@ -247,6 +274,15 @@ pub enum RoundState {
         /// Which ends stay, ascending, the last included.
         stay: Vec<u32>,
     },
+    /// Where the fit of a model is, and where those are that leave some out.
+    Folds {
+        /// That on all patients.
+        at: Position,
+        /// The coefficients of each of the others.
+        folds: Vec<Vec<f64>>,
+    },
+    /// At the end of fits that leave some out: the coefficients of each, of the columns as they stand. One alone is that of a site.
+    LeftOut(Vec<Vec<f64>>),
 }
 
 /// The plan of a round, derived from the signed study and the round's state alone.
@@ -254,9 +290,16 @@ pub enum RoundState {
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
 pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Result<Plan, PublicError> {
-    let one_round = !matches!(spec, Spec::Model(_) | Spec::Cox(_) | Spec::Kmeans(_));
+    let one_round = !matches!(
+        spec,
+        Spec::Model(_) | Spec::Cox(_) | Spec::Kmeans(_) | Spec::CrossValidation(_) | Spec::ElasticNet(_)
+    );
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
+    }
+    if query.features.iter().any(|feature| matches!(&feature.of, Derived::Predicted(of) if !of.folds.is_empty())) {
+        let message = "coefficients by fold are a round's, and stand in no study";
+        return Err(PublicError::new(ErrorCode::StudyInvalid, message));
     }
     match spec {
         Spec::Table(table) => Ok(table.plan(query)),
@@ -277,5 +320,7 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         Spec::Kmeans(kmeans) => kmeans.plan(query, round, state),
         Spec::Roc(roc) => roc.plan(query),
         Spec::Scored(scored) => scored.plan(query),
+        Spec::CrossValidation(spec) => spec.plan(query, round, state),
+        Spec::ElasticNet(spec) => spec.plan(query, round, state),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Contrast, Nested, RoundState};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
-use crate::plan::{Explains, Measure, Model, Plan, Position, Product, Query, Response, Statistic};
+use crate::plan::{Explains, Folds, LeftOut, Measure, Model, Plan, Position, Product, Query, Response, Statistic};
 
 /// A model as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl ModelSpec {
         if !(0.0..=1e12).contains(&self.ridge) {
             return refuse(ErrorCode::StudyInvalid, "`ridge` is 0 or more".to_owned());
         }
-        let columns: Vec<Product> = self.columns().map(|column| column.of.clone()).collect();
+        let columns: Vec<&Product> = self.columns().map(|column| &column.of).collect();
         let most = limits::MODEL_COLUMNS;
         let asked = self.likelihood_ratio.len() <= most
             && self.contrasts.len() <= most
@@ -152,7 +152,47 @@ impl ModelSpec {
                 "a comparison or contrast is of no columns of the model".to_owned(),
             );
         }
-        let model = Model { explains: Explains::Mean(self.response.clone()), columns, by_site: self.by_site, at };
-        Ok(Plan { query, statistic: Statistic::Model(model) })
+        Ok(Plan { query, statistic: Statistic::Model(self.at(at, None)) })
+    }
+
+    fn at(&self, at: Position, folds: Option<Folds>) -> Model {
+        let columns = self.columns().map(|column| column.of.clone()).collect();
+        Model {
+            explains: Explains::Mean(self.response.clone()),
+            columns,
+            by_site: self.by_site,
+            at,
+            folds: folds.map(Box::new),
+        }
+    }
+
+    /// A round of fits of which each but one leaves some out, in less than `rounds`. Where those are a site's, the sums of the first are every fit's.
+    pub(super) fn plan_of_folds(
+        &self,
+        query: Query,
+        left_out: Option<LeftOut>,
+        (round, rounds): (u16, u16),
+        state: &RoundState,
+    ) -> Result<Plan, PublicError> {
+        let invalid = |message: &str| Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        let plain = self.two_stage.is_none() && self.likelihood_ratio.is_empty() && self.contrasts.is_empty();
+        if !plain || !(0.0..=1e12).contains(&self.ridge) || !left_out.is_none_or(LeftOut::is_allowed) {
+            return invalid("what is fitted again and again is a model by itself, with folds that there are");
+        }
+        let later = (1..rounds).contains(&round);
+        let (at, folds) = match (state, left_out) {
+            (RoundState::First, Some(LeftOut::Fold(count))) if round == 0 => {
+                (self.start(), Some(vec![self.start().beta; usize::from(count)]))
+            }
+            (RoundState::First, _) if round == 0 => (self.start(), None),
+            (RoundState::At(at), None) if later => (at.clone(), None),
+            (RoundState::Folds { at, folds }, Some(_)) if later => (at.clone(), Some(folds.clone())),
+            _ => {
+                let message = format!("there are {rounds} rounds of such fits, each but the first with numbers");
+                return Err(PublicError::new(ErrorCode::RoundInvalid, message));
+            }
+        };
+        let folds = left_out.zip(folds).map(|(by, at)| Folds { by, at });
+        Ok(Plan { query, statistic: Statistic::Model(self.at(at, folds)) })
     }
 }

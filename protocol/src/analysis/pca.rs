@@ -48,5 +48,5 @@ impl PcaSpec {
 pub(super) fn described(columns: &[Named], explains: Explains) -> Model {
     let columns: Vec<_> = columns.iter().map(|column| column.of.clone()).collect();
     let at = Position::of_hazards(columns.len());
-    Model { explains, columns, by_site: false, at }
+    Model { explains, columns, by_site: false, at, folds: None }
 }

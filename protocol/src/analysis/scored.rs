@@ -32,7 +32,8 @@ impl ScoredSpec {
     pub(super) fn plan(&self, query: Query) -> Result<Plan, PublicError> {
         let response = self.response();
         let at = Position { robust: true, ..Position::start(1, response.family) };
-        let model = Model { explains: Explains::Mean(response), columns: vec![vec![]], by_site: false, at };
+        let model =
+            Model { explains: Explains::Mean(response), columns: vec![vec![]], by_site: false, at, folds: None };
         if query.features.iter().all(|feature| feature.name != self.linear) {
             return Err(PublicError::new(ErrorCode::StudyInvalid, "what is scored is no fitted model"));
         }

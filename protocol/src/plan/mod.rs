@@ -43,9 +43,9 @@ pub(crate) use features::{Known, check_feature, unknown_table};
 pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
-    Centroids, CoxSums, Described, Explains, Factor, Family, Gives, GridSums, Hazard, Inputs, Link, Model, ModelLayout,
-    Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, SharedGrid, Slot, Spline, Sums,
-    Ties, TimeGrid, TimeScale, Transform, digamma,
+    Centroids, CoxSums, Described, Explains, Factor, Family, Folds, Gives, GridSums, Hazard, Inputs, LeftOut, Link,
+    Model, ModelLayout, Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, SharedGrid,
+    Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
@@ -368,6 +368,14 @@ impl ValidPlan {
         let filter = self.plan.query.filter.as_ref().map(|filter| filter.renamed(&name));
         let json = crate::trust::canonical(&(filter, model)).unwrap_or_default();
         Some(Digest::of("bocage/model/1", &[&json]))
+    }
+
+    /// Whether patients are told apart by their fold.
+    pub fn has_folds(&self) -> bool {
+        let by_fold = |folds: &Folds| matches!(folds.by, LeftOut::Fold(_));
+        let predicts = |feature: &Feature| matches!(&feature.of, Derived::Predicted(of) if !of.folds.is_empty());
+        self.model().is_some_and(|(model, _)| model.folds.as_deref().is_some_and(by_fold))
+            || self.features().iter().any(predicts)
     }
 
     /// Whether filter or keys read a feature, so that other tables decide in which cells a patient is.

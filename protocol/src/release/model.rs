@@ -24,7 +24,8 @@ impl ModelRelease {
             && self.sums.len() == layout.values()
             && self.sums.iter().enumerate().all(|(at, sum)| {
                 // What one patient has too much of is no number.
-                let kept_back = at == Sums::PEARSON && sum.is_nan() && layout.explains_a_mean();
+                let pearson = layout.explains_a_mean() && at % layout.block_values() == Sums::PEARSON;
+                let kept_back = pearson && sum.is_nan();
                 kept_back || sum.is_finite() && sum.abs() <= limits::MODEL_SUM
             })
             && layout.described.is_none_or(|described| self.fits_clusters(described, k))

@@ -80,7 +80,7 @@ impl SignedCheckpoint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeptCheckpoints {
-    /// The one with the most records.
+    /// The one with the most records, unless a later one has fewer: then the ledger went on from there.
     pub newest: SignedCheckpoint,
     /// The first two that do not fit each other, if any: never forgotten, however far the ledger grows.
     pub contradiction: Option<Contradiction>,

@@ -7,7 +7,7 @@
 //! ```text
 //! offset  bytes  every frame
 //!      0      8  magic: "bocage", 0x00, 0x01
-//!      8      1  kind: 1 hello, 2 welcome, 3 reject
+//!      8      1  kind: 1 hello, 2 welcome, 3 reject, 4 inquiry
 //!
 //!                hello, from the node                       welcome, from the coordinator
 //!      9      2  lowest version it speaks                   the version of this session
@@ -21,7 +21,10 @@
 //!          2+n   message (text, 2-byte length)
 //!          2+n   hint (text, 2-byte length, empty for none)
 //! ```
-//! `tests/golden/hello-v1.hex` pins the bytes.
+//! An inquiry has a hello's fields. It is answered as the hello would be, and then the link ends: no session begins, and none is replaced. A coordinator
+//! that does not know it closes the link as over any frame of the wrong kind.
+//!
+//! `tests/golden/hello-v1.hex` pins the bytes, `tests/golden/hello-v3.hex` those of an inquiry.
 
 use std::fmt;
 
@@ -30,6 +33,7 @@ use crate::error::{ErrorCode, PublicError};
 use crate::ids::{NetworkId, SiteId};
 use crate::limits::{ERROR_TEXT_BYTES, HELLO_BYTES, SOFTWARE_BYTES};
 use crate::marks::one_line;
+use crate::wire::release::{OURS, Release};
 
 /// The versions that this software speaks.
 pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 3 };
@@ -40,10 +44,15 @@ pub const PARTICULARS: u16 = 2;
 /// The version from which on a node may ask for itself: [`super::renewal`].
 pub const RENEWAL: u16 = 3;
 
+/// The version from which on a coordinator tells a node what it remembers of the node's ledger ([`super::message::Request::Witness`]), and a node may
+/// answer [`ErrorCode::LedgerRestored`].
+pub const WITNESS: u16 = 3;
+
 const MAGIC: [u8; 8] = *b"bocage\0\x01";
 const KIND_HELLO: u8 = 1;
 const KIND_WELCOME: u8 = 2;
 const KIND_REJECT: u8 = 3;
+const KIND_INQUIRY: u8 = 4;
 
 /// Protocol versions from `min` to `max`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +116,34 @@ pub struct Hello {
     pub now: Timestamp,
 }
 
+/// What a node's first frame is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum First {
+    /// It wants a session.
+    Session(Hello),
+    /// It only asks whether it would get one.
+    Inquiry(Hello),
+}
+
+impl First {
+    /// Reads a frame's payload.
+    ///
+    /// # Errors
+    /// When it is none of ours or breaks the layout.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HelloError> {
+        let (kind, reader) = Reader::begin(bytes, &[KIND_HELLO, KIND_INQUIRY])?;
+        let hello = Hello::read(reader)?;
+        Ok(if kind == KIND_HELLO { Self::Session(hello) } else { Self::Inquiry(hello) })
+    }
+
+    /// What it says.
+    pub fn hello(&self) -> &Hello {
+        match self {
+            Self::Session(hello) | Self::Inquiry(hello) => hello,
+        }
+    }
+}
+
 /// What the coordinator answers when it takes the node in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
@@ -162,17 +199,35 @@ pub fn answer(hello: &Hello, certified: &SiteId, enrolled: bool, network: &Netwo
         let message = format!("site {certified} is not a member of network {network}");
         return Answer::Reject(PublicError::new(ErrorCode::SiteUnknown, message).hint("ask the coordinator to add it"));
     }
-    match negotiate(VERSIONS, hello.versions) {
+    match negotiate(VERSIONS, hello.versions).and_then(|version| together(OURS, &hello.software).map(|()| version)) {
         Ok(version) => Answer::Welcome(Welcome { version, network: network.clone(), now }),
         Err(error) => Answer::Reject(error),
     }
 }
 
+/// Whether a node that names itself so and a coordinator of this release work together.
+fn together(ours: Release, software: &str) -> Result<(), PublicError> {
+    let Some(theirs) = Release::of_node(software).filter(|theirs| !ours.works_with(*theirs)) else { return Ok(()) };
+    let older = if ours.is_before(theirs) { "coordinator" } else { "node" };
+    let message =
+        format!("the coordinator is of version {ours}, the node of {theirs}: they may differ by one minor version");
+    Err(PublicError::new(ErrorCode::VersionUnsupported, message).hint(format!("upgrade the {older}")))
+}
+
 impl Hello {
     /// The frame's payload. A `software` beyond its rules is cut to them.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_as(KIND_HELLO)
+    }
+
+    /// The payload of an inquiry that says the same.
+    pub fn encode_inquiry(&self) -> Vec<u8> {
+        self.encode_as(KIND_INQUIRY)
+    }
+
+    fn encode_as(&self, kind: u8) -> Vec<u8> {
         let software: String = self.software.chars().filter(|&c| printable(c)).take(SOFTWARE_BYTES).collect();
-        let mut bytes = begin(KIND_HELLO);
+        let mut bytes = begin(kind);
         bytes.extend(self.versions.min.to_be_bytes());
         bytes.extend(self.versions.max.to_be_bytes());
         bytes.extend(self.now.0.to_be_bytes());
@@ -186,7 +241,10 @@ impl Hello {
     /// # Errors
     /// When it is none of ours or breaks the layout.
     pub fn decode(bytes: &[u8]) -> Result<Self, HelloError> {
-        let mut reader = Reader::begin(bytes, &[KIND_HELLO])?.1;
+        Self::read(Reader::begin(bytes, &[KIND_HELLO])?.1)
+    }
+
+    fn read(mut reader: Reader<'_>) -> Result<Self, HelloError> {
         let (min, max) = (reader.u16("version range")?, reader.u16("version range")?);
         let versions = VersionRange::new(min, max).ok_or(HelloError::Field { field: "version range" })?;
         let now = Timestamp(reader.i64("clock")?);
@@ -324,110 +382,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn hello() -> Hello {
-        Hello {
-            versions: range(1, 1),
-            site: "long-beach".parse().unwrap(),
-            software: "bocage-node 0.1.0".into(),
-            now: Timestamp(1_790_000_000_123),
-        }
-    }
-
-    fn welcome() -> Answer {
-        Answer::Welcome(Welcome { version: 1, network: "north".parse().unwrap(), now: Timestamp(1_790_000_000_456) })
-    }
-
-    fn reject() -> Answer {
-        Answer::Reject(PublicError::new(ErrorCode::SiteUnknown, "site x is unknown").hint("ask"))
-    }
-
-    fn range(min: u16, max: u16) -> VersionRange {
-        VersionRange::new(min, max).unwrap()
-    }
-
-    /// These bytes never change. When this fails, the change that made it fail is wrong.
-    #[test]
-    fn the_hello_bytes_are_frozen() {
-        let golden = include_str!("../../../tests/golden/hello-v1.hex");
-        let frames = [("hello", hello().encode()), ("welcome", welcome().encode()), ("reject", reject().encode())];
-        let text: String = frames.iter().map(|(name, bytes)| format!("{name} {}\n", hex::encode(bytes))).collect();
-        assert_eq!(text, golden);
-        assert_eq!(Hello::decode(&frames[0].1), Ok(hello()));
-        assert_eq!(Answer::decode(&frames[1].1), Ok(welcome()));
-        assert_eq!(Answer::decode(&frames[2].1), Ok(reject()));
-    }
-
-    #[test]
-    fn the_highest_common_version_is_chosen() {
-        assert_eq!(negotiate(range(1, 3), range(2, 5)), Ok(3));
-        assert_eq!(negotiate(range(2, 5), range(1, 3)), Ok(3));
-        assert_eq!(negotiate(range(1, 1), range(1, 1)), Ok(1));
-        let old_node = negotiate(range(3, 4), range(1, 2)).unwrap_err();
-        assert_eq!(old_node.code, ErrorCode::VersionUnsupported);
-        assert!(old_node.message.contains("3 to 4") && old_node.message.contains("1 to 2"));
-        assert_eq!(old_node.hint.unwrap(), "upgrade the node");
-        assert_eq!(negotiate(range(1, 2), range(3, 3)).unwrap_err().hint.unwrap(), "upgrade the coordinator");
-        assert_eq!((VersionRange::new(0, 1), VersionRange::new(2, 1)), (None, None));
-    }
-
-    #[test]
-    fn the_certificate_decides_who_the_node_is() {
-        let (site, network) = ("long-beach".parse().unwrap(), "north".parse().unwrap());
-        let code = |certified: &SiteId, enrolled| match answer(&hello(), certified, enrolled, &network, Timestamp(5)) {
-            Answer::Welcome(welcome) => Err(welcome.version),
-            Answer::Reject(error) => Ok(error.code),
-        };
-        assert_eq!(code(&site, true), Err(1));
-        // Who speaks more is answered with the most that both speak.
-        let newer = Hello { versions: range(1, 9), ..hello() };
-        let answered = answer(&newer, &site, true, &network, Timestamp(5));
-        assert!(matches!(answered, Answer::Welcome(welcome) if welcome.version == VERSIONS.max()));
-        assert_eq!(code(&site, false), Ok(ErrorCode::SiteUnknown));
-        assert_eq!(code(&"other".parse().unwrap(), true), Ok(ErrorCode::SiteMismatch));
-    }
-
-    #[test]
-    fn what_a_later_version_appends_is_ignored() {
-        let mut bytes = hello().encode();
-        bytes.extend(b"more");
-        assert_eq!(Hello::decode(&bytes), Ok(hello()));
-        let mut later = reject().encode();
-        let at = later.windows(4).position(|w| w == b"site").unwrap();
-        later[at..at + 4].copy_from_slice(b"orbi");
-        assert!(matches!(Answer::decode(&later), Ok(Answer::Reject(e)) if e.code == ErrorCode::Internal));
-    }
-
-    #[test]
-    fn a_frame_of_another_kind_or_protocol_is_named() {
-        assert_eq!(Hello::decode(b"GET / HTTP/1.1\r\n"), Err(HelloError::NotBocage));
-        assert_eq!(Hello::decode(&welcome().encode()), Err(HelloError::WrongKind));
-        assert_eq!(Answer::decode(&hello().encode()), Err(HelloError::WrongKind));
-        let mut shown = hello();
-        shown.software = format!("a\nb{}", "c".repeat(100));
-        assert_eq!(Hello::decode(&shown.encode()).unwrap().software, format!("ab{}", "c".repeat(62)));
-    }
-
-    #[test]
-    fn a_cut_frame_is_refused_at_every_length() {
-        let bytes = hello().encode();
-        for end in 0..bytes.len() {
-            assert!(Hello::decode(&bytes[..end]).is_err(), "{end}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(kind in 0_u8..5, rest in prop::collection::vec(any::<u8>(), 0..100)) {
-            let mut bytes = begin(kind);
-            bytes.extend(&rest);
-            let _ = Hello::decode(&bytes);
-            let _ = Answer::decode(&bytes);
-            let _ = Hello::decode(&rest);
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The messages of protocol versions 1 and 2. What a later version adds stands behind what there was, so the bytes of the earlier one stay; a side says it
+//! The messages of protocol versions 1 to 3. What a later version adds stands behind what there was, so the bytes of the earlier one stay; a side says it
 //! only in a session of that version.
 //!
 //! Changing anything here changes the wire: add a protocol version, keep the golden files of the old one, and write it into the CHANGELOG.
@@ -16,7 +16,7 @@ use crate::contract::ColumnTraits;
 use crate::env::Timestamp;
 use crate::error::PublicError;
 use crate::ids::{ColumnName, ContractId, Digest};
-use crate::trust::{SignedRelease, SignedRevocations, SignedStudy};
+use crate::trust::{SignedCheckpoint, SignedRelease, SignedRevocations, SignedStudy};
 
 /// What a coordinator asks of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub enum Request {
     /// What is to be known of the datasets before one is asked about them; from version [`super::hello::PARTICULARS`] on. The hashes are those of the
     /// contracts that the coordinator holds, at most [`crate::limits::KNOWN_CONTRACTS`].
     Particulars(Vec<Digest>),
+    /// What the coordinator remembers of the site's own ledger, signed by the site: it sees whether its ledger still has it all. Once a session, before
+    /// its first round; from version [`super::hello::WITNESS`] on. At most [`crate::limits::WITNESSED`].
+    Witness(Vec<SignedCheckpoint>),
 }
 
 /// One round of a study: independent analyses share it.
@@ -69,6 +72,8 @@ pub enum Reply {
     Pending(PublicError),
     /// To [`Request::Particulars`].
     Particulars(Particulars),
+    /// To [`Request::Witness`]: it was looked at. What came of it the rounds' answers say.
+    Witnessed,
 }
 
 /// What a node offers: facts of its configuration, none of its data.

@@ -4,4 +4,5 @@ pub mod codec;
 pub mod enrol;
 pub mod hello;
 pub mod message;
+pub mod release;
 pub mod renewal;

@@ -53,6 +53,7 @@ impl Fleet {
             let reply = match request {
                 Request::Catalogue => self.catalogue(),
                 Request::Particulars(_) => Reply::Particulars(Particulars { datasets: Vec::new() }),
+                Request::Witness(_) => Reply::Witnessed,
                 Request::Round(round) => self.release(&round, &site, &key),
             };
             if write_message(&mut stream, &reply).await.is_ok() {

@@ -11,6 +11,7 @@ mod centroids;
 mod differencing;
 mod discovered;
 mod equations;
+mod folds;
 mod hazards;
 mod hospital;
 mod intervals;
@@ -57,6 +58,7 @@ fn scenarios() -> Vec<Scenario> {
         lines::family(),
         models::family(),
         equations::family(),
+        folds::family(),
         predictions::family(),
         centroids::family(),
         discovered::family(),

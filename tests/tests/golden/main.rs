@@ -297,6 +297,20 @@ fn what_a_node_of_version_3_asks_for_itself_has_these_bytes() {
     assert_eq!(found, golden("renewal-v3.json"), "found:\n{found:#}");
 }
 
+/// What version 3 adds; the bytes of the earlier versions stay as they are.
+#[test]
+fn the_messages_of_version_3_have_these_bytes() {
+    let (key, study) = signed_study();
+    let release = SignedRelease::sign(&release(study.id()), standing(), &key).expect("a release");
+    let restored = PublicError::new(ErrorCode::LedgerRestored, "the ledger is an older copy");
+    let found = json!({
+        "request_witness": hex(&codec::encode(&Request::Witness(vec![release.ledger])).expect("bytes")),
+        "reply_witnessed": hex(&codec::encode(&Reply::Witnessed).expect("bytes")),
+        "reply_pending_restored": hex(&codec::encode(&Reply::Pending(restored)).expect("bytes")),
+    });
+    assert_eq!(found, golden("messages-v3.json"), "found:\n{found:#}");
+}
+
 const ANALYSES: &str = r#"
 title = "Every kind of analysis"
 purpose = "statistics"

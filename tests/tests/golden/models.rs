@@ -34,6 +34,24 @@ name = "hazard"
 cox = { formula = "surv(age, chol > 200) ~ sex", ties = "breslow", standard_errors = "robust", proportionality = "identity" }
 "#;
 
+const LEFT_OUT: &str = r#"
+title = "Left out"
+purpose = "statistics"
+dataset = "vector@1"
+[[analysis]]
+name = "folds"
+cross_validation = { formula = "chol > 200 ~ age", folds = 2, grid = [0.25, 0.5] }
+[[analysis]]
+name = "sites"
+cross_validation = { formula = "chol ~ age", folds = "site" }
+[[analysis]]
+name = "net"
+elastic_net = { formula = "chol ~ age + sex", mix = 0.75, points = 9, folds = 5, choose = "1se" }
+[[analysis]]
+name = "path"
+elastic_net = { formula = "chol > 200 ~ age + sex", lambdas = [0.5, 0.25] }
+"#;
+
 /// A second round's numbers of a question of so many coefficients.
 fn second(columns: usize, theta: Option<f64>) -> RoundState {
     let beta = (0..columns).map(|at| at as f64 / 4.0 - 0.5).collect();
@@ -80,4 +98,32 @@ fn models_have_these_canonical_forms_these_plans_and_these_released_bytes() {
 fn hazards_have_this_canonical_form_these_plans_and_these_released_bytes() {
     let found = forms(COX, &[second(1, None)]);
     assert_eq!(found, golden("cox-v1.json"), "found:\n{found:#}");
+}
+
+#[test]
+fn fits_that_leave_some_out_have_these_canonical_forms_these_plans_and_these_released_bytes() {
+    let (key, _) = signed_study();
+    let study = bound(LEFT_OUT, &key);
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let folds = |fits: usize, columns: usize| {
+        let RoundState::At(at) = second(columns, None) else { panic!("a position") };
+        RoundState::Folds { folds: vec![at.beta.clone(); fits], at: Position { robust: false, ..at } }
+    };
+    let curve = RoundState::LeftOut(vec![vec![-1.5, 0.03125], vec![-1.25, 0.0625]]);
+    let asked = [(0, folds(2, 2)), (0, curve), (1, folds(3, 2)), (3, second(3, None))];
+    let plan = |(analysis, state): &(usize, RoundState)| {
+        let plan = plan_for(&study.analyses[*analysis].spec, study.query(), 1, state).expect("a plan");
+        ValidPlan::check(plan, &contract).expect("a valid plan")
+    };
+    let plans: Vec<ValidPlan> = asked.iter().map(plan).collect();
+    let steps = asked.iter().map(|(at, state)| Step { analysis: *at as u16, state: state.clone() });
+    let found = json!({
+        "analyses": study.analyses,
+        "first_plans": study.analyses.iter().map(|a| first_plan(&study, &a.spec).digest()).collect::<Vec<_>>(),
+        "later_plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
+        "values": plans.iter().map(|plan| plan.model().map(|(_, layout)| layout.values())).collect::<Vec<_>>(),
+        "explained": plans.iter().map(|plan| plan.explain(&contract, None).plainly()).collect::<Vec<_>>(),
+        "steps": hex(&codec::encode(&steps.collect::<Vec<Step>>()).expect("bytes")),
+    });
+    assert_eq!(found, golden("left-out-v1.json"), "found:\n{found:#}");
 }

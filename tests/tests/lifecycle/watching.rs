@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Instant;
 
 use bocage_daemon::status::{Page, ask};
 use bocage_tests::lab::{HOSPITALS, Lab};
+use bocage_tests::process::PATIENCE;
 
 use super::{EXE, everyone, study};
 
@@ -94,7 +96,17 @@ fn a_stranger_and_a_page_that_is_none_leave_a_reason_and_nothing_else() {
     let coordinator_process = lab.coordinator();
     let _node = lab.node(HOSPITALS[0], &[]);
     coordinator_process.wait_for_line(&["site rejected", HOSPITALS[0]]);
-    let page = coordinator(&socket, Page::Metrics);
-    assert!(value(&page, "bocage_coordinator_sessions_rejected_total{reason=\"site_unknown\"}") >= 1.0);
+    // It is counted when the node has gone.
+    let until = Instant::now() + PATIENCE;
+    let rejected = "bocage_coordinator_sessions_rejected_total{reason=\"site_unknown\"}";
+    let page = loop {
+        let page = coordinator(&socket, Page::Metrics);
+        if page.contains(rejected) {
+            break page;
+        }
+        assert!(Instant::now() < until, "{page}");
+        std::thread::yield_now();
+    };
+    assert!(value(&page, rejected) >= 1.0);
     assert!(!page.contains("cleveland"), "{page}");
 }

@@ -1,9 +1,11 @@
 //! Models over several sites equal the pooled answers of statsmodels (`tests/reference/models.py`), and say who contributes under the usual gate.
 
 mod cox;
+mod cross_validation;
 mod data;
 mod degenerate;
 mod described;
+mod elastic_net;
 mod evaluation;
 mod hypotheses;
 mod pooled;

@@ -21,7 +21,7 @@ async fn said(lab: &Lab, link: &QuicLink, study: SignedStudy) -> Option<ErrorCod
     match ask(link, &with_list(study, Some(fresh))).await {
         Reply::Released(_) => None,
         Reply::Pending(error) | Reply::Refused(error) => Some(error.code),
-        Reply::Catalogue(_) | Reply::Particulars(_) => panic!("a catalogue"),
+        Reply::Catalogue(_) | Reply::Particulars(_) | Reply::Witnessed => panic!("a catalogue"),
     }
 }
 

@@ -58,7 +58,14 @@ fn a_ledger_that_was_cut_off_is_found_at_the_hospital_and_noticed_by_the_coordin
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("records were cut off its end") && said.contains("hint: "), "{said}");
 
+    let from = coordinator.lines();
     let _node = lab.node(SITE, &[]);
+    // Told what the coordinator remembers, it answers nothing until a person has spoken.
+    coordinator.wait_for_line_after(from, &["connected", SITE]);
+    let (code, _, said) = lab.at_node(SITE, &["ledger", "accept-restored", "--checkpoint", &file]);
+    assert!(code == Some(1) && said.contains("records were cut off its end"), "{said}");
+    let (code, _, said) = lab.at_node(SITE, &["ledger", "accept-restored", "--i-know-what-was-lost"]);
+    assert_eq!(code, Some(0), "{said}");
     for (n, title) in ["third", "fourth", "fifth"].into_iter().enumerate() {
         // Another question each time, so that each is recorded with all that belongs to it.
         let text = study("5m").replace("between 30 and 80", &format!("between {} and 80", 31 + n));

@@ -63,7 +63,7 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
     let dir = lab.site(SITE);
     let (code, said, err) = ran(&lab, &["node", "enrol", text(&file), "--dir", text(&dir)]);
     assert!(said.contains("site long-beach is in network heart-lab"), "{said}{err}");
-    // It ends with a check, which finds fault with a kernel that cannot confine the node.
+    // It ends with the doctor, who finds fault with a kernel that cannot confine the node.
     assert!(code == Some(0) || !Support::ask().complete(), "{said}{err}");
     let root = bocage_net::identity::fingerprint(
         &std::fs::read_to_string(lab.path("net/ca/root.pem")).expect("the root's certificate"),

@@ -11,6 +11,7 @@ mod enrolment;
 mod firewalls;
 mod intruders;
 mod ledger;
+mod left_out;
 mod models;
 mod people;
 mod permits;

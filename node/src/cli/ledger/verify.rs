@@ -70,6 +70,15 @@ pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<(String, KeptCheckpoints
     files.iter().map(|file| Ok((file.display().to_string(), read(file)?))).collect()
 }
 
+/// Goes on with a ledger that is an older copy of itself: compared with these checkpoints, or knowing what was lost.
+///
+/// # Errors
+/// Where a file holds none, or the node does not take the word.
+pub fn accept_restored(config: &Config, files: &[PathBuf], knowing: bool, format: Format) -> Result<(), Failure> {
+    let kept = read_all(files)?.into_iter().map(|(_, kept)| kept).collect();
+    crate::cli::studies::accept_restored(config, kept, knowing, format)
+}
+
 /// What is to be said where the ledger fits them all.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use bocage_net::env::SystemClock;
 use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_protocol::env::{Clock as _, Timestamp};
 use bocage_protocol::limits;
+use bocage_protocol::trust::KeptCheckpoints;
 use tokio::net::UnixStream;
 
 use super::output::{Failure, Format, print, print_csv, print_json};
@@ -97,6 +98,26 @@ fn word(config: &Config, command: &Command, format: Format) -> Result<(), Failur
     match format {
         Format::Text => print(|out| text::word(out, &dossier.listed)),
         _ => show_dossier(&dossier, format),
+    }
+}
+
+/// Goes on with a ledger that is an older copy of itself.
+///
+/// # Errors
+/// Where the node does not run, or more is missing than the person says to know.
+pub fn accept_restored(
+    config: &Config,
+    checkpoints: Vec<KeptCheckpoints>,
+    knowing: bool,
+    format: Format,
+) -> Result<(), Failure> {
+    let accepted = match running(config, &Command::AcceptRestored { checkpoints, knowing })? {
+        Answer::Accepted(accepted) => accepted,
+        other => return Err(refused(other)),
+    };
+    match format {
+        Format::Text => print(|out| writeln!(out, "{accepted}; answers go on")),
+        _ => print_json(&accepted),
     }
 }
 

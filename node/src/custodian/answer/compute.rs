@@ -86,7 +86,9 @@ impl Custodian {
         let signed = self.attempt(round, authorised, &gathered, attempt, asked);
         (self.progress)(Progress::Idle);
         let (signed, parts) = match signed {
-            Err(error) if error.code == ErrorCode::Paused => return Err(Failure::Paused(error)),
+            Err(error) if matches!(error.code, ErrorCode::Paused | ErrorCode::LedgerRestored) => {
+                return Err(Failure::Paused(error));
+            }
             signed => signed?,
         };
         let answered = parts.iter().filter_map(|p| p.question).collect();
@@ -163,7 +165,7 @@ impl Custodian {
                     answers.push(Answer { analysis: *analysis, plan: plan.digest(), outcome: Ok(released) });
                     continue;
                 }
-                if let Some(paused) = self.paused().map_err(|error| PublicError::from(&error))? {
+                if let Some(paused) = self.stands_still().map_err(|error| PublicError::from(&error))? {
                     return Err(paused);
                 }
                 (self.progress)(Progress::Working { attempt: attempt.unsigned_abs(), limit });

@@ -301,11 +301,11 @@ fn not_refused(study: &Study, policy: &Effective, config: &CustodianConfig) -> R
         return refuse(message, "talk to the site's steward");
     }
     let own = study.analyses.iter().find(|analysis| analysis.spec.is_per_site());
-    match own.filter(|_| !config.policy.per_site_results) {
+    match own.filter(|_| !policy.per_site_results) {
         None => Ok(()),
         Some(analysis) => refuse(
             format!("site {} lets no results of its own be published ({})", config.site, analysis.name),
-            "leave `two_stage` out, or ask its steward for per_site_results = true under [policy]",
+            "leave `two_stage`, or folds = \"site\", out, or ask its steward for per_site_results = true under [policy]",
         ),
     }
 }

@@ -28,6 +28,8 @@ pub struct Effective {
     pub mode: Option<(Mode, String)>,
     /// What is said of models; of several datasets, what is said of each of them.
     pub models: Option<Models>,
+    /// Whether results of the site alone may be published: where something says so, and nothing says no.
+    pub per_site_results: bool,
 }
 
 /// How many cells may leave of one dataset under one permit, or to one researcher.
@@ -92,6 +94,7 @@ impl Effective {
             limits,
             mode: [self.mode, other.mode].into_iter().flatten().reduce(coarser),
             models,
+            per_site_results: self.per_site_results && other.per_site_results,
         }
     }
 
@@ -128,6 +131,7 @@ impl Effective {
             limits: settings().filter_map(limit).collect(),
             mode: settings().filter_map(|(s, by, _)| Some((s.mode?, by))).reduce(coarser),
             models: settings().filter_map(|(s, ..)| s.models).max(),
+            per_site_results: settings().filter_map(|(s, ..)| s.per_site_results).min() == Some(true),
         }
     }
 }

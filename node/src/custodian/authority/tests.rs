@@ -339,8 +339,18 @@ fn results_of_the_site_alone_are_published_where_its_policy_says_so() {
     assert!(error.message.contains("lets no results of its own be published (alone)"), "{error}");
     assert!(error.hint.unwrap().contains("per_site_results = true"));
     assert!(authorise(&model(""), NOW, Past::default(), &Lists::default(), &site.config()).is_ok());
+    let allows = |site: &Site| authorise(&alone, NOW, Past::default(), &Lists::default(), &site.config()).is_ok();
     site.edit_config("[policy]", "[policy]\nper_site_results = true");
-    assert!(authorise(&alone, NOW, Past::default(), &Lists::default(), &site.config()).is_ok());
+    assert!(allows(&site));
+    // A rule can say it of some studies, and the stricter word holds.
+    let rule = |of: &str, says: bool| format!("[[policy.rule]]\n{of}\nper_site_results = {says}\n[[trust]]");
+    site.edit_config("[[trust]]", &rule("purpose = \"scientific_research\"", false));
+    assert!(!allows(&site));
+    site.edit_config("[policy]\nper_site_results = true", "[policy]");
+    site.edit_config("per_site_results = false", "per_site_results = true");
+    assert!(allows(&site));
+    site.edit_config("purpose = \"scientific_research\"", "purpose = \"education\"");
+    assert!(!allows(&site));
 }
 
 #[test]

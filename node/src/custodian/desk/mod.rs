@@ -19,6 +19,7 @@
 mod case;
 mod pause;
 pub mod people;
+mod restored;
 mod said;
 mod seal;
 pub mod shown;
@@ -41,6 +42,7 @@ use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
 pub(super) use pause::Stopped;
 pub use pause::paused;
+pub use restored::waits_to_be_accepted;
 pub use said::Unsaid;
 pub use seal::Secret;
 pub use view::Desk;
@@ -144,9 +146,8 @@ impl Custodian {
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
             let explained = plan.explain(datasets.contracts_of(&plan), rows);
             let (cells, numbers) = (explained.cells, explained.numbers);
-            let alone =
-                if analysis.spec.is_per_site() { ". What is fitted to this site alone is published" } else { "" };
-            let explained = explained.plainly() + alone;
+            let beyond = analysis.spec.beyond_the_first_round().map(|said| format!(". {said}"));
+            let explained = explained.plainly() + &beyond.collect::<String>();
             Asks { analysis: analysis.name.clone(), cells, numbers, explained }
         };
         let plans = first_round(study, &datasets)?;

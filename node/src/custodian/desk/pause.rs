@@ -84,11 +84,22 @@ impl Custodian {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub(in crate::custodian) fn paused(&self) -> Result<Option<PublicError>, LedgerError> {
+    fn paused(&self) -> Result<Option<PublicError>, LedgerError> {
         if !self.switches.controls.enforces(Control::Pause) {
             return Ok(None);
         }
         Ok(self.lasting()?.map(|lasting| told(&self.config, &lasting.pause)))
+    }
+
+    /// What the researcher is told while nothing is answered, for whichever reason.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub(in crate::custodian) fn stands_still(&self) -> Result<Option<PublicError>, LedgerError> {
+        match self.restored()? {
+            Some(error) => Ok(Some(error)),
+            None => self.paused(),
+        }
     }
 
     /// Records something of a study that may leave then, unless a person has stopped it.
@@ -101,7 +112,7 @@ impl Custodian {
         entries: &[Entry],
     ) -> Result<Option<Stopped>, LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = self.paused()? {
+        if let Some(error) = self.stands_still()? {
             return Ok(Some(Stopped::Paused(error)));
         }
         if let Some(error) = self.denied(study)? {

@@ -51,6 +51,15 @@ pub enum Unsaid {
     /// Not a line of text.
     #[error("not a line of 1 to {max} bytes: {0}", max = bocage_protocol::limits::SITE_MESSAGE_BYTES)]
     Words(String),
+    /// The ledger is no older copy, or somebody has accepted it.
+    #[error("the ledger does not wait to be accepted")]
+    NotRestored,
+    /// A checkpoint that is none of this ledger.
+    #[error("a checkpoint of the file is not this site's, or was signed with another release key")]
+    NotOurCheckpoint,
+    /// Records are missing, or may be.
+    #[error("{0}; what left after it is not in the ledger")]
+    Lost(String),
     /// It cannot be recorded.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -72,6 +81,13 @@ impl Unsaid {
             }
             Unsaid::End(_) => "give --until as a day, or leave it out",
             Unsaid::Words(_) => "write a reason or a note in one line; the researcher reads reasons",
+            Unsaid::NotRestored => "there is nothing to do",
+            Unsaid::NotOurCheckpoint => {
+                "`bocage checkpoint SITE > FILE` writes this site's, on a machine that reaches the coordinator"
+            }
+            Unsaid::Lost(_) => {
+                "find a newer backup; or say `--i-know-what-was-lost`: caps do not know of cells that left since, and studies signed until now must be signed again"
+            }
             Unsaid::Ledger(_) => "the node's log has the cause; a full disk is the most frequent one",
         }
     }

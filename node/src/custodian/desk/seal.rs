@@ -7,11 +7,14 @@ use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::SecretKey;
 
 use crate::custodian::ledger::bodies::desk::{Approval, Resume};
+use crate::custodian::ledger::bodies::restored::Accepted;
 
 const PURPOSE: &str = "steward's approvals";
 const DOMAIN: &str = "bocage/approval/1";
 const RESUME_PURPOSE: &str = "steward's ends of pauses";
 const RESUME_DOMAIN: &str = "bocage/resume/1";
+const ACCEPT_PURPOSE: &str = "steward's acceptances of a ledger";
+const ACCEPT_DOMAIN: &str = "bocage/accepted/1";
 
 /// What seals approvals and ends of pauses: it follows from the release key.
 #[derive(Clone, Copy)]
@@ -47,6 +50,20 @@ impl Secret<'_> {
         let (secret, by) = (self.0.derive(RESUME_PURPOSE), &resume.by);
         let (uid, ends) = (by.uid.to_be_bytes(), resume.ends.to_be_bytes());
         Digest::of(RESUME_DOMAIN, &[secret.as_slice(), pause.as_bytes(), &ends, &uid, by.user.as_bytes()])
+    }
+
+    /// The seal that belongs to the acceptance of a ledger, whose record of being an older copy has this hash.
+    pub(super) fn seal_accepted(&self, restored: &str, accepted: &Accepted) -> Digest {
+        let (secret, by) = (self.0.derive(ACCEPT_PURPOSE), &accepted.by);
+        let (uid, ends, at) = (by.uid.to_be_bytes(), accepted.ends.to_be_bytes(), accepted.at.0.to_be_bytes());
+        let lost = [u8::from(accepted.lost)];
+        let parts = [secret.as_slice(), restored.as_bytes(), &ends, &at, &lost, &uid, by.user.as_bytes()];
+        Digest::of(ACCEPT_DOMAIN, &parts)
+    }
+
+    /// Whether the site itself took this acceptance, of this very record.
+    pub(super) fn accepts(&self, restored: &str, accepted: &Accepted) -> bool {
+        accepted.seal == self.seal_accepted(restored, accepted)
     }
 
     /// Whether the site itself ended this very pause.

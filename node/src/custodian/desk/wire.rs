@@ -2,9 +2,11 @@
 //! there are no versions of it.
 
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::trust::KeptCheckpoints;
 use serde::{Deserialize, Serialize};
 
 use super::shown::{AtTheDesk, Dossier};
+use crate::custodian::ledger::bodies::restored::Accepted;
 
 /// A command, and the word that shows that its sender may read what the agent may not.
 #[derive(Serialize, Deserialize)]
@@ -52,6 +54,13 @@ pub enum Command {
     },
     /// Go on.
     Resume,
+    /// Go on with a ledger that is an older copy of itself.
+    AcceptRestored {
+        /// What the coordinator remembers.
+        checkpoints: Vec<KeptCheckpoints>,
+        /// Whether the person knows what was lost.
+        knowing: bool,
+    },
 }
 
 /// What came of it.
@@ -62,6 +71,8 @@ pub enum Answer {
     Desk(AtTheDesk),
     /// Of everything about one study: as it stands now.
     Study(Box<Dossier>),
+    /// Of an accepted ledger: the word as it stands there.
+    Accepted(Accepted),
     /// It was not done.
     Failed {
         /// Why.

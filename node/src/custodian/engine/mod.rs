@@ -50,6 +50,7 @@ use self::lookup::Lookups;
 use self::parts::Partition;
 use self::pass::{MeasureChunk, Pass};
 use self::question::{KEY, Question, compile_plan};
+use super::folds::Folds;
 use super::gate::{Computed, CountedKeys, Private};
 use super::snapshot::{Part, Rows};
 use super::source::SUBJECT;
@@ -118,7 +119,8 @@ pub fn run(
     ground.check()?;
     let tables = Tables::of(ground).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
     let features = &features.columns(plan, &tables, Partition::of(0))?;
-    let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, k, snapshot };
+    let folds = ground.folds.as_deref();
+    let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, folds, k, snapshot };
     of.compute(k, Some(designs)).map(Private::new)
 }
 
@@ -130,6 +132,8 @@ struct Asked<'a> {
     /// That of the rows, with the plan's features.
     contract: &'a Contract,
     features: &'a Columns,
+    /// In which folds the patients are, where the plan asks.
+    folds: Option<&'a Folds>,
     k: u32,
     snapshot: Digest,
 }

@@ -99,7 +99,8 @@ impl Over<'_> {
         let rows = base.rows_outside(gaps).ok_or_else(|| self.shape())?;
         let features = self.known.get(lacking).ok_or_else(|| self.shape())?;
         let contract = plan.contract(self.ground.contract);
-        Ok(Asked { rows, plan, contract, features, k, snapshot: base.manifest().content })
+        let folds = self.ground.folds.as_deref();
+        Ok(Asked { rows, plan, contract, features, folds, k, snapshot: base.manifest().content })
     }
 
     fn compute(&self, numbers: &[u32], lacking: &Lacking) -> Result<gate::Computed, EngineError> {

@@ -45,7 +45,7 @@ fn counted(rows: &[Row], plan: &ValidPlan, contract: &Contract, k: u32) -> Count
 }
 
 fn asked<'a>(k: u32, frame: &'a DataFrame, plan: &'a ValidPlan, contract: &'a Contract) -> Asked<'a> {
-    Asked { rows: Rows::made(frame, &[]), plan, contract, features: &NO_FEATURES, k, snapshot: snapshot() }
+    Asked { rows: Rows::made(frame, &[]), plan, contract, features: &NO_FEATURES, folds: None, k, snapshot: snapshot() }
 }
 
 fn counted_in(

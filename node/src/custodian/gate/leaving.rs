@@ -37,7 +37,7 @@ pub struct CountedLeaving {
 /// Says which ends can stay, where that is asked; else checks the groups of a step.
 pub(super) fn exact(
     counted: &mut CountedModel,
-    moved: &[CountedModel],
+    moved: &[&CountedModel],
     layout: &ModelLayout,
     rules: Rules,
 ) -> Result<(), Withheld> {
@@ -57,7 +57,7 @@ pub(super) fn exact(
 
 struct Groups<'a> {
     leaving: &'a CountedLeaving,
-    moved: &'a [CountedModel],
+    moved: &'a [&'a CountedModel],
     layout: &'a ModelLayout,
     shared: &'a SharedGrid,
     k: u32,
@@ -157,6 +157,7 @@ fn union<'a>(mut cells: impl Iterator<Item = &'a CountedModel>, k: u32) -> Optio
         weights: Weights::default(),
         risk: None,
         described: None,
+        folds: Vec::new(),
     };
     for cell in cells {
         let add = |own: &mut [u64], other: &[u64]| own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
@@ -205,6 +206,7 @@ mod tests {
             columns: vec![vec![Factor::Number(column("x"))]],
             by_site: false,
             at: Position::of_hazards(1),
+            folds: None,
         };
         ValidPlan::check(Plan { query: contract.rows(None), statistic: Statistic::Model(model) }, &contract).unwrap()
     }
@@ -225,6 +227,7 @@ mod tests {
             risk: None,
             predictions: vec![],
             described: None,
+            folds: Vec::new(),
         }
     }
 
@@ -243,7 +246,7 @@ mod tests {
         let moved: Vec<CountedModel> = moved.iter().map(|part| counted(part, vec![])).collect();
         let mut counted = counted(leaving, vec![]);
         let rules = Rules { threshold: K, controls: Controls::default() };
-        exact(&mut counted, &moved, plan.model().unwrap().1, rules).map(|()| counted.sums)
+        exact(&mut counted, &moved.iter().collect::<Vec<_>>(), plan.model().unwrap().1, rules).map(|()| counted.sums)
     }
 
     /// As a model with one column needs.

@@ -49,6 +49,8 @@ pub struct CountedModel {
     pub risk: Option<CountedRisk>,
     /// Without an outcome, how the columns vary and who lies where.
     pub described: Option<CountedDescribed>,
+    /// Where fits leave some out, the further blocks of the step: each a model's sums by itself.
+    pub folds: Vec<CountedModel>,
 }
 
 impl CountedModel {
@@ -218,10 +220,39 @@ pub(super) fn are_enough(n: u64, parameters: u64) -> bool {
     n >= PATIENTS_A_PARAMETER * parameters && n >= parameters + RESIDUAL_DEGREES
 }
 
-/// Lets all of a step's sums out, or says why not.
+/// Lets all of a step's sums out, or says why not. Those of fits that leave some out are as many models', of each of which all of this must hold:
+/// who are left out, and all others, are groups that the difference of two blocks tells of.
 pub(super) fn exact(
     mut counted: CountedModel,
     moved: &[CountedModel],
+    layout: &ModelLayout,
+    rules: Rules,
+) -> Result<ModelRelease, Withheld> {
+    let folds = std::mem::take(&mut counted.folds);
+    if 1 + folds.len() != layout.blocks {
+        return Err(Withheld::Inconsistent);
+    }
+    let mut release = block(counted, moved.iter().collect(), layout, rules)?;
+    let alone = if rules.controls.enforces(Control::ModelFolds) { rules } else { Rules { threshold: 1, ..rules } };
+    for (at, fold) in folds.into_iter().enumerate() {
+        let moved = moved.iter().map(|part| part.folds.get(at).ok_or(Withheld::Inconsistent));
+        let of_fold = block(fold, moved.collect::<Result<_, _>>()?, layout, alone).map_err(left_out)?;
+        release.sums.extend(of_fold.sums);
+    }
+    Ok(release)
+}
+
+/// What is too little of all is said as it is; here it is so of some of them.
+fn left_out(withheld: Withheld) -> Withheld {
+    match withheld {
+        Withheld::Model(TooFew(why)) => Withheld::Model(TooFew(format!("of a fold, or without it: {why}"))),
+        other => other,
+    }
+}
+
+fn block(
+    mut counted: CountedModel,
+    moved: Vec<&CountedModel>,
     layout: &ModelLayout,
     rules: Rules,
 ) -> Result<ModelRelease, Withheld> {
@@ -230,7 +261,7 @@ pub(super) fn exact(
         let of = layout.described.ok_or(Withheld::Inconsistent)?;
         counted.sums = described::clustered(counted.sums, clusters, of, rules)?;
     }
-    let fits = counted.sums.len() == layout.values()
+    let fits = counted.sums.len() == layout.block_values()
         && counted.ones.len() == counted.sides.len()
         && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
     if !fits {
@@ -279,7 +310,7 @@ pub(super) fn exact(
         if let Some(described) = &counted.described {
             described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
         }
-        let few_in_clusters = |part: &CountedModel| {
+        let few_in_clusters = |part: &&CountedModel| {
             let described = part.described.as_ref().zip(layout.described);
             described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))
         };
@@ -290,7 +321,7 @@ pub(super) fn exact(
             return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
         }
     }
-    leaving::exact(&mut counted, moved, layout, rules)?;
+    leaving::exact(&mut counted, &moved, layout, rules)?;
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
 }
 

@@ -4,6 +4,7 @@
 //! Fields may be added with a default; none is renamed, for ledgers live long.
 
 pub mod desk;
+pub mod restored;
 
 use std::collections::BTreeMap;
 

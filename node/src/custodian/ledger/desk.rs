@@ -8,11 +8,13 @@ use super::{Ledger, LedgerError};
 
 const AT_THE_DESK: &str = "kind IN ('pending', 'approval', 'denial')";
 const PAUSES: &str = "kind IN ('pause', 'resume')";
+const RESTORED: &str = "kind IN ('restored', 'accepted')";
 
 /// Aids for searching, no part of the chain. SQLite uses one only for the very same condition.
 pub(super) const INDEX: &str = "
 CREATE INDEX IF NOT EXISTS record_desk ON record (seq) WHERE kind IN ('pending', 'approval', 'denial');
 CREATE INDEX IF NOT EXISTS record_pause ON record (seq) WHERE kind IN ('pause', 'resume');
+CREATE INDEX IF NOT EXISTS record_restored ON record (seq) WHERE kind IN ('restored', 'accepted');
 ";
 
 impl Ledger {
@@ -35,6 +37,14 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn pauses(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
         self.each(&format!("SELECT {COLUMNS} FROM record WHERE {PAUSES} ORDER BY seq"), [], each)
+    }
+
+    /// Calls `each` with what says that the ledger is an older copy, and that a person accepted it, in their order.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn restorations(&self, each: impl FnMut(Record)) -> Result<(), LedgerError> {
+        self.each(&format!("SELECT {COLUMNS} FROM record WHERE {RESTORED} ORDER BY seq"), [], each)
     }
 
     /// Calls `each` with what came of a study, in its order: releases and refusals, without payloads.

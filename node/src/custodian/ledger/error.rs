@@ -23,7 +23,18 @@ pub enum LedgerError {
         /// Why.
         source: rusqlite::Error,
     },
-    /// The file is something else, or of a later version.
+    /// A later version wrote it.
+    #[error(
+        "{path} has format {found}, this version reads {known}\n  hint: run the version that wrote it, or a newer one; a backup from before the upgrade has the older form",
+        known = super::FORMAT
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+    },
+    /// The file is something else.
     #[error("{path} is not a ledger of format {format}", format = super::FORMAT)]
     Form {
         /// The file.

@@ -121,7 +121,9 @@ impl History {
             | Kind::Approval
             | Kind::Denial
             | Kind::Pause
-            | Kind::Resume => {}
+            | Kind::Resume
+            | Kind::Restored
+            | Kind::Accepted => {}
         }
     }
 

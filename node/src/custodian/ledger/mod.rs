@@ -43,8 +43,8 @@ use record::COLUMNS;
 
 /// `boca`: what kind of SQLite file this is.
 const APPLICATION_ID: i64 = 0x626f_6361;
-/// The number of this form of the file.
-const FORMAT: i64 = 1;
+/// The number of this form of the file: of its chain. What only helps searching is made where it is missing, whatever the number.
+pub const FORMAT: i64 = 1;
 /// How long to wait for another process that is writing (`bocage-node datasets refresh`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -113,9 +113,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
-        if form(&connection).map_err(open)? != (APPLICATION_ID, FORMAT) {
-            return Err(LedgerError::Form { path: path.to_owned() });
-        }
+        is_ours(form(&connection).map_err(open)?, path)?;
         Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
     }
 
@@ -337,19 +335,27 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> 
     let tables: i64 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(open)?;
     match form(&transaction).map_err(open)? {
-        (APPLICATION_ID, FORMAT) => {}
         (0, 0) if tables == 0 => {
             transaction.execute_batch(SCHEMA).map_err(open)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open)?;
             transaction.pragma_update(None, "user_version", FORMAT).map_err(open)?;
         }
-        _ => return Err(LedgerError::Form { path: path.to_owned() }),
+        found => is_ours(found, path)?,
     }
     transaction.execute_batch(ANSWERS).map_err(open)?;
     retention::prepare(&transaction).map_err(open)?;
     transaction.execute_batch(books::INDEX).map_err(open)?;
     transaction.execute_batch(desk::INDEX).map_err(open)?;
     transaction.commit().map_err(open)
+}
+
+/// A file of ours, in a form that this version reads.
+fn is_ours((application, format): (i64, i64), path: &Path) -> Result<(), LedgerError> {
+    match (application, format) {
+        (APPLICATION_ID, FORMAT) => Ok(()),
+        (APPLICATION_ID, found) if found > FORMAT => Err(LedgerError::Newer { path: path.to_owned(), found }),
+        _ => Err(LedgerError::Form { path: path.to_owned() }),
+    }
 }
 
 fn form(connection: &Connection) -> rusqlite::Result<(i64, i64)> {

@@ -41,11 +41,15 @@ pub enum Kind {
     Pause,
     /// A person of the site ended a pause.
     Resume,
+    /// The ledger is an older copy of itself.
+    Restored,
+    /// A person of the site accepted that.
+    Accepted,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Request,
         Kind::Decision,
         Kind::Snapshot,
@@ -60,6 +64,8 @@ impl Kind {
         Kind::Denial,
         Kind::Pause,
         Kind::Resume,
+        Kind::Restored,
+        Kind::Accepted,
     ];
 
     /// The kind as it stands in the ledger.
@@ -79,6 +85,8 @@ impl Kind {
             Kind::Denial => "denial",
             Kind::Pause => "pause",
             Kind::Resume => "resume",
+            Kind::Restored => "restored",
+            Kind::Accepted => "accepted",
         }
     }
 }

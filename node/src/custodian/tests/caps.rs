@@ -43,7 +43,7 @@ fn code(frame: &[u8]) -> Option<ErrorCode> {
     match reply(frame) {
         Reply::Released(_) => None,
         Reply::Refused(error) | Reply::Pending(error) => Some(error.code),
-        Reply::Catalogue(_) | Reply::Particulars(_) => panic!("a catalogue"),
+        Reply::Catalogue(_) | Reply::Particulars(_) | Reply::Witnessed => panic!("a catalogue"),
     }
 }
 

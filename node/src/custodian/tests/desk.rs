@@ -1,6 +1,7 @@
 //! The steward's desk: what waits, what a person's word does, and what no forged one does.
 
 mod people;
+mod restored;
 mod stops;
 
 use std::sync::atomic::AtomicI64;

@@ -46,7 +46,7 @@ impl Binder<'_> {
                 return self.refuse(problem.hint("ipw() is of a binomial model"));
             }
         };
-        let of = Prediction { family: fitted.family, columns: fitted.columns, beta: fitted.beta, gives };
+        let of = Prediction { family: fitted.family, columns: fitted.columns, beta: fitted.beta, gives, folds: vec![] };
         self.register(Derived::Predicted(Box::new(of)), want)
     }
 }

@@ -8,7 +8,9 @@ use super::attrition::RawAttrition;
 use super::compare::RawCompare;
 use super::correlation::RawCorrelation;
 use super::cox::RawCox;
+use super::cross_validation::RawCrossValidation;
 use super::crosstab::RawCrosstab;
+use super::elastic_net::RawElasticNet;
 use super::evaluate::RawEvaluate;
 use super::histogram::RawHistogram;
 use super::kmeans::RawKmeans;
@@ -51,10 +53,12 @@ struct RawAnalysis {
     cox: Option<RawCox>,
     pca: Option<RawPca>,
     kmeans: Option<RawKmeans>,
+    cross_validation: Option<RawCrossValidation>,
+    elastic_net: Option<RawElasticNet>,
     evaluate: Option<RawEvaluate>,
 }
 
-const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, evaluate, kmeans, model, pca, rates, standardised, survival or table_one";
+const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, cross_validation, elastic_net, evaluate, kmeans, model, pca, rates, standardised, survival or table_one";
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -82,6 +86,8 @@ impl RawAnalysis {
             self.cox.is_some(),
             self.pca.is_some(),
             self.kmeans.is_some(),
+            self.cross_validation.is_some(),
+            self.elastic_net.is_some(),
             self.evaluate.is_some(),
         ]
         .into_iter()
@@ -150,6 +156,8 @@ impl Binding<'_> {
         found.extend(raw.cox.as_ref().map(|raw| self.cox(&key, raw).map(one)));
         found.extend(raw.pca.as_ref().map(|raw| self.pca(&key, raw).map(one)));
         found.extend(raw.kmeans.as_ref().map(|raw| self.kmeans(&key, raw).map(one)));
+        found.extend(raw.cross_validation.as_ref().map(|raw| self.cross_validation(&key, raw).map(one)));
+        found.extend(raw.elastic_net.as_ref().map(|raw| self.elastic_net(&key, raw).map(one)));
         found.extend(raw.evaluate.as_ref().map(|asked| self.evaluate(&key, &raw.name, asked)));
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
@@ -196,7 +204,9 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
         (place, None, Spec::Crosstab(_)) => crosstab::text_place(place),
         (_, None, Spec::Quantiles(_)) => quantiles::TEXT_PLACE.to_owned(),
         (place, None, Spec::Attrition(_)) => attrition::text_place(place),
-        (place, None, Spec::Model(_)) => model::text_place(place),
+        (place, None, Spec::Model(_) | Spec::CrossValidation(_) | Spec::ElasticNet(_)) => {
+            model::text_place(analysis.spec.kind(), place)
+        }
         (place, None, Spec::Accuracy(_)) => accuracy::text_place(place),
         (place, None, Spec::Compare(_)) => compare::text_place(place),
         // Always a part.

@@ -34,13 +34,23 @@ impl RawModel {
         let formula = formula.to_owned();
         Self { formula, family, link, ..Self::default() }
     }
+
+    /// The same with a ridge.
+    pub(super) fn with_ridge(self, ridge: Option<f64>) -> Self {
+        Self { ridge, ..self }
+    }
 }
 
 const FAMILIES: [&str; 5] = ["gaussian", "binomial", "poisson", "gamma", "negative_binomial"];
 
 impl Binding<'_> {
     pub(super) fn model(&mut self, key: &str, raw: &RawModel) -> Option<Spec> {
-        let place = |name: &str| join(key, &format!("model.{name}"));
+        self.model_of(key, "model", raw).map(Spec::Model)
+    }
+
+    /// The model of an analysis of this kind.
+    pub(super) fn model_of(&mut self, key: &str, kind: &str, raw: &RawModel) -> Option<ModelSpec> {
+        let place = |name: &str| join(key, &format!("{kind}.{name}"));
         let sides = match formula::sides(&raw.formula) {
             Ok(sides) => sides,
             Err(problem) => return self.refuse(&place("formula"), problem),
@@ -100,7 +110,7 @@ impl Binding<'_> {
         let response = Response { of: outcome.0, family, offset: right.offset, weight };
         let formula = super::table::label(&raw.formula);
         let (terms, by_site) = (right.terms, right.by_site);
-        Some(Spec::Model(ModelSpec {
+        Some(ModelSpec {
             formula,
             response,
             terms,
@@ -111,7 +121,7 @@ impl Binding<'_> {
             two_stage,
             likelihood_ratio,
             contrasts,
-        }))
+        })
     }
 
     pub(super) fn family(&mut self, key: &str, raw: &RawModel, outcome: &Measure) -> Option<Family> {
@@ -170,12 +180,11 @@ impl Binding<'_> {
 }
 
 /// Where the text says what the plan's check found at `place`.
-pub(super) fn text_place(place: &str) -> String {
+pub(super) fn text_place(kind: &str, place: &str) -> String {
     match place {
-        "weight" => "model.weights",
-        "outcome" | "offset" => "model.formula",
-        place if place.starts_with("columns") => "model.formula",
-        _ => "model",
+        "weight" => format!("{kind}.weights"),
+        "outcome" | "offset" => format!("{kind}.formula"),
+        place if place.starts_with("columns") => format!("{kind}.formula"),
+        _ => kind.to_owned(),
     }
-    .to_owned()
 }

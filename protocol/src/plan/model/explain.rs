@@ -1,7 +1,7 @@
 //! A model's step in words.
 
 use super::super::{Measure, ValidPlan, written};
-use super::Explains;
+use super::{Explains, LeftOut};
 
 impl ValidPlan {
     /// What it groups by (nothing), what it computes, and how many numbers leave.
@@ -55,6 +55,16 @@ impl ValidPlan {
                 if at.starts.len() == 1 { "a clustering".to_owned() } else { format!("{} clusterings", at.starts.len()) },
                 at.clusters()
             )),
+        }
+        if let Some(folds) = &model.folds {
+            computes.push(match folds.by {
+                LeftOut::Site => {
+                    format!("the same at the coefficients of {} fits, each of which leaves a site out", folds.at.len())
+                }
+                LeftOut::Fold(count) => format!(
+                    "the same of each of {count} folds of patients, drawn by a key of the site, and of all others"
+                ),
+            });
         }
         (Vec::new(), computes, layout.values() as u64 + 1)
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::scale::{Scale, Spline, Transform, can_centre, same};
-use super::{CoxSums, Described, Explains, Factor, Family, GridSums, Model, Position, Product, Response, RiskSlots};
+use super::{
+    CoxSums, Described, Explains, Factor, Family, Folds, GridSums, Model, Position, Product, Response, RiskSlots,
+};
 use crate::contract::Contract;
 use crate::limits;
 use crate::plan::domain::KeyDomain;
@@ -72,6 +74,8 @@ pub struct ModelLayout {
     pub columns: Vec<Vec<Slot>>,
     /// How they are made of the columns as they were asked.
     pub transform: Transform,
+    /// How many blocks of sums a site answers with: one, and those of further fits.
+    pub blocks: usize,
     by_site: bool,
     robust: bool,
 }
@@ -141,6 +145,11 @@ impl ModelLayout {
 
     /// How many numbers a site answers with.
     pub fn values(&self) -> usize {
+        self.blocks.saturating_mul(self.block_values())
+    }
+
+    /// How many numbers a block of sums has.
+    pub fn block_values(&self) -> usize {
         if let Some(described) = self.described {
             return described.values();
         }
@@ -213,6 +222,7 @@ pub(in crate::plan) fn lower(
     let columns: Option<Vec<Vec<Slot>>> = columns.into_iter().collect();
     check.described_slots(model, columns.as_deref().unwrap_or_default());
     check.position(&model.at, model);
+    check.folds(model);
     let Check { inputs, problems, .. } = check;
     let described = Described::of(model);
     // Where it could not be read, that was noted.
@@ -226,7 +236,7 @@ pub(in crate::plan) fn lower(
         measures: inputs.measures.clone(),
         roll_up: false,
     };
-    let (by_site, robust) = (model.by_site, model.at.robust);
+    let (by_site, robust, blocks) = (model.by_site, model.at.robust, Folds::blocks(model.folds.as_deref()));
     let layout = ModelLayout {
         inputs,
         outcome,
@@ -237,9 +247,15 @@ pub(in crate::plan) fn lower(
         weight,
         columns,
         transform,
+        blocks,
         by_site,
         robust,
     };
+    if layout.blocks > 1 && layout.values() > limits::CELLS {
+        let (found, most) = (layout.values(), limits::CELLS);
+        let problem = TypeProblem::new(format!("a step of these fits has {found} sums: at most {most}"));
+        return Err(vec![("folds".to_owned(), problem.hint("fewer terms, or fewer folds"))]);
+    }
     Ok((layout, table))
 }
 
@@ -435,8 +451,12 @@ impl Check<'_> {
         let within = |x: &f64, most: f64| x.is_finite() && x.abs() <= most;
         let (slope, intercept) = (limits::MODEL_SLOPE, limits::MODEL_INTERCEPT);
         let bound = |product: &Product| if product.is_empty() { intercept } else { slope };
-        let fits = at.beta.len() == model.columns.len()
-            && at.beta.iter().zip(&model.columns).all(|(x, product)| within(x, bound(product)))
+        let coefficients = |beta: &Vec<f64>| {
+            beta.len() == model.columns.len()
+                && beta.iter().zip(&model.columns).all(|(x, product)| within(x, bound(product)))
+        };
+        let fits = coefficients(&at.beta)
+            && model.folds.iter().flat_map(|folds| &folds.at).all(coefficients)
             && at.sites.len() <= limits::SITES
             && (model.by_site || at.sites.is_empty())
             && BTreeMap::values(&at.sites).all(|x| within(x, intercept));

@@ -10,6 +10,7 @@ mod cox;
 mod described;
 mod explain;
 mod family;
+mod folds;
 mod grid;
 mod layout;
 mod prediction;
@@ -25,6 +26,7 @@ use crate::ids::{ColumnName, SiteId};
 pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
 pub use described::{Centroids, Described};
 pub use family::{Family, Link, Row, digamma};
+pub use folds::{Folds, LeftOut};
 pub use grid::{GridSums, SharedGrid, TimeGrid};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
@@ -43,6 +45,9 @@ pub struct Model {
     pub by_site: bool,
     /// Where the fit is.
     pub at: Position,
+    /// Further fits, each on all patients but some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<Box<Folds>>,
 }
 
 /// What a model explains.
@@ -192,7 +197,8 @@ impl Model {
             Explains::Hazard(hazard) => Explains::Hazard(Box::new(hazard.along_all())),
             explains => explains.clone(),
         };
-        Self { at, explains, ..self.clone() }
+        let folds = self.folds.as_ref().and_then(|folds| folds.unplaced()).map(Box::new);
+        Self { at, explains, folds, ..self.clone() }
     }
 }
 

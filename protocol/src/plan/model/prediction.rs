@@ -26,6 +26,9 @@ pub struct Prediction {
     pub beta: Vec<f64>,
     /// What is wanted.
     pub gives: Gives,
+    /// In the place of `beta`, those of the patients of each fold. A round's, never a study's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folds: Vec<Vec<f64>>,
 }
 
 /// What of a fitted model is wanted.
@@ -49,6 +52,8 @@ pub struct PredictionLayout {
     pub columns: Vec<Vec<Slot>>,
     /// Their coefficients, scaled as they are.
     pub beta: Vec<f64>,
+    /// Those of each fold's patients, where they have such.
+    pub folds: Vec<Vec<f64>>,
     /// The condition of [`Gives::Inverse`] among the measures.
     pub condition: Option<usize>,
     /// The least and the most that the column can be.
@@ -70,9 +75,11 @@ impl Prediction {
     /// The same with its columns in an order that does not depend on how they were written.
     pub(in crate::plan) fn sorted(mut self) -> Self {
         let place = |product: &Product| crate::trust::canonical(product).unwrap_or_default();
-        let mut both: Vec<(Product, f64)> = self.columns.into_iter().zip(self.beta).collect();
-        both.sort_by_cached_key(|(product, _)| place(product));
-        (self.columns, self.beta) = both.into_iter().unzip();
+        let mut order: Vec<usize> = (0..self.columns.len()).collect();
+        order.sort_by_cached_key(|at| place(&self.columns[*at]));
+        let sorted = |beta: &Vec<f64>| order.iter().filter_map(|at| beta.get(*at).copied()).collect::<Vec<f64>>();
+        (self.beta, self.folds) = (sorted(&self.beta), self.folds.iter().map(sorted).collect());
+        self.columns = order.iter().map(|at| self.columns[*at].clone()).collect();
         self
     }
 
@@ -111,7 +118,12 @@ impl Prediction {
     pub fn lower(&self, contract: &Contract) -> Result<PredictionLayout, Vec<TypeProblem>> {
         let mut check = Check { contract, inputs: Inputs::default(), problems: Vec::new() };
         let of = &self.columns;
-        let numbers = of.len() == self.beta.len() && self.beta.iter().all(|x| x.is_finite());
+        let whole = |beta: &Vec<f64>| of.len() == beta.len() && beta.iter().all(|x| x.is_finite());
+        let numbers = whole(&self.beta) && self.folds.iter().all(whole);
+        let counted = u8::try_from(self.folds.len()).is_ok_and(|count| limits::FOLDS.contains(&count));
+        if !self.folds.is_empty() && !counted {
+            return Err(vec![TypeProblem::new(format!("folds are one of {:?}", limits::FOLDS))]);
+        }
         if !(1..=limits::MODEL_COLUMNS).contains(&of.len()) || !numbers {
             let most = limits::MODEL_COLUMNS;
             let problem =
@@ -136,8 +148,13 @@ impl Prediction {
             return Err(check.problems.into_iter().map(|(_, problem)| problem).collect());
         };
         let beta = scaled(of, &self.beta, &columns);
-        let range = self.range(of, &beta).map_err(|problem| vec![problem])?;
-        Ok(PredictionLayout { inputs: check.inputs, columns, beta, condition, range, family: self.family })
+        let folds: Vec<Vec<f64>> = self.folds.iter().map(|beta| scaled(of, beta, &columns)).collect();
+        let mut range = self.range(of, &beta).map_err(|problem| vec![problem])?;
+        for fold in &folds {
+            let (lo, hi) = self.range(of, fold).map_err(|problem| vec![problem])?;
+            range = (range.0.min(lo), range.1.max(hi));
+        }
+        Ok(PredictionLayout { inputs: check.inputs, columns, beta, folds, condition, range, family: self.family })
     }
 
     fn condition(&self, check: &mut Check<'_>) -> Option<usize> {

@@ -9,6 +9,7 @@ use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 
 use crate::custodian::engine::EngineError;
+use crate::custodian::folds::Folds;
 use crate::custodian::links::Link;
 use crate::custodian::snapshot::{Offered, Rows};
 
@@ -20,6 +21,8 @@ pub struct Ground<'a> {
     pub contract: &'a Contract,
     /// The others, by their contracts. The base may be among them.
     pub related: BTreeMap<ContractId, Joined<'a>>,
+    /// In which folds the base's patients are, where a plan asks.
+    pub folds: Option<Arc<Folds>>,
 }
 
 /// A related table.
@@ -35,7 +38,13 @@ pub struct Joined<'a> {
 impl<'a> Ground<'a> {
     /// A dataset by itself.
     pub fn alone(base: &'a Offered, contract: &'a Contract) -> Self {
-        Self { base, contract, related: BTreeMap::new() }
+        Self { base, contract, related: BTreeMap::new(), folds: None }
+    }
+
+    /// The same with its patients in these folds.
+    #[must_use]
+    pub fn in_folds(self, folds: Option<Arc<Folds>>) -> Self {
+        Self { folds, ..self }
     }
 
     /// What answers over it depend on: every table's rows, who is left out of each, and who of one is who of another. It never leaves the site.
@@ -111,6 +120,8 @@ pub(in crate::custodian::engine) struct Tables<'a> {
     pub subjects: usize,
     pub snapshot: Digest,
     pub related: BTreeMap<&'a ContractId, Table<'a>>,
+    /// In which folds the base's patients are, where a plan asks.
+    pub folds: Option<Arc<Folds>>,
 }
 
 impl<'a> Tables<'a> {
@@ -133,6 +144,7 @@ impl<'a> Tables<'a> {
             subjects: manifest.subjects as usize,
             snapshot: manifest.content,
             related: ground.related.iter().map(table).collect::<Option<_>>()?,
+            folds: ground.folds.clone(),
         })
     }
 }

@@ -65,7 +65,8 @@ impl<'a> Making<'a> {
             }
             Derived::Predicted(of) => {
                 let contract = self.plan.contract(self.tables.contract);
-                let predicting = Predicting::new(of, contract).map_err(|cause| self.unfit(cause.0))?;
+                let folds = self.tables.folds.clone();
+                let predicting = Predicting::new(of, contract, folds).map_err(|cause| self.unfit(cause.0))?;
                 return Ok(Made::Predicted(Box::new(predicting)));
             }
             Derived::Age { table, at } => {

@@ -1,6 +1,7 @@
 //! What a fitted model makes of a row: its linear predictor by the design that the study names, and what is wanted of that.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::ColumnName;
@@ -13,6 +14,7 @@ use crate::custodian::engine::model::{Selected, product};
 use crate::custodian::engine::pass::PassError;
 use crate::custodian::engine::question::compile_inputs;
 use crate::custodian::engine::{Engine, collect_on};
+use crate::custodian::folds::Folds;
 
 /// A prediction, ready for the rows of a part.
 pub struct Predicting {
@@ -20,18 +22,23 @@ pub struct Predicting {
     layout: PredictionLayout,
     select: Vec<pl::Expr>,
     reads: BTreeSet<ColumnName>,
+    /// Where the coefficients are those of a patient's fold.
+    folds: Option<Arc<Folds>>,
 }
 
 impl Predicting {
     /// Of rows under this contract, with the features before it as columns.
     ///
     /// # Errors
-    /// It was checked against another contract.
-    pub fn new(of: &Prediction, contract: &Contract) -> Result<Self, Unfit> {
+    /// It was checked against another contract, or asks for folds where there are none.
+    pub fn new(of: &Prediction, contract: &Contract, folds: Option<Arc<Folds>>) -> Result<Self, Unfit> {
         let layout = of.lower(contract).map_err(|_| Unfit("a fitted model does not fit the columns"))?;
         let select = compile_inputs(&layout.inputs, contract)?;
         let reads = of.reads().into_iter().cloned().collect();
-        Ok(Self { of: of.clone(), layout, select, reads })
+        if !layout.folds.is_empty() && folds.is_none() {
+            return Err(Unfit("nobody is in a fold here"));
+        }
+        Ok(Self { of: of.clone(), layout, select, reads, folds })
     }
 
     /// The columns that it is computed from: the base's, and earlier features.
@@ -53,8 +60,9 @@ impl Predicting {
                     .iter()
                     .zip(&self.layout.inputs.keys)
                     .all(|(of, (_, domain))| (of[row] as usize) < domain.labels.len());
+            let beta = self.beta(subjects.get(row)?)?;
             known.then(|| {
-                let columns = self.layout.columns.iter().zip(&self.layout.beta);
+                let columns = self.layout.columns.iter().zip(beta);
                 let eta = columns.map(|(slots, beta)| beta * product(slots, row, &numbers, &levels)).sum();
                 let has = self.layout.condition.is_some_and(|input| numbers[input][row] > 0.5);
                 self.layout.value(&self.of, eta, has)
@@ -62,5 +70,13 @@ impl Predicting {
         };
         let values: Float64Chunked = (0..subjects.len()).map(value).collect();
         Ok(values.into_column())
+    }
+
+    /// The coefficients that are a patient's.
+    fn beta(&self, subject: u32) -> Option<&[f64]> {
+        match (u8::try_from(self.layout.folds.len()), &self.folds) {
+            (Ok(count @ 1..), Some(folds)) => self.layout.folds.get(folds.of(subject, count)?).map(Vec::as_slice),
+            _ => Some(&self.layout.beta),
+        }
     }
 }

@@ -94,9 +94,18 @@ fn engine(
         subjects: base.patients.len(),
         snapshot: snapshot(),
         related: related.collect(),
+        folds: None,
     };
     let features = &Features::default().columns(plan, &tables, partition)?;
-    let asked = Asked { rows, plan, contract: plan.contract(&base.contract), features, k: K, snapshot: snapshot() };
+    let asked = Asked {
+        rows,
+        plan,
+        contract: plan.contract(&base.contract),
+        features,
+        folds: None,
+        k: K,
+        snapshot: snapshot(),
+    };
     asked.pass(partition).map(Pass::finish)
 }
 

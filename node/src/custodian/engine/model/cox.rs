@@ -61,6 +61,7 @@ pub fn at(
         weights: pass.weights,
         risk: Some(pass.counted),
         described: None,
+        folds: Vec::new(),
     })
 }
 

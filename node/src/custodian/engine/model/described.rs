@@ -51,6 +51,7 @@ fn counted(design: &Design, sums: Vec<f64>, described: CountedDescribed) -> Coun
         weights: Weights::default(),
         risk: None,
         described: Some(described),
+        folds: Vec::new(),
     }
 }
 

@@ -1,10 +1,10 @@
-//! The complete cases of a snapshot, as columns of a design.
+//! The complete cases of a snapshot, as columns of a design; where a plan asks for folds, those of each by themselves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bocage_protocol::plan::{Feature, Model, ModelLayout};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, UInt32Chunked};
 
 use super::at_risk::{AtRisk, Events, Times, apart, end, is_ever};
 use super::clusters::Answered;
@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
+use crate::custodian::folds::Folds;
 use crate::custodian::gate::CountedModel;
 
 /// The complete cases, part by part.
@@ -22,6 +23,8 @@ pub struct Design {
     pub(super) facts: Facts,
     /// Of hazards with one baseline, who leaves when and how: by stratum, declared interval, and without and with the event.
     pub(super) leaving: Option<Arc<Vec<CountedModel>>>,
+    /// Where patients are told apart by their fold, what is known of the cases of each.
+    pub(super) of_folds: Vec<Facts>,
     /// Which clusters of these cases were answered; none: that is not known yet.
     pub(super) answered: Mutex<Option<Answered>>,
 }
@@ -40,6 +43,8 @@ pub struct Cases {
     pub weight: Vec<f64>,
     /// Of hazards, when each is at risk.
     pub times: Times,
+    /// Whose cases they are, where patients are told apart by their fold.
+    pub fold: usize,
 }
 
 impl Cases {
@@ -70,6 +75,9 @@ pub struct Making<'a> {
     /// Of hazards, what is known of each part's cases until it is known who is at risk at an event.
     known: Vec<(u32, Known)>,
     facts: Facts,
+    /// Those of each fold, where patients are told apart by theirs.
+    of_folds: Vec<Facts>,
+    folds: Option<&'a Folds>,
     k: u32,
     span: Option<(u32, u32)>,
 }
@@ -83,6 +91,8 @@ impl<'a> Making<'a> {
             parts: Vec::new(),
             known: Vec::new(),
             facts: Facts::new(layout, k),
+            of_folds: Vec::new(),
+            folds: None,
             k,
             span: None,
         }
@@ -91,6 +101,13 @@ impl<'a> Making<'a> {
     /// The same, which looks at how the predictions among these features are shared.
     pub fn looking_at(mut self, features: &[Feature]) -> Self {
         self.facts.look_at_predictions(self.layout, features);
+        self
+    }
+
+    /// The same, which tells so many of these folds apart.
+    pub fn in_folds(mut self, count: u8, folds: Option<&'a Folds>) -> Self {
+        self.of_folds = vec![self.facts.clone(); usize::from(count)];
+        self.folds = folds;
         self
     }
 
@@ -122,10 +139,44 @@ impl<'a> Making<'a> {
         {
             self.span = Some((first, last));
         }
+        let first = self.span.map_or(0, |span| span.0);
+        if self.layout.risk.is_none() {
+            let selected = (numbers.as_slice(), levels.as_slice());
+            for (fold, rows) in self.by_fold(&subjects, rows)?.into_iter().enumerate() {
+                self.facts.add(self.layout, &rows, &numbers, &levels);
+                if let Some(facts) = self.of_folds.get_mut(fold) {
+                    facts.add(self.layout, &rows, &numbers, &levels);
+                }
+                self.parts.push((first, Cases { fold, ..self.cases(&rows, selected) }));
+            }
+            return Ok(());
+        }
+        let times = self.layout.risk.as_ref();
+        let times =
+            times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels, &whose)).unwrap_or_default();
+        self.parts.push((first, Cases { times, ..self.cases(&rows, (&numbers, &levels)) }));
+        self.known.push((first, Known { rows, numbers, levels }));
+        Ok(())
+    }
+
+    /// The rows of each fold; all of them, where no folds are told apart.
+    fn by_fold(&self, subjects: &UInt32Chunked, rows: Vec<usize>) -> Result<Vec<Vec<usize>>, PassError> {
+        let Ok(count @ 1..) = u8::try_from(self.of_folds.len()) else { return Ok(vec![rows]) };
+        let folds = self.folds.ok_or(PassError::Shape)?;
+        let mut of_folds = vec![Vec::new(); usize::from(count)];
+        for row in rows {
+            let fold = subjects.get(row).and_then(|subject| folds.of(subject, count));
+            of_folds[fold.ok_or(PassError::Shape)?].push(row);
+        }
+        Ok(of_folds)
+    }
+
+    /// These rows as cases that are never at risk.
+    fn cases(&self, rows: &[usize], (numbers, levels): (&[Vec<f64>], &[Vec<u32>])) -> Cases {
         let pick = |input: usize| rows.iter().map(|row| numbers[input][*row]).collect::<Vec<f64>>();
         let mut x = Vec::with_capacity(rows.len() * (self.layout.columns.len() + 1));
         for slots in &self.layout.columns {
-            x.extend(rows.iter().map(|row| product(slots, *row, &numbers, &levels)));
+            x.extend(rows.iter().map(|row| product(slots, *row, numbers, levels)));
         }
         if self.by_site {
             x.extend(std::iter::repeat_n(1.0, rows.len()));
@@ -136,24 +187,16 @@ impl<'a> Making<'a> {
         let mut offset = self.layout.offset.map(pick).unwrap_or_default();
         offset.iter_mut().for_each(|offset| *offset /= scale.half);
         let weight = self.layout.weight.map(pick).unwrap_or_default();
-        let times = self.layout.risk.as_ref();
-        let times =
-            times.map(|slots| Times::of(slots, self.layout, &rows, &numbers, &levels, &whose)).unwrap_or_default();
-        let first = self.span.map_or(0, |span| span.0);
-        match self.layout.risk {
-            None => self.facts.add(self.layout, &rows, &numbers, &levels),
-            Some(_) => self.known.push((first, Known { rows: rows.clone(), numbers, levels })),
-        }
-        self.parts.push((first, Cases { rows: rows.len(), x, y, offset, weight, times }));
-        Ok(())
+        Cases { rows: rows.len(), x, y, offset, weight, times: Times::default(), fold: 0 }
     }
 
     /// The design.
     pub fn finish(mut self) -> Design {
-        self.parts.sort_by_key(|(first, _)| *first);
+        self.parts.sort_by_key(|(first, cases)| (*first, cases.fold));
         let mut parts: Vec<Cases> = std::mem::take(&mut self.parts).into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            return Design { parts, risk: None, facts: self.facts, leaving: None, answered: Mutex::default() };
+            let (facts, of_folds) = (self.facts, self.of_folds);
+            return Design { parts, risk: None, facts, leaving: None, of_folds, answered: Mutex::default() };
         }
         self.known.sort_by_key(|(first, _)| *first);
         if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
@@ -161,7 +204,14 @@ impl<'a> Making<'a> {
             let leaving = self.leaving(&parts, shared.strata * intervals, intervals);
             let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
             let leaving = Some(Arc::new(leaving));
-            return Design { parts: Vec::new(), risk, facts: self.facts, leaving, answered: Mutex::default() };
+            return Design {
+                parts: Vec::new(),
+                risk,
+                facts: self.facts,
+                leaving,
+                of_folds: Vec::new(),
+                answered: Mutex::default(),
+            };
         }
         let events = Events::of(&parts);
         for ((_, known), cases) in self.known.iter().zip(&parts) {
@@ -171,7 +221,7 @@ impl<'a> Making<'a> {
         }
         let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), true));
         parts.clear();
-        Design { parts, risk, facts: self.facts, leaving: None, answered: Mutex::default() }
+        Design { parts, risk, facts: self.facts, leaving: None, of_folds: Vec::new(), answered: Mutex::default() }
     }
 
     /// Facts of all, and of who leaves in each of these slots, without and with the event.
@@ -209,6 +259,7 @@ impl PartCount for Making<'_> {
         self.parts.extend(other.parts);
         self.known.extend(other.known);
         self.facts.absorb(&other.facts);
+        self.of_folds.iter_mut().zip(&other.of_folds).for_each(|(own, other)| own.absorb(other));
         Ok(())
     }
 }

@@ -145,7 +145,19 @@ impl Facts {
         let predictions = self.shares();
         let Self { n, sides, ones, both, spreads, .. } = self;
         let (sums, weights) = (Vec::new(), Weights::default());
-        CountedModel { n, sides, ones, both, spreads, predictions, sums, weights, risk: None, described: None }
+        CountedModel {
+            n,
+            sides,
+            ones,
+            both,
+            spreads,
+            predictions,
+            sums,
+            weights,
+            risk: None,
+            described: None,
+            folds: Vec::new(),
+        }
     }
 
     /// Adds what other patients have.

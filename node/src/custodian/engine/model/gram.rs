@@ -59,7 +59,7 @@ mod tests {
                 .map(|(i, j)| (0..rows).map(|row| weights[row] * x[i * rows + row] * x[j * rows + row]).sum())
                 .collect();
             let (y, offset, weight, times) = Default::default();
-            let cases = Cases { rows, x, y, offset, weight, times };
+            let cases = Cases { rows, x, y, offset, weight, times, fold: 0 };
             let mut gram = Gram::new(width);
             let mut begin = 0;
             for weights in weights.chunks(BLOCK) {

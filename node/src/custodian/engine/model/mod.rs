@@ -13,6 +13,7 @@ mod cox;
 mod described;
 mod design;
 mod facts;
+mod folded;
 mod gram;
 mod kept;
 mod leverage;
@@ -20,11 +21,12 @@ mod predictions;
 mod selected;
 mod sums;
 
+use std::borrow::Borrow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::{Explains, Model, ModelLayout};
+use bocage_protocol::plan::{Explains, LeftOut, Model, ModelLayout};
 
 use self::clusters::{Patients, replayed};
 pub use self::design::Design;
@@ -49,7 +51,7 @@ impl Asked<'_> {
         };
         let own = designs.and_then(|designs| own_intercept(model, designs.site()));
         match (&model.explains, &design.risk) {
-            (Explains::Mean(response), None) => Ok(sums::at(&design, (model, response), layout, own)),
+            (Explains::Mean(response), None) => Ok(folded::at(&design, (model, response), layout, own)),
             (Explains::Hazard(hazard), Some(risk)) => cox::at(&design, risk, (model, hazard.as_ref()), layout)
                 .ok_or_else(|| self.error(PassError::Shape.into())),
             (Explains::Moments, None) => Ok(described::moments(&design, layout)),
@@ -81,10 +83,12 @@ impl Asked<'_> {
                 super::collect_on(super::Engine::InMemory, rows.select_seq(&select)).map_err(super::Fault::Query)?;
             making.add(&selected).map_err(super::Fault::Rows)
         };
-        Partition::of(0)
-            .count(self.rows, || Making::new(model, layout, self.k).looking_at(self.plan.features()), add)
-            .map(Making::finish)
-            .map_err(|fault| self.error(fault))
+        let folds = match model.folds.as_ref().map(|folds| folds.by) {
+            Some(LeftOut::Fold(count)) => count,
+            Some(LeftOut::Site) | None => 0,
+        };
+        let making = || Making::new(model, layout, self.k).looking_at(self.plan.features()).in_folds(folds, self.folds);
+        Partition::of(0).count(self.rows, making, add).map(Making::finish).map_err(|fault| self.error(fault))
     }
 }
 
@@ -94,10 +98,10 @@ fn own_intercept(model: &Model, site: &SiteId) -> Option<f64> {
 }
 
 /// Something of every part, on all cores, in their order.
-fn each_part<T: Send>(parts: &[Cases], of: impl Fn(usize, &Cases) -> T + Sync) -> Vec<T> {
+fn each_part<P: Borrow<Cases> + Sync, T: Send>(parts: &[P], of: impl Fn(usize, &Cases) -> T + Sync) -> Vec<T> {
     let threads = cores().min(parts.len()).max(1);
     if threads == 1 {
-        return parts.iter().enumerate().map(|(at, part)| of(at, part)).collect();
+        return parts.iter().enumerate().map(|(at, part)| of(at, part.borrow())).collect();
     }
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(parts.len())));
     std::thread::scope(|scope| {
@@ -105,7 +109,7 @@ fn each_part<T: Send>(parts: &[Cases], of: impl Fn(usize, &Cases) -> T + Sync) -
             scope.spawn(|| {
                 while let Some((at, part)) = {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    parts.get(at).map(|part| (at, part))
+                    parts.get(at).map(|part| (at, part.borrow()))
                 } {
                     let found = of(at, part);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((at, found));

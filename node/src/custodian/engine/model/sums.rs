@@ -3,31 +3,33 @@
 
 use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
 
-use super::design::{Cases, Design};
+use super::design::Cases;
 use super::each_part;
+use super::facts::Facts;
 use super::gram::{BLOCK, Gram};
 use super::leverage::Triangle;
 use crate::custodian::gate::{CountedModel, LEVERAGE, Weights};
 
-/// The sums at a step's coefficients, with what the gate must know. `own` is the site's own intercept, where it has one.
-pub fn at(
-    design: &Design,
+/// The sums of some cases at these coefficients, with what the gate must know. `own` is the site's own intercept, where it has one.
+pub fn of(
+    (cases, facts): (&[&Cases], Facts),
     (model, response): (&Model, &Response),
+    beta: &[f64],
     layout: &ModelLayout,
     own: Option<f64>,
 ) -> CountedModel {
-    let step = Step { model, response, sums: layout.sums(), values: layout.values(), own };
-    let parts = each_part(&design.parts, |_, part| step.part(part));
-    let mut whole = Added::new(layout.values());
+    let values = layout.block_values();
+    let step = Step { model, response, beta, sums: layout.sums(), values, own };
+    let parts = each_part(cases, |_, part| step.part(part));
+    let mut whole = Added::new(values);
     for part in parts {
         whole.absorb(&part);
     }
     let Added { mut values, mut weights } = whole;
     if response.family == Family::Gaussian {
-        values[Sums::LOG_DENSITY] = design.parts.iter().map(log_weights).sum();
+        values[Sums::LOG_DENSITY] = cases.iter().map(|cases| log_weights(cases)).sum();
     }
-    weights.leverage(step.leverage(&design.parts, &values, weights.largest()));
-    let facts = design.facts.clone();
+    weights.leverage(step.leverage(cases, &values, weights.largest()));
     CountedModel {
         predictions: facts.shares(),
         n: facts.n,
@@ -39,6 +41,7 @@ pub fn at(
         weights,
         risk: None,
         described: None,
+        folds: Vec::new(),
     }
 }
 
@@ -67,6 +70,7 @@ impl Added {
 struct Step<'a> {
     model: &'a Model,
     response: &'a Response,
+    beta: &'a [f64],
     sums: Sums,
     values: usize,
     own: Option<f64>,
@@ -93,7 +97,7 @@ impl Step<'_> {
     /// A row's linear predictors and weights, as in [`Step::block`], for one more look at all rows.
     fn weights(&self, cases: &Cases) -> Vec<f64> {
         let mut eta = if cases.offset.is_empty() { vec![0.0; cases.rows] } else { cases.offset.clone() };
-        for (j, beta) in self.model.at.beta.iter().copied().chain(self.own).enumerate() {
+        for (j, beta) in self.beta.iter().copied().chain(self.own).enumerate() {
             let column = &cases.x[j * cases.rows..(j + 1) * cases.rows];
             eta.iter_mut().zip(column).for_each(|(eta, x)| *eta += beta * x);
         }
@@ -106,7 +110,7 @@ impl Step<'_> {
     }
 
     /// The most that one patient has of what the information says, or 0 where it cannot be much. `most` is the largest weight.
-    fn leverage(&self, parts: &[Cases], values: &[f64], most: f64) -> f64 {
+    fn leverage(&self, parts: &[&Cases], values: &[f64], most: f64) -> f64 {
         let width = self.sums.width;
         let triangle = Triangle::of(&values[self.sums.information()], width);
         if !triangle.can_exceed(LEVERAGE, most) {
@@ -116,7 +120,7 @@ impl Step<'_> {
             let columns: Vec<&[f64]> = (0..width).map(|j| &cases.x[j * cases.rows..(j + 1) * cases.rows]).collect();
             triangle.largest(&columns, &self.weights(cases))
         };
-        parts.iter().map(of).fold(0.0, f64::max)
+        parts.iter().map(|cases| of(cases)).fold(0.0, f64::max)
     }
 
     fn block(
@@ -135,7 +139,7 @@ impl Step<'_> {
         if !cases.offset.is_empty() {
             eta.copy_from_slice(&cases.offset[begin..end]);
         }
-        let beta = self.model.at.beta.iter().copied().chain(self.own);
+        let beta = self.beta.iter().copied().chain(self.own);
         for (j, beta) in beta.enumerate().filter(|(_, beta)| *beta != 0.0) {
             eta.iter_mut().zip(column(j)).for_each(|(eta, x)| *eta += beta * x);
         }

@@ -26,7 +26,7 @@ fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, par
     let frame = frame(rows, contract);
     let gaps = gaps(&frame, out);
     let rows = Rows::made(&frame, &gaps);
-    let asked = Asked { rows, plan, contract, features: &NO_FEATURES, k: K, snapshot: snapshot() };
+    let asked = Asked { rows, plan, contract, features: &NO_FEATURES, folds: None, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
         Some(_) => asked.keys(partition, plan.most_keys(), K).map(Computed::Keys),

@@ -7,6 +7,7 @@ use bocage_protocol::trust::{Revoked, SignedRevocations};
 use serde::Serialize;
 
 use super::super::bodies::desk::{Approval, Denial, Pause, Pending, Resume};
+use super::super::bodies::restored::{Accepted, Restored};
 use super::super::bodies::{OptOutsChanged, RevocationsTaken};
 use super::super::record::{Kind, Record};
 
@@ -24,6 +25,10 @@ pub enum Said {
     Paused(Pause),
     /// A person ended a pause.
     Resumed(Resume),
+    /// The ledger is an older copy of itself.
+    Restored(Restored),
+    /// A person accepted that.
+    Accepted(Accepted),
     /// Other patients are left out.
     OptOuts(OptOutsChanged),
     /// An access body took permits back.
@@ -49,6 +54,8 @@ impl Said {
             Kind::Denial => record.body().map(Said::Refused),
             Kind::Pause => record.body().map(Said::Paused),
             Kind::Resume => record.body().map(Said::Resumed),
+            Kind::Restored => record.body().map(Said::Restored),
+            Kind::Accepted => record.body().map(Said::Accepted),
             Kind::OptOuts => record.body().map(Said::OptOuts),
             Kind::Revocations => {
                 record.body().map(|list| Said::Revocations(TakenBack { list, permits: permits(record) }))
@@ -88,6 +95,8 @@ impl fmt::Display for Said {
                 reason.as_ref().map_or(Ok(()), |reason| write!(f, ", because: {reason}"))
             }
             Said::Resumed(Resume { by, ends, .. }) => write!(f, "the pause of record {ends} ended by {by}"),
+            Said::Restored(restored) => restored.fmt(f),
+            Said::Accepted(accepted) => accepted.fmt(f),
             Said::OptOuts(OptOutsChanged { dataset, purpose, changed, snapshot, .. }) => {
                 write!(f, "the patients left out of {dataset} for {} ", purpose.as_str())?;
                 match changed {

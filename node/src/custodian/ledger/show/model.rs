@@ -1,7 +1,7 @@
 //! The sums of a model's step as a person reads them: each with what it is of.
 
-use bocage_protocol::analysis::{CoxSpec, Spec};
-use bocage_protocol::plan::{CoxSums, GridSums, Sums};
+use bocage_protocol::analysis::{CoxSpec, ModelSpec, Spec};
+use bocage_protocol::plan::{CoxSums, GridSums, LeftOut, Sums};
 use bocage_protocol::release::ModelRelease;
 
 use super::{ShownCell, ShownCount, ShownMeasure};
@@ -37,13 +37,9 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, round: u16) -> S
 
 fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
     match spec {
-        Some(Spec::Model(model)) => {
-            let own = model.by_site.then_some("the site's intercept");
-            let columns: Vec<&str> = model.columns().map(|column| column.label.as_str()).chain(own).collect();
-            let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
-            let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
-            named.chain(doubly("squared scores", &columns)).take(values).collect()
-        }
+        Some(Spec::Model(model)) => step(model, values),
+        Some(Spec::CrossValidation(spec)) => steps(&spec.model, Some(spec.left_out), values),
+        Some(Spec::ElasticNet(spec)) => steps(&spec.model, spec.left_out, values),
         Some(Spec::Cox(cox)) if cox.hazard.grid.is_some() => along(cox, values),
         Some(Spec::Scored(_)) => {
             let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
@@ -80,6 +76,36 @@ fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Of one step of a fit.
+fn step(model: &ModelSpec, values: usize) -> Vec<String> {
+    let own = model.by_site.then_some("the site's intercept");
+    let columns: Vec<&str> = model.columns().map(|column| column.label.as_str()).chain(own).collect();
+    let scalars = SCALARS.iter().map(|name| format!("sum of {name}"));
+    let named = scalars.chain(singly("score", &columns)).chain(doubly("information", &columns));
+    named.chain(doubly("squared scores", &columns)).take(values).collect()
+}
+
+/// Of fits that leave some out. How many there are, and whether squares are among their sums, follows from how many numbers there are.
+fn steps(model: &ModelSpec, left_out: Option<LeftOut>, values: usize) -> Vec<String> {
+    let sums = Sums { width: model.columns().count() };
+    let by_fold = matches!(left_out, Some(LeftOut::Fold(_)));
+    let fits = |size: &usize| match left_out {
+        Some(LeftOut::Fold(count)) => values == size * (1 + 2 * usize::from(count)),
+        _ => values.is_multiple_of(*size),
+    };
+    let sizes = [sums.information().end, sums.squares().end];
+    let Some(size) = sizes.into_iter().find(fits) else { return Vec::new() };
+    let of = |block: usize| match (block.checked_sub(1), by_fold) {
+        (None, _) => "of all".to_owned(),
+        (Some(fit), false) => format!("of all at fit {}", fit + 1),
+        (Some(at), true) if at.is_multiple_of(2) => format!("of all but fold {}", at / 2 + 1),
+        (Some(at), true) => format!("of fold {}", at / 2 + 1),
+    };
+    (0..values / size)
+        .flat_map(|block| step(model, size).into_iter().map(move |name| format!("{}: {name}", of(block))))
+        .collect()
 }
 
 /// Of hazards with one baseline. The plan's strata and intervals are not known here: they follow from how many numbers there are.
@@ -145,6 +171,29 @@ mod tests {
         for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
             assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
         }
+    }
+
+    #[test]
+    fn sums_of_fits_that_leave_some_out_say_whose_they_are() {
+        let text = serde_json::json!({
+            "formula": "y ~ x", "by_site": false, "standard_errors": "model", "confidence": 0.95, "ridge": 0.0,
+            "response": { "of": { "column": "y" }, "family": "gaussian" },
+            "terms": [
+                { "label": "1", "columns": [{ "label": "(intercept)", "of": [] }] },
+                { "label": "x", "columns": [{ "label": "x", "of": [{ "number": { "column": "x" } }] }] },
+            ],
+        });
+        let model: ModelSpec = serde_json::from_value(text).unwrap();
+        let size = Sums { width: 2 }.information().end;
+        let folds = steps(&model, Some(LeftOut::Fold(2)), 5 * size);
+        assert_eq!(folds.len(), 5 * size);
+        assert_eq!(folds[0], "of all: sum of weights");
+        assert_eq!(
+            (folds[size].as_str(), folds[2 * size].as_str()),
+            ("of all but fold 1: sum of weights", "of fold 1: sum of weights")
+        );
+        assert_eq!(folds[5 * size - 1], "of fold 2: information of x and x");
+        assert_eq!(steps(&model, Some(LeftOut::Site), 3 * size)[2 * size], "of all at fit 2: sum of weights");
     }
 
     #[test]

@@ -97,3 +97,26 @@ fn a_model_of_the_same_columns_in_whatever_words_is_held_against_what_was_answer
     }
     assert!(answered("model = { formula = \"chol ~ sex\" }"), "its columns were not asked for before");
 }
+
+#[test]
+fn folds_of_whom_few_have_gone_are_refused_where_all_together_are_enough() {
+    let clinic = clinic();
+    let custodian = clinic.custodian();
+    let ask = |analysis: &str| {
+        let text = MODEL.replace("model = { formula = \"chol ~ age + sex\" }", analysis);
+        let nonce = format!("{:032x}", clinic.asked.fetch_add(1, Ordering::Relaxed));
+        let study = Study { nonce, ..clinic.site.study_of(&text) };
+        released(&custodian, &custodian.round(&clinic.site.request(&study))).parts.remove(0).outcome
+    };
+    let folds = "cross_validation = { formula = \"chol ~ age + sex\", folds = 2 }";
+    let before = ask(folds);
+    let Outcome::Model(sums) = &before else { panic!("{before:?}") };
+    assert_eq!((sums.n, sums.sums.len() % 5), (PATIENTS, 0));
+    assert_eq!(ask(folds), before, "another study has the same folds");
+    clinic.list(&["p7,,"]);
+    let all = ask("model = { formula = \"chol ~ age + sex\" }");
+    assert!(matches!(&all, Outcome::Model(model) if model.n == PATIENTS - K - 1), "{all:?}");
+    // Of k and one who have gone, hardly ever all are in one of two folds.
+    let Outcome::Refused(error) = ask(folds) else { panic!("folds are answered") };
+    assert!(error.message.contains("of a fold, or without it: fewer than 11 patients have come or gone"), "{error:?}");
+}

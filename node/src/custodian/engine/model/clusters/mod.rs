@@ -32,15 +32,19 @@ pub fn at_centroids(
     for at in &centroids.starts {
         let start = Start::new(at, &centroids.weights);
         let nearest = Partition::of(patients.nearest(&start), start.clusters());
-        found.nearest.push(patients.sums(&nearest));
+        let own = patients.sums(&nearest);
         if k > 1
             && let Some(answered) = answered.as_deref_mut()
         {
-            let (grouped, settled) = answered.answer(patients, start, nearest, k);
-            let sums = |partition: Option<Partition>| partition.map(|partition| patients.sums(&partition));
+            let (grouped, settled) = answered.answer(patients, start, &nearest, k);
+            // Mostly all three are one, and summing takes as long as looking for the nearest.
+            let sums = |partition: Option<Partition>| {
+                partition.map(|partition| if partition == nearest { own.clone() } else { patients.sums(&partition) })
+            };
             found.grouped.push(sums(grouped));
             found.settled.push(sums(settled));
         }
+        found.nearest.push(own);
     }
     found
 }
@@ -56,7 +60,7 @@ pub fn replayed(patients: &Patients<'_>, earlier: &[Centroids], k: u32) -> Answe
         for at in &centroids.starts {
             let start = Start::new(at, &centroids.weights);
             let nearest = Partition::of(patients.nearest(&start), start.clusters());
-            answered.answer(patients, start, nearest, k);
+            answered.answer(patients, start, &nearest, k);
         }
     }
     answered

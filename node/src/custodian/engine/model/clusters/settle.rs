@@ -47,7 +47,7 @@ impl Answered {
         &mut self,
         patients: &Patients<'_>,
         start: Start,
-        nearest: Partition,
+        nearest: &Partition,
         k: u32,
     ) -> (Option<Partition>, Option<Partition>) {
         self.asked += 1;

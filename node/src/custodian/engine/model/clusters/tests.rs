@@ -14,7 +14,7 @@ const K: u32 = 3;
 
 fn cases(values: &[f64]) -> Vec<Cases> {
     let times = Times::default();
-    vec![Cases { rows: values.len(), x: values.to_vec(), y: vec![], offset: vec![], weight: vec![], times }]
+    vec![Cases { rows: values.len(), x: values.to_vec(), y: vec![], offset: vec![], weight: vec![], times, fold: 0 }]
 }
 
 fn start(at: &[f64]) -> Start {
@@ -27,7 +27,7 @@ fn settled(answered: &mut Answered, values: &[f64], at: &[f64]) -> Option<Partit
     let patients = Patients::of(&parts, 1);
     let start = start(at);
     let nearest = Partition::of(patients.nearest(&start), at.len());
-    answered.answer(&patients, start, nearest, K).1
+    answered.answer(&patients, start, &nearest, K).1
 }
 
 /// Forty points from −1 to 0.95.

@@ -1,0 +1,141 @@
+//! `bocage-node doctor`: looks at everything that a node needs, on this machine and on the way to the coordinator, and says what to do about what is
+//! wrong. It starts nothing, changes nothing and takes no snapshot; a running node goes on beside it.
+//!
+//! It works where the configuration does not: then it says what is wrong with that, and looks at the machine.
+
+mod network;
+mod site;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bocage_keep::doctor::{Check, Examined, Finding, Probe, machine, run};
+use bocage_protocol::env::Clock;
+use bocage_protocol::settings::{Problem, Problems};
+
+use crate::config::{Config, Depth, ENV_PREFIX, Origin, SnapshotRules, StateDir};
+use crate::sandbox::{Support, WHOLE};
+
+/// How long a look at the machine may take.
+const MACHINE: Duration = Duration::from_secs(10);
+/// How long a look at the sources may take: a database may be slow to connect.
+const SOURCES: Duration = Duration::from_secs(45);
+
+/// Looks at everything.
+pub fn examine(origin: &Origin, clock: &Arc<dyn Clock>) -> Examined {
+    let config = match Config::load(origin) {
+        Ok(config) => Arc::new(config),
+        Err(problems) => return unusable(origin, &problems),
+    };
+    let mut probes = network::probes(&config, clock);
+    probes.extend(site::probes(&config, clock));
+    let (of, with, now) = (origin.clone(), Arc::clone(&config), clock.now());
+    probes.push(Probe::new(Check::Sources, SOURCES, move || {
+        let looked = Config::check(&of, Depth::Everything, now).map(drop);
+        environment(&with, &looked.err().unwrap_or_default())
+    }));
+    probes.extend(machine_probes(secrets(origin), config.state.clone(), config.snapshots));
+    let (required, whole) = (config.require_sandbox, config.require_whole_sandbox);
+    probes.push(Probe::new(Check::Sandbox, MACHINE, move || vec![sandbox(Support::ask(), required, whole)]));
+    run(probes)
+}
+
+/// What can be said where the configuration cannot be used.
+fn unusable(origin: &Origin, problems: &Problems) -> Examined {
+    let findings: Vec<Finding> = problems.0.iter().map(|problem| of_problem(Check::Config, problem)).collect();
+    let state = StateDir(origin.base().join("state"));
+    let mut probes = vec![Probe::new(Check::Config, MACHINE, move || findings)];
+    probes.extend(machine_probes(secrets(origin), state, SnapshotRules::default()));
+    probes.push(Probe::new(Check::Sandbox, MACHINE, || vec![sandbox(Support::ask(), true, false)]));
+    run(probes)
+}
+
+fn machine_probes(secrets: Vec<PathBuf>, state: StateDir, rules: SnapshotRules) -> Vec<Probe> {
+    let folder = state.0.clone();
+    vec![
+        Probe::new(Check::Disk, MACHINE, move || vec![machine::disk(&folder, rules.min_free_mib)]),
+        Probe::new(Check::Memory, MACHINE, || vec![machine::memory()]),
+        Probe::new(Check::Modes, MACHINE, move || machine::modes(&secrets, &state.0)),
+    ]
+}
+
+/// The secret files that the configuration names, however much of it can be used.
+fn secrets(origin: &Origin) -> Vec<PathBuf> {
+    let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides);
+    let tree = settings.map(|settings| settings.tree).unwrap_or_default();
+    let base = if origin.base().as_os_str().is_empty() { Path::new(".") } else { origin.base() };
+    bocage_keep::named::named_secrets(&tree, base)
+}
+
+/// A problem of the configuration or of what it names, as a finding.
+fn of_problem(check: Check, problem: &Problem) -> Finding {
+    let fix = problem.hint.clone().unwrap_or_else(|| "the manual has a table of all keys of node.toml".to_owned());
+    let place = if problem.key.is_empty() { &problem.file } else { &problem.key };
+    Finding::fail(check, format!("{place}: {}", problem.message), fix)
+}
+
+/// What `check` finds, by what it is about; what it finds nothing about is as it should be.
+fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
+    let about = |problem: &Problem| match problem.key.split(['.', '[']).next().unwrap_or_default() {
+        "tls" => Check::Certificate,
+        "release" => Check::Key,
+        "dataset" | "fhir_server" => Check::Sources,
+        "optouts" => Check::OptOuts,
+        "contracts" => Check::Contracts,
+        "policy" | "trust" | "steward" => Check::Policy,
+        _ => Check::Config,
+    };
+    // The certificate has a look of its own, which says more.
+    let others = problems.0.iter().filter(|problem| about(problem) != Check::Certificate);
+    let mut found: Vec<Finding> = others.map(|problem| of_problem(about(problem), problem)).collect();
+    let list = if config.optouts.is_some() { "the list can be read" } else { "no list is named" };
+    let fine = [
+        (Check::Config, format!("{}: site {} in network {}", config.file, config.site, config.network)),
+        (Check::Key, format!("{}: a release key", config.release_key_file.display())),
+        (Check::Sources, format!("all {} datasets can be read", config.datasets.len())),
+        (Check::OptOuts, list.to_owned()),
+        (Check::Contracts, format!("{} contracts are known", config.contracts.len())),
+        (Check::Policy, format!("no count below {} leaves", config.policy.threshold)),
+    ];
+    for (check, what) in fine {
+        if !found.iter().any(|finding| finding.check == check) {
+            found.push(Finding::ok(check, what));
+        }
+    }
+    if config.datasets.is_empty() {
+        let what = "no dataset is offered: no study is answered";
+        found.push(Finding::warn(Check::Sources, what, "add a [dataset.NAME] to node.toml"));
+    }
+    if config.trust.researchers.is_empty() && config.trust.access_bodies.is_empty() {
+        let what = "nobody is trusted: every study is refused";
+        found.push(Finding::warn(Check::Policy, what, "add a [[trust]] to node.toml"));
+    }
+    found
+}
+
+/// What the kernel offers, and what the node would do with it.
+fn sandbox(support: Support, required: bool, whole: bool) -> Finding {
+    let lacks = support.lacks();
+    match (support.complete(), lacks.is_empty()) {
+        (true, true) => Finding::ok(Check::Sandbox, format!("{support}: each process is confined")),
+        (true, false) if whole => {
+            let what = format!("{support}: a part only, and require_whole_sandbox = true asks for all");
+            Finding::fail(Check::Sandbox, what, format!("run a kernel with landlock ABI {WHOLE} (Linux 6.12 or newer)"))
+        }
+        (true, false) => {
+            let what = format!("{support}: this kernel does not confine {}", lacks.join("; "));
+            Finding::warn(Check::Sandbox, what, "Linux 6.12 or newer confines all")
+        }
+        (false, _) if required || whole => {
+            let fix = "boot a kernel with landlock (Linux 5.13 or newer; `lsm=` must name it) and seccomp, or run without by require_sandbox = false";
+            Finding::fail(Check::Sandbox, format!("{support}: the node does not start"), fix)
+        }
+        (false, _) => {
+            let what = format!("{support}: the node runs unconfined, as require_sandbox = false allows");
+            Finding::warn(Check::Sandbox, what, "boot a kernel with landlock and seccomp, and take the line out again")
+        }
+    }
+}

@@ -255,7 +255,7 @@ impl Coordinator {
         let address = quic.local_address().expect("an address").to_string();
         let http = TcpListener::bind(config.api_listen).await.expect("a port");
         let switches = Switches { clock: clock.clone(), ..Switches::default() };
-        let server = Server::with(config, setup.token, setup.contracts, switches).expect("a server");
+        let server = Server::with(config, setup.contracts, switches).expect("a server");
         let server = server.with_issuing(setup.issuing).with_identities(&identities);
         let context = server.context();
         let certificates = Certificates::new(config, &identities, &context.issuing);

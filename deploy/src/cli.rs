@@ -4,19 +4,18 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use bocage_coordinator::client::{
     CheckpointArgs, DatasetsArgs, DoctorArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs,
 };
-use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
 
 use crate::access_body::{KeysArgs, PermitArgs};
 use crate::demo::DemoArgs;
-use crate::network::{self, ContractArgs, Network, PackArgs, RotateArgs};
+use crate::network::{CheckArgs, ContractArgs, DiffArgs, InitArgs, PackArgs, RenderArgs, RotateArgs, StatusArgs};
 
 /// What comes before the command line of a process of the demo, with the demo's process id: `bocage demo-child PID node run …`.
 pub const CHILD: &str = "demo-child";
@@ -71,14 +70,16 @@ struct NetworkArgs {
 
 #[derive(Debug, Subcommand)]
 enum NetworkCommand {
-    /// Make certificate authority, keys and configuration of a new network
-    Init {
-        /// What the network is to be
-        file: PathBuf,
-        /// The folder to make; it must not exist or be empty
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
+    /// Make certificate authority, keys and configuration of a network, or bring them up to date
+    Init(InitArgs),
+    /// Say everything that is wrong with a network's file, or what it is
+    Check(CheckArgs),
+    /// Show what `init` or `render` would change in a folder, and change nothing
+    Diff(DiffArgs),
+    /// Write units, containers, firewall rules and graphs for a network
+    Render(RenderArgs),
+    /// Show which sites are connected, and how they stand
+    Status(StatusArgs),
     /// List the packs of contracts that come with Bocage, or write one out
     Pack(PackArgs),
     /// Draft, check and compare contracts
@@ -113,12 +114,7 @@ impl Command {
     fn run(self) -> ExitCode {
         match self {
             Command::Demo(demo) => demo.run(),
-            Command::Network(NetworkArgs { command: NetworkCommand::Init { file, out } }) => init(&file, &out),
-            Command::Network(NetworkArgs { command: NetworkCommand::Pack(pack) }) => pack.run(),
-            Command::Network(NetworkArgs { command: NetworkCommand::Contract(contract) }) => contract.run(),
-            Command::Network(NetworkArgs { command: NetworkCommand::Rotate(rotate) }) => rotate.run(),
-            Command::Network(NetworkArgs { command: NetworkCommand::Revoke(revoke) }) => revoke.run(),
-            Command::Network(NetworkArgs { command: NetworkCommand::Revoked(revoked) }) => revoked.run(),
+            Command::Network(NetworkArgs { command }) => command.run(),
             Command::Keys(keys) => keys.run(),
             Command::Permit(permit) => permit.run(),
             Command::Study(study) => study.run(),
@@ -128,6 +124,23 @@ impl Command {
             Command::Doctor(doctor) => doctor.run(),
             Command::Node(passed) => node(passed.args),
             Command::Coordinator(passed) => coordinator(passed.args),
+        }
+    }
+}
+
+impl NetworkCommand {
+    fn run(self) -> ExitCode {
+        match self {
+            NetworkCommand::Init(init) => init.run(),
+            NetworkCommand::Check(check) => check.run(),
+            NetworkCommand::Diff(diff) => diff.run(),
+            NetworkCommand::Render(render) => render.run(),
+            NetworkCommand::Status(status) => status.run(),
+            NetworkCommand::Pack(pack) => pack.run(),
+            NetworkCommand::Contract(contract) => contract.run(),
+            NetworkCommand::Rotate(rotate) => rotate.run(),
+            NetworkCommand::Revoke(revoke) => revoke.run(),
+            NetworkCommand::Revoked(revoked) => revoked.run(),
         }
     }
 }
@@ -166,17 +179,6 @@ fn node(rest: Vec<OsString>) -> ExitCode {
 fn coordinator(rest: Vec<OsString>) -> ExitCode {
     let args = std::iter::once(OsString::from("bocage coordinator")).chain(rest);
     bocage_coordinator::cli::main(args, bocage_coordinator::cli::Switches::default())
-}
-
-fn init(file: &Path, out: &Path) -> ExitCode {
-    let network = match Network::read(file) {
-        Ok(network) => network,
-        Err(problems) => return fail(&problems.to_string(), None, 1),
-    };
-    match network::init(&network, out, &SystemClock, &mut SystemEntropy) {
-        Ok(()) => print(&network::next_steps(&network, out)),
-        Err(error) => fail(&error.to_string(), error.hint(), 1),
-    }
 }
 
 /// Writes a result. A reader that went away is no error.

@@ -9,11 +9,13 @@ mod listing;
 mod offers;
 mod page;
 mod result;
+mod standing;
 
 pub use grid::Grid;
 pub use listing::{contract, datasets, sites, status, studies};
 pub use offers::{looks, offers};
 pub use result::{csv, text};
+pub use standing::standing;
 
 use serde::Serialize;
 

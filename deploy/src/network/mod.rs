@@ -1,37 +1,49 @@
 //! `bocage network init`: from one typed file to a certificate authority, a coordinator, a folder for each site, an access body, an
 //! operator, and a researcher with a permit.
 //!
-//! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead.
+//! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead. What it makes follows from
+//! the file and from the keys that are there already ([`Kept`]): the same again is the same bytes.
 
+mod authority;
 mod body;
+mod command;
 mod contract;
 mod document;
+mod kept;
 mod pack;
 mod people;
+mod rehearsal;
 mod render;
 mod rotate;
 mod spec;
+mod targets;
 mod tree;
+mod update;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use bocage_net::certificates::{Authority, LEAF_DAYS};
+use bocage_net::certificates::LEAF_DAYS;
 use bocage_net::identity::CertificateError;
 use bocage_protocol::env::{Clock, Entropy, Timestamp};
 use bocage_protocol::settings::Problems;
-use bocage_protocol::trust::SecretKey;
+use bocage_protocol::trust::{PublicKey, SecretKey, SignedPermit};
 
+use self::authority::Ca;
 use self::body::AccessBody;
+use self::kept::Kept;
 use self::people::People;
 use self::render::Trusted;
+use self::update::Changes;
 
+pub use command::{CheckArgs, DiffArgs, InitArgs, RenderArgs, StatusArgs};
 pub use contract::ContractArgs;
 pub use document::Document;
 pub use pack::PackArgs;
 pub use render::next_steps;
 pub use rotate::RotateArgs;
-pub use spec::{ContractFile, Mode, Network, Researcher, Site};
+pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Researcher, Site, User, Users};
+pub use targets::{Target, rendered};
 pub use tree::{Tree, TreeError};
 
 /// Why a network could not be made. Nothing is left behind.
@@ -46,6 +58,12 @@ pub enum InitError {
     /// The folder could not be made.
     #[error(transparent)]
     Folder(#[from] TreeError),
+    /// Something is to be certified, and what certifies is not here.
+    #[error("a certificate is to be issued, and ca/intermediate.key is not in this folder")]
+    NoIssuer,
+    /// A network was made here, and the list of its keys is gone.
+    #[error("a network was made in this folder, and its coordinator/coordinator.toml is not here any more")]
+    NoRoster,
 }
 
 impl InitError {
@@ -53,6 +71,11 @@ impl InitError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             InitError::Folder(TreeError::NotEmpty(_)) => Some("name a folder that does not exist: --out DIR"),
+            InitError::Folder(TreeError::ByHand(_)) => Some(
+                "`bocage network diff` shows what would be lost; move the changes into network.toml, or say --overwrite",
+            ),
+            InitError::NoIssuer => Some("bring it back for as long as this takes, or let the site enrol by invitation"),
+            InitError::NoRoster => Some("bring it back: without it every site would get new keys"),
             InitError::Certificates(_) | InitError::Permit(_) | InitError::Folder(_) => None,
         }
     }
@@ -63,34 +86,69 @@ impl InitError {
 /// # Errors
 /// [`InitError`]; then `out` is as it was.
 pub fn init(network: &Network, out: &Path, clock: &dyn Clock, entropy: &mut dyn Entropy) -> Result<(), InitError> {
-    tree(network, clock.now(), entropy)?.write(out)?;
+    tree(network, &Kept::default(), clock.now(), entropy)?.write(out)?;
     Ok(())
 }
 
-/// Everything that [`init`] writes.
-fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Tree, InitError> {
-    let mut tree = Tree::default();
-    let root = Authority::new_root(&network.id, now, entropy)?;
-    let issuing = root.issue_intermediate(&network.id, now, entropy)?;
-    tree.file("ca/README.txt", render::CA_README);
-    tree.file("ca/root.pem", root.certificate_pem());
-    tree.secret("ca/root.key", root.key_pem());
-    tree.file("ca/intermediate.pem", issuing.certificate_pem());
-    tree.secret("ca/intermediate.key", issuing.key_pem());
+/// What making `network` again in the folder of an earlier [`init`] would change, and the files that it would be then. Whatever key or certificate is there
+/// stays.
+///
+/// # Errors
+/// [`InitError`].
+pub fn again(
+    network: &Network,
+    out: &Path,
+    clock: &dyn Clock,
+    entropy: &mut dyn Entropy,
+) -> Result<(Tree, Changes), InitError> {
+    let kept = Kept::read(out)?;
+    if kept.text("ca/root.pem").is_some() && kept.text("coordinator/coordinator.toml").is_none() {
+        return Err(InitError::NoRoster);
+    }
+    let tree = tree(network, &kept, clock.now(), entropy)?;
+    let changes = tree.changes(out)?;
+    Ok((tree, changes))
+}
 
-    let researcher = SecretKey::generate(entropy);
-    let body = AccessBody::new(network, &researcher.public(), now, entropy)?;
-    let trusted = Trusted { researcher: researcher.public(), access_body: body.key.public() };
-    let people = People::new(entropy);
+/// Everything that [`init`] writes beside what was `kept`.
+fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Tree, InitError> {
+    let mut tree = Tree::default();
+    tree.file("ca/README.txt", render::CA_README);
+    let ca = Ca::of(network, kept, now, entropy, &mut tree)?;
+
+    let key = kept.text("researcher/researcher.key").and_then(|text| SecretKey::from_text(text).ok());
+    let known = kept.named_key("researcher", &network.researcher.name).or_else(|| holder(kept));
+    let (researcher, key) = match (key, known) {
+        (None, Some(public)) => (public, None),
+        (key, _) => {
+            let key = key.unwrap_or_else(|| SecretKey::generate(entropy));
+            (key.public(), Some(key))
+        }
+    };
+    let made = network.access_bodies.iter().find(|body| body.key.is_none());
+    let made = made.map(|body| AccessBody::of(&body.name, network, &researcher, kept, now, entropy)).transpose()?;
+    let bodies = network.access_bodies.iter().map(|body| (body, body.key.or_else(|| Some(made.as_ref()?.public))));
+    let access_bodies = bodies.filter_map(|(body, key)| Some((body.name.as_str(), key?))).collect();
+    let trusted = Trusted { researcher, access_bodies };
+    let signed = made.as_ref().and_then(|body| body.signed.as_ref());
+
+    let people = People::of(kept, made.is_some(), entropy);
     let mut release_keys = Vec::new();
     for site in &network.sites {
         let at = |file: &str| format!("sites/{}/{file}", site.id);
-        let release = SecretKey::generate(entropy);
-        let tls = issuing.issue_site(&site.id, now, LEAF_DAYS, entropy)?;
+        let release = kept.text(at("release.key")).and_then(|text| SecretKey::from_text(text).ok());
+        if let (None, Some(key)) = (&release, kept.release_key(&site.id)) {
+            // Its folder was brought to the site.
+            release_keys.push(key);
+            continue;
+        }
+        let release = release.unwrap_or_else(|| SecretKey::generate(entropy));
+        let (chain, key) =
+            ca.certified(kept, &at("tls"), |issuing| issuing.issue_site(&site.id, now, LEAF_DAYS, entropy))?;
         tree.file(at("node.toml"), render::node(network, site, &trusted).text());
-        tree.file(at("ca.pem"), root.certificate_pem());
-        tree.file(at("tls/cert.pem"), tls.chain_pem);
-        tree.secret(at("tls/key.pem"), tls.key_pem);
+        tree.file(at("ca.pem"), ca.root_pem.as_str());
+        tree.file(at("tls/cert.pem"), chain);
+        tree.secret(at("tls/key.pem"), key);
         tree.secret(at("release.key"), release.to_text());
         contracts(network, &at("contracts"), &mut tree);
         if !site.datasets.is_empty() {
@@ -99,31 +157,57 @@ fn tree(network: &Network, now: Timestamp, entropy: &mut dyn Entropy) -> Result<
         release_keys.push(release.public());
     }
 
-    let tls = issuing.issue_coordinator(&render::api_names(network), now, LEAF_DAYS, entropy)?;
-    let mut config = render::coordinator(network, &release_keys, &trusted);
+    let names = render::api_names(network);
+    let (chain, tls_key) =
+        ca.certified(kept, "coordinator/tls", |issuing| issuing.issue_coordinator(&names, now, LEAF_DAYS, entropy))?;
+    let list = signed.is_some() || kept.text("coordinator/revocations.list").is_some();
+    let mut config = render::coordinator(network, &release_keys, &trusted, list);
     people.name(&mut config);
     tree.file("coordinator/coordinator.toml", config.text());
-    tree.file("coordinator/ca.pem", root.certificate_pem());
-    tree.file("coordinator/tls/cert.pem", tls.chain_pem);
-    tree.secret("coordinator/tls/key.pem", tls.key_pem);
-    tree.file("coordinator/revocations.list", body.list.to_text());
-    tree.file("coordinator/issuing/intermediate.pem", issuing.certificate_pem());
-    tree.secret("coordinator/issuing/intermediate.key", issuing.key_pem());
+    tree.file("coordinator/ca.pem", ca.root_pem.as_str());
+    tree.file("coordinator/tls/cert.pem", chain);
+    tree.secret("coordinator/tls/key.pem", tls_key);
+    if let Some(signed) = signed {
+        // A newer one that the coordinator has is not put back.
+        let list = kept.text("coordinator/revocations.list").unwrap_or(&signed.list);
+        tree.file("coordinator/revocations.list", list);
+    }
+    // A newer one that the coordinator has is not put back either.
+    let issuing = kept.text("coordinator/issuing/intermediate.pem").unwrap_or(&ca.issuing_pem);
+    tree.file("coordinator/issuing/intermediate.pem", issuing);
+    if let Some(key) = &ca.issuing_key {
+        tree.secret("coordinator/issuing/intermediate.key", key.clone());
+    }
     contracts(network, "coordinator/contracts", &mut tree);
 
-    tree.file("access-body/README.txt", render::ACCESS_BODY_README);
-    tree.file("access-body/profile.toml", render::body_profile(network).text());
-    tree.secret("access-body/access-body.key", body.key.to_text());
-    tree.file("access-body/permit.toml", body.text);
-    tree.file("access-body/researcher.permit", body.permit.to_text());
-    tree.file("access-body/revocations.list", body.list.to_text());
-    contracts(network, "access-body/contracts", &mut tree);
+    if let Some(AccessBody { key: Some(key), .. }) = &made {
+        tree.file("access-body/README.txt", render::ACCESS_BODY_README);
+        tree.file("access-body/profile.toml", render::body_profile(network).text());
+        tree.secret("access-body/access-body.key", key.to_text());
+        if let Some(signed) = signed {
+            tree.file("access-body/permit.toml", signed.text.as_str());
+            tree.file("access-body/researcher.permit", signed.permit.as_str());
+            tree.file("access-body/revocations.list", signed.list.as_str());
+        }
+        contracts(network, "access-body/contracts", &mut tree);
+    }
 
-    tree.file("researcher/profile.toml", render::profile(network).text());
-    tree.file("researcher/researcher.permit", body.permit.to_text());
-    tree.secret("researcher/researcher.key", researcher.to_text());
-    people.folders(network, root.certificate_pem(), &mut tree);
+    if let Some(key) = key {
+        let permit = kept.text("researcher/researcher.permit").or_else(|| Some(signed?.permit.as_str()));
+        tree.file("researcher/profile.toml", render::profile(network, permit.is_some()).text());
+        if let Some(permit) = permit {
+            tree.file("researcher/researcher.permit", permit);
+        }
+        tree.secret("researcher/researcher.key", key.to_text());
+    }
+    people.folders(network, &ca.root_pem, &mut tree);
     Ok(tree)
+}
+
+/// For whom the first permit is, where the researcher took the key along.
+fn holder(kept: &Kept) -> Option<PublicKey> {
+    let permit = SignedPermit::from_text(kept.text("access-body/researcher.permit")?).ok()?;
+    Some(permit.verify().ok()?.holder.key)
 }
 
 fn contracts(network: &Network, folder: &str, tree: &mut Tree) {
@@ -238,5 +322,70 @@ pub(super) mod tests {
             assert_eq!(node["dataset"]["heart"]["map"]["disease"].as_str(), Some("num > 0"));
             assert!(out.join("sites").join(site).join("data").is_dir());
         }
+    }
+
+    fn network(edit: impl FnOnce(String) -> String) -> Network {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        Network::parse(&edit(NETWORK.to_owned()), "network.toml", &templates).unwrap()
+    }
+
+    #[test]
+    fn the_same_again_changes_no_byte() {
+        let (_dir, out) = made();
+        let (_, changes) = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).unwrap();
+        assert!(changes.0.is_empty(), "{}", changes.summary());
+    }
+
+    #[test]
+    fn a_new_site_gets_a_folder_the_others_keep_their_keys_and_the_coordinator_knows_all() {
+        let (_dir, out) = made();
+        let more = network(|text| format!("{text}\n[[site]]\nid = \"zurich\"\nname = \"Zurich\"\n"));
+        std::fs::remove_file(out.join("ca/root.key")).unwrap();
+        let before = std::fs::read_to_string(out.join("sites/hungary/release.key")).unwrap();
+        let (tree, changes) = again(&more, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        let touched: Vec<String> = changes.0.keys().map(|path| path.display().to_string()).collect();
+        assert!(
+            touched.iter().all(|path| path.starts_with("sites/zurich/") || path == "coordinator/coordinator.toml"),
+            "{touched:?}"
+        );
+        tree.update(&out, &changes, false).unwrap();
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        assert_eq!(config.sites.len(), 5);
+        assert_eq!(std::fs::read_to_string(out.join("sites/hungary/release.key")).unwrap(), before);
+        let (_, changes) = again(&more, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        assert!(changes.0.is_empty(), "{}", changes.summary());
+    }
+
+    #[test]
+    fn folders_that_were_brought_away_are_not_made_again_and_their_keys_stay_known() {
+        let (_dir, out) = made();
+        for folder in ["sites/hungary", "researcher", "access-body"] {
+            std::fs::remove_dir_all(out.join(folder)).unwrap();
+        }
+        let (_, changes) = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).unwrap();
+        let touched: Vec<String> = changes.0.keys().map(|path| path.display().to_string()).collect();
+        assert_eq!(touched, Vec::<String>::new().as_slice(), "nothing is made again");
+        std::fs::remove_file(out.join("coordinator/coordinator.toml")).unwrap();
+        let lost = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).err().unwrap();
+        assert!(matches!(lost, InitError::NoRoster), "{lost}");
+    }
+
+    #[test]
+    fn access_bodies_that_made_their_own_keys_are_trusted_by_these_and_get_no_folder() {
+        let key = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+        let theirs = network(|text| {
+            text.replace(
+                "[access_body]\nname = \"Demo access body\"",
+                &format!("[[access_body]]\nname = \"A\"\nkey = \"{key}\"\n"),
+            )
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("net");
+        init(&theirs, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        assert!(!out.join("access-body").exists() && !out.join("researcher/researcher.permit").exists());
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        assert_eq!(config.access_bodies[0].key.to_string(), key);
+        let (_, changes) = again(&theirs, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        assert!(changes.0.is_empty(), "{}", changes.summary());
     }
 }

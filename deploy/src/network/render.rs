@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use bocage_protocol::trust::PublicKey;
+use toml::Value;
 
 use super::document::Document;
 use super::listen;
@@ -38,20 +39,29 @@ bocage permit revoke researcher.permit --key access-body.key --list revocations.
 bocage permit publish revocations.list --profile profile.toml
 ";
 
-/// k in the configuration of a new site, and in the first permit.
-pub const THRESHOLD: u32 = 11;
+/// k in the configuration of a new site, and in the first permit, where `[defaults.policy]` does not say it.
+const THRESHOLD: u32 = 11;
+/// How long a query may take, likewise.
+const QUERY_SECS: u32 = 60;
 
-/// Whose signatures a new network believes.
-#[derive(Debug, Clone, Copy)]
-pub struct Trusted {
-    /// The first researcher's key.
-    pub researcher: PublicKey,
-    /// The access body's key.
-    pub access_body: PublicKey,
+impl Network {
+    /// k in the first permit.
+    pub fn threshold(&self) -> u32 {
+        self.policy.get("threshold").and_then(Value::as_integer).and_then(|k| k.try_into().ok()).unwrap_or(THRESHOLD)
+    }
 }
 
-/// `coordinator.toml`. `release_keys` are in the order of the network's sites.
-pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trusted) -> Document {
+/// Whose signatures a new network believes.
+#[derive(Debug, Clone)]
+pub struct Trusted<'a> {
+    /// The first researcher's key.
+    pub researcher: PublicKey,
+    /// The access bodies' names and keys.
+    pub access_bodies: Vec<(&'a str, PublicKey)>,
+}
+
+/// `coordinator.toml`. `release_keys` are in the order of the network's sites; `list` says whether there is a list of revoked permits beside it.
+pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trusted<'_>, list: bool) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The coordinator of the network {}.", network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage coordinator check --config coordinator.toml")
@@ -99,11 +109,16 @@ pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trus
             .set("release_key", key.to_string())
             .gap();
     }
-    doc.comment("Whose permits are believed. Every node decides for itself as well ([[trust]] in node.toml).")
-        .element(&["access_body"])
-        .set("name", network.access_body.as_str())
-        .set("key", trusted.access_body.to_string())
-        .noted("revocations_file", "revocations.list", "read at the start; newer ones come over HTTP");
+    doc.comment("Whose permits are believed. Every node decides for itself as well ([[trust]] in node.toml).");
+    for (at, ((name, key), body)) in trusted.access_bodies.iter().zip(&network.access_bodies).enumerate() {
+        if at > 0 {
+            doc.gap();
+        }
+        doc.element(&["access_body"]).set("name", *name).set("key", key.to_string());
+        if list && body.key.is_none() {
+            doc.noted("revocations_file", "revocations.list", "read at the start; newer ones come over HTTP");
+        }
+    }
     if network.researcher.allow_without_permit {
         doc.gap()
             .comment("Whose studies are taken in without a permit.")
@@ -115,17 +130,25 @@ pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trus
 }
 
 /// A site's `node.toml`.
-pub fn node(network: &Network, site: &Site, trusted: &Trusted) -> Document {
+pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The node of {} ({}) in the network {}.", site.id, site.name, network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage node check --config node.toml")
         .gap()
         .set("network", network.id.as_str())
-        .set("site", site.id.as_str())
-        .noted("state_dir", "state", "snapshots, ledger and sockets; back up ledger.sqlite")
-        .gap()
-        .table(&["coordinator"])
-        .noted("address", network.quic.as_str(), "the node dials out (UDP); it opens no port");
+        .set("site", site.id.as_str());
+    match &network.places {
+        None => doc.noted("state_dir", "state", "snapshots, ledger and sockets; back up ledger.sqlite"),
+        Some(places) => doc
+            .noted("state_dir", places.state.as_str(), "snapshots and ledger; back up ledger.sqlite")
+            .noted("run_dir", places.run.as_str(), "the sockets between the node's units")
+            .noted("agent_user", network.users.agent.to_string(), "the user of the agent's unit"),
+    };
+    doc.gap().table(&["coordinator"]).noted(
+        "address",
+        network.quic.as_str(),
+        "the node dials out (UDP); it opens no port",
+    );
     if let Some(tcp) = &network.tcp {
         doc.noted(
             "tcp",
@@ -147,22 +170,41 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted) -> Document {
         .gap()
         .comment("What this site allows, whatever the network asks.")
         .table(&["policy"])
-        .noted("threshold", i64::from(THRESHOLD), "no count of 1 to 10 patients leaves, nor one of 0")
-        .noted("query_secs", 60, "a query that takes longer is stopped")
-        .gap()
+        .noted(
+            "threshold",
+            network.policy.get("threshold").cloned().unwrap_or(Value::Integer(THRESHOLD.into())),
+            &format!("no count of 1 to {} patients leaves, nor one of 0", network.threshold().saturating_sub(1)),
+        )
+        .noted(
+            "query_secs",
+            network.policy.get("query_secs").cloned().unwrap_or(Value::Integer(QUERY_SECS.into())),
+            "a query that takes longer is stopped",
+        );
+    for (key, value) in network.policy.iter().filter(|(key, _)| *key != "threshold" && *key != "query_secs") {
+        doc.set(key, value.clone());
+    }
+    if let Some(contact) = &site.contact {
+        doc.gap()
+            .comment("Who answers for the data; the record of processing names it.")
+            .table(&["organisation"])
+            .set("name", site.name.as_str())
+            .set("contact", contact.as_str());
+    }
+    doc.gap()
         .table(&["log"])
         .noted("level", "info", "error, warn, info, debug or trace")
         .gap()
-        .comment("Who may ask: holders of a permit of this access body. Remove the section, and nobody may.")
-        .element(&["trust"])
-        .set("kind", "access_body")
-        .set("name", network.access_body.as_str())
-        .set("key", trusted.access_body.to_string())
-        .noted(
+        .comment("Who may ask: holders of a permit of this access body. Remove the section, and nobody may.");
+    for (at, (name, key)) in trusted.access_bodies.iter().enumerate() {
+        if at > 0 {
+            doc.gap();
+        }
+        doc.element(&["trust"]).set("kind", "access_body").set("name", *name).set("key", key.to_string()).noted(
             "mode",
             network.researcher.mode.as_str(),
             "exact, or round: counts in multiples of 5; behind the threshold",
         );
+    }
     if network.researcher.allow_without_permit {
         doc.gap()
             .comment("This researcher may ask without a permit too.")
@@ -196,18 +238,17 @@ missing = [\"\", \"NA\"]
 [dataset.heart.map]                      # contract column = expression over the file's columns
 chol = \"nullif(cholesterol, 0)\"";
 
-/// The researcher's `profile.toml`.
-pub fn profile(network: &Network) -> Document {
+/// The researcher's `profile.toml`, with or without a permit beside it.
+pub fn profile(network: &Network, permit: bool) -> Document {
     let about = format!(
         "A researcher's profile for the network {}. Use it with: bocage study run FILE --profile profile.toml",
         network.id
     );
     let mut doc = door(network, &about);
-    doc.noted("key_file", "researcher.key", "signs your studies; it never leaves this machine").noted(
-        "permit",
-        "researcher.permit",
-        "what your studies rely on; --permit FILE names another",
-    );
+    doc.noted("key_file", "researcher.key", "signs your studies; it never leaves this machine");
+    if permit {
+        doc.noted("permit", "researcher.permit", "what your studies rely on; --permit FILE names another");
+    }
     doc
 }
 
@@ -283,11 +324,18 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
     }
     let profile = at("researcher/profile.toml");
     let permit = at("access-body/researcher.permit");
-    let _ = writeln!(
-        text,
-        "4. hand {} to whoever issues permits; the researcher has one already:\n     bocage permit show {permit}",
-        at("access-body")
-    );
+    let _ = match network.access_bodies.iter().any(|body| body.key.is_none()) {
+        true => writeln!(
+            text,
+            "4. hand {} to whoever issues permits; the researcher has one already:\n     bocage permit show {permit}",
+            at("access-body")
+        ),
+        false => writeln!(
+            text,
+            "4. ask an access body for a permit for the researcher's key:\n     bocage keys show {}",
+            at("researcher/researcher.key")
+        ),
+    };
     let _ = writeln!(
         text,
         "5. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
@@ -304,7 +352,7 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Mode, Researcher};
+    use crate::network::{Body, Mode, Researcher, Users};
 
     #[test]
     fn a_site_without_a_dataset_gets_an_example_as_a_comment_and_names_cannot_become_syntax() {
@@ -322,18 +370,28 @@ mod tests {
                 mode: Mode::Exact,
                 allow_without_permit: true,
             },
-            access_body: evil.into(),
-            sites: vec![Site { id: "one".parse().unwrap(), name: evil.into(), datasets: Default::default() }],
+            access_bodies: vec![Body { name: evil.into(), key: None }],
+            policy: toml::Table::from_iter([("decide".to_owned(), evil.into())]),
+            places: None,
+            users: Users::default(),
+            sites: vec![Site {
+                id: "one".parse().unwrap(),
+                name: evil.into(),
+                contact: Some(evil.into()),
+                datasets: Default::default(),
+            }],
         };
         let key = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().unwrap();
-        let trusted = Trusted { researcher: key, access_body: key };
+        let trusted = Trusted { researcher: key, access_bodies: vec![(evil, key)] };
         let parsed: toml::Table = toml::from_str(node(&network, &network.sites[0], &trusted).text()).unwrap();
         assert_eq!(parsed["policy"]["threshold"].as_integer(), Some(11));
+        assert_eq!(parsed["policy"]["decide"].as_str(), Some(evil));
+        assert_eq!(parsed["organisation"]["contact"].as_str(), Some(evil));
         assert_eq!(parsed["trust"][0]["name"].as_str(), Some(evil));
         assert_eq!(parsed["trust"][1]["allow_without_permit"].as_bool(), Some(true));
         assert!(!parsed.contains_key("dataset"));
         assert_eq!(parsed["coordinator"]["tcp"].as_str(), Some("coordinator.example.org:443"));
-        let parsed: toml::Table = toml::from_str(coordinator(&network, &[key], &trusted).text()).unwrap();
+        let parsed: toml::Table = toml::from_str(coordinator(&network, &[key], &trusted, true).text()).unwrap();
         assert_eq!(parsed["quic"]["listen"].as_str(), Some("0.0.0.0:4433"));
         assert_eq!(parsed["tcp"]["listen"].as_str(), Some("0.0.0.0:443"));
         assert_eq!(parsed["site"][0]["name"].as_str(), Some(evil));

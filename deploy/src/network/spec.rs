@@ -4,15 +4,24 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use bocage_net::settings::unreadable;
-use bocage_protocol::contract::{self, Contract, PACKS};
+use bocage_protocol::contract::Contract;
 use bocage_protocol::front::toml_problem;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
-use bocage_protocol::settings::{Problem, Problems, join, nearest, read};
+use bocage_protocol::settings::{Problem, Problems, join, read};
+use bocage_protocol::trust::PublicKey;
 use serde::Deserialize;
 use serde_json::Value;
+
+use self::contracts::{contracts, read_text};
+use self::places::{RawPlaces, RawUsers};
+
+mod contracts;
+mod places;
+
+pub(super) use self::contracts::unknown_pack;
+pub use self::places::{Host, Place, Places, User, Users};
 
 /// A network as asked for. It exists only if every check passed.
 #[derive(Debug)]
@@ -31,10 +40,25 @@ pub struct Network {
     pub min_sites: u32,
     /// Who may ask.
     pub researcher: Researcher,
-    /// The name of who issues permits.
-    pub access_body: String,
+    /// Who issues permits: one at least.
+    pub access_bodies: Vec<Body>,
+    /// What stands in the `[policy]` of each site's `node.toml`, until the site tightens it.
+    pub policy: toml::Table,
+    /// Where files are on the machines that run daemons as units or containers; none: beside each other, as in a lab.
+    pub places: Option<Places>,
+    /// Under which users.
+    pub users: Users,
     /// The hospitals, in the order of the file.
     pub sites: Vec<Site>,
+}
+
+/// Who issues permits.
+#[derive(Debug)]
+pub struct Body {
+    /// For people.
+    pub name: String,
+    /// Its public key; none: `network init` makes the pair.
+    pub key: Option<PublicKey>,
 }
 
 /// A contract with the text that it was read from, which is copied unchanged.
@@ -88,6 +112,8 @@ pub struct Site {
     pub id: SiteId,
     /// For people.
     pub name: String,
+    /// How the operator reaches it.
+    pub contact: Option<String>,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -105,7 +131,12 @@ struct RawNetwork {
     publication: RawPublication,
     researcher: RawResearcher,
     #[serde(default)]
-    access_body: RawAccessBody,
+    access_body: Value,
+    #[serde(default)]
+    defaults: RawDefaults,
+    paths: Option<RawPlaces>,
+    #[serde(default)]
+    users: RawUsers,
     #[serde(default)]
     site: Vec<Value>,
 }
@@ -145,15 +176,23 @@ struct RawResearcher {
     allow_without_permit: bool,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct RawAccessBody {
     name: Option<String>,
+    key: Option<PublicKey>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawDefaults {
+    #[serde(default)]
+    policy: toml::Table,
 }
 
 #[derive(Deserialize)]
 struct RawSite {
     id: SiteId,
     name: Option<String>,
+    contact: Option<String>,
     #[serde(default)]
     dataset: BTreeMap<String, toml::Table>,
 }
@@ -174,8 +213,20 @@ const KEYS: &[&str] = &[
     "mode",
     "allow_without_permit",
     "access_body",
+    "key",
+    "defaults",
+    "policy",
+    "paths",
+    "programs",
+    "config",
+    "state",
+    "run",
+    "users",
+    "custodian",
+    "agent",
     "site",
     "id",
+    "contact",
     "dataset",
 ];
 
@@ -216,9 +267,10 @@ impl Network {
         check(&raw, file, &mut problems);
         let RawResearcher { name, organisation, mode, allow_without_permit } = raw.researcher;
         let organisation = organisation.unwrap_or_else(|| raw.network.to_string());
-        let access_body = raw.access_body.name.unwrap_or_else(|| format!("Access body of {}", raw.network));
+        let access_bodies = bodies(&raw.access_body, &raw.network, file, &mut problems);
+        let places = raw.paths.and_then(|paths| paths.checked(file, &mut problems));
+        let users = raw.users.checked(file, &mut problems);
         label(&organisation, file, "researcher.organisation", &mut problems);
-        label(&access_body, file, "access_body.name", &mut problems);
         problems.into_result(Self {
             id: raw.network,
             contracts,
@@ -227,7 +279,10 @@ impl Network {
             api: raw.coordinator.api,
             min_sites: raw.publication.min_sites,
             researcher: Researcher { name, organisation, mode, allow_without_permit },
-            access_body,
+            access_bodies,
+            policy: raw.defaults.policy,
+            places,
+            users: users.unwrap_or_default(),
             sites,
         })
     }
@@ -255,8 +310,7 @@ fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
 
 /// An address that nodes dial.
 fn dialled(address: &str, usual: u16, file: &str, key: &str, problems: &mut Problems) {
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none_or(|port| port == 0) {
+    if Host::of(address).is_none() {
         let problem = Problem::new(file, key, "not an address that nodes can reach");
         problems.push(problem.hint(format!("HOST:PORT, for example \"coordinator.example.org:{usual}\"")));
     }
@@ -274,6 +328,36 @@ fn label(text: &str, file: &str, key: &str, problems: &mut Problems) {
     }
 }
 
+/// Who issues permits: one or several, of which `network init` makes the keys of one at most.
+fn bodies(raw: &Value, network: &NetworkId, file: &str, problems: &mut Problems) -> Vec<Body> {
+    let unsaid = Value::Object(serde_json::Map::new());
+    let list: Vec<(String, &Value)> = match raw {
+        Value::Null => vec![("access_body".to_owned(), &unsaid)],
+        Value::Array(list) => list.iter().enumerate().map(|(i, value)| (format!("access_body[{i}]"), value)).collect(),
+        one => vec![("access_body".to_owned(), one)],
+    };
+    if list.is_empty() || list.len() > limits::ACCESS_BODIES {
+        let rule = format!("a network has 1 to {} access bodies", limits::ACCESS_BODIES);
+        problems.push(Problem::new(file, "access_body", rule));
+    }
+    let mut bodies: Vec<Body> = Vec::new();
+    for (key, value) in list {
+        let Some(body) = read::<RawAccessBody>(value, file, &key, KEYS, problems) else { continue };
+        let name = body.name.unwrap_or_else(|| format!("Access body of {network}"));
+        label(&name, file, &join(&key, "name"), problems);
+        if bodies.iter().any(|other| other.key == body.key) {
+            let problem = match body.key {
+                Some(_) => Problem::new(file, join(&key, "key"), "another access body has the same key"),
+                None => Problem::new(file, &key, "another access body has no key either, and one pair is made at most")
+                    .hint("let it make its own with `bocage keys new`, and write the public one here: key = \"ed25519:…\""),
+            };
+            problems.push(problem);
+        }
+        bodies.push(Body { name, key: body.key });
+    }
+    bodies
+}
+
 fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
     let mut sites: Vec<Site> = Vec::new();
     for (index, value) in raw.iter().enumerate() {
@@ -284,146 +368,13 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
         }
         let name = site.name.unwrap_or_else(|| site.id.to_string());
         label(&name, file, &join(&key, "name"), problems);
-        sites.push(Site { id: site.id, name, datasets: site.dataset });
+        if let Some(contact) = &site.contact {
+            label(contact, file, &join(&key, "contact"), problems);
+        }
+        sites.push(Site { id: site.id, name, contact: site.contact, datasets: site.dataset });
     }
     sites
 }
 
-/// The contracts of files and of packs; `packs` is none where that key could not be read.
-fn contracts(
-    paths: &[PathBuf],
-    packs: Option<&[String]>,
-    base: &Path,
-    file: &str,
-    problems: &mut Problems,
-) -> Vec<ContractFile> {
-    if paths.is_empty() && packs.is_some_and(<[String]>::is_empty) {
-        let problem = Problem::new(file, "contracts", "a network needs at least one contract");
-        problems.push(problem.hint("contracts = [\"heart.toml\"], relative to this file, or packs = [\"omop-5.4\"]"));
-    }
-    let mut texts: Vec<(String, String, String)> = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        let key = format!("contracts[{index}]");
-        match read_text(&base.join(path), file, &key, limits::CONTRACT_TEXT_BYTES) {
-            Ok(text) => texts.push((key, path.display().to_string(), text)),
-            Err(others) => problems.extend(others),
-        }
-    }
-    for (index, name) in packs.unwrap_or_default().iter().enumerate() {
-        let key = format!("packs[{index}]");
-        match contract::pack(name) {
-            Some(pack) => {
-                texts.extend(pack.contracts.iter().map(|text| (key.clone(), name.clone(), (*text).to_owned())))
-            }
-            None => problems.push(unknown_pack(name, file, &key)),
-        }
-    }
-    let mut found: Vec<ContractFile> = Vec::new();
-    for (key, name, text) in texts {
-        match contract::parse(&text, &name) {
-            Ok(contract) if found.iter().any(|f| f.contract.id() == contract.id()) => {
-                problems.push(Problem::new(file, key, format!("`{}` is given twice", contract.id())));
-            }
-            Ok(contract) => found.push(ContractFile { name: format!("{}.toml", contract.id()), text, contract }),
-            Err(others) => problems.extend(others),
-        }
-    }
-    found
-}
-
-/// That there is no such pack, and which there are.
-pub(super) fn unknown_pack(name: &str, file: &str, key: &str) -> Problem {
-    let names = || PACKS.iter().map(|pack| pack.name);
-    let hint = match nearest(name, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
-    };
-    Problem::new(file, key, format!("there is no pack `{name}`")).hint(hint)
-}
-
-fn read_text(path: &Path, file: &str, key: &str, limit_bytes: usize) -> Result<String, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        let named = if key.is_empty() { String::new() } else { format!(" {}", path.display()) };
-        let problem = Problem::new(file, key, format!("cannot read{named}: {}", unreadable(e.kind())));
-        match (key.is_empty(), e.kind()) {
-            (false, _) => problem.hint("paths are relative to this file"),
-            (true, std::io::ErrorKind::NotFound) => {
-                problem.hint("name the file that says what the network is to be; README.md has one")
-            }
-            (true, _) => problem,
-        }
-    })?;
-    if text.len() > limit_bytes {
-        return Err(Problem::new(file, key, format!("larger than {limit_bytes} bytes")).into());
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-        network = "heart-demo"
-        contracts = ["heart.toml"]
-        [coordinator]
-        quic = "127.0.0.1:4433"
-        api = "127.0.0.1:8443"
-        [publication]
-        min_sites = 1
-        [researcher]
-        name = "A researcher"
-        mode = "exact"
-        [[site]]
-        id = "cleveland"
-        name = "Cleveland Clinic Foundation"
-        [site.dataset.heart]
-        contract = "heart@1"
-        [site.dataset.heart.map]
-        disease = "num > 0"
-    "#;
-
-    fn templates() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
-    }
-
-    #[test]
-    fn a_network_is_read_with_its_contracts_and_dataset_blocks() {
-        let network = Network::parse(GOOD, "network.toml", &templates()).unwrap();
-        assert_eq!(network.contracts[0].name, "heart@1.toml");
-        assert_eq!(network.sites[0].datasets["heart"]["map"]["disease"].as_str(), Some("num > 0"));
-    }
-
-    #[test]
-    fn a_pack_s_contracts_come_beside_the_network_s_own() {
-        let with = GOOD.replace("[\"heart.toml\"]", "[\"heart.toml\"]\npacks = [\"omop-5.4\"]");
-        let network = Network::parse(&with, "network.toml", &templates()).unwrap();
-        let names: Vec<&str> = network.contracts.iter().map(|contract| contract.name.as_str()).collect();
-        assert_eq!(names[..2], ["heart@1.toml", "omop-person@540.toml"]);
-        let alone = GOOD.replace("contracts = [\"heart.toml\"]", "packs = [\"omop-5.3\"]");
-        assert_eq!(Network::parse(&alone, "network.toml", &templates()).unwrap().contracts.len(), 15);
-        let wrong = GOOD.replace("contracts = [\"heart.toml\"]", "packs = [\"omop-5.5\", \"omop-5.3\", \"omop-5.3\"]");
-        let text = Network::parse(&wrong, "network.toml", &templates()).unwrap_err().to_string();
-        assert!(text.contains("packs[0]: there is no pack `omop-5.5`\n  hint: did you mean `omop-5."), "{text}");
-        assert!(text.contains("packs[2]: `omop-person@530` is given twice"), "{text}");
-    }
-
-    #[test]
-    fn all_problems_are_reported_at_once() {
-        let bad = GOOD
-            .replace("heart.toml", "hart.toml")
-            .replace("min_sites = 1", "min_sites = 4\nmin_site = 2")
-            .replace("4433", "0")
-            .replace("id = \"cleveland\"", "id = \"Cleveland\"");
-        let text = Network::parse(&bad, "network.toml", &templates()).unwrap_err().to_string();
-        for wanted in [
-            "publication.min_site: unknown key\n  hint: did you mean `min_sites`?",
-            "contracts[0]: cannot read",
-            "coordinator.quic: not an address",
-            "publication.min_sites: must be 1 to 1",
-            "site[0].id: not a valid site id",
-        ] {
-            assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
-        }
-    }
-}
+mod tests;

@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bocage_net::secret::{SecretError, write_secret};
+use bocage_net::settings::unreadable;
 use zeroize::Zeroizing;
+
+use super::update::MADE;
 
 /// Files and folders to be, by relative path.
 #[derive(Default)]
@@ -16,8 +19,11 @@ pub struct Tree {
     folders: Vec<PathBuf>,
 }
 
-enum Content {
+/// What a file holds, and who may read it.
+pub enum Content {
+    /// Everybody.
     Public(String),
+    /// Its owner.
     Secret(Zeroizing<String>),
 }
 
@@ -30,6 +36,17 @@ pub enum TreeError {
     /// It cannot have a name beside it.
     #[error("{0} is not a folder that can be made")]
     NoName(PathBuf),
+    /// It cannot be seen what is there.
+    #[error("cannot read {path}: {}", unreadable(source.kind()))]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A person changed files that would be overwritten.
+    #[error("changed by hand since they were written: {}", .0.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
+    ByHand(Vec<PathBuf>),
     /// The operating system refused.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -57,6 +74,16 @@ impl Tree {
     /// Adds an empty folder.
     pub fn folder(&mut self, path: impl Into<PathBuf>) {
         self.folders.push(path.into());
+    }
+
+    /// The files, in the order in which they were added.
+    pub fn files(&self) -> impl Iterator<Item = (&PathBuf, &Content)> {
+        self.files.iter().map(|(path, content)| (path, content))
+    }
+
+    /// The empty folders.
+    pub fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.folders.iter()
     }
 
     /// Makes the folder `out`, which must not exist or be empty. Its mode is 0700.
@@ -87,6 +114,8 @@ impl Tree {
                 Content::Secret(text) => write_secret(&path, text.as_bytes())?,
             }
         }
+        let list = beside.path().join(MADE);
+        write_public(&list, &self.list()).map_err(wrong(&list))?;
         // On Linux a rename replaces an empty folder; one that was filled meanwhile stays, and this fails.
         std::fs::rename(beside.path(), &out).map_err(wrong(&out))?;
         let _ = beside.keep();

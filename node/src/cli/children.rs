@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use super::logging;
 use super::output::Failure;
 use super::reload::Reload;
 use super::running;
+use super::units::{self, Alone};
 use crate::agent::{Agent, Presence, Upkeep, session_config};
 use crate::config::environment::{read_identity, read_release_key};
 use crate::config::{Config, Depth, Origin, StateDir};
@@ -44,6 +45,8 @@ use crate::supervisor::report::{IDLE_REPORT, beat_report, due_report, pending_re
 
 /// How long a query may go on of a node that is to stop now.
 const HURRY: Duration = Duration::from_secs(3);
+/// Why a node does not start whose state another one has.
+pub(super) const OTHER_NODE: &str = "another node runs on this state directory";
 /// How long a stopping agent waits until the coordinator has been told.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -62,7 +65,7 @@ pub fn supervise(
     let level = logging::of_daemon(&config.log, log, "supervisor");
     let notify = Notify::from_env();
     make_private_dir(&config.state.0)?;
-    let _lock = lock(&config.state.lock(), "another node runs on this state directory")?;
+    let _lock = lock(&config.state.lock(), OTHER_NODE)?;
     tracing::info!(site = %config.site, network = %config.network, coordinator = config.coordinator.in_words(), "node starts");
     let environment = environment::of_children(&switches.environment);
     // Before anything that its children could not undo: the herald reaches what this process gives up.
@@ -93,15 +96,18 @@ pub fn herald(origin: &Origin, log: Option<Form>, parent: u32) -> Result<(), Fai
     herald::run(&mut std::io::stdin().lock(), &steward, &site).map_err(Failure::ours)
 }
 
-/// The agent's process.
+/// The agent's process. Without a parent it is a unit of its own.
 ///
 /// # Errors
 /// Where configuration or certificate are of no use.
-pub fn agent(origin: &Origin, log: Option<Form>, parent: u32, switches: Switches) -> Result<(), Failure> {
-    die_with(parent).map_err(Failure::theirs)?;
+pub fn agent(origin: &Origin, log: Option<Form>, parent: Option<u32>, switches: Switches) -> Result<(), Failure> {
+    parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::of_daemon(&config.log, log, "agent");
-    make_private_dir(&config.state.0)?;
+    let notify = parent.is_none().then(Notify::from_env);
+    if !config.state.shares_run() {
+        make_private_dir(&config.state.0)?;
+    }
     let door = status_door(&config.state, "agent")?;
     let this = OwnProcess::this();
     let sandbox = Sandbox::begin(Process::Agent, &config, None, &switches).map_err(unconfined)?;
@@ -114,7 +120,11 @@ pub fn agent(origin: &Origin, log: Option<Form>, parent: u32, switches: Switches
         .coordinator
         .ways(&identities, &clock)
         .map_err(|(key, message, hint)| Failure::theirs(format!("{key}: {message}")).hint(hint))?;
-    let presence = Presence::new(this, Arc::clone(&clock), Box::new(|session| say(beat_report(session))));
+    let beat = move |session| match &notify {
+        Some(notify) => units::beat(notify),
+        None => say(beat_report(session)),
+    };
+    let presence = Presence::new(this, Arc::clone(&clock), Box::new(beat));
     let presence = Arc::new(presence.certified_by(identities.clone()));
     let (tell, told) = mpsc::channel(1);
     let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
@@ -148,18 +158,18 @@ async fn hear_hangups(tell: mpsc::Sender<()>) {
     }
 }
 
-/// The custodian's process. `overran` is the attempt for which its predecessor was ended.
+/// The custodian's process. `overran` is the attempt for which its predecessor was ended. Without a parent it is a unit of its own.
 ///
 /// # Errors
 /// Where configuration, release key, ledger or socket are of no use.
 pub fn custodian(
     origin: &Origin,
     log: Option<Form>,
-    parent: u32,
+    parent: Option<u32>,
     overran: Option<u64>,
     switches: Switches,
 ) -> Result<(), Failure> {
-    die_with(parent).map_err(Failure::theirs)?;
+    parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::of_daemon(&config.log, log, "custodian");
     let this = OwnProcess::this();
@@ -168,6 +178,7 @@ pub fn custodian(
     // Where a quota says how many cores there are, its files are out of reach later.
     let _ = engine::cores();
     learn_users();
+    let alone = parent.is_none().then(|| Alone::begin(&config.state)).transpose()?;
     let sandbox = Sandbox::begin(Process::Custodian, &config, None, &switches).map_err(unconfined)?;
     let config = config.custodian();
     let lock = lock(&config.state.custodian_lock(), "another custodian runs on this state directory")?;
@@ -181,7 +192,9 @@ pub fn custodian(
     let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
     let (state, steward) = (config.state.clone(), config.steward.clone());
     let clock = clock(&switches);
-    let custodian = Custodian::new(config, ledger, key, clock, report_to_supervisor(), switches);
+    let overran = overran.or_else(|| alone.as_ref()?.overran());
+    let report = alone.as_ref().map_or_else(report_to_supervisor, Alone::report);
+    let custodian = Custodian::new(config, ledger, key, clock, report, switches);
     custodian.recover(overran).map_err(Failure::theirs)?;
     let runtime = child_runtime()?;
     let served = runtime.block_on(async {
@@ -215,7 +228,12 @@ fn child_runtime() -> Result<Runtime, Failure> {
 /// Where a process shows how it is. Bound before its sandbox, which lets it bind nothing.
 fn status_door(state: &StateDir, process: &str) -> Result<std::os::unix::net::UnixListener, Failure> {
     let path = state.status_socket(process);
-    bind_private(&path).map_err(|e| Failure::theirs(format!("cannot listen on {}: {e}", path.display())))
+    let bound = bind_private(&path).and_then(|door| {
+        // In a folder of the machine's, its group looks at both units.
+        let mode = fs::Permissions::from_mode(0o660);
+        if state.shares_run() { fs::set_permissions(&path, mode).map(|()| door) } else { Ok(door) }
+    });
+    bound.map_err(|e| Failure::theirs(format!("cannot listen on {}: {e}", path.display())))
 }
 
 /// How long what is under way may take, each time that the supervisor asks this process to stop: `usual`, or little. An interrupt from the
@@ -273,7 +291,7 @@ pub(super) fn make_private_dir(path: &Path) -> Result<(), Failure> {
 }
 
 /// Takes an exclusive lock that lives as long as the file is held, whatever ends the process.
-fn lock(path: &Path, taken: &str) -> Result<File, Failure> {
+pub(super) fn lock(path: &Path, taken: &str) -> Result<File, Failure> {
     let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = open.map_err(|e| Failure::theirs(format!("cannot open {}: {}", path.display(), e.kind())))?;
     match file.try_lock() {

@@ -20,6 +20,7 @@ mod quality;
 mod reload;
 mod running;
 mod studies;
+mod units;
 mod warnings;
 mod watch;
 
@@ -75,7 +76,14 @@ enum Command {
     /// Read a dataset's source and take a snapshot, as a running node does by schedule; people use `datasets refresh`
     Ingest {
         /// The dataset's name in node.toml
-        name: String,
+        #[arg(required_unless_present = "due")]
+        name: Option<String>,
+        /// Take every snapshot that a custodian which is a unit of its own has asked for
+        #[arg(long, conflicts_with = "name")]
+        due: bool,
+        /// Do not end, but take those that it asks for later too
+        #[arg(long, requires = "due")]
+        watch: bool,
         /// Why, as the ledger writes it
         #[arg(long, default_value = "refresh", value_parser = why)]
         why: Why,
@@ -115,10 +123,13 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup back where nothing is, or in place of what is moved aside
     Restore(backup::RestoreArgs),
+    /// Tell the steward of every study that a custodian which is a unit of its own has named (a unit of its own; `run` does all)
     #[command(hide = true)]
     Herald(ChildArgs),
+    /// Talk to the coordinator (a unit of its own; `run` does all)
     #[command(hide = true)]
     Agent(ChildArgs),
+    /// Answer from the data (a unit of its own; `run` does all)
     #[command(hide = true)]
     Custodian(ChildArgs),
 }
@@ -308,11 +319,21 @@ struct FhirExportArgs {
 #[derive(Args)]
 struct ChildArgs {
     /// The supervisor's process
-    #[arg(long)]
-    parent: u32,
+    #[arg(long, hide = true)]
+    parent: Option<u32>,
     /// The attempt for which the last custodian was ended
-    #[arg(long)]
+    #[arg(long, hide = true)]
     overran: Option<u64>,
+    /// A unit of its own, with the environment that a child would have
+    #[arg(long, hide = true, conflicts_with = "parent")]
+    alone: bool,
+}
+
+impl ChildArgs {
+    /// Whether a person or a service manager started it, with their own environment.
+    fn begins(&self) -> bool {
+        self.parent.is_none() && !self.alone
+    }
 }
 
 fn why(text: &str) -> Result<Why, String> {
@@ -363,7 +384,12 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
-        Command::Herald(args) => children::herald(&origin, log, args.parent),
+        Command::Herald(ChildArgs { parent: Some(parent), .. }) => children::herald(&origin, log, parent),
+        Command::Herald(_) => units::herald(&origin, log),
+        Command::Agent(args) if args.begins() => units::begin("agent", reexec, cli.common.forwarded(), &switches),
+        Command::Custodian(args) if args.begins() => {
+            units::begin("custodian", reexec, cli.common.forwarded(), &switches)
+        }
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
@@ -388,7 +414,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 Some(DatasetsCommand::Drop { name, yes }) => datasets::drop(&config, &name, yes),
             }
         }
-        Command::Ingest { name, why, parent } => {
+        Command::Ingest { name: None, watch, .. } => {
+            units::ingests(&origin, log, reexec, &cli.common.forwarded(), &switches, watch)
+        }
+        Command::Ingest { name: Some(name), why, parent, .. } => {
             parent.map_or(Ok(()), die_with).map_err(Failure::theirs)?;
             let config = Config::load(&origin)?;
             match parent {
@@ -484,7 +513,7 @@ mod tests {
         assert_eq!(child.common.overrides, [("policy.threshold".to_owned(), "20".to_owned())]);
         assert_eq!(child.common.config, PathBuf::from("a/node.toml"));
         let Command::Custodian(args) = child.command else { panic!("not the custodian") };
-        assert_eq!((args.parent, args.overran), (7, Some(9)));
+        assert_eq!((args.parent, args.overran), (Some(7), Some(9)));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Config {
     pub site: SiteId,
     /// Where the node keeps its state.
     pub state: StateDir,
+    /// The agent's user, where it is a unit of its own under another user than the custodian's.
+    pub agent_user: Option<u32>,
     /// Whether the node stays down where its processes cannot be confined.
     pub require_sandbox: bool,
     /// Whether it must not run either where the kernel knows a part of landlock only.
@@ -97,9 +99,9 @@ pub struct Config {
     pub fhir_servers: BTreeMap<String, bocage_bulk::Server>,
 }
 
-/// The places within the state directory.
+/// The places within the state directory; the second is where sockets are, if that is another place ([`StateDir::shares_run`]).
 #[derive(Debug, Clone)]
-pub struct StateDir(pub PathBuf);
+pub struct StateDir(pub PathBuf, pub Option<PathBuf>);
 
 impl StateDir {
     /// The lock that one node holds on its state.
@@ -114,7 +116,27 @@ impl StateDir {
 
     /// Where sockets are.
     pub fn run(&self) -> PathBuf {
-        self.0.join("run")
+        self.1.clone().unwrap_or_else(|| self.0.join("run"))
+    }
+
+    /// Whether the folder of the sockets is one that the machine provides, for users that it chose. Its mode is then not ours.
+    pub fn shares_run(&self) -> bool {
+        self.1.is_some()
+    }
+
+    /// The datasets that an ingest is asked for, where it is a unit of its own: a file each.
+    pub fn due(&self) -> PathBuf {
+        self.run().join("due")
+    }
+
+    /// The studies that the steward is to be told of, where the herald is a unit of its own: a file each.
+    pub fn pending(&self) -> PathBuf {
+        self.run().join("pending")
+    }
+
+    /// The attempt for which a custodian that is a unit of its own ended itself.
+    pub fn overran(&self) -> PathBuf {
+        self.0.join("overran")
     }
 
     /// The custodian's socket.
@@ -270,6 +292,7 @@ impl Config {
             network: self.network.clone(),
             site: self.site.clone(),
             state: self.state.clone(),
+            agent_user: self.agent_user,
             release_key_file: self.release_key_file.clone(),
             policy: self.policy.clone(),
             snapshots: self.snapshots,
@@ -313,6 +336,8 @@ pub struct CustodianConfig {
     pub site: SiteId,
     /// Where socket, snapshots and ledger are.
     pub state: StateDir,
+    /// Who may ask, beside the custodian's own user.
+    pub agent_user: Option<u32>,
     /// The signing key.
     pub release_key_file: PathBuf,
     /// What the site allows.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::raw::RawSteward;
 use super::sections::Reader;
-use crate::custodian::desk::people::{group_id, groups};
+use crate::custodian::desk::people::{group_id, groups, user_id, users};
 use crate::herald::Url;
 
 /// Who decides about studies, and who is told that one waits.
@@ -80,12 +80,24 @@ impl Reader<'_> {
             notify_ca_file: raw.notify_ca_file.map(|file| self.base.join(file)),
         })
     }
-    /// A group by its name or its number, whichever of the two TOML makes of it.
+    /// A user by its name or its number.
+    pub(super) fn user(&mut self, value: &Value, key: &str) -> Option<u32> {
+        let name = spelt(value);
+        let id = user_id(&name);
+        if id.is_none() {
+            let known = users();
+            let hint = match nearest(&name, known.iter().map(|(name, _)| name.as_str())) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "write the name of a user of this machine, or its number".to_owned(),
+            };
+            self.problem(key, format!("there is no user {name} in /etc/passwd"), hint);
+        }
+        id
+    }
+
+    /// A group by its name or its number.
     fn group(&mut self, value: &Value) -> Option<Group> {
-        let name = match value {
-            Value::String(name) => name.clone(),
-            number => number.to_string(),
-        };
+        let name = spelt(value);
         if let Some(id) = group_id(&name) {
             return Some(Group { name, id });
         }
@@ -96,5 +108,13 @@ impl Reader<'_> {
         };
         self.problem("steward.group", format!("there is no group {name} in /etc/group"), hint);
         None
+    }
+}
+
+/// A name or a number, whichever of the two TOML makes of it.
+fn spelt(value: &Value) -> String {
+    match value {
+        Value::String(name) => name.clone(),
+        number => number.to_string(),
     }
 }

@@ -234,6 +234,11 @@ impl Custodian {
         Ok(())
     }
 
+    /// The agent's user, where it is not this process's own.
+    pub fn agent_user(&self) -> Option<u32> {
+        self.config.agent_user
+    }
+
     /// Drops what the ledger need not keep any longer. Where that fails it stays, until the next day.
     pub fn drop_old_payloads(&self) {
         match self.ledger.drop_payloads(self.config.ledger.keep_payloads_days, self.clock.now()) {

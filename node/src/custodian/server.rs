@@ -76,7 +76,8 @@ pub struct Server {
 
 impl Server {
     /// Binds `run/custodian.sock` and `run/admin.sock` with mode 0600 in a directory of mode 0700. A socket that an earlier custodian left is replaced: the
-    /// caller holds the lock that tells that none is alive.
+    /// caller holds the lock that tells that none is alive. In a directory of the machine's the first has mode 0660, and the directory's group where
+    /// that is how it hands its group on.
     ///
     /// # Errors
     /// Where the socket cannot be made.
@@ -86,8 +87,9 @@ impl Server {
             move |source| ServerError::Bind { path, source }
         };
         let (path, admin_path) = (state.socket(), state.admin_socket());
-        let listener = bind(&state.run(), &path).map_err(at(&path))?;
-        let admin = bind(&state.run(), &admin_path).map_err(at(&admin_path))?;
+        provide(state).map_err(at(&path))?;
+        let listener = bind(&path, if state.shares_run() { 0o660 } else { 0o600 }).map_err(at(&path))?;
+        let admin = bind(&admin_path, 0o600).map_err(at(&admin_path))?;
         let admin = Admin::new(admin, state, steward).map_err(at(&admin_path))?;
         Ok(Self { listener, path, admin, admin_path, status: None })
     }
@@ -192,16 +194,20 @@ async fn end_of(grace: Duration, mut shorter: mpsc::Receiver<Duration>) {
     }
 }
 
-fn bind(run: &Path, path: &Path) -> io::Result<UnixListener> {
-    DirBuilder::new().recursive(true).mode(0o700).create(run)?;
-    fs::set_permissions(run, Permissions::from_mode(0o700))?;
+fn provide(state: &StateDir) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(state.run())?;
+    if state.shares_run() { Ok(()) } else { fs::set_permissions(state.run(), Permissions::from_mode(0o700)) }
+}
+
+fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Nobody else can reach the socket before its own mode is set: the directory is closed already.
+    // Nobody else can reach the socket before its own mode is set: the directory is closed already, or this process's mask is. And whoever
+    // does reach it is asked who it is.
     let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(listener)
 }
 
@@ -226,7 +232,7 @@ fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
 }
 
 async fn serve(mut stream: UnixStream, custodian: &Arc<Custodian>, queue: &mpsc::Sender<Job>) {
-    if !same_user(&stream) {
+    if !admitted(&stream, custodian.agent_user()) {
         tracing::warn!("refused a connection of another user");
         return;
     }
@@ -288,8 +294,9 @@ pub fn pending(error: PublicError) -> Vec<u8> {
     codec::encode(&Reply::Pending(error)).unwrap_or_default()
 }
 
-fn same_user(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+fn admitted(stream: &UnixStream, agent: Option<u32>) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || Some(peer.uid()) == agent)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Reach {
             // an ingest may dial, and the agent to a coordinator or proxy.
             Process::Supervisor => Self {
                 read: None,
-                write: [config.state.0.clone(), "/dev/null".into()].into_iter().chain(renewed(config)).collect(),
+                write: [PathBuf::from("/dev/null")].into_iter().chain(written(config)).chain(renewed(config)).collect(),
                 name_servers: true,
                 ports: config
                     .datasets
@@ -66,7 +66,7 @@ impl Reach {
                 let mut read: Vec<PathBuf> = list(config).into_iter().chain(salt(config)).collect();
                 // The ledger's own randomness.
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
-                Self { read: Some(read), write: vec![config.state.0.clone()], name_servers: false, ports: Vec::new() }
+                Self { read: Some(read), write: written(config).collect(), name_servers: false, ports: Vec::new() }
             }
             // What it reads of keys of tokens it has read.
             Process::Ingest | Process::RemoteIngest => {
@@ -85,6 +85,11 @@ impl Reach {
             }
         }
     }
+}
+
+/// The folders of the node's state.
+fn written(config: &Config) -> impl Iterator<Item = PathBuf> {
+    [Some(config.state.0.clone()), config.state.1.clone()].into_iter().flatten()
 }
 
 /// Whether the list of opt-outs lies in one folder with the agent's key: a new list is then read after a restart only.

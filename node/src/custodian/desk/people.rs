@@ -20,6 +20,16 @@ pub fn user_name(uid: u32) -> String {
     NAMES.get(&uid).cloned().unwrap_or_default()
 }
 
+/// The number of a user, by its name or as it is.
+pub fn user_id(user: &str) -> Option<u32> {
+    user.parse().ok().or_else(|| users().into_iter().find(|(name, _)| name == user).map(|(_, number)| number))
+}
+
+/// The users of this machine.
+pub fn users() -> Vec<(String, u32)> {
+    entries(Path::new(USERS))
+}
+
 /// The number of a group, by its name or as it is.
 pub fn group_id(group: &str) -> Option<u32> {
     group.parse().ok().or_else(|| groups().into_iter().find(|(name, _)| name == group).map(|(_, number)| number))
@@ -48,6 +58,7 @@ mod tests {
     fn users_and_groups_have_the_names_of_the_machine_and_unknown_ones_have_none() {
         assert_eq!(user_name(0), "root");
         assert_eq!(user_name(4_000_000_000), "");
+        assert_eq!((user_id("root"), user_id("1005"), user_id("no-such-user")), (Some(0), Some(1005), None));
         assert_eq!((group_id("root"), group_id("1005"), group_id("no-such-group")), (Some(0), Some(1005), None));
     }
 }

@@ -105,8 +105,10 @@ fn new_token(state: &StateDir) -> io::Result<Arc<str>> {
 /// Lets a group's members through the folders on the way, without letting them look around, and to the socket.
 fn open_to(group: &Group, state: &StateDir) -> io::Result<u32> {
     let id = group.id;
-    let opened =
-        [(state.0.clone(), 0o710), (state.run(), 0o710), (state.admin_socket(), 0o660), (state.admin_token(), 0o640)];
+    let mut opened = vec![(state.admin_socket(), 0o660), (state.admin_token(), 0o640)];
+    if !state.shares_run() {
+        opened.extend([(state.0.clone(), 0o710), (state.run(), 0o710)]);
+    }
     for (path, mode) in opened {
         chown(&path, None, Some(id)).map_err(|error| {
             io::Error::new(

@@ -1,0 +1,101 @@
+//! Whether the nodes would understand what they are given: each site's `node.toml` is read as its node reads it, before anything is made. Whether a mapping
+//! fits its source only the site can tell, which has the source.
+
+use std::path::Path;
+
+use bocage_node::config::{Config, Origin};
+use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::trust::PublicKey;
+
+use super::render::{Trusted, node};
+use super::spec::{Network, Site};
+
+/// Any key: nobody signs anything here.
+const SOME_KEY: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
+/// Where a node's problem comes from.
+enum Origins<'a> {
+    Site(usize, &'a Site),
+    Defaults,
+}
+
+/// All that the nodes of `network` would refuse, at its place in `file`.
+///
+/// # Errors
+/// All problems at once. Of what only a site can know (its files, its users) nothing is said.
+pub fn rehearse(network: &Network, file: &str) -> Result<(), Problems> {
+    let folder =
+        tempfile::tempdir().map_err(|e| Problem::new(file, "", format!("cannot be rehearsed: {}", e.kind())))?;
+    let Ok(key) = SOME_KEY.parse::<PublicKey>() else { return Ok(()) };
+    let names = network.access_bodies.iter().map(|body| (body.name.as_str(), body.key.unwrap_or(key)));
+    let trusted = Trusted { researcher: key, access_bodies: names.collect() };
+    let wrong = |e: std::io::Error| Problem::new(file, "", format!("cannot be rehearsed: {}", e.kind()));
+    std::fs::create_dir(folder.path().join("contracts")).map_err(wrong)?;
+    for contract in &network.contracts {
+        std::fs::write(folder.path().join("contracts").join(&contract.name), &contract.text).map_err(wrong)?;
+    }
+    let mut problems = Problems::default();
+    let with_data = network.sites.iter().enumerate().filter(|(_, site)| !site.datasets.is_empty());
+    let first = network.sites.iter().take(1).map(|site| (Origins::Defaults, site));
+    for (origins, site) in first.chain(with_data.map(|(at, site)| (Origins::Site(at, site), site))) {
+        let path = folder.path().join("node.toml");
+        // The agent's user is one of another machine.
+        let text = node(network, site, &trusted).text().replace("\nagent_user =", "\n# agent_user =");
+        std::fs::write(&path, text).map_err(wrong)?;
+        if let Err(found) = Config::load(&Origin { file: path, overrides: Vec::new() }) {
+            found
+                .0
+                .into_iter()
+                .filter_map(|problem| placed(problem, &origins, file, folder.path()))
+                .for_each(|p| problems.push(p));
+        }
+    }
+    problems.into_result(())
+}
+
+/// The problem at its place in the network's file; none where another round of the rehearsal says it, or only the site can know.
+fn placed(problem: Problem, origins: &Origins<'_>, file: &str, folder: &Path) -> Option<Problem> {
+    let of_policy = problem.key == "policy" || problem.key.starts_with("policy.");
+    let of_dataset = problem.key.starts_with("dataset.");
+    let key = match origins {
+        Origins::Defaults if of_policy => format!("defaults.{}", problem.key),
+        Origins::Site(at, site) if of_dataset => {
+            let of_site = |name: &String| problem.key.starts_with(&format!("dataset.{name}"));
+            site.datasets.keys().find(|name| of_site(name))?;
+            format!("site[{at}].{}", problem.key)
+        }
+        _ => return None,
+    };
+    // A view of the site's own lies at the site.
+    let unseen = problem.message.contains(&folder.display().to_string()) || problem.message.starts_with("cannot read");
+    (!(of_dataset && unseen)).then(|| Problem { file: file.to_owned(), key, ..problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rehearsed(edit: impl FnOnce(String) -> String) -> String {
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let text = edit(include_str!("../../templates/network.toml").to_owned());
+        let network = Network::parse(&text, "network.toml", &templates).unwrap();
+        rehearse(&network, "network.toml").map_or_else(|problems| problems.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn what_a_node_would_refuse_is_said_at_its_place_in_the_network_s_file_and_once() {
+        assert_eq!(rehearsed(|text| text), "");
+        let said = rehearsed(|text| {
+            let text = text.replacen("\"heart@1\"", "\"hart@1\"", 1).replacen("header  =", "heder  =", 1);
+            format!("{text}\n[defaults.policy]\nthreshold = 1\nquery_sec = 5\n")
+        });
+        for wanted in [
+            "network.toml: site[0].dataset.heart.contract: no contract hart@1 is known",
+            "network.toml: site[0].dataset.heart.source.heder: unknown key",
+            "network.toml: defaults.policy.threshold: must be from 3",
+            "network.toml: defaults.policy.query_sec: unknown key\n  hint: did you mean `query_secs`?",
+        ] {
+            assert_eq!(said.matches(wanted).count(), 1, "{wanted}\nin\n{said}");
+        }
+    }
+}

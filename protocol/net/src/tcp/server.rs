@@ -29,7 +29,7 @@ use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
 /// Handshakes under way. Where one more comes, the one that is under way for longest is hung up on: who holds a hundred of them open keeps nobody out
 /// who is done within two round trips.
@@ -61,6 +61,7 @@ struct Door {
     done: mpsc::Sender<TcpLink>,
     /// All links whose task has not ended, for the day of shutdown.
     standing: StdMutex<Vec<Standing>>,
+    refused: Arc<Refusals>,
 }
 
 /// What newcomers are shown, and what is asked of them.
@@ -114,8 +115,8 @@ impl TcpServer {
         let make = move |identity: &Identity, denylist: &Denylist| Shown::of(identity, denylist, &clock);
         let shown = Derived::new(identities, Box::new(make))?;
         let places = Arc::new(Semaphore::new(ENROLMENTS));
-        let door =
-            Arc::new(Door { shown, enrolling: StdMutex::new(None), places, done, standing: StdMutex::default() });
+        let (enrolling, standing, refused) = (StdMutex::new(None), StdMutex::default(), Arc::default());
+        let door = Arc::new(Door { shown, enrolling, places, done, standing, refused });
         let open = watch::Sender::new(true);
         let task = accept_all(listener, Arc::clone(&door), handshakes, open.subscribe());
         let accepting = tokio::spawn(task).abort_handle();
@@ -125,6 +126,11 @@ impl TcpServer {
     /// The address listened on, with the port that port 0 became.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The handshakes that came to nothing, by reason.
+    pub fn refused(&self) -> Arc<Refusals> {
+        Arc::clone(&self.door.refused)
     }
 
     /// Links that stand.
@@ -239,9 +245,13 @@ impl Door {
         let made = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), self.shake(stream, address)).await;
         match made {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::info!(%address, %error, "a node's connection was not made"),
+            Ok(Err(error)) => {
+                self.refused.count(&error);
+                tracing::info!(%address, %error, "a node's connection was not made");
+            }
             Err(_) => {
                 let error = ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS };
+                self.refused.count(&error);
                 tracing::info!(%address, %error, "a node's connection was not made");
             }
         }

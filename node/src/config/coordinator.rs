@@ -170,8 +170,9 @@ impl Coordinator {
         let unusable = |error: bocage_net::identity::CertificateError| {
             ("tls", error.to_string(), "ask the network's coordinator for this site's folder again".to_owned())
         };
-        let quic =
-            || QuicClient::new(self.address.clone(), self.name.clone(), identities, Arc::clone(clock)).map_err(unusable);
+        let quic = || {
+            QuicClient::new(self.address.clone(), self.name.clone(), identities, Arc::clone(clock)).map_err(unusable)
+        };
         let Some(address) = self.tcp.clone().filter(|_| self.transport != Transport::Quic) else {
             return Ok(Ways::First(quic()?));
         };

@@ -311,15 +311,8 @@ fn remote_ingest() -> Result<Rules, BackendError> {
 }
 
 fn agent() -> Result<Rules, BackendError> {
-    let mut rules = freely(&[
-        BASE,
-        BASE_OLDER,
-        AGENT,
-        ANSWERING,
-        RENEWING,
-        RENEWING_OLDER,
-        &[libc::SYS_mmap, libc::SYS_mprotect],
-    ]);
+    let mut rules =
+        freely(&[BASE, BASE_OLDER, AGENT, ANSWERING, RENEWING, RENEWING_OLDER, &[libc::SYS_mmap, libc::SYS_mprotect]]);
     rules.extend(narrowed()?);
     rules.extend(dialling()?);
     Ok(rules)

@@ -206,6 +206,7 @@ async fn serve_until_signal(
     let mut server = match Server::with(&config, setup.contracts, switches) {
         Ok(server) => {
             let server = server.with_revocations(setup.revocations).with_issuing(setup.issuing);
+            let server = server.with_enrolments(tcp.as_ref().map(TcpServer::enrolments));
             server.with_api_tls(setup.api_tls).with_identities(&identities).notifying(Notify::from_env())
         }
         Err(error) => return user_problem(&error),

@@ -27,6 +27,7 @@ use bocage_daemon::pulse::{BEAT, Pulse};
 use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::certificates::Authority;
 use bocage_net::https::WebIdentity;
+use bocage_net::tcp::{EnrolmentStream, Enrolments};
 use bocage_net::transport::Refusals;
 use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
@@ -41,8 +42,8 @@ use crate::api::{self, App, Command, Gate};
 use crate::config::{Config, KnownContract};
 use crate::counts::Counts;
 use crate::dispatch::{self, Context, DispatchError, Notices};
-use crate::members::Members;
 use crate::members::roster::Roster;
+use crate::members::{Members, enrolment};
 use crate::people::{People, PeopleError};
 use crate::permits::{AccessBodies, Researchers};
 use crate::store::{Store, StoreError};
@@ -103,6 +104,8 @@ pub struct Server {
     most_links: usize,
     api_tls: Option<WebIdentity>,
     revocations: Vec<SignedRevocations>,
+    enrolments: Option<Enrolments>,
+    enrolling: JoinSet<()>,
     stop_within: Duration,
     reloading: Option<Reloading>,
     notify: Notify,
@@ -175,6 +178,8 @@ impl Server {
             links: JoinSet::new(),
             api_tls: None,
             revocations: Vec::new(),
+            enrolments: None,
+            enrolling: JoinSet::new(),
             stop_within: Duration::from_secs(u64::from(config.stop_secs)),
             reloading: None,
             notify: Notify::default(),
@@ -197,6 +202,12 @@ impl Server {
             self.context.issuing.replace(authority);
         }
         self
+    }
+
+    /// The same, taking in those who come by this door with an invitation. How many there are at a time is the door's to bound.
+    #[must_use]
+    pub fn with_enrolments(self, enrolments: Option<Enrolments>) -> Self {
+        Self { enrolments, ..self }
     }
 
     /// The same, where nodes come over links with certificates: it renews these, tells of roots, and refuses who is revoked from the handshake on.
@@ -328,6 +339,8 @@ impl Server {
                 },
                 Some(done) = self.studies.join_next_with_id() => self.ended(done),
                 Some(_) = self.links.join_next() => {}
+                Some(stream) = next(&mut self.enrolments) => self.enrol(stream),
+                Some(_) = self.enrolling.join_next() => {}
                 done = web.join_next() => break match done {
                     Some(Ok(Err(error))) => Err(ServeError::Http(error)),
                     _ => Err(ServeError::Ended("the HTTP interface")),
@@ -344,6 +357,7 @@ impl Server {
         self.studies.shutdown().await;
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
+        self.enrolling.shutdown().await;
         self.app.gate.settle(self.context.clock.now()).await;
         self.context.store.close().await;
         ended
@@ -408,6 +422,12 @@ impl Server {
         self.links.spawn(async move { context.members.serve(link).await });
     }
 
+    fn enrol(&mut self, stream: EnrolmentStream) {
+        let context = Arc::clone(&self.context);
+        let from = stream.remote_address().map_or_else(String::new, |address| address.to_string());
+        self.enrolling.spawn(async move { enrolment::serve(&context, stream, &from, enrolment::PATIENCE).await });
+    }
+
     fn start(&mut self, study: StudyId, after: Duration) {
         if self.working.contains_key(&study) {
             return;
@@ -448,6 +468,14 @@ impl Server {
                 tracing::error!(%study, "the study's task panicked; it is tried again at the next start")
             }
         }
+    }
+}
+
+/// The next who comes to enrol. Never, where there is no door for it.
+async fn next(enrolments: &mut Option<Enrolments>) -> Option<EnrolmentStream> {
+    match enrolments {
+        Some(door) => door.accept().await,
+        None => std::future::pending().await,
     }
 }
 

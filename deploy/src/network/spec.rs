@@ -118,6 +118,8 @@ pub struct Site {
     pub contact: Option<String>,
     /// The proxy between its node and the coordinator.
     pub proxy: Option<Proxy>,
+    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
+    pub enrol: bool,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -205,6 +207,8 @@ struct RawSite {
     contact: Option<String>,
     proxy: Option<String>,
     #[serde(default)]
+    enrol: bool,
+    #[serde(default)]
     dataset: BTreeMap<String, toml::Table>,
 }
 
@@ -240,6 +244,7 @@ const KEYS: &[&str] = &[
     "contact",
     "proxy",
     "status",
+    "enrol",
     "dataset",
 ];
 
@@ -311,6 +316,11 @@ impl Network {
 
 fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     dialled(&raw.coordinator.quic, 4433, file, "coordinator.quic", problems);
+    let enrols = raw.site.iter().any(|site| site.get("enrol").and_then(Value::as_bool).unwrap_or_default());
+    if enrols && raw.coordinator.tcp.is_none() {
+        let problem = Problem::new(file, "coordinator.tcp", "missing, and a site enrols over TCP");
+        problems.push(problem.hint("for example tcp = \"coordinator.example.org:443\""));
+    }
     if let Some(tcp) = &raw.coordinator.tcp {
         dialled(tcp, 443, file, "coordinator.tcp", problems);
     }
@@ -397,8 +407,8 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
             label(contact, file, &join(&key, "contact"), problems);
         }
         let proxy =
-            site.proxy.and_then(|url| {
-                let proxy = Proxy::of(&url);
+            site.proxy.as_ref().and_then(|url| {
+                let proxy = Proxy::of(url);
                 if proxy.is_none() {
                     let problem = Problem::new(file, join(&key, "proxy"), "not the address of a proxy");
                     problems.push(problem.hint(
@@ -407,7 +417,12 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
                 }
                 proxy
             });
-        sites.push(Site { id: site.id, name, contact: site.contact, proxy, datasets: site.dataset });
+        if site.enrol && !site.dataset.is_empty() {
+            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
+            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+        }
+        let RawSite { id, contact, enrol, dataset: datasets, .. } = site;
+        sites.push(Site { id, name, contact, proxy, enrol, datasets });
     }
     sites
 }

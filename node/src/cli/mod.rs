@@ -10,6 +10,7 @@ mod check_study;
 mod children;
 mod datasets;
 mod doctor;
+mod enrol;
 mod environment;
 mod fhir_export;
 mod ingest;
@@ -70,6 +71,8 @@ struct Common {
 enum Command {
     /// Run the node until it is told to stop
     Run,
+    /// Enter a network by an invitation: make this site's keys and its folder
+    Enrol(enrol::EnrolArgs),
     /// Look at the configuration and everything that it names; start nothing
     Check(CheckArgs),
     /// The site's datasets and their snapshots
@@ -373,6 +376,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         }
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
+        Command::Enrol(args) => {
+            quiet_panics("enrol");
+            args.run()
+        }
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
             let (permit, researcher) = (permit.as_deref(), researcher.as_deref());
             let asked = check_study::Asked { file: &file, permit, researcher };
@@ -421,7 +428,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
         Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
         Command::Doctor(output) => {
-            logging::quiet_panics("doctor");
+            quiet_panics("doctor");
             doctor::run(&origin, children::clock(&switches), output.format)
         }
         Command::Backup(args) => backup::run(&origin, &args),
@@ -473,37 +480,4 @@ impl Common {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from([&["bocage-node"], args].concat())
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_reach_the_children_as_they_were_given() {
-        let cli = parse(&["run", "--config", "a/node.toml", "--set", "policy.threshold=20", "--log", "json"]).unwrap();
-        let forwarded = cli.common.forwarded();
-        let again: Vec<&str> = forwarded.iter().map(|s| s.to_str().unwrap()).collect();
-        let child = parse(&[&["custodian"], &again[..], &["--parent", "7", "--overran", "9"]].concat()).unwrap();
-        assert_eq!(child.common.overrides, [("policy.threshold".to_owned(), "20".to_owned())]);
-        assert_eq!(child.common.config, PathBuf::from("a/node.toml"));
-        let Command::Custodian(args) = child.command else { panic!("not the custodian") };
-        assert_eq!((args.parent, args.overran), (Some(7), Some(9)));
-    }
-
-    #[test]
-    fn a_setting_without_a_value_is_refused_and_children_are_not_in_the_help() {
-        assert!(parse(&["check", "--set", "policy.threshold"]).is_err());
-        let Err(missing) = parse(&["--config", "x"]) else { panic!("a command is wanted") };
-        let said = without_hidden(missing).to_string();
-        assert!(said.contains("ledger") && !said.contains("custodian"), "{said}");
-        let help = Cli::command().render_long_help().to_string();
-        assert!(help.contains("ledger") && !help.contains("custodian"), "{help}");
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ mod reload;
 mod switches;
 mod watched;
 mod web;
+mod web_tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, pending};
@@ -39,7 +40,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::api::{self, App, Command, Gate};
-use crate::config::{Config, KnownContract};
+use crate::config::{ApiTls, Config, KnownContract};
 use crate::counts::Counts;
 use crate::dispatch::{self, Context, DispatchError, Notices};
 use crate::members::roster::Roster;
@@ -48,6 +49,7 @@ use crate::people::{People, PeopleError};
 use crate::permits::{AccessBodies, Researchers};
 use crate::store::{Store, StoreError};
 
+use self::web_tls::WebTls;
 pub use certificates::Certificates;
 pub use drain::Drain;
 pub use reload::Reloading;
@@ -102,7 +104,7 @@ pub struct Server {
     tasks: HashMap<Id, StudyId>,
     links: JoinSet<()>,
     most_links: usize,
-    api_tls: Option<WebIdentity>,
+    api_tls: Option<(WebIdentity, ApiTls)>,
     revocations: Vec<SignedRevocations>,
     enrolments: Option<Enrolments>,
     enrolling: JoinSet<()>,
@@ -218,9 +220,9 @@ impl Server {
         self
     }
 
-    /// The same, with TLS on its HTTP interface.
+    /// The same, with TLS on its HTTP interface, by what stands in these files now and later.
     #[must_use]
-    pub fn with_api_tls(self, api_tls: Option<WebIdentity>) -> Self {
+    pub fn with_api_tls(self, api_tls: Option<(WebIdentity, ApiTls)>) -> Self {
         Self { api_tls, ..self }
     }
 
@@ -296,7 +298,9 @@ impl Server {
             self.start(study, Duration::ZERO);
         }
         let router = api::router(self.app.clone());
-        let door = web::Door { http, tls: self.api_tls.as_ref().map(|tls| Arc::clone(&tls.config).into()) };
+        let tls = self.api_tls.take();
+        let tls = tls.map(|(identity, files)| WebTls::new(identity, files, Arc::clone(&self.context.clock)));
+        let door = web::Door { http, tls };
         let mut web = JoinSet::from_iter([web::serve(door, router, self.app.patience, self.stopping.subscribe())]);
         let mut looking = JoinSet::new();
         for (door, status) in std::mem::take(&mut self.doors) {

@@ -415,6 +415,7 @@ mod tests {
                     contact: Some(evil.into()),
                     proxy: None,
                     enrol,
+                    proxy: None,
                     datasets: Default::default(),
                 })
                 .into(),

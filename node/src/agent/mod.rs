@@ -281,7 +281,9 @@ impl<D: Dialler> Agent<D> {
 
     fn due_in_ms(&self) -> Option<i64> {
         let upkeep = self.upkeep.as_ref().map(Upkeep::due_at);
-        let due = [self.session.poll_timeout(), upkeep, self.move_at].into_iter().flatten().min();
+        // One link is made at a time.
+        let move_at = self.move_at.filter(|_| self.moving.is_none());
+        let due = [self.session.poll_timeout(), upkeep, move_at].into_iter().flatten().min();
         due.map(|at| at.since_ms(self.clock.now()))
     }
 

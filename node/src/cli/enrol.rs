@@ -1,4 +1,4 @@
-//! `bocage-node enrol`: makes a site's keys and its folder from an invitation, then looks at it as `check` does.
+//! `bocage-node enrol`: makes a site's keys and its folder from an invitation, then looks at it as `doctor` does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bocage_protocol::limits::{CONFIG_TEXT_BYTES, SECRET_FILE_BYTES};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::output::{Failure, print};
+use super::output::{Failure, Format, print};
 use crate::config::Origin;
 use crate::enrol::{EnrolError, Invited, Through};
 
@@ -37,10 +37,10 @@ pub struct EnrolArgs {
 }
 
 impl EnrolArgs {
-    /// Enrols, and checks what came of it.
+    /// Enrols, and looks at what came of it.
     ///
     /// # Errors
-    /// The site is not in; the same command goes on where this one ended. Or the check found something.
+    /// The site is not in; the same command goes on where this one ended. Or something else needs mending.
     pub fn run(&self) -> Result<(), Failure> {
         let invited = Invited::read(&self.file, SystemClock.now()).map_err(failure)?;
         let through = self.through()?;
@@ -64,7 +64,7 @@ impl EnrolArgs {
                 file.display()
             )
         })?;
-        super::check::run(&Origin { file, overrides: Vec::new() }, SystemClock.now())
+        super::doctor::run(&Origin { file, overrides: Vec::new() }, Arc::new(SystemClock), Format::Text)
     }
 
     fn through(&self) -> Result<Option<Through>, Failure> {

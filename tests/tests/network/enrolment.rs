@@ -31,6 +31,12 @@ fn refused(lab: &Lab, args: &[&str]) -> String {
     err
 }
 
+/// A command of the network's operator.
+fn operator<'a>(lab: &Lab, run: impl FnOnce(&Lab, &[&str]) -> String, args: &[&'a str]) -> String {
+    let profile = lab.path("net/operator/profile.toml");
+    run(lab, &[&["network"], args, &["--profile", text(&profile)]].concat())
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
@@ -39,7 +45,7 @@ fn text(path: &Path) -> &str {
 fn invited(lab: &Lab) -> (Process, std::path::PathBuf) {
     let coordinator = lab.coordinator();
     let file = lab.path("long-beach.invite");
-    let said = fine(lab, &["network", "invite", SITE, "--out", text(&file)]);
+    let said = operator(lab, fine, &["invite", SITE, "--out", text(&file)]);
     assert!(said.contains("root's SHA-256: ") && said.contains("bocage-node enrol long-beach.invite"), "{said}");
     assert_eq!(std::fs::metadata(&file).expect("the invitation").permissions().mode() & 0o777, 0o600);
     (coordinator, file)
@@ -57,7 +63,7 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
     let dir = lab.site(SITE);
     let (code, said, err) = ran(&lab, &["node", "enrol", text(&file), "--dir", text(&dir)]);
     assert!(said.contains("site long-beach is in network heart-lab"), "{said}{err}");
-    // It ends with a check, which finds fault with a kernel that cannot confine the node.
+    // It ends with the doctor, who finds fault with a kernel that cannot confine the node.
     assert!(code == Some(0) || !Support::ask().complete(), "{said}{err}");
     let root = bocage_net::identity::fingerprint(
         &std::fs::read_to_string(lab.path("net/ca/root.pem")).expect("the root's certificate"),
@@ -84,7 +90,7 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
     coordinator.kill();
     let coordinator = lab.coordinator();
     coordinator.wait_for_line(&["connected", SITE]);
-    let listed = fine(&lab, &["network", "invitations"]);
+    let listed = operator(&lab, fine, &["invitations"]);
     assert!(listed.starts_with("long-beach") && listed.contains("used"), "{listed}");
     let elsewhere = lab.path("thief");
     let said = refused(&lab, &["node", "enrol", text(&file), "--dir", text(&elsewhere)]);
@@ -99,17 +105,17 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
 fn an_invitation_that_was_taken_back_and_one_of_another_network_get_nobody_in() {
     let lab = Lab::where_one_enrols(EXE, SITE);
     let (coordinator, first) = invited(&lab);
-    let said = refused(&lab, &["network", "invite", SITE, "--out", text(&first)]);
+    let said = operator(&lab, refused, &["invite", SITE, "--out", text(&first)]);
     assert!(said.contains("exists already and is not overwritten"), "{said}");
     let (second, dir) = (lab.path("second.invite"), lab.path("node"));
-    fine(&lab, &["network", "invite", SITE, "--out", text(&second), "--days", "1"]);
+    operator(&lab, fine, &["invite", SITE, "--out", text(&second), "--days", "1"]);
     let said = refused(&lab, &["node", "enrol", text(&first), "--dir", text(&dir)]);
     assert!(said.contains("the invitation was taken back at 20"), "{said}");
-    fine(&lab, &["network", "uninvite", SITE]);
+    operator(&lab, fine, &["uninvite", SITE]);
     let said = refused(&lab, &["node", "enrol", text(&second), "--dir", text(&dir)]);
     assert!(said.contains("(invitation_withdrawn)"), "{said}");
-    refused(&lab, &["network", "uninvite", SITE]);
-    refused(&lab, &["network", "invite", "atlantis", "--out", text(&lab.path("atlantis.invite"))]);
+    operator(&lab, refused, &["uninvite", SITE]);
+    operator(&lab, refused, &["invite", "atlantis", "--out", text(&lab.path("atlantis.invite"))]);
 
     // Another network's coordinator answers where the invitation says that its own does.
     let other = Lab::where_one_enrols(EXE, SITE);

@@ -67,7 +67,7 @@ pub struct Bench {
     pub out: PathBuf,
     pub config: Config,
     pub clock: Arc<Moved>,
-    pub coordinator: Coordinator,
+    running: Option<Coordinator>,
     pub sites: Vec<Site>,
     agents: JoinSet<()>,
     _dir: tempfile::TempDir,
@@ -84,11 +84,19 @@ impl Bench {
         let free: Vec<_> = free.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let config = Config::load(&out.join("coordinator/coordinator.toml"), &free).expect("a configuration");
         let coordinator = Coordinator::start(&config, &clock).await;
-        let mut bench = Self { out, config, clock, coordinator, sites: Vec::new(), agents: JoinSet::new(), _dir: dir };
+        let mut bench = Self {
+            out,
+            config,
+            clock,
+            running: Some(coordinator),
+            sites: Vec::new(),
+            agents: JoinSet::new(),
+            _dir: dir,
+        };
         let sites: Vec<SiteId> = bench.config.sites.keys().cloned().collect();
         sites.into_iter().for_each(|site| bench.agent(site));
         for site in &bench.sites {
-            timeout(LONG, bench.coordinator.context.members.session(&site.id)).await.expect("a session");
+            timeout(LONG, bench.coordinator().context.members.session(&site.id)).await.expect("a session");
         }
         bench
     }
@@ -99,7 +107,7 @@ impl Bench {
         let tls = Tls { ca_file: at("ca.pem"), cert_file: at("tls/cert.pem"), key_file: at("tls/key.pem") };
         let identities = Identities::new(read(&tls));
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let client = QuicClient::new(&*self.coordinator.address, COORDINATOR_NAME, &identities, clock.clone());
+        let client = QuicClient::new(&*self.coordinator().address, COORDINATOR_NAME, &identities, clock.clone());
         let (socket, custodian) = (at("custodian.sock"), at("custodian.sock"));
         let listening = UnixListener::bind(&custodian).expect("a socket");
         self.agents.spawn(custodian_of(listening));
@@ -114,7 +122,7 @@ impl Bench {
 
     /// What the coordinator says of a site.
     pub fn info(&self, site: &Site) -> SiteInfo {
-        let all = self.coordinator.context.members.sites();
+        let all = self.coordinator().context.members.sites();
         all.into_iter().find(|of| of.id == site.id).expect("a site")
     }
 
@@ -122,7 +130,7 @@ impl Bench {
     pub async fn until(&mut self, what: &str, done: impl Fn(&Self, &Site) -> bool) {
         let waiting = async {
             loop {
-                self.coordinator.certificates.look(self.clock.as_ref());
+                self.running.as_mut().expect("a coordinator").certificates.look(self.clock.as_ref());
                 let behind: Vec<&Site> = self.sites.iter().filter(|site| !done(self, site)).collect();
                 let Some(first) = behind.first() else { return };
                 for site in &behind {
@@ -141,12 +149,19 @@ impl Bench {
         self.info(site).certificate.is_some_and(|of| of.serial == serial)
     }
 
+    pub fn coordinator(&self) -> &Coordinator {
+        self.running.as_ref().expect("a coordinator")
+    }
+
     /// Stops the coordinator and starts another one on the same state.
     pub async fn restart_coordinator(&mut self) {
-        let address = self.coordinator.address.clone();
+        // With all that holds its links, or its port stays taken.
+        let Coordinator { context, certificates, stop, serving, address } = self.running.take().expect("a coordinator");
+        let _ = stop.send(());
+        timeout(LONG, serving).await.expect("an end").expect("no panic").expect("a good end");
+        drop((context, certificates));
         self.config.quic_listen = address.parse().expect("an address");
-        let again = Coordinator::start_after(&mut self.coordinator, &self.config, &self.clock).await;
-        self.coordinator = again;
+        self.running = Some(Coordinator::start(&self.config, &self.clock).await);
     }
 
     /// The offline root.
@@ -171,7 +186,7 @@ impl Bench {
         let mut asking = JoinSet::new();
         for site in &self.sites {
             for _ in 0..3 {
-                let (context, id) = (Arc::clone(&self.coordinator.context), site.id.clone());
+                let (context, id) = (Arc::clone(&self.coordinator().context), site.id.clone());
                 let (done, failed, stop) = (load.done.clone(), load.failed.clone(), load.stop.clone());
                 asking.spawn(async move {
                     while !stop.load(Ordering::SeqCst) {
@@ -227,17 +242,20 @@ impl Coordinator {
     async fn start(config: &Config, clock: &Arc<Moved>) -> Self {
         let setup = Setup::load(config, clock.now()).expect("a setup");
         let identities = Identities::new(setup.identity);
-        let quic = loop {
-            // After a restart the port is free as soon as the last connection of before is told.
-            match QuicServer::bind(config.quic_listen, &identities, clock.clone()) {
-                Ok(quic) => break quic,
-                Err(_) => tokio::task::yield_now().await,
+        let bound = async {
+            loop {
+                // After a restart the port is free as soon as the last connection of before is told.
+                match QuicServer::bind(config.quic_listen, &identities, clock.clone()) {
+                    Ok(quic) => break quic,
+                    Err(_) => tokio::task::yield_now().await,
+                }
             }
         };
+        let quic = timeout(LONG, bound).await.expect("a port");
         let address = quic.local_address().expect("an address").to_string();
         let http = TcpListener::bind(config.api_listen).await.expect("a port");
         let switches = Switches { clock: clock.clone(), ..Switches::default() };
-        let server = Server::with(config, setup.token, setup.contracts, switches).expect("a server");
+        let server = Server::with(config, setup.contracts, switches).expect("a server");
         let server = server.with_issuing(setup.issuing).with_identities(&identities);
         let context = server.context();
         let certificates = Certificates::new(config, &identities, &context.issuing);
@@ -248,13 +266,6 @@ impl Coordinator {
             ended
         });
         Self { context, certificates, stop, serving, address }
-    }
-
-    async fn start_after(old: &mut Self, config: &Config, clock: &Arc<Moved>) -> Self {
-        let (stop, _) = oneshot::channel();
-        let _ = std::mem::replace(&mut old.stop, stop).send(());
-        timeout(LONG, &mut old.serving).await.expect("an end").expect("no panic").expect("a good end");
-        Self::start(config, clock).await
     }
 }
 

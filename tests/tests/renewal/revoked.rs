@@ -30,7 +30,7 @@ async fn a_revoked_site_is_cut_off_stays_out_over_a_restart_and_comes_back_when_
     let mut bench = Bench::new().await;
     bench.restart_coordinator().await;
     bench.until("sessions after a restart", |bench, site| bench.info(site).online).await;
-    revoke(&bench.coordinator.context, all(&bench, 0)).await.expect("a revocation");
+    revoke(&bench.coordinator().context, all(&bench, 0)).await.expect("a revocation");
     bench.until("a session that is cut", |bench, site| bench.info(site).online != bench.info(site).revoked).await;
     let identity = bench.sites[0].identities.current();
     let refused = dial(&bench, &identity).await.expect_err("a refusal");
@@ -42,9 +42,9 @@ async fn a_revoked_site_is_cut_off_stays_out_over_a_restart_and_comes_back_when_
     assert!(matches!(refused, ConnectError::OwnCertificate(CertificateFault::Revoked)), "{refused}");
 
     let site = bench.sites[0].id.clone();
-    lift(&bench.coordinator.context, &site, None).await.expect("a lift");
+    lift(&bench.coordinator().context, &site, None).await.expect("a lift");
     bench.until("a session again", |bench, site| bench.info(site).online).await;
-    assert!(lift(&bench.coordinator.context, &site, None).await.is_err());
+    assert!(lift(&bench.coordinator().context, &site, None).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

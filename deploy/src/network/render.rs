@@ -413,7 +413,6 @@ mod tests {
                     id: id.parse().unwrap(),
                     name: evil.into(),
                     contact: Some(evil.into()),
-                    proxy: None,
                     enrol,
                     proxy: None,
                     datasets: Default::default(),

@@ -116,10 +116,10 @@ pub struct Site {
     pub name: String,
     /// How the operator reaches it.
     pub contact: Option<String>,
-    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
-    pub enrol: bool,
     /// The proxy between its node and the coordinator.
     pub proxy: Option<Proxy>,
+    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
+    pub enrol: bool,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -242,9 +242,9 @@ const KEYS: &[&str] = &[
     "site",
     "id",
     "contact",
-    "enrol",
     "proxy",
     "status",
+    "enrol",
     "dataset",
 ];
 
@@ -406,13 +406,9 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
         if let Some(contact) = &site.contact {
             label(contact, file, &join(&key, "contact"), problems);
         }
-        if site.enrol && !site.dataset.is_empty() {
-            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
-            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
-        }
         let proxy =
-            site.proxy.and_then(|url| {
-                let proxy = Proxy::of(&url);
+            site.proxy.as_ref().and_then(|url| {
+                let proxy = Proxy::of(url);
                 if proxy.is_none() {
                     let problem = Problem::new(file, join(&key, "proxy"), "not the address of a proxy");
                     problems.push(problem.hint(
@@ -421,8 +417,12 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
                 }
                 proxy
             });
-        let (contact, enrol, datasets) = (site.contact, site.enrol, site.dataset);
-        sites.push(Site { id: site.id, name, contact, enrol, proxy, datasets });
+        if site.enrol && !site.dataset.is_empty() {
+            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
+            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+        }
+        let RawSite { id, contact, enrol, dataset: datasets, .. } = site;
+        sites.push(Site { id, name, contact, proxy, enrol, datasets });
     }
     sites
 }

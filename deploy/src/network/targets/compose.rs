@@ -23,7 +23,7 @@ const ABOUT: &str =
 /// All of it.
 pub fn render(network: &Network, tree: &mut Tree) {
     tree.file("compose/Containerfile", containerfile(network));
-    tree.file("compose/coordinator/compose.yaml", coordinator(network).document(ABOUT));
+    tree.file("compose/coordinator/compose.yaml", coordinator().document(ABOUT));
     tree.file("compose/coordinator/README.txt", people::COORDINATOR_CONTAINER);
     for site in &network.sites {
         tree.file(format!("compose/sites/{}/compose.yaml", site.id), node(site).document(ABOUT));
@@ -126,7 +126,6 @@ fn node(site: &Site) -> Yaml {
         ("o", format!("mode=3771,uid={CUSTODIAN},gid={LINK},size=1m").into()),
     ]);
     map([
-        ("name", format!("bocage-{}", site.id).into()),
         ("services", map([("custodian", custodian), ("ingest", ingest), ("agent", agent)])),
         (
             "volumes",
@@ -138,7 +137,7 @@ fn node(site: &Site) -> Yaml {
     ])
 }
 
-fn coordinator(network: &Network) -> Yaml {
+fn coordinator() -> Yaml {
     let volumes = vec![
         format!("./:{CONFIG}/coordinator:ro"),
         format!("./tls:{CONFIG}/coordinator/tls"),
@@ -155,9 +154,5 @@ fn coordinator(network: &Network) -> Yaml {
             ("volumes", volumes.into()),
         ],
     );
-    map([
-        ("name", format!("bocage-{}", network.id).into()),
-        ("services", map([("coordinator", coordinator)])),
-        ("volumes", map([("state", Yaml::Map(Vec::new()))])),
-    ])
+    map([("services", map([("coordinator", coordinator)])), ("volumes", map([("state", Yaml::Map(Vec::new()))]))])
 }

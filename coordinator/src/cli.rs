@@ -181,7 +181,8 @@ async fn serve_until_signal(
             return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
         }
     };
-    let tcp = match config.tcp_listen.map(|at| TcpServer::bind(at, &identities, Arc::clone(&clock))) {
+    let counting = |at| TcpServer::counting(at, &identities, Arc::clone(&clock), quic.refused());
+    let tcp = match config.tcp_listen.map(counting) {
         Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
         Some(Ok(tcp)) => Some(tcp),
         None => None,
@@ -206,7 +207,11 @@ async fn serve_until_signal(
     let mut server = match Server::with(&config, setup.contracts, switches) {
         Ok(server) => {
             let server = server.with_revocations(setup.revocations).with_issuing(setup.issuing);
-            server.with_api_tls(setup.api_tls).with_identities(&identities).notifying(Notify::from_env())
+            let server = server.with_enrolments(tcp.as_ref().map(TcpServer::enrolments));
+            server
+                .with_api_tls(setup.api_tls.zip(config.api_tls.clone()))
+                .with_identities(&identities)
+                .notifying(Notify::from_env())
         }
         Err(error) => return user_problem(&error),
     };

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bocage_coordinator::client::{
-    CheckpointArgs, DatasetsArgs, DoctorArgs, RevokeArgs, RevokedArgs, SitesArgs, StudyArgs,
+    CheckpointArgs, DatasetsArgs, DoctorArgs, InvitationsArgs, InviteArgs, RevokeArgs, RevokedArgs, SitesArgs,
+    StudyArgs, UninviteArgs,
 };
 use bocage_node::supervisor::process::{Reexec, die_with};
 use clap::{Args, Parser, Subcommand};
@@ -80,6 +81,12 @@ enum NetworkCommand {
     Render(RenderArgs),
     /// Show which sites are connected, and how they stand
     Status(StatusArgs),
+    /// Invite a site of the coordinator's configuration: a file to enrol with, good once
+    Invite(InviteArgs),
+    /// List the invitations, and what became of them
+    Invitations(InvitationsArgs),
+    /// Take a site's open invitation back
+    Uninvite(UninviteArgs),
     /// List the packs of contracts that come with Bocage, or write one out
     Pack(PackArgs),
     /// Draft, check and compare contracts
@@ -140,6 +147,9 @@ impl NetworkCommand {
             NetworkCommand::Contract(contract) => contract.run(),
             NetworkCommand::Rotate(rotate) => rotate.run(),
             NetworkCommand::Revoke(revoke) => revoke.run(),
+            NetworkCommand::Invite(invite) => invite.run(),
+            NetworkCommand::Invitations(list) => list.run(),
+            NetworkCommand::Uninvite(uninvite) => uninvite.run(),
             NetworkCommand::Revoked(revoked) => revoked.run(),
         }
     }

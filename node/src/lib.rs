@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod custodian;
 pub mod doctor;
+pub mod enrol;
 pub mod herald;
 pub mod ingest;
 pub mod report;

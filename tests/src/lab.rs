@@ -56,7 +56,19 @@ impl Lab {
         Self::laid_out(exe, None, "")
     }
 
+    /// A network in which one site has yet to enrol, over TCP: nothing is made for it.
+    pub fn where_one_enrols(exe: &str, site: &str) -> Self {
+        Self::changed(exe, Some(free_tcp_port()), "", |text| {
+            let block = format!("[[site]]\nid = \"{site}\"\n");
+            text.replacen(&format!("{block}{DATASET}"), &format!("{block}enrol = true\n"), 1)
+        })
+    }
+
     fn laid_out(exe: &str, tcp: Option<u16>, researcher: &str) -> Self {
+        Self::changed(exe, tcp, researcher, |text| text)
+    }
+
+    fn changed(exe: &str, tcp: Option<u16>, researcher: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (quic, api) = (free_udp_port(), free_tcp_port());
         std::fs::copy(repository("deploy/templates/heart.toml"), folder.path().join("heart.toml"))
@@ -65,14 +77,19 @@ impl Lab {
         if let Some(tcp) = tcp {
             text = text.replacen("api = ", &format!("tcp = \"127.0.0.1:{tcp}\"\napi = "), 1);
         }
-        std::fs::write(folder.path().join("network.toml"), text).expect("network.toml");
+        std::fs::write(folder.path().join("network.toml"), change(text)).expect("network.toml");
         let lab = Self { tcp, ..Self::made(folder, exe, quic, api) };
-        for site in HOSPITALS {
-            let data = repository(&format!("tests/data/heart/{site}.csv"));
-            std::fs::copy(data, lab.site(site).join("data/heart.csv")).expect("the hospital's data");
-            lab.confine_if_possible(site);
+        for site in HOSPITALS.into_iter().filter(|site| lab.site(site).is_dir()) {
+            lab.fill(site);
         }
         lab
+    }
+
+    /// Puts a hospital's data into its folder.
+    pub fn fill(&self, site: &str) {
+        let data = repository(&format!("tests/data/heart/{site}.csv"));
+        std::fs::copy(data, self.site(site).join("data/heart.csv")).expect("the hospital's data");
+        self.confine_if_possible(site);
     }
 
     /// Lays the network of one of the examples out, without its data.
@@ -423,6 +440,17 @@ fn free_port(is_free: impl Fn(u16) -> bool) -> u16 {
     }
 }
 
+/// What each hospital offers, below its `[[site]]` in `network.toml`.
+const DATASET: &str = "[site.dataset.heart]\ncontract = \"heart@1\"\n[site.dataset.heart.source]\nkind = \"csv\"\n\
+     path = \"data/heart.csv\"\nheader = false\nmissing = [\"NaN\"]\ncolumns = [\"age\", \"sex\", \"cp\", \"trestbps\", \"chol\", \
+     \"fbs\", \"restecg\", \"thalach\", \"exang\", \"oldpeak\", \"slope\", \"ca\", \"thal\", \"num\"]\n\
+     [site.dataset.heart.map]\ndisease = \"num > 0\"\nchol = \"nullif(chol, 0)\"\ntrestbps = \"nullif(trestbps, 0)\"\n";
+
+/// The same as it stands in a hospital's own `node.toml`.
+pub fn dataset() -> String {
+    DATASET.replace("[site.", "[")
+}
+
 fn network(quic: u16, api: u16, researcher: &str) -> String {
     let mut text = format!(
         "network = \"heart-lab\"\ncontracts = [\"heart.toml\"]\n\
@@ -430,13 +458,7 @@ fn network(quic: u16, api: u16, researcher: &str) -> String {
          [publication]\nmin_sites = 2\n[researcher]\nname = \"Lab\"\nmode = \"exact\"\n{researcher}"
     );
     for site in HOSPITALS {
-        let _ = write!(
-            text,
-            "[[site]]\nid = \"{site}\"\n[site.dataset.heart]\ncontract = \"heart@1\"\n[site.dataset.heart.source]\nkind = \"csv\"\n\
-             path = \"data/heart.csv\"\nheader = false\nmissing = [\"NaN\"]\ncolumns = [\"age\", \"sex\", \"cp\", \"trestbps\", \"chol\", \
-             \"fbs\", \"restecg\", \"thalach\", \"exang\", \"oldpeak\", \"slope\", \"ca\", \"thal\", \"num\"]\n\
-             [site.dataset.heart.map]\ndisease = \"num > 0\"\nchol = \"nullif(chol, 0)\"\ntrestbps = \"nullif(trestbps, 0)\"\n"
-        );
+        let _ = write!(text, "[[site]]\nid = \"{site}\"\n{DATASET}");
     }
     text
 }

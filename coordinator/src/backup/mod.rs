@@ -1,4 +1,4 @@
-//! A coordinator's backup: its configuration with all files that it names, contracts, and the store, which is copied as it stands at one moment while the
+//! A coordinator's backup: its configuration with all files that it names, contracts, and its databases, each copied as it stands at one moment while the
 //! coordinator works on it.
 //!
 //! A coordinator that is put back has forgotten what came after: studies that were handed in since are asked for again by whoever handed them in, and what
@@ -19,7 +19,7 @@ use bocage_keep::seal::{Identities, Recipient};
 use bocage_protocol::env::Timestamp;
 
 use crate::config::{Config, ENV_PREFIX};
-use crate::store::{FILE, LOCK};
+use crate::store::LOCK;
 
 /// Where a copy of the store is put together, within the state folder: nobody else may read it.
 const COPYING: &str = ".backup-";
@@ -84,14 +84,13 @@ pub fn backup(
         state: name(&config.state_dir)?,
     };
     let mut packing = Packing::begin(to, recipients, about)?;
-    let store = config.state_dir.join(FILE);
-    if store.exists() {
+    for database in databases(&config.state_dir)? {
         let look = |source| BackupError::Look { path: config.state_dir.clone(), source };
         remove_leftovers(&config.state_dir);
         let dir = tempfile::Builder::new().prefix(COPYING).tempdir_in(&config.state_dir).map_err(look)?;
-        let copy = dir.path().join(FILE);
-        database::copy(&store, &copy)?;
-        packing.add(&name(&store)?, &copy)?;
+        let copy = dir.path().join("copy.sqlite");
+        database::copy(&database, &copy)?;
+        packing.add(&name(&database)?, &copy)?;
     }
     let settings = bocage_net::settings::load(file, ENV_PREFIX, overrides);
     let tree = settings.map(|settings| settings.tree).unwrap_or_default();
@@ -102,6 +101,20 @@ pub fn backup(
     }
     packing.add(&name(file)?, file)?;
     Ok(packing.finish()?)
+}
+
+/// The databases of the state folder: studies, and people with their tokens. None where the coordinator never ran.
+fn databases(state: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let look = |source| BackupError::Look { path: state.to_owned(), source };
+    let entries = match fs::read_dir(state) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(look)?,
+    };
+    let entries: Result<Vec<_>, _> = entries.collect();
+    let files = entries.map_err(look)?.into_iter().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|e| e == "sqlite")).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// A named file itself, the texts of a named folder, or nothing where nothing is there: that is missed by `check`.

@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::{Manner, SITES, TOKEN, TestClock, config, contracts};
 use crate::api::types::{SiteReport, StudyState, StudyStatus};
-use crate::config::Config;
+use crate::config::{ApiTls, Config};
 use crate::dispatch::Context;
 use crate::server::{Patience, ServeError, Server, Switches};
 
@@ -51,7 +51,7 @@ impl Lab {
         config: &Config,
         clock: Arc<TestClock>,
         patience: Patience,
-        tls: Option<WebIdentity>,
+        tls: Option<(WebIdentity, ApiTls)>,
     ) -> Self {
         let listener = Arc::new(MemoryListener::new());
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();

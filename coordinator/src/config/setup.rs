@@ -60,7 +60,9 @@ impl Setup {
         let mut problems = Problems::default();
         let identity = collect(identity(config, now), &mut problems);
         let issuing = own_issuing(config, now).and_then(|read| collect(read, &mut problems));
-        let api_tls = config.api_tls.as_ref().map(|tls| collect(web_identity(tls, now), &mut problems));
+        // The coordinator's own certificate, if it is that, is renewed at the start where it has ended, and then read anew.
+        let renews = |tls: &ApiTls| config.issuing.is_some() && tls.key_file == config.key_file;
+        let api_tls = config.api_tls.as_ref().map(|tls| collect(web_identity(tls, renews(tls), now), &mut problems));
         let contracts = contracts(&config.contracts_dir, &mut problems);
         let lists = config.access_bodies.iter().filter_map(revocations);
         let revocations = lists.filter_map(|list| collect(list, &mut problems)).collect();
@@ -165,12 +167,13 @@ pub(crate) fn own_issuing(config: &Config, now: Timestamp) -> Option<Result<Auth
     Some(read())
 }
 
-fn web_identity(tls: &ApiTls, now: Timestamp) -> Result<WebIdentity, Problem> {
+/// The HTTP interface's own certificate and key; one that `renews` may have ended.
+pub(crate) fn web_identity(tls: &ApiTls, renews: bool, now: Timestamp) -> Result<WebIdentity, Problem> {
     let chain = public_text(&tls.cert_file, KEY_MAX_BYTES).map_err(|p| named(p, "api.cert_file"))?;
     let key = read_secret_text(&tls.key_file, KEY_MAX_BYTES)
         .map_err(|e| named(secret_problem(&tls.key_file, &e), "api.key_file"))?;
     let identity = WebIdentity::from_pem(&chain, &key).map_err(|e| problem(&tls.cert_file, e))?;
-    in_time(&tls.cert_file, identity.valid_from, identity.valid_until, now)?;
+    in_time(&tls.cert_file, identity.valid_from, if renews { now } else { identity.valid_until }, now)?;
     Ok(identity)
 }
 

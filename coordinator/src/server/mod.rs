@@ -13,6 +13,7 @@ mod reload;
 mod switches;
 mod watched;
 mod web;
+mod web_tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, pending};
@@ -27,6 +28,7 @@ use bocage_daemon::pulse::{BEAT, Pulse};
 use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::certificates::Authority;
 use bocage_net::https::WebIdentity;
+use bocage_net::tcp::{EnrolmentStream, Enrolments};
 use bocage_net::transport::Refusals;
 use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
@@ -38,15 +40,16 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::api::{self, App, Command, Gate};
-use crate::config::{Config, KnownContract};
+use crate::config::{ApiTls, Config, KnownContract};
 use crate::counts::Counts;
 use crate::dispatch::{self, Context, DispatchError, Notices};
-use crate::members::Members;
 use crate::members::roster::Roster;
+use crate::members::{Members, enrolment};
 use crate::people::{People, PeopleError};
 use crate::permits::{AccessBodies, Researchers};
 use crate::store::{Store, StoreError};
 
+use self::web_tls::WebTls;
 pub use certificates::Certificates;
 pub use drain::Drain;
 pub use reload::Reloading;
@@ -101,8 +104,10 @@ pub struct Server {
     tasks: HashMap<Id, StudyId>,
     links: JoinSet<()>,
     most_links: usize,
-    api_tls: Option<WebIdentity>,
+    api_tls: Option<(WebIdentity, ApiTls)>,
     revocations: Vec<SignedRevocations>,
+    enrolments: Option<Enrolments>,
+    enrolling: JoinSet<()>,
     stop_within: Duration,
     reloading: Option<Reloading>,
     notify: Notify,
@@ -175,6 +180,8 @@ impl Server {
             links: JoinSet::new(),
             api_tls: None,
             revocations: Vec::new(),
+            enrolments: None,
+            enrolling: JoinSet::new(),
             stop_within: Duration::from_secs(u64::from(config.stop_secs)),
             reloading: None,
             notify: Notify::default(),
@@ -199,6 +206,12 @@ impl Server {
         self
     }
 
+    /// The same, taking in those who come by this door with an invitation. How many there are at a time is the door's to bound.
+    #[must_use]
+    pub fn with_enrolments(self, enrolments: Option<Enrolments>) -> Self {
+        Self { enrolments, ..self }
+    }
+
     /// The same, where nodes come over links with certificates: it renews these, tells of roots, and refuses who is revoked from the handshake on.
     #[must_use]
     pub fn with_identities(mut self, identities: &Identities) -> Self {
@@ -207,9 +220,9 @@ impl Server {
         self
     }
 
-    /// The same, with TLS on its HTTP interface.
+    /// The same, with TLS on its HTTP interface, by what stands in these files now and later.
     #[must_use]
-    pub fn with_api_tls(self, api_tls: Option<WebIdentity>) -> Self {
+    pub fn with_api_tls(self, api_tls: Option<(WebIdentity, ApiTls)>) -> Self {
         Self { api_tls, ..self }
     }
 
@@ -285,7 +298,9 @@ impl Server {
             self.start(study, Duration::ZERO);
         }
         let router = api::router(self.app.clone());
-        let door = web::Door { http, tls: self.api_tls.as_ref().map(|tls| Arc::clone(&tls.config).into()) };
+        let tls = self.api_tls.take();
+        let tls = tls.map(|(identity, files)| WebTls::new(identity, files, Arc::clone(&self.context.clock)));
+        let door = web::Door { http, tls };
         let mut web = JoinSet::from_iter([web::serve(door, router, self.app.patience, self.stopping.subscribe())]);
         let mut looking = JoinSet::new();
         for (door, status) in std::mem::take(&mut self.doors) {
@@ -328,6 +343,8 @@ impl Server {
                 },
                 Some(done) = self.studies.join_next_with_id() => self.ended(done),
                 Some(_) = self.links.join_next() => {}
+                Some(stream) = next(&mut self.enrolments) => self.enrol(stream),
+                Some(_) = self.enrolling.join_next() => {}
                 done = web.join_next() => break match done {
                     Some(Ok(Err(error))) => Err(ServeError::Http(error)),
                     _ => Err(ServeError::Ended("the HTTP interface")),
@@ -344,6 +361,7 @@ impl Server {
         self.studies.shutdown().await;
         self.context.members.close(CloseCode::SHUTDOWN, "the coordinator is stopping");
         self.links.shutdown().await;
+        self.enrolling.shutdown().await;
         self.app.gate.settle(self.context.clock.now()).await;
         self.context.store.close().await;
         ended
@@ -408,6 +426,12 @@ impl Server {
         self.links.spawn(async move { context.members.serve(link).await });
     }
 
+    fn enrol(&mut self, stream: EnrolmentStream) {
+        let context = Arc::clone(&self.context);
+        let from = stream.remote_address().map_or_else(String::new, |address| address.to_string());
+        self.enrolling.spawn(async move { enrolment::serve(&context, stream, &from, enrolment::PATIENCE).await });
+    }
+
     fn start(&mut self, study: StudyId, after: Duration) {
         if self.working.contains_key(&study) {
             return;
@@ -448,6 +472,14 @@ impl Server {
                 tracing::error!(%study, "the study's task panicked; it is tried again at the next start")
             }
         }
+    }
+}
+
+/// The next who comes to enrol. Never, where there is no door for it.
+async fn next(enrolments: &mut Option<Enrolments>) -> Option<EnrolmentStream> {
+    match enrolments {
+        Some(door) => door.accept().await,
+        None => std::future::pending().await,
     }
 }
 

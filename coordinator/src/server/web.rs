@@ -17,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use super::Patience;
+use super::web_tls::{LOOK, WebTls};
 use crate::api::Peer;
 
 /// Bytes of a request's head: a token and a path are a few hundred.
@@ -32,12 +32,12 @@ pub(super) struct Door {
     /// What is listened on.
     pub http: TcpListener,
     /// The certificate, and that TLS is spoken.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<WebTls>,
 }
 
 /// Serves `router` until `stopping` is true, then lets the requests under way finish.
 pub(super) async fn serve(
-    Door { http, tls }: Door,
+    Door { http, mut tls }: Door,
     router: Router,
     patience: Patience,
     mut stopping: watch::Receiver<bool>,
@@ -45,12 +45,14 @@ pub(super) async fn serve(
     let seats = Arc::new(Semaphore::new(patience.connections));
     let seen = stopping.clone();
     let mut connections = JoinSet::new();
+    let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => break,
             Some(_) = connections.join_next() => {}
+            _ = look.tick() => tls.iter_mut().for_each(WebTls::look),
             ((stream, address), seat) = next(&http, &seats) => {
-                let (stopping, tls) = (seen.clone(), tls.clone());
+                let (stopping, tls) = (seen.clone(), tls.as_ref().map(WebTls::acceptor));
                 let router = router.clone().layer(Extension(Peer(address.ip())));
                 connections.spawn(async move {
                     match tls {

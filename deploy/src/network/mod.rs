@@ -42,7 +42,7 @@ pub use document::Document;
 pub use pack::PackArgs;
 pub use render::next_steps;
 pub use rotate::RotateArgs;
-pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Researcher, Site, User, Users};
+pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Proxy, Researcher, Site, User, Users};
 pub use targets::{Target, rendered};
 pub use tree::{Tree, TreeError};
 
@@ -135,11 +135,15 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
     let people = People::of(kept, made.is_some(), entropy);
     let mut release_keys = Vec::new();
     for site in &network.sites {
+        if site.enrol {
+            release_keys.push(kept.release_key(&site.id));
+            continue;
+        }
         let at = |file: &str| format!("sites/{}/{file}", site.id);
         let release = kept.text(at("release.key")).and_then(|text| SecretKey::from_text(text).ok());
         if let (None, Some(key)) = (&release, kept.release_key(&site.id)) {
             // Its folder was brought to the site.
-            release_keys.push(key);
+            release_keys.push(Some(key));
             continue;
         }
         let release = release.unwrap_or_else(|| SecretKey::generate(entropy));
@@ -154,7 +158,7 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
         if !site.datasets.is_empty() {
             tree.folder(at("data"));
         }
-        release_keys.push(release.public());
+        release_keys.push(Some(release.public()));
     }
 
     let names = render::api_names(network);
@@ -251,6 +255,24 @@ pub(super) mod tests {
         assert_eq!(config.sites.len(), 4);
         assert_eq!(setup.contracts.len(), 1);
         assert!(setup.issuing.is_some_and(|issuing| !issuing.is_root()));
+    }
+
+    #[test]
+    fn a_site_that_enrols_gets_nothing_made_and_stands_in_the_roster_without_a_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let text = NETWORK.replacen("[coordinator]", "[coordinator]\ntcp = \"127.0.0.1:4434\"", 1);
+        let text = text + "[[site]]\nid = \"east\"\nenrol = true\n";
+        let network = Network::parse(&text, "network.toml", &templates).unwrap();
+        let out = dir.path().join("net");
+        init(&network, &out, &SystemClock, &mut SystemEntropy).unwrap();
+        assert!(!out.join("sites/east").exists());
+        let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
+        let keyless: Vec<_> = config.sites.iter().filter(|(_, site)| site.release_key.is_none()).collect();
+        assert_eq!((keyless.len(), keyless[0].0.as_str()), (1, "east"));
+        let told = config.invitations.unwrap();
+        assert_eq!((told.quic.as_str(), told.tcp.as_str(), told.threshold), ("127.0.0.1:4433", "127.0.0.1:4434", 11));
+        assert!(next_steps(&network, &out).contains("bocage network invite east"));
     }
 
     #[test]
@@ -359,7 +381,7 @@ pub(super) mod tests {
     #[test]
     fn folders_that_were_brought_away_are_not_made_again_and_their_keys_stay_known() {
         let (_dir, out) = made();
-        for folder in ["sites/hungary", "researcher", "access-body"] {
+        for folder in ["sites/hungary", "researcher", "access-body", "operator"] {
             std::fs::remove_dir_all(out.join(folder)).unwrap();
         }
         let (_, changes) = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).unwrap();

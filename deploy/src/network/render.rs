@@ -60,8 +60,13 @@ pub struct Trusted<'a> {
     pub access_bodies: Vec<(&'a str, PublicKey)>,
 }
 
-/// `coordinator.toml`. `release_keys` are in the order of the network's sites; `list` says whether there is a list of revoked permits beside it.
-pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trusted<'_>, list: bool) -> Document {
+/// `coordinator.toml`. `release_keys` are in the order of the network's sites, and one that has yet to enrol has none; `list` says whether there is a list of revoked permits beside it.
+pub fn coordinator(
+    network: &Network,
+    release_keys: &[Option<PublicKey>],
+    trusted: &Trusted<'_>,
+    list: bool,
+) -> Document {
     let mut doc = Document::new();
     doc.comment(&format!("The coordinator of the network {}.", network.id))
         .comment("Relative paths are relative to this file. Check it with: bocage coordinator check --config coordinator.toml")
@@ -92,6 +97,9 @@ pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trus
         doc.noted("cert_file", "tls/cert.pem", "or one of an authority that everybody knows")
             .set("key_file", "tls/key.pem");
     }
+    if let Some(status) = &network.status {
+        doc.gap().table(&["status"]).noted("listen", status.to_string(), "health and metrics, for this machine alone");
+    }
     doc.gap()
         .table(&["contracts"])
         .set("dir", "contracts")
@@ -101,13 +109,23 @@ pub fn coordinator(network: &Network, release_keys: &[PublicKey], trusted: &Trus
         .gap()
         .table(&["log"])
         .noted("level", "info", "error, warn, info, debug or trace");
+    if let Some(tcp) = &network.tcp {
+        doc.gap()
+            .comment("What hospitals are told that are invited: bocage network invite SITE")
+            .table(&["invitations"])
+            .noted("quic", network.quic.as_str(), "where they reach this coordinator")
+            .set("tcp", tcp.as_str())
+            .noted("mode", network.researcher.mode.as_str(), "how exact answers the network asks them for")
+            .noted("threshold", i64::from(THRESHOLD), "the k that it proposes");
+    }
     doc.gap().comment("The roster: only these sites may connect, and only these keys sign their releases.");
     for (site, key) in network.sites.iter().zip(release_keys) {
-        doc.element(&["site"])
-            .set("id", site.id.as_str())
-            .set("name", site.name.as_str())
-            .set("release_key", key.to_string())
-            .gap();
+        doc.element(&["site"]).set("id", site.id.as_str()).set("name", site.name.as_str());
+        match key {
+            Some(key) => doc.set("release_key", key.to_string()),
+            None => doc.comment("It makes its keys itself: bocage network invite"),
+        };
+        doc.gap();
     }
     doc.comment("Whose permits are believed. Every node decides for itself as well ([[trust]] in node.toml).");
     for (at, ((name, key), body)) in trusted.access_bodies.iter().zip(&network.access_bodies).enumerate() {
@@ -154,6 +172,13 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
             "tcp",
             tcp.as_str(),
             "dialled where UDP gets no answer; [coordinator.proxy] names a proxy on the way",
+        );
+    }
+    if let Some(proxy) = &site.proxy {
+        doc.gap().table(&["coordinator", "proxy"]).noted(
+            "url",
+            proxy.url.as_str(),
+            "user and password_file, if it asks",
         );
     }
     doc.gap()
@@ -318,9 +343,17 @@ pub fn next_steps(network: &Network, out: &Path) -> String {
     );
     let _ =
         writeln!(text, "3. bring each folder below {} to its site, put the data in place, then there:", at("sites"));
-    for site in network.sites.iter().take(1) {
+    for site in network.sites.iter().filter(|site| !site.enrol).take(1) {
         let file = at(&format!("sites/{}/node.toml", site.id));
         let _ = writeln!(text, "     bocage node check --config {file}\n     bocage node run --config {file}");
+    }
+    for site in network.sites.iter().filter(|site| site.enrol) {
+        let profile = at("operator/profile.toml");
+        let _ = writeln!(
+            text,
+            "   {} enrols: with the coordinator running, and hand it the file:\n     bocage network invite {0} --profile {profile}",
+            site.id
+        );
     }
     let profile = at("researcher/profile.toml");
     let permit = at("access-body/researcher.permit");
@@ -361,6 +394,7 @@ mod tests {
             id: "north".parse().unwrap(),
             contracts: vec![],
             quic: "coordinator.example.org:4433".into(),
+            status: None,
             tcp: Some("coordinator.example.org:443".into()),
             api: std::net::SocketAddr::from(([127, 0, 0, 1], 8443)),
             min_sites: 1,
@@ -374,12 +408,16 @@ mod tests {
             policy: toml::Table::from_iter([("decide".to_owned(), evil.into())]),
             places: None,
             users: Users::default(),
-            sites: vec![Site {
-                id: "one".parse().unwrap(),
-                name: evil.into(),
-                contact: Some(evil.into()),
-                datasets: Default::default(),
-            }],
+            sites: [("one", false), ("two", true)]
+                .map(|(id, enrol)| Site {
+                    id: id.parse().unwrap(),
+                    name: evil.into(),
+                    contact: Some(evil.into()),
+                    enrol,
+                    proxy: None,
+                    datasets: Default::default(),
+                })
+                .into(),
         };
         let key = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().unwrap();
         let trusted = Trusted { researcher: key, access_bodies: vec![(evil, key)] };
@@ -391,9 +429,11 @@ mod tests {
         assert_eq!(parsed["trust"][1]["allow_without_permit"].as_bool(), Some(true));
         assert!(!parsed.contains_key("dataset"));
         assert_eq!(parsed["coordinator"]["tcp"].as_str(), Some("coordinator.example.org:443"));
-        let parsed: toml::Table = toml::from_str(coordinator(&network, &[key], &trusted, true).text()).unwrap();
+        let document = coordinator(&network, &[Some(key), None], &trusted, true);
+        let parsed: toml::Table = toml::from_str(document.text()).unwrap();
         assert_eq!(parsed["quic"]["listen"].as_str(), Some("0.0.0.0:4433"));
         assert_eq!(parsed["tcp"]["listen"].as_str(), Some("0.0.0.0:443"));
         assert_eq!(parsed["site"][0]["name"].as_str(), Some(evil));
+        assert!(parsed["site"][1].get("release_key").is_none());
     }
 }

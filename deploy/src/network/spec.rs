@@ -21,7 +21,7 @@ mod contracts;
 mod places;
 
 pub(super) use self::contracts::unknown_pack;
-pub use self::places::{Host, Place, Places, User, Users};
+pub use self::places::{Host, Place, Places, Proxy, User, Users};
 
 /// A network as asked for. It exists only if every check passed.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Network {
     pub tcp: Option<String>,
     /// Where people and tools reach the coordinator.
     pub api: SocketAddr,
+    /// Where the coordinator's metrics are read, on its own machine.
+    pub status: Option<SocketAddr>,
     /// The smallest number of sites that a study may ask for.
     pub min_sites: u32,
     /// Who may ask.
@@ -114,6 +116,10 @@ pub struct Site {
     pub name: String,
     /// How the operator reaches it.
     pub contact: Option<String>,
+    /// Whether it makes its own keys, by an invitation: nothing is made for it here.
+    pub enrol: bool,
+    /// The proxy between its node and the coordinator.
+    pub proxy: Option<Proxy>,
     /// `[dataset.NAME]` blocks for its `node.toml`, as they stand in `network.toml`.
     pub datasets: BTreeMap<String, toml::Table>,
 }
@@ -147,11 +153,17 @@ struct RawCoordinator {
     quic: String,
     tcp: Option<String>,
     api: SocketAddr,
+    status: Option<SocketAddr>,
 }
 
 impl Default for RawCoordinator {
     fn default() -> Self {
-        Self { quic: "127.0.0.1:4433".to_owned(), tcp: None, api: SocketAddr::from(([127, 0, 0, 1], 8443)) }
+        Self {
+            quic: "127.0.0.1:4433".to_owned(),
+            tcp: None,
+            status: None,
+            api: SocketAddr::from(([127, 0, 0, 1], 8443)),
+        }
     }
 }
 
@@ -193,6 +205,9 @@ struct RawSite {
     id: SiteId,
     name: Option<String>,
     contact: Option<String>,
+    proxy: Option<String>,
+    #[serde(default)]
+    enrol: bool,
     #[serde(default)]
     dataset: BTreeMap<String, toml::Table>,
 }
@@ -227,6 +242,9 @@ const KEYS: &[&str] = &[
     "site",
     "id",
     "contact",
+    "enrol",
+    "proxy",
+    "status",
     "dataset",
 ];
 
@@ -264,6 +282,13 @@ impl Network {
         };
         let contracts = contracts(&raw.contracts, Some(&raw.packs), base, file, &mut problems);
         let sites = sites(&raw.site, file, &mut problems);
+        for (at, _) in
+            sites.iter().enumerate().filter(|(_, site)| site.proxy.is_some() && raw.coordinator.tcp.is_none())
+        {
+            let problem =
+                Problem::new(file, format!("site[{at}].proxy"), "leads to a TCP address, and the coordinator has none");
+            problems.push(problem.hint("[coordinator] tcp = \"coordinator.example.org:443\""));
+        }
         check(&raw, file, &mut problems);
         let RawResearcher { name, organisation, mode, allow_without_permit } = raw.researcher;
         let organisation = organisation.unwrap_or_else(|| raw.network.to_string());
@@ -276,6 +301,7 @@ impl Network {
             contracts,
             quic: raw.coordinator.quic,
             tcp: raw.coordinator.tcp,
+            status: raw.coordinator.status,
             api: raw.coordinator.api,
             min_sites: raw.publication.min_sites,
             researcher: Researcher { name, organisation, mode, allow_without_permit },
@@ -290,8 +316,17 @@ impl Network {
 
 fn check(raw: &RawNetwork, file: &str, problems: &mut Problems) {
     dialled(&raw.coordinator.quic, 4433, file, "coordinator.quic", problems);
+    let enrols = raw.site.iter().any(|site| site.get("enrol").and_then(Value::as_bool).unwrap_or_default());
+    if enrols && raw.coordinator.tcp.is_none() {
+        let problem = Problem::new(file, "coordinator.tcp", "missing, and a site enrols over TCP");
+        problems.push(problem.hint("for example tcp = \"coordinator.example.org:443\""));
+    }
     if let Some(tcp) = &raw.coordinator.tcp {
         dialled(tcp, 443, file, "coordinator.tcp", problems);
+    }
+    if raw.coordinator.status.is_some_and(|status| status.port() == 0 || !status.ip().is_loopback()) {
+        let problem = Problem::new(file, "coordinator.status", "must be a loopback address with a port");
+        problems.push(problem.hint("127.0.0.1:9464; what is read there is for this machine's own Prometheus"));
     }
     if raw.coordinator.api.port() == 0 {
         let problem = Problem::new(file, "coordinator.api", "must have a port");
@@ -371,7 +406,23 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
         if let Some(contact) = &site.contact {
             label(contact, file, &join(&key, "contact"), problems);
         }
-        sites.push(Site { id: site.id, name, contact: site.contact, datasets: site.dataset });
+        if site.enrol && !site.dataset.is_empty() {
+            let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
+            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+        }
+        let proxy =
+            site.proxy.and_then(|url| {
+                let proxy = Proxy::of(&url);
+                if proxy.is_none() {
+                    let problem = Problem::new(file, join(&key, "proxy"), "not the address of a proxy");
+                    problems.push(problem.hint(
+                        "http://HOST:PORT or https://HOST:PORT; who may use it is said at the site, in node.toml",
+                    ));
+                }
+                proxy
+            });
+        let (contact, enrol, datasets) = (site.contact, site.enrol, site.dataset);
+        sites.push(Site { id: site.id, name, contact, enrol, proxy, datasets });
     }
     sites
 }

@@ -65,10 +65,10 @@ pub fn restore(
     if about.daemon != "node" {
         return Err(RestoreError::OtherDaemon(about.daemon));
     }
-    let state = StateDir(staged.path(&about.state));
+    let state = StateDir(staged.path(&about.state), None);
     let records = state.ledger().exists().then(|| mark(&state.ledger(), &about.made_at, now)).transpose()?;
     if let Some(target) = staged.state() {
-        let there = StateDir(target);
+        let there = StateDir(target, None);
         if [there.lock(), there.custodian_lock()].iter().any(|lock| is_held(lock)) {
             return Err(RestoreError::Running(there.0));
         }

@@ -10,6 +10,7 @@ mod check_study;
 mod children;
 mod datasets;
 mod doctor;
+mod enrol;
 mod environment;
 mod fhir_export;
 mod ingest;
@@ -41,6 +42,7 @@ use crate::ingest::Why;
 pub use crate::supervisor::process::Reexec;
 use crate::supervisor::process::die_with;
 use output::{Failure, Format};
+use units::ChildArgs;
 
 /// Run a hospital's node, and look at what it does.
 #[derive(Parser)]
@@ -69,6 +71,8 @@ struct Common {
 enum Command {
     /// Run the node until it is told to stop
     Run,
+    /// Enter a network by an invitation: make this site's keys and its folder
+    Enrol(enrol::EnrolArgs),
     /// Look at the configuration and everything that it names; start nothing
     Check(CheckArgs),
     /// The site's datasets and their snapshots
@@ -316,26 +320,6 @@ struct FhirExportArgs {
     output: OutputArgs,
 }
 
-#[derive(Args)]
-struct ChildArgs {
-    /// The supervisor's process
-    #[arg(long, hide = true)]
-    parent: Option<u32>,
-    /// The attempt for which the last custodian was ended
-    #[arg(long, hide = true)]
-    overran: Option<u64>,
-    /// A unit of its own, with the environment that a child would have
-    #[arg(long, hide = true, conflicts_with = "parent")]
-    alone: bool,
-}
-
-impl ChildArgs {
-    /// Whether a person or a service manager started it, with their own environment.
-    fn begins(&self) -> bool {
-        self.parent.is_none() && !self.alone
-    }
-}
-
 fn why(text: &str) -> Result<Why, String> {
     Why::parse(text).ok_or_else(|| "start, epoch, schedule or refresh".to_owned())
 }
@@ -392,6 +376,10 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         }
         Command::Agent(args) => children::agent(&origin, log, args.parent, switches),
         Command::Custodian(args) => children::custodian(&origin, log, args.parent, args.overran, switches),
+        Command::Enrol(args) => {
+            quiet_panics("enrol");
+            args.run()
+        }
         Command::Check(CheckArgs { study: Some(file), permit, researcher, format }) => {
             let (permit, researcher) = (permit.as_deref(), researcher.as_deref());
             let asked = check_study::Asked { file: &file, permit, researcher };
@@ -440,7 +428,7 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
         Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
         Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
         Command::Doctor(output) => {
-            logging::quiet_panics("doctor");
+            quiet_panics("doctor");
             doctor::run(&origin, children::clock(&switches), output.format)
         }
         Command::Backup(args) => backup::run(&origin, &args),

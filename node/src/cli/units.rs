@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use bocage_daemon::log::Form;
 use bocage_daemon::notify::Notify;
+use clap::Args;
 
 use super::children::{OTHER_NODE, lock};
 use super::environment;
@@ -40,6 +41,27 @@ const LOOK: Duration = Duration::from_secs(2);
 const OVERRAN: i32 = 75;
 /// What a service manager says to a unit, beside what a child gets of the environment.
 const OF_THE_MANAGER: &[&str] = &["NOTIFY_SOCKET", "WATCHDOG_"];
+
+/// How one of the node's own processes is started.
+#[derive(Args)]
+pub(super) struct ChildArgs {
+    /// The supervisor's process
+    #[arg(long, hide = true)]
+    pub(super) parent: Option<u32>,
+    /// The attempt for which the last custodian was ended
+    #[arg(long, hide = true)]
+    pub(super) overran: Option<u64>,
+    /// A unit of its own, with the environment that a child would have
+    #[arg(long, hide = true, conflicts_with = "parent")]
+    alone: bool,
+}
+
+impl ChildArgs {
+    /// Whether a person or a service manager started it, with their own environment.
+    pub(super) fn begins(&self) -> bool {
+        self.parent.is_none() && !self.alone
+    }
+}
 
 /// Becomes the process that the supervisor would have started as a child: in the same environment, with nothing that was meant for others.
 pub(super) fn begin(

@@ -46,7 +46,7 @@ pub fn examine(origin: &Origin, clock: &Arc<dyn Clock>) -> Examined {
 /// What can be said where the configuration cannot be used.
 fn unusable(origin: &Origin, problems: &Problems) -> Examined {
     let findings: Vec<Finding> = problems.0.iter().map(|problem| of_problem(Check::Config, problem)).collect();
-    let state = StateDir(origin.base().join("state"));
+    let state = StateDir(origin.base().join("state"), None);
     let mut probes = vec![Probe::new(Check::Config, MACHINE, move || findings)];
     probes.extend(machine_probes(secrets(origin), state, SnapshotRules::default()));
     probes.push(Probe::new(Check::Sandbox, MACHINE, || vec![sandbox(Support::ask(), true, false)]));

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bocage_protocol::env::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::identity::{CertificateError, Facts, certificates};
 
@@ -34,13 +34,12 @@ impl fmt::Debug for WebIdentity {
 }
 
 impl WebIdentity {
-    /// From the texts of two files: the chain with the leaf first, and the leaf's key (Ed25519, ECDSA or RSA).
+    /// From the texts of two files: the chain with the leaf first, and the leaf's key (Ed25519, ECDSA or RSA), behind which a renewed chain may stand.
     ///
     /// # Errors
     /// A part is missing or unreadable, or the key is not the leaf's.
     pub fn from_pem(chain_pem: &str, key_pem: &str) -> Result<Self, CertificateError> {
-        let chain = certificates(chain_pem)?;
-        let facts = Facts::of(&chain[0])?;
+        let (chain, facts) = chain(chain_pem, key_pem)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| CertificateError::WebKeyUnusable)?;
         let refused = |error: rustls::Error| match error {
             rustls::Error::InconsistentKeys(_) => CertificateError::KeyMismatch,
@@ -56,6 +55,17 @@ impl WebIdentity {
         config.max_early_data_size = 0;
         config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config), valid_from: facts.not_before, valid_until: facts.not_after })
+    }
+}
+
+/// The chain in its own text, or the one behind the key, as a renewal of the coordinator's own certificate leaves it: the later one.
+fn chain(chain_pem: &str, key_pem: &str) -> Result<(Vec<CertificateDer<'static>>, Facts), CertificateError> {
+    let of = |chain: Vec<CertificateDer<'static>>| Facts::of(&chain[0]).map(|facts| (chain, facts));
+    let given = certificates(chain_pem).and_then(of);
+    match (certificates(key_pem).and_then(of), given) {
+        (Ok(renewed), Ok(given)) if given.1.not_before > renewed.1.not_before => Ok(given),
+        (Ok(renewed), _) => Ok(renewed),
+        (Err(_), given) => given,
     }
 }
 

@@ -377,7 +377,6 @@ fn is_root(certificate: &CertificateDer<'_>) -> bool {
 }
 
 /// What a renewal has left in a key's text: a chain, and behind it the roots, which begin with one that issued itself.
-#[expect(clippy::type_complexity, reason = "two lists, taken apart at once")]
 fn renewed_parts(
     key_pem: &str,
 ) -> Result<(Vec<CertificateDer<'static>>, Vec<CertificateDer<'static>>), CertificateError> {

@@ -14,6 +14,7 @@ mod bad_credentials;
 pub mod certificates;
 pub mod code_files;
 pub mod denylist;
+pub mod document;
 pub mod either;
 pub mod env;
 pub mod frame;

@@ -321,6 +321,7 @@ pub(crate) fn stream_error(error: &io::Error) -> ConnectError {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(wrong)) => refused_server(wrong),
+        Some(rustls::Error::NoCertificatesPresented) => ConnectError::PeerCertificate(CertificateFault::Missing),
         // The alert travels without a text. A signature that does not hold is that of an issuer with a name that is trusted and another key.
         Some(rustls::Error::AlertReceived(AlertDescription::DecryptError)) => {
             ConnectError::OwnCertificate(CertificateFault::UnknownIssuer)

@@ -8,7 +8,7 @@
 //! Whoever won is the favourite of the next race, so that a hospital whose firewall drops UDP does not wait for it each time. Where that is TCP,
 //! QUIC becomes the favourite again after a quarter of an hour, or where this machine's own address has changed: it is in another network then.
 //!
-//! A race is held when a session is made. One that stands on TCP is left alone.
+//! A race is held whenever a link is made: for a session, or as a renewed identity. A session that stands on TCP is left alone between.
 
 mod race;
 

@@ -2,7 +2,7 @@
 //! which the coordinator alone has shown a certificate.
 //!
 //! Both keys stay where they were made. The request shows that its sender was invited (the token), holds the TLS key (the certificate request's
-//! own signature) and the release key (the proof). When this changes: the stream's protocol name has the version ([`ENROL_ALPN`]).
+//! own signature) and the release key (the proof). When this changes: the protocol that both sides name in the TLS handshake, `bocage-enrol/1`, has the version.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,6 @@ use crate::error::PublicError;
 use crate::ids::{Digest, NetworkId, SiteId};
 use crate::trust::{InvitationToken, PublicKey, SecretKey, Signature};
 
-/// What both sides name in the TLS handshake.
-pub const ENROL_ALPN: &[u8] = b"bocage-enrol/1";
 const PROOF_DOMAIN: &str = "bocage/enrol/1";
 
 /// What a site asks.

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, Lab, status};
-use bocage_tests::process::Process;
+use bocage_tests::process::{PATIENCE, Process};
 use serde_json::Value;
 
 use super::EXE;
@@ -92,6 +93,33 @@ impl Units {
     }
 }
 
+/// A service manager that listens to one unit.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn of(units: &Units, unit: &str) -> Self {
+        let path = units.lab.path(&format!("notify-{unit}"));
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("a mode");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        Self { socket, path }
+    }
+
+    fn env(&self) -> [(String, String); 2] {
+        let path = self.path.display().to_string();
+        [("NOTIFY_SOCKET".to_owned(), path), ("WATCHDOG_USEC".to_owned(), "60000000".to_owned())]
+    }
+
+    fn hears(&self) -> String {
+        let mut bytes = [0; 256];
+        let length = self.socket.recv(&mut bytes).expect("a word of the unit");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+}
+
 /// A file, or a folder with all below, to its owner.
 fn give(path: &Path, user: u32, group: u32) {
     chown(path, Some(user), Some(group)).expect("an owner");
@@ -126,10 +154,15 @@ fn a_node_whose_processes_are_units_of_their_own_answers_as_any_other() {
     let units = Units::new();
     let coordinator = units.lab.coordinator();
     let _others = units.others();
-    let custodian = units.custodian(&[]);
-    let (_ingest, _agent) = (units.ingest(), units.agent());
+    let [of_custodian, of_agent] = ["custodian", "agent"].map(|unit| Manager::of(&units, unit));
+    let custodian = units.custodian(&of_custodian.env());
+    let _ingest = units.ingest();
+    let _agent = units.start(AGENT, &["agent"], &of_agent.env());
     for site in HOSPITALS {
         coordinator.wait_for_line(&["connected", site]);
+    }
+    for manager in [of_custodian, of_agent] {
+        assert_eq!([manager.hears(), manager.hears()], ["READY=1", "WATCHDOG=1"]);
     }
     let standing = units.lab.run(&["network", "status"]);
     let standing = String::from_utf8_lossy(&standing.stdout).into_owned();

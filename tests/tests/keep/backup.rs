@@ -53,10 +53,9 @@ fn backups_that_are_made_while_studies_run_are_each_one_state_of_the_ledger_and_
                 ["coordinator", "backup", "--to", text(&to), "--recipient", &recipient, "--config", text(&config)];
             fine(&lab, &args);
             let listed = fine(&lab, &["coordinator", "restore", text(&to), "--identity", &identity, "--check"]);
-            assert!(
-                listed.contains("here/state/coordinator.sqlite") && listed.contains("here/coordinator.toml"),
-                "{listed}"
-            );
+            for wanted in ["here/coordinator.toml", "here/state/coordinator.sqlite", "here/state/people.sqlite"] {
+                assert!(listed.contains(wanted), "{wanted}: {listed}");
+            }
             number += 1;
         }
         load.join().expect("all were published");

@@ -7,6 +7,7 @@ mod checkpoints;
 mod cox;
 mod days;
 mod discovered;
+mod enrolment;
 mod firewalls;
 mod intruders;
 mod ledger;

@@ -5,7 +5,7 @@ mod hostile;
 use bocage_net::certificates::{Authority, SiteKey};
 use bocage_net::tls::certified_site;
 use bocage_net::{CloseCode, Dialler as _, Link as _};
-use bocage_protocol::env::Timestamp;
+use bocage_protocol::env::Clock as _;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::trust::{Invitation, SecretKey};
 use bocage_protocol::wire::enrol::proof;
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::io::duplex;
 
 use super::*;
-use crate::bench::{Lab, START, TOKEN, TestClock, enrolling, hello, key, site};
+use crate::bench::{Lab, TOKEN, TestClock, enrolling, hello, key, site};
 use crate::config::Config;
 use crate::server::Patience;
 
@@ -268,7 +268,7 @@ async fn an_authority_whose_time_is_over_certifies_nobody_and_the_enrolment_can_
     let keys = Keys::new(50);
     let error = bench.refused(&keys.request(&invitation)).await;
     assert_eq!(error.code, ErrorCode::NotIssuing);
-    let later = Timestamp(START.0 + 366 * 86_400_000);
+    let later = bench.clock.now();
     let renewed = bench.root.issue_intermediate(&bench.config.network, later, &mut SystemEntropy).unwrap();
     bench.lab.context.issuing.replace(renewed);
     assert_eq!(bench.certified(&bench.ask(&keys.request(&invitation)).await.unwrap()), site(LONG_BEACH));

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVer
 
 use crate::bench::{Lab, TOKEN, TestClock, config};
 use crate::client::{Api, Profile};
+use crate::config::ApiTls;
 use crate::server::Patience;
 
 struct Https {
@@ -32,7 +33,8 @@ async fn https() -> Https {
     let own = issuing.issue_coordinator(&["127.0.0.1".to_owned()], now, 30, &mut entropy).unwrap();
     let site = issuing.issue_site(&"cleveland".parse().unwrap(), now, 30, &mut entropy).unwrap();
     let identity = WebIdentity::from_pem(&own.chain_pem, &own.key_pem).unwrap();
-    let lab = Lab::start_as(&config(dir.path()), TestClock::new(), Patience::default(), Some(identity)).await;
+    let files = ApiTls { cert_file: dir.path().join("api.pem"), key_file: dir.path().join("api.key") };
+    let lab = Lab::start_as(&config(dir.path()), TestClock::new(), Patience::default(), Some((identity, files))).await;
     std::fs::write(dir.path().join("ca.pem"), root.certificate_pem()).unwrap();
     write_secret(&dir.path().join("api.token"), TOKEN.as_bytes()).unwrap();
     Https { dir, lab, root, site }

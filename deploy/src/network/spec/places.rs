@@ -222,6 +222,23 @@ impl Host {
     }
 }
 
+/// A proxy between a node and the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
+    pub url: String,
+    /// Its machine.
+    pub host: Host,
+}
+
+impl Proxy {
+    /// Reads one; none where it is none.
+    pub fn of(url: &str) -> Option<Self> {
+        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+        Some(Self { url: url.to_owned(), host: Host::of(host)? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +281,16 @@ mod tests {
             "::1:443x",
         ] {
             assert!(Host::of(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_machine_and_says_nobody_s_password() {
+        assert!(Proxy::of("http://proxy.north.example:3128").is_some());
+        for bad in
+            ["proxy:3128", "http://proxy", "http://user:word@proxy:3128", "socks5://proxy:1080", "http://proxy:1/x"]
+        {
+            assert!(Proxy::of(bad).is_none(), "{bad}");
         }
     }
 }

@@ -149,7 +149,7 @@ fn coordinator(network: &Network) -> Yaml {
         COORDINATOR,
         &["coordinator", "serve", "--config", "/etc/bocage/coordinator/coordinator.toml"],
         vec![
-            // The interface for people listens on this machine's own address alone.
+            // The interface for people may listen on this machine's own address alone.
             ("network_mode", "host".into()),
             ("environment", map([("BOCAGE_COORDINATOR__STATE_DIR", format!("{STATE}-coordinator").into())])),
             ("volumes", volumes.into()),

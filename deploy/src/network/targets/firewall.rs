@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use super::super::render::has_tls;
 use super::super::spec::{Host, Network, Site};
 use super::super::{Tree, listen};
 use super::{people, servers};
@@ -54,6 +55,10 @@ fn node(network: &Network, site: &Site) -> String {
     if let Some(host) = Host::of(&network.quic) {
         rule(agent, &format!("{}udp dport {}", Reached::of(&host).rule(), host.port));
     }
+    let proxy = site.proxy.as_ref().map(|proxy| proxy.host.clone());
+    if let Some(host) = proxy.or_else(|| Host::of(network.tcp.as_ref()?)) {
+        rule(agent, &format!("{}tcp dport {}", Reached::of(&host).rule(), host.port));
+    }
     let mut unknown = String::new();
     let servers = servers(site);
     if !servers.is_empty() {
@@ -74,13 +79,17 @@ fn node(network: &Network, site: &Site) -> String {
 }
 
 fn coordinator(network: &Network) -> String {
-    let quic = listen(&network.quic).port();
+    let mut rules = format!("        udp dport {} accept\n", listen(&network.quic).port());
+    if let Some(tcp) = &network.tcp {
+        let _ = writeln!(rules, "        tcp dport {} accept", listen(tcp).port());
+    }
+    let people = network.api.port();
+    let _ = match has_tls(network) {
+        true => writeln!(rules, "        tcp dport {people} accept"),
+        false => writeln!(rules, "        iifname != \"lo\" tcp dport {people} counter reject with tcp reset"),
+    };
     format!(
-        "{HEAD}# Sites come from anywhere; people come through the TLS proxy in front of {}, which has rules of its own.\n\
-         table inet bocage_coordinator {{\n    chain input {{\n        type filter hook input priority filter; policy accept;\n\
-        \x20       udp dport {quic} accept\n\
-        \x20       iifname != \"lo\" tcp dport {} counter reject with tcp reset\n    }}\n}}\n",
-        network.api,
-        network.api.port(),
+        "{HEAD}# What the coordinator listens on. Whatever else this machine serves has rules of its own.\n\
+         table inet bocage_coordinator {{\n    chain input {{\n        type filter hook input priority filter; policy accept;\n{rules}    }}\n}}\n"
     )
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::listen;
+use super::super::render::has_tls;
 use super::super::spec::{Host, Network, Places, Site};
 use super::servers;
 
@@ -34,6 +35,8 @@ pub fn node_units(network: &Network, site: &Site, places: &Places) -> String {
          {programs}/bocage node check --config {config}/node.toml      # as root: no one user may read everything\n\
          systemctl enable --now bocage-node.target\n\
          systemctl restart bocage-custodian bocage-agent\n\
+         \n\
+         What they count, as root: {programs}/bocage node metrics --config {config}/node.toml\n\
          \n\
          All other commands run as {custodian}: sudo -u {custodian} {programs}/bocage node studies list --config {config}/node.toml\n\
          {custodian} has data, ledger and release key; {agent} has the network and the certificate. They meet in {run}, which both reach through the group {link}.\n\
@@ -86,7 +89,7 @@ The coordinator as a container: beside compose.yaml lies the folder `coordinator
 chown -R 10004 .
 docker compose up --detach
 
-It shares the machine's network, since its interface for people listens on the machine's own address alone: a TLS proxy stands in front of it.
+It shares the machine's network: its interface for people may listen on the machine's own address alone.
 ";
 
 /// The table for whoever keeps a hospital's firewall.
@@ -105,6 +108,11 @@ pub fn firewall(network: &Network) -> String {
         if let Some(host) = &quic {
             row(site.id.as_str(), &host.name, "UDP", &host.port.to_string());
         }
+        let tcp = network.tcp.as_ref().and_then(|tcp| Host::of(tcp));
+        if let Some(host) = site.proxy.as_ref().map(|proxy| proxy.host.clone()).or(tcp) {
+            let what = if site.proxy.is_some() { format!("{} (proxy)", host.name) } else { host.name.clone() };
+            row(site.id.as_str(), &what, "TCP", &host.port.to_string());
+        }
         for (server, port) in servers(site) {
             row(site.id.as_str(), &plain(&server), "TCP", &port.to_string());
         }
@@ -112,11 +120,15 @@ pub fn firewall(network: &Network) -> String {
     row("every site", "its name servers", "UDP, TCP", "53");
     let _ = write!(
         text,
-        "\nInto the coordinator comes: UDP {} from the sites; {} is for its own machine alone.\n\n\
+        "\nInto the coordinator comes: UDP {}{} from the sites; {}.\n\n\
          sites/ID.nft and coordinator.nft are the same for nftables: sites/ID.nft lets the node's two users nowhere else. Rules go by user, so load them\n\
          after the users exist: nft --check --file ID.nft && nft --file ID.nft\n\nSites:\n",
         listen(&network.quic).port(),
-        network.api,
+        network.tcp.as_ref().map(|tcp| format!(" and TCP {}", listen(tcp).port())).unwrap_or_default(),
+        match has_tls(network) {
+            true => format!("people come to TCP {}", network.api.port()),
+            false => format!("{} is for its own machine alone", network.api),
+        },
     );
     for site in &network.sites {
         let contact = site.contact.as_deref().map(|contact| format!(", {contact}")).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::super::Tree;
 use super::super::spec::Network;
 use super::yaml::{Yaml, map};
 
-/// Where the coordinator's status is read, on its own machine.
+/// Where the coordinator's status is read, on its own machine, where the network does not say it.
 const STATUS: &str = "127.0.0.1:9464";
 
 /// An alert: its name, when it is true, for how long that must last, and what to do.
@@ -84,7 +84,7 @@ pub fn render(network: &Network, tree: &mut Tree) {
     tree.file(
         "prometheus/prometheus.yml",
         scrape(network).document(
-            "Rendered by `bocage network render`: for a Prometheus on the coordinator's machine, whose coordinator.toml has [status] listen = \"127.0.0.1:9464\".\n\
+            "Rendered by `bocage network render`: for a Prometheus on the coordinator's machine, whose coordinator.toml has a [status] that listens there.\n\
              A node opens no port: there a timer writes `bocage node metrics` into the folder of node_exporter's textfile collector, and rules/node.yml is for the\n\
              Prometheus of that site.",
         ),
@@ -94,8 +94,13 @@ pub fn render(network: &Network, tree: &mut Tree) {
     tree.file("prometheus/rules/node.yml", rules(network, "node", NODE).document(about));
 }
 
+fn status(network: &Network) -> String {
+    network.status.map_or_else(|| STATUS.to_owned(), |status| status.to_string())
+}
+
 fn scrape(network: &Network) -> Yaml {
-    let target = map([("targets", vec![STATUS].into()), ("labels", map([("network", network.id.as_str().into())]))]);
+    let target =
+        map([("targets", vec![status(network)].into()), ("labels", map([("network", network.id.as_str().into())]))]);
     let job = map([
         ("job_name", "bocage_coordinator".into()),
         ("scrape_interval", "30s".into()),

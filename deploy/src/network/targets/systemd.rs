@@ -52,7 +52,20 @@ const WITHOUT_NETWORK: &[(&str, &str)] =
 const WITH_NETWORK: &[(&str, &str)] = &[("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6")];
 
 /// Started again for ever, like the supervisor's children.
-const RESTARTED: &[(&str, &str)] = &[("Restart", "always"), ("RestartSec", "1")];
+const RESTARTED: &[(&str, &str)] = &[
+    ("Restart", "always"),
+    ("RestartSec", "1"),
+    // A ledger of years is looked over before its custodian serves.
+    ("TimeoutStartSec", "5min"),
+    // What is under way may end first: `stop_secs`, and a little more.
+    ("TimeoutStopSec", "60"),
+    ("WatchdogSec", "60"),
+];
+/// It says itself when it is up, and that its loop turns.
+const NOTIFIES: &[(&str, &str)] = &[("Type", "notify"), ("NotifyAccess", "main")];
+
+/// Certificates, and at the coordinator more, are read again.
+const HANG_UP: &str = "/bin/kill -HUP $MAINPID";
 
 /// A node's units and what they need.
 pub struct Node<'a> {
@@ -74,7 +87,7 @@ pub fn render(network: &Network, tree: &mut Tree) {
 
 /// The ports that the coordinator listens on for sites.
 fn ports(network: &Network) -> Vec<u16> {
-    vec![listen(&network.quic).port()]
+    [Some(&network.quic), network.tcp.as_ref()].into_iter().flatten().map(|address| listen(address).port()).collect()
 }
 
 /// The units of a node, into a folder. Without a site: of any whose sources are on its own machine.
@@ -124,7 +137,7 @@ impl Node<'_> {
 
     fn custodian(&self) -> Unit {
         let mut unit = self.unit("Bocage custodian: answers from the data", &[("StartLimitIntervalSec", "0")]);
-        unit.set("Type", "exec").set("ExecStart", self.command("custodian")).all(RESTARTED);
+        unit.all(NOTIFIES).set("ExecStart", self.command("custodian")).all(RESTARTED);
         self.of_custodian(&mut unit);
         unit.set("ReadWritePaths", format!("{} {}", self.places.state, self.places.run))
             .set("InaccessiblePaths", format!("-{}/tls", self.places.config))
@@ -146,7 +159,7 @@ impl Node<'_> {
                 ("StartLimitIntervalSec", "0"),
             ],
         );
-        unit.set("Type", "exec").set("ExecStart", self.command("agent")).all(RESTARTED);
+        unit.all(NOTIFIES).set("ExecStart", self.command("agent")).set("ExecReload", HANG_UP).all(RESTARTED);
         unit.set("User", self.users.agent.to_string())
             .set("Group", self.users.link())
             .set("ReadWritePaths", format!("{} -{}/tls", self.places.run, self.places.config))
@@ -246,7 +259,8 @@ pub fn coordinator(places: &Places, users: &Users, ports: Vec<u16>, folder: &str
     let mut unit = Unit::new("Bocage coordinator");
     unit.all(&[("Wants", "network-online.target"), ("After", "network-online.target"), ("StartLimitIntervalSec", "0")])
         .section("Service")
-        .set("Type", "exec")
+        .all(NOTIFIES)
+        .set("ExecReload", HANG_UP)
         .set("ExecStart", format!("{programs}/bocage coordinator serve --config {config}/coordinator/coordinator.toml"))
         .set("Environment", format!("BOCAGE_COORDINATOR__STATE_DIR={state}"))
         .all(RESTARTED)

@@ -29,7 +29,7 @@ use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
-use crate::transport::{CloseCode, ConnectError, Listener, Peer};
+use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
 /// Handshakes under way. Where one more comes, the one that is under way for longest is hung up on: who holds a hundred of them open keeps nobody out
 /// who is done within two round trips.
@@ -59,6 +59,7 @@ struct Door {
     enrolling: StdMutex<Option<mpsc::Sender<EnrolmentStream>>>,
     places: Arc<Semaphore>,
     done: mpsc::Sender<TcpLink>,
+    refused: Arc<Refusals>,
     /// All links whose task has not ended, for the day of shutdown.
     standing: StdMutex<Vec<Standing>>,
 }
@@ -99,7 +100,20 @@ impl TcpServer {
         identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        Self::bind_with(address, identities.into(), clock, HANDSHAKES)
+        Self::bind_with(address, identities.into(), clock, HANDSHAKES, Arc::default())
+    }
+
+    /// The same, which counts the handshakes that come to nothing where another transport's are counted already.
+    ///
+    /// # Errors
+    /// As [`TcpServer::bind`].
+    pub fn counting(
+        address: SocketAddr,
+        identities: impl Into<Identities>,
+        clock: Arc<dyn Clock>,
+        refused: Arc<Refusals>,
+    ) -> Result<Self, ConnectError> {
+        Self::bind_with(address, identities.into(), clock, HANDSHAKES, refused)
     }
 
     pub(super) fn bind_with(
@@ -107,6 +121,7 @@ impl TcpServer {
         identities: Identities,
         clock: Arc<dyn Clock>,
         handshakes: usize,
+        refused: Arc<Refusals>,
     ) -> Result<Self, ConnectError> {
         let listener = listener(address)?;
         let address = listener.local_addr()?;
@@ -114,8 +129,14 @@ impl TcpServer {
         let make = move |identity: &Identity, denylist: &Denylist| Shown::of(identity, denylist, &clock);
         let shown = Derived::new(identities, Box::new(make))?;
         let places = Arc::new(Semaphore::new(ENROLMENTS));
-        let door =
-            Arc::new(Door { shown, enrolling: StdMutex::new(None), places, done, standing: StdMutex::default() });
+        let door = Arc::new(Door {
+            shown,
+            enrolling: StdMutex::new(None),
+            places,
+            done,
+            refused,
+            standing: StdMutex::default(),
+        });
         let open = watch::Sender::new(true);
         let task = accept_all(listener, Arc::clone(&door), handshakes, open.subscribe());
         let accepting = tokio::spawn(task).abort_handle();
@@ -220,6 +241,7 @@ async fn accept_all(listener: TcpListener, door: Arc<Door>, handshakes: usize, m
             && let Some(oldest) = oldest_first.pop_front()
         {
             tracing::debug!("hung up on a newcomer: too many handshakes under way");
+            door.refused.count(&ConnectError::Busy);
             oldest.abort();
         }
         let door = Arc::clone(&door);
@@ -237,13 +259,10 @@ impl Door {
     async fn handshake(&self, stream: TcpStream, address: SocketAddr) {
         let _ = stream.set_nodelay(true);
         let made = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), self.shake(stream, address)).await;
-        match made {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::info!(%address, %error, "a node's connection was not made"),
-            Err(_) => {
-                let error = ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS };
-                tracing::info!(%address, %error, "a node's connection was not made");
-            }
+        let made = made.unwrap_or(Err(ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS }));
+        if let Err(error) = made {
+            self.refused.count(&error);
+            tracing::info!(%address, %error, "a node's connection was not made");
         }
     }
 

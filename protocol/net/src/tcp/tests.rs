@@ -1,17 +1,20 @@
 //! Who gets in, who does not and what they are told; and that nobody keeps the others out.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream as Plain;
 
 use super::*;
-use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, refusal, site};
+use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, days, refusal, site};
 use crate::certificates::COORDINATOR_NAME;
 use crate::identities::Identities;
 use crate::identity::Identity;
-use crate::transport::{CertificateFault, CloseCode, Closed, ConnectError, Dialler, Link as _, Listener, contract};
+use crate::transport::{
+    CertificateFault, CloseCode, Closed, ConnectError, Dialler, Link as _, Listener, Refusals, contract,
+};
 
 /// This transport, as the table of bad credentials sees it.
 struct Tcp;
@@ -172,7 +175,7 @@ async fn hang(address: SocketAddr) -> Plain {
 #[tokio::test]
 async fn a_flood_of_handshakes_that_hang_keeps_nobody_out() {
     let network = Network::new();
-    let server = TcpServer::bind_with(ANY, (&network.coordinator(NOW)).into(), clock(), 4).unwrap();
+    let server = TcpServer::bind_with(ANY, (&network.coordinator(NOW)).into(), clock(), 4, Arc::default()).unwrap();
     let mut hanging = Vec::new();
     for _ in 0..20 {
         hanging.push(hang(server.local_address()).await);
@@ -181,6 +184,19 @@ async fn a_flood_of_handshakes_that_hang_keeps_nobody_out() {
     // Those that waited longest were hung up on.
     let mut byte = [0];
     assert!(matches!(hanging[0].read(&mut byte).await, Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn handshakes_that_come_to_nothing_are_counted_by_reason() {
+    let (network, other, refused) = (Network::new(), Network::named("south"), Arc::new(Refusals::default()));
+    let server = TcpServer::counting(ANY, &network.coordinator(NOW), clock(), Arc::clone(&refused)).unwrap();
+    assert!(client(&server, &network.site(days(-31))).connect().await.is_err());
+    let foreign = other.issuing.issue_site(&site(), NOW, 30, &mut crate::env::SystemEntropy).unwrap();
+    assert!(client(&server, &network.identity(&foreign)).connect().await.is_err());
+    // The next link is made after both were counted.
+    still_up(&server, &network).await;
+    let counted = [("certificate_expired", 1), ("certificate_of_unknown_issuer", 1)];
+    assert_eq!(refused.all().into_iter().collect::<Vec<_>>(), counted);
 }
 
 #[tokio::test]

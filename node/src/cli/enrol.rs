@@ -1,0 +1,92 @@
+//! `bocage-node enrol`: makes a site's keys and its folder from an invitation, then looks at it as `doctor` does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_net::secret::read_secret_text;
+use bocage_protocol::env::Clock as _;
+use bocage_protocol::limits::{CONFIG_TEXT_BYTES, SECRET_FILE_BYTES};
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::output::{Failure, Format, print};
+use crate::config::Origin;
+use crate::enrol::{EnrolError, Invited, Through};
+
+/// What the command takes.
+#[derive(Args)]
+pub struct EnrolArgs {
+    /// The invitation, as the network's operator sent it
+    file: PathBuf,
+    /// The folder to make; it must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The HTTP proxy on the way to the coordinator: http://HOST:PORT or https://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// Who we are to the proxy
+    #[arg(long, value_name = "NAME", requires = "proxy", requires = "proxy_password_file")]
+    proxy_user: Option<String>,
+    /// The file with the password for it (mode 0600)
+    #[arg(long, value_name = "FILE", requires = "proxy_user")]
+    proxy_password_file: Option<PathBuf>,
+    /// The authorities that vouch for an https:// proxy, in PEM
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    proxy_ca_file: Option<PathBuf>,
+}
+
+impl EnrolArgs {
+    /// Enrols, and looks at what came of it.
+    ///
+    /// # Errors
+    /// The site is not in; the same command goes on where this one ended. Or something else needs mending.
+    pub fn run(&self) -> Result<(), Failure> {
+        let invited = Invited::read(&self.file, SystemClock.now()).map_err(failure)?;
+        let through = self.through()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
+        let mut entropy = SystemEntropy;
+        let enrolling = invited.enrol(&self.dir, through.as_ref(), Arc::new(SystemClock), &mut entropy);
+        let dir = runtime.block_on(enrolling).map_err(failure)?;
+        let (of, file) = (&invited.invitation, dir.join("node.toml"));
+        print(|out| {
+            writeln!(
+                out,
+                "site {} is in network {}: its keys and certificate are in {}",
+                of.site,
+                of.network,
+                dir.display()
+            )?;
+            writeln!(out, "root's SHA-256: {} (compare it with the network's operator)", of.fingerprint)?;
+            writeln!(
+                out,
+                "next: say in {} which data the site offers, then bocage-node run --config {0}\n",
+                file.display()
+            )
+        })?;
+        super::doctor::run(&Origin { file, overrides: Vec::new() }, Arc::new(SystemClock), Format::Text)
+    }
+
+    fn through(&self) -> Result<Option<Through>, Failure> {
+        let Some(url) = &self.proxy else { return Ok(None) };
+        let password = self.proxy_password_file.as_ref().map(|file| {
+            let text = read_secret_text(file, SECRET_FILE_BYTES).map_err(Failure::theirs)?;
+            Ok::<_, Failure>(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        });
+        let credentials = self.proxy_user.clone().zip(password.transpose()?);
+        let ca_pem = self.proxy_ca_file.as_ref().map(|file| {
+            let wrong = |error: &dyn std::fmt::Display| Failure::theirs(format!("{}: {error}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+            if text.len() <= CONFIG_TEXT_BYTES { Ok(text) } else { Err(wrong(&"larger than a bundle of certificates")) }
+        });
+        Ok(Some(Through { url: url.clone(), credentials, ca_pem: ca_pem.transpose()? }))
+    }
+}
+
+fn failure(error: EnrolError) -> Failure {
+    let failure = Failure::theirs(&error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

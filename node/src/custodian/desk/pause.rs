@@ -84,7 +84,7 @@ impl Custodian {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    fn paused(&self) -> Result<Option<PublicError>, LedgerError> {
+    pub(crate) fn paused(&self) -> Result<Option<PublicError>, LedgerError> {
         if !self.switches.controls.enforces(Control::Pause) {
             return Ok(None);
         }

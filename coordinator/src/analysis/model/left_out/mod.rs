@@ -35,8 +35,8 @@ pub struct CrossValidationDriver {
     sites: Vec<SiteId>,
     phase: Phase,
     rounds: u16,
-    /// Of those who are left out of each, the single sums at the start, which say how the outcome varies by itself.
-    first: Vec<[f64; Sums::SCALARS]>,
+    /// Of those who are left out of each, at each site, the single sums at the start, which say how the outcome varies by itself.
+    first: Vec<Vec<(SiteId, [f64; Sums::SCALARS])>>,
     /// The same at the ends of the fits.
     out: Vec<Merged>,
     notes: Vec<String>,
@@ -126,8 +126,11 @@ impl CrossValidationDriver {
         let slopes: Vec<bool> = model.columns().map(|column| !column.of.is_empty()).collect();
         let fit = || Fit::new(model.ridge, slopes.clone(), false, model.start()).of_family(model.response.family);
         self.fits = (0..=fits).map(|_| OneFit { fit: fit(), end: None }).collect();
-        let blocks = self.blocks(releases, self.first_fits(), false);
-        self.first = (0..fits).map(|fit| blocks.out(fit).scalars).collect();
+        let of_site = |fit: usize, own: &[(&SiteId, &ModelRelease)]| {
+            let scalars = self.blocks(own, self.first_fits(), false).out(fit).scalars;
+            own.iter().map(move |(site, _)| ((*site).clone(), scalars)).collect::<Vec<_>>()
+        };
+        self.first = (0..fits).map(|fit| releases.chunks(1).flat_map(|own| of_site(fit, own)).collect()).collect();
         self.phase = Phase::Fitting;
         Ok(())
     }

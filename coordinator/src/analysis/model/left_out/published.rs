@@ -2,6 +2,7 @@
 //! how the coefficients differ between fits.
 
 use bocage_protocol::analysis::CrossValidationSpec;
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::{Family, LeftOut, Sums};
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
@@ -98,8 +99,13 @@ impl Scores {
         let deviance = scalar(Sums::DEVIANCE) * if gaussian { unit } else { 1.0 };
         let intercept = spec.columns().position(|column| column.of.is_empty());
         let residuals = intercept.filter(|_| driver.has_brier()).map(|at| sum(&|merged| merged.squares[(at, at)]));
-        let first = &driver.first[fits];
-        let at_start = |at: usize| first.iter().map(|scalars| scalars[at]).sum::<f64>();
+        // Of the sites that are there at the end.
+        let first = || {
+            let pairs = driver.first[fits.clone()].iter().zip(out);
+            let is_in = |merged: &Merged, site: &SiteId| merged.sites.iter().any(|(known, _)| known == site);
+            pairs.flat_map(move |(first, merged)| first.iter().filter(move |(site, _)| is_in(merged, site)))
+        };
+        let at_start = |at: usize| first().map(|(_, scalars)| scalars[at]).sum::<f64>();
         // Of other patients, as opt-outs make them, it is not how the outcome of these varies.
         let same = at_start(Sums::WEIGHT) == n && spec.response.offset.is_none();
         let varies = at_start(Sums::DEVIANCE) - at_start(Sums::OUTCOME).powi(2) / at_start(Sums::WEIGHT);

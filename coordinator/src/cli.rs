@@ -216,7 +216,8 @@ async fn serve_until_signal(
         Err(error) => return user_problem(&error),
     };
     if let Some(door) = door {
-        server = server.watched_at(door, quic.refused());
+        let over_tcp = tcp.iter().map(|tcp| ("tcp", tcp.refused()));
+        server = server.watched_at(door, [("quic", quic.refused())].into_iter().chain(over_tcp).collect());
     }
     warn_about(&config);
     match (quic.local_address(), http.local_addr()) {

@@ -137,8 +137,8 @@ impl UsersArgs {
                 let mut said = String::new();
                 for user in open(&source, now)?.users(now).map_err(text)? {
                     let disabled = user.disabled_at.map_or_else(String::new, |at| format!("  disabled since {at}"));
-                    let _ =
-                        writeln!(said, "{:24} {:32} {} tokens{disabled}", user.name, words(&user.roles), user.tokens);
+                    let (name, roles) = (user.name.as_str(), words(&user.roles));
+                    let _ = writeln!(said, "{name:24} {roles:32} {} tokens{disabled}", user.tokens);
                 }
                 Ok(said)
             }
@@ -186,7 +186,8 @@ impl TokensArgs {
                     let used = token
                         .used_on
                         .map_or_else(|| "never used".to_owned(), |day| format!("last used on {}", date(day)));
-                    let _ = writeln!(said, "{}  {:24} {:12} {state}  {used}", token.id, token.user, token.scope);
+                    let (user, scope) = (token.user.as_str(), token.scope.to_string());
+                    let _ = writeln!(said, "{}  {user:24} {scope:12} {state}  {used}", token.id);
                 }
                 Ok(said)
             }

@@ -238,7 +238,7 @@ mod tests {
     fn what_is_wrong_in_the_profiles_files_is_found_without_a_coordinator() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
-        let file = profile(dir.path(), "http://does-not-exist.invalid:8443");
+        let file = profile(dir.path(), "https://does-not-exist.invalid:8443");
         std::fs::set_permissions(dir.path().join("my.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
         let examined = examine(Some(&file));
         for check in [Check::Dns, Check::Key, Check::Modes, Check::Api] {

@@ -101,7 +101,7 @@ impl PeopleFile {
         let id = token.hash().id();
         insert(&transaction, new, &token.hash(), now)?;
         if let Some(act) = act {
-            super::audit::append(&transaction, &Act { subject: id.to_string(), ..act.clone() }, now)?;
+            super::audit::append(&transaction, &Act { subject: format!("{} {id}", new.user), ..act.clone() }, now)?;
         }
         let info = find(&transaction, &id)?.ok_or(PeopleError::Damaged("a token that was just made"))?;
         transaction.commit()?;

@@ -240,7 +240,7 @@ impl Server {
 
     /// The same, which shows how it is on `door`, with the handshakes that its listener refuses.
     #[must_use]
-    pub fn watched_at(mut self, door: Door, refused: Arc<Refusals>) -> Self {
+    pub fn watched_at(mut self, door: Door, refused: Vec<(&'static str, Arc<Refusals>)>) -> Self {
         let status = Status {
             context: Arc::clone(&self.context),
             pulse: Arc::clone(&self.pulse),

@@ -74,6 +74,7 @@ fn waiting_for_restart(running: &Config, read: &Config) -> Vec<&'static str> {
     note(running.state_dir != read.state_dir, "state_dir");
     note(running.stop_secs != read.stop_secs, "stop_secs");
     note(running.quic_listen != read.quic_listen, "quic.listen");
+    note(running.tcp_listen != read.tcp_listen, "tcp.listen");
     note(running.ca_file != read.ca_file, "tls.ca_file");
     note(running.cert_file != read.cert_file, "tls.cert_file");
     note(running.key_file != read.key_file, "tls.key_file");

@@ -22,8 +22,8 @@ pub struct Status {
     pub(super) process: Process,
     /// Whether the listeners are bound and served.
     pub(super) serving: AtomicBool,
-    /// Handshakes that came to nothing, where the listener counts them.
-    pub(super) refused: Arc<Refusals>,
+    /// Handshakes that came to nothing, by transport.
+    pub(super) refused: Vec<(&'static str, Arc<Refusals>)>,
     /// As whom it is known, where its listener has certificates.
     pub(super) identities: Option<Identities>,
 }
@@ -54,8 +54,10 @@ impl Status {
         let end = self.identities.as_ref().map(|identities| identities.current().valid_until());
         let days = end.map(|end| end.since_ms(context.clock.now()) as f64 / 1000.0 / DAY_SECS);
         gauges.one("certificate_days_left", "Days until the coordinator's certificate ends.", days);
-        let refused = self.refused.all().into_iter();
-        let refused = refused.map(|(reason, number)| (vec![("reason", reason.to_owned())], number as f64));
+        let refused = self.refused.iter().flat_map(|(transport, refused)| {
+            let labels = |reason: &str| vec![("transport", (*transport).to_owned()), ("reason", reason.to_owned())];
+            refused.all().into_iter().map(move |(reason, number)| (labels(reason), number as f64))
+        });
         gauges.by("handshakes_refused", "Handshakes of nodes that came to nothing, since the start.", refused);
         gauges
     }

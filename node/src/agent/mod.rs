@@ -225,7 +225,10 @@ impl<D: Dialler> Agent<D> {
     fn look_after_certificate(&mut self) {
         let now = self.clock.now();
         let ready = matches!(self.session.state(), State::Ready { .. });
-        let may_ask = matches!(self.session.state(), State::Ready { version, .. } if version >= RENEWAL);
+        // While the session moves nothing is asked: what stands is of a certificate that is being left, and its renewal was told already.
+        let moves = self.moving.is_some() || self.move_at.is_some();
+        let speaks = matches!(self.session.state(), State::Ready { version, .. } if version >= RENEWAL);
+        let may_ask = speaks && !moves;
         if let Some(upkeep) = &mut self.upkeep
             && upkeep.act(now, self.link.as_ref().filter(|_| may_ask), self.entropy.as_mut())
         {

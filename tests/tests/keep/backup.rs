@@ -98,7 +98,11 @@ fn a_node_that_comes_back_from_an_older_backup_says_so_waits_for_its_steward_and
     let _node = lab.node(SITE, &[]);
     coordinator.wait_for_line_after(from, &["connected", SITE]);
     let third = lab.study("third", &study(42));
-    coordinator.wait_for_line(&["ledger_restored", SITE]);
+    coordinator.wait_for_line_after(from, &["waits for its steward", SITE]);
+    let list = lab.get("/v1/studies");
+    let ids = list["studies"].as_array().expect("studies").iter().map(|study| study["id"].as_str().expect("an id"));
+    let mut reasons = ids.map(|id| status(&lab.get(&format!("/v1/studies/{id}")), SITE)["reason"]["code"].clone());
+    assert!(reasons.any(|code| code == "ledger_restored"), "{list:#}");
     let (code, _, said) = lab.at_node(SITE, &["doctor"]);
     assert_eq!(code, Some(1), "{said}");
 

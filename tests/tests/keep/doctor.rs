@@ -133,7 +133,7 @@ fn what_is_broken_is_named_with_what_mends_it() {
     assert_eq!(level(&found, "disk").len(), 1, "the machine is looked at all the same");
     let optouts = edited("[policy]", "[optouts]\nsource = { kind = \"csv\", path = \"none.csv\" }\n[policy]");
     let found = with_file(&lab, "node.toml", Some(&optouts), || look(&[]));
-    fails(&found, "optouts", "none.csv", "");
+    fails(&found, "config", "names no patient", "optout = ");
     fails(&look(&["--set", "snapshots.min_free_mib=4000000000"]), "disk", "MiB free", "make room");
     fails(&with_file(&lab, "data/heart.csv", None, || look(&[])), "sources", "heart.csv", "");
     // Keys and certificates.

@@ -153,6 +153,11 @@ impl Bench {
         self.running.as_ref().expect("a coordinator")
     }
 
+    /// Ends the sites' agents, which would come back.
+    pub async fn stop_agents(&mut self) {
+        self.agents.shutdown().await;
+    }
+
     /// Stops the coordinator and starts another one on the same state.
     pub async fn restart_coordinator(&mut self) {
         // With all that holds its links, or its port stays taken.

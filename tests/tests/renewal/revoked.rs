@@ -50,6 +50,7 @@ async fn a_revoked_site_is_cut_off_stays_out_over_a_restart_and_comes_back_when_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_with_its_certificate() {
     let mut bench = Bench::new().await;
+    bench.stop_agents().await;
     bench.restart_coordinator().await;
     let read = |name: &str| std::fs::read_to_string(bench.out.join("coordinator").join(name)).expect("a file");
     let issuing = Authority::from_pem(&read("issuing/intermediate.pem"), &read("issuing/intermediate.key"));

@@ -11,7 +11,8 @@
 //! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
 //!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to the deviance. Pearson's
 //!    χ² of which one patient has more stays behind by itself. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
-//! 5. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
+//! 5. **Folds.** Of fits that leave some out, all of this holds of those who are left out and of all others, each by themselves.
+//! 6. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.

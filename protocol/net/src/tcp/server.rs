@@ -62,6 +62,7 @@ struct Door {
     refused: Arc<Refusals>,
     /// All links whose task has not ended, for the day of shutdown.
     standing: StdMutex<Vec<Standing>>,
+    refused: Arc<Refusals>,
 }
 
 /// What newcomers are shown, and what is asked of them.
@@ -146,6 +147,11 @@ impl TcpServer {
     /// The address listened on, with the port that port 0 became.
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The handshakes that came to nothing, by reason.
+    pub fn refused(&self) -> Arc<Refusals> {
+        Arc::clone(&self.door.refused)
     }
 
     /// Links that stand.

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_fold_is_left_out_at_every_site_and_a_site_by_itself() {
-        let sites: Vec<SiteId> = ["a", "b"].map(|name| name.parse().unwrap()).to_vec();
+        let sites: Vec<SiteId> = ["aa", "bb"].map(|name| name.parse().unwrap()).to_vec();
         let [a, b] = [release(&[30.0, 10.0, 20.0, 20.0, 10.0]), release(&[50.0, 45.0, 5.0, 5.0, 45.0])];
         let all = [(&sites[0], &a), (&sites[1], &b)];
         assert_eq!(sizes(LeftOut::Fold(2), &[], 2, &all), [(55, 25), (25, 55)]);

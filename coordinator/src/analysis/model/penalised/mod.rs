@@ -90,7 +90,8 @@ impl ElasticNetDriver {
         let by_site = self.spec.left_out == Some(LeftOut::Site);
         let least = (self.setting.min_sites as usize).max(1) + usize::from(by_site);
         if releases.len() < least {
-            return self.nothing("no fit: there are too few sites".to_owned());
+            self.notes.push("no more is fitted: there are too few sites".to_owned());
+            return self.end();
         }
         if self.first.is_none() && by_site {
             if releases.len() > limits::FITS {
@@ -245,7 +246,7 @@ impl ElasticNetDriver {
     /// Publishes the penalties that all fits have come to.
     fn end(&mut self) -> Next {
         let all = self.walks.iter().map(|walk| walk.done.len()).min().unwrap_or_default();
-        let seen = (0..self.walks.len() - 1).map(|fold| self.seen(fold)).min().unwrap_or(all);
+        let seen = (0..self.walks.len().saturating_sub(1)).map(|fold| self.seen(fold)).min().unwrap_or(all);
         let whole = all.min(seen).min(self.deviances.len());
         if let Some(why) = self.walks.iter().find_map(|walk| walk.stopped) {
             self.notes.push(format!("the path ends after {whole} penalties: {why}"));

@@ -62,7 +62,6 @@ struct Door {
     refused: Arc<Refusals>,
     /// All links whose task has not ended, for the day of shutdown.
     standing: StdMutex<Vec<Standing>>,
-    refused: Arc<Refusals>,
 }
 
 /// What newcomers are shown, and what is asked of them.

@@ -171,9 +171,8 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
     tree.file("coordinator/ca.pem", ca.root_pem.as_str());
     tree.file("coordinator/tls/cert.pem", chain);
     tree.secret("coordinator/tls/key.pem", tls_key);
-    if let Some(signed) = signed {
-        // A newer one that the coordinator has is not put back.
-        let list = kept.text("coordinator/revocations.list").unwrap_or(&signed.list);
+    // A newer one that the coordinator has is not put back.
+    if let Some(list) = kept.text("coordinator/revocations.list").or_else(|| Some(signed?.list.as_str())) {
         tree.file("coordinator/revocations.list", list);
     }
     // A newer one that the coordinator has is not put back either.
@@ -196,7 +195,9 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
         contracts(network, "access-body/contracts", &mut tree);
     }
 
-    if let Some(key) = key {
+    // Where the coordinator knows its token and the key is not here, its folder was brought away.
+    let away = kept.text("researcher/researcher.key").is_none() && kept.token_hash("researcher").is_some();
+    if let Some(key) = key.filter(|_| !away) {
         let permit = kept.text("researcher/researcher.permit").or_else(|| Some(signed?.permit.as_str()));
         tree.file("researcher/profile.toml", render::profile(network, permit.is_some()).text());
         if let Some(permit) = permit {

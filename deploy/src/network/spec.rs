@@ -292,10 +292,10 @@ impl Network {
         check(&raw, file, &mut problems);
         let RawResearcher { name, organisation, mode, allow_without_permit } = raw.researcher;
         let organisation = organisation.unwrap_or_else(|| raw.network.to_string());
+        label(&organisation, file, "researcher.organisation", &mut problems);
         let access_bodies = bodies(&raw.access_body, &raw.network, file, &mut problems);
         let places = raw.paths.and_then(|paths| paths.checked(file, &mut problems));
         let users = raw.users.checked(file, &mut problems);
-        label(&organisation, file, "researcher.organisation", &mut problems);
         problems.into_result(Self {
             id: raw.network,
             contracts,

@@ -145,12 +145,11 @@ pub(super) struct RawUsers {
 impl RawPlaces {
     pub(super) fn checked(self, file: &str, problems: &mut Problems) -> Option<Places> {
         let standard = Places::default();
-        let places = Places {
-            programs: named(self.programs, standard.programs, file, "paths.programs", problems)?,
-            config: named(self.config, standard.config, file, "paths.config", problems)?,
-            state: named(self.state, standard.state, file, "paths.state", problems)?,
-            run: named(self.run, standard.run, file, "paths.run", problems)?,
-        };
+        let programs = named(self.programs, standard.programs, file, "paths.programs", problems);
+        let config = named(self.config, standard.config, file, "paths.config", problems);
+        let state = named(self.state, standard.state, file, "paths.state", problems);
+        let run = named(self.run, standard.run, file, "paths.run", problems);
+        let places = Places { programs: programs?, config: config?, state: state?, run: run? };
         if !places.run.as_str().starts_with("/run/") || places.run.as_str()["/run/".len()..].contains('/') {
             let problem = Problem::new(file, "paths.run", "must be a folder directly below /run");
             problems.push(problem.hint("a service manager makes it at each start: run = \"/run/bocage\""));
@@ -162,11 +161,10 @@ impl RawPlaces {
 impl RawUsers {
     pub(super) fn checked(self, file: &str, problems: &mut Problems) -> Option<Users> {
         let standard = Users::default();
-        let users = Users {
-            custodian: named(self.custodian, standard.custodian, file, "users.custodian", problems)?,
-            agent: named(self.agent, standard.agent, file, "users.agent", problems)?,
-            coordinator: named(self.coordinator, standard.coordinator, file, "users.coordinator", problems)?,
-        };
+        let custodian = named(self.custodian, standard.custodian, file, "users.custodian", problems);
+        let agent = named(self.agent, standard.agent, file, "users.agent", problems);
+        let coordinator = named(self.coordinator, standard.coordinator, file, "users.coordinator", problems);
+        let users = Users { custodian: custodian?, agent: agent?, coordinator: coordinator? };
         if users.agent == users.custodian {
             let problem = Problem::new(file, "users.agent", "must be another user than the custodian's");
             problems.push(problem.hint("the process that talks to the network must not be able to read a row"));

@@ -116,7 +116,7 @@ pub(super) struct Asking {
 #[derive(Debug, PartialEq)]
 pub(super) enum Admission {
     /// The site is known by these keys from now on.
-    New(Enrolment),
+    New(Box<Enrolment>),
     /// It was let in by this invitation with these keys before.
     Again,
 }
@@ -171,11 +171,11 @@ pub(super) fn admission(
         let message = "another site is known by this release key".to_owned();
         return no(ErrorCode::ReleaseKeyKnown, message, "every site makes its own: enrol into an empty folder");
     }
-    Ok(Admission::New(Enrolment {
+    Ok(Admission::New(Box::new(Enrolment {
         site: site.clone(),
         release_key: asking.release_key,
         tls_key: asking.tls_key,
         at: now,
         invitation: kept.token,
-    }))
+    })))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::backup::{Backup, StepResult};
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 /// Copies the database at `from` into the new file `to`, which is a file by itself: no journal belongs to it.
@@ -17,16 +17,8 @@ pub fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
         Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     source.busy_timeout(std::time::Duration::from_secs(10))?;
     let mut copy = Connection::open(to)?;
-    {
-        let backup = Backup::new(&source, &mut copy)?;
-        loop {
-            match backup.step(-1)? {
-                StepResult::Done => break,
-                // Somebody holds the database for a moment: a checkpoint of the journal.
-                _ => std::thread::sleep(std::time::Duration::from_millis(20)),
-            }
-        }
-    }
+    // In one step; who holds the database for a moment, at a checkpoint of the journal, is waited for.
+    Backup::new(&source, &mut copy)?.run_to_completion(i32::MAX, std::time::Duration::from_millis(20), None)?;
     copy.pragma_update(None, "journal_mode", "delete")?;
     let sound: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if sound == "ok" { Ok(()) } else { Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(11), Some(sound))) }

@@ -61,7 +61,7 @@ fn network() -> String {
 
 /// Ordinary patients, and at one hospital some who can be told from all others.
 fn rows(site: &str) -> Vec<u8> {
-    let note = |i: usize| if i % 2 == 0 { "angina" } else { "gout" };
+    let note = |i: usize| if i.is_multiple_of(2) { "angina" } else { "gout" };
     let sex = |i: usize| if i.is_multiple_of(3) { "f" } else { "m" };
     let mut text = HEADER.to_owned();
     for i in 0..90 {

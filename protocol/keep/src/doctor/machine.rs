@@ -57,7 +57,7 @@ fn enough(bytes: u64) -> Finding {
     let fix = "give the machine more memory, or move other programs off it";
     match bytes {
         ..MEMORY_LEAST => Finding::fail(Check::Memory, what, fix),
-        ..MEMORY_ENOUGH => Finding::warn(Check::Memory, what, fix),
+        MEMORY_LEAST..MEMORY_ENOUGH => Finding::warn(Check::Memory, what, fix),
         _ => Finding::ok(Check::Memory, what),
     }
 }

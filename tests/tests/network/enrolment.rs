@@ -32,7 +32,7 @@ fn refused(lab: &Lab, args: &[&str]) -> String {
 }
 
 /// A command of the network's operator.
-fn operator<'a>(lab: &Lab, run: impl FnOnce(&Lab, &[&str]) -> String, args: &[&'a str]) -> String {
+fn operator(lab: &Lab, run: impl FnOnce(&Lab, &[&str]) -> String, args: &[&str]) -> String {
     let profile = lab.path("net/operator/profile.toml");
     run(lab, &[&["network"], args, &["--profile", text(&profile)]].concat())
 }

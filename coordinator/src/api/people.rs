@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::Uri;
 use bocage_net::env::SystemEntropy;
 use bocage_protocol::PublicError;
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{TokenId, UserName};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -55,6 +56,10 @@ pub(super) async fn tokens(app: App, _: Call) -> Result<Json<TokenList>, Problem
 /// The only answer of the interface that holds a token.
 pub(super) async fn make_token(app: App, call: Call<(), (), NewToken>) -> Result<Made<MadeToken>, Problem> {
     let (now, new) = (app.context.clock.now(), call.body.clone());
+    if !call.caller.may_grant(&new.scope) {
+        let error = PublicError::new(ErrorCode::Forbidden, "a token makes tokens of no wider scope than its own");
+        return Err(error.hint("`bocage coordinator tokens create` on the coordinator's machine makes any").into());
+    }
     let made = app.gate.people.with(move |people| people.make_token(&new, now, &mut SystemEntropy, None));
     let (token, info) = made.await?;
     call.concerns(&format!("{} {}", info.user, info.id));

@@ -117,7 +117,11 @@ fn restored(args: &RestoreArgs, now: Timestamp) -> Result<String, BackupError> {
             .fold(head, |text, file| text + &format!("{:>12}  {}\n", file.bytes, file.path)));
     };
     let (manifest, placed) = super::restore(&args.file, &identities, dir, args.replace, args.elsewhere, now)?;
-    let head = format!("restored {} files of {}\n", manifest.files.len(), manifest.about.made_at);
+    let head = format!(
+        "restored {} files of {}\nopen invitations are withdrawn; what was revoked since then is not any more: revoke again sites, users and tokens\n",
+        manifest.files.len(),
+        manifest.about.made_at
+    );
     let aside = placed.aside.iter();
     Ok(aside.fold(head, |text, (was, is)| text + &format!("aside    {} is now {}\n", was.display(), is.display())))
 }

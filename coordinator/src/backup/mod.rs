@@ -19,7 +19,7 @@ use bocage_keep::seal::{Identities, Recipient};
 use bocage_protocol::env::Timestamp;
 
 use crate::config::{Config, ENV_PREFIX};
-use crate::store::LOCK;
+use crate::store::{FILE, LOCK};
 
 /// Where a copy of the store is put together, within the state folder: nobody else may read it.
 const COPYING: &str = ".backup-";
@@ -161,9 +161,26 @@ pub fn restore(
     {
         return Err(BackupError::Running(state));
     }
+    withdraw_invitations(&staged.path(&manifest.about.state).join(FILE), now)?;
     let aside = format!("before-restore-{}", now.to_string().replace(':', ""));
     let placed = staged.place(replace.then_some(aside.as_str()), elsewhere)?;
     Ok((manifest, placed))
+}
+
+/// An invitation that was used after the backup was made would be good again, and the file with it lies about: none that is open survives.
+fn withdraw_invitations(store: &Path, now: Timestamp) -> Result<(), BackupError> {
+    if !store.exists() {
+        return Ok(());
+    }
+    let db = rusqlite::Connection::open(store)?;
+    let known =
+        db.query_row("select count(*) from sqlite_schema where name = 'invitations'", [], |row| row.get::<_, i64>(0))?;
+    if known > 0 {
+        let open = "update invitations set withdrawn_at = ?1 where withdrawn_at is null and token not in (select invitation from enrolments)";
+        db.execute(open, [now.0])?;
+    }
+    db.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 /// Whether a process holds this lock. A lock that is not there is held by nobody.

@@ -76,7 +76,7 @@ impl InviteArgs {
 fn made(invitation: &Invitation, file: &Path) -> String {
     format!(
         "{file}: an invitation of site {site}, good once, until {until}\n\
-         root's SHA-256: {fingerprint}\n\n\
+         fingerprint: {fingerprint}\n\n\
          It holds a secret. Hand it to the hospital by a way that nobody else reads, and tell it the fingerprint by another;\n\
          there: bocage-node enrol {name} --dir DIR\n",
         file = file.display(),
@@ -107,7 +107,7 @@ fn listed(invitations: &[InvitationInfo]) -> String {
     let line = |of: &InvitationInfo| {
         let ended = of.ended_at.map_or_else(|| format!("until {}", of.expires_at), |at| format!("at    {at}"));
         let replace = if of.replace { "  replaces the release key" } else { "" };
-        format!("{:<32}{:<11}{ended}  {}{replace}\n", of.site, of.state.as_str(), of.id)
+        format!("{:<32}{:<11}{ended}  {}{replace}\n", of.site.as_str(), of.state.as_str(), of.id)
     };
     invitations.iter().map(line).collect()
 }

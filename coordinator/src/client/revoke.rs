@@ -83,7 +83,7 @@ fn listed(revoked: &[RevokedInfo]) -> String {
             (None, true) => "what it had before it enrolled anew".to_owned(),
             (None, false) => "all".to_owned(),
         };
-        format!("{:<32}since {}  {what}  {}\n", of.site, of.at, of.reason)
+        format!("{:<32}since {}  {what}  {}\n", of.site.as_str(), of.at, of.reason)
     };
     revoked.iter().map(line).collect()
 }

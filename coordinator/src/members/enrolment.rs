@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::invitations::{Admission, Asking, admission};
 use super::issuing::IssueError;
 use crate::dispatch::Context;
-use crate::store::StoreError;
+use crate::store::{Revoked, StoreError};
 
 /// How long a peer may take to ask, and to hear the answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,7 +94,12 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
         };
         let Admission::New(enrolment) = admission else {
             // Who has the keys and the file of an enrolment that was taken back gets no certificate by them.
-            let refused = used_at.is_some_and(|at| members.members.refuses_enrolment(&of.site, at));
+            let since = |at| {
+                let is = |one: &Revoked| one.site == of.site && one.serial.is_some() && one.at >= at;
+                store.revoked().map(|all| all.iter().any(is))
+            };
+            let one = used_at.map(since).transpose()?.unwrap_or_default();
+            let refused = one || used_at.is_some_and(|at| members.members.refuses_enrolment(&of.site, at));
             return Ok(if refused { Err(taken_back(&of.site)) } else { Ok(false) });
         };
         store.enrol(&enrolment)?;
@@ -103,6 +108,9 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
     });
     let replaced = admitted.await??;
     if replaced {
+        // What was certified for the keys before lives on for a month, and is refused from now on.
+        let (site, reason) = (asking.site.clone(), "the site has enrolled with other keys".to_owned());
+        super::revocation::revoke(context, Revoked { site, serial: None, at: now, reason, before: None }).await?;
         context.members.part_with(&asking.site, "the site has enrolled with other keys");
     }
     super::revocation::readmit(context, &asking.site, now).await?;

@@ -4,7 +4,7 @@
 //! A site is known by one release key. Only an invitation that says so gives it another.
 
 use bocage_net::env::SystemEntropy;
-use bocage_net::identity::fingerprint;
+use bocage_net::identity::chain_der;
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
@@ -81,13 +81,14 @@ fn invitation(
             .hint("its log has the cause")
     };
     let roots = std::fs::read_to_string(&settings.ca_file).map_err(|error| unreadable(error.to_string()))?;
+    chain_der(&roots).map_err(|error| unreadable(error.to_string()))?;
     let bodies = context.access_bodies.all().into_iter();
     let bodies = bodies.map(|(body, _)| InvitedBody { name: one_line(&body.name), key: body.key, mode: settings.mode });
     let contract = |known: &crate::config::KnownContract| InvitedContract {
         id: known.contract.id().clone(),
         text: known.text.clone(),
     };
-    Ok(Invitation {
+    let made = Invitation {
         format: INVITATION_FORMAT,
         network: context.network.clone(),
         site: wanted.site.clone(),
@@ -96,12 +97,13 @@ fn invitation(
         tcp: settings.tcp.clone(),
         token: InvitationToken::generate(&mut SystemEntropy),
         expires_at: context.clock.now().plus_secs(i64::from(wanted.days) * 86_400),
-        fingerprint: fingerprint(&roots).map_err(|error| unreadable(error.to_string()))?,
+        fingerprint: String::new(),
         threshold: settings.threshold,
         roots,
         access_bodies: bodies.collect(),
         contracts: context.contracts.values().map(contract).collect(),
-    })
+    };
+    made.sealed()
 }
 
 /// Who asks to be let in. The keys are proven to be its own.

@@ -31,6 +31,8 @@ use crate::api::types::CertificateInfo;
 
 /// Why a revoked site is cut off, as it is told.
 pub(super) const REVOKED: &str = "this site is revoked";
+/// Why a site is cut off that says on a stream of its own what is no request.
+const UNASKED: &str = "it opened a stream for what is no request";
 /// How long a node may take to put its request and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A clock that is set is noticed after this.
@@ -109,6 +111,8 @@ impl Members {
             let answered = exchange(&mut stream, |request| self.answer(site, member, session, request));
             match timeout(PATIENCE, answered).await {
                 Ok(Ok(())) => {}
+                // What no node of ours says.
+                Ok(Err(FrameError::TooLarge { .. } | FrameError::Codec(_))) => return UNASKED,
                 Ok(Err(error)) => tracing::info!(%site, %error, "what a site asked for itself was not answered"),
                 Err(_) => tracing::info!(%site, "what a site asked for itself was not answered in time"),
             }
@@ -182,11 +186,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let frame = read_frame(stream, RENEWAL_BYTES).await?;
+    let request = codec::decode::<NodeRequest>(&frame, RENEWAL_BYTES).map_err(FrameError::Codec)?;
     let malformed = || PublicError::new(ErrorCode::Malformed, "that is no request of a node");
-    let reply = match codec::decode::<NodeRequest>(&frame, RENEWAL_BYTES) {
-        Ok(request) if request.is_bounded() => answer(request),
-        _ => NodeReply::Refused(malformed()),
-    };
+    let reply = if request.is_bounded() { answer(request) } else { NodeReply::Refused(malformed()) };
     write_frame(stream, &codec::encode(&reply).map_err(FrameError::Codec)?).await?;
     stream.shutdown().await.map_err(FrameError::Io)
 }

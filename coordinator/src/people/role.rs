@@ -212,4 +212,13 @@ impl Caller {
         };
         role && scope
     }
+
+    /// Whether a token of this scope may be made with this one: nobody gets by a new token what theirs is not for.
+    pub fn may_grant(&self, scope: &Scope) -> bool {
+        match (&self.scope, scope) {
+            (Scope::All, _) => true,
+            (Scope::Only(own), Scope::Only(new)) => new.is_subset(own),
+            _ => false,
+        }
+    }
 }

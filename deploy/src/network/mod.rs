@@ -150,7 +150,7 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
         let (chain, key) =
             ca.certified(kept, &at("tls"), |issuing| issuing.issue_site(&site.id, now, LEAF_DAYS, entropy))?;
         tree.file(at("node.toml"), render::node(network, site, &trusted).text());
-        tree.file(at("ca.pem"), ca.root_pem.as_str());
+        tree.file(at("ca.pem"), roots(kept, &at("ca.pem"), &ca.root_pem));
         tree.file(at("tls/cert.pem"), chain);
         tree.secret(at("tls/key.pem"), key);
         tree.secret(at("release.key"), release.to_text());
@@ -168,7 +168,7 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
     let mut config = render::coordinator(network, &release_keys, &trusted, list);
     people.name(&mut config);
     tree.file("coordinator/coordinator.toml", config.text());
-    tree.file("coordinator/ca.pem", ca.root_pem.as_str());
+    tree.file("coordinator/ca.pem", roots(kept, "coordinator/ca.pem", &ca.root_pem));
     tree.file("coordinator/tls/cert.pem", chain);
     tree.secret("coordinator/tls/key.pem", tls_key);
     // A newer one that the coordinator has is not put back.
@@ -207,6 +207,11 @@ fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entrop
     }
     people.folders(network, &ca.root_pem, &mut tree);
     Ok(tree)
+}
+
+/// The roots in a file. While one is being exchanged there are others beside it, which stay until `rotate root --finish`.
+fn roots<'a>(kept: &'a Kept, file: &str, root_pem: &'a str) -> &'a str {
+    kept.text(file).filter(|there| there.contains(root_pem.trim())).unwrap_or(root_pem)
 }
 
 /// For whom the first permit is, where the researcher took the key along.

@@ -156,9 +156,15 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
         .set("network", network.id.as_str())
         .set("site", site.id.as_str());
     match &network.places {
-        None => doc.noted("state_dir", "state", "snapshots, ledger and sockets; back up ledger.sqlite"),
+        None => {
+            doc.noted("state_dir", "state", "snapshots, ledger and sockets; bocage node backup keeps what must survive")
+        }
         Some(places) => doc
-            .noted("state_dir", places.state.as_str(), "snapshots and ledger; back up ledger.sqlite")
+            .noted(
+                "state_dir",
+                places.state.as_str(),
+                "snapshots and ledger; bocage node backup keeps what must survive",
+            )
             .noted("run_dir", places.run.as_str(), "the sockets between the node's units")
             .noted("agent_user", network.users.agent.to_string(), "the user of the agent's unit"),
     };

@@ -28,6 +28,9 @@ pub struct EnrolArgs {
     /// Who we are to the proxy
     #[arg(long, value_name = "NAME", requires = "proxy", requires = "proxy_password_file")]
     proxy_user: Option<String>,
+    /// What the network's operator said that the file's fingerprint is: another file is refused before anything is made
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<String>,
     /// The file with the password for it (mode 0600)
     #[arg(long, value_name = "FILE", requires = "proxy_user")]
     proxy_password_file: Option<PathBuf>,
@@ -43,6 +46,15 @@ impl EnrolArgs {
     /// The site is not in; the same command goes on where this one ended. Or something else needs mending.
     pub fn run(&self) -> Result<(), Failure> {
         let invited = Invited::read(&self.file, SystemClock.now()).map_err(failure)?;
+        if self
+            .fingerprint
+            .as_ref()
+            .is_some_and(|told| !told.trim().eq_ignore_ascii_case(&invited.invitation.fingerprint))
+        {
+            let message = format!("{}: its fingerprint is {}", self.file.display(), invited.invitation.fingerprint);
+            let hint = "this is not the file that the network's operator made: do not enrol with it, and tell them";
+            return Err(Failure::theirs(message).hint(hint));
+        }
         let through = self.through()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
         let mut entropy = SystemEntropy;
@@ -57,7 +69,10 @@ impl EnrolArgs {
                 of.network,
                 dir.display()
             )?;
-            writeln!(out, "root's SHA-256: {} (compare it with the network's operator)", of.fingerprint)?;
+            match &self.fingerprint {
+                Some(_) => writeln!(out, "fingerprint: {}, as you were told", of.fingerprint)?,
+                None => writeln!(out, "fingerprint: {} (compare it with the network's operator)", of.fingerprint)?,
+            }
             writeln!(
                 out,
                 "next: say in {} which data the site offers, then bocage-node run --config {0}\n",

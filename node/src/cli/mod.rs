@@ -425,8 +425,8 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
                 _ => fhir_export::run(&config, &name, output.format),
             }
         }
-        Command::Metrics => watch::metrics(&Config::load(&origin)?.state),
-        Command::Health { ready } => watch::health(&Config::load(&origin)?.state, ready),
+        Command::Metrics => watch::metrics(&watch::state(&origin)?),
+        Command::Health { ready } => watch::health(&watch::state(&origin)?, ready),
         Command::Doctor(output) => {
             quiet_panics("doctor");
             doctor::run(&origin, children::clock(&switches), output.format)

@@ -3,10 +3,25 @@
 use bocage_daemon::status::{Page, ask};
 
 use super::output::{Failure, print};
-use crate::config::StateDir;
+use crate::config::{Config, Origin, StateDir};
 
 /// The processes that have a status socket.
 const PROCESSES: [&str; 2] = ["custodian", "agent"];
+
+/// Where the node's sockets are. A mistake in `node.toml` is no word about the node that runs, so that only the places count then.
+///
+/// # Errors
+/// Not even these can be read.
+pub(super) fn state(origin: &Origin) -> Result<StateDir, Failure> {
+    Config::load(origin).map(|config| config.state).or_else(|problems| {
+        let text = std::fs::read_to_string(&origin.file).ok();
+        let table = text.and_then(|text| text.parse::<toml::Table>().ok());
+        let place = |table: &toml::Table, key: &str| Some(origin.base().join(table.get(key)?.as_str()?));
+        let table = table.ok_or(problems)?;
+        let state = place(&table, "state_dir").unwrap_or_else(|| origin.base().join("state"));
+        Ok(StateDir(state, place(&table, "run_dir")))
+    })
+}
 
 /// Prints the metrics of both. One that does not answer is a failure, after what the other says: half a page is better than none where something is wrong.
 pub(super) fn metrics(state: &StateDir) -> Result<(), Failure> {

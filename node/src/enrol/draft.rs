@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use bocage_net::certificates::SiteKey;
@@ -49,6 +49,7 @@ impl Draft {
         let draft = Self { dir, out };
         let whose = format!("{}/{}\n", invitation.network, invitation.site);
         if draft.dir.is_dir() {
+            draft.is_ours()?;
             match fs::read_to_string(draft.dir.join(FOR)) {
                 Ok(found) if found == whose => return Ok(draft),
                 Ok(found) => return Err(EnrolError::OtherDraft { dir: draft.dir, whose: found.trim().to_owned() }),
@@ -64,6 +65,14 @@ impl Draft {
             .map_err(|source| EnrolError::Write { path: draft.dir.clone(), source })?;
         draft.write(FOR, &whose, 0o600)?;
         Ok(draft)
+    }
+
+    /// Keys that somebody else has put there are not ours, whatever the folder is called.
+    fn is_ours(&self) -> Result<(), EnrolError> {
+        let wrong = |source| EnrolError::Write { path: self.dir.clone(), source };
+        let metadata = fs::symlink_metadata(&self.dir).map_err(wrong)?;
+        let own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.is_dir();
+        if own && metadata.mode() & 0o077 == 0 { Ok(()) } else { Err(EnrolError::ForeignDraft(self.dir.clone())) }
     }
 
     /// The keys, made now if they are not there.

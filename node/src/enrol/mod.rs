@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bocage_net::certificates::COORDINATOR_NAME;
 use bocage_net::frame::FrameError;
-use bocage_net::identity::{CertificateError, fingerprint};
+use bocage_net::identity::CertificateError;
 use bocage_net::secret::SecretError;
 use bocage_net::tcp::{Credentials, Proxy, ProxyUrl, Route, connect_to_enrol};
 use bocage_net::{ConnectError, transport::CertificateFault};
@@ -51,8 +51,11 @@ pub enum EnrolError {
     /// Its time is over.
     #[error("the invitation expired at {0}")]
     Expired(Timestamp),
-    /// Its roots are not those of its fingerprint.
-    #[error("the invitation was altered: its root is not the one that it names")]
+    /// The folder of an interrupted enrolment is somebody else's, or others may write there.
+    #[error("{}: this folder of keys is not this user's alone", .0.display())]
+    ForeignDraft(PathBuf),
+    /// It does not say what it said when it was made.
+    #[error("the invitation was altered: it does not say what its fingerprint stands for")]
     Altered,
     /// There is a node in the folder.
     #[error("{} holds a node already", .0.display())]
@@ -132,6 +135,9 @@ impl EnrolError {
         Some(match self {
             EnrolError::Expired(_) => format!("{again}; if its day is still to come, set this machine's clock"),
             EnrolError::Altered => again.to_owned(),
+            EnrolError::ForeignDraft(_) => {
+                "look who made it; remove it, and enrol into a folder whose parent only this user may write".to_owned()
+            }
             EnrolError::HasNode(dir) => {
                 let file = dir.join("node.toml");
                 format!("look at it with `bocage node check --config {}`, or name another folder: --dir DIR", file.display())
@@ -166,7 +172,7 @@ fn connecting(error: &ConnectError) -> Option<&'static str> {
             "look at this machine's clock first; if it is right, the coordinator's certificate ran out: tell its operator"
         }
         ConnectError::PeerCertificate(CertificateFault::UnknownIssuer) => {
-            "whoever answers there is not the coordinator of the invitation's network: compare the address and the root's fingerprint with its operator"
+            "whoever answers there is not the coordinator of the invitation's network: compare the address and the fingerprint with its operator"
         }
         ConnectError::PeerCertificate(_) => {
             "whoever answers there is not this network's coordinator: ask its operator for the address"
@@ -195,7 +201,7 @@ impl Invited {
     pub fn read(file: &Path, now: Timestamp) -> Result<Self, EnrolError> {
         let text = bocage_net::secret::read_secret_text(file, INVITATION_BYTES)?;
         let (invitation, contracts) = Invitation::parse(&text, &file.display().to_string())?;
-        if fingerprint(&invitation.roots)? != invitation.fingerprint {
+        if !invitation.is_as_sealed() {
             return Err(EnrolError::Altered);
         }
         if now > invitation.expires_at.plus_secs(CLOCK_TOLERANCE_SECS) {

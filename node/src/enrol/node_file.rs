@@ -69,7 +69,7 @@ impl NodeFile<'_> {
             .gap()
             .set("network", self.network.as_str())
             .set("site", self.site.as_str())
-            .noted("state_dir", "state", "snapshots, ledger and sockets; back up ledger.sqlite")
+            .noted("state_dir", "state", "snapshots, ledger and sockets; bocage node backup keeps what must survive")
             .gap()
             .table(&["coordinator"])
             .noted("address", self.quic, "the node dials out (UDP); it opens no port");

@@ -43,12 +43,13 @@ impl Network {
             tcp: "127.0.0.1:443".into(),
             token: InvitationToken::generate(&mut SystemEntropy),
             expires_at: NOW.plus_secs(86_400),
-            fingerprint: fingerprint(root.certificate_pem()).unwrap(),
+            fingerprint: String::new(),
             threshold: 12,
             roots: root.certificate_pem().to_owned(),
             access_bodies: vec![InvitedBody { name: "Body".into(), key, mode: PermitMode::Round }],
             contracts: vec![InvitedContract { id: "heart@1".parse().unwrap(), text: CONTRACT.into() }],
         };
+        let invitation = invitation.sealed().unwrap();
         let contracts = vec![bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap()];
         Self { dir, root, issuing, invited: Invited { invitation, contracts } }
     }

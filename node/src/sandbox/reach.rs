@@ -97,9 +97,18 @@ pub fn guarded_list(config: &Config) -> bool {
     list(config).is_some_and(|reach| !reach.is_dir())
 }
 
-/// The folder of the agent's key, in which it puts a renewed one in its place. None where something else lies there that it must not change.
+/// The folder of the agent's key, in which it puts a renewed one in its place. None where anything lies there but its own files: with the right to write
+/// there it could put another in that one's place, `node.toml` and what this names among them.
 pub fn renewed(config: &Config) -> Option<PathBuf> {
-    Some(around(&config.tls.key_file, &secrets_of_the_custodian(config))).filter(|reach| reach.is_dir())
+    let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
+    let own: Vec<PathBuf> = tls.into_iter().filter_map(|file| file.canonicalize().ok()).collect();
+    let is_own = |path: PathBuf| {
+        let half_written = path.extension().is_some_and(|end| end == "tmp");
+        half_written || path.canonicalize().is_ok_and(|path| own.contains(&path))
+    };
+    let folder = around(&config.tls.key_file, &secrets_of_the_custodian(config));
+    let mut entries = std::fs::read_dir(&folder).ok()?;
+    entries.all(|entry| entry.is_ok_and(|entry| is_own(entry.path()))).then_some(folder)
 }
 
 fn list(config: &Config) -> Option<PathBuf> {
@@ -256,14 +265,19 @@ mod tests {
                 "[fhir_server.ward]\nurl = \"https://fhir.example.org\"\nfolder = \"ward\"\nclient_id = \"c\"\nkey_file = \"{folder}/ward.pem\"\n"
             )
         };
-        for folder in ["tls", "data"] {
-            fs::write(site.path(&format!("{folder}/ward.pem")), "").unwrap();
-        }
         // What is renewed is put into the key's own folder, by nobody but the agent and below who starts it.
         let config = Config::load(&site.origin()).unwrap();
         assert_eq!(renewed(&config), Some(site.path("tls")));
         assert_eq!(Reach::of(Process::Agent, &config, None).write, [site.path("tls")]);
         assert!(!Reach::of(Process::Custodian, &config, None).write.contains(&site.path("tls")));
+        // With anything else beside the key the agent could put something of its own in that one's place.
+        fs::write(site.path("tls/.site.key.7-1.tmp"), "").unwrap();
+        assert!(renewed(&config).is_some());
+        fs::write(site.path("tls/node.toml"), "").unwrap();
+        assert!(renewed(&config).is_none());
+        for folder in ["tls", "data"] {
+            fs::write(site.path(&format!("{folder}/ward.pem")), "").unwrap();
+        }
         let (agent, ingest) = reads("");
         assert!(agent.contains(&site.path("tls")) && ingest == [site.path("data")]);
         let (agent, _) = reads(&key("tls"));

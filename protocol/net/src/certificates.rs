@@ -269,7 +269,7 @@ fn key_pair(der: &PrivatePkcs8KeyDer<'_>) -> Result<Zeroizing<KeyPair>, Certific
 }
 
 /// What all certificates have in common.
-fn params(
+pub(crate) fn params(
     common_name: &str,
     now: Timestamp,
     days: u32,

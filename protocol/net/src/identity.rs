@@ -404,20 +404,6 @@ pub(crate) fn certificate_pem(der: &CertificateDer<'_>) -> String {
     )
 }
 
-/// The SHA-256 of the first certificate of a PEM text, in hexadecimal digits, for people to compare.
-///
-/// # Errors
-/// When there is no certificate.
-pub fn fingerprint(pem: &str) -> Result<String, CertificateError> {
-    use std::fmt::Write as _;
-    let first = &certificates(pem)?[0];
-    let mut text = String::new();
-    for byte in ring::digest::digest(&ring::digest::SHA256, first.as_ref()).as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
-}
-
 fn all_pem(list: &[CertificateDer<'_>]) -> String {
     list.iter().map(certificate_pem).collect()
 }

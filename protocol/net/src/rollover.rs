@@ -62,7 +62,16 @@ fn issued_itself(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn is_root(certificate: &X509Certificate<'_>, time: ASN1Time) -> bool {
-    certificate.is_ca() && certificate.validity().is_valid_at(time) && certificate.verify_signature(None).is_ok()
+    may_issue_authorities(certificate)
+        && certificate.validity().is_valid_at(time)
+        && certificate.verify_signature(None).is_ok()
+}
+
+/// A root may, and a cross certificate says that one may. An intermediate may not, whose key the coordinator holds: a trusted root signed it, and it vouches
+/// for nobody.
+fn may_issue_authorities(certificate: &X509Certificate<'_>) -> bool {
+    let constraints = certificate.basic_constraints().ok().flatten();
+    constraints.is_some_and(|of| of.value.ca && of.value.path_len_constraint.is_none_or(|below| below > 0))
 }
 
 /// Whether `cross` certifies the name and the key of `root`, and a trusted root has signed it.
@@ -74,7 +83,7 @@ fn vouches(
 ) -> bool {
     cross.subject().as_raw() == root.subject().as_raw()
         && cross.public_key().raw == root.public_key().raw
-        && cross.is_ca()
+        && may_issue_authorities(cross)
         && cross.signature_value.unused_bits == 0
         && cross.validity().is_valid_at(time)
         && trusted.iter().any(|old| {
@@ -85,7 +94,7 @@ fn vouches(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certificates::{Authority, SiteKey};
+    use crate::certificates::{Authority, SiteKey, params};
     use crate::env::SystemEntropy;
     use crate::identity::certificates;
 
@@ -163,6 +172,23 @@ mod tests {
         assert!(matches!(alone, Err(CertificateError::NoRootLeft)));
         assert!(matches!(bench.told(&[]), Err(CertificateError::NoRootLeft)));
         assert!(adopt(&bench.identity, &[vec![0x30, 0x80]], NOW).is_err());
+    }
+
+    #[test]
+    fn the_intermediate_whose_key_the_coordinator_holds_vouches_for_no_root() {
+        let bench = Bench::new();
+        let issuing = bench.old.issue_intermediate(&"north".parse().unwrap(), NOW, &mut SystemEntropy).unwrap();
+        let key = rcgen::KeyPair::from_pkcs8_pem_and_sign_algo(&issuing.key_pem(), &rcgen::PKCS_ED25519).unwrap();
+        for below in [None, Some(0), Some(1)] {
+            let mut params = params("north issuing", NOW, 3650, &mut SystemEntropy).unwrap();
+            let constraints =
+                below.map_or(rcgen::BasicConstraints::Unconstrained, rcgen::BasicConstraints::Constrained);
+            params.is_ca = rcgen::IsCa::Ca(constraints);
+            let own = params.self_signed(&key).unwrap().pem();
+            let adopted = bench.told(&[bench.old.certificate_pem(), &own, issuing.certificate_pem()]).unwrap();
+            assert!(!adopted.is_change() && adopted.refused == 1, "{below:?}");
+            assert!(matches!(bench.told(&[&own, issuing.certificate_pem()]), Err(CertificateError::NoRootLeft)));
+        }
     }
 
     #[test]

@@ -204,6 +204,8 @@ impl Renewal {
                 let (open, fresh) = (self.open, Self::new(life, now, entropy));
                 *self = Self { open, actions: std::mem::take(&mut self.actions), ..fresh };
                 self.rest(now, entropy);
+                // Whoever makes certificates that end at once does not keep this one busy.
+                self.next = self.next.max(Timestamp(now.0.saturating_add(BACKOFF_MIN_MS)));
             }
             Event::Failed { reason } => {
                 self.asking = false;

@@ -10,10 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::canonical::canonical;
 use super::keys::PublicKey;
 use super::permit::PermitMode;
 use crate::contract::{self, Contract};
 use crate::env::{Entropy, Timestamp};
+use crate::error::{ErrorCode, PublicError};
 use crate::front::toml_problem;
 use crate::ids::{ContractId, Digest, NetworkId, SiteId};
 use crate::limits;
@@ -25,6 +27,7 @@ pub const INVITATION_FORMAT: u32 = 1;
 /// Before the token's digits, so that it is known for what it is where it turns up.
 const TOKEN: &str = "bocage_invitation_";
 const TOKEN_DOMAIN: &str = "bocage/invitation/1";
+const SEAL_DOMAIN: &str = "bocage/invited/1";
 
 /// What proves that one was invited: 256 random bits. Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -121,7 +124,7 @@ pub struct Invitation {
     pub token: InvitationToken,
     /// Until then.
     pub expires_at: Timestamp,
-    /// The first root's SHA-256, for people to compare.
+    /// What people compare: the digest of all that the file says, but this and the token ([`Invitation::sealed`]).
     pub fingerprint: String,
     /// The k that the network proposes.
     pub threshold: u32,
@@ -147,12 +150,37 @@ impl Invitation {
             "# An invitation of site {site} ({name}) to the network {network}, good once, until {until}.\n\
              # It holds a secret: hand it to the hospital by a way that nobody else reads, and there type\n\
              #     bocage-node enrol FILE --dir DIR\n\
-             # and compare the root's fingerprint with whoever sent it.\n\n{body}",
+             # and compare the fingerprint with whoever sent it.\n\n{body}",
             site = self.site,
             name = one_line(&self.name),
             network = self.network,
             until = self.expires_at,
         ))
+    }
+
+    /// The same with its fingerprint: whom the new site will trust, where it goes and how it starts cannot be changed under it. The token is no part of
+    /// it: that is between the site and the coordinator.
+    ///
+    /// # Errors
+    /// It cannot be written as canonical JSON.
+    pub fn sealed(mut self) -> Result<Self, PublicError> {
+        self.fingerprint = self.digest()?;
+        Ok(self)
+    }
+
+    /// Whether it says what it said when it was sealed.
+    pub fn is_as_sealed(&self) -> bool {
+        self.digest().is_ok_and(|digest| digest == self.fingerprint)
+    }
+
+    fn digest(&self) -> Result<String, PublicError> {
+        let wrong = |_| PublicError::new(ErrorCode::Malformed, "the invitation cannot be written as JSON");
+        let mut said = serde_json::to_value(self).map_err(wrong)?;
+        if let Some(said) = said.as_object_mut() {
+            said.remove("token");
+            said.remove("fingerprint");
+        }
+        Ok(Digest::of(SEAL_DOMAIN, &[&canonical(&said)?]).to_string())
     }
 
     /// Reads a file's text, with its contracts.
@@ -250,6 +278,28 @@ mod tests {
         let mut changed = invitation();
         change(&mut changed);
         Invitation::parse(&changed.to_text().unwrap(), "aa.invite").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_that_a_site_would_trust_can_be_changed_under_a_fingerprint() {
+        let sealed = invitation().sealed().unwrap();
+        assert!(sealed.is_as_sealed());
+        let other = InvitationToken::generate(&mut Fixed(9));
+        assert!(Invitation { token: other, ..sealed.clone() }.is_as_sealed(), "the token is the coordinator's matter");
+        let changes: [fn(&mut Invitation); 7] = [
+            |i| i.roots.push_str("-----BEGIN CERTIFICATE-----\nMQ==\n-----END CERTIFICATE-----\n"),
+            |i| i.access_bodies[0].key = SecretKey::generate(&mut Fixed(5)).public(),
+            |i| i.threshold = 3,
+            |i| i.quic = "elsewhere.example.org:4433".into(),
+            |i| i.tcp = "elsewhere.example.org:443".into(),
+            |i| i.contracts.clear(),
+            |i| i.site = "bb".parse().unwrap(),
+        ];
+        for (n, change) in changes.iter().enumerate() {
+            let mut changed = sealed.clone();
+            change(&mut changed);
+            assert!(!changed.is_as_sealed(), "{n}");
+        }
     }
 
     #[test]

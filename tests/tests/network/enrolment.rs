@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bocage_node::sandbox::Support;
+use bocage_protocol::trust::Invitation;
 use bocage_tests::lab::{HOSPITALS, Lab, dataset, status};
 use bocage_tests::process::Process;
 
@@ -51,8 +52,13 @@ fn invited(lab: &Lab) -> (Process, std::path::PathBuf) {
     (coordinator, file)
 }
 
+fn invitation(file: &Path) -> Invitation {
+    let text = std::fs::read_to_string(file).expect("an invitation");
+    Invitation::parse(&text, "invitation").expect("an invitation").0
+}
+
 fn fingerprint(said: &str) -> &str {
-    said.split("root's SHA-256: ").nth(1).expect("a fingerprint").get(..64).expect("64 digits")
+    said.split("fingerprint: ").nth(1).expect("a fingerprint").get(..64).expect("64 digits")
 }
 
 #[test]
@@ -65,10 +71,7 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
     assert!(said.contains("site long-beach is in network heart-lab"), "{said}{err}");
     // It ends with the doctor, who finds fault with a kernel that cannot confine the node.
     assert!(code == Some(0) || !Support::ask().complete(), "{said}{err}");
-    let root = bocage_net::identity::fingerprint(
-        &std::fs::read_to_string(lab.path("net/ca/root.pem")).expect("the root's certificate"),
-    );
-    assert_eq!(fingerprint(&said), root.expect("a certificate"));
+    assert_eq!(fingerprint(&said), invitation(&file).fingerprint);
     coordinator.wait_for_line(&["site enrolled", SITE]);
 
     let config = dir.join("node.toml");
@@ -120,13 +123,17 @@ fn an_invitation_that_was_taken_back_and_one_of_another_network_get_nobody_in() 
     // Another network's coordinator answers where the invitation says that its own does.
     let other = Lab::where_one_enrols(EXE, SITE);
     let (_other, theirs) = invited(&other);
-    let line = |file: &Path, key: &str| {
-        let text = std::fs::read_to_string(file).expect("an invitation");
-        text.lines().find(|line| line.starts_with(key)).expect("the key").to_owned()
-    };
-    let misled = std::fs::read_to_string(&second).expect("an invitation");
-    let misled = misled.replace(&line(&second, "tcp = "), &line(&theirs, "tcp = "));
-    std::fs::write(&second, misled).expect("written");
+    let mut misled = invitation(&second);
+    misled.tcp = invitation(&theirs).tcp;
+    let altered = misled.to_text().expect("a text");
+    std::fs::write(&second, altered).expect("written");
+    let said = refused(&lab, &["node", "enrol", text(&second), "--dir", text(&dir)]);
+    assert!(said.contains("altered"), "{said}");
+    let sealed = misled.sealed().expect("sealed");
+    std::fs::write(&second, sealed.to_text().expect("a text")).expect("written");
+    let told = invitation(&theirs).fingerprint;
+    let said = refused(&lab, &["node", "enrol", text(&second), "--dir", text(&dir), "--fingerprint", &told]);
+    assert!(said.contains(&sealed.fingerprint) && said.contains("do not enrol"), "{said}");
     let said = refused(&lab, &["node", "enrol", text(&second), "--dir", text(&dir)]);
     assert!(said.contains("cannot reach the coordinator") && said.contains("certificate is refused"), "{said}");
     assert!(said.contains("fingerprint"), "{said}");

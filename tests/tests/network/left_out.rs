@@ -41,7 +41,8 @@ fn patients(sites: &[&str]) -> Vec<[f64; 3]> {
         let text = std::fs::read_to_string(path).expect("the hospital's data");
         let patient = |line: &str| {
             let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap_or(f64::NAN)).collect();
-            Some([fields[0], fields[3], fields[7]]).filter(|row| row.iter().all(|x| x.is_finite()))
+            // A pressure of 0 means that none was taken.
+            Some([fields[0], fields[3], fields[7]]).filter(|row| row.iter().all(|x| x.is_finite()) && row[1] > 0.0)
         };
         text.lines().filter_map(patient).collect::<Vec<_>>()
     };

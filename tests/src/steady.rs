@@ -181,7 +181,7 @@ impl Seen {
         }
     }
 
-    /// The lives that were long enough, without their first third: until then buffers and caches fill.
+    /// Of each name the longest life, if it was long enough, without its first third: until then buffers and caches fill.
     fn lives(self) -> Vec<Life> {
         let settled = |points: Vec<(f64, f64)>| points[points.len() / 3..].to_vec();
         let life = |process: Process| {
@@ -189,7 +189,14 @@ impl Seen {
             let line = |points: &[(f64, f64)]| (points.len() >= SAMPLES).then(|| Slope::through(points));
             Some(Life { name: process.name, memory: line(&memory)?, files: line(&files) })
         };
-        self.0.into_values().filter_map(life).collect()
+        let mut longest: BTreeMap<String, Process> = BTreeMap::new();
+        for process in self.0.into_values() {
+            let known = longest.entry(process.name.clone()).or_default();
+            if process.memory.len() > known.memory.len() {
+                *known = process;
+            }
+        }
+        longest.into_values().filter_map(life).collect()
     }
 }
 

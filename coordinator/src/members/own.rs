@@ -111,8 +111,8 @@ impl Members {
             let answered = exchange(&mut stream, |request| self.answer(site, member, session, request));
             match timeout(PATIENCE, answered).await {
                 Ok(Ok(())) => {}
-                // What no node of ours says.
-                Ok(Err(FrameError::TooLarge { .. } | FrameError::Codec(_))) => return UNASKED,
+                // No node of ours says so much.
+                Ok(Err(FrameError::TooLarge { .. })) => return UNASKED,
                 Ok(Err(error)) => tracing::info!(%site, %error, "what a site asked for itself was not answered"),
                 Err(_) => tracing::info!(%site, "what a site asked for itself was not answered in time"),
             }
@@ -186,9 +186,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let frame = read_frame(stream, RENEWAL_BYTES).await?;
-    let request = codec::decode::<NodeRequest>(&frame, RENEWAL_BYTES).map_err(FrameError::Codec)?;
     let malformed = || PublicError::new(ErrorCode::Malformed, "that is no request of a node");
-    let reply = if request.is_bounded() { answer(request) } else { NodeReply::Refused(malformed()) };
+    let reply = match codec::decode::<NodeRequest>(&frame, RENEWAL_BYTES) {
+        Ok(request) if request.is_bounded() => answer(request),
+        _ => NodeReply::Refused(malformed()),
+    };
     write_frame(stream, &codec::encode(&reply).map_err(FrameError::Codec)?).await?;
     stream.shutdown().await.map_err(FrameError::Io)
 }

@@ -130,7 +130,7 @@ impl UsersArgs {
                 let roles: BTreeSet<Role> = roles.into_iter().collect();
                 let act = act("users add", &name);
                 let user = open(&source, now)?.add_user(&name, &roles, now, Some(&act)).map_err(text)?;
-                let create = format!("bocage coordinator tokens create {name}");
+                let create = format!("bocage coordinator tokens create {name} --config {}", source.config.display());
                 Ok(format!("{}: {}\nnow make a token: {create}\n", user.name, words(&user.roles)))
             }
             UsersCommand::List(source) => {

@@ -251,6 +251,11 @@ fn place(folders: &Folders, fresh: &Fresh) -> Result<String, RotateError> {
     }
     write_atomically(&key, fresh.issuing.key_pem().as_bytes(), 0o600)?;
     write_atomically(&certificate, fresh.issuing.links_pem().as_bytes(), 0o644)?;
+    // Where the folder of the CA has a copy, `network init` certifies new sites with it.
+    if kept("intermediate.key").exists() {
+        write_atomically(&kept("intermediate.key"), fresh.issuing.key_pem().as_bytes(), 0o600)?;
+        write_atomically(&kept("intermediate.pem"), fresh.issuing.links_pem().as_bytes(), 0o644)?;
+    }
     let roots = if fresh.roots.is_some() { format!("{}, ", roots.display()) } else { String::new() };
     let files = format!("{roots}{}, {}", certificate.display(), key.display());
     Ok(match folders.coordinator {

@@ -47,7 +47,7 @@ fn invited(lab: &Lab) -> (Process, std::path::PathBuf) {
     let coordinator = lab.coordinator();
     let file = lab.path("long-beach.invite");
     let said = operator(lab, fine, &["invite", SITE, "--out", text(&file)]);
-    assert!(said.contains("root's SHA-256: ") && said.contains("bocage-node enrol long-beach.invite"), "{said}");
+    assert!(said.contains("fingerprint: ") && said.contains("bocage-node enrol long-beach.invite"), "{said}");
     assert_eq!(std::fs::metadata(&file).expect("the invitation").permissions().mode() & 0o777, 0o600);
     (coordinator, file)
 }

@@ -3,6 +3,7 @@
 mod hostile;
 
 use bocage_net::certificates::{Authority, SiteKey};
+use bocage_net::identity::Leaf;
 use bocage_net::tls::certified_site;
 use bocage_net::{CloseCode, Dialler as _, Link as _};
 use bocage_protocol::env::Clock as _;
@@ -216,6 +217,13 @@ async fn a_site_is_known_by_one_release_key_until_an_invitation_says_otherwise()
     bench.ask(&new.request(&replacing)).await.unwrap();
     let bocage_net::Closed::ByPeer { code, .. } = link.closed().await else { panic!("still there") };
     assert_eq!(code, CloseCode::DENIED);
+    // What it was certified for before is refused, and what it gets now is not.
+    let certified = |secs: i64| {
+        let from = bench.clock.now().plus_secs(secs - limits::CLOCK_TOLERANCE_SECS);
+        let leaf = Leaf { serial: "1".into(), from, until: from.plus_secs(86_400), issuer: None };
+        bench.lab.context.members.denylist().denies(&cleveland, Some(&leaf))
+    };
+    assert!(certified(-60) && !certified(0) && !certified(60));
     // Who was in by the invitation before does not come back by it.
     assert_eq!(bench.refused(&same.request(&invitation)).await.code, ErrorCode::InvitationUsed);
     let bench = bench.restarted().await;

@@ -10,7 +10,7 @@ use bocage_tests::clock;
 use bocage_tests::lab::{HOSPITALS, Lab};
 use serde_json::Value;
 
-use super::{EXE, SITE, running, text};
+use super::{EXE, SITE, running, study, text};
 
 /// What the doctor of the site finds: the exit code and the findings.
 fn doctor(lab: &Lab, more: &[&str], env: &[(&str, &Path)]) -> (Option<i32>, Vec<Value>) {
@@ -66,6 +66,8 @@ fn with_mode<T>(path: &Path, mode: u32, look: impl FnOnce() -> T) -> T {
 fn a_doctor_beside_a_running_node_finds_all_well_and_takes_its_session_from_nobody() {
     let lab = Lab::new(EXE);
     let (coordinator, nodes) = running(&lab);
+    // Its answer comes from a first snapshot.
+    lab.study("first", &study(30)).published();
     let before = coordinator.lines();
     let (code, findings) = doctor(&lab, &[], &[]);
     assert_eq!(code, Some(0), "{findings:#?}");

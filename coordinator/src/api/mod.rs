@@ -12,6 +12,7 @@ mod openapi;
 mod people;
 mod problem;
 mod read;
+mod rest;
 mod revocations;
 mod revoked;
 mod route;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
@@ -112,6 +113,7 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), gate::authorise))
+        .layer(from_fn(rest::read))
         .with_state(app)
 }
 

@@ -2,7 +2,7 @@
 //! operator, and a researcher with a permit.
 //!
 //! It makes every key itself, which suits a lab, a demo and a first network; a hospital that makes its own keys enrols instead. What it makes follows from
-//! the file and from the keys that are there already ([`Kept`]): the same again is the same bytes.
+//! the file and from the keys that are there already (`kept`): the same again is the same bytes.
 
 mod authority;
 mod body;

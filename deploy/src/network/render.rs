@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use bocage_node::enrol::own_files;
 use bocage_protocol::trust::PublicKey;
 use toml::Value;
 
@@ -187,17 +188,7 @@ pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
             "user and password_file, if it asks",
         );
     }
-    doc.gap()
-        .table(&["tls"])
-        .set("ca_file", "ca.pem")
-        .set("cert_file", "tls/cert.pem")
-        .set("key_file", "tls/key.pem")
-        .gap()
-        .table(&["release"])
-        .noted("key_file", "release.key", "signs everything that leaves this site")
-        .gap()
-        .table(&["contracts"])
-        .set("dir", "contracts")
+    own_files(&mut doc)
         .gap()
         .comment("What this site allows, whatever the network asks.")
         .table(&["policy"])

@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 
 use self::draft::{Draft, Keys};
 
-pub use node_file::{NodeFile, ProxySaid, Trusted};
+pub use node_file::{NodeFile, ProxySaid, Trusted, own_files};
 
 /// Beside `node.toml`, where the way leads through a proxy.
 const PROXY_PASSWORD: &str = "proxy.password";

@@ -1,5 +1,5 @@
-//! A new site's `node.toml`, with comments: what `enrol` and `network init` write. It says only what the network knows; which data a site offers,
-//! and what it allows beyond, its people write.
+//! A new site's `node.toml`, with comments, as `enrol` writes it. It says only what the network knows; which data a site offers, and what it allows beyond,
+//! its people write.
 
 use std::collections::BTreeMap;
 
@@ -60,6 +60,21 @@ pub struct NodeFile<'a> {
     pub example: Option<&'a Contract>,
 }
 
+/// Where a site's certificate, keys and contracts are, in the folder that it gets.
+pub fn own_files(doc: &mut Document) -> &mut Document {
+    doc.gap()
+        .table(&["tls"])
+        .set("ca_file", "ca.pem")
+        .set("cert_file", "tls/cert.pem")
+        .set("key_file", "tls/key.pem")
+        .gap()
+        .table(&["release"])
+        .noted("key_file", "release.key", "signs everything that leaves this site")
+        .gap()
+        .table(&["contracts"])
+        .set("dir", "contracts")
+}
+
 impl NodeFile<'_> {
     /// The file.
     pub fn document(&self) -> Document {
@@ -74,17 +89,7 @@ impl NodeFile<'_> {
             .table(&["coordinator"])
             .noted("address", self.quic, "the node dials out (UDP); it opens no port");
         self.way(&mut doc);
-        doc.gap()
-            .table(&["tls"])
-            .set("ca_file", "ca.pem")
-            .set("cert_file", "tls/cert.pem")
-            .set("key_file", "tls/key.pem")
-            .gap()
-            .table(&["release"])
-            .noted("key_file", "release.key", "signs everything that leaves this site")
-            .gap()
-            .table(&["contracts"])
-            .set("dir", "contracts")
+        own_files(&mut doc)
             .gap()
             .comment("What this site allows, whatever the network asks.")
             .table(&["policy"])

@@ -20,6 +20,8 @@ pub const CHAIN: usize = 4;
 pub const ROOTS: usize = 8;
 /// Certificates that a site may get within an hour. It needs one in twenty days.
 pub const RENEWALS_AN_HOUR: usize = 6;
+/// How often a site may move its session within an hour with notice: each lets an older session live until its last answer. It moves where UDP is let through again.
+pub const MOVES_AN_HOUR: usize = 12;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.
@@ -60,6 +62,8 @@ pub const ANALYSES: usize = 100;
 pub const SITES: usize = 10_000;
 /// Datasets that one node announces.
 pub const DATASETS: usize = 256;
+/// Contracts that a coordinator names to a site's doctor: they fit into a first frame.
+pub const INQUIRY_CONTRACTS: usize = 500;
 /// Contracts of which a coordinator tells a node that it holds them.
 pub const KNOWN_CONTRACTS: usize = 1000;
 /// Columns that a node names beside its catalogue, of all its datasets: those that it does not collect, and those of contracts that the coordinator

@@ -203,7 +203,7 @@ fn what_the_coordinator_knows_otherwise_of_this_site_is_told() {
     let mut contracts = std::fs::read_dir(lab.site(SITE).join("contracts")).expect("the contracts");
     let contract = contracts.next().expect("one").expect("one").path();
     let agreed = std::fs::read_to_string(&contract).expect("the contract");
-    let changed = agreed.replacen("title = \"", "title = \"Changed: ", 1);
+    let changed = agreed.replacen("[0, 120]", "[0, 121]", 1);
     assert_ne!(agreed, changed);
     std::fs::write(&contract, changed).expect("the contract");
     let (code, found) = doctor(&lab, &[], &[]);

@@ -212,6 +212,7 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
     let (code, result, said) = waits.end();
     found.add(format!("the result of what waited ({code})"), result.to_string());
     found.add("what waited, standard error", said);
+    reread("decide = \"ask\"", "decide = \"auto\"");
 
     // A refresh whose source was cut off, a list that is none, and a policy that refuses.
     fs::write(lab.site(site).join("data/ward.csv"), format!("{HEADER}\"CANARY-CUT,1,f,77.1304519")).expect("data");
@@ -221,7 +222,7 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
     fs::write(list(&lab), "CANARY-LIST;all\nCANARY\u{0}\n").expect("a list");
     let (result, said) = asked(&mut found, "a broken list", "age > 19");
     assert!(result.to_string().contains("optouts_unavailable"), "{said}\n{result:#}");
-    reread("decide = \"ask\"", "decide = \"refuse\"");
+    reread("decide = \"auto\"", "decide = \"refuse\"");
     asked(&mut found, "refused", "age > 20");
 
     // Below the site's folder, where every file is looked at.

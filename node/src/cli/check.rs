@@ -69,6 +69,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
                 super::datasets::references(out, config, dataset, &manifest)?;
+                super::datasets::before_birth(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {

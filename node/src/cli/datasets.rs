@@ -216,8 +216,8 @@ fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, Pin>
     if !path.exists() {
         return Ok((held, BTreeMap::new()));
     }
-    let ledger = Ledger::open_read_only(&path).map_err(Failure::theirs)?;
-    Ok((held, ledger.pinned(SystemClock.now()).map_err(Failure::theirs)?))
+    let ledger = Ledger::open_read_only(&path)?;
+    Ok((held, ledger.pinned(SystemClock.now())?))
 }
 
 fn line(out: &mut dyn Write, held: &Held, pin: Option<Pin>) -> io::Result<()> {

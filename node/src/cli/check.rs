@@ -36,7 +36,10 @@ pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
 /// Without a ledger that can be opened the node does not start. That there is none yet is no problem.
 fn ledger(config: &Config) -> Result<(), Failure> {
     let path = config.state.ledger();
-    if std::fs::symlink_metadata(&path).is_ok() { Ok(drop(Ledger::open_read_only(&path)?)) } else { Ok(()) }
+    if std::fs::symlink_metadata(&path).is_ok() {
+        Ledger::open_read_only(&path)?;
+    }
+    Ok(())
 }
 
 /// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all.
@@ -78,6 +81,7 @@ fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> 
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
                 super::datasets::references(out, config, dataset, &manifest)?;
+                super::datasets::before_birth(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {

@@ -20,7 +20,7 @@ use crate::config::environment::read_release_key;
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
 use crate::custodian::Controls;
-use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_begin, may_fit};
+use crate::custodian::authority::{Authorised, Refused, Standing, consider, later_rounds, may_begin, may_fit};
 use crate::custodian::desk::shown::Paused;
 use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::{Books, Ledger};
@@ -256,6 +256,13 @@ fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<
     [paused, list, later].into_iter().flatten().collect()
 }
 
+/// Cells of all later rounds, each as large as it may be. A question whose later rounds have no plan is refused in them, and nothing leaves.
+fn in_later_rounds(authorised: &Authorised<'_>) -> u64 {
+    let datasets = authorised.datasets();
+    let later = authorised.study.analyses.iter().filter_map(|a| later_rounds(a, &authorised.study, &datasets).ok());
+    later.flatten().map(|(rounds, plan)| u64::from(rounds) * plan.most_cells() as u64).sum()
+}
+
 fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
     let policy = &authorised.policy;
     let plans = || authorised.plans.iter().map(|(_, plan)| plan);
@@ -281,7 +288,7 @@ fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
         mode_by: authorised.mode_by.clone(),
         refuses_models: plans().any(|plan| plan.model().is_some()) && !policy.answers_models(authorised.mode),
         two_persons: policy.two_persons,
-        cells: plans().map(|plan| plan.most_cells() as u64).sum(),
+        cells: plans().map(|plan| plan.most_cells() as u64).sum::<u64>() + in_later_rounds(authorised),
         cap: policy.cap.as_ref().map(|cap| CapLeft {
             most: cap.most,
             left: cap.most.saturating_sub(spent),

@@ -1,5 +1,7 @@
 //! What sites offer, and what is to be known before they are asked, for people.
 
+use std::collections::BTreeSet;
+
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::ColumnName;
 
@@ -25,10 +27,13 @@ pub fn looks(looks: &[SiteLook]) -> String {
         ]);
     }
     let mut out = format!("\nthe sites, as far as they say it\n{}", grid.text(1));
-    let notes = looks.iter().flat_map(|look| look.notes.iter().map(|note| (&look.site, note)));
-    for (i, (site, note)) in notes.enumerate() {
+    let contracts: BTreeSet<&str> = looks.iter().filter_map(|look| Some(look.contract.as_ref()?.name())).collect();
+    let notes = looks.iter().flat_map(|look| look.notes.iter().map(move |note| (look, note)));
+    for (i, (look, note)) in notes.enumerate() {
         out.push_str(if i == 0 { "\n" } else { "" });
-        out.push_str(&wrap(&format!("{site}: {}", plain(&note.to_string()))));
+        // Where a study is about several, a note is of one.
+        let of = look.contract.as_ref().filter(|_| contracts.len() > 1).map(|of| format!(", {of}")).unwrap_or_default();
+        out.push_str(&wrap(&format!("{}{of}: {}", look.site, plain(&note.to_string()))));
     }
     out
 }

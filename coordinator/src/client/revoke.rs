@@ -11,7 +11,7 @@ use super::args::{Client, exit, print};
 use super::remembered::Remembered;
 use super::{Api, ClientError, Profile};
 use crate::api::types::{Revocation, RevokedInfo};
-use crate::report::{Format, json};
+use crate::report::{Format, Grid, json};
 
 /// `bocage network revoke`.
 #[derive(Debug, Args)]
@@ -112,23 +112,23 @@ impl RevokedArgs {
             let list = api.revoked()?;
             print(&match self.client.format {
                 Format::Json => json(&list),
-                Format::Text | Format::Csv => listed(&list.revoked),
+                Format::Csv => table(&list.revoked).csv(),
+                Format::Text if list.revoked.is_empty() => "nothing is revoked\n".to_owned(),
+                Format::Text => table(&list.revoked).text(1),
             })
         }))
     }
 }
 
-fn listed(revoked: &[RevokedInfo]) -> String {
-    if revoked.is_empty() {
-        return "nothing is revoked\n".to_owned();
-    }
-    let line = |of: &RevokedInfo| {
+fn table(revoked: &[RevokedInfo]) -> Grid {
+    let mut grid = Grid::new(["site", "since", "what", "reason"]);
+    for of in revoked {
         let what = match (&of.serial, of.enrolled_anew) {
             (Some(serial), _) => format!("certificate {serial}"),
             (None, true) => "what it had before it enrolled anew".to_owned(),
             (None, false) => "all".to_owned(),
         };
-        format!("{:<32}since {}  {what}  {}\n", of.site.as_str(), of.at, of.reason)
-    };
-    revoked.iter().map(line).collect()
+        grid.row([of.site.to_string(), of.at.to_string(), what, of.reason.clone()]);
+    }
+    grid
 }

@@ -23,8 +23,8 @@ use crate::settings::nearest;
 
 /// Where an expression stands: what it may name.
 pub(super) enum Scope<'a> {
-    /// In a node's mapping.
-    Source(&'a [ColumnName]),
+    /// In a node's mapping; none where its source is not at hand.
+    Source(Option<&'a [ColumnName]>),
     /// In a condition over one table alone.
     Table(&'a Contract, &'a Given),
     /// In a condition on rows of a related table of a study: what it makes of other rows becomes features of these.
@@ -58,7 +58,7 @@ impl<'a> Binder<'a> {
 
     fn columns(&self) -> Columns<'_> {
         match &self.scope {
-            Scope::Source(names) => Columns::Source(names),
+            Scope::Source(names) => Columns::Source(*names),
             Scope::Table(contract, _) => Columns::Contract(contract),
             Scope::Rows(relations, table) => Columns::Contract(relations.of_rows(table)),
             Scope::Study(relations) => Columns::Contract(relations.extended()),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::MeasureLayout;
 use super::words::{Words, expression, features, measure};
 use super::{Bins, Contracts, Grid, Statistic, ValidPlan};
+use crate::counted::counted;
 use crate::ids::ColumnName;
 
 /// Rows that one core passes over in a second, for each measure and key: the slow end of what was measured, so that an estimate is seldom short.
@@ -211,7 +212,7 @@ impl Explained {
         let _ = writeln!(text, "release    at most {numbers} numbers{rounds}, none about fewer than k patients");
         let _ = writeln!(text, "└─ compute {}", self.computes.join("; "));
         let groups = if self.groups.is_empty() { "all rows together".to_owned() } else { self.groups.join(" × ") };
-        let _ = writeln!(text, "   └─ group  {groups}: {} cells", self.cells);
+        let _ = writeln!(text, "   └─ group  {groups}: {}", counted(self.cells, "cell"));
         let _ = writeln!(text, "      └─ filter {}", self.keeps.as_deref().unwrap_or("none"));
         for made in &self.makes {
             let _ = writeln!(text, "         ├─ make   {made}");
@@ -312,7 +313,7 @@ Passes over 303 rows, in less than a second.
         let expected = "\
 release    at most 4 numbers, none about fewer than k patients
 └─ compute patients and rows
-   └─ group  all rows together: 1 cells
+   └─ group  all rows together: 1 cell
       └─ filter none
          └─ read   no column
 ";

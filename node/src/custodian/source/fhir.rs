@@ -82,6 +82,28 @@ impl FhirSource {
             }
         }
     }
+
+    /// The columns of its view.
+    pub(super) fn columns(&self) -> Result<Vec<ColumnName>, SourceError> {
+        self.view().map(|(_, columns)| columns)
+    }
+
+    /// The view, and its columns as a mapping knows them.
+    fn view(&self) -> Result<(View, Vec<ColumnName>), SourceError> {
+        let view = View::load(&self.text, &self.view).map_err(SourceError::Mapping)?;
+        let refused = |reason: String| SourceError::Header { path: self.view.clone().into(), reason };
+        let mut columns: Vec<ColumnName> = Vec::new();
+        for column in view.columns() {
+            // A view's columns begin with a letter, so there is a name.
+            let name = source_column(&column.name).ok_or_else(|| refused("a column without a usable name".into()))?;
+            if columns.contains(&name) {
+                let reason = format!("two columns are `{name}` in small letters\n  hint: name them apart in the view");
+                return Err(refused(reason));
+            }
+            columns.push(name);
+        }
+        Ok((view, columns))
+    }
 }
 
 /// An export whose files were found.
@@ -94,18 +116,7 @@ pub struct OpenedFhir {
 
 impl OpenedFhir {
     pub(super) fn open(source: &FhirSource) -> Result<Self, SourceError> {
-        let view = View::load(&source.text, &source.view).map_err(SourceError::Mapping)?;
-        let refused = |reason: String| SourceError::Header { path: source.view.clone().into(), reason };
-        let mut columns: Vec<ColumnName> = Vec::new();
-        for column in view.columns() {
-            // A view's columns begin with a letter, so there is a name.
-            let name = source_column(&column.name).ok_or_else(|| refused("a column without a usable name".into()))?;
-            if columns.contains(&name) {
-                let reason = format!("two columns are `{name}` in small letters\n  hint: name them apart in the view");
-                return Err(refused(reason));
-            }
-            columns.push(name);
-        }
+        let (view, columns) = source.view()?;
         let how = How { threads: engine::cores(), damaged: source.damaged };
         let reader = Reader::open_as(&source.path, view, how)?;
         Ok(Self { path: source.path.clone(), reader, columns, missing: source.missing.clone() })

@@ -56,7 +56,7 @@ impl Mapping {
         let (known, misnamed) = spec.names.known(source);
         let known = known.spelt(spec.spelling.clone());
         let names = known.names();
-        let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
+        let mut binder = Binder { spec, contract, source: Some(&names), problems: Problems::default() };
         for (key, message) in misnamed {
             // Without the source's own names: where a header is missing, they are a patient's values.
             let hint = "write its name as the source has it; capitals do not matter, and signs count as `_`".to_owned();
@@ -101,10 +101,14 @@ impl Mapping {
         Self { rules, exact: Vec::new(), untouched: BTreeMap::new(), optout: None, known }
     }
 
-    /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
-    pub fn misnamed(spec: &DatasetSpec, contract: &Contract) -> Problems {
-        let mut binder = Binder { spec, contract, source: &[], problems: Problems::default() };
+    /// What is wrong with the rules of `spec`, whatever its source holds: it is not at hand.
+    pub fn foreseen(spec: &DatasetSpec, contract: &Contract) -> Problems {
+        let mut binder = Binder { spec, contract, source: None, problems: Problems::default() };
         binder.check_names();
+        for column in contract.columns().iter().filter(|column| spec.map.contains_key(&column.name)) {
+            binder.rule(column);
+        }
+        binder.optout();
         binder.problems
     }
 
@@ -159,7 +163,8 @@ fn handed_on(expr: &Expr) -> Vec<&ColumnName> {
 struct Binder<'a> {
     spec: &'a DatasetSpec,
     contract: &'a Contract,
-    source: &'a [ColumnName],
+    /// The source's columns, where it is at hand.
+    source: Option<&'a [ColumnName]>,
     problems: Problems,
 }
 
@@ -221,7 +226,7 @@ impl Binder<'_> {
             return Some(Rule::Absent);
         }
         let Some(text) = self.spec.map.get(name) else {
-            if self.source.contains(name) {
+            if self.source.is_some_and(|source| source.contains(name)) {
                 return Some(Rule::Expression(Expr::Column(name.clone())));
             }
             self.unmapped(name);
@@ -261,7 +266,7 @@ impl Binder<'_> {
     }
 
     fn unmapped(&mut self, name: &ColumnName) {
-        let near = nearest(name.as_str(), self.source.iter().map(ColumnName::as_str));
+        let near = nearest(name.as_str(), self.source.into_iter().flatten().map(ColumnName::as_str));
         let hint = match near {
             Some(near) => {
                 format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name)

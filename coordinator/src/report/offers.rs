@@ -1,6 +1,5 @@
 //! What sites offer, and what is to be known before they are asked, for people.
 
-
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::ColumnName;
 

@@ -1,6 +1,6 @@
 //! A site whose certificates are taken back, by the operator's commands: cut off, kept out over a restart, and back by either of the two ways.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bocage_tests::lab::{HOSPITALS, Lab, dataset, status};
 use bocage_tests::process::Process;
@@ -9,7 +9,7 @@ use super::enrolment::{SITE, fine, invited, operator, ran, text};
 use super::{EXE, study_of};
 
 /// The node of a site that enrols by this invitation with keys of its own.
-fn enrolled(lab: &Lab, coordinator: &Process, invitation: &PathBuf) -> Process {
+fn enrolled(lab: &Lab, coordinator: &Process, invitation: &Path) -> Process {
     let from = coordinator.lines();
     let dir = lab.site(SITE);
     let (_, said, err) = ran(lab, &["node", "enrol", text(invitation), "--dir", text(&dir)]);

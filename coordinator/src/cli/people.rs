@@ -211,9 +211,12 @@ impl AuditArgs {
                     let act = &entry.entry.act;
                     let (number, at) = (entry.entry.number, entry.entry.at);
                     let from = act.address.as_deref().unwrap_or("this machine");
+                    // Over HTTP an act has a status, unless the coordinator ended before its answer.
+                    let cut_short = act.token.is_some() && act.status.is_none();
+                    let cut_short = if cut_short { "  (cut short: it may have been made)" } else { "" };
                     let _ = writeln!(
                         said,
-                        "{number:6}  {at}  {:24} {:36} {}  from {from}",
+                        "{number:6}  {at}  {:24} {:36} {}  from {from}{cut_short}",
                         act.who, act.action, act.subject
                     );
                 })?;

@@ -18,6 +18,7 @@ mod pca;
 mod quantiles;
 mod rates;
 mod roc;
+mod rounds;
 mod scored;
 mod standardised;
 mod survival;

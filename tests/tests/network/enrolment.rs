@@ -10,16 +10,16 @@ use bocage_tests::process::Process;
 
 use super::{EXE, study_of};
 
-const SITE: &str = "long-beach";
+pub(super) const SITE: &str = "long-beach";
 
 /// A command to its end: exit code, standard output, standard error.
-fn ran(lab: &Lab, args: &[&str]) -> (Option<i32>, String, String) {
+pub(super) fn ran(lab: &Lab, args: &[&str]) -> (Option<i32>, String, String) {
     let output = lab.run(args);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn fine(lab: &Lab, args: &[&str]) -> String {
+pub(super) fn fine(lab: &Lab, args: &[&str]) -> String {
     let (code, out, err) = ran(lab, args);
     assert_eq!(code, Some(0), "{args:?}: {out}{err}");
     out
@@ -33,17 +33,17 @@ fn refused(lab: &Lab, args: &[&str]) -> String {
 }
 
 /// A command of the network's operator.
-fn operator(lab: &Lab, run: impl FnOnce(&Lab, &[&str]) -> String, args: &[&str]) -> String {
+pub(super) fn operator(lab: &Lab, run: impl FnOnce(&Lab, &[&str]) -> String, args: &[&str]) -> String {
     let profile = lab.path("net/operator/profile.toml");
     run(lab, &[&["network"], args, &["--profile", text(&profile)]].concat())
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 /// A network with its coordinator, in which [`SITE`] was invited; the invitation's file.
-fn invited(lab: &Lab) -> (Process, std::path::PathBuf) {
+pub(super) fn invited(lab: &Lab) -> (Process, std::path::PathBuf) {
     let coordinator = lab.coordinator();
     let file = lab.path("long-beach.invite");
     let said = operator(lab, fine, &["invite", SITE, "--out", text(&file)]);

@@ -9,6 +9,7 @@ mod days;
 mod discovered;
 mod enrolment;
 mod firewalls;
+mod hedges;
 mod intruders;
 mod ledger;
 mod left_out;
@@ -18,6 +19,7 @@ mod permits;
 mod predictions;
 mod preflight;
 mod report;
+mod revocation;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

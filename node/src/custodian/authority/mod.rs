@@ -393,6 +393,19 @@ pub fn first_round(study: &Study, datasets: &Datasets<'_>) -> Result<Vec<ValidPl
     study.analyses.iter().map(|analysis| plan(analysis, study, 0, &RoundState::First, datasets)).collect()
 }
 
+/// The plans of a question's later rounds, each as large as it may be, with how many of it there are at most.
+///
+/// # Errors
+/// `study_invalid`.
+pub fn later_rounds(
+    analysis: &AnalysisSpec,
+    study: &Study,
+    datasets: &Datasets<'_>,
+) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
+    let later = analysis.spec.later_rounds(study.sites.count()).into_iter();
+    later.map(|(rounds, state)| Ok((rounds, plan(analysis, study, 1, &state, datasets)?))).collect()
+}
+
 fn plan(
     analysis: &AnalysisSpec,
     study: &Study,

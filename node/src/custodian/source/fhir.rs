@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::intake::Intake;
 use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading};
 use super::report::{BadLines, DamagedFiles, Found};
+use super::value::trimmed;
 use super::{SourceError, intake};
 use crate::custodian::engine;
 
@@ -157,7 +158,7 @@ impl FhirReading {
         let column = |(position, name): &(usize, ColumnName)| -> Column {
             let mut builder = StringChunkedBuilder::new(name.as_str().into(), batch.rows());
             for text in batch.columns()[*position].iter() {
-                builder.append_option(text.map(str::trim).filter(|text| !missing.iter().any(|m| m == text)));
+                builder.append_option(text.map(trimmed).filter(|text| !missing.iter().any(|m| m == text)));
             }
             builder.finish().into_column()
         };

@@ -1,6 +1,9 @@
 //! How each contract column comes from the source's columns. Bound once, before a row is read; every problem is reported
 //! at once.
 
+use std::collections::BTreeMap;
+use std::mem::discriminant;
+
 use bocage_protocol::contract::{Column, Contract, Kind};
 use bocage_protocol::front::bind_mapping;
 use bocage_protocol::ids::ColumnName;
@@ -17,6 +20,8 @@ pub struct Mapping {
     pub(super) rules: Vec<Rule>,
     /// Source columns whose values must stay apart.
     pub(super) exact: Vec<(ColumnName, Exact)>,
+    /// Source columns that are only taken as they stand, and the kind of what they become: of those a source need not make texts.
+    pub(super) untouched: BTreeMap<ColumnName, Kind>,
     /// What is true in a row of a patient who opted out.
     pub(super) optout: Option<Expr>,
     /// What the source's columns are called in all of these.
@@ -81,14 +86,19 @@ impl Mapping {
             }
         }
         let optout = binder.optout();
-        binder.problems.into_result(Self { rules, exact, optout, known }).map_err(SourceError::Mapping)
+        let untouched = if spec.spelling.is_empty() {
+            untouched(contract, &rules, optout.as_ref(), &known)
+        } else {
+            BTreeMap::new()
+        };
+        binder.problems.into_result(Self { rules, exact, untouched, optout, known }).map_err(SourceError::Mapping)
     }
 
     /// Columns of a source as they are.
     pub(super) fn plain(columns: &[ColumnName]) -> Self {
         let rules = columns.iter().map(|name| Rule::Expression(Expr::Column(name.clone()))).collect();
         let (known, _) = Names::default().known(columns);
-        Self { rules, exact: Vec::new(), optout: None, known }
+        Self { rules, exact: Vec::new(), untouched: BTreeMap::new(), optout: None, known }
     }
 
     /// What is wrong with the rules of `spec`, whatever its source holds: it is not at hand.
@@ -118,6 +128,23 @@ impl Mapping {
         }
         wanted
     }
+}
+
+/// The source's own columns that no expression computes with, no date is joined of and columns of one kind come from.
+fn untouched(contract: &Contract, rules: &[Rule], optout: Option<&Expr>, known: &Known) -> BTreeMap<ColumnName, Kind> {
+    let mut kinds: BTreeMap<ColumnName, Option<Kind>> = BTreeMap::new();
+    let of_columns = contract.columns().iter().zip(rules).filter_map(|(column, rule)| match rule {
+        Rule::Expression(expr) => Some((Some(&column.kind), expr)),
+        Rule::Absent => None,
+    });
+    for (kind, expr) in of_columns.chain(optout.map(|expr| (None, expr))) {
+        let kind = kind.filter(|_| matches!(expr, Expr::Column(name) if !known.joins(name)));
+        for own in expr.columns().into_iter().flat_map(|name| known.own(name)) {
+            let same = |before: &Kind| kind.is_some_and(|kind| discriminant(before) == discriminant(kind));
+            kinds.entry(own).and_modify(|k| *k = k.take().filter(same)).or_insert_with(|| kind.cloned());
+        }
+    }
+    kinds.into_iter().filter_map(|(name, kind)| Some((name, kind?))).collect()
 }
 
 /// The columns whose values an expression gives as they are.

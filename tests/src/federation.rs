@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
+use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, coefficients, summarise, unanswered};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
 use bocage_node::custodian::engine::{self, Designs, Features, Ground};
 use bocage_node::custodian::folds::{FoldKey, Folds};
@@ -14,7 +14,7 @@ use bocage_node::custodian::optout::IdForm;
 use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking, subject_ids};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
-use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::analysis::{Ends, RoundState, awaits, plan_of};
 use bocage_protocol::contract::{Contract, Subject, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
@@ -142,16 +142,22 @@ impl Federation {
 
     /// The same, where a site's steward says no to the rounds for which `refuses` is true.
     pub fn answer_but(&self, study: &Study, gate: Gate, refuses: impl Fn(&SiteId, u16) -> bool) -> Vec<AnalysisResult> {
-        let results = study.analyses.iter().map(|spec| {
-            let query = study.query();
-            let plan = |round, state: &RoundState| {
-                let plan = plan_for(&spec.spec, query.clone(), round, state).expect("a plan");
+        let mut ends = Ends::default();
+        let results = (0..).zip(&study.analyses).map(|(position, spec)| {
+            let awaited = awaits(study, position).expect("an order");
+            if !ends.have(&awaited) {
+                return (spec, unanswered(spec, "no answer: what it waits for has no fit".to_owned()));
+            }
+            // Those that wait begin one round after those that they wait for, which here all end with the first.
+            let begun = u16::from(!awaited.is_empty());
+            let plan = |round: u16, state: &RoundState| {
+                let plan = plan_of(study, position, begun + round, state, &ends).expect("a plan");
                 ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
             let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
-            loop {
+            let result = loop {
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
                     false => {
@@ -166,9 +172,13 @@ impl Federation {
                 match driver.step(&answers) {
                     Next::Round(next) => (round, state) = (round + 1, next),
                     Next::Each(next) => (round, own) = (round + 1, next),
-                    Next::Publish(result) => break (spec, *result),
+                    Next::Publish(result) => break *result,
                 }
+            };
+            if let Some(beta) = coefficients(&spec.spec, &result) {
+                ends.add(position, 0, beta);
             }
+            (spec, result)
         });
         summarise(results.collect(), self.contract.one_row_per_subject())
     }

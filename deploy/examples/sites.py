@@ -5,6 +5,7 @@
     python3 sites.py diabetes130 DATA/diabetes130     net/sites > counts.json
     python3 sites.py fhir        DATA/fhir            net/sites > counts.json
     python3 sites.py gibleed     DATA/omop_gibleed_5.3 net/sites > counts.json
+    python3 sites.py synthea     DATA/omop            net/sites > counts.json
 
 Needs nothing beyond Python's own library. Standard output is JSON; with `-` for the folder of the sites nothing is written.
 """
@@ -151,8 +152,35 @@ def gibleed(folder):
     return files, {"sites": sites, "outcome": counts}
 
 
+def synthea(folder):
+    """OMOP CDM 5.4 of 28 persons at two sites, by the rest of the person's number; what was measured of their weight."""
+    names = ["person", "observation_period", "visit_occurrence", "condition_occurrence", "drug_exposure", "measurement"]
+    files, tables = collections.defaultdict(dict), {}
+    weight = {"rows": 0, "patients": set(), "sum": 0.0}
+    for name in names:
+        with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file))
+        person = header.index("person_id")
+        of = lambda site: [row for row in rows if int(row[person]) % 2 == site]
+        for site in range(2):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([header] + of(site))
+            files[f"site-{site + 1}"][f"{name}.csv"] = text.getvalue().encode()
+        counted = lambda rows: {"rows": len(rows), "subjects": len({row[person] for row in rows})}
+        tables[name] = {f"site-{site + 1}": counted(of(site)) for site in range(2)}
+        if name == "measurement":
+            concept, value = header.index("measurement_concept_id"), header.index("value_as_number")
+            for row in rows:
+                if row[concept] == "3025315":
+                    weight["rows"] += 1
+                    weight["patients"].add(row[person])
+                    weight["sum"] += float(row[value])
+    weight = {"rows": weight["rows"], "patients": len(weight["patients"]), "mean": weight["sum"] / weight["rows"]}
+    return files, {"sites": tables["person"], "tables": tables, "weight": weight}
+
+
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed", "synthea"):
         sys.exit(__doc__)
     files, counts = globals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
     if sys.argv[3] != "-":

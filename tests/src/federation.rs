@@ -142,6 +142,21 @@ impl Federation {
 
     /// The same, where a site's steward says no to the rounds for which `refuses` is true.
     pub fn answer_but(&self, study: &Study, gate: Gate, refuses: impl Fn(&SiteId, u16) -> bool) -> Vec<AnalysisResult> {
+        self.answer_in(study, gate, refuses, false)
+    }
+
+    /// Runs a study's analyses, the last site's answers first.
+    pub fn run_backwards(&self, study: &Study, gate: Gate) -> Vec<AnalysisResult> {
+        self.answer_in(study, gate, |_, _| false, true)
+    }
+
+    fn answer_in(
+        &self,
+        study: &Study,
+        gate: Gate,
+        refuses: impl Fn(&SiteId, u16) -> bool,
+        backwards: bool,
+    ) -> Vec<AnalysisResult> {
         let mut ends = Ends::default();
         let results = (0..).zip(&study.analyses).map(|(position, spec)| {
             let awaited = awaits(study, position).expect("an order");
@@ -157,16 +172,25 @@ impl Federation {
             let (mut round, mut state) = (0, RoundState::First);
             let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
             let mut driver = Driver::new(spec, &plan(0, &state), &self.contract, gate.min_sites).expect("a driver");
+            // What a steward is told before the first round holds in every one.
+            let later = spec.spec.later_rounds(self.sites.len()).into_iter();
+            let later: Vec<_> = later.map(|(rounds, state)| (rounds, plan(1, &state).most_cells())).collect();
+            let (most_rounds, most) = (1 + later.iter().map(|of| of.0).sum::<u16>(), later.iter().map(|of| of.1).max());
             let result = loop {
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
                     false => {
                         let plan = plan(round, own.get(site).unwrap_or(&state));
+                        let (cells, known) = (plan.most_cells(), round == 0 || round < most_rounds);
+                        assert!(known && (round == 0 || Some(cells) <= most), "round {round}: {cells}, told {later:?}");
                         self.outcome_in(gate.mode, site, &plan, gate.threshold)
                     }
                 };
-                let outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
+                let mut outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
                     self.sites.keys().map(|site| (site, outcome(site))).collect();
+                if backwards {
+                    outcomes.reverse();
+                }
                 let answers: Vec<SiteAnswer<'_>> =
                     outcomes.iter().map(|(site, outcome)| SiteAnswer { site, answer: answer(outcome) }).collect();
                 match driver.step(&answers) {

@@ -1,6 +1,6 @@
 //! A network of real processes on loopback, laid out by `bocage network init` and filled with the UCI heart-disease data.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
@@ -23,6 +23,7 @@ use bocage_protocol::wire::message::{Reply, Request};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::hedge::Hedge;
 use crate::process::{PATIENCE, Process};
 
 /// The four hospitals of the heart-disease data.
@@ -171,6 +172,15 @@ impl Lab {
         let config = self.site(site).join("node.toml");
         let args = [OsStr::new("node"), OsStr::new("run"), OsStr::new("--config"), config.as_os_str()];
         Process::start(site, &self.exe, &args, env)
+    }
+
+    /// A site's node in a network of its own.
+    pub fn node_behind(&self, hedge: &Hedge, site: &str, env: &[(String, String)]) -> Process {
+        let config = self.site(site).join("node.toml");
+        let mut words = hedge.prefix();
+        words.extend([self.exe.clone().into(), "node".into(), "run".into(), "--config".into(), config.into()]);
+        let args: Vec<&OsStr> = words[1..].iter().map(OsString::as_os_str).collect();
+        Process::start(site, Path::new(&words[0]), &args, env)
     }
 
     /// A site's node for which a file that may not grow is an error and not the end.

@@ -10,6 +10,7 @@ pub mod deaths;
 pub mod escapes;
 pub mod example;
 pub mod federation;
+pub mod hedge;
 pub mod hold;
 pub mod lab;
 pub mod lifted;

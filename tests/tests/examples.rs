@@ -98,6 +98,20 @@ fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_c
     }
 }
 
+#[test]
+fn every_table_of_an_omop_5_4_warehouse_is_taken_in_as_an_independent_count_finds_it() {
+    let Some(example) = Example::new(EXE, "synthea", "omop") else { return };
+    for table in example.counts["tables"].as_object().expect("tables").keys() {
+        example.take_in(table);
+    }
+    let (_network, result) = example.answer("weight.toml");
+    let (row, counted) = (&table(&result, "weight")["rows"][0], &example.counts["weight"]);
+    assert_eq!((&row[0], &row[1]), (&counted["rows"], &counted["patients"]), "{row}");
+    let mean = |value: &Value| value.as_f64().expect("a mean");
+    // In steps of the range: −1000 to a million.
+    assert!((mean(&row[2]) - mean(&counted["mean"])).abs() < 1e-3, "{row}");
+}
+
 /// An analysis of a result.
 fn table<'a>(result: &'a Value, name: &str) -> &'a Value {
     let analyses = result["analyses"].as_array().expect("analyses");

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Query, Request};
 use axum::http::Uri;
+use bocage_net::places::Place;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId, TokenId, UserName};
@@ -163,11 +164,23 @@ impl BodyPart for SignedRevocations {
     }
 }
 
-/// Where a request came from: the server puts it beside the request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub IpAddr);
+/// Where a request came from, and the place of its connection: the server puts it beside the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// The address.
+    pub address: IpAddr,
+    /// Held by the connection.
+    pub place: Arc<Place>,
+}
 
 /// Where it came from, if the server said so.
 pub(super) fn address(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<Peer>().map(|peer| peer.0)
+    request.extensions().get::<Peer>().map(|peer| peer.address)
+}
+
+/// Whoever sent it has shown a sound token: their connection gives way to no stranger.
+pub(super) fn known(request: &Request) {
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        peer.place.known();
+    }
 }

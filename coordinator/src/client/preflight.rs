@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
 pub struct SiteLook {
     /// The site.
     pub site: SiteId,
+    /// The study's dataset that this is about.
+    pub dataset: ContractId,
     /// Whether the study asks it.
     pub asked: bool,
     /// The contract that it offers data under, of those with the study's name.
@@ -131,6 +133,7 @@ pub fn looks(
         }
         Some(SiteLook {
             site: site.id.clone(),
+            dataset: wanted.contract.id().clone(),
             asked,
             contract: offer.map(|offer| offer.contract.clone()),
             hash: offer.map(|offer| offer.hash),

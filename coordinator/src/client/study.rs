@@ -92,7 +92,7 @@ pub struct AskedAnalysis {
     pub name: AnalysisName,
     /// Its kind.
     pub kind: String,
-    /// How many cells each site computes.
+    /// How many cells each site computes at most, in all rounds.
     pub cells: usize,
     /// The columns of the answer, keys first; of a summary, the columns that it is about.
     pub columns: Vec<String>,
@@ -224,7 +224,7 @@ fn find(datasets: &[DatasetInfo], wanted: &ContractId, (key, file): (&str, &str)
 }
 
 impl Asked {
-    /// How many cells each site computes in all: no more can leave it.
+    /// How many cells each site computes in all rounds: no more can leave it.
     pub fn cells(&self) -> usize {
         self.analyses.iter().map(|analysis| analysis.cells).sum()
     }
@@ -236,11 +236,18 @@ impl Bound {
     /// # Errors
     /// A plan does not pass the check that every site repeats.
     pub fn plans(&self) -> Result<Vec<ValidPlan>, ClientError> {
-        let plan = |analysis: &AnalysisSpec| {
-            let plan = plan_for(&analysis.spec, self.study.query(), 0, &RoundState::First)?;
-            Ok(ValidPlan::check(plan, joined(&self.contract, &self.related))?)
-        };
-        self.study.analyses.iter().map(plan).collect()
+        self.study.analyses.iter().map(|analysis| self.plan(analysis, 0, &RoundState::First)).collect()
+    }
+
+    /// The plans of later rounds, each as large as it may be, with how many of it there are at most.
+    fn later_plans(&self, analysis: &AnalysisSpec) -> Result<Vec<(u16, ValidPlan)>, ClientError> {
+        let later = analysis.spec.later_rounds(self.study.sites.count()).into_iter();
+        later.map(|(rounds, state)| Ok((rounds, self.plan(analysis, 1, &state)?))).collect()
+    }
+
+    fn plan(&self, analysis: &AnalysisSpec, round: u16, state: &RoundState) -> Result<ValidPlan, ClientError> {
+        let plan = plan_for(&analysis.spec, self.study.query(), round, state)?;
+        Ok(ValidPlan::check(plan, joined(&self.contract, &self.related))?)
     }
 
     /// Sites of the network that are not asked, though the text does not say so: they do not offer all of the study's data at the moment.
@@ -291,7 +298,11 @@ impl Bound {
         let mut values = Vec::new();
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan, study.sites.count()));
-            let (cells, explained) = (plan.most_cells(), plan.explain(self.contracts_of(&plan), None));
+            let explain = |plan: &ValidPlan| plan.explain(self.contracts_of(plan), None);
+            let later = self.later_plans(analysis)?;
+            let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
+            let in_later: usize = later.iter().map(|(rounds, plan)| usize::from(*rounds) * plan.most_cells()).sum();
+            let cells = plan.most_cells() + in_later;
             let warnings = warnings(&analysis.spec, &plan);
             let (name, kind, columns) = match &analysis.part {
                 Some(part) => {

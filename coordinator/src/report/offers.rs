@@ -6,7 +6,7 @@ use bocage_protocol::ids::ColumnName;
 use super::grid::Grid;
 use super::{plain, wrap};
 use crate::api::types::{OfferInfo, SiteInfo};
-use crate::client::SiteLook;
+use crate::client::{Note, SiteLook};
 
 /// Columns that are named; of more the number is.
 const NAMED: usize = 8;
@@ -25,11 +25,22 @@ pub fn looks(looks: &[SiteLook]) -> String {
         ]);
     }
     let mut out = format!("\nthe sites, as far as they say it\n{}", grid.text(1));
-    let notes = looks.iter().flat_map(|look| look.notes.iter().map(|note| (&look.site, note)));
-    for (i, (site, note)) in notes.enumerate() {
-        out.push_str(if i == 0 { "\n" } else { "" });
-        out.push_str(&wrap(&format!("{site}: {}", plain(&note.to_string()))));
+    let one = looks.windows(2).all(|pair| pair[0].dataset == pair[1].dataset);
+    let mut lines = Vec::new();
+    for look in looks {
+        for note in &look.notes {
+            let whole = one || matches!(note, Note::Offline | Note::NotOffered { .. });
+            let of = if whole { String::new() } else { format!(", {}", look.dataset) };
+            let line = wrap(&format!("{}{of}: {}", look.site, plain(&note.to_string())));
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
     }
+    if !lines.is_empty() {
+        out.push('\n');
+    }
+    out.extend(lines);
     out
 }
 
@@ -60,5 +71,32 @@ pub(super) fn without(offer: &OfferInfo) -> String {
         (0, _) => String::new(),
         (_, 0) => format!(", without {}", named.join(", ")),
         (_, more) => format!(", without {} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(dataset: &str, notes: Vec<Note>) -> SiteLook {
+        SiteLook {
+            site: "aa".parse().unwrap(),
+            dataset: dataset.parse().unwrap(),
+            asked: true,
+            contract: None,
+            hash: None,
+            snapshot_at: None,
+            notes,
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_known_of_one_of_several_tables_names_it_and_what_is_of_the_site_is_said_once() {
+        let both = [look("visit@1", vec![Note::Offline, Note::NoSnapshot]), look("drug@1", vec![Note::Offline])];
+        let said = looks(&both);
+        assert!(said.contains("aa, visit@1: it has no snapshot that can be used\n"), "{said}");
+        assert_eq!(said.matches("aa: it is not connected\n").count(), 1, "{said}");
+        let said = looks(&both[..1]);
+        assert!(said.contains("aa: it has no snapshot that can be used\n"), "{said}");
     }
 }

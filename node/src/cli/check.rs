@@ -12,7 +12,9 @@ use super::check_policy;
 use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
+use crate::custodian::ledger::Ledger;
 use crate::custodian::optout::List;
+use crate::doctor::known::{Seen, old};
 use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::sandbox::{Support, WHOLE, guarded_list, renewed};
 
@@ -26,8 +28,18 @@ pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
         let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
         Failure::theirs(format!("{what} found\n\n{problems}"))
     })?;
-    print(|out| plan(out, &config))?;
+    print(|out| plan(out, &config, now))?;
+    ledger(&config)?;
     last_ingests(&config)
+}
+
+/// Without a ledger that can be opened the node does not start. That there is none yet is no problem.
+fn ledger(config: &Config) -> Result<(), Failure> {
+    let path = config.state.ledger();
+    if std::fs::symlink_metadata(&path).is_ok() {
+        Ledger::open_read_only(&path)?;
+    }
+    Ok(())
 }
 
 /// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all.
@@ -46,7 +58,7 @@ fn last_ingests(config: &Config) -> Result<(), Failure> {
     Err(Failure::theirs(failed.join("\n")).hint(hint))
 }
 
-fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
+fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> {
     writeln!(out, "{}: no problems\n", config.file)?;
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.in_words(), config.coordinator.name)?;
@@ -69,6 +81,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
                 super::datasets::references(out, config, dataset, &manifest)?;
+                super::datasets::before_birth(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {
@@ -116,9 +129,19 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     if researchers.is_empty() && access_bodies.is_empty() {
         writeln!(out, "trust        nobody: every study is refused")?;
     }
+    let seen = Seen::of(config);
     for body in access_bodies {
         let AccessBody { name, key, mode, datasets, .. } = body;
         trusted(out, "permits of", (name, key), *mode, datasets.as_deref())?;
+        match seen.newest(body).map(|at| old(body, at, now)) {
+            // Each round brings the newest one that the coordinator has.
+            None => writeln!(
+                out,
+                "             no list of taken back permits was seen here yet: the first round brings one"
+            )?,
+            Some(Some((what, _))) => writeln!(out, "             {what}, unless the next round brings a newer one")?,
+            Some(None) => {}
+        }
     }
     for researcher in researchers {
         let Researcher { name, key, mode, datasets } = researcher;

@@ -20,7 +20,7 @@ use crate::config::environment::read_release_key;
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
 use crate::custodian::Controls;
-use crate::custodian::authority::{Authorised, Refused, Standing, consider, may_begin, may_fit};
+use crate::custodian::authority::{Authorised, Refused, Standing, consider, later_rounds, may_begin, may_fit};
 use crate::custodian::desk::shown::Paused;
 use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::{Books, Ledger};
@@ -186,10 +186,9 @@ fn researcher(config: &Config, said: Option<&str>, permit: Option<&SignedPermit>
 fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Result<Verdict, Failure> {
     let Question { study, permit, named } = question;
     let path = config.state.ledger();
-    let unusable = |error| Failure::theirs(error).hint("run the command as the node's own user");
-    let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose().map_err(unusable)?;
+    let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose()?;
     let lists = match &ledger {
-        Some(ledger) => ledger.books(|books| books.lists().clone()).map_err(unusable)?,
+        Some(ledger) => ledger.books(|books| books.lists().clone())?,
         None => Default::default(),
     };
     let policy_version = config.policy_version();
@@ -218,7 +217,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
                 (books.most_spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
             let (spent, fits, begins) = match &ledger {
-                Some(ledger) => ledger.books(look).map_err(unusable)?,
+                Some(ledger) => ledger.books(look)?,
                 None => look(&Books::default()),
             };
             let auto = authorised.standing == Standing::Auto;
@@ -229,7 +228,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             let key = read_release_key(&config.release_key_file)
                 .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
             let stopped = ledger.as_ref().map(|ledger| paused(ledger, Secret(&key)));
-            let stopped = stopped.transpose().map_err(unusable)?.flatten();
+            let stopped = stopped.transpose()?.flatten();
             Ok(Verdict {
                 decision,
                 because,
@@ -257,6 +256,13 @@ fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<
     [paused, list, later].into_iter().flatten().collect()
 }
 
+/// Cells of all later rounds, each as large as it may be. A question whose later rounds have no plan is refused in them, and nothing leaves.
+fn in_later_rounds(authorised: &Authorised<'_>) -> u64 {
+    let datasets = authorised.datasets();
+    let later = authorised.study.analyses.iter().filter_map(|a| later_rounds(a, &authorised.study, &datasets).ok());
+    later.flatten().map(|(rounds, plan)| u64::from(rounds) * plan.most_cells() as u64).sum()
+}
+
 fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
     let policy = &authorised.policy;
     let plans = || authorised.plans.iter().map(|(_, plan)| plan);
@@ -282,7 +288,7 @@ fn terms(authorised: &Authorised<'_>, spent: u64) -> Terms {
         mode_by: authorised.mode_by.clone(),
         refuses_models: plans().any(|plan| plan.model().is_some()) && !policy.answers_models(authorised.mode),
         two_persons: policy.two_persons,
-        cells: plans().map(|plan| plan.most_cells() as u64).sum(),
+        cells: plans().map(|plan| plan.most_cells() as u64).sum::<u64>() + in_later_rounds(authorised),
         cap: policy.cap.as_ref().map(|cap| CapLeft {
             most: cap.most,
             left: cap.most.saturating_sub(spent),

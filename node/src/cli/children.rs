@@ -129,8 +129,9 @@ pub fn agent(origin: &Origin, log: Option<Form>, parent: Option<u32>, switches: 
     let (tell, told) = mpsc::channel(1);
     let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
     let upkeep = Upkeep::new(site, tls, identities, told, now, &mut SystemEntropy);
+    let way_back_secs = config.coordinator.quic_again_secs;
     let agent = Agent::new(session_config(&config), ways, config.socket, clock, Box::new(SystemEntropy));
-    let agent = agent.with(upkeep).watched(Arc::clone(&presence));
+    let agent = agent.with(upkeep).watched(Arc::clone(&presence)).coming_back_after(way_back_secs);
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let mut stop = graces(HURRY)?;
@@ -189,7 +190,7 @@ pub fn custodian(
     if let Err(error) = IdKey::of(&key).provide(&config.state.ids_key()) {
         tracing::error!(%error, "no ingest can make tokens of patients");
     }
-    let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
+    let ledger = Ledger::open(&config.state.ledger())?;
     let (state, steward) = (config.state.clone(), config.steward.clone());
     let clock = clock(&switches);
     let overran = overran.or_else(|| alone.as_ref()?.overran());

@@ -15,6 +15,7 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::dangling::{Dangling, dangling};
 use crate::custodian::data::usable;
+use crate::custodian::early::{Early, early};
 use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::optout::{Known, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
@@ -167,6 +168,32 @@ pub(super) fn references(
     Ok(())
 }
 
+/// Rows that are dated before their patient was born, as another dataset of the node says it.
+pub(super) fn before_birth(
+    out: &mut dyn Write,
+    config: &Config,
+    dataset: &Dataset,
+    manifest: &Manifest,
+) -> io::Result<()> {
+    let (custodian, dir, own) = (config.custodian(), config.state.snapshots(), &dataset.contract);
+    for people in config.datasets.values().filter(|other| other.contract.birth().is_some()) {
+        if own.time().is_none() || people.contract.id() == own.id() {
+            continue;
+        }
+        let Ok(births) = usable(&custodian, people) else { continue };
+        match early(&dir, (own, manifest), (&people.contract, &births)) {
+            Ok(None | Some(Early { before_birth: 0, .. })) => {}
+            Ok(Some(Early { dated, before_birth })) => writeln!(
+                out,
+                "             of {dated} rows with a date whose patient's birth {} has, {before_birth} are dated before it",
+                people.contract.id().name()
+            )?,
+            Err(error) => writeln!(out, "             {}", error.to_string().lines().next().unwrap_or_default())?,
+        }
+    }
+    Ok(())
+}
+
 /// How much of the list of opt-outs fits a snapshot.
 pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, manifest: &Manifest) -> io::Result<()> {
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
@@ -189,8 +216,8 @@ fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, Pin>
     if !path.exists() {
         return Ok((held, BTreeMap::new()));
     }
-    let ledger = Ledger::open_read_only(&path).map_err(Failure::theirs)?;
-    Ok((held, ledger.pinned(SystemClock.now()).map_err(Failure::theirs)?))
+    let ledger = Ledger::open_read_only(&path)?;
+    Ok((held, ledger.pinned(SystemClock.now())?))
 }
 
 fn line(out: &mut dyn Write, held: &Held, pin: Option<Pin>) -> io::Result<()> {

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use bocage_protocol::settings::Problems;
 use serde::Serialize;
 
+use crate::custodian::ledger::LedgerError;
+
 /// The form of a command's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -62,6 +64,12 @@ pub fn warn(what: &str, hint: Option<&str>) {
     let _ = writeln!(stderr, "warning: {what}");
     if let Some(hint) = hint {
         let _ = writeln!(stderr, "  hint: {hint}");
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::theirs(&error).hint(error.hint())
     }
 }
 

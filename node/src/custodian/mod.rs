@@ -9,6 +9,7 @@ mod counts;
 pub mod dangling;
 pub mod data;
 pub mod desk;
+pub mod early;
 pub mod engine;
 pub mod folds;
 pub mod gate;

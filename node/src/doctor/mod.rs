@@ -3,17 +3,20 @@
 //!
 //! It works where the configuration does not: then it says what is wrong with that, and looks at the machine.
 
+pub(crate) mod known;
 mod network;
 mod site;
 #[cfg(test)]
 mod tests;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_keep::doctor::{Check, Examined, Finding, Probe, machine, run};
 use bocage_protocol::env::Clock;
+use bocage_protocol::limits::CONFIG_TEXT_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 
 use crate::config::{Config, Depth, ENV_PREFIX, Origin, SnapshotRules, StateDir};
@@ -46,7 +49,9 @@ pub fn examine(origin: &Origin, clock: &Arc<dyn Clock>) -> Examined {
 /// What can be said where the configuration cannot be used.
 fn unusable(origin: &Origin, problems: &Problems) -> Examined {
     let findings: Vec<Finding> = problems.0.iter().map(|problem| of_problem(Check::Config, problem)).collect();
-    let state = StateDir(origin.base().join("state"), None);
+    let text = readable(origin);
+    let state = bocage_keep::named::in_lines(&text, "state_dir").first().copied().unwrap_or("state").to_owned();
+    let state = StateDir(origin.base().join(state), None);
     let mut probes = vec![Probe::new(Check::Config, MACHINE, move || findings)];
     probes.extend(machine_probes(secrets(origin), state, SnapshotRules::default()));
     probes.push(Probe::new(Check::Sandbox, MACHINE, || vec![sandbox(Support::ask(), true, false)]));
@@ -64,10 +69,20 @@ fn machine_probes(secrets: Vec<PathBuf>, state: StateDir, rules: SnapshotRules) 
 
 /// The secret files that the configuration names, however much of it can be used.
 fn secrets(origin: &Origin) -> Vec<PathBuf> {
-    let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides);
-    let tree = settings.map(|settings| settings.tree).unwrap_or_default();
     let base = if origin.base().as_os_str().is_empty() { Path::new(".") } else { origin.base() };
-    bocage_keep::named::named_secrets(&tree, base)
+    match bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides) {
+        Ok(settings) => bocage_keep::named::named_secrets(&settings.tree, base),
+        // Whoever may open a key can do so whether or not the file beside it is sound.
+        Err(_) => bocage_keep::named::secrets_in_lines(&readable(origin), base),
+    }
+}
+
+/// What can be read of a configuration, as far as one is taken.
+fn readable(origin: &Origin) -> String {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&origin.file);
+    let _ = file.and_then(|file| file.take(CONFIG_TEXT_BYTES as u64).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A problem of the configuration or of what it names, as a finding.

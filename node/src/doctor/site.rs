@@ -61,7 +61,6 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
     if !path.exists() {
         return vec![Finding::ok(Check::Ledger, "none yet: it begins when the node runs for the first time")];
     }
-    let own = "run this as the node's own user; `bocage node ledger verify` looks at the file itself";
     let looked = Ledger::open_read_only(&path).and_then(|ledger| {
         let (records, _) = ledger.head()?;
         let key = read_release_key(&config.release_key_file).ok();
@@ -71,7 +70,7 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
         Ok((records, restored, stopped))
     });
     match looked {
-        Err(error) => vec![Finding::fail(Check::Ledger, error.to_string(), own)],
+        Err(error) => vec![Finding::fail(Check::Ledger, error.to_string(), error.hint())],
         Ok((_, Some(restored), _)) => {
             let fix = "`bocage checkpoint SITE > FILE`, then `bocage node ledger accept-restored --checkpoint FILE`";
             vec![Finding::fail(Check::Ledger, format!("{restored}; nothing is answered"), fix)]

@@ -19,6 +19,7 @@ mod pca;
 mod quantiles;
 mod rates;
 mod roc;
+mod rounds;
 mod scored;
 mod standardised;
 mod survival;

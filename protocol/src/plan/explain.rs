@@ -32,14 +32,25 @@ pub struct Explained {
     pub computes: Vec<String>,
     /// How many groups there are at most.
     pub cells: u64,
-    /// How many numbers leave at most.
+    /// How many numbers leave at most, in all rounds.
     pub numbers: u64,
+    /// How many rounds there are at most.
+    #[serde(default = "one_round", skip_serializing_if = "is_one_round")]
+    pub rounds: u32,
     /// Rows that are passed over, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// About how long that takes, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secs: Option<u64>,
+}
+
+fn one_round() -> u32 {
+    1
+}
+
+fn is_one_round(rounds: &u32) -> bool {
+    *rounds == 1
 }
 
 impl ValidPlan {
@@ -74,6 +85,7 @@ impl ValidPlan {
             computes,
             cells: self.most_cells() as u64,
             numbers,
+            rounds: 1,
             rows,
             secs: rows.map(|rows| rows.saturating_mul(effort) / ROWS_A_SECOND),
         }
@@ -155,6 +167,14 @@ impl ValidPlan {
 }
 
 impl Explained {
+    /// With as many further rounds, at most, of which one lets out what `later` says.
+    #[must_use]
+    pub fn followed_by(mut self, rounds: u16, later: &Explained) -> Self {
+        self.rounds += u32::from(rounds);
+        self.numbers = self.numbers.saturating_add(u64::from(rounds).saturating_mul(later.numbers));
+        self
+    }
+
     /// For the steward: one sentence a line.
     pub fn plainly(&self) -> String {
         let mut text = String::new();
@@ -172,7 +192,11 @@ impl Explained {
             groups => writeln!(text, "Groups them by {}: {} groups at most.", groups.join(", by "), self.cells),
         };
         let _ = writeln!(text, "Computes for each group {}.", self.computes.join("; "));
-        let _ = writeln!(text, "At most {} numbers may leave, none of them about fewer than k patients.", self.numbers);
+        let leaves = match self.rounds {
+            1 => format!("{} numbers may leave", self.numbers),
+            rounds => format!("{} numbers may leave, in {rounds} rounds at most", self.numbers),
+        };
+        let _ = writeln!(text, "At most {leaves}, none of them about fewer than k patients.");
         if let Some(rows) = self.rows {
             let _ = writeln!(text, "Passes over {rows} rows, in {}.", time(self.secs.unwrap_or_default()));
         }
@@ -182,7 +206,9 @@ impl Explained {
     /// For the researcher: what happens first stands lowest.
     pub fn tree(&self) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "release    at most {} numbers, none about fewer than k patients", self.numbers);
+        let rounds = if self.rounds == 1 { String::new() } else { format!(" in {} rounds", self.rounds) };
+        let numbers = self.numbers;
+        let _ = writeln!(text, "release    at most {numbers} numbers{rounds}, none about fewer than k patients");
         let _ = writeln!(text, "└─ compute {}", self.computes.join("; "));
         let groups = if self.groups.is_empty() { "all rows together".to_owned() } else { self.groups.join(" × ") };
         let _ = writeln!(text, "   └─ group  {groups}: {} cells", self.cells);
@@ -257,8 +283,13 @@ mod tests {
             permit: None,
         };
         let study = crate::front::StudyText::parse(&text, "s.toml").unwrap().bind(&contract, &context).unwrap();
-        let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).unwrap();
-        ValidPlan::check(plan, &contract).unwrap().explain(&contract, rows)
+        let spec = &study.analyses[0].spec;
+        let explain = |round, state| {
+            let plan = plan_for(spec, study.query(), round, state).unwrap();
+            ValidPlan::check(plan, &contract).unwrap().explain(&contract, rows)
+        };
+        let first = explain(0, &RoundState::First);
+        spec.later_rounds(2).iter().fold(first, |all, (rounds, state)| all.followed_by(*rounds, &explain(1, state)))
     }
 
     #[test]
@@ -286,6 +317,27 @@ release    at most 4 numbers, none about fewer than k patients
          └─ read   no column
 ";
         assert_eq!(explained("table = { show = [\"count\"] }", "", None).tree(), expected);
+    }
+
+    #[test]
+    fn what_leaves_is_of_all_rounds() {
+        let model = "formula = \"chol > 200 ~ age\", family = \"binomial\"";
+        let net = "formula = \"chol > 200 ~ age\", family = \"binomial\", points = 5";
+        for (analysis, rounds) in [
+            (format!("model = {{ {model} }}"), 25),
+            (format!("cross_validation = {{ {model}, folds = 5 }}"), 25),
+            (format!("elastic_net = {{ {net} }}"), 75),
+            (format!("elastic_net = {{ {net}, folds = 5 }}"), 75),
+            ("elastic_net = { formula = \"chol ~ age\", points = 5 }".to_owned(), 1),
+            ("kmeans = { columns = [\"age\", \"chol\"], clusters = 3, starts = 2, iterations = 7 }".to_owned(), 8),
+            ("pca = { columns = [\"age\", \"chol\"] }".to_owned(), 1),
+        ] {
+            let explained = explained(&analysis, "", None);
+            assert_eq!(explained.rounds, rounds, "{analysis}");
+            assert!(explained.numbers >= 3 * u64::from(rounds), "{analysis}: {explained:?}");
+            let said = format!("{} numbers may leave, in {rounds} rounds at most", explained.numbers);
+            assert_eq!(explained.plainly().contains(&said), rounds > 1, "{}", explained.plainly());
+        }
     }
 
     #[test]

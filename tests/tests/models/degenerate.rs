@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use bocage_coordinator::api::types::{AnalysisResult, Value};
+use bocage_protocol::ids::SiteId;
 use bocage_tests::federation::{Federation, Gate, block, number};
 
 const CONTRACT: &str = r#"
@@ -276,4 +277,25 @@ fn a_site_that_refuses_in_the_middle_is_left_out_and_the_fit_is_that_of_the_othe
     said(&result, "west refused: the steward says no");
     assert_eq!(number(block(&result, "fit"), "sites", "value"), 2.0);
     same_fit(&run(&sites[..2], Gate::OPEN, "formula = 'y ~ v + c'"), &result, &["(intercept)", "v", "c[b]"]);
+}
+
+#[test]
+fn how_much_a_fit_explains_is_of_the_sites_that_are_in_it_at_the_end() {
+    // The last site's outcomes lie elsewhere: with it, the outcome varies much more.
+    let sites = changed(&[40, 40, 40], |_| {});
+    let mut far = sites.clone();
+    far[2].iter_mut().for_each(|row| row.times += 30);
+    let federation = federation(&far);
+    for (model, quantity) in [
+        ("formula = 'times ~ v + c'", "R-squared"),
+        ("formula = 'times ~ v + c', family = 'poisson'", "pseudo R-squared (McFadden)"),
+    ] {
+        let study = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"odd@1\"\n";
+        let study = federation.bind(&format!("{study}{}", analysis(model))).expect("a study");
+        let refuses = |site: &SiteId, round| site.as_str() == "west" && round >= 1;
+        let left = finite(federation.answer_but(&study, Gate::OPEN, refuses).remove(0));
+        let without = run(&sites[..2], Gate::OPEN, model);
+        let [left, without] = [&left, &without].map(|result| number(block(result, "fit"), quantity, "value"));
+        assert!((left - without).abs() < 1e-9, "{quantity}: {left} and {without}");
+    }
 }

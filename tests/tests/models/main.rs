@@ -10,6 +10,7 @@ mod evaluation;
 mod hypotheses;
 mod pooled;
 mod prediction;
+mod quantities;
 mod random;
 mod references;
 mod shared;

@@ -9,6 +9,7 @@ mod days;
 mod discovered;
 mod enrolment;
 mod firewalls;
+mod hedges;
 mod intruders;
 mod ledger;
 mod left_out;

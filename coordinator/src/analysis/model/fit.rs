@@ -21,6 +21,8 @@ const NEARLY: f64 = 1e-8;
 const HALVINGS: u32 = 8;
 /// A coefficient stays so far short of its bound that rounding does not go beyond.
 const WITHIN: f64 = 0.999;
+/// A step of which less than this share stays within the bounds, or that is no longer, leads nowhere.
+const STUCK: f64 = 1e-3;
 /// A column of which less than this share is left beside the others is made of them.
 const COLLINEAR: f64 = 1e-9;
 
@@ -297,10 +299,7 @@ impl Fit {
             information[(i, i)] += ridge;
         }
         for i in self.held.iter().flat_map(|held| &held.columns) {
-            score[*i] = 0.0;
-            information.row_mut(*i).fill(0.0);
-            information.column_mut(*i).fill(0.0);
-            information[(*i, *i)] = 1.0;
+            hold(*i, &mut score, &mut information);
         }
         let inverse = match inverse(&information) {
             Ok(inverse) => inverse,
@@ -323,12 +322,18 @@ impl Fit {
             let (beta, theta) = (beta + step, theta.map(|(_, next)| next));
             return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, left, steps: self.steps }));
         }
-        let (share, narrowest) = self.within(&beta, &step);
-        if share < 1e-3 {
-            return Verdict::Failed(Failure::Separated(narrowest));
-        }
+        let (share, narrowest) = self.within(&beta, &step, &[]);
+        let step = match share < STUCK {
+            false => step * share,
+            true => match self.along_bounds(&beta, &score, &information) {
+                Some(step) if !self.has_no_rounds() => {
+                    self.secants.iter_mut().for_each(Secants::forget);
+                    step
+                }
+                _ => return Verdict::Failed(Failure::Separated(narrowest)),
+            },
+        };
         self.before = Some((self.position.clone(), objective));
-        let step = step * share;
         self.place(&(beta + &step));
         if let Some(secants) = &mut self.secants {
             secants.leave(&step, score);
@@ -394,10 +399,29 @@ impl Fit {
         if self.slopes.get(column) == Some(&true) { limits::MODEL_SLOPE } else { limits::MODEL_INTERCEPT }
     }
 
-    /// How much of a step stays within the bounds on coefficients, and which one allows the least.
-    fn within(&self, beta: &DVector<f64>, step: &DVector<f64>) -> (f64, usize) {
+    /// A step that leaves the coefficients which are at their bounds there: the others may lead back. None where those have their end.
+    fn along_bounds(
+        &self,
+        beta: &DVector<f64>,
+        score: &DVector<f64>,
+        information: &DMatrix<f64>,
+    ) -> Option<DVector<f64>> {
+        let (mut score, mut information, mut stay) = (score.clone(), information.clone(), Vec::new());
+        loop {
+            let step = inverse(&information).ok()? * &score;
+            let (share, narrowest) = self.within(beta, &step, &stay);
+            if share >= STUCK {
+                return Some(step * share).filter(|step| step.amax() > STUCK);
+            }
+            hold(narrowest, &mut score, &mut information);
+            stay.push(narrowest);
+        }
+    }
+
+    /// How much of a step stays within the bounds on coefficients, and which one allows the least, but for those that stay.
+    fn within(&self, beta: &DVector<f64>, step: &DVector<f64>, stay: &[usize]) -> (f64, usize) {
         let mut least = (1.0, 0);
-        for i in 0..beta.len() {
+        for i in (0..beta.len()).filter(|i| !stay.contains(i)) {
             let room = (WITHIN * self.bound(i) - beta[i] * step[i].signum()).max(0.0);
             let share = if step[i] == 0.0 { 1.0 } else { room / step[i].abs() };
             if share < least.0 {
@@ -406,6 +430,14 @@ impl Fit {
         }
         least
     }
+}
+
+/// Keeps a coefficient where it is.
+fn hold(i: usize, score: &mut DVector<f64>, information: &mut DMatrix<f64>) {
+    score[i] = 0.0;
+    information.row_mut(i).fill(0.0);
+    information.column_mut(i).fill(0.0);
+    information[(i, i)] = 1.0;
 }
 
 /// What of the objective a step of θ takes off, where there is one.

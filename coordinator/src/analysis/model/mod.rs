@@ -53,8 +53,8 @@ pub struct ModelDriver {
     fit: Fit,
     /// Smaller models within the fitted one.
     nesting: Option<Nesting>,
-    /// The single sums at the start, which say how the outcome varies by itself.
-    first: Option<[f64; Sums::SCALARS]>,
+    /// Of each site at the start, its patients and single sums, which say how the outcome varies by itself.
+    first: Option<Vec<(SiteId, u64, [f64; Sums::SCALARS])>>,
 }
 
 impl ModelDriver {
@@ -93,7 +93,12 @@ impl ModelDriver {
         }
         let merged = self.merged(&releases);
         if self.first.is_none() {
-            self.first = Some(merged.scalars);
+            let start = |(site, of): &(&SiteId, &ModelRelease)| {
+                let mut scalars = [0.0; Sums::SCALARS];
+                scalars.iter_mut().zip(&of.sums).for_each(|(into, sum)| *into = *sum);
+                ((*site).clone(), of.n, scalars)
+            };
+            self.first = Some(releases.iter().map(start).collect());
         }
         match self.fit.step(merged) {
             Verdict::Go(position) => Next::Round(RoundState::At(position)),
@@ -125,8 +130,18 @@ impl ModelDriver {
     }
 
     fn publish(&self, fitted: &Fitted, nesting: Option<&Nesting>, notes: Vec<String>) -> Next {
-        let (setting, first) = (&self.setting, self.first.unwrap_or_default());
+        let (setting, first) = (&self.setting, self.at_start(&fitted.merged));
         Next::Publish(Box::new(published::result(setting, &self.spec, &self.layout, fitted, nesting, first, notes)))
+    }
+
+    /// The single sums at the start of the patients of a fit: sites may have left since, and opt-outs make others of them.
+    fn at_start(&self, merged: &Merged) -> Option<[f64; Sums::SCALARS]> {
+        let mut all = [0.0; Sums::SCALARS];
+        for (site, n) in &merged.sites {
+            let (.., own) = self.first.iter().flatten().find(|(known, of, _)| (known, of) == (site, n))?;
+            all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+        }
+        Some(all)
     }
 
     fn nothing(&self, notes: Vec<String>) -> Next {

@@ -17,7 +17,7 @@ pub(super) fn result(
     layout: &ModelLayout,
     fitted: &Fitted,
     nesting: Option<&Nesting>,
-    first: [f64; Sums::SCALARS],
+    first: Option<[f64; Sums::SCALARS]>,
     mut notes: Vec<String>,
 ) -> AnalysisResult {
     let found = estimates(spec, layout, fitted);
@@ -139,7 +139,7 @@ fn goodness(
     layout: &ModelLayout,
     fitted: &Fitted,
     found: &Estimates,
-    first: [f64; Sums::SCALARS],
+    first: Option<[f64; Sums::SCALARS]>,
 ) -> Block {
     let summary = Summary::of(fitted, layout);
     let log_likelihood = log_likelihood(spec, layout, fitted);
@@ -163,7 +163,7 @@ fn goodness(
     add("AIC", number(log_likelihood.map(|l| 2.0 * counted - 2.0 * l)));
     add("BIC", number(log_likelihood.map(|l| counted * summary.n.ln() - 2.0 * l)));
     if spec.response.family == Family::Gaussian {
-        add("R-squared", number(r_squared(spec, fitted, first)));
+        add("R-squared", number(first.and_then(|first| r_squared(spec, fitted, first))));
     } else {
         add("pseudo R-squared (McFadden)", number(log_likelihood.zip(null).map(|(l, null)| 1.0 - l / null)));
     }
@@ -199,7 +199,7 @@ fn null_log_likelihood(
     spec: &ModelSpec,
     fitted: &Fitted,
     summary: &Summary,
-    first: [f64; Sums::SCALARS],
+    first: Option<[f64; Sums::SCALARS]>,
 ) -> Option<f64> {
     if spec.response.offset.is_some() || spec.response.weight.is_some() || spec.by_site {
         return None;
@@ -209,7 +209,7 @@ fn null_log_likelihood(
     match spec.response.family {
         Family::Binomial(_) => Some(sum * mean.ln() + (n - sum) * (1.0 - mean).ln()),
         // At the start every mean is 1, so that the log-densities are −1 − ln y!.
-        Family::Poisson => Some(sum * mean.ln() - n * mean + first[Sums::LOG_DENSITY] + n),
+        Family::Poisson => Some(sum * mean.ln() - n * mean + first?[Sums::LOG_DENSITY] + n),
         _ => None,
     }
 }

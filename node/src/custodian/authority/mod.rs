@@ -412,6 +412,22 @@ pub fn first_round(study: &Study, datasets: &Datasets<'_>) -> Result<Vec<ValidPl
     study.analyses.iter().map(plan).collect()
 }
 
+/// The plans of a question's later rounds, each as large as it may be, with how many of it there are at most.
+///
+/// # Errors
+/// `study_invalid`.
+pub fn later_rounds(
+    analysis: &AnalysisSpec,
+    study: &Study,
+    datasets: &Datasets<'_>,
+) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
+    let plan = |(rounds, state): (u16, RoundState)| {
+        let plan = plan_for(&analysis.spec, study.query(), 1, &state)?;
+        Ok((rounds, checked(plan, analysis.name.as_str(), study, datasets)?))
+    };
+    analysis.spec.later_rounds(study.sites.count()).into_iter().map(plan).collect()
+}
+
 fn checked(plan: Plan, analysis: &str, study: &Study, datasets: &Datasets<'_>) -> Result<ValidPlan, PublicError> {
     ValidPlan::check(plan, datasets.contracts(study)).map_err(|problems| told(analysis, &problems))
 }

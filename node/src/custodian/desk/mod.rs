@@ -33,7 +33,7 @@ use bocage_protocol::ids::StudyId;
 use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 
-use super::authority::{Authorised, Standing, first_round, may_fit};
+use super::authority::{Authorised, Standing, first_round, later_rounds, may_fit};
 use super::controls::Control;
 use super::data::usable;
 use super::ledger::bodies::desk::{Asks, Pending, Terms};
@@ -144,11 +144,13 @@ impl Custodian {
         let datasets = authorised.datasets();
         let study = &authorised.study;
         let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
-            let explained = plan.explain(datasets.contracts_of(&plan), rows);
+            let explain = |plan: &ValidPlan| plan.explain(datasets.contracts_of(plan), rows);
+            let later = later_rounds(analysis, study, &datasets)?;
+            let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
             let (cells, numbers) = (explained.cells, explained.numbers);
             let beyond = analysis.spec.beyond_the_first_round().map(|said| format!(". {said}"));
             let explained = explained.plainly() + &beyond.collect::<String>();
-            Asks { analysis: analysis.name.clone(), cells, numbers, explained }
+            Ok(Asks { analysis: analysis.name.clone(), cells, numbers, explained })
         };
         let plans = first_round(study, &datasets)?;
         Ok(Pending {
@@ -157,7 +159,7 @@ impl Custodian {
             policy: desk.policy,
             persons,
             until: study.expires_at,
-            asks: study.analyses.iter().zip(plans).map(asks).collect(),
+            asks: study.analyses.iter().zip(plans).map(asks).collect::<Result<_, PublicError>>()?,
             terms: Some(Terms {
                 threshold: authorised.threshold,
                 threshold_by: authorised.policy.threshold_by.clone(),

@@ -35,8 +35,9 @@ impl Scale {
     }
 }
 
-/// A function of the basis of a natural cubic spline: d₍ₖ₎ − d₍K−1₎ with d₍ₖ₎(x) = ((x − ξₖ)₊³ − (x − ξ_K)₊³) / (ξ_K − ξₖ), of Hastie,
-/// Tibshirani, Friedman, *The Elements of Statistical Learning* (2009), equation 5.4; divided by (ξ_K − ξ₁)², so that it has the number's unit.
+/// A function of a basis of the natural cubic splines over knots (de Boor, *A Practical Guide to Splines* (2001), chapter IV): the one whose second
+/// derivative is a hat over its inner knot and the two beside it. It is 0 below these, then bends, and rises with the number above them: functions of
+/// neighbouring knots are told apart by few patients, so that coefficients stay as small as those of the number itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spline {
     knots: Vec<f64>,
@@ -44,18 +45,26 @@ pub struct Spline {
 }
 
 impl Spline {
-    /// Function `at` ≥ 1 over these knots; none if there is none.
+    /// Function `at` ≥ 1 over these knots, which bends at the inner knot of that position; none if there is none.
     pub fn new(knots: &[f64], at: u32) -> Option<Self> {
         let rising = knots.iter().all(|knot| knot.is_finite()) && knots.windows(2).all(|w| w[0] < w[1]);
         let at = at as usize;
         (rising && at >= 1 && at + 1 < knots.len()).then(|| Self { knots: knots.to_vec(), at })
     }
 
-    /// Its value.
+    /// Its value, in the number's unit.
     pub fn value(&self, x: f64) -> f64 {
-        let (first, last) = (self.knots[0], self.knots[self.knots.len() - 1]);
-        let span = (last - first) * (last - first);
-        (self.part(self.at - 1, x) - self.part(self.knots.len() - 2, x)) / span
+        let [before, knot, after] = [self.at - 1, self.at, self.at + 1].map(|at| self.knots[at]);
+        let half = (after - before) / 2.0;
+        let bend = |d: f64, width: f64| d * d * d / (6.0 * width * half);
+        if x <= before {
+            0.0
+        } else if x <= knot {
+            bend(x - before, knot - before)
+        } else {
+            let rising = x - (before + knot + after) / 3.0;
+            if x < after { rising + bend(after - x, after - knot) } else { rising }
+        }
     }
 
     /// The knots, those at the ends included.
@@ -63,13 +72,7 @@ impl Spline {
         &self.knots
     }
 
-    fn part(&self, k: usize, x: f64) -> f64 {
-        let (knot, last) = (self.knots[k], self.knots[self.knots.len() - 1]);
-        let cube = |d: f64| if d > 0.0 { d * d * d } else { 0.0 };
-        (cube(x - knot) - cube(x - last)) / (last - knot)
-    }
-
-    /// The largest absolute value over a range: it never falls, and is 0 below its knot.
+    /// The largest absolute value over a range: it never falls, and is 0 below its knots.
     pub(super) fn largest(&self, (lo, hi): (f64, f64)) -> f64 {
         self.value(lo).abs().max(self.value(hi).abs())
     }

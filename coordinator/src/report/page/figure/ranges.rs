@@ -80,18 +80,22 @@ fn estimate(view: &View<'_>) -> Option<Place> {
     Some(Place { value, ends, reference: Some(0.0) })
 }
 
-/// A number with its interval behind it. A ratio to what was expected is none of a pair of groups, but 1 is its "no difference" too.
+/// A number with its interval behind it, with or without its spread between. A ratio to what was expected is none of a pair of groups, but 1 is its
+/// "no difference" too.
 fn neighbours(view: &View<'_>) -> Option<Place> {
-    let value = (view.keys.max(1)..view.block.columns.len().saturating_sub(2)).find(|column| {
+    let numbers = view.keys.max(1)..view.block.columns.len().saturating_sub(2);
+    let before = numbers.clone().find(|column| {
         ENDS.contains(&(view.heading(column + 1), view.heading(column + 2)))
             && (0..view.block.rows.len()).any(|row| view.number(row, *column).is_some())
     })?;
+    let spread = view.heading(before).starts_with("sd(");
+    let value = before.checked_sub(usize::from(spread)).filter(|column| numbers.contains(column))?;
     let reference = match view.heading(value) {
         "ratio" => Some(1.0),
         "r" | "rho" => Some(0.0),
         _ => None,
     };
-    Some(Place { value, ends: (value + 1, value + 2), reference })
+    Some(Place { value, ends: (before + 1, before + 2), reference })
 }
 
 impl Ranges {

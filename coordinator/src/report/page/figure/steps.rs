@@ -48,6 +48,8 @@ pub(super) fn steps(view: &View<'_>) -> Option<Steps> {
         (None, None) => return None,
     };
     let to = view.column("to")?;
+    // Text as well, but no name of a group: each step has its own.
+    let groups = view.block.columns[..view.keys].iter().rposition(|heading| heading == "interval").unwrap_or(view.keys);
     let pairs = [("lower", "upper"), ("least", "most")].map(|(lo, hi)| view.column(lo).zip(view.column(hi)));
     let mut curves: Vec<Curve> = Vec::new();
     for row in 0..view.block.rows.len() {
@@ -61,7 +63,7 @@ pub(super) fn steps(view: &View<'_>) -> Option<Steps> {
             ends,
             at_risk: view.column("at_risk").map(|column| at_risk(view, row, column)),
         };
-        let group = view.label(row, view.keys);
+        let group = view.label(row, groups);
         match curves.last_mut().filter(|curve| curve.group == group) {
             Some(curve) => curve.points.push(point),
             None => curves.push(Curve { group, points: vec![point] }),

@@ -1,6 +1,10 @@
 //! Which picture fits which answer, and what stands in it.
 
+use bocage_protocol::analysis::{Band, Key, Spec, SurvivalSpec};
+use bocage_protocol::plan::{Expr, Literal};
+
 use super::*;
+use crate::analysis::answer_columns;
 use crate::api::types::{Hidden, HiddenReason, Interval};
 
 fn text(text: &str) -> Value {
@@ -149,14 +153,42 @@ fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_
     assert_eq!((ranges.rows[0].value, ranges.rows[0].ends), (Some(1.2), None));
 }
 
+#[test]
+fn a_mean_is_the_point_of_its_interval_though_its_spread_stands_between() {
+    let row = |age: &str, numbers: [f64; 4]| {
+        let counts = [Value::Count(40), Value::Count(39)];
+        [text(age)].into_iter().chain(counts).chain(numbers.map(Value::Number)).collect::<Vec<_>>()
+    };
+    let columns = ["age", "count", "valid", "mean(rate)", "sd(rate)", "from", "to"];
+    let table =
+        block(&columns, vec![row("<50", [149.0, 24.3, 146.0, 152.0]), row(">=50", [134.5, 24.7, 132.0, 137.0])]);
+    let figure = picture("compare", None, &table);
+    assert!(figure.title().starts_with("mean(rate)"), "{}", figure.title());
+    let said = "A point and its interval for each: <50: 149 (146 to 152); >=50: 134 (132 to 137).";
+    assert_eq!(figure.description(), said);
+}
+
 fn survival() -> Block {
-    let row = |sex: &str, from, to, n, s: Option<f64>| {
-        let mut row = vec![text(sex), Value::Number(from), Value::Number(to), Value::Count(n)];
+    let row = |sex: &str, from: f64, to: f64, n, s: Option<f64>| {
+        let step = text(&format!("[{from},{to})"));
+        let mut row = vec![text(sex), step, Value::Number(from), Value::Number(to), Value::Count(n), Value::Count(3)];
+        row.push(Value::Count(1));
         row.extend(s.map_or([Value::Null, Value::Null, Value::Null], |s| [s, s - 0.1, s + 0.1].map(Value::Number)));
         row.extend([0.2, 0.9].map(Value::Number));
         row
     };
-    let columns = ["sex", "from", "to", "at_risk", "survival", "lower", "upper", "least", "most"];
+    let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
+    let columns = answer_columns(&Spec::Survival(SurvivalSpec {
+        time: key("weeks"),
+        event: key("died"),
+        competing: vec![],
+        by: vec![key("sex")],
+        grid: vec![30.0, 60.0, 90.0],
+        at: vec![0.5],
+        confidence: 0.95,
+        band: Band::LogLog,
+    }));
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows = vec![
         row("f", 0.0, 30.0, 90, Some(0.9)),
         row("f", 30.0, 60.0, 70, None),

@@ -103,9 +103,13 @@ impl Account {
     /// Who decided, in sentences with dates, in their order: rules, people, and what was refused.
     pub fn decided_by(&self) -> Vec<String> {
         let mut lines: Vec<(i64, String)> = Vec::new();
-        for on in self.decisions.iter().filter(|on| on.says.decision == Verdict::Allow) {
+        let allowed: Vec<_> = self.decisions.iter().filter(|on| on.says.decision == Verdict::Allow).collect();
+        // A study of many rounds is allowed in each, by the same rule as a rule.
+        for same in allowed.chunk_by(|a, b| (&a.says.by, a.says.policy) == (&b.says.by, b.says.policy)) {
+            let on = same[0];
             let policy = on.says.policy.map(|policy| format!(", under policy {}", policy.short())).unwrap_or_default();
-            lines.push((on.record, format!("on {} allowed by {}{policy}", day_and_minute(on.at), on.says.by)));
+            let times = if same.len() == 1 { String::new() } else { format!(", {} times", same.len()) };
+            lines.push((on.record, format!("on {} allowed by {}{policy}{times}", day_and_minute(on.at), on.says.by)));
         }
         lines.extend(self.said.iter().map(|on| (on.record, sentence(on))));
         for on in self.refused() {

@@ -140,3 +140,24 @@ fn a_study_that_a_person_approved_says_who_before_it_asks_again() {
     assert_eq!(found[0].state(), State::Approved);
     assert!(found[0].decision().contains("approved by anna (user 101), until 1970-01-01 00:00 UTC"));
 }
+
+#[test]
+fn a_rule_that_allowed_many_rounds_is_said_once_with_how_often() {
+    let (_dir, ledger) = ledger();
+    let allowed = |by: &str| {
+        let decision = Decision {
+            decision: bodies::Verdict::Allow,
+            by: by.to_owned(),
+            policy: None,
+            threshold: 11,
+            mode: "exact".to_owned(),
+            explained: BTreeMap::new(),
+        };
+        Entry::new(Kind::Decision, study(1), 0, &decision)
+    };
+    let entries = [asked(1), allowed("rule 1"), allowed("rule 1"), allowed("rule 1"), allowed("rule 2"), released(1)];
+    ledger.append(Timestamp(5), &entries).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies.remove(0).decided_by();
+    let on = "on 1970-01-01 00:00 UTC";
+    assert_eq!(found, [format!("{on} allowed by rule 1, 3 times"), format!("{on} allowed by rule 2")]);
+}

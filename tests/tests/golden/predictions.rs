@@ -1,5 +1,7 @@
 //! The canonical form of fitted models in a study, and the plans that follow from them.
 
+use bocage_protocol::analysis::{Ends, plan_of};
+
 use super::*;
 
 const PREDICTIONS: &str = r#"
@@ -30,6 +32,43 @@ fn a_fitted_model_in_a_study_has_this_canonical_form_and_these_plans() {
         "explained": plans[1].explain(&contract, None).plainly(),
     });
     assert_eq!(found, golden("predictions-v1.json"), "found:\n{found:#}");
+}
+
+const CHAIN: &str = r#"
+title = "A fit and what reads it"
+purpose = "statistics"
+dataset = "vector@1"
+[models.risk]
+analysis = "fit"
+[[analysis]]
+name = "fit"
+model = { formula = "chol > 240 ~ age + C(sex)" }
+[[analysis]]
+name = "weighted"
+model = { formula = "chol ~ sex", weights = "ipw(risk)" }
+"#;
+
+#[test]
+fn a_fit_of_the_same_study_has_this_canonical_form_these_steps_and_the_plans_of_its_coefficients() {
+    let key = SecretKey::generate(&mut Counting);
+    let study = bound(CHAIN, &key);
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let ended = RoundState::Ended { round: 4, beta: vec![-4.5, 0.0625, 0.25] };
+    let ends = Ends::of([(0, &ended)].into_iter());
+    let plan = plan_of(&study, 1, 5, &RoundState::First, &ends).expect("a plan");
+    let plan = ValidPlan::check(plan, &contract).expect("a valid plan");
+    let steps = [(0, ended), (1, RoundState::First)].map(|(analysis, state)| Step { analysis, state });
+    let found = json!({
+        "features": study.features,
+        "plan": plan.digest(),
+        "explained_first": first_plan(&study, &study.analyses[1].spec).explain(&contract, None).plainly(),
+        "steps": hex(&codec::encode(&steps.to_vec()).expect("bytes")),
+    });
+    assert_eq!(found, golden("chained-v1.json"), "found:\n{found:#}");
+    // The same coefficients by hand are the same plan: what was answered to one answers the other.
+    let by_hand = CHAIN.replace("analysis = \"fit\"", "formula = \"chol > 240 ~ age + C(sex)\"\ncoefficients = { \"(intercept)\" = -4.5, age = 0.0625, \"C(sex)[male]\" = 0.25 }");
+    let by_hand = bound(&by_hand, &key);
+    assert_eq!(first_plan(&by_hand, &by_hand.analyses[1].spec).digest(), plan.digest());
 }
 
 const EVALUATION: &str = r#"

@@ -351,6 +351,7 @@ impl Draft {
             // No value lies on an edge that is asked for.
             beta: vec![slope, -0.2517, -0.0313, 0.5031],
             gives: if linear { Gives::Linear } else { Gives::Mean },
+            from: None,
             folds: vec![],
         }
     }

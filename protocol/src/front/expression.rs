@@ -2,6 +2,7 @@
 
 mod calls;
 mod levels;
+mod plausible;
 mod predicted;
 mod relation;
 mod window;

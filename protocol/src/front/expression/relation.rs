@@ -8,6 +8,7 @@ use sqlparser::ast::{
 
 use super::super::relation::Relations;
 use super::super::sql::WHERE;
+use super::plausible::PLAUSIBLE;
 use super::{Binder, Scope};
 use crate::contract::{Contract, Kind};
 use crate::ids::{ColumnName, TableName};
@@ -15,12 +16,12 @@ use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem,
 use crate::settings::nearest;
 
 const FEATURES: &[&str] =
-    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw"];
+    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw", PLAUSIBLE];
 const NAMED: &[&str] = &["at_least", "at_most", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
 
-/// Whether a function of this name reads rows.
+/// Whether a call of this name is a value by itself: of rows, or of a row's values by more than an expression may say.
 pub(super) fn is_feature(name: &str) -> bool {
     FEATURES.contains(&name)
 }
@@ -175,6 +176,10 @@ impl Binder<'_> {
             Scope::Rows(..) => name == "has" || name == "count",
             Scope::Source(_) | Scope::Table(..) => false,
         };
+        if !allowed && name == PLAUSIBLE {
+            let problem = TypeProblem::new("`plausible` is of a study's own numbers, not within a condition on rows");
+            return self.refuse(problem.hint("compare there: value between 40 and 300"));
+        }
         if !allowed {
             let problem =
                 TypeProblem::new(format!("`{name}` stands in a study's own conditions, not within one on rows"));
@@ -186,6 +191,9 @@ impl Binder<'_> {
         }
         if name == "age_at" {
             return self.age(first, rest, want);
+        }
+        if name == PLAUSIBLE {
+            return self.plausible(first, rest, want);
         }
         let arguments = self.told_apart(rest);
         let pick = match name {
@@ -467,6 +475,7 @@ pub(super) fn usage(name: &str) -> TypeProblem {
         "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
         "sum" => "sum(TABLE.COLUMN where CONDITION, at_most = 100, after = DAY)",
         "predict" | "linear" | "ipw" => "predict(MODEL), linear(MODEL) or ipw(MODEL), of a model under [models]",
+        PLAUSIBLE => "plausible(COLUMN, LEAST, GREATEST), e.g. plausible(systolic, 40, 300)",
         "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
         _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",
     };

@@ -192,6 +192,7 @@ fn renamed(
             let own = |column: &ColumnName| name(on, column);
             Derived::Predicted(Box::new(of.map(&|of| of.renamed(&own), &|key| key.renamed(&own))))
         }
+        Derived::Plausible { column, lo, hi } => Derived::Plausible { column: name(on, column), lo: *lo, hi: *hi },
     };
     Feature { name: feature.name.clone(), on: on.map(table), of }
 }

@@ -53,6 +53,7 @@ fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> 
             format!("{column} of the patient's row in {table} that {through} refers to")
         }
         Derived::Predicted(of) => of.plainly(),
+        Derived::Plausible { column, lo, hi } => format!("{column} where it is from {lo} to {hi}, else missing"),
         Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),
         Derived::Age { table, at } => {
             let contract = match table {

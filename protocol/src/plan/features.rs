@@ -5,8 +5,8 @@ mod reads;
 use std::collections::BTreeMap;
 
 use super::typing::{Columns, Type, TypeProblem, check_condition};
-use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window};
-use crate::contract::{Contract, Kind, Subject, feature_column};
+use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window, plausible};
+use crate::contract::{Contract, Subject, feature_column};
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::limits;
 use crate::settings::{Problems, nearest};
@@ -179,7 +179,7 @@ impl<'a> Check<'a> {
                     // Else a sum of it would be one of those whom a steep score singles out.
                     let problem = TypeProblem::new("what a model predicts has its range already");
                     self.note(problem.hint("its bands are a key: cut(predict(MODEL), 0.1, 0.2)"));
-                } else if let Err(problem) = plausible(column, (*lo, *hi), &self.known.base) {
+                } else if let Err(problem) = plausible::narrows(column, (*lo, *hi), &self.known.base) {
                     self.note(problem);
                 }
             }
@@ -334,29 +334,6 @@ impl<'a> Check<'a> {
             self.note(problem.hint("first(…) and last(…) take any column"));
         }
     }
-}
-
-/// Whether a column can be held to a narrower range. It must be narrower: a wider one would say of the data what the contract does not.
-fn plausible(column: &ColumnName, (lo, hi): (f64, f64), base: &Contract) -> Result<(), TypeProblem> {
-    let found = Columns::Contract(base).type_of(column)?;
-    let (least, most, whole) = match base.column(column.as_str()).map(|column| &column.kind) {
-        Some(Kind::Int { lo, hi }) => (*lo as f64, *hi as f64, true),
-        Some(Kind::Float { lo, hi }) => (*lo, *hi, false),
-        _ => return Err(TypeProblem::new(format!("expected a number, found {}", found.name()))),
-    };
-    let hint = "the least plausible value comes first, e.g. plausible(systolic, 40, 300)";
-    if !(lo.is_finite() && hi.is_finite() && lo < hi) {
-        return Err(TypeProblem::new(format!("no number lies from {lo} to {hi}")).hint(hint));
-    }
-    if whole && (lo.fract() != 0.0 || hi.fract() != 0.0) {
-        let problem = format!("`{column}` has whole numbers, and {lo} to {hi} does not end with such");
-        return Err(TypeProblem::new(problem).hint(format!("write {} and {}", lo.ceil(), hi.floor())));
-    }
-    if lo < least || hi > most {
-        let problem = format!("{lo} to {hi} reaches beyond what `{column}` can be: {least} to {most}");
-        return Err(TypeProblem::new(problem).hint("a study narrows a range; a contract widens it"));
-    }
-    Ok(())
 }
 
 /// A name that is no table.

@@ -11,6 +11,7 @@ mod hypotheses;
 mod pooled;
 mod prediction;
 mod random;
+mod ranges;
 mod references;
 mod shared;
 mod two_stage;

@@ -17,7 +17,8 @@ use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
 use self::shared::Along;
-use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
+use super::failure::Failure;
+use super::fit::{Fit, Merged, Verdict, add_triangle, inverse};
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 

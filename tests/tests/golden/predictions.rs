@@ -1,4 +1,4 @@
-//! The canonical form of fitted models in a study, and the plans that follow from them.
+//! The canonical form of fitted models and of plausible numbers in a study, and the plans that follow from them.
 
 use bocage_protocol::analysis::{Ends, plan_of};
 
@@ -96,4 +96,33 @@ fn an_evaluation_is_signed_as_these_analyses() {
         "plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
     });
     assert_eq!(found, golden("evaluation-v1.json"), "found:\n{found:#}");
+}
+
+const PLAUSIBLE: &str = r#"
+title = "Plausible numbers"
+purpose = "statistics"
+dataset = "vector@1"
+[features]
+cholesterol = "plausible(chol, 100, 400)"
+[[analysis]]
+name = "mean"
+table = { by = ["sex"], show = ["count", "mean(cholesterol)"] }
+[[analysis]]
+name = "median"
+quantiles = { of = "cholesterol" }
+"#;
+
+#[test]
+fn a_plausible_number_in_a_study_has_this_canonical_form_and_these_plans() {
+    let key = SecretKey::generate(&mut Counting);
+    let study = bound(PLAUSIBLE, &key);
+    let contract = contract::parse(CONTRACT, "vector.toml").expect("a contract");
+    let plans: Vec<ValidPlan> = study.analyses.iter().map(|a| first_plan(&study, &a.spec)).collect();
+    let found = json!({
+        "features": study.features,
+        "plans": plans.iter().map(ValidPlan::digest).collect::<Vec<_>>(),
+        "mean": plans[0].plan(),
+        "explained": plans[1].explain(&contract, None).plainly(),
+    });
+    assert_eq!(found, golden("plausible-v1.json"), "found:\n{found:#}");
 }

@@ -5,6 +5,7 @@
 mod contrasts;
 mod cox;
 mod errors;
+mod failure;
 mod fit;
 mod left_out;
 mod meta;

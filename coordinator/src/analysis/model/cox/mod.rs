@@ -20,7 +20,8 @@ use nalgebra::{DMatrix, DVector};
 
 use self::sandwich::Powers;
 use self::shared::Along;
-use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
+use super::failure::Failure;
+use super::fit::{Fit, Merged, Verdict, add_triangle, inverse};
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::Block;
 

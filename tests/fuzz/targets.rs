@@ -128,7 +128,8 @@ pub fn study_text(bytes: &[u8]) {
 pub fn expression(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let columns: Vec<ColumnName> = ["a", "b", "num"].iter().filter_map(|c| c.parse().ok()).collect();
-    let _ = bind_mapping(text, &columns);
+    let _ = bind_mapping(text, Some(&columns));
+    let _ = bind_mapping(text, None);
     let quoted = format!("{text:?}");
     if !quoted.contains("\\u{") {
         study_text(

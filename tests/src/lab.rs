@@ -12,7 +12,7 @@ use std::time::Instant;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::sandbox::Support;
 use bocage_protocol::contract;
-use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
@@ -292,8 +292,17 @@ impl Lab {
         self.study_under(&repository("deploy/templates/heart.toml"), text)
     }
 
+    /// The same at another time than the machine's.
+    pub fn bound_study_at(&self, text: &str, now: Timestamp) -> Study {
+        self.study_of_contract(&repository("deploy/templates/heart.toml"), text, now)
+    }
+
     /// The same about data under the contract in this file.
     pub fn study_under(&self, contract: &Path, text: &str) -> Study {
+        self.study_of_contract(contract, text, SystemClock.now())
+    }
+
+    fn study_of_contract(&self, contract: &Path, text: &str, now: Timestamp) -> Study {
         let contract = std::fs::read_to_string(contract).expect("the contract");
         let contract = contract::parse(&contract, "heart.toml").expect("a contract");
         let sites: Vec<SiteId> = HOSPITALS.iter().map(|site| site.parse().expect("a site")).collect();
@@ -305,7 +314,7 @@ impl Lab {
             offering: &sites,
             roster: &sites,
             min_sites_floor: 2,
-            now: SystemClock.now(),
+            now,
             nonce,
             permit: None,
         };

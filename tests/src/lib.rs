@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod relay;
 pub mod sockets;
 pub mod steady;
+pub mod years;
 
 /// How much of the heavy counts to run: `BOCAGE_TEST_SCALE`, 1 by default.
 pub fn scale() -> u32 {

@@ -36,6 +36,12 @@ pub struct NetworkInfo {
     /// The keys of the access bodies whose permits it takes. (Older coordinators do not say it.)
     #[serde(default)]
     pub access_bodies: Option<Vec<PublicKey>>,
+    /// The end of the certificate by which sites know the coordinator. (Older ones do not say it.)
+    #[serde(default)]
+    pub certificate_until: Option<Timestamp>,
+    /// The end of the authority's certificate by which it certifies sites, if it does.
+    #[serde(default)]
+    pub authority_until: Option<Timestamp>,
 }
 
 /// `GET /v1/datasets`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bocage_keep::doctor::{Check, Examined, Finding, Level, Probe, machine, run};
 use bocage_net::env::SystemClock;
 use bocage_net::https;
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock as _, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
@@ -78,7 +79,7 @@ fn name(address: &str) -> Finding {
     let fix = "correct `coordinator` in the profile, or ask for the name in this machine's DNS";
     match address.to_socket_addrs().map(Iterator::count) {
         Ok(0) => Finding::fail(Check::Dns, format!("{address} has no address"), fix),
-        Ok(count) => Finding::ok(Check::Dns, format!("{address}: {count} addresses")),
+        Ok(count) => Finding::ok(Check::Dns, format!("{address}: {}", counted(count, "address"))),
         Err(error) => Finding::fail(Check::Dns, format!("{address}: {error}"), fix),
     }
 }
@@ -151,7 +152,7 @@ fn permit(profile: &Profile, now: Timestamp) -> Finding {
     };
     let days = permit.valid_to.since_ms(now).div_euclid(DAY_MS);
     let fix = "ask the access body for a new one";
-    let what = format!("{} of {}: {days} days left", permit.id, permit.title);
+    let what = format!("{} of {}: {} left", permit.id, permit.title, counted(days.max(0).unsigned_abs(), "day"));
     let own = profile.key().ok().is_none_or(|key| key.public() == permit.holder.key);
     match days {
         _ if !own => Finding::fail(

@@ -82,10 +82,21 @@ struct Member {
     moves: Mutex<own::Rate>,
 }
 
+/// The ends of a coordinator's certificates.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Of its own.
+    pub certificate: Timestamp,
+    /// Of the one by which it certifies sites, if it does.
+    pub authority: Option<Timestamp>,
+}
+
 /// What was last heard of a site.
 #[derive(Debug, Clone, Default)]
 struct Heard {
     last_seen: Option<Timestamp>,
+    /// When its session began, or the first of those that took each other's place.
+    since: Option<Timestamp>,
     skew_ms: Option<i64>,
     software: Option<String>,
     catalogue: Option<Catalogue>,
@@ -169,6 +180,13 @@ impl Members {
     /// From now on sites renew their certificates here, and learn of roots. Counts once.
     pub fn renew_by(&self, identities: Identities, issuing: Arc<Issuing>) {
         let _ = self.desk.set(Desk { identities, issuing });
+    }
+
+    /// Until when the certificates hold by which it is known and certifies sites; none of a transport without certificates.
+    pub fn ends(&self) -> Option<Ends> {
+        let desk = self.desk.get()?;
+        let authority = desk.issuing.authority().map(|authority| authority.valid_until());
+        Some(Ends { certificate: desk.identities.current().valid_until(), authority })
     }
 
     /// Who is refused although the certificate would hold: in handshakes, of sessions, and of requests.
@@ -333,6 +351,8 @@ impl Members {
         let datasets = catalogue.as_ref().map_or(0, |c| c.datasets.len());
         {
             let mut heard = member.heard();
+            let goes_on = member.session.borrow().is_some();
+            heard.since = heard.since.filter(|_| goes_on).or(Some(now));
             heard.last_seen = Some(now);
             heard.skew_ms = Some(hello.now.since_ms(now));
             heard.software = Some(hello.software.clone());
@@ -395,6 +415,7 @@ impl Members {
                 name: member.name.clone(),
                 enrolled: self.enrolled(id),
                 online,
+                connected_since: heard.since.filter(|_| online),
                 last_seen: if online { Some(now) } else { heard.last_seen },
                 skew_ms: heard.skew_ms,
                 software: heard.software,

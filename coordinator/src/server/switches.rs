@@ -20,11 +20,17 @@ pub enum Moment {
     BeforePublish,
     /// The result was recorded; nobody was told.
     Published,
+    /// A change over HTTP was announced to the audit; nothing is changed.
+    Intended,
+    /// It was made; the audit has no entry yet.
+    Changed,
 }
 
 impl Moment {
-    /// All moments.
-    pub const ALL: [Self; 4] = [Self::Accepted, Self::ReleaseStored, Self::BeforePublish, Self::Published];
+    /// Those of a study.
+    pub const OF_A_STUDY: [Self; 4] = [Self::Accepted, Self::ReleaseStored, Self::BeforePublish, Self::Published];
+    /// Those of a change over HTTP.
+    pub const OF_A_CHANGE: [Self; 2] = [Self::Intended, Self::Changed];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -33,6 +39,8 @@ impl Moment {
             Self::ReleaseStored => "release_stored",
             Self::BeforePublish => "before_publish",
             Self::Published => "published",
+            Self::Intended => "intended",
+            Self::Changed => "changed",
         }
     }
 }

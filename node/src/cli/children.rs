@@ -12,7 +12,7 @@ use std::time::Duration;
 use bocage_daemon::log::Form;
 use bocage_daemon::notify::Notify;
 use bocage_daemon::process::Process as OwnProcess;
-use bocage_daemon::status::{self, Door, Watched, bind_private};
+use bocage_daemon::status::{self, Door, Watched, bind_private, unbind};
 use bocage_net::Identities;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::env::Clock;
@@ -74,10 +74,15 @@ pub fn supervise(
     Sandbox::begin(Process::Supervisor, &config, None, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     let stop_within = Duration::from_secs(u64::from(config.stop_secs));
+    let state = config.state.clone();
     let mut reload = Reload::of(origin.clone(), config, level);
     let life = Life { herald, notify, stop_within, reload: Box::new(move || reload.again()) };
     let launch = Launch { reexec, options: &options, environment: &environment };
     runtime.block_on(process::run(launch, life)).map_err(Failure::ours)?;
+    // The agent may not remove its own, and neither could where it was killed.
+    for process in ["agent", "custodian"] {
+        unbind(&state.status_socket(process));
+    }
     tracing::info!("node stopped");
     Ok(())
 }
@@ -208,6 +213,7 @@ pub fn custodian(
         sandbox.seal().map_err(unconfined)?;
         server.run(custodian, stop).await.map_err(Failure::ours)
     });
+    unbind(&state.status_socket("custodian"));
     // A query that is still running cannot be stopped: it ends with the process.
     runtime.shutdown_background();
     served

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use bocage_protocol::counted::counted;
 use bocage_protocol::settings::Problems;
 use serde::Serialize;
 
@@ -75,8 +76,7 @@ impl From<LedgerError> for Failure {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        let count = problems.0.len();
-        let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        let what = counted(problems.0.len(), "problem");
         Self::theirs(format!("the configuration has {what}\n\n{problems}"))
             .hint("`bocage node check` looks at everything without starting anything")
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_keep::doctor::{Check, Examined, Finding, Probe, machine, run};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
 use bocage_protocol::limits::CONFIG_TEXT_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
@@ -110,9 +111,9 @@ fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
     let fine = [
         (Check::Config, format!("{}: site {} in network {}", config.file, config.site, config.network)),
         (Check::Key, format!("{}: a release key", config.release_key_file.display())),
-        (Check::Sources, format!("all {} datasets can be read", config.datasets.len())),
+        (Check::Sources, format!("{}: each can be read", counted(config.datasets.len(), "dataset"))),
         (Check::OptOuts, list.to_owned()),
-        (Check::Contracts, format!("{} contracts are known", config.contracts.len())),
+        (Check::Contracts, format!("{} known", counted(config.contracts.len(), "contract"))),
         (Check::Policy, format!("no count below {} leaves", config.policy.threshold)),
     ];
     for (check, what) in fine {

@@ -10,6 +10,7 @@ use bocage_net::quic::QuicClient;
 use bocage_net::tcp::{ProxyError, Route, TcpClient};
 use bocage_net::transport::CertificateFault;
 use bocage_net::{CloseCode, ConnectError, Dialler, Identity, Link};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
 use bocage_protocol::limits::{CLOCK_TOLERANCE_SECS, HELLO_BYTES};
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
@@ -64,7 +65,7 @@ fn look_up(address: &str) -> Finding {
     match looked {
         Ok(Ok(Ok(found))) => match found.count() {
             0 => Finding::fail(Check::Dns, format!("{address} has no address"), fix),
-            count => Finding::ok(Check::Dns, format!("{address}: {count} addresses")),
+            count => Finding::ok(Check::Dns, format!("{address}: {}", counted(count, "address"))),
         },
         Ok(Ok(Err(error))) | Err(error) => Finding::fail(Check::Dns, format!("{address}: {error}"), fix),
         Ok(Err(_)) => Finding::fail(Check::Dns, format!("{address}: no answer within {} s", NAME.as_secs()), fix),

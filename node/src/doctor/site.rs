@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bocage_keep::doctor::{Check, Finding, Probe};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock, Timestamp};
 
 use super::MACHINE;
@@ -49,7 +50,11 @@ fn certificate(config: &Config, now: Timestamp) -> Vec<Finding> {
     if now > until {
         return fail(format!("it expired at {until}"), renew);
     }
-    let what = format!("of site {}, with a chain to this network's authority; {days} days left", config.site);
+    let what = format!(
+        "of site {}, with a chain to this network's authority; {} left",
+        config.site,
+        counted(days.max(0).unsigned_abs(), "day")
+    );
     match days {
         ..=SOON_DAYS => vec![Finding::warn(Check::Certificate, what, renew)],
         _ => vec![Finding::ok(Check::Certificate, what)],
@@ -79,7 +84,7 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
             let what = format!("all answers are paused by {} since {}", pause.by, pause.at);
             vec![Finding::warn(Check::Ledger, what, "`bocage node resume` ends it")]
         }
-        Ok((records, None, None)) => vec![Finding::ok(Check::Ledger, format!("{records} records"))],
+        Ok((records, None, None)) => vec![Finding::ok(Check::Ledger, counted(records, "record"))],
     }
 }
 

@@ -19,6 +19,7 @@ mod permits;
 mod predictions;
 mod preflight;
 mod report;
+mod revocation;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

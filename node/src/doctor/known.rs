@@ -48,7 +48,7 @@ fn release_key(known: &Known, config: &Config) -> Option<Finding> {
 
 /// A study names its contract by the hash of its text: where the texts differ, none can be about this dataset.
 fn contracts(known: &Known, config: &Config) -> Vec<Finding> {
-    let fix = "put the network's own text into contracts.dir (the operator has it, and `bocage datasets CONTRACT --text` shows it), or have the operator take this one up";
+    let fix = "put the network's own text into contracts.dir (the coordinator's folder of contracts has it), or have the operator take this one up";
     let found = config.datasets.values().filter_map(|dataset| {
         let (id, hash) = (dataset.contract.id(), dataset.contract.hash());
         match known.contracts.iter().find(|(theirs, _)| theirs == id) {

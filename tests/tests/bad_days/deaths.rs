@@ -55,7 +55,7 @@ fn a_coordinator_that_dies_in_the_middle_of_a_change_has_it_in_its_audit_after_i
     for moment in server::Moment::OF_A_CHANGE {
         let armed = Armed::new(folder.path(), moment.name(), Whom::Itself);
         let lab = Lab::new(EXE);
-        let coordinator = lab.coordinator_with(&[armed.env()]);
+        let mut coordinator = lab.coordinator_with(&[armed.env()]);
         let network = |args: &[&str]| {
             let profile = lab.path("net/operator/profile.toml");
             let said = lab.run(&[&["network"], args, &["--profile", profile.to_str().expect("UTF-8")]].concat());

@@ -186,7 +186,7 @@ fn what_was_revoked_after_its_backup_is_brought_back_to_a_restored_coordinator()
     let said = network(&["revoke", "--again"]);
     assert!(said.contains(SITE) && !said.contains(lifted) && !said.contains(before), "{said}");
     coordinator.wait_for_line(&["site cut off", SITE, "revoked"]);
-    node.wait_for_line_after(from, &["certificate is refused: revoked"]);
+    node.wait_for_line_after(from, &["refuses our certificate: revoked"]);
     let listed = network(&["revoked"]);
     assert!(listed.contains("laptop stolen") && listed.contains(before) && !listed.contains(lifted), "{listed}");
     assert!(network(&["revoke", "--again"]).contains("has forgotten nothing"));

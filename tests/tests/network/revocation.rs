@@ -1,6 +1,6 @@
 //! A site whose certificates are taken back, by the operator's commands: cut off, kept out over a restart, and back by either of the two ways.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bocage_tests::lab::{HOSPITALS, Lab, dataset, status};
 use bocage_tests::process::Process;
@@ -9,7 +9,7 @@ use super::enrolment::{SITE, fine, invited, operator, ran, text};
 use super::{EXE, study_of};
 
 /// The node of a site that enrols by this invitation with keys of its own.
-fn enrolled(lab: &Lab, coordinator: &Process, invitation: &PathBuf) -> Process {
+fn enrolled(lab: &Lab, coordinator: &Process, invitation: &Path) -> Process {
     let from = coordinator.lines();
     let dir = lab.site(SITE);
     let (_, said, err) = ran(lab, &["node", "enrol", text(invitation), "--dir", text(&dir)]);
@@ -31,7 +31,7 @@ fn of_site(lab: &Lab) -> serde_json::Value {
 /// The session ends, and the node hears why it gets no other.
 fn is_cut_off(lab: &Lab, coordinator: &Process, node: &Process, (from, at_node): (usize, usize)) {
     coordinator.wait_for_line_after(from, &["site cut off", SITE, "revoked"]);
-    node.wait_for_line_after(at_node, &["certificate is refused: revoked"]);
+    node.wait_for_line_after(at_node, &["refuses our certificate: revoked"]);
     let site = of_site(lab);
     assert_eq!((&site["online"], &site["revoked"]), (&false.into(), &true.into()), "{site:#}");
 }
@@ -55,7 +55,7 @@ fn a_revoked_site_is_out_over_a_restart_and_comes_back_by_a_lift_or_by_a_new_inv
     let at_node = node.lines();
     coordinator.kill();
     let coordinator = lab.coordinator();
-    node.wait_for_line_after(at_node, &["certificate is refused: revoked"]);
+    node.wait_for_line_after(at_node, &["refuses our certificate: revoked"]);
     assert!(!coordinator.log().contains(&format!("site connected site={SITE}")), "{}", coordinator.log());
 
     let from = coordinator.lines();
@@ -75,7 +75,7 @@ fn a_revoked_site_is_out_over_a_restart_and_comes_back_by_a_lift_or_by_a_new_inv
     let _node = enrolled(&lab, &coordinator, &second);
     assert_eq!(of_site(&lab)["revoked"], false);
     let thief = lab.node(stolen, &[]);
-    thief.wait_for_line(&["certificate is refused: revoked"]);
+    thief.wait_for_line(&["refuses our certificate: revoked"]);
     lab.wait_for_offers(&HOSPITALS);
     let result = lab.study("all", &study_of(&HOSPITALS, "5m")).published();
     for site in HOSPITALS {
@@ -89,7 +89,7 @@ fn a_revoked_site_is_out_over_a_restart_and_comes_back_by_a_lift_or_by_a_new_inv
     let coordinator = lab.coordinator();
     coordinator.wait_for_line(&["site connected", SITE]);
     assert!(!lifted, "{said}");
-    thief.wait_for_line_after(at_thief, &["certificate is refused: revoked"]);
+    thief.wait_for_line_after(at_thief, &["refuses our certificate: revoked"]);
 }
 
 fn profile(lab: &Lab) -> PathBuf {

@@ -13,6 +13,7 @@ Needs nothing beyond Python's own library. Standard output is JSON; with `-` for
 import collections
 import csv
 import datetime
+import fractions
 import gzip
 import io
 import json
@@ -76,7 +77,7 @@ def fhir(folder):
     hypertension = {"38341003", "59621000"}
     treatment = {"316049", "866414", "897718", "315971", "1719286"}
     files, sites = {}, {}
-    by_site = {}
+    by_site, measured, pooled = {}, [], []
     for site in sorted(folder.glob("site_*")):
         name = site.name.replace("_", "-")
         files[name] = {f"{kind}.ndjson.gz": (site / f"{kind}.ndjson.gz").read_bytes() for kind in wanted}
@@ -94,6 +95,7 @@ def fhir(folder):
                     pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
         adults = [id for id, resource in patients.items() if resource["birthDate"] <= "2000-01-01"]
         pressures = [-pressure[id][1] for id in adults if id in pressure]
+        measured += pressures
         by_site[name] = {
             "patients": len(adults),
             "by gender": collections.Counter(patients[id]["gender"] for id in adults),
@@ -104,7 +106,26 @@ def fhir(folder):
             "hypertensive": sum(id in hypertensive for id in adults),
         }
         sites[name] = {"rows": len(patients), "subjects": len(patients)}
-    return files, {"sites": sites, "by_site": by_site}
+        age = lambda birth: 2018 - int(birth[:4]) - (birth[5:] > "01-01")
+        # A hospital of fewer has too few men of too few ages for it.
+        for id in filter(pressure.get, adults if min(by_site[name]["by gender"].values()) >= 15 else []):
+            pooled.append((-pressure[id][1], 1, age(patients[id]["birthDate"]), int(patients[id]["gender"] == "female")))
+    ordered = sorted(measured)
+    middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
+    return files, {"sites": sites, "by_site": by_site, "median": middle, "pressure by 1, age, female": least_squares(pooled)}
+
+
+def least_squares(rows):
+    """The coefficients of the first number on the others, in exact fractions: XᵀX b = Xᵀy by elimination."""
+    rows = [[fractions.Fraction(value) for value in row] for row in rows]
+    size = len(rows[0]) - 1
+    system = [[sum(row[i] * row[j] for row in rows) for j in [*range(1, size + 1), 0]] for i in range(1, size + 1)]
+    for i in range(size):
+        for j in range(size):
+            if i != j:
+                share = system[j][i] / system[i][i]
+                system[j] = [a - share * b for a, b in zip(system[j], system[i])]
+    return [float(system[i][size] / system[i][i]) for i in range(size)]
 
 
 def gibleed(folder):

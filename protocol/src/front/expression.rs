@@ -2,6 +2,8 @@
 
 mod calls;
 mod levels;
+mod lists;
+mod plausible;
 mod predicted;
 mod relation;
 mod window;
@@ -341,7 +343,7 @@ impl<'a> Binder<'a> {
 
     fn in_list(&mut self, of: &Sql, list: &[Sql], negated: bool) -> Option<Expr> {
         let of = self.lower(of);
-        if let Some(named) = relation::named_lists(list) {
+        if let Some(named) = lists::named_lists(list) {
             let member = self.in_lists(of?, &named)?;
             return Some(if negated { not(member) } else { member });
         }

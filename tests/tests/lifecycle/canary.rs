@@ -187,6 +187,13 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
     asked(&mut found, "nobody", "age = 119");
     asked(&mut found, "wrong", "heigth > 3");
 
+    // A custodian that reads its settings again counts anew: what it has counted is looked at before.
+    for site in SITES {
+        let metrics = lab.at_node(site, &["metrics"]);
+        assert!(metrics.1.contains("decision=\"released\""), "{metrics:?}");
+        found.said("metrics", metrics);
+    }
+
     // One that waits for a person, who is told of it, looks at it and refuses.
     let site = SITES[0];
     let reread = |from: &str, to: &str| {

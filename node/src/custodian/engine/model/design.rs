@@ -209,7 +209,8 @@ impl<'a> Making<'a> {
         self.known.sort_by_key(|(first, _)| *first);
         if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
             let intervals = shared.grid.ends.len();
-            let leaving = self.leaving(&parts, shared.strata * intervals, intervals);
+            let slots = shared.strata * intervals;
+            let leaving = self.leaving(&parts, slots, intervals, shared.late);
             let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
             return Design { leaving: Some(Arc::new(leaving)), ..Design::of(Vec::new(), risk, self.facts) };
         }
@@ -224,16 +225,19 @@ impl<'a> Making<'a> {
         Design::of(parts, risk, self.facts)
     }
 
-    /// Facts of all, and of who leaves in each of these slots, without and with the event.
-    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize) -> Vec<CountedModel> {
+    /// Facts of all, and of who leaves in each of these slots, without and with the event; then of who comes in each, where some come late.
+    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize, late: bool) -> Vec<CountedModel> {
         let nobody = self.facts.of_columns(self.layout, self.k);
-        let mut cells: Vec<Facts> = vec![nobody; 2 * slots];
+        let mut cells: Vec<Facts> = vec![nobody; if late { 3 * slots } else { 2 * slots }];
         for ((_, known), cases) in self.known.iter().zip(parts) {
             self.facts.add(self.layout, &known.rows, &known.numbers, &known.levels);
             let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
             for (case, row) in known.rows.iter().enumerate() {
                 let cell = 2 * cases.times.slot(case, intervals) + usize::from(cases.y[case] > 0.5);
-                rows.entry(cell).or_default().push(*row);
+                let entry = cases.times.entry(case, intervals).map(|entry| 2 * slots + entry);
+                for cell in [Some(cell), entry].into_iter().flatten() {
+                    rows.entry(cell).or_default().push(*row);
+                }
             }
             for (cell, rows) in rows {
                 cells[cell].add(self.layout, &rows, &known.numbers, &known.levels);

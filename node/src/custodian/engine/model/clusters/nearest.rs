@@ -3,6 +3,7 @@
 //! A product of matrices says of nearly all rows which centroid is the nearest. Where two are as near as its rounding may hide, they are measured one by
 //! one, so that each row has the centroid which measuring gives it, and no library shows: of equally near ones the first.
 
+use bocage_protocol::limits;
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 
 use super::patients::Start;
@@ -10,6 +11,8 @@ use crate::custodian::engine::model::design::Cases;
 
 /// Rows that are worked on at once: their columns stay in the nearest caches.
 pub const BLOCK: usize = 512;
+/// A bit for each: see [`Nearest::look`].
+const _: () = assert!(limits::CLUSTERS <= u64::BITS as usize);
 /// With fewer columns the library makes a product row by row.
 const COLUMNS: usize = 8;
 /// Columns that are summed side by side: no addition waits for the one before.
@@ -58,27 +61,26 @@ impl<'a> Nearest<'a> {
             let z = DMatrixView::from_slice_with_strides(&cases.x[begin..], rows, width, 1, cases.rows);
             DMatrixViewMut::from_slice(products, rows, columns).gemm(1.0, &z, &self.slopes, 0.0);
         }
-        let (mut least, mut next, mut which) = ([f64::INFINITY; BLOCK], [f64::INFINITY; BLOCK], [0u64; BLOCK]);
-        for ((cluster, level), products) in (0..).zip(&self.levels).zip(products.chunks(rows)) {
-            let found = least.iter_mut().zip(&mut next).zip(&mut which);
-            for (((least, next), which), product) in found.zip(products) {
+        // Each loop is of choices and no branches, over one cluster: the compiler does several rows at once.
+        let mut least = [f64::INFINITY; BLOCK];
+        for (level, products) in self.levels.iter().zip(products.chunks(rows)) {
+            for (least, product) in least.iter_mut().zip(products) {
                 let score = product + level;
-                // Choices, not branches: the compiler does several rows at once.
-                let nearer = score < *least;
-                let farther = if nearer { *least } else { score };
-                *next = if farther < *next { farther } else { *next };
-                *least = if nearer { score } else { *least };
-                *which = if nearer { cluster } else { *which };
+                *least = if score < *least { score } else { *least };
             }
         }
-        for (nearest, which) in nearest.iter_mut().zip(&which) {
-            *nearest = *which as u8;
-        }
-        for (i, (least, next)) in least.iter().zip(&next).enumerate().take(rows) {
-            let clear = next - least > self.blur;
-            if !clear {
-                nearest[i] = self.measured(cases, begin + i);
+        // Of each row, which are as near as the nearest, or nearly so: a bit for each.
+        let mut near = [0u64; BLOCK];
+        for ((bit, level), products) in (0..).map(|c| 1u64 << c).zip(&self.levels).zip(products.chunks(rows)) {
+            for ((near, least), product) in near.iter_mut().zip(&least).zip(products) {
+                *near |= if product + level - least <= self.blur { bit } else { 0 };
             }
+        }
+        for (i, (nearest, near)) in nearest.iter_mut().zip(&near).enumerate() {
+            *nearest = match near.is_power_of_two() {
+                true => near.trailing_zeros() as u8,
+                false => self.measured(cases, begin + i),
+            };
         }
     }
 
@@ -202,13 +204,16 @@ mod tests {
             rows in prop::collection::vec(prop_oneof![0usize..20, 500usize..1_100], 1..4),
             even in any::<bool>(),
         ) {
+            let at: Vec<Vec<f64>> = numbers(!seed, clusters * width).chunks(width).map(<[f64]>::to_vec).collect();
             let part = |(i, rows): (usize, &usize)| {
-                let x = numbers(seed ^ i as u64, rows * width);
+                let mut x = numbers(seed ^ i as u64, rows * width);
+                // Every third is in the middle between two centroids: only rounding tells which is nearer.
+                let middle = |j: usize| (at[0][j] + at[clusters - 1][j]) / 2.0;
+                (0..*rows).step_by(3).for_each(|row| (0..width).for_each(|j| x[j * rows + row] = middle(j)));
                 let (y, offset, weight, times) = Default::default();
                 Cases { rows: *rows, x, y, offset, weight, times, fold: 0 }
             };
             let cases: Vec<Cases> = rows.iter().enumerate().map(part).collect();
-            let at = numbers(!seed, clusters * width).chunks(width).map(<[f64]>::to_vec).collect();
             let weights = if even { vec![1.0; width] } else { numbers(seed / 3, width).iter().map(|w| w.abs()).collect() };
             let start = Start { at, weights };
             let (of, sums) = plainly(&cases, &start);

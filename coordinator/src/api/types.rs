@@ -171,6 +171,17 @@ pub struct SiteReport {
     /// Since when the site waits for its steward; `reason` has what it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_since: Option<Timestamp>,
+    /// The first round that it did not answer any more, of a site that had answered all before it: the analyses that had ended by then count it,
+    /// those that list it under `absent` do not. Rounds are counted from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_in: Option<u16>,
+}
+
+impl SiteReport {
+    /// Whether anything of it can be in an answer.
+    pub fn was_heard(&self) -> bool {
+        self.status == SiteStatus::Answered || self.left_in.is_some()
+    }
 }
 
 /// How a site stands to a study.
@@ -256,6 +267,10 @@ pub struct AnalysisResult {
     /// What else belongs to the answer, e.g. the test of a cross-tabulation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<NamedBlock>,
+    /// The sites that do not stand behind it, or not behind every part of it: they did not answer, said no to it, or left before its last round.
+    /// (Older coordinators do not say it.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<SiteId>,
 }
 
 /// A further block of an answer.

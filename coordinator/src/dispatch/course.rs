@@ -48,6 +48,7 @@ pub struct Course {
     specs: Vec<AnalysisSpec>,
     one_row_per_subject: bool,
     round: Option<Arc<Round>>,
+    last_round: u16,
 }
 
 impl Round {
@@ -116,12 +117,17 @@ impl Course {
             .collect::<Result<Vec<_>, _>>()?;
         let results = vec![None; drivers.len()];
         let (specs, one_row_per_subject) = (asked.study.analyses.clone(), asked.contract.one_row_per_subject());
-        Ok(Self { drivers, results, specs, one_row_per_subject, round: Some(Arc::new(round)) })
+        Ok(Self { drivers, results, specs, one_row_per_subject, round: Some(Arc::new(round)), last_round: 0 })
     }
 
     /// The round that is due, or none when all analyses are published.
     pub fn round(&self) -> Option<Arc<Round>> {
         self.round.clone()
+    }
+
+    /// The number of the last round that was or is due.
+    pub fn last_round(&self) -> u16 {
+        self.last_round
     }
 
     /// Takes in the due round: each site's release, or its refusal, or nothing.
@@ -155,6 +161,7 @@ impl Course {
                 return Err(PublicError::new(ErrorCode::RoundInvalid, "the study has too many rounds"));
             }
             self.round = Some(Arc::new(Round::new(asked, number, next)?));
+            self.last_round = number;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod discovered;
 mod enrolment;
 mod firewalls;
 mod intruders;
+mod leavers;
 mod ledger;
 mod left_out;
 mod models;

@@ -16,7 +16,7 @@ use bocage_protocol::release::ModelRelease;
 
 use super::fit::{Fit, Fitted, Merged, Verdict};
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block};
 
 /// The driver of one model in two stages.
 #[derive(Debug)]
@@ -77,7 +77,11 @@ impl TwoStageDriver {
             return Next::Each(next);
         }
         let fitted = sites.values().filter(|own| matches!(own.end, Some(Ok(_)))).count();
-        let mut notes = notes::of_model(&answers, fitted, self.setting.min_sites);
+        // A site whose fit had ended is in the answer, whether it stayed or not.
+        let is_in = |site: &SiteId| sites.get(site).is_some_and(|own| matches!(own.end, Some(Ok(_))));
+        let out: Vec<SiteAnswer<'_>> = answers.iter().filter(|answer| !is_in(answer.site)).copied().collect();
+        let absent: Vec<SiteId> = out.iter().map(|answer| answer.site.clone()).collect();
+        let mut notes = notes::of_own_fits(&out, answers.len(), fitted, self.setting.min_sites);
         let failed = sites.iter().filter_map(|(site, own)| match &own.end {
             Some(Err(why)) => Some(format!("{site} is left out: {why}")),
             _ => None,
@@ -85,10 +89,10 @@ impl TwoStageDriver {
         notes.extend(failed);
         if fitted < self.setting.min_sites as usize || fitted == 0 {
             let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-            return Next::Publish(Box::new(self.setting.result(block, notes)));
+            return Next::Publish(Box::new(AnalysisResult { absent, ..self.setting.result(block, notes) }));
         }
         let ends = sites.into_iter().filter_map(|(site, own)| Some((site, own.end?.ok()?)));
-        Next::Publish(Box::new(self.published(ends.collect(), notes)))
+        Next::Publish(Box::new(AnalysisResult { absent, ..self.published(ends.collect(), notes) }))
     }
 
     fn fit(&self) -> Fit {

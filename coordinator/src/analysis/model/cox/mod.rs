@@ -18,8 +18,9 @@ use nalgebra::{DMatrix, DVector};
 
 use self::shared::Along;
 use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
+use super::published::counted;
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block, NamedBlock};
 
 /// The driver of one Cox model.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl CoxDriver {
         let left_out = |(site, _)| format!("{site} is left out: it did not answer an earlier round of the fit");
         notes.extend(gone.into_iter().map(left_out));
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
-            return self.nothing(notes);
+            return self.nothing(vec![], notes);
         }
         if self.spec.hazard.grid.is_some() && self.stay.is_none() {
             return self.along_what_stays(&releases);
@@ -112,18 +113,19 @@ impl CoxDriver {
             }
             None => (added(&releases, shape.values()), None),
         };
+        let merged = merged(&releases, &sums, shape);
+        let counted = counted(&merged, Some(sums[CoxSums::EVENTS]));
         if sums[CoxSums::EVENTS] == 0.0 {
             notes.push("no fit: nobody has the event".to_owned());
-            return self.nothing(notes);
+            return self.nothing(counted, notes);
         }
-        let merged = merged(&releases, &sums, shape);
         if let Some(at) = self.closing.take() {
             match self.end(merged.clone(), sums.clone(), shape, along, &at) {
-                Ok(end) => return Next::Publish(Box::new(self.published(&end, notes))),
+                Ok(end) => return self.publish(self.published(&end, notes)),
                 // Others answer than those of whom this is the end: the fit goes on from here with them.
                 Err(Some(failure)) => {
                     notes.push(failure.words(|at| self.label(at)));
-                    return self.nothing(notes);
+                    return self.nothing(counted, notes);
                 }
                 Err(None) => self.fit.resume(at.beta),
             }
@@ -146,7 +148,7 @@ impl CoxDriver {
             Verdict::Failed(failure) => failure,
         };
         notes.push(failure.words(|at| self.label(at)));
-        self.nothing(notes)
+        self.nothing(counted, notes)
     }
 
     /// Where the sums stand on the way.
@@ -185,9 +187,15 @@ impl CoxDriver {
         self.spec.columns().nth(at).map_or("a column", |column| &column.label)
     }
 
-    fn nothing(&self, notes: Vec<String>) -> Next {
+    /// No fit, and of whom it would have been, as far as that may be told.
+    fn nothing(&self, counted: Vec<NamedBlock>, notes: Vec<String>) -> Next {
         let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-        Next::Publish(Box::new(self.setting.result(block, notes)))
+        self.publish(AnalysisResult { also: counted, ..self.setting.result(block, notes) })
+    }
+
+    /// Who is gone is in nothing, even if it answers again.
+    fn publish(&self, result: AnalysisResult) -> Next {
+        Next::Publish(Box::new(AnalysisResult { absent: self.gone.iter().cloned().collect(), ..result }))
     }
 }
 

@@ -5,9 +5,9 @@ use nalgebra::{DMatrix, DVector};
 
 use super::super::errors::{Estimates, Reference};
 use super::super::fit::inverse;
-use super::super::published::{coefficients, covariance, headed, named, number, sites, terms};
+use super::super::published::{coefficients, covariance, headed, hide, named, number, sites, terms};
 use super::{CoxDriver, End, square};
-use crate::api::types::{AnalysisResult, Block, Value};
+use crate::api::types::{AnalysisResult, Block, HiddenReason, Value};
 
 impl CoxDriver {
     pub(super) fn published(&self, end: &End, mut notes: Vec<String>) -> AnalysisResult {
@@ -43,6 +43,9 @@ impl CoxDriver {
             _ => "a baseline for each site",
         };
         notes.insert(0, format!("Cox regression with {baseline}, ties after {ties}: {formula}"));
+        if self.null(end).is_none() {
+            notes.push("no log-likelihood without terms, no likelihood-ratio and no score test: at coefficients of 0 other sites or patients answered".to_owned());
+        }
         let ratio = Some("hazard ratio");
         let mut result = self.setting.result(coefficients(ratio, self.spec.confidence, &found), notes);
         result.also = vec![
@@ -94,6 +97,9 @@ impl CoxDriver {
         add("concordance", number((all > 0.0).then(|| (pairs[0] + pairs[2] / 2.0) / all)));
         add("pairs of patients", Value::Count(all.round() as u64));
         add("rounds", Value::Count(u64::from(end.rounds)));
+        if self.null(end).is_none() {
+            hide(&mut block, "log-likelihood without terms", HiddenReason::NotAllExact);
+        }
         block
     }
 
@@ -106,6 +112,9 @@ impl CoxDriver {
         let mut block = headed(&TESTS);
         for (name, statistic) in [("likelihood ratio", ratio), ("Wald", wald), ("score", score)] {
             block.rows.push(test(name, statistic, df));
+        }
+        if self.null(end).is_none() {
+            ["likelihood ratio", "score"].iter().for_each(|name| hide(&mut block, name, HiddenReason::NotAllExact));
         }
         block
     }

@@ -14,6 +14,7 @@ use bocage_net::Identities;
 use bocage_net::either::Doors;
 use bocage_net::quic::QuicServer;
 use bocage_net::tcp::TcpServer;
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
 use bocage_protocol::settings::Problems;
 use clap::{Args, Parser, Subcommand};
@@ -38,9 +39,9 @@ const GLANCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// What nodes are told.
 const STOPPING: &str = "the coordinator is stopping";
 
-/// Runs a network's coordinator
+/// Run a network's coordinator, and say who may use it
 #[derive(Debug, Parser)]
-#[command(name = "bocage-coordinator", version, about, long_about = None)]
+#[command(name = "bocage-coordinator", version)]
 struct Cli {
     #[command(subcommand)]
     command: Action,
@@ -133,7 +134,8 @@ fn check(source: &Source, clock: &dyn Clock) -> ExitCode {
     match read(source, clock) {
         Ok((config, setup)) => {
             let (sites, contracts) = (config.sites.len(), setup.contracts.len());
-            let fine = format!("{}: fine ({sites} sites, {contracts} contracts)\n", source.config.display());
+            let has = format!("{}, {}", counted(sites, "site"), counted(contracts, "contract"));
+            let fine = format!("{}: fine ({has})\n", source.config.display());
             match print(&fine) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => user_problem(&format_args!("cannot write the answer: {error}")),
@@ -197,7 +199,8 @@ async fn serve_until_signal(
         Ok(orders) => orders,
         Err(error) => return ours(&format_args!("signals cannot be received: {error}")),
     };
-    let door = match &config.status {
+    let status = config.status.clone();
+    let door = match &status {
         None => None,
         Some(place) => match place.open().await {
             Ok(door) => Some(door),
@@ -239,6 +242,9 @@ async fn serve_until_signal(
         }
     };
     tokio::join!(doors.first.shutdown(STOPPING), told);
+    if let Some(place) = status {
+        place.close();
+    }
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ours(&error),

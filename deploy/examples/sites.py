@@ -5,6 +5,7 @@
     python3 sites.py diabetes130 DATA/diabetes130     net/sites > counts.json
     python3 sites.py fhir        DATA/fhir            net/sites > counts.json
     python3 sites.py gibleed     DATA/omop_gibleed_5.3 net/sites > counts.json
+    python3 sites.py synthea     DATA/omop            net/sites > counts.json
 
 Needs nothing beyond Python's own library. Standard output is JSON; with `-` for the folder of the sites nothing is written.
 """
@@ -12,6 +13,7 @@ Needs nothing beyond Python's own library. Standard output is JSON; with `-` for
 import collections
 import csv
 import datetime
+import fractions
 import gzip
 import io
 import json
@@ -75,7 +77,7 @@ def fhir(folder):
     hypertension = {"38341003", "59621000"}
     treatment = {"316049", "866414", "897718", "315971", "1719286"}
     files, sites = {}, {}
-    by_site = {}
+    by_site, measured, pooled = {}, [], []
     for site in sorted(folder.glob("site_*")):
         name = site.name.replace("_", "-")
         files[name] = {f"{kind}.ndjson.gz": (site / f"{kind}.ndjson.gz").read_bytes() for kind in wanted}
@@ -93,6 +95,7 @@ def fhir(folder):
                     pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
         adults = [id for id, resource in patients.items() if resource["birthDate"] <= "2000-01-01"]
         pressures = [-pressure[id][1] for id in adults if id in pressure]
+        measured += pressures
         by_site[name] = {
             "patients": len(adults),
             "by gender": collections.Counter(patients[id]["gender"] for id in adults),
@@ -103,7 +106,26 @@ def fhir(folder):
             "hypertensive": sum(id in hypertensive for id in adults),
         }
         sites[name] = {"rows": len(patients), "subjects": len(patients)}
-    return files, {"sites": sites, "by_site": by_site}
+        age = lambda birth: 2018 - int(birth[:4]) - (birth[5:] > "01-01")
+        # A hospital of fewer has too few men of too few ages for it.
+        for id in filter(pressure.get, adults if min(by_site[name]["by gender"].values()) >= 15 else []):
+            pooled.append((-pressure[id][1], 1, age(patients[id]["birthDate"]), int(patients[id]["gender"] == "female")))
+    ordered = sorted(measured)
+    middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
+    return files, {"sites": sites, "by_site": by_site, "median": middle, "pressure by 1, age, female": least_squares(pooled)}
+
+
+def least_squares(rows):
+    """The coefficients of the first number on the others, in exact fractions: XᵀX b = Xᵀy by elimination."""
+    rows = [[fractions.Fraction(value) for value in row] for row in rows]
+    size = len(rows[0]) - 1
+    system = [[sum(row[i] * row[j] for row in rows) for j in [*range(1, size + 1), 0]] for i in range(1, size + 1)]
+    for i in range(size):
+        for j in range(size):
+            if i != j:
+                share = system[j][i] / system[i][i]
+                system[j] = [a - share * b for a, b in zip(system[j], system[i])]
+    return [float(system[i][size] / system[i][i]) for i in range(size)]
 
 
 def gibleed(folder):
@@ -151,8 +173,35 @@ def gibleed(folder):
     return files, {"sites": sites, "outcome": counts}
 
 
+def synthea(folder):
+    """OMOP CDM 5.4 of 28 persons at two sites, by the rest of the person's number; what was measured of their weight."""
+    names = ["person", "observation_period", "visit_occurrence", "condition_occurrence", "drug_exposure", "measurement"]
+    files, tables = collections.defaultdict(dict), {}
+    weight = {"rows": 0, "patients": set(), "sum": 0.0}
+    for name in names:
+        with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file))
+        person = header.index("person_id")
+        of = lambda site: [row for row in rows if int(row[person]) % 2 == site]
+        for site in range(2):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([header] + of(site))
+            files[f"site-{site + 1}"][f"{name}.csv"] = text.getvalue().encode()
+        counted = lambda rows: {"rows": len(rows), "subjects": len({row[person] for row in rows})}
+        tables[name] = {f"site-{site + 1}": counted(of(site)) for site in range(2)}
+        if name == "measurement":
+            concept, value = header.index("measurement_concept_id"), header.index("value_as_number")
+            for row in rows:
+                if row[concept] == "3025315":
+                    weight["rows"] += 1
+                    weight["patients"].add(row[person])
+                    weight["sum"] += float(row[value])
+    weight = {"rows": weight["rows"], "patients": len(weight["patients"]), "mean": weight["sum"] / weight["rows"]}
+    return files, {"sites": tables["person"], "tables": tables, "weight": weight}
+
+
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed"):
+    if len(sys.argv) != 4 or sys.argv[1] not in ("sivic", "diabetes130", "fhir", "gibleed", "synthea"):
         sys.exit(__doc__)
     files, counts = globals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
     if sys.argv[3] != "-":

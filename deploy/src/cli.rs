@@ -18,6 +18,10 @@ use crate::access_body::{KeysArgs, PermitArgs};
 use crate::demo::DemoArgs;
 use crate::network::{CheckArgs, ContractArgs, DiffArgs, InitArgs, PackArgs, RenderArgs, RotateArgs, StatusArgs};
 
+/// What a person types for a node's command line: its words repeat it.
+pub const NODE: &str = "bocage node";
+/// The same for the coordinator's.
+pub const COORDINATOR: &str = "bocage coordinator";
 /// What comes before the command line of a process of the demo, with the demo's process id: `bocage demo-child PID node run …`.
 pub const CHILD: &str = "demo-child";
 
@@ -179,7 +183,7 @@ fn daemon(args: &[OsString]) -> Option<ExitCode> {
 fn node(rest: Vec<OsString>) -> ExitCode {
     match Reexec::current(vec!["node".into()]) {
         Ok(reexec) => {
-            let args = std::iter::once(OsString::from("bocage node")).chain(rest);
+            let args = std::iter::once(OsString::from(NODE)).chain(rest);
             bocage_node::cli::main(args, reexec, bocage_node::cli::Switches::default())
         }
         Err(error) => fail(&format!("this program's own file cannot be found: {error}"), None, 2),
@@ -187,7 +191,7 @@ fn node(rest: Vec<OsString>) -> ExitCode {
 }
 
 fn coordinator(rest: Vec<OsString>) -> ExitCode {
-    let args = std::iter::once(OsString::from("bocage coordinator")).chain(rest);
+    let args = std::iter::once(OsString::from(COORDINATOR)).chain(rest);
     bocage_coordinator::cli::main(args, bocage_coordinator::cli::Switches::default())
 }
 

@@ -5,6 +5,7 @@
 
 pub mod analysis;
 pub mod contract;
+pub mod counted;
 pub mod env;
 pub mod error;
 pub mod front;

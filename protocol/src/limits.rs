@@ -20,6 +20,17 @@ pub const CHAIN: usize = 4;
 pub const ROOTS: usize = 8;
 /// Certificates that a site may get within an hour. It needs one in twenty days.
 pub const RENEWALS_AN_HOUR: usize = 6;
+/// Handshakes of nodes under way at a coordinator, by each transport. Each takes two round trips: two thousand nodes are in within seconds.
+pub const HANDSHAKES: usize = 256;
+/// How long a stranger may hold a place while another of the same address wants one: some round trips of a slow line. Those of other addresses take
+/// it from whoever holds most, at once.
+pub const STRANGER_SECS: u64 = 3;
+/// Enrolments under way at a coordinator.
+pub const ENROLMENTS: usize = 16;
+/// Connections of HTTP clients at a time: some 10 MiB of buffers when all are held open.
+pub const HTTP_CONNECTIONS: usize = 512;
+/// How often a site may move its session within an hour with notice: each lets an older session live until its last answer. It moves where UDP is let through again.
+pub const MOVES_AN_HOUR: usize = 12;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.
@@ -60,6 +71,8 @@ pub const ANALYSES: usize = 100;
 pub const SITES: usize = 10_000;
 /// Datasets that one node announces.
 pub const DATASETS: usize = 256;
+/// Contracts that a coordinator names to a site's doctor: they fit into a first frame.
+pub const INQUIRY_CONTRACTS: usize = 500;
 /// Contracts of which a coordinator tells a node that it holds them.
 pub const KNOWN_CONTRACTS: usize = 1000;
 /// Columns that a node names beside its catalogue, of all its datasets: those that it does not collect, and those of contracts that the coordinator

@@ -5,12 +5,13 @@
 
 use std::sync::OnceLock;
 
+use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText, bind_mapping};
-use bocage_protocol::ids::{ColumnName, Digest, SiteId};
+use bocage_protocol::ids::{ColumnName, ContractId, Digest, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Discovered, Expr, Plan, Statistic, Table, ValidPlan};
+use bocage_protocol::plan::{Contracts, Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::Release;
 use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Standing, canonical};
 use bocage_protocol::wire::codec;
@@ -52,6 +53,16 @@ fn heart() -> &'static Contract {
     })
 }
 
+/// The contracts that a study may name: the one of the demo, and those that come with Bocage for FHIR.
+fn known(id: &ContractId) -> Option<&'static Contract> {
+    static PACK: OnceLock<Vec<Contract>> = OnceLock::new();
+    let pack = PACK.get_or_init(|| {
+        let texts = contract::pack("fhir-r4-core").expect("a pack").contracts.iter();
+        texts.map(|text| contract::parse(text, "pack.toml").expect("a contract")).collect()
+    });
+    std::iter::once(heart()).chain(pack).find(|contract| contract.id() == id)
+}
+
 /// A plan whose answers hold the data's own words.
 fn discovered() -> &'static ValidPlan {
     static PLAN: OnceLock<ValidPlan> = OnceLock::new();
@@ -85,7 +96,7 @@ pub fn contract(bytes: &[u8]) {
     }
 }
 
-/// A study's text, bound to a contract. What binds can be signed, and verifies.
+/// A study's text, bound to contracts. What binds can be signed, and verifies, and every site can derive a plan of its first round, or says why not.
 pub fn study_text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(study) = StudyText::parse(text, "fuzz.toml") else { return };
@@ -100,7 +111,14 @@ pub fn study_text(bytes: &[u8]) {
         nonce: [7; 16],
         permit: None,
     };
-    if let Ok(study) = study.bind(heart(), &context) {
+    let Some(base) = known(study.dataset()) else { return };
+    let related = study.tables().iter().filter_map(|(name, id)| Some((name.clone(), known(id)?))).collect();
+    if let Ok(study) = study.bind(Contracts { base, related }, &context) {
+        for analysis in &study.analyses {
+            if let Ok(plan) = plan_for(&analysis.spec, study.query(), 0, &RoundState::First) {
+                let _ = ValidPlan::check(plan, Contracts::of(base, &study.related, known));
+            }
+        }
         let signed = SignedStudy::sign(&study, key()).expect("what binds can be signed");
         assert_eq!(signed.verify().as_ref(), Ok(&study));
     }
@@ -110,7 +128,8 @@ pub fn study_text(bytes: &[u8]) {
 pub fn expression(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let columns: Vec<ColumnName> = ["a", "b", "num"].iter().filter_map(|c| c.parse().ok()).collect();
-    let _ = bind_mapping(text, &columns);
+    let _ = bind_mapping(text, Some(&columns));
+    let _ = bind_mapping(text, None);
     let quoted = format!("{text:?}");
     if !quoted.contains("\\u{") {
         study_text(

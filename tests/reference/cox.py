@@ -153,13 +153,31 @@ def rounded(frame, ends):
     return frame
 
 
-def along(frame, columns, ends, patterns, ties="efron", clock=lambda t: t):
-    """The fit on rounded times, its baseline, and how long patients with these columns go without the event."""
+def coming(frame, ends, until):
+    """The same of those who come late: from the begin of the interval in which they come, and not from `until` on."""
+    frame = frame[(frame.late < frame.time) & (frame.late < until)]
+    begins = np.append(0.0, np.asarray(ends, float))
+    place = np.searchsorted(np.asarray(ends, float), frame.late, side="right")
+    return rounded(frame.assign(late=begins[place]), ends)
+
+
+def along(frame, columns, ends, patterns, ties="efron", strata=None, clock=lambda t: t):
+    """The fit on rounded times, its baseline in each stratum, and how long patients with these columns go without the event."""
     frame = rounded(frame, ends)
-    answer = told(frame, columns, ties=ties, clock=clock)
-    of = model(frame, columns, ties)
+    answer = told(frame, columns, ties=ties, strata=strata, clock=clock)
+    of = model(frame, columns, ties, strata)
     beta = np.array(list(answer["estimates"].values()))
     inverse = np.linalg.inv(-of.hessian(beta))
+    answer["baseline"], answer["survival"] = [], [[] for _ in patterns]
+    for part in groups(frame, strata):
+        baseline, survival = of_stratum(part, columns, ends, patterns, beta, inverse, ties if strata is None else None)
+        answer["baseline"] += baseline
+        for all, own in zip(answer["survival"], survival):
+            all += own
+    return answer
+
+
+def of_stratum(frame, columns, ends, patterns, beta, inverse, ties):
     x, w = frame[columns].to_numpy(float), np.exp(frame[columns].to_numpy(float) @ beta)
     baseline, own, steps = [], [], []
     for t in ends:
@@ -174,8 +192,7 @@ def along(frame, columns, ends, patterns, ties="efron", clock=lambda t: t):
         scale = np.exp(-fitted.params_[columns].to_numpy() @ x.mean(axis=0))
         held = [theirs[theirs.index <= t].iloc[-1] * scale for t in ends]
         assert np.allclose(held, baseline, rtol=1e-3, atol=1e-6), "lifelines' baseline is another"
-    answer["baseline"] = baseline
-    answer["survival"] = []
+    survival = []
     for at in patterns:
         at = np.array(at, float)
         ratio, rows = np.exp(at @ beta), []
@@ -185,8 +202,8 @@ def along(frame, columns, ends, patterns, ties="efron", clock=lambda t: t):
             hazard = ratio * hazard
             factor = np.exp(1.959963984540054 * error / hazard)
             rows.append([np.exp(-hazard), np.exp(-hazard * factor), np.exp(-hazard / factor)])
-        answer["survival"].append(rows)
-    return answer
+        survival.append(rows)
+    return baseline, survival
 
 
 def cut(frame):
@@ -217,7 +234,10 @@ def main(pda, survival):
     months, patterns = np.arange(50, 1001, 50), [[60, 0], [72, 1]]
     answers["lung2, grid"] = along(lung, two, months, patterns)
     answers["lung2, grid, breslow"] = along(lung, two, months, patterns, ties="breslow", clock=log)
-    answers["lung2, grid, by sex"] = told(rounded(lung, months), ["age"], strata="sex")
+    answers["lung2, grid, by sex"] = along(lung, ["age"], months, [[60], [72]], strata="sex")
+    for ties in ["efron", "breslow"]:
+        answers[f"lung2, grid, late, {ties}"] = told(coming(lung, months, 1000), two, ties=ties, start="late", clock=lambda t: t)
+    answers["lung2, grid, late until 150"] = told(coming(lung, months, 150), two, start="late", strata=None)
     rows = cut(lung)
     answers["lung2, rows"] = told(rows, ["age", "sex", "on"], start="begin", clock=log, patient="patient")
     answers["lung2, rows, breslow"] = told(rows, ["age", "sex", "on"], ties="breslow", start="begin", patient="patient")

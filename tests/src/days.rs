@@ -9,9 +9,10 @@ use bocage_protocol::trust::SignedStudy;
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, Request, RoundRequest, Step};
 use rusqlite::OpenFlags;
+use rustix::process::Signal;
 
 use crate::lab::{HOSPITALS, Lab};
-use crate::process::{PATIENCE, Process, kill_pid};
+use crate::process::{PATIENCE, Process, kill_pid, signal_pid};
 
 /// Whom a death meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,14 @@ impl Network {
         };
         let running = HOSPITALS.iter().zip(&self.nodes).filter_map(|(site, node)| Some((site, node.as_ref()?)));
         coordinator.chain(running.flat_map(node)).collect()
+    }
+
+    /// Has the coordinator and every agent look at its files and certificates now. A supervisor would start its custodian anew.
+    pub fn look_now(&self) {
+        self.coordinator().signal(Signal::HUP);
+        for agent in self.nodes.iter().flatten().filter_map(|node| node.child_pid("agent")) {
+            signal_pid(agent, Signal::HUP);
+        }
     }
 
     /// Waits until the coordinator has ended by itself, and starts it again.

@@ -70,7 +70,8 @@ impl Example {
             let (code, out, said) = self.lab.at_node(&site, &["datasets", "refresh", dataset, "--format", "json"]);
             assert_eq!(code, Some(0), "{site}: {said}");
             let manifest: Value = serde_json::from_str(&out).expect("a manifest");
-            let counted = &self.counts["sites"][&site];
+            let counted = self.counts.get("tables").map_or(&self.counts["sites"], |tables| &tables[dataset]);
+            let counted = &counted[&site];
             assert_eq!((&manifest["rows"], &manifest["subjects"]), (&counted["rows"], &counted["subjects"]), "{site}");
         }
     }

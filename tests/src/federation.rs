@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
+use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, coefficients, summarise, unanswered};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
 use bocage_node::custodian::engine::{self, Designs, Features, Ground};
 use bocage_node::custodian::folds::{FoldKey, Folds};
@@ -14,7 +14,7 @@ use bocage_node::custodian::optout::IdForm;
 use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking, subject_ids};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
-use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::analysis::{Ends, RoundState, awaits, plan_of};
 use bocage_protocol::contract::{Contract, Subject, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
@@ -157,10 +157,16 @@ impl Federation {
         refuses: impl Fn(&SiteId, u16) -> bool,
         backwards: bool,
     ) -> Vec<AnalysisResult> {
-        let results = study.analyses.iter().map(|spec| {
-            let query = study.query();
-            let plan = |round, state: &RoundState| {
-                let plan = plan_for(&spec.spec, query.clone(), round, state).expect("a plan");
+        let mut ends = Ends::default();
+        let results = (0..).zip(&study.analyses).map(|(position, spec)| {
+            let awaited = awaits(study, position).expect("an order");
+            if !ends.have(&awaited) {
+                return (spec, unanswered(spec, "no answer: what it waits for has no fit".to_owned(), vec![]));
+            }
+            // Those that wait begin one round after those that they wait for, which here all end with the first.
+            let begun = u16::from(!awaited.is_empty());
+            let plan = |round: u16, state: &RoundState| {
+                let plan = plan_of(study, position, begun + round, state, &ends).expect("a plan");
                 ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
@@ -170,7 +176,7 @@ impl Federation {
             let later = spec.spec.later_rounds(self.sites.len()).into_iter();
             let later: Vec<_> = later.map(|(rounds, state)| (rounds, plan(1, &state).most_cells())).collect();
             let (most_rounds, most) = (1 + later.iter().map(|of| of.0).sum::<u16>(), later.iter().map(|of| of.1).max());
-            loop {
+            let result = loop {
                 let outcome = |site| match refuses(site, round) {
                     true => Err(PublicError::new(ErrorCode::ApprovalRefused, "the steward says no")),
                     false => {
@@ -190,9 +196,13 @@ impl Federation {
                 match driver.step(&answers) {
                     Next::Round(next) => (round, state) = (round + 1, next),
                     Next::Each(next) => (round, own) = (round + 1, next),
-                    Next::Publish(result) => break (spec, *result),
+                    Next::Publish(result) => break *result,
                 }
+            };
+            if let Some(beta) = coefficients(&spec.spec, &result) {
+                ends.add(position, 0, beta);
             }
+            (spec, result)
         });
         summarise(results.collect(), self.contract.one_row_per_subject())
     }

@@ -1,6 +1,6 @@
 //! A network of real processes on loopback, laid out by `bocage network init` and filled with the UCI heart-disease data.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
@@ -12,7 +12,7 @@ use std::time::Instant;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_node::sandbox::Support;
 use bocage_protocol::contract;
-use bocage_protocol::env::{Clock as _, Entropy as _};
+use bocage_protocol::env::{Clock as _, Entropy as _, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::ids::SiteId;
@@ -23,6 +23,7 @@ use bocage_protocol::wire::message::{Reply, Request};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::hedge::Hedge;
 use crate::process::{PATIENCE, Process};
 
 /// The four hospitals of the heart-disease data.
@@ -173,6 +174,15 @@ impl Lab {
         Process::start(site, &self.exe, &args, env)
     }
 
+    /// A site's node in a network of its own.
+    pub fn node_behind(&self, hedge: &Hedge, site: &str, env: &[(String, String)]) -> Process {
+        let config = self.site(site).join("node.toml");
+        let mut words = hedge.prefix();
+        words.extend([self.exe.clone().into(), "node".into(), "run".into(), "--config".into(), config.into()]);
+        let args: Vec<&OsStr> = words[1..].iter().map(OsString::as_os_str).collect();
+        Process::start(site, Path::new(&words[0]), &args, env)
+    }
+
     /// A site's node for which a file that may not grow is an error and not the end.
     pub fn node_ignoring_file_size(&self, site: &str) -> Process {
         let config = self.site(site).join("node.toml");
@@ -282,8 +292,17 @@ impl Lab {
         self.study_under(&repository("deploy/templates/heart.toml"), text)
     }
 
+    /// The same at another time than the machine's.
+    pub fn bound_study_at(&self, text: &str, now: Timestamp) -> Study {
+        self.study_of_contract(&repository("deploy/templates/heart.toml"), text, now)
+    }
+
     /// The same about data under the contract in this file.
     pub fn study_under(&self, contract: &Path, text: &str) -> Study {
+        self.study_of_contract(contract, text, SystemClock.now())
+    }
+
+    fn study_of_contract(&self, contract: &Path, text: &str, now: Timestamp) -> Study {
         let contract = std::fs::read_to_string(contract).expect("the contract");
         let contract = contract::parse(&contract, "heart.toml").expect("a contract");
         let sites: Vec<SiteId> = HOSPITALS.iter().map(|site| site.parse().expect("a site")).collect();
@@ -295,7 +314,7 @@ impl Lab {
             offering: &sites,
             roster: &sites,
             min_sites_floor: 2,
-            now: SystemClock.now(),
+            now,
             nonce,
             permit: None,
         };

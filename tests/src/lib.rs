@@ -10,6 +10,7 @@ pub mod deaths;
 pub mod escapes;
 pub mod example;
 pub mod federation;
+pub mod hedge;
 pub mod hold;
 pub mod lab;
 pub mod lifted;
@@ -22,6 +23,7 @@ pub mod proxy;
 pub mod relay;
 pub mod sockets;
 pub mod steady;
+pub mod years;
 
 /// How much of the heavy counts to run: `BOCAGE_TEST_SCALE`, 1 by default.
 pub fn scale() -> u32 {

@@ -22,12 +22,12 @@ fn main() -> ExitCode {
     let mut args: Vec<OsString> = env::args_os().collect();
     match args.get(1).and_then(|command| command.to_str()) {
         Some("node") => {
-            args.remove(1);
+            args.splice(..2, [bocage::cli::NODE.into()]);
             let reexec = Reexec { exe: env::current_exe().expect("our own path"), prefix: vec!["node".into()] };
             bocage_node::cli::main(args, reexec, node())
         }
         Some("coordinator") => {
-            args.remove(1);
+            args.splice(..2, [bocage::cli::COORDINATOR.into()]);
             let clock = step_clock().unwrap_or_else(|| Arc::new(SystemClock));
             let at = crash::from_env().map(|crash| -> coordinator::AtMoment { Arc::new(move |m| crash(m.name())) });
             coordinator::main(args, coordinator::Switches { clock, at, ..coordinator::Switches::default() })

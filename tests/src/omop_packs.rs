@@ -111,6 +111,17 @@ const CODES: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// Concepts of vital signs with what a living person can have, in the unit that is usual.
+const VITAL_SIGNS: &[(&str, f64, f64)] = &[
+    ("3004249", 20.0, 350.0),
+    ("3012888", 10.0, 250.0),
+    ("3027018", 10.0, 400.0),
+    ("3020891", 20.0, 46.0),
+    ("3025315", 0.2, 700.0),
+    ("3036277", 15.0, 280.0),
+    ("3038553", 4.0, 250.0),
+];
+
 /// The contracts of a version (`5.4`), from the model's table of fields.
 pub fn pack(version: &str, fields: &str) -> Vec<PackFile> {
     let made = TABLES.iter().filter_map(|(table, time)| {
@@ -180,7 +191,34 @@ fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) ->
             "\n# Rows refer to these by their key: to none where several have one.\n[[rule]]\nname = \"one_row_a_key\"\nkind = \"duplicate\"\ncolumns = [\"{key}\"]\non_fail = \"keep\"\n"
         );
     }
+    rules(&mut text, table, time, fields);
     text
+}
+
+/// What is plausible: rows that are not are counted, until a site is stricter.
+fn rules(text: &mut String, table: &str, time: Option<&str>, fields: &[Field]) {
+    if let Some(day) = time.or((table == "person").then_some("birth_date")) {
+        let _ = write!(
+            text,
+            "\n[[rule]]\nname = \"not_in_the_future\"\nkind = \"future_date\"\ncolumns = [\"{day}\"]\non_fail = \"keep\"\n"
+        );
+    }
+    let end = time.and_then(|time| time.strip_suffix("_start_date")).map(|of| format!("{of}_end_date"));
+    if let (Some(begin), Some(end)) = (time, end.filter(|end| fields.iter().any(|field| field.name == *end))) {
+        let _ =
+            write!(text, "\n[[rule]]\nname = \"begin_before_end\"\ncheck = \"{begin} <= {end}\"\non_fail = \"keep\"\n");
+    }
+    if table == "measurement" {
+        let of = |(concept, lo, hi): &(&str, f64, f64)| {
+            format!("not (measurement_concept_id = '{concept}' and not (value_as_number between {lo} and {hi}))")
+        };
+        let all: Vec<String> = VITAL_SIGNS.iter().map(of).collect();
+        let _ = write!(
+            text,
+            "\n# Of pressures, pulse, temperature, weight, height and body mass index in mm Hg, /min, °C, kg, cm and kg/m²: else the unit is another.\n[[rule]]\nname = \"plausible_vital_signs\"\ncheck = \"\"\"\n{}\"\"\"\non_fail = \"keep\"\n",
+            all.join(" and\n")
+        );
+    }
 }
 
 /// Numbers of rows and of other tables' rows are not kept, unless patients' rows meet by them.

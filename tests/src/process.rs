@@ -94,8 +94,7 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid() as i32).expect("a process id");
-        kill_process(pid, signal).expect("the process is there");
+        signal_pid(self.pid(), signal);
     }
 
     /// Waits for the process to end by itself; answers its exit code.
@@ -175,6 +174,12 @@ fn status_of<T: std::str::FromStr>(pid: u32, name: &str) -> Option<T> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+/// Sends a signal to a process that is there.
+pub fn signal_pid(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid as i32).expect("a process id");
+    kill_process(pid, signal).expect("the process is there");
 }
 
 /// Kills any process at once.

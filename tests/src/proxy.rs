@@ -2,7 +2,7 @@
 //! reaches that server by a name that nobody else can look up has come through here.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A running proxy. It takes no more connections when the process of the test ends.
@@ -14,7 +14,12 @@ pub struct ConnectProxy {
 impl ConnectProxy {
     /// A proxy to `server` that lets through who shows these credentials: `user:password` in base64.
     pub fn new(server: SocketAddr, credentials: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::at(Ipv4Addr::LOCALHOST, server, credentials)
+    }
+
+    /// The same at another address of this machine.
+    pub fn at(own: Ipv4Addr, server: SocketAddr, credentials: &'static str) -> Self {
+        let listener = TcpListener::bind((own, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&asked);

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,7 +77,12 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Relay {
     /// A relay to `server` in fair weather.
     pub fn new(server: SocketAddr, seed: u64) -> Self {
-        let front = Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        Self::at(Ipv4Addr::LOCALHOST, server, seed)
+    }
+
+    /// The same at another address of this machine.
+    pub fn at(own: Ipv4Addr, server: SocketAddr, seed: u64) -> Self {
+        let front = Arc::new(UdpSocket::bind((own, 0)).expect("a port"));
         let address = front.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             seed,

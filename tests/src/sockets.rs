@@ -38,6 +38,22 @@ pub fn of_process(pid: u32) -> Option<BTreeSet<Socket>> {
     Some(sockets)
 }
 
+/// Ports at which anybody in a process's network waits for connections over TCP, whoever it is.
+pub fn listening_beside(pid: u32) -> BTreeSet<u16> {
+    let mut ports = BTreeSet::new();
+    for kind in ["tcp", "tcp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/{kind}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields[3] == "0A" {
+                let port = fields[1].rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+                ports.extend(port);
+            }
+        }
+    }
+    ports
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +71,7 @@ mod tests {
         ] {
             let port = address.unwrap().port();
             assert!(seen.contains(&Socket { kind, port, listens }), "{seen:?}");
+            assert!(!listens || listening_beside(std::process::id()).contains(&port));
         }
     }
 }

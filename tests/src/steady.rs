@@ -106,7 +106,8 @@ pub fn steady(exe: &str, rounds: u64, seed: u64) -> Steady {
     let mut answered = rounds_answered(&network);
     while answered < rounds {
         let chance = mixed(seed ^ batch);
-        let open: Vec<SignedStudy> = (0..BATCH).map(|i| network.submit_text(&question(batch * BATCH + i))).collect();
+        let open: Vec<SignedStudy> =
+            (0..BATCH).map(|i| network.submit_text(&question(batch * BATCH + i, "5m"))).collect();
         if batch % CALM == CALM - 1 {
             restarts += u64::from(hit_somebody(&mut network, chance));
         }
@@ -141,9 +142,9 @@ fn hit_somebody(network: &mut Network, chance: u64) -> bool {
 }
 
 /// A table of one round and a model of several, which no other study asks.
-fn question(number: u64) -> String {
+pub(crate) fn question(number: u64, answer_within: &str) -> String {
     format!(
-        "title = \"Steady\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\nanswer_within = \"5m\"\nsites = {HOSPITALS:?}\n\
+        "title = \"Steady\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\nanswer_within = \"{answer_within}\"\nsites = {HOSPITALS:?}\n\
          where = \"age between 20 and 90 and trestbps < {}.5\"\n[[analysis]]\nname = \"by_sex\"\n\
          table = {{ by = [\"sex\"], show = [\"count\", \"mean(age)\"] }}\n[[analysis]]\nname = \"risk\"\n\
          model = {{ formula = \"disease ~ age\" }}\n",
@@ -152,7 +153,7 @@ fn question(number: u64) -> String {
 }
 
 /// How many rounds the spared site has answered, by its ledger.
-fn rounds_answered(network: &Network) -> u64 {
+pub(crate) fn rounds_answered(network: &Network) -> u64 {
     let file = network.lab.site(HOSPITALS[SPARED]).join("state/ledger.sqlite");
     let ledger = rusqlite::Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the ledger");
     let sql = "select count(*) from record where kind = 'release'";

@@ -1,6 +1,7 @@
 //! The examples as a user runs them, on published data, compared with an independent count.
 
 use bocage_tests::example::Example;
+use bocage_tests::lab::repository;
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
@@ -66,6 +67,19 @@ fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resource
     }
     near(shown("pressure", 0, 3), sum("/measured") - sum("/at least 130"));
     near(shown("pressure", 1, 3), sum("/at least 130"));
+    // Of plausible pressures a statistician's median and least squares, though the column's own range is that of every kind of observation.
+    let quantiles = also(table(&result, "at_a_glance"), "quantiles");
+    let median = quantiles.iter().find(|row| row[0] == "systolic" && row[1] == "0.5").expect("a median");
+    let [from, to] = [3, 4].map(|end| median[end].as_f64().expect("an end"));
+    let middle = example.counts["median"][0].as_f64().expect("a median");
+    assert!(from <= middle && middle <= to && to - from < 10.0, "{median}, {middle}");
+    let fit = table(&result, "by_age_and_sex");
+    let truth = example.counts["pressure by 1, age, female"].as_array().expect("coefficients");
+    let estimates: Vec<f64> = fit["rows"].as_array().expect("rows").iter().filter_map(|row| row[1].as_f64()).collect();
+    assert_eq!(estimates.len(), truth.len(), "{fit:#}");
+    for (estimate, truth) in estimates.iter().zip(truth) {
+        assert!((estimate - truth.as_f64().expect("a number")).abs() < 1e-6, "{estimate}, {truth}");
+    }
     // One hospital has fewer than k patients with hypertension, and shows neither them nor their pressures.
     let levels = table(&result, "by_hypertension");
     let row = levels["rows"].as_array().expect("rows").iter().position(|row| row[0] == "true").expect("a row");
@@ -84,7 +98,7 @@ fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resource
 
 #[test]
 fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_count_says() {
-    let Some(example) = Example::new(EXE, "gibleed", "omop_gibleed_5.3") else { return };
+    let Some(example) = Example::new(EXE, "gibleed", "gibleed") else { return };
     example.take_in("person");
     let (_network, result) = example.answer("bleeding.toml");
     let outcome = table(&result, "outcome");
@@ -96,6 +110,37 @@ fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_c
         let [n, bleeds] = ["count", "bleeds"].map(|name| counted[name].as_f64().expect("a count"));
         assert!((row[2].as_f64().expect("a share") - bleeds / n).abs() < 1e-9, "{row}");
     }
+}
+
+#[test]
+fn every_table_of_an_omop_5_4_warehouse_is_taken_in_as_an_independent_count_finds_it() {
+    let Some(example) = Example::new(EXE, "synthea", "omop") else { return };
+    for table in example.counts["tables"].as_object().expect("tables").keys() {
+        example.take_in(table);
+    }
+    let (_network, result) = example.answer("weight.toml");
+    let (row, counted) = (&table(&result, "weight")["rows"][0], &example.counts["weight"]);
+    assert_eq!((&row[0], &row[1]), (&counted["rows"], &counted["patients"]), "{row}");
+    let mean = |value: &Value| value.as_f64().expect("a mean");
+    // In steps of the range: −1000 to a million.
+    assert!((mean(&row[2]) - mean(&counted["mean"])).abs() < 1e-3, "{row}");
+}
+
+#[test]
+fn the_worked_studies_of_the_documentation_are_those_that_these_tests_run() {
+    let read = |file: &str| std::fs::read_to_string(repository(file)).expect("a file");
+    let studies = read("docs/STUDIES.md");
+    for file in ["fhir/hypertension.toml", "gibleed/bleeding.toml", "sivic/epidemic-curve.toml"] {
+        let text = read(&format!("deploy/examples/{file}"));
+        assert!(studies.contains(&format!("```toml\n{text}```")), "docs/STUDIES.md shows another text than {file}");
+    }
+}
+
+/// The rows of a further block.
+fn also<'a>(analysis: &'a Value, title: &str) -> &'a Vec<Value> {
+    let blocks = analysis["also"].as_array().expect("blocks");
+    let block = blocks.iter().find(|block| block["title"] == title).unwrap_or_else(|| panic!("{analysis:#}"));
+    block["rows"].as_array().expect("rows")
 }
 
 /// An analysis of a result.

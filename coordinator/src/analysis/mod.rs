@@ -44,7 +44,7 @@ mod table_one;
 use std::collections::BTreeMap;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec};
+use bocage_protocol::analysis::{AnalysisSpec, RoundState, Spec, fitted};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
@@ -52,7 +52,7 @@ use bocage_protocol::limits;
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{BinsRelease, DiscoveredRelease, LinesRelease, ModelRelease, TableRelease};
 
-use crate::api::types::{AnalysisResult, Block};
+use crate::api::types::{AnalysisResult, Block, Value};
 pub use accuracy::AccuracyDriver;
 pub use attrition::AttritionDriver;
 pub use compare::CompareDriver;
@@ -61,7 +61,9 @@ pub use crosstab::CrosstabDriver;
 pub use discovered::DiscoveredDriver;
 pub use histogram::HistogramDriver;
 pub use kmeans::KmeansDriver;
-pub use model::{CoxDriver, CrossValidationDriver, ElasticNetDriver, ModelDriver, ScoredDriver, TwoStageDriver};
+pub use model::{
+    CoxByItselfDriver, CoxDriver, CrossValidationDriver, ElasticNetDriver, ModelDriver, ScoredDriver, TwoStageDriver,
+};
 pub use pca::PcaDriver;
 pub use quantiles::QuantilesDriver;
 pub use rates::RatesDriver;
@@ -143,6 +145,8 @@ pub enum Driver {
     Survival(SurvivalDriver),
     /// A fit of hazards over several rounds.
     Cox(Box<CoxDriver>),
+    /// The same of every site by itself.
+    CoxByItself(Box<CoxByItselfDriver>),
     /// Moments of all sites, and the directions in which they vary.
     Pca(Box<PcaDriver>),
     /// Centroids that move over several rounds.
@@ -209,6 +213,9 @@ impl Driver {
             Spec::Standardised(spec) => Driver::Standardised(StandardisedDriver::new(setting, spec, plan)?),
             Spec::Rates(spec) => Driver::Rates(RatesDriver::new(setting, spec, plan)?),
             Spec::Survival(spec) => Driver::Survival(SurvivalDriver::new(setting, spec, plan)?),
+            Spec::Cox(spec) if let Some(pooling) = spec.two_stage => {
+                Driver::CoxByItself(Box::new(CoxByItselfDriver::new(setting, spec, pooling, plan)?))
+            }
             Spec::Cox(spec) => Driver::Cox(Box::new(CoxDriver::new(setting, spec, plan)?)),
             Spec::Pca(spec) => Driver::Pca(Box::new(PcaDriver::new(setting, spec, plan)?)),
             Spec::Kmeans(spec) => Driver::Kmeans(Box::new(KmeansDriver::new(setting, spec, plan)?)),
@@ -245,6 +252,7 @@ impl Driver {
             Driver::Rates(rates) => published(rates.publish(answers)),
             Driver::Survival(survival) => published(survival.publish(answers)),
             Driver::Cox(cox) => cox.step(answers),
+            Driver::CoxByItself(cox) => return cox.step(answers),
             Driver::Pca(pca) => published(pca.publish(answers)),
             Driver::Kmeans(kmeans) => kmeans.step(answers),
             Driver::Roc(roc) => published(roc.publish(answers)),
@@ -263,6 +271,27 @@ impl Driver {
             round => round,
         }
     }
+}
+
+/// The coefficients of a fit that later analyses of the study may read, of its columns as they stand; nothing where there is none.
+pub fn coefficients(spec: &Spec, result: &AnalysisResult) -> Option<Vec<f64>> {
+    let model = fitted(spec)?;
+    let at = result.block.columns.iter().position(|column| column == model::COLUMNS[1])?;
+    let of = |label: &str| {
+        let row = result.block.rows.iter().find(|row| row.first() == Some(&Value::Text(label.to_owned())))?;
+        match row.get(at) {
+            Some(Value::Number(estimate)) if estimate.is_finite() => Some(*estimate),
+            _ => None,
+        }
+    };
+    model.columns().map(|column| of(&column.label)).collect()
+}
+
+/// The answer to a question that could not be asked.
+pub fn unanswered(spec: &AnalysisSpec, note: String, absent: Vec<SiteId>) -> AnalysisResult {
+    let block = Block { columns: answer_columns(&spec.spec), ..Block::default() };
+    let (name, kind) = (spec.name.clone(), spec.spec.kind().to_owned());
+    AnalysisResult { name, kind, block, notes: vec![note], rolled_up: None, also: vec![], absent }
 }
 
 /// The headings of the answer to a question, as far as they are known before it is answered: a cross-tabulation has a column a level.

@@ -25,7 +25,8 @@ const WIDE: f64 = 0.05;
 /// A range that few measurements of people fill: `study check` warns of it. The cells of its grid are ten units wide and more.
 const WIDE_RANGE: f64 = 10_000.0;
 /// What to do about either.
-const NARROWER: &str = "narrow the column's range in the contract, or ask for a histogram with edges of your own";
+const NARROWER: &str =
+    "say where its numbers lie, by plausible(COLUMN, LEAST, GREATEST), or ask for a histogram with edges of your own";
 
 /// The driver of the quantiles of one column.
 #[derive(Debug)]

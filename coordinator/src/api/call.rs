@@ -1,10 +1,11 @@
 //! What a request brings, read into types before its handler sees it: who calls, the id in its path, its query, its body.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Query, Request};
 use axum::http::Uri;
+use bocage_net::places::Place;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId, TokenId, UserName};
@@ -26,13 +27,29 @@ pub(crate) struct Call<P = (), Q = (), B = ()> {
     /// The body.
     pub body: B,
     /// What the audit says that it is about.
-    pub(super) subject: Arc<OnceLock<String>>,
+    pub(super) subject: Subject,
 }
 
 impl<P, Q, B> Call<P, Q, B> {
-    /// Says what the call is about, where its path does not: an id or a name, never a text that somebody wrote freely.
+    /// Says what the call is about, where neither its path nor its body does: an id or a name, never a text that somebody wrote freely.
     pub fn concerns(&self, subject: &impl ToString) {
-        let _ = self.subject.set(subject.to_string());
+        self.subject.is(subject.to_string());
+    }
+}
+
+/// What the audit says that a call is about.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Subject(Arc<Mutex<String>>);
+
+impl Subject {
+    /// It is this.
+    pub fn is(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// As far as is known.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -116,6 +133,8 @@ pub(crate) trait BodyPart: Sized + Send {
     const EXPECTED: bool;
     /// Reads it.
     fn read(bytes: &[u8]) -> Result<Self, PublicError>;
+    /// What it is about, for the audit: an id or a name.
+    fn subject(&self) -> Option<String>;
     /// Its form.
     fn schema(schemas: &mut SchemaGenerator) -> Option<Schema>;
 }
@@ -125,18 +144,25 @@ impl BodyPart for () {
     fn read(_: &[u8]) -> Result<Self, PublicError> {
         Ok(())
     }
+    fn subject(&self) -> Option<String> {
+        None
+    }
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
         None
     }
 }
 
 macro_rules! json_bodies {
-    ($($body:ty, $message:literal, $hint:literal;)+) => {$(
+    ($($body:ty, $subject:expr, $message:literal, $hint:literal;)+) => {$(
         impl BodyPart for $body {
             const EXPECTED: bool = true;
             fn read(bytes: &[u8]) -> Result<Self, PublicError> {
                 serde_json::from_slice(bytes)
                     .map_err(|_| PublicError::new(ErrorCode::Malformed, $message).hint($hint))
+            }
+            fn subject(&self) -> Option<String> {
+                let subject: fn(&Self) -> Option<String> = $subject;
+                subject(self)
             }
             fn schema(schemas: &mut SchemaGenerator) -> Option<Schema> {
                 Some(<$body>::json_schema(schemas))
@@ -146,11 +172,11 @@ macro_rules! json_bodies {
 }
 
 json_bodies! {
-    SignedStudy, "the body is not a signed study", "`bocage study run` makes one";
-    InvitationWanted, "the body does not say whom to invite", r#"send {"site": ID}, with "days" and "replace" if wanted"#;
-    Revocation, "the body does not say what to revoke", r#"{} for all of the site's certificates, or {"serial": DIGITS}, with "reason" if wanted"#;
-    NewUser, "the body is not a new user", r#"{"name": "ada", "roles": ["researcher"]}"#;
-    NewToken, "the body is not a new token", r#"{"user": "ada", "scope": "all", "days": 90}"#;
+    SignedStudy, |study| Some(study.id().to_string()), "the body is not a signed study", "`bocage study run` makes one";
+    InvitationWanted, |wanted| Some(wanted.site.to_string()), "the body does not say whom to invite", r#"send {"site": ID}, with "days" and "replace" if wanted"#;
+    Revocation, |_| None, "the body does not say what to revoke", r#"{} for all of the site's certificates, or {"serial": DIGITS}, with "reason" if wanted"#;
+    NewUser, |new| Some(new.name.to_string()), "the body is not a new user", r#"{"name": "ada", "roles": ["researcher"]}"#;
+    NewToken, |new| Some(new.user.to_string()), "the body is not a new token", r#"{"user": "ada", "scope": "all", "days": 90}"#;
 }
 
 impl BodyPart for SignedRevocations {
@@ -158,16 +184,31 @@ impl BodyPart for SignedRevocations {
     fn read(bytes: &[u8]) -> Result<Self, PublicError> {
         SignedRevocations::from_text(&String::from_utf8_lossy(bytes))
     }
+    fn subject(&self) -> Option<String> {
+        None
+    }
     fn schema(schemas: &mut SchemaGenerator) -> Option<Schema> {
         Some(SignedRevocations::json_schema(schemas))
     }
 }
 
-/// Where a request came from: the server puts it beside the request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub IpAddr);
+/// Where a request came from, and the place of its connection: the server puts it beside the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// The address.
+    pub address: IpAddr,
+    /// Held by the connection.
+    pub place: Arc<Place>,
+}
 
 /// Where it came from, if the server said so.
 pub(super) fn address(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<Peer>().map(|peer| peer.0)
+    request.extensions().get::<Peer>().map(|peer| peer.address)
+}
+
+/// Whoever sent it has shown a sound token: their connection gives way to no stranger.
+pub(super) fn known(request: &Request) {
+    if let Some(peer) = request.extensions().get::<Peer>() {
+        peer.place.known();
+    }
 }

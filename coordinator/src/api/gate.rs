@@ -13,7 +13,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use tokio::time::Instant;
 
-use super::call::address;
+use super::call::{address, known};
 use super::problem::too_many;
 use super::{App, Problem};
 use crate::people::{Caller, People, RefusedReason, Tally, Throttle, Token, Unknown, Wait};
@@ -127,6 +127,7 @@ pub(super) async fn authorise(State(app): State<App>, mut request: Request, next
     let now = app.context.clock.now();
     match app.gate.admit(request.headers(), now).await {
         Ok(caller) => {
+            known(&request);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -15,7 +15,6 @@ use crate::members::invitations::{Wanted, invite};
 use crate::store::KeptInvitation;
 
 pub(super) async fn make(app: App, call: Call<(), (), InvitationWanted>) -> Result<Made<Invitation>, Problem> {
-    call.concerns(&call.body.site);
     let InvitationWanted { site, days, replace } = call.body;
     Ok(Made { new: true, value: invite(&app.context, Wanted { site, days, replace }).await? })
 }

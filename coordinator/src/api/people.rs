@@ -30,7 +30,6 @@ pub(super) async fn users(app: App, _: Call) -> Result<Json<UserList>, Problem> 
 }
 
 pub(super) async fn add_user(app: App, call: Call<(), (), NewUser>) -> Result<Made<UserInfo>, Problem> {
-    call.concerns(&call.body.name);
     let (now, new) = (app.context.clock.now(), call.body);
     let value = app.gate.people.with(move |people| people.add_user(&new.name, &new.roles, now, None)).await?;
     Ok(Made { new: true, value })

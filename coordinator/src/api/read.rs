@@ -11,12 +11,15 @@ use super::types::{DatasetInfo, DatasetList, NetworkInfo, SiteList};
 use super::{App, Problem};
 
 pub(super) async fn network(app: App, _: Call) -> Result<Json<NetworkInfo>, Problem> {
+    let ends = app.context.members.ends();
     Ok(Json(NetworkInfo {
         network: app.context.network.clone(),
         min_sites: app.context.min_sites,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         researchers: Some(app.context.researchers.all().iter().map(|researcher| researcher.key).collect()),
         access_bodies: Some(app.context.access_bodies.keys()),
+        certificate_until: ends.as_ref().map(|ends| ends.certificate),
+        authority_until: ends.and_then(|ends| ends.authority),
     }))
 }
 

@@ -4,7 +4,7 @@
 //! anything of the request is read, every change is written into the audit, and the description is derived from the handler's own types.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::RequestExt as _;
 use axum::extract::{RawPathParams, Request, State};
@@ -15,10 +15,11 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 
 use super::answer::Answer;
-use super::call::{BodyPart, Call, PathPart, QueryPart, address};
+use super::call::{BodyPart, Call, PathPart, QueryPart, Subject, address};
 use super::openapi::{Shape, Shapes};
 use super::{App, Problem, body};
 use crate::people::{Act, Caller, RefusedReason, Right};
+use crate::server::Moment;
 
 /// One method of one path.
 pub(crate) struct Route {
@@ -150,8 +151,11 @@ impl Door {
             return Problem(forbidden(self.right, &caller)).into_response();
         }
         if !writes {
-            let answered = self.answer(&app, request, caller, Arc::default(), handler).await;
-            return answered.unwrap_or_else(Problem::into_response);
+            let answered = async {
+                let call = read(&app, request, caller, Subject::default()).await?;
+                Ok(handler(app.clone(), call).await?.respond())
+            };
+            return answered.await.unwrap_or_else(Problem::into_response);
         }
         // A task of its own: a client that hangs up keeps no change out of the audit.
         let changed = tokio::spawn(async move { self.change(app, request, caller, handler).await });
@@ -161,27 +165,7 @@ impl Door {
         })
     }
 
-    async fn answer<P, Q, B, A, F, Fut>(
-        &self,
-        app: &App,
-        request: Request,
-        caller: Arc<Caller>,
-        subject: Arc<OnceLock<String>>,
-        handler: F,
-    ) -> Result<Response, Problem>
-    where
-        P: PathPart,
-        Q: QueryPart,
-        B: BodyPart,
-        A: Answer,
-        F: Fn(App, Call<P, Q, B>) -> Fut,
-        Fut: Answering<A>,
-    {
-        let call = read(app, request, caller, subject).await?;
-        Ok(handler(app.clone(), call).await?.respond())
-    }
-
-    /// A good answer whose change is in the audit, or a refusal that is counted.
+    /// A good answer whose change is in the audit, or a refusal that is counted. What is about to be changed is written down before.
     async fn change<P, Q, B, A, F, Fut>(self, app: App, request: Request, caller: Arc<Caller>, handler: F) -> Response
     where
         P: PathPart,
@@ -191,26 +175,41 @@ impl Door {
         F: Fn(App, Call<P, Q, B>) -> Fut,
         Fut: Answering<A>,
     {
-        let (from, subject) = (address(&request), Arc::new(OnceLock::new()));
-        let answered = self.answer(&app, request, Arc::clone(&caller), Arc::clone(&subject), handler).await;
-        let now = app.context.clock.now();
-        let response = match answered {
-            Ok(response) => response,
-            Err(problem) => {
-                app.gate.refuse(RefusedReason::Failed, now).await;
-                return problem.into_response();
-            }
-        };
-        let act = Act {
+        let (from, subject, clock) = (address(&request), Subject::default(), Arc::clone(&app.context.clock));
+        let act = |status: Option<StatusCode>| Act {
             who: caller.user.to_string(),
             token: Some(caller.token.clone()),
             roles: caller.roles.clone(),
             action: format!("{} {}", self.method, self.name),
-            subject: subject.get().cloned().unwrap_or_default(),
-            status: Some(response.status().as_u16()),
+            subject: subject.text(),
+            status: status.map(|status| status.as_u16()),
             address: from.map(|address| address.to_string()),
         };
-        match app.gate.people.with(move |people| people.audit(&act, now)).await {
+        let call = match read(&app, request, Arc::clone(&caller), subject.clone()).await {
+            Ok(call) => call,
+            Err(problem) => {
+                app.gate.refuse(RefusedReason::Failed, clock.now()).await;
+                return problem.into_response();
+            }
+        };
+        let (intended, at) = (act(None), clock.now());
+        let intent = match app.gate.people.with(move |people| people.intend(&intended, at)).await {
+            Ok(intent) => intent,
+            Err(error) => return Problem(error.into()).into_response(),
+        };
+        app.context.pass(Moment::Intended);
+        let answered = handler(app.clone(), call).await.map(Answer::respond);
+        app.context.pass(Moment::Changed);
+        let (refused, at) = (answered.is_err(), clock.now());
+        let response = answered.unwrap_or_else(Problem::into_response);
+        // What failed half-way may have changed something.
+        let changed = !refused || response.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        let made = changed.then(|| act(Some(response.status())));
+        let written = app.gate.people.with(move |people| people.done(intent, made.as_ref(), at)).await;
+        if refused {
+            app.gate.refuse(RefusedReason::Failed, at).await;
+        }
+        match written {
             Ok(()) => response,
             Err(error) => Problem(error.into()).into_response(),
         }
@@ -222,16 +221,16 @@ async fn read<P: PathPart, Q: QueryPart, B: BodyPart>(
     app: &App,
     mut request: Request,
     caller: Arc<Caller>,
-    subject: Arc<OnceLock<String>>,
+    subject: Subject,
 ) -> Result<Call<P, Q, B>, Problem> {
     let named = request.extract_parts::<RawPathParams>().await;
     let named = named.map_err(|_| PublicError::new(ErrorCode::Malformed, "the path is not UTF-8"))?;
     let path = P::read(named.iter().next().map(|(_, value)| value))?;
-    if let Some(text) = path.subject() {
-        let _ = subject.set(text);
-    }
     let query = Q::read(request.uri())?;
     let body = if B::EXPECTED { B::read(&body::whole(app, request).await?)? } else { B::read(&[])? };
+    if let Some(text) = path.subject().or_else(|| body.subject()) {
+        subject.is(text);
+    }
     Ok(Call { caller, path, query, body, subject })
 }
 

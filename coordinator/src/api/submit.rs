@@ -20,7 +20,6 @@ use crate::store::{Recorded, StoreError};
 pub(super) async fn submit(app: App, call: Call<(), (), SignedStudy>) -> Result<Made<StudyStatus>, Problem> {
     let signed = call.body.clone();
     let (id, user) = (signed.id(), call.caller.user.clone());
-    call.concerns(&id);
     if let Some(record) = app.context.store.with(move |store| store.study(id)).await? {
         // Who has the study as it was signed may see it: the text alone is not enough.
         if record.signed.signature != signed.signature {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::api::types::{DatasetList, NetworkInfo, SiteList, StudyList};
 use crate::bench::{CONTRACT, Lab, Manner, RESEARCHER, SITES, STUDY, TOKEN, TestClock, key, signed, study};
 
+mod audit;
 mod credentials;
 mod described;
 mod permits;

@@ -118,7 +118,7 @@ fn restored(args: &RestoreArgs, now: Timestamp) -> Result<String, BackupError> {
     };
     let (manifest, placed) = super::restore(&args.file, &identities, dir, args.replace, args.elsewhere, now)?;
     let head = format!(
-        "restored {} files of {}\nopen invitations are withdrawn; what was revoked since then is not any more: revoke again sites, users and tokens\n",
+        "restored {} files of {}\nopen invitations are withdrawn; what was revoked since then is not any more: `bocage network revoke --again` revokes sites again, users and tokens are yours to revoke\n",
         manifest.files.len(),
         manifest.about.made_at
     );

@@ -18,7 +18,7 @@ use super::{Manner, SITES, TOKEN, TestClock, config, contracts};
 use crate::api::types::{SiteReport, StudyState, StudyStatus};
 use crate::config::{ApiTls, Config};
 use crate::dispatch::Context;
-use crate::server::{Patience, ServeError, Server, Switches};
+use crate::server::{AtMoment, Patience, ServeError, Server, Switches};
 
 /// A running coordinator with its nodes.
 pub struct Lab {
@@ -53,9 +53,17 @@ impl Lab {
         patience: Patience,
         tls: Option<(WebIdentity, ApiTls)>,
     ) -> Self {
+        Self::begin(config, Switches { clock, patience, at: None }, tls).await
+    }
+
+    /// [`Lab::start`], with what is done at each moment.
+    pub async fn start_at(dir: &Path, clock: Arc<TestClock>, at: AtMoment) -> Self {
+        Self::begin(&config(dir), Switches { clock, at: Some(at), ..Switches::default() }, None).await
+    }
+
+    async fn begin(config: &Config, switches: Switches, tls: Option<(WebIdentity, ApiTls)>) -> Self {
         let listener = Arc::new(MemoryListener::new());
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let switches = Switches { clock, patience, at: None };
         let base = format!("http://{}", http.local_addr().unwrap());
         let server = Server::with(config, contracts(), switches).unwrap().with_api_tls(tls);
         let context = server.context();

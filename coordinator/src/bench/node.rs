@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bocage_net::frame::{read_frame, read_message, write_frame, write_message};
 use bocage_net::memory::{MemoryLink, MemoryListener};
 use bocage_net::{Dialler as _, Link as _};
-use bocage_protocol::analysis::plan_for;
+use bocage_protocol::analysis::{Ends, RoundState, plan_of};
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
 use bocage_protocol::plan::{MeasureLayout, ValidPlan};
@@ -123,9 +123,10 @@ fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply
         _ => {}
     }
     let study = round.study.verify().unwrap();
-    let parts = round.steps.iter().map(|step| {
-        let spec = &study.analyses[usize::from(step.analysis)].spec;
-        let plan = plan_for(spec, study.query(), round.round, &step.state).unwrap();
+    let ends = Ends::of(round.steps.iter().map(|step| (step.analysis, &step.state)));
+    let asks = round.steps.iter().filter(|step| !matches!(step.state, RoundState::Ended { .. }));
+    let parts = asks.map(|step| {
+        let plan = plan_of(&study, step.analysis, round.round, &step.state, &ends).unwrap();
         let plan = ValidPlan::check(plan, &contract()).unwrap();
         let digest = if manner == Manner::OtherPlan { Digest::of("other", &[]) } else { plan.digest() };
         Part { analysis: step.analysis, plan: digest, outcome: Outcome::Table(full_table(&plan)) }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use bocage_net::env::SystemEntropy;
 use bocage_net::secret::write_secret;
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{Digest, TokenId, UserName};
 use clap::{Args, Subcommand};
@@ -138,7 +139,7 @@ impl UsersArgs {
                 for user in open(&source, now)?.users(now).map_err(text)? {
                     let disabled = user.disabled_at.map_or_else(String::new, |at| format!("  disabled since {at}"));
                     let (name, roles) = (user.name.as_str(), words(&user.roles));
-                    let _ = writeln!(said, "{name:24} {roles:32} {} tokens{disabled}", user.tokens);
+                    let _ = writeln!(said, "{name:24} {roles:32} {}{disabled}", counted(user.tokens, "token"));
                 }
                 Ok(said)
             }
@@ -150,7 +151,7 @@ impl UsersArgs {
             UsersCommand::Enable { name, source } => {
                 let act = act("users enable", &name);
                 let user = open(&source, now)?.set_disabled(&name, false, now, Some(&act)).map_err(text)?;
-                Ok(format!("{name}: {} tokens are taken again\n", user.tokens))
+                Ok(format!("{name}: taken again, with {}\n", counted(user.tokens, "token")))
             }
         }
     }
@@ -210,9 +211,12 @@ impl AuditArgs {
                     let act = &entry.entry.act;
                     let (number, at) = (entry.entry.number, entry.entry.at);
                     let from = act.address.as_deref().unwrap_or("this machine");
+                    // Over HTTP an act has a status, unless the coordinator ended before its answer.
+                    let cut_short = act.token.is_some() && act.status.is_none();
+                    let cut_short = if cut_short { "  (cut short: it may have been made)" } else { "" };
                     let _ = writeln!(
                         said,
-                        "{number:6}  {at}  {:24} {:36} {}  from {from}",
+                        "{number:6}  {at}  {:24} {:36} {}  from {from}{cut_short}",
                         act.who, act.action, act.subject
                     );
                 })?;
@@ -226,7 +230,11 @@ impl AuditArgs {
                 let verified = open(&source, now)?.verify_audit(noted).map_err(text)?.map_err(text)?;
                 match verified {
                     (0, _) | (_, None) => Ok("there are no entries yet\n".to_owned()),
-                    (count, Some(hash)) => Ok(format!("{count} entries hold; note the last hash elsewhere:\n{hash}\n")),
+                    (count, Some(hash)) => {
+                        let all = counted(count, "entry");
+                        let hold = if count == 1 { "holds" } else { "hold" };
+                        Ok(format!("{all} {hold}; note the last hash elsewhere:\n{hash}\n"))
+                    }
                 }
             }
             AuditCommand::Export(source) => {

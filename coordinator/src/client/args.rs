@@ -25,9 +25,9 @@ use super::progress::Progress;
 use super::study::{Asked, Bound, bind, sign_and_submit};
 use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile};
-use crate::api::types::StudyStatus;
+use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
-use crate::report::{self, Format, Grid};
+use crate::report::{self, Format, Grid, Standing};
 
 /// The shortest beginning of a study id that is looked up.
 const PREFIX_DIGITS: usize = 4;
@@ -239,6 +239,23 @@ impl Client {
         let profile = Profile::find(self.profile.as_deref())?;
         let api = Api::new(&profile)?;
         Ok((profile, api))
+    }
+}
+
+impl Client {
+    /// How the network stands, with what this user may know of it.
+    ///
+    /// # Errors
+    /// The profile cannot be used, or the coordinator does not answer.
+    pub fn standing(&self) -> Result<Standing, ClientError> {
+        let (_, api) = self.open()?;
+        let open = |of: &InvitationInfo| of.state == InvitationState::Open;
+        let invitations = match api.invitations() {
+            Ok(list) => Some(list.invitations.into_iter().filter(open).collect()),
+            Err(ClientError::Refused(error)) if error.code == ErrorCode::Forbidden => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Standing { network: api.network()?, sites: api.sites()?.sites, invitations })
     }
 }
 

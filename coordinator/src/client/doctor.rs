@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use bocage_keep::doctor::{Check, Examined, Finding, Level, Probe, machine, run};
 use bocage_net::env::SystemClock;
+use bocage_net::https;
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock as _, Timestamp};
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::limits;
 use bocage_protocol::wire::release::{OURS, Release};
 
 use super::{Api, ClientError, GivenPermit, Profile};
@@ -46,6 +49,7 @@ pub fn examine(given: Option<&Path>) -> Examined {
         }),
         probe(Check::Dns, HERE, |profile| vec![name(&address(profile))]),
         probe(Check::Tcp, THERE, |profile| vec![connects(&address(profile))]),
+        probe(Check::Interception, THERE, |profile| interception(profile).into_iter().collect()),
         probe(Check::Key, HERE, |profile| vec![key(profile)]),
         probe(Check::Modes, HERE, modes),
         probe(Check::Permit, HERE, |profile| vec![permit(profile, SystemClock.now())]),
@@ -75,7 +79,7 @@ fn name(address: &str) -> Finding {
     let fix = "correct `coordinator` in the profile, or ask for the name in this machine's DNS";
     match address.to_socket_addrs().map(Iterator::count) {
         Ok(0) => Finding::fail(Check::Dns, format!("{address} has no address"), fix),
-        Ok(count) => Finding::ok(Check::Dns, format!("{address}: {count} addresses")),
+        Ok(count) => Finding::ok(Check::Dns, format!("{address}: {}", counted(count, "address"))),
         Err(error) => Finding::fail(Check::Dns, format!("{address}: {error}"), fix),
     }
 }
@@ -92,6 +96,33 @@ fn connects(address: &str) -> Finding {
     let fix =
         "is the coordinator running, is its api.listen this address, and does a firewall let this machine reach it?";
     Finding::fail(Check::Tcp, format!("{address}: {why}"), fix)
+}
+
+/// Whether the certificate that is shown is of somebody whom the profile does not name. Of a profile without `ca_file` this cannot be told: a firewall's
+/// authority is often among the machine's own. Where a proxy stands on the way, its look is what the interface's says.
+fn interception(profile: &Profile) -> Option<Finding> {
+    let file = profile.ca_file.as_ref().filter(|_| profile.coordinator.starts_with("https://"))?;
+    if ureq::Proxy::try_from_env().is_some() && !profile.is_loopback() {
+        return None;
+    }
+    let (trusted, address) = (super::read_file(file, limits::SECRET_FILE_BYTES).ok()?, address(profile));
+    let host = address.rsplit_once(':')?.0.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let to = address.to_socket_addrs().ok()?.next()?;
+    let mut stream = TcpStream::connect_timeout(&to, CONNECT).ok()?;
+    stream.set_read_timeout(Some(CONNECT)).and_then(|()| stream.set_write_timeout(Some(CONNECT))).ok()?;
+    Some(match https::stranger(&mut stream, &host, &trusted, Arc::new(SystemClock)) {
+        Some(issuer) => Finding::fail(
+            Check::Interception,
+            format!(
+                "{address} shows a certificate issued by `{issuer}`, of which {} knows nothing: nothing was sent",
+                file.display()
+            ),
+            format!(
+                "ask that {address} is left out of the inspection of TLS; if that is the coordinator's own authority, name it as `ca_file`"
+            ),
+        ),
+        None => Finding::ok(Check::Interception, "nobody looks into TLS with an authority of their own"),
+    })
 }
 
 fn key(profile: &Profile) -> Finding {
@@ -121,7 +152,7 @@ fn permit(profile: &Profile, now: Timestamp) -> Finding {
     };
     let days = permit.valid_to.since_ms(now).div_euclid(DAY_MS);
     let fix = "ask the access body for a new one";
-    let what = format!("{} of {}: {days} days left", permit.id, permit.title);
+    let what = format!("{} of {}: {} left", permit.id, permit.title, counted(days.max(0).unsigned_abs(), "day"));
     let own = profile.key().ok().is_none_or(|key| key.public() == permit.holder.key);
     match days {
         _ if !own => Finding::fail(

@@ -13,7 +13,7 @@ use clap::Args;
 use super::ClientError;
 use super::args::{Client, exit, print};
 use crate::api::types::{InvitationInfo, InvitationWanted};
-use crate::report::{Format, json};
+use crate::report::{Format, Grid, json};
 
 /// `bocage network invite`.
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ fn made(invitation: &Invitation, file: &Path) -> String {
         "{file}: an invitation of site {site}, good once, until {until}\n\
          fingerprint: {fingerprint}\n\n\
          It holds a secret. Hand it to the hospital by a way that nobody else reads, and tell it the fingerprint by another;\n\
-         there: bocage-node enrol {name} --dir DIR\n",
+         there: bocage node enrol {name} --dir DIR --fingerprint {fingerprint}\n",
         file = file.display(),
         site = invitation.site,
         until = invitation.expires_at,
@@ -94,22 +94,30 @@ impl InvitationsArgs {
             let list = api.invitations()?;
             print(&match self.client.format {
                 Format::Json => json(&list),
-                Format::Text | Format::Csv => listed(&list.invitations),
+                Format::Csv => table(&list.invitations).csv(),
+                Format::Text if list.invitations.is_empty() => {
+                    "no site was invited yet: bocage network invite SITE\n".to_owned()
+                }
+                Format::Text => table(&list.invitations).text(1),
             })
         }))
     }
 }
 
-fn listed(invitations: &[InvitationInfo]) -> String {
-    if invitations.is_empty() {
-        return "no site was invited yet: bocage network invite SITE\n".to_owned();
+fn table(invitations: &[InvitationInfo]) -> Grid {
+    let mut grid = Grid::new(["site", "state", "made", "good until", "ended", "replaces the key", "id"]);
+    for of in invitations {
+        grid.row([
+            of.site.to_string(),
+            of.state.as_str().to_owned(),
+            of.made_at.to_string(),
+            of.expires_at.to_string(),
+            of.ended_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
+            if of.replace { "yes" } else { "no" }.to_owned(),
+            of.id.clone(),
+        ]);
     }
-    let line = |of: &InvitationInfo| {
-        let ended = of.ended_at.map_or_else(|| format!("until {}", of.expires_at), |at| format!("at    {at}"));
-        let replace = if of.replace { "  replaces the release key" } else { "" };
-        format!("{:<32}{:<11}{ended}  {}{replace}\n", of.site.as_str(), of.state.as_str(), of.id)
-    };
-    invitations.iter().map(line).collect()
+    grid
 }
 
 impl UninviteArgs {

@@ -16,6 +16,7 @@ mod permit;
 mod preflight;
 mod profile;
 mod progress;
+mod remembered;
 mod revoke;
 mod study;
 mod waiting;

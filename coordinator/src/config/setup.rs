@@ -10,6 +10,7 @@ use bocage_net::certificates::{Authority, SiteKey};
 use bocage_net::env::SystemEntropy;
 use bocage_net::https::WebIdentity;
 use bocage_net::secret::{SecretError, read_secret_text};
+use bocage_net::settings::unreadable;
 use bocage_net::tls::certified_site;
 use bocage_protocol::PublicError;
 use bocage_protocol::contract::{Contract, parse};
@@ -90,7 +91,7 @@ fn secret_problem(path: &Path, error: &SecretError) -> Problem {
             problem(path, format_args!("others may read this secret (mode {mode:04o})"))
                 .hint(format!("chmod 600 {}", path.display()))
         }
-        SecretError::Io { source, .. } => problem(path, format_args!("cannot be read: {source}")),
+        SecretError::Io { source, .. } => problem(path, format_args!("cannot be read: {}", unreadable(source.kind()))),
         SecretError::TooLarge { limit_bytes, .. } => problem(path, format_args!("larger than {limit_bytes} bytes")),
         SecretError::NotText { .. } => problem(path, "not UTF-8 text"),
         SecretError::NotAFile { .. } => problem(path, "not a regular file"),
@@ -107,11 +108,11 @@ fn named(problem: Problem, key: &str) -> Problem {
 }
 
 fn public_text(path: &Path, limit_bytes: usize) -> Result<String, Problem> {
-    let unreadable = |e: std::io::Error| problem(path, format_args!("cannot be read: {e}"));
-    if std::fs::metadata(path).map_err(unreadable)?.len() > limit_bytes as u64 {
+    let unread = |e: std::io::Error| problem(path, format_args!("cannot be read: {}", unreadable(e.kind())));
+    if std::fs::metadata(path).map_err(unread)?.len() > limit_bytes as u64 {
         return Err(problem(path, format_args!("larger than {limit_bytes} bytes")));
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    std::fs::read_to_string(path).map_err(unread)
 }
 
 /// The coordinator's own certificate, key and roots, whatever their time.
@@ -216,7 +217,8 @@ fn contracts(dir: &Path, problems: &mut Problems) -> BTreeMap<ContractId, KnownC
         }
         Ok(files) => files,
         Err(e) => {
-            problems.push(named(problem(dir, format_args!("cannot be read: {e}")), "contracts.dir"));
+            problems
+                .push(named(problem(dir, format_args!("cannot be read: {}", unreadable(e.kind()))), "contracts.dir"));
             vec![]
         }
     };

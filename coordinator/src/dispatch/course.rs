@@ -1,19 +1,21 @@
 //! A study's way through its rounds: the drivers of its analyses, stepped with what is recorded. No I/O, no clock: replay gives the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
+use bocage_protocol::analysis::{AnalysisSpec, Ends, RoundState, awaits, plan_for, plan_of};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{Plan, ValidPlan};
 use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::wire::message::Step;
 
 use super::Asked;
-use crate::analysis::{Answer, Driver, Next, SiteAnswer, answer_values, check_values, summarise};
+use crate::analysis::{
+    Answer, Driver, Next, SiteAnswer, answer_values, check_values, coefficients, summarise, unanswered,
+};
 use crate::api::types::AnalysisResult;
 
 /// A round that is put to every site.
@@ -23,6 +25,8 @@ pub struct Round {
     pub number: u16,
     /// One for each analysis that takes part, ascending.
     pub parts: Vec<RoundPart>,
+    /// Where the fits ended that these read.
+    ended: BTreeMap<u16, RoundState>,
 }
 
 /// An analysis' part in a round.
@@ -44,6 +48,12 @@ pub struct RoundPart {
 #[derive(Debug)]
 pub struct Course {
     drivers: Vec<Driver>,
+    /// Of each analysis, those whose coefficients it reads.
+    awaited: Vec<BTreeSet<u16>>,
+    /// Those that wait for others still.
+    waiting: BTreeSet<u16>,
+    ends: Ends,
+    min_sites: u32,
     results: Vec<Option<AnalysisResult>>,
     specs: Vec<AnalysisSpec>,
     one_row_per_subject: bool,
@@ -54,25 +64,29 @@ pub struct Course {
 impl Round {
     /// What is asked of a site.
     pub fn steps(&self, site: &SiteId) -> Vec<Step> {
-        let of = |part: &RoundPart| Step { analysis: part.analysis, state: part.at(site).state.clone() };
-        self.parts.iter().map(of).collect()
+        let of = |part: &RoundPart| (part.analysis, part.at(site).state.clone());
+        let mut steps = self.ended.clone();
+        steps.extend(self.parts.iter().map(of));
+        steps.into_iter().map(|(analysis, state)| Step { analysis, state }).collect()
     }
+}
 
-    fn new(asked: &Asked, number: u16, states: Vec<(usize, States)>) -> Result<Self, PublicError> {
-        let one = |index: usize, state: RoundState| {
-            let analysis = &asked.study.analyses[index];
-            let plan = plan_for(&analysis.spec, asked.study.query(), number, &state)?;
-            let plan = ValidPlan::check(plan, asked.contracts()).map_err(|problems| {
-                let message = format!("analysis `{}`: {problems}", analysis.name);
-                PublicError::new(ErrorCode::StudyInvalid, message)
-            })?;
+impl RoundPart {
+    fn new(
+        asked: &Asked,
+        (number, analysis): (u16, u16),
+        states: States,
+        ends: &Ends,
+    ) -> Result<RoundPart, PublicError> {
+        let one = |state: RoundState| {
+            let plan = checked(asked, analysis, plan_of(&asked.study, analysis, number, &state, ends)?)?;
             let own = BTreeMap::new();
-            Ok::<_, PublicError>(RoundPart { analysis: index as u16, state, digest: plan.digest(), plan, own })
+            Ok::<_, PublicError>(RoundPart { analysis, state, digest: plan.digest(), plan, own })
         };
-        let part = |(index, states): (usize, States)| match states {
-            States::All(state) => one(index, state),
+        match states {
+            States::All(state) => one(state),
             States::Each(states) => {
-                let each = |(site, state)| Ok((site, one(index, state)?));
+                let each = |(site, state)| Ok((site, one(state)?));
                 let own: BTreeMap<SiteId, RoundPart> =
                     states.into_iter().map(each).collect::<Result<_, PublicError>>()?;
                 // All have one shape: any of them says how large an answer can be.
@@ -80,9 +94,16 @@ impl Round {
                 let any = any.ok_or_else(|| PublicError::new(ErrorCode::RoundInvalid, "a round is put to no site"))?;
                 Ok(RoundPart { own, ..any })
             }
-        };
-        Ok(Self { number, parts: states.into_iter().map(part).collect::<Result<_, PublicError>>()? })
+        }
     }
+}
+
+/// A plan under the contracts of the study.
+fn checked(asked: &Asked, analysis: u16, plan: Plan) -> Result<ValidPlan, PublicError> {
+    ValidPlan::check(plan, asked.contracts()).map_err(|problems| {
+        let message = format!("analysis `{}`: {problems}", asked.study.analyses[usize::from(analysis)].name);
+        PublicError::new(ErrorCode::StudyInvalid, message)
+    })
 }
 
 impl RoundPart {
@@ -104,20 +125,32 @@ impl Course {
     /// # Errors
     /// `study_invalid` with what is wrong with an analysis; `too_large`.
     pub fn begin(asked: &Asked, min_sites: u32) -> Result<Self, PublicError> {
-        let first = |index| (index, States::All(RoundState::First));
-        let round = Round::new(asked, 0, (0..asked.study.analyses.len()).map(first).collect())?;
-        let values = asked.study.analyses.iter().zip(&round.parts);
-        check_values(values.map(|(analysis, part)| answer_values(&analysis.spec, &part.plan, asked.sites.len())))?;
-        let drivers = asked
-            .study
-            .analyses
-            .iter()
-            .zip(&round.parts)
-            .map(|(analysis, part)| Driver::new(analysis, &part.plan, &asked.contract, min_sites))
-            .collect::<Result<Vec<_>, _>>()?;
-        let results = vec![None; drivers.len()];
-        let (specs, one_row_per_subject) = (asked.study.analyses.clone(), asked.contract.one_row_per_subject());
-        Ok(Self { drivers, results, specs, one_row_per_subject, round: Some(Arc::new(round)), last_round: 0 })
+        let specs = asked.study.analyses.clone();
+        let all = 0..specs.len() as u16;
+        let awaited: Vec<BTreeSet<u16>> =
+            all.clone().map(|analysis| awaits(&asked.study, analysis)).collect::<Result<_, _>>()?;
+        let ends = Ends::default();
+        let waiting: BTreeSet<u16> = all.clone().filter(|at| !awaited[usize::from(*at)].is_empty()).collect();
+        let part = |at: u16| RoundPart::new(asked, (0, at), States::All(RoundState::First), &ends);
+        let parts: Vec<RoundPart> =
+            all.clone().filter(|at| !waiting.contains(at)).map(part).collect::<Result<_, PublicError>>()?;
+        let plan = |analysis: u16| match parts.iter().find(|part| part.analysis == analysis) {
+            Some(part) => Ok(part.plan.clone()),
+            // Of what waits as far as it is known before.
+            None => {
+                let spec = &specs[usize::from(analysis)].spec;
+                checked(asked, analysis, plan_for(spec, asked.study.query(), 0, &RoundState::First)?)
+            }
+        };
+        let plans: Vec<ValidPlan> = all.map(plan).collect::<Result<_, PublicError>>()?;
+        let values = specs.iter().zip(&plans);
+        check_values(values.map(|(analysis, plan)| answer_values(&analysis.spec, plan, asked.sites.len())))?;
+        let driver = |(analysis, plan)| Driver::new(analysis, plan, &asked.contract, min_sites);
+        let drivers = specs.iter().zip(&plans).map(driver).collect::<Result<Vec<_>, _>>()?;
+        let round = Some(Arc::new(Round { number: 0, parts, ended: BTreeMap::new() }));
+        let (results, one_row_per_subject) = (vec![None; drivers.len()], asked.contract.one_row_per_subject());
+        let last_round = 0;
+        Ok(Self { drivers, awaited, waiting, ends, min_sites, results, specs, one_row_per_subject, round, last_round })
     }
 
     /// The round that is due, or none when all analyses are published.
@@ -141,7 +174,8 @@ impl Course {
         refusals: &BTreeMap<SiteId, PublicError>,
     ) -> Result<(), PublicError> {
         let Some(round) = self.round.take() else { return Ok(()) };
-        let mut next = Vec::new();
+        let number = round.number + 1;
+        let mut next: BTreeMap<u16, States> = BTreeMap::new();
         for part in &round.parts {
             let index = usize::from(part.analysis);
             let answers: Vec<SiteAnswer<'_>> = asked
@@ -150,20 +184,58 @@ impl Course {
                 .map(|site| SiteAnswer { site, answer: answer(releases.get(site), refusals.get(site), part.analysis) })
                 .collect();
             match self.drivers[index].step(&answers) {
-                Next::Round(state) => next.push((index, States::All(state))),
-                Next::Each(states) => next.push((index, States::Each(states))),
-                Next::Publish(result) => self.results[index] = Some(*result),
+                Next::Round(state) => drop(next.insert(part.analysis, States::All(state))),
+                Next::Each(states) => drop(next.insert(part.analysis, States::Each(states))),
+                Next::Publish(result) => {
+                    if let Some(beta) = coefficients(&self.specs[index].spec, &result) {
+                        self.ends.add(part.analysis, round.number, beta);
+                    }
+                    self.results[index] = Some(*result);
+                }
             }
         }
-        if !next.is_empty() {
-            let number = round.number + 1;
+        let mut parts: BTreeMap<u16, RoundPart> = BTreeMap::new();
+        for (analysis, states) in next {
             if number >= limits::ROUNDS {
                 return Err(PublicError::new(ErrorCode::RoundInvalid, "the study has too many rounds"));
             }
-            self.round = Some(Arc::new(Round::new(asked, number, next)?));
+            parts.insert(analysis, RoundPart::new(asked, (number, analysis), states, &self.ends)?);
+        }
+        self.begin_those_that_waited(asked, number, &mut parts);
+        if !parts.is_empty() {
+            let awaited = parts.keys().flat_map(|analysis| &self.awaited[usize::from(*analysis)]).copied().collect();
+            let (parts, ended) = (parts.into_values().collect(), self.ends.said_of(&awaited));
+            self.round = Some(Arc::new(Round { number, parts, ended }));
             self.last_round = number;
         }
         Ok(())
+    }
+
+    /// Begins whatever has nothing more to wait for. What waits for a fit that there is not, or that cannot be read, is answered with the reason.
+    fn begin_those_that_waited(&mut self, asked: &Asked, number: u16, parts: &mut BTreeMap<u16, RoundPart>) {
+        for analysis in self.waiting.clone() {
+            let index = usize::from(analysis);
+            let (spec, awaited) = (&self.specs[index], &self.awaited[index]);
+            let without = awaited.iter().find(|above| {
+                self.results[usize::from(**above)].is_some() && !self.ends.have(&BTreeSet::from([**above]))
+            });
+            let begun = match without {
+                Some(above) => Err(format!("no answer: `{}` has no fit", self.specs[usize::from(*above)].name)),
+                None if !self.ends.have(awaited) => continue,
+                None if number >= limits::ROUNDS => Err("no answer: the study has no rounds left for it".to_owned()),
+                None => RoundPart::new(asked, (number, analysis), States::All(RoundState::First), &self.ends)
+                    .and_then(|part| Ok((Driver::new(spec, &part.plan, &asked.contract, self.min_sites)?, part)))
+                    .map_err(|error| format!("no answer: {}", error.message)),
+            };
+            match begun {
+                Ok((driver, part)) => {
+                    self.drivers[index] = driver;
+                    parts.insert(analysis, part);
+                }
+                Err(note) => self.results[index] = Some(unanswered(spec, note, asked.sites.to_vec())),
+            }
+            self.waiting.remove(&analysis);
+        }
     }
 
     /// The results, in the order of the study; the parts of a summary are one.

@@ -59,7 +59,7 @@ pub struct Context {
     /// Whose studies are accepted without a permit.
     pub researchers: Researchers,
     /// Whose permits are accepted.
-    pub access_bodies: AccessBodies,
+    pub access_bodies: Arc<AccessBodies>,
     /// The contracts by id.
     pub contracts: BTreeMap<ContractId, KnownContract>,
     /// What lasts.

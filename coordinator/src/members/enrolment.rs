@@ -70,7 +70,7 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
     }
     let unproven = |why: String| {
         PublicError::new(ErrorCode::EnrolmentInvalid, why)
-            .hint("enrol with `bocage-node enrol`, which makes and proves its keys")
+            .hint("enrol with `bocage node enrol`, which makes and proves its keys")
     };
     let tls_key = requested_key(&request.certificate_request).map_err(|error| unproven(error.to_string()))?;
     if !request.is_proven(&tls_key) {

@@ -13,6 +13,7 @@ use bocage_protocol::ids::{Digest, NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::trust::SignedCheckpoint;
 use bocage_protocol::wire::hello::{Answer, First, Hello, HelloError, answer};
+use bocage_protocol::wire::inquiry::Known;
 use bocage_protocol::wire::message::{Catalogue, Particulars, Reply, Request};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -47,15 +48,16 @@ enum Greeted {
 }
 
 /// Exchanges hellos on the peer's first stream: none where no session was wanted. Otherwise the link is closed, the log says why, and the reason is
-/// answered in a word.
+/// answered in a word. `known` is what is told of the site to who only asks.
 pub(super) async fn greet<L: Link>(
     link: &L,
     site: &SiteId,
     enrolled: bool,
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
+    known: impl FnOnce() -> Known,
 ) -> Result<Option<Hello>, &'static str> {
-    match timeout(PATIENCE, exchange(link, site, enrolled, network, clock)).await {
+    match timeout(PATIENCE, exchange(link, site, enrolled, network, clock, known)).await {
         Ok(Ok(Greeted::Session(hello))) => Ok(Some(hello)),
         Ok(Ok(Greeted::Told)) => {
             tracing::info!(%site, "somebody at the site asked whether it would be taken in");
@@ -90,12 +92,17 @@ async fn exchange<L: Link>(
     enrolled: bool,
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
+    known: impl FnOnce() -> Known,
 ) -> Result<Greeted, GreetError> {
     let mut stream = link.accept().await?;
     let frame = read_frame(&mut stream, limits::HELLO_BYTES).await?;
     let first = First::decode(&frame)?;
     let answer = answer(first.hello(), site, enrolled, network, clock.now());
-    write_frame(&mut stream, &answer.encode()).await?;
+    let frame = match &first {
+        First::Session(_) => answer.encode(),
+        First::Inquiry(_) => known().behind(&answer),
+    };
+    write_frame(&mut stream, &frame).await?;
     stream.shutdown().await.map_err(FrameError::Io)?;
     Ok(match (answer, first) {
         (Answer::Welcome(_), First::Session(hello)) => Greeted::Session(hello),

@@ -24,6 +24,7 @@ use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
 use bocage_protocol::limits::KNOWN_CONTRACTS;
 use bocage_protocol::trust::KeptCheckpoints;
 use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, WITNESS, negotiate};
+use bocage_protocol::wire::inquiry::Known;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars};
 use tokio::sync::watch;
 
@@ -32,6 +33,7 @@ use self::own::Desk;
 use self::roster::Roster;
 use crate::api::types::{OfferInfo, SiteInfo};
 use crate::counts::Counts;
+use crate::permits::AccessBodies;
 use crate::store::Store;
 
 pub use session::{Answered, Lost, Session};
@@ -54,7 +56,9 @@ const CATALOGUE_RENEWAL: Duration = Duration::from_secs(600);
 pub struct Members {
     network: NetworkId,
     /// The contracts that this coordinator holds.
-    contracts: Vec<Digest>,
+    contracts: Vec<(ContractId, Digest)>,
+    /// Whose lists of revoked permits it hands on.
+    access_bodies: Option<Arc<AccessBodies>>,
     clock: Arc<dyn Clock>,
     /// Who has a release key; without it all sites do.
     roster: Option<Arc<Roster>>,
@@ -75,12 +79,24 @@ struct Member {
     session: watch::Sender<Option<Arc<Session>>>,
     heard: Mutex<Heard>,
     renewals: Mutex<own::Rate>,
+    moves: Mutex<own::Rate>,
+}
+
+/// The ends of a coordinator's certificates.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Of its own.
+    pub certificate: Timestamp,
+    /// Of the one by which it certifies sites, if it does.
+    pub authority: Option<Timestamp>,
 }
 
 /// What was last heard of a site.
 #[derive(Debug, Clone, Default)]
 struct Heard {
     last_seen: Option<Timestamp>,
+    /// When its session began, or the first of those that took each other's place.
+    since: Option<Timestamp>,
     skew_ms: Option<i64>,
     software: Option<String>,
     catalogue: Option<Catalogue>,
@@ -121,12 +137,26 @@ impl Members {
             session: watch::channel(None).0,
             heard: Mutex::default(),
             renewals: Mutex::default(),
+            moves: Mutex::default(),
         };
         let sites = sites.into_iter().map(|(id, name)| (id, member(name))).collect();
         let (serial, strangers) = (AtomicU64::new(0), AtomicUsize::new(0));
         let (desk, denylist, counts) = (OnceLock::new(), Denylist::default(), Arc::default());
-        let (contracts, roster, remembered) = (Vec::new(), None, None);
-        Self { network, contracts, clock, roster, remembered, sites, serial, strangers, desk, denylist, counts }
+        let (contracts, access_bodies, roster, remembered) = (Vec::new(), None, None, None);
+        Self {
+            network,
+            contracts,
+            access_bodies,
+            clock,
+            roster,
+            remembered,
+            sites,
+            serial,
+            strangers,
+            desk,
+            denylist,
+            counts,
+        }
     }
 
     /// The same, of a coordinator that tells each site what this store remembers of the site's ledger.
@@ -137,13 +167,26 @@ impl Members {
 
     /// The same, of a coordinator that holds these contracts.
     #[must_use]
-    pub fn holding(self, contracts: impl IntoIterator<Item = Digest>) -> Self {
+    pub fn holding(self, contracts: impl IntoIterator<Item = (ContractId, Digest)>) -> Self {
         Self { contracts: contracts.into_iter().take(KNOWN_CONTRACTS).collect(), ..self }
+    }
+
+    /// The same, of a coordinator that hands these access bodies' lists on.
+    #[must_use]
+    pub fn under(self, access_bodies: Arc<AccessBodies>) -> Self {
+        Self { access_bodies: Some(access_bodies), ..self }
     }
 
     /// From now on sites renew their certificates here, and learn of roots. Counts once.
     pub fn renew_by(&self, identities: Identities, issuing: Arc<Issuing>) {
         let _ = self.desk.set(Desk { identities, issuing });
+    }
+
+    /// Until when the certificates hold by which it is known and certifies sites; none of a transport without certificates.
+    pub fn ends(&self) -> Option<Ends> {
+        let desk = self.desk.get()?;
+        let authority = desk.issuing.authority().map(|authority| authority.valid_until());
+        Some(Ends { certificate: desk.identities.current().valid_until(), authority })
     }
 
     /// Who is refused although the certificate would hold: in handshakes, of sessions, and of requests.
@@ -161,6 +204,16 @@ impl Members {
     fn enrolled(&self, site: &SiteId) -> bool {
         let known = || self.roster.as_ref().is_none_or(|roster| roster.release_key(site).is_some());
         self.sites.contains_key(site) && known()
+    }
+
+    /// What is told of a site to its doctor.
+    fn known(&self, site: &SiteId) -> Known {
+        let bodies = self.access_bodies.iter().flat_map(|bodies| bodies.all());
+        Known {
+            release_key: self.roster.as_ref().and_then(|roster| roster.release_key(site)),
+            contracts: self.contracts.clone(),
+            lists: bodies.map(|(body, newest)| (body.key, newest.map(|taken| taken.list.issued_at))).collect(),
+        }
     }
 
     /// Ends the session of a site, if it has one.
@@ -202,7 +255,7 @@ impl Members {
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
         let enrolled = self.enrolled(&site);
-        let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock).await {
+        let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock, || self.known(&site)).await {
             Ok(Some(hello)) => hello,
             Ok(None) => return,
             Err(reason) => return self.counts.rejected(reason),
@@ -264,7 +317,8 @@ impl Members {
     ) {
         if *untold && catalogue.is_some_and(|catalogue| !catalogue.datasets.is_empty()) {
             *untold = false;
-            let particulars = greet::particulars(session, site, &self.contracts).await;
+            let known: Vec<Digest> = self.contracts.iter().map(|(_, hash)| *hash).collect();
+            let particulars = greet::particulars(session, site, &known).await;
             member.heard().particulars = particulars;
         }
     }
@@ -297,6 +351,8 @@ impl Members {
         let datasets = catalogue.as_ref().map_or(0, |c| c.datasets.len());
         {
             let mut heard = member.heard();
+            let goes_on = member.session.borrow().is_some();
+            heard.since = heard.since.filter(|_| goes_on).or(Some(now));
             heard.last_seen = Some(now);
             heard.skew_ms = Some(hello.now.since_ms(now));
             heard.software = Some(hello.software.clone());
@@ -359,6 +415,7 @@ impl Members {
                 name: member.name.clone(),
                 enrolled: self.enrolled(id),
                 online,
+                connected_since: heard.since.filter(|_| online),
                 last_seen: if online { Some(now) } else { heard.last_seen },
                 skew_ms: heard.skew_ms,
                 software: heard.software,

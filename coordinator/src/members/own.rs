@@ -1,4 +1,4 @@
-//! What a node asks for itself (protocol version 3): the roots in force, and its next certificate. And when a session ends whatever it does: its
+//! What a node asks for itself (protocol version 3): the roots in force, its next certificate, and time to move to another link. And when a session ends whatever it does: its
 //! certificate has ended, the site is revoked, or a newer session has taken over.
 //!
 //! A certificate is made for the site that the session's own certificate names, and for no other; of the request nothing counts but the key and the proof
@@ -18,7 +18,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::limits::{RENEWAL_BYTES, RENEWALS_AN_HOUR};
+use bocage_protocol::limits::{MOVES_AN_HOUR, RENEWAL_BYTES, RENEWALS_AN_HOUR};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::RENEWAL;
 use bocage_protocol::wire::renewal::{NodeReply, NodeRequest};
@@ -44,16 +44,16 @@ pub(super) struct Desk {
     pub issuing: Arc<Issuing>,
 }
 
-/// The certificates that a site has got in the last hour.
+/// When a site got what it may get so often within an hour.
 #[derive(Debug, Default)]
 pub(super) struct Rate(VecDeque<Timestamp>);
 
 impl Rate {
-    fn take(&mut self, now: Timestamp) -> bool {
+    fn take(&mut self, now: Timestamp, most: usize) -> bool {
         const HOUR_MS: i64 = 3_600_000;
         // One that lies ahead is from before the clock was set back.
         self.0.retain(|at| (0..HOUR_MS).contains(&now.since_ms(*at)));
-        let free = self.0.len() < RENEWALS_AN_HOUR;
+        let free = self.0.len() < most;
         if free {
             self.0.push_back(now);
         }
@@ -120,20 +120,21 @@ impl Members {
     }
 
     fn answer(&self, site: &SiteId, member: &Member, session: &Session, request: NodeRequest) -> NodeReply {
-        let Some(desk) = self.desk.get() else {
-            let message = "this coordinator renews no certificates";
-            return NodeReply::Refused(PublicError::new(ErrorCode::NotIssuing, message));
-        };
         if self.denylist().denies(site, session.leaf()) {
             return NodeReply::Refused(PublicError::new(ErrorCode::SiteRevoked, format!("site {site} is revoked")));
         }
-        match request {
-            NodeRequest::Roots(held) => {
+        match (request, self.desk.get()) {
+            (NodeRequest::Moves, _) => self.noted(member, session),
+            (_, None) => {
+                let message = "this coordinator renews no certificates";
+                NodeReply::Refused(PublicError::new(ErrorCode::NotIssuing, message))
+            }
+            (NodeRequest::Roots(held), Some(desk)) => {
                 member.heard().roots = held;
                 let current = session.leaf().and_then(|leaf| desk.issued(leaf));
                 NodeReply::Roots { roots: desk.identities.current().told_roots(), renew: current == Some(false) }
             }
-            NodeRequest::Renew(request) => match self.renew(desk, site, member, &request) {
+            (NodeRequest::Renew(request), Some(desk)) => match self.renew(desk, site, member, &request) {
                 Ok(chain) => {
                     tracing::info!(%site, "certificate renewed");
                     session.leaves();
@@ -147,10 +148,20 @@ impl Members {
         }
     }
 
+    /// A session that is left goes on until its last answer.
+    fn noted(&self, member: &Member, session: &Session) -> NodeReply {
+        if !member.moves.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.now(), MOVES_AN_HOUR) {
+            let message = format!("this site has moved {MOVES_AN_HOUR} times within an hour");
+            return NodeReply::Refused(PublicError::new(ErrorCode::Busy, message).hint("stay where you are for now"));
+        }
+        session.leaves();
+        NodeReply::Noted
+    }
+
     fn renew(&self, desk: &Desk, site: &SiteId, member: &Member, request: &[u8]) -> Result<Vec<Vec<u8>>, PublicError> {
         let now = self.clock.now();
         let key = requested_key(request).map_err(|e| PublicError::new(ErrorCode::Malformed, e.to_string()))?;
-        if !member.renewals.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
+        if !member.renewals.lock().unwrap_or_else(PoisonError::into_inner).take(now, RENEWALS_AN_HOUR) {
             let message = format!("site {site} has got {RENEWALS_AN_HOUR} certificates within an hour");
             return Err(PublicError::new(ErrorCode::Busy, message).hint("ask again in an hour"));
         }

@@ -6,11 +6,10 @@ use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::limits::CLOCK_TOLERANCE_SECS;
 
 use super::Members;
 use crate::dispatch::Context;
-use crate::store::{Revoked, Store, StoreError, denied};
+use crate::store::{Revoked, Store, StoreError, begins, denied};
 
 /// Refuses what `revoked` says.
 ///
@@ -54,11 +53,6 @@ pub async fn readmit(context: &Context, site: &SiteId, at: Timestamp) -> Result<
         tracing::warn!(%site, "a revoked site has enrolled anew");
     }
     Ok(())
-}
-
-/// When a certificate begins that is made at this time.
-fn begins(at: Timestamp) -> Timestamp {
-    Timestamp(at.0.div_euclid(1000).saturating_mul(1000)).plus_secs(-CLOCK_TOLERANCE_SECS)
 }
 
 fn unknown(site: &SiteId, context: &Context) -> PublicError {

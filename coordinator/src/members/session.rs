@@ -110,7 +110,7 @@ impl Session {
         self.leaf.as_ref()
     }
 
-    /// The node has a new certificate and is about to come with it: a newer session lets this one finish what it is asked.
+    /// The node is about to come by another link, with a new certificate or over a better way: a newer session lets this one finish what it is asked.
     pub(super) fn leaves(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }

@@ -13,7 +13,8 @@ use bocage_protocol::ErrorCode;
 use bocage_protocol::contract::ColumnTraits;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::{
-    CERTIFICATE_BYTES, FRAME_BYTES, HELLO_BYTES, PARTICULAR_COLUMNS, RENEWAL_BYTES, RENEWALS_AN_HOUR, UNIT_BYTES,
+    CERTIFICATE_BYTES, FRAME_BYTES, HELLO_BYTES, MOVES_AN_HOUR, PARTICULAR_COLUMNS, RENEWAL_BYTES, RENEWALS_AN_HOUR,
+    UNIT_BYTES,
 };
 use bocage_protocol::marks::steers;
 use bocage_protocol::wire::codec;
@@ -303,12 +304,12 @@ async fn a_revoked_site_loses_its_session_at_once_and_gets_neither_another_nor_a
     drop(other);
 }
 
-#[tokio::test]
-async fn a_session_whose_node_has_a_new_certificate_answers_what_it_was_asked_after_the_newer_has_come() {
+/// Questions that are under way when a newer session comes: what the older one said before it decides.
+async fn a_question_outlives_a_newer_session(said: Vec<u8>) {
     let (mut bench, _root) = renewing();
     let older = bench.session("cleveland").await;
     let first = bench.members.session(&site("cleveland")).await.unwrap();
-    assert!(matches!(asks(&older, &renewal()).await, NodeReply::Renewed { .. }));
+    assert!(matches!(asks(&older, &said).await, NodeReply::Renewed { .. } | NodeReply::Noted));
     let asking = tokio::spawn({
         let first = Arc::clone(&first);
         async move { first.ask(&Request::Catalogue).await.unwrap().reply }
@@ -321,6 +322,28 @@ async fn a_session_whose_node_has_a_new_certificate_answers_what_it_was_asked_af
     asked.shutdown().await.unwrap();
     assert!(matches!(asking.await.unwrap(), Reply::Catalogue(_)));
     assert!(matches!(older.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::REPLACED, .. }));
+}
+
+#[tokio::test]
+async fn a_session_whose_node_has_a_new_certificate_answers_what_it_was_asked_after_the_newer_has_come() {
+    a_question_outlives_a_newer_session(renewal()).await;
+}
+
+#[tokio::test]
+async fn a_session_whose_node_gave_notice_that_it_moves_answers_what_it_was_asked_after_the_newer_has_come() {
+    a_question_outlives_a_newer_session(codec::encode(&NodeRequest::Moves).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_site_may_move_so_often_within_an_hour_even_where_nothing_is_renewed() {
+    let mut bench = Bench::new();
+    let link = bench.session("cleveland").await;
+    let moves = codec::encode(&NodeRequest::Moves).unwrap();
+    for _ in 0..MOVES_AN_HOUR {
+        assert_eq!(asks(&link, &moves).await, NodeReply::Noted);
+    }
+    assert_eq!(refusal(asks(&link, &moves).await), ErrorCode::Busy);
+    assert_eq!(refusal(asks(&link, &renewal()).await), ErrorCode::NotIssuing);
 }
 
 #[tokio::test]

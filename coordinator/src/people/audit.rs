@@ -1,7 +1,7 @@
 //! What was changed, by whom: entries that are only ever added, each with the hash of all before it.
 //!
-//! Whoever has noted one hash can see later whether everything up to it still is as it was. An entry is made when a change was made; what was
-//! refused is counted ([`super::refused`]).
+//! Whoever has noted one hash can see later whether everything up to it still is as it was. An entry is made when a change was made, or may have
+//! been ([`super::intent`]); what was refused is counted ([`super::refused`]).
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub struct Act {
     pub action: String,
     /// What it was about: an id or a name.
     pub subject: String,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the answer. None of a command; nor of a change over HTTP that the coordinator's end cut short, which may have been made.
     pub status: Option<u16>,
     /// Where the request came from.
     pub address: Option<String>,

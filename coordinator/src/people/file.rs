@@ -13,7 +13,7 @@ use super::{PeopleError, PeopleFile};
 pub const FILE: &str = "people.sqlite";
 
 /// The number of this schema, in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// How long one process waits for the other's write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,6 +57,15 @@ const TABLES: &str = "
     ) strict, without rowid;
 ";
 
+/// Since form 2.
+const INTENTS: &str = "
+    create table intents (
+        number integer primary key,
+        at integer not null,
+        act text not null
+    ) strict;
+";
+
 impl PeopleFile {
     /// Opens the file in `state_dir`, making both if they are not there (folder 0700, file 0600).
     ///
@@ -76,8 +85,11 @@ impl PeopleFile {
         let found: i64 = making.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match found {
             FORMAT => {}
-            0 => {
-                making.execute_batch(TABLES)?;
+            0 | 1 => {
+                if found == 0 {
+                    making.execute_batch(TABLES)?;
+                }
+                making.execute_batch(INTENTS)?;
                 making.pragma_update(None, "user_version", FORMAT)?;
             }
             _ => return Err(PeopleError::Format { path: name, found, known: FORMAT }),
@@ -101,7 +113,23 @@ fn make_private(state_dir: &Path, path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use bocage_protocol::env::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn a_file_of_the_first_form_is_taken_over_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Connection::open(dir.path().join(FILE)).unwrap();
+        db.execute_batch(TABLES).unwrap();
+        db.execute_batch("insert into users values ('ada', 'researcher', 1, null); pragma user_version = 1").unwrap();
+        drop(db);
+        let mut file = PeopleFile::open(dir.path()).unwrap();
+        assert_eq!(file.users(Timestamp(2)).unwrap().len(), 1);
+        assert_eq!(file.settle_intents().unwrap(), 0);
+        drop(file);
+        assert!(PeopleFile::open(dir.path()).is_ok());
+    }
 
     #[test]
     fn the_file_is_for_its_owner_alone_two_may_have_it_and_another_format_is_refused() {

@@ -7,6 +7,7 @@
 
 mod audit;
 mod file;
+mod intent;
 mod owners;
 mod refused;
 mod role;
@@ -113,12 +114,20 @@ pub struct People {
 
 impl People {
     /// Opens the file in `state_dir`, making both if they are not there, and takes up those whom the configuration names.
+    /// For the coordinator itself.
     ///
     /// # Errors
     /// No permission; another format.
     pub fn open(state_dir: &Path, seeds: &[Seed], now: Timestamp) -> Result<Self, PeopleError> {
         let mut file = PeopleFile::open(state_dir)?;
         file.take_up(seeds, now)?;
+        let cut_short = file.settle_intents()?;
+        if cut_short > 0 {
+            tracing::warn!(
+                cut_short,
+                "changes were under way when the coordinator ended: the audit has them, without a status"
+            );
+        }
         Ok(Self { file: Arc::new(Mutex::new(file)) })
     }
 

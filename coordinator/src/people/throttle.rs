@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use bocage_net::places::household;
 use bocage_protocol::ids::TokenId;
 use bocage_protocol::limits;
 use tokio::time::Instant;
@@ -105,17 +106,6 @@ impl Throttle {
     }
 }
 
-/// One household has a whole /64 of IPv6 addresses.
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,13 +139,5 @@ mod tests {
         let later = start + Duration::from_secs(2);
         buckets.take(50, later).unwrap();
         assert!(buckets.of.contains_key(&50) && buckets.of.len() <= 4);
-    }
-
-    #[test]
-    fn addresses_of_one_household_share_a_bucket() {
-        let of = |text: &str| household(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -15,7 +15,7 @@ pub use grid::Grid;
 pub use listing::{contract, datasets, sites, status, studies};
 pub use offers::{looks, offers};
 pub use result::{csv, text};
-pub use standing::standing;
+pub use standing::Standing;
 
 use serde::Serialize;
 

@@ -140,19 +140,21 @@ impl Server {
         switches: Switches,
     ) -> Result<Self, ServeError> {
         let Switches { clock, patience, at } = switches;
-        let held: Vec<_> = contracts.values().map(|known| known.hash).collect();
+        let held: Vec<_> = contracts.iter().map(|(id, known)| (id.clone(), known.hash)).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let roster = Arc::new(Roster::new(&config.sites));
         let counts = Arc::new(Counts::default());
         let store = Store::open(&config.state_dir)?;
         let members = Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held);
         let members = members.known_by(Arc::clone(&roster)).counting(Arc::clone(&counts)).remembering(store.clone());
+        let access_bodies = Arc::new(AccessBodies::new(config.access_bodies.clone()));
+        let members = members.under(Arc::clone(&access_bodies));
         let context = Arc::new(Context {
             network: config.network.clone(),
             min_sites: config.min_sites,
             roster: Arc::clone(&roster),
             researchers: Researchers::new(config.researchers.clone()),
-            access_bodies: AccessBodies::new(config.access_bodies.clone()),
+            access_bodies,
             contracts,
             store,
             members,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_net::env::SystemClock;
+use bocage_net::places::Manners;
 use bocage_protocol::env::Clock;
+use bocage_protocol::limits;
 
 /// A moment at which a sudden end of the process is most interesting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +20,17 @@ pub enum Moment {
     BeforePublish,
     /// The result was recorded; nobody was told.
     Published,
+    /// A change over HTTP was announced to the audit; nothing is changed.
+    Intended,
+    /// It was made; the audit has no entry yet.
+    Changed,
 }
 
 impl Moment {
-    /// All moments.
-    pub const ALL: [Self; 4] = [Self::Accepted, Self::ReleaseStored, Self::BeforePublish, Self::Published];
+    /// Those of a study.
+    pub const OF_A_STUDY: [Self; 4] = [Self::Accepted, Self::ReleaseStored, Self::BeforePublish, Self::Published];
+    /// Those of a change over HTTP.
+    pub const OF_A_CHANGE: [Self; 2] = [Self::Intended, Self::Changed];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -31,6 +39,8 @@ impl Moment {
             Self::ReleaseStored => "release_stored",
             Self::BeforePublish => "before_publish",
             Self::Published => "published",
+            Self::Intended => "intended",
+            Self::Changed => "changed",
         }
     }
 }
@@ -45,14 +55,21 @@ pub struct Patience {
     pub head: Duration,
     /// For the whole body of a request.
     pub body: Duration,
-    /// Connections served at a time. Who comes beyond waits for one to end.
+    /// Connections served at a time. Who comes beyond takes the place of a stranger, or waits for one to end.
     pub connections: usize,
+    /// Who gives way to them.
+    pub manners: Manners,
 }
 
 impl Default for Patience {
-    /// 15 s for a head, 30 s for a body, 512 connections: some 10 MiB of buffers when all are held open.
+    /// 15 s for a head, 30 s for a body. A stranger gives way at once: who means to ask something does so with the first bytes.
     fn default() -> Self {
-        Self { head: Duration::from_secs(15), body: Duration::from_secs(30), connections: 512 }
+        Self {
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(30),
+            connections: limits::HTTP_CONNECTIONS,
+            manners: Manners::Yield(Duration::ZERO),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The connections of the HTTP interface: how many there may be, and how long one may take to say what it wants.
 //!
 //! A client that sends its request a byte at a time, or nothing, loses its connection and nobody else notices. It must never wait for a
-//! client without a bound, and never hold more than a head and a body of a request for one.
+//! client without a bound, and never hold more than a head and a body of a request for one. Where all places are taken, a stranger gives way
+//! (`bocage_net::places`): a connection on which no sound token was shown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use bocage_net::places::{Place, Places};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Patience;
@@ -42,7 +44,7 @@ pub(super) async fn serve(
     patience: Patience,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let seats = Arc::new(Semaphore::new(patience.connections));
+    let places = Places::new(patience.connections, patience.manners);
     let seen = stopping.clone();
     let mut connections = JoinSet::new();
     let mut look = tokio::time::interval(LOOK);
@@ -51,10 +53,11 @@ pub(super) async fn serve(
             _ = stopping.wait_for(|stopping| *stopping) => break,
             Some(_) = connections.join_next() => {}
             _ = look.tick() => tls.iter_mut().for_each(WebTls::look),
-            ((stream, address), seat) = next(&http, &seats) => {
+            (stream, address, place) = next(&http, &places) => {
                 let (stopping, tls) = (seen.clone(), tls.as_ref().map(WebTls::acceptor));
-                let router = router.clone().layer(Extension(Peer(address.ip())));
-                connections.spawn(async move {
+                let (gave_way, place) = (place.gave_way(), Arc::new(place));
+                let router = router.clone().layer(Extension(Peer { address: address.ip(), place: Arc::clone(&place) }));
+                let served = async move {
                     match tls {
                         None => connection(stream, address, router, patience, stopping).await,
                         Some(tls) => match tokio::time::timeout(patience.head, tls.accept(stream)).await {
@@ -63,7 +66,13 @@ pub(super) async fn serve(
                             Err(_) => tracing::info!(?address, "an HTTP client did not finish its TLS handshake in time"),
                         },
                     }
-                    drop(seat);
+                };
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = served => {}
+                        () = gave_way => tracing::debug!(?address, "an HTTP client gave way: too many connections"),
+                    }
+                    drop(place);
                 });
             }
         }
@@ -73,13 +82,16 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// The next client for whom there is a seat. The others wait in the kernel, which takes them in order.
-async fn next(http: &TcpListener, seats: &Arc<Semaphore>) -> ((TcpStream, SocketAddr), Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let seat = Arc::clone(seats).acquire_owned().await.ok();
+/// The next client for whom there is a place. Where nobody would give way, the others wait in the kernel, which takes them in order.
+async fn next(http: &TcpListener, places: &Places) -> (TcpStream, SocketAddr, Place) {
     loop {
+        places.room().await;
         match http.accept().await {
-            Ok(client) => return (client, seat),
+            Ok((stream, address)) => match places.take(address.ip()) {
+                Some(place) => return (stream, address, place),
+                // The last stranger has shown a token meanwhile.
+                None => tracing::debug!(?address, "hung up on an HTTP client: too many connections"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an HTTP connection");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -121,19 +133,92 @@ async fn connection(
 mod tests {
     use std::time::Duration;
 
+    use bocage_net::places::Manners;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpSocket, TcpStream};
 
     use super::*;
     use crate::bench::{Lab, TOKEN, TestClock};
 
-    const SHORT: Patience =
-        Patience { head: Duration::from_millis(200), body: Duration::from_millis(200), connections: 3 };
+    const SHORT: Patience = Patience {
+        head: Duration::from_millis(200),
+        body: Duration::from_millis(200),
+        connections: 3,
+        manners: Manners::FirstCome,
+    };
 
     async fn lab() -> (tempfile::TempDir, Lab) {
         let dir = tempfile::tempdir().unwrap();
         let lab = Lab::start_with(dir.path(), TestClock::new(), SHORT).await;
         (dir, lab)
+    }
+
+    /// A connection from an address that nobody else has, on which `said` was said.
+    async fn from_elsewhere(lab: &Lab, said: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut stream = socket.connect(lab.http().parse().unwrap()).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn one_address_that_holds_all_connections_keeps_clients_out_only_where_nobody_gives_way() {
+        for (manners, gets_past) in [(Manners::FirstCome, false), (Manners::Yield(Duration::ZERO), true)] {
+            let dir = tempfile::tempdir().unwrap();
+            let hour = Duration::from_secs(3600);
+            let patience = Patience { head: hour, body: hour, connections: 3, manners };
+            let lab = Lab::start_with(dir.path(), TestClock::new(), patience).await;
+            let mut held = Vec::new();
+            for said in ["", "G", "GET /v1/network HTTP/1.1\r\nauthoriz", "", "", ""] {
+                held.push(from_elsewhere(&lab, said).await);
+            }
+            let got = tokio::time::timeout(Duration::from_secs(2), lab.get("/v1/network")).await;
+            assert_eq!(got.is_ok_and(|(status, _)| status == 200), gets_past, "{manners:?}");
+            drop(held);
+            lab.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_shown_a_sound_token_gives_way_to_no_stranger() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        let patience = Patience { head: hour, body: hour, connections: 2, manners: Manners::Yield(Duration::ZERO) };
+        let lab = Lab::start_with(dir.path(), TestClock::new(), patience).await;
+        let asked = format!("GET /v1/network HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+        let mut known = TcpStream::connect(lab.http()).await.unwrap();
+        let mut answer = [0; 12];
+        for _ in 0..2 {
+            known.write_all(asked.as_bytes()).await.unwrap();
+            known.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+            until_all_is_read(&mut known).await;
+            let mut strangers = Vec::new();
+            for _ in 0..10 {
+                strangers.push(from_elsewhere(&lab, "G").await);
+            }
+            // The first was hung up on, so all before the last have come in.
+            assert_eq!(until_cut_off(strangers.remove(0)).await, "");
+        }
+        drop(known);
+        lab.stop().await;
+    }
+
+    /// Reads an answer to the end of its body.
+    async fn until_all_is_read(stream: &mut TcpStream) {
+        let mut said = Vec::new();
+        loop {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).await.unwrap();
+            said.push(byte[0]);
+            let text = String::from_utf8_lossy(&said).to_lowercase();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let (_, length) = head.split_once("content-length: ").unwrap();
+            if body.len() == length.split("\r\n").next().unwrap().parse::<usize>().unwrap() {
+                return;
+            }
+        }
     }
 
     /// What comes until the coordinator ends the connection.

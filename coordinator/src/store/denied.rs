@@ -3,6 +3,7 @@
 use bocage_net::denylist::{Denied, Refused};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits::CLOCK_TOLERANCE_SECS;
 use rusqlite::{TransactionBehavior, params};
 
 use super::{StoreError, StoreFile};
@@ -53,7 +54,8 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Lifts what is refused of a site, or one certificate. Whether there was anything.
+    /// Lifts what is refused of a site, or one certificate. Whether there was anything. What was certified before the site's last enrolment stays
+    /// refused: its node has a newer one, and whoever has an older one may be a thief.
     pub fn lift(&mut self, site: &SiteId, serial: Option<&str>) -> Result<bool, StoreError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let lifted = match serial {
@@ -62,8 +64,16 @@ impl StoreFile {
                 params![serial, site.as_str()],
             )?,
             None => {
-                transaction.execute("delete from denied_sites where site = ?", [site.as_str()])?
-                    + transaction.execute("delete from denied_certificates where site = ?", [site.as_str()])?
+                let last = "select max(at) from enrolments where site = ?";
+                let enrolled: Option<i64> = transaction.query_row(last, [site.as_str()], |row| row.get(0))?;
+                let all = match enrolled {
+                    None => transaction.execute("delete from denied_sites where site = ?", [site.as_str()])?,
+                    Some(at) => transaction.execute(
+                        "update denied_sites set before = ?2 where site = ?1 and before is null",
+                        params![site.as_str(), begins(Timestamp(at)).0],
+                    )?,
+                };
+                all + transaction.execute("delete from denied_certificates where site = ?", [site.as_str()])?
             }
         };
         transaction.commit()?;
@@ -94,6 +104,11 @@ impl StoreFile {
         })?;
         rows.map(|row| row?.map_err(|_| StoreError::Damaged("a revoked site"))).collect()
     }
+}
+
+/// When a certificate begins that is made at this time.
+pub fn begins(at: Timestamp) -> Timestamp {
+    Timestamp(at.0.div_euclid(1000).saturating_mul(1000)).plus_secs(-CLOCK_TOLERANCE_SECS)
 }
 
 /// The list as handshakes go by it.

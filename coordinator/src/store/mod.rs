@@ -28,7 +28,7 @@ use rusqlite::Connection;
 use tokio::sync::Mutex;
 
 pub use self::checkpoint::Witnessed;
-pub use self::denied::{Revoked, denied};
+pub use self::denied::{Revoked, begins, denied};
 pub use self::enrolment::{Enrolment, KeptInvitation};
 use self::recorder::Waiting;
 pub use self::revocations::Kept;

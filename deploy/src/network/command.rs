@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bocage_coordinator::client::{Client, exit};
-use bocage_coordinator::report::standing;
 use bocage_net::env::{SystemClock, SystemEntropy};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::settings::Problems;
 use clap::Args;
 
 use super::rehearsal::rehearse;
+use super::render::api_url;
 use super::targets::{Target, rendered};
-use super::{InitError, Network, Tree, TreeError, again, init, next_steps};
-use crate::cli::{fail, print, say};
+use super::update::{Changes, Edited};
+use super::{InitError, Network, Tree, TreeError, again, init, next_steps, steps};
+use crate::cli::{fail, print};
 
 /// `bocage network init`.
 #[derive(Debug, Args)]
@@ -26,7 +28,7 @@ pub struct InitArgs {
     /// The folder to make; one that an earlier `init` made is brought up to date, and keeps its keys
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Also overwrite what was changed by hand since
+    /// Also overwrite what was changed by hand since; what it was stays beside it, as FILE.old
     #[arg(long)]
     overwrite: bool,
 }
@@ -62,7 +64,7 @@ pub struct RenderArgs {
     /// For what
     #[arg(long, value_enum, default_value_t = Target::All)]
     target: Target,
-    /// Also overwrite what was changed by hand since
+    /// Also overwrite what was changed by hand since; what it was stays beside it, as FILE.old
     #[arg(long)]
     overwrite: bool,
 }
@@ -105,12 +107,27 @@ impl InitArgs {
             };
         }
         let made = again(&network, &self.out, &clock, &mut entropy);
-        match made.and_then(|(tree, changes)| Ok((tree.update(&self.out, &changes, self.overwrite)?, changes))) {
-            Ok(((), changes)) if changes.0.is_empty() => print("nothing has changed\n"),
-            Ok(((), changes)) => print(&changes.summary()),
+        match made.and_then(|(tree, changes)| Ok((tree.update(&self.out, &changes, edited(self.overwrite))?, changes)))
+        {
+            Ok(((), changes)) => {
+                let steps = steps::after(&network, &self.file, &self.out, &changes, edited(self.overwrite));
+                print(&(said(&changes, edited(self.overwrite)) + &steps))
+            }
             Err(error) => failed(&error, 1),
         }
     }
+}
+
+/// What becomes of files that a person changed.
+fn edited(overwrite: bool) -> Edited {
+    if overwrite { Edited::Overwrite } else { Edited::Keep }
+}
+
+/// What was done, file by file.
+fn said(changes: &Changes, edited: Edited) -> String {
+    let unchanged = changes.is_empty() && changes.written(edited).next().is_none();
+    let nothing = if unchanged { "nothing has changed\n" } else { "" };
+    changes.summary(edited) + nothing
 }
 
 impl CheckArgs {
@@ -130,7 +147,8 @@ fn summary(network: &Network) -> String {
         let _ = writeln!(text, "{what:<15} {value}");
     };
     line("network", network.id.to_string());
-    line("coordinator", format!("sites dial {} (UDP); people http://{}", network.quic, network.api));
+    let tcp = network.tcp.as_ref().map(|tcp| format!(" and {tcp} (TCP)")).unwrap_or_default();
+    line("coordinator", format!("sites dial {} (UDP){tcp}; people {}", network.quic, api_url(network)));
     line("contracts", network.contracts.iter().map(|c| c.contract.id().to_string()).collect::<Vec<_>>().join(" "));
     for body in &network.access_bodies {
         let key = body.key.map_or_else(|| "its key will be made".to_owned(), |key| key.to_string());
@@ -138,7 +156,11 @@ fn summary(network: &Network) -> String {
     }
     line(
         "policy",
-        format!("threshold {} unless a site is stricter; {} sites at least", network.threshold(), network.min_sites),
+        format!(
+            "threshold {} unless a site is stricter; {} at least",
+            network.threshold(),
+            counted(network.min_sites, "site")
+        ),
     );
     let with_data = network.sites.iter().filter(|site| !site.datasets.is_empty()).count();
     line("sites", format!("{}, of which {with_data} with their datasets", network.sites.len()));
@@ -192,19 +214,15 @@ fn written(tree: &Tree, out: &Path, overwrite: bool) -> Result<String, TreeError
         return Ok(tree.files().fold(String::new(), |text, (path, _)| format!("{text}{}\n", path.display())));
     }
     let changes = tree.changes(out)?;
-    tree.update(out, &changes, overwrite)?;
-    Ok(if changes.0.is_empty() { "nothing has changed\n".to_owned() } else { changes.summary() })
+    tree.update(out, &changes, edited(overwrite))?;
+    Ok(said(&changes, edited(overwrite)))
 }
 
 impl StatusArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let asked = self.client.open().and_then(|(_, api)| Ok((api.network()?, api.sites()?)));
-        match asked {
-            Ok((network, sites)) => {
-                say(&format!("network {}, coordinator {}", network.network, network.version));
-                print(&standing(&sites, SystemClock.now(), self.client.format))
-            }
+        match self.client.standing() {
+            Ok(standing) => print(&standing.show(SystemClock.now(), self.client.format)),
             Err(error) => exit(Err(error)),
         }
     }

@@ -89,10 +89,13 @@ impl Kept {
     }
 
     fn listed<T: FromStr>(&self, list: &str, is_it: impl Fn(&toml::Table) -> Option<()>, key: &str) -> Option<T> {
-        let config: toml::Table = toml::from_str(self.text("coordinator/coordinator.toml")?).ok()?;
-        let entries = config.get(list)?.as_array()?.iter().filter_map(toml::Value::as_table);
-        let mut entries = entries.filter(|entry| is_it(entry).is_some());
-        entries.find_map(|entry| entry.get(key)?.as_str()?.parse().ok())
+        // Where a person keeps the file as it is, what became known since stands in the one beside it.
+        ["coordinator/coordinator.toml", "coordinator/coordinator.toml.new"].into_iter().find_map(|file| {
+            let config: toml::Table = toml::from_str(self.text(file)?).ok()?;
+            let entries = config.get(list)?.as_array()?.iter().filter_map(toml::Value::as_table);
+            let mut entries = entries.filter(|entry| is_it(entry).is_some());
+            entries.find_map(|entry| entry.get(key)?.as_str()?.parse().ok())
+        })
     }
 }
 

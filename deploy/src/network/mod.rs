@@ -16,6 +16,7 @@ mod rehearsal;
 mod render;
 mod rotate;
 mod spec;
+mod steps;
 mod targets;
 mod tree;
 mod update;
@@ -40,11 +41,14 @@ pub use command::{CheckArgs, DiffArgs, InitArgs, RenderArgs, StatusArgs};
 pub use contract::ContractArgs;
 pub use document::Document;
 pub use pack::PackArgs;
-pub use render::next_steps;
 pub use rotate::RotateArgs;
 pub use spec::{Body, ContractFile, Mode, Network, Place, Places, Proxy, Researcher, Site, User, Users};
+pub use steps::next_steps;
 pub use targets::{Target, rendered};
 pub use tree::{Tree, TreeError};
+
+/// What a network is made of: a folder for each who gets one.
+const FOLDERS: &[&str] = &["ca", "coordinator", "sites", "access-body", "researcher", "operator"];
 
 /// Why a network could not be made. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +75,6 @@ impl InitError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             InitError::Folder(TreeError::NotEmpty(_)) => Some("name a folder that does not exist: --out DIR"),
-            InitError::Folder(TreeError::ByHand(_)) => Some(
-                "`bocage network diff` shows what would be lost; move the changes into network.toml, or say --overwrite",
-            ),
             InitError::NoIssuer => Some("bring it back for as long as this takes, or let the site enrol by invitation"),
             InitError::NoRoster => Some("bring it back: without it every site would get new keys"),
             InitError::Certificates(_) | InitError::Permit(_) | InitError::Folder(_) => None,
@@ -112,7 +113,7 @@ pub fn again(
 
 /// Everything that [`init`] writes beside what was `kept`.
 fn tree(network: &Network, kept: &Kept, now: Timestamp, entropy: &mut dyn Entropy) -> Result<Tree, InitError> {
-    let mut tree = Tree::default();
+    let mut tree = Tree::below(FOLDERS);
     tree.file("ca/README.txt", render::CA_README);
     let ca = Ca::of(network, kept, now, entropy, &mut tree)?;
 
@@ -239,6 +240,7 @@ pub(super) mod tests {
     use bocage_coordinator::client::{GivenPermit, Profile};
     use bocage_net::env::{SystemClock, SystemEntropy};
 
+    use super::update::Edited;
     use super::*;
 
     const NETWORK: &str = include_str!("../../templates/network.toml");
@@ -361,7 +363,7 @@ pub(super) mod tests {
     fn the_same_again_changes_no_byte() {
         let (_dir, out) = made();
         let (_, changes) = again(&network(|text| text), &out, &SystemClock, &mut SystemEntropy).unwrap();
-        assert!(changes.0.is_empty(), "{}", changes.summary());
+        assert!(changes.0.is_empty(), "{}", changes.summary(Edited::Keep));
     }
 
     #[test]
@@ -376,12 +378,12 @@ pub(super) mod tests {
             touched.iter().all(|path| path.starts_with("sites/zurich/") || path == "coordinator/coordinator.toml"),
             "{touched:?}"
         );
-        tree.update(&out, &changes, false).unwrap();
+        tree.update(&out, &changes, Edited::Keep).unwrap();
         let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
         assert_eq!(config.sites.len(), 5);
         assert_eq!(std::fs::read_to_string(out.join("sites/hungary/release.key")).unwrap(), before);
         let (_, changes) = again(&more, &out, &SystemClock, &mut SystemEntropy).unwrap();
-        assert!(changes.0.is_empty(), "{}", changes.summary());
+        assert!(changes.0.is_empty(), "{}", changes.summary(Edited::Keep));
     }
 
     #[test]
@@ -414,6 +416,6 @@ pub(super) mod tests {
         let config = bocage_coordinator::config::Config::load(&out.join("coordinator/coordinator.toml"), &[]).unwrap();
         assert_eq!(config.access_bodies[0].key.to_string(), key);
         let (_, changes) = again(&theirs, &out, &SystemClock, &mut SystemEntropy).unwrap();
-        assert!(changes.0.is_empty(), "{}", changes.summary());
+        assert!(changes.0.is_empty(), "{}", changes.summary(Edited::Keep));
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the nodes would understand what they are given: each site's `node.toml` is read as its node reads it, before anything is made. Whether a mapping
-//! fits its source only the site can tell, which has the source.
+//! Whether the nodes would understand what they are given: each site's `node.toml` is read as its node reads it, before anything is made, and the
+//! expressions of its mappings are held against the contracts. Whether a source has the columns that they name, only the site can tell, unless the file says it.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ pub fn rehearse(network: &Network, file: &str) -> Result<(), Problems> {
         // The agent's user is one of another machine.
         let text = node(network, site, &trusted).text().replace("\nagent_user =", "\n# agent_user =");
         std::fs::write(&path, text).map_err(wrong)?;
-        if let Err(found) = Config::load(&Origin { file: path, overrides: Vec::new() }) {
+        if let Err(found) = Config::rehearse(&Origin { file: path, overrides: Vec::new() }) {
             found
                 .0
                 .into_iter()
@@ -97,5 +97,29 @@ mod tests {
         ] {
             assert_eq!(said.matches(wanted).count(), 1, "{wanted}\nin\n{said}");
         }
+    }
+
+    #[test]
+    fn every_expression_that_is_none_or_gives_something_else_is_said_at_once_whether_the_source_s_columns_are_known_or_not()
+     {
+        let said = rehearsed(|text| {
+            let text = text.replacen("chol     = \"nullif(chol, 0)\"", "chol     = \"nullif(chol, 0\"", 1);
+            let text = text.replacen("disease  = \"num > 0\"", "disease  = \"nun > 0\"", 1);
+            let away = "[[site]]\nid = \"zurich\"\n[site.dataset.heart]\ncontract = \"heart@1\"\noptout = \"consent\"\n\
+                        source = { kind = \"csv\", path = \"x.csv\" }\n\
+                        map = { age = \"2026 - born\", chol = \"sqrt(\", disease = \"anything + 1\", sexx = \"s\" }\n";
+            format!("{text}\n{away}")
+        });
+        for wanted in [
+            "site[0].dataset.heart.map.chol: cannot be read as an expression: the `(` at character 7 is not closed",
+            "site[0].dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?",
+            "site[4].dataset.heart.map.chol: cannot be read as an expression",
+            "site[4].dataset.heart.map.disease: `disease` is of type bool, the expression is a number\n  hint: write a comparison",
+            "site[4].dataset.heart.map.sexx: `heart@1` has no column `sexx`\n  hint: did you mean `sex`?",
+            "site[4].dataset.heart.optout: a condition is wanted",
+        ] {
+            assert_eq!(said.matches(wanted).count(), 1, "{wanted}\nin\n{said}");
+        }
+        assert_eq!(said.matches("network.toml: ").count(), 6, "{said}");
     }
 }

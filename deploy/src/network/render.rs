@@ -1,16 +1,13 @@
-//! The files of a new network as text: configuration with comments, and what to do next. Values come from the checked [`Network`] alone.
+//! The files of a new network as text: configuration with comments. Values come from the checked [`Network`] alone.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
-use bocage_node::enrol::own_files;
+use bocage_node::config::THRESHOLD_DEFAULT;
+use bocage_node::enrol::{self, NodeFile, ProxySaid, UnitPlaces};
 use bocage_protocol::trust::PublicKey;
 use toml::Value;
 
 use super::document::Document;
 use super::listen;
 use super::spec::{Network, Site};
-use crate::cli::shell;
 
 /// What lies beside the root's key.
 pub const CA_README: &str = "\
@@ -40,15 +37,14 @@ bocage permit revoke researcher.permit --key access-body.key --list revocations.
 bocage permit publish revocations.list --profile profile.toml
 ";
 
-/// k in the configuration of a new site, and in the first permit, where `[defaults.policy]` does not say it.
-const THRESHOLD: u32 = 11;
-/// How long a query may take, likewise.
-const QUERY_SECS: u32 = 60;
-
 impl Network {
     /// k in the first permit.
     pub fn threshold(&self) -> u32 {
-        self.policy.get("threshold").and_then(Value::as_integer).and_then(|k| k.try_into().ok()).unwrap_or(THRESHOLD)
+        self.policy
+            .get("threshold")
+            .and_then(Value::as_integer)
+            .and_then(|k| k.try_into().ok())
+            .unwrap_or(THRESHOLD_DEFAULT)
     }
 }
 
@@ -117,7 +113,7 @@ pub fn coordinator(
             .noted("quic", network.quic.as_str(), "where they reach this coordinator")
             .set("tcp", tcp.as_str())
             .noted("mode", network.researcher.mode.as_str(), "how exact answers the network asks them for")
-            .noted("threshold", i64::from(THRESHOLD), "the k that it proposes");
+            .noted("threshold", i64::from(THRESHOLD_DEFAULT), "the k that it proposes");
     }
     doc.gap().comment("The roster: only these sites may connect, and only these keys sign their releases.");
     for (site, key) in network.sites.iter().zip(release_keys) {
@@ -150,115 +146,31 @@ pub fn coordinator(
 
 /// A site's `node.toml`.
 pub fn node(network: &Network, site: &Site, trusted: &Trusted<'_>) -> Document {
-    let mut doc = Document::new();
-    doc.comment(&format!("The node of {} ({}) in the network {}.", site.id, site.name, network.id))
-        .comment("Relative paths are relative to this file. Check it with: bocage node check --config node.toml")
-        .gap()
-        .set("network", network.id.as_str())
-        .set("site", site.id.as_str());
-    match &network.places {
-        None => {
-            doc.noted("state_dir", "state", "snapshots, ledger and sockets; bocage node backup keeps what must survive")
-        }
-        Some(places) => doc
-            .noted(
-                "state_dir",
-                places.state.as_str(),
-                "snapshots and ledger; bocage node backup keeps what must survive",
-            )
-            .noted("run_dir", places.run.as_str(), "the sockets between the node's units")
-            .noted("agent_user", network.users.agent.to_string(), "the user of the agent's unit"),
+    let mode = network.researcher.mode.as_str();
+    let researcher = enrol::Trusted { name: &network.researcher.name, key: trusted.researcher, mode };
+    let places = network.places.as_ref().map(|places| UnitPlaces {
+        state: places.state.as_str(),
+        run: places.run.as_str(),
+        agent_user: network.users.agent.to_string(),
+    });
+    let proxy = site.proxy.as_ref();
+    let file = NodeFile {
+        network: &network.id,
+        site: &site.id,
+        name: &site.name,
+        contact: site.contact.as_deref(),
+        places,
+        quic: &network.quic,
+        tcp: network.tcp.as_deref(),
+        proxy: proxy.map(|proxy| ProxySaid { url: &proxy.url, user: None, password_file: None, ca_file: None }),
+        policy: network.policy.clone(),
+        access_bodies: trusted.access_bodies.iter().map(|&(name, key)| enrol::Trusted { name, key, mode }).collect(),
+        researchers: if network.researcher.allow_without_permit { vec![researcher] } else { Vec::new() },
+        datasets: &site.datasets,
+        example: network.contracts.first().map(|file| &file.contract),
     };
-    doc.gap().table(&["coordinator"]).noted(
-        "address",
-        network.quic.as_str(),
-        "the node dials out (UDP); it opens no port",
-    );
-    if let Some(tcp) = &network.tcp {
-        doc.noted(
-            "tcp",
-            tcp.as_str(),
-            "dialled where UDP gets no answer; [coordinator.proxy] names a proxy on the way",
-        );
-    }
-    if let Some(proxy) = &site.proxy {
-        doc.gap().table(&["coordinator", "proxy"]).noted(
-            "url",
-            proxy.url.as_str(),
-            "user and password_file, if it asks",
-        );
-    }
-    own_files(&mut doc)
-        .gap()
-        .comment("What this site allows, whatever the network asks.")
-        .table(&["policy"])
-        .noted(
-            "threshold",
-            network.policy.get("threshold").cloned().unwrap_or(Value::Integer(THRESHOLD.into())),
-            &format!("no count of 1 to {} patients leaves, nor one of 0", network.threshold().saturating_sub(1)),
-        )
-        .noted(
-            "query_secs",
-            network.policy.get("query_secs").cloned().unwrap_or(Value::Integer(QUERY_SECS.into())),
-            "a query that takes longer is stopped",
-        );
-    for (key, value) in network.policy.iter().filter(|(key, _)| *key != "threshold" && *key != "query_secs") {
-        doc.set(key, value.clone());
-    }
-    if let Some(contact) = &site.contact {
-        doc.gap()
-            .comment("Who answers for the data; the record of processing names it.")
-            .table(&["organisation"])
-            .set("name", site.name.as_str())
-            .set("contact", contact.as_str());
-    }
-    doc.gap()
-        .table(&["log"])
-        .noted("level", "info", "error, warn, info, debug or trace")
-        .gap()
-        .comment("Who may ask: holders of a permit of this access body. Remove the section, and nobody may.");
-    for (at, (name, key)) in trusted.access_bodies.iter().enumerate() {
-        if at > 0 {
-            doc.gap();
-        }
-        doc.element(&["trust"]).set("kind", "access_body").set("name", *name).set("key", key.to_string()).noted(
-            "mode",
-            network.researcher.mode.as_str(),
-            "exact, or round: counts in multiples of 5; behind the threshold",
-        );
-    }
-    if network.researcher.allow_without_permit {
-        doc.gap()
-            .comment("This researcher may ask without a permit too.")
-            .element(&["trust"])
-            .set("kind", "researcher")
-            .set("name", network.researcher.name.as_str())
-            .set("key", trusted.researcher.to_string())
-            .set("mode", network.researcher.mode.as_str())
-            .noted("allow_without_permit", true, "better: let a permit say what may be asked");
-    }
-    if site.datasets.is_empty() {
-        doc.gap().comment(DATASET_EXAMPLE);
-    } else {
-        doc.gap().comment("What this site offers, and how its own table becomes what the contract says.");
-    }
-    for (name, table) in &site.datasets {
-        doc.gap().block(&["dataset", name], table);
-    }
-    doc
+    file.document()
 }
-
-const DATASET_EXAMPLE: &str = "\
-What this site offers. Name the file and say how its columns become those of the contract:
-
-[dataset.heart]
-contract = \"heart@1\"
-[dataset.heart.source]
-kind = \"csv\"
-path = \"data/heart.csv\"
-missing = [\"\", \"NA\"]
-[dataset.heart.map]                      # contract column = expression over the file's columns
-chol = \"nullif(cholesterol, 0)\"";
 
 /// The researcher's `profile.toml`, with or without a permit beside it.
 pub fn profile(network: &Network, permit: bool) -> Document {
@@ -318,65 +230,14 @@ fn api_host(network: &Network) -> &str {
     network.quic.rsplit_once(':').map_or(network.quic.as_str(), |(host, _)| host).trim_matches(['[', ']'])
 }
 
-fn api_url(network: &Network) -> String {
+/// Where people and tools find the coordinator.
+pub fn api_url(network: &Network) -> String {
     if !has_tls(network) {
         return format!("http://{}", network.api);
     }
     let host = api_host(network);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     format!("https://{host}:{}", network.api.port())
-}
-
-/// What a person does with the folder `out`.
-pub fn next_steps(network: &Network, out: &Path) -> String {
-    let at = |path: &str| shell(&out.join(path));
-    let mut text = String::new();
-    let _ = writeln!(text, "network {} is in {}: {} sites\n", network.id, out.display(), network.sites.len());
-    let _ = writeln!(text, "1. take the root key offline: {}", at("ca/root.key"));
-    let _ = writeln!(
-        text,
-        "2. start the coordinator:\n     bocage coordinator serve --config {}",
-        at("coordinator/coordinator.toml")
-    );
-    let _ =
-        writeln!(text, "3. bring each folder below {} to its site, put the data in place, then there:", at("sites"));
-    for site in network.sites.iter().filter(|site| !site.enrol).take(1) {
-        let file = at(&format!("sites/{}/node.toml", site.id));
-        let _ = writeln!(text, "     bocage node check --config {file}\n     bocage node run --config {file}");
-    }
-    for site in network.sites.iter().filter(|site| site.enrol) {
-        let profile = at("operator/profile.toml");
-        let _ = writeln!(
-            text,
-            "   {} enrols: with the coordinator running, and hand it the file:\n     bocage network invite {0} --profile {profile}",
-            site.id
-        );
-    }
-    let profile = at("researcher/profile.toml");
-    let permit = at("access-body/researcher.permit");
-    let _ = match network.access_bodies.iter().any(|body| body.key.is_none()) {
-        true => writeln!(
-            text,
-            "4. hand {} to whoever issues permits; the researcher has one already:\n     bocage permit show {permit}",
-            at("access-body")
-        ),
-        false => writeln!(
-            text,
-            "4. ask an access body for a permit for the researcher's key:\n     bocage keys show {}",
-            at("researcher/researcher.key")
-        ),
-    };
-    let _ = writeln!(
-        text,
-        "5. as the researcher:\n     bocage sites --profile {profile}\n     bocage study run study.toml --profile {profile}"
-    );
-    let _ = writeln!(
-        text,
-        "6. keep {} with whoever runs the coordinator; others get users and tokens of their own:\n     bocage coordinator users add ada --role researcher --config {}",
-        at("operator"),
-        at("coordinator/coordinator.toml")
-    );
-    text
 }
 
 #[cfg(test)]

@@ -419,7 +419,7 @@ fn sites(raw: &[Value], file: &str, problems: &mut Problems) -> Vec<Site> {
             });
         if site.enrol && !site.dataset.is_empty() {
             let problem = Problem::new(file, join(&key, "dataset"), "a site that enrols says itself what it offers");
-            problems.push(problem.hint("its people write it into the node.toml that `bocage-node enrol` makes"));
+            problems.push(problem.hint("its people write it into the node.toml that `bocage node enrol` makes"));
         }
         let RawSite { id, contact, enrol, dataset: datasets, .. } = site;
         sites.push(Site { id, name, contact, proxy, enrol, datasets });

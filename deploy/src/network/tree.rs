@@ -17,6 +17,8 @@ use super::update::MADE;
 pub struct Tree {
     files: Vec<(PathBuf, Content)>,
     folders: Vec<PathBuf>,
+    below: Option<&'static [&'static str]>,
+    takes_away: bool,
 }
 
 /// What a file holds, and who may read it.
@@ -44,9 +46,6 @@ pub enum TreeError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A person changed files that would be overwritten.
-    #[error("changed by hand since they were written: {}", .0.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
-    ByHand(Vec<PathBuf>),
     /// The operating system refused.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -61,6 +60,26 @@ pub enum TreeError {
 }
 
 impl Tree {
+    /// A tree that is made of these folders alone: what lies beside them belongs to others. The default has no others.
+    pub fn below(folders: &'static [&'static str]) -> Self {
+        Self { below: Some(folders), ..Self::default() }
+    }
+
+    /// The same, where a file that it does not have any more is worth nothing.
+    pub fn taking_away(self) -> Self {
+        Self { takes_away: true, ..self }
+    }
+
+    /// Whether a path lies where this tree's files do.
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.below.is_none_or(|folders| folders.iter().any(|folder| path.starts_with(folder)))
+    }
+
+    /// Whether files that are no longer part of it go.
+    pub fn takes_away(&self) -> bool {
+        self.takes_away
+    }
+
     /// Adds a file that anybody may read.
     pub fn file(&mut self, path: impl Into<PathBuf>, text: impl Into<String>) {
         self.files.push((path.into(), Content::Public(text.into())));

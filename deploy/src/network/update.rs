@@ -1,13 +1,15 @@
 //! A folder that was made before, against what it would be made of now: what is new, what changes, and what a person has changed since.
 //!
-//! `made.sha256` beside the files says what was written, in the form of `sha256sum`: a file that is no longer so was changed by hand, and is never
-//! overwritten without a word. A secret that is there is never touched, and never shown.
+//! `made.sha256` beside the files says what was written, in the form of `sha256sum`: a file that is no longer so was changed by hand, and is kept. What it
+//! would be is put beside it, as `FILE.new`; where a person has it overwritten all the same, what it was stays as `FILE.old`. A secret that is there is never
+//! touched, and never shown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use bocage_net::secret::{write_atomically, write_secret};
+use bocage_protocol::ids::SiteId;
 use sha2::{Digest as _, Sha256};
 use similar::TextDiff;
 
@@ -15,6 +17,10 @@ use super::tree::{Content, Tree, TreeError};
 
 /// The list of what was written.
 pub const MADE: &str = "made.sha256";
+/// Behind the name of a file that a person changed: what it would be.
+const PROPOSED: &str = ".new";
+/// Behind the name of a file that a person changed and had overwritten: what it was.
+const REPLACED: &str = ".old";
 
 /// What would become of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +39,32 @@ pub enum Change {
         /// What it is to say.
         after: String,
         /// Whether a person changed it since it was written.
-        by_hand: bool,
+        by_hand: ByHand,
     },
-    /// It was written once and is part of nothing any more. It stays.
+    /// It was written once, nobody changed it, and it is part of nothing any more. It goes.
+    Removed,
+    /// The same of what is not ours to remove. It stays.
     NoLongerPart,
+}
+
+/// Whether a person changed a file since it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByHand {
+    /// No: it is rewritten.
+    No,
+    /// Yes, and what it would be has changed too.
+    AndAnew,
+    /// Yes, and nothing else has changed: there is nothing to say.
+    Alone,
+}
+
+/// What becomes of files that a person changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// They stay.
+    Keep,
+    /// They are overwritten.
+    Overwrite,
 }
 
 /// What would become of a folder, by path.
@@ -58,30 +86,39 @@ impl Tree {
                 (Content::Secret(_), Some(_)) => continue,
                 (Content::Public(text), Some(there)) if there == text.as_bytes() => continue,
                 (Content::Public(text), Some(there)) => Change::Changed {
-                    by_hand: made.get(path) != Some(&hash(&there)),
+                    by_hand: match made.get(path) {
+                        Some(written) if *written == hash(&there) => ByHand::No,
+                        Some(written) if *written == hash(text.as_bytes()) => ByHand::Alone,
+                        _ => ByHand::AndAnew,
+                    },
                     before: String::from_utf8_lossy(&there).into_owned(),
                     after: text.clone(),
                 },
             };
             changes.insert(path.clone(), change);
         }
-        for path in made.into_keys() {
-            if self.files().all(|(other, _)| *other != path) && out.join(&path).exists() {
-                changes.insert(path, Change::NoLongerPart);
+        let changes = Changes(changes);
+        let mut past = BTreeMap::new();
+        for (path, written) in made {
+            if self.files().any(|(other, _)| *other == path) || !self.is_of(&path) {
+                continue;
             }
+            let Some(there) = read(&out.join(&path))? else { continue };
+            let proposal = proposed_for(&path);
+            if proposal.as_ref().is_some_and(|of| changes.is_kept(of)) {
+                continue;
+            }
+            let ours = (proposal.is_some() || self.takes_away()) && written == hash(&there);
+            past.insert(path, if ours { Change::Removed } else { Change::NoLongerPart });
         }
-        Ok(Changes(changes))
+        Ok(Changes(changes.0.into_iter().chain(past).collect()))
     }
 
-    /// Makes the folder what this tree is: files one by one, each whole or not at all. Nothing is removed.
+    /// Makes the folder what this tree is: files one by one, each whole or not at all.
     ///
     /// # Errors
-    /// A file that was changed by hand, unless `overwrite` allows it; then nothing was written. Or the operating system's word.
-    pub fn update(&self, out: &Path, changes: &Changes, overwrite: bool) -> Result<(), TreeError> {
-        let by_hand = changes.by_hand();
-        if !by_hand.is_empty() && !overwrite {
-            return Err(TreeError::ByHand(by_hand));
-        }
+    /// The operating system's word.
+    pub fn update(&self, out: &Path, changes: &Changes, edited: Edited) -> Result<(), TreeError> {
         let wrong = |path: &Path| {
             let path = path.to_owned();
             move |source| TreeError::Write { path, source }
@@ -90,59 +127,127 @@ impl Tree {
             let path = out.join(folder);
             std::fs::create_dir_all(&path).map_err(wrong(&path))?;
         }
-        for (path, content) in self.files().filter(|(path, _)| changes.0.contains_key(*path)) {
-            let path = out.join(path);
-            match content {
-                Content::Public(text) => {
-                    let folder = path.parent().unwrap_or(out);
-                    std::fs::create_dir_all(folder).map_err(wrong(folder))?;
-                    write_atomically(&path, text.as_bytes(), 0o644)?;
+        let mut list = written_before(out)?;
+        for (path, content) in self.files() {
+            let (place, change) = (out.join(path), changes.0.get(path));
+            let folder = place.parent().unwrap_or(out);
+            let text = match content {
+                Content::Secret(text) => {
+                    if change.is_some() {
+                        write_secret(&place, text.as_bytes())?;
+                    }
+                    continue;
                 }
-                Content::Secret(text) => write_secret(&path, text.as_bytes())?,
+                Content::Public(text) => text.as_bytes(),
+            };
+            list.insert(path.clone(), hash(text));
+            let write = |place: &Path, text: &[u8]| write_atomically(place, text, 0o644);
+            match change {
+                None => {}
+                Some(Change::Changed { by_hand: ByHand::Alone, .. }) if edited == Edited::Keep => {}
+                Some(Change::Changed { by_hand: ByHand::AndAnew, .. }) if edited == Edited::Keep => {
+                    write(&beside(&place, PROPOSED), text)?;
+                    list.insert(beside(path, PROPOSED), hash(text));
+                }
+                Some(Change::Changed { by_hand: ByHand::Alone | ByHand::AndAnew, before, .. }) => {
+                    write(&beside(&place, REPLACED), before.as_bytes())?;
+                    write(&place, text)?;
+                    // What was proposed has come to pass.
+                    if list.remove(&beside(path, PROPOSED)).is_some() {
+                        let _ = std::fs::remove_file(beside(&place, PROPOSED));
+                    }
+                }
+                Some(_) => {
+                    std::fs::create_dir_all(folder).map_err(wrong(folder))?;
+                    write(&place, text)?;
+                }
             }
         }
-        if out.is_dir() {
-            write_atomically(&out.join(MADE), self.list().as_bytes(), 0o644)?;
+        for (path, _) in changes.0.iter().filter(|(_, change)| **change == Change::Removed) {
+            let place = out.join(path);
+            std::fs::remove_file(&place).map_err(wrong(&place))?;
+            // A folder that is empty now goes with its last file.
+            place
+                .ancestors()
+                .skip(1)
+                .take_while(|folder| *folder != out)
+                .all(|folder| std::fs::remove_dir(folder).is_ok());
         }
+        list.retain(|path, _| out.join(path).exists());
+        write_atomically(&out.join(MADE), listed(&list).as_bytes(), 0o644)?;
         Ok(())
     }
 
     /// The list of the files that anybody may read, with their hashes.
     pub fn list(&self) -> String {
-        let mut lines: Vec<String> = self
-            .files()
-            .filter_map(|(path, content)| match content {
-                Content::Public(text) => Some(format!("{}  {}\n", hash(text.as_bytes()), path.display())),
-                Content::Secret(_) => None,
-            })
-            .collect();
-        lines.sort_by(|a, b| a[64..].cmp(&b[64..]));
-        lines.concat()
+        let public = self.files().filter_map(|(path, content)| match content {
+            Content::Public(text) => Some((path.clone(), hash(text.as_bytes()))),
+            Content::Secret(_) => None,
+        });
+        listed(&public.collect())
     }
 }
 
 impl Changes {
-    /// Whether nothing would change. What stays where it is changes nothing.
+    /// Whether nothing would be written. What stays as it is changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.0.values().all(|change| *change == Change::NoLongerPart)
+        self.0
+            .values()
+            .all(|change| matches!(change, Change::NoLongerPart | Change::Changed { by_hand: ByHand::Alone, .. }))
     }
 
-    /// The files that a person changed and that would be overwritten.
-    pub fn by_hand(&self) -> Vec<PathBuf> {
-        let changed = |change: &Change| matches!(change, Change::Changed { by_hand: true, .. });
-        self.0.iter().filter(|(_, change)| changed(change)).map(|(path, _)| path.clone()).collect()
+    /// Whether a file stays as a person changed it.
+    fn is_kept(&self, path: &Path) -> bool {
+        matches!(self.0.get(path), Some(Change::Changed { by_hand: ByHand::Alone | ByHand::AndAnew, .. }))
+    }
+
+    /// The files that a person changed and that would have changed.
+    pub fn proposed(&self) -> impl Iterator<Item = &PathBuf> {
+        let anew = |change: &Change| matches!(change, Change::Changed { by_hand: ByHand::AndAnew, .. });
+        self.0.iter().filter(move |(_, change)| anew(change)).map(|(path, _)| path)
+    }
+
+    /// The files that are written.
+    pub fn written(&self, edited: Edited) -> impl Iterator<Item = &PathBuf> {
+        let written = move |change: &Change| match change {
+            Change::New { .. } | Change::NewSecret | Change::Changed { by_hand: ByHand::No, .. } => true,
+            Change::Changed { .. } => edited == Edited::Overwrite,
+            Change::Removed | Change::NoLongerPart => false,
+        };
+        self.0.iter().filter(move |(_, change)| written(change)).map(|(path, _)| path)
+    }
+
+    /// Whether a site comes into the coordinator's roster.
+    pub fn enters(&self, site: &SiteId) -> bool {
+        let line = format!("id = \"{site}\"");
+        let names = |text: &str| text.lines().any(|known| known == line);
+        self.0.iter().any(|(path, change)| match change {
+            Change::Changed { before, after, .. } => {
+                path.ends_with("coordinator.toml") && !names(before) && names(after)
+            }
+            _ => false,
+        })
     }
 
     /// One line for each file.
-    pub fn summary(&self) -> String {
+    pub fn summary(&self, edited: Edited) -> String {
         self.0.iter().fold(String::new(), |mut text, (path, change)| {
-            let word = match change {
-                Change::New { .. } | Change::NewSecret => "new",
-                Change::Changed { by_hand: false, .. } => "changed",
-                Change::Changed { by_hand: true, .. } => "changed, over what was changed by hand",
-                Change::NoLongerPart => "no longer part of it, left as it is",
+            let path = path.display();
+            let _ = match change {
+                Change::New { .. } | Change::NewSecret => writeln!(text, "{path}: new"),
+                Change::Changed { by_hand: ByHand::No, .. } => writeln!(text, "{path}: changed"),
+                Change::Changed { .. } if edited == Edited::Overwrite => {
+                    writeln!(text, "{path}: overwritten; what a person had made of it is in {path}{REPLACED}")
+                }
+                Change::Changed { by_hand: ByHand::Alone, .. } => {
+                    writeln!(text, "{path}: kept as it was changed by hand")
+                }
+                Change::Changed { by_hand: ByHand::AndAnew, .. } => {
+                    writeln!(text, "{path}: kept as it was changed by hand; what it would be is in {path}{PROPOSED}")
+                }
+                Change::Removed => writeln!(text, "{path}: no longer part of it, removed"),
+                Change::NoLongerPart => writeln!(text, "{path}: no longer part of it, left as it is"),
             };
-            let _ = writeln!(text, "{}: {word}", path.display());
             text
         })
     }
@@ -159,20 +264,42 @@ impl Changes {
                     let _ = writeln!(text, "new secret: {path}");
                     continue;
                 }
+                Change::Removed => {
+                    let _ = writeln!(text, "no longer part of it, would be removed: {path}");
+                    continue;
+                }
                 Change::NoLongerPart => {
                     let _ = writeln!(text, "no longer part of it, left as it is: {path}");
                     continue;
                 }
             };
-            if matches!(change, Change::Changed { by_hand: true, .. }) {
-                let _ = writeln!(text, "changed by hand since it was written: {path}");
-            }
+            let _ = match change {
+                Change::Changed { by_hand: ByHand::Alone, .. } => {
+                    writeln!(text, "changed by hand, and stays (--overwrite would do this): {path}")
+                }
+                Change::Changed { by_hand: ByHand::AndAnew, .. } => {
+                    writeln!(text, "changed by hand, and stays; this would be in {path}{PROPOSED}: {path}")
+                }
+                _ => Ok(()),
+            };
             let old = if matches!(change, Change::New { .. }) { "/dev/null".to_owned() } else { format!("a/{path}") };
             let difference = TextDiff::from_lines(before, after);
             let _ = write!(text, "{}", difference.unified_diff().header(&old, &format!("b/{path}")));
         }
         text
     }
+}
+
+/// The same name with an ending behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// The file that a proposal is for.
+fn proposed_for(path: &Path) -> Option<PathBuf> {
+    path.to_str()?.strip_suffix(PROPOSED).map(PathBuf::from)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, TreeError> {
@@ -185,6 +312,14 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TreeError> {
 
 fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// A list as `sha256sum` writes it, in the order of the names.
+fn listed(list: &BTreeMap<PathBuf, String>) -> String {
+    list.iter().fold(String::new(), |mut text, (path, hash)| {
+        let _ = writeln!(text, "{hash}  {}", path.display());
+        text
+    })
 }
 
 /// What was written before, by path; nothing where nobody wrote it down.
@@ -201,77 +336,4 @@ fn is_below(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use zeroize::Zeroizing;
-
-    fn tree(port: u16) -> Tree {
-        let mut tree = Tree::default();
-        tree.file("coordinator/coordinator.toml", format!("a = 1\nport = {port}\n"));
-        tree.file("README.txt", "read me\n");
-        tree.secret("coordinator/api.token", Zeroizing::new(format!("token-{port}\n")));
-        tree
-    }
-
-    fn made() -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().join("net");
-        tree(1).write(&out).unwrap();
-        (dir, out)
-    }
-
-    #[test]
-    fn the_same_again_changes_nothing_and_writes_the_same_bytes() {
-        let (_dir, out) = made();
-        let list = std::fs::read(out.join(MADE)).unwrap();
-        let changes = tree(1).changes(&out).unwrap();
-        assert!(changes.0.is_empty());
-        tree(1).update(&out, &changes, false).unwrap();
-        assert_eq!(std::fs::read(out.join(MADE)).unwrap(), list);
-    }
-
-    #[test]
-    fn a_difference_shows_texts_line_by_line_and_names_secrets_only() {
-        let (_dir, out) = made();
-        std::fs::remove_file(out.join("coordinator/api.token")).unwrap();
-        let text = tree(2).changes(&out).unwrap().unified();
-        assert!(text.contains("--- a/coordinator/coordinator.toml\n+++ b/coordinator/coordinator.toml\n"), "{text}");
-        assert!(text.contains("-port = 1\n+port = 2\n") && !text.contains("read me"), "{text}");
-        assert!(text.contains("new secret: coordinator/api.token") && !text.contains("token-2"), "{text}");
-    }
-
-    #[test]
-    fn a_secret_that_is_there_stays_and_what_was_not_touched_is_brought_up_to_date() {
-        let (_dir, out) = made();
-        let changes = tree(2).changes(&out).unwrap();
-        tree(2).update(&out, &changes, false).unwrap();
-        let read = |path: &str| std::fs::read_to_string(out.join(path)).unwrap();
-        assert_eq!(read("coordinator/coordinator.toml"), "a = 1\nport = 2\n");
-        assert_eq!(read("coordinator/api.token"), "token-1\n");
-        assert!(tree(2).changes(&out).unwrap().0.is_empty());
-    }
-
-    #[test]
-    fn what_a_person_changed_is_overwritten_only_on_their_word_and_what_is_no_longer_part_stays() {
-        let (_dir, out) = made();
-        std::fs::write(out.join("README.txt"), "mine\n").unwrap();
-        let mut next = Tree::default();
-        next.file("README.txt", "read me again\n");
-        let changes = next.changes(&out).unwrap();
-        let error = next.update(&out, &changes, false).unwrap_err().to_string();
-        assert!(error.contains("README.txt"), "{error}");
-        assert_eq!(std::fs::read_to_string(out.join("README.txt")).unwrap(), "mine\n");
-        assert_eq!(changes.0[Path::new("coordinator/coordinator.toml")], Change::NoLongerPart);
-        next.update(&out, &changes, true).unwrap();
-        assert_eq!(std::fs::read_to_string(out.join("README.txt")).unwrap(), "read me again\n");
-        assert!(out.join("coordinator/coordinator.toml").exists());
-    }
-
-    #[test]
-    fn a_list_that_points_out_of_the_folder_is_not_followed() {
-        let (_dir, out) = made();
-        std::fs::write(out.join(MADE), format!("{}  ../other\n{}  /etc/passwd\n", "0".repeat(64), "0".repeat(64)))
-            .unwrap();
-        assert!(tree(1).changes(&out).unwrap().0.is_empty());
-    }
-}
+mod tests;

@@ -8,9 +8,12 @@
 //! ```
 //! [`Agent::run`] is the one owner: it turns what happens into events of [`Session`] and carries out the session's actions.
 
+mod moves;
+mod pace;
 mod presence;
 mod relay;
 mod upkeep;
+mod way_back;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -22,13 +25,17 @@ use bocage_daemon::process::Process;
 use bocage_daemon::pulse::BEAT;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
-use bocage_protocol::env::{Clock, Entropy, Timestamp};
+use bocage_protocol::env::{Clock, Entropy};
 use bocage_protocol::limits;
 use bocage_protocol::session::{Action, Event, Report, Session, SessionConfig, State};
-use bocage_protocol::wire::hello::{Answer, Hello, RENEWAL, Welcome};
+use bocage_protocol::wire::hello::{Answer, Hello, RENEWAL};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+
+use self::moves::{Because, Moved, Moves};
+use self::pace::{Pace, Real};
+use self::way_back::WayBack;
 
 pub use presence::{OnBeat, Presence};
 pub use relay::RELAYS;
@@ -39,8 +46,8 @@ pub const SOFTWARE: &str = concat!("bocage-node ", env!("CARGO_PKG_VERSION"));
 
 /// How long the coordinator may take to answer the hello on a link beside the one that stands.
 const GREETING: Duration = Duration::from_secs(10);
-/// Before a link that could not be made beside the one that stands is tried again.
-const MOVE_AGAIN_SECS: i64 = 60;
+/// After how long the better way is tried for the first time, if nothing else is said.
+pub const WAY_BACK_SECS: u32 = 300;
 /// Streams of a link that is left, on their way to the relays.
 const LEFT_STREAMS: usize = 16;
 /// How long a stopping agent waits for the answers that are under way: the custodian has ended by then, or will not answer.
@@ -53,13 +60,13 @@ type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 /// The first stream of a link, on which the two greeted each other. It stays open as long as the session.
 type Control<D> = <<D as Dialler>::Link as Link>::Stream;
 type Greeted<D> = Result<(Answer, Control<D>), String>;
-type Moved<D> = Result<(<D as Dialler>::Link, Welcome, Control<D>), String>;
 
 /// The agent's state: a session, and the link that it runs over.
 pub struct Agent<D: Dialler> {
     dialler: Arc<D>,
     custodian: PathBuf,
     clock: Arc<dyn Clock>,
+    pace: Arc<dyn Pace>,
     entropy: Box<dyn Entropy>,
     session: Session,
     link: Option<D::Link>,
@@ -69,9 +76,9 @@ pub struct Agent<D: Dialler> {
     relays: JoinSet<()>,
     /// The certificate's; none where the transport has none.
     upkeep: Option<Upkeep>,
-    /// A link that is made as a new identity, beside the one that stands.
-    moving: Pending<Moved<D>>,
-    move_at: Option<Timestamp>,
+    /// Links that are made beside the one that stands.
+    moves: Moves<D>,
+    way_back: WayBack,
     /// Links that were left and still bring questions, until the coordinator closes them.
     left: JoinSet<()>,
     from_left: (mpsc::Sender<Control<D>>, mpsc::Receiver<Control<D>>),
@@ -90,7 +97,8 @@ enum Happening<D: Dialler> {
     Lost(String),
     Asked(Control<D>),
     Upkeep(Option<upkeep::Answer>),
-    Moved(Moved<D>),
+    Moved(Because, Moved<D>),
+    Tried(Result<D::Link, String>),
     Answered,
     Beat,
     Leave,
@@ -112,6 +120,7 @@ impl<D: Dialler> Agent<D> {
             dialler: Arc::new(dialler),
             custodian,
             clock,
+            pace: Arc::new(Real),
             entropy,
             session,
             link: None,
@@ -123,8 +132,8 @@ impl<D: Dialler> Agent<D> {
             leaving: None,
             presence,
             upkeep: None,
-            moving: None,
-            move_at: None,
+            moves: Moves::default(),
+            way_back: WayBack::new(WAY_BACK_SECS),
             left: JoinSet::new(),
             from_left: mpsc::channel(LEFT_STREAMS),
         }
@@ -134,6 +143,12 @@ impl<D: Dialler> Agent<D> {
     #[must_use]
     pub fn with(self, upkeep: Upkeep) -> Self {
         Self { upkeep: Some(upkeep), ..self }
+    }
+
+    /// The same, which tries a better way than the one that its session stands on after so long for the first time.
+    #[must_use]
+    pub fn coming_back_after(self, secs: u32) -> Self {
+        Self { way_back: WayBack::new(secs), ..self }
     }
 
     /// The same, which says there how it is.
@@ -158,6 +173,7 @@ impl<D: Dialler> Agent<D> {
                 return last;
             }
             self.look_after_certificate();
+            self.begin_moves(self.clock.now());
             let due_ms = self.due_in_ms();
             let happening = tokio::select! {
                 () = &mut stop, if self.leaving.is_none() => Happening::Stop,
@@ -167,11 +183,12 @@ impl<D: Dialler> Agent<D> {
                 result = pending(&mut self.greeting) => Happening::Greeted(result),
                 happening = next_of_link::<D>(self.link.as_ref(), self.session.state()) => happening,
                 what = happens(&mut self.upkeep) => Happening::Upkeep(what),
-                moved = pending(&mut self.moving) => Happening::Moved(moved),
+                (because, moved) = pending(&mut self.moves.under_way) => Happening::Moved(because, moved),
+                tried = pending(&mut self.moves.trying) => Happening::Tried(tried),
                 Some(stream) = self.from_left.1.recv() => Happening::Asked(stream),
                 Some(_) = self.left.join_next() => Happening::Nothing,
                 Some(_) = self.relays.join_next() => Happening::Answered,
-                () = until(due_ms) => Happening::Nothing,
+                () = until(self.pace.as_ref(), due_ms) => Happening::Nothing,
             };
             self.take(happening);
         }
@@ -185,11 +202,12 @@ impl<D: Dialler> Agent<D> {
             Happening::Upkeep(what) => {
                 let (now, upkeep) = (self.clock.now(), self.upkeep.as_mut());
                 if upkeep.is_some_and(|upkeep| upkeep.take(now, what, self.entropy.as_mut())) {
-                    self.move_at = Some(now);
+                    self.moves.at = Some(now);
                 }
                 return;
             }
-            Happening::Moved(moved) => return self.moved(moved),
+            Happening::Moved(because, moved) => return self.moved(because, moved),
+            Happening::Tried(tried) => return self.tried(tried),
             Happening::Beat => return self.presence.beat(),
             Happening::Answered => {
                 let now = Instant::now();
@@ -221,72 +239,22 @@ impl<D: Dialler> Agent<D> {
         self.session.handle(self.clock.now(), event, self.entropy.as_mut());
     }
 
-    /// Has done what is due to the certificate, and begins to move to another link where that has been exchanged.
+    /// Has done what is due to the certificate. Where that has been exchanged the session moves to a link that is made as the new identity.
     fn look_after_certificate(&mut self) {
         let now = self.clock.now();
-        let ready = matches!(self.session.state(), State::Ready { .. });
         // While the session moves nothing is asked: what stands is of a certificate that is being left, and its renewal was told already.
-        let moves = self.moving.is_some() || self.move_at.is_some();
         let speaks = matches!(self.session.state(), State::Ready { version, .. } if version >= RENEWAL);
-        let may_ask = speaks && !moves;
+        let may_ask = speaks && !self.moves.leave_certificate();
         if let Some(upkeep) = &mut self.upkeep
             && upkeep.act(now, self.link.as_ref().filter(|_| may_ask), self.entropy.as_mut())
         {
-            self.move_at = Some(now);
-        }
-        if !ready {
-            // The next link is made as whoever one is then.
-            (self.moving, self.move_at) = (None, None);
-        } else if self.move_at.is_some_and(|at| now >= at) && self.moving.is_none() {
-            self.move_at = None;
-            let (dialler, hello) = (Arc::clone(&self.dialler), self.session.hello(now));
-            self.moving = Some(Box::pin(async move {
-                let link = dialler.connect().await.map_err(|e| e.to_string())?;
-                match tokio::time::timeout(GREETING, greet::<D>(link.clone(), hello)).await {
-                    Ok(Ok((Answer::Welcome(welcome), control))) => Ok((link, welcome, control)),
-                    Ok(Ok((Answer::Reject(error), _))) => Err(error.to_string()),
-                    Ok(Err(reason)) => Err(reason),
-                    Err(_) => Err("the coordinator did not answer the hello in time".to_owned()),
-                }
-            }));
-        }
-    }
-
-    /// The session goes on over the new link. The old one still brings the answers' questions; the coordinator closes it.
-    fn moved(&mut self, moved: Moved<D>) {
-        let now = self.clock.now();
-        let again = Some(now.plus_secs(MOVE_AGAIN_SECS));
-        match moved {
-            Ok((link, welcome, control)) if self.session.moved(now, &welcome) => {
-                let (old, old_control) = (self.link.replace(link), self.control.replace(control));
-                if let Some(old) = old {
-                    let to = self.from_left.0.clone();
-                    self.left.spawn(async move {
-                        while let Ok(stream) = old.accept().await {
-                            if to.send(stream).await.is_err() {
-                                break;
-                            }
-                        }
-                        drop(old_control);
-                    });
-                }
-            }
-            Ok((link, ..)) => {
-                link.close(CloseCode::PROTOCOL, "that is not our coordinator");
-                self.move_at = again;
-            }
-            Err(reason) => {
-                tracing::warn!(reason, "no session under the new certificate yet; the one under the old goes on");
-                self.move_at = again;
-            }
+            self.moves.at = Some(now);
         }
     }
 
     fn due_in_ms(&self) -> Option<i64> {
         let upkeep = self.upkeep.as_ref().map(Upkeep::due_at);
-        // One link is made at a time.
-        let move_at = self.move_at.filter(|_| self.moving.is_none());
-        let due = [self.session.poll_timeout(), upkeep, move_at].into_iter().flatten().min();
+        let due = [self.session.poll_timeout(), upkeep, self.moves_due()].into_iter().flatten().min();
         due.map(|at| at.since_ms(self.clock.now()))
     }
 
@@ -384,9 +352,9 @@ async fn pending<T>(future: &mut Pending<T>) -> T {
     }
 }
 
-async fn until(left_ms: Option<i64>) {
+async fn until(pace: &dyn Pace, left_ms: Option<i64>) {
     match left_ms {
-        Some(ms) => tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await,
+        Some(ms) => pace.wait(u64::try_from(ms).unwrap_or(0)).await,
         None => std::future::pending().await,
     }
 }
@@ -421,79 +389,4 @@ pub fn session_config(config: &crate::config::AgentConfig) -> SessionConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bocage_net::Listener;
-    use bocage_net::env::{SystemClock, SystemEntropy};
-    use bocage_net::memory::{MemoryLink, MemoryListener};
-    use bocage_protocol::error::{ErrorCode, PublicError};
-    use bocage_protocol::wire::codec;
-    use bocage_protocol::wire::hello::Welcome;
-    use bocage_protocol::wire::message::Reply;
-    use tokio::io::AsyncWriteExt as _;
-    use tokio::net::UnixListener;
-
-    fn agent(listener: &MemoryListener, socket: PathBuf) -> Agent<bocage_net::memory::MemoryDialler> {
-        let site: bocage_protocol::ids::SiteId = "cleveland".parse().unwrap();
-        let mut config = SessionConfig::new(site.clone(), "heart".parse().unwrap(), SOFTWARE);
-        config.backoff_min_ms = 1;
-        let entropy = Box::new(SystemEntropy);
-        Agent::new(config, listener.dialler(site), socket, Arc::new(SystemClock), entropy)
-    }
-
-    async fn welcome(listener: &MemoryListener) -> (MemoryLink, impl Send) {
-        let link = listener.accept().await.unwrap();
-        let mut control = link.accept().await.unwrap();
-        let hello = Hello::decode(&read_frame(&mut control, 1000).await.unwrap()).unwrap();
-        assert_eq!((hello.site.as_str(), hello.software.as_str()), ("cleveland", SOFTWARE));
-        let answer = Answer::Welcome(Welcome { version: 1, network: "heart".parse().unwrap(), now: SystemClock.now() });
-        write_frame(&mut control, &answer.encode()).await.unwrap();
-        (link, control)
-    }
-
-    async fn ask(link: &MemoryLink, frame: &[u8]) -> Vec<u8> {
-        let mut stream = link.open().await.unwrap();
-        write_frame(&mut stream, frame).await.unwrap();
-        stream.shutdown().await.unwrap();
-        read_frame(&mut stream, limits::FRAME_BYTES).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn frames_reach_the_custodian_unread_and_its_answers_come_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("custodian.sock");
-        let custodian = UnixListener::bind(&socket).unwrap();
-        let listener = MemoryListener::new();
-        let agent = agent(&listener, socket);
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let running = tokio::spawn(agent.run(async {
-            let _ = stopped.await;
-        }));
-        let (link, _control) = welcome(&listener).await;
-        let echo = tokio::spawn(async move {
-            let (mut stream, _) = custodian.accept().await.unwrap();
-            let mut frame = read_frame(&mut stream, 100).await.unwrap();
-            frame.reverse();
-            write_frame(&mut stream, &frame).await.unwrap();
-        });
-        assert_eq!(ask(&link, &[1, 2, 255]).await, [255, 2, 1]);
-        echo.await.unwrap();
-        stop.send(()).unwrap();
-        assert!(running.await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn without_a_custodian_the_answer_is_busy_and_a_lost_link_is_made_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let listener = MemoryListener::new();
-        let agent = agent(&listener, dir.path().join("none.sock"));
-        let running = tokio::spawn(agent.run(std::future::pending()));
-        for _ in 0..3 {
-            let (link, _control) = welcome(&listener).await;
-            let reply: Reply = codec::decode(&ask(&link, &[0]).await, limits::FRAME_BYTES).unwrap();
-            assert!(matches!(reply, Reply::Refused(PublicError { code: ErrorCode::Busy, .. })), "{reply:?}");
-            link.sever("cable cut");
-        }
-        running.abort();
-    }
-}
+mod tests;

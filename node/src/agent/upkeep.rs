@@ -29,7 +29,7 @@ use crate::config::Tls;
 use crate::config::environment::read_identity;
 
 /// How long the coordinator may take to answer.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// Between two looks at the files.
 const GLANCE_MS: i64 = 60_000;
 
@@ -142,6 +142,11 @@ impl Upkeep {
             }
             Some(Err(reason)) => {
                 self.failed(now, reason, entropy);
+                false
+            }
+            // Of a notice, which is none of this one's questions.
+            Some(Ok(NodeReply::Noted)) => {
+                self.failed(now, "the coordinator answered something else".to_owned(), entropy);
                 false
             }
             Some(Ok(NodeReply::Refused(error))) => {
@@ -257,7 +262,7 @@ fn life(identity: &Identity) -> Life {
     Life { from: identity.valid_from(), until: identity.valid_until() }
 }
 
-async fn exchange<L: Link>(link: &L, request: &NodeRequest) -> Answer {
+pub(super) async fn exchange<L: Link>(link: &L, request: &NodeRequest) -> Answer {
     let said = async {
         let mut stream = link.open().await.map_err(|e| e.to_string())?;
         let request = codec::encode(request).map_err(|e| e.to_string())?;

@@ -3,16 +3,20 @@
 
 use std::io::{self, Write};
 
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::front::dates::duration_text;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::PublicKey;
 
 use super::check_policy;
+use super::datasets::mended;
 use super::output::{Failure, print};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
+use crate::custodian::ledger::Ledger;
 use crate::custodian::optout::List;
+use crate::doctor::known::{Seen, old};
 use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::sandbox::{Support, WHOLE, guarded_list, renewed};
 
@@ -22,31 +26,40 @@ use crate::sandbox::{Support, WHOLE, guarded_list, renewed};
 /// All problems at once.
 pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
     let config = Config::check(origin, Depth::Everything, now).map_err(|problems| {
-        let count = problems.0.len();
-        let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        let what = counted(problems.0.len(), "problem");
         Failure::theirs(format!("{what} found\n\n{problems}"))
     })?;
-    print(|out| plan(out, &config))?;
+    print(|out| plan(out, &config, now))?;
+    ledger(&config)?;
     last_ingests(&config)
 }
 
-/// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all.
-fn last_ingests(config: &Config) -> Result<(), Failure> {
-    let snapshots = config.custodian().state.snapshots();
-    let failed = config.datasets.keys().filter_map(|name| match unfinished(&snapshots, name)? {
-        failed @ Unfinished::Failed(_) => Some(format!("{name}: {}", failed.sentence())),
-        Unfinished::Runs(_) => None,
-    });
-    let failed: Vec<String> = failed.collect();
-    if failed.is_empty() {
-        return Ok(());
+/// Without a ledger that can be opened the node does not start. That there is none yet is no problem.
+fn ledger(config: &Config) -> Result<(), Failure> {
+    let path = config.state.ledger();
+    if std::fs::symlink_metadata(&path).is_ok() {
+        Ledger::open_read_only(&path)?;
     }
-    let hint =
-        "mend what it says, then `bocage node ingest NAME` where the node runs, or `bocage node datasets refresh NAME`";
-    Err(Failure::theirs(failed.join("\n")).hint(hint))
+    Ok(())
 }
 
-fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
+/// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all. What was changed since may have mended it.
+fn last_ingests(config: &Config) -> Result<(), Failure> {
+    let snapshots = config.custodian().state.snapshots();
+    let failed = config.datasets.values().filter_map(|dataset| match unfinished(&snapshots, &dataset.name)? {
+        failed @ Unfinished::Failed(_) if !mended(config, dataset, &failed) => {
+            Some((dataset.name.as_str(), failed.sentence()))
+        }
+        Unfinished::Failed(_) | Unfinished::Runs(_) => None,
+    });
+    let failed: Vec<(&str, String)> = failed.collect();
+    let Some((first, _)) = failed.first() else { return Ok(()) };
+    let hint = format!("mend what it says, then `bocage node datasets refresh {first}`");
+    let said: Vec<String> = failed.iter().map(|(name, sentence)| format!("{name}: {sentence}")).collect();
+    Err(Failure::theirs(said.join("\n")).hint(hint))
+}
+
+fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> {
     writeln!(out, "{}: no problems\n", config.file)?;
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.in_words(), config.coordinator.name)?;
@@ -69,6 +82,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
                 super::datasets::references(out, config, dataset, &manifest)?;
+                super::datasets::before_birth(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {
@@ -76,7 +90,7 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
                 writeln!(out, "             a snapshot will be taken when the node starts: {reason}")?;
             }
         }
-        super::datasets::attempt(out, config, &dataset.name)?;
+        super::datasets::attempt(out, config, dataset)?;
         if let Some(secs) = dataset.refresh_secs {
             writeln!(out, "             a running node takes a new snapshot after {}", duration_text(secs))?;
         }
@@ -116,9 +130,19 @@ fn plan(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     if researchers.is_empty() && access_bodies.is_empty() {
         writeln!(out, "trust        nobody: every study is refused")?;
     }
+    let seen = Seen::of(config);
     for body in access_bodies {
         let AccessBody { name, key, mode, datasets, .. } = body;
         trusted(out, "permits of", (name, key), *mode, datasets.as_deref())?;
+        match seen.newest(body).map(|at| old(body, at, now)) {
+            // Each round brings the newest one that the coordinator has.
+            None => writeln!(
+                out,
+                "             no list of taken back permits was seen here yet: the first round brings one"
+            )?,
+            Some(Some((what, _))) => writeln!(out, "             {what}, unless the next round brings a newer one")?,
+            Some(None) => {}
+        }
     }
     for researcher in researchers {
         let Researcher { name, key, mode, datasets } = researcher;

@@ -186,10 +186,9 @@ fn researcher(config: &Config, said: Option<&str>, permit: Option<&SignedPermit>
 fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Result<Verdict, Failure> {
     let Question { study, permit, named } = question;
     let path = config.state.ledger();
-    let unusable = |error| Failure::theirs(error).hint("run the command as the node's own user");
-    let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose().map_err(unusable)?;
+    let ledger = path.exists().then(|| Ledger::open_read_only(&path)).transpose()?;
     let lists = match &ledger {
-        Some(ledger) => ledger.books(|books| books.lists().clone()).map_err(unusable)?,
+        Some(ledger) => ledger.books(|books| books.lists().clone())?,
         None => Default::default(),
     };
     let policy_version = config.policy_version();
@@ -218,7 +217,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
                 (books.most_spent(&account), fits, may_begin(&authorised.policy, now, books))
             };
             let (spent, fits, begins) = match &ledger {
-                Some(ledger) => ledger.books(look).map_err(unusable)?,
+                Some(ledger) => ledger.books(look)?,
                 None => look(&Books::default()),
             };
             let auto = authorised.standing == Standing::Auto;
@@ -229,7 +228,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             let key = read_release_key(&config.release_key_file)
                 .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
             let stopped = ledger.as_ref().map(|ledger| paused(ledger, Secret(&key)));
-            let stopped = stopped.transpose().map_err(unusable)?.flatten();
+            let stopped = stopped.transpose()?.flatten();
             Ok(Verdict {
                 decision,
                 because,

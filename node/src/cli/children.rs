@@ -12,7 +12,7 @@ use std::time::Duration;
 use bocage_daemon::log::Form;
 use bocage_daemon::notify::Notify;
 use bocage_daemon::process::Process as OwnProcess;
-use bocage_daemon::status::{self, Door, Watched, bind_private};
+use bocage_daemon::status::{self, Door, Watched, bind_private, unbind};
 use bocage_net::Identities;
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::env::Clock;
@@ -74,10 +74,15 @@ pub fn supervise(
     Sandbox::begin(Process::Supervisor, &config, None, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     let stop_within = Duration::from_secs(u64::from(config.stop_secs));
+    let state = config.state.clone();
     let mut reload = Reload::of(origin.clone(), config, level);
     let life = Life { herald, notify, stop_within, reload: Box::new(move || reload.again()) };
     let launch = Launch { reexec, options: &options, environment: &environment };
     runtime.block_on(process::run(launch, life)).map_err(Failure::ours)?;
+    // The agent may not remove its own, and neither could where it was killed.
+    for process in ["agent", "custodian"] {
+        unbind(&state.status_socket(process));
+    }
     tracing::info!("node stopped");
     Ok(())
 }
@@ -129,8 +134,9 @@ pub fn agent(origin: &Origin, log: Option<Form>, parent: Option<u32>, switches: 
     let (tell, told) = mpsc::channel(1);
     let (site, tls, now) = (config.site.clone(), config.tls.clone(), clock.now());
     let upkeep = Upkeep::new(site, tls, identities, told, now, &mut SystemEntropy);
+    let way_back_secs = config.coordinator.quic_again_secs;
     let agent = Agent::new(session_config(&config), ways, config.socket, clock, Box::new(SystemEntropy));
-    let agent = agent.with(upkeep).watched(Arc::clone(&presence));
+    let agent = agent.with(upkeep).watched(Arc::clone(&presence)).coming_back_after(way_back_secs);
     let runtime = child_runtime()?;
     runtime.block_on(async {
         let mut stop = graces(HURRY)?;
@@ -189,7 +195,7 @@ pub fn custodian(
     if let Err(error) = IdKey::of(&key).provide(&config.state.ids_key()) {
         tracing::error!(%error, "no ingest can make tokens of patients");
     }
-    let ledger = Ledger::open(&config.state.ledger()).map_err(Failure::theirs)?;
+    let ledger = Ledger::open(&config.state.ledger())?;
     let (state, steward) = (config.state.clone(), config.steward.clone());
     let clock = clock(&switches);
     let overran = overran.or_else(|| alone.as_ref()?.overran());
@@ -207,6 +213,7 @@ pub fn custodian(
         sandbox.seal().map_err(unconfined)?;
         server.run(custodian, stop).await.map_err(Failure::ours)
     });
+    unbind(&state.status_socket("custodian"));
     // A query that is still running cannot be stopped: it ends with the process.
     runtime.shutdown_background();
     served

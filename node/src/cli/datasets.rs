@@ -1,7 +1,10 @@
 //! `bocage-node datasets`: the site's datasets, their snapshots, and what the taking of a snapshot found. For the hospital's own eyes.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::Clock;
@@ -15,11 +18,12 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::dangling::{Dangling, dangling};
 use crate::custodian::data::usable;
+use crate::custodian::early::{Early, early};
 use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::optout::{Known, known};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
-use crate::ingest::attempt::unfinished;
+use crate::ingest::attempt::{Attempt, Unfinished, unfinished};
 
 #[derive(Serialize)]
 struct Listed {
@@ -101,7 +105,7 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                     }
                     (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
                 }
-                for line in l.damaged.iter().chain(&l.ingest) {
+                for line in l.damaged.iter().chain(&l.ingest).flat_map(|text| text.lines()) {
                     writeln!(out, "    {line}")?;
                 }
             }
@@ -121,7 +125,7 @@ pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> 
     match format {
         Format::Text => {
             let (held, pins) = kept(config, name)?;
-            print(|out| attempt(out, config, name))?;
+            print(|out| attempt(out, config, dataset))?;
             print(|out| optouts(out, config, dataset, &manifest))?;
             print(|out| held.iter().try_for_each(|h| line(out, h, pins.get(&h.manifest.content).copied())))
         }
@@ -130,11 +134,29 @@ pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> 
 }
 
 /// What became of an ingest that has not succeeded.
-pub(super) fn attempt(out: &mut dyn Write, config: &Config, name: &str) -> io::Result<()> {
-    match unfinished(&config.state.snapshots(), name) {
-        Some(attempt) => writeln!(out, "             {}", attempt.sentence()),
-        None => Ok(()),
+pub(super) fn attempt(out: &mut dyn Write, config: &Config, dataset: &Dataset) -> io::Result<()> {
+    let Some(attempt) = unfinished(&config.state.snapshots(), &dataset.name) else { return Ok(()) };
+    for line in attempt.sentence().lines() {
+        writeln!(out, "             {line}")?;
     }
+    if mended(config, dataset, &attempt) {
+        writeln!(
+            out,
+            "             source or node.toml were changed since; a running node tries again within the hour, and at once:"
+        )?;
+        writeln!(out, "             bocage node datasets refresh {}", dataset.name)?;
+    }
+    Ok(())
+}
+
+/// Whether a failed ingest may go well now: the source, or the file that says how it is read, was changed since.
+pub(super) fn mended(config: &Config, dataset: &Dataset, attempt: &Unfinished) -> bool {
+    let Unfinished::Failed(Attempt { began_at, .. }) = attempt else { return false };
+    let since = UNIX_EPOCH + Duration::from_millis(began_at.0.max(0).unsigned_abs());
+    let newer = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).is_ok_and(|at| at > since);
+    let files = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let source = dataset.spec.source.file();
+    newer(Path::new(&config.file)) || source.is_some_and(|path| newer(path) || files(path).any(|file| newer(&file)))
 }
 
 /// Rows that refer to rows of another dataset which are not there, or not only once.
@@ -167,6 +189,32 @@ pub(super) fn references(
     Ok(())
 }
 
+/// Rows that are dated before their patient was born, as another dataset of the node says it.
+pub(super) fn before_birth(
+    out: &mut dyn Write,
+    config: &Config,
+    dataset: &Dataset,
+    manifest: &Manifest,
+) -> io::Result<()> {
+    let (custodian, dir, own) = (config.custodian(), config.state.snapshots(), &dataset.contract);
+    for people in config.datasets.values().filter(|other| other.contract.birth().is_some()) {
+        if own.time().is_none() || people.contract.id() == own.id() {
+            continue;
+        }
+        let Ok(births) = usable(&custodian, people) else { continue };
+        match early(&dir, (own, manifest), (&people.contract, &births)) {
+            Ok(None | Some(Early { before_birth: 0, .. })) => {}
+            Ok(Some(Early { dated, before_birth })) => writeln!(
+                out,
+                "             of {dated} rows with a date whose patient's birth {} has, {before_birth} are dated before it",
+                people.contract.id().name()
+            )?,
+            Err(error) => writeln!(out, "             {}", error.to_string().lines().next().unwrap_or_default())?,
+        }
+    }
+    Ok(())
+}
+
 /// How much of the list of opt-outs fits a snapshot.
 pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, manifest: &Manifest) -> io::Result<()> {
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
@@ -189,8 +237,8 @@ fn kept(config: &Config, name: &str) -> Result<(Vec<Held>, BTreeMap<Digest, Pin>
     if !path.exists() {
         return Ok((held, BTreeMap::new()));
     }
-    let ledger = Ledger::open_read_only(&path).map_err(Failure::theirs)?;
-    Ok((held, ledger.pinned(SystemClock.now()).map_err(Failure::theirs)?))
+    let ledger = Ledger::open_read_only(&path)?;
+    Ok((held, ledger.pinned(SystemClock.now())?))
 }
 
 fn line(out: &mut dyn Write, held: &Held, pin: Option<Pin>) -> io::Result<()> {

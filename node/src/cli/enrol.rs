@@ -75,7 +75,7 @@ impl EnrolArgs {
             }
             writeln!(
                 out,
-                "next: say in {} which data the site offers, then bocage-node run --config {0}\n",
+                "next: say in {} which data the site offers, then bocage node run --config {0}\n",
                 file.display()
             )
         })?;

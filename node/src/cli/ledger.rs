@@ -12,8 +12,8 @@ use bocage_protocol::ids::StudyId;
 
 use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::Config;
+use crate::custodian::ledger::Ledger;
 use crate::custodian::ledger::show::Reader;
-use crate::custodian::ledger::{Ledger, LedgerError};
 
 pub use export::{What, export};
 pub use list::{Filter, list};
@@ -28,13 +28,9 @@ fn open(config: &Config) -> Result<Ledger, Failure> {
         return Err(Failure::theirs(format!("there is no ledger at {}", path.display()))
             .hint("the ledger begins when the node runs for the first time"));
     }
-    let ledger = Ledger::open_read_only(&path).map_err(unusable)?;
-    ledger.hold().map_err(unusable)?;
+    let ledger = Ledger::open_read_only(&path)?;
+    ledger.hold()?;
     Ok(ledger)
-}
-
-fn unusable(error: LedgerError) -> Failure {
-    Failure::theirs(error).hint("run the command as the node's own user")
 }
 
 /// The moment that `2026-01-31`, which is its beginning, or `2026-01-31T12:00:00Z` names.
@@ -62,9 +58,9 @@ pub fn end(text: &str) -> Result<Timestamp, String> {
 pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
     let study = study.map(|text| find(&ledger, text)).transpose()?;
-    let mut reader = Reader::over(&ledger, &config.contracts).map_err(unusable)?;
+    let mut reader = Reader::over(&ledger, &config.contracts)?;
     let mut records = Vec::new();
-    ledger.records(study.as_ref(), |record| records.push(reader.show(record))).map_err(unusable)?;
+    ledger.records(study.as_ref(), |record| records.push(reader.show(record)))?;
     match format {
         Format::Json => print_json(&records),
         Format::Csv => print_csv(
@@ -83,16 +79,14 @@ pub fn show(config: &Config, study: Option<&str>, format: Format) -> Result<(), 
 /// The study whose id begins with `text`.
 fn find(ledger: &Ledger, text: &str) -> Result<StudyId, Failure> {
     let mut found: Vec<String> = Vec::new();
-    ledger
-        .outlines(|record| {
-            if let Some(study) = record.study
-                && study.starts_with(text)
-                && !found.contains(&study)
-            {
-                found.push(study);
-            }
-        })
-        .map_err(unusable)?;
+    ledger.outlines(|record| {
+        if let Some(study) = record.study
+            && study.starts_with(text)
+            && !found.contains(&study)
+        {
+            found.push(study);
+        }
+    })?;
     match found.as_slice() {
         [one] => one.parse().map_err(|_| {
             Failure::theirs("the ledger holds a malformed study id").hint("run `bocage node ledger verify`")

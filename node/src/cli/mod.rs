@@ -57,13 +57,13 @@ struct Cli {
 #[derive(Args, Clone)]
 struct Common {
     /// The node's configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = "node.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "node.toml", display_order = 900)]
     config: PathBuf,
     /// Override a setting, e.g. --set policy.threshold=20; wins over the environment (BOCAGE_NODE__POLICY__THRESHOLD) and the file
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value, display_order = 901)]
     overrides: Vec<(String, String)>,
     /// How log lines are written: text or json; wins over [log] format of the configuration
-    #[arg(long, global = true, value_name = "FORM")]
+    #[arg(long, global = true, value_name = "FORM", display_order = 902)]
     log: Option<Form>,
 }
 
@@ -129,7 +129,13 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Tell the steward of every study that a custodian which is a unit of its own has named (a unit of its own; `run` does all)
     #[command(hide = true)]
-    Herald(ChildArgs),
+    Herald {
+        #[command(flatten)]
+        child: ChildArgs,
+        /// Do not end, but tell of those that it names later too
+        #[arg(long, conflicts_with = "parent")]
+        watch: bool,
+    },
     /// Talk to the coordinator (a unit of its own; `run` does all)
     #[command(hide = true)]
     Agent(ChildArgs),
@@ -368,8 +374,8 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
-        Command::Herald(ChildArgs { parent: Some(parent), .. }) => children::herald(&origin, log, parent),
-        Command::Herald(_) => units::herald(&origin, log),
+        Command::Herald { child: ChildArgs { parent: Some(parent), .. }, .. } => children::herald(&origin, log, parent),
+        Command::Herald { watch, .. } => units::herald(&origin, log, watch),
         Command::Agent(args) if args.begins() => units::begin("agent", reexec, cli.common.forwarded(), &switches),
         Command::Custodian(args) if args.begins() => {
             units::begin("custodian", reexec, cli.common.forwarded(), &switches)

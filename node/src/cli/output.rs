@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use bocage_protocol::counted::counted;
 use bocage_protocol::settings::Problems;
 use serde::Serialize;
+
+use crate::custodian::ledger::LedgerError;
 
 /// The form of a command's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -65,10 +68,15 @@ pub fn warn(what: &str, hint: Option<&str>) {
     }
 }
 
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::theirs(&error).hint(error.hint())
+    }
+}
+
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        let count = problems.0.len();
-        let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+        let what = counted(problems.0.len(), "problem");
         Self::theirs(format!("the configuration has {what}\n\n{problems}"))
             .hint("`bocage node check` looks at everything without starting anything")
     }

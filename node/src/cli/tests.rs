@@ -12,6 +12,14 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
+fn a_usage_line_has_the_whole_command_as_it_was_typed() {
+    let usage = |program: &str| Cli::try_parse_from([program, "studies", "approve"]).err().unwrap().to_string();
+    for program in ["bocage-node", "bocage node"] {
+        assert!(usage(program).contains(&format!("Usage: {program} studies approve <STUDY>")), "{}", usage(program));
+    }
+}
+
+#[test]
 fn options_reach_the_children_as_they_were_given() {
     let cli = parse(&["run", "--config", "a/node.toml", "--set", "policy.threshold=20", "--log", "json"]).unwrap();
     let forwarded = cli.common.forwarded();

@@ -231,24 +231,35 @@ pub(super) fn ingests(
                 tracing::warn!(dataset, status = %ended, "ended: the snapshot before, if there is one, stays in use");
             }
         }
-        match (due.is_empty(), watch) {
-            (true, false) => return Ok(()),
-            // Nobody tells of a new file here: where a service manager watches the folder, this is not run with `watch`.
-            (true, true) => std::thread::park_timeout(LOOK),
-            (false, _) => {}
+        if !goes_on(due.is_empty(), watch) {
+            return Ok(());
         }
     }
 }
 
 /// Tells the steward of the studies that wait since the last time.
-pub(super) fn herald(origin: &Origin, log: Option<Form>) -> Result<(), Failure> {
+pub(super) fn herald(origin: &Origin, log: Option<Form>, watch: bool) -> Result<(), Failure> {
     let config = Config::load(origin)?;
     logging::of_daemon(&config.log, log, "herald");
-    for file in left_in(&config.state.pending()) {
-        let line = take(&file)?;
-        herald::run(&mut line.as_bytes(), &config.steward, &config.site).map_err(Failure::ours)?;
+    loop {
+        let pending = left_in(&config.state.pending());
+        for file in &pending {
+            let line = take(file)?;
+            herald::run(&mut line.as_bytes(), &config.steward, &config.site).map_err(Failure::ours)?;
+        }
+        if !goes_on(pending.is_empty(), watch) {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+/// Whether to look into the folder again, with a pause where nothing was in it. Nobody tells of a new file here: where a service manager watches the
+/// folder, nothing is run with `watch`.
+fn goes_on(empty: bool, watch: bool) -> bool {
+    if empty && watch {
+        std::thread::park_timeout(LOOK);
+    }
+    !empty || watch
 }
 
 #[cfg(test)]

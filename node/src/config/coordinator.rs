@@ -16,8 +16,11 @@ use serde_json::Value;
 
 use super::environment::secret_problem;
 use super::sections::Reader;
+use crate::agent::WAY_BACK_SECS;
 
 const NAME: &str = "coordinator.bocage";
+/// How long the first try of QUIC may be put off: a day.
+const QUIC_AGAIN_SECS: std::ops::RangeInclusive<u32> = 1..=86_400;
 
 /// Whom the agent dials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Coordinator {
     pub tcp: Option<String>,
     /// Which of the two are used.
     pub transport: Transport,
+    /// After how long a session that stands on TCP tries QUIC for the first time.
+    pub quic_again_secs: u32,
     /// The proxy on the way over TCP.
     pub proxy: Option<ProxySettings>,
     /// The name in its certificate.
@@ -64,6 +69,7 @@ struct RawCoordinator {
     tcp: Option<String>,
     #[serde(default)]
     transport: Transport,
+    quic_again_secs: Option<u32>,
     #[serde(default)]
     proxy: Value,
     name: Option<String>,
@@ -98,7 +104,14 @@ impl Reader<'_> {
         }
         let proxy = if raw.proxy.is_null() { None } else { Some(self.proxy(&raw)?) };
         let name = raw.name.unwrap_or_else(|| NAME.to_owned());
-        sound.then_some(Coordinator { address: raw.address, tcp: raw.tcp, transport: raw.transport, proxy, name })
+        let quic_again_secs = raw.quic_again_secs.unwrap_or(WAY_BACK_SECS);
+        if !QUIC_AGAIN_SECS.contains(&quic_again_secs) {
+            let message = format!("{quic_again_secs} is not from 1 to {} seconds", QUIC_AGAIN_SECS.end());
+            self.problem("coordinator.quic_again_secs", message, "300 is usual; transport = \"tcp\" never tries QUIC");
+            sound = false;
+        }
+        let (address, tcp, transport) = (raw.address, raw.tcp, raw.transport);
+        sound.then_some(Coordinator { address, tcp, transport, quic_again_secs, proxy, name })
     }
 
     fn host_and_port(&mut self, key: &str, address: &str, usual: u16) -> bool {
@@ -322,6 +335,7 @@ mod tests {
             ("tcp = \"a b:443\"", "coordinator.tcp: not HOST:PORT"),
             ("transport = \"tcp\"", "coordinator.transport: there is no address for TCP"),
             ("transport = \"udp\"", "coordinator.transport: "),
+            ("quic_again_secs = 0", "coordinator.quic_again_secs: 0 is not from 1 to 86400 seconds"),
             (proxy, "coordinator.proxy: a proxy leads to a TCP address only"),
             (&format!("tcp = \"c:443\"\ntransport = \"quic\"\n{proxy}"), "coordinator.proxy: a proxy leads"),
             (&format!("tcp = \"c:443\"\n{proxy}user = \"a\""), "coordinator.proxy: user and password_file go together"),

@@ -68,6 +68,18 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
     draft.problems = look.problems;
 }
 
+/// Adds what is wrong with the rules of the draft's datasets, wherever their sources are. Where the columns are said without the source, that is everything.
+pub(super) fn foresee(draft: &mut Draft) {
+    for Dataset { spec, contract, .. } in draft.datasets.values() {
+        let found = match spec.source.declared().map(|columns| Mapping::bind(spec, contract, &columns)) {
+            Some(Err(SourceError::Mapping(problems))) => problems,
+            Some(_) => Problems::default(),
+            None => Mapping::foreseen(spec, contract),
+        };
+        draft.problems.extend(found);
+    }
+}
+
 /// The release key.
 ///
 /// # Errors
@@ -199,8 +211,8 @@ impl Look {
                 let described = format!("the source is described in [{key}]");
                 let (message, hint) = text.split_once("\n  hint: ").unwrap_or((&text, &described));
                 self.problem(&key, message.to_owned(), hint);
-                // The rules cannot be bound without the source's columns; their names can be looked at all the same.
-                self.problems.extend(Mapping::misnamed(&dataset.spec, &dataset.contract));
+                // Without the source's columns, much of the rules can be looked at all the same.
+                self.problems.extend(Mapping::foreseen(&dataset.spec, &dataset.contract));
             }
         }
     }

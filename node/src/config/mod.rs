@@ -1,10 +1,9 @@
-//! The node's configuration, parsed and meaningful: a [`Config`] that exists has no unknown key, no value out of its bounds and no
-//! contradiction. Whether the files that it names are there is [`environment`]'s question.
+//! The node's configuration, parsed and meaningful: a [`Config`] that exists has no unknown key, no value out of its bounds and no contradiction. Whether the
+//! files that it names are there is [`environment`]'s question. It never holds a secret: keys stand in files that it names.
 //!
 //! ```text
 //! flags > BOCAGE_NODE__… > node.toml > defaults ──read──▶ RawConfig ──meaning──▶ Config ──environment──▶ Ready
 //! ```
-//! It never holds a secret: keys stand in files that it names.
 
 mod contracts;
 mod coordinator;
@@ -220,8 +219,7 @@ impl Default for SnapshotRules {
 /// How long the ledger keeps exact bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerRules {
-    /// Days for which payloads of studies that have expired stay; 0: for ever. That is the default: what left is proof, it is no patient's
-    /// record, and what is dropped never comes back, so somebody must have decided it.
+    /// Days for which payloads of studies that have expired stay; 0, the default: for ever. What left is proof and no patient's record, and what is dropped is gone.
     pub keep_payloads_days: u32,
 }
 
@@ -273,6 +271,14 @@ impl Config {
     /// All problems of both at once.
     pub fn check(origin: &Origin, depth: Depth, now: Timestamp) -> Result<Self, Problems> {
         understood(origin, |draft| environment::look(draft, depth, now))
+    }
+
+    /// [`Config::load`], and what can be said of the datasets' rules without their sources.
+    ///
+    /// # Errors
+    /// All problems of both at once.
+    pub fn rehearse(origin: &Origin) -> Result<Self, Problems> {
+        understood(origin, environment::foresee)
     }
 
     /// What the agent may know: no path to data, ledger or release key.

@@ -61,6 +61,7 @@ const KEYS: &[&str] = &[
     "address",
     "tcp",
     "transport",
+    "quic_again_secs",
     "proxy",
     "user",
     "password_file",

@@ -16,6 +16,7 @@ mod compute;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use bocage_protocol::analysis::RoundState;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, StudyId};
@@ -293,6 +294,13 @@ fn about(study: &Study, requester: &Requester) -> bodies::About {
 
 /// What the ledger says against an otherwise allowed round.
 fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Result<(), PublicError> {
+    let ended = |step: &StepAsked| matches!(step.state, RoundState::Ended { .. });
+    let asked = StepAsked::all(&round.request.steps);
+    let other = |step: &&StepAsked| history.ended(step.analysis).any(|before| before != &step.state);
+    if same_steps && asked.iter().filter(|step| ended(step)).any(|step| other(&step)) {
+        let message = "an earlier round of the study said that a fit ended elsewhere";
+        return Err(PublicError::new(ErrorCode::RoundInvalid, message).hint("a fit ends once"));
+    }
     let Some(past) = history.round(round.request.round) else {
         return if history.too_heavy(round.request.round) { Err(too_heavy()) } else { Ok(()) };
     };

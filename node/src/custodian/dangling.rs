@@ -68,7 +68,7 @@ fn named(dir: &Path, manifest: &Manifest, column: &ColumnName) -> Result<Vec<(u3
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
 
     use bocage_protocol::contract::parse;
@@ -88,7 +88,7 @@ mod tests {
     const FINDINGS: &str = "id = \"findings@1\"\nsubject = \"patient\"\n\
         [[column]]\nname = \"patient\"\ntype = \"text\"\n[[column]]\nname = \"during\"\ntype = \"text\"\nreferences = \"stays\"\n";
 
-    fn taken(dir: &Path, text: &str, rows: &str, key: &SecretKey) -> (Contract, Manifest) {
+    pub fn taken(dir: &Path, text: &str, rows: &str, key: &SecretKey) -> (Contract, Manifest) {
         let contract = parse(text, "contract.toml").unwrap();
         let name = contract.id().name().to_owned();
         fs::write(dir.join(format!("{name}.csv")), rows).unwrap();

@@ -9,6 +9,7 @@ mod counts;
 pub mod dangling;
 pub mod data;
 pub mod desk;
+pub mod early;
 pub mod engine;
 pub mod folds;
 pub mod gate;
@@ -259,7 +260,7 @@ impl Custodian {
             Ok(Err(broken)) => tracing::error!(
                 record = broken.seq,
                 why = broken.why,
-                "the ledger's chain is broken: answers go on, but the ledger proves nothing from this record on; see `bocage-node ledger verify`"
+                "the ledger's chain is broken: answers go on, but the ledger proves nothing from this record on; see `bocage node ledger verify`"
             ),
             Err(error) => tracing::error!(%error, "the ledger's chain could not be looked over"),
         }

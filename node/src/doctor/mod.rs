@@ -3,17 +3,21 @@
 //!
 //! It works where the configuration does not: then it says what is wrong with that, and looks at the machine.
 
+pub(crate) mod known;
 mod network;
 mod site;
 #[cfg(test)]
 mod tests;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_keep::doctor::{Check, Examined, Finding, Probe, machine, run};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
+use bocage_protocol::limits::CONFIG_TEXT_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 
 use crate::config::{Config, Depth, ENV_PREFIX, Origin, SnapshotRules, StateDir};
@@ -46,7 +50,9 @@ pub fn examine(origin: &Origin, clock: &Arc<dyn Clock>) -> Examined {
 /// What can be said where the configuration cannot be used.
 fn unusable(origin: &Origin, problems: &Problems) -> Examined {
     let findings: Vec<Finding> = problems.0.iter().map(|problem| of_problem(Check::Config, problem)).collect();
-    let state = StateDir(origin.base().join("state"), None);
+    let text = readable(origin);
+    let state = bocage_keep::named::in_lines(&text, "state_dir").first().copied().unwrap_or("state").to_owned();
+    let state = StateDir(origin.base().join(state), None);
     let mut probes = vec![Probe::new(Check::Config, MACHINE, move || findings)];
     probes.extend(machine_probes(secrets(origin), state, SnapshotRules::default()));
     probes.push(Probe::new(Check::Sandbox, MACHINE, || vec![sandbox(Support::ask(), true, false)]));
@@ -64,10 +70,20 @@ fn machine_probes(secrets: Vec<PathBuf>, state: StateDir, rules: SnapshotRules) 
 
 /// The secret files that the configuration names, however much of it can be used.
 fn secrets(origin: &Origin) -> Vec<PathBuf> {
-    let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides);
-    let tree = settings.map(|settings| settings.tree).unwrap_or_default();
     let base = if origin.base().as_os_str().is_empty() { Path::new(".") } else { origin.base() };
-    bocage_keep::named::named_secrets(&tree, base)
+    match bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides) {
+        Ok(settings) => bocage_keep::named::named_secrets(&settings.tree, base),
+        // Whoever may open a key can do so whether or not the file beside it is sound.
+        Err(_) => bocage_keep::named::secrets_in_lines(&readable(origin), base),
+    }
+}
+
+/// What can be read of a configuration, as far as one is taken.
+fn readable(origin: &Origin) -> String {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&origin.file);
+    let _ = file.and_then(|file| file.take(CONFIG_TEXT_BYTES as u64).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A problem of the configuration or of what it names, as a finding.
@@ -95,9 +111,9 @@ fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
     let fine = [
         (Check::Config, format!("{}: site {} in network {}", config.file, config.site, config.network)),
         (Check::Key, format!("{}: a release key", config.release_key_file.display())),
-        (Check::Sources, format!("all {} datasets can be read", config.datasets.len())),
+        (Check::Sources, format!("{}: each can be read", counted(config.datasets.len(), "dataset"))),
         (Check::OptOuts, list.to_owned()),
-        (Check::Contracts, format!("{} contracts are known", config.contracts.len())),
+        (Check::Contracts, format!("{} known", counted(config.contracts.len(), "contract"))),
         (Check::Policy, format!("no count below {} leaves", config.policy.threshold)),
     ];
     for (check, what) in fine {

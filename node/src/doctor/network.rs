@@ -7,15 +7,18 @@ use std::time::Duration;
 use bocage_keep::doctor::{Check, Finding, Level, Probe};
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::QuicClient;
-use bocage_net::tcp::{Route, TcpClient};
+use bocage_net::tcp::{ProxyError, Route, TcpClient};
 use bocage_net::transport::CertificateFault;
 use bocage_net::{CloseCode, ConnectError, Dialler, Identity, Link};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
 use bocage_protocol::limits::{CLOCK_TOLERANCE_SECS, HELLO_BYTES};
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
+use bocage_protocol::wire::inquiry::Known;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
+use super::known::compared;
 use crate::agent::SOFTWARE;
 use crate::config::environment::read_identity;
 use crate::config::{Config, Coordinator, Transport};
@@ -62,7 +65,7 @@ fn look_up(address: &str) -> Finding {
     match looked {
         Ok(Ok(Ok(found))) => match found.count() {
             0 => Finding::fail(Check::Dns, format!("{address} has no address"), fix),
-            count => Finding::ok(Check::Dns, format!("{address}: {count} addresses")),
+            count => Finding::ok(Check::Dns, format!("{address}: {}", counted(count, "address"))),
         },
         Ok(Ok(Err(error))) | Err(error) => Finding::fail(Check::Dns, format!("{address}: {error}"), fix),
         Ok(Err(_)) => Finding::fail(Check::Dns, format!("{address}: no answer within {} s", NAME.as_secs()), fix),
@@ -79,7 +82,7 @@ fn ways(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
 }
 
 async fn shake(config: &Config, identity: &Identity, clock: &Arc<dyn Clock>) -> Vec<Finding> {
-    let Coordinator { address, tcp, transport, proxy, name } = &config.coordinator;
+    let Coordinator { address, tcp, transport, proxy, name, .. } = &config.coordinator;
     let by_udp = async {
         if *transport == Transport::Tcp {
             return None;
@@ -159,7 +162,13 @@ async fn asked<L: Link>(link: &L, config: &Config, clock: &dyn Clock) -> Vec<Fin
     let hello =
         Hello { versions: VERSIONS, site: config.site.clone(), software: SOFTWARE.to_owned(), now: clock.now() };
     found.extend(match timeout(ANSWER, ask(link, &hello)).await {
-        Ok(Ok(answer)) => answered(&answer, config, clock),
+        Ok(Ok((answer, known))) => {
+            let mut found = answered(&answer, config, clock);
+            if matches!(&answer, Answer::Welcome(welcome) if welcome.network == config.network) {
+                found.extend(known.iter().flat_map(|known| compared(known, config, clock.now())));
+            }
+            found
+        }
         Ok(Err(why)) => vec![unanswered(&why)],
         Err(_) => vec![unanswered("no answer in time")],
     });
@@ -167,11 +176,11 @@ async fn asked<L: Link>(link: &L, config: &Config, clock: &dyn Clock) -> Vec<Fin
     found
 }
 
-async fn ask<L: Link>(link: &L, hello: &Hello) -> Result<Answer, String> {
+async fn ask<L: Link>(link: &L, hello: &Hello) -> Result<(Answer, Option<Known>), String> {
     let mut stream = link.open().await.map_err(|error| error.to_string())?;
     write_frame(&mut stream, &hello.encode_inquiry()).await.map_err(|error| error.to_string())?;
     let frame = read_frame(&mut stream, HELLO_BYTES).await.map_err(|error| error.to_string())?;
-    Answer::decode(&frame).map_err(|error| error.to_string())
+    Known::read(&frame).map_err(|error| error.to_string())
 }
 
 /// A coordinator from before inquiries closes the link over one: that is no fault of this site.
@@ -219,7 +228,7 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
         ConnectError::Silent { .. } | ConnectError::Unreachable { .. } => {
             (over, format!("let this machine connect to {address} over TCP, or name its proxy in [coordinator.proxy]"))
         }
-        ConnectError::Proxy(_) => (Check::Proxy, "see [coordinator.proxy] in node.toml".to_owned()),
+        ConnectError::Proxy(error) => (Check::Proxy, by_proxy(error, address)),
         ConnectError::Intercepted { .. } => {
             (Check::Interception, format!("ask that {address} is left out of the firewall's inspection of TLS"))
         }
@@ -237,6 +246,24 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
         _ => (over, "the coordinator's log may say more".to_owned()),
     };
     Finding::fail(check, format!("{address}: {error}"), fix)
+}
+
+/// What to do about a proxy that lets nothing through.
+fn by_proxy(error: &ProxyError, address: &str) -> String {
+    match error {
+        ProxyError::AuthenticationRequired { .. } => "set user and password_file in [coordinator.proxy]".to_owned(),
+        ProxyError::AuthenticationRefused { .. } => {
+            "correct user or the file of password_file in [coordinator.proxy]; only Basic is spoken".to_owned()
+        }
+        ProxyError::Forbidden { .. } => format!("ask its administrators to allow CONNECT to {address}"),
+        ProxyError::Tls { .. } => {
+            "correct ca_file in [coordinator.proxy]: the authorities of its certificate".to_owned()
+        }
+        ProxyError::Refused { .. } => format!("ask its administrators why it leads nobody to {address}"),
+        ProxyError::Unreachable(_) | ProxyError::NotHttp | ProxyError::TooLong { .. } | ProxyError::Ended(_) => {
+            "correct coordinator.proxy.url, or ask its administrators whether this machine may use it".to_owned()
+        }
+    }
 }
 
 #[cfg(test)]

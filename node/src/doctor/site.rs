@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bocage_keep::doctor::{Check, Finding, Probe};
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock, Timestamp};
 
 use super::MACHINE;
@@ -49,7 +50,11 @@ fn certificate(config: &Config, now: Timestamp) -> Vec<Finding> {
     if now > until {
         return fail(format!("it expired at {until}"), renew);
     }
-    let what = format!("of site {}, with a chain to this network's authority; {days} days left", config.site);
+    let what = format!(
+        "of site {}, with a chain to this network's authority; {} left",
+        config.site,
+        counted(days.max(0).unsigned_abs(), "day")
+    );
     match days {
         ..=SOON_DAYS => vec![Finding::warn(Check::Certificate, what, renew)],
         _ => vec![Finding::ok(Check::Certificate, what)],
@@ -61,7 +66,6 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
     if !path.exists() {
         return vec![Finding::ok(Check::Ledger, "none yet: it begins when the node runs for the first time")];
     }
-    let own = "run this as the node's own user; `bocage node ledger verify` looks at the file itself";
     let looked = Ledger::open_read_only(&path).and_then(|ledger| {
         let (records, _) = ledger.head()?;
         let key = read_release_key(&config.release_key_file).ok();
@@ -71,7 +75,7 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
         Ok((records, restored, stopped))
     });
     match looked {
-        Err(error) => vec![Finding::fail(Check::Ledger, error.to_string(), own)],
+        Err(error) => vec![Finding::fail(Check::Ledger, error.to_string(), error.hint())],
         Ok((_, Some(restored), _)) => {
             let fix = "`bocage checkpoint SITE > FILE`, then `bocage node ledger accept-restored --checkpoint FILE`";
             vec![Finding::fail(Check::Ledger, format!("{restored}; nothing is answered"), fix)]
@@ -80,7 +84,7 @@ fn ledger(config: &Config, _: Timestamp) -> Vec<Finding> {
             let what = format!("all answers are paused by {} since {}", pause.by, pause.at);
             vec![Finding::warn(Check::Ledger, what, "`bocage node resume` ends it")]
         }
-        Ok((records, None, None)) => vec![Finding::ok(Check::Ledger, format!("{records} records"))],
+        Ok((records, None, None)) => vec![Finding::ok(Check::Ledger, counted(records, "record"))],
     }
 }
 

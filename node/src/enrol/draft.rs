@@ -34,6 +34,8 @@ pub struct Keys {
 pub struct Draft {
     dir: PathBuf,
     out: PathBuf,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 impl Draft {
@@ -46,7 +48,7 @@ impl Draft {
         refuse_full(&out)?;
         let name = out.file_name().ok_or_else(|| EnrolError::NoFolder(out.clone()))?;
         let dir = out.with_file_name(format!(".{}.enrolling", name.display()));
-        let draft = Self { dir, out };
+        let draft = Self { is_new: !dir.is_dir(), dir, out };
         let whose = format!("{}/{}\n", invitation.network, invitation.site);
         if draft.dir.is_dir() {
             draft.is_ours()?;
@@ -111,6 +113,14 @@ impl Draft {
     pub fn folder(&self, name: &str) -> Result<(), EnrolError> {
         let path = self.dir.join(name);
         fs::create_dir_all(&path).map_err(|source| EnrolError::Write { path, source })
+    }
+
+    /// Takes the folder away, of which the coordinator knows nothing. One that was there before stays: its keys may be known, or are a person's.
+    pub fn abandon(self) {
+        if self.is_new {
+            // What cannot be removed is gone on with at the next attempt.
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 
     /// Puts the folder into its place, whole.

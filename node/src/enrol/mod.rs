@@ -4,8 +4,8 @@
 //! invitation ─▶ Draft: keys, durable ─▶ TLS to the coordinator, held against the invitation's roots
 //!            ─▶ one request, one answer ─▶ the certificate is verified ─▶ node.toml, contracts ─▶ renamed into place
 //! ```
-//! Whatever interrupts it, the same command goes on with the same keys, as long as the invitation is good. Nothing half-made is ever in the
-//! folder's place.
+//! Whatever interrupts it once something was sent, the same command goes on with the same keys, as long as the invitation is good. Nothing half-made is
+//! ever in the folder's place.
 
 mod draft;
 mod exchange;
@@ -33,13 +33,13 @@ use zeroize::Zeroizing;
 
 use self::draft::{Draft, Keys};
 
-pub use node_file::{NodeFile, ProxySaid, Trusted, own_files};
+pub use node_file::{NodeFile, ProxySaid, Trusted, UnitPlaces};
 
 /// Beside `node.toml`, where the way leads through a proxy.
 const PROXY_PASSWORD: &str = "proxy.password";
 const PROXY_CA: &str = "proxy-ca.pem";
 
-/// Why a site did not enrol. Its keys stay where they are for the next attempt.
+/// Why a site did not enrol. Keys that the coordinator may know stay where they are for the next attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The invitation's file cannot be read, or others may read it.
@@ -221,13 +221,19 @@ impl Invited {
         clock: Arc<dyn Clock>,
         entropy: &mut dyn Entropy,
     ) -> Result<PathBuf, EnrolError> {
+        let proxy = through.map(|through| through.proxy(&clock)).transpose()?;
         let draft = Draft::open(out, &self.invitation)?;
         let keys = draft.keys(entropy)?;
-        let address = &self.invitation.tcp;
-        let proxy = through.map(|through| through.proxy(&clock)).transpose()?;
+        let address = self.invitation.tcp.clone();
         let route = Route { address: address.clone(), proxy };
         let connected = connect_to_enrol(&route, COORDINATOR_NAME, &self.invitation.roots, Arc::clone(&clock)).await;
-        let mut stream = connected.map_err(|source| EnrolError::Connect { address: address.clone(), source })?;
+        let mut stream = match connected {
+            Ok(stream) => stream,
+            Err(source) => {
+                draft.abandon();
+                return Err(EnrolError::Connect { address, source });
+            }
+        };
         self.finish(draft, &keys, &mut stream, through, clock.now()).await
     }
 
@@ -243,7 +249,14 @@ impl Invited {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
-        let enrolled = exchange::exchange(stream, &self.invitation, keys).await?;
+        let enrolled = match exchange::exchange(stream, &self.invitation, keys).await {
+            Ok(enrolled) => enrolled,
+            Err(refused @ EnrolError::Refused(_)) => {
+                draft.abandon();
+                return Err(refused);
+            }
+            Err(error) => return Err(error),
+        };
         exchange::verify(&enrolled, &self.invitation, keys, now)?;
         draft.write("tls/cert.pem", &enrolled.chain, 0o644)?;
         draft.write("ca.pem", &self.invitation.roots, 0o644)?;
@@ -265,10 +278,12 @@ impl Invited {
             network: &of.network,
             site: &of.site,
             name: &of.name,
+            contact: None,
+            places: None,
             quic: &of.quic,
             tcp: Some(&of.tcp),
             proxy: through.map(Through::said),
-            threshold: of.threshold,
+            policy: toml::Table::from_iter([("threshold".to_owned(), i64::from(of.threshold).into())]),
             access_bodies: bodies.map(|b| Trusted { name: &b.name, key: b.key, mode: b.mode.as_str() }).collect(),
             researchers: Vec::new(),
             datasets: &NO_DATASETS,

@@ -1,5 +1,5 @@
-//! A new site's `node.toml`, with comments, as `enrol` writes it. It says only what the network knows; which data a site offers, and what it allows beyond,
-//! its people write.
+//! A new site's `node.toml`, with comments, as `enrol` and `bocage network init` write it. It says only what the network knows; which data a site offers, and
+//! what it allows beyond, its people write.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,9 @@ use bocage_net::document::Document;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::trust::PublicKey;
-use toml::Table;
+use toml::{Table, Value};
+
+use crate::config::{QUERY_SECS_DEFAULT, THRESHOLD_DEFAULT};
 
 /// Columns that the example of a mapping shows.
 const SHOWN: usize = 12;
@@ -33,6 +35,17 @@ pub struct ProxySaid<'a> {
     pub ca_file: Option<&'a str>,
 }
 
+/// Where things are on a machine that runs the node's processes as units; none: beside the file, in one tree of processes.
+#[derive(Debug, Clone)]
+pub struct UnitPlaces<'a> {
+    /// The state folder.
+    pub state: &'a str,
+    /// The folder of the sockets.
+    pub run: &'a str,
+    /// The user of the agent's unit.
+    pub agent_user: String,
+}
+
 /// What goes into the file.
 #[derive(Debug)]
 pub struct NodeFile<'a> {
@@ -42,14 +55,18 @@ pub struct NodeFile<'a> {
     pub site: &'a SiteId,
     /// Its name for people.
     pub name: &'a str,
+    /// How whoever answers for the data is reached.
+    pub contact: Option<&'a str>,
+    /// Where its units find what they need.
+    pub places: Option<UnitPlaces<'a>>,
     /// Where it reaches the coordinator by QUIC.
     pub quic: &'a str,
     /// The same over TCP.
     pub tcp: Option<&'a str>,
     /// The HTTP proxy between.
     pub proxy: Option<ProxySaid<'a>>,
-    /// Its k.
-    pub threshold: u32,
+    /// What it allows at first.
+    pub policy: Table,
     /// Whose permits it believes.
     pub access_bodies: Vec<Trusted<'a>>,
     /// Who may ask without a permit.
@@ -60,21 +77,6 @@ pub struct NodeFile<'a> {
     pub example: Option<&'a Contract>,
 }
 
-/// Where a site's certificate, keys and contracts are, in the folder that it gets.
-pub fn own_files(doc: &mut Document) -> &mut Document {
-    doc.gap()
-        .table(&["tls"])
-        .set("ca_file", "ca.pem")
-        .set("cert_file", "tls/cert.pem")
-        .set("key_file", "tls/key.pem")
-        .gap()
-        .table(&["release"])
-        .noted("key_file", "release.key", "signs everything that leaves this site")
-        .gap()
-        .table(&["contracts"])
-        .set("dir", "contracts")
-}
-
 impl NodeFile<'_> {
     /// The file.
     pub fn document(&self) -> Document {
@@ -83,21 +85,43 @@ impl NodeFile<'_> {
             .comment("Relative paths are relative to this file. Check it with: bocage node check --config node.toml")
             .gap()
             .set("network", self.network.as_str())
-            .set("site", self.site.as_str())
-            .noted("state_dir", "state", "snapshots, ledger and sockets; bocage node backup keeps what must survive")
-            .gap()
-            .table(&["coordinator"])
-            .noted("address", self.quic, "the node dials out (UDP); it opens no port");
+            .set("site", self.site.as_str());
+        match &self.places {
+            None => {
+                doc.noted(
+                    "state_dir",
+                    "state",
+                    "snapshots, ledger and sockets; bocage node backup keeps what must survive",
+                );
+            }
+            Some(UnitPlaces { state, run, agent_user }) => {
+                doc.noted("state_dir", *state, "snapshots and ledger; bocage node backup keeps what must survive")
+                    .noted("run_dir", *run, "the sockets between the node's units")
+                    .noted("agent_user", agent_user.as_str(), "the user of the agent's unit");
+            }
+        }
+        doc.gap().table(&["coordinator"]).noted("address", self.quic, "the node dials out (UDP); it opens no port");
         self.way(&mut doc);
-        own_files(&mut doc)
+        doc.gap()
+            .table(&["tls"])
+            .set("ca_file", "ca.pem")
+            .set("cert_file", "tls/cert.pem")
+            .set("key_file", "tls/key.pem")
             .gap()
-            .comment("What this site allows, whatever the network asks.")
-            .table(&["policy"])
-            .noted("threshold", i64::from(self.threshold), &self.below())
-            .noted("query_secs", 60, "a query that takes longer is stopped")
+            .table(&["release"])
+            .noted("key_file", "release.key", "signs everything that leaves this site")
             .gap()
-            .table(&["log"])
-            .noted("level", "info", "error, warn, info, debug or trace");
+            .table(&["contracts"])
+            .set("dir", "contracts");
+        self.allowed(&mut doc);
+        if let Some(contact) = self.contact {
+            doc.gap()
+                .comment("Who answers for the data; the record of processing names it.")
+                .table(&["organisation"])
+                .set("name", self.name)
+                .set("contact", contact);
+        }
+        doc.gap().table(&["log"]).noted("level", "info", "error, warn, info, debug or trace");
         self.trust(&mut doc);
         self.data(&mut doc);
         doc
@@ -108,7 +132,7 @@ impl NodeFile<'_> {
             doc.noted("tcp", tcp, "dialled where UDP gets no answer; [coordinator.proxy] names a proxy on the way");
         }
         let Some(proxy) = &self.proxy else { return };
-        doc.gap().table(&["coordinator", "proxy"]).set("url", proxy.url);
+        doc.gap().table(&["coordinator", "proxy"]).noted("url", proxy.url, "user and password_file, if it asks");
         let keys = [("user", proxy.user), ("password_file", proxy.password_file), ("ca_file", proxy.ca_file)];
         for (key, value) in keys {
             if let Some(value) = value {
@@ -117,18 +141,32 @@ impl NodeFile<'_> {
         }
     }
 
-    fn below(&self) -> String {
-        format!("no count of 1 to {} patients leaves, nor one of 0", self.threshold.saturating_sub(1))
+    fn allowed(&self, doc: &mut Document) {
+        let said = |key: &str, usual: u32| self.policy.get(key).cloned().unwrap_or(Value::Integer(usual.into()));
+        let threshold = said("threshold", THRESHOLD_DEFAULT);
+        let below = threshold.as_integer().unwrap_or_default().saturating_sub(1);
+        let note = format!("no count of 1 to {below} patients leaves, nor one of 0");
+        doc.gap()
+            .comment("What this site allows, whatever the network asks.")
+            .table(&["policy"])
+            .noted("threshold", threshold, &note)
+            .noted("query_secs", said("query_secs", QUERY_SECS_DEFAULT), "a query that takes longer is stopped");
+        for (key, value) in self.policy.iter().filter(|(key, _)| !["threshold", "query_secs"].contains(&key.as_str())) {
+            doc.set(key, value.clone());
+        }
     }
 
     fn trust(&self, doc: &mut Document) {
         if self.access_bodies.is_empty() {
             doc.gap().comment("Nobody may ask: the network named no access body. Add a [[trust]] for one.");
         }
-        for body in &self.access_bodies {
-            doc.gap()
-                .comment("Who may ask: holders of a permit of this access body. Remove the section, and nobody may.")
-                .element(&["trust"])
+        for (at, body) in self.access_bodies.iter().enumerate() {
+            doc.gap();
+            if at == 0 {
+                let about = "Who may ask: holders of a permit of this access body. Remove the section, and nobody may.";
+                doc.comment(about);
+            }
+            doc.element(&["trust"])
                 .set("kind", "access_body")
                 .set("name", body.name)
                 .set("key", body.key.to_string())
@@ -201,7 +239,9 @@ mod tests {
             quic: "coordinator.example.org:4433",
             tcp: Some(evil),
             proxy: Some(ProxySaid { url: evil, user: Some(evil), password_file: None, ca_file: None }),
-            threshold: 7,
+            policy: Table::from_iter([("threshold".to_owned(), 7.into()), ("decide".to_owned(), evil.into())]),
+            contact: Some(evil),
+            places: Some(UnitPlaces { state: "/var/lib/bocage", run: evil, agent_user: evil.to_owned() }),
             access_bodies: vec![trusted("exact"), trusted("round")],
             researchers: vec![trusted("exact")],
             datasets: &BTreeMap::new(),
@@ -210,6 +250,9 @@ mod tests {
         let document = file.document();
         let parsed: Table = toml::from_str(document.text()).unwrap();
         assert_eq!(parsed["policy"]["threshold"].as_integer(), Some(7));
+        assert_eq!(parsed["policy"]["decide"].as_str(), Some(evil));
+        assert_eq!(parsed["organisation"]["contact"].as_str(), Some(evil));
+        assert_eq!((parsed["state_dir"].as_str(), parsed["run_dir"].as_str()), (Some("/var/lib/bocage"), Some(evil)));
         assert_eq!(parsed["coordinator"]["proxy"]["user"].as_str(), Some(evil));
         assert_eq!(parsed["trust"].as_array().unwrap().len(), 3);
         assert_eq!(parsed["trust"][0]["name"].as_str(), Some(evil));

@@ -135,20 +135,20 @@ async fn what_interrupts_an_enrolment_leaves_the_keys_for_the_next_attempt_and_n
     for attempt in 0..3 {
         let (request, done) = network
             .enrol(|request| match attempt {
-                0 => EnrolAnswer::Refused(refusal()),
+                1 => EnrolAnswer::Refused(refusal()),
                 // It is taken in, and its clock is wrong.
-                1 => network.certified_by(&network.issuing, "aa", request, NOW.plus_secs(4000)),
+                0 => network.certified_by(&network.issuing, "aa", request, NOW.plus_secs(4000)),
                 _ => network.certified(request),
             })
             .await;
         keys.push((request.release_key, requested_key(&request.certificate_request).unwrap()));
         match attempt {
-            0 => {
+            1 => {
                 let error = done.unwrap_err();
                 assert_eq!(error.to_string(), "over  [2J (invitation_expired)");
                 assert_eq!(error.hint().as_deref(), Some("ask"));
             }
-            1 => {
+            0 => {
                 let error = done.unwrap_err();
                 assert_eq!(error.to_string(), "this machine's clock is 4000 s behind the coordinator's");
                 assert!(error.hint().unwrap().contains("NTP"));
@@ -159,6 +159,15 @@ async fn what_interrupts_an_enrolment_leaves_the_keys_for_the_next_attempt_and_n
     }
     assert_eq!(keys[0], keys[1]);
     assert_eq!(keys[1], keys[2]);
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_nothing_of_a_first_attempt() {
+    let network = Network::new();
+    let refusal = PublicError::new(ErrorCode::InvitationUsed, "used");
+    let (_, done) = network.enrol(|_| EnrolAnswer::Refused(refusal)).await;
+    assert!(matches!(done, Err(EnrolError::Refused(_))));
+    assert_eq!(std::fs::read_dir(network.dir.path()).unwrap().count(), 0, "no keys that nobody knows");
 }
 
 #[tokio::test]

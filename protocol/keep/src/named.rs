@@ -17,6 +17,9 @@ pub fn named_files(tree: &Value, base: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// How the settings end that name a secret.
+const SECRETS: [&str; 4] = ["key_file", "password_file", "token_file", "salt_file"];
+
 /// Those of them that nobody else may open: keys, passwords, tokens and salts, by the names of their settings.
 pub fn named_secrets(tree: &Value, base: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -24,9 +27,29 @@ pub fn named_secrets(tree: &Value, base: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The same of a configuration that is no TOML as a whole: what its lines say, each by itself.
+pub fn secrets_in_lines(text: &str, base: &Path) -> Vec<PathBuf> {
+    let found: BTreeSet<PathBuf> =
+        SECRETS.iter().flat_map(|end| in_lines(text, end)).map(|path| base.join(path)).collect();
+    found.into_iter().collect()
+}
+
+/// What lines of a text give, in quotes, to settings that end so; not what is a comment.
+pub fn in_lines<'a>(text: &'a str, end: &str) -> Vec<&'a str> {
+    let lines = text.lines().map(|line| line.trim_start()).filter(|line| !line.starts_with('#'));
+    let found = lines.flat_map(|line| {
+        let values = line.match_indices(end).filter_map(|(at, _)| {
+            let value = line[at + end.len()..].trim_start().strip_prefix('=')?.trim_start();
+            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            value[1..].split_once(quote).map(|(path, _)| path).filter(|path| !path.is_empty())
+        });
+        values.collect::<Vec<_>>()
+    });
+    found.collect()
+}
+
 fn secrets(value: &Value, base: &Path, found: &mut Vec<PathBuf>) {
-    let secret =
-        |key: &str| ["key_file", "password_file", "token_file", "salt_file"].iter().any(|end| key.ends_with(end));
+    let secret = |key: &str| SECRETS.iter().any(|end| key.ends_with(end));
     match value {
         Value::Object(map) => {
             for (key, value) in map {
@@ -65,6 +88,17 @@ fn walk(value: &Value, base: &Path, found: &mut BTreeSet<PathBuf>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_text_that_is_no_configuration_each_line_tells_what_it_names() {
+        let text = "site = [\n[tls\nkey_file = 'tls/key.pem' # its own\n  # key_file = \"old.key\"\n\
+                    source = { kind = \"postgres\", password_file = \"pw\", ca_file=\"ca.pem\" }\n\
+                    key_file\nkey_file =\nkey_file = 7\nkey_file = \"half\nsalt_file=\"/etc/salt\"\nstate_dir = \"/var/lib/x\"";
+        let found: Vec<String> =
+            secrets_in_lines(text, Path::new("/n")).iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(found, ["/etc/salt", "/n/pw", "/n/tls/key.pem"]);
+        assert_eq!(in_lines(text, "state_dir"), ["/var/lib/x"]);
+    }
 
     #[test]
     fn every_file_that_a_configuration_names_is_found_and_no_data_is() {

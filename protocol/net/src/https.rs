@@ -3,15 +3,18 @@
 //! Sites' certificates mean nothing here: none is asked for, so none can let anybody in.
 
 use std::fmt;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
-use bocage_protocol::env::Timestamp;
-use rustls::ServerConfig;
+use bocage_protocol::env::{Clock, Timestamp};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConnection, ServerConfig};
 
 use crate::identity::{CertificateError, Facts, certificates};
+use crate::tls;
+use crate::transport::ConnectError;
 
 /// What HTTP/1.1 is called in a handshake (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
@@ -69,7 +72,51 @@ fn chain(chain_pem: &str, key_pem: &str) -> Result<(Vec<CertificateDer<'static>>
     }
 }
 
+/// Who issued the certificate that whoever is at the other end shows, where none of the `trusted` authorities did (PEM): a firewall that looks into TLS, or
+/// another server. None where nothing of that kind is seen. The handshake ends over it, and nothing else is sent. The stream sets a time limit.
+pub fn stranger(stream: &mut (impl Read + Write), host: &str, trusted: &str, clock: Arc<dyn Clock>) -> Option<String> {
+    let config = tls::proxy_client(&certificates(trusted).ok()?, clock).ok()?;
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
+    match tls::stream_error(&connection.complete_io(stream).err()?) {
+        ConnectError::Intercepted { issuer } => Some(issuer),
+        _ => None,
+    }
+}
+
 /// The cryptography of all our TLS.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use rcgen::ExtendedKeyUsagePurpose;
+
+    use super::*;
+    use crate::bad_credentials::{NOW, Network, clock};
+    use crate::certificates::COORDINATOR_NAME;
+
+    #[test]
+    fn who_looks_into_tls_is_named_and_the_networks_own_server_is_no_stranger() {
+        let network = Network::new();
+        let eyes = network.self_signed(COORDINATOR_NAME, ExtendedKeyUsagePurpose::ServerAuth, "Eyes Ltd");
+        for (identity, issuer) in [(eyes, Some("Eyes Ltd")), (network.coordinator(NOW), None)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let config = Arc::new(tls::enrolment_server(&identity, clock()).unwrap());
+            let served = std::thread::spawn(move || {
+                let mut connection = rustls::ServerConnection::new(config).unwrap();
+                let _ = connection.complete_io(&mut listener.accept().unwrap().0);
+            });
+            let mut stream = TcpStream::connect(address).unwrap();
+            let found = stranger(&mut stream, COORDINATOR_NAME, network.root.certificate_pem(), clock());
+            drop(stream);
+            served.join().unwrap();
+            assert_eq!(found.is_some(), issuer.is_some(), "{found:?}");
+            assert!(issuer.is_none_or(|issuer| found.unwrap().contains(issuer)));
+        }
+    }
 }

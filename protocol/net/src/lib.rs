@@ -22,6 +22,7 @@ pub mod https;
 pub mod identities;
 pub mod identity;
 pub mod memory;
+pub mod places;
 pub mod quic;
 pub mod rollover;
 pub mod secret;

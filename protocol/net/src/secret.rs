@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use zeroize::Zeroizing;
 
+use crate::settings::unreadable;
+
 /// Why a secret file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -48,7 +50,7 @@ pub enum SecretError {
         file: PathBuf,
     },
     /// The operating system refused.
-    #[error("{}: {source}", .file.display())]
+    #[error("{}: {}", .file.display(), unreadable(source.kind()))]
     Io {
         /// The file or directory.
         file: PathBuf,

@@ -122,7 +122,8 @@ fn read_text(file: &Path) -> Result<String, (String, &'static str)> {
     let denied = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
     let hint =
         |error: &std::io::Error| if denied(error) { "let the user that runs this command read it" } else { NAME };
-    let handle = File::open(file).map_err(|error| (format!("cannot be opened: {error}"), hint(&error)))?;
+    let handle =
+        File::open(file).map_err(|error| (format!("cannot be opened: {}", unreadable(error.kind())), hint(&error)))?;
     let mut text = String::new();
     let read = handle.take(CONFIG_TEXT_BYTES as u64 + 1).read_to_string(&mut text);
     read.map_err(|error| (format!("cannot be read: {error}"), hint(&error)))?;

@@ -38,6 +38,16 @@ pub trait Dialler: Send + Sync + 'static {
 
     /// Connects and returns once *both* sides have accepted the other's certificate. Ends in bounded time.
     fn connect(&self) -> impl Future<Output = Result<Self::Link, ConnectError>> + Send;
+
+    /// Whether a link came by a way that is taken only where a better one is shut.
+    fn is_second_choice(&self, _link: &Self::Link) -> bool {
+        false
+    }
+
+    /// As [`Dialler::connect`], by the best way alone.
+    fn connect_by_first_choice(&self) -> impl Future<Output = Result<Self::Link, ConnectError>> + Send {
+        self.connect()
+    }
 }
 
 /// The listening half of a transport: the coordinator's.

@@ -8,7 +8,8 @@
 //! Whoever won is the favourite of the next race, so that a hospital whose firewall drops UDP does not wait for it each time. Where that is TCP,
 //! QUIC becomes the favourite again after a quarter of an hour, or where this machine's own address has changed: it is in another network then.
 //!
-//! A race is held whenever a link is made: for a session, or as a renewed identity. A session that stands on TCP is left alone between.
+//! A race is held whenever a link is made: for a session, or as a renewed identity. While a session stands on TCP the agent tries QUIC alone now and then,
+//! and moves the session there when it answers.
 
 mod race;
 
@@ -71,6 +72,15 @@ impl<A: Dialler, B: Dialler> Both<A, B> {
         Ok(link)
     }
 
+    /// Where that fails nothing is forgotten: the second stays the favourite as long as it would have.
+    async fn first_alone(&self) -> Result<Won<A, B>, ConnectError> {
+        let here = here();
+        let link = self.first.connect().await?;
+        tracing::info!(over = %Way::First, "the coordinator is reached");
+        self.memory().won(Way::First, self.clock.now(), here);
+        Ok(Either::First(link))
+    }
+
     async fn run(&self, mut race: Race) -> Result<(Way, Won<A, B>), ConnectError> {
         let began = Instant::now();
         let first = async { self.first.connect().await.map(Either::First) };
@@ -114,6 +124,17 @@ impl<A: Dialler, B: Dialler> Dialler for Ways<A, B> {
             Self::First(first) => first.connect().await.map(Either::First),
             Self::Second(second) => second.connect().await.map(Either::Second),
             Self::Both(both) => both.race().await,
+        }
+    }
+
+    fn is_second_choice(&self, link: &Self::Link) -> bool {
+        matches!((self, link), (Self::Both(_), Either::Second(_)))
+    }
+
+    async fn connect_by_first_choice(&self) -> Result<Self::Link, ConnectError> {
+        match self {
+            Self::Both(both) => both.first_alone().await,
+            _ => self.connect().await,
         }
     }
 }
@@ -177,6 +198,27 @@ mod tests {
         assert!(matches!(both.race().await, Ok(Either::Second(_))));
         assert_eq!(both.memory().favourite(SystemClock.now(), &here()), Way::Second);
         assert!(matches!(both.race().await, Ok(Either::Second(_))));
+    }
+
+    #[tokio::test]
+    async fn a_link_by_the_second_way_is_second_choice_and_the_first_way_is_the_favourite_again_once_it_answers() {
+        let (first, second) = (MemoryListener::new(), MemoryListener::new());
+        let site = || "aa".parse().unwrap();
+        let both = Both::new(first.dialler(site()), second.dialler(site()), Arc::new(SystemClock));
+        both.memory().won(Way::Second, SystemClock.now(), here());
+        let ways = Ways::Both(both);
+        let by_second = ways.connect().await.unwrap();
+        assert!(ways.is_second_choice(&by_second));
+        let by_first = ways.connect_by_first_choice().await.unwrap();
+        assert!(!ways.is_second_choice(&by_first) && matches!(by_first, Either::First(_)));
+        assert!(matches!(ways.connect().await, Ok(Either::First(_))), "the favourite");
+        // Where that way is shut, nobody takes the other instead.
+        first.close();
+        assert!(ways.connect_by_first_choice().await.is_err());
+        // Where there is one way alone, it is nobody's second choice.
+        let alone: Ways<MemoryDialler, MemoryDialler> = Ways::Second(second.dialler(site()));
+        let link = alone.connect().await.unwrap();
+        assert!(!alone.is_second_choice(&link) && alone.connect_by_first_choice().await.is_ok());
     }
 
     #[tokio::test]

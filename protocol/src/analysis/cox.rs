@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Named, RoundState, Term};
+use super::{Named, Pooling, RoundState, Term};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
 use crate::plan::{Explains, Expr, Factor, Hazard, Measure, Model, Plan, Position, Query, Spline, Statistic};
@@ -22,6 +22,9 @@ pub struct CoxSpec {
     /// Patients of whom is said how long they go without the event, at most [`limits::COX_PATTERNS`]. A node never looks at them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<Pattern>,
+    /// Where every site is fitted by itself: how their estimates are put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub two_stage: Option<Pooling>,
 }
 
 /// A patient who may be none of the data: of each number and key of the terms a value.
@@ -99,6 +102,11 @@ impl CoxSpec {
         if self.patterns.len() > limits::COX_PATTERNS || !self.patterns.iter().all(fits) {
             let message =
                 format!("at most {} patients, each with a value for all terms, are in `at`", limits::COX_PATTERNS);
+            return Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        }
+        let more = hazard.grid.is_some() || hazard.proportionality.is_some() || !self.patterns.is_empty();
+        if self.two_stage.is_some() && more {
+            let message = "a Cox model in two stages is that of each site by itself, without grid, patterns and test of proportionality";
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
         let columns = self.columns().map(|column| column.of.clone()).collect();

@@ -10,6 +10,7 @@ mod cross_validation;
 mod crosstab;
 mod discovered;
 mod elastic_net;
+mod ends;
 mod histogram;
 mod hypotheses;
 mod kmeans;
@@ -40,6 +41,7 @@ pub use cross_validation::CrossValidationSpec;
 pub use crosstab::CrosstabSpec;
 pub use discovered::DiscoveredSpec;
 pub use elastic_net::{Choice, ElasticNetSpec};
+pub use ends::{Ends, awaits, fitted, plan_of};
 pub use histogram::HistogramSpec;
 pub use hypotheses::{Contrast, Nested, Weighted};
 pub use kmeans::{KmeansSpec, Metric};
@@ -217,6 +219,7 @@ impl Spec {
     pub fn is_per_site(&self) -> bool {
         match self {
             Spec::Model(model) => model.two_stage.is_some(),
+            Spec::Cox(cox) => cox.two_stage.is_some(),
             Spec::CrossValidation(spec) => spec.left_out == LeftOut::Site,
             Spec::ElasticNet(spec) => spec.left_out == Some(LeftOut::Site),
             _ => false,
@@ -228,7 +231,12 @@ impl Spec {
         let alone = "What is said of this site alone, as a model's fit here, is published";
         let curve = "At the end those who have the outcome, and those who have it not, are counted along a grid of what fits that did not know them expect";
         let has_curve = matches!(self, Spec::CrossValidation(spec) if spec.curve.is_some());
-        [(self.is_per_site(), alone), (has_curve, curve)].into_iter().filter(|(is, _)| *is).map(|(_, said)| said)
+        let by_fold = "In one round more this is done for each fold of patients by itself";
+        let has_areas = matches!(self, Spec::CrossValidation(spec) if spec.fold_areas);
+        [(self.is_per_site(), alone), (has_curve, curve), (has_areas, by_fold)]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, said)| said)
     }
 
     /// The dense table that answers the question, where one alone does.
@@ -284,6 +292,15 @@ pub enum RoundState {
     },
     /// At the end of fits that leave some out: the coefficients of each, of the columns as they stand. One alone is that of a site.
     LeftOut(Vec<Vec<f64>>),
+    /// Nothing is asked of the analysis any more; it is said for those that read its coefficients.
+    Ended {
+        /// The last round in which it was asked.
+        round: u16,
+        /// The coefficients of its columns as they stand.
+        beta: Vec<f64>,
+    },
+    /// As [`RoundState::LeftOut`], for lines of each fold by itself.
+    LeftOutByFold(Vec<Vec<f64>>),
 }
 
 /// The plan of a round, derived from the signed study and the round's state alone.
@@ -297,6 +314,9 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
     );
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
+    }
+    if matches!(state, RoundState::Ended { .. }) {
+        return Err(PublicError::new(ErrorCode::RoundInvalid, "an analysis that has ended asks nothing"));
     }
     if query.features.iter().any(|feature| matches!(&feature.of, Derived::Predicted(of) if !of.folds.is_empty())) {
         let message = "coefficients by fold are a round's, and stand in no study";

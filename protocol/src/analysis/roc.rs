@@ -50,8 +50,14 @@ impl RocSpec {
         if let Some(problem) = self.problem() {
             return Err(PublicError::new(ErrorCode::StudyInvalid, format!("grid: {problem}")));
         }
-        let lines = Lines { by: vec![self.class()], of: self.score.key.clone(), edges: self.grid.clone() };
-        Ok(Plan { query, statistic: Statistic::Bins(Bins::Lines(lines)) })
+        Ok(self.along(query, vec![]))
+    }
+
+    /// Lines of each class, and within it of each combination of these keys.
+    pub(super) fn along(&self, query: Query, keys: Vec<Expr>) -> Plan {
+        let by = [self.class()].into_iter().chain(keys).collect();
+        let lines = Lines { by, of: self.score.key.clone(), edges: self.grid.clone() };
+        Plan { query, statistic: Statistic::Bins(Bins::Lines(lines)) }
     }
 
     /// The class as a key whose levels are those of [`Class::ALL`].

@@ -17,9 +17,11 @@ impl Spec {
                 // At coefficients of 0 everybody is expected to be alike, which is no curve. At a site there is one fit that did not know it.
                 let mut beta = folds(&spec.model, spec.left_out, 1);
                 beta.iter_mut().flatten().for_each(|slope| *slope = 1e-9);
+                let areas = spec.fold_areas.then(|| (1, RoundState::LeftOutByFold(beta.clone())));
                 let curve = spec.curve.is_some().then_some((1, RoundState::LeftOut(beta)));
-                let fits = after_the_first - u16::from(curve.is_some());
-                [(fits, fit(&spec.model, Some(spec.left_out), sites))].into_iter().chain(curve).collect()
+                let fits = after_the_first - u16::from(curve.is_some()) - u16::from(areas.is_some());
+                let fits = (fits, fit(&spec.model, Some(spec.left_out), sites));
+                [fits].into_iter().chain(curve).chain(areas).collect()
             }
             Spec::ElasticNet(spec) if spec.model.response.family == Family::Gaussian => vec![],
             Spec::ElasticNet(spec) => vec![(limits::PATH_ROUNDS - 1, fit(&spec.model, spec.left_out, sites))],

@@ -79,7 +79,26 @@ pub(crate) fn feature_column<'a>(
             let (lo, hi) = of.lower(known).ok()?.range;
             plain(Kind::Float { lo, hi }, None, false)
         }
+        Derived::Plausible { column, lo, hi } => {
+            let source = known.column(column.as_str())?;
+            Column { kind: narrowed(&source.kind, (*lo, *hi))?, groupings: vec![], ..copied(source) }
+        }
     })
+}
+
+/// A number's type held to a range; none where nothing is left of it.
+fn narrowed(kind: &Kind, (lo, hi): (f64, f64)) -> Option<Kind> {
+    match *kind {
+        Kind::Int { lo: least, hi: most } => {
+            let (lo, hi) = ((lo.ceil() as i64).max(least), (hi.floor() as i64).min(most));
+            (lo <= hi).then_some(Kind::Int { lo, hi })
+        }
+        Kind::Float { lo: least, hi: most } => {
+            let (lo, hi) = (lo.max(least), hi.min(most));
+            (lo < hi).then_some(Kind::Float { lo, hi })
+        }
+        _ => None,
+    }
 }
 
 /// Between what sum of so many values or fewer lies: none of them is 0. Whole numbers stay whole as far as they are exact.

@@ -2,6 +2,8 @@
 
 mod calls;
 mod levels;
+mod lists;
+mod plausible;
 mod predicted;
 mod relation;
 mod window;
@@ -23,8 +25,8 @@ use crate::settings::nearest;
 
 /// Where an expression stands: what it may name.
 pub(super) enum Scope<'a> {
-    /// In a node's mapping.
-    Source(&'a [ColumnName]),
+    /// In a node's mapping; none where its source is not at hand.
+    Source(Option<&'a [ColumnName]>),
     /// In a condition over one table alone.
     Table(&'a Contract, &'a Given),
     /// In a condition on rows of a related table of a study: what it makes of other rows becomes features of these.
@@ -58,7 +60,7 @@ impl<'a> Binder<'a> {
 
     fn columns(&self) -> Columns<'_> {
         match &self.scope {
-            Scope::Source(names) => Columns::Source(names),
+            Scope::Source(names) => Columns::Source(*names),
             Scope::Table(contract, _) => Columns::Contract(contract),
             Scope::Rows(relations, table) => Columns::Contract(relations.of_rows(table)),
             Scope::Study(relations) => Columns::Contract(relations.extended()),
@@ -341,7 +343,7 @@ impl<'a> Binder<'a> {
 
     fn in_list(&mut self, of: &Sql, list: &[Sql], negated: bool) -> Option<Expr> {
         let of = self.lower(of);
-        if let Some(named) = relation::named_lists(list) {
+        if let Some(named) = lists::named_lists(list) {
             let member = self.in_lists(of?, &named)?;
             return Some(if negated { not(member) } else { member });
         }

@@ -23,11 +23,11 @@ pub use codes::Files;
 pub use permit::{PermitContext, permit};
 pub use study::{BindContext, StudyText};
 
-/// Binds an expression of `node.toml` over the columns of a source, which are all texts.
+/// Binds an expression of `node.toml` over the columns of a source, which are all texts. Without them, any name may be one: all else is looked at.
 ///
 /// # Errors
 /// All problems at once.
-pub fn bind_mapping(text: &str, columns: &[ColumnName]) -> Result<(Expr, Type), Vec<TypeProblem>> {
+pub fn bind_mapping(text: &str, columns: Option<&[ColumnName]>) -> Result<(Expr, Type), Vec<TypeProblem>> {
     let none = BTreeMap::new();
     let mut binder = expression::Binder::new(expression::Scope::Source(columns), &none);
     let sql = sql::parse(text).map_err(|problem| vec![problem])?;

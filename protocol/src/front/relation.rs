@@ -7,7 +7,7 @@ use super::codes::Lists;
 use super::expression::{Binder, Scope};
 use super::sql::parse;
 use crate::contract::Contract;
-use crate::ids::{ColumnName, TableName};
+use crate::ids::{AnalysisName, ColumnName, TableName};
 use crate::limits;
 use crate::plan::{
     Contracts, Derived, Expr, Family, Feature, Known, Product, RelatedTable, TypeProblem, check_feature,
@@ -34,7 +34,10 @@ pub(super) struct Definition {
 pub(super) struct Fitted {
     pub family: Family,
     pub columns: Vec<Product>,
+    /// None where an analysis of the same study finds them.
     pub beta: Vec<f64>,
+    /// That analysis.
+    pub from: Option<AnalysisName>,
     /// Its outcome, where that is a condition.
     pub outcome: Option<Expr>,
 }

@@ -251,6 +251,7 @@ impl StudyText {
         if let Err(error) = study.check_shape() {
             problems.push(Problem::new(&self.file, "", error.message));
         }
+        analysis::check_order(&self.file, &study, &analyses, &mut problems);
         problems.into_result(study)
     }
 }

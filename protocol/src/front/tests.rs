@@ -275,7 +275,7 @@ fn what_doubles_at_every_step_is_refused_before_it_is_expanded() {
 #[test]
 fn a_mapping_reads_texts_as_what_their_place_needs() {
     let columns: Vec<_> = ["num", "chol", "seen"].iter().map(|c| c.parse().unwrap()).collect();
-    let parsed = |text: &str| bind_mapping(text, &columns).unwrap();
+    let parsed = |text: &str| bind_mapping(text, Some(&columns)).unwrap();
     let (expr, of) = parsed("num > 0");
     assert_eq!(of, Type::Bool);
     let Expr::Compare { left, .. } = expr else { panic!("a comparison") };
@@ -288,7 +288,21 @@ fn a_mapping_reads_texts_as_what_their_place_needs() {
     assert_eq!(parsed("coalesce(chol, num, 0)").1, Type::Float);
     assert_eq!(parsed("coalesce(chol, num)").1, Type::Text);
     assert_eq!(parsed("num = 2026 - 1990").1, Type::Bool);
-    assert!(bind_mapping("nun > 0", &columns).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
+    assert!(bind_mapping("nun > 0", Some(&columns)).unwrap_err()[0].hint.as_ref().unwrap().contains("`num`"));
+}
+
+#[test]
+fn without_its_source_a_mapping_is_held_to_all_but_the_source_s_columns() {
+    assert_eq!(bind_mapping("case when unit = 'kPa' then value * 7.5 else value end", None).unwrap().1, Type::Float);
+    for (text, wanted) in [
+        ("case when unit = 'kPa then value", "cannot be read as an expression"),
+        ("num >", "cannot be read as an expression"),
+        ("upper(name)", "upper"),
+        ("num % 3", "the operator `%`"),
+    ] {
+        let said = bind_mapping(text, None).unwrap_err();
+        assert!(said[0].message.contains(wanted), "{text}: {said:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::domain::KeyDomain;
 use super::features::{self, Known, Source, Touches};
 use super::layout::{MeasureLayout, Quantum, TableLayout};
 use super::model::{self, ModelLayout};
+use super::plausible;
 use super::predicted;
 use super::typing::{Columns, Type, TypeProblem, check_condition, type_of};
 use super::{Contracts, Discovered, Expr, Measure, Periods, Plan, Query, Statistic, Table};
@@ -138,6 +139,11 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> Result<Checked, Pr
     let Some((grid, table)) = lowered else { return Err(problems) };
     for (key, problem) in predicted::misused(&plan.query, &plan.statistic, &table.measures) {
         note(&key, problem);
+    }
+    if model.is_none() {
+        plausible::of_rows(&plan.query, contracts.base, &table.measures)
+            .into_iter()
+            .for_each(|(key, problem)| note(&key, problem));
     }
     // What a model reads makes no cells.
     let cells = if model.is_some() { Table { by: vec![], measures: vec![], roll_up: false } } else { table.clone() };

@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
-use super::words::{Words, expression, features, measure};
-use super::{Bins, Contracts, Grid, Statistic, ValidPlan};
+use super::words::{self, Words, expression, measure};
+use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan, normal};
+use crate::counted::counted;
 use crate::ids::ColumnName;
 
 /// Rows that one core passes over in a second, for each measure and key: the slow end of what was measured, so that an estimate is seldom short.
@@ -59,6 +60,7 @@ impl ValidPlan {
     pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
         let contracts = &contracts.into();
         let words = Words::new(self.contract(contracts.base));
+        let features = normal::called(self.features(), &self.called);
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
@@ -74,13 +76,12 @@ impl ValidPlan {
             + discovered;
         Explained {
             reads: self.explain_reads(contracts),
-            makes: self
-                .features()
+            makes: features
                 .iter()
                 .enumerate()
-                .map(|(i, feature)| features::feature(feature, &self.features()[..i], contracts))
+                .map(|(i, feature)| words::features::feature(feature, &features[..i], contracts))
                 .collect(),
-            keeps: self.plan().query.filter.as_ref().map(expression),
+            keeps: self.plan().query.filter.as_ref().map(|filter| self.say(filter)),
             groups,
             computes,
             cells: self.most_cells() as u64,
@@ -112,11 +113,15 @@ impl ValidPlan {
         reads
     }
 
+    /// An expression with the study's names.
+    fn say(&self, of: &Expr) -> String {
+        expression(&of.renamed(&|name| self.called.name(name)))
+    }
+
     fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
         let levels = self.layout().keys_at(0);
-        let group = |(key, levels): (&super::Expr, &super::KeyLevels)| {
-            format!("{} ({} groups)", expression(key), levels.labels.len())
-        };
+        let group =
+            |(key, levels): (&Expr, &super::KeyLevels)| format!("{} ({} groups)", self.say(key), levels.labels.len());
         let groups = self.table().by.iter().zip(&levels).map(group).collect();
         let mut computes = vec!["patients and rows".to_owned()];
         let mut of_a_cell = 2;
@@ -125,7 +130,7 @@ impl ValidPlan {
                 MeasureLayout::Number(_) => ("patients and rows with a value, sum, sum of squares", 4),
                 MeasureLayout::Condition => ("patients and rows where it is known, rows where it is true", 3),
             };
-            computes.push(format!("of {}: {what}", measure(asked, words)));
+            computes.push(format!("of {}: {what}", measure(&asked.renamed(&|name| self.called.name(name)), words)));
             of_a_cell += numbers;
         }
         // Two more for the whole cohort.
@@ -148,15 +153,15 @@ impl ValidPlan {
         let cells = self.grid().map_or(0, Grid::cells) as u64;
         let (groups, computes) = match bins {
             Bins::Column(name) => (
-                vec![format!("{}, over {cells} public steps of its range", words.column(name))],
+                vec![format!("{}, over {cells} public steps of its range", words.column(&self.called.name(name)))],
                 "patients and rows in each bin, after the site has merged steps until every bin has k or more patients",
             ),
             Bins::Steps(steps) => (
-                steps.iter().map(|step| format!("the first that is not true of: {}", expression(step))).collect(),
+                steps.iter().map(|step| format!("the first that is not true of: {}", self.say(step))).collect(),
                 "patients and rows who leave at each step, after the site has merged steps until each has k or more patients",
             ),
             Bins::Lines(lines) => (
-                lines.words(&self.layout().keys_at(0)),
+                lines.map(|part| part.renamed(&|name| self.called.name(name))).words(&self.layout().keys_at(0)),
                 "patients and rows in each interval of each group, after the site has merged neighbouring intervals of a group until each has k or more patients",
             ),
         };
@@ -211,7 +216,7 @@ impl Explained {
         let _ = writeln!(text, "release    at most {numbers} numbers{rounds}, none about fewer than k patients");
         let _ = writeln!(text, "└─ compute {}", self.computes.join("; "));
         let groups = if self.groups.is_empty() { "all rows together".to_owned() } else { self.groups.join(" × ") };
-        let _ = writeln!(text, "   └─ group  {groups}: {} cells", self.cells);
+        let _ = writeln!(text, "   └─ group  {groups}: {}", counted(self.cells, "cell"));
         let _ = writeln!(text, "      └─ filter {}", self.keeps.as_deref().unwrap_or("none"));
         for made in &self.makes {
             let _ = writeln!(text, "         ├─ make   {made}");
@@ -312,7 +317,7 @@ Passes over 303 rows, in less than a second.
         let expected = "\
 release    at most 4 numbers, none about fewer than k patients
 └─ compute patients and rows
-   └─ group  all rows together: 1 cells
+   └─ group  all rows together: 1 cell
       └─ filter none
          └─ read   no column
 ";

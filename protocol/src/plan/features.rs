@@ -5,7 +5,7 @@ mod reads;
 use std::collections::BTreeMap;
 
 use super::typing::{Columns, Type, TypeProblem, check_condition};
-use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window};
+use super::{Contracts, Derived, Edge, Feature, Moment, Pick, Query, Rows, Window, plausible};
 use crate::contract::{Contract, Subject, feature_column};
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::limits;
@@ -171,6 +171,16 @@ impl<'a> Check<'a> {
             Derived::Predicted(of) => {
                 if let Err(problems) = of.lower(&self.known.base) {
                     self.problems.extend(problems);
+                }
+            }
+            Derived::Plausible { column, lo, hi } => {
+                let predicts = |of: &Feature| of.name == *column && matches!(of.of, Derived::Predicted(_));
+                if self.before.iter().any(predicts) {
+                    // Else a sum of it would be one of those whom a steep score singles out.
+                    let problem = TypeProblem::new("what a model predicts has its range already");
+                    self.note(problem.hint("its bands are a key: cut(predict(MODEL), 0.1, 0.2)"));
+                } else if let Err(problem) = plausible::narrows(column, (*lo, *hi), &self.known.base) {
+                    self.note(problem);
                 }
             }
         }

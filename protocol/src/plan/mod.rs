@@ -16,6 +16,7 @@ mod lines;
 mod model;
 mod normal;
 mod periods;
+mod plausible;
 mod predicted;
 mod relation;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use model::{
     Model, ModelLayout, Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale, SharedGrid,
     Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
+use normal::Called;
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
@@ -225,6 +227,7 @@ impl Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidPlan {
     plan: Plan,
+    called: Called,
     digest: Digest,
     table: Table,
     grid: Option<Grid>,
@@ -244,7 +247,7 @@ impl ValidPlan {
     pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
         let contracts = &contracts.into();
         let written = check::plan(&plan, contracts)?;
-        let (normal, stands) = normal::plan(&plan, contracts);
+        let (normal, stands, called) = normal::plan(&plan, contracts);
         let named = normal::renamed(&normal, contracts);
         // An expression whose normal form is beyond the bounds stays as it was written, by itself ([`normal()`]). Whatever else the normal form
         // is refused for, the plan is: else other words would be a way around it.
@@ -254,9 +257,10 @@ impl ValidPlan {
             let checked = check::plan(&normal, &named)?;
             (normal, checked)
         };
-        let check::Checked { table, grid, key, model, layout, extended, touches } = checked;
+        let check::Checked { table, grid, key, mut model, layout, extended, touches } = checked;
+        model.iter_mut().for_each(|model| model.called = called.clone());
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
-        Ok(Self { plan, digest, table, grid, key, model, stands, layout, extended, touches })
+        Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.

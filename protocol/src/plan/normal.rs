@@ -4,10 +4,12 @@
 //! Every rule here holds in SQL's three-valued logic and in the engine's arithmetic. Columns of whole numbers and dates are compared by `<` and
 //! `>=` only (`whole`). What means the same for deeper reasons (`2 * age > 60` and `age > 30`) stays different, and counts as different.
 
+mod called;
 mod features;
 mod whole;
 
-pub(super) use features::contents;
+pub(super) use called::Called;
+pub(super) use features::{called, contents};
 
 pub(super) use features::plain as derived;
 
@@ -25,9 +27,9 @@ use crate::trust::canonical;
 
 /// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order. Only columns that
 /// a model describes without an outcome stand in one order, whatever they were written in: with it is said of each as it was written where it stands.
-pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Vec<usize>) {
-    let mut normal = in_order(plan, contracts);
-    let Statistic::Model(model) = &mut normal.statistic else { return (normal, Vec::new()) };
+pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Vec<usize>, Called) {
+    let (mut normal, called) = in_order(plan, contracts);
+    let Statistic::Model(model) = &mut normal.statistic else { return (normal, Vec::new(), called) };
     let mut sorted: Vec<usize> = (0..model.columns.len()).collect();
     if matches!(model.explains, Explains::Moments | Explains::Clusters(_)) {
         let contents = contents(&normal.query.features);
@@ -38,11 +40,11 @@ pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Vec<usize>)
     }
     let mut stands = vec![0; sorted.len()];
     sorted.iter().enumerate().for_each(|(now, written)| stands[*written] = now);
-    (normal, stands)
+    (normal, stands, called)
 }
 
-fn in_order(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
-    let plan = &features::named(plan, contracts);
+fn in_order(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Called) {
+    let (plan, called) = &features::named(plan, contracts);
     let extended = extended(plan, contracts);
     let contract = extended.as_ref().map_or(contracts.base, |known| &known.base);
     let normal = |expr: &Expr| normal(expr, contract);
@@ -57,7 +59,7 @@ fn in_order(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
         Statistic::Bins(Bins::Lines(lines)) => Statistic::Bins(Bins::Lines(lines.map(normal))),
     };
     let filter = plan.query.filter.as_ref().map(normal).filter(|filter| *filter != truth(true));
-    Plan { query: Query { filter, ..plan.query.clone() }, statistic }
+    (Plan { query: Query { filter, ..plan.query.clone() }, statistic }, called.clone())
 }
 
 /// The contracts of a plan whose tables have other names than when they were given.

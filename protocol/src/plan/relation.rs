@@ -95,6 +95,15 @@ pub enum Derived {
     },
     /// What a fitted model makes of the row; null where it reads something that is not known.
     Predicted(Box<Prediction>),
+    /// A number of the feature's own table where it is plausible; null where it is not, and never its nearest end.
+    Plausible {
+        /// A column of the base, or an earlier feature.
+        column: ColumnName,
+        /// The least plausible value.
+        lo: f64,
+        /// The greatest.
+        hi: f64,
+    },
 }
 
 /// Which value of several. Rows without a value are no rows for it.
@@ -209,11 +218,15 @@ impl Derived {
             | Derived::Count { rows }
             | Derived::Pick { rows, .. }
             | Derived::Sum { rows, .. } => Some(rows),
-            Derived::Value { .. } | Derived::Reached { .. } | Derived::Age { .. } | Derived::Predicted(_) => None,
+            Derived::Value { .. }
+            | Derived::Reached { .. }
+            | Derived::Age { .. }
+            | Derived::Predicted(_)
+            | Derived::Plausible { .. } => None,
         }
     }
 
-    /// The columns of its own table, and earlier features of that, which it reads as days or, as a prediction, at all.
+    /// The columns of its own table, and earlier features of that, which it reads as days or, as a prediction or a plausible number, at all.
     pub fn reads(&self) -> impl Iterator<Item = &ColumnName> {
         let at = match self {
             Derived::Age { at, .. } => Some(at),
@@ -225,11 +238,12 @@ impl Derived {
             Moment::Column(name) => Some(name),
             Moment::Date(_) => None,
         });
-        let predicted = match self {
+        let own = match self {
             Derived::Predicted(of) => of.reads(),
+            Derived::Plausible { column, .. } => vec![column],
             _ => vec![],
         };
-        moments.chain(predicted)
+        moments.chain(own)
     }
 }
 

@@ -181,7 +181,7 @@ fn one_table_has_at_most_two_numeric_measures_of_a_column() {
 fn texts_are_parsed_in_a_mapping_only() {
     let parse = Expr::Parse { of: Box::new(column("patient")), to: super::ParseAs::Float };
     assert!(type_of(&parse, Columns::Contract(&contract())).is_err());
-    assert!(type_of(&parse, Columns::Source(&["patient".parse().unwrap()])).is_ok());
+    assert!(type_of(&parse, Columns::Source(Some(&["patient".parse().unwrap()]))).is_ok());
 }
 
 #[test]

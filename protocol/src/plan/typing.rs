@@ -51,8 +51,8 @@ impl Type {
 pub enum Columns<'a> {
     /// Those of a contract, except the one that names the patient.
     Contract(&'a Contract),
-    /// Those of a site's source: all are texts.
-    Source(&'a [ColumnName]),
+    /// Those of a site's source: all are texts. None: it is not at hand, and may have any.
+    Source(Option<&'a [ColumnName]>),
 }
 
 impl<'a> Columns<'a> {
@@ -83,7 +83,7 @@ impl<'a> Columns<'a> {
                 Some(Kind::Text) => Ok(Type::Text),
                 None => Err(self.unknown(name.as_str())),
             },
-            Columns::Source(names) if names.contains(name) => Ok(Type::Text),
+            Columns::Source(names) if names.is_none_or(|names| names.contains(name)) => Ok(Type::Text),
             Columns::Source(_) => Err(self.unknown(name.as_str())),
         }
     }
@@ -94,12 +94,12 @@ impl<'a> Columns<'a> {
             Columns::Contract(contract) => {
                 contract.columns().iter().map(|c| c.name.as_str()).filter(|n| contract.can_be_read(n)).collect()
             }
-            Columns::Source(names) => names.iter().map(ColumnName::as_str).collect(),
+            Columns::Source(names) => names.unwrap_or_default().iter().map(ColumnName::as_str).collect(),
         };
         let problem = TypeProblem::new(format!("unknown column `{name}`"));
         match nearest(name, names.iter().copied()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None if names.len() <= 30 => problem.hint(format!("the columns are {}", names.join(", "))),
+            None if (1..=30).contains(&names.len()) => problem.hint(format!("the columns are {}", names.join(", "))),
             None => problem,
         }
     }

@@ -41,6 +41,22 @@ impl ModelRelease {
         let weighs = |slot: usize| weight(slot, false) >= 0.0 && weight(slot, true) >= 0.0;
         (0..of.slots()).all(|slot| whole(slot) && weighs(slot))
             && (0..of.slots()).map(events).sum::<f64>() <= self.n as f64
+            && (0..of.strata).all(|stratum| self.fits_entries(of, stratum, weight))
+    }
+
+    /// Whether those at risk in each interval are at least those with the event: nobody comes who does not leave later.
+    fn fits_entries(&self, of: GridSums, stratum: usize, weight: impl Fn(usize, bool) -> f64) -> bool {
+        let (mut at_risk, mut ever) = (0.0, 0.0);
+        (0..of.intervals).rev().all(|interval| {
+            let slot = stratum * of.intervals + interval;
+            let leave = weight(slot, false) + weight(slot, true);
+            (at_risk, ever) = (at_risk + leave, ever + leave);
+            // Of numbers that leave with 44 bits.
+            let fits = at_risk - weight(slot, true) >= -1e-9 * ever;
+            let enter = of.enter(stratum, interval).map_or(0.0, |group| self.sums[group.start]);
+            at_risk -= enter;
+            fits && enter >= 0.0
+        })
     }
 
     /// Of each start, whether everybody is in one cluster, or nobody in any; and of each cluster, whether it is nobody or k.
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn along_a_grid_no_more_have_the_event_than_there_are_patients_and_no_weight_is_negative() {
-        let of = GridSums { width: 1, strata: 1, intervals: 2, closing: false, timed: false };
+        let of = GridSums { width: 1, strata: 1, intervals: 2, enters: 0, closing: false, timed: false };
         let fits = |events: [f64; 2], [without, with]: [f64; 2]| {
             let mut sums = vec![0.5; of.values()];
             for (slot, n) in events.into_iter().enumerate() {
@@ -92,5 +108,18 @@ mod tests {
         for weights in [[-1.0, 1.0], [1.0, -1.0]] {
             assert!(!fits([3.0, 3.0], weights), "{weights:?}");
         }
+    }
+
+    #[test]
+    fn along_a_grid_nobody_comes_who_does_not_leave_later() {
+        let of = GridSums { width: 1, strata: 1, intervals: 2, enters: 1, closing: false, timed: false };
+        let fits = |leave: [f64; 2], enter: f64| {
+            let mut sums = vec![0.0; of.values()];
+            (0..2).for_each(|slot| sums[of.group(slot, true).start] = leave[slot]);
+            sums[of.enter(0, 1).unwrap().start] = enter;
+            ModelRelease { threshold: 3, n: 20, sums }.fits_intervals(of)
+        };
+        assert!(fits([3.0, 4.0], 4.0) && fits([3.0, 4.0], 0.0));
+        assert!(!fits([3.0, 4.0], 4.1) && !fits([3.0, 4.0], -1.0));
     }
 }

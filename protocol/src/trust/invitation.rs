@@ -149,7 +149,7 @@ impl Invitation {
         Ok(format!(
             "# An invitation of site {site} ({name}) to the network {network}, good once, until {until}.\n\
              # It holds a secret: hand it to the hospital by a way that nobody else reads, and there type\n\
-             #     bocage-node enrol FILE --dir DIR\n\
+             #     bocage node enrol FILE --dir DIR\n\
              # and compare the fingerprint with whoever sent it.\n\n{body}",
             site = self.site,
             name = one_line(&self.name),

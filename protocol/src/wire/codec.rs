@@ -117,7 +117,9 @@ mod tests {
 
         let by_site = Position { sites: [("north".parse().unwrap(), 1.5)].into(), ..Position::of_hazards(2) };
         for at in [Position::of_hazards(2), Position::start(1, Family::NegativeBinomial), by_site] {
-            for state in [RoundState::At(at.clone()), RoundState::Along { at, stay: vec![3, 11] }] {
+            let ended = RoundState::Ended { round: 4, beta: vec![-1.5, 0.25] };
+            let by_fold = RoundState::LeftOutByFold(vec![vec![0.5], vec![-0.5]]);
+            for state in [RoundState::At(at.clone()), RoundState::Along { at, stay: vec![3, 11] }, ended, by_fold] {
                 let step = Step { analysis: 3, state };
                 assert_eq!(decode::<Step>(&encode(&step).unwrap(), FRAME_BYTES), Ok(step));
             }

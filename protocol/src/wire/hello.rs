@@ -21,7 +21,7 @@
 //!          2+n   message (text, 2-byte length)
 //!          2+n   hint (text, 2-byte length, empty for none)
 //! ```
-//! An inquiry has a hello's fields. It is answered as the hello would be, and then the link ends: no session begins, and none is replaced. A coordinator
+//! An inquiry has a hello's fields. It is answered as the hello would be, with [`super::inquiry`] behind a welcome, and then the link ends: no session begins, and none is replaced. A coordinator
 //! that does not know it closes the link as over any frame of the wrong kind.
 //!
 //! `tests/golden/hello-v1.hex` pins the bytes, `tests/golden/hello-v3.hex` those of an inquiry.
@@ -313,7 +313,7 @@ fn begin(kind: u8) -> Vec<u8> {
 }
 
 /// Names, codes and versions: all far shorter than 255 bytes by their types.
-fn put_short(bytes: &mut Vec<u8>, text: &str) {
+pub(super) fn put_short(bytes: &mut Vec<u8>, text: &str) {
     let text = cut(text, usize::from(u8::MAX));
     bytes.push(text.len() as u8);
     bytes.extend(text.as_bytes());
@@ -334,7 +334,7 @@ fn cut(text: &str, max_bytes: usize) -> &str {
 }
 
 /// Reads fields off the front.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn begin(bytes: &'a [u8], kinds: &[u8]) -> Result<(u8, Self), HelloError> {
@@ -354,15 +354,15 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], HelloError> {
+    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], HelloError> {
         self.take(N, field)?.try_into().map_err(|_| HelloError::Field { field })
     }
 
-    fn u16(&mut self, field: &'static str) -> Result<u16, HelloError> {
+    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, HelloError> {
         Ok(u16::from_be_bytes(self.array(field)?))
     }
 
-    fn i64(&mut self, field: &'static str) -> Result<i64, HelloError> {
+    pub(super) fn i64(&mut self, field: &'static str) -> Result<i64, HelloError> {
         Ok(i64::from_be_bytes(self.array(field)?))
     }
 
@@ -370,7 +370,7 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(count, field)?).map_err(|_| HelloError::Field { field })
     }
 
-    fn short(&mut self, field: &'static str) -> Result<&'a str, HelloError> {
+    pub(super) fn short(&mut self, field: &'static str) -> Result<&'a str, HelloError> {
         let [count] = self.array(field)?;
         self.text(usize::from(count), field)
     }

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod enrol;
 pub mod hello;
+pub mod inquiry;
 pub mod message;
 pub mod release;
 pub mod renewal;

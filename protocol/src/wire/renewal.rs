@@ -1,5 +1,5 @@
-//! What a node asks for itself, from protocol version [`super::hello::RENEWAL`] on: which roots are in force, and a new certificate. It opens a
-//! stream for each request, one at a time; the agent asks, and the custodian knows nothing of it.
+//! What a node asks for itself, from protocol version [`super::hello::RENEWAL`] on: which roots are in force, and a new certificate; and that it is about to
+//! move to another link. It opens a stream for each request; the agent asks, and the custodian knows nothing of it.
 //!
 //! ```text
 //! agent ──NodeRequest──▶ coordinator
@@ -22,6 +22,9 @@ pub enum NodeRequest {
     /// A certificate for a new key: a certificate request (PKCS#10, DER) of at most [`CERTIFICATE_BYTES`]. Nothing counts of it but the key and the proof
     /// that the node holds it; the site is the one that the session's certificate names.
     Renew(Vec<u8>),
+    /// Nothing, but a notice: the node is about to greet on another link, and this session is to answer what it has been asked. Without it a newer session
+    /// ends the older one at once.
+    Moves,
 }
 
 /// What the coordinator answers.
@@ -43,6 +46,8 @@ pub enum NodeReply {
     },
     /// No, and why.
     Refused(PublicError),
+    /// To [`NodeRequest::Moves`].
+    Noted,
 }
 
 impl NodeRequest {
@@ -51,6 +56,7 @@ impl NodeRequest {
         match self {
             Self::Roots(held) => held.len() <= ROOTS,
             Self::Renew(request) => request.len() <= CERTIFICATE_BYTES,
+            Self::Moves => true,
         }
     }
 }
@@ -63,7 +69,7 @@ impl NodeReply {
         match self {
             Self::Roots { roots, .. } => small(roots, ROOTS),
             Self::Renewed { chain, roots } => small(chain, CHAIN) && small(roots, ROOTS),
-            Self::Refused(_) => true,
+            Self::Refused(_) | Self::Noted => true,
         }
     }
 }

@@ -46,6 +46,12 @@ pub fn is_a_bench() -> bool {
     started
 }
 
+/// Whether a part of a bench is to run: one that an argument after `--` is in the name of, or every one where there is none.
+pub fn is_wanted(part: &str) -> bool {
+    let mut wanted = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).peekable();
+    wanted.peek().is_none() || wanted.any(|name| part.contains(&name))
+}
+
 /// How long something took.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! The data: a table of twenty correlated numbers and an outcome, times with ten covariates, and times alone.
+//! The data: tables of twenty and of ten correlated numbers and an outcome, times with ten covariates, and times alone.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -15,10 +15,11 @@ pub struct Table {
     all: u64,
 }
 
-pub const TAB: Table = Table { name: "tab", contract: tab, write: write_tab, all: 1_000_000 };
+pub const TAB: Table = Table { name: "tab", contract: tab, write: write_outcome::<20>, all: 1_000_000 };
+pub const NET: Table = Table { name: "net", contract: net, write: write_outcome::<10>, all: 200_000 };
 pub const COX: Table = Table { name: "cox", contract: cox, write: write_cox, all: 200_000 };
 pub const KM: Table = Table { name: "km", contract: km, write: write_km, all: 1_000_000 };
-pub const ALL: [&Table; 3] = [&TAB, &COX, &KM];
+pub const ALL: [&Table; 4] = [&TAB, &NET, &COX, &KM];
 
 impl Table {
     /// How many rows there are in all.
@@ -48,6 +49,10 @@ fn followed(days: u32) -> [String; 2] {
 
 fn tab() -> String {
     contract("tab", numbers('x', 20).chain(["name = \"y\"\ntype = \"bool\"".to_owned()]))
+}
+
+fn net() -> String {
+    contract("net", numbers('x', 10).chain(["name = \"y\"\ntype = \"bool\"".to_owned()]))
 }
 
 fn cox() -> String {
@@ -83,10 +88,10 @@ fn write_numbers(file: &mut impl std::io::Write, xs: &[f64]) {
     }
 }
 
-fn write_tab(path: &Path, rows: u64, first_patient: u64) {
-    let mut file = create(path, &(headings('x', 20) + "y"));
+fn write_outcome<const COLUMNS: usize>(path: &Path, rows: u64, first_patient: u64) {
+    let mut file = create(path, &(headings('x', COLUMNS) + "y"));
     let mut numbers = Numbers::new(first_patient + 1);
-    let mut xs = [0.0; 20];
+    let (mut xs, step) = ([0.0; COLUMNS], 0.8 / COLUMNS as f64);
     for row in 0..rows {
         let mut before = 0.0;
         for x in &mut xs {
@@ -94,7 +99,7 @@ fn write_tab(path: &Path, rows: u64, first_patient: u64) {
             *x = f64::clamp(own + 0.5 * before, -7.9, 7.9);
             before = own;
         }
-        let eta = xs.iter().enumerate().map(|(j, x)| x * (0.04 * j as f64 - 0.4)).sum::<f64>() - 1.0;
+        let eta = xs.iter().enumerate().map(|(j, x)| x * (step * j as f64 - 0.4)).sum::<f64>() - 1.0;
         let y = uniform(&mut numbers) < 1.0 / (1.0 + (-eta).exp());
         write!(file, "p{},", first_patient + row).expect("written");
         write_numbers(&mut file, &xs);

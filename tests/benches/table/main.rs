@@ -2,7 +2,8 @@
 //! next to nothing, on the wire, and after a custodian's restart. There the whole way is real: dispatch, QUIC on loopback, agent, the
 //! custodian's socket, ledger.
 //!
-//! `cargo bench -p bocage-tests --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000).
+//! `cargo bench -p bocage-tests --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000), and `-- NAME` runs one of its parts alone: `pooled`, `keys`,
+//! `overhead`, `bytes`, `restart` or `checks`.
 
 #[path = "../hospital/mod.rs"]
 mod hospital;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hospital::network::Network;
-use hospital::{Hospital, is_a_bench, median, rows, study_text, timed};
+use hospital::{Hospital, is_a_bench, is_wanted, median, rows, study_text, timed};
 
 const RUNS: usize = 50;
 /// Rounds over all rows, of which each takes a moment.
@@ -26,13 +27,16 @@ fn main() {
     if !is_a_bench() {
         return;
     }
-    pooled::compare_all();
-    keys::compare();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(overhead());
-    runtime.block_on(bytes_on_the_wire());
-    restart();
-    checks();
+    let parts: [(&str, &dyn Fn()); 6] = [
+        ("pooled", &pooled::compare_all),
+        ("keys", &keys::compare),
+        ("overhead", &|| runtime.block_on(overhead())),
+        ("bytes", &|| runtime.block_on(bytes_on_the_wire())),
+        ("restart", &restart),
+        ("checks", &checks),
+    ];
+    parts.iter().filter(|(name, _)| is_wanted(name)).for_each(|(_, run)| run());
 }
 
 /// A network of one site.

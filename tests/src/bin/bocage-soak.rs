@@ -1,9 +1,9 @@
-//! The long form of the bad days: thousands of sudden deaths, a network whose weather changes all the time, a crowd of tiny studies, and
-//! a network that runs for thousands of rounds and must not grow. Ends with 0 when everything held.
+//! The long form of the bad days: thousands of sudden deaths, a network whose weather changes all the time, a crowd of tiny studies,
+//! a network that runs for thousands of rounds and must not grow, and one whose certificates, intermediate and root are exchanged under load. Ends with 0 when everything held.
 //!
-//! `bocage-soak LAB [SEED] [PART]` takes the path of the lab binary; a seed gives the same victims again; a part is `deaths`, `weather`, `crowd`
-//! or `steady` alone. `BOCAGE_TEST_SCALE` multiplies the 200 rounds of death of the tests, the 20 weathers, the 1,000 tiny studies and the 1,000 rounds of a
-//! steady network: the full soak is 10, with 2,000 deaths, 200 weathers, 10,000 tiny studies and 10,000 rounds.
+//! `bocage-soak LAB [SEED] [PART]` takes the path of the lab binary; a seed gives the same victims again; a part is `deaths`, `weather`, `crowd`,
+//! `steady` or `years` alone. `BOCAGE_TEST_SCALE` multiplies the 200 rounds of death of the tests, the 20 weathers, the 1,000 tiny studies the 1,000 rounds of a
+//! steady network and the 500 over years: the full soak is 10, with 2,000 deaths, 200 weathers, 10,000 tiny studies, 10,000 and 5,000 rounds.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::relay::{Relay, Weather, mixed};
 use bocage_tests::scale;
 use bocage_tests::steady::{self, steady};
+use bocage_tests::years::{self, years};
 
 /// Weathers at scale 1.
 const WEATHERS: u64 = 20;
@@ -45,6 +46,11 @@ fn main() -> ExitCode {
     }
     if wanted("steady") {
         println!("steady: {}", steady(&exe, steady::ROUNDS * times, seed));
+    }
+    if wanted("years") {
+        let years = years(&exe, years::ROUNDS * times);
+        println!("years: {years}");
+        assert_eq!(years.failed, 0, "{years}");
     }
     ExitCode::SUCCESS
 }

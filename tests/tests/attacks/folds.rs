@@ -2,10 +2,12 @@
 
 use bocage_node::custodian::folds::{FoldKey, Folds};
 use bocage_node::custodian::{Control, Controls};
+use bocage_protocol::analysis::RoundState;
 use bocage_protocol::plan::Sums;
 use bocage_protocol::release::Outcome;
+use bocage_protocol::wire::message::{RoundRequest, Step};
 
-use super::hospital::{Desk, Hospital};
+use super::hospital::{Desk, Hospital, K};
 use super::models::{age, near};
 use super::scenario::Family;
 use super::ward::{Patient, patients};
@@ -113,6 +115,22 @@ fn few(on: Controls) -> bool {
     })
 }
 
+/// Whether lines by fold count one or two who are sick, or who are not.
+fn few_in_lines(on: Controls) -> bool {
+    let hospital = Hospital::ward(&ward(40));
+    let desk = hospital.open(on);
+    let asked =
+        "[[analysis]]\nname = 'a'\ncross_validation = { formula = 'sick ~ age', grid = [0.5], fold_areas = true }\n";
+    let state = RoundState::LeftOutByFold(vec![vec![-1.0, 0.02]; 10]);
+    let steps = vec![Step { analysis: 0, state }];
+    let request = RoundRequest { round: 1, steps, ..hospital.request(&hospital.study("", asked)) };
+    let Ok(mut release) = desk.reply(&request) else { return false };
+    let Outcome::Lines(lines) = release.parts.remove(0).outcome else { return false };
+    assert_eq!(lines.lines.len(), 30);
+    let patients = lines.lines.iter().map(|bins| bins.iter().map(|bin| bin.count.subjects).sum::<u64>());
+    patients.into_iter().any(|n| (1..K).contains(&n))
+}
+
 pub fn family() -> Family {
     Family::new("folds")
         .against(
@@ -121,4 +139,5 @@ pub fn family() -> Family {
             salted,
         )
         .against(Control::ModelFolds, "a fold of one or two", few)
+        .against(Control::Threshold, "a line of one or two of a fold, by what is expected of them", few_in_lines)
 }

@@ -65,7 +65,7 @@ fn steps(
         let steps = vec![Step { analysis: 0, state: RoundState::Along { at, stay: stay.to_vec() } }];
         let mut release = desk.reply(&RoundRequest { round, steps, ..first.clone() }).ok()?;
         let Outcome::Model(model) = release.parts.remove(0).outcome else { return None };
-        let sums = GridSums { width: 2, strata: 1, intervals: stay.len(), closing: false, timed: false };
+        let sums = GridSums { width: 2, strata: 1, intervals: stay.len(), enters: 0, closing: false, timed: false };
         Some(model.sums[sums.group(*interval, true)].to_vec())
     };
     (1..).zip(steps).map(step).collect()
@@ -95,6 +95,29 @@ fn reads_who_leaves(on: Controls) -> bool {
     let group = who_leave(&rows, on, "surv(dose, sick) ~ age + weight", [0.0, 0.0]);
     group
         .is_some_and(|group| group[0] == 1.0 && near(age(group[1]), 111.0, 1e-6) && near(weight(group[2]), 250.0, 1e-6))
+}
+
+/// Who comes between two risk sets is the target alone; everybody else is there from the beginning.
+fn reads_who_comes(on: Controls) -> bool {
+    let target = Patient { age: 111, weight: Some(250.0), sick: Some(true), dose: 500.0, ..Patient::default() };
+    let hospital = Hospital::ward(&leaving(160).into_iter().chain([target]).collect::<Vec<_>>());
+    let desk = hospital.open(on);
+    let study = hospital.study(
+        "",
+        "[[analysis]]\nname = 'a'\ncox = { formula = 'surv(weight, dose, sick) ~ age', grid = [200, 1000] }\n",
+    );
+    let Spec::Cox(spec) = &study.analyses[0].spec else { panic!("no cox") };
+    let first = hospital.request(&study);
+    if desk.reply(&first).is_err() {
+        return false;
+    }
+    let state = RoundState::Along { at: spec.start(), stay: vec![0, 1] };
+    let request = RoundRequest { round: 1, steps: vec![Step { analysis: 0, state }], ..first };
+    let Ok(mut release) = desk.reply(&request) else { return false };
+    let Outcome::Model(model) = release.parts.remove(0).outcome else { return false };
+    let sums = GridSums { width: 1, strata: 1, intervals: 2, enters: 1, closing: false, timed: false };
+    let group = &model.sums[sums.enter(0, 1).expect("a group")];
+    group[0] == 1.0 && near(age(group[1]), 111.0, 1e-6)
 }
 
 /// Of four intervals the second has the target alone. Two steps, whose merged intervals all have many, differ by it.
@@ -166,6 +189,7 @@ pub fn family() -> Family {
             reads_the_difference,
         )
         .against(Control::ModelIntervals, "adjacent risk sets that differ by one patient", reads_who_leaves)
+        .against(Control::ModelIntervals, "adjacent risk sets that differ by one patient who comes", reads_who_comes)
         .against(
             Control::ModelIntervals,
             "one patient between two steps along other ends of one grid",

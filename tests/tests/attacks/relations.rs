@@ -7,14 +7,14 @@ use std::fs;
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::contract;
 use bocage_protocol::plan::{
-    Comparison, Derived, Edge, Expr, Feature, Literal, Moment, Pick, RelatedTable, Rows, Window,
+    Comparison, Derived, Edge, Expr, Feature, Literal, Moment, Pick, Quantum, RelatedTable, Rows, Window,
 };
 use bocage_protocol::trust::{Permit, Scope, Study};
 
 use super::hospital::{Desk, Hospital, K};
 use super::permitted::Permitted;
 use super::scenario::Family;
-use super::ward::{count, table};
+use super::ward::{count, sums, table};
 
 const PEOPLE: &str = r#"
 id = "people@1"
@@ -162,6 +162,22 @@ fn permitted(controls: Controls, columns: Option<&[&str]>, of: Derived, filter: 
     site.hospital.open(controls).reply(&request).is_ok()
 }
 
+/// Whether a study sums what lies in a range that leaves one patient of a cell out, so that a sum of all less this one is that patient's value.
+fn one_left_out(controls: Controls) -> bool {
+    let (mut people, oldest) = ("patient,age,born\n".to_owned(), 117u32);
+    for i in 0..PATIENTS {
+        let _ = writeln!(people, "p{i},{},1950-01-01", if i == 0 { oldest } else { 30 + i as u32 % 50 });
+    }
+    let hospital = Hospital::new(PEOPLE, &people);
+    let sum = |of: &str, most: i64| {
+        let text = format!("[[analysis]]\nname = 'a'\ntable = {{ show = ['count', 'mean({of})'] }}\n");
+        let release = hospital.open(controls).reply(&hospital.request(&hospital.study("", &text))).ok()?;
+        sums(&table(&release.parts[0].outcome).cells[0], Quantum::of_int_range(0, most)).map(|sums| sums.sum)
+    };
+    let difference = sum("age", 120).zip(sum("plausible(age, 0, 116)", 116));
+    difference.is_some_and(|(all, others)| all - others == f64::from(oldest))
+}
+
 /// Whether a study is answered where a rule of the policy is about the visits.
 fn ruled(controls: Controls, rule: &str) -> bool {
     let hospital = clinic();
@@ -284,5 +300,6 @@ pub fn family() -> Family {
             "a small cohort made by another dataset, before and after one opt-out and a restart",
             |on| one_opts_out(on, true),
         )
+        .against(Control::ConditionNulls, "the value of the one patient whose number is not plausible", one_left_out)
         .against(Control::Cap, "more cells of a dataset than may leave, by way of another", beyond_the_cap)
 }

@@ -1,9 +1,11 @@
 //! Rounds as a coordinator in an attacker's hands would send them.
 
 use bocage_node::custodian::{Control, Controls};
-use bocage_protocol::wire::message::RoundRequest;
+use bocage_protocol::analysis::RoundState;
+use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use super::hospital::Hospital;
+use super::models::eighty;
 use super::scenario::Family;
 use super::ward::twenty;
 
@@ -15,6 +17,28 @@ fn changed(controls: Controls, change: impl Fn(&mut RoundRequest)) -> bool {
     let mut request = hospital.request(&hospital.study("", TWO));
     change(&mut request);
     hospital.open(controls).reply(&request).is_ok()
+}
+
+/// A count by bands of what an analysis of the same study fits.
+const CHAIN: &str = "[models.s]\nanalysis = 'a'\n[[analysis]]\nname = 'a'\nmodel = { formula = 'sick ~ age' }\n\
+                     [[analysis]]\nname = 'b'\nhistogram = { of = 'predict(s)', bins = [0.5] }\n";
+
+/// How many of rounds that say of one fit where it ended are answered.
+fn after(on: Controls, ends: &[[f64; 2]]) -> usize {
+    let hospital = Hospital::ward(&eighty());
+    let desk = hospital.open(on);
+    let study = hospital.study("", CHAIN);
+    let first = hospital.request(&study);
+    let fit = RoundRequest { steps: first.steps[..1].to_vec(), ..first.clone() };
+    assert!(desk.reply(&fit).is_ok());
+    let said = |(at, beta): (usize, &[f64; 2])| {
+        // The later analysis begins anew after each.
+        let round = 1 + at as u16;
+        let end = Step { analysis: 0, state: RoundState::Ended { round: round - 1, beta: beta.to_vec() } };
+        let steps = vec![end, Step { analysis: 1, state: RoundState::First }];
+        desk.reply(&RoundRequest { round, steps, ..first.clone() }).is_ok()
+    };
+    ends.iter().enumerate().filter(|at| said((at.0, at.1))).count()
 }
 
 pub fn family() -> Family {
@@ -41,5 +65,8 @@ pub fn family() -> Family {
             let part = RoundRequest { steps: request.steps[..1].to_vec(), ..request.clone() };
             assert!(desk.reply(&part).is_ok());
             desk.reply(&request).is_ok()
+        })
+        .against(Control::SameSteps, "a fit that is said to have ended at one place after the other", |on| {
+            after(on, &[[-3.0, 0.05], [-2.5, 0.05]]) == 2
         })
 }

@@ -32,7 +32,7 @@ fn a_node_of_which_a_process_dies_at_any_moment_of_a_round_answers_after_it_with
 #[test]
 fn a_coordinator_that_dies_at_any_moment_of_a_study_publishes_it_once_after_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    for moment in server::Moment::ALL {
+    for moment in server::Moment::OF_A_STUDY {
         let armed = Armed::new(folder.path(), moment.name(), Whom::Itself);
         let mut network = Network::start(EXE, &[armed.env()]);
         let signed = sign(&network.lab);
@@ -46,6 +46,32 @@ fn a_coordinator_that_dies_at_any_moment_of_a_study_publishes_it_once_after_it()
         }
         assert_eq!(network.published(signed.id()), result);
         network.repeats_are_the_same(&[signed]);
+    }
+}
+
+#[test]
+fn a_coordinator_that_dies_in_the_middle_of_a_change_has_it_in_its_audit_after_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for moment in server::Moment::OF_A_CHANGE {
+        let armed = Armed::new(folder.path(), moment.name(), Whom::Itself);
+        let lab = Lab::new(EXE);
+        let mut coordinator = lab.coordinator_with(&[armed.env()]);
+        let network = |args: &[&str]| {
+            let profile = lab.path("net/operator/profile.toml");
+            let said = lab.run(&[&["network"], args, &["--profile", profile.to_str().expect("UTF-8")]].concat());
+            (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned())
+        };
+        assert!(!network(&["revoke", HOSPITALS[0]]).0, "{moment:?}: who was told of it?");
+        coordinator.wait();
+        assert!(armed.went_off(), "nobody came to {moment:?}");
+        let _coordinator = lab.coordinator();
+        let (_, revoked) = network(&["revoked"]);
+        assert_eq!(revoked.contains(HOSPITALS[0]), moment == server::Moment::Changed, "{moment:?}: {revoked}");
+        let config = lab.path("net/coordinator/coordinator.toml");
+        let audit = lab.run(&["coordinator", "audit", "list", "--config", config.to_str().expect("UTF-8")]);
+        let audit = String::from_utf8_lossy(&audit.stdout).into_owned();
+        let entry = audit.lines().find(|line| line.contains("revocation")).unwrap_or_else(|| panic!("{audit}"));
+        assert!(entry.contains(HOSPITALS[0]) && entry.contains("cut short"), "{entry}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::process::Process;
 use bocage_tests::relay::{Relay, Weather};
@@ -66,6 +67,23 @@ fn a_node_whose_address_changes_keeps_its_session() {
     for node in &relayed.nodes {
         assert_eq!(node.log().matches("session ready").count(), 1, "{}", node.log());
     }
+}
+
+#[test]
+fn an_address_that_changes_while_a_hospital_computes_loses_no_answer() {
+    let lab = Lab::new(EXE);
+    let relay = Relay::new(lab.quic_address().parse().expect("an address"), 11);
+    let hold = Hold::new(&lab.path(""));
+    let coordinator = lab.coordinator();
+    let _nodes: Vec<_> = HOSPITALS.iter().map(|site| lab.node(site, &[relay.env(), hold.env()])).collect();
+    lab.wait_for_offers(&HOSPITALS);
+    let study = lab.study("moving", &bocage_tests::days::study("5m"));
+    let held = HOSPITALS.map(|_| hold.next());
+    relay.change_addresses();
+    drop(held);
+    hold.lift();
+    all_answered(&study.published());
+    assert!(!coordinator.log().contains("asked in vain"), "{}", coordinator.log());
 }
 
 #[test]

@@ -162,22 +162,51 @@ fn init_can_be_said_again_and_diff_says_before_what_it_would_do() {
     let node = rendered.path("net/sites/north/node.toml");
     let mine = std::fs::read_to_string(&node).expect("node.toml") + "\n# mine\n";
     std::fs::write(&node, &mine).expect("node.toml");
-    let refused = rendered.network("init", &["--out", "net"]);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        text(&refused).contains("changed by hand since they were written: sites/north/node.toml"),
-        "{}",
-        text(&refused)
-    );
-    assert!(!rendered.path("net/sites/west").exists());
+    let done = rendered.network("init", &["--out", "net"]);
+    let said = text(&done);
+    assert!(done.status.success() && rendered.path("net/sites/west/release.key").exists(), "{said}");
+    for wanted in [
+        "sites/north/node.toml: kept as it was changed by hand; what it would be is in sites/north/node.toml.new\n",
+        "sites/south/node.toml: changed\n",
+        "sites/west/release.key: new\n",
+        "bocage network init network.toml --out net --overwrite",
+        "bocage coordinator check --config net/coordinator/coordinator.toml",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\nin\n{said}");
+    }
+    assert_eq!(std::fs::read_to_string(&node).expect("node.toml"), mine);
+    let proposed = std::fs::read_to_string(rendered.path("net/sites/north/node.toml.new")).expect("a proposal");
+    assert!(proposed.contains("threshold = 20") && !proposed.contains("# mine"), "{proposed}");
+    let differs = rendered.network("diff", &["--out", "net"]);
+    assert_eq!(differs.status.code(), Some(0), "what was changed by hand stays");
+    assert!(text(&differs).contains("-# mine"), "and is shown: {}", text(&differs));
     let done = rendered.network("init", &["--out", "net", "--overwrite"]);
-    assert!(done.status.success() && rendered.path("net/sites/west/release.key").exists(), "{}", text(&done));
+    assert!(done.status.success(), "{}", text(&done));
+    assert_eq!(std::fs::read_to_string(&node).expect("node.toml"), proposed);
+    assert_eq!(std::fs::read_to_string(rendered.path("net/sites/north/node.toml.old")).expect("what it was"), mine);
     assert_eq!(std::fs::read_to_string(rendered.path("net/sites/north/release.key")).expect("a key"), secret);
     assert_eq!(rendered.network("diff", &["--out", "net"]).status.code(), Some(0));
 
     // Something that cannot be compared is neither the same nor different.
     std::fs::write(&file, "network = 1").expect("network.toml");
     assert_eq!(rendered.network("diff", &["--out", "net"]).status.code(), Some(2));
+}
+
+#[test]
+fn one_target_is_rendered_and_compared_beside_the_others_and_what_a_site_had_goes_with_it() {
+    let rendered = Rendered::new("");
+    let out = rendered.render("all");
+    let code = |target: &str| rendered.network("diff", &["--out", "out", "--target", target]).status.code();
+    assert_eq!(code("systemd"), Some(0));
+    rendered.render("systemd");
+    assert_eq!(code("all"), Some(0), "the others are still known");
+    let file = rendered.path("network.toml");
+    let text = std::fs::read_to_string(&file).expect("network.toml");
+    std::fs::write(&file, text.replace("\"south\"", "\"west\"")).expect("network.toml");
+    assert_eq!(code("systemd"), Some(1));
+    rendered.render("systemd");
+    assert!(!out.join("systemd/sites/south").exists() && out.join("systemd/sites/west").exists());
+    assert!(out.join("compose/sites/south/compose.yaml").exists(), "the other targets were not rendered");
 }
 
 #[test]

@@ -137,6 +137,8 @@ schema = json.load(open(sys.argv[1]))
 for path in sys.argv[2:]:
     document = yaml.safe_load(open(path))
     jsonschema.Draft7Validator(schema).validate(document)
+    if "coordinator" not in path:
+        assert set(document["services"]) == {"custodian", "ingest", "agent", "herald"}, path
     for name, service in document["services"].items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"] and not service["user"].startswith("0"), name
@@ -146,8 +148,10 @@ for path in sys.argv[2:]:
         if name == "ingest":
             remote = "south" in path
             assert ("network_mode" in service) != remote and "release.key" not in mounts, name
-        if name == "agent":
+        if name in ("agent", "herald"):
             assert not any(secret in mounts for secret in ["state", "data", "release.key"]), name
+        if name == "herald":
+            assert "tls" not in mounts and "network_mode" not in service, name
 "#;
     let schema = repository("tests/data/compose/compose_spec.json");
     let files: Vec<PathBuf> = std::iter::once(schema).chain(below(&out, "compose.yaml")).collect();

@@ -183,6 +183,32 @@ fn a_node_whose_processes_are_units_of_their_own_answers_as_any_other() {
 }
 
 #[test]
+fn a_herald_that_watches_tells_of_each_study_that_begins_to_wait_and_goes_on() {
+    let units = Units::new();
+    let told = units.lab.path("run/told");
+    let tell = format!(
+        "[steward]\nnotify_command = [\"/bin/sh\", \"-c\", \"echo $BOCAGE_TITLE >> {}\"]\n[log]\n",
+        told.display()
+    );
+    units.lab.edit_node(HOSPITALS[0], "[log]\n", &tell);
+    units.lab.edit_node(HOSPITALS[0], "[policy]\n", "[policy]\ndecide = \"ask\"\n");
+    let coordinator = units.lab.coordinator();
+    let _others = units.others();
+    let _custodian = units.custodian(&[]);
+    let _ingest = units.ingest();
+    let _agent = units.agent();
+    let herald = units.start(CUSTODIAN, &["herald", "--watch"], &[]);
+    coordinator.wait_for_line(&["connected", HOSPITALS[0]]);
+    units.lab.wait_for_offers(&HOSPITALS);
+    let mut at = 0;
+    for title in ["First", "Second"] {
+        let _waits = units.lab.study(title, &study().replace("\"Units\"", &format!("{title:?}")));
+        at = herald.wait_for_line_after(at, &["the steward was told"]);
+    }
+    assert_eq!(fs::read_to_string(&told).expect("what was told"), "First\nSecond\n");
+}
+
+#[test]
 fn a_process_of_a_user_that_the_configuration_does_not_name_is_not_answered() {
     let units = Units::new();
     if !units.apart {

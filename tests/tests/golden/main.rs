@@ -290,9 +290,11 @@ fn what_a_node_of_version_3_asks_for_itself_has_these_bytes() {
     let found = json!({
         "request_roots": encode(&NodeRequest::Roots(vec![root_digest(b"root")])),
         "request_renew": encode(&NodeRequest::Renew(b"request".to_vec())),
+        "request_moves": encode(&NodeRequest::Moves),
         "reply_roots": answer(&NodeReply::Roots { roots: vec![b"root".to_vec(), b"cross".to_vec()], renew: true }),
         "reply_renewed": answer(&NodeReply::Renewed { chain: vec![b"leaf".to_vec()], roots: vec![b"root".to_vec()] }),
         "reply_refused": answer(&NodeReply::Refused(refused)),
+        "reply_noted": answer(&NodeReply::Noted),
     });
     assert_eq!(found, golden("renewal-v3.json"), "found:\n{found:#}");
 }

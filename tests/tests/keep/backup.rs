@@ -158,3 +158,36 @@ fn a_coordinator_that_comes_back_from_a_backup_has_its_studies_and_goes_on() {
     assert_eq!(list["studies"].as_array().expect("studies").len(), 1, "{list}");
     lab.study("second", &study(41)).published();
 }
+
+#[test]
+fn what_was_revoked_after_its_backup_is_brought_back_to_a_restored_coordinator() {
+    let lab = Lab::new(EXE);
+    let coordinator = lab.coordinator();
+    let (recipient, identity) = keys(&lab);
+    let (to, folder) = (lab.path("store.age"), lab.path("net/coordinator"));
+    let (config, profile) = (folder.join("coordinator.toml"), lab.path("net/operator/profile.toml"));
+    let network = |args: &[&str]| fine(&lab, &[&["network"], args, &["--profile", text(&profile)]].concat());
+    let (lifted, before) = (super::TWO[1], HOSPITALS[2]);
+    network(&["revoke", before]);
+    fine(&lab, &["coordinator", "backup", "--to", text(&to), "--recipient", &recipient, "--config", text(&config)]);
+    network(&["revoke", SITE, "--reason", "laptop stolen"]);
+    network(&["revoke", lifted]);
+    network(&["revoke", lifted, "--lift"]);
+    coordinator.kill();
+    let args = ["coordinator", "restore", text(&to), "--identity", &identity, "--dir", text(&folder), "--replace"];
+    let said = fine(&lab, &args);
+    assert!(said.contains("network revoke --again"), "{said}");
+
+    let coordinator = lab.coordinator();
+    let node = lab.node(SITE, &[]);
+    coordinator.wait_for_line(&["site connected", SITE]);
+    assert!(!network(&["revoked"]).contains(SITE), "the backup is older");
+    let from = node.lines();
+    let said = network(&["revoke", "--again"]);
+    assert!(said.contains(SITE) && !said.contains(lifted) && !said.contains(before), "{said}");
+    coordinator.wait_for_line(&["site cut off", SITE, "revoked"]);
+    node.wait_for_line_after(from, &["refuses our certificate: revoked"]);
+    let listed = network(&["revoked"]);
+    assert!(listed.contains("laptop stolen") && listed.contains(before) && !listed.contains(lifted), "{listed}");
+    assert!(network(&["revoke", "--again"]).contains("has forgotten nothing"));
+}

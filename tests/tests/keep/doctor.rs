@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{EXE, SITE, running, study, text};
 
 /// What the doctor of the site finds: the exit code and the findings.
-fn doctor(lab: &Lab, more: &[&str], env: &[(&str, &Path)]) -> (Option<i32>, Vec<Value>) {
+pub(super) fn doctor(lab: &Lab, more: &[&str], env: &[(&str, &Path)]) -> (Option<i32>, Vec<Value>) {
     let config = lab.site(SITE).join("node.toml");
     let mut command = Command::new(EXE);
     command.args(["node", "doctor", "--format", "json", "--config", text(&config)]).args(more);
@@ -23,12 +23,12 @@ fn doctor(lab: &Lab, more: &[&str], env: &[(&str, &Path)]) -> (Option<i32>, Vec<
     (output.status.code(), findings)
 }
 
-fn level<'a>(findings: &'a [Value], check: &str) -> Vec<&'a str> {
+pub(super) fn level<'a>(findings: &'a [Value], check: &str) -> Vec<&'a str> {
     findings.iter().filter(|f| f["check"] == check).map(|f| f["level"].as_str().expect("a level")).collect()
 }
 
 /// The failure of this check says `what` and has a fix that says `fix`.
-fn fails(findings: &[Value], check: &str, what: &str, fix: &str) {
+pub(super) fn fails(findings: &[Value], check: &str, what: &str, fix: &str) {
     let failed: Vec<&Value> = findings.iter().filter(|f| f["check"] == check && f["level"] == "fail").collect();
     let says = |f: &&Value| {
         f["what"].as_str().is_some_and(|said| said.contains(what))
@@ -173,7 +173,7 @@ fn what_is_broken_is_named_with_what_mends_it() {
         let _ = std::fs::remove_file(site.join("state/ledger.sqlite-shm"));
         look(&[])
     });
-    fails(&found, "ledger", "ledger", "ledger verify");
+    fails(&found, "ledger", "ledger.sqlite is no database of SQLite", "bocage node restore");
     // A site that the coordinator does not know, and a coordinator that is not there.
     drop(coordinator);
     let config = lab.path("net/coordinator/coordinator.toml");

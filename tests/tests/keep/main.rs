@@ -3,6 +3,7 @@
 mod backup;
 mod doctor;
 mod schemas;
+mod ways;
 
 use bocage_tests::lab::{HOSPITALS, Lab};
 use bocage_tests::process::Process;

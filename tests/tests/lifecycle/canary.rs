@@ -132,7 +132,7 @@ impl Found {
 
 /// The source, and in the folder of snapshots what an ingest makes of it.
 fn holds_rows(path: &Path) -> bool {
-    let is_source = path.extension().is_some_and(|e| e == "csv");
+    let is_source = path.ends_with("data/ward.csv");
     let is_snapshot = path.extension().is_some_and(|e| e == "arrow" || e == "rows");
     is_source || is_snapshot
 }
@@ -143,6 +143,10 @@ fn lab() -> Lab {
         lab.confine_if_possible(site);
         fs::write(lab.site(site).join("data/ward.csv"), rows(site)).expect("data");
     }
+    // What the steward's own command is told: all that its environment says.
+    let command =
+        format!("[steward]\nnotify_command = [\"/bin/sh\", \"-c\", \"env >> {}\"]\n[policy]", told(&lab).display());
+    lab.edit_node(SITES[0], "[policy]", &command);
     let list = list(&lab);
     fs::create_dir(list.parent().expect("a folder")).expect("a folder");
     fs::write(&list, "subject,purpose,date\nCANARY-PATIENT-0,all,\nCANARY-OPTED-OUT,all,1931-07-13\n").expect("a list");
@@ -151,6 +155,10 @@ fn lab() -> Lab {
     fs::write(config, format!("{text}\n[optouts]\nsource = {{ kind = \"csv\", path = {list:?} }}\n"))
         .expect("node.toml");
     lab
+}
+
+fn told(lab: &Lab) -> PathBuf {
+    lab.path("told")
 }
 
 /// Outside the node's own folders.
@@ -179,8 +187,34 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
     asked(&mut found, "nobody", "age = 119");
     asked(&mut found, "wrong", "heigth > 3");
 
-    // A refresh whose source was cut off, a list that is none, and a policy that refuses.
+    // One that waits for a person, who is told of it, looks at it and refuses.
     let site = SITES[0];
+    let reread = |from: &str, to: &str| {
+        lab.edit_node(site, from, to);
+        let before = nodes[0].lines();
+        nodes[0].signal(Signal::HUP);
+        nodes[0].wait_for_line_after(before, &["custodian and agent are up"]);
+    };
+    reread("[policy]", "[policy]\ndecide = \"ask\"");
+    let waits = lab.study("waits", &study("waits", "age > 18"));
+    nodes[0].wait_for_line(&["the steward was told"]);
+    found.add("what the steward's command was told", fs::read(told(&lab)).expect("what it was told"));
+    let (_, desk, _) = lab.at_node(site, &["studies", "list", "--format", "json"]);
+    found.add("studies list", desk.clone());
+    let desk: serde_json::Value = serde_json::from_str(&desk).expect("JSON");
+    let id = desk.pointer("/studies/0/study").and_then(|id| id.as_str());
+    let id = id.unwrap_or_else(|| panic!("{desk:#}")).to_owned();
+    for command in [&["studies", "show", &id][..], &["studies", "refuse", &id, "--reason", "not now"]] {
+        let said = lab.at_node(site, command);
+        assert_eq!(said.0, Some(0), "{}", said.2);
+        found.said(&command.join(" "), said);
+    }
+    let (code, result, said) = waits.end();
+    found.add(format!("the result of what waited ({code})"), result.to_string());
+    found.add("what waited, standard error", said);
+    reread("decide = \"ask\"", "decide = \"auto\"");
+
+    // A refresh whose source was cut off, a list that is none, and a policy that refuses.
     fs::write(lab.site(site).join("data/ward.csv"), format!("{HEADER}\"CANARY-CUT,1,f,77.1304519")).expect("data");
     let refreshed = lab.at_node(site, &["datasets", "refresh", "ward"]);
     assert_eq!(refreshed.0, Some(1), "{}", refreshed.1);
@@ -188,12 +222,11 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
     fs::write(list(&lab), "CANARY-LIST;all\nCANARY\u{0}\n").expect("a list");
     let (result, said) = asked(&mut found, "a broken list", "age > 19");
     assert!(result.to_string().contains("optouts_unavailable"), "{said}\n{result:#}");
-    lab.edit_node(site, "[policy]", "[policy]\ndecide = \"refuse\"");
-    let from = nodes[0].lines();
-    nodes[0].signal(Signal::HUP);
-    nodes[0].wait_for_line_after(from, &["custodian and agent are up"]);
+    reread("decide = \"auto\"", "decide = \"refuse\"");
     asked(&mut found, "refused", "age > 20");
 
+    // Below the site's folder, where every file is looked at.
+    let (report, tables) = (lab.site(site).join("report.html"), lab.site(site).join("tables"));
     for command in [
         &["datasets"][..],
         &["datasets", "show", "ward"],
@@ -203,7 +236,11 @@ fn what_a_row_says_is_in_nothing_that_is_written_or_served() {
         &["health", "--ready"],
         &["ledger", "list"],
         &["ledger", "show", "--format", "json"],
+        &["ledger", "export", "--report", report.to_str().expect("UTF-8")],
+        &["ledger", "export", "--csv", tables.to_str().expect("UTF-8")],
         &["studies", "list", "--all"],
+        &["doctor"],
+        &["doctor", "--format", "json"],
     ] {
         found.said(&command.join(" "), lab.at_node(site, command));
     }

@@ -58,6 +58,11 @@ fn a_node_that_is_asked_to_stop_answers_the_round_under_way_first() {
     held.release();
     coordinator.wait_for_line(&["site answered", HOSPITALS[0]]);
     assert_eq!(first.exit_code(), Some(0));
+    let left: Vec<_> =
+        std::fs::read_dir(lab.site(HOSPITALS[0]).join("state/run")).expect("the folder").flatten().collect();
+    assert!(left.iter().all(|entry| entry.path().extension().is_none_or(|end| end != "sock")), "{left:?}");
+    let (code, _, said) = lab.at_node(HOSPITALS[0], &["health"]);
+    assert!(code == Some(1) && said.contains("the node does not run: nobody listens at"), "{said}");
     assert_eq!(status(&running.published(), HOSPITALS[0])["status"], "answered");
 }
 

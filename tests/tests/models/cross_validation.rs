@@ -59,6 +59,58 @@ fn each_site_left_out_is_expected_as_statsmodels_expects_it() {
     assert_eq!(number(block(&result, "folds"), "site1", "patients"), 600.0);
 }
 
+/// How often one with the event has the higher linear predictor than one without; no two are alike.
+fn area(patients: &[(f64, bool)]) -> f64 {
+    let (mut above, mut pairs) = (0.0, 0.0);
+    for (with, _) in patients.iter().filter(|row| row.1) {
+        for (without, _) in patients.iter().filter(|row| !row.1) {
+            above += if with > without { 1.0 } else { 0.0 };
+            pairs += 1.0;
+        }
+    }
+    above / pairs
+}
+
+/// What the fit without some expects of these patients.
+fn expected<'a>(
+    result: &AnalysisResult,
+    without: &str,
+    rows: impl Iterator<Item = &'a BTreeMap<String, String>>,
+) -> Vec<(f64, bool)> {
+    let beta = ["(intercept)", "age", "sex[1]", "lab"].map(|term| number(block(result, "coefficients"), term, without));
+    let eta = |row: &BTreeMap<String, String>| {
+        let x = |name: &str| row[name].parse::<f64>().expect("a number");
+        (beta[0] + beta[1] * x("age") + beta[2] * x("sex") + beta[3] * x("lab"), row["death"] == "true")
+    };
+    rows.map(eta).collect()
+}
+
+#[test]
+fn each_fold_and_each_site_has_the_area_of_its_own_patients_within_its_bounds() {
+    let (contract, rows) = named();
+    let federation = data::by_site(&contract, &rows);
+    let holds = |result: &AnalysisResult, name: &str, truth: f64| {
+        let [least, most, value] =
+            ["area least", "area most", "area under the curve"].map(|of| number(block(result, "folds"), name, of));
+        assert!(least <= truth && truth <= most, "{name}: {least} {truth} {most}");
+        assert!(most - least < 0.05 && least <= value && value <= most, "{name}: {least} {value} {most}");
+    };
+    let result = validated(&federation, &format!("{LOGISTIC}, folds = 5, fold_areas = true"), Gate::OPEN);
+    for at in 0..5 {
+        let own = rows.iter().map(|(_, row)| row).filter(|row| fold(&row["id"], 5) == at);
+        let own = expected(&result, &format!("without fold {}", at + 1), own);
+        holds(&result, &format!("fold {}", at + 1), area(&own));
+    }
+    let plain = validated(&federation, &format!("{LOGISTIC}, folds = 5"), Gate::OPEN);
+    assert_eq!(plain.block, result.block, "all together are counted by themselves");
+    assert!(!block(&plain, "folds").columns.iter().any(|column| column.starts_with("area")));
+    let sites = validated(&federation, &format!("{LOGISTIC}, folds = \"site\""), Gate::OPEN);
+    for site in ["site1", "site6"] {
+        let own = rows.iter().filter(|(own, _)| own == site).map(|(_, row)| row);
+        holds(&sites, site, area(&expected(&sites, &format!("without {site}"), own)));
+    }
+}
+
 #[test]
 fn a_linear_model_explains_as_much_of_left_out_sites_as_scikit_learn_says() {
     let reference = data::reference_of("cross_validation", "linear");
@@ -110,14 +162,7 @@ fn folds_are_fitted_and_evaluated_as_plain_models_of_the_same_patients_are() {
     near(number(&result.block, "Brier score", "value"), brier / rows.len() as f64, 1e-10, "Brier");
     // Intercept and slope of the calibration are where its score is nothing.
     assert!(scores.iter().all(|score| score.abs() < 1e-4), "{scores:?}");
-    let (mut above, mut pairs) = (0.0, 0.0);
-    for (with, _) in linear.iter().filter(|row| row.1) {
-        for (without, _) in linear.iter().filter(|row| !row.1) {
-            above += if with > without { 1.0 } else { 0.0 };
-            pairs += 1.0;
-        }
-    }
-    let truth = above / pairs;
+    let truth = area(&linear);
     let [least, most] = ["least", "most"].map(|end| number(&result.block, "area under the curve", end));
     assert!(least <= truth && truth <= most && most - least < 0.02, "{least} {truth} {most}");
 }

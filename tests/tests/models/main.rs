@@ -12,6 +12,7 @@ mod pooled;
 mod prediction;
 mod quantities;
 mod random;
+mod ranges;
 mod references;
 mod shared;
 mod two_stage;

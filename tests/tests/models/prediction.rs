@@ -135,6 +135,91 @@ fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_
 }
 
 #[test]
+fn a_later_analysis_waits_for_what_an_earlier_one_of_the_same_study_fits() {
+    let asked = "[models.treated]\nanalysis = \"treatment\"\n\
+                 [[analysis]]\nname = \"treatment\"\nmodel = { formula = \"rx ~ age + risk\" }\n\
+                 [[analysis]]\nname = \"weighted\"\n\
+                 model = { formula = \"outcome ~ rx\", weights = \"ipw(treated)\", standard_errors = \"hc0\" }\n\
+                 [[analysis]]\nname = \"balance\"\ntable = { by = [\"cut(predict(treated), 0.4, 0.5)\"], show = [\"count\"] }\n\
+                 [[analysis]]\nname = \"good\"\nevaluate = { model = \"treated\", grid = [0.4, 0.5], bands = [0.5] }";
+    let rows = data::rct();
+    let known: Vec<(Vec<f64>, bool, bool)> = rows
+        .iter()
+        .filter_map(|(_, row)| {
+            let x = |name: &str| row[name].parse::<f64>().ok();
+            Some((vec![1.0, x("age")?, x("risk")?], row["rx"] == "true", row["outcome"] == "true"))
+        })
+        .collect();
+    let number_of = |is: bool| f64::from(u8::from(is));
+    let nothing = |of: f64| vec![of; known.len()];
+    let treatment = pooled::Rows {
+        x: known.iter().map(|(x, ..)| x.clone()).collect(),
+        y: known.iter().map(|(_, treated, _)| number_of(*treated)).collect(),
+        offset: nothing(0.0),
+        weight: nothing(1.0),
+    };
+    let first = pooled::fit(Family::Binomial, &treatment).expect("a fit");
+    let p = |x: &[f64]| {
+        let eta: f64 = x.iter().zip(&first.estimates).map(|(x, beta)| x * beta).sum();
+        1.0 / (1.0 + (-eta).exp())
+    };
+    let outcome = pooled::Rows {
+        x: known.iter().map(|(_, treated, _)| vec![1.0, number_of(*treated)]).collect(),
+        y: known.iter().map(|(.., died)| number_of(*died)).collect(),
+        offset: nothing(0.0),
+        weight: known.iter().map(|(x, treated, _)| 1.0 / if *treated { p(x) } else { 1.0 - p(x) }).collect(),
+    };
+    let wanted = pooled::fit(Family::Binomial, &outcome).expect("a fit");
+    let federations = [1, 4].map(|sites| data::dealt(RCT, &rows, sites));
+    for federation in federations.iter().chain([&data::by_site(RCT, &rows)]) {
+        let study = study(federation, "", asked).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(study.models.is_empty(), "no earlier study is named");
+        let results = federation.answer(&study, Gate::OPEN);
+        for (term, wanted) in [("(intercept)", wanted.estimates[0]), ("rx[true]", wanted.estimates[1])] {
+            let found = number(&results[1].block, term, "estimate");
+            assert!((found - wanted).abs() <= 1e-8 * wanted.abs(), "{term}: {found} is not {wanted}");
+        }
+        let likely = known.iter().filter(|(x, ..)| p(x) >= 0.5).count() as f64;
+        assert_eq!(number(&results[2].block, ">=0.5", "count"), likely);
+        assert_eq!(results[3].kind, "evaluate");
+        assert!((number(&results[3].block, "calibration slope", "value") - 1.0).abs() < 1e-6, "{:#?}", results[3]);
+    }
+    // Nobody is told apart by treatment: there is no such fit, and nothing that reads it.
+    let none = study(&federations[0], "where = \"rx\"", asked).unwrap_or_else(|problems| panic!("{problems}"));
+    let results = federations[0].answer(&none, Gate::OPEN);
+    assert!(results.iter().all(|result| result.block.rows.is_empty()), "{results:#?}");
+    assert!(results[1].notes.iter().any(|note| note.starts_with("no answer: ")), "{:?}", results[1].notes);
+}
+
+#[test]
+fn what_waits_for_no_fit_above_it_is_refused_before_anything_is_signed() {
+    let federation = data::by_site(RCT, &data::rct());
+    let fit = |formula: &str| format!("[[analysis]]\nname = \"treatment\"\nmodel = {{ {formula} }}\n");
+    let fine = fit("formula = \"rx ~ age + risk\"");
+    let reads = "[[analysis]]\nname = \"m\"\nmodel = { formula = \"outcome ~ rx\", weights = \"ipw(treated)\" }\n";
+    let treated = "[models.treated]\nanalysis = \"treatment\"\n";
+    for (before, analyses, problem) in [
+        (
+            treated.to_owned(),
+            format!("{reads}{fine}"),
+            "`m` reads the fit of `treatment`, which does not stand above it",
+        ),
+        (format!("where = \"predict(treated) < 0.9\"\n{treated}"), fine.clone(), "a cohort can read none"),
+        (treated.replace("\"treatment\"", "\"treatmnt\""), format!("{fine}{reads}"), "did you mean `treatment`?"),
+        (treated.to_owned(), format!("{}{reads}", fit("formula = \"rx ~ agee\"")), "is wrong by itself"),
+        (treated.to_owned(), format!("{}{reads}", fit("formula = \"rx ~ age + site\"")), "an intercept for each site"),
+        (
+            treated.to_owned(),
+            format!("{}{reads}", fit("formula = \"rx ~ age\", weights = \"ipw(treated)\"")),
+            "is wrong by itself",
+        ),
+    ] {
+        let problems = study(&federation, &before, &analyses).map(drop).expect_err(problem);
+        assert!(problems.contains(problem), "{problem}: {problems}");
+    }
+}
+
+#[test]
 fn a_model_that_is_steep_or_not_of_the_contract_is_refused_before_anything_is_signed() {
     let federation = data::by_site(COVID, &data::covid());
     let count = "[[analysis]]\nname = \"t\"\ntable = { by = [\"cut(predict(risk), 0.5)\"], show = [\"count\"] }";

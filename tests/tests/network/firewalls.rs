@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bocage_net::secret::write_secret;
+use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::process::Process;
 use bocage_tests::proxy::ConnectProxy;
@@ -14,20 +15,19 @@ use bocage_tests::sockets;
 use super::{EXE, study};
 
 /// `ada:open sesame`.
-const CREDENTIALS: &str = "YWRhOm9wZW4gc2VzYW1l";
+pub(super) const CREDENTIALS: &str = "YWRhOm9wZW4gc2VzYW1l";
 /// A name that a proxy can look up, and a hospital cannot.
-const OUTSIDE: &str = "coordinator.outside.invalid:443";
+pub(super) const OUTSIDE: &str = "coordinator.outside.invalid:443";
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
 /// Writes the proxy's section into a site's `node.toml`, and its password into a file.
-fn behind_proxy(lab: &Lab, site: &str, proxy: &ConnectProxy, password: &str) {
+pub(super) fn behind_proxy(lab: &Lab, site: &str, proxy: SocketAddr, password: &str) {
     let tcp = format!("tcp = \"{}\"", lab.tcp_address());
     let section = format!(
-        "[coordinator.proxy]\nurl = \"http://{}\"\nuser = \"ada\"\npassword_file = \"proxy.password\"\n[tls]",
-        proxy.address()
+        "[coordinator.proxy]\nurl = \"http://{proxy}\"\nuser = \"ada\"\npassword_file = \"proxy.password\"\n[tls]"
     );
     lab.edit_node(site, &tcp, &format!("tcp = \"{OUTSIDE}\""));
     lab.edit_node(site, "[tls]", &section);
@@ -42,7 +42,7 @@ fn a_study_completes_over_hospitals_without_udp_with_nothing_but_a_proxy_and_wit
     dropped.weather(Weather { black_hole: true, ..Weather::default() });
     lossy.weather(Weather { loss_percent: 5, delay: Duration::from_millis(150), ..Weather::default() });
     let proxy = ConnectProxy::new(address(&lab.tcp_address()), CREDENTIALS);
-    behind_proxy(&lab, proxied, &proxy, "open sesame\n");
+    behind_proxy(&lab, proxied, proxy.address(), "open sesame\n");
     let quic_alone = ("BOCAGE_NODE__COORDINATOR__TRANSPORT".to_owned(), "quic".to_owned());
     let coordinator = lab.coordinator();
     let start = Instant::now();
@@ -73,13 +73,14 @@ fn a_study_completes_over_hospitals_without_udp_with_nothing_but_a_proxy_and_wit
 /// No process of a node has a TCP socket that listens. The only other sockets of the network are the agent's: over UDP it has one for a QUIC session, on
 /// a port that the system chose for it, and over TCP those that it dialled. (A UDP socket is bound to receive answers; the filter at the agent's
 /// calls leaves it neither `listen` nor `accept`, and QUIC's client drops what it did not ask for.)
-fn nothing_listens(nodes: &[Process]) {
+/// Whether it could be seen.
+pub(super) fn nothing_listens(nodes: &[Process]) -> bool {
     for node in nodes {
         let children = ["agent", "custodian"].map(|child| node.child_pid(child).expect("a child"));
         for pid in [node.pid()].into_iter().chain(children) {
             let Some(open) = sockets::of_process(pid) else {
                 println!("the kernel does not let this user look into a node's processes: their sockets were not seen");
-                return;
+                return false;
             };
             assert!(!open.iter().any(|socket| socket.listens), "{open:?}");
             if pid == children[0] {
@@ -90,6 +91,42 @@ fn nothing_listens(nodes: &[Process]) {
             }
         }
     }
+    true
+}
+
+#[test]
+fn a_session_over_tcp_goes_back_to_quic_when_udp_is_let_through_and_the_study_under_way_loses_nothing() {
+    let [site, others @ ..] = HOSPITALS;
+    let lab = Lab::with_tcp(EXE);
+    let relay = Relay::new(address(&lab.quic_address()), 4);
+    relay.weather(Weather { black_hole: true, ..Weather::default() });
+    let hold = Hold::new(&lab.path(""));
+    let coordinator = lab.coordinator();
+    let again = ("BOCAGE_NODE__COORDINATOR__QUIC_AGAIN_SECS".to_owned(), "1".to_owned());
+    let node = lab.node(site, &[relay.env(), again, hold.env()]);
+    let _others: Vec<_> = others.iter().map(|site| lab.node(site, &[])).collect();
+    node.wait_for_line(&["the coordinator is reached", "over=TCP"]);
+    lab.wait_for_offers(&HOSPITALS);
+    let study = lab.study("back", &study("5m"));
+    let held = hold.next();
+    let before = (node.lines(), coordinator.lines());
+    relay.weather(Weather::default());
+    node.wait_for_line_after(before.0, &["the coordinator is reached", "over=QUIC"]);
+    node.wait_for_line_after(before.0, &["session ready"]);
+    coordinator.wait_for_line_after(before.1, &["site connected", site]);
+    held.release();
+    hold.lift();
+    let result = study.published();
+    for site in HOSPITALS {
+        assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
+    }
+    // The question that was under way was answered where it had been put.
+    let log = coordinator.log();
+    assert!(!log.contains("asked in vain"), "{log}");
+    // And what is asked from now on goes over QUIC: where that is shut again, the session ends.
+    let before = node.lines();
+    relay.weather(Weather { black_hole: true, ..Weather::default() });
+    node.wait_for_line_after(before, &["no session", "no sign of life"]);
 }
 
 #[test]
@@ -99,7 +136,7 @@ fn a_session_over_tcp_that_is_lost_is_made_again_and_a_wrong_password_is_said_in
     let dropped = Relay::new(address(&lab.quic_address()), 3);
     dropped.weather(Weather { black_hole: true, ..Weather::default() });
     let proxy = ConnectProxy::new(address(&lab.tcp_address()), CREDENTIALS);
-    behind_proxy(&lab, site, &proxy, "open barley\n");
+    behind_proxy(&lab, site, proxy.address(), "open barley\n");
     let coordinator = lab.coordinator();
     let tcp_alone = ("BOCAGE_NODE__COORDINATOR__TRANSPORT".to_owned(), "tcp".to_owned());
     let node = lab.node(site, &[dropped.env(), tcp_alone.clone()]);

@@ -9,6 +9,7 @@ mod days;
 mod discovered;
 mod enrolment;
 mod firewalls;
+mod hedges;
 mod intruders;
 mod leavers;
 mod ledger;
@@ -19,6 +20,7 @@ mod permits;
 mod predictions;
 mod preflight;
 mod report;
+mod revocation;
 
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::trust::SignedStudy;

@@ -55,3 +55,29 @@ fn a_second_study_finds_the_published_model_as_it_should_be_on_the_rows_of_the_f
     let first: Value = serde_json::from_str(&first).expect("JSON");
     assert!(signed.contains(first["study"]["id"].as_str().expect("an id")), "the signed study says where it is from");
 }
+
+#[test]
+fn one_study_fits_a_model_and_then_asks_what_reads_it_as_two_studies_would() {
+    let lab = Lab::new(EXE);
+    let _network = everyone(&lab);
+    let asked = "[models.fit]\nanalysis = \"risk\"\n\
+                 [[analysis]]\nname = \"by_sex\"\ntable = { by = [\"sex\"], show = [\"count\"] }\n\
+                 [[analysis]]\nname = \"risk\"\nmodel = { formula = \"thalach >= 130 ~ age\" }\n\
+                 [[analysis]]\nname = \"calibration\"\n\
+                 model = { formula = \"thalach >= 130 ~ linear(fit) + offset(linear(fit))\" }\n\
+                 [[analysis]]\nname = \"bands\"\nhistogram = { of = \"predict(fit)\", bins = [0.5, 0.8] }\n";
+    std::fs::write(lab.path("chain.toml"), study("5m") + asked).expect("a study");
+    let path = |name: &str| lab.path(name).to_str().expect("UTF-8").to_owned();
+    let told = run(&lab, &["study", "check", &path("chain.toml")]);
+    assert!(told.contains("a binomial model of age with coefficients that `risk` finds first"), "{told}");
+    run(&lab, &["study", "run", &path("chain.toml"), "--out", &path("chain")]);
+    run(&lab, &["study", "verify", &path("chain")]);
+    let result = std::fs::read_to_string(lab.path("chain/result.json")).expect("a result");
+    let result: Value = serde_json::from_str(&result).expect("JSON");
+    assert_eq!(rows(analysis(&result, "risk")).len(), 2, "{result:#}");
+    for row in rows(analysis(&result, "calibration")) {
+        assert!(row[1].as_f64().is_some_and(|found| found.abs() < 1e-6), "{row}");
+    }
+    let counts: Vec<u64> = rows(analysis(&result, "bands")).iter().filter_map(|row| row[3].as_u64()).collect();
+    assert!(counts.iter().sum::<u64>() > 500, "{counts:?}");
+}

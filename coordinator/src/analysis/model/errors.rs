@@ -9,6 +9,7 @@ use statrs::function::gamma::checked_gamma_ur;
 use super::fit::Fitted;
 
 /// Estimates by name.
+#[derive(Debug)]
 pub(super) struct Estimates {
     pub names: Vec<String>,
     pub beta: DVector<f64>,

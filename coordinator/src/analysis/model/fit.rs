@@ -11,6 +11,7 @@ use bocage_protocol::plan::{Family, Link, Position, Sums};
 use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
+use super::failure::Failure;
 use super::secants::Secants;
 
 /// A step that moves no coefficient of a scaled column by more is the last.
@@ -25,6 +26,8 @@ const WITHIN: f64 = 0.999;
 const STUCK: f64 = 1e-3;
 /// A column of which less than this share is left beside the others is made of them.
 const COLLINEAR: f64 = 1e-9;
+/// Of half a range the standard deviation of a column that varies, as far as sums can tell, and of whose range the data fill next to nothing.
+const NARROW: (f64, f64) = (1e-6, 0.01);
 
 /// The sums of all sites at a position. Sites are added in the order of their names.
 #[derive(Debug, Clone)]
@@ -122,37 +125,6 @@ pub(super) enum Verdict {
     Done(Box<Fitted>),
     /// It has no end, or not within the bounds.
     Failed(Failure),
-}
-
-/// Why a fit has no end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// This column, or site, is made of others.
-    Collinear(usize),
-    /// This coefficient grows beyond all bounds.
-    Separated(usize),
-    /// Too many steps.
-    Steps,
-}
-
-impl Failure {
-    /// In words. `label` names a column.
-    pub(super) fn words<'a>(&self, label: impl Fn(usize) -> &'a str) -> String {
-        match self {
-            Failure::Collinear(at) => {
-                let name = label(*at);
-                format!("no fit: `{name}` is made of the columns before it, or never varies: leave it out")
-            }
-            Failure::Separated(at) => format!(
-                "no fit: the coefficient of `{}` goes beyond {} for each half of its contract's range. It may tell the outcome apart completely (separation): leave it out, group it, or (of a `model`) use ridge; or the range is much wider than the data",
-                label(*at),
-                limits::MODEL_SLOPE
-            ),
-            Failure::Steps => {
-                "no fit: the steps do not come to an end. Fewer terms, or (of a `model`) ridge, may help".to_owned()
-            }
-        }
-    }
 }
 
 /// A finished fit, in scaled columns.
@@ -303,7 +275,7 @@ impl Fit {
         }
         let inverse = match inverse(&information) {
             Ok(inverse) => inverse,
-            Err(column) => return Verdict::Failed(Failure::Collinear(column)),
+            Err(column) => return Verdict::Failed(self.wide(&merged, column).unwrap_or(Failure::Collinear(column))),
         };
         self.secants.iter_mut().for_each(|secants| secants.arrive(&score));
         let step = match (self.first_step(&score, &information), &self.secants) {
@@ -330,7 +302,10 @@ impl Fit {
                     self.secants.iter_mut().for_each(Secants::forget);
                     step
                 }
-                _ => return Verdict::Failed(Failure::Separated(narrowest)),
+                _ => {
+                    let far = self.wide(&merged, narrowest).unwrap_or(Failure::Separated(narrowest));
+                    return Verdict::Failed(far);
+                }
             },
         };
         self.before = Some((self.position.clone(), objective));
@@ -342,6 +317,20 @@ impl Fit {
             self.position.theta = Some(next);
         }
         self.go()
+    }
+
+    /// Where a column's numbers lie so close together in its range that this alone is why there is no fit.
+    fn wide(&self, merged: &Merged, column: usize) -> Option<Failure> {
+        let of = |i: usize, j: usize| merged.information[(i, j)];
+        let is_intercept = |i: &usize| self.slopes.get(*i) != Some(&true);
+        if is_intercept(&column) {
+            return None;
+        }
+        // Those of the intercepts are all rows, each once: one intercept has them all, or each site its own.
+        let all = (0..merged.score.len()).filter(is_intercept).filter(|i| of(*i, *i) > 0.0);
+        let (n, sum) = all.fold((0.0, 0.0), |(n, sum), i| (n + of(i, i), sum + of(i, column)));
+        let variance = of(column, column) / n - (sum / n).powi(2);
+        (NARROW.0..NARROW.1).contains(&variance.max(0.0).sqrt()).then_some(Failure::Wide(column))
     }
 
     fn go(&self) -> Verdict {

@@ -5,6 +5,7 @@
 mod contrasts;
 mod cox;
 mod errors;
+mod failure;
 mod fit;
 mod left_out;
 mod meta;
@@ -34,7 +35,7 @@ pub(super) use self::penalised::{PENALISED, values as penalised_values};
 pub(super) use self::published::{headed, named, number};
 pub(super) use self::scored::QUANTITIES;
 pub use self::scored::ScoredDriver;
-pub use self::two_stage::TwoStageDriver;
+pub use self::two_stage::{CoxByItselfDriver, TwoStageDriver};
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, NamedBlock};
 
@@ -163,7 +164,7 @@ impl ModelDriver {
 /// How many values an answer has at most.
 pub(super) fn values(spec: &ModelSpec, sites: usize) -> usize {
     if spec.two_stage.is_some() {
-        return two_stage::values(spec, sites);
+        return two_stage::values(spec.columns().count(), sites);
     }
     let terms = spec.columns().count() + if spec.by_site { sites } else { 0 };
     let asked = 4 * spec.likelihood_ratio.len() + (COLUMNS.len() + 3) * spec.contrasts.len();

@@ -3,6 +3,7 @@
 //!
 //! A site whose fit has come to its end is asked the same again until the last one's has, and answers from its ledger.
 
+mod hazards;
 mod published;
 
 use std::collections::BTreeMap;
@@ -11,10 +12,14 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{ModelSpec, Pooling, RoundState};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::{ModelLayout, Position, ValidPlan};
+use bocage_protocol::plan::{ModelLayout, Position, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
+pub use self::hazards::CoxByItselfDriver;
+use self::published::{Site, Stage};
+use super::errors::estimates;
 use super::fit::{Fit, Fitted, Merged, Verdict};
+use super::published::exponential;
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block};
 
@@ -91,8 +96,31 @@ impl TwoStageDriver {
             let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
             return Next::Publish(Box::new(AnalysisResult { absent, ..self.setting.result(block, notes) }));
         }
-        let ends = sites.into_iter().filter_map(|(site, own)| Some((site, own.end?.ok()?)));
-        Next::Publish(Box::new(AnalysisResult { absent, ..self.published(ends.collect(), notes) }))
+        let ends: Vec<Site> =
+            sites.into_iter().filter_map(|(site, own)| own.end?.ok().map(|fitted| self.own(site, &fitted))).collect();
+        let (family, of) = (self.spec.response.family, &self.spec.response.of);
+        let stage = Stage {
+            setting: &self.setting,
+            labels: self.spec.columns().map(|column| column.label.as_str()).collect(),
+            ratio: exponential(family, of),
+            confidence: self.spec.confidence,
+            pooling: self.pooling,
+            of: format!("{} regression with {} link", family.name(), family.link()),
+            formula: &self.spec.formula,
+        };
+        Next::Publish(Box::new(AnalysisResult { absent, ..stage.published(&ends, notes) }))
+    }
+
+    /// What is published of a site.
+    fn own(&self, id: SiteId, fitted: &Fitted) -> Site {
+        let events = fitted.merged.scalars[Sums::OUTCOME].round() as u64;
+        Site {
+            id,
+            patients: fitted.merged.n,
+            events: self.spec.counts_events().then_some(events),
+            rounds: fitted.steps,
+            found: estimates(&self.spec, &self.layout, fitted),
+        }
     }
 
     fn fit(&self) -> Fit {
@@ -115,7 +143,6 @@ impl TwoStageDriver {
 }
 
 /// How many values an answer has at most.
-pub(super) fn values(spec: &ModelSpec, sites: usize) -> usize {
-    let terms = spec.columns().count();
+pub(super) fn values(terms: usize, sites: usize) -> usize {
     terms * (COLUMNS.len() + 3) * (sites + 6) + 100 + 4 * sites
 }

@@ -145,6 +145,36 @@ fn nothing_of_a_flow_shows_that_too_few_sites_stand_behind() {
     assert_eq!(result.notes, notes);
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn an_interval_is_no_wider_than_three_times_what_k_patients_of_each_site_fill(
+        sites in 1_usize..8,
+        patients in 150_usize..1500,
+        k in 5_u32..20,
+        shift in 0.0..1.0_f64,
+    ) {
+        // As many everywhere: a patient in each step of 500 / N, dealt out in no order.
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        let patient = |i: usize| {
+            let chol = 100.0 + 500.0 * (shift + i as f64 * GOLDEN).fract();
+            Patient { age: 40, male: true, chol: Some(chol), sick: None }
+        };
+        let of = |site: usize| (site..sites * patients).step_by(sites).map(patient).collect();
+        let all: Vec<Site> = (0..sites).map(|site| Site { patients: of(site), k }).collect();
+        let result = one(&quantiles("chol"), &all, 1);
+        let (n, density) = ((sites * patients) as f64, 1.0 / 500.0);
+        // The public grid has steps of its own.
+        let step = 1.0;
+        for (row, p) in SHARES.iter().enumerate() {
+            let [from, to] = [2, 3].map(|column| shown(&result.block, row, column).expect("an interval"));
+            let most = 3.0 * f64::from(k) * sites as f64 / (n * density) + step;
+            prop_assert!(to - from <= most, "{p}: [{from}, {to}] of {n} at {sites} sites, k = {k}: at most {most}");
+        }
+    }
+}
+
 /// The patients of the four hospitals; zero cholesterol means that it was not measured.
 fn heart() -> Vec<Site> {
     let read = |site: &str| {

@@ -25,6 +25,9 @@ pub struct SiteInfo {
     pub enrolled: bool,
     /// Whether it has a session now.
     pub online: bool,
+    /// Since when it has had one without a break. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub connected_since: Option<Timestamp>,
     /// When it was last heard of, since this coordinator started.
     pub last_seen: Option<Timestamp>,
     /// Its clock minus ours when it last connected, in milliseconds.

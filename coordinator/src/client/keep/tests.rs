@@ -67,6 +67,8 @@ fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_w
         version: "0.1.0".into(),
         researchers: None,
         access_bodies: None,
+        certificate_until: None,
+        authority_until: None,
     };
     let result = (200, materials.result_text().to_owned());
     let answers = vec![ok(materials.signed()), (200, CONTRACT.to_owned()), result.clone(), ok(&network)];

@@ -39,6 +39,7 @@ fn site(id: &str, datasets: Vec<OfferInfo>) -> SiteInfo {
         id: id.parse().unwrap(),
         name: id.to_owned(),
         online: true,
+        connected_since: None,
         last_seen: Some(at(1)),
         skew_ms: None,
         software: None,

@@ -235,6 +235,37 @@ async fn a_site_is_known_by_one_release_key_until_an_invitation_says_otherwise()
 }
 
 #[tokio::test]
+async fn a_lift_opens_nothing_to_a_certificate_from_before_the_last_enrolment() {
+    let bench = Bench::new().await;
+    let cleveland = site("cleveland");
+    let revoke = "/v1/sites/cleveland/revocation";
+    let denies = |secs: i64| {
+        let from = bench.clock.now().plus_secs(secs - limits::CLOCK_TOLERANCE_SECS);
+        let leaf = Leaf { serial: "1".into(), from, until: from.plus_secs(86_400), issuer: None };
+        bench.lab.context.members.denylist().denies(&cleveland, Some(&leaf))
+    };
+    // A site that never enrolled by an invitation: a mistake leaves nothing.
+    assert_eq!(bench.lab.post(revoke, b"{}".to_vec()).await.0, 200);
+    assert!(denies(-60) && denies(60));
+    assert_eq!(bench.lab.post(&format!("{revoke}/lift"), b"{}".to_vec()).await.0, 200);
+    assert!(!denies(-60) && !denies(60));
+    // Stolen, and enrolled anew; then revoked by mistake.
+    assert_eq!(bench.lab.post(revoke, b"{}".to_vec()).await.0, 200);
+    let invitation = bench.invite("cleveland", json!({ "replace": true })).await;
+    bench.ask(&Keys::new(50).request(&invitation)).await.unwrap();
+    assert_eq!(
+        bench.lab.post(&format!("{revoke}/lift"), b"{}".to_vec()).await.0,
+        404,
+        "what is in force is no mistake"
+    );
+    assert_eq!(bench.lab.post(revoke, b"{}".to_vec()).await.0, 200);
+    assert!(denies(60));
+    assert_eq!(bench.lab.post(&format!("{revoke}/lift"), b"{}".to_vec()).await.0, 200);
+    assert!(denies(-60) && !denies(60));
+    bench.lab.stop().await;
+}
+
+#[tokio::test]
 async fn a_coordinator_without_an_authority_or_addresses_invites_and_enrols_nobody_and_says_so() {
     let bench = Bench::new().await;
     let invitation = bench.invite(LONG_BEACH, json!({})).await;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bocage_protocol::contract::Contract;
+use bocage_protocol::counted::counted;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::settings::{Problem, Problems};
 
@@ -25,8 +26,7 @@ pub(super) fn run(files: &[PathBuf]) -> ExitCode {
     if problems.is_empty() {
         return print(&sound.iter().map(|(file, contract)| line(file, contract)).collect::<String>());
     }
-    let count = problems.0.len();
-    let what = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+    let what = counted(problems.0.len(), "problem");
     fail(&format!("{what} found\n\n{problems}"), None, 1)
 }
 
@@ -50,11 +50,10 @@ fn twice(sound: &[(String, Contract)], problems: &mut Problems) {
 }
 
 fn line(file: &str, contract: &Contract) -> String {
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let rules = match contract.rules().len() {
         0 => String::new(),
-        n => format!(", {}", count(n, "rule")),
+        n => format!(", {}", counted(n, "rule")),
     };
-    let columns = count(contract.columns().len(), "column");
+    let columns = counted(contract.columns().len(), "column");
     format!("{file}: no problems: {} ({}), {columns}{rules}\n", contract.id(), contract.hash().short())
 }

@@ -1,5 +1,5 @@
-//! Containers: one image, and a compose file for each machine. The custodian's container has no network; agent and custodian share the folder of sockets, and
-//! nothing else.
+//! Containers: one image, and a compose file for each machine. The custodian's container has no network; the others share the folder of sockets with it, and
+//! nothing else but what the ingest is for.
 
 use super::super::Tree;
 use super::super::spec::{Network, Site};
@@ -120,13 +120,24 @@ fn node(site: &Site) -> Yaml {
             ("depends_on", vec!["custodian"].into()),
         ],
     );
+    // It tells people outside, so it is given neither data nor ledger nor a key.
+    let herald = hardened(
+        CUSTODIAN,
+        LINK,
+        &[&command("herald")[..], &["--watch"]].concat(),
+        vec![
+            ("environment", settings()),
+            ("volumes", vec![read("node.toml"), read("contracts"), run()].into()),
+            ("depends_on", vec!["custodian"].into()),
+        ],
+    );
     let memory = map([
         ("type", "tmpfs".into()),
         ("device", "tmpfs".into()),
         ("o", format!("mode=3771,uid={CUSTODIAN},gid={LINK},size=1m").into()),
     ]);
     map([
-        ("services", map([("custodian", custodian), ("ingest", ingest), ("agent", agent)])),
+        ("services", map([("custodian", custodian), ("ingest", ingest), ("agent", agent), ("herald", herald)])),
         (
             "volumes",
             map([

@@ -74,7 +74,7 @@ fn node(network: &Network, site: &Site) -> String {
     format!(
         "{HEAD}# The node opens no port: nothing needs to come in. Where a rule has no address, the host has a name, and packets have none; name its addresses to be stricter.\n\
          table inet bocage_node {{\n    chain output {{\n        type filter hook output priority filter; policy accept;\n\
-         {rules}{unknown}        meta skuid {{ \"{agent}\", \"{custodian}\" }} counter reject with icmpx admin-prohibited\n    }}\n}}\n"
+         {rules}{unknown}        # where node.toml has [steward] notify_url, add its server for the user {custodian}\n        meta skuid {{ \"{agent}\", \"{custodian}\" }} counter reject with icmpx admin-prohibited\n    }}\n}}\n"
     )
 }
 

@@ -35,9 +35,24 @@ pub enum Target {
     All,
 }
 
+impl Target {
+    /// Where its files are.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            Target::Systemd => &["systemd"],
+            Target::Compose => &["compose"],
+            Target::Deb => &["deb"],
+            Target::Firewall => &["firewall"],
+            Target::Prometheus => &["prometheus"],
+            Target::All => &["systemd", "compose", "deb", "firewall", "prometheus"],
+        }
+    }
+}
+
 /// The files of a target, each target in a folder of its own.
 pub fn rendered(network: &Network, target: Target) -> Tree {
-    let mut tree = Tree::default();
+    // Nobody needs a unit or a rule for a site that is gone.
+    let mut tree = Tree::below(target.folders()).taking_away();
     let wanted = |this: Target| target == this || target == Target::All;
     if wanted(Target::Systemd) {
         systemd::render(network, &mut tree);

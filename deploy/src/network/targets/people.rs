@@ -68,18 +68,19 @@ pub fn coordinator_units(network: &Network, places: &Places) -> String {
 
 /// How a node's containers are started.
 pub const NODE_CONTAINERS: &str = "\
-The node as three containers of one image (built by the Containerfile one folder further up): beside compose.yaml lies the site's folder as `bocage network
+The node as four containers of one image (built by the Containerfile one folder further up): beside compose.yaml lies the site's folder as `bocage network
 init` or `bocage node enrol` made it, with node.toml, contracts/, ca.pem, data/, and the keys for the users of the image:
 
 chown 10001 release.key && chmod 0600 release.key
 chown -R 10002 tls && chmod 0700 tls
 docker compose up --detach
 
-The custodian has no network; the agent has neither data nor release key. Commands run in the custodian's container:
+The custodian has no network; the agent has neither data nor release key; the herald, which tells the steward of studies that wait, has no key at all. Commands run in the custodian's container:
 
 docker compose exec custodian bocage node studies list --config /etc/bocage/node.toml
 
-The settings state_dir, run_dir and agent_user come from the compose file. [steward] notify_command and notify_url are not served by these containers.
+The settings state_dir, run_dir and agent_user come from the compose file. What node.toml names beside these files has to be mounted by a
+compose.override.yaml: for the herald that is the program of [steward] notify_command, and notify_ca_file.
 ";
 
 /// How the coordinator's container is started.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bocage_protocol::env::Timestamp;
 
 use super::verify::{compare_all, holds, read_all};
-use super::{Failure, open, print, unusable};
+use super::{Failure, open, print};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::custodian::ledger::account::Window;
@@ -43,9 +43,9 @@ pub fn export(config: &Config, what: &What, now: Timestamp) -> Result<(), Failur
     }
     let kept = read_all(&what.checkpoints)?;
     let ledger = open(config)?;
-    let verified = ledger.verify().map_err(unusable)?;
+    let verified = ledger.verify()?;
     let compared = compare_all(config, &ledger, &kept);
-    let accounts = ledger.accounts(&what.window).map_err(unusable)?;
+    let accounts = ledger.accounts(&what.window)?;
     let mut written = Vec::new();
     if let Some(file) = &what.report {
         let (window, made_at) = (what.window, now);
@@ -97,7 +97,7 @@ fn write(file: &Path, content: impl FnOnce(&mut dyn Write) -> Result<(), ReportE
     let beside = tempfile::NamedTempFile::new_in(folder).map_err(|e| cannot(file, &e))?;
     let mut out = BufWriter::new(beside);
     content(&mut out).map_err(|error| match error {
-        ReportError::Ledger(error) => unusable(error),
+        ReportError::Ledger(error) => error.into(),
         ReportError::Write(error) => cannot(file, &error),
     })?;
     let beside = out.into_inner().map_err(|e| cannot(file, e.error()))?;

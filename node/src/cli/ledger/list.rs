@@ -6,7 +6,7 @@ use bocage_protocol::marks::one_line;
 use serde::Serialize;
 
 use super::verify::holds;
-use super::{Failure, Format, open, print, print_json, unusable};
+use super::{Failure, Format, open, print, print_json};
 use crate::config::Config;
 use crate::custodian::ledger::account::{Account, Window};
 use crate::custodian::ledger::bodies::About;
@@ -81,7 +81,7 @@ impl From<&Account> for Line {
 /// Where the ledger cannot be read, or does not hold: what was printed then cannot be believed.
 pub fn list(config: &Config, filter: &Filter, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
-    let mut studies = ledger.accounts(&filter.window).map_err(unusable)?.studies;
+    let mut studies = ledger.accounts(&filter.window)?.studies;
     studies.retain(|account| filter.takes(account));
     match format {
         Format::Json => print_json(&studies.iter().map(Line::from).collect::<Vec<_>>()),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use bocage_protocol::marks::one_line;
 use serde::Serialize;
 
-use super::{Failure, Format, find, open, print, print_json, show, text, unusable};
+use super::{Failure, Format, find, open, print, print_json, show, text};
 use crate::config::Config;
 use crate::custodian::ledger::Kind;
 use crate::custodian::ledger::account::{Account, Window, day_and_minute};
@@ -36,10 +36,10 @@ pub fn story(config: &Config, id: &str, format: Format) -> Result<(), Failure> {
     let ledger = open(config)?;
     let study = find(&ledger, id)?;
     let name = study.to_string();
-    let accounts = ledger.accounts(&Window::default()).map_err(unusable)?;
+    let accounts = ledger.accounts(&Window::default())?;
     let account = accounts.studies.into_iter().find(|account| account.study == name);
     let Some(account) = account else { return Err(Failure::ours("the study's records cannot be put together")) };
-    let mut reader = Reader::over(&ledger, &config.contracts).map_err(unusable)?;
+    let mut reader = Reader::over(&ledger, &config.contracts)?;
     let mut left = Vec::new();
     let mut collect = |record: crate::custodian::ledger::Record| {
         let release = record.kind() == Some(Kind::Release);
@@ -48,7 +48,7 @@ pub fn story(config: &Config, id: &str, format: Format) -> Result<(), Failure> {
             left.push(shown);
         }
     };
-    ledger.records(Some(&study), &mut collect).map_err(unusable)?;
+    ledger.records(Some(&study), &mut collect)?;
     let (decided_by, asks) = (account.decided_by(), account.asks());
     let story = Story { state: account.state().as_str(), account, decided_by, asks, left };
     match format {

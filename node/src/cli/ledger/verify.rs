@@ -8,7 +8,7 @@ use bocage_net::settings::unreadable;
 use bocage_protocol::limits;
 use bocage_protocol::trust::{KeptCheckpoints, PublicKey, SignedCheckpoint};
 
-use super::{Failure, Format, open, print, print_csv, print_json, unusable};
+use super::{Failure, Format, open, print, print_csv, print_json};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::custodian::ledger::{Ledger, Verified};
@@ -51,7 +51,7 @@ pub fn verify(config: &Config, checkpoints: &[PathBuf], format: Format) -> Resul
 /// # Errors
 /// Where it does not, or the ledger cannot be read.
 pub(super) fn holds(ledger: &Ledger) -> Result<Verified, Failure> {
-    ledger.verify().map_err(unusable)?.map_err(|broken| {
+    ledger.verify()?.map_err(|broken| {
         let after =
             broken.last_good.map(|at| format!("; the last record that holds was written at {at}")).unwrap_or_default();
         Failure::theirs(format!("{broken}{after}"))

@@ -242,8 +242,7 @@ fn beside<T>(config: &Config, look: impl FnOnce(Desk<'_>) -> Result<T, Failure>)
         return Err(Failure::theirs(format!("the node does not run, and there is no ledger at {}", path.display()))
             .hint("the ledger begins when the node runs for the first time"));
     }
-    let own = "run the command as the node's own user";
-    let ledger = Ledger::open_read_only(&path).map_err(|error| Failure::theirs(error).hint(own))?;
+    let ledger = Ledger::open_read_only(&path)?;
     let key = read_release_key(&config.release_key_file)
         .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
     let policy = config.custodian().policy_version();

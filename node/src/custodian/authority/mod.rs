@@ -7,12 +7,14 @@ mod permit;
 pub mod policy;
 mod requester;
 
-use bocage_protocol::analysis::{AnalysisSpec, RoundState, plan_for};
+use std::collections::BTreeSet;
+
+use bocage_protocol::analysis::{AnalysisSpec, Ends, RoundState, awaits, plan_for, plan_of};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::limits;
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{Plan, ValidPlan};
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::{PermitMode, SignedPermit, Study};
 use bocage_protocol::wire::message::{RoundRequest, Step};
@@ -129,7 +131,7 @@ pub(super) fn authorise_under<'a>(
     let study = request.study.verify().map_err(stranger)?;
     let asker = asker(&study, request.study.permit.as_ref(), controls, config).map_err(stranger)?;
     let named = request.study.names(&study, &config.site);
-    let asked = Asked { named, round: request.round, steps: &request.steps };
+    let asked = Asked { named, round: request.round, steps: Some(&request.steps) };
     judged(study, asker, &asked, &Known { now, past, lists, controls }, config)
 }
 
@@ -148,12 +150,10 @@ pub fn consider<'a>(
 ) -> Result<Authorised<'a>, Refused> {
     let controls = Controls::default();
     let asker = asker(&study, permit, controls, config).map_err(|error| Refused { error, believed: None })?;
-    let first = |(i, _)| Step { analysis: i as u16, state: RoundState::First };
-    let steps: Vec<Step> = study.analyses.iter().enumerate().map(first).collect();
     judged(
         study,
         asker,
-        &Asked { named, round: 0, steps: &steps },
+        &Asked { named, round: 0, steps: None },
         &Known { now, past: Past::default(), lists, controls },
         config,
     )
@@ -164,7 +164,8 @@ struct Asked<'a> {
     /// Whether the study names the site.
     named: bool,
     round: u16,
-    steps: &'a [Step],
+    /// None where all of the study is looked at before anything is asked.
+    steps: Option<&'a [Step]>,
 }
 
 /// What a judgement rests on beside study and configuration.
@@ -359,14 +360,24 @@ pub fn no_models(mode: Mode) -> PublicError {
 }
 
 fn steps(asked: &Asked<'_>, study: &Study) -> Result<(), PublicError> {
+    let Some(steps) = asked.steps else { return Ok(()) };
+    let asks = |step: &&Step| !matches!(step.state, RoundState::Ended { .. });
+    let mut awaited = BTreeSet::new();
+    for step in steps.iter().filter(asks) {
+        awaited.extend(awaits(study, step.analysis)?);
+    }
     let rules = [
         (asked.round < limits::ROUNDS, "the round's number is too large"),
-        (!asked.steps.is_empty(), "the round asks nothing"),
-        (asked.steps.len() <= study.analyses.len(), "the round asks more than the study has"),
-        (asked.steps.windows(2).all(|w| w[0].analysis < w[1].analysis), "the round's analyses are not in order"),
+        (steps.iter().any(|step| asks(&step)), "the round asks nothing"),
+        (steps.len() <= study.analyses.len(), "the round asks more than the study has"),
+        (steps.windows(2).all(|w| w[0].analysis < w[1].analysis), "the round's analyses are not in order"),
         (
-            asked.steps.iter().all(|s| usize::from(s.analysis) < study.analyses.len()),
+            steps.iter().all(|s| usize::from(s.analysis) < study.analyses.len()),
             "the round asks an analysis that the study does not have",
+        ),
+        (
+            steps.iter().all(|step| asks(&step) || awaited.contains(&step.analysis)),
+            "the round says where a fit ended that nothing waits for",
         ),
     ];
     match rules.iter().find(|(holds, _)| !holds) {
@@ -376,21 +387,29 @@ fn steps(asked: &Asked<'_>, study: &Study) -> Result<(), PublicError> {
 }
 
 fn plans(asked: &Asked<'_>, study: &Study, datasets: &Datasets<'_>) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
-    let plan = |step: &Step| {
-        let analysis = study.analyses.get(usize::from(step.analysis)).ok_or_else(|| {
-            PublicError::new(ErrorCode::RoundInvalid, "the round asks an analysis that the study does not have")
-        })?;
-        Ok((step.analysis, plan(analysis, study, asked.round, &step.state, datasets)?))
+    let Some(steps) = asked.steps else {
+        return Ok((0..).zip(first_round(study, datasets)?).collect());
     };
-    asked.steps.iter().map(plan).collect()
+    let ends = Ends::of(steps.iter().map(|step| (step.analysis, &step.state)));
+    let asks = steps.iter().filter(|step| !matches!(step.state, RoundState::Ended { .. }));
+    let plan = |step: &Step| {
+        let plan = plan_of(study, step.analysis, asked.round, &step.state, &ends)?;
+        let analysis = study.analyses.get(usize::from(step.analysis)).map_or("", |analysis| analysis.name.as_str());
+        Ok((step.analysis, checked(plan, analysis, study, datasets)?))
+    };
+    asks.map(plan).collect()
 }
 
-/// The plans of the study's first round, all of them, whatever a coordinator asks first.
+/// The plans of each analysis' first round, whatever a coordinator asks first, and without the coefficients that some of them wait for.
 ///
 /// # Errors
 /// `study_invalid`.
 pub fn first_round(study: &Study, datasets: &Datasets<'_>) -> Result<Vec<ValidPlan>, PublicError> {
-    study.analyses.iter().map(|analysis| plan(analysis, study, 0, &RoundState::First, datasets)).collect()
+    let plan = |analysis: &AnalysisSpec| {
+        let plan = plan_for(&analysis.spec, study.query(), 0, &RoundState::First)?;
+        checked(plan, analysis.name.as_str(), study, datasets)
+    };
+    study.analyses.iter().map(plan).collect()
 }
 
 /// The plans of a question's later rounds, each as large as it may be, with how many of it there are at most.
@@ -402,19 +421,15 @@ pub fn later_rounds(
     study: &Study,
     datasets: &Datasets<'_>,
 ) -> Result<Vec<(u16, ValidPlan)>, PublicError> {
-    let later = analysis.spec.later_rounds(study.sites.count()).into_iter();
-    later.map(|(rounds, state)| Ok((rounds, plan(analysis, study, 1, &state, datasets)?))).collect()
+    let plan = |(rounds, state): (u16, RoundState)| {
+        let plan = plan_for(&analysis.spec, study.query(), 1, &state)?;
+        Ok((rounds, checked(plan, analysis.name.as_str(), study, datasets)?))
+    };
+    analysis.spec.later_rounds(study.sites.count()).into_iter().map(plan).collect()
 }
 
-fn plan(
-    analysis: &AnalysisSpec,
-    study: &Study,
-    round: u16,
-    state: &RoundState,
-    datasets: &Datasets<'_>,
-) -> Result<ValidPlan, PublicError> {
-    let plan = plan_for(&analysis.spec, study.query(), round, state)?;
-    ValidPlan::check(plan, datasets.contracts(study)).map_err(|problems| told(analysis.name.as_str(), &problems))
+fn checked(plan: Plan, analysis: &str, study: &Study, datasets: &Datasets<'_>) -> Result<ValidPlan, PublicError> {
+    ValidPlan::check(plan, datasets.contracts(study)).map_err(|problems| told(analysis, &problems))
 }
 
 /// The first problems of a plan, as a requester may read them: they speak of study and contract only.

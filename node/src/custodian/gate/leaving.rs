@@ -1,5 +1,5 @@
 //! The gate's rules for hazards with one baseline along a declared grid, beside those of any model ([`super::model`]). A step's sums are of groups: of
-//! those who leave in one interval of a stratum by the event, and of those who leave then otherwise. They are all that two risk sets which follow each
+//! those who leave in one interval of a stratum by the event, and of those who leave then otherwise; and where some come late, of those who come in it. They are all that two risk sets which follow each
 //! other differ by, so each group must be one of which a model's sums could leave by themselves:
 //!
 //! 1. **Intervals.** k patients and as many as a model needs, k on both sides of all that columns tell apart and in each pair of it, numbers that are
@@ -28,7 +28,7 @@ const SHARES: f64 = 3.0;
 /// What the engine has counted of those who leave.
 #[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct CountedLeaving {
-    /// What is told apart of them: by stratum, declared interval, and without and with the event.
+    /// What is told apart of them: by stratum, declared interval, and without and with the event; then the same of those who come in it, where some come late.
     pub cells: Arc<Vec<CountedModel>>,
     /// Of each group of the step the sum of weights, and the largest; none where it is asked which ends can stay.
     pub weights: Vec<(f64, f64)>,
@@ -45,7 +45,8 @@ pub(super) fn exact(
     let leaving = counted.risk.as_ref().and_then(|risk| risk.leaving.as_ref()).ok_or(Withheld::Inconsistent)?;
     let enforced = rules.controls.enforces(Control::ModelIntervals) && rules.threshold > 1;
     let groups = Groups { leaving, moved, layout, shared, k: rules.threshold, enforced };
-    if leaving.cells.len() != 2 * shared.strata * groups.intervals() {
+    let kinds = if shared.late { 3 } else { 2 };
+    if leaving.cells.len() != kinds * shared.strata * groups.intervals() {
         return Err(Withheld::Inconsistent);
     }
     match &shared.grid.stay {
@@ -53,6 +54,17 @@ pub(super) fn exact(
         Some(stay) => groups.check(stay)?,
     }
     Ok(())
+}
+
+/// Of whom a group is.
+#[derive(Debug, Clone, Copy)]
+enum Group {
+    /// They leave without the event.
+    Otherwise,
+    /// They leave by it.
+    Event,
+    /// They come.
+    Enter,
 }
 
 struct Groups<'a> {
@@ -110,14 +122,30 @@ impl Groups<'_> {
 
     /// Whether those who leave between these declared intervals may be told, in every stratum by the event and otherwise.
     fn stands(&self, from: usize, to: usize) -> bool {
-        let mut groups = (0..self.shared.strata).flat_map(|stratum| [(stratum, 0), (stratum, 1)]);
-        !self.enforced || groups.all(|(stratum, exit)| self.may_be_told(stratum, exit, from, to))
+        // Who comes in the first interval is there from the beginning, and from the last entry on nobody comes: both are known of everybody.
+        let comes =
+            |begin: usize| self.shared.grid.ends.get(begin).is_some_and(|end| *end < self.shared.grid.last_entry());
+        let enters = self.shared.late && from.checked_sub(1).is_some_and(comes);
+        let kinds = [Some(Group::Otherwise), Some(Group::Event), enters.then_some(Group::Enter)];
+        let mut groups =
+            (0..self.shared.strata).flat_map(|stratum| kinds.into_iter().flatten().map(move |kind| (stratum, kind)));
+        !self.enforced || groups.all(|(stratum, kind)| self.may_be_told(stratum, kind, from, to))
     }
 
-    fn may_be_told(&self, stratum: usize, exit: usize, from: usize, to: usize) -> bool {
+    /// Where a group's cell of a declared interval is.
+    fn place(&self, stratum: usize, kind: Group, interval: usize) -> usize {
+        let slot = stratum * self.intervals() + interval;
+        match kind {
+            Group::Otherwise => 2 * slot,
+            Group::Event => 2 * slot + 1,
+            Group::Enter => 2 * self.shared.strata * self.intervals() + slot,
+        }
+    }
+
+    fn may_be_told(&self, stratum: usize, kind: Group, from: usize, to: usize) -> bool {
+        let place = |interval: usize| self.place(stratum, kind, interval);
         let cells = |of: &CountedLeaving| {
-            let begin = 2 * stratum * self.intervals() + exit;
-            let own = (from..to).map(|interval| of.cells.get(begin + 2 * interval).map(|cell| cell.n));
+            let own = (from..to).map(|interval| of.cells.get(place(interval)).map(|cell| cell.n));
             own.flatten().sum::<u64>()
         };
         let k = u64::from(self.k);
@@ -128,8 +156,7 @@ impl Groups<'_> {
         if !settled || n < k || !are_enough(n, parameters) {
             return false;
         }
-        let begin = 2 * stratum * self.intervals() + exit;
-        let group = union((from..to).filter_map(|interval| self.leaving.cells.get(begin + 2 * interval)), self.k);
+        let group = union((from..to).filter_map(|interval| self.leaving.cells.get(place(interval))), self.k);
         let even = |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.k));
         group.is_some_and(|group| {
             even(&group) && sides(&group, self.layout, k).is_ok() && spreads(&group, self.layout).is_ok()
@@ -139,7 +166,7 @@ impl Groups<'_> {
 
 fn few() -> Withheld {
     Withheld::Model(TooFew::because(
-        "too few patients leave in an interval, by the event or otherwise, or too alike ones",
+        "too few patients leave or come in an interval, by the event or otherwise, or too alike ones",
     ))
 }
 
@@ -197,7 +224,7 @@ mod tests {
             offset: None,
             ties: Ties::Efron,
             strata: Vec::new(),
-            grid: Some(TimeGrid { ends: (1..=intervals).map(f64::from).collect(), stay }),
+            grid: Some(TimeGrid { ends: (1..=intervals).map(f64::from).collect(), stay, enter_until: None }),
             robust: false,
             proportionality: None,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bocage_protocol::analysis::RoundState;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{ContractId, Digest};
 
@@ -71,6 +72,13 @@ impl History {
     /// reserved yet.
     pub fn may_begin_anew(&self, round: u16) -> bool {
         self.has_begun() && self.reserved(round).is_none()
+    }
+
+    /// Where rounds that were reserved say that the fit of this analysis ended.
+    pub fn ended(&self, analysis: u16) -> impl Iterator<Item = &RoundState> {
+        let reserved = self.rounds.values().filter_map(|round| round.reservation.as_ref());
+        let steps = reserved.flat_map(|reserved| &reserved.steps).filter(move |step| step.analysis == analysis);
+        steps.map(|step| &step.state).filter(|state| matches!(state, RoundState::Ended { .. }))
     }
 
     fn used(&self, round: u16) -> Option<&Reservation> {

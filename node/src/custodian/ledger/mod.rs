@@ -11,28 +11,26 @@ mod compared;
 mod desk;
 mod error;
 mod history;
+mod opening;
 mod pins;
 mod record;
 mod retention;
 pub mod show;
 mod verify;
 
-use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::PublicError;
 use bocage_protocol::ids::{Digest, StudyId};
 use bocage_protocol::trust::{Purpose, canonical};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 pub use books::{Books, GroupsLeftOut, Lists};
 pub use checkpoint::Differs;
-pub use error::LedgerError;
+pub use error::{LedgerError, Ruin};
 pub use history::{Begun, DEATHS, History, RoundHistory};
+pub use opening::FORMAT;
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;
@@ -40,40 +38,6 @@ pub use verify::{Broken, Verified};
 
 use bodies::{OptOutsChanged, SnapshotTaken};
 use record::COLUMNS;
-
-/// `boca`: what kind of SQLite file this is.
-const APPLICATION_ID: i64 = 0x626f_6361;
-/// The number of this form of the file: of its chain. What only helps searching is made where it is missing, whatever the number.
-pub const FORMAT: i64 = 1;
-/// How long to wait for another process that is writing (`bocage-node datasets refresh`).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// More than a round has: each is read by SQLite once, not once a round.
-const STATEMENTS: usize = 32;
-
-const SCHEMA: &str = "
-CREATE TABLE record (
-  seq       INTEGER PRIMARY KEY,
-  at_ms     INTEGER NOT NULL,
-  kind      TEXT NOT NULL,
-  study     TEXT,
-  round     INTEGER,
-  body      TEXT NOT NULL,
-  payload   BLOB,
-  prev_hash TEXT NOT NULL,
-  hash      TEXT NOT NULL
-) STRICT;
-CREATE INDEX record_study ON record (study, seq) WHERE study IS NOT NULL;
-CREATE INDEX record_attempt ON record (seq) WHERE kind = 'attempt';
-CREATE TRIGGER record_no_delete BEFORE DELETE ON record BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-";
-
-/// Where the last release with the answer to a question is. An aid for searching, no part of the chain: what it leads to is
-/// judged by itself. Ledgers that were begun without it get it when they are opened.
-const ANSWERS: &str = "
-CREATE TABLE IF NOT EXISTS answer (question TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS record_optouts ON record (seq) WHERE kind = 'optouts';
-";
 
 /// The open ledger. Calls from several threads wait for each other.
 pub struct Ledger {
@@ -83,40 +47,6 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger for writing; creates it if there is none.
-    ///
-    /// # Errors
-    /// Where the file cannot be made or is no ledger.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let at = |source| LedgerError::File { path: path.to_owned(), source };
-        // SQLite gives its journal files the mode of the database, so the mode must be right before it opens it.
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(at)?;
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(at)?;
-        drop(file);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let open = |source| LedgerError::Open { path: path.to_owned(), source };
-        let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        prepare(&mut connection, path)?;
-        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
-    }
-
-    /// Opens an existing ledger for reading, while a node may be writing it.
-    ///
-    /// # Errors
-    /// Where there is none or it cannot be read.
-    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
-        let open = |source| LedgerError::Open { path: path.to_owned(), source };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(open)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
-        is_ours(form(&connection).map_err(open)?, path)?;
-        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
-    }
-
     /// From now on only what is in the ledger at this moment is read, whatever a node writes meanwhile.
     ///
     /// # Errors
@@ -329,40 +259,6 @@ impl Ledger {
     }
 }
 
-fn prepare(connection: &mut Connection, path: &Path) -> Result<(), LedgerError> {
-    let open = |source| LedgerError::Open { path: path.to_owned(), source };
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open)?;
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(open)?;
-    match form(&transaction).map_err(open)? {
-        (0, 0) if tables == 0 => {
-            transaction.execute_batch(SCHEMA).map_err(open)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(open)?;
-            transaction.pragma_update(None, "user_version", FORMAT).map_err(open)?;
-        }
-        found => is_ours(found, path)?,
-    }
-    transaction.execute_batch(ANSWERS).map_err(open)?;
-    retention::prepare(&transaction).map_err(open)?;
-    transaction.execute_batch(books::INDEX).map_err(open)?;
-    transaction.execute_batch(desk::INDEX).map_err(open)?;
-    transaction.commit().map_err(open)
-}
-
-/// A file of ours, in a form that this version reads.
-fn is_ours((application, format): (i64, i64), path: &Path) -> Result<(), LedgerError> {
-    match (application, format) {
-        (APPLICATION_ID, FORMAT) => Ok(()),
-        (APPLICATION_ID, found) if found > FORMAT => Err(LedgerError::Newer { path: path.to_owned(), found }),
-        _ => Err(LedgerError::Form { path: path.to_owned() }),
-    }
-}
-
-fn form(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
-    Ok((pragma("application_id")?, pragma("user_version")?))
-}
-
 /// The last record's number and hash.
 fn last(connection: &Connection) -> rusqlite::Result<Option<(i64, String)>> {
     let mut statement = connection.prepare_cached("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1")?;
@@ -422,21 +318,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_ledger_is_a_private_file_and_keeps_its_records_when_it_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ledger.sqlite");
-        let ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.append(Timestamp(1), &[attempt(1, AttemptState::Started)]).unwrap(), [1]);
-        for file in std::fs::read_dir(dir.path()).unwrap() {
-            assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        }
-        drop(ledger);
-        let ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.append(Timestamp(2), &[attempt(1, AttemptState::Died)]).unwrap(), [2]);
-        assert_eq!(ledger.verify().unwrap().unwrap().records, 2);
-    }
-
-    #[test]
     fn records_can_neither_be_changed_nor_deleted_through_the_database() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
@@ -468,16 +349,6 @@ pub(crate) mod tests {
         assert!(matches!(error, LedgerError::Write(_)), "{error}");
         assert_eq!(PublicError::from(&error).code, ErrorCode::LedgerUnavailable);
         assert_eq!(ledger.verify().unwrap().unwrap().records, 1);
-    }
-
-    #[test]
-    fn another_file_is_not_taken_for_a_ledger() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("other.sqlite");
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
-        assert!(matches!(Ledger::open(&path), Err(LedgerError::Form { .. })));
-        assert!(matches!(Ledger::open_read_only(&path), Err(LedgerError::Form { .. })));
-        assert!(matches!(Ledger::open_read_only(&dir.path().join("none")), Err(LedgerError::Open { .. })));
     }
 
     #[test]

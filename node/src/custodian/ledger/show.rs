@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bocage_protocol::analysis::{RoundState, plan_for};
+use bocage_protocol::analysis::{Ends, RoundState, plan_of};
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
@@ -17,6 +17,7 @@ use bocage_protocol::wire::codec;
 use serde::Serialize;
 
 use super::account::{Said, moment};
+use super::bodies;
 use super::record::{Kind, Record};
 use super::{Ledger, LedgerError};
 
@@ -149,13 +150,15 @@ pub struct ShownMeasure {
 pub struct Reader<'a> {
     contracts: &'a BTreeMap<ContractId, Arc<Contract>>,
     studies: HashMap<String, Study>,
+    /// Where rounds of each said that its fits ended.
+    ends: HashMap<String, Ends>,
     dropped: BTreeMap<i64, Timestamp>,
 }
 
 impl<'a> Reader<'a> {
     /// A reader that labels cells with these contracts.
     pub fn new(contracts: &'a BTreeMap<ContractId, Arc<Contract>>) -> Self {
-        Self { contracts, studies: HashMap::new(), dropped: BTreeMap::new() }
+        Self { contracts, studies: HashMap::new(), ends: HashMap::new(), dropped: BTreeMap::new() }
     }
 
     /// A reader that also knows which bytes this ledger has dropped.
@@ -169,6 +172,7 @@ impl<'a> Reader<'a> {
     /// Forgets the studies that it has seen.
     pub fn forget(&mut self) {
         self.studies.clear();
+        self.ends.clear();
     }
 
     /// The next record.
@@ -199,17 +203,23 @@ impl<'a> Reader<'a> {
         if let Some((id, study)) = record.study.clone().zip(study) {
             self.studies.insert(id, study);
         }
+        let asked = record.body::<bodies::Request>().map(|asked| asked.steps).unwrap_or_default();
+        let ends = Ends::of(asked.iter().map(|step| (step.analysis, &step.state)));
+        if let Some(id) = record.study.clone().filter(|_| ends != Ends::default()) {
+            self.ends.insert(id, ends);
+        }
     }
 
     fn left(&self, record: &Record, release: &Release) -> Vec<Left> {
         let study = record.study.as_ref().and_then(|id| self.studies.get(id));
-        release.parts.iter().map(|part| self.part(part, release.round, study)).collect()
+        let ends = record.study.as_ref().and_then(|id| self.ends.get(id)).cloned().unwrap_or_default();
+        release.parts.iter().map(|part| self.part(part, release.round, study, &ends)).collect()
     }
 
-    fn part(&self, part: &Part, round: u16, study: Option<&Study>) -> Left {
+    fn part(&self, part: &Part, round: u16, study: Option<&Study>, ends: &Ends) -> Left {
         let spec = study.and_then(|s| s.analyses.get(usize::from(part.analysis)));
         let analysis = spec.map_or_else(|| format!("analysis {}", part.analysis), |a| a.name.to_string());
-        let plan = self.plan(part, round, study);
+        let plan = self.plan(part, round, study, ends);
         let find = |id: &ContractId| self.contracts.get(id).map(AsRef::as_ref);
         let base = study.and_then(|study| find(&study.dataset));
         let explained =
@@ -280,10 +290,9 @@ impl<'a> Reader<'a> {
     }
 
     /// The plan that a part answers. Another contract of the same name would label other cells: then positions are all that is certain.
-    fn plan(&self, part: &Part, round: u16, study: Option<&Study>) -> Option<ValidPlan> {
+    fn plan(&self, part: &Part, round: u16, study: Option<&Study>, ends: &Ends) -> Option<ValidPlan> {
         let study = study?;
-        let spec = &study.analyses.get(usize::from(part.analysis))?.spec;
-        let plan = plan_for(spec, study.query(), round, &RoundState::First).ok()?;
+        let plan = plan_of(study, part.analysis, round, &RoundState::First, ends).ok()?;
         let find = |id: &ContractId| self.contracts.get(id).map(AsRef::as_ref);
         let plan = ValidPlan::check(plan, Contracts::of(find(&study.dataset)?, &study.related, find)).ok()?;
         (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)

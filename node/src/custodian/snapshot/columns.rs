@@ -7,7 +7,8 @@
 use std::io::{self, Write};
 
 use bocage_protocol::ids::Digest;
-use polars::prelude::{CompatLevel, DataFrame, DataType, Schema, SchemaExt as _, Series};
+use polars::prelude::{CompatLevel, DataType, PlSmallStr, Schema, SchemaExt as _, Series};
+use polars_arrow::array::StaticArray as _;
 use polars_arrow::io::ipc::format::ipc as arrow;
 use polars_arrow::io::ipc::format::ipc::planus::Builder;
 use polars_arrow::io::ipc::write::schema::serialize_schema;
@@ -16,6 +17,8 @@ use polars_arrow::io::ipc::write::{default_ipc_fields, schema_to_bytes};
 use super::SnapshotError;
 use super::mapped::CONTRACT_KEY;
 use super::spool::{Spool, Stream};
+use super::subjects::Numbered;
+use crate::custodian::source::SUBJECT;
 
 const MAGIC: &[u8] = b"ARROW1";
 /// Where buffers begin: a multiple of it.
@@ -58,6 +61,15 @@ impl Bits {
         Self { stream: spool.stream(), last: 0, in_last: 0 }
     }
 
+    /// As many set bits as there are rows.
+    fn append_set(&mut self, spool: &mut Spool<'_>, mut rows: usize) -> Result<(), SnapshotError> {
+        let first = rows.min((8 - self.in_last as usize) % 8);
+        self.append(spool, std::iter::repeat_n(true, first))?;
+        rows -= first;
+        spool.append(self.stream, &vec![0xff; rows / 8])?;
+        self.append(spool, std::iter::repeat_n(true, rows % 8))
+    }
+
     fn append(&mut self, spool: &mut Spool<'_>, bits: impl Iterator<Item = bool>) -> Result<(), SnapshotError> {
         let mut bytes = Vec::with_capacity(bits.size_hint().0 / 8 + 1);
         for bit in bits {
@@ -80,18 +92,23 @@ impl Bits {
 }
 
 impl<'a> Columns<'a> {
-    /// Columns without a row, with the names and types of a frame.
-    pub(super) fn of(schema: &Schema, mut spool: Spool<'a>) -> Self {
+    /// Columns without a row: the patient's number, then those of a frame, with their names and types.
+    pub(super) fn of(rows: &Schema, mut spool: Spool<'a>) -> Self {
+        let numbers = std::iter::once((PlSmallStr::from(SUBJECT), DataType::UInt32));
+        let schema: Schema = numbers.chain(rows.iter().map(|(name, dtype)| (name.clone(), dtype.clone()))).collect();
         let columns = schema.iter_values().map(|dtype| Column::new(dtype, &mut spool)).collect();
-        Self { spool, schema: schema.clone(), columns, rows: 0 }
+        Self { spool, schema, columns, rows: 0 }
     }
 
     /// Adds rows below the others.
-    pub(super) fn append(&mut self, rows: &DataFrame) -> Result<(), SnapshotError> {
-        for (column, values) in self.columns.iter_mut().zip(rows.columns()) {
-            column.append(&mut self.spool, values.as_materialized_series())?;
+    pub(super) fn append(&mut self, numbered: &Numbered) -> Result<(), SnapshotError> {
+        let Numbered { rows, order, numbers } = numbered;
+        let Some((subjects, columns)) = self.columns.split_first_mut() else { return Err(other_type()) };
+        subjects.append_numbers(&mut self.spool, numbers)?;
+        for (column, values) in columns.iter_mut().zip(rows.columns()) {
+            column.append(&mut self.spool, &values.as_materialized_series().rechunk(), order)?;
         }
-        self.rows += rows.height() as u64;
+        self.rows += order.len() as u64;
         Ok(())
     }
 
@@ -212,23 +229,35 @@ impl Column {
         }
     }
 
-    fn append(&mut self, spool: &mut Spool<'_>, values: &Series) -> Result<(), SnapshotError> {
-        self.nulls += values.null_count() as u64;
+    /// Appends numbers, of which none is missing.
+    fn append_numbers(&mut self, spool: &mut Spool<'_>, numbers: &[u32]) -> Result<(), SnapshotError> {
+        let Values::Fixed(stream) = &self.values else { return Err(other_type()) };
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        spool.append(*stream, &bytes)?;
+        self.present.append_set(spool, numbers.len())
+    }
+
+    /// Appends the values of some rows, in this order.
+    fn append(&mut self, spool: &mut Spool<'_>, values: &Series, order: &[u32]) -> Result<(), SnapshotError> {
+        let rows = order.iter().map(|row| *row as usize);
         if values.null_count() == 0 {
-            self.present.append(spool, std::iter::repeat_n(true, values.len()))?;
+            self.present.append_set(spool, order.len())?;
         } else {
-            self.present.append(spool, values.is_not_null().iter().map(|present| present == Some(true)))?;
+            let missing = values.is_null();
+            let missing = missing.downcast_as_array();
+            self.nulls += rows.clone().filter(|row| missing.value(*row)).count() as u64;
+            self.present.append(spool, rows.clone().map(|row| !missing.value(row)))?;
         }
         match &mut self.values {
-            Values::Truths(bits) => match values.bool() {
-                Ok(truths) => bits.append(spool, truths.iter().map(|truth| truth == Some(true))),
-                Err(_) => Err(other_type()),
-            },
-            Values::Texts { views, long, last_bytes } => {
-                let texts = values.str().map_err(|_| other_type())?;
-                append_texts(spool, *views, long, last_bytes, texts.iter())
+            Values::Truths(bits) => {
+                let truths = values.bool().map_err(|_| other_type())?.downcast_as_array();
+                bits.append(spool, rows.map(|row| truths.get(row) == Some(true)))
             }
-            Values::Fixed(stream) => spool.append(*stream, &fixed(values).ok_or_else(other_type)?),
+            Values::Texts { views, long, last_bytes } => {
+                let texts = values.str().map_err(|_| other_type())?.downcast_as_array();
+                append_texts(spool, *views, long, last_bytes, rows.map(|row| texts.get(row)))
+            }
+            Values::Fixed(stream) => spool.append(*stream, &fixed(values, order).ok_or_else(other_type)?),
         }
     }
 
@@ -238,18 +267,21 @@ impl Column {
     }
 }
 
-/// The bytes of numbers.
-fn fixed(values: &Series) -> Option<Vec<u8>> {
+/// The bytes of some rows' numbers.
+fn fixed(values: &Series, order: &[u32]) -> Option<Vec<u8>> {
     macro_rules! bytes {
         ($of:ident) => {{
-            let values = values.$of().ok()?;
-            let mut bytes = vec![0; values.len() * size_of::<$of>()];
-            let each = bytes.chunks_exact_mut(size_of::<$of>());
-            match values.cont_slice() {
-                Ok(values) => each.zip(values).for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes())),
-                Err(_) => each
-                    .zip(values.iter())
-                    .for_each(|(to, value)| to.copy_from_slice(&value.unwrap_or_default().to_le_bytes())),
+            let array = values.$of().ok()?.downcast_as_array();
+            let mut bytes = vec![0; order.len() * size_of::<$of>()];
+            let each = bytes.chunks_exact_mut(size_of::<$of>()).zip(order);
+            match array.validity() {
+                None => {
+                    let values = array.values().as_slice();
+                    each.for_each(|(to, row)| to.copy_from_slice(&values[*row as usize].to_le_bytes()));
+                }
+                Some(_) => each.for_each(|(to, row)| {
+                    to.copy_from_slice(&array.get(*row as usize).unwrap_or_default().to_le_bytes());
+                }),
             }
             bytes
         }};
@@ -337,13 +369,12 @@ impl Out<'_> {
 #[cfg(test)]
 mod tests {
     use polars::df;
-    use polars::prelude::IntoLazy as _;
+    use polars::prelude::{DataFrame, IntoLazy as _};
     use proptest::prelude::*;
 
     use super::*;
     use crate::custodian::snapshot::sound::laid_out;
     use crate::custodian::snapshot::{Floor, SystemDisk, mapped};
-    use crate::custodian::source::SUBJECT;
 
     type Row = (u32, Option<i64>, Option<bool>, Option<String>);
 
@@ -368,8 +399,13 @@ mod tests {
     fn file(pieces: &[DataFrame]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::new(dir.path(), Floor { disk: &SystemDisk, bytes: 0 }).unwrap();
-        let mut columns = Columns::of(pieces[0].schema(), spool);
-        pieces.iter().for_each(|piece| columns.append(piece).unwrap());
+        let mut columns = Columns::of(pieces[0].drop(SUBJECT).unwrap().schema(), spool);
+        for piece in pieces {
+            let numbers = piece.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter().collect();
+            // As they were before they were sorted.
+            let (order, rows) = ((0..piece.height() as u32).rev().collect(), piece.drop(SUBJECT).unwrap().reverse());
+            columns.append(&Numbered { rows, order, numbers }).unwrap();
+        }
         let mut bytes = Vec::new();
         columns.write(&mut bytes, &Digest::of("contract", &[]), |_| unreachable!()).unwrap();
         bytes

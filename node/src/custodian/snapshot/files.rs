@@ -61,35 +61,82 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     draft.publish(path)
 }
 
-/// Hashes what is written, on a thread of its own.
+/// Brings a file to the disk while it is written, on a thread of its own, so that little is left to wait for in the end.
+pub struct Syncing {
+    file: File,
+    every_bytes: u64,
+    asked: u64,
+    running: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Syncing {
+    /// Of a file of so many bytes that are there already, each time that so many more were written.
+    pub fn new(file: &File, written: u64, every_bytes: u64) -> io::Result<Self> {
+        Ok(Self { file: file.try_clone()?, every_bytes, asked: written, running: None })
+    }
+
+    /// So many bytes are written now.
+    ///
+    /// # Errors
+    /// The disk has not taken what was written before.
+    pub fn wrote(&mut self, written: u64) -> io::Result<()> {
+        let busy = self.running.as_ref().is_some_and(|thread| !thread.is_finished());
+        if busy || written - self.asked < self.every_bytes {
+            return Ok(());
+        }
+        self.end()?;
+        let file = self.file.try_clone()?;
+        self.asked = written;
+        self.running = Some(thread::spawn(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits until nothing is under way. The system tells a failure once, so whoever syncs the file afterwards must know of it.
+    ///
+    /// # Errors
+    /// As [`Syncing::wrote`].
+    pub fn end(&mut self) -> io::Result<()> {
+        self.running.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+}
+
+/// Hashes what is written, on a thread of its own, and brings it to the disk.
 pub struct Hashed<W> {
     inner: W,
+    bytes: u64,
+    syncing: Syncing,
     written: SyncSender<Vec<u8>>,
     hashes: JoinHandle<Digest>,
 }
 
 impl<W: Write> Hashed<W> {
     /// Before the first byte.
-    pub fn new(inner: W) -> Self {
+    pub fn new(inner: W, syncing: Syncing) -> Self {
         let (written, pieces) = sync_channel::<Vec<u8>>(4);
         let hashes = thread::spawn(move || {
             let mut hasher = Sha256::new();
             pieces.into_iter().for_each(|piece| hasher.update(&piece));
             Digest::from_bytes(hasher.finalize().into())
         });
-        Self { inner, written, hashes }
+        Self { inner, bytes: 0, syncing, written, hashes }
     }
 
     /// The SHA-256 of all that was written.
-    pub fn digest(self) -> Digest {
+    ///
+    /// # Errors
+    /// The disk has not taken all of it.
+    pub fn digest(mut self) -> io::Result<Digest> {
         drop(self.written);
-        self.hashes.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let digest = self.hashes.join().unwrap_or_else(|panic| resume_unwind(panic));
+        self.syncing.end().map(|()| digest)
     }
 }
 
 impl<W: Write> Write for Hashed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        self.syncing.wrote(self.bytes)?;
         // If nobody hashes any more, `digest` tells why.
         drop(self.written.send(bytes[..written].to_vec()));
         Ok(written)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bocage_protocol::contract::parse;
+use bocage_protocol::contract::{Contract, parse};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
@@ -11,13 +11,21 @@ use super::{Manifest, Snapshot, Taking};
 use crate::custodian::source::made::{Values, WriterProperties, file, texts};
 use crate::custodian::source::{DatasetSpec, SUBJECT};
 
+mod held;
+
 /// Takes a snapshot of `path`, which is of this kind.
 fn taken(dir: &Path, kind: &str, path: &Path, contract: &str, map: &Value) -> Manifest {
     let contract = parse(contract, "contract.toml").unwrap();
-    let section = json!({"contract": contract.id().to_string(), "source": {"kind": kind, "path": path}, "map": map});
+    let source = json!({"kind": kind, "path": path});
+    of(dir, &source, &contract, map)
+}
+
+/// Takes a snapshot of a source.
+fn of(dir: &Path, source: &Value, contract: &Contract, map: &Value) -> Manifest {
+    let section = json!({"contract": contract.id().to_string(), "source": source, "map": map});
     let mut problems = Problems::default();
     let spec = DatasetSpec::read("rows", &section, "node.toml", dir, &mut problems).unwrap();
-    Taking::into(dir).take(&spec, &contract, Timestamp(1)).unwrap()
+    Taking::into(dir).take(&spec, contract, Timestamp(1)).unwrap()
 }
 
 /// Rows, patients and values that fit, of a table of the OMOP data in both formats.

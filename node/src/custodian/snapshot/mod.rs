@@ -29,6 +29,7 @@ mod manifest;
 mod mapped;
 mod offered;
 mod open;
+mod pieces;
 mod shuffle;
 #[cfg(test)]
 mod sizes;

@@ -2,25 +2,23 @@
 //! groups in the order of the patients' places.
 //!
 //! ```text
-//! batches ─▶ held in memory ──full──▶ cut by place into parts ─▶ a stream a part ──at the end──▶ groups of whole parts
+//! batches ─▶ held in memory ──full──▶ cut by place into pieces of parts ──full──▶ a stream a part ──at the end──▶ groups of whole parts
 //! ```
 //! A part is a range of places, so neither how many there are nor where batches ended shows in what comes out. What fits into memory touches no disk. Only
 //! the rows of one patient, or of very few, can make a group larger than it should be.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use polars::prelude::{DataFrame, IdxCa};
-use polars_io::ipc::{IpcReader, IpcWriter};
-use polars_io::{SerReader, SerWriter};
+use polars::prelude::{DataFrame, Schema};
 
+use super::pieces::{Gathered, Layout, Piece};
 use super::spool::{Spool, Stream};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError};
 use crate::custodian::source::PLACE;
 
-/// What a part's piece takes on the disk for each column beside its values.
-const COLUMN_BYTES: usize = 2 << 10;
+/// A part's piece should not be smaller, so that few are read for each part.
+const PIECE_BYTES: usize = 16 << 10;
 /// The most parts.
 const PARTS: usize = 1024;
 
@@ -40,6 +38,8 @@ pub(super) struct Shuffle<'a> {
     as_they_come: bool,
     folder: &'a Path,
     floor: Floor<'a>,
+    layout: Layout,
+    /// Rows that are not cut, before it is known that not all fit into memory.
     held: Vec<DataFrame>,
     held_bytes: usize,
     parts: Option<Parts<'a>>,
@@ -51,19 +51,50 @@ pub(super) struct Shuffle<'a> {
 struct Parts<'a> {
     spool: Spool<'a>,
     streams: Vec<Stream>,
+    /// What is not in the streams yet, and its bytes.
+    pieces: Vec<Piece>,
+    bytes: usize,
 }
 
 impl<'a> Parts<'a> {
     /// Streams behind those that a lasting file has for itself.
     fn of(spool: Spool<'a>, count: usize) -> Self {
-        Self { spool, streams: (unfinished::PARTS..unfinished::PARTS + count).map(Stream).collect() }
+        let streams = (unfinished::PARTS..unfinished::PARTS + count).map(Stream).collect();
+        Self { spool, streams, pieces: (0..count).map(|_| Piece::default()).collect(), bytes: 0 }
+    }
+
+    /// Adds rows to the pieces of their parts.
+    fn cut(&mut self, layout: &Layout, rows: &DataFrame) -> Result<(), SnapshotError> {
+        let count = self.streams.len() as u128;
+        let parts: Vec<u32> = if count == 1 {
+            vec![0; rows.height()]
+        } else {
+            let places = rows.column(PLACE).and_then(|places| places.u64()).map_err(|_| fault("placing rows"))?;
+            places.into_no_null_iter().map(|place| ((u128::from(place) * count) >> 64) as u32).collect()
+        };
+        let bytes = layout.scatter(rows, &parts, &mut self.pieces);
+        self.bytes += bytes.ok_or_else(|| fault("cutting rows into parts"))?;
+        Ok(())
+    }
+
+    /// Puts all pieces aside.
+    fn flush(&mut self) -> Result<(), SnapshotError> {
+        self.bytes = 0;
+        for (stream, piece) in self.streams.iter().zip(&mut self.pieces) {
+            if let Some(bytes) = piece.take() {
+                self.spool.append(*stream, &bytes)?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl<'a> Shuffle<'a> {
-    pub(super) fn new(folder: &'a Path, floor: Floor<'a>, room: Room) -> Self {
-        let (as_they_come, lasting) = (false, None);
-        Self { room, as_they_come, folder, floor, held: Vec::new(), held_bytes: 0, parts: None, lasting, most: 0 }
+    /// Of rows with these columns.
+    pub(super) fn new(folder: &'a Path, floor: Floor<'a>, room: Room, rows: &Schema) -> Result<Self, SnapshotError> {
+        let layout = Layout::of(rows).ok_or_else(|| fault("laying out rows"))?;
+        let (as_they_come, lasting, held) = (false, None, Vec::new());
+        Ok(Self { room, as_they_come, folder, floor, layout, held, held_bytes: 0, parts: None, lasting, most: 0 })
     }
 
     /// Of rows that leave in the order in which they come.
@@ -91,7 +122,7 @@ impl<'a> Shuffle<'a> {
     /// Writes down how far the ingest is, where all rows were put aside in a file that lasts; else nothing.
     pub(super) fn mark(&mut self, beside: &mut Beside, mark: impl FnOnce(usize) -> Mark) -> Result<(), SnapshotError> {
         match &mut self.parts {
-            Some(parts) if self.lasting.is_some() && self.held.is_empty() => {
+            Some(parts) if self.lasting.is_some() && parts.bytes == 0 => {
                 beside.write(&mut parts.spool, &mark(parts.streams.len()))
             }
             _ => Ok(()),
@@ -100,19 +131,25 @@ impl<'a> Shuffle<'a> {
 
     /// Takes the next rows; whether all rows are put aside now.
     pub(super) fn add(&mut self, batch: DataFrame) -> Result<bool, SnapshotError> {
+        if let Some(parts) = &mut self.parts {
+            parts.cut(&self.layout, &batch)?;
+            self.most = self.most.max(parts.bytes);
+            let full = parts.bytes >= self.room.held_bytes;
+            return if full { parts.flush().map(|()| true) } else { Ok(false) };
+        }
         self.held_bytes += batch.estimated_size();
         self.most = self.most.max(self.held_bytes);
         self.held.push(batch);
         let full = self.held_bytes >= self.room.held_bytes;
         if full {
-            self.cut()?;
+            self.begin_parts()?;
         }
         Ok(full)
     }
 
     /// Puts the last rows aside, where others were.
     pub(super) fn end(&mut self) -> Result<(), SnapshotError> {
-        if self.parts.is_some() { self.cut() } else { Ok(()) }
+        self.parts.as_mut().map_or(Ok(()), Parts::flush)
     }
 
     /// Gives all rows, group by group.
@@ -120,30 +157,30 @@ impl<'a> Shuffle<'a> {
         mut self,
         mut take: impl FnMut(DataFrame) -> Result<(), SnapshotError>,
     ) -> Result<usize, SnapshotError> {
-        if self.parts.is_none() {
-            if let Some(all) = self.together()? {
+        self.end()?;
+        let Some(Parts { mut spool, streams, .. }) = self.parts else {
+            if let Some(all) = together(std::mem::take(&mut self.held))? {
                 take(all)?;
             }
             return Ok(self.most);
-        }
-        self.cut()?;
-        let Some(Parts { mut spool, streams }) = self.parts else { return Ok(self.most) };
-        let mut group = Vec::new();
+        };
+        let mut group = Gathered::new(&self.layout);
         let mut bytes = 0;
         for (i, stream) in streams.iter().enumerate() {
             spool.read(*stream, |piece| {
-                let rows = IpcReader::new(Cursor::new(piece)).finish().map_err(|_| fault("reading rows again"))?;
-                if self.as_they_come {
+                group.add(piece).ok_or_else(|| fault("reading rows again"))?;
+                bytes += piece.len() as u64;
+                if self.as_they_come
+                    && let Some(rows) = group.take()
+                {
                     return take(rows);
                 }
-                bytes += rows.estimated_size() as u64;
-                group.push(rows);
                 Ok(())
             })?;
             self.most = self.most.max(bytes as usize);
             let next = streams.get(i + 1).map(|next| spool.bytes(*next));
             if next.is_none_or(|next| bytes + next > self.room.group_bytes)
-                && let Some(rows) = together(std::mem::take(&mut group))?
+                && let Some(rows) = group.take()
             {
                 bytes = 0;
                 take(rows)?;
@@ -152,46 +189,18 @@ impl<'a> Shuffle<'a> {
         Ok(self.most)
     }
 
-    fn together(&mut self) -> Result<Option<DataFrame>, SnapshotError> {
-        self.held_bytes = 0;
-        together(std::mem::take(&mut self.held))
-    }
-
-    /// Puts what is held into the parts.
-    fn cut(&mut self) -> Result<(), SnapshotError> {
-        let Some(rows) = self.together()? else { return Ok(()) };
-        let parts = match &mut self.parts {
-            Some(parts) => parts,
-            None => {
-                let parts = (self.room.held_bytes / (rows.width().max(1) * COLUMN_BYTES)).clamp(16, PARTS);
-                let spool = match &self.lasting {
-                    Some(lasting) => lasting.create(self.folder, self.floor)?,
-                    None => Spool::new(self.folder, self.floor)?,
-                };
-                self.parts.insert(Parts::of(spool, if self.as_they_come { 1 } else { parts }))
-            }
+    /// Puts what is held into parts.
+    fn begin_parts(&mut self) -> Result<(), SnapshotError> {
+        let count = if self.as_they_come { 1 } else { (self.room.held_bytes / PIECE_BYTES).clamp(16, PARTS) };
+        let spool = match &self.lasting {
+            Some(lasting) => lasting.create(self.folder, self.floor)?,
+            None => Spool::new(self.folder, self.floor)?,
         };
-        if self.as_they_come {
-            return put(&mut parts.spool, parts.streams[0], rows);
-        }
-        let count = parts.streams.len();
-        let mut of_part: Vec<Vec<u32>> = vec![Vec::new(); count];
-        let places = rows.column(PLACE).and_then(|places| places.u64()).map_err(|_| fault("placing rows"))?;
-        for (row, place) in (0..).zip(places.into_no_null_iter()) {
-            of_part[((u128::from(place) * count as u128) >> 64) as usize].push(row);
-        }
-        for (stream, own) in parts.streams.iter().zip(of_part).filter(|(_, own)| !own.is_empty()) {
-            let own = rows.take(&IdxCa::from_vec("rows".into(), own)).map_err(|_| fault("cutting rows into parts"))?;
-            put(&mut parts.spool, *stream, own)?;
-        }
-        Ok(())
+        let parts = self.parts.insert(Parts::of(spool, count));
+        self.held_bytes = 0;
+        self.held.drain(..).try_for_each(|rows| parts.cut(&self.layout, &rows))?;
+        parts.flush()
     }
-}
-
-fn put(spool: &mut Spool<'_>, stream: Stream, mut rows: DataFrame) -> Result<(), SnapshotError> {
-    let mut bytes = Vec::new();
-    IpcWriter::new(&mut bytes).finish(&mut rows).map_err(|_| fault("putting rows aside"))?;
-    spool.append(stream, &bytes)
 }
 
 fn together(frames: Vec<DataFrame>) -> Result<Option<DataFrame>, SnapshotError> {

@@ -170,7 +170,8 @@ fn however_many_rows_there_are_few_are_in_memory() {
         let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping, Timestamp(0));
         let mut reading = opened.read(&mapping, BatchSize { rows: 100, bytes: usize::MAX }).unwrap();
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
-        let mut shuffle = Shuffle::new(site.dir.path(), floor, Room { held_bytes: 20_000, group_bytes: 20_000 });
+        let room = Room { held_bytes: 20_000, group_bytes: 20_000 };
+        let mut shuffle = Shuffle::new(site.dir.path(), floor, room, &conforming.schema()).unwrap();
         let mut all = 0;
         while let Some(texts) = reading.next().unwrap() {
             assert!(texts.height() <= 100);

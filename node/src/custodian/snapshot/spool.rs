@@ -7,11 +7,11 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use super::files::Syncing;
 use super::{Floor, SnapshotError};
 
 /// What is written at once.
@@ -36,9 +36,8 @@ pub(super) struct Spool<'a> {
     written: u64,
     looked: u64,
     streams: Vec<Vec<Piece>>,
-    lasts: bool,
-    /// Bytes that are on the disk, or are brought there by this thread.
-    synced: (u64, Option<JoinHandle<io::Result<()>>>),
+    /// Of one that lasts.
+    syncing: Option<Syncing>,
 }
 
 /// Bytes that were appended at once.
@@ -56,12 +55,19 @@ impl<'a> Spool<'a> {
     /// A new one without a name, on the disk of `folder`.
     pub(super) fn new(folder: &Path, floor: Floor<'a>) -> Result<Self, SnapshotError> {
         let file = tempfile::tempfile_in(folder).map_err(|e| SnapshotError::io(folder, &e))?;
-        Ok(Self::of(file, folder, floor, false))
+        Ok(Self::of(file, folder, floor))
     }
 
-    fn of(file: File, folder: &Path, floor: Floor<'a>, lasts: bool) -> Self {
-        let (folder, synced) = (folder.to_owned(), (0, None));
-        Self { floor, folder, file, pending: Vec::new(), written: 0, looked: 0, streams: Vec::new(), lasts, synced }
+    fn of(file: File, folder: &Path, floor: Floor<'a>) -> Self {
+        let (folder, pending, streams) = (folder.to_owned(), Vec::new(), Vec::new());
+        Self { floor, folder, file, pending, written: 0, looked: 0, streams, syncing: None }
+    }
+
+    /// The same, so that it can be taken up again.
+    fn made_durable(mut self) -> io::Result<Self> {
+        self.looked = self.written;
+        self.syncing = Some(Syncing::new(&self.file, self.written, SYNC_BYTES)?);
+        Ok(self)
     }
 
     /// A new one at `path`, in place of what stands there, for the owner alone: what stood there may be another's, or a link to something else.
@@ -73,7 +79,7 @@ impl<'a> Spool<'a> {
         }
         // A new file is made where nothing stands, not even a link.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        Ok(Self::of(file.map_err(failed)?, folder, floor, true))
+        Self::of(file.map_err(failed)?, folder, floor).made_durable().map_err(failed)
     }
 
     /// One that lasted, up to the last piece of the stream `mark`; none where there is no such piece, or where others can write or read it. Every piece before
@@ -95,7 +101,7 @@ impl<'a> Spool<'a> {
         if !is_own(&facts) {
             return Ok(None);
         }
-        let mut spool = Self::of(file, folder, floor, true);
+        let mut spool = Self::of(file, folder, floor);
         let left = facts.len();
         let mut reader = BufReader::with_capacity(WRITE_BYTES, spool.file.try_clone().map_err(failed)?);
         let (mut behind, mut at, mut bytes) = (Vec::new(), 0, Vec::new());
@@ -109,8 +115,7 @@ impl<'a> Spool<'a> {
         }
         spool.file.set_len(spool.written).map_err(failed)?;
         spool.file.seek(SeekFrom::End(0)).map_err(failed)?;
-        (spool.looked, spool.synced.0) = (spool.written, spool.written);
-        Ok((spool.written > 0).then_some(spool))
+        Ok((spool.written > 0).then_some(spool.made_durable().map_err(failed)?))
     }
 
     /// How many streams it has, with empty ones between others.
@@ -136,7 +141,7 @@ impl<'a> Spool<'a> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.lasts {
+        if self.syncing.is_some() {
             self.pending.extend_from_slice(&header(stream, bytes));
         }
         let at = self.written + self.pending.len() as u64;
@@ -170,14 +175,8 @@ impl<'a> Spool<'a> {
     /// Lets the file have all that was appended, so that it outlives the process; what was appended long ago outlives the machine.
     pub(super) fn settle(&mut self) -> Result<(), SnapshotError> {
         self.flush()?;
-        let (synced, running) = &mut self.synced;
-        if self.written - *synced < SYNC_BYTES || running.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return Ok(());
-        }
-        // A disk that fails to sync fails to write, sooner or later: that is told then.
-        let file = self.file.try_clone().map_err(|e| SnapshotError::io(&self.folder, &e))?;
-        self.synced = (self.written, Some(std::thread::spawn(move || file.sync_data())));
-        Ok(())
+        let synced = self.syncing.as_mut().map_or(Ok(()), |syncing| syncing.wrote(self.written));
+        synced.map_err(|e| SnapshotError::io(&self.folder, &e))
     }
 
     /// Reads a stream again: `take` gets each piece as it was appended.

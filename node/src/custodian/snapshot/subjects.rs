@@ -5,11 +5,11 @@
 
 use std::cmp::Ordering;
 
-use polars::prelude::{DataFrame, IdxCa, Int64Chunked, IntoColumn as _, StringChunked, UInt32Chunked};
+use polars::prelude::{DataFrame, Int64Chunked, StringChunked};
 
 use super::SnapshotError;
 use crate::custodian::optout::{IdForm, Token};
-use crate::custodian::source::{ID, MARK, Mark, PLACE, SUBJECT};
+use crate::custodian::source::{ID, MARK, Mark, PLACE};
 
 /// The next numbers, and what was found of those who have one.
 pub(super) struct Numbering<'a> {
@@ -19,6 +19,16 @@ pub(super) struct Numbering<'a> {
     repeated: u64,
     tokens: Vec<Token>,
     flagged: Vec<u32>,
+}
+
+/// Rows of a group, and which of them stand in the snapshot: none is moved before it is written.
+pub(super) struct Numbered {
+    /// The rows as they came, without what names their patients.
+    pub(super) rows: DataFrame,
+    /// Those that stay, in the snapshot's order.
+    pub(super) order: Vec<u32>,
+    /// The patient's number of each that stays.
+    pub(super) numbers: Vec<u32>,
 }
 
 /// What names the patients of some rows.
@@ -96,7 +106,7 @@ impl<'a> Numbering<'a> {
     }
 
     /// Numbers the patients of a group: no other group may have rows of one of them.
-    pub(super) fn number(&mut self, rows: &DataFrame) -> Result<DataFrame, SnapshotError> {
+    pub(super) fn number(&mut self, rows: &DataFrame) -> Result<Numbered, SnapshotError> {
         let fault = |stage| SnapshotError::Fault { stage };
         let ids = Ids::of(rows).ok_or_else(|| fault("knowing patients"))?;
         let marks = rows.column(MARK).and_then(|marks| marks.u8()?.cont_slice()).map_err(|_| fault("finding marks"))?;
@@ -120,14 +130,7 @@ impl<'a> Numbering<'a> {
             }
             self.next += 1;
         }
-        let mut rows = rows.drop_many([ID, PLACE, MARK]);
-        // Where nothing moves, nothing is copied.
-        if !stay.iter().copied().eq(0..rows.height() as u32) {
-            rows = rows.take(&IdxCa::from_vec("rows".into(), stay)).map_err(|_| fault("sorting rows"))?;
-        }
-        let numbers = UInt32Chunked::from_vec(SUBJECT.into(), numbers).into_column();
-        let columns = std::iter::once(numbers).chain(rows.columns().iter().cloned()).collect();
-        DataFrame::new(rows.height(), columns).map_err(|_| fault("numbering patients"))
+        Ok(Numbered { rows: rows.drop_many([ID, PLACE, MARK]), order: stay, numbers })
     }
 
     /// The tokens of the patients who were numbered since the last call.
@@ -166,8 +169,9 @@ mod tests {
             "row" => [0i64, 1, 2, 3, 4, 5],
         );
         let numbered = Numbering::new(None, false).number(&rows.unwrap()).unwrap();
-        let numbers = numbered.column(SUBJECT).unwrap().u32().unwrap().into_no_null_iter();
-        let rows = numbered.column("row").unwrap().i64().unwrap().into_no_null_iter();
+        let rows = numbered.rows.column("row").unwrap().i64().unwrap();
+        let rows = numbered.order.iter().map(|row| rows.get(*row as usize).unwrap());
+        let numbers = numbered.numbers.into_iter();
         assert_eq!(numbers.zip(rows).collect::<Vec<_>>(), [(0, 2), (1, 1), (1, 4), (2, 0), (2, 3), (2, 5)]);
     }
 }

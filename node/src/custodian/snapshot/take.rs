@@ -18,17 +18,20 @@ use bocage_protocol::env::Timestamp;
 use polars::prelude::DataFrame;
 
 use super::columns::Columns;
-use super::files::{Draft, Hashed, make_folder, remove_drafts, write_whole};
+use super::files::{Draft, Hashed, Syncing, make_folder, remove_drafts, write_whole};
 use super::keep::Lock;
 use super::manifest::{FORMAT, IdsFile, Manifest};
 use super::open::{CURRENT, arrow_path, folder, ids_path, manifest_path};
 use super::shuffle::{Room, Shuffle};
 use super::spool::{Spool, Stream};
-use super::subjects::Numbering;
+use super::subjects::{Numbered, Numbering};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError, SystemDisk};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
 use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report};
+
+/// After so many bytes the file is on its way to the disk.
+const SYNC_BYTES: u64 = 32 << 20;
 
 /// How much of a source is in memory at a time. No size shows in a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +143,7 @@ impl<'a> Taking<'a> {
         let mut numbering = Numbering::new(self.form, contract.one_row_per_subject());
         let mut kept = Kept { folder, floor: self.floor, columns: None, tokens: None };
         let room = Room { held_bytes: self.size.held_bytes, group_bytes: self.size.group_bytes };
-        let mut shuffle = Shuffle::new(folder, self.floor, room);
+        let mut shuffle = Shuffle::new(folder, self.floor, room, &conforming.schema())?;
         if matches!(contract.subject(), Subject::Row) {
             // Each row is a patient: all are in order as they come.
             shuffle = shuffle.in_order();
@@ -231,7 +234,7 @@ impl<'a> Taking<'a> {
             let gathers = scope.spawn(move || {
                 shuffle.finish(|group| give.send(group).map_err(|_| SnapshotError::Interrupted)).map(drop)
             });
-            let (give, numbered) = sync_channel::<(DataFrame, Vec<Token>)>(1);
+            let (give, numbered) = sync_channel::<(Numbered, Vec<Token>)>(1);
             let numbers = scope.spawn(move || {
                 groups.into_iter().try_for_each(|group| {
                     let rows = numbering.number(&group)?;
@@ -266,12 +269,13 @@ impl<'a> Taking<'a> {
         let rows = columns.rows();
         let mut draft = Draft::new(folder)?;
         let failed = |e: &std::io::Error| SnapshotError::io(folder, e);
-        let mut out = BufWriter::with_capacity(1 << 20, Hashed::new(self.floor.disk.writer(draft.file())));
+        let syncing = Syncing::new(draft.file(), 0, SYNC_BYTES).map_err(|e| failed(&e))?;
+        let mut out = BufWriter::with_capacity(1 << 20, Hashed::new(self.floor.disk.writer(draft.file()), syncing));
         let written = columns.write(&mut out, &contract.hash(), failed);
         // What is still buffered after a failure has nowhere to go.
         let (hashed, _) = out.into_parts();
         written?;
-        let content = hashed.digest();
+        let content = hashed.digest().map_err(|e| failed(&e))?;
         let ids = match (self.form, tokens) {
             (Some(form), Some((spool, stream))) => {
                 let ids = self.ids(folder, &numbering, spool, stream)?;
@@ -360,12 +364,12 @@ impl<'a> Kept<'a> {
     }
 
     /// Keeps rows, and the tokens of the patients whose first rows these are.
-    fn add(&mut self, rows: &DataFrame, tokens: Vec<Token>) -> Result<(), SnapshotError> {
+    fn add(&mut self, numbered: &Numbered, tokens: Vec<Token>) -> Result<(), SnapshotError> {
         if self.columns.is_none() {
-            self.columns = Some(Columns::of(rows.schema(), self.spool()?));
+            self.columns = Some(Columns::of(numbered.rows.schema(), self.spool()?));
         }
         if let Some(columns) = &mut self.columns {
-            columns.append(rows)?;
+            columns.append(numbered)?;
         }
         let bytes: Vec<u8> = tokens.into_iter().flat_map(Token::to_bytes).collect();
         if self.tokens.is_none() && !bytes.is_empty() {

@@ -25,7 +25,7 @@ use crate::custodian::source::{Bookmark, Conformed, DatasetSpec, Findings};
 /// Its name in the folder.
 const FILE: &str = "unfinished.rows";
 /// Part of the head: another number for another form of the file.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 const DAY_MS: i64 = 86_400_000;
 /// How many ingests go on behind one mark, where none of them comes to the next.
 const TRIES: u32 = 2;

@@ -5,19 +5,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
-use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, OnInvalid, Subject};
+use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, Subject};
 use bocage_protocol::env::Timestamp;
 use foldhash::quality::FixedState;
 use polars::prelude::{
-    Column, DataFrame, DataType, Int64Chunked, IntoColumn, NewChunkedArray, StringChunked, UInt8Chunked, UInt32Chunked,
-    UInt64Chunked,
+    Column, DataFrame, DataType, Int64Chunked, IntoColumn, NewChunkedArray, Schema, StringChunked, UInt8Chunked,
+    UInt32Chunked, UInt64Chunked,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
-use super::value::{self, CodeBook};
+use super::value::CodeBook;
 use super::{DatasetSpec, Findings, Mapping, SourceError};
 use crate::custodian::optout::{IdForm, composed};
 
@@ -26,10 +26,12 @@ mod evaluate;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use built::{physical, tokens};
-use evaluate::{Evaluated, Input, ROW, evaluate};
+use evaluate::{Input, ROW, evaluate};
 use rules::Rules;
+use values::{Values, count, mark_partial, read_column, reject};
 
 /// The snapshot's column of subject numbers. No contract column can have this name: those begin with a letter.
 pub const SUBJECT: &str = "__subject";
@@ -169,6 +171,21 @@ impl<'a> Conforming<'a> {
         DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))
     }
 
+    /// The columns of [`Conforming::batch`], and their types.
+    pub fn schema(&self) -> Schema {
+        let (contract, columns) = (self.contract, self.contract.columns().iter());
+        let id = match contract.subject() {
+            Subject::Column(name) => contract.column(name.as_str()).map(|column| physical_type(&column.kind)),
+            Subject::Row => None,
+        };
+        let named = id.map(|id| [(ID, id), (PLACE, DataType::UInt64)]).into_iter().flatten();
+        let columns = columns.filter(|column| !contract.is_subject(column.name.as_str())).map(|column| {
+            let token = contract.names_a_row(column.name.as_str());
+            (column.name.as_str(), if token { DataType::Int64 } else { physical_type(&column.kind) })
+        });
+        named.chain([(MARK, DataType::UInt8)]).chain(columns).map(|(name, dtype)| (name.into(), dtype)).collect()
+    }
+
     /// What was found, when all rows went through, and so many were left out since their patient has an earlier row.
     ///
     /// # Errors
@@ -252,182 +269,6 @@ pub fn physical_type(kind: &Kind) -> DataType {
         Kind::Date { .. } => DataType::Int32,
         Kind::Bool => DataType::Boolean,
         Kind::Text => DataType::String,
-    }
-}
-
-/// What became of one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Valid,
-    /// Valid, and known to the month or year only.
-    Partial,
-    Missing,
-    WrongType,
-    UnknownCode,
-    OutOfRange,
-    NullByRule,
-}
-
-/// A contract column's values, one a source row.
-enum Values<'t> {
-    Int(Vec<Option<i64>>),
-    Float(Vec<Option<f64>>),
-    Code(Vec<Option<u32>>),
-    Date(Vec<Option<i32>>),
-    Datetime(Vec<Option<i64>>),
-    Bool(Vec<Option<bool>>),
-    Text(Vec<Option<&'t str>>),
-}
-
-fn read_column<'t>(
-    column: &ContractColumn,
-    book: Option<&CodeBook>,
-    rows: usize,
-    computed: Option<&'t Evaluated>,
-) -> (Values<'t>, Vec<Fate>) {
-    let within = |fits: bool| if fits { Ok(()) } else { Err(Fate::OutOfRange) };
-    match &column.kind {
-        Kind::Int { lo, hi } => {
-            let (values, fates) = read_values(rows, computed, |input| {
-                let i = match input {
-                    Input::Text(text) => value::int(text),
-                    Input::Number(x) => value::int_of_float(x),
-                    _ => None,
-                };
-                let i = i.ok_or(Fate::WrongType)?;
-                within((lo..=hi).contains(&&i)).map(|()| i)
-            });
-            (Values::Int(values), fates)
-        }
-        Kind::Float { lo, hi } => {
-            let (values, fates) = read_values(rows, computed, |input| {
-                let x = match input {
-                    Input::Text(text) => value::float(text),
-                    Input::Number(x) => Some(x),
-                    _ => None,
-                };
-                let x = x.ok_or(Fate::WrongType)?;
-                within((lo..=hi).contains(&&x)).map(|()| x)
-            });
-            (Values::Float(values), fates)
-        }
-        Kind::Code { .. } => {
-            let (values, fates) = read_values(rows, computed, |input| {
-                let position = match input {
-                    Input::Text(text) => book.and_then(|book| book.position(text)),
-                    Input::Number(x) => value::int_of_float(x).and_then(|code| book?.number(code)),
-                    _ => None,
-                };
-                position.ok_or(Fate::UnknownCode)
-            });
-            (Values::Code(values), fates)
-        }
-        Kind::Date { lo, hi } => {
-            let (values, fates) = read_values(rows, computed, |input| {
-                let day = match input {
-                    Input::Text(text) => value::date(text).or_else(|| column.precision?.middle(text.trim())),
-                    Input::Days(day) => Some(day),
-                    _ => None,
-                };
-                let day = day.ok_or(Fate::WrongType)?;
-                within((lo..=hi).contains(&&day)).map(|()| day)
-            });
-            (Values::Date(values), fates)
-        }
-        Kind::Datetime { lo, hi } => {
-            let (values, fates) = read_values(rows, computed, |input| {
-                let ms = match input {
-                    Input::Text(text) => value::datetime(text),
-                    Input::Millis(ms) => Some(ms),
-                    _ => None,
-                };
-                let ms = ms.ok_or(Fate::WrongType)?;
-                within((lo..=hi).contains(&&ms)).map(|()| ms)
-            });
-            (Values::Datetime(values), fates)
-        }
-        Kind::Bool => {
-            let (values, fates) = read_values(rows, computed, |input| match input {
-                Input::Text(text) => value::bool(text).ok_or(Fate::WrongType),
-                Input::Truth(truth) => Ok(truth),
-                _ => Err(Fate::WrongType),
-            });
-            (Values::Bool(values), fates)
-        }
-        Kind::Text => {
-            let (values, fates) = read_values(rows, computed, |input| match input {
-                Input::Text(text) => Ok(text),
-                _ => Err(Fate::WrongType),
-            });
-            (Values::Text(values), fates)
-        }
-    }
-}
-
-fn read_values<'t, T>(
-    rows: usize,
-    computed: Option<&'t Evaluated>,
-    read: impl Fn(Input<'t>) -> Result<T, Fate>,
-) -> (Vec<Option<T>>, Vec<Fate>) {
-    let (mut values, mut fates) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-    for row in 0..rows {
-        let (value, fate) = match computed.map(|c| (c.input(row), c)) {
-            None => (None, Fate::Missing),
-            Some((Some(input), _)) => match read(input) {
-                Ok(value) => (Some(value), Fate::Valid),
-                Err(fate) => (None, fate),
-            },
-            Some((None, c)) if c.misread(row) => (None, Fate::WrongType),
-            Some((None, c)) if c.present(row) => (None, Fate::NullByRule),
-            Some((None, _)) => (None, Fate::Missing),
-        };
-        values.push(value);
-        fates.push(fate);
-    }
-    (values, fates)
-}
-
-/// Tells the dates for which the middle of a month or year stands.
-fn mark_partial(column: &ContractColumn, computed: Option<&Evaluated>, fates: &mut [Fate]) {
-    let Some((precision, computed)) = column.precision.zip(computed) else { return };
-    for (row, fate) in fates.iter_mut().enumerate().filter(|(_, fate)| **fate == Fate::Valid) {
-        if let Some(Input::Text(text)) = computed.input(row)
-            && precision.middle(text.trim()).is_some()
-        {
-            *fate = Fate::Partial;
-        }
-    }
-}
-
-fn count(fates: &[Fate], report: &mut ColumnReport) {
-    for fate in fates {
-        *match fate {
-            Fate::Valid => &mut report.valid,
-            Fate::Partial => {
-                report.partial += 1;
-                &mut report.valid
-            }
-            Fate::Missing => &mut report.missing,
-            Fate::WrongType => &mut report.wrong_type,
-            Fate::UnknownCode => &mut report.unknown_code,
-            Fate::OutOfRange => &mut report.out_of_range,
-            Fate::NullByRule => &mut report.null_by_rule,
-        } += 1;
-    }
-}
-
-/// Marks the rows that this column rejects. The first reason stays.
-fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Option<Reason>]) {
-    for (fate, rejection) in fates.iter().zip(rejected).filter(|(_, rejection)| rejection.is_none()) {
-        let reason = match fate {
-            Fate::Valid | Fate::Partial => continue,
-            Fate::WrongType | Fate::UnknownCode | Fate::OutOfRange if column.invalid == OnInvalid::Reject => {
-                Reason::Invalid(column.name.clone())
-            }
-            _ if column.required => Reason::Required(column.name.clone()),
-            _ => continue,
-        };
-        *rejection = Some(reason);
     }
 }
 

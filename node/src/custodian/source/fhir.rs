@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::intake::Intake;
 use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading};
 use super::report::{BadLines, DamagedFiles, Found};
+use super::value::trimmed;
 use super::{SourceError, intake};
 use crate::custodian::engine;
 
@@ -81,6 +82,28 @@ impl FhirSource {
             }
         }
     }
+
+    /// The columns of its view.
+    pub(super) fn columns(&self) -> Result<Vec<ColumnName>, SourceError> {
+        self.view().map(|(_, columns)| columns)
+    }
+
+    /// The view, and its columns as a mapping knows them.
+    fn view(&self) -> Result<(View, Vec<ColumnName>), SourceError> {
+        let view = View::load(&self.text, &self.view).map_err(SourceError::Mapping)?;
+        let refused = |reason: String| SourceError::Header { path: self.view.clone().into(), reason };
+        let mut columns: Vec<ColumnName> = Vec::new();
+        for column in view.columns() {
+            // A view's columns begin with a letter, so there is a name.
+            let name = source_column(&column.name).ok_or_else(|| refused("a column without a usable name".into()))?;
+            if columns.contains(&name) {
+                let reason = format!("two columns are `{name}` in small letters\n  hint: name them apart in the view");
+                return Err(refused(reason));
+            }
+            columns.push(name);
+        }
+        Ok((view, columns))
+    }
 }
 
 /// An export whose files were found.
@@ -93,18 +116,7 @@ pub struct OpenedFhir {
 
 impl OpenedFhir {
     pub(super) fn open(source: &FhirSource) -> Result<Self, SourceError> {
-        let view = View::load(&source.text, &source.view).map_err(SourceError::Mapping)?;
-        let refused = |reason: String| SourceError::Header { path: source.view.clone().into(), reason };
-        let mut columns: Vec<ColumnName> = Vec::new();
-        for column in view.columns() {
-            // A view's columns begin with a letter, so there is a name.
-            let name = source_column(&column.name).ok_or_else(|| refused("a column without a usable name".into()))?;
-            if columns.contains(&name) {
-                let reason = format!("two columns are `{name}` in small letters\n  hint: name them apart in the view");
-                return Err(refused(reason));
-            }
-            columns.push(name);
-        }
+        let (view, columns) = source.view()?;
         let how = How { threads: engine::cores(), damaged: source.damaged };
         let reader = Reader::open_as(&source.path, view, how)?;
         Ok(Self { path: source.path.clone(), reader, columns, missing: source.missing.clone() })
@@ -146,7 +158,7 @@ impl FhirReading {
         let column = |(position, name): &(usize, ColumnName)| -> Column {
             let mut builder = StringChunkedBuilder::new(name.as_str().into(), batch.rows());
             for text in batch.columns()[*position].iter() {
-                builder.append_option(text.map(str::trim).filter(|text| !missing.iter().any(|m| m == text)));
+                builder.append_option(text.map(trimmed).filter(|text| !missing.iter().any(|m| m == text)));
             }
             builder.finish().into_column()
         };

@@ -1,6 +1,9 @@
 //! How each contract column comes from the source's columns. Bound once, before a row is read; every problem is reported
 //! at once.
 
+use std::collections::BTreeMap;
+use std::mem::discriminant;
+
 use bocage_protocol::contract::{Column, Contract, Kind};
 use bocage_protocol::front::bind_mapping;
 use bocage_protocol::ids::ColumnName;
@@ -17,6 +20,8 @@ pub struct Mapping {
     pub(super) rules: Vec<Rule>,
     /// Source columns whose values must stay apart.
     pub(super) exact: Vec<(ColumnName, Exact)>,
+    /// Source columns that are only taken as they stand, and the kind of what they become: of those a source need not make texts.
+    pub(super) untouched: BTreeMap<ColumnName, Kind>,
     /// What is true in a row of a patient who opted out.
     pub(super) optout: Option<Expr>,
     /// What the source's columns are called in all of these.
@@ -51,7 +56,7 @@ impl Mapping {
         let (known, misnamed) = spec.names.known(source);
         let known = known.spelt(spec.spelling.clone());
         let names = known.names();
-        let mut binder = Binder { spec, contract, source: &names, problems: Problems::default() };
+        let mut binder = Binder { spec, contract, source: Some(&names), problems: Problems::default() };
         for (key, message) in misnamed {
             // Without the source's own names: where a header is missing, they are a patient's values.
             let hint = "write its name as the source has it; capitals do not matter, and signs count as `_`".to_owned();
@@ -81,20 +86,29 @@ impl Mapping {
             }
         }
         let optout = binder.optout();
-        binder.problems.into_result(Self { rules, exact, optout, known }).map_err(SourceError::Mapping)
+        let untouched = if spec.spelling.is_empty() {
+            untouched(contract, &rules, optout.as_ref(), &known)
+        } else {
+            BTreeMap::new()
+        };
+        binder.problems.into_result(Self { rules, exact, untouched, optout, known }).map_err(SourceError::Mapping)
     }
 
     /// Columns of a source as they are.
     pub(super) fn plain(columns: &[ColumnName]) -> Self {
         let rules = columns.iter().map(|name| Rule::Expression(Expr::Column(name.clone()))).collect();
         let (known, _) = Names::default().known(columns);
-        Self { rules, exact: Vec::new(), optout: None, known }
+        Self { rules, exact: Vec::new(), untouched: BTreeMap::new(), optout: None, known }
     }
 
-    /// What is wrong with the names that `spec` maps or declares absent, whatever its source holds.
-    pub fn misnamed(spec: &DatasetSpec, contract: &Contract) -> Problems {
-        let mut binder = Binder { spec, contract, source: &[], problems: Problems::default() };
+    /// What is wrong with the rules of `spec`, whatever its source holds: it is not at hand.
+    pub fn foreseen(spec: &DatasetSpec, contract: &Contract) -> Problems {
+        let mut binder = Binder { spec, contract, source: None, problems: Problems::default() };
         binder.check_names();
+        for column in contract.columns().iter().filter(|column| spec.map.contains_key(&column.name)) {
+            binder.rule(column);
+        }
+        binder.optout();
         binder.problems
     }
 
@@ -116,6 +130,23 @@ impl Mapping {
     }
 }
 
+/// The source's own columns that no expression computes with, no date is joined of and columns of one kind come from.
+fn untouched(contract: &Contract, rules: &[Rule], optout: Option<&Expr>, known: &Known) -> BTreeMap<ColumnName, Kind> {
+    let mut kinds: BTreeMap<ColumnName, Option<Kind>> = BTreeMap::new();
+    let of_columns = contract.columns().iter().zip(rules).filter_map(|(column, rule)| match rule {
+        Rule::Expression(expr) => Some((Some(&column.kind), expr)),
+        Rule::Absent => None,
+    });
+    for (kind, expr) in of_columns.chain(optout.map(|expr| (None, expr))) {
+        let kind = kind.filter(|_| matches!(expr, Expr::Column(name) if !known.joins(name)));
+        for own in expr.columns().into_iter().flat_map(|name| known.own(name)) {
+            let same = |before: &Kind| kind.is_some_and(|kind| discriminant(before) == discriminant(kind));
+            kinds.entry(own).and_modify(|k| *k = k.take().filter(same)).or_insert_with(|| kind.cloned());
+        }
+    }
+    kinds.into_iter().filter_map(|(name, kind)| Some((name, kind?))).collect()
+}
+
 /// The columns whose values an expression gives as they are.
 fn handed_on(expr: &Expr) -> Vec<&ColumnName> {
     match expr {
@@ -132,7 +163,8 @@ fn handed_on(expr: &Expr) -> Vec<&ColumnName> {
 struct Binder<'a> {
     spec: &'a DatasetSpec,
     contract: &'a Contract,
-    source: &'a [ColumnName],
+    /// The source's columns, where it is at hand.
+    source: Option<&'a [ColumnName]>,
     problems: Problems,
 }
 
@@ -194,7 +226,7 @@ impl Binder<'_> {
             return Some(Rule::Absent);
         }
         let Some(text) = self.spec.map.get(name) else {
-            if self.source.contains(name) {
+            if self.source.is_some_and(|source| source.contains(name)) {
                 return Some(Rule::Expression(Expr::Column(name.clone())));
             }
             self.unmapped(name);
@@ -234,7 +266,7 @@ impl Binder<'_> {
     }
 
     fn unmapped(&mut self, name: &ColumnName) {
-        let near = nearest(name.as_str(), self.source.iter().map(ColumnName::as_str));
+        let near = nearest(name.as_str(), self.source.into_iter().flatten().map(ColumnName::as_str));
         let hint = match near {
             Some(near) => {
                 format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name)

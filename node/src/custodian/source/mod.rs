@@ -252,6 +252,7 @@ impl Opened {
             Opened::Fhir(fhir) => fhir.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
+                parquet.hold(&mapping.untouched);
                 parquet.read(&wanted, size)?
             }
             Opened::Postgres(postgres) => {

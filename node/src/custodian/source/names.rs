@@ -140,6 +140,11 @@ impl Known {
         }
     }
 
+    /// Whether a name is that of a date which is joined of several columns.
+    pub(super) fn joins(&self, name: &ColumnName) -> bool {
+        self.dates.iter().any(|(date, _)| date == name)
+    }
+
     fn own_column(&self, name: &ColumnName) -> Option<ColumnName> {
         self.columns.iter().find(|(known, _)| known == name).map(|(_, own)| own.clone())
     }

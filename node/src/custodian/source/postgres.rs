@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::mapping::Exact;
 use super::reading::{BatchSize, Batches, Findings, Reading, VIEW_BYTES};
+use super::value::trimmed;
 use super::{BadLines, SourceError};
 
 const NO_TEXT: &str = "it has floats, and the mapping makes texts or ids of them: different ones could become equal\n  hint: make it a whole \
@@ -149,7 +150,7 @@ impl PostgresReading {
     fn take(&self, columns: &[Texts], row: usize, builders: &mut [StringChunkedBuilder]) -> usize {
         let mut bytes = 0;
         for ((texts, (_, float)), builder) in columns.iter().zip(&self.columns).zip(builders) {
-            let text = texts.get(row).map(str::trim).filter(|text| !self.missing.iter().any(|marker| marker == text));
+            let text = texts.get(row).map(trimmed).filter(|text| !self.missing.iter().any(|marker| marker == text));
             bytes += text.map_or(0, str::len);
             match text {
                 Some(text) if *float => builder.append_value(plain(text)),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bocage_fhir::Damaged;
 use bocage_protocol::contract::OnFail;
+use bocage_protocol::front::source_column;
 use bocage_protocol::ids::{ColumnName, ContractId, Digest, RuleName};
 use bocage_protocol::settings::{Problem, Problems, join, read};
 use bocage_protocol::trust::canonical;
@@ -245,6 +246,17 @@ impl SourceSpec {
             }
             // Said already.
             (None, _) => None,
+        }
+    }
+
+    /// The columns that it has, where the configuration alone says it.
+    pub fn declared(&self) -> Option<Vec<ColumnName>> {
+        match self {
+            SourceSpec::Csv(CsvSource { columns, .. }) | SourceSpec::Parquet(ParquetSource { columns, .. }) => {
+                Some(columns.as_ref()?.iter().filter_map(|name| source_column(name)).collect())
+            }
+            SourceSpec::Fhir(fhir) => fhir.columns().ok(),
+            SourceSpec::Postgres(_) => None,
         }
     }
 

@@ -37,8 +37,11 @@ impl Page {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody listens, or the socket is another user's.
-    #[error("{path} does not answer: {source}")]
+    /// Nobody listens.
+    #[error("nobody listens at {0}")]
+    Nobody(PathBuf),
+    /// It does not answer in time, or the socket is another user's.
+    #[error("{path} does not answer: {}", source.kind())]
     Io {
         /// The socket.
         path: PathBuf,
@@ -58,7 +61,10 @@ pub enum AskError {
 /// # Errors
 /// See [`AskError`].
 pub fn ask(path: &Path, page: Page) -> Result<(bool, String), AskError> {
-    let io = |source| AskError::Io { path: path.to_owned(), source };
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::Nobody(path.to_owned()),
+        _ => AskError::Io { path: path.to_owned(), source },
+    };
     let text = exchange(path, page).map_err(io)?;
     let parts = text.split_once("\r\n\r\n").and_then(|(head, body)| Some((head.strip_prefix("HTTP/1.1 ")?, body)));
     let (head, body) = parts.ok_or_else(|| AskError::Strange { path: path.to_owned() })?;

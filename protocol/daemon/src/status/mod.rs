@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use ask::{AskError, Page, ask};
-pub use place::{Place, bind_private};
+pub use place::{Place, bind_private, unbind};
 
 use crate::figures;
 

@@ -36,6 +36,13 @@ impl FromStr for Place {
 }
 
 impl Place {
+    /// Leaves nothing there.
+    pub fn close(&self) {
+        if let Self::Unix(path) = self {
+            unbind(path);
+        }
+    }
+
     /// Listens there.
     ///
     /// # Errors
@@ -48,6 +55,13 @@ impl Place {
                 Ok(Door::Unix(tokio::net::UnixListener::from_std(listener)?))
             }
         }
+    }
+}
+
+/// Takes a socket away at which nobody listens any more, and nothing else. Where it cannot be, the next that is bound there takes its place.
+pub fn unbind(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -101,6 +115,9 @@ mod tests {
         let file = dir.path().join("node.toml");
         fs::write(&file, "site").unwrap();
         assert!(bind_private(&file).is_err());
+        unbind(&file);
         assert_eq!(fs::read_to_string(&file).unwrap(), "site");
+        unbind(&path);
+        assert!(!path.exists());
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
+use bocage_protocol::limits::HANDSHAKES;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -17,11 +18,10 @@ use super::{ACCEPTED, HANDSHAKE_TIMEOUT_SECS, QuicLink, reset, server_transport,
 use crate::denylist::Denylist;
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
+use crate::places::{Place, Places};
 use crate::tls;
 use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
-/// Handshakes under way, and links not yet taken by [`Listener::accept`]. Who comes beyond is told to come back.
-const HANDSHAKES: usize = 256;
 /// Datagrams that may wait for a handshake not yet begun, in all.
 const WAITING_BYTES: u64 = 8 << 20;
 /// How long [`QuicServer::shutdown`] waits for the peers to be told.
@@ -67,17 +67,18 @@ impl QuicServer {
         identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        Self::bind_with(address, Doors::new(identities.into(), clock)?, HANDSHAKES)
+        Self::bind_with(address, Doors::new(identities.into(), clock)?, Places::for_strangers(HANDSHAKES))
     }
 
-    pub(super) fn bind_with(address: SocketAddr, doors: Doors, handshakes: usize) -> Result<Self, ConnectError> {
+    /// `places` are for handshakes under way, and for links not yet taken by [`Listener::accept`].
+    pub(super) fn bind_with(address: SocketAddr, doors: Doors, places: Places) -> Result<Self, ConnectError> {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = reset::endpoint_config(&doors.identities.current());
         let endpoint = quinn::Endpoint::new(endpoint, Some((*doors.config.get()).clone()), socket(address)?, runtime)?;
-        let (done, links) = mpsc::channel(handshakes);
+        let (done, links) = mpsc::channel(places.most());
         let open = watch::Sender::new(true);
         let refused = Arc::new(Refusals::default());
-        let task = accept_all(endpoint.clone(), doors, done, handshakes, open.subscribe(), Arc::clone(&refused));
+        let task = accept_all(endpoint.clone(), doors, done, places, open.subscribe(), Arc::clone(&refused));
         let accepting = tokio::spawn(task).abort_handle();
         Ok(Self { endpoint, links: Mutex::new(links), accepting, open, refused })
     }
@@ -144,11 +145,10 @@ async fn accept_all(
     endpoint: quinn::Endpoint,
     doors: Doors,
     done: mpsc::Sender<QuicLink>,
-    handshakes: usize,
+    places: Places,
     mut open: watch::Receiver<bool>,
     refused: Arc<Refusals>,
 ) {
-    let free = Arc::new(Semaphore::new(handshakes));
     // Aborted, all that is under way, when this task is.
     let mut under_way = JoinSet::new();
     loop {
@@ -161,18 +161,18 @@ async fn accept_all(
             },
         };
         while under_way.try_join_next().is_some() {}
-        let Ok(permit) = free.clone().try_acquire_owned() else {
+        // Under load, only addresses that prove to receive our packets get a handshake: nobody takes places in another's name.
+        if places.free() <= places.most() / 2 && incoming.may_retry() {
+            let _ = incoming.retry();
+            continue;
+        }
+        let Some(place) = places.take(incoming.remote_address().ip()) else {
             tracing::debug!(address = %incoming.remote_address(), "refused a node: too many handshakes under way");
             refused.count(&ConnectError::Busy);
             incoming.refuse();
             continue;
         };
-        // Under load, only addresses that prove to receive our packets get a handshake.
-        if free.available_permits() < handshakes / 2 && incoming.may_retry() {
-            let _ = incoming.retry();
-            continue;
-        }
-        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), permit, Arc::clone(&refused)));
+        under_way.spawn(handshake(incoming, doors.config.get(), done.clone(), place, Arc::clone(&refused)));
     }
     under_way.shutdown().await;
     while let Some(incoming) = endpoint.accept().await {
@@ -185,7 +185,7 @@ async fn handshake(
     incoming: quinn::Incoming,
     config: Arc<quinn::ServerConfig>,
     done: mpsc::Sender<QuicLink>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     refused: Arc<Refusals>,
 ) {
     let address = incoming.remote_address();
@@ -194,7 +194,14 @@ async fn handshake(
         accept_peer(&connection).await?;
         Ok(connection)
     };
-    let connection = match timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), shaking).await {
+    let shaken = tokio::select! {
+        shaken = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), shaking) => shaken,
+        () = place.gave_way() => {
+            refused.count(&ConnectError::Busy);
+            return tracing::debug!(%address, "a newcomer gave way: too many handshakes under way");
+        }
+    };
+    let connection = match shaken {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             let error = tls::connect_error(error, HANDSHAKE_TIMEOUT_SECS);
@@ -214,8 +221,9 @@ async fn handshake(
     };
     let link = QuicLink { connection, peer: Arc::new(peer), certificate: Some(Arc::new(certificate)), endpoint: None };
     // Where nobody takes links, the channel fills up, places stay taken, and newcomers are refused.
+    place.known();
     let _ = done.send(link).await;
-    drop(permit);
+    drop(place);
 }
 
 /// Tells the client that its certificate is accepted; see [`super`].

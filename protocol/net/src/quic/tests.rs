@@ -7,6 +7,7 @@ use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, refusal,
 use crate::certificates::COORDINATOR_NAME;
 use crate::identities::Identities;
 use crate::identity::Identity;
+use crate::places::{Manners, Places};
 use crate::transport::{CertificateFault, ConnectError, Dialler, Listener, contract};
 
 /// This transport, as the table of bad credentials sees it.
@@ -66,37 +67,80 @@ async fn where_nobody_listens_the_node_is_told() {
     assert!(matches!(no_port.connect().await, Err(ConnectError::Resolve { .. })));
 }
 
-/// Sends the first packet of a client to `server` and never another, and returns the socket it came from.
-async fn hang(server: &QuicServer, network: &Network) -> tokio::net::UdpSocket {
-    let relay = tokio::net::UdpSocket::bind(ANY).await.unwrap();
-    let address = relay.local_addr().unwrap().to_string();
-    let client = QuicClient::new(address, COORDINATOR_NAME, &network.site(NOW), clock()).unwrap();
+/// Begins a handshake with `server` from `address`, proving it where that is asked for, and never goes on; returns the socket that it came from.
+async fn hang(server: &QuicServer, network: &Network, address: &str) -> tokio::net::UdpSocket {
+    let (near, far) =
+        (tokio::net::UdpSocket::bind(ANY).await.unwrap(), tokio::net::UdpSocket::bind(address).await.unwrap());
+    let to = near.local_addr().unwrap().to_string();
+    let client = QuicClient::new(to, COORDINATOR_NAME, &network.site(NOW), clock()).unwrap();
     let connecting = tokio::spawn(async move { client.connect().await.map(|_| ()) });
     let mut packet = [0; 2000];
-    let (length, _) = relay.recv_from(&mut packet).await.unwrap();
+    loop {
+        let (length, client) = near.recv_from(&mut packet).await.unwrap();
+        far.send_to(&packet[..length], server.local_address().unwrap()).await.unwrap();
+        let (length, _) = far.recv_from(&mut packet).await.unwrap();
+        // A long header of the type Retry (RFC 9000, 17.2.5): anything else proves that the server has begun the handshake.
+        if packet[0] & 0xb0 != 0xb0 {
+            break;
+        }
+        near.send_to(&packet[..length], client).await.unwrap();
+    }
     connecting.abort();
-    relay.send_to(&packet[..length], server.local_address().unwrap()).await.unwrap();
-    // The answer proves that the server has begun the handshake.
-    relay.recv_from(&mut packet).await.unwrap();
-    relay
+    far
 }
+
+const HERE: &str = "127.0.0.1:0";
+const ELSEWHERE: &str = "127.0.0.2:0";
 
 #[tokio::test]
 async fn a_handshake_that_hangs_keeps_nobody_out() {
     let network = Network::new();
     let server = server(&network);
-    let _relays = (hang(&server, &network).await, hang(&server, &network).await);
+    let _relays = (hang(&server, &network, HERE).await, hang(&server, &network, HERE).await);
     still_up(&server, &network).await;
 }
 
 #[tokio::test]
 async fn too_many_handshakes_at_once_are_told_to_come_back() {
     let network = Network::new();
-    let doors = server::Doors::new((&network.coordinator(NOW)).into(), clock()).unwrap();
-    let server = QuicServer::bind_with(ANY, doors, 1).unwrap();
-    let _relay = hang(&server, &network).await;
+    let server = with_places(&network, 1, Manners::Yield(Duration::from_secs(3600)));
+    let _relay = hang(&server, &network, HERE).await;
     let error = refusal(&client(&server, &network.site(NOW))).await;
     assert!(matches!(error, ConnectError::Busy), "{error}");
+}
+
+/// A server with so many places.
+fn with_places(network: &Network, most: usize, manners: Manners) -> QuicServer {
+    let doors = server::Doors::new((&network.coordinator(NOW)).into(), clock()).unwrap();
+    QuicServer::bind_with(ANY, doors, Places::new(most, manners)).unwrap()
+}
+
+#[tokio::test]
+async fn one_address_that_holds_all_handshakes_keeps_sites_out_only_where_nobody_gives_way() {
+    let network = Network::new();
+    for (manners, gets_past) in [(Manners::FirstCome, false), (Manners::Yield(Duration::from_secs(3600)), true)] {
+        let server = with_places(&network, 4, manners);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(hang(&server, &network, ELSEWHERE).await);
+        }
+        let connected = client(&server, &network.site(NOW)).connect().await;
+        assert_eq!(connected.is_ok(), gets_past, "{manners:?}: {connected:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_that_nobody_takes_give_way_to_nobody() {
+    let network = Network::new();
+    let server = with_places(&network, 1, Manners::Yield(Duration::ZERO));
+    let connect = async || client(&server, &network.site(NOW)).connect().await;
+    // The first waits to be taken, the second for the first.
+    let (first, second) = (connect().await.unwrap(), connect().await.unwrap());
+    let error = connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Busy), "{error}");
+    let taken = (server.accept().await.unwrap(), server.accept().await.unwrap());
+    assert!(first.open().await.is_ok() && second.open().await.is_ok());
+    drop(taken);
 }
 
 #[tokio::test]

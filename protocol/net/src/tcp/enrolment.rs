@@ -12,18 +12,17 @@ use std::time::Duration;
 use bocage_protocol::env::Clock;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::client::handshake;
 use super::route::{Io, Pipe, Route};
 use crate::identity;
+use crate::places::Place;
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
 use crate::transport::ConnectError;
 
-/// Enrolments under way at a coordinator. Who comes beyond is hung up on.
-pub(super) const ENROLMENTS: usize = 16;
 /// How long one may take, on either side.
 const ENROLMENT_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -43,7 +42,14 @@ pub struct EnrolmentStream {
     pipe: Pipe,
     over: Pin<Box<Sleep>>,
     address: Option<SocketAddr>,
-    _place: Option<OwnedSemaphorePermit>,
+    held: Option<Held>,
+}
+
+/// The place of a coordinator's stream.
+struct Held {
+    gave_way: Pin<Box<dyn Future<Output = ()> + Send>>,
+    gone: bool,
+    _place: Place,
 }
 
 impl fmt::Debug for EnrolmentStream {
@@ -53,9 +59,10 @@ impl fmt::Debug for EnrolmentStream {
 }
 
 impl EnrolmentStream {
-    pub(super) fn accepted(io: impl Io + 'static, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn accepted(io: impl Io + 'static, address: SocketAddr, place: Place) -> Self {
         let over = Box::pin(sleep(ENROLMENT_PATIENCE));
-        Self { pipe: Box::new(io), over, address: Some(address), _place: Some(place) }
+        let held = Held { gave_way: Box::pin(place.gave_way()), gone: false, _place: place };
+        Self { pipe: Box::new(io), over, address: Some(address), held: Some(held) }
     }
 
     /// At a coordinator: where the connection comes from.
@@ -64,6 +71,12 @@ impl EnrolmentStream {
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(held) = &mut self.held {
+            held.gone = held.gone || held.gave_way.as_mut().poll(cx).is_ready();
+            if held.gone {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "it gave way to another enrolment"));
+            }
+        }
         match self.over.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "the enrolment took too long")),
             Poll::Pending => Ok(()),
@@ -112,5 +125,5 @@ pub async fn connect_to_enrol(
     let late = |_| ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS };
     let stream = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), connecting).await.map_err(late)??;
     let over = Box::pin(sleep(ENROLMENT_PATIENCE));
-    Ok(EnrolmentStream { pipe: Box::new(stream), over, address: None, _place: None })
+    Ok(EnrolmentStream { pipe: Box::new(stream), over, address: None, held: None })
 }

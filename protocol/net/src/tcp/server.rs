@@ -3,7 +3,6 @@
 //! Who asks for a session shows a site's certificate, as on QUIC. Who asks for enrolment shows none and gets a plain stream, if anybody takes
 //! those ([`TcpServer::enrolments`]). The two have TLS settings of their own, so that no session can come of the second.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,29 +10,28 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bocage_protocol::env::Clock;
+use bocage_protocol::limits::{ENROLMENTS, HANDSHAKES};
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::control::Side;
-use super::enrolment::{ENROLMENTS, EnrolmentStream, Enrolments};
+use super::enrolment::{EnrolmentStream, Enrolments};
 use super::link::{PACE, Standing, TcpLink, begin};
 use crate::denylist::Denylist;
 use crate::identities::{Derived, Identities};
 use crate::identity::{CertificateError, Identity, Leaf, site_of};
+use crate::places::{Place, Places};
 use crate::quic::HANDSHAKE_TIMEOUT_SECS;
 use crate::tls;
 use crate::transport::{CloseCode, ConnectError, Listener, Peer, Refusals};
 
-/// Handshakes under way. Where one more comes, the one that is under way for longest is hung up on: who holds a hundred of them open keeps nobody out
-/// who is done within two round trips.
-const HANDSHAKES: usize = 256;
 /// Links that stand and that [`Listener::accept`] has not yet taken.
 const LINKS: usize = 256;
 /// Connections that the kernel keeps while this process is busy.
@@ -57,7 +55,7 @@ struct Door {
     shown: Derived<Shown>,
     /// Who takes those that come to be enrolled; nobody at first.
     enrolling: StdMutex<Option<mpsc::Sender<EnrolmentStream>>>,
-    places: Arc<Semaphore>,
+    enrolments: Places,
     done: mpsc::Sender<TcpLink>,
     refused: Arc<Refusals>,
     /// All links whose task has not ended, for the day of shutdown.
@@ -100,7 +98,7 @@ impl TcpServer {
         identities: impl Into<Identities>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectError> {
-        Self::bind_with(address, identities.into(), clock, HANDSHAKES, Arc::default())
+        Self::counting(address, identities, clock, Arc::default())
     }
 
     /// The same, which counts the handshakes that come to nothing where another transport's are counted already.
@@ -113,14 +111,16 @@ impl TcpServer {
         clock: Arc<dyn Clock>,
         refused: Arc<Refusals>,
     ) -> Result<Self, ConnectError> {
-        Self::bind_with(address, identities.into(), clock, HANDSHAKES, refused)
+        let places = [HANDSHAKES, ENROLMENTS].map(Places::for_strangers);
+        Self::bind_with(address, identities.into(), clock, places, refused)
     }
 
+    /// The places are for handshakes under way, and for enrolments.
     pub(super) fn bind_with(
         address: SocketAddr,
         identities: Identities,
         clock: Arc<dyn Clock>,
-        handshakes: usize,
+        [handshakes, enrolments]: [Places; 2],
         refused: Arc<Refusals>,
     ) -> Result<Self, ConnectError> {
         let listener = listener(address)?;
@@ -128,11 +128,10 @@ impl TcpServer {
         let (done, links) = mpsc::channel(LINKS);
         let make = move |identity: &Identity, denylist: &Denylist| Shown::of(identity, denylist, &clock);
         let shown = Derived::new(identities, Box::new(make))?;
-        let places = Arc::new(Semaphore::new(ENROLMENTS));
         let door = Arc::new(Door {
             shown,
             enrolling: StdMutex::new(None),
-            places,
+            enrolments,
             done,
             refused,
             standing: StdMutex::default(),
@@ -222,10 +221,9 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Begins a handshake for everybody who comes, each in a task of its own. Once closed, the kernel refuses everybody.
-async fn accept_all(listener: TcpListener, door: Arc<Door>, handshakes: usize, mut open: watch::Receiver<bool>) {
+async fn accept_all(listener: TcpListener, door: Arc<Door>, handshakes: Places, mut open: watch::Receiver<bool>) {
     // Aborted, all that is under way, when this task is.
     let mut under_way = JoinSet::new();
-    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let came = tokio::select! {
             biased;
@@ -241,16 +239,13 @@ async fn accept_all(listener: TcpListener, door: Arc<Door>, handshakes: usize, m
             }
         };
         while under_way.try_join_next().is_some() {}
-        oldest_first.retain(|task| !task.is_finished());
-        if oldest_first.len() >= handshakes
-            && let Some(oldest) = oldest_first.pop_front()
-        {
-            tracing::debug!("hung up on a newcomer: too many handshakes under way");
+        let Some(place) = handshakes.take(address.ip()) else {
+            tracing::debug!(%address, "hung up on a newcomer: too many handshakes under way");
             door.refused.count(&ConnectError::Busy);
-            oldest.abort();
-        }
+            continue;
+        };
         let door = Arc::clone(&door);
-        oldest_first.push_back(under_way.spawn(async move { door.handshake(stream, address).await }));
+        under_way.spawn(async move { door.handshake(stream, address, place).await });
     }
 }
 
@@ -261,17 +256,23 @@ async fn closed(open: &mut watch::Receiver<bool>) {
 
 impl Door {
     /// One handshake; a failure is logged and concerns nobody else.
-    async fn handshake(&self, stream: TcpStream, address: SocketAddr) {
+    async fn handshake(&self, stream: TcpStream, address: SocketAddr, place: Place) {
         let _ = stream.set_nodelay(true);
-        let made = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), self.shake(stream, address)).await;
-        let made = made.unwrap_or(Err(ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS }));
+        let shaking = timeout(Duration::from_secs(HANDSHAKE_TIMEOUT_SECS), self.shake(stream, address, &place));
+        let made = tokio::select! {
+            made = shaking => made.unwrap_or(Err(ConnectError::Silent { secs: HANDSHAKE_TIMEOUT_SECS })),
+            () = place.gave_way() => {
+                self.refused.count(&ConnectError::Busy);
+                return tracing::debug!(%address, "a newcomer gave way: too many handshakes under way");
+            }
+        };
         if let Err(error) = made {
             self.refused.count(&error);
             tracing::info!(%address, %error, "a node's connection was not made");
         }
     }
 
-    async fn shake(&self, stream: TcpStream, address: SocketAddr) -> Result<(), ConnectError> {
+    async fn shake(&self, stream: TcpStream, address: SocketAddr, place: &Place) -> Result<(), ConnectError> {
         let failed = |error: io::Error| tls::stream_error(&error);
         let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed)?;
         let shown = self.shown.get();
@@ -279,9 +280,12 @@ impl Door {
         let asks_to_enrol = started.client_hello().alpn().is_some_and(|names| names.eq([tls::ENROLMENT_ALPN]));
         match enrolling {
             Some(to) if asks_to_enrol => {
-                let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Err(ConnectError::Busy) };
-                let stream = started.into_stream(shown.enrolment).await.map_err(failed)?;
-                let stream = EnrolmentStream::accepted(stream, address, place);
+                let enrolling = self.enrolments.take(address.ip()).ok_or(ConnectError::Busy)?;
+                let stream = tokio::select! {
+                    stream = started.into_stream(shown.enrolment) => stream.map_err(failed)?,
+                    () = enrolling.gave_way() => return Err(ConnectError::Busy),
+                };
+                let stream = EnrolmentStream::accepted(stream, address, enrolling);
                 to.try_send(stream).map_err(|_| ConnectError::Busy)
             }
             _ => {
@@ -293,6 +297,7 @@ impl Door {
                 }
                 self.stand(&link);
                 // Where nobody takes links, the channel fills up and newcomers run out of time.
+                place.known();
                 let _ = self.done.send(link).await;
                 Ok(())
             }

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bocage_protocol::limits::ENROLMENTS;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream as Plain;
+use tokio::net::{TcpListener, TcpSocket, TcpStream as Plain};
 
 use super::*;
 use crate::bad_credentials::{self, ANY, NOW, Network, Transport, clock, days, refusal, site};
 use crate::certificates::COORDINATOR_NAME;
 use crate::identities::Identities;
 use crate::identity::Identity;
+use crate::places::{Manners, Places};
 use crate::transport::{
     CertificateFault, CloseCode, Closed, ConnectError, Dialler, Link as _, Listener, Refusals, contract,
 };
@@ -158,7 +160,7 @@ async fn enrolments_have_as_many_places_as_are_allowed() {
     let server = server(&network);
     let mut enrolments = server.enrolments();
     let mut held = Vec::new();
-    for _ in 0..enrolment::ENROLMENTS {
+    for _ in 0..ENROLMENTS {
         let (hospital, coordinator) = tokio::join!(to_enrol(&server, &network), enrolments.accept());
         held.push((hospital.unwrap(), coordinator.unwrap()));
     }
@@ -175,7 +177,7 @@ async fn hang(address: SocketAddr) -> Plain {
 #[tokio::test]
 async fn a_flood_of_handshakes_that_hang_keeps_nobody_out() {
     let network = Network::new();
-    let server = TcpServer::bind_with(ANY, (&network.coordinator(NOW)).into(), clock(), 4, Arc::default()).unwrap();
+    let server = with_places(&network, 4, Manners::Yield(Duration::ZERO));
     let mut hanging = Vec::new();
     for _ in 0..20 {
         hanging.push(hang(server.local_address()).await);
@@ -184,6 +186,75 @@ async fn a_flood_of_handshakes_that_hang_keeps_nobody_out() {
     // Those that waited longest were hung up on.
     let mut byte = [0];
     assert!(matches!(hanging[0].read(&mut byte).await, Ok(0) | Err(_)));
+}
+
+/// A server with so many places for handshakes, and as many for enrolments.
+fn with_places(network: &Network, most: usize, manners: Manners) -> TcpServer {
+    let places = [(); 2].map(|()| Places::new(most, manners));
+    TcpServer::bind_with(ANY, (&network.coordinator(NOW)).into(), clock(), places, Arc::default()).unwrap()
+}
+
+/// Whether somebody gives way, and whether a site at another address then gets past a stranger who holds all places.
+const GETS_PAST: [(Manners, bool); 2] =
+    [(Manners::FirstCome, false), (Manners::Yield(Duration::from_secs(3600)), true)];
+
+/// A connection from an address that nobody else has.
+async fn from_elsewhere(to: SocketAddr) -> Plain {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Where connections are handed on, as if from elsewhere.
+async fn elsewhere(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(ANY).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut far = from_elsewhere(to).await;
+                tokio::io::copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn one_address_that_holds_all_handshakes_keeps_sites_out_only_where_nobody_gives_way() {
+    let network = Network::new();
+    for (manners, gets_past) in GETS_PAST {
+        let server = with_places(&network, 4, manners);
+        let mut held = Vec::new();
+        for _ in 0..40 {
+            held.push(from_elsewhere(server.local_address()).await);
+        }
+        let connected = client(&server, &network.site(NOW)).connect().await;
+        assert_eq!(connected.is_ok(), gets_past, "{manners:?}: {connected:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_that_holds_all_enrolments_keeps_hospitals_out_only_where_nobody_gives_way() {
+    let network = Network::new();
+    for (manners, gets_past) in GETS_PAST {
+        let server = with_places(&network, 2, manners);
+        let stranger = Route::direct(elsewhere(server.local_address()).await.to_string());
+        let mut enrolments = server.enrolments();
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let root = network.root.certificate_pem();
+            let connecting = connect_to_enrol(&stranger, COORDINATOR_NAME, root, clock());
+            let (theirs, ours) = tokio::join!(connecting, enrolments.accept());
+            held.push((theirs.unwrap(), ours.unwrap()));
+        }
+        let connected = to_enrol(&server, &network).await;
+        assert_eq!(connected.is_ok(), gets_past, "{manners:?}: {connected:?}");
+        if gets_past {
+            let ended = held[0].1.read(&mut [0]).await.unwrap_err();
+            assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionAborted, "the first gave way");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use sqlparser::ast::Expr as Sql;
 
 use super::relation::usage;
 use super::{Binder, Scope};
+use crate::front::relation::Fitted;
 use crate::ids::ColumnName;
 use crate::plan::{Derived, Expr, Gives, Prediction, TypeProblem};
 use crate::settings::nearest;
@@ -31,7 +32,7 @@ impl Binder<'_> {
             let near = nearest(&model.value, models.keys().map(ColumnName::as_str));
             let problem = problem.hint(match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add it: [models.{}] from = \"FOLDER\", analysis = \"NAME\"", model.value),
+                None => format!("add it: [models.{}] analysis = \"NAME\" of this study, or with from = \"FOLDER\" of an earlier one", model.value),
             });
             return self.refuse(problem);
         };
@@ -46,7 +47,8 @@ impl Binder<'_> {
                 return self.refuse(problem.hint("ipw() is of a binomial model"));
             }
         };
-        let of = Prediction { family: fitted.family, columns: fitted.columns, beta: fitted.beta, gives, folds: vec![] };
+        let Fitted { family, columns, beta, from, .. } = fitted;
+        let of = Prediction { family, columns, beta, gives, from, folds: vec![] };
         self.register(Derived::Predicted(Box::new(of)), want)
     }
 }

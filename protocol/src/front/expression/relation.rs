@@ -1,44 +1,26 @@
 //! What an expression makes of a patient's rows in other tables, and the code lists that it names.
 
-use std::collections::BTreeSet;
-
 use sqlparser::ast::{
     BinaryOperator, Expr as Sql, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value,
 };
 
 use super::super::relation::Relations;
 use super::super::sql::WHERE;
+use super::plausible::PLAUSIBLE;
 use super::{Binder, Scope};
-use crate::contract::{Contract, Kind};
 use crate::ids::{ColumnName, TableName};
-use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, type_of, unknown_table};
+use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, unknown_table};
 use crate::settings::nearest;
 
 const FEATURES: &[&str] =
-    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw"];
+    &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw", PLAUSIBLE];
 const NAMED: &[&str] = &["at_least", "at_most", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.
 const DATE: &str = "date";
 
-/// Whether a function of this name reads rows.
+/// Whether a call of this name is a value by itself: of rows, or of a row's values by more than an expression may say.
 pub(super) fn is_feature(name: &str) -> bool {
     FEATURES.contains(&name)
-}
-
-/// The names of code lists that a list consists of, an empty one for what is none; nothing where it names no list at all.
-pub(super) fn named_lists(list: &[Sql]) -> Option<Vec<&str>> {
-    let name = |item: &Sql| matches!(item, Sql::Identifier(name) if name.value.starts_with('@'));
-    if !list.iter().any(name) {
-        return None;
-    }
-    let mut names = Vec::with_capacity(list.len());
-    for item in list {
-        names.push(match item {
-            Sql::Identifier(name) => name.value.strip_prefix('@').unwrap_or_default(),
-            _ => "",
-        });
-    }
-    Some(names)
 }
 
 /// A call's arguments, told apart.
@@ -175,6 +157,10 @@ impl Binder<'_> {
             Scope::Rows(..) => name == "has" || name == "count",
             Scope::Source(_) | Scope::Table(..) => false,
         };
+        if !allowed && name == PLAUSIBLE {
+            let problem = TypeProblem::new("`plausible` is of a study's own numbers, not within a condition on rows");
+            return self.refuse(problem.hint("compare there: value between 40 and 300"));
+        }
         if !allowed {
             let problem =
                 TypeProblem::new(format!("`{name}` stands in a study's own conditions, not within one on rows"));
@@ -186,6 +172,9 @@ impl Binder<'_> {
         }
         if name == "age_at" {
             return self.age(first, rest, want);
+        }
+        if name == PLAUSIBLE {
+            return self.plausible(first, rest, want);
         }
         let arguments = self.told_apart(rest);
         let pick = match name {
@@ -374,66 +363,6 @@ impl Binder<'_> {
             Err(problem) => self.refuse(in_table(&table, problem)),
         }
     }
-
-    /// Whether `of` is in one of the code lists.
-    pub(super) fn in_lists(&mut self, of: Expr, names: &[&str]) -> Option<Expr> {
-        let mut parts = Vec::new();
-        for name in names {
-            match self.in_list_named(&of, name) {
-                Ok(Some(part)) => parts.push(part),
-                Ok(None) => return None,
-                Err(problem) => return self.refuse(problem),
-            }
-        }
-        Some(if parts.len() == 1 { parts.remove(0) } else { Expr::Or(parts) })
-    }
-
-    /// An inner nothing where the list is wrong, which is said at its place.
-    fn in_list_named(&self, of: &Expr, name: &str) -> Result<Option<Expr>, TypeProblem> {
-        let (given, contract): (_, &Contract) = match &self.scope {
-            Scope::Source(_) => return Err(TypeProblem::new("code lists are of studies")),
-            Scope::Table(contract, given) => (*given, contract),
-            Scope::Rows(relations, table) => (relations.given(), relations.of_rows(table)),
-            Scope::Study(relations) => (relations.given(), relations.extended()),
-        };
-        if name.is_empty() {
-            return Err(TypeProblem::new("code lists and codes stand in one list")
-                .hint("join them with `or`: code in @list or code in ('…')"));
-        }
-        let Some(list) = name.parse::<ColumnName>().ok().and_then(|name| given.lists.get(&name)) else {
-            let problem = TypeProblem::new(format!("there is no code list `@{name}`"));
-            let near = nearest(name, given.lists.keys().map(ColumnName::as_str));
-            return Err(problem.hint(match near {
-                Some(near) => format!("did you mean `@{near}`?"),
-                None => format!("add it: [codes] {name} = {{ system = \"…\", codes = [\"…\"] }}"),
-            }));
-        };
-        let column = match of {
-            Expr::Column(column) => contract.column(column.as_str()),
-            _ => None,
-        };
-        let found = type_of(of, self.columns())?;
-        let Some((column, Type::Code(_) | Type::Text | Type::Int)) = column.map(|column| (column, found)) else {
-            return Err(TypeProblem::new(format!(
-                "`@{name}` is a list of codes, and what is looked for in it is no column of such"
-            ))
-            .hint("write COLUMN in @LIST"));
-        };
-        let Some(list) = list else { return Ok(None) };
-        if let Some(system) = column.system().filter(|system| !system.eq_ignore_ascii_case(&list.system)) {
-            let problem =
-                format!("`{}` has codes of `{system}`, and `@{name}` those of `{}`", column.name, list.system);
-            return Err(TypeProblem::new(problem).hint("use a list of the column's own system"));
-        }
-        let declared: Option<BTreeSet<&str>> = match &column.kind {
-            Kind::Code { codes, .. } => Some(codes.iter().map(|code| code.code.as_str()).collect()),
-            _ => None,
-        };
-        let whole = matches!(column.kind, Kind::Int { .. });
-        list.condition(of, declared.as_ref(), whole)
-            .map(Some)
-            .map_err(|problem| TypeProblem { message: format!("`@{name}`: {}", problem.message), ..problem })
-    }
 }
 
 fn in_table(table: &TableName, problem: TypeProblem) -> TypeProblem {
@@ -467,6 +396,7 @@ pub(super) fn usage(name: &str) -> TypeProblem {
         "count" => "count(TABLE where CONDITION, after = DAY, within = days(90))",
         "sum" => "sum(TABLE.COLUMN where CONDITION, at_most = 100, after = DAY)",
         "predict" | "linear" | "ipw" => "predict(MODEL), linear(MODEL) or ipw(MODEL), of a model under [models]",
+        PLAUSIBLE => "plausible(COLUMN, LEAST, GREATEST), e.g. plausible(systolic, 40, 300)",
         "age_at" => "age_at(today), age_at(index) or age_at(date '2020-01-31')",
         _ => "first(TABLE.COLUMN where CONDITION, after = DAY), and so last, min, max and mean",
     };

@@ -1,6 +1,7 @@
 //! Cohorts across tables as a researcher writes them: what they become, and what is said about those that are wrong.
 
 mod contracts;
+mod plausible;
 mod rows;
 mod worked;
 mod wrong;

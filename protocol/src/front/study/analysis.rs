@@ -27,11 +27,12 @@ use super::{
     Binding, KEYS, accuracy, attrition, compare, cox, crosstab, discovered, histogram, kmeans, model, pca, quantiles,
     rates, standardised, survival, table,
 };
-use crate::analysis::{AnalysisSpec, RoundState, Spec, plan_for};
+use crate::analysis::{AnalysisSpec, RoundState, Spec, awaits, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
 use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
 use crate::settings::{Problem, Problems, join, read};
+use crate::trust::Study;
 
 #[derive(Deserialize)]
 struct RawAnalysis {
@@ -190,6 +191,18 @@ pub(super) fn check_plans(
                 problems.push(problem);
             }
         }
+    }
+}
+
+/// Whether those that read another one's fit stand below it, as every site wants it.
+pub(super) fn check_order(file: &str, study: &Study, analyses: &[Bound], problems: &mut Problems) {
+    for (position, Bound { index, spec }) in analyses.iter().enumerate() {
+        let Err(error) = u16::try_from(position).map_or(Ok(()), |position| awaits(study, position).map(drop)) else {
+            continue;
+        };
+        let name = spec.part.as_ref().map_or(&spec.name, |part| &part.of);
+        let problem = Problem::new(file, place(*index, name), error.message);
+        problems.push(Problem { hint: error.hint, ..problem });
     }
 }
 

@@ -121,7 +121,7 @@ impl Binding<'_> {
         }
         let names: Vec<ColumnName> = definitions.keys().cloned().collect();
         self.relations.define(definitions);
-        let models = self.models(&raw.models);
+        let models = self.models(raw);
         for name in names {
             self.relations.resolve(&name, self.derive, 0);
         }

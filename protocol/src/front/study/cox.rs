@@ -1,4 +1,4 @@
-//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, at }`: proportional hazards.
+//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, enter_until, at, two_stage }`: proportional hazards.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ pub(super) struct RawCox {
     grid: Option<Vec<f64>>,
     every: Option<f64>,
     until: Option<f64>,
+    enter_until: Option<f64>,
+    two_stage: Option<String>,
     #[serde(default)]
     at: Vec<BTreeMap<String, Given>>,
 }
@@ -64,6 +66,10 @@ impl Binding<'_> {
             (None, None, None) => None,
             (grid, every, until) => Some(self.grid(&join(key, "cox"), grid, every, until)?),
         };
+        if raw.enter_until.is_some() && grid.is_none() {
+            let problem = TypeProblem::new("`enter_until` is an end of a grid, and there is none");
+            return self.refuse(&place("enter_until"), problem.hint("add grid = […], or every and until"));
+        }
         let ((survival, mut side), strata) = survival.zip(side).zip(strata)?;
         if side.by_site {
             let problem = TypeProblem::new("every site has a baseline of its own already");
@@ -85,10 +91,21 @@ impl Binding<'_> {
             strata: strata.into_iter().map(|key| key.key).collect(),
             robust: raw.standard_errors == Some(Errors::Robust),
             proportionality: raw.proportionality,
-            grid: grid.map(|ends| TimeGrid { ends, stay: None }),
+            grid: grid.map(|ends| TimeGrid { ends, stay: None, enter_until: raw.enter_until }),
         };
         let patterns = self.patterns(&place("at"), &raw.at, &side.terms, hazard.grid.is_some())?;
-        Some(Spec::Cox(CoxSpec { formula: label(&raw.formula), hazard, terms: side.terms, confidence, patterns }))
+        let two_stage = match &raw.two_stage {
+            Some(way) => Some(self.pooling(&place("two_stage"), way)?),
+            None => None,
+        };
+        if two_stage.is_some() && (hazard.grid.is_some() || hazard.proportionality.is_some()) {
+            let problem = TypeProblem::new(
+                "in two stages every site has a fit of its own, without a grid and a test of proportionality",
+            );
+            return self.refuse(&place("two_stage"), problem.hint("leave one of them out"));
+        }
+        let (formula, terms) = (label(&raw.formula), side.terms);
+        Some(Spec::Cox(CoxSpec { formula, hazard, terms, confidence, patterns, two_stage }))
     }
 
     /// `surv(time, event)`, or `surv(start, stop, event)`.

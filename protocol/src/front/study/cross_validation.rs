@@ -1,4 +1,4 @@
-//! `cross_validation = { formula, family, link, ridge, folds, grid, confidence }`: a model held against those who were left out of it.
+//! `cross_validation = { formula, family, link, ridge, folds, grid, fold_areas, confidence }`: a model held against those who were left out of it.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +19,8 @@ pub(super) struct RawCrossValidation {
     ridge: Option<f64>,
     folds: Option<Value>,
     grid: Option<Vec<f64>>,
+    #[serde(default)]
+    fold_areas: bool,
     confidence: Option<f64>,
 }
 
@@ -43,7 +45,12 @@ impl Binding<'_> {
                 let problem = TypeProblem::new("a grid is of the probabilities of a condition");
                 return self.refuse(&place("grid"), problem.hint("leave it out"));
             }
-            return Some(Spec::CrossValidation(CrossValidationSpec { model, left_out, curve: None }));
+            if raw.fold_areas {
+                let problem = TypeProblem::new("areas under a curve are of the probabilities of a condition");
+                return self.refuse(&place("fold_areas"), problem.hint("leave it out"));
+            }
+            let (curve, fold_areas) = (None, false);
+            return Some(Spec::CrossValidation(CrossValidationSpec { model, left_out, curve, fold_areas }));
         };
         // A risk that may be above 1 is no probability, an offset is in no fitted model's column, and a mean expects the same of everybody.
         let has_curve = matches!(model.response.family, Family::Binomial(_))
@@ -60,7 +67,9 @@ impl Binding<'_> {
             return self.refuse(&place("grid"), TypeProblem::new(problem).hint("e.g. grid = [0.1, 0.2]"));
         }
         let curve = has_curve.then_some(curve);
-        Some(Spec::CrossValidation(CrossValidationSpec { model, left_out, curve }))
+        // Those of sites follow from the curve's own lines.
+        let fold_areas = raw.fold_areas && curve.is_some() && left_out != LeftOut::Site;
+        Some(Spec::CrossValidation(CrossValidationSpec { model, left_out, curve, fold_areas }))
     }
 
     /// A name that no column has.

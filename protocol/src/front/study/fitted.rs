@@ -1,5 +1,5 @@
 //! `[models.NAME]`: a fitted model that expressions may name. Its coefficients are those that an earlier study published, in the folder that was
-//! written of its answer, or stand in the text with their formula.
+//! written of its answer, or stand in the text with their formula, or are found by an analysis of the same study, which those that read them wait for.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::super::relation::Fitted;
 use super::model::RawModel;
-use super::{Binding, KEYS, formula};
-use crate::analysis::{ModelSpec, Named, Spec};
+use super::{Binding, KEYS, RawStudy, formula};
+use crate::analysis::{ModelSpec, Named, Spec, fitted};
 use crate::ids::{AnalysisName, ColumnName, StudyId};
 use crate::limits;
 use crate::plan::{Expr, Family, Measure, TypeProblem};
-use crate::settings::{nearest, read};
+use crate::settings::{Problems, nearest, read};
 use crate::trust::{Origin, SignedStudy, Study};
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct RawFitted {
     coefficients: Option<BTreeMap<String, f64>>,
 }
 
-const HINT: &str = "from = \"FOLDER\" and analysis = \"NAME\" of an earlier answer; or formula = \"…\" and coefficients = { \"(intercept)\" = … }";
+const HINT: &str = "analysis = \"NAME\" of this study; with from = \"FOLDER\" of an earlier answer; or formula = \"…\" and coefficients = { \"(intercept)\" = … }";
 
 /// The files of the answers that models are from.
 pub(super) fn named_files(models: &BTreeMap<ColumnName, Value>) -> impl Iterator<Item = String> {
@@ -44,13 +44,21 @@ fn result_file(folder: &str) -> String {
 
 impl Binding<'_> {
     /// Binds `[models]`, so that expressions may name them. Returned is where those of earlier studies are from.
-    pub(super) fn models(&mut self, raw: &BTreeMap<ColumnName, Value>) -> Vec<Origin> {
+    pub(super) fn models(&mut self, study: &RawStudy) -> Vec<Origin> {
+        let raw = &study.models;
         if raw.len() > limits::MODELS {
             let problem = TypeProblem::new(format!("a study names at most {} fitted models", limits::MODELS));
             self.refuse::<()>("models", problem);
         }
         let mut origins = Vec::new();
-        for (name, value) in raw.iter().take(limits::MODELS) {
+        // Those of this study last, in the order of the analyses that fit them: one may read another.
+        let place = |value: &Value| match (value.get("from"), value.get("formula"), value.get("analysis")) {
+            (None, None, Some(name)) => study.analysis.iter().position(|analysis| analysis.get("name") == Some(name)),
+            _ => None,
+        };
+        let mut all: Vec<(&ColumnName, &Value)> = raw.iter().take(limits::MODELS).collect();
+        all.sort_by_key(|(_, value)| place(value));
+        for (name, value) in all {
             let key = format!("models.{name}");
             let before = self.problems.0.len();
             let raw: Option<RawFitted> = read(value, self.file, &key, KEYS, &mut self.problems);
@@ -61,12 +69,42 @@ impl Binding<'_> {
                     Some(fitted)
                 }
                 (None, Some(formula)) => self.by_hand(&key, formula, &raw),
+                (None, None) if raw.analysis.is_some() => self.of_this_study(&key, raw.analysis?, &study.analysis),
                 _ => self.refuse(&key, TypeProblem::new("a fitted model is of one origin").hint(HINT)),
             });
             let sound = self.problems.0.len() == before;
             self.relations.fit(name.clone(), fitted.filter(|_| sound));
         }
         origins
+    }
+
+    /// The model of an analysis of the same text, before its coefficients are known.
+    fn of_this_study(&mut self, key: &str, name: AnalysisName, analyses: &[Value]) -> Option<Fitted> {
+        let at = format!("{key}.analysis");
+        let named = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
+        let Some(model) = analyses.iter().find(named).and_then(|analysis| analysis.get("model")) else {
+            let models = analyses.iter().filter(|analysis| analysis.get("model").is_some());
+            let names: Vec<&str> = models.filter_map(|model| model.get("name")?.as_str()).collect();
+            let near = nearest(name.as_str(), names.iter().copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its models are: {}", names.join(", ")),
+            };
+            return self.refuse(&at, TypeProblem::new(format!("this study has no model `{name}`")).hint(hint));
+        };
+        // What is wrong with it is said where it stands.
+        let said = self.problems.0.len();
+        let raw: Option<RawModel> = read(model, self.file, &at, KEYS, &mut Problems::default());
+        let spec = raw.and_then(|raw| self.model(&at, &raw));
+        let sound = self.problems.0.len() == said;
+        self.problems.0.truncate(said);
+        let Some(spec) = spec.filter(|_| sound) else {
+            return self.refuse(&at, TypeProblem::new(format!("the analysis `{name}` is wrong by itself")));
+        };
+        let Some(spec) = fitted(&spec) else { return self.refuse(&at, beyond_columns()) };
+        let (family, outcome) = (spec.response.family, condition(&spec.response.of));
+        let columns = spec.columns().map(|column| column.of.clone()).collect();
+        Some(Fitted { family, columns, beta: vec![], from: Some(name), outcome })
     }
 
     fn by_hand(&mut self, key: &str, text: &str, raw: &RawFitted) -> Option<Fitted> {
@@ -172,7 +210,7 @@ impl Binding<'_> {
             self.refuse::<()>(key, problem.hint(format!("its columns are {}", labels.join(", "))));
         }
         let columns: Vec<_> = columns.into_iter().map(|column| column.of).collect();
-        (beta.len() == columns.len()).then_some(Fitted { family, columns, beta, outcome })
+        (beta.len() == columns.len()).then_some(Fitted { family, columns, beta, from: None, outcome })
     }
 }
 
@@ -185,9 +223,9 @@ fn condition(outcome: &Measure) -> Option<Expr> {
 
 fn beyond_columns() -> TypeProblem {
     TypeProblem::new(
-        "a model with an intercept for each site, or with an offset, predicts nothing by its coefficients alone",
+        "a model with an intercept for each site, with an offset, or in two stages predicts nothing by its coefficients alone",
     )
-    .hint("fit it without `site` and without `offset()`")
+    .hint("fit it without `site`, `offset()` and `two_stage`")
 }
 
 fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {

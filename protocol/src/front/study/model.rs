@@ -156,7 +156,7 @@ impl Binding<'_> {
         }
     }
 
-    fn pooling(&mut self, key: &str, text: &str) -> Option<Pooling> {
+    pub(super) fn pooling(&mut self, key: &str, text: &str) -> Option<Pooling> {
         let found = Pooling::ALL.iter().find(|(name, _)| *name == text).map(|(_, pooling)| *pooling);
         if found.is_none() {
             let problem = TypeProblem::new(format!("sites are not put together by `{text}`"));

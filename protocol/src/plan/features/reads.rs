@@ -43,13 +43,13 @@ impl Source {
         all
     }
 
-    /// That of a column of the base or of a feature, and what the feature chooses, in canonical bytes.
-    fn of(name: &ColumnName, query: &Query, contracts: &Contracts<'_>) -> (Self, Option<Vec<u8>>) {
+    /// That of a column of the base or of a feature, and what the feature chooses, in canonical bytes. Who has a plausible value is chosen like rows.
+    fn of(name: &ColumnName, query: &Query, contracts: &Contracts<'_>) -> (Self, BTreeSet<Vec<u8>>) {
         let dataset = |table: &TableName| query.related.get(table).map_or(&query.dataset, |table| &table.dataset);
         let feature = query.features.iter().find(|feature| feature.name == *name).map(|feature| &feature.of);
         let chosen = |of: &Derived| {
             let own = of.table().and_then(|table| contracts.related.get(table)).copied().unwrap_or(contracts.base);
-            Some(crate::trust::canonical(&crate::plan::normal::derived(of, own)).unwrap_or_default())
+            BTreeSet::from([crate::trust::canonical(&crate::plan::normal::derived(of, own)).unwrap_or_default()])
         };
         let column = |table: &TableName, column: &ColumnName| {
             let (table, column) = stored(table, column, query);
@@ -64,8 +64,14 @@ impl Source {
                 (Self::Count(dataset(&rows.table).name().to_owned()), chosen(of))
             }
             Some(of @ Derived::Age { .. }) => (Self::Age, chosen(of)),
-            Some(Derived::Value { table, column: name }) => (column(table, name), None),
-            Some(Derived::Predicted(_)) | None => (Self::Column(query.dataset.name().to_owned(), name.clone()), None),
+            Some(Derived::Value { table, column: name }) => (column(table, name), BTreeSet::new()),
+            // Each feature reads earlier ones only, so this comes to an end.
+            Some(of @ Derived::Plausible { column, .. }) if column != name => {
+                let (source, mut rows) = Self::of(column, query, contracts);
+                rows.extend(chosen(of));
+                (source, rows)
+            }
+            _ => (Self::Column(query.dataset.name().to_owned(), name.clone()), BTreeSet::new()),
         }
     }
 }

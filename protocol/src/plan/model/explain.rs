@@ -2,11 +2,14 @@
 
 use super::super::{Measure, ValidPlan, written};
 use super::{Explains, LeftOut};
+use crate::ids::ColumnName;
 
 impl ValidPlan {
     /// What it groups by (nothing), what it computes, and how many numbers leave.
     pub(in crate::plan) fn explain_model(&self) -> (Vec<String>, Vec<String>, u64) {
         let Some((model, layout)) = self.model() else { return Default::default() };
+        let called = |name: &ColumnName| self.called.name(name);
+        let model = &model.map(&|of| of.renamed(&called), &|key| key.renamed(&called));
         let columns: Vec<String> = (0..layout.columns.len()).map(|column| layout.name(column)).collect();
         let columns = columns.join(", ");
         let sums = "their sums, squares and products";

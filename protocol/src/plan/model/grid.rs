@@ -1,6 +1,6 @@
 //! One baseline of hazards for all sites: times are rounded to the intervals of a declared grid, as a curve over a grid has them. A step's sums are
 //! then of those who leave in one interval, by the event and otherwise; whoever has those of all sites adds up every risk set from the last interval
-//! to the first. No risk set leaves a site by itself: the difference of two that follow each other would be the few who left between them.
+//! to the first, less those who come later. No risk set leaves a site by itself: the difference of two that follow each other would be the few who left or came between them.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct TimeGrid {
     /// Which of them stay, ascending, the last included: the intervals between are merged. Without it a site is asked which can stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stay: Option<Vec<u32>>,
+    /// Of those who come late: nobody is in who comes from this end on. Without it, from the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enter_until: Option<f64>,
 }
 
 impl TimeGrid {
@@ -42,6 +45,18 @@ impl TimeGrid {
         }
     }
 
+    /// From when on nobody comes.
+    pub fn last_entry(&self) -> f64 {
+        let last = self.ends.last().copied().unwrap_or_default();
+        self.enter_until.map_or(last, |until| until.min(last))
+    }
+
+    /// In how many of the intervals that stay, but the first, somebody can come.
+    fn entering(&self) -> usize {
+        let begins = self.staying();
+        begins.iter().take(begins.len().saturating_sub(1)).filter(|begin| **begin < self.last_entry()).count()
+    }
+
     fn is_in_order(&self) -> bool {
         let Some(stay) = &self.stay else { return true };
         stay.windows(2).all(|w| w[0] < w[1]) && stay.last().is_some_and(|last| *last as usize + 1 == self.ends.len())
@@ -55,13 +70,16 @@ pub struct SharedGrid {
     pub grid: TimeGrid,
     /// Strata by declared keys, one where there are none.
     pub strata: usize,
+    /// Whether patients can come late: they are at risk from the begin of the interval in which they come.
+    pub late: bool,
 }
 
 impl SharedGrid {
     /// Where the sums stand; none where a site is asked which ends can stay.
-    pub(super) fn sums(&self, width: usize, closing: bool, timed: bool) -> Option<GridSums> {
+    pub fn sums(&self, width: usize, closing: bool, timed: bool) -> Option<GridSums> {
         let intervals = self.grid.stay.as_ref()?.len();
-        Some(GridSums { width, strata: self.strata, intervals, closing, timed })
+        let enters = if self.late { self.grid.entering() } else { 0 };
+        Some(GridSums { width, strata: self.strata, intervals, enters, closing, timed })
     }
 }
 
@@ -74,6 +92,8 @@ pub struct GridSums {
     pub strata: usize,
     /// Intervals.
     pub intervals: usize,
+    /// How many of them, from the second on, have a group of those who come in them.
+    pub enters: usize,
     /// The sums are those of the end of a fit.
     pub closing: bool,
     /// Those of the test of proportionality are among them.
@@ -117,14 +137,24 @@ impl GridSums {
 
     /// Σ w, Σ w x and the lower triangle of Σ w x xᵀ, row by row, of those who leave then: by the event, or otherwise.
     pub fn group(self, slot: usize, event: bool) -> std::ops::Range<usize> {
-        let size = 1 + self.width + self.triangle();
-        let begin = self.events(self.slots()) + (2 * slot + usize::from(event)) * size;
-        begin..begin + size
+        let begin = self.events(self.slots()) + (2 * slot + usize::from(event)) * self.size();
+        begin..begin + self.size()
+    }
+
+    /// The same of those who come in an interval of a stratum; none where that is known to be nobody.
+    pub fn enter(self, stratum: usize, interval: usize) -> Option<std::ops::Range<usize>> {
+        let place = stratum * self.enters + interval.checked_sub(1).filter(|place| *place < self.enters)?;
+        let begin = self.group(self.slots(), false).start + place * self.size();
+        Some(begin..begin + self.size())
+    }
+
+    fn size(self) -> usize {
+        1 + self.width + self.triangle()
     }
 
     /// How many numbers there are.
     pub fn values(self) -> usize {
-        self.group(self.slots(), false).start
+        self.group(self.slots(), false).start + self.strata * self.enters * self.size()
     }
 }
 
@@ -147,22 +177,32 @@ impl Check<'_> {
             return self
                 .note("at", TypeProblem::new("the ends that stay are no ascending ones of the grid with its last"));
         }
-        if hazard.start.is_some() {
-            let problem = TypeProblem::new("who comes late is at risk beside a baseline of each site's own only");
-            return self.note("start", problem.hint("leave `grid` out, or the start"));
+        if hazard.start.is_some() && !self.contract.one_row_per_subject() {
+            let problem = TypeProblem::new("along a grid a patient has one row");
+            return self.note("start", problem.hint("leave `grid` out"));
         }
-        if hazard.robust {
-            let problem = TypeProblem::new("patients' scores need a baseline of each site's own");
-            return self.note("robust", problem.hint("leave `grid` out, or standard_errors = \"model\""));
+        let until = |until: &f64| hazard.start.is_some() && grid.ends.contains(until);
+        if grid.enter_until.is_some_and(|known| !until(&known)) {
+            let problem = TypeProblem::new("`enter_until` is an end of the grid, of patients who come late");
+            return self.note("grid", problem.hint("surv(start, stop, event) says when they come"));
+        }
+        if hazard.robust && (hazard.offset.is_some() || hazard.start.is_some()) {
+            let problem = TypeProblem::new("patients' scores along a grid know no offset, and nobody who comes late");
+            return self.note(
+                "robust",
+                problem.hint("leave `grid`, the offset or the start out, or standard_errors = \"model\""),
+            );
         }
         let timed = hazard.proportionality.is_some();
-        let sums = GridSums { width, strata, intervals: grid.ends.len(), closing: true, timed };
+        let late = hazard.start.is_some();
+        let enters = if late { grid.entering() } else { 0 };
+        let sums = GridSums { width, strata, intervals: grid.ends.len(), enters, closing: true, timed };
         if sums.values() > limits::COX_GRID_VALUES {
             let (found, most) = (sums.values(), limits::COX_GRID_VALUES);
             let problem = TypeProblem::new(format!("a step has {found} numbers of a site, {most} at most"));
             return self.note("grid", problem.hint("wider intervals, fewer terms, or fewer strata"));
         }
-        Some(SharedGrid { grid, strata })
+        Some(SharedGrid { grid, strata, late })
     }
 }
 
@@ -183,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_time_lies_below_the_end_of_its_interval() {
-        let grid = TimeGrid { ends: vec![10.0, 20.0, 30.0, 40.0], stay: None };
+        let grid = TimeGrid { ends: vec![10.0, 20.0, 30.0, 40.0], stay: None, enter_until: None };
         let found: Vec<usize> = [0.0, 9.9, 10.0, 39.0, 40.0, 99.0].iter().map(|time| grid.interval(*time)).collect();
         assert_eq!(found, [0, 0, 1, 3, 4, 4]);
         assert_eq!((grid.merged(), grid.staying().len()), (None, 4));
@@ -194,16 +234,37 @@ mod tests {
 
     #[test]
     fn ends_that_stay_ascend_to_the_last() {
-        let with = |stay: &[u32]| TimeGrid { ends: vec![1.0, 2.0, 3.0], stay: Some(stay.to_vec()) }.is_in_order();
+        let with = |stay: &[u32]| {
+            let (ends, stay) = (vec![1.0, 2.0, 3.0], Some(stay.to_vec()));
+            TimeGrid { ends, stay, enter_until: None }.is_in_order()
+        };
         assert!(with(&[2]) && with(&[0, 2]));
         assert!(!with(&[]) && !with(&[0, 1]) && !with(&[1, 0, 2]) && !with(&[2, 2]) && !with(&[0, 3]));
     }
 
     #[test]
     fn sums_follow_each_other_without_gaps() {
-        let sums = GridSums { width: 2, strata: 2, intervals: 3, closing: true, timed: true };
+        let sums = GridSums { width: 2, strata: 2, intervals: 3, enters: 0, closing: true, timed: true };
         assert_eq!((sums.columns(), sums.pairs(), sums.timed_columns()), (1..3, 3..6, 6..8));
         assert_eq!((sums.events(0), sums.events(5), sums.group(0, false)), (8, 13, 14..20));
         assert_eq!((sums.group(0, true), sums.group(1, false), sums.values()), (20..26, 26..32, 14 + 12 * 6));
+        let late = GridSums { enters: 2, ..sums };
+        let all = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)].map(|(stratum, at)| late.enter(stratum, at));
+        assert_eq!(all, [None, Some(86..92), Some(92..98), Some(98..104), Some(104..110), None]);
+        assert_eq!((late.values(), sums.enter(0, 1)), (110, None));
+    }
+
+    #[test]
+    fn nobody_comes_in_the_first_interval_or_from_the_last_entry_on() {
+        let grid = TimeGrid { ends: vec![10.0, 20.0, 30.0, 40.0], stay: Some(vec![0, 1, 2, 3]), enter_until: None };
+        assert_eq!(grid.entering(), 3);
+        let until = |until: f64, stay: &[u32]| {
+            TimeGrid { stay: Some(stay.to_vec()), enter_until: Some(until), ..grid.clone() }.entering()
+        };
+        // Of two ends that are merged into one interval, that interval.
+        assert_eq!(
+            [until(20.0, &[0, 1, 2, 3]), until(20.0, &[1, 3]), until(30.0, &[1, 3]), until(10.0, &[0, 3])],
+            [1, 0, 1, 0]
+        );
     }
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::contract::Contract;
 use crate::limits;
 use crate::plan::domain::KeyDomain;
+use crate::plan::normal::Called;
 use crate::plan::typing::{Columns, TypeProblem, check_condition, type_of};
 use crate::plan::{Expr, Measure, Table, measure_range, written};
 
@@ -78,6 +79,7 @@ pub struct ModelLayout {
     pub blocks: usize,
     by_site: bool,
     robust: bool,
+    pub(in crate::plan) called: Called,
 }
 
 /// Where a step's sums stand among its numbers.
@@ -171,12 +173,16 @@ impl ModelLayout {
         self.columns[column].iter().map(level).collect()
     }
 
-    /// A column in words, for those who must change it.
+    /// A column in the study's words, for those who must change it.
     pub fn name(&self, column: usize) -> String {
         let name = |slot: &Slot| match slot {
             Slot::Level { input, level } => {
                 let (key, domain) = &self.inputs.keys[*input];
-                format!("{} = {}", written(key), domain.label_at(0, *level as usize))
+                format!(
+                    "{} = {}",
+                    written(&key.renamed(&|name| self.called.name(name))),
+                    domain.label_at(0, *level as usize)
+                )
             }
             Slot::Number { input, .. } | Slot::Spline { input, .. } => self.input_name(*input),
         };
@@ -186,7 +192,7 @@ impl ModelLayout {
 
     /// A measure in words.
     pub fn input_name(&self, input: usize) -> String {
-        self.inputs.measures[input].plainly()
+        self.inputs.measures[input].renamed(&|name| self.called.name(name)).plainly()
     }
 }
 
@@ -250,6 +256,7 @@ pub(in crate::plan) fn lower(
         blocks,
         by_site,
         robust,
+        called: Called::default(),
     };
     if layout.blocks > 1 && layout.values() > limits::CELLS {
         let (found, most) = (layout.values(), limits::CELLS);

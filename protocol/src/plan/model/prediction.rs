@@ -9,7 +9,7 @@ use super::layout::Check;
 use super::scale::{Scale, Transform, can_centre, same};
 use super::{Factor, Family, Inputs, Product, Slot};
 use crate::contract::Contract;
-use crate::ids::ColumnName;
+use crate::ids::{AnalysisName, ColumnName};
 use crate::limits;
 use crate::plan::typing::{Columns, TypeProblem, check_condition};
 use crate::plan::{Expr, Measure, written};
@@ -22,10 +22,13 @@ pub struct Prediction {
     pub family: Family,
     /// The columns of the design.
     pub columns: Vec<Product>,
-    /// The coefficients of the columns as they stand, one each.
+    /// The coefficients of the columns as they stand, one each; none where an analysis of the same study has to find them first.
     pub beta: Vec<f64>,
     /// What is wanted.
     pub gives: Gives,
+    /// The analysis of the same study that fits it: a later round brings the coefficients along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<AnalysisName>,
     /// In the place of `beta`, those of the patients of each fold. A round's, never a study's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<Vec<f64>>,
@@ -41,6 +44,8 @@ pub enum Gives {
     Linear,
     /// One over the probability of what the patient has of this condition; at most [`limits::INVERSE_PROBABILITY`].
     Inverse(Expr),
+    /// In which fold the patient is, from 1. A round's, never a study's.
+    Fold,
 }
 
 /// What follows from a prediction and the contract alone.
@@ -50,7 +55,7 @@ pub struct PredictionLayout {
     pub inputs: Inputs,
     /// The design's columns.
     pub columns: Vec<Vec<Slot>>,
-    /// Their coefficients, scaled as they are.
+    /// Their coefficients, scaled as they are; none where they are not known yet.
     pub beta: Vec<f64>,
     /// Those of each fold's patients, where they have such.
     pub folds: Vec<Vec<f64>>,
@@ -87,7 +92,7 @@ impl Prediction {
     pub fn reads(&self) -> Vec<&ColumnName> {
         let condition = match &self.gives {
             Gives::Inverse(condition) => condition.columns(),
-            Gives::Mean | Gives::Linear => vec![],
+            Gives::Mean | Gives::Linear | Gives::Fold => vec![],
         };
         self.columns.iter().flatten().flat_map(Factor::columns).chain(condition).collect()
     }
@@ -100,11 +105,15 @@ impl Prediction {
                 names.push(name);
             }
         }
-        let by =
-            format!("a {} model of {} with coefficients that the study names", self.family.name(), names.join(", "));
+        let whose = match &self.from {
+            None => "that the study names".to_owned(),
+            Some(analysis) => format!("that `{analysis}` finds first"),
+        };
+        let by = format!("a {} model of {} with coefficients {whose}", self.family.name(), names.join(", "));
         match &self.gives {
             Gives::Mean => format!("what {by} expects"),
             Gives::Linear => format!("the linear predictor of {by}"),
+            Gives::Fold => "the fold that the patient is in".to_owned(),
             Gives::Inverse(of) => {
                 format!("one over the probability, by {by}, of what the patient has of {}", written(of))
             }
@@ -119,9 +128,10 @@ impl Prediction {
         let mut check = Check { contract, inputs: Inputs::default(), problems: Vec::new() };
         let of = &self.columns;
         let whole = |beta: &Vec<f64>| of.len() == beta.len() && beta.iter().all(|x| x.is_finite());
-        let numbers = whole(&self.beta) && self.folds.iter().all(whole);
+        let own = if self.from.is_some() { self.beta.is_empty() } else { whole(&self.beta) };
+        let numbers = own && self.folds.iter().all(whole);
         let counted = u8::try_from(self.folds.len()).is_ok_and(|count| limits::FOLDS.contains(&count));
-        if !self.folds.is_empty() && !counted {
+        if (!self.folds.is_empty() || self.gives == Gives::Fold) && !counted {
             return Err(vec![TypeProblem::new(format!("folds are one of {:?}", limits::FOLDS))]);
         }
         if !(1..=limits::MODEL_COLUMNS).contains(&of.len()) || !numbers {
@@ -147,6 +157,19 @@ impl Prediction {
         let Some(columns) = columns.filter(|_| check.problems.is_empty()) else {
             return Err(check.problems.into_iter().map(|(_, problem)| problem).collect());
         };
+        if self.from.is_some() {
+            let range = self.clamped(-limits::LINEAR_COEFFICIENT, limits::LINEAR_COEFFICIENT);
+            let (beta, folds) = (Vec::new(), Vec::new());
+            return Ok(PredictionLayout {
+                inputs: check.inputs,
+                columns,
+                beta,
+                folds,
+                condition,
+                range,
+                family: self.family,
+            });
+        }
         let beta = scaled(of, &self.beta, &columns);
         let folds: Vec<Vec<f64>> = self.folds.iter().map(|beta| scaled(of, beta, &columns)).collect();
         let mut range = self.range(of, &beta).map_err(|problem| vec![problem])?;
@@ -200,26 +223,34 @@ impl Prediction {
             }
         };
         let (lo, hi) = columns.iter().zip(beta).fold((0.0, 0.0), ends);
-        let near = |eta: f64| if bends { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta };
-        let range = match (&self.gives, self.family) {
-            (Gives::Linear, _) => (near(lo), near(hi)),
-            (Gives::Mean, Family::Binomial(_)) => (0.0, 1.0),
-            (Gives::Mean, family) => (family.mean(lo), family.mean(hi)),
-            (Gives::Inverse(_), _) => (1.0, limits::INVERSE_PROBABILITY),
-        };
+        let range = self.clamped(lo, hi);
         // Of a probability the range does not say it.
         let differs = lo < hi && range.0 < range.1;
         if differs { Ok(range) } else { Err(TypeProblem::new("the model expects the same of everybody")) }
     }
+
+    /// The least and the most that it can be where the linear predictor is between these.
+    fn clamped(&self, lo: f64, hi: f64) -> (f64, f64) {
+        let bends = self.family != Family::Gaussian;
+        let near = |eta: f64| if bends { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta };
+        match (&self.gives, self.family) {
+            (Gives::Linear, _) => (near(lo), near(hi)),
+            (Gives::Mean, Family::Binomial(_)) => (0.0, 1.0),
+            (Gives::Mean, family) => (family.mean(lo), family.mean(hi)),
+            (Gives::Inverse(_), _) => (1.0, limits::INVERSE_PROBABILITY),
+            (Gives::Fold, _) => (1.0, self.folds.len() as f64),
+        }
+    }
 }
 
 impl PredictionLayout {
-    /// The column's value at a linear predictor, of who has the condition or has it not.
-    pub fn value(&self, of: &Prediction, eta: f64, has: bool) -> f64 {
+    /// The column's value at a linear predictor, of who has the condition or has it not, in a fold from 0.
+    pub fn value(&self, of: &Prediction, eta: f64, has: bool, fold: usize) -> f64 {
         let (lo, hi) = self.range;
         match &of.gives {
             Gives::Mean => self.family.mean(eta),
             Gives::Linear => eta,
+            Gives::Fold => (fold + 1) as f64,
             Gives::Inverse(_) => {
                 let p = self.family.mean(eta);
                 1.0 / if has { p } else { 1.0 - p }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::called::Called;
 use super::{measure, normal, truth};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest, TableName};
@@ -13,11 +14,12 @@ use crate::plan::{
 };
 use crate::trust::canonical;
 
-/// The plan with its tables named after their datasets, and its features after their place among those that are read. One that cannot be
-/// named so, because two of its tables have one name, stays as it is.
-pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
+/// The plan with its tables named after their datasets, and its features after their place among those that are read; and what they were called.
+/// One that cannot be named so, because two of its tables have one name, stays as it is.
+pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Called) {
     let query = &plan.query;
-    let Some(tables) = tables(&query.related) else { return plan.clone() };
+    let as_it_is = || (plan.clone(), Called::default());
+    let Some(tables) = tables(&query.related) else { return as_it_is() };
     let used = used(plan);
     let mut found: Vec<Content> = Vec::new();
     let mut contents: BTreeMap<Read, ColumnName> = BTreeMap::new();
@@ -34,7 +36,7 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
         let reads: Vec<ColumnName> = own.reads().into_iter().map(|(_, name)| name.clone()).collect();
         let depths = found.iter().filter(|content| reads.contains(&content.of.name)).map(|content| content.depth + 1);
         let depth = depths.max().unwrap_or(0);
-        let Some(content) = content(&made) else { return plan.clone() };
+        let Some(content) = content(&made) else { return as_it_is() };
         if found.iter().all(|other| other.of.name != content) {
             found.push(Content { depth, of: Feature { name: content.clone(), ..made } });
             known.add(&Feature { name: content.clone(), ..own });
@@ -51,6 +53,11 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
     let names: BTreeMap<&ColumnName, ColumnName> = found.iter().map(|content| &content.of.name).zip(free).collect();
     let last = |content: &ColumnName| names.get(content).unwrap_or(content).clone();
     let name = |old: &ColumnName| last(contents.get(&(None, old.clone())).unwrap_or(old));
+    let written = query.features.iter().filter_map(|feature| {
+        let content = contents.get(&(feature.on.clone(), feature.name.clone()))?;
+        Some((last(content), feature.name.clone()))
+    });
+    let called = Called::of(written);
     let features: Vec<Feature> = found
         .iter()
         .map(|content| Feature {
@@ -60,7 +67,7 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
         .collect();
     let read: BTreeSet<&TableName> = features.iter().flat_map(Feature::tables).collect();
     let related = query.related.iter().filter_map(|(old, table)| Some((tables.get(old)?.clone(), table.clone())));
-    Plan {
+    let named = Plan {
         query: Query {
             related: related.filter(|(name, _)| read.contains(name)).collect(),
             filter: query.filter.as_ref().map(|filter| filter.renamed(&name)),
@@ -68,7 +75,8 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> Plan {
             ..query.clone()
         },
         statistic: statistic(&plan.statistic, &name),
-    }
+    };
+    (named, called)
 }
 
 /// A column, with the related table that has it; none is the base.
@@ -156,6 +164,14 @@ fn edge(edge: Edge) -> Edge {
     }
 }
 
+/// The features as a study calls them; tables are called after their datasets.
+pub(in crate::plan) fn called(features: &[Feature], called: &Called) -> Vec<Feature> {
+    let name = |_: Option<&TableName>, name: &ColumnName| called.name(name);
+    let of =
+        |feature: &Feature| Feature { name: called.name(&feature.name), ..renamed(feature, &TableName::clone, &name) };
+    features.iter().map(of).collect()
+}
+
 /// The feature with other names of tables, and of columns by the tables that have them; its own stays.
 fn renamed(
     feature: &Feature,
@@ -192,6 +208,7 @@ fn renamed(
             let own = |column: &ColumnName| name(on, column);
             Derived::Predicted(Box::new(of.map(&|of| of.renamed(&own), &|key| key.renamed(&own))))
         }
+        Derived::Plausible { column, lo, hi } => Derived::Plausible { column: name(on, column), lo: *lo, hi: *hi },
     };
     Feature { name: feature.name.clone(), on: on.map(table), of }
 }

@@ -53,6 +53,7 @@ fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> 
             format!("{column} of the patient's row in {table} that {through} refers to")
         }
         Derived::Predicted(of) => of.plainly(),
+        Derived::Plausible { column, lo, hi } => format!("{column} where it is from {lo} to {hi}, else missing"),
         Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),
         Derived::Age { table, at } => {
             let contract = match table {
@@ -111,8 +112,8 @@ mod tests {
         let told = explained(COHORT).plainly();
         let expected = "\
 Reads birth, fhir_condition.code, fhir_condition.onset, fhir_observation.code, fhir_observation.taken, fhir_observation.value; never a column that names the patient.
-For each patient, f1 is onset of the patient's first row in fhir_condition where code like 'E10%' or code like 'E11%'; f2 is whether the patient has at least 2 rows in fhir_condition where code like 'E10%' or code like 'E11%'; f3 is whether the patient has a row in fhir_condition where code in ('C50', 'C61') or code like 'C34%'; f4 is the age in completed years at date '2023-11-14', from birth; f5 is value of the patient's last row in fhir_observation where code = '4548-4', dated from 1 day after f1 on.
-Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (f1 is null).
+For each patient, index is onset of the patient's first row in fhir_condition where code like 'E10%' or code like 'E11%'; f2 is whether the patient has at least 2 rows in fhir_condition where code like 'E10%' or code like 'E11%'; f3 is whether the patient has a row in fhir_condition where code in ('C50', 'C61') or code like 'C34%'; f4 is the age in completed years at date '2023-11-14', from birth; f5 is value of the patient's last row in fhir_observation where code = '4548-4', dated from 1 day after index on.
+Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (index is null).
 ";
         assert!(told.starts_with(expected), "{told}");
     }

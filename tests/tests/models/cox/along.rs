@@ -40,6 +40,136 @@ fn a_stratum_by_a_key_has_a_baseline_of_its_own_over_all_sites() {
 }
 
 #[test]
+fn in_each_stratum_patients_with_a_pattern_go_by_its_own_baseline() {
+    let options = format!("formula = \"surv(time, status = 1) ~ age\", {GRID}, strata = [\"sex\"]");
+    let result = run(&data::by_site(LUNG2, &lung2()), &format!("{options}, at = [{{ age = 60 }}, {{ age = 72 }}]"));
+    let theirs = reference_of("cox", "lung2, grid, by sex");
+    let baseline = theirs["baseline"].as_array().expect("a baseline");
+    let own = column(&result, "baseline", "cumulative hazard");
+    assert_eq!(own.len(), baseline.len());
+    own.iter().zip(baseline).for_each(|(own, theirs)| near(*own, theirs, "baseline"));
+    for (at, name) in ["survival", "lower", "upper"].into_iter().enumerate() {
+        let theirs = theirs["survival"].as_array().expect("patterns").iter();
+        let theirs = theirs.flat_map(|rows| rows.as_array().expect("rows")).map(|row| &row[at]);
+        let own = column(&result, "survival", name);
+        assert_eq!(own.len(), 4 * 20, "two patterns in two strata");
+        own.iter().zip(theirs).for_each(|(own, theirs)| near(*own, theirs, name));
+    }
+    let stratum = |row: usize| block(&result, "survival").rows[row][..2].to_vec();
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!((&stratum(0)[1], &stratum(20)[1]), (&text("0"), &text("1")));
+    assert_eq!(stratum(0)[0], stratum(20)[0]);
+}
+
+#[test]
+fn robust_standard_errors_along_the_grid_are_of_patients_scores() {
+    for sites in [1, 4] {
+        let federation = data::dealt(LUNG2, &lung2(), sites);
+        for (ties, reference) in [("efron", "lung2, grid"), ("breslow", "lung2, grid, breslow")] {
+            let options = format!("{FORMULA}, {GRID}, ties = \"{ties}\", standard_errors = \"robust\"");
+            let result = run(&federation, &options);
+            for (theirs, own) in TWO {
+                let error = number(&result.block, own, "standard error");
+                near(error, &reference_of("cox", reference)["robust"][theirs], own);
+            }
+        }
+        let by_sex = format!(
+            "formula = \"surv(time, status = 1) ~ age\", {GRID}, strata = [\"sex\"], standard_errors = \"robust\""
+        );
+        let error = number(&run(&federation, &by_sex).block, "age", "standard error");
+        near(error, &reference_of("cox", "lung2, grid, by sex")["robust"]["age"], "by sex");
+    }
+}
+
+#[test]
+fn who_comes_late_is_at_risk_along_the_grid_from_the_interval_on_in_which_they_come() {
+    for sites in [1, 4] {
+        let federation = data::dealt(LUNG2, &lung2(), sites);
+        let formula = "formula = \"surv(late, time, status = 1) ~ age + sex\"";
+        for ties in ["efron", "breslow"] {
+            let result =
+                run(&federation, &format!("{formula}, {GRID}, ties = \"{ties}\", proportionality = \"identity\""));
+            let theirs = reference_of("cox", &format!("lung2, grid, late, {ties}"));
+            for (name, own) in TWO {
+                near(number(&result.block, own, "estimate"), &theirs["estimates"][name], own);
+                near(number(&result.block, own, "standard error"), &theirs["errors"][name], own);
+                let tested =
+                    number(block(&result, "proportionality"), own.split('[').next().unwrap_or(own), "statistic");
+                near(tested, &theirs["proportionality"][name], own);
+            }
+            near(number(block(&result, "fit"), "log-likelihood", "value"), &theirs["log_likelihood"], "log-likelihood");
+        }
+        let until = run(&federation, &format!("{formula}, {GRID}, enter_until = 150"));
+        let theirs = reference_of("cox", "lung2, grid, late until 150");
+        near(number(block(&until, "fit"), "patients", "value"), &theirs["n"], "patients");
+        TWO.iter().for_each(|(name, own)| near(number(&until.block, own, "estimate"), &theirs["estimates"][name], own));
+    }
+    // Within one site, pairs are those of the pooled rows.
+    let whole = run(
+        &data::dealt(LUNG2, &lung2(), 1),
+        &format!("formula = \"surv(late, time, status = 1) ~ age + sex\", {GRID}"),
+    );
+    let theirs = reference_of("cox", "lung2, grid, late, efron");
+    near(number(block(&whole, "fit"), "concordance", "value"), &theirs["concordance"], "concordance");
+    for (more, problem) in [
+        ("standard_errors = \"robust\"", "nobody who comes late"),
+        ("enter_until = 160", "`enter_until` is an end of the grid"),
+    ] {
+        let text = cox(&format!("formula = \"surv(late, time, status = 1) ~ age\", {GRID}, {more}"));
+        let text = format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"lung2@1\"\n{text}");
+        let problems = data::by_site(LUNG2, &lung2()).bind(&text).expect_err(problem);
+        assert!(problems.contains(problem), "{problems}");
+    }
+}
+
+#[test]
+fn under_the_usual_gate_ends_stay_where_enough_come_or_nobody_is_to_come() {
+    // A fifth come late, all before the day 200.
+    let late = |text: String| {
+        let line = |(i, line): (usize, &str)| {
+            let parts: Vec<&str> = line.split(',').collect();
+            let comes = if i % 5 == 0 { 100 + i % 97 } else { 0 };
+            let time: usize = parts[1].parse().unwrap_or(0);
+            let comes = if comes < time { comes } else { 0 };
+            if i == 0 {
+                format!("{line}\n")
+            } else {
+                format!("{},{},{comes},{}\n", parts[0], parts[1], parts[3..].join(","))
+            }
+        };
+        text.lines().enumerate().map(line).collect::<String>()
+    };
+    let sites = [("one", late(hospital(3000, 999))), ("two", late(hospital(3000, 999)))];
+    let federation = Federation::new(LUNG2, &sites);
+    let ends = |more: &str| {
+        let options =
+            format!("formula = \"surv(late, time, status = 1) ~ age + sex\", every = 100, until = 1000{more}");
+        let result = federation.run(&cox(&options), Gate::USUAL).remove(0);
+        assert!(!result.block.rows.is_empty(), "{:?}", result.notes);
+        column(&result, "baseline", "to")
+    };
+    // Nobody comes from 200 on, which is not told from few.
+    assert_eq!(ends(""), [100.0, 1000.0]);
+    assert_eq!(ends(", enter_until = 200").len(), 10);
+}
+
+#[test]
+fn without_the_last_round_a_fit_along_the_grid_has_no_robust_errors_and_says_so() {
+    let federation = data::dealt(LUNG2, &lung2(), 2);
+    let options = format!("{FORMULA}, {GRID}, standard_errors = \"robust\"");
+    let rounds = number(block(&run(&federation, &options), "fit"), "rounds", "value") as u16;
+    let text =
+        format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"lung2@1\"\n{}", cox(&options));
+    let study = federation.bind(&text).expect("a study");
+    // The first round asks which ends stay; the last one is at twice the coefficients.
+    let refuses = |site: &bocage_protocol::ids::SiteId, round| site.as_str() == "site-01" && round > rounds;
+    let result = federation.answer_but(&study, Gate::OPEN, refuses).remove(0);
+    assert!(result.notes.iter().any(|note| note.starts_with("no robust errors: ")), "{:?}", result.notes);
+    assert_eq!(result.block.rows[0][2], Value::Null, "{:#?}", result.block);
+    assert!(number(&result.block, "age", "estimate") > 0.0);
+}
+
+#[test]
 fn however_rows_lie_over_sites_the_fit_is_the_same() {
     let options = format!("{FORMULA}, {GRID}, proportionality = \"identity\", at = [{{ age = 60, sex = \"0\" }}]");
     let whole = run(&data::dealt(LUNG2, &lung2(), 1), &options);

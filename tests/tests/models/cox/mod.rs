@@ -5,6 +5,7 @@ mod random;
 mod refused;
 mod rows;
 mod shared;
+mod two_stage;
 
 use bocage_coordinator::api::types::AnalysisResult;
 use bocage_tests::federation::{Federation, Gate, block, number};

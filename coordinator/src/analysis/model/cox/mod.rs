@@ -1,11 +1,13 @@
 //! The fit of a Cox model over sites, each with a baseline of its own or all with one along a grid: Newton's method on the partial likelihood, from
-//! coefficients of 0. Of a grid the sites are first asked which of its ends can stay at each; the fit is along those that all of them keep. When it has come to its end the sites are asked once more, there, for what only the end needs.
+//! coefficients of 0. Of a grid the sites are first asked which of its ends can stay at each; the fit is along those that all of them keep. When it has come to its end the sites are asked once more, there, for what only the end needs;
+//! and for robust errors along a grid once more, at twice its coefficients.
 
 mod baseline;
 mod published;
+mod sandwich;
 mod shared;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{CoxSpec, RoundState};
@@ -16,8 +18,10 @@ use bocage_protocol::plan::{CoxSums, ModelLayout, Position, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
+use self::sandwich::Powers;
 use self::shared::Along;
-use super::fit::{Failure, Fit, Merged, Verdict, add_triangle, inverse};
+use super::failure::Failure;
+use super::fit::{Fit, Merged, Verdict, add_triangle, inverse};
 use super::published::counted;
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, NamedBlock};
@@ -36,8 +40,22 @@ pub struct CoxDriver {
     stay: Option<Vec<u32>>,
     /// How many each site could let stay.
     kept: Vec<(SiteId, usize)>,
-    /// Sites that were in the fit and did not answer a later round. They stay out, or a site that refuses the end alone would be asked for ever.
-    gone: BTreeSet<SiteId>,
+    /// Sites that were in the fit and did not answer a later round, and why. They stay out, or a site that refuses the end alone would be asked for ever.
+    gone: BTreeMap<SiteId, String>,
+    /// For robust errors along a grid.
+    powers: Powers,
+    /// How often the sites have answered.
+    rounds: u16,
+}
+
+/// What comes after a round.
+pub(in crate::analysis::model) enum Step {
+    /// Another one.
+    Round(RoundState),
+    /// The fit, and what is to be said of it.
+    End(Box<End>, Vec<String>),
+    /// Of whom it would have been, as far as that may be told, and why there is none.
+    Nothing(Vec<NamedBlock>, Vec<String>),
 }
 
 /// The sums at coefficients of 0.
@@ -50,16 +68,24 @@ struct First {
 }
 
 /// What the sites answer at the end of a fit.
-struct End {
-    merged: Merged,
+#[derive(Debug)]
+pub(in crate::analysis::model) struct End {
+    pub merged: Merged,
     beta: DVector<f64>,
     inverse: DMatrix<f64>,
     /// All numbers, added up.
-    sums: Vec<f64>,
+    pub sums: Vec<f64>,
     shape: CoxSums,
     /// Along a grid, those who leave in its intervals.
     along: Option<Along>,
-    rounds: u32,
+    pub rounds: u32,
+}
+
+impl End {
+    /// Of robust errors that there are not.
+    fn without_squares(&mut self) {
+        self.merged.squares.fill(f64::NAN);
+    }
 }
 
 impl CoxDriver {
@@ -79,12 +105,33 @@ impl CoxDriver {
             closing: None,
             stay: None,
             kept: Vec::new(),
-            gone: BTreeSet::new(),
+            gone: BTreeMap::new(),
+            powers: Powers::default(),
+            rounds: 0,
         })
     }
 
     /// Takes in a round. The same for any order of `answers`.
     pub(in crate::analysis) fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
+        match self.advance(answers) {
+            Step::Round(state) => Next::Round(state),
+            Step::End(end, notes) => self.publish(self.published(&end, notes)),
+            Step::Nothing(counted, notes) => self.nothing(counted, notes),
+        }
+    }
+
+    /// The same, before anything is put in words.
+    pub(in crate::analysis::model) fn advance(&mut self, answers: &[SiteAnswer<'_>]) -> Step {
+        self.rounds += 1;
+        match self.take_in(answers) {
+            Step::Round(_) if self.rounds >= limits::MODEL_ROUNDS => {
+                Step::Nothing(vec![], vec![Failure::Steps.words(|at| self.label(at))])
+            }
+            step => step,
+        }
+    }
+
+    fn take_in(&mut self, answers: &[SiteAnswer<'_>]) -> Step {
         let answers = sorted(answers);
         let releases: Vec<(&SiteId, &ModelRelease)> = answers
             .iter()
@@ -93,17 +140,30 @@ impl CoxDriver {
                 _ => None,
             })
             .collect();
+        if let Some((end, notes)) = self.powers.answered(&releases, self.along(false)) {
+            return Step::End(end, notes);
+        }
         let silent = self.fit.sites().filter(|site| !releases.iter().any(|(other, _)| other == site));
-        self.gone.extend(silent.cloned());
-        let (gone, releases): (Vec<_>, Vec<_>) = releases.into_iter().partition(|(site, _)| self.gone.contains(*site));
+        for site in silent {
+            let answer = answers.iter().find(|answer| answer.site == site).map(|answer| answer.answer);
+            let why = match answer {
+                Some(Answer::Refused(error)) => {
+                    format!("refused a round of the fit: {} ({})", error.message, error.code)
+                }
+                _ => "did not answer an earlier round of the fit".to_owned(),
+            };
+            self.gone.entry(site.clone()).or_insert(why);
+        }
+        let (gone, releases): (Vec<_>, Vec<_>) =
+            releases.into_iter().partition(|(site, _)| self.gone.contains_key(*site));
         let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
-        let left_out = |(site, _)| format!("{site} is left out: it did not answer an earlier round of the fit");
+        let left_out = |(site, _): (&SiteId, _)| format!("{site} is left out: it {}", self.gone[site]);
         notes.extend(gone.into_iter().map(left_out));
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
-            return self.nothing(vec![], notes);
+            return Step::Nothing(vec![], notes);
         }
         if self.spec.hazard.grid.is_some() && self.stay.is_none() {
-            return self.along_what_stays(&releases);
+            return Step::Round(self.along_what_stays(&releases));
         }
         let shape = CoxSums { closing: self.closing.is_some(), ..self.shape() };
         let (sums, along) = match self.along(shape.closing) {
@@ -117,38 +177,47 @@ impl CoxDriver {
         let counted = counted(&merged, Some(sums[CoxSums::EVENTS]));
         if sums[CoxSums::EVENTS] == 0.0 {
             notes.push("no fit: nobody has the event".to_owned());
-            return self.nothing(counted, notes);
+            return Step::Nothing(counted, notes);
         }
         if let Some(at) = self.closing.take() {
             match self.end(merged.clone(), sums.clone(), shape, along, &at) {
-                Ok(end) => return self.publish(self.published(&end, notes)),
+                Ok(end) if self.is_robust_along() => {
+                    return match self.powers.ask(Box::new(end), notes) {
+                        Ok(position) => Step::Round(self.at(position)),
+                        Err((end, notes)) => Step::End(end, notes),
+                    };
+                }
+                Ok(end) => return Step::End(Box::new(end), notes),
                 // Others answer than those of whom this is the end: the fit goes on from here with them.
                 Err(Some(failure)) => {
                     notes.push(failure.words(|at| self.label(at)));
-                    return self.nothing(counted, notes);
+                    return Step::Nothing(counted, notes);
                 }
                 Err(None) => self.fit.resume(at.beta),
             }
         }
         if self.first.is_none() {
+            if let Some(grid) = self.along(false).filter(|_| self.is_robust_along()) {
+                self.powers.at_zero(&releases, grid);
+            }
             let test = inverse(&merged.information).ok();
             let score_test = test.map(|inverse| (merged.score.transpose() * inverse * &merged.score)[(0, 0)]);
             let log_likelihood = sums[CoxSums::LOG_LIKELIHOOD];
             self.first = Some(First { sites: merged.sites.clone(), log_likelihood, score_test });
         }
         let failure = match self.fit.step(merged) {
-            Verdict::Go(position) => return Next::Round(self.at(position)),
+            Verdict::Go(position) => return Step::Round(self.at(position)),
             Verdict::Done(fitted) if fitted.steps < u32::from(limits::MODEL_ROUNDS) => {
                 let beta = fitted.beta.iter().copied().collect();
                 let at = Position { beta, robust: true, ..self.spec.start() };
                 self.closing = Some(at.clone());
-                return Next::Round(self.at(at));
+                return Step::Round(self.at(at));
             }
             Verdict::Done(_) => Failure::Steps,
             Verdict::Failed(failure) => failure,
         };
         notes.push(failure.words(|at| self.label(at)));
-        self.nothing(counted, notes)
+        Step::Nothing(counted, notes)
     }
 
     /// Where the sums stand on the way.
@@ -195,7 +264,7 @@ impl CoxDriver {
 
     /// Who is gone is in nothing, even if it answers again.
     fn publish(&self, result: AnalysisResult) -> Next {
-        Next::Publish(Box::new(AnalysisResult { absent: self.gone.iter().cloned().collect(), ..result }))
+        Next::Publish(Box::new(AnalysisResult { absent: self.gone.keys().cloned().collect(), ..result }))
     }
 }
 
@@ -233,6 +302,9 @@ fn square(triangle: &[f64], width: usize) -> DMatrix<f64> {
 /// How many values an answer has at most.
 pub(in crate::analysis) fn values(spec: &CoxSpec, strata: usize, sites: usize) -> usize {
     let terms = spec.columns().count();
+    if spec.two_stage.is_some() {
+        return super::two_stage::values(terms, sites);
+    }
     let slots = spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len()) * strata;
     terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
 }

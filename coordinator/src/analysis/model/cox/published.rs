@@ -10,19 +10,24 @@ use super::{CoxDriver, End, square};
 use crate::api::types::{AnalysisResult, Block, HiddenReason, Value};
 
 impl CoxDriver {
-    pub(super) fn published(&self, end: &End, mut notes: Vec<String>) -> AnalysisResult {
+    /// The estimates of the columns as they were asked.
+    pub(in crate::analysis::model) fn estimates(&self, end: &End) -> Estimates {
         let transform = self.transform();
         let scaled = match self.spec.hazard.robust {
             true => &end.inverse * &end.merged.squares * &end.inverse,
             false => end.inverse.clone(),
         };
-        let found = Estimates {
+        Estimates {
             names: self.spec.columns().map(|column| column.label.clone()).collect(),
             beta: &transform * &end.beta,
             covariance: &transform * scaled * transform.transpose(),
             reference: Reference::Normal,
             dispersion: 1.0,
-        };
+        }
+    }
+
+    pub(super) fn published(&self, end: &End, mut notes: Vec<String>) -> AnalysisResult {
+        let (transform, found) = (self.transform(), self.estimates(end));
         let ties = match self.spec.hazard.ties {
             Ties::Efron => "Efron",
             Ties::Breslow => "Breslow",
@@ -42,10 +47,13 @@ impl CoxDriver {
             }
             _ => "a baseline for each site",
         };
-        notes.insert(0, format!("Cox regression with {baseline}, ties after {ties}: {formula}"));
         if self.null(end).is_none() {
-            notes.push("no log-likelihood without terms, no likelihood-ratio and no score test: at coefficients of 0 other sites or patients answered".to_owned());
+            notes.push(
+                "no likelihood-ratio and score test: other sites or patients are in the fit than at its begin"
+                    .to_owned(),
+            );
         }
+        notes.insert(0, format!("Cox regression with {baseline}, ties after {ties}: {formula}"));
         let ratio = Some("hazard ratio");
         let mut result = self.setting.result(coefficients(ratio, self.spec.confidence, &found), notes);
         result.also = vec![

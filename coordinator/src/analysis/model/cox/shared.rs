@@ -1,11 +1,13 @@
 //! One baseline for all sites: which ends of the grid all of them keep, and the sums over everybody's risk sets, from those who leave in each interval.
 
+use bocage_protocol::analysis::RoundState;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
-use bocage_protocol::plan::{CoxSums, GridSums, Ties};
+use bocage_protocol::plan::{CoxSums, GridSums, SharedGrid, Ties, TimeGrid};
 use bocage_protocol::release::ModelRelease;
+use nalgebra::DVector;
 
-use super::{CoxDriver, Next};
+use super::CoxDriver;
 
 /// Those who leave, of all sites, with the risk sets that they make.
 #[derive(Debug)]
@@ -16,6 +18,14 @@ pub(super) struct Along {
     ties: Ties,
     /// Of each interval of each stratum, those at risk in it: as a group of [`GridSums`].
     at_risk: Vec<Vec<f64>>,
+}
+
+/// Of an interval with its events: Σ dΛ and Σ x̄ dΛ as they fall to those who go on or leave otherwise, and to those with the event; and what the columns
+/// of the latter are held against.
+pub(super) struct Step {
+    pub others: (f64, DVector<f64>),
+    pub events: (f64, DVector<f64>),
+    pub mean: DVector<f64>,
 }
 
 impl Along {
@@ -29,6 +39,10 @@ impl Along {
                     all.iter_mut().zip(&sums[grid.group(slot, event)]).for_each(|(all, own)| *all += own);
                 }
                 at_risk[slot] = all.clone();
+                // Who comes in it is at risk in no earlier one.
+                if let Some(group) = grid.enter(stratum, interval) {
+                    all.iter_mut().zip(&sums[group]).for_each(|(all, own)| *all -= own);
+                }
             }
         }
         Self { grid, sums, ties, at_risk }
@@ -41,6 +55,36 @@ impl Along {
     /// Events in an interval of a stratum.
     pub(super) fn events(&self, slot: usize) -> f64 {
         self.sums[self.grid.events(slot)]
+    }
+
+    /// The sums of those who leave in an interval of a stratum, by the event or otherwise.
+    pub(super) fn group(&self, slot: usize, event: bool) -> &[f64] {
+        &self.sums[self.grid.group(slot, event)]
+    }
+
+    /// What an interval of a stratum adds to the scores of those at risk in it.
+    pub(super) fn step(&self, slot: usize) -> Step {
+        let width = self.grid.width;
+        let none = || (0.0, DVector::zeros(width));
+        let mut step = Step { others: none(), events: none(), mean: DVector::zeros(width) };
+        let events = self.events(slot);
+        let (all, deaths) = (&self.at_risk[slot], self.group(slot, true));
+        let mut add = |share: f64, times: f64| {
+            let left = |at: usize| all[at] - share * deaths[at];
+            let hazard = times / left(0);
+            let mean = DVector::from_fn(width, |i, _| left(1 + i) / left(0));
+            step.mean += &mean * (times / events);
+            for (own, part) in [(&mut step.others, 1.0), (&mut step.events, 1.0 - share)] {
+                own.0 += hazard * part;
+                own.1 += &mean * (hazard * part);
+            }
+        };
+        match self.ties {
+            _ if events == 0.0 => {}
+            Ties::Breslow => add(0.0, events),
+            Ties::Efron => tied(events).for_each(|(share, times)| add(share, times)),
+        }
+        step
     }
 
     /// Σ w of those at risk in it, and the mean of their columns.
@@ -117,8 +161,9 @@ impl CoxDriver {
     /// Where the sums of a step stand, along a grid.
     pub(super) fn along(&self, closing: bool) -> Option<GridSums> {
         let risk = self.layout.risk.as_ref()?;
-        let (strata, intervals) = (risk.shared.as_ref()?.strata, self.stay.as_ref()?.len());
-        Some(GridSums { width: self.layout.columns.len(), strata, intervals, closing, timed: risk.clock.is_some() })
+        let shared = risk.shared.as_ref()?;
+        let grid = TimeGrid { stay: Some(self.stay.clone()?), ..shared.grid.clone() };
+        SharedGrid { grid, ..*shared }.sums(self.layout.columns.len(), closing, risk.clock.is_some())
     }
 
     /// The ends of the intervals that stay.
@@ -134,7 +179,7 @@ impl CoxDriver {
     }
 
     /// The first step, along the ends that all sites keep.
-    pub(super) fn along_what_stays(&mut self, releases: &[(&SiteId, &ModelRelease)]) -> Next {
+    pub(super) fn along_what_stays(&mut self, releases: &[(&SiteId, &ModelRelease)]) -> RoundState {
         let ends = self.spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
         let kept = |end: &u32| {
             *end as usize + 1 == ends
@@ -145,7 +190,7 @@ impl CoxDriver {
         let own = |release: &ModelRelease| release.sums.iter().filter(|stays| **stays == 1.0).count();
         self.kept = releases.iter().map(|(site, release)| ((*site).clone(), own(release))).collect();
         self.stay = Some((0..ends as u32).filter(kept).collect());
-        Next::Round(self.at(self.spec.start()))
+        self.at(self.spec.start())
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! A fit that is at its end stays there until all are. The rounds are those of [`bocage_protocol::analysis::CrossValidationSpec`].
 
+mod areas;
 mod blocks;
 mod calibration;
 mod published;
@@ -15,13 +16,14 @@ use bocage_protocol::limits;
 use bocage_protocol::plan::{Family, LeftOut, Link, ModelLayout, Position, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
+use self::areas::Areas;
 pub(super) use self::blocks::Blocks;
 use self::calibration::Calibration;
 pub(in crate::analysis) use self::published::values;
 use super::fit::{Fit, Fitted, Merged, Verdict};
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::analysis::roc::{COLUMNS, RocDriver};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block};
 
 /// The driver of one cross-validation.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ enum Phase {
     Closing,
     Calibrating(Calibration),
     Curve(Option<Calibration>),
+    /// The curve is known, and that of each fold is asked.
+    Areas(Option<Calibration>, Box<AnalysisResult>),
 }
 
 impl OneFit {
@@ -86,9 +90,17 @@ impl CrossValidationDriver {
     pub(in crate::analysis) fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
         let answers = sorted(answers);
         self.rounds += 1;
-        if let Phase::Curve(calibration) = &mut self.phase {
-            let calibration = calibration.take();
-            return self.publish(calibration.as_ref(), Some(&answers));
+        match std::mem::replace(&mut self.phase, Phase::Fitting) {
+            Phase::Curve(calibration) => return self.with_curve(calibration, &answers),
+            Phase::Areas(calibration, curve) => {
+                let areas = self
+                    .spec
+                    .curve
+                    .as_ref()
+                    .map(|spec| areas::of_folds(&self.setting, spec, self.fits.len() - 1, &answers));
+                return self.publish(calibration.as_ref(), Some(*curve), areas);
+            }
+            phase => self.phase = phase,
         }
         let releases: Vec<(&SiteId, &ModelRelease)> = answers
             .iter()
@@ -185,7 +197,9 @@ impl CrossValidationDriver {
                     false => self.calibrate(calibration, answers),
                 }
             }
-            Phase::Curve(_) => self.nothing("no cross-validation: the round is of a curve".to_owned()),
+            Phase::Curve(_) | Phase::Areas(..) => {
+                self.nothing("no cross-validation: the round is of a curve".to_owned())
+            }
         }
     }
 
@@ -239,7 +253,7 @@ impl CrossValidationDriver {
     /// The last round, where there is a curve.
     fn curve(&mut self, calibration: Option<Calibration>, answers: &[SiteAnswer<'_>]) -> Next {
         if self.spec.curve.is_none() || self.rounds >= limits::MODEL_ROUNDS {
-            return self.publish(calibration.as_ref(), None);
+            return self.publish(calibration.as_ref(), None, None);
         }
         self.phase = Phase::Curve(calibration);
         let beta: Vec<Vec<f64>> = self.fits.iter().map(|fit| self.as_asked(&fit.beta())).collect();
@@ -260,13 +274,26 @@ impl CrossValidationDriver {
         rows.map(|row| row.iter().zip(beta).map(|(t, beta)| t * beta).sum()).collect()
     }
 
-    fn publish(&self, calibration: Option<&Calibration>, curve: Option<&[SiteAnswer<'_>]>) -> Next {
-        let curve = curve.zip(self.spec.curve.as_ref()).map(|(answers, spec)| {
-            let known = |answer: &&SiteAnswer<'_>| self.sites.is_empty() || self.sites.contains(answer.site);
-            let answers: Vec<SiteAnswer<'_>> = answers.iter().filter(known).copied().collect();
-            RocDriver::of(self.setting.clone(), spec).publish(&answers)
-        });
-        Next::Publish(Box::new(published::result(self, calibration, curve)))
+    /// With the curve's lines; then those of each fold, where they are asked and a round is left.
+    fn with_curve(&mut self, calibration: Option<Calibration>, answers: &[SiteAnswer<'_>]) -> Next {
+        let Some(spec) = &self.spec.curve else { return self.publish(calibration.as_ref(), None, None) };
+        let known = |answer: &&SiteAnswer<'_>| self.sites.is_empty() || self.sites.contains(answer.site);
+        let answers: Vec<SiteAnswer<'_>> = answers.iter().filter(known).copied().collect();
+        let curve = RocDriver::of(self.setting.clone(), spec).publish(&answers);
+        if !self.sites.is_empty() {
+            let areas = areas::of_sites(&self.setting, spec, &self.sites, &answers);
+            return self.publish(calibration.as_ref(), Some(curve), Some(areas));
+        }
+        if !self.spec.fold_areas || self.rounds >= limits::MODEL_ROUNDS {
+            return self.publish(calibration.as_ref(), Some(curve), None);
+        }
+        let beta = self.fits[1..].iter().map(|fit| self.as_asked(&fit.beta())).collect();
+        self.phase = Phase::Areas(calibration, Box::new(curve));
+        Next::Round(RoundState::LeftOutByFold(beta))
+    }
+
+    fn publish(&self, calibration: Option<&Calibration>, curve: Option<AnalysisResult>, areas: Option<Areas>) -> Next {
+        Next::Publish(Box::new(published::result(self, calibration, curve, areas.as_ref())))
     }
 
     fn nothing(&self, why: String) -> Next {

@@ -8,6 +8,7 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::super::fit::Merged;
 use super::super::published::{headed, named, number};
+use super::areas::Areas;
 use super::calibration::Calibration;
 use super::{COLUMNS, CrossValidationDriver};
 use crate::api::types::{AnalysisResult, Block, Value};
@@ -15,11 +16,14 @@ use crate::api::types::{AnalysisResult, Block, Value};
 /// The headings of what is said of each fold.
 const FOLDS: [&str; 7] =
     ["left out", "patients", "events", "mean deviance", "Brier score", "mean squared error", "R-squared"];
+/// Beside them where the curve of each is known.
+const AREAS: [&str; 3] = ["area under the curve", "area least", "area most"];
 
 pub(super) fn result(
     of: &CrossValidationDriver,
     calibration: Option<&Calibration>,
     curve: Option<AnalysisResult>,
+    areas: Option<&Areas>,
 ) -> AnalysisResult {
     let model = &of.spec.model;
     let (family, fits) = (model.response.family, of.out.len());
@@ -64,7 +68,7 @@ pub(super) fn result(
             add(name, [Some(estimate), z.map(|z| estimate - z * error), z.map(|z| estimate + z * error)]);
         }
     }
-    let mut also = vec![named("folds", folds(of)), named("coefficients", coefficients(of))];
+    let mut also = vec![named("folds", folds(of, areas)), named("coefficients", coefficients(of))];
     if let Some(curve) = curve {
         also.extend(curve.also);
         notes.extend(
@@ -122,21 +126,24 @@ impl Scores {
     }
 }
 
-fn folds(of: &CrossValidationDriver) -> Block {
+fn folds(of: &CrossValidationDriver, areas: Option<&Areas>) -> Block {
     let mut block = headed(&FOLDS);
+    block.columns.extend(areas.iter().flat_map(|_| AREAS).map(str::to_owned));
     for fit in 0..of.out.len() {
         let name = of.sites.get(fit).map_or_else(|| format!("fold {}", fit + 1), ToString::to_string);
         let mut row = vec![Value::Text(name)];
         let scores = Scores::of(of, fit..fit + 1);
         // A site that was there at the begin, and is not at the end.
         if scores.n == 0 {
-            row.resize(FOLDS.len(), Value::Null);
+            row.resize(block.columns.len(), Value::Null);
             block.rows.push(row);
             continue;
         }
         row.push(Value::Count(scores.n));
         row.push(scores.events.map_or(Value::Null, Value::Count));
         row.extend([Some(scores.deviance), scores.brier, scores.squares, scores.r_squared].map(number));
+        row.extend(areas.and_then(|areas| areas.get(fit)).into_iter().flatten().cloned());
+        row.resize(block.columns.len(), Value::Null);
         block.rows.push(row);
     }
     block
@@ -167,5 +174,9 @@ pub(in crate::analysis) fn values(spec: &CrossValidationSpec, sites: usize) -> u
         LeftOut::Fold(count) => usize::from(count),
     };
     let curve = spec.curve.as_ref().map_or(0, |curve| 7 * curve.grid.len() + 10);
-    10 * COLUMNS.len() + fits * FOLDS.len() + spec.model.columns().count() * (fits + 2) + curve + 2 * sites
+    10 * COLUMNS.len()
+        + fits * (FOLDS.len() + AREAS.len())
+        + spec.model.columns().count() * (fits + 2)
+        + curve
+        + 2 * sites
 }

@@ -3,21 +3,22 @@
 
 use bocage_protocol::analysis::Pooling;
 use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::Sums;
 use nalgebra::{DMatrix, DVector};
 
-use super::super::errors::{Estimates, estimates};
-use super::super::fit::Fitted;
+use super::super::errors::Estimates;
 use super::super::meta::{Estimate, Pooled, Together, together};
-use super::super::published::{coefficients, exponential, headed, named, number};
-use super::TwoStageDriver;
+use super::super::published::{coefficients, headed, named, number};
+use super::Setting;
 use crate::api::types::{AnalysisResult, Block, Value};
 
-/// A site's patients, events and estimates.
-struct Site {
-    id: SiteId,
-    fitted: Box<Fitted>,
-    found: Estimates,
+/// A site's patients, events where there are such, and estimates.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub id: SiteId,
+    pub patients: u64,
+    pub events: Option<u64>,
+    pub rounds: u32,
+    pub found: Estimates,
 }
 
 /// What all sites say of a column.
@@ -26,34 +27,37 @@ struct Column {
     together: Option<Together>,
 }
 
-impl TwoStageDriver {
-    pub(super) fn published(&self, ends: Vec<(SiteId, Box<Fitted>)>, mut notes: Vec<String>) -> AnalysisResult {
-        let site = |(id, fitted): (SiteId, Box<Fitted>)| {
-            let found = estimates(&self.spec, &self.layout, &fitted);
-            Site { id, fitted, found }
-        };
-        let sites: Vec<Site> = ends.into_iter().map(site).collect();
-        let column = |(at, column): (usize, &bocage_protocol::analysis::Named)| {
+/// What is put together, and how.
+pub(super) struct Stage<'a> {
+    pub setting: &'a Setting,
+    /// The columns' names.
+    pub labels: Vec<&'a str>,
+    /// What e to the power of a coefficient is, where it is something.
+    pub ratio: Option<&'static str>,
+    pub confidence: f64,
+    pub pooling: Pooling,
+    /// The kind of regression, in words.
+    pub of: String,
+    pub formula: &'a str,
+}
+
+impl Stage<'_> {
+    pub(super) fn published(&self, sites: &[Site], mut notes: Vec<String>) -> AnalysisResult {
+        let column = |(at, name): (usize, &&str)| {
             let of = |site: &Site| Estimate { value: site.found.beta[at], variance: site.found.covariance[(at, at)] };
             let together = together(&sites.iter().map(of).collect::<Vec<_>>());
-            Column { name: column.label.clone(), together }
+            Column { name: (*name).to_owned(), together }
         };
-        let columns: Vec<Column> = self.spec.columns().enumerate().map(column).collect();
-        let (family, formula) = (self.spec.response.family, &self.spec.formula);
-        let (name, link, way) = (family.name(), family.link(), words(self.pooling));
-        let words = format!("{name} regression with {link} link of each site by itself, together by {way}: {formula}");
-        notes.insert(0, words);
+        let columns: Vec<Column> = self.labels.iter().enumerate().map(column).collect();
+        let way = words(self.pooling);
+        notes.insert(0, format!("{} of each site by itself, together by {way}: {}", self.of, self.formula));
         let mut result = self.setting.result(self.combined(&columns, self.pooling), notes);
         let others = Pooling::ALL.into_iter().filter(|(_, pooling)| *pooling != self.pooling);
         result.also = others.map(|(name, pooling)| named(name, self.combined(&columns, pooling))).collect();
         result.also.push(named("heterogeneity", self.heterogeneity(&columns)));
-        result.also.push(named("forest", self.forest(&sites, &columns)));
-        result.also.push(named("patients with all that the model reads", self.patients(&sites)));
+        result.also.push(named("forest", self.forest(sites, &columns)));
+        result.also.push(named("patients with all that the model reads", patients(sites)));
         result
-    }
-
-    fn ratio(&self) -> Option<&'static str> {
-        exponential(self.spec.response.family, &self.spec.response.of)
     }
 
     /// The estimates of all sites in one of the ways.
@@ -74,7 +78,7 @@ impl TwoStageDriver {
             reference,
             dispersion: 1.0,
         };
-        coefficients(self.ratio(), self.spec.confidence, &found)
+        coefficients(self.ratio, self.confidence, &found)
     }
 
     fn heterogeneity(&self, columns: &[Column]) -> Block {
@@ -90,7 +94,7 @@ impl TwoStageDriver {
         ]);
         for Column { name, together } in columns {
             let differ = together.as_ref().and_then(|together| together.heterogeneity);
-            let prediction = together.as_ref().and_then(|together| together.prediction(self.spec.confidence));
+            let prediction = together.as_ref().and_then(|together| together.prediction(self.confidence));
             let df = differ.map_or(Value::Null, |differ| Value::Count(differ.df as u64));
             let mut row = vec![Value::Text(name.clone()), number(differ.map(|differ| differ.q)), df];
             row.push(number(differ.and_then(|differ| differ.p)));
@@ -104,7 +108,7 @@ impl TwoStageDriver {
     /// Each column's estimate at each site, with what it weighs, and then of all sites.
     fn forest(&self, sites: &[Site], columns: &[Column]) -> Block {
         let mut block = headed(&["term", "site", "estimate", "standard error", "from", "to"]);
-        let ratio = self.ratio();
+        let ratio = self.ratio;
         block.columns.extend(ratio.iter().flat_map(|ratio| [*ratio, "ratio from", "ratio to"]).map(str::to_owned));
         block.columns.push("weight".to_owned());
         for (at, Column { name, together }) in columns.iter().enumerate() {
@@ -117,8 +121,7 @@ impl TwoStageDriver {
             let own = sites.iter().enumerate().map(|(i, site)| (site.id.to_string(), Some(of(site)), share(i)));
             let all = together.as_ref().and_then(|together| pooled(together, self.pooling));
             for (label, found, share) in own.chain([("all sites".to_owned(), all, together.as_ref().map(|_| 1.0))]) {
-                let within =
-                    found.and_then(|found| Some(found.reference.quantile(self.spec.confidence)? * found.error));
+                let within = found.and_then(|found| Some(found.reference.quantile(self.confidence)? * found.error));
                 let ends = found.zip(within).map(|(found, within)| [found.value - within, found.value + within]);
                 let mut row = vec![Value::Text(name.clone()), Value::Text(label)];
                 row.extend([found.map(|found| found.value), found.map(|found| found.error)].map(number));
@@ -141,21 +144,19 @@ impl TwoStageDriver {
             Pooling::DersimonianLaird | Pooling::HartungKnapp => together.shares.clone(),
         }
     }
+}
 
-    fn patients(&self, sites: &[Site]) -> Block {
-        let counts_events = self.spec.counts_events();
-        let mut block = headed(&["site", "patients"]);
-        block.columns.extend(counts_events.then(|| "events".to_owned()));
-        block.columns.push("rounds".to_owned());
-        for Site { id, fitted, .. } in sites {
-            let mut row = vec![Value::Text(id.to_string()), Value::Count(fitted.merged.n)];
-            let events = || Value::Count(fitted.merged.scalars[Sums::OUTCOME].round() as u64);
-            row.extend(counts_events.then(events));
-            row.push(Value::Count(u64::from(fitted.steps)));
-            block.rows.push(row);
-        }
-        block
+fn patients(sites: &[Site]) -> Block {
+    let mut block = headed(&["site", "patients"]);
+    block.columns.extend(sites.iter().any(|site| site.events.is_some()).then(|| "events".to_owned()));
+    block.columns.push("rounds".to_owned());
+    for Site { id, patients, events, rounds, .. } in sites {
+        let mut row = vec![Value::Text(id.to_string()), Value::Count(*patients)];
+        row.extend(events.map(Value::Count));
+        row.push(Value::Count(u64::from(*rounds)));
+        block.rows.push(row);
     }
+    block
 }
 
 fn pooled(together: &Together, pooling: Pooling) -> Option<Pooled> {

@@ -98,6 +98,19 @@ impl Steps {
         ends.fold(0.05, f64::max).min(1.0)
     }
 
+    /// The curves' names, without what all of them say: there is little room beside them.
+    pub(super) fn names(&self) -> Vec<String> {
+        let parts: Vec<Vec<&str>> = self.curves.iter().map(|curve| curve.group.split(", ").collect()).collect();
+        let of = |at: usize| parts.iter().map(move |parts| parts.get(at).copied());
+        let differs = |at: usize| of(at).any(|part| part != of(at).next().flatten());
+        let name = |(curve, parts): (&Curve, &Vec<&str>)| {
+            let own: Vec<&str> =
+                parts.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, part)| *part).collect();
+            if own.is_empty() { curve.group.clone() } else { own.join(", ") }
+        };
+        self.curves.iter().zip(&parts).map(name).collect()
+    }
+
     pub(super) fn title(&self) -> String {
         format!("{} over time{}", capital(&self.axis), if self.at_risk() { ", with the number at risk" } else { "" })
     }

@@ -216,6 +216,23 @@ fn survival_is_a_stepped_line_for_each_group_that_stops_where_it_is_not_exact_wi
 }
 
 #[test]
+fn beside_a_curve_stands_what_tells_it_from_the_others() {
+    let row = |at: &str, stratum: &str| vec![text(at), text(stratum), Value::Number(90.0), Value::Number(0.5)];
+    let names = |rows: Vec<Vec<Value>>| match picture(
+        "cox",
+        Some("survival"),
+        &block(&["at", "stratum", "to", "survival"], rows),
+    ) {
+        Figure::Steps(steps) => steps.names(),
+        other => panic!("{other:?}"),
+    };
+    let [young, old] = ["age = 50, sex = f, nodes = 3", "age = 70, sex = f, nodes = 3"];
+    assert_eq!(names(vec![row(young, "a"), row(old, "a")]), ["age = 50", "age = 70"]);
+    assert_eq!(names(vec![row(young, "a"), row(young, "b")]), ["a", "b"]);
+    assert_eq!(names(vec![row(young, "a")]), [format!("{young}, a")]);
+}
+
+#[test]
 fn nothing_is_drawn_of_what_no_picture_tells_nor_of_too_much() {
     let rows = |n: usize| (0..n).map(|i| vec![text(&i.to_string()), Value::Count(1)]).collect();
     assert_eq!(figure("table", None, &block(&["k", "count"], rows(61))), Drawn::TooMuch);

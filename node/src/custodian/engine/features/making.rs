@@ -8,6 +8,7 @@ use polars::prelude::{Column, IdxCa, NewChunkedArray as _};
 
 use super::days::{self, Ages, Bounds, Day};
 use super::look::Look;
+use super::plausible::Plausible;
 use super::predicting::Predicting;
 use super::{Columns, Made, Table, Tables, fold};
 use crate::custodian::engine::parts::Partition;
@@ -69,6 +70,9 @@ impl<'a> Making<'a> {
                 let predicting = Predicting::new(of, contract, folds).map_err(|cause| self.unfit(cause.0))?;
                 return Ok(Made::Predicted(Box::new(predicting)));
             }
+            Derived::Plausible { column, lo, hi } => {
+                return Ok(Made::Plausible(Plausible::new(column.clone(), (*lo, *hi))));
+            }
             Derived::Age { table, at } => {
                 let birth = match table {
                     None => Day::of_base(self.tables.contract.birth(), self.tables.contract),
@@ -79,7 +83,7 @@ impl<'a> Making<'a> {
                     Moment::Column(name) => match self.before.get(None, name.as_str()) {
                         Some(Made::BySubject(days)) => Day::by_subject(days),
                         Some(Made::ByRow(_)) => Some(Day::OfRow(name.clone())),
-                        Some(Made::Counts(_) | Made::Ages(_) | Made::Predicted(_)) => None,
+                        Some(Made::Counts(_) | Made::Ages(_) | Made::Predicted(_) | Made::Plausible(_)) => None,
                         None => Day::of_base(Some(name), self.tables.contract),
                     },
                 };
@@ -167,7 +171,9 @@ impl<'a> Making<'a> {
         let unfit = || self.unfit("a window needs one day for each patient");
         match self.before.get(None, name.as_str()) {
             Some(Made::BySubject(days)) => Day::by_subject(days).ok_or_else(unfit),
-            Some(Made::Counts(_) | Made::Ages(_) | Made::ByRow(_) | Made::Predicted(_)) => Err(unfit()),
+            Some(Made::Counts(_) | Made::Ages(_) | Made::ByRow(_) | Made::Predicted(_) | Made::Plausible(_)) => {
+                Err(unfit())
+            }
             None if self.tables.contract.one_row_per_subject() => {
                 days::of_one_row(self.tables.base, name, self.tables.subjects, Some)
                     .map_err(|cause| Fault::from(cause).of(self.tables.snapshot))

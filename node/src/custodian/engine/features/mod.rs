@@ -15,6 +15,7 @@ mod fold;
 mod ground;
 mod look;
 mod making;
+mod plausible;
 mod predicting;
 mod rows;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use polars::prelude::{Column, DataFrame, DataType, IdxCa};
 
 use self::days::Ages;
 use self::making::Making;
+use self::plausible::Plausible;
 use self::predicting::Predicting;
 use super::EngineError;
 use super::parts::Partition;
@@ -56,6 +58,8 @@ pub(super) enum Made {
     ByRow(Column),
     /// What a fitted model makes of each row of a part.
     Predicted(Box<Predicting>),
+    /// A number of each row of a part, where it is plausible.
+    Plausible(Plausible),
 }
 
 /// A plan's features under the plan's names, each with the table that it is a column of: none is the base.
@@ -123,12 +127,13 @@ impl Columns {
         wanted.into_iter().filter(|name| self.get(None, name).is_none()).collect()
     }
 
-    /// The columns that are wanted, those that predictions among them read, and the days of rows of which ages are.
+    /// The columns that are wanted, and those that they are computed from row by row.
     fn with_read<'n>(&'n self, wanted: &BTreeSet<&'n str>) -> BTreeSet<&'n str> {
         let mut all = wanted.clone();
         for (_, name, made) in self.named.iter().rev().filter(|(on, ..)| on.is_none()) {
             match made.as_ref() {
                 Made::Predicted(of) if all.contains(name.as_str()) => all.extend(of.columns()),
+                Made::Plausible(of) if all.contains(name.as_str()) => drop(all.insert(of.column())),
                 Made::Ages(ages) if all.contains(name.as_str()) => all.extend(ages.columns()),
                 _ => {}
             }
@@ -157,6 +162,7 @@ impl Columns {
                 Made::Ages(ages) => ages.of(rows, subjects)?,
                 Made::ByRow(values) => of_places(values, part)?,
                 Made::Predicted(of) => of.of(rows)?,
+                Made::Plausible(of) => of.of(rows)?,
             };
             rows.with_column(column.with_name(name.as_str().into())).map_err(|_| PassError::Shape)?;
         }

@@ -30,11 +30,14 @@ impl Predicting {
     /// Of rows under this contract, with the features before it as columns.
     ///
     /// # Errors
-    /// It was checked against another contract, or asks for folds where there are none.
+    /// It was checked against another contract, has no coefficients yet, or asks for folds where there are none.
     pub fn new(of: &Prediction, contract: &Contract, folds: Option<Arc<Folds>>) -> Result<Self, Unfit> {
         let layout = of.lower(contract).map_err(|_| Unfit("a fitted model does not fit the columns"))?;
         let select = compile_inputs(&layout.inputs, contract)?;
         let reads = of.reads().into_iter().cloned().collect();
+        if layout.beta.is_empty() {
+            return Err(Unfit("the coefficients of a fitted model are not known yet"));
+        }
         if !layout.folds.is_empty() && folds.is_none() {
             return Err(Unfit("nobody is in a fold here"));
         }
@@ -60,23 +63,26 @@ impl Predicting {
                     .iter()
                     .zip(&self.layout.inputs.keys)
                     .all(|(of, (_, domain))| (of[row] as usize) < domain.labels.len());
-            let beta = self.beta(subjects.get(row)?)?;
+            let (beta, fold) = self.beta(subjects.get(row)?)?;
             known.then(|| {
                 let columns = self.layout.columns.iter().zip(beta);
                 let eta = columns.map(|(slots, beta)| beta * product(slots, row, &numbers, &levels)).sum();
                 let has = self.layout.condition.is_some_and(|input| numbers[input][row] > 0.5);
-                self.layout.value(&self.of, eta, has)
+                self.layout.value(&self.of, eta, has, fold)
             })
         };
         let values: Float64Chunked = (0..subjects.len()).map(value).collect();
         Ok(values.into_column())
     }
 
-    /// The coefficients that are a patient's.
-    fn beta(&self, subject: u32) -> Option<&[f64]> {
+    /// The coefficients that are a patient's, and the fold, where these go by it.
+    fn beta(&self, subject: u32) -> Option<(&[f64], usize)> {
         match (u8::try_from(self.layout.folds.len()), &self.folds) {
-            (Ok(count @ 1..), Some(folds)) => self.layout.folds.get(folds.of(subject, count)?).map(Vec::as_slice),
-            _ => Some(&self.layout.beta),
+            (Ok(count @ 1..), Some(folds)) => {
+                let fold = folds.of(subject, count)?;
+                self.layout.folds.get(fold).map(|beta| (beta.as_slice(), fold))
+            }
+            _ => Some((&self.layout.beta, 0)),
         }
     }
 }

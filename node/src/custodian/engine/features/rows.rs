@@ -116,7 +116,7 @@ impl<'a> Making<'a> {
         let day = match self.before.get(feature.on.as_ref(), name.as_str()) {
             Some(Made::BySubject(values)) => Day::by_subject(values),
             Some(Made::ByRow(values)) => days_of(values),
-            Some(Made::Counts(_) | Made::Ages(_) | Made::Predicted(_)) => None,
+            Some(Made::Counts(_) | Made::Ages(_) | Made::Predicted(_) | Made::Plausible(_)) => None,
             None => stored().and_then(days_of),
         };
         day.ok_or_else(|| self.unfit("a window needs days"))

@@ -36,24 +36,25 @@ impl Times {
             let step = |at: u32, key: &usize| at * layout.inputs.keys[*key].1.labels.len() as u32 + levels[*key][*row];
             slots.strata.iter().fold(0, step)
         };
-        let mut time = pick(slots.time);
+        let (mut time, mut start) = (pick(slots.time), slots.start.map(pick).unwrap_or_default());
         if let Some(shared) = &slots.shared {
             // Rounded: all that is known of it is its interval.
             let last = shared.grid.ends.len().saturating_sub(1);
-            time.iter_mut().for_each(|time| *time = shared.grid.interval(*time).min(last) as f64);
+            time.iter_mut().chain(&mut start).for_each(|time| *time = shared.grid.interval(*time).min(last) as f64);
         }
         Self {
             time,
-            start: slots.start.map(pick).unwrap_or_default(),
+            start,
             stratum: rows.iter().map(stratum).collect(),
             subject: rows.iter().filter_map(|row| subjects.get(*row).copied()).collect(),
         }
     }
 }
 
-/// Whether a row is ever at risk: who leaves before they come, or then, is not.
+/// Whether a row is ever at risk: who leaves before they come, or then, is not. Nor is who comes when nobody is to come any more along a grid.
 pub fn is_ever(slots: &RiskSlots, row: usize, numbers: &[Vec<f64>]) -> bool {
-    slots.start.is_none_or(|start| numbers[start][row] < numbers[slots.time][row])
+    let comes = |start: f64| slots.shared.as_ref().is_none_or(|shared| start < shared.grid.last_entry());
+    slots.start.is_none_or(|start| numbers[start][row] < numbers[slots.time][row] && comes(numbers[start][row]))
 }
 
 /// The rows of those who are at risk in one of their rows at a time. Where rows overlap it is not known which of them says what a patient is like, so
@@ -153,6 +154,11 @@ impl Times {
     /// Among whom a case is, and in which interval of a grid it leaves.
     pub fn slot(&self, case: usize, intervals: usize) -> usize {
         self.stratum[case] as usize * intervals + self.time[case] as usize
+    }
+
+    /// In which it comes, where some come late.
+    pub fn entry(&self, case: usize, intervals: usize) -> Option<usize> {
+        Some(self.stratum[case] as usize * intervals + *self.start.get(case)? as usize)
     }
 }
 

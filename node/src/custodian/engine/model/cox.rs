@@ -165,7 +165,7 @@ impl Pass<'_> {
         }
         self.patients(stratum);
         if self.sums.closing {
-            let pairs = concordance::pairs(risk, &risk.time, stratum, &self.eta);
+            let pairs = concordance::pairs(risk, (&risk.start, &risk.time), stratum, &self.eta);
             self.values[self.sums.pairs()].iter_mut().zip(pairs).for_each(|(all, own)| *all += own as f64);
         }
     }

@@ -1,13 +1,14 @@
 //! The complete cases of a snapshot, as columns of a design; where a plan asks for folds, those of each by themselves.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bocage_protocol::plan::{Feature, Model, ModelLayout};
 use polars::prelude::{DataFrame, UInt32Chunked};
 
 use super::at_risk::{AtRisk, Events, Times, apart, end, is_ever};
 use super::clusters::Answered;
+use super::described::Columns;
 use super::facts::Facts;
 use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
@@ -27,6 +28,8 @@ pub struct Design {
     pub(super) of_folds: Vec<Facts>,
     /// Which clusters of these cases were answered; none: that is not known yet.
     pub(super) answered: Mutex<Option<Answered>>,
+    /// What is known of columns without an outcome, once it was asked.
+    pub(super) columns: OnceLock<Columns>,
 }
 
 /// The complete cases of one part.
@@ -55,13 +58,18 @@ impl Cases {
 }
 
 impl Design {
+    fn of(parts: Vec<Cases>, risk: Option<AtRisk>, facts: Facts) -> Self {
+        let (answered, columns) = Default::default();
+        Self { parts, risk, facts, leaving: None, of_folds: Vec::new(), answered, columns }
+    }
+
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let values = |cases: &Cases| cases.x.len() + cases.y.len() + cases.offset.len() + cases.weight.len();
         let at_risk = self.risk.as_ref().map_or(0, AtRisk::bytes);
         let leaving = self.leaving.iter().flat_map(|slots| slots.iter()).map(CountedModel::bytes).sum::<usize>();
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        let answered = answered.as_ref().map_or(0, Answered::bytes);
+        let answered = answered.as_ref().map_or(0, Answered::memory);
         self.parts.iter().map(values).sum::<usize>() * size_of::<f64>() + at_risk + leaving + answered
     }
 }
@@ -196,22 +204,15 @@ impl<'a> Making<'a> {
         let mut parts: Vec<Cases> = std::mem::take(&mut self.parts).into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
             let (facts, of_folds) = (self.facts, self.of_folds);
-            return Design { parts, risk: None, facts, leaving: None, of_folds, answered: Mutex::default() };
+            return Design { of_folds, ..Design::of(parts, None, facts) };
         }
         self.known.sort_by_key(|(first, _)| *first);
         if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
             let intervals = shared.grid.ends.len();
-            let leaving = self.leaving(&parts, shared.strata * intervals, intervals);
+            let slots = shared.strata * intervals;
+            let leaving = self.leaving(&parts, slots, intervals, shared.late);
             let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
-            let leaving = Some(Arc::new(leaving));
-            return Design {
-                parts: Vec::new(),
-                risk,
-                facts: self.facts,
-                leaving,
-                of_folds: Vec::new(),
-                answered: Mutex::default(),
-            };
+            return Design { leaving: Some(Arc::new(leaving)), ..Design::of(Vec::new(), risk, self.facts) };
         }
         let events = Events::of(&parts);
         for ((_, known), cases) in self.known.iter().zip(&parts) {
@@ -221,19 +222,22 @@ impl<'a> Making<'a> {
         }
         let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), true));
         parts.clear();
-        Design { parts, risk, facts: self.facts, leaving: None, of_folds: Vec::new(), answered: Mutex::default() }
+        Design::of(parts, risk, self.facts)
     }
 
-    /// Facts of all, and of who leaves in each of these slots, without and with the event.
-    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize) -> Vec<CountedModel> {
+    /// Facts of all, and of who leaves in each of these slots, without and with the event; then of who comes in each, where some come late.
+    fn leaving(&mut self, parts: &[Cases], slots: usize, intervals: usize, late: bool) -> Vec<CountedModel> {
         let nobody = self.facts.of_columns(self.layout, self.k);
-        let mut cells: Vec<Facts> = vec![nobody; 2 * slots];
+        let mut cells: Vec<Facts> = vec![nobody; if late { 3 * slots } else { 2 * slots }];
         for ((_, known), cases) in self.known.iter().zip(parts) {
             self.facts.add(self.layout, &known.rows, &known.numbers, &known.levels);
             let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
             for (case, row) in known.rows.iter().enumerate() {
                 let cell = 2 * cases.times.slot(case, intervals) + usize::from(cases.y[case] > 0.5);
-                rows.entry(cell).or_default().push(*row);
+                let entry = cases.times.entry(case, intervals).map(|entry| 2 * slots + entry);
+                for cell in [Some(cell), entry].into_iter().flatten() {
+                    rows.entry(cell).or_default().push(*row);
+                }
             }
             for (cell, rows) in rows {
                 cells[cell].add(self.layout, &rows, &known.numbers, &known.levels);

@@ -6,6 +6,8 @@ use super::design::Cases;
 
 /// Rows that are worked on at once: so that their columns stay in the nearest caches.
 pub const BLOCK: usize = 512;
+/// Rows whose columns are turned into rows at once: what is written stays in the nearest cache until it is whole.
+const TILE: usize = 8;
 
 /// The sums so far. Both triangles: the products are made whole.
 pub struct Gram {
@@ -26,10 +28,13 @@ impl Gram {
         if width == 0 || rows == 0 {
             return;
         }
-        for j in 0..width {
-            let column = cases.column(j)[begin..begin + rows].iter().zip(weights);
-            let weighted = self.weighted[j..].iter_mut().step_by(width);
-            weighted.zip(column).for_each(|(to, (z, weight))| *to = weight * z);
+        let tiles = self.weighted.chunks_mut(TILE * width).zip(weights.chunks(TILE));
+        for ((to, weights), from) in tiles.zip((begin..).step_by(TILE)) {
+            for j in 0..width {
+                let column = cases.column(j)[from..from + weights.len()].iter().zip(weights);
+                let weighted = to[j..].iter_mut().step_by(width);
+                weighted.zip(column).for_each(|(to, (z, weight))| *to = weight * z);
+            }
         }
         let weighted = DMatrixView::from_slice(&self.weighted[..width * rows], width, rows);
         let columns = DMatrixView::from_slice_with_strides(&cases.x[begin..], rows, width, 1, cases.rows);

@@ -27,7 +27,7 @@ impl Looked {
             let made = features.iter().find(|feature| feature.name == *name)?;
             let Derived::Predicted(of) = &made.of else { return None };
             let (bends, lo, hi) = match of.gives {
-                Gives::Mean => (None, *lo, Some(*hi)),
+                Gives::Mean | Gives::Fold => (None, *lo, Some(*hi)),
                 Gives::Linear => (Some(of.family), of.family.mean(*lo), Some(of.family.mean(*hi))),
                 Gives::Inverse(_) => (None, 0.0, None),
             };

@@ -114,11 +114,16 @@ fn along(cox: &CoxSpec, values: usize) -> Vec<String> {
     if values == ends {
         return (1..=ends).map(|end| format!("whether end {end} of the grid can stay")).collect();
     }
+    if cox.hazard.start.is_some() {
+        // In how many intervals somebody can come does not follow from the number.
+        return Vec::new();
+    }
     let columns: Vec<&str> = cox.columns().map(|column| column.label.as_str()).collect();
     let own = GridSums {
         width: columns.len(),
         strata: 1,
         intervals: 1,
+        enters: 0,
         closing: false,
         timed: cox.hazard.proportionality.is_some(),
     };

@@ -7,7 +7,8 @@ use polars::prelude::{
     StringChunked, UInt8Chunked, UInt16Chunked, UInt32Chunked,
 };
 
-use super::{Values, physical_type};
+use super::physical_type;
+use super::values::Values;
 use crate::custodian::optout::IdForm;
 
 /// Names of rows of a dataset, as a snapshot holds them.

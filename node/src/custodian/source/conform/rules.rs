@@ -15,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::DatasetSpec;
 use super::super::report::{Lines, Reason, RuleReport};
-use super::{Values, physical};
+use super::physical;
+use super::values::Values;
 use crate::custodian::engine::{Scope, collect, compile};
 
 const DAY_MS: i64 = 86_400_000;

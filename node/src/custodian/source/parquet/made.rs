@@ -1,11 +1,18 @@
 //! Parquet files for tests, made by the decoder's own other half.
 
+use std::path::Path;
+
 use ::parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
     Int32Type, Int64Type, Int96, Int96Type,
 };
 use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use ::parquet::schema::parser::parse_message_type;
+use polars::prelude::Column;
+
+use super::super::ParquetSource;
+use super::super::reading::{BatchSize, whole};
+use super::OpenedParquet;
 
 pub use ::parquet::basic::{Compression, Encoding};
 pub use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
@@ -72,4 +79,18 @@ fn put<T: DataType>(column: &mut SerializedColumnWriter<'_>, values: Vec<Option<
     let repeated = vec![0; values.len()];
     let values: Vec<T::T> = values.into_iter().flatten().collect();
     writer.write_batch(&values, Some(&levels), Some(&repeated)).unwrap();
+}
+
+/// All rows of a file as a CSV file of their texts, none of which has a delimiter in it.
+pub fn whole_texts(path: &Path) -> String {
+    let source = ParquetSource { path: path.to_owned(), columns: None, missing: vec![] };
+    let opened = OpenedParquet::open(&source).unwrap();
+    let names = opened.columns();
+    let (rows, _) = whole(opened.read(&names, BatchSize::default()).unwrap()).unwrap();
+    let mut csv = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",");
+    for row in 0..rows.height() {
+        let of = |column: &Column| column.str().unwrap().get(row).unwrap_or_default().to_owned();
+        csv += &format!("\n{}", rows.columns().iter().map(of).collect::<Vec<_>>().join(","));
+    }
+    csv + "\n"
 }

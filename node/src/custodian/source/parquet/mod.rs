@@ -1,9 +1,10 @@
 //! Parquet files as text columns: each value as the exact text that a CSV file would hold, so that one mapping and one set of
-//! rules make contract types of both.
+//! rules make contract types of both. Where the outcome is the same, a column stays what it is ([`held`]).
 //!
 //! ```text
 //! footer ─▶ schema: how each column is read ─▶ reading: batches of the wanted columns, row group by row group:
 //!           header ─▶ codec ─▶ pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
+//!                                                                      └▶ held (a column that stays what it is)
 //! ```
 //!
 //! A damaged file is refused as a whole: of its rows nobody knows which are right. What the decoder says, or panics with, may hold
@@ -13,6 +14,7 @@ mod codec;
 mod delta;
 mod footer;
 mod header;
+mod held;
 mod pages;
 mod reading;
 mod schema;
@@ -26,6 +28,7 @@ pub(in crate::custodian) mod made;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,10 +38,12 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use ::parquet::file::reader::FileReader as _;
 use ::parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use bocage_protocol::contract::Kind;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::{PARQUET_FOOTER_BYTES, UNFOLDED_BYTES, UNFOLDED_TIMES};
 
 use self::footer::Footer;
+use self::held::Held;
 use self::pages::{Refused, Room};
 use self::reading::ParquetReading;
 use self::schema::{Field, Form, Leaf};
@@ -169,6 +174,15 @@ impl OpenedParquet {
             }
         }
         Ok(())
+    }
+
+    /// Makes no texts of columns that only become columns of these kinds, where they need none.
+    pub(super) fn hold(&mut self, untouched: &BTreeMap<ColumnName, Kind>) {
+        for field in &mut self.fields {
+            if let (Ok(leaf), Some(kind)) = (&mut field.leaf, untouched.get(&field.name)) {
+                leaf.held = Held::of(leaf, kind, &self.missing);
+            }
+        }
     }
 
     fn leaves<'a>(&self, wanted: &'a [ColumnName]) -> Result<Vec<(&'a ColumnName, Leaf)>, SourceError> {

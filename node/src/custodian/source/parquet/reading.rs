@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::reading::{BatchSize, Batches, Bookmark, Findings, VIEW_BYTES};
 use super::super::{BadLines, SourceError};
+use super::held::Plain;
 use super::pages::Pages;
 use super::schema::Leaf;
 use super::sink::{STEP, Shared, Sink};
@@ -81,6 +82,35 @@ impl ParquetReading {
     }
 }
 
+/// A column of a batch while it is filled.
+enum Filled<'a> {
+    Texts(Sink<'a>),
+    Plain(Plain),
+}
+
+impl<'a> Filled<'a> {
+    fn new(name: &ColumnName, leaf: Leaf, behind: u64, missing: &'a [String], shared: &'a Shared) -> Self {
+        match Plain::new(name, leaf.held, missing) {
+            Some(plain) => Filled::Plain(plain),
+            None => Filled::Texts(Sink::new(name, behind, missing, shared)),
+        }
+    }
+
+    fn fill(&mut self, column: &mut ColumnReader, leaf: Leaf, rows: u64) -> Result<(), Fault> {
+        match self {
+            Filled::Texts(sink) => fill(column, leaf, rows, sink),
+            Filled::Plain(plain) => plain.fill(column, leaf, rows),
+        }
+    }
+
+    fn finish(self) -> Column {
+        match self {
+            Filled::Texts(sink) => sink.finish(),
+            Filled::Plain(plain) => plain.finish(),
+        }
+    }
+}
+
 impl ParquetReading {
     /// Decodes so many rows of the row group, and forgets them.
     fn pass(&mut self, rows: u64) -> Result<(), SourceError> {
@@ -91,8 +121,8 @@ impl ParquetReading {
             while left > 0 {
                 let shared = Shared::new(u64::MAX);
                 let step = left.min(STEP as u64);
-                let mut sink = Sink::new(name, 0, &[], &shared);
-                let passed = guarded(|| fill(column, *leaf, step, &mut sink));
+                let mut sink = Filled::new(name, *leaf, 0, &[], &shared);
+                let passed = guarded(|| sink.fill(column, *leaf, step));
                 passed.map_err(|fault| self.opened.fault(name, fault, group.at.clone()))?;
                 left -= step;
             }
@@ -105,8 +135,8 @@ impl Batches for ParquetReading {
     fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
         let (before, missing) = (self.read, self.opened.missing.clone());
         let shared = Shared::new(self.room);
-        let mut sinks: Vec<Sink<'_>> =
-            self.wanted.iter().map(|(name, _)| Sink::new(name, before, &missing, &shared)).collect();
+        let mut sinks: Vec<Filled<'_>> =
+            self.wanted.iter().map(|(name, leaf)| Filled::new(name, *leaf, before, &missing, &shared)).collect();
         let mut height = 0;
         let row_bytes = self.wanted.len() * VIEW_BYTES;
         while height < self.size.rows && shared.bytes.get() + height * row_bytes < self.size.bytes {
@@ -118,7 +148,7 @@ impl Batches for ParquetReading {
             group.left -= step;
             for (((name, leaf), column), sink) in self.wanted.iter().zip(&mut group.columns).zip(&mut sinks) {
                 let ends = group.left == 0;
-                let filled = guarded(|| fill(column, *leaf, step, sink).and_then(|()| over(column, ends)));
+                let filled = guarded(|| sink.fill(column, *leaf, step).and_then(|()| over(column, ends)));
                 filled.map_err(|fault| self.opened.fault(name, fault, group.at.clone()))?;
             }
             height += step as usize;
@@ -130,7 +160,7 @@ impl Batches for ParquetReading {
         if height == 0 {
             return Ok(None);
         }
-        let columns: Vec<Column> = sinks.into_iter().map(Sink::finish).collect();
+        let columns: Vec<Column> = sinks.into_iter().map(Filled::finish).collect();
         self.room = shared.room.get();
         let bad = shared.bad.into_inner();
         bad.note(&mut self.bad_lines);

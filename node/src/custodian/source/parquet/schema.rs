@@ -9,6 +9,7 @@ use bocage_protocol::front::source_column;
 use bocage_protocol::ids::ColumnName;
 
 use super::super::SourceError;
+use super::held::Held;
 
 /// Decimals of more digits do not fit 128 bits.
 const DIGITS: i32 = 38;
@@ -37,6 +38,10 @@ pub(super) struct Leaf {
     pub(super) float: bool,
     /// Whether its numbers name patients.
     pub(super) names: bool,
+    /// As what its values are stored.
+    pub(super) physical: Type,
+    /// As what its values are handed on.
+    pub(super) held: Held,
 }
 
 /// How a value becomes text, beyond what its physical type says.
@@ -107,8 +112,9 @@ pub(super) fn fields(
         if roots[root].is_primitive() && column.max_rep_level() == 0 {
             let optional = column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
             leaf_of[root] = form(column).map(|form| {
-                let float = form == Form::Half || matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE);
-                Leaf { index, optional, form, float, names: false }
+                let physical = column.physical_type();
+                let float = form == Form::Half || matches!(physical, Type::FLOAT | Type::DOUBLE);
+                Leaf { index, optional, form, float, names: false, physical, held: Held::Text }
             });
         }
     }

@@ -8,9 +8,11 @@ use ::parquet::column::reader::ColumnReaderImpl;
 use ::parquet::data_type::DataType;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
+use memchr::memchr;
 use polars::prelude::{Column, IntoColumn as _, StringChunkedBuilder};
 
 use super::super::BadLines;
+use super::super::value::trimmed;
 use super::schema::{Form, Leaf};
 use super::{Fault, ROW_COUNT, TOO_LARGE, text};
 
@@ -24,6 +26,33 @@ const NO_TEXT: &str =
 const NO_ID: &str = "the number names a patient, and is so large that a float of its size stands for its neighbours too\n  hint: write ids as \
                      integers or as text";
 const NO_NUMBER: &str = "the number has no digits, or more than 38\n  hint: the file is damaged; export it again";
+
+/// Takes `rows` values from a decoder, which must have so many: `take` gets some that there are, and for each of their rows whether it has one (else 0).
+pub(super) fn decode<T: DataType>(
+    from: &mut ColumnReaderImpl<T>,
+    leaf: Leaf,
+    rows: u64,
+    mut take: impl FnMut(&[T::T], &[i16]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let (mut values, mut levels) = (Vec::with_capacity(STEP), Vec::with_capacity(STEP));
+    let mut left = rows;
+    while left > 0 {
+        values.clear();
+        levels.clear();
+        let most = left.min(STEP as u64) as usize;
+        let (read, present, _) = from.read_records(most, Some(&mut levels), None, &mut values)?;
+        if read == 0 {
+            return Err(Fault::Broken(ROW_COUNT));
+        }
+        left = left.checked_sub(read as u64).ok_or(Fault::Broken(ROW_COUNT))?;
+        if leaf.optional {
+            take(&values[..present], &levels[..read])?;
+        } else {
+            take(&values[..read], &[1; STEP][..read])?;
+        }
+    }
+    Ok(())
+}
 
 /// What the columns of a batch share.
 pub(super) struct Shared {
@@ -66,30 +95,19 @@ impl<'a> Sink<'a> {
         rows: u64,
         put: impl Fn(&T::T, &mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let (mut values, mut levels) = (Vec::with_capacity(STEP), Vec::with_capacity(STEP));
-        let mut left = rows;
-        while left > 0 {
-            values.clear();
-            levels.clear();
-            let most = left.min(STEP as u64) as usize;
-            let (read, present, _) = from.read_records(most, Some(&mut levels), None, &mut values)?;
-            if read == 0 {
-                return Err(Fault::Broken(ROW_COUNT));
+        decode(from, leaf, rows, |values, present| {
+            if values.len() == present.len() {
+                return values.iter().try_for_each(|value| put(value, self));
             }
-            left = left.checked_sub(read as u64).ok_or(Fault::Broken(ROW_COUNT))?;
-            if leaf.optional {
-                let mut values = values[..present].iter();
-                for level in &levels[..read] {
-                    match *level {
-                        0 => self.null(),
-                        _ => put(values.next().ok_or(Fault::Broken(ROW_COUNT))?, self)?,
-                    }
+            let mut values = values.iter();
+            for level in present {
+                match *level {
+                    0 => self.null(),
+                    _ => put(values.next().ok_or(Fault::Broken(ROW_COUNT))?, self)?,
                 }
-            } else {
-                values[..read].iter().try_for_each(|value| put(value, self))?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Puts a number, written into the buffer.
@@ -127,8 +145,8 @@ impl<'a> Sink<'a> {
             }
             _ if bytes.len() > SOURCE_LINE_BYTES => Err(Fault::Value(here, TOO_LONG)),
             _ => match std::str::from_utf8(bytes) {
-                Ok(text) if text.contains('\0') => self.spoil(Bad::ZeroBytes),
-                Ok(text) => self.put(text.trim()),
+                Ok(_) if memchr(0, bytes).is_some() => self.spoil(Bad::ZeroBytes),
+                Ok(text) => self.put(trimmed(text)),
                 Err(_) if form == Form::Bytes => Err(Fault::Value(here, NO_TEXT)),
                 Err(_) => self.spoil(Bad::NotUtf8),
             },

@@ -18,7 +18,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 
 #[test]
 fn every_worked_cohort_binds_to_the_contracts_and_makes_plans() {
-    let section = STUDIES.split("### Ten worked cohorts").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    let section = STUDIES.split("### Ten worked cohorts").nth(1).and_then(|rest| rest.split("\n##").next()).unwrap();
     let tables = blocks(section, "```text\n");
     let texts = blocks(section, "```toml\n");
     assert_eq!((tables.len(), texts.len()), (1, 10));

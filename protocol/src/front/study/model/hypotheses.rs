@@ -201,6 +201,7 @@ impl Coefficients {
     }
 
     fn unknown(&self, text: &str) -> TypeProblem {
+        let text = up_to_a_sign(text);
         let mut names: Vec<&(String, u32)> = self.0.iter().collect();
         names.sort_by_key(|(_, column)| *column);
         let names: Vec<&str> = names.into_iter().map(|(name, _)| name.as_str()).collect();
@@ -210,6 +211,20 @@ impl Coefficients {
             None => format!("they are {}", names.join(", ")),
         })
     }
+}
+
+/// What stands before the next ` + ` or ` - ` that is in no brackets.
+fn up_to_a_sign(text: &str) -> &str {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '+' | '-' if depth == 0 && at > 0 => return text[..at].trim_end(),
+            _ => {}
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -273,6 +288,7 @@ mod tests {
         for (contrast, told) in [
             ("\"agee\"", "follows a coefficient without"),
             ("\"sex\"", "no coefficient is called `sex`"),
+            ("\"sex[1] + 20 * age\"", "no coefficient is called `sex[1]`"),
             ("\"age - age\"", "nothing is left of `age - age`"),
             ("\"\"", "no coefficient is called"),
             ("\"2\"", "no coefficient is called `2`"),

@@ -96,19 +96,17 @@ fn lines(steps: &Steps, curve: &Curve, time: &Scale, share: &Scale) -> Vec<Vec<(
 /// Each curve's name at its end, none upon another.
 fn names(steps: &Steps, share: &Scale, canvas: &Canvas<'_>) -> Drawing {
     let end = |curve: &Curve| curve.points.iter().rev().find_map(|point| point.value.or(point.ends.map(|ends| ends.0)));
-    let mut places: Vec<(i32, &Curve, RGBColor)> = steps
-        .curves
-        .iter()
-        .zip(COLOURS)
-        .filter(|(curve, _)| !curve.group.is_empty())
-        .map(|(curve, colour)| (share.at(end(curve).unwrap_or(0.0)), curve, colour))
+    let curves = steps.curves.iter().zip(steps.names()).zip(COLOURS);
+    let mut places: Vec<(i32, String, RGBColor)> = curves
+        .filter(|((_, name), _)| !name.is_empty())
+        .map(|((curve, name), colour)| (share.at(end(curve).unwrap_or(0.0)), name, colour))
         .collect();
     places.sort_by_key(|place| place.0);
     let mut free = i32::MIN;
-    for (y, curve, colour) in places {
+    for (y, name, colour) in places {
         let y = y.max(free);
         free = y + NAMES_APART;
-        canvas.text(&short(&curve.group), (RIGHT + 8, y), Side::Left, colour)?;
+        canvas.text(&short(&name), (RIGHT + 8, y), Side::Left, colour)?;
     }
     Ok(())
 }

@@ -267,7 +267,7 @@ pub struct Draft {
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let edge = || weighted(0.7, (0usize..6, -2i32..3));
     let draft = (
-        0usize..16,
+        0usize..18,
         any::<bool>(),
         weighted(0.6, of_events()),
         weighted(0.5, (edge(), edge())),
@@ -288,8 +288,8 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
 }
 
 impl Draft {
-    fn finish(self, shape: Shape, dates: &[ColumnName], at: usize) -> Feature {
-        let prediction = self.prediction();
+    fn finish(self, shape: Shape, (dates, numbers): (&[ColumnName], &[ColumnName]), at: usize) -> Feature {
+        let (prediction, plausible) = (self.prediction(), self.plausible(numbers));
         let moment = |which: usize, days: i32| match (dates.get(which.wrapping_sub(2)), shape.one_row) {
             (Some(name), _) => Moment::Column(name.clone()),
             (None, true) if which % 2 == 1 => Moment::Column("entered".parse().unwrap()),
@@ -322,6 +322,7 @@ impl Draft {
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
             15 => Derived::Predicted(Box::new(prediction)),
+            16 | 17 => plausible,
             _ => Derived::Age {
                 table: (self.kind == 13).then(|| "home".parse().unwrap()),
                 at: match moment(self.column, [0, 59, 365][self.pick % 3]) {
@@ -332,6 +333,14 @@ impl Draft {
             },
         };
         Feature { name: format!("made_{at}").parse().unwrap(), on: None, of }
+    }
+
+    /// Of the base's own score, or of an earlier feature.
+    fn plausible(&self, numbers: &[ColumnName]) -> Derived {
+        let column = numbers.get(self.column % (numbers.len() + 1)).cloned();
+        let lo = (self.pick % 2) as f64;
+        let (column, hi) = (column.unwrap_or_else(|| "score".parse().unwrap()), f64::from(self.at_least) + lo);
+        Derived::Plausible { column, lo, hi }
     }
 
     /// Of the base's own score, and whether it is high.
@@ -351,6 +360,7 @@ impl Draft {
             // No value lies on an edge that is asked for.
             beta: vec![slope, -0.2517, -0.0313, 0.5031],
             gives: if linear { Gives::Linear } else { Gives::Mean },
+            from: None,
             folds: vec![],
         }
     }
@@ -360,15 +370,18 @@ fn features(drafts: Vec<Draft>, linked: Vec<Linked>, shape: Shape) -> Vec<Featur
     let [people, events, home, _] = shape.contracts();
     let contracts: BTreeMap<TableName, &Contract> =
         [("people", &people), ("events", &events), ("home", &home)].map(|(n, c)| (n.parse().unwrap(), c)).into();
-    let (mut features, mut dates) = (Vec::new(), Vec::new());
+    let (mut features, mut dates, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for (at, draft) in drafts.into_iter().enumerate() {
-        let feature = draft.finish(shape, &dates, at);
-        let extended = people.extended(std::slice::from_ref(&feature), &contracts);
-        let kind = &extended.column(feature.name.as_str()).unwrap().kind;
-        if matches!(kind, Kind::Date { .. } | Kind::Datetime { .. }) {
-            dates.push(feature.name.clone());
-        }
+        let feature = draft.finish(shape, (&dates, &numbers), at);
+        let name = feature.name.clone();
         features.push(feature);
+        match &people.extended(&features, &contracts).column(name.as_str()).unwrap().kind {
+            Kind::Date { .. } | Kind::Datetime { .. } => dates.push(name),
+            Kind::Int { .. } | Kind::Float { .. } if !matches!(features[at].of, Derived::Predicted(_)) => {
+                numbers.push(name)
+            }
+            _ => {}
+        }
     }
     features.extend(linked.into_iter().enumerate().flat_map(|(at, linked)| linked.finish(shape, at)));
     features

@@ -46,11 +46,15 @@ pub enum Slip {
     OtherPatient,
     /// A sum has no bounds.
     Unbounded,
+    /// What is not plausible counts as the nearest end of the range.
+    Clamped,
+    /// The ends of a range are not plausible.
+    Inside,
 }
 
 impl Slip {
     /// All mistakes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::TieOfLast,
         Self::TieOfFirst,
         Self::LastDay,
@@ -64,6 +68,8 @@ impl Slip {
         Self::AnyKey,
         Self::OtherPatient,
         Self::Unbounded,
+        Self::Clamped,
+        Self::Inside,
     ];
 }
 
@@ -118,6 +124,12 @@ impl Of<'_> {
             }
             Derived::Value { table, column } => self.only(table)?.values.get(column.as_str()).cloned(),
             Derived::Predicted(of) => self.predicted(of),
+            Derived::Plausible { column, lo, hi } => match self.row.values.get(column.as_str())? {
+                Value::Number(x) if self.slip == Slip::Clamped => Some(Value::Number(x.max(*lo).min(*hi))),
+                Value::Number(x) if self.slip == Slip::Inside => (lo < x && x < hi).then_some(Value::Number(*x)),
+                Value::Number(x) => (lo <= x && x <= hi).then_some(Value::Number(*x)),
+                _ => None,
+            },
             Derived::Age { table, at } => {
                 let born = match table {
                     None => self.row.values.get(self.contract.birth()?.as_str())?,

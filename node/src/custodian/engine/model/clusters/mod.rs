@@ -6,6 +6,7 @@
 //! All three go to the gate, which alone decides which leaves. What was settled is remembered with the design ([`Answered`]), and follows again from
 //! the ledger where it was forgotten: it depends on the order in which centroids were asked, and on nothing else.
 
+mod nearest;
 mod patients;
 mod settle;
 #[cfg(test)]
@@ -31,8 +32,7 @@ pub fn at_centroids(
     }
     for at in &centroids.starts {
         let start = Start::new(at, &centroids.weights);
-        let nearest = Partition::of(patients.nearest(&start), start.clusters());
-        let own = patients.sums(&nearest);
+        let (nearest, own) = patients.about(&start);
         if k > 1
             && let Some(answered) = answered.as_deref_mut()
         {

@@ -2,12 +2,11 @@
 
 use bocage_protocol::plan::Centroids;
 
+use super::nearest::{BLOCK, Nearest, Sums};
 use crate::custodian::engine::model::design::Cases;
 use crate::custodian::engine::model::each_part;
 use crate::custodian::gate::Spread;
 
-/// Rows that are worked on at once.
-const BLOCK: usize = 512;
 /// Quanta of half a column's range, to tell its values apart.
 const STEPS: f64 = 4_294_967_296.0;
 
@@ -22,8 +21,8 @@ pub struct Patients<'a> {
 /// Centroids, and how distances from them are measured.
 #[derive(Clone)]
 pub struct Start {
-    at: Vec<Vec<f64>>,
-    weights: Vec<f64>,
+    pub(super) at: Vec<Vec<f64>>,
+    pub(super) weights: Vec<f64>,
 }
 
 impl Start {
@@ -41,6 +40,15 @@ impl Start {
     /// How many there are.
     pub fn clusters(&self) -> usize {
         self.at.len()
+    }
+
+    /// The squared distance of a row from a centroid.
+    pub fn distance(&self, cluster: usize, cases: &Cases, row: usize) -> f64 {
+        let square = |((j, at), weight): ((usize, &f64), &f64)| {
+            let difference = cases.column(j)[row] - at;
+            weight * (difference * difference)
+        };
+        self.at[cluster].iter().enumerate().zip(&self.weights).map(square).fold(0.0, |sum, square| sum + square)
     }
 }
 
@@ -79,55 +87,59 @@ impl<'a> Patients<'a> {
         Self { parts, begins, width }
     }
 
+    /// How many there are.
+    pub fn rows(&self) -> usize {
+        self.begins[self.begins.len() - 1]
+    }
+
+    /// What they take in memory.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(|cases| size_of_val(&cases.x[..])).sum()
+    }
+
     /// The nearest centroid of each; of equally near ones the first.
     pub fn nearest(&self, start: &Start) -> Vec<u8> {
-        let near = |_, cases: &Cases| {
-            let mut nearest = vec![0u8; cases.rows];
-            let mut begin = 0;
-            while begin < cases.rows {
-                let end = (begin + BLOCK).min(cases.rows);
-                nearest_in(cases, (begin, end), start, &mut nearest[begin..end]);
-                begin = end;
-            }
-            nearest
-        };
-        each_part(self.parts, near).concat()
+        each_part(self.parts, |_, cases| nearest_in(cases, start, |_, _| ())).concat()
+    }
+
+    /// The same, with the sums of those clusters.
+    pub fn about(&self, start: &Start) -> (Partition, Vec<f64>) {
+        let parts = each_part(self.parts, |_, cases| {
+            let mut sums = Sums::new(self.width, start.clusters());
+            (nearest_in(cases, start, |begin, of| sums.add(cases, begin, of)), sums)
+        });
+        let (of, sums): (Vec<Vec<u8>>, Vec<Sums>) = parts.into_iter().unzip();
+        let mut sizes = vec![0; start.clusters()];
+        sums.iter().for_each(|part| sizes.iter_mut().zip(part.sizes()).for_each(|(all, own)| *all += own));
+        (Partition { of: of.concat(), sizes }, self.added(&sums, start.clusters()))
     }
 
     /// The nearest of some centroids to a point.
     pub fn nearest_of(&self, point: usize, start: &Start, open: &[bool]) -> Option<u8> {
         let part = self.begins.partition_point(|begin| *begin <= point) - 1;
-        let row = point - self.begins[part];
-        let cases = &self.parts[part];
-        let distance = |at: &Vec<f64>| {
-            let square = |((j, at), weight): ((usize, &f64), &f64)| {
-                let difference = cases.column(j)[row] - at;
-                weight * (difference * difference)
-            };
-            at.iter().enumerate().zip(&start.weights).map(square).fold(0.0, |sum, square| sum + square)
-        };
-        let open = start.at.iter().enumerate().filter(|(cluster, _)| open[*cluster]);
-        let distances = open.map(|(cluster, at)| (distance(at), cluster));
+        let (cases, row) = (&self.parts[part], point - self.begins[part]);
+        let open = (0..start.clusters()).filter(|cluster| open[*cluster]);
+        let distances = open.map(|cluster| (start.distance(cluster, cases, row), cluster));
         distances.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, cluster)| cluster as u8)
     }
 
     /// Cluster by cluster: n, Σz.
     pub fn sums(&self, partition: &Partition) -> Vec<f64> {
-        let (width, clusters) = (self.width, partition.sizes.len());
+        let clusters = partition.sizes.len();
         let parts = each_part(self.parts, |at, cases| {
             let of = &partition.of[self.begins[at]..self.begins[at + 1]];
-            let mut sums = vec![0.0; clusters * (1 + width)];
-            of.iter().for_each(|cluster| sums[usize::from(*cluster) * (1 + width)] += 1.0);
-            for j in 0..width {
-                for (cluster, z) in of.iter().zip(cases.column(j)) {
-                    sums[usize::from(*cluster) * (1 + width) + 1 + j] += z;
-                }
-            }
+            let mut sums = Sums::new(self.width, clusters);
+            (0..).step_by(BLOCK).zip(of.chunks(BLOCK)).for_each(|(begin, of)| sums.add(cases, begin, of));
             sums
         });
-        let mut all = vec![0.0; clusters * (1 + width)];
+        self.added(&parts, clusters)
+    }
+
+    /// Parts are added in their order.
+    fn added(&self, parts: &[Sums], clusters: usize) -> Vec<f64> {
+        let mut all = vec![0.0; clusters * (1 + self.width)];
         for part in parts {
-            all.iter_mut().zip(part).for_each(|(all, own)| *all += own);
+            all.iter_mut().zip(part.told()).for_each(|(all, own)| *all += own);
         }
         all
     }
@@ -157,21 +169,12 @@ impl<'a> Patients<'a> {
     }
 }
 
-fn nearest_in(cases: &Cases, (begin, end): (usize, usize), start: &Start, nearest: &mut [u8]) {
-    let (mut least, mut distances) = ([f64::INFINITY; BLOCK], [0.0; BLOCK]);
-    let (least, distances) = (&mut least[..end - begin], &mut distances[..end - begin]);
-    for (cluster, at) in start.at.iter().enumerate() {
-        distances.fill(0.0);
-        for ((j, at), weight) in at.iter().enumerate().zip(&start.weights) {
-            for (distance, z) in distances.iter_mut().zip(&cases.column(j)[begin..end]) {
-                let difference = z - at;
-                *distance += weight * (difference * difference);
-            }
-        }
-        for ((least, nearest), distance) in least.iter_mut().zip(nearest.iter_mut()).zip(distances.iter()) {
-            if distance < least {
-                (*least, *nearest) = (*distance, cluster as u8);
-            }
-        }
+/// The nearest centroid of each row of a part; `each` sees them block by block, with the first row of each.
+fn nearest_in(cases: &Cases, start: &Start, mut each: impl FnMut(usize, &[u8])) -> Vec<u8> {
+    let (mut near, mut nearest) = (Nearest::new(start), vec![0u8; cases.rows]);
+    for (begin, nearest) in (0..).step_by(BLOCK).zip(nearest.chunks_mut(BLOCK)) {
+        near.look(cases, begin, nearest);
+        each(begin, nearest);
     }
+    nearest
 }

@@ -4,6 +4,8 @@
 //! stay out, those few who would have left stay in, and the answer is the same whether there are such patients or not. Where that cannot be, nothing
 //! new leaves of the start.
 
+use std::borrow::Cow;
+
 use bocage_protocol::limits;
 
 use super::patients::{Partition, Patients, Start};
@@ -21,6 +23,8 @@ struct Given {
     start: Start,
     sizes: Vec<u64>,
     elsewhere: Vec<(u32, u8)>,
+    /// Who was in which cluster, while there is room for it: it follows from the rest, in as long as the answer took.
+    of: Option<Vec<u8>>,
 }
 
 /// A form that clusters are brought into.
@@ -37,9 +41,14 @@ impl Answered {
         self.asked + starts <= limits::CLUSTER_ANSWERS && self.bytes() <= limits::CLUSTER_ANSWER_BYTES
     }
 
-    /// What it takes in memory.
-    pub fn bytes(&self) -> usize {
+    /// What must be remembered of it, in bytes.
+    fn bytes(&self) -> usize {
         self.given.iter().map(Given::bytes).sum()
+    }
+
+    /// What it takes in memory.
+    pub fn memory(&self) -> usize {
+        self.bytes() + self.given.iter().flat_map(|given| &given.of).map(Vec::len).sum::<usize>()
     }
 
     /// The grouped and the settled form of clusters; takes note of the latter.
@@ -61,7 +70,13 @@ impl Answered {
             Some(Settled::New(partition)) => {
                 let differs = |(point, (now, near)): (usize, (&u8, &u8))| (now != near).then_some((point as u32, *now));
                 let elsewhere = partition.of.iter().zip(&nearest.of).enumerate().filter_map(differs).collect();
-                self.given.push(Given { start, sizes: partition.sizes.clone(), elsewhere });
+                self.make_room(patients);
+                self.given.push(Given {
+                    start,
+                    sizes: partition.sizes.clone(),
+                    elsewhere,
+                    of: Some(partition.of.clone()),
+                });
                 Some(partition)
             }
             None => None,
@@ -69,10 +84,25 @@ impl Answered {
         (Some(grouped), settled)
     }
 
+    /// Forgets the oldest memberships, so that those of one more fit beside the design.
+    fn make_room(&mut self, patients: &Patients<'_>) {
+        let rows = patients.rows();
+        let room = (limits::DESIGN_BYTES / 2).saturating_sub(patients.bytes());
+        let most = (room / rows.max(1)).saturating_sub(1);
+        let known = self.given.iter_mut().rev().filter(|given| given.of.is_some());
+        known.skip(most).for_each(|given| given.of = None);
+    }
+
+    /// As where there is no room for any membership.
+    #[cfg(test)]
+    pub(super) fn forget_memberships(&mut self) {
+        self.given.iter_mut().for_each(|given| given.of = None);
+    }
+
     fn settle(&self, patients: &Patients<'_>, start: &Start, mut now: Partition, k: u32) -> Option<Settled> {
         let mut kept = vec![false; start.clusters()];
         for _ in 0..=start.clusters() {
-            let mut closest: Option<(u64, usize, Vec<u8>, u8)> = None;
+            let mut closest: Option<(u64, usize, Cow<'_, [u8]>, u8)> = None;
             for given in self.given.iter().filter(|given| given.may_be_near(&now, k)) {
                 let earlier = given.members(patients);
                 let together = Together::of(&earlier, given.sizes.len(), &now);
@@ -103,12 +133,15 @@ impl Given {
     }
 
     /// Who was in which cluster.
-    fn members(&self, patients: &Patients<'_>) -> Vec<u8> {
+    fn members(&self, patients: &Patients<'_>) -> Cow<'_, [u8]> {
+        if let Some(of) = &self.of {
+            return of.into();
+        }
         let mut of = patients.nearest(&self.start);
         for (point, cluster) in &self.elsewhere {
             of[*point as usize] = *cluster;
         }
-        of
+        of.into()
     }
 
     /// Whether, by sizes alone, fewer than k may be the difference of two clusters.
@@ -123,11 +156,17 @@ struct Together(Vec<Vec<u64>>);
 
 impl Together {
     fn of(earlier: &[u8], clusters: usize, now: &Partition) -> Self {
-        let mut together = vec![vec![0; now.sizes.len()]; clusters];
-        for (a, b) in earlier.iter().zip(&now.of) {
-            together[usize::from(*a)][usize::from(*b)] += 1;
+        // Neighbours are often in the same clusters: counted apart, no count waits for the one before.
+        const APART: usize = 4;
+        let width = now.sizes.len();
+        let mut counts = vec![[0u32; APART]; clusters * width];
+        for (earlier, now) in earlier.chunks(APART).zip(now.of.chunks(APART)) {
+            for (i, (a, b)) in earlier.iter().zip(now).enumerate() {
+                counts[usize::from(*a) * width + usize::from(*b)][i] += 1;
+            }
         }
-        Self(together)
+        let all = |counts: &[u32; APART]| counts.iter().map(|count| u64::from(*count)).sum();
+        Self(counts.chunks(width.max(1)).map(|row| row.iter().map(all).collect()).collect())
     }
 
     /// The present name of each earlier cluster, where fewer than k points lie otherwise.

@@ -96,7 +96,7 @@ fn as_many_starts_as_there_is_room_for_are_answered_and_what_is_recalled_is_as_m
         let found = at_centroids(&patients, &round((first..first + 20).map(at).collect()), K, Some(&mut answered));
         assert!(!found.spent && found.settled.len() == 20);
     }
-    assert!(answered.bytes() > 0);
+    assert!(answered.memory() > 0);
     let one = round(vec![at(0)]);
     let more = at_centroids(&patients, &one, K, Some(&mut answered));
     assert!(more.spent && more.settled.is_empty() && more.nearest.is_empty());
@@ -113,11 +113,14 @@ proptest! {
         values in prop::collection::vec(-1.0f64..1.0, 10..80),
         asked in prop::collection::vec(prop::collection::vec(-1.0f64..1.0, 1..5), 1..12),
     ) {
-        let mut answered = Answered::default();
+        let (mut answered, mut forgetful) = (Answered::default(), Answered::default());
         let few = |n: usize| (1..K as usize).contains(&n);
         let mut clusters: Vec<Vec<bool>> = Vec::new();
         for at in &asked {
-            let Some(found) = settled(&mut answered, &values, at) else { continue };
+            let found = settled(&mut answered, &values, at);
+            prop_assert_eq!(&found, &settled(&mut forgetful, &values, at), "whether memberships are kept shows");
+            forgetful.forget_memberships();
+            let Some(found) = found else { continue };
             prop_assert_eq!(found.sizes.iter().sum::<u64>() as usize, values.len());
             for cluster in 0..at.len() {
                 let members: Vec<bool> = found.of.iter().map(|of| usize::from(*of) == cluster).collect();

@@ -3,8 +3,8 @@
 
 use super::{AtRisk, Stratum};
 
-/// Pairs in the order of their risks, against it, and of the same risk, of patients who leave at these times.
-pub(super) fn pairs(risk: &AtRisk, times: &[f64], stratum: &Stratum, eta: &[f64]) -> [u64; 3] {
+/// Pairs in the order of their risks, against it, and of the same risk, of patients who come after these times, where some come late, and leave at those.
+pub(super) fn pairs(risk: &AtRisk, (starts, times): (&[f64], &[f64]), stratum: &Stratum, eta: &[f64]) -> [u64; 3] {
     let rows = stratum.rows.clone();
     let mut ranks: Vec<f64> = eta[rows.clone()].to_vec();
     ranks.sort_by(f64::total_cmp);
@@ -21,7 +21,7 @@ pub(super) fn pairs(risk: &AtRisk, times: &[f64], stratum: &Stratum, eta: &[f64]
             going_on.add(rank(row), 1);
             n += 1;
         }
-        while let Some(row) = coming.next_if(|row| risk.start[**row] >= time) {
+        while let Some(row) = coming.next_if(|row| starts[**row] >= time) {
             going_on.add(rank(*row), -1);
             n -= 1;
         }

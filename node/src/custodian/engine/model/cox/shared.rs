@@ -1,5 +1,5 @@
 //! The sums of a step of a Cox model with one baseline for all sites: of those who leave in an interval by the event, and of those who leave then
-//! otherwise, Σ w, Σ w x and Σ w x xᵀ with w = e^η. Risk sets are made of them where those of all sites are.
+//! otherwise, Σ w, Σ w x and Σ w x xᵀ with w = e^η, and of those who come in it. Risk sets are made of them where those of all sites are.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) fn at(
     let mut found = CountedLeaving { cells: Arc::clone(leaving), weights: Vec::new() };
     counted.sums = match (layout.grid_sums(), shared.grid.merged()) {
         (Some(sums), Some(merged)) => {
-            found.weights = vec![(0.0, 0.0); 2 * sums.slots()];
+            found.weights = vec![(0.0, 0.0); 2 * sums.slots() + sums.strata * sums.enters];
             let pass = Pass { risk, layout, shared, sums, merged, beta: &model.at.beta };
             pass.sums(&mut found.weights, &mut counted.weights)
         }
@@ -54,6 +54,8 @@ impl Pass<'_> {
         // The same constant at all sites would change nothing, one of a site's own everything: none is taken off.
         let eta: Vec<f64> = (0..risk.time.len()).map(|row| self.predictor(row)).collect();
         let times: Vec<f64> = risk.time.iter().map(|time| self.merged[*time as usize] as f64).collect();
+        // Who comes in an interval is at risk in it: they came after the one before.
+        let starts: Vec<f64> = risk.start.iter().map(|start| self.merged[*start as usize] as f64 - 1.0).collect();
         let mut values = vec![0.0; sums.values()];
         for stratum in &risk.strata {
             for row in stratum.rows.clone() {
@@ -63,6 +65,12 @@ impl Pass<'_> {
                 let (all, most) = &mut shares[2 * slot + usize::from(event)];
                 (*all, *most) = (*all + weight, most.max(weight));
                 add(&mut values[sums.group(slot, event)], x, weight);
+                let place = (stratum.key as usize, starts.get(row).map_or(0, |start| (start + 1.0) as usize));
+                if let Some(group) = sums.enter(place.0, place.1) {
+                    let (all, most) = &mut shares[2 * sums.slots() + place.0 * sums.enters + place.1 - 1];
+                    (*all, *most) = (*all + weight, most.max(weight));
+                    add(&mut values[group], x, weight);
+                }
                 if event {
                     values[GridSums::PREDICTORS] += eta[row];
                     values[sums.events(slot)] += 1.0;
@@ -72,7 +80,7 @@ impl Pass<'_> {
                 }
             }
             if sums.closing {
-                let pairs = concordance::pairs(risk, &times, stratum, &eta);
+                let pairs = concordance::pairs(risk, (&starts, &times), stratum, &eta);
                 values[sums.pairs()].iter_mut().zip(pairs).for_each(|(all, own)| *all += own as f64);
             }
         }

@@ -141,3 +141,36 @@ fn a_site_that_would_be_milder_or_names_a_rule_wrong_is_refused() {
         assert!(error.contains(wanted), "{wanted}\nnot in\n{error}");
     }
 }
+
+#[test]
+fn the_shipped_contracts_find_what_no_living_person_has_and_other_units() {
+    let of = |pack: &str, id: &str, rows: &str| {
+        let texts = &bocage_protocol::contract::pack(pack).unwrap().contracts;
+        let contracts = texts.iter().map(|text| parse(text, "contract.toml").unwrap());
+        let contract = contracts.into_iter().find(|contract| contract.id().to_string() == id).unwrap();
+        let header: Vec<&str> = rows.lines().next().unwrap().split(',').collect();
+        let columns = contract.columns().iter().map(|column| column.name.as_str());
+        let absent: Vec<&str> = columns.filter(|name| !header.contains(name)).collect();
+        let section = json!({"contract": id, "source": {"kind": "csv", "path": "heart.csv"}, "absent": absent});
+        conformed(rows, section, &contract).unwrap()
+    };
+    let observations = "patient,date,code,value,unit\n\
+        a,2020-01-01,8480-6,120,mm[Hg]\n\
+        a,2020-01-01,8480-6,1200,mm[Hg]\n\
+        a,2020-01-01,29463-7,150,[lb_av]\n\
+        a,2020-01-01,29463-7,,kg\n\
+        a,2020-01-01,718-7,1500,g/L\n\
+        a,2077-01-01,8302-2,1.8,cm\n";
+    let found = of("fhir-r4-core", "fhir-r4-observation@1", observations);
+    assert_eq!(rule(&found, "plausible_vital_signs").failed.first, [2, 6]);
+    assert_eq!(rule(&found, "units_of_vital_signs").failed.first, [3]);
+    assert_eq!(rule(&found, "not_in_the_future").failed.first, [6]);
+    assert_eq!(found.report.rows_kept, 6);
+    let lives = "patient,birth_date,death_date\na,1950-01-01,1949-12-31\nb,1950,1950\nc,1950-01-01,\n";
+    let found = of("fhir-r4-core", "fhir-r4-patient@1", lives);
+    assert_eq!(rule(&found, "birth_before_death").failed.first, [1]);
+    let measurements = "person_id,measurement_concept_id,measurement_date,value_as_number\n\
+        1,3004249,2020-01-01,120\n1,3004249,2020-01-01,1200\n1,3000963,2020-01-01,1200\n";
+    let found = of("omop-5.4", "omop-measurement@540", measurements);
+    assert_eq!(rule(&found, "plausible_vital_signs").failed.first, [2]);
+}

@@ -161,7 +161,7 @@ impl Federation {
         let results = (0..).zip(&study.analyses).map(|(position, spec)| {
             let awaited = awaits(study, position).expect("an order");
             if !ends.have(&awaited) {
-                return (spec, unanswered(spec, "no answer: what it waits for has no fit".to_owned()));
+                return (spec, unanswered(spec, "no answer: what it waits for has no fit".to_owned(), vec![]));
             }
             // Those that wait begin one round after those that they wait for, which here all end with the first.
             let begun = u16::from(!awaited.is_empty());

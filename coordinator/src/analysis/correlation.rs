@@ -186,7 +186,15 @@ pub(super) fn put_together<'a>(
         }
     }
     let also = vec![NamedBlock { title: "matrix".to_owned(), block: square(&names, &block) }];
-    AnalysisResult { name: name.clone(), kind: "correlation".to_owned(), block, notes, rolled_up: None, also }
+    AnalysisResult {
+        name: name.clone(),
+        kind: "correlation".to_owned(),
+        block,
+        notes,
+        rolled_up: None,
+        also,
+        absent: vec![],
+    }
 }
 
 fn square(names: &[&str], pairs: &Block) -> Block {

@@ -58,7 +58,7 @@ pub(super) fn put_together<'a>(
         }
     }
     let (name, kind) = (name.clone(), Whole::Evaluation.kind().to_owned());
-    AnalysisResult { name, kind, block, notes, rolled_up: None, also }
+    AnalysisResult { name, kind, block, notes, rolled_up: None, also, absent: vec![] }
 }
 
 fn is(row: &[Value], name: &str) -> bool {

@@ -34,6 +34,7 @@ mod quantiles;
 mod rates;
 mod roc;
 mod rounded;
+mod same_sites;
 mod standardised;
 mod summary;
 mod survival;
@@ -174,7 +175,7 @@ pub(crate) struct Setting {
 impl Setting {
     fn result(&self, block: Block, notes: Vec<String>) -> AnalysisResult {
         let (name, kind) = (self.name.clone(), self.kind.to_owned());
-        AnalysisResult { name, kind, block, notes, rolled_up: None, also: vec![] }
+        AnalysisResult { name, kind, block, notes, rolled_up: None, also: vec![], absent: vec![] }
     }
 }
 
@@ -234,31 +235,41 @@ impl Driver {
 
     /// Takes in a finished round.
     pub fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
-        let result = match self {
-            Driver::Table(table) => table.publish(answers),
-            Driver::Histogram(histogram) => histogram.publish(answers),
-            Driver::Crosstab(crosstab) => crosstab.publish(answers),
-            Driver::Quantiles(quantiles) => quantiles.publish(answers),
-            Driver::Attrition(attrition) => attrition.publish(answers),
-            Driver::Discovered(discovered) => discovered.publish(answers),
-            Driver::Model(model) => return model.step(answers),
+        let next = match self {
+            Driver::Table(table) => published(table.publish(answers)),
+            Driver::Histogram(histogram) => published(histogram.publish(answers)),
+            Driver::Crosstab(crosstab) => published(crosstab.publish(answers)),
+            Driver::Quantiles(quantiles) => published(quantiles.publish(answers)),
+            Driver::Attrition(attrition) => published(attrition.publish(answers)),
+            Driver::Discovered(discovered) => published(discovered.publish(answers)),
+            Driver::Model(model) => model.step(answers),
+            // A site whose fit has ended may leave: it says itself who is in its answer.
             Driver::TwoStage(model) => return model.step(answers),
-            Driver::Accuracy(accuracy) => accuracy.publish(answers),
-            Driver::Compare(compare) => compare.publish(answers),
-            Driver::Correlation(correlation) => correlation.publish(answers),
-            Driver::Standardised(standardised) => standardised.publish(answers),
-            Driver::Rates(rates) => rates.publish(answers),
-            Driver::Survival(survival) => survival.publish(answers),
-            Driver::Cox(cox) => return cox.step(answers),
+            Driver::Accuracy(accuracy) => published(accuracy.publish(answers)),
+            Driver::Compare(compare) => published(compare.publish(answers)),
+            Driver::Correlation(correlation) => published(correlation.publish(answers)),
+            Driver::Standardised(standardised) => published(standardised.publish(answers)),
+            Driver::Rates(rates) => published(rates.publish(answers)),
+            Driver::Survival(survival) => published(survival.publish(answers)),
+            Driver::Cox(cox) => cox.step(answers),
             Driver::CoxByItself(cox) => return cox.step(answers),
-            Driver::Pca(pca) => pca.publish(answers),
-            Driver::Kmeans(kmeans) => return kmeans.step(answers),
-            Driver::Roc(roc) => roc.publish(answers),
-            Driver::Scored(scored) => scored.publish(answers),
-            Driver::CrossValidation(model) => return model.step(answers),
+            Driver::Pca(pca) => published(pca.publish(answers)),
+            Driver::Kmeans(kmeans) => kmeans.step(answers),
+            Driver::Roc(roc) => published(roc.publish(answers)),
+            Driver::Scored(scored) => published(scored.publish(answers)),
+            Driver::CrossValidation(model) => model.step(answers),
+            // A path ends where a site leaves, and is of those that were there until then.
             Driver::ElasticNet(model) => return model.step(answers),
         };
-        Next::Publish(Box::new(result))
+        match next {
+            Next::Publish(mut result) => {
+                result.absent.extend(absent(answers));
+                result.absent.sort();
+                result.absent.dedup();
+                Next::Publish(result)
+            }
+            round => round,
+        }
     }
 }
 
@@ -277,10 +288,10 @@ pub fn coefficients(spec: &Spec, result: &AnalysisResult) -> Option<Vec<f64>> {
 }
 
 /// The answer to a question that could not be asked.
-pub fn unanswered(spec: &AnalysisSpec, note: String) -> AnalysisResult {
+pub fn unanswered(spec: &AnalysisSpec, note: String, absent: Vec<SiteId>) -> AnalysisResult {
     let block = Block { columns: answer_columns(&spec.spec), ..Block::default() };
     let (name, kind) = (spec.name.clone(), spec.spec.kind().to_owned());
-    AnalysisResult { name, kind, block, notes: vec![note], rolled_up: None, also: vec![] }
+    AnalysisResult { name, kind, block, notes: vec![note], rolled_up: None, also: vec![], absent }
 }
 
 /// The headings of the answer to a question, as far as they are known before it is answered: a cross-tabulation has a column a level.
@@ -351,6 +362,16 @@ pub fn check_values(values: impl Iterator<Item = usize>) -> Result<(), PublicErr
     }
     let message = format!("the answer would have {all} values, where a study may have {}", limits::RESULT_VALUES);
     Err(PublicError::new(ErrorCode::TooLarge, message).hint("ask for fewer cells or columns, or in several studies"))
+}
+
+fn published(result: AnalysisResult) -> Next {
+    Next::Publish(Box::new(result))
+}
+
+/// The sites that gave nothing in a round.
+fn absent<'a>(answers: &'a [SiteAnswer<'_>]) -> impl Iterator<Item = SiteId> + 'a {
+    let gave_nothing = |answer: &&SiteAnswer<'_>| matches!(answer.answer, Answer::Refused(_) | Answer::Missing);
+    answers.iter().filter(gave_nothing).map(|answer| answer.site.clone())
 }
 
 /// The answers in the order of their sites.

@@ -61,11 +61,15 @@ impl Moments {
 
     /// That of the scaled column.
     pub(super) fn scaled_sd(&self, column: usize) -> Option<f64> {
-        let (square, mean) = (self.deviations[(column, column)], self.mean[column]);
-        // A constant leaves the rounding of its square, which is one part in 2⁴⁴.
-        let noise = 1e-12 * self.n as f64 * mean * mean;
-        (self.n >= 2 && square > noise).then(|| (square / (self.n - 1) as f64).sqrt())
+        sd(self.n, self.mean[column], self.deviations[(column, column)])
     }
+}
+
+/// The standard deviation of a scaled column of `n` patients, of its mean and Σ (z − mean)²; none where it does not vary beyond what rounding makes of it.
+pub(super) fn sd(n: u64, mean: f64, square: f64) -> Option<f64> {
+    // A constant leaves the rounding of its square, which is one part in 2⁴⁴.
+    let noise = 1e-12 * n as f64 * mean * mean;
+    (n >= 2 && square > noise).then(|| (square / (n - 1) as f64).sqrt())
 }
 
 /// How each column is scaled.

@@ -85,9 +85,14 @@ pub(super) fn of_bins(answers: &[SiteAnswer<'_>], binned: &Binned<'_>, min_sites
 
 /// The notes of a model's round: who is silent.
 pub(super) fn of_model(answers: &[SiteAnswer<'_>], fitted: usize, min_sites: u32) -> Vec<String> {
-    let mut notes = silent_sites(answers);
+    of_own_fits(answers, answers.len(), fitted, min_sites)
+}
+
+/// The same where of all that were `asked` those in `out` are in no answer: who has come to its end may be silent.
+pub(super) fn of_own_fits(out: &[SiteAnswer<'_>], asked: usize, fitted: usize, min_sites: u32) -> Vec<String> {
+    let mut notes = silent_sites(out);
     if fitted < min_sites as usize {
-        notes.push(too_few(answers.len(), fitted, min_sites));
+        notes.push(too_few(asked, fitted, min_sites));
     }
     notes
 }

@@ -11,7 +11,8 @@ use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
 
 use self::poisson::{Seen, interval, ratio};
 use super::pool::{Pool, PooledMeasure};
-use super::table::shows_what_there_is;
+use super::same_sites::of_same_sites;
+use super::table::{releases, shows_what_there_is};
 use super::{Answer, Setting, SiteAnswer, block, notes, sorted};
 use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, Interval, Value};
 
@@ -54,13 +55,15 @@ impl RatesDriver {
             notes.push("a patient can have several rows: the intervals take their events as independent".to_owned());
         }
         let shown = block::publish(&self.table, &pool, self.setting.min_sites);
-        self.setting.result(self.rates(shown, &pool), notes)
+        let releases = releases(&answers);
+        let block = self.rates(shown, &pool, &releases, &mut notes);
+        self.setting.result(block, notes)
     }
 
     /// The table, its share of events as their number, and what follows from both.
-    fn rates(&self, mut block: Block, pool: &Pool<'_>) -> Block {
+    fn rates(&self, mut block: Block, pool: &Pool<'_>, releases: &[&TableRelease], notes: &mut Vec<String>) -> Block {
         let keys = self.spec.by.len();
-        let mut first: Option<Seen> = None;
+        let mut first: Option<(usize, Seen)> = None;
         let rows = std::mem::take(&mut block.rows);
         for (row, mut values) in rows.into_iter().enumerate() {
             let seen = self.seen(&values, pool, row);
@@ -68,8 +71,15 @@ impl RatesDriver {
                 Some(seen) => values[keys + 2] = Value::Count(seen.events),
                 None => self.rounded_events(&mut block, &mut values, (row, keys + 2), pool),
             }
-            let numbers = self.numbers(seen, first);
-            first = first.or(seen);
+            let against = first.map(|(at, of)| (of, of_same_sites(releases, &[at, row])));
+            if seen.is_some() && against.is_some_and(|(_, same)| !same) {
+                let name = pool.labels(row).join(", ");
+                notes.push(format!(
+                    "{name} has no ratio: some sites show time and events of one of the two groups only"
+                ));
+            }
+            let numbers = self.numbers(seen, against);
+            first = first.or(seen.map(|seen| (row, seen)));
             for (column, (value, reason)) in numbers.into_iter().enumerate() {
                 let value = match reason {
                     Some(reason) => block.value_or_hidden(row, keys + 3 + column, value, reason),
@@ -106,8 +116,9 @@ impl RatesDriver {
         values[column] = Value::Null;
     }
 
-    /// Rate, interval, ratio, its interval and p, each with the reason why it is not there; without one it does not exist.
-    fn numbers(&self, seen: Option<Seen>, first: Option<Seen>) -> Vec<(Option<f64>, Option<HiddenReason>)> {
+    /// Rate, interval, ratio, its interval and p, each with the reason why it is not there; without one it does not exist. With the `first` group, and
+    /// whether it is of the same sites.
+    fn numbers(&self, seen: Option<Seen>, first: Option<(Seen, bool)>) -> Vec<(Option<f64>, Option<HiddenReason>)> {
         let (per, confidence) = (self.spec.per, self.spec.confidence);
         let Some(seen) = seen else { return vec![(None, Some(HiddenReason::NotAllExact)); 7] };
         if seen.time <= 0.0 {
@@ -120,9 +131,9 @@ impl RatesDriver {
             (ends.map(|ends| ends.0 * per), few),
             (ends.map(|ends| ends.1 * per), few),
         ];
-        let found = first.and_then(|first| ratio(seen, first, confidence));
+        let found = first.filter(|(_, same)| *same).and_then(|(first, _)| ratio(seen, first, confidence));
         // The first group has no ratio to itself.
-        let reason = few.filter(|_| first.is_some());
+        let reason = first.map(|(_, same)| if same { HiddenReason::TooFewValues } else { HiddenReason::NotAllExact });
         numbers.extend([
             (found.map(|ratio| ratio.value), reason),
             (found.and_then(|ratio| ratio.lower), reason),

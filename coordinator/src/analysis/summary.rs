@@ -9,7 +9,7 @@ mod rows;
 use std::collections::BTreeSet;
 
 use bocage_protocol::analysis::{AnalysisSpec, Whole};
-use bocage_protocol::ids::AnalysisName;
+use bocage_protocol::ids::{AnalysisName, SiteId};
 
 use super::quantiles;
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
@@ -30,12 +30,15 @@ pub fn summarise(parts: Vec<(&AnalysisSpec, AnalysisResult)>, one_row_per_subjec
                     other.0.part.as_ref().is_some_and(|other| other.of == part.of)
                 };
                 let own = parts.iter().filter(of);
-                results.push(match part.whole {
+                let absent: BTreeSet<SiteId> = own.clone().flat_map(|(_, result)| result.absent.clone()).collect();
+                let mut whole = match part.whole {
                     Whole::Summary => put_together(&part.of, own, one_row_per_subject),
                     Whole::Correlation => correlation::put_together(&part.of, own),
                     Whole::TableOne => table_one::put_together(&part.of, own),
                     Whole::Evaluation => evaluation::put_together(&part.of, own),
-                });
+                };
+                whole.absent = absent.into_iter().collect();
+                results.push(whole);
             }
             Some(_) => {}
         }
@@ -75,7 +78,15 @@ fn put_together<'a>(
         NamedBlock { title, block: block.clone() }
     }));
     let block = overview(&rows);
-    AnalysisResult { name: name.clone(), kind: Whole::Summary.kind().to_owned(), block, notes, rolled_up: None, also }
+    AnalysisResult {
+        name: name.clone(),
+        kind: Whole::Summary.kind().to_owned(),
+        block,
+        notes,
+        rolled_up: None,
+        also,
+        absent: vec![],
+    }
 }
 
 /// A row a column: how many have a value, and of numbers the mean, the standard deviation and the quantiles.

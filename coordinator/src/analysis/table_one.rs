@@ -57,7 +57,7 @@ pub(super) fn put_together<'a>(
         notes.push("a standardised difference is of two groups: there is none".to_owned());
     }
     let (name, kind) = (name.clone(), Whole::TableOne.kind().to_owned());
-    AnalysisResult { name, kind, block: block(&groups, rows), notes, rolled_up: None, also: vec![] }
+    AnalysisResult { name, kind, block: block(&groups, rows), notes, rolled_up: None, also: vec![], absent: vec![] }
 }
 
 fn column(spec: &AnalysisSpec) -> &str {

@@ -5,12 +5,13 @@
 mod invitations;
 mod revoked;
 mod sites;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::error::{ErrorCode, PublicError};
+use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, ContractId, Digest, NetworkId, PermitId, SiteId, StudyId, UserName};
 use bocage_protocol::trust::{PublicKey, Purpose, SignedRevocations};
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ use crate::people::{Audited, Refused, Role, TokenInfo, UserInfo};
 pub use invitations::{InvitationInfo, InvitationList, InvitationState, InvitationWanted, Withdrawn};
 pub use revoked::{Revocation, RevokedInfo, RevokedList};
 pub use sites::{CertificateInfo, OfferInfo, SiteInfo, SiteList};
+pub use standing::{SiteReport, SiteStatus};
 
 /// `GET /v1/network`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -153,57 +155,6 @@ pub enum StudyState {
     Cancelled,
 }
 
-/// How a site stands to a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SiteReport {
-    /// The site.
-    pub id: SiteId,
-    /// How it stands.
-    pub status: SiteStatus,
-    /// Why, where there is something to say.
-    pub reason: Option<PublicError>,
-    /// Bytes of its replies as received.
-    pub bytes: Option<u64>,
-    /// From the request to the last byte of the reply, summed over the rounds, in milliseconds.
-    pub round_trip_ms: Option<f64>,
-    /// The public name of the snapshot that it answered on. In results only.
-    pub snapshot: Option<Digest>,
-    /// When that snapshot was taken. In results only.
-    pub snapshot_at: Option<Timestamp>,
-    /// The receipt of each release that the coordinator had when it published, round by round: the site can hold it against the release in its
-    /// ledger, and nobody can learn anything of it. In results only. (Older coordinators do not say it.)
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub receipts: Vec<Digest>,
-    /// Since when the site waits for its steward; `reason` has what it says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending_since: Option<Timestamp>,
-}
-
-/// How a site stands to a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SiteStatus {
-    /// It has answered every round so far.
-    Answered,
-    /// It has said no; that is final for this study.
-    Refused,
-    /// It is asked, or will be when it connects.
-    Pending,
-    /// It had not answered when the study ended.
-    Missing,
-}
-
-impl fmt::Display for SiteStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SiteStatus::Answered => "answered",
-            SiteStatus::Refused => "refused",
-            SiteStatus::Pending => "pending",
-            SiteStatus::Missing => "missing",
-        })
-    }
-}
-
 /// `GET /v1/studies/{id}/result`: what a study published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StudyResult {
@@ -262,6 +213,10 @@ pub struct AnalysisResult {
     /// What else belongs to the answer, e.g. the test of a cross-tabulation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<NamedBlock>,
+    /// The sites that do not stand behind it, or not behind every part of it: they did not answer, said no to it, or left before its last round.
+    /// (Older coordinators do not say it.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<SiteId>,
 }
 
 /// A further block of an answer.

@@ -50,15 +50,16 @@ pub(super) fn ended(api: &Api, status: &StudyStatus, then: &Then<'_>) -> Result<
     let kept = then.keep.as_ref().map_or(Ok(()), |(place, profile)| keep(api, status, place, profile));
     let result = api.result(&status.id)?;
     let too_few = outcome::too_few(&result);
-    // A table of which every cell is hidden tells people nothing.
-    let code = if too_few.is_some() && format == Format::Text { 0 } else { print(&report::result(&result, format))? };
+    // Tables of which every cell is hidden tell people nothing.
+    let silent = format == Format::Text && too_few.as_ref().is_some_and(|few| few.nothing_else);
+    let code = if silent { 0 } else { print(&report::result(&result, format))? };
     kept?;
     match too_few {
-        Some(error) => Err(error),
+        Some(few) => Err(few.error),
         // The text has the sites and their reasons already.
         None if format == Format::Text => Ok(code),
         None => {
-            outcome::absent(&result.sites).iter().for_each(|line| say(format_args!("note: {line}")));
+            outcome::absent(&result).iter().for_each(|line| say(format_args!("note: {line}")));
             Ok(code)
         }
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use bocage_net::secret::write_secret;
 
 use super::{Api, Profile};
-use crate::api::types::{StudyState, StudyStatus};
+use crate::api::types::{StudyHead, StudyState, StudyStatus};
 
 /// A client of a coordinator that gives `answers` (status and body), one a request, and the heads of the requests that it got.
 pub(super) fn answering(answers: Vec<(u16, String)>) -> (Api, Receiver<String>) {
@@ -73,4 +73,14 @@ pub(crate) fn study(first: &str, state: StudyState, version: u64) -> StudyStatus
 /// Any value as a good answer.
 pub(super) fn ok(value: &impl serde::Serialize) -> (u16, String) {
     (200, serde_json::to_string(value).unwrap())
+}
+
+/// What a result says of a study that needs so many sites.
+pub(crate) fn head(min_sites: u32) -> StudyHead {
+    let key = bocage_protocol::trust::SecretKey::generate(&mut bocage_net::env::SystemEntropy).public();
+    let head = serde_json::json!({
+        "id": "ab".repeat(32), "title": "a study", "purpose": "scientific_research", "dataset": "heart@1", "contract": "cd".repeat(32),
+        "network": "north", "researcher": key, "min_sites": min_sites, "issued_at": 0, "accepted_at": 0, "published_at": 0,
+    });
+    serde_json::from_value(head).unwrap()
 }

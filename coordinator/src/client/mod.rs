@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use bocage_net::settings::unreadable;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{NetworkId, StudyId};
+use bocage_protocol::ids::{AnalysisName, NetworkId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
 
 pub use args::{CheckpointArgs, Client, DatasetsArgs, DoctorArgs, SitesArgs, StudyArgs, StudyCommand, exit};
@@ -112,8 +112,10 @@ pub enum ClientError {
     #[error("`{0}` is not a study id: 4 to 64 of 0-9 and a-f")]
     NotAnId(String),
     /// The result is there, but nothing can stand in it.
-    #[error("only {answered} of {asked} sites answered, and a cell needs {needed}\n{}", .absent.join("\n"))]
+    #[error("{}only {answered} of {asked} sites answered{}, and a cell needs {needed}\n{}", listed(.lacking), if .lacking.is_empty() { "" } else { " until it ended" }, .absent.join("\n"))]
     TooFewAnswered {
+        /// The analyses that this is true of, if not of all.
+        lacking: Vec<AnalysisName>,
         /// How many answered.
         answered: usize,
         /// How many were asked.
@@ -128,6 +130,11 @@ pub enum ClientError {
     /// The study ended without a result.
     #[error("study {} was cancelled", .0.short())]
     Cancelled(StudyId),
+}
+
+fn listed(lacking: &[AnalysisName]) -> String {
+    let names: Vec<String> = lacking.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!("{}: ", names.join(", ")) }
 }
 
 /// Why something cannot be written, in words.

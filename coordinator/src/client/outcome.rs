@@ -1,41 +1,77 @@
 //! What a study came to where sites did not answer: which, why, and whether running it again would help.
 
 use bocage_protocol::error::ErrorCode;
+use bocage_protocol::ids::AnalysisName;
 
 use super::ClientError;
-use crate::api::types::{SiteReport, SiteStatus, StudyResult};
+use crate::api::types::{AnalysisResult, SiteReport, SiteStatus, StudyResult};
 use crate::report::plain;
 
-/// The sites that did not answer: how they stand, why, and what to do about it. Sites with the same reason share a line.
-pub fn absent(sites: &[SiteReport]) -> Vec<String> {
-    let mut groups: Vec<(&SiteReport, Vec<&str>)> = Vec::new();
-    for site in sites.iter().filter(|s| s.status != SiteStatus::Answered) {
-        match groups.iter_mut().find(|(first, _)| (first.status, &first.reason) == (site.status, &site.reason)) {
-            Some((_, names)) => names.push(site.id.as_str()),
-            None => groups.push((site, vec![site.id.as_str()])),
+/// The sites that did not answer, or not to the end: how they stand, why, and what to do about it. Sites of which the same is to be said share a line.
+pub fn absent(result: &StudyResult) -> Vec<String> {
+    let mut groups: Vec<(&SiteReport, Vec<&AnalysisName>, Vec<&str>)> = Vec::new();
+    for site in result.sites.iter().filter(|site| site.status != SiteStatus::Answered) {
+        let counted = counted(result, site);
+        let said = |of: &SiteReport| (of.status, of.left_in, of.reason.clone());
+        match groups.iter_mut().find(|(first, same, _)| said(first) == said(site) && *same == counted) {
+            Some((_, _, names)) => names.push(site.id.as_str()),
+            None => groups.push((site, counted, vec![site.id.as_str()])),
         }
     }
-    let line = |(site, names): (&SiteReport, Vec<&str>)| {
+    let line = |(site, counted, names): (&SiteReport, Vec<&AnalysisName>, Vec<&str>)| {
         let reason = site.reason.as_ref();
         let why = reason.map_or_else(String::new, |r| format!(": {}", plain(&r.to_string())));
         let hint = reason.and_then(|r| r.hint.as_ref()).map_or_else(String::new, |h| format!("\n  hint: {}", plain(h)));
         let verb = if names.len() == 1 { "is" } else { "are" };
-        format!("{} {verb} not in this result ({}){why}{hint}", names.join(", "), site.status)
+        let (names, status) = (names.join(", "), site.status);
+        let counted: Vec<String> = counted.into_iter().map(|name| format!("`{name}`")).collect();
+        match (site.left_in, counted.is_empty()) {
+            (None, _) => format!("{names} {verb} not in this result ({status}){why}{hint}"),
+            (Some(round), true) => format!("{names} left in round {round} ({status}), in no answer{why}{hint}"),
+            (Some(round), false) => {
+                format!("{names} left in round {round} ({status}), counted in {} only{why}{hint}", counted.join(", "))
+            }
+        }
     };
     groups.into_iter().map(line).collect()
 }
 
-/// A published result that can hold nothing, since every cell needs more sites than answered.
-pub fn too_few(result: &StudyResult) -> Option<ClientError> {
-    let answered = result.sites.iter().filter(|s| s.status == SiteStatus::Answered).count();
+/// The analyses that a site which left stands behind.
+fn counted<'a>(result: &'a StudyResult, site: &SiteReport) -> Vec<&'a AnalysisName> {
+    let of = |analysis: &&AnalysisResult| site.left_in.is_some() && !analysis.absent.contains(&site.id);
+    result.analyses.iter().filter(of).map(|analysis| &analysis.name).collect()
+}
+
+/// What a published result lacks.
+pub struct TooFew {
+    /// What to tell.
+    pub error: ClientError,
+    /// Whether there is nothing else in it.
+    pub nothing_else: bool,
+}
+
+/// Analyses that can hold nothing, since every cell needs more sites than answered until they ended.
+pub fn too_few(result: &StudyResult) -> Option<TooFew> {
     let needed = result.study.min_sites as usize;
-    (answered < needed).then(|| ClientError::TooFewAnswered {
-        answered,
+    // That a site said no to one analysis, its notes have.
+    let stands = |analysis: &AnalysisResult, site: &SiteReport| {
+        site.was_heard() && (site.left_in.is_none() || !analysis.absent.contains(&site.id))
+    };
+    let answered = |analysis: &AnalysisResult| result.sites.iter().filter(|site| stands(analysis, site)).count();
+    let few: Vec<(&AnalysisName, usize)> =
+        result.analyses.iter().map(|of| (&of.name, answered(of))).filter(|(_, answered)| *answered < needed).collect();
+    let most = few.iter().map(|(_, answered)| *answered).max()?;
+    let nothing_else = few.len() == result.analyses.len();
+    let lacking = if nothing_else { vec![] } else { few.into_iter().map(|(name, _)| name.clone()).collect() };
+    let error = ClientError::TooFewAnswered {
+        lacking,
+        answered: most,
         asked: result.sites.len(),
         needed,
-        absent: absent(&result.sites),
+        absent: absent(result),
         hint: hint(&result.sites, needed),
-    })
+    };
+    Some(TooFew { error, nothing_else })
 }
 
 fn hint(sites: &[SiteReport], needed: usize) -> &'static str {
@@ -79,6 +115,7 @@ fn passes(code: ErrorCode) -> bool {
 mod tests {
     use bocage_protocol::error::PublicError;
 
+    use super::super::fake;
     use super::*;
 
     fn site(id: &str, status: SiteStatus, code: Option<ErrorCode>) -> SiteReport {
@@ -92,14 +129,68 @@ mod tests {
             snapshot_at: None,
             receipts: vec![],
             pending_since: None,
+            left_in: None,
         }
+    }
+
+    /// A study of `aa`, `bb` and `cc`, of whom two are needed.
+    fn result(sites: Vec<SiteReport>, analyses: &[(&str, &[&str])]) -> StudyResult {
+        let analysis = |(name, absent): &(&str, &[&str])| AnalysisResult {
+            name: name.parse().unwrap(),
+            kind: "table".into(),
+            block: Default::default(),
+            notes: vec![],
+            rolled_up: None,
+            also: vec![],
+            absent: absent.iter().map(|site| site.parse().unwrap()).collect(),
+        };
+        StudyResult { study: fake::head(2), sites, analyses: analyses.iter().map(analysis).collect() }
+    }
+
+    fn left(id: &str, round: u16) -> SiteReport {
+        SiteReport { left_in: Some(round), ..site(id, SiteStatus::Refused, Some(ErrorCode::CapReached)) }
     }
 
     #[test]
     fn a_reason_of_several_sites_is_said_once() {
         let refused = |id| site(id, SiteStatus::Refused, Some(ErrorCode::PermitRequired));
-        let sites = [refused("aa"), site("bb", SiteStatus::Answered, None), refused("cc")];
-        assert_eq!(absent(&sites), ["aa, cc are not in this result (refused): no (permit_required)\n  hint: ask"]);
+        let sites = vec![refused("aa"), site("bb", SiteStatus::Answered, None), refused("cc")];
+        assert_eq!(
+            absent(&result(sites, &[("t", &["aa", "cc"])])),
+            ["aa, cc are not in this result (refused): no (permit_required)\n  hint: ask"]
+        );
+    }
+
+    #[test]
+    fn a_site_that_left_is_in_what_had_ended_by_then() {
+        let sites = || vec![left("aa", 2), site("bb", SiteStatus::Answered, None), left("cc", 2)];
+        let of = |analyses: &[(&str, &[&str])]| absent(&result(sites(), analyses));
+        let why = "no (cap_reached)\n  hint: ask";
+        assert_eq!(
+            of(&[("t", &[]), ("km", &["aa", "cc"])]),
+            [format!("aa, cc left in round 2 (refused), counted in `t` only: {why}")]
+        );
+        assert_eq!(of(&[("km", &["aa", "cc"])]), [format!("aa, cc left in round 2 (refused), in no answer: {why}")]);
+    }
+
+    #[test]
+    fn a_result_lacks_the_analyses_that_too_few_answered_to_the_end() {
+        let sites = || vec![left("aa", 2), site("bb", SiteStatus::Answered, None), left("cc", 2)];
+        let lacks = |sites, analyses: &[(&str, &[&str])]| {
+            too_few(&result(sites, analyses)).map(|few| (few.nothing_else, few.error.to_string()))
+        };
+        assert_eq!(lacks(sites(), &[("t", &[])]), None);
+        let (nothing_else, said) = lacks(sites(), &[("t", &[]), ("km", &["aa", "cc"])]).unwrap();
+        assert!(!nothing_else, "the table is there");
+        assert!(said.starts_with("`km`: only 1 of 3 sites answered until it ended, and a cell needs 2\n"), "{said}");
+        let (nothing_else, said) = lacks(sites(), &[("km", &["aa", "cc"])]).unwrap();
+        assert!(nothing_else && said.starts_with("only 1 of 3 sites answered, and"), "{said}");
+        let all = |id| site(id, SiteStatus::Answered, None);
+        assert_eq!(
+            lacks(vec![all("aa"), all("bb")], &[("m", &["aa", "bb"])]),
+            None,
+            "its notes say why they refused it"
+        );
     }
 
     #[test]

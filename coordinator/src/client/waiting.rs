@@ -89,6 +89,7 @@ mod tests {
             snapshot_at: None,
             pending_since,
             receipts: vec![],
+            left_in: None,
         }
     }
 

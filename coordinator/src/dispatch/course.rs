@@ -58,6 +58,7 @@ pub struct Course {
     specs: Vec<AnalysisSpec>,
     one_row_per_subject: bool,
     round: Option<Arc<Round>>,
+    last_round: u16,
 }
 
 impl Round {
@@ -148,12 +149,18 @@ impl Course {
         let drivers = specs.iter().zip(&plans).map(driver).collect::<Result<Vec<_>, _>>()?;
         let round = Some(Arc::new(Round { number: 0, parts, ended: BTreeMap::new() }));
         let (results, one_row_per_subject) = (vec![None; drivers.len()], asked.contract.one_row_per_subject());
-        Ok(Self { drivers, awaited, waiting, ends, min_sites, results, specs, one_row_per_subject, round })
+        let last_round = 0;
+        Ok(Self { drivers, awaited, waiting, ends, min_sites, results, specs, one_row_per_subject, round, last_round })
     }
 
     /// The round that is due, or none when all analyses are published.
     pub fn round(&self) -> Option<Arc<Round>> {
         self.round.clone()
+    }
+
+    /// The number of the last round that was or is due.
+    pub fn last_round(&self) -> u16 {
+        self.last_round
     }
 
     /// Takes in the due round: each site's release, or its refusal, or nothing.
@@ -199,6 +206,7 @@ impl Course {
             let awaited = parts.keys().flat_map(|analysis| &self.awaited[usize::from(*analysis)]).copied().collect();
             let (parts, ended) = (parts.into_values().collect(), self.ends.said_of(&awaited));
             self.round = Some(Arc::new(Round { number, parts, ended }));
+            self.last_round = number;
         }
         Ok(())
     }
@@ -224,7 +232,7 @@ impl Course {
                     self.drivers[index] = driver;
                     parts.insert(analysis, part);
                 }
-                Err(note) => self.results[index] = Some(unanswered(spec, note)),
+                Err(note) => self.results[index] = Some(unanswered(spec, note, asked.sites.to_vec())),
             }
             self.waiting.remove(&analysis);
         }

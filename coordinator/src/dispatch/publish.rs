@@ -50,7 +50,7 @@ pub(super) async fn publish(
     let receipts = context.store.with(move |store| store.receipts(id)).await?;
     let result = StudyResult {
         study: head(context, asked, &record, min_sites, now),
-        sites: reports(&record, receipts),
+        sites: reports(&record, receipts, course.last_round()),
         analyses: course.into_results(),
     };
     let text = serde_json::to_string(&result).map_err(|_| StoreError::Damaged("a result"))?;
@@ -85,10 +85,10 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<Vec<(SiteId, Release
 }
 
 /// How each site stands at the end, what its first answer was computed over, and what tells its answers from others.
-fn reports(record: &StudyRecord, mut receipts: BTreeMap<SiteId, Vec<Digest>>) -> Vec<SiteReport> {
+fn reports(record: &StudyRecord, mut receipts: BTreeMap<SiteId, Vec<Digest>>, last: u16) -> Vec<SiteReport> {
     let first = record.releases.iter().filter(|release| release.round == 0);
     let snapshots: HashMap<&SiteId, &ReleaseRecord> = first.map(|release| (&release.site, release)).collect();
-    let mut reports = site_reports(record, true, &|_| false);
+    let mut reports = site_reports(record, true, Some(last), &|_| false);
     for report in &mut reports {
         let release = snapshots.get(&report.id);
         report.snapshot = release.map(|release| release.snapshot);

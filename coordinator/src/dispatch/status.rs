@@ -36,7 +36,7 @@ pub fn study_status(
         accepted_at: record.accepted_at,
         answer_by: record.answer_by,
         open_until: Some(study.expires_at),
-        sites: site_reports(record, !record.is_open(), online),
+        sites: site_reports(record, !record.is_open(), None, online),
     }
 }
 
@@ -52,8 +52,14 @@ pub fn permit_info(context: &Context, permit: &Permit, digest: Digest) -> Permit
     }
 }
 
-/// How each site stands, in the order of the study. `ended`: whoever has not answered is missing.
-pub fn site_reports(record: &StudyRecord, ended: bool, online: &dyn Fn(&SiteId) -> bool) -> Vec<SiteReport> {
+/// How each site stands, in the order of the study. `ended`: whoever has not answered is missing. `last`: the last round that was put to the sites,
+/// where that is known; else it is taken for the latest of which anything was heard.
+pub fn site_reports(
+    record: &StudyRecord,
+    ended: bool,
+    last: Option<u16>,
+    online: &dyn Fn(&SiteId) -> bool,
+) -> Vec<SiteReport> {
     // Thousands of sites: each looks its own up.
     let mut releases: HashMap<&SiteId, Vec<&ReleaseRecord>> = HashMap::new();
     record.releases.iter().for_each(|release| releases.entry(&release.site).or_default().push(release));
@@ -64,7 +70,7 @@ pub fn site_reports(record: &StudyRecord, ended: bool, online: &dyn Fn(&SiteId) 
         releases,
         waiting: record.waiting(waits),
         refusals: record.refusals.iter().map(|(site, reason)| (site, reason)).collect(),
-        latest_round: round,
+        latest_round: last.or(round),
     };
     record.sites().iter().map(|site| site_report(site, record, &heard, ended, online)).collect()
 }
@@ -86,7 +92,8 @@ fn site_report(
     online: &dyn Fn(&SiteId) -> bool,
 ) -> SiteReport {
     let releases = heard.releases.get(site).map_or(&[][..], Vec::as_slice);
-    let answered = !releases.is_empty() && releases.iter().map(|r| r.round).max() == heard.latest_round;
+    let latest = releases.iter().map(|r| r.round).max();
+    let answered = latest.is_some() && latest >= heard.latest_round;
     let refusal = heard.refusals.get(site).map(|reason| (*reason).clone());
     let waits = heard.waiting.get(site).map(|(since, reason)| (*since, (*reason).clone()));
     let pending_since = waits.as_ref().map(|(since, _)| *since).filter(|_| !ended);
@@ -101,6 +108,7 @@ fn site_report(
         (None, Some((_, reason))) => (SiteStatus::Pending, Some(reason)),
         (None, None) => (SiteStatus::Pending, (!online(site)).then(offline)),
     };
+    let left = matches!(status, SiteStatus::Refused | SiteStatus::Missing);
     let bytes = releases.iter().map(|r| r.reply_bytes).sum();
     let round_trip_us: u64 = releases.iter().map(|r| r.round_trip_us).sum();
     SiteReport {
@@ -113,6 +121,7 @@ fn site_report(
         snapshot_at: None,
         receipts: vec![],
         pending_since,
+        left_in: latest.filter(|_| left).map(|round| round + 1),
     }
 }
 

@@ -8,7 +8,9 @@ use bocage_protocol::trust::Purpose;
 use super::grid::Grid;
 use super::offers::without;
 use super::{Format, json, plain, short_number, wrap};
-use crate::api::types::{DatasetList, PermitInfo, SiteList, SiteReport, StudyList, StudyState, StudyStatus};
+use crate::api::types::{
+    AnalysisResult, DatasetList, PermitInfo, SiteList, SiteReport, SiteStatus, StudyList, StudyState, StudyStatus,
+};
 
 /// Codes of a column that a text shows.
 const CODES_SHOWN: usize = 20;
@@ -223,16 +225,34 @@ fn state(state: StudyState) -> &'static str {
 }
 
 fn counts(sites: &[SiteReport]) -> String {
-    let answered = sites.iter().filter(|s| s.status == crate::api::types::SiteStatus::Answered).count();
-    format!("{answered}/{}", sites.len())
+    let heard = sites.iter().filter(|site| site.was_heard()).count();
+    format!("{heard}/{}", sites.len())
+}
+
+/// Who stands behind an answer, where that is not every site to the end: `3 of 4 sites stand behind this: all but long-beach`.
+pub(super) fn behind(analysis: &AnalysisResult, sites: &[SiteReport]) -> Option<String> {
+    if analysis.absent.is_empty() && sites.iter().all(|site| site.status == SiteStatus::Answered) {
+        return None;
+    }
+    let out = |site: &&SiteReport| !site.was_heard() || analysis.absent.contains(&site.id);
+    let absent: Vec<&str> = sites.iter().filter(out).map(|site| site.id.as_str()).collect();
+    let (all, behind) = (sites.len(), sites.len() - absent.len());
+    Some(match (behind, absent.len()) {
+        (_, 0) => format!("all {all} sites stand behind this"),
+        (0, _) => format!("none of {all} sites stands behind this"),
+        (1, _) => format!("1 of {all} sites stands behind this: all but {}", absent.join(", ")),
+        _ => format!("{behind} of {all} sites stand behind this: all but {}", absent.join(", ")),
+    })
 }
 
 /// How each site stands to a study, with the reasons below.
 pub(super) fn site_reports(sites: &[SiteReport]) -> String {
     let mut out = site_grid(sites).text(1);
-    for (i, (site, reason)) in sites.iter().filter_map(|s| Some((&s.id, s.reason.as_ref()?))).enumerate() {
+    let reasons = sites.iter().filter_map(|site| Some((&site.id, site.left_in, site.reason.as_ref()?)));
+    for (i, (site, left_in, reason)) in reasons.enumerate() {
         out.push_str(if i == 0 { "\n" } else { "" });
-        out.push_str(&wrap(&format!("{site}: {}", plain(&reason.to_string()))));
+        let left = left_in.map_or_else(String::new, |round| format!(" left in round {round}"));
+        out.push_str(&wrap(&format!("{site}{left}: {}", plain(&reason.to_string()))));
         if let Some(hint) = &reason.hint {
             out.push_str(&wrap(&format!("  hint: {}", plain(hint))));
         }
@@ -241,16 +261,20 @@ pub(super) fn site_reports(sites: &[SiteReport]) -> String {
 }
 
 fn site_grid(sites: &[SiteReport]) -> Grid {
-    let mut grid = Grid::new(["site", "status", "snapshot", "taken", "bytes", "round trip ms"]).numbers_from(4);
+    let left = sites.iter().any(|site| site.left_in.is_some()).then_some("left in round");
+    let headings = ["site", "status", "snapshot", "taken", "bytes", "round trip ms"].into_iter().chain(left);
+    let mut grid = Grid::new(headings).numbers_from(4);
     for site in sites {
-        grid.row([
+        let of = |round: u16| round.to_string();
+        let row = [
             site.id.to_string(),
             site.status.to_string(),
             site.snapshot.map_or_else(|| "-".to_owned(), |s| s.short()),
             time(site.snapshot_at),
             site.bytes.map_or_else(|| "-".to_owned(), |b| b.to_string()),
             site.round_trip_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}")),
-        ]);
+        ];
+        grid.row(row.into_iter().chain(left.map(|_| site.left_in.map_or_else(|| "-".to_owned(), of))));
     }
     grid
 }
@@ -297,7 +321,7 @@ mod tests {
         study.open_until = Some(Timestamp(0));
         let site = |id: &str, code| SiteReport {
             id: id.parse().unwrap(),
-            status: crate::api::types::SiteStatus::Pending,
+            status: SiteStatus::Pending,
             reason: Some(PublicError::new(code, "wait")),
             bytes: None,
             round_trip_ms: None,
@@ -305,6 +329,7 @@ mod tests {
             snapshot_at: None,
             receipts: vec![],
             pending_since: Some(Timestamp(0)),
+            left_in: None,
         };
         study.sites = vec![site("aa", ErrorCode::PolicyLater)];
         assert!(stewards(&study).ends_with("longest: 1 of its sites will be asked again later\n"));
@@ -318,7 +343,7 @@ mod tests {
         use bocage_protocol::error::{ErrorCode, PublicError};
         let site = SiteReport {
             id: "hungary".parse().unwrap(),
-            status: crate::api::types::SiteStatus::Refused,
+            status: SiteStatus::Refused,
             reason: Some(PublicError::new(ErrorCode::SignerUnknown, "the key is not trusted").hint("ask the steward")),
             bytes: None,
             round_trip_ms: None,
@@ -326,6 +351,7 @@ mod tests {
             snapshot_at: None,
             receipts: vec![],
             pending_since: None,
+            left_in: None,
         };
         let text = site_reports(&[site]);
         assert!(text.contains("refused"), "{text}");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::block::{block_csv, block_text};
 use super::{plain, wrap};
-use crate::api::types::{AnalysisResult, StudyResult};
+use crate::api::types::{AnalysisResult, SiteReport, StudyResult};
 
 /// The result for people, readable at 100 columns without colour.
 pub fn text(result: &StudyResult) -> String {
@@ -24,14 +24,14 @@ pub fn text(result: &StudyResult) -> String {
     }
     out.push('\n');
     for analysis in &result.analyses {
-        out.push_str(&analysis_text(analysis));
+        out.push_str(&analysis_text(analysis, &result.sites));
         out.push('\n');
     }
     out.push_str(&super::listing::site_reports(&result.sites));
     out
 }
 
-fn analysis_text(analysis: &AnalysisResult) -> String {
+fn analysis_text(analysis: &AnalysisResult, sites: &[SiteReport]) -> String {
     let mut out = format!("{} ({})\n\n", analysis.name, plain(&analysis.kind));
     out.push_str(&block_text(&analysis.block));
     if let Some(block) = &analysis.rolled_up {
@@ -41,9 +41,11 @@ fn analysis_text(analysis: &AnalysisResult) -> String {
     for named in &analysis.also {
         let _ = write!(out, "\n{}\n\n{}", plain(&named.title), block_text(&named.block));
     }
-    if !analysis.notes.is_empty() {
+    let behind = super::listing::behind(analysis, sites);
+    if behind.is_some() || !analysis.notes.is_empty() {
         out.push('\n');
     }
+    out.extend(behind.map(|behind| wrap(&plain(&behind))));
     for note in &analysis.notes {
         out.push_str(&wrap(&format!("note: {}", plain(note))));
     }
@@ -85,9 +87,10 @@ mod tests {
             notes: vec![],
             rolled_up: None,
             also: vec![NamedBlock { title: "once more".into(), block: edges }],
+            absent: vec![],
         };
         let table = "bin  from  count\n---  ----  -----\n<50           20\n";
-        assert_eq!(analysis_text(&analysis), format!("ages (histogram)\n\n{table}\nonce more\n\n{table}"));
+        assert_eq!(analysis_text(&analysis, &[]), format!("ages (histogram)\n\n{table}\nonce more\n\n{table}"));
         assert_eq!(block_csv(&analysis.block), "bin,from,count\n<50,,20\n");
     }
 }

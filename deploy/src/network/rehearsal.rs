@@ -13,6 +13,10 @@ use super::spec::{Network, Site};
 /// Any key: nobody signs anything here.
 const SOME_KEY: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
+/// What a mapping is to be.
+const EXPRESSION: &str =
+    "an expression over the source's columns, with texts in single quotes: docs/STUDIES.md says what it may be";
+
 /// Where a node's problem comes from.
 enum Origins<'a> {
     Site(usize, &'a Site),
@@ -68,7 +72,9 @@ fn placed(problem: Problem, origins: &Origins<'_>, file: &str, folder: &Path) ->
     };
     // A view of the site's own lies at the site.
     let unseen = problem.message.contains(&folder.display().to_string()) || problem.message.starts_with("cannot read");
-    (!(of_dataset && unseen)).then(|| Problem { file: file.to_owned(), key, ..problem })
+    let expression = problem.message.starts_with("cannot be read as an expression").then(|| EXPRESSION.to_owned());
+    let hint = problem.hint.clone().or(expression);
+    (!(of_dataset && unseen)).then(|| Problem { file: file.to_owned(), key, hint, ..problem })
 }
 
 #[cfg(test)]
@@ -111,7 +117,7 @@ mod tests {
             format!("{text}\n{away}")
         });
         for wanted in [
-            "site[0].dataset.heart.map.chol: cannot be read as an expression: the `(` at character 7 is not closed",
+            "site[0].dataset.heart.map.chol: cannot be read as an expression: the `(` at character 7 is not closed: a `)` is missing\n  hint: an expression over",
             "site[0].dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?",
             "site[4].dataset.heart.map.chol: cannot be read as an expression",
             "site[4].dataset.heart.map.disease: `disease` is of type bool, the expression is a number\n  hint: write a comparison",

@@ -94,7 +94,15 @@ fn changed(sites: &[usize], change: impl Fn(&mut Row)) -> Vec<Vec<Row>> {
 
 #[track_caller]
 fn no_fit(result: &AnalysisResult, note: &str) {
-    assert!(result.block.rows.is_empty() && result.also.is_empty(), "{:#?}", result.block);
+    assert!(result.block.rows.is_empty(), "{:#?}", result.block);
+    let told: Vec<&Value> = result
+        .also
+        .iter()
+        .filter(|of| of.title == "fit")
+        .flat_map(|of| of.block.rows.iter().map(|row| &row[0]))
+        .collect();
+    let counts = ["patients", "events", "sites"].map(|name| Value::Text(name.to_owned()));
+    assert!(told.iter().all(|name| counts.contains(name)), "{told:?}");
     assert!(result.notes.iter().any(|found| found.contains(note)), "{:?}", result.notes);
 }
 
@@ -117,6 +125,26 @@ fn same_fit(one: &AnalysisResult, other: &AnalysisResult, terms: &[&str]) {
 fn an_outcome_that_a_column_tells_apart_completely_is_named_separation() {
     let sites = changed(&[40, 40], |row| row.y = row.x > Some(0.0));
     no_fit(&run(&sites, Gate::OPEN, "formula = 'y ~ x'"), "no fit: the coefficient of `x` goes beyond 10");
+}
+
+#[test]
+fn of_whom_a_fit_would_have_been_is_told_where_there_is_none() {
+    let sites = changed(&[40, 50], |row| row.y = row.x > Some(0.0));
+    let result = run(&sites, Gate::OPEN, "formula = 'y ~ x'");
+    let of = |name| number(block(&result, "fit"), name, "value");
+    assert_eq!([of("patients"), of("sites")], [90.0, 2.0]);
+    let events = sites.iter().flatten().filter(|row| row.y).count();
+    assert_eq!(of("events"), events as f64);
+    let patients = |site, n| vec![Value::Text(String::from(site)), Value::Count(n)];
+    assert_eq!(
+        block(&result, "patients with all that the model reads").rows,
+        [patients("north", 40), patients("south", 50)]
+    );
+    let few = Gate { min_sites: 3, ..Gate::OPEN };
+    assert!(
+        run(&sites, few, "formula = 'y ~ x'").also.is_empty(),
+        "of two sites nothing is told where three are needed"
+    );
 }
 
 #[test]

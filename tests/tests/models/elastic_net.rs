@@ -70,6 +70,29 @@ fn a_path_begins_where_no_column_is_left_and_ends_at_the_plain_model() {
 }
 
 #[test]
+fn a_path_that_ends_where_a_site_leaves_says_so_and_explains_nothing_at_its_begin() {
+    let federation = covid();
+    let asked = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n[[analysis]]\nname = \"n\"\n\
+                 elastic_net = { formula = \"death ~ age + sex + lab\", points = 6 }\n";
+    let study = federation.bind(asked).expect("a study");
+    let site = study.sites.names().expect("names")[0].clone();
+    let short = (2..20)
+        .map(|left| federation.answer_but(&study, Gate::OPEN, |of, round| *of == site && round >= left).remove(0));
+    let short =
+        short.into_iter().find(|result| (1..6).contains(&rows_of(result, "path"))).expect("a path that ends early");
+    assert!(short.notes[0].contains("the least that the path came to"), "{:?}", short.notes);
+    assert!(short.absent.is_empty(), "what was found by then is of all sites: {:?}", short.absent);
+    let whole = federation.answer(&study, Gate::OPEN).remove(0);
+    assert!(whole.notes[0].contains("the least that was asked"), "{:?}", whole.notes);
+    assert_eq!(block(&whole, "path").rows[0][2], Value::Number(0.0), "no column is left");
+}
+
+/// How many rows it has, if it is there.
+fn rows_of(result: &AnalysisResult, title: &str) -> usize {
+    result.also.iter().find(|of| of.title == title).map_or(0, |of| of.block.rows.len())
+}
+
+#[test]
 fn a_logistic_path_is_that_of_scikit_learn() {
     let asked = "formula = \"death ~ age + sex + lab\", lambdas = [0.15, 0.1, 0.05, 0.01, 0.001]";
     for federation in [covid(), data::dealt(COVID, &data::covid(), 1)] {

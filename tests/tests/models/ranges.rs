@@ -50,7 +50,6 @@ fn every_kind_of_analysis_says_of_plausible_numbers_what_it_says_of_a_column_wit
         "quantiles = { of = 'sbp' }",
         "summary = { columns = ['sbp', 'sex'] }",
         "compare = { outcome = 'sbp', by = 'sex' }",
-        "correlation = { columns = ['age', 'sbp'] }",
         "model = { formula = 'sbp ~ age + sex' }",
         "model = { formula = '(sbp >= 140) ~ age + sex' }",
         "model = { formula = \"(sex = 'f') ~ ns(sbp, knots = [110, 130])\" }",

@@ -11,6 +11,7 @@ mod enrolment;
 mod firewalls;
 mod hedges;
 mod intruders;
+mod leavers;
 mod ledger;
 mod left_out;
 mod models;

@@ -1,20 +1,12 @@
 //! Groups by the mean of a number: intervals, differences, Welch's test, analysis of variance.
 
-use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
+use bocage_protocol::release::TableRelease;
 
 use super::{ALL, CompareDriver, STANDARDISED, TESTS};
 use crate::analysis::association::means::{Group, anova, standardised_difference, welch};
 use crate::analysis::estimates::Statistics;
+use crate::analysis::same_sites::{Says, of_same_sites, says};
 use crate::api::types::{AnalysisResult, Block, Coverage, Hidden, HiddenReason, Interval, NamedBlock, Value, Within};
-
-/// What a site says of the number in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Says {
-    Shows,
-    Hides,
-    /// It has no patient there.
-    Nobody,
-}
 
 impl CompareDriver {
     pub(super) fn means(&self, result: &mut AnalysisResult, releases: &[&TableRelease]) {
@@ -31,11 +23,8 @@ impl CompareDriver {
         result.block = with_intervals(&result.block, &groups, confidence, |row| !says_all(releases, row));
         let known = self.groups().len();
         let comparable = |of: &[usize]| {
-            let same = |release: &&TableRelease| {
-                let says: Vec<Says> = of.iter().map(|group| says(release, *group)).collect();
-                !(says.contains(&Says::Shows) && says.contains(&Says::Hides))
-            };
-            releases.iter().all(same).then(|| of.iter().map(|group| groups[*group]).collect::<Option<Vec<Group>>>())
+            let same = of_same_sites(releases, of);
+            same.then(|| of.iter().map(|group| groups[*group]).collect::<Option<Vec<Group>>>())
         };
         let mut against = Statistics::new(["group", "measure", "value", "from", "to"]);
         let mut tests = Statistics::tests();
@@ -80,17 +69,6 @@ fn reason(found: &Option<Option<Vec<Group>>>, hidden: &[Hidden], rounded: &[usiz
 /// Why a group has no mean.
 fn of_mean(hidden: &[Hidden], group: usize) -> Option<HiddenReason> {
     hidden.iter().find(|hidden| (hidden.row, hidden.column) == (group, 2)).map(|hidden| hidden.reason)
-}
-
-fn says(release: &TableRelease, group: usize) -> Says {
-    match release.cells.get(group) {
-        Some(CellRelease::Shown { measures, .. }) => match measures.first() {
-            Some(MeasureRelease::Number { .. }) => Says::Shows,
-            _ => Says::Hides,
-        },
-        _ if release.most_hidden() == Some(0) => Says::Nobody,
-        _ => Says::Hides,
-    }
 }
 
 /// Whether no site hides the number in a group.

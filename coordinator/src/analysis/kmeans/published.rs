@@ -21,6 +21,9 @@ pub(super) fn result(
     let Some(found) = best.found() else { return none() };
     let order = order(found);
     notes.insert(0, said(spec, begun, found));
+    if spec.scale == Metric::Sd && begun.sites != begun.moments.sites {
+        notes.push("distances are in the standard deviations of the sites that answered the first round; all else is of those that answered the last".to_owned());
+    }
     if !best.is_at_rest() {
         notes.push(format!("the centroids still moved after {} rounds: more iterations may help", begun.rounds));
     }
@@ -41,14 +44,13 @@ pub(super) fn result(
         ));
     }
     let shown: Vec<bool> = order.iter().map(|at| found.sites[*at] >= setting.min_sites).collect();
-    let moments = &begun.moments;
     let mut result = setting.result(clusters(spec, begun, found, (&order, &shown)), notes);
     result.also = vec![
-        named("profiles", profiles(spec, begun, found, (&order, &shown))),
+        named("profiles", profiles(spec, found, (&order, &shown))),
         named("fit", fit(spec, begun, found, best)),
-        named("columns", of_columns(spec, begun)),
+        named("columns", of_columns(spec, begun, found)),
         named("starts", starts(begun)),
-        named("patients with all of the columns", sites(moments)),
+        named("patients with all of the columns", sites(&begun.sites)),
     ];
     result
 }
@@ -59,7 +61,7 @@ fn said(spec: &KmeansSpec, begun: &Begun, found: &Found) -> String {
         Metric::Range => "half the contract's ranges",
         Metric::None => "the columns' own units",
     };
-    let n: u64 = found.sizes.iter().sum();
+    let n = found.patients();
     let starts = begun.tries.len();
     format!("{n} patients in {} clusters, distances in {unit}; the best of {starts} starts", spec.clusters)
 }
@@ -80,7 +82,7 @@ const HIDDEN: HiddenReason = HiddenReason::TooFewSites;
 
 fn clusters(spec: &KmeansSpec, begun: &Begun, found: &Found, (order, shown): (&[usize], &[bool])) -> Block {
     let mut block = Block { columns: columns(spec), ..Block::default() };
-    let all: u64 = found.sizes.iter().sum();
+    let all = found.patients();
     for (rank, at) in order.iter().enumerate() {
         let size = found.sizes[*at];
         let mut row = vec![name(rank)];
@@ -100,13 +102,13 @@ fn clusters(spec: &KmeansSpec, begun: &Begun, found: &Found, (order, shown): (&[
 }
 
 /// In standard deviations of all patients, how far each cluster's mean lies from that of all.
-fn profiles(spec: &KmeansSpec, begun: &Begun, found: &Found, (order, shown): (&[usize], &[bool])) -> Block {
+fn profiles(spec: &KmeansSpec, found: &Found, (order, shown): (&[usize], &[bool])) -> Block {
     let mut block = headed(&["cluster", "column", "difference"]);
-    let mean = begun.moments.scaled_mean();
+    let of_all: Vec<(f64, Option<f64>)> = (0..spec.columns.len()).map(|column| found.of_all(column)).collect();
     for (rank, at) in order.iter().enumerate() {
         for (column, named) in spec.columns.iter().enumerate() {
-            let difference = found.means[*at][column] - mean[column];
-            let in_sds = begun.moments.scaled_sd(column).map(|sd| difference / sd);
+            let (mean, sd) = of_all[column];
+            let in_sds = sd.map(|sd| (found.means[*at][column] - mean) / sd);
             let row = block.rows.len();
             let value = match shown[rank] {
                 true => number(in_sds),
@@ -121,7 +123,6 @@ fn profiles(spec: &KmeansSpec, begun: &Begun, found: &Found, (order, shown): (&[
 /// Sums of squares in the metric, and what follows from them.
 fn fit(spec: &KmeansSpec, begun: &Begun, found: &Found, best: &Try) -> Block {
     let moments = &begun.moments;
-    let mean = moments.scaled_mean();
     // Weights are relative to the largest: this is the metric's own unit again.
     let unit = match spec.scale {
         Metric::Sd => (0..spec.columns.len())
@@ -131,14 +132,9 @@ fn fit(spec: &KmeansSpec, begun: &Begun, found: &Found, best: &Try) -> Block {
         Metric::Range => 1.0,
         Metric::None => moments.scales.iter().map(|scale| scale.half.powi(2)).fold(0.0, f64::max),
     };
-    let n: u64 = found.sizes.iter().sum();
+    let n = found.patients();
     let inhabited = found.sizes.iter().filter(|size| **size > 0).count();
-    let centre: Vec<f64> = (0..mean.len())
-        .map(|column| {
-            let sums = found.sizes.iter().zip(&found.means).map(|(size, means)| *size as f64 * means[column]);
-            sums.sum::<f64>() / n as f64
-        })
-        .collect();
+    let centre: Vec<f64> = (0..spec.columns.len()).map(|column| found.of_all(column).0).collect();
     let between: f64 = found
         .sizes
         .iter()
@@ -168,10 +164,11 @@ fn fit(spec: &KmeansSpec, begun: &Begun, found: &Found, best: &Try) -> Block {
     block
 }
 
-fn of_columns(spec: &KmeansSpec, begun: &Begun) -> Block {
+fn of_columns(spec: &KmeansSpec, begun: &Begun, found: &Found) -> Block {
     let mut block = headed(&["column", "mean", "sd"]);
     for (at, column) in spec.columns.iter().enumerate() {
-        let numbers = [Some(begun.moments.mean(at)), begun.moments.sd(at).or(Some(0.0))].map(number);
+        let (scale, (mean, sd)) = (begun.moments.scales[at], found.of_all(at));
+        let numbers = [scale.centre + scale.half * mean, scale.half * sd.unwrap_or(0.0)].map(|x| number(Some(x)));
         block.rows.push([Value::Text(column.label.clone())].into_iter().chain(numbers).collect());
     }
     block

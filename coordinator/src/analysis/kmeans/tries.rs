@@ -6,6 +6,8 @@ use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::Centroids;
 use bocage_protocol::release::ModelRelease;
 
+use crate::analysis::moments::sd;
+
 /// What sites said of all starts of a round.
 pub(super) struct Round<'a> {
     /// By the sites' names.
@@ -45,6 +47,8 @@ pub(super) struct Found {
     pub sites: Vec<u32>,
     /// Means of scaled columns; of nobody, where the centroid was.
     pub means: Vec<Vec<f64>>,
+    /// Σ z² of each scaled column over all patients.
+    pub squares: Vec<f64>,
     /// Σ of the weighted squared distances from the means.
     pub within: f64,
     /// Sites whose answer is an earlier one.
@@ -118,9 +122,24 @@ impl Try {
         let next: Vec<Vec<i32>> = means.iter().map(|mean| mean.iter().map(|z| Centroids::step(*z)).collect()).collect();
         let moves = self.found.as_ref().map_or(0, |found| found.moves + 1);
         // What is below 0 is so by rounding.
-        self.found = Some(Found { sizes, sites, means, within: within.max(0.0), as_before, moves });
+        self.found = Some(Found { sizes, sites, means, squares, within: within.max(0.0), as_before, moves });
         self.state = if next == self.centroids { State::AtRest } else { State::OnItsWay };
         self.centroids = next;
+    }
+}
+
+impl Found {
+    /// All patients that were found.
+    pub(super) fn patients(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    /// The mean and standard deviation of a scaled column over all of them: those of the sites that are left, whoever was there at first.
+    pub(super) fn of_all(&self, column: usize) -> (f64, Option<f64>) {
+        let n = self.patients();
+        let sum: f64 = self.sizes.iter().zip(&self.means).map(|(size, means)| *size as f64 * means[column]).sum();
+        let mean = sum / n as f64;
+        (mean, sd(n, mean, self.squares[column] - sum * mean))
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) use self::scored::QUANTITIES;
 pub use self::scored::ScoredDriver;
 pub use self::two_stage::{CoxByItselfDriver, TwoStageDriver};
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block, NamedBlock};
 
 /// The headings of an answer.
 pub(super) const COLUMNS: [&str; 7] = ["term", "estimate", "standard error", "statistic", "p", "from", "to"];
@@ -85,14 +85,15 @@ impl ModelDriver {
             return self.go_on(nesting, notes);
         }
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
-            return self.nothing(notes);
+            return self.nothing(vec![], notes);
         }
+        let merged = self.merged(&releases);
+        let counted = published::counted(&merged, self.events(&merged));
         let clusters = self.spec.standard_errors == StandardErrors::Site;
         if clusters && releases.len() < CLUSTERS {
             notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));
-            return self.nothing(notes);
+            return self.nothing(counted, notes);
         }
-        let merged = self.merged(&releases);
         if self.first.is_none() {
             let start = |(site, of): &(&SiteId, &ModelRelease)| {
                 let mut scalars = [0.0; Sums::SCALARS];
@@ -109,7 +110,7 @@ impl ModelDriver {
             Verdict::Done(fitted) => self.publish(&fitted, None, notes),
             Verdict::Failed(failure) => {
                 notes.push(failure.words(|at| self.label(at)));
-                self.nothing(notes)
+                self.nothing(counted, notes)
             }
         }
     }
@@ -145,9 +146,14 @@ impl ModelDriver {
         Some(all)
     }
 
-    fn nothing(&self, notes: Vec<String>) -> Next {
+    fn events(&self, merged: &Merged) -> Option<f64> {
+        self.spec.counts_events().then_some(merged.scalars[Sums::OUTCOME])
+    }
+
+    /// No fit, and of whom it would have been, as far as that may be told.
+    fn nothing(&self, counted: Vec<NamedBlock>, notes: Vec<String>) -> Next {
         let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-        Next::Publish(Box::new(self.setting.result(block, notes)))
+        Next::Publish(Box::new(AnalysisResult { also: counted, ..self.setting.result(block, notes) }))
     }
 
     fn label(&self, at: usize) -> &str {

@@ -9,7 +9,7 @@ use super::errors::{Estimates, Summary, estimates};
 use super::fit::{Fitted, Merged};
 use super::nested::Nesting;
 use super::{COLUMNS, Setting, contrasts};
-use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, Hidden, HiddenReason, NamedBlock, Value};
 
 pub(super) fn result(
     setting: &Setting,
@@ -134,6 +134,20 @@ pub(super) fn sites(merged: &Merged) -> Block {
     block
 }
 
+/// Of whom a fit is, or would have been: patients, events, sites, and the patients of each.
+pub(super) fn counted(merged: &Merged, events: Option<f64>) -> Vec<NamedBlock> {
+    let mut block = headed(&["quantity", "value"]);
+    block.rows = counts(merged, events);
+    vec![named("fit", block), named("patients with all that the model reads", sites(merged))]
+}
+
+fn counts(merged: &Merged, events: Option<f64>) -> Vec<Vec<Value>> {
+    let row = |name: &str, count: u64| vec![Value::Text(name.to_owned()), Value::Count(count)];
+    let events = events.map(|events| row("events", events.round() as u64));
+    let (patients, sites) = (row("patients", merged.n), row("sites", merged.sites.len() as u64));
+    [Some(patients), events, Some(sites)].into_iter().flatten().collect()
+}
+
 fn goodness(
     spec: &ModelSpec,
     layout: &ModelLayout,
@@ -148,12 +162,8 @@ fn goodness(
     let counted = summary.parameters + f64::from(u8::from(family.is_dispersed() || fitted.theta.is_some()));
     let null = null_log_likelihood(spec, fitted, &summary, first);
     let mut block = headed(&["quantity", "value"]);
+    block.rows = counts(&fitted.merged, spec.counts_events().then_some(fitted.merged.scalars[Sums::OUTCOME]));
     let mut add = |name: &str, value: Value| block.rows.push(vec![Value::Text(name.to_owned()), value]);
-    add("patients", Value::Count(fitted.merged.n));
-    if spec.counts_events() {
-        add("events", Value::Count(fitted.merged.scalars[Sums::OUTCOME].round() as u64));
-    }
-    add("sites", Value::Count(fitted.merged.sites.len() as u64));
     add("parameters", Value::Count(fitted.beta.len() as u64));
     add("residual degrees of freedom", number(Some(summary.residual_degrees())));
     add("deviance", number(Some(summary.deviance)));
@@ -171,7 +181,21 @@ fn goodness(
         add("theta", number(Some(theta)));
     }
     add("rounds", Value::Count(u64::from(fitted.steps)));
+    if !summary.pearson.is_finite() {
+        hide(&mut block, "Pearson chi-squared", HiddenReason::FewerThanK);
+    }
     block
+}
+
+/// Says why the numbers of this row, which exist, are not there.
+pub(super) fn hide(block: &mut Block, name: &str, reason: HiddenReason) {
+    let is_named = |row: &Vec<Value>| matches!(row.first(), Some(Value::Text(text)) if text == name);
+    let Some(row) = block.rows.iter().position(is_named) else { return };
+    let blank = |(column, value): (usize, &Value)| {
+        (*value == Value::Null).then_some(Hidden { row, column, interval: None, reason })
+    };
+    let hidden: Vec<Hidden> = block.rows[row].iter().enumerate().filter_map(blank).collect();
+    block.hidden.extend(hidden);
 }
 
 /// Of all patients, with a dispersion where that is estimated: RSS / n (gaussian), deviance / n (gamma, as R's `logLik` has it, where n is Σ weights).

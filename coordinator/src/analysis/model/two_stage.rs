@@ -21,7 +21,7 @@ use super::errors::estimates;
 use super::fit::{Fit, Fitted, Merged, Verdict};
 use super::published::exponential;
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block};
 
 /// The driver of one model in two stages.
 #[derive(Debug)]
@@ -82,7 +82,11 @@ impl TwoStageDriver {
             return Next::Each(next);
         }
         let fitted = sites.values().filter(|own| matches!(own.end, Some(Ok(_)))).count();
-        let mut notes = notes::of_model(&answers, fitted, self.setting.min_sites);
+        // A site whose fit had ended is in the answer, whether it stayed or not.
+        let is_in = |site: &SiteId| sites.get(site).is_some_and(|own| matches!(own.end, Some(Ok(_))));
+        let out: Vec<SiteAnswer<'_>> = answers.iter().filter(|answer| !is_in(answer.site)).copied().collect();
+        let absent: Vec<SiteId> = out.iter().map(|answer| answer.site.clone()).collect();
+        let mut notes = notes::of_own_fits(&out, answers.len(), fitted, self.setting.min_sites);
         let failed = sites.iter().filter_map(|(site, own)| match &own.end {
             Some(Err(why)) => Some(format!("{site} is left out: {why}")),
             _ => None,
@@ -90,7 +94,7 @@ impl TwoStageDriver {
         notes.extend(failed);
         if fitted < self.setting.min_sites as usize || fitted == 0 {
             let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-            return Next::Publish(Box::new(self.setting.result(block, notes)));
+            return Next::Publish(Box::new(AnalysisResult { absent, ..self.setting.result(block, notes) }));
         }
         let ends: Vec<Site> =
             sites.into_iter().filter_map(|(site, own)| own.end?.ok().map(|fitted| self.own(site, &fitted))).collect();
@@ -104,7 +108,7 @@ impl TwoStageDriver {
             of: format!("{} regression with {} link", family.name(), family.link()),
             formula: &self.spec.formula,
         };
-        Next::Publish(Box::new(stage.published(&ends, notes)))
+        Next::Publish(Box::new(AnalysisResult { absent, ..stage.published(&ends, notes) }))
     }
 
     /// What is published of a site.

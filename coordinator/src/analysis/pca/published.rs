@@ -1,6 +1,7 @@
 //! What is published of components: how much each says, what it is made of, means and deviations, and the patients of each site.
 
 use bocage_protocol::analysis::{PcaScale, PcaSpec};
+use bocage_protocol::ids::SiteId;
 
 use super::COLUMNS;
 use super::components::Components;
@@ -37,7 +38,7 @@ pub(super) fn result(
         ),
         named("columns", columns(spec, moments, found)),
         named("adequacy", adequacy(found)),
-        named("patients with all of the columns", sites(moments)),
+        named("patients with all of the columns", sites(&moments.sites)),
     ];
     result
 }
@@ -96,8 +97,8 @@ fn adequacy(found: &Components) -> Block {
 }
 
 /// The patients of each site.
-pub(in crate::analysis) fn sites(moments: &Moments) -> Block {
+pub(in crate::analysis) fn sites(sites: &[(SiteId, u64)]) -> Block {
     let mut block = headed(&["site", "patients"]);
-    block.rows = moments.sites.iter().map(|(site, n)| vec![Value::Text(site.to_string()), Value::Count(*n)]).collect();
+    block.rows = sites.iter().map(|(site, n)| vec![Value::Text(site.to_string()), Value::Count(*n)]).collect();
     block
 }

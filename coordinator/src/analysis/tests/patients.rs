@@ -154,7 +154,16 @@ fn table(site: &Site, plan: &ValidPlan) -> TableRelease {
         };
         let inside: Vec<&Patient> = site.patients.iter().filter(is_in).collect();
         let measure = |(measure, layout): (&Measure, &MeasureLayout)| {
-            let MeasureLayout::Number(quantum) = layout else { panic!() };
+            let MeasureLayout::Number(quantum) = layout else {
+                // The only condition that these plans sum: to be sick.
+                let holds = inside.iter().filter(|patient| patient.sick == Some(true)).count();
+                let known = inside.iter().filter(|patient| patient.sick.is_some()).count();
+                let sides = [holds, known - holds, inside.len() - known];
+                return match sides.iter().any(|side| (1..k).contains(side)) {
+                    true => MeasureRelease::Hidden,
+                    false => MeasureRelease::Condition { valid: count(known), holds_rows: holds as u64 },
+                };
+            };
             let value = |patient: &&Patient| match measure {
                 Measure::Column(column) => number(patient, column.as_str()),
                 Measure::Product(a, b) => Some(number(patient, a.as_str())? * number(patient, b.as_str())?),

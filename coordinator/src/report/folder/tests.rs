@@ -39,6 +39,7 @@ fn result(signed: &SignedStudy, study: &Study, permit: &SignedPermit) -> StudyRe
         snapshot_at: Some(START),
         receipts: vec![Digest::of("receipt", &[name.as_bytes()])],
         pending_since: None,
+        left_in: None,
     };
     StudyResult {
         study: StudyHead {
@@ -63,6 +64,7 @@ fn result(signed: &SignedStudy, study: &Study, permit: &SignedPermit) -> StudyRe
         },
         sites: SITES.map(site).to_vec(),
         analyses: vec![AnalysisResult {
+            absent: vec![],
             name: "by_sex_and_age".parse().unwrap(),
             kind: "table".into(),
             block: block(),

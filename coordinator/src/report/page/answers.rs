@@ -7,6 +7,7 @@ use super::block::table;
 use super::figure::{Drawn, figure, svg};
 use crate::api::types::{AnalysisResult, Block};
 use crate::report::folder::Materials;
+use crate::report::listing::behind;
 
 /// Every block of an answer.
 pub(super) fn blocks(analysis: &AnalysisResult) -> impl Iterator<Item = &Block> {
@@ -18,6 +19,7 @@ pub(super) fn section(materials: &Materials) -> Markup {
     html! { @for analysis in &materials.result().analyses {
         section id=(format!("a-{}", analysis.name)) {
             h2 { (analysis.name) small { (analysis.kind.replace('_', " ")) } }
+            @if let Some(behind) = behind(analysis, &materials.result().sites) { p.soft { (behind) "." } }
             @if !analysis.notes.is_empty() { ul.notes { @for note in &analysis.notes { li { (note) } } } }
             (part(analysis, None, &analysis.block, "0"))
             @if let Some(block) = &analysis.rolled_up {
@@ -38,9 +40,11 @@ fn part(analysis: &AnalysisResult, title: Option<&str>, block: &Block, at: &str)
     let name = title.map_or_else(|| analysis.name.to_string(), |title| format!("{}: {title}", analysis.name));
     html! {
         @match figure(&analysis.kind, title, block) {
-            Drawn::Picture(figure) => figure.plot {
-                div.scroll { (svg(&figure, &format!("f-{}-{at}", analysis.name))) }
-                figcaption { (figure.title()) }
+            Drawn::Pictures(figures) => @for (number, figure) in figures.iter().enumerate() {
+                figure.plot {
+                    div.scroll { (svg(figure, &format!("f-{}-{at}-{number}", analysis.name))) }
+                    figcaption { (figure.title()) }
+                }
             },
             Drawn::TooMuch => p.soft { "No picture: there is more than one can show. The table has all of it." },
             Drawn::Nothing => {},

@@ -13,7 +13,6 @@ use bocage_protocol::env::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::folder::{Materials, VERSION};
-use crate::api::types::SiteStatus;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -47,7 +46,8 @@ pub(super) fn page(materials: &Materials) -> String {
 
 fn top(materials: &Materials) -> Markup {
     let result = materials.result();
-    let answered = result.sites.iter().filter(|site| site.status == SiteStatus::Answered).count();
+    let answered = result.sites.iter().filter(|site| site.was_heard()).count();
+    let left = result.sites.iter().filter(|site| site.left_in.is_some()).count();
     let hidden: usize = result.analyses.iter().flat_map(answers::blocks).map(|block| block.hidden.len()).sum();
     html! {
         header {
@@ -58,6 +58,7 @@ fn top(materials: &Materials) -> Markup {
             }
             dl.figures {
                 (figure("Sites that answered", &format!("{answered} of {}", result.sites.len())))
+                @if left > 0 { (figure("Of these left before the end", &left.to_string())) }
                 (figure("Analyses", &result.analyses.len().to_string()))
                 (figure("Hidden numbers", &hidden.to_string()))
             }

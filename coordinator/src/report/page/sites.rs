@@ -18,7 +18,7 @@ pub(super) fn section(result: &StudyResult) -> Markup {
                 thead { tr { th scope="col" { "Site" } th scope="col" { "Status" } th scope="col" { "Snapshot of the data" } th scope="col" { "Taken" } th scope="col" { "Why not" } } }
                 tbody { @for site in &result.sites { tr {
                     th scope="row" { (site.id) }
-                    td { span class=(format!("state {}", site.status)) { (site.status) } }
+                    td { span class=(format!("state {}", site.status)) { (site.status) } @if let Some(round) = site.left_in { " in round " (round) } }
                     td { @if let Some(snapshot) = site.snapshot { span.id { (snapshot.short()) } } }
                     td.t { @if let Some(at) = site.snapshot_at { (when(at)) } }
                     td.why { @if let Some(reason) = &site.reason {

@@ -94,7 +94,9 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
         let about = named(&one.dataset, &one.related);
         writeln!(out, "    {}  {}  {about}  {}", one.at, short(&one.study), one_line(&one.title))?;
         for (analysis, cells) in &one.cells {
-            writeln!(out, "        {analysis}: {cells} cells shown")?;
+            let rounds = one.rounds.get(analysis).filter(|rounds| **rounds > 1);
+            let rounds = rounds.map_or_else(String::new, |rounds| format!(" in {rounds} rounds"));
+            writeln!(out, "        {analysis}: {cells} cells shown{rounds}")?;
             let explained = one.explained.get(analysis).map(String::as_str).unwrap_or_default();
             explained.lines().try_for_each(|line| writeln!(out, "            {}", one_line(line)))?;
         }

@@ -150,10 +150,10 @@ pub struct SaidBy {
     pub lapsed: Option<String>,
 }
 
-/// An answer that left to this requester before.
+/// What left to this requester before, of one study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
-    /// When.
+    /// When first.
     pub at: String,
     /// Of which study.
     pub study: String,
@@ -164,8 +164,22 @@ pub struct Received {
     /// The other datasets that it looks into.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<ContractId>,
-    /// Analyses, with the cells that were shown.
+    /// Analyses, with the cells that were shown in all their rounds.
     pub cells: Vec<(AnalysisName, u64)>,
+    /// How many rounds of each were answered.
+    #[serde(default)]
+    pub rounds: BTreeMap<AnalysisName, u64>,
     /// By the analyses' names, what they read, keep and group, in sentences.
     pub explained: BTreeMap<AnalysisName, String>,
+}
+
+impl Received {
+    /// One more round of an analysis.
+    pub(super) fn add(&mut self, analysis: AnalysisName, shown: u64) {
+        *self.rounds.entry(analysis.clone()).or_default() += 1;
+        match self.cells.iter_mut().find(|(name, _)| *name == analysis) {
+            Some((_, cells)) => *cells += shown,
+            None => self.cells.push((analysis, shown)),
+        }
+    }
 }

@@ -225,11 +225,11 @@ impl Desk<'_> {
         said.into_iter().map(|(_, said)| said).collect()
     }
 
-    /// What left to the holder of this key.
+    /// What left to the holder of this key, one entry a study.
     fn received(&self, key: &PublicKey) -> Result<Vec<Received>, LedgerError> {
         let mut theirs: BTreeMap<String, About> = BTreeMap::new();
         let mut explained: BTreeMap<String, BTreeMap<AnalysisName, String>> = BTreeMap::new();
-        let mut received = Vec::new();
+        let mut received: Vec<Received> = Vec::new();
         self.ledger.asked_and_released(|record: Record| {
             let Some(study) = record.study.clone() else { return };
             let about = match record.kind() {
@@ -243,15 +243,20 @@ impl Desk<'_> {
                 // Only a first decision says it.
                 explained.entry(study).or_default().extend(decision.explained);
             } else if let Some((about, released)) = theirs.get(&study).zip(record.body::<Released>()) {
-                received.push(Received {
-                    at: record.at.to_string(),
-                    explained: explained.get(&study).cloned().unwrap_or_default(),
-                    study,
-                    title: about.title.clone(),
-                    dataset: about.dataset.clone(),
-                    related: about.related.clone(),
-                    cells: released.parts.into_iter().map(|part| (part.analysis, part.shown)).collect(),
+                let at = received.iter().position(|one| one.study == study).unwrap_or_else(|| {
+                    received.push(Received {
+                        at: record.at.to_string(),
+                        explained: explained.get(&study).cloned().unwrap_or_default(),
+                        study,
+                        title: about.title.clone(),
+                        dataset: about.dataset.clone(),
+                        related: about.related.clone(),
+                        cells: vec![],
+                        rounds: BTreeMap::new(),
+                    });
+                    received.len() - 1
                 });
+                released.parts.into_iter().for_each(|part| received[at].add(part.analysis, part.shown));
             }
         })?;
         Ok(received)

@@ -11,7 +11,7 @@ use polars::prelude::{
 };
 
 use super::collect_on;
-use super::pass::PassError;
+use super::pass::{PassError, RowCells};
 use super::question::level;
 
 /// Values of a column beyond which computing their levels costs more than those of a small snapshot's rows.
@@ -57,76 +57,65 @@ impl Lookups {
         Some(Self(lookups))
     }
 
-    /// The cell of each row.
+    /// The columns of these rows that the keys read.
     ///
     /// # Errors
-    /// A row has none, or the columns are not what they were.
-    pub fn cells(&self, rows: &DataFrame) -> Result<Vec<u32>, PassError> {
-        let height = rows.height();
-        if self.0.is_empty() {
-            return Ok(vec![0; height]);
-        }
-        let mut cells = Cells { cells: Vec::with_capacity(height), first: true, at: 0 };
-        for lookup in &self.0 {
-            let column = rows.column(&lookup.column).map_err(|_| PassError::Shape)?.as_materialized_series();
-            match column.dtype() {
-                DataType::UInt8 => lookup.add(column.u8(), &mut cells),
-                DataType::UInt16 => lookup.add(column.u16(), &mut cells),
-                DataType::UInt32 => lookup.add(column.u32(), &mut cells),
-                DataType::Int32 => lookup.add(column.i32(), &mut cells),
-                DataType::Int64 => lookup.add(column.i64(), &mut cells),
-                _ => Err(PassError::Shape),
-            }?;
-            if cells.at != height {
-                return Err(PassError::Shape);
-            }
-            (cells.first, cells.at) = (false, 0);
-        }
-        Ok(cells.cells)
+    /// They are not what they were.
+    pub fn looking_at(&self, rows: &DataFrame) -> Result<Looked<'_>, PassError> {
+        let column = |lookup: &Lookup| rows.column(&lookup.column).map(|c| c.as_materialized_series().rechunk());
+        let columns = self.0.iter().map(column).collect::<PolarsResult<_>>().map_err(|_| PassError::Shape)?;
+        Ok(Looked { lookups: &self.0, columns, rows: rows.height() })
     }
 }
 
-/// The rows' cells, to which one key after another adds.
-struct Cells {
-    cells: Vec<u32>,
-    /// Nothing is added to yet: what the first key adds is what stands there.
-    first: bool,
-    /// The rows that the present key was added to.
-    at: usize,
+/// Rows whose cells are looked up when the pass comes to them.
+pub struct Looked<'a> {
+    lookups: &'a [Lookup],
+    /// One for each of them, in one chunk.
+    columns: Vec<Series>,
+    rows: usize,
 }
 
-impl Cells {
-    fn add(&mut self, rows: usize, adds: impl Iterator<Item = u32>) -> Result<(), PassError> {
-        if self.first {
-            self.cells.extend(adds);
-        } else {
-            let cells = self.cells.get_mut(self.at..self.at + rows).ok_or(PassError::Shape)?;
-            cells.iter_mut().zip(adds).for_each(|(cell, adds)| *cell = cell.wrapping_add(adds));
+impl RowCells for Looked<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn block<'c>(&'c self, from: usize, room: &'c mut [u32]) -> Result<&'c [u32], PassError> {
+        room.fill(0);
+        for (lookup, column) in self.lookups.iter().zip(&self.columns) {
+            match column.dtype() {
+                DataType::UInt8 => lookup.add(column.u8(), from, room),
+                DataType::UInt16 => lookup.add(column.u16(), from, room),
+                DataType::UInt32 => lookup.add(column.u32(), from, room),
+                DataType::Int32 => lookup.add(column.i32(), from, room),
+                DataType::Int64 => lookup.add(column.i64(), from, room),
+                _ => Err(PassError::Shape),
+            }?;
         }
-        self.at += rows;
-        Ok(())
+        Ok(room)
     }
 }
 
 impl Lookup {
-    fn add<T>(&self, column: PolarsResult<&ChunkedArray<T>>, cells: &mut Cells) -> Result<(), PassError>
+    /// Adds what the values of the column from row `from` on do to the rows' cells.
+    fn add<T>(&self, column: PolarsResult<&ChunkedArray<T>>, from: usize, cells: &mut [u32]) -> Result<(), PassError>
     where
         T: PolarsNumericType,
         T::Native: Into<i64>,
     {
+        let chunk = column.ok().and_then(|column| column.downcast_iter().next()).ok_or(PassError::Shape)?;
+        let values = chunk.values().get(from..from + cells.len()).ok_or(PassError::Shape)?;
         let mut all = true;
-        let mut seen = |adds: u32| {
+        let mut seen = |cell: &mut u32, adds: u32| {
             all &= adds != NONE;
-            adds
+            *cell = cell.wrapping_add(adds);
         };
-        for chunk in column.map_err(|_| PassError::Shape)?.downcast_iter() {
-            let values = chunk.values().as_slice();
-            match chunk.validity().filter(|bits| bits.unset_bits() > 0) {
-                None => cells.add(values.len(), values.iter().map(|value| seen(self.of((*value).into()))))?,
-                Some(bits) => {
-                    let of =
-                        |(value, has): (&T::Native, bool)| if has { self.of((*value).into()) } else { self.missing };
-                    cells.add(values.len(), values.iter().zip(bits.iter()).map(|row| seen(of(row))))?;
+        match chunk.validity().filter(|bits| bits.null_count_range(from, cells.len()) > 0) {
+            None => cells.iter_mut().zip(values).for_each(|(cell, value)| seen(cell, self.of((*value).into()))),
+            Some(bits) => {
+                for (i, (cell, value)) in (from..).zip(cells.iter_mut().zip(values)) {
+                    seen(cell, if bits.get_bit(i) { self.of((*value).into()) } else { self.missing });
                 }
             }
         }

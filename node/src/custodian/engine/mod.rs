@@ -39,7 +39,7 @@ use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::{Expr, KeyValue, Measure, MeasureLayout, Table, ValidPlan};
 use polars::prelude as pl;
 use polars::prelude::{
-    DataFrame, DataType, Engine, IntoColumn as _, IntoLazy, IntoSeries as _, LazyFrame, OptFlags, Series, UInt32Chunked,
+    DataFrame, DataType, Engine, IntoColumn as _, IntoLazy, LazyFrame, OptFlags, Series, UInt32Chunked,
 };
 
 use self::compile::index;
@@ -48,7 +48,7 @@ use self::features::{Columns, Tables};
 use self::keys::{KeyColumn, Positions, UNCOUNTED};
 use self::lookup::Lookups;
 use self::parts::Partition;
-use self::pass::{MeasureChunk, Pass};
+use self::pass::{MeasureChunk, Pass, RowCells};
 use self::question::{KEY, Question, compile_plan};
 use super::folds::Folds;
 use super::gate::{Computed, CountedKeys, Private};
@@ -158,7 +158,7 @@ impl<'a> Asked<'a> {
         let count = |part: &Part, pass: &mut Pass| {
             let rows = self.part(part)?;
             match &lookups {
-                Some(lookups) => Ok(add(self.look_up(lookups, &question, rows)?, self.plan, pass)?),
+                Some(lookups) => self.look_up(lookups, &question, rows, pass),
                 None => self.count(&question, rows, pass),
             }
         };
@@ -263,26 +263,27 @@ impl<'a> Asked<'a> {
         add(columns.collect(), self.plan, pass).map_err(Fault::Rows)
     }
 
-    /// The cells, subjects and measures of rows without a filter: what the snapshot has as the pass wants it is taken as it is.
-    fn look_up(&self, lookups: &Lookups, question: &Question, rows: DataFrame) -> Result<Vec<Series>, Fault> {
-        let cells = UInt32Chunked::from_vec("cell".into(), lookups.cells(&rows)?).into_series();
-        let taken = |name: &str| rows.column(name).map(|c| c.as_materialized_series().clone()).ok();
+    /// Adds rows without a filter: what the snapshot has as the pass wants it is taken as it is, and cells are looked up.
+    fn look_up(&self, lookups: &Lookups, question: &Question, rows: DataFrame, pass: &mut Pass) -> Result<(), Fault> {
+        let cells = lookups.looking_at(&rows)?;
+        let taken = |name: &str| rows.column(name).map(|c| c.as_materialized_series().rechunk()).ok();
         let (subject, measures) = (taken(SUBJECT), &question.select[2..]);
         let direct = self.plan.table().measures.iter().map(|measure| match measure {
             Measure::Column(name) => taken(name.as_str()).filter(|column| column.dtype() == &DataType::Float64),
             _ => None,
         });
-        let mut columns: Vec<Option<Series>> = [Some(cells), subject].into_iter().chain(direct).collect();
-        let missing = measures.iter().zip(&columns[2..]).filter(|(_, column)| column.is_none());
+        let mut columns: Vec<Option<Series>> = std::iter::once(subject).chain(direct).collect();
+        let missing = measures.iter().zip(&columns[1..]).filter(|(_, column)| column.is_none());
         let missing: Vec<pl::Expr> = missing.map(|(measure, _)| measure.clone()).collect();
         if !missing.is_empty() {
             // Beside the subjects, so that a constant is as long as they are.
             let select = std::iter::once(pl::col(SUBJECT)).chain(missing).collect::<Vec<_>>();
             let found = collect_on(Engine::InMemory, rows.lazy().select_seq(&select)).map_err(Fault::Query)?;
-            let found = found.columns().iter().skip(1).map(|column| column.as_materialized_series().clone());
-            columns[2..].iter_mut().filter(|column| column.is_none()).zip(found).for_each(|(c, f)| *c = Some(f));
+            let found = found.columns().iter().skip(1).map(|column| column.as_materialized_series().rechunk());
+            columns[1..].iter_mut().filter(|column| column.is_none()).zip(found).for_each(|(c, f)| *c = Some(f));
         }
-        Ok(columns.into_iter().collect::<Option<_>>().ok_or(PassError::Shape)?)
+        let columns = columns.into_iter().collect::<Option<Vec<_>>>().ok_or(PassError::Shape)?;
+        Ok(add_beside(std::iter::once(&cells), &columns, self.plan, pass)?)
     }
 
     fn error(&self, fault: Fault) -> EngineError {
@@ -330,20 +331,33 @@ fn collect_on(engine: Engine, query: LazyFrame) -> Result<DataFrame, &'static st
     }
 }
 
-/// Adds the selected rows of a part.
+/// Adds the selected rows of a part: cells, subjects, measures.
 fn add(selected: Vec<Series>, plan: &ValidPlan, pass: &mut Pass) -> Result<(), PassError> {
     let columns = aligned(selected);
-    let (Some(cells), Some(subjects)) = (columns.first(), columns.get(1)) else { return Err(PassError::Shape) };
+    let (cells, columns) = columns.split_first().ok_or(PassError::Shape)?;
     let cells = cells.u32().map_err(|_| PassError::Shape)?;
-    let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
-    if cells.null_count() > 0 || subjects.null_count() > 0 {
+    if cells.null_count() > 0 {
         return Err(PassError::OutsideTable);
     }
-    let measures =
-        plan.layout().measures().iter().zip(&columns[2..]).map(chunks).collect::<Result<Vec<_>, PassError>>()?;
-    for (i, (cells, subjects)) in cells.downcast_iter().zip(subjects.downcast_iter()).enumerate() {
+    add_beside(cells.downcast_iter().map(|cells| cells.values().as_slice()), columns, plan, pass)
+}
+
+/// Adds subjects and measures, chunk by chunk beside their cells.
+fn add_beside<'c, C: RowCells + ?Sized + 'c>(
+    cells: impl Iterator<Item = &'c C>,
+    columns: &[Series],
+    plan: &ValidPlan,
+    pass: &mut Pass,
+) -> Result<(), PassError> {
+    let (subjects, measures) = columns.split_first().ok_or(PassError::Shape)?;
+    let subjects = subjects.u32().map_err(|_| PassError::Shape)?;
+    if subjects.null_count() > 0 {
+        return Err(PassError::OutsideTable);
+    }
+    let measures = plan.layout().measures().iter().zip(measures).map(chunks).collect::<Result<Vec<_>, PassError>>()?;
+    for (i, (cells, subjects)) in cells.zip(subjects.downcast_iter()).enumerate() {
         let chunk = measures.iter().map(|chunks| chunks.get(i).copied()).collect::<Option<Vec<_>>>();
-        pass.add(cells.values(), subjects.values(), &chunk.ok_or(PassError::Shape)?)?;
+        pass.add(cells, subjects.values(), &chunk.ok_or(PassError::Shape)?)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! and threads never shows. Parts that share no subject may be added in any order, by any number of passes that are put
 //! together with [`PartCount::absorb`]. It must never trust the order: a subject number that falls is an error.
 //!
-//! What keeps it short: rows are added in blocks that stay in a core's nearest cache while each measure is rounded and added, and a
+//! What keeps it short: rows are added in blocks that stay in a core's nearest cache while their cells are looked up and each measure is rounded and added, and a
 //! measure without a missing value so far has no counts of its own, for they are its cells'.
 
 use bocage_protocol::plan::{MeasureLayout, Quantum, TableLayout};
@@ -43,6 +43,28 @@ pub enum MeasureChunk<'a> {
     Number(&'a Numbers),
     /// Of a condition.
     Condition(&'a Truths),
+}
+
+/// The cells of a chunk's rows.
+pub trait RowCells {
+    /// How many rows there are.
+    fn rows(&self) -> usize;
+
+    /// Those of as many rows as there is room for, from row `from` on. What is not there yet is written into the room.
+    ///
+    /// # Errors
+    /// A row is in none.
+    fn block<'c>(&'c self, from: usize, room: &'c mut [u32]) -> Result<&'c [u32], PassError>;
+}
+
+impl RowCells for [u32] {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn block<'c>(&'c self, from: usize, room: &'c mut [u32]) -> Result<&'c [u32], PassError> {
+        self.get(from..from + room.len()).ok_or(PassError::Shape)
+    }
 }
 
 /// A block of rows, of which the first is a chunk's row `from`.
@@ -150,19 +172,27 @@ impl Pass {
     ///
     /// # Errors
     /// See [`PassError`]; the pass is then of no use.
-    pub fn add(&mut self, cells: &[u32], subjects: &[u32], measures: &[MeasureChunk<'_>]) -> Result<(), PassError> {
+    pub fn add(
+        &mut self,
+        cells: &(impl RowCells + ?Sized),
+        subjects: &[u32],
+        measures: &[MeasureChunk<'_>],
+    ) -> Result<(), PassError> {
         let lengths = measures.iter().map(|chunk| chunk.rows());
-        if measures.len() != self.measures.len() || !lengths.chain([subjects.len()]).all(|rows| rows == cells.len()) {
+        if measures.len() != self.measures.len() || !lengths.chain([subjects.len()]).all(|rows| rows == cells.rows()) {
             return Err(PassError::Shape);
         }
-        self.add_subjects(subjects)?;
-        for (i, (cells, subjects)) in cells.chunks(BLOCK_ROWS).zip(subjects.chunks(BLOCK_ROWS)).enumerate() {
+        let mut room = [0; BLOCK_ROWS];
+        for (i, subjects) in subjects.chunks(BLOCK_ROWS).enumerate() {
+            self.add_subjects(subjects)?;
+            let from = i * BLOCK_ROWS;
+            let cells = cells.block(from, &mut room[..subjects.len()])?;
             // No early end, as below.
             let all = u32::try_from(self.sizes.0.len()).unwrap_or(u32::MAX);
             if cells.iter().fold(false, |any, cell| any | (*cell >= all)) {
                 return Err(PassError::OutsideTable);
             }
-            let rows = Rows { from: i * BLOCK_ROWS, cells, subjects };
+            let rows = Rows { from, cells, subjects };
             for (measured, chunk) in self.measures.iter_mut().zip(measures) {
                 measured.add(&self.sizes, rows, *chunk, &mut self.block)?;
             }

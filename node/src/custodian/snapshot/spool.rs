@@ -64,7 +64,7 @@ impl<'a> Spool<'a> {
     }
 
     /// The same, so that it can be taken up again.
-    fn made_durable(mut self) -> io::Result<Self> {
+    fn made_to_last(mut self) -> io::Result<Self> {
         self.looked = self.written;
         self.syncing = Some(Syncing::new(&self.file, self.written, SYNC_BYTES)?);
         Ok(self)
@@ -79,7 +79,7 @@ impl<'a> Spool<'a> {
         }
         // A new file is made where nothing stands, not even a link.
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        Self::of(file.map_err(failed)?, folder, floor).made_durable().map_err(failed)
+        Self::of(file.map_err(failed)?, folder, floor).made_to_last().map_err(failed)
     }
 
     /// One that lasted, up to the last piece of the stream `mark`; none where there is no such piece, or where others can write or read it. Every piece before
@@ -115,7 +115,7 @@ impl<'a> Spool<'a> {
         }
         spool.file.set_len(spool.written).map_err(failed)?;
         spool.file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok((spool.written > 0).then_some(spool.made_durable().map_err(failed)?))
+        Ok((spool.written > 0).then_some(spool.made_to_last().map_err(failed)?))
     }
 
     /// How many streams it has, with empty ones between others.

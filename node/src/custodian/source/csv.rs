@@ -4,29 +4,26 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::str::from_utf8;
 
 use bocage_protocol::front::source_column;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
-use memchr::memchr;
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use memchr::memchr2;
 use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::intake::{Intake, Place, unreadable};
+use super::intake::{Bounded, Intake, Place, too_long, unreadable};
 use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading, VIEW_BYTES};
 use super::value::trimmed;
 use super::{BadLines, CsvSource, SourceError};
 
-mod split;
 #[cfg(test)]
 mod tests;
 
-use split::{Rows, Stop};
-
-/// Rows for which room is made at once.
-const ROWS: usize = 1 << 16;
+/// What is read from the disk at once.
+const BUFFER_BYTES: usize = 1 << 18;
 /// Which a file in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// What packed files begin with, whatever their names.
@@ -50,9 +47,11 @@ const CUT_OFF: &str = "the file ends within this row\n  hint: it may be cut off;
 pub struct OpenedCsv {
     path: PathBuf,
     intake: Intake,
+    /// Where the reader began: behind a byte order mark, or where an ingest before was interrupted.
+    begin: u64,
     delimiter: u8,
     multi_line: bool,
-    rows: Rows<Place>,
+    reader: Reader<Bounded<Place>>,
     /// One a field of a line; `None` where the name has no letter or digit.
     fields: Vec<Option<ColumnName>>,
     missing: Vec<String>,
@@ -103,7 +102,7 @@ impl OpenedCsv {
         let intake = Intake::open(&path)?;
         let begin = begin(&path, &intake)?;
         let mut opened = Self {
-            rows: Rows::new(intake.from(begin), begin, source.delimiter),
+            reader: reader(&intake, begin, source.delimiter),
             lines: LineFinder::new(&intake, begin),
             fields: Vec::new(),
             missing: source.missing.clone(),
@@ -113,6 +112,7 @@ impl OpenedCsv {
             last: (begin, 0),
             path,
             intake,
+            begin,
         };
         let in_file = if source.header { Some(opened.header()?) } else { None };
         if source.columns.is_none() {
@@ -128,6 +128,11 @@ impl OpenedCsv {
         self.intake.identity(&self.path)
     }
 
+    /// Where the next row begins.
+    fn at(&self) -> u64 {
+        self.begin + self.reader.position().byte()
+    }
+
     pub(super) fn columns(&self) -> Vec<ColumnName> {
         self.fields.iter().flatten().cloned().collect()
     }
@@ -136,38 +141,45 @@ impl OpenedCsv {
         let position = |name: &ColumnName| self.fields.iter().position(|f| f.as_ref() == Some(name));
         let wanted = wanted.iter().filter_map(|name| Some((position(name)?, name.clone()))).collect();
         let path = self.path.clone();
-        Reading::new(path, CsvReading { opened: self, wanted, size, rows: 0 })
+        Reading::new(path, CsvReading { opened: self, wanted, size, record: ByteRecord::new(), rows: 0 })
     }
 
     /// The next row as it stands in the file.
-    fn row(&mut self) -> Result<bool, SourceError> {
-        match self.rows.next() {
+    fn record(&mut self, record: &mut ByteRecord) -> Result<bool, SourceError> {
+        self.reader.get_mut().next_row();
+        let read = self.reader.read_byte_record(record);
+        let begins = self.begin + record.position().map_or(0, csv::Position::byte);
+        match read {
             Ok(true) => {
-                self.last = (self.rows.begins(), self.rows.fields());
+                self.last = (begins, record.len());
                 Ok(true)
             }
             Ok(false) => Ok(false),
-            Err(Stop::TooLong) => Err(self.doubtful(self.rows.begins(), TOO_LONG)),
-            Err(Stop::System(error)) => Err(unreadable(&self.path, &error)),
+            // The reader's own text could hold a field.
+            Err(error) => Err(match error.kind() {
+                csv::ErrorKind::Io(e) if too_long(e) => self.doubtful(begins, TOO_LONG),
+                csv::ErrorKind::Io(e) => unreadable(&self.path, e),
+                _ => SourceError::Unreadable { path: self.path.clone(), reason: "not a delimited file".into() },
+            }),
         }
     }
 
     /// The next usable line. Bad ones are counted and passed over.
-    fn next(&mut self) -> Result<bool, SourceError> {
+    fn next(&mut self, record: &mut ByteRecord) -> Result<bool, SourceError> {
         loop {
-            if !self.row()? {
+            if !self.record(record)? {
                 return Ok(false);
             }
-            if !self.multi_line && self.rows.has_line_end() {
+            if !self.multi_line && memchr2(b'\n', b'\r', record.as_slice()).is_some() {
                 // Where the quote never closes, that is the better reason.
                 self.whole(0)?;
                 return Err(self.doubtful(self.last.0, SEVERAL_LINES));
             }
-            let bad = if memchr(0, self.rows.bytes()).is_some() {
+            let bad = if record.as_slice().contains(&0) {
                 &mut self.bad_lines.zero_bytes
-            } else if self.rows.fields() != self.fields.len() {
+            } else if record.len() != self.fields.len() {
                 &mut self.bad_lines.wrong_field_count
-            } else if from_utf8(self.rows.bytes()).is_err() {
+            } else if std::str::from_utf8(record.as_slice()).is_err() {
                 &mut self.bad_lines.not_utf8
             } else {
                 return Ok(true);
@@ -182,18 +194,18 @@ impl OpenedCsv {
     fn header(&mut self) -> Result<Vec<String>, SourceError> {
         let refused =
             |path: &Path, reason: &str| SourceError::Header { path: path.to_owned(), reason: reason.to_owned() };
-        if !self.row()? {
+        let mut record = ByteRecord::new();
+        if !self.record(&mut record)? {
             return Err(SourceError::Empty { path: self.path.clone(), reason: "the file is empty".into() });
         }
-        if self.rows.at() >= self.intake.bytes() {
+        if self.at() >= self.intake.bytes() {
             self.whole(0)?;
         }
-        let bytes = self.rows.bytes();
-        if bytes.contains(&0) {
+        if record.as_slice().contains(&0) {
             return Err(refused(&self.path, "the header holds zero bytes\n  hint: save the file as UTF-8"));
         }
-        let fields = (0..self.rows.fields()).filter_map(|i| bytes.get(self.rows.field(i)?));
-        let names = fields.map(|field| from_utf8(field).map(str::to_owned)).collect::<Result<_, _>>();
+        let text = |field: &[u8]| std::str::from_utf8(field).map(str::to_owned);
+        let names = record.iter().map(text).collect::<Result<_, _>>();
         names.map_err(|_| refused(&self.path, "the header is not UTF-8\n  hint: save the file as UTF-8"))
     }
 
@@ -243,23 +255,22 @@ struct CsvReading {
     /// Which field of a line each wanted column is.
     wanted: Vec<(usize, ColumnName)>,
     size: BatchSize,
+    record: ByteRecord,
     rows: u64,
 }
 
 impl Batches for CsvReading {
     fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
-        let Self { opened, wanted, size, rows } = self;
-        let mut builders: Vec<StringChunkedBuilder> = wanted
-            .iter()
-            .map(|(_, name)| StringChunkedBuilder::new(name.as_str().into(), size.rows.min(ROWS)))
-            .collect();
+        let Self { opened, wanted, size, record, rows } = self;
+        let mut builders: Vec<StringChunkedBuilder> =
+            wanted.iter().map(|(_, name)| StringChunkedBuilder::new(name.as_str().into(), 0)).collect();
         let (mut height, mut bytes) = (0, 0);
-        while height < size.rows && bytes < size.bytes && opened.next()? {
+        while height < size.rows && bytes < size.bytes && opened.next(record)? {
             height += 1;
             // `next` checked that the line is UTF-8 and has these fields.
-            let line = from_utf8(opened.rows.bytes()).unwrap_or_default();
+            let line = std::str::from_utf8(record.as_slice()).unwrap_or_default();
             for ((position, _), builder) in wanted.iter().zip(&mut builders) {
-                let field = opened.rows.field(*position).and_then(|range| line.get(range)).unwrap_or_default();
+                let field = record.range(*position).and_then(|range| line.get(range)).unwrap_or_default();
                 let text = trimmed(field);
                 builder.append_option((!opened.missing.iter().any(|m| m == text)).then_some(text));
                 bytes += VIEW_BYTES + text.len();
@@ -289,23 +300,29 @@ impl Batches for CsvReading {
 
     fn share(&self) -> Option<f64> {
         let bytes = self.opened.intake.bytes();
-        (bytes > 0).then(|| (self.opened.rows.at() as f64 / bytes as f64).min(1.0))
+        (bytes > 0).then(|| (self.opened.at() as f64 / bytes as f64).min(1.0))
     }
 
     fn bookmark(&mut self) -> Bookmark {
-        let at = (self.opened.rows.at(), self.opened.last, self.rows, &self.opened.bad_lines);
+        let at = (self.opened.at(), self.opened.last, self.rows, &self.opened.bad_lines);
         Bookmark { at: serde_json::to_value(at).ok(), beside: Vec::new() }
     }
 
     fn go_on(&mut self, at: &Value, _: &[u8]) -> Result<bool, SourceError> {
-        let Ok((begin, last, count, bad_lines)) = <(u64, (u64, usize), u64, BadLines)>::deserialize(at) else {
+        let Ok((begin, last, rows, bad_lines)) = <(u64, (u64, usize), u64, BadLines)>::deserialize(at) else {
             return Ok(false);
         };
-        let rows = Rows::new(self.opened.intake.from(begin), begin, self.opened.delimiter);
-        (self.opened.rows, self.opened.last) = (rows, last);
-        (self.rows, self.opened.bad_lines) = (count, bad_lines);
+        let reader = reader(&self.opened.intake, begin, self.opened.delimiter);
+        (self.opened.reader, self.opened.begin, self.opened.last) = (reader, begin, last);
+        (self.rows, self.opened.bad_lines) = (rows, bad_lines);
         Ok(true)
     }
+}
+
+fn reader(intake: &Intake, begin: u64, delimiter: u8) -> Reader<Bounded<Place>> {
+    let mut builder = ReaderBuilder::new();
+    builder.delimiter(delimiter).has_headers(false).flexible(true).buffer_capacity(BUFFER_BYTES);
+    builder.from_reader(Bounded::new(intake.from(begin)))
 }
 
 /// Where the text begins: behind a byte order mark.

@@ -1,5 +1,5 @@
-//! The file of a source while it is read: one handle for every look, and whether the file is still the same afterwards. It must never wait for a writer: what
-//! is no regular file is refused unopened.
+//! The file of a source while it is read: one handle for every look, a bound on what one row may take, and whether the
+//! file is still the same afterwards. It must never wait for a writer: what is no regular file is refused unopened.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bocage_protocol::ids::Digest;
+use bocage_protocol::limits::SOURCE_LINE_BYTES;
 
 use super::SourceError;
 
@@ -107,6 +108,50 @@ impl Read for Place {
     }
 }
 
+/// A reader that gives no more than [`SOURCE_LINE_BYTES`] between two calls of [`Bounded::next_row`]. What its reader has buffered
+/// before counts for the row before, so that a row is refused for certain beyond the bound and one buffer.
+pub struct Bounded<R> {
+    inner: R,
+    left: usize,
+}
+
+/// One row is larger than [`SOURCE_LINE_BYTES`].
+#[derive(Debug, thiserror::Error)]
+#[error("a row is too long")]
+pub struct TooLong;
+
+impl<R> Bounded<R> {
+    /// Bounds `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, left: SOURCE_LINE_BYTES }
+    }
+
+    /// A new row begins.
+    pub fn next_row(&mut self) {
+        self.left = SOURCE_LINE_BYTES;
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other(TooLong));
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.inner.read(&mut buffer[..most])?;
+        // Blank lines belong to no row.
+        if !buffer[..read].iter().all(|b| matches!(b, b'\n' | b'\r')) {
+            self.left -= read;
+        }
+        Ok(read)
+    }
+}
+
+/// Whether an error says that a row is too long.
+pub fn too_long(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|e| e.is::<TooLong>())
+}
+
 /// The system's word on a file.
 pub fn unreadable(path: &Path, error: &io::Error) -> SourceError {
     let path = path.to_owned();
@@ -120,6 +165,18 @@ pub fn unreadable(path: &Path, error: &io::Error) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_without_an_end_is_given_up_after_a_bounded_number_of_bytes() {
+        let mut bounded = Bounded::new(io::repeat(b'x'));
+        for _ in 0..2 {
+            let mut sink = Vec::new();
+            let error = bounded.read_to_end(&mut sink).unwrap_err();
+            assert!(too_long(&error));
+            assert_eq!(sink.len(), SOURCE_LINE_BYTES);
+            bounded.next_row();
+        }
+    }
 
     #[test]
     fn the_system_s_word_becomes_an_error_with_a_hint() {

@@ -12,6 +12,7 @@ use bocage_protocol::trust::Study;
 
 use super::super::desk::shown::{AtTheDesk, Dossier, State};
 use super::super::desk::wire::{Answer, Command};
+use super::super::ledger::bodies::Released;
 use super::super::ledger::bodies::desk::{Approval, Pending, Person, Resume};
 use super::*;
 
@@ -356,6 +357,10 @@ fn a_person_who_decides_sees_what_would_leave_and_what_has_left_before() {
     assert!(show(&custodian, &one).received.is_empty());
     approve(&custodian, &one, 7);
     assert!(released(&custodian.round(&one)));
+    // As if it had been of two rounds.
+    let mut body = None;
+    custodian.ledger.asked_and_released(|record| body = record.body::<Released>().or(body.take())).unwrap();
+    custodian.ledger.append(NOW, &[Entry::of_study(Kind::Release, one.study.id(), &body.unwrap())]).unwrap();
     waits(&custodian.round(&two));
     let shown = show(&custodian, &two);
     assert_eq!((shown.listed.researcher.as_str(), shown.key), ("Ada", site.researcher.public()));
@@ -363,9 +368,10 @@ fn a_person_who_decides_sees_what_would_leave_and_what_has_left_before() {
     let asks: Vec<_> = shown.asks.iter().map(|a| (a.analysis.as_str(), a.cells)).collect();
     assert_eq!(asks, [("by_sex", 3), ("all", 1)]);
     assert!(shown.asks.iter().all(|a| a.numbers > 0 && a.explained.starts_with("Reads ")));
-    assert_eq!(shown.received.len(), 1);
+    assert_eq!(shown.received.len(), 1, "a study is told once, however many rounds it had");
+    assert!(shown.received[0].rounds.values().all(|rounds| *rounds == 2), "{:?}", shown.received[0].rounds);
     assert_eq!(shown.received[0].study, one.study.id().to_string());
-    assert_eq!(shown.received[0].cells.iter().map(|(_, cells)| cells).sum::<u64>(), 3);
+    assert_eq!(shown.received[0].cells.iter().map(|(_, cells)| cells).sum::<u64>(), 6);
     assert!(
         shown.received[0].explained.values().any(|text| text.contains("Groups them by sex")),
         "{:?}",

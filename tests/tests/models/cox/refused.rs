@@ -32,7 +32,30 @@ fn what_has_no_fit_says_why() {
         let result = pooled(&format!("formula = \"{formula}\""));
         says(&result.notes, wanted);
         assert!(result.block.rows.is_empty());
+        assert!(number(block(&result, "fit"), "patients", "value") > 200.0, "of whom it would have been is told");
     }
+}
+
+#[test]
+fn where_a_site_left_the_tests_against_no_terms_are_hidden_and_a_note_says_why() {
+    let federation = data::by_site(LUNG2, &lung2());
+    let study = study(&federation, "surv(time, status = 1) ~ age");
+    let leaves = |site: &SiteId, round| site.as_str() == "site1" && round >= 1;
+    let result = federation.answer_but(&study, Gate::OPEN, leaves).remove(0);
+    says(&result.notes, "no likelihood-ratio and score test");
+    assert_eq!(result.absent, ["site1".parse().expect("a site")]);
+    for (title, rows) in
+        [("fit", vec!["log-likelihood without terms"]), ("tests of the model", vec!["likelihood ratio", "score"])]
+    {
+        let of = block(&result, title);
+        let hidden: Vec<String> = of.hidden.iter().map(|hidden| format!("{:?}", of.rows[hidden.row][0])).collect();
+        assert!(
+            !hidden.is_empty() && hidden.iter().all(|name| rows.iter().any(|row| name.contains(row))),
+            "{hidden:?}"
+        );
+    }
+    let all = federation.answer(&study, Gate::OPEN).remove(0);
+    assert!(all.absent.is_empty() && block(&all, "fit").hidden.is_empty());
 }
 
 #[test]

@@ -129,6 +129,21 @@ fn a_site_that_refuses_midway_is_left_out_of_every_start() {
     assert!(result.notes.iter().any(|note| note.starts_with("site-1 refused")), "{:?}", result.notes);
     let alone = sites(&[csv(0, 60), csv(120, 60)]).run(&kmeans(&["x", "y"], ", clusters = 3"), Gate::OPEN).remove(0);
     assert_eq!(numbers(&alone.block, 1).iter().sum::<f64>(), 120.0);
+    // Means, differences from them and patients are of those that are left as well.
+    let title = "patients with all of the columns";
+    assert_eq!(also(&result, title, 1), also(&alone, title, 1));
+    for (found, wanted) in
+        [1, 2].into_iter().flat_map(|at| also(&result, "columns", at).into_iter().zip(also(&alone, "columns", at)))
+    {
+        assert!((found - wanted).abs() < 1e-9 * wanted.abs(), "{found} {wanted}");
+    }
+    let sizes = numbers(&result.block, 1);
+    let differences = also(&result, "profiles", 2);
+    for column in 0..2 {
+        let balance: f64 = sizes.iter().zip(differences.chunks(2)).map(|(n, of)| n * of[column]).sum();
+        assert!(balance.abs() < 1e-6, "{column}: {balance}");
+    }
+    assert!(result.notes.iter().any(|note| note.starts_with("distances are in the standard")), "{:?}", result.notes);
 }
 
 #[test]

@@ -22,8 +22,9 @@ use self::sandwich::Powers;
 use self::shared::Along;
 use super::failure::Failure;
 use super::fit::{Fit, Merged, Verdict, add_triangle, inverse};
+use super::published::counted;
 use super::{Answer, COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block, NamedBlock};
 
 /// The driver of one Cox model.
 #[derive(Debug)]
@@ -53,8 +54,8 @@ pub(in crate::analysis::model) enum Step {
     Round(RoundState),
     /// The fit, and what is to be said of it.
     End(Box<End>, Vec<String>),
-    /// Why there is none.
-    Nothing(Vec<String>),
+    /// Of whom it would have been, as far as that may be told, and why there is none.
+    Nothing(Vec<NamedBlock>, Vec<String>),
 }
 
 /// The sums at coefficients of 0.
@@ -114,8 +115,8 @@ impl CoxDriver {
     pub(in crate::analysis) fn step(&mut self, answers: &[SiteAnswer<'_>]) -> Next {
         match self.advance(answers) {
             Step::Round(state) => Next::Round(state),
-            Step::End(end, notes) => Next::Publish(Box::new(self.published(&end, notes))),
-            Step::Nothing(notes) => self.nothing(notes),
+            Step::End(end, notes) => self.publish(self.published(&end, notes)),
+            Step::Nothing(counted, notes) => self.nothing(counted, notes),
         }
     }
 
@@ -124,7 +125,7 @@ impl CoxDriver {
         self.rounds += 1;
         match self.take_in(answers) {
             Step::Round(_) if self.rounds >= limits::MODEL_ROUNDS => {
-                Step::Nothing(vec![Failure::Steps.words(|at| self.label(at))])
+                Step::Nothing(vec![], vec![Failure::Steps.words(|at| self.label(at))])
             }
             step => step,
         }
@@ -159,7 +160,7 @@ impl CoxDriver {
         let left_out = |(site, _): (&SiteId, _)| format!("{site} is left out: it {}", self.gone[site]);
         notes.extend(gone.into_iter().map(left_out));
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
-            return Step::Nothing(notes);
+            return Step::Nothing(vec![], notes);
         }
         if self.spec.hazard.grid.is_some() && self.stay.is_none() {
             return Step::Round(self.along_what_stays(&releases));
@@ -172,11 +173,12 @@ impl CoxDriver {
             }
             None => (added(&releases, shape.values()), None),
         };
+        let merged = merged(&releases, &sums, shape);
+        let counted = counted(&merged, Some(sums[CoxSums::EVENTS]));
         if sums[CoxSums::EVENTS] == 0.0 {
             notes.push("no fit: nobody has the event".to_owned());
-            return Step::Nothing(notes);
+            return Step::Nothing(counted, notes);
         }
-        let merged = merged(&releases, &sums, shape);
         if let Some(at) = self.closing.take() {
             match self.end(merged.clone(), sums.clone(), shape, along, &at) {
                 Ok(end) if self.is_robust_along() => {
@@ -189,7 +191,7 @@ impl CoxDriver {
                 // Others answer than those of whom this is the end: the fit goes on from here with them.
                 Err(Some(failure)) => {
                     notes.push(failure.words(|at| self.label(at)));
-                    return Step::Nothing(notes);
+                    return Step::Nothing(counted, notes);
                 }
                 Err(None) => self.fit.resume(at.beta),
             }
@@ -215,7 +217,7 @@ impl CoxDriver {
             Verdict::Failed(failure) => failure,
         };
         notes.push(failure.words(|at| self.label(at)));
-        Step::Nothing(notes)
+        Step::Nothing(counted, notes)
     }
 
     /// Where the sums stand on the way.
@@ -254,9 +256,15 @@ impl CoxDriver {
         self.spec.columns().nth(at).map_or("a column", |column| &column.label)
     }
 
-    fn nothing(&self, notes: Vec<String>) -> Next {
+    /// No fit, and of whom it would have been, as far as that may be told.
+    fn nothing(&self, counted: Vec<NamedBlock>, notes: Vec<String>) -> Next {
         let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-        Next::Publish(Box::new(self.setting.result(block, notes)))
+        self.publish(AnalysisResult { also: counted, ..self.setting.result(block, notes) })
+    }
+
+    /// Who is gone is in nothing, even if it answers again.
+    fn publish(&self, result: AnalysisResult) -> Next {
+        Next::Publish(Box::new(AnalysisResult { absent: self.gone.keys().cloned().collect(), ..result }))
     }
 }
 

@@ -5,9 +5,9 @@ use nalgebra::{DMatrix, DVector};
 
 use super::super::errors::{Estimates, Reference};
 use super::super::fit::inverse;
-use super::super::published::{coefficients, covariance, headed, named, number, sites, terms};
+use super::super::published::{coefficients, covariance, headed, hide, named, number, sites, terms};
 use super::{CoxDriver, End, square};
-use crate::api::types::{AnalysisResult, Block, Value};
+use crate::api::types::{AnalysisResult, Block, HiddenReason, Value};
 
 impl CoxDriver {
     /// The estimates of the columns as they were asked.
@@ -105,6 +105,9 @@ impl CoxDriver {
         add("concordance", number((all > 0.0).then(|| (pairs[0] + pairs[2] / 2.0) / all)));
         add("pairs of patients", Value::Count(all.round() as u64));
         add("rounds", Value::Count(u64::from(end.rounds)));
+        if self.null(end).is_none() {
+            hide(&mut block, "log-likelihood without terms", HiddenReason::NotAllExact);
+        }
         block
     }
 
@@ -117,6 +120,9 @@ impl CoxDriver {
         let mut block = headed(&TESTS);
         for (name, statistic) in [("likelihood ratio", ratio), ("Wald", wald), ("score", score)] {
             block.rows.push(test(name, statistic, df));
+        }
+        if self.null(end).is_none() {
+            ["likelihood ratio", "score"].iter().for_each(|name| hide(&mut block, name, HiddenReason::NotAllExact));
         }
         block
     }

@@ -21,7 +21,9 @@ pub(in crate::analysis) use self::published::{COLUMNS as PENALISED, values};
 use self::walk::{Path, Walk};
 use super::fit::Merged;
 use super::left_out::Blocks;
+use super::published::counted;
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
+use crate::api::types::AnalysisResult;
 
 /// The least penalty of a path that is found, beside the largest (scikit-learn's `eps`).
 const SHARE: f64 = 1e-3;
@@ -44,6 +46,8 @@ pub struct ElasticNetDriver {
     /// Twice the log-likelihood that each penalty is short of.
     deviances: Vec<f64>,
     rounds: u16,
+    /// All sites of the study.
+    asked: Vec<SiteId>,
     notes: Vec<String>,
 }
 
@@ -71,6 +75,7 @@ impl ElasticNetDriver {
             losses: Losses::default(),
             deviances: Vec::new(),
             rounds: 0,
+            asked: Vec::new(),
             notes: Vec::new(),
         })
     }
@@ -86,6 +91,7 @@ impl ElasticNetDriver {
             })
             .collect();
         self.rounds += 1;
+        self.asked = answers.iter().map(|answer| answer.site.clone()).collect();
         self.notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
         let by_site = self.spec.left_out == Some(LeftOut::Site);
         let least = (self.setting.min_sites as usize).max(1) + usize::from(by_site);
@@ -136,6 +142,7 @@ impl ElasticNetDriver {
         let half = self.layout.outcome_scale.half;
         fitted.iter_mut().for_each(|merged| merged.score *= half);
         let zero = DVector::zeros(self.layout.columns.len());
+        self.first = fitted.first().cloned();
         let mut all: Vec<Vec<DVector<f64>>> = Vec::new();
         for merged in &fitted {
             let (score, information, n) = (&merged.score, &merged.information, merged.n as f64);
@@ -169,8 +176,7 @@ impl ElasticNetDriver {
         let left_out = !out.is_empty();
         self.losses.of = (0..self.path.lambdas.len()).filter(|_| left_out).map(of_penalty).collect();
         let path = all.swap_remove(0);
-        self.first = fitted.into_iter().next();
-        Next::Publish(Box::new(published::result(self, &path)))
+        self.publish(published::result(self, &path))
     }
 
     /// A step of every fit down its path.
@@ -178,6 +184,7 @@ impl ElasticNetDriver {
         let Some(first) = &self.first else {
             let begun: Result<Vec<Walk>, usize> =
                 fitted.iter().map(|merged| Walk::begin(merged, self.intercept)).collect();
+            self.first = fitted.into_iter().next();
             self.walks = match begun {
                 Ok(walks) => walks,
                 Err(column) => return self.nothing(self.constant(column)),
@@ -185,7 +192,6 @@ impl ElasticNetDriver {
             if let Some(why) = self.walks.iter().find_map(|walk| walk.stopped) {
                 return self.nothing(format!("no fit: {why}"));
             }
-            self.first = fitted.into_iter().next();
             return self.round();
         };
         if first.sites != fitted[0].sites {
@@ -212,6 +218,11 @@ impl ElasticNetDriver {
             return self.end();
         }
         self.round()
+    }
+
+    /// How many penalties the study asks for.
+    fn asked_for(&self) -> usize {
+        if self.spec.lambdas.is_empty() { usize::from(self.spec.points) } else { self.spec.lambdas.len() }
     }
 
     /// Of how many penalties it is known what is lost on a fold.
@@ -257,7 +268,7 @@ impl ElasticNetDriver {
         self.path.lambdas.truncate(whole);
         self.losses.of.truncate(if self.walks.len() > 1 { whole } else { 0 });
         let path: Vec<DVector<f64>> = self.walks[0].done[..whole].to_vec();
-        Next::Publish(Box::new(published::result(self, &path)))
+        self.publish(published::result(self, &path))
     }
 
     fn constant(&self, column: usize) -> String {
@@ -268,7 +279,16 @@ impl ElasticNetDriver {
     fn nothing(&self, why: String) -> Next {
         let mut notes = self.notes.clone();
         notes.push(why);
-        Next::Publish(Box::new(self.setting.result(super::headed(&PENALISED), notes)))
+        let events = |of: &Merged| self.spec.model.counts_events().then_some(of.scalars[Sums::OUTCOME]);
+        let also = self.first.iter().flat_map(|of| counted(of, events(of))).collect();
+        self.publish(AnalysisResult { also, ..self.setting.result(super::headed(&PENALISED), notes) })
+    }
+
+    /// All of it is of the sites of the first round.
+    fn publish(&self, result: AnalysisResult) -> Next {
+        let is_in = |site: &SiteId| self.first.iter().flat_map(|first| &first.sites).any(|(of, _)| of == site);
+        let absent = self.asked.iter().filter(|site| !is_in(site)).cloned().collect();
+        Next::Publish(Box::new(AnalysisResult { absent, ..result }))
     }
 }
 

@@ -11,11 +11,15 @@ use crate::api::types::{AnalysisResult, Block, Value};
 /// The headings of an answer.
 pub(in crate::analysis) const COLUMNS: [&str; 2] = ["term", "estimate"];
 
+/// A share of the deviance that is no more than this is none.
+const ROUNDING: f64 = 1e-12;
+
 pub(super) fn result(of: &ElasticNetDriver, path: &[DVector<f64>]) -> AnalysisResult {
     let (model, lambdas) = (&of.spec.model, &of.path.lambdas);
     let family = model.response.family;
     let chosen = of.losses.choice(of.spec.choice).unwrap_or(lambdas.len() - 1);
     let by = match of.spec.left_out {
+        None if lambdas.len() < of.asked_for() => "the least that the path came to".to_owned(),
         None => "the least that was asked".to_owned(),
         Some(LeftOut::Site) => "chosen by sites that were left out in turn".to_owned(),
         Some(LeftOut::Fold(count)) => format!("chosen by {count} folds of patients, drawn by each site's own key"),
@@ -94,7 +98,8 @@ fn explained(of: &ElasticNetDriver, deviance: f64) -> Option<f64> {
         Family::Gaussian => (first.scalars[Sums::DEVIANCE] - sum * sum / n) * of.layout.outcome_scale.half.powi(2),
         _ => -2.0 * (sum * (sum / n).ln() + (n - sum) * (1.0 - sum / n).ln()),
     };
-    Some(1.0 - deviance / null)
+    // What is below 0 is so by rounding, where no column is left.
+    Some(1.0 - deviance / null).map(|share| if share.abs() < ROUNDING { 0.0 } else { share })
 }
 
 fn losses(of: &ElasticNetDriver) -> Block {

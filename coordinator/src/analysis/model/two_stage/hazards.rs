@@ -11,7 +11,7 @@ use super::super::cox::{CoxDriver, Step};
 use super::published::{Site, Stage};
 use super::{COLUMNS, Next, Setting, SiteAnswer, notes, sorted};
 use crate::analysis::Answer;
-use crate::api::types::Block;
+use crate::api::types::{AnalysisResult, Block};
 
 /// The driver of one Cox model in two stages.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl CoxByItselfDriver {
                     own.state = state;
                     None
                 }
-                Some(Step::Nothing(notes)) => Some(Err(notes.last().cloned().unwrap_or_default())),
+                Some(Step::Nothing(_, notes)) => Some(Err(notes.last().cloned().unwrap_or_default())),
                 Some(Step::End(end, _)) => Some(Ok(Site {
                     id: site.clone(),
                     patients: end.merged.n,
@@ -97,11 +97,15 @@ impl CoxByItselfDriver {
                 None => {}
             }
         }
-        let mut notes = notes::of_model(&answers, found.len(), self.setting.min_sites);
+        // A site whose fit had ended is in the answer, whether it stayed or not.
+        let is_in = |site: &SiteId| found.iter().any(|own: &Site| own.id == *site);
+        let out: Vec<SiteAnswer<'_>> = answers.iter().filter(|answer| !is_in(answer.site)).copied().collect();
+        let absent: Vec<SiteId> = out.iter().map(|answer| answer.site.clone()).collect();
+        let mut notes = notes::of_own_fits(&out, answers.len(), found.len(), self.setting.min_sites);
         notes.extend(failed);
         if found.len() < self.setting.min_sites as usize || found.is_empty() {
             let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-            return Next::Publish(Box::new(self.setting.result(block, notes)));
+            return Next::Publish(Box::new(AnalysisResult { absent, ..self.setting.result(block, notes) }));
         }
         let stage = Stage {
             setting: &self.setting,
@@ -112,6 +116,6 @@ impl CoxByItselfDriver {
             of: "Cox regression".to_owned(),
             formula: &self.spec.formula,
         };
-        Next::Publish(Box::new(stage.published(&found, notes)))
+        Next::Publish(Box::new(AnalysisResult { absent, ..stage.published(&found, notes) }))
     }
 }

@@ -6,7 +6,7 @@ use super::{also, ask, heart, indo, number, row, sites};
 use crate::analysis::association::points;
 use crate::analysis::association::proportions::{Share, risk_ratio};
 use crate::analysis::tests::patients;
-use crate::api::types::{HiddenReason, Value};
+use crate::api::types::{Hidden, HiddenReason, Value};
 
 #[test]
 fn where_a_site_hides_a_cell_there_is_no_ratio_and_no_test_and_a_note_says_so() {
@@ -49,6 +49,23 @@ fn numbers_of_other_sites_are_not_compared() {
     assert!(result.notes.iter().any(|note| note.starts_with("male is not compared")), "{:?}", result.notes);
     let valid = result.block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (1, 2)).unwrap();
     assert!(valid.interval.is_some(), "who has a value is not known exactly: {valid:?}");
+}
+
+#[test]
+fn rates_of_other_sites_have_no_ratio() {
+    // Women are ten in Switzerland and six in Long Beach, so that theirs and the men's rates are of other hospitals.
+    let question = "rates = { time = \"age\", event = \"sick\", by = [\"sex\"] }";
+    let result = ask(question, &sites(heart(), 11), 2);
+    let male = row(&result.block, &["male"]);
+    assert!(matches!(male[3..6], [Value::Number(_), Value::Number(_), Value::Number(_)]), "{male:?}");
+    assert_eq!(male[6..], vec![Value::Null; 4]);
+    let of_ratio = |hidden: &&Hidden| hidden.row == 1 && hidden.column >= 7;
+    let hidden: Vec<&Hidden> = result.block.hidden.iter().filter(of_ratio).collect();
+    assert!(hidden.len() == 4 && hidden.iter().all(|hidden| hidden.reason == HiddenReason::NotAllExact), "{hidden:?}");
+    assert!(result.notes.iter().any(|note| note.starts_with("male has no ratio")), "{:?}", result.notes);
+    let all = ask(question, &sites(heart(), 1), 2);
+    assert!(matches!(row(&all.block, &["male"])[6], Value::Number(_)));
+    assert!(!all.notes.iter().any(|note| note.contains("no ratio")), "{:?}", all.notes);
 }
 
 #[test]

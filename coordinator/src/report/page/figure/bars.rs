@@ -44,7 +44,7 @@ pub(super) fn bars(kind: &str, view: &View<'_>) -> Option<Bars> {
     let column = match kind {
         "attrition" => view.column("kept")?,
         "histogram" => view.column("count")?,
-        _ => first_number(view)?,
+        _ => return of_column(view, first_number(view)?),
     };
     let axis = view.heading(column).to_owned();
     let bar =
@@ -61,12 +61,24 @@ pub(super) fn bars(kind: &str, view: &View<'_>) -> Option<Bars> {
         }
         return Some(Bars { axis: format!("{axis} by {}", view.heading(view.keys - 1)), upright: true, panels });
     }
-    let name = |row| match view.label(row, view.keys) {
-        empty if empty.is_empty() => "all".to_owned(),
-        label => label,
+    Some(lying(view, column))
+}
+
+/// The bars of one column; none where a number is below 0.
+pub(super) fn of_column(view: &View<'_>, column: usize) -> Option<Bars> {
+    let below = (0..view.block.rows.len()).any(|row| view.number(row, column).is_some_and(|x| x < 0.0));
+    (!below).then(|| lying(view, column))
+}
+
+fn lying(view: &View<'_>, column: usize) -> Bars {
+    let bar = |row: usize| {
+        let label = Some(view.label(row, view.keys)).filter(|label| !label.is_empty());
+        let label = label.unwrap_or_else(|| "all".to_owned());
+        Bar { label, value: view.number(row, column), between: view.between(row, column) }
     };
-    let bars = rows.map(|row| bar(row, name(row))).collect();
-    Some(Bars { axis, upright: false, panels: vec![Panel { group: String::new(), bars }] })
+    let bars = (0..view.block.rows.len()).map(bar).collect();
+    let axis = view.heading(column).to_owned();
+    Bars { axis, upright: false, panels: vec![Panel { group: String::new(), bars }] }
 }
 
 /// Counts before statistics, and statistics of counts before any other.

@@ -2,6 +2,7 @@
 //!
 //! Sizes are in units of the picture, which the page shows as wide as there is room. Every text passes through plotters, which escapes it.
 
+mod along;
 mod bars;
 mod canvas;
 mod ranges;
@@ -23,11 +24,13 @@ type Drawing = Result<(), canvas::Failed>;
 /// The picture, as a part of a page in which `id` is used by nothing else.
 pub(in super::super) fn svg(figure: &Figure, id: &str) -> Markup {
     let height = match figure {
+        Figure::Along(along) => along::height(along),
         Figure::Bars(bars) => bars::height(bars),
         Figure::Ranges(ranges) => ranges::height(ranges),
         Figure::Steps(steps) => steps::height(steps),
     };
     let drawn = Canvas::draw((WIDTH, height), |canvas| match figure {
+        Figure::Along(along) => along::draw(along, canvas),
         Figure::Bars(bars) => bars::draw(bars, canvas),
         Figure::Ranges(ranges) => ranges::draw(ranges, canvas),
         Figure::Steps(steps) => steps::draw(steps, canvas),

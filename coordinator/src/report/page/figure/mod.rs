@@ -1,8 +1,9 @@
-//! Which picture fits a block, as data: bars, ranges or steps. Drawing them is the business of `draw`, and the same numbers stand beside each as a table.
+//! Which pictures fit a block, as data: bars, lines along time, ranges or steps. Drawing them is the business of `draw`, and the same numbers stand beside each as a table.
 //!
 //! A picture is chosen by the block's headings, so that a new kind of analysis with an estimate and its interval has one without a line here. What is
 //! hidden is never drawn as a number: a count in an interval is a pale bar over the interval, anything else is said to be hidden.
 
+mod along;
 mod bars;
 mod draw;
 mod ranges;
@@ -11,6 +12,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
+use self::along::Along;
 use self::bars::Bars;
 use self::ranges::Ranges;
 use self::steps::Steps;
@@ -24,9 +26,13 @@ const MOST_LINES: usize = 60;
 /// Curves or panels of one picture that can be told apart.
 const MOST_CURVES: usize = 6;
 
+/// More pictures of one table are not looked at.
+const MOST_NUMBERS: usize = 4;
+
 /// A picture of a block.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Figure {
+    Along(Along),
     Bars(Bars),
     Ranges(Ranges),
     Steps(Steps),
@@ -39,11 +45,11 @@ pub(super) enum Drawn {
     Nothing,
     /// There is too much for one.
     TooMuch,
-    /// This.
-    Picture(Figure),
+    /// These, one a number.
+    Pictures(Vec<Figure>),
 }
 
-/// The picture of a block: of the answer to an analysis of this kind, or of a further block with this title.
+/// The pictures of a block: of the answer to an analysis of this kind, or of a further block with this title.
 pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
     let view = View::of(block);
     if block.rows.is_empty() {
@@ -52,8 +58,11 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
     if let Some(steps) = steps::steps(&view) {
         return fitting(steps.curves.len() <= MOST_CURVES, Figure::Steps(steps));
     }
+    if title.is_none() && kind == "table" {
+        return tabled(&view);
+    }
     let counted = match title {
-        None => matches!(kind, "table" | "histogram" | "crosstab" | "attrition" | "pca" | "kmeans"),
+        None => matches!(kind, "histogram" | "crosstab" | "attrition" | "pca" | "kmeans"),
         Some(title) => title == "shares",
     };
     if counted {
@@ -70,13 +79,49 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
 }
 
 fn fitting(fits: bool, figure: Figure) -> Drawn {
-    if fits { Drawn::Picture(figure) } else { Drawn::TooMuch }
+    if fits { Drawn::Pictures(vec![figure]) } else { Drawn::TooMuch }
+}
+
+/// A picture for each number of a table: along time where a key says when.
+fn tabled(view: &View<'_>) -> Drawn {
+    let time = along::time_key(view);
+    let of = |column: usize| match time {
+        Some(key) => {
+            let along = along::along(view, key, column);
+            along.tells().then(|| (along.lines.len() <= MOST_CURVES, Figure::Along(along)))
+        }
+        None => {
+            let bars = bars::of_column(view, column).filter(Bars::tells)?;
+            Some((bars.fits(), Figure::Bars(bars)))
+        }
+    };
+    let figures: Vec<(bool, Figure)> = numbers(view).into_iter().filter_map(of).take(MOST_NUMBERS).collect();
+    match figures.iter().all(|(fits, _)| *fits) {
+        _ if figures.is_empty() => Drawn::Nothing,
+        true => Drawn::Pictures(figures.into_iter().map(|(_, figure)| figure).collect()),
+        false => Drawn::TooMuch,
+    }
+}
+
+/// The columns of a table's numbers: sums, who is counted, other statistics, rows. How far numbers are spread is nothing without their mean.
+fn numbers(view: &View<'_>) -> Vec<usize> {
+    let rank = |column: &usize| match view.heading(*column) {
+        heading if heading.starts_with("sum(") => 0,
+        "count" => 1,
+        "rows" => 3,
+        _ => 2,
+    };
+    let drawn = |column: &usize| !view.heading(*column).starts_with("sd(");
+    let mut columns: Vec<usize> = (view.keys..view.block.columns.len()).filter(drawn).collect();
+    columns.sort_by_key(rank);
+    columns
 }
 
 impl Figure {
     /// What it is a picture of, in a line.
     pub(super) fn title(&self) -> String {
         match self {
+            Figure::Along(along) => along.title(),
             Figure::Bars(bars) => bars.title(),
             Figure::Ranges(ranges) => ranges.title(),
             Figure::Steps(steps) => steps.title(),
@@ -86,6 +131,7 @@ impl Figure {
     /// The same in words, for those who do not see it.
     pub(super) fn description(&self) -> String {
         match self {
+            Figure::Along(along) => along.description(),
             Figure::Bars(bars) => bars.description(),
             Figure::Ranges(ranges) => ranges.description(),
             Figure::Steps(steps) => steps.description(),

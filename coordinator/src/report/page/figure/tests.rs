@@ -21,7 +21,7 @@ fn hidden(row: usize, column: usize, interval: Option<Interval>) -> Hidden {
 
 fn picture(kind: &str, title: Option<&str>, block: &Block) -> Figure {
     match figure(kind, title, block) {
-        Drawn::Picture(figure) => figure,
+        Drawn::Pictures(mut figures) => figures.remove(0),
         other => panic!("{other:?}"),
     }
 }
@@ -309,4 +309,60 @@ fn a_calibration_shows_what_came_in_each_band_of_what_was_expected() {
     let rows: Vec<(&str, Option<f64>)> = ranges.rows.iter().map(|row| (row.label.as_str(), row.value)).collect();
     assert_eq!((ranges.axis.as_str(), rows), ("observed", vec![("<0.2", Some(0.15)), ("[0.2,0.4)", Some(0.35))]));
     assert_eq!(figure("evaluate", Some("curve"), &table), Drawn::Nothing);
+}
+
+/// An epidemic by week and sex, of which one week is hidden.
+fn epidemic(weeks: usize) -> Block {
+    let row = |week: usize, sex: &str, n: u64| {
+        let name = format!("{}-W{:02}", 2020 + week / 52, week % 52 + 1);
+        vec![text(&name), text(sex), Value::Count(7), Value::Number(n as f64), Value::Number(0.5)]
+    };
+    let rows = (0..weeks).flat_map(|week| [row(week, "f", 10 + week as u64), row(week, "m", 300 - week as u64)]);
+    let mut block = block(&["week(day)", "sex", "rows", "sum(admitted)", "sd(age)"], rows.collect());
+    block.rows[2][3] = Value::Null;
+    block.hidden = vec![hidden(2, 3, Some(Interval(5, Some(20))))];
+    block
+}
+
+#[test]
+fn a_table_by_weeks_is_a_line_along_time_for_each_number_that_was_asked_sums_first() {
+    let Drawn::Pictures(figures) = figure("table", None, &epidemic(158)) else { panic!("no pictures") };
+    let axes: Vec<String> = figures.iter().map(Figure::title).collect();
+    assert_eq!(
+        axes,
+        [
+            "sum(admitted) along time, by week(day); where a number is hidden, the pale bar is where it may lie",
+            "rows along time, by week(day)"
+        ]
+    );
+    assert_eq!(
+        figures[0].description(),
+        "A line for each group over 158 periods from 2020-W01 to 2023-W02: f: highest 167 in 2023-W02, lowest 10 in 2020-W01, 1 not shown; \
+         m: highest 300 in 2020-W01, lowest 143 in 2023-W02."
+    );
+    let svg = drawn(&figures[0]);
+    // The women's first week is alone before the gap.
+    assert_eq!((svg.matches("<circle").count(), svg.matches("<polygon").count()), (1, 1), "{svg}");
+}
+
+#[test]
+fn periods_stand_in_the_order_of_time_and_who_has_no_date_is_left_out() {
+    let row = |label: &str, n| vec![text(label), Value::Count(n)];
+    let labels = [">2021", "2020-03", "(missing)", "<2020-01", "2020-02", "2021"];
+    let table = block(&["when", "count"], labels.iter().map(|label| row(label, 20)).collect());
+    let named = labels.map(|label| label.replace("(missing)", bocage_protocol::plan::MISSING));
+    let table = Block { rows: named.iter().map(|label| row(label, 20)).collect(), ..table };
+    let Figure::Along(along) = picture("table", None, &table) else { panic!("no line") };
+    assert_eq!(along.periods, ["<2020-01", "2020-02", "2020-03", "2021", ">2021"]);
+    let codes = block(&["code", "count"], vec![row("4019", 20), row("2724", 30)]);
+    assert!(matches!(picture("table", None, &codes), Figure::Bars(_)), "four digits alone are no year");
+}
+
+#[test]
+fn a_table_has_a_picture_of_each_number_and_one_below_nothing_is_no_bar() {
+    let row = |sex: &str, n, mean, change| vec![text(sex), Value::Count(n), Value::Number(mean), Value::Number(change)];
+    let rows = vec![row("f", 97, 51.5, -2.0), row("m", 206, 53.8, 1.0)];
+    let table = block(&["sex", "count", "mean(age)", "mean(change)"], rows);
+    let Drawn::Pictures(figures) = figure("table", None, &table) else { panic!("no pictures") };
+    assert_eq!(figures.iter().map(Figure::title).collect::<Vec<_>>(), ["Bars: count", "Bars: mean(age)"]);
 }

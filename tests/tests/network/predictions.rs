@@ -61,7 +61,6 @@ fn one_study_fits_a_model_and_then_asks_what_reads_it_as_two_studies_would() {
     let lab = Lab::new(EXE);
     let _network = everyone(&lab);
     let asked = "[models.fit]\nanalysis = \"risk\"\n\
-                 [[analysis]]\nname = \"by_sex\"\ntable = { by = [\"sex\"], show = [\"count\"] }\n\
                  [[analysis]]\nname = \"risk\"\nmodel = { formula = \"thalach >= 130 ~ age\" }\n\
                  [[analysis]]\nname = \"calibration\"\n\
                  model = { formula = \"thalach >= 130 ~ linear(fit) + offset(linear(fit))\" }\n\

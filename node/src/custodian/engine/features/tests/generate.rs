@@ -122,6 +122,11 @@ fn born() -> BoxedStrategy<Value> {
     select(days).prop_map(Value::Date).boxed()
 }
 
+/// Now and then at an end of what is plausible.
+fn score() -> impl Strategy<Value = Value> {
+    prop_oneof![2 => -10.0..10.0f64, 1 => (-1i32..4).prop_map(f64::from)].prop_map(Value::Number)
+}
+
 fn text(texts: Vec<&'static str>) -> impl Strategy<Value = Value> {
     select(texts).prop_map(|text| Value::Text(text.to_owned()))
 }
@@ -134,7 +139,7 @@ pub fn sites() -> impl Strategy<Value = (Shape, Tables)> {
             weighted(0.8, text(vec!["f", "m"])),
             weighted(0.9, born()),
             weighted(0.8, time(datetime)),
-            weighted(0.8, (-10.0..10.0f64).prop_map(Value::Number)),
+            weighted(0.8, score()),
             weighted(0.8, visit()),
         );
         let event = (
@@ -267,7 +272,7 @@ pub struct Draft {
 fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     let edge = || weighted(0.7, (0usize..6, -2i32..3));
     let draft = (
-        0usize..18,
+        0usize..17,
         any::<bool>(),
         weighted(0.6, of_events()),
         weighted(0.5, (edge(), edge())),
@@ -322,7 +327,7 @@ impl Draft {
                 column: ["area", "income", "born"][self.column % 3].parse().unwrap(),
             },
             15 => Derived::Predicted(Box::new(prediction)),
-            16 | 17 => plausible,
+            16 => plausible,
             _ => Derived::Age {
                 table: (self.kind == 13).then(|| "home".parse().unwrap()),
                 at: match moment(self.column, [0, 59, 365][self.pick % 3]) {
@@ -338,8 +343,9 @@ impl Draft {
     /// Of the base's own score, or of an earlier feature.
     fn plausible(&self, numbers: &[ColumnName]) -> Derived {
         let column = numbers.get(self.column % (numbers.len() + 1)).cloned();
-        let lo = (self.pick % 2) as f64;
-        let (column, hi) = (column.unwrap_or_else(|| "score".parse().unwrap()), f64::from(self.at_least) + lo);
+        // Any two of these have more than one number in common.
+        let lo = -((self.pick % 2) as f64);
+        let (column, hi) = (column.unwrap_or_else(|| "score".parse().unwrap()), f64::from(self.at_least));
         Derived::Plausible { column, lo, hi }
     }
 

@@ -27,7 +27,7 @@ fn a_report_verifies_each_hospital_finds_its_receipt_and_one_changed_byte_is_fou
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("the coordinator keeps the same result") && said.contains("permit "), "{said}");
     let page = std::fs::read_to_string(out.join("report.html")).expect("a page");
-    assert_eq!(page.matches("<svg").count(), 4, "a picture of each answer: {said}");
+    assert_eq!(page.matches("<svg").count(), 5, "a picture of each answer, of the table one a number: {said}");
     let result = std::fs::read_to_string(out.join("result.json")).expect("a result");
     let result: Value = serde_json::from_str(&result).expect("JSON");
     let id = result["study"]["id"].as_str().expect("an id");

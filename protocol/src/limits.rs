@@ -29,6 +29,8 @@ pub const STRANGER_SECS: u64 = 3;
 pub const ENROLMENTS: usize = 16;
 /// Connections of HTTP clients at a time: some 10 MiB of buffers when all are held open.
 pub const HTTP_CONNECTIONS: usize = 512;
+/// Of these, one user holds so many against strangers.
+pub const HTTP_CONNECTIONS_OF_ONE: usize = 32;
 /// How often a site may move its session within an hour with notice: each lets an older session live until its last answer. It moves where UDP is let through again.
 pub const MOVES_AN_HOUR: usize = 12;
 /// The first frame of a session, before the peer is known to speak our protocol.

@@ -9,6 +9,7 @@ use bocage_net::places::Place;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{ContractId, SiteId, StudyId, TokenId, UserName};
+use bocage_protocol::limits;
 use bocage_protocol::trust::{SignedRevocations, SignedStudy};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -206,9 +207,9 @@ pub(super) fn address(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<Peer>().map(|peer| peer.address)
 }
 
-/// Whoever sent it has shown a sound token: their connection gives way to no stranger.
-pub(super) fn known(request: &Request) {
+/// Whoever sent it has shown a sound token: their connection gives way to no stranger, as long as the user has few of them.
+pub(super) fn known(request: &Request, caller: &Caller) {
     if let Some(peer) = request.extensions().get::<Peer>() {
-        peer.place.known();
+        peer.place.known_as(caller.user.as_str(), limits::HTTP_CONNECTIONS_OF_ONE);
     }
 }

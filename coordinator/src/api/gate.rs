@@ -127,7 +127,7 @@ pub(super) async fn authorise(State(app): State<App>, mut request: Request, next
     let now = app.context.clock.now();
     match app.gate.admit(request.headers(), now).await {
         Ok(caller) => {
-            known(&request);
+            known(&request, &caller);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

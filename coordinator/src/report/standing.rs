@@ -64,10 +64,11 @@ impl Standing {
         for site in sites {
             let without = site.datasets.iter().filter(|offer| offer.snapshot_at.is_none()).count();
             let since = site.connected_since.filter(|_| site.online).or(site.last_seen);
+            let never = if site.enrolled { "not since the coordinator's start" } else { "-" };
             grid.row([
                 site.id.to_string(),
                 self.session(site).to_owned(),
-                since.map_or_else(|| "before the coordinator's start".to_owned(), |at| ago(at, now)),
+                since.map_or_else(|| never.to_owned(), |at| ago(at, now)),
                 site.certificate.as_ref().map_or_else(|| "-".to_owned(), |of| left(of.until, now)),
                 site.software.clone().unwrap_or_else(|| "-".to_owned()),
                 site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:+} ms")),
@@ -207,8 +208,8 @@ mod tests {
         for (site, wanted) in [
             ("aa", ["connected", "3 h ago", "29 days left"]),
             ("bb", ["away", "10 min ago", "1 day left, not renewed"]),
-            ("cc", ["not enrolled", "before the coordinator's start", "-"]),
-            ("dd", ["invited", "before the coordinator's start", "-"]),
+            ("cc", ["not enrolled", "-", "-"]),
+            ("dd", ["invited", "-", "-"]),
             ("ee", ["revoked", "1 s ago", "ended 3 d ago"]),
         ] {
             assert!(wanted.iter().all(|word| line(site).contains(word)), "{wanted:?} in\n{text}");

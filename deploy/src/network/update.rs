@@ -1,11 +1,13 @@
 //! A folder that was made before, against what it would be made of now: what is new, what changes, and what a person has changed since.
 //!
 //! `made.sha256` beside the files says what was written, in the form of `sha256sum`: a file that is no longer so was changed by hand, and is kept. What it
-//! would be is put beside it, as `FILE.new`; where a person has it overwritten all the same, what it was stays as `FILE.old`. A secret that is there is never
+//! would be is put beside it, as `FILE.new`; where a person has it overwritten all the same, what it was stays as `FILE.old` (`FILE.old.2`, … where that is taken). Who may read a file stays. A secret that is there is never
 //! touched, and never shown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bocage_net::secret::{write_atomically, write_secret};
@@ -141,20 +143,28 @@ impl Tree {
                 Content::Public(text) => text.as_bytes(),
             };
             list.insert(path.clone(), hash(text));
-            let write = |place: &Path, text: &[u8]| write_atomically(place, text, 0o644);
+            // Who may read a file that is there stays as it is.
+            let write = |place: &Path, text: &[u8]| write_atomically(place, text, mode(place).unwrap_or(0o644));
             match change {
                 None => {}
                 Some(Change::Changed { by_hand: ByHand::Alone, .. }) if edited == Edited::Keep => {}
                 Some(Change::Changed { by_hand: ByHand::AndAnew, .. }) if edited == Edited::Keep => {
-                    write(&beside(&place, PROPOSED), text)?;
+                    let proposal = beside(&place, PROPOSED);
+                    let known = list.get(&beside(path, PROPOSED));
+                    if read(&proposal)?.is_some_and(|there| Some(&hash(&there)) != known && there != text) {
+                        put_aside(&proposal).map_err(wrong(&proposal))?;
+                    }
+                    write_atomically(&proposal, text, mode(&place).unwrap_or(0o644))?;
                     list.insert(beside(path, PROPOSED), hash(text));
                 }
-                Some(Change::Changed { by_hand: ByHand::Alone | ByHand::AndAnew, before, .. }) => {
-                    write(&beside(&place, REPLACED), before.as_bytes())?;
-                    write(&place, text)?;
+                Some(Change::Changed { by_hand: ByHand::Alone | ByHand::AndAnew, .. }) => {
+                    let mode = mode(&place).unwrap_or(0o644);
+                    put_aside(&place).map_err(wrong(&place))?;
+                    write_atomically(&place, text, mode)?;
                     // What was proposed has come to pass.
-                    if list.remove(&beside(path, PROPOSED)).is_some() {
-                        let _ = std::fs::remove_file(beside(&place, PROPOSED));
+                    let (known, proposal) = (list.remove(&beside(path, PROPOSED)), beside(&place, PROPOSED));
+                    if known.is_some() && read(&proposal)?.map(|there| hash(&there)) == known {
+                        let _ = std::fs::remove_file(proposal);
                     }
                 }
                 Some(_) => {
@@ -237,7 +247,7 @@ impl Changes {
                 Change::New { .. } | Change::NewSecret => writeln!(text, "{path}: new"),
                 Change::Changed { by_hand: ByHand::No, .. } => writeln!(text, "{path}: changed"),
                 Change::Changed { .. } if edited == Edited::Overwrite => {
-                    writeln!(text, "{path}: overwritten; what a person had made of it is in {path}{REPLACED}")
+                    writeln!(text, "{path}: overwritten; what a person had made of it is in {path}{REPLACED}, or the last of that name with a number")
                 }
                 Change::Changed { by_hand: ByHand::Alone, .. } => {
                     writeln!(text, "{path}: kept as it was changed by hand")
@@ -295,6 +305,21 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+/// Renames a file to `FILE.old`, or the next such name that nothing has: as it is, whatever it is.
+fn put_aside(place: &Path) -> std::io::Result<()> {
+    let names = (2..).map(|n| beside(place, &format!("{REPLACED}.{n}")));
+    let free = |name: &PathBuf| name.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    match std::iter::once(beside(place, REPLACED)).chain(names).find(free) {
+        Some(name) => std::fs::rename(place, name),
+        None => Ok(()),
+    }
+}
+
+/// Who may do what with a file that is there.
+fn mode(place: &Path) -> Option<u32> {
+    std::fs::metadata(place).ok().map(|found| found.permissions().mode() & 0o777)
 }
 
 /// The file that a proposal is for.

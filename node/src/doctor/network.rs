@@ -238,6 +238,10 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
         ConnectError::PeerCertificate(_) => {
             (over, "tls.ca_file must be this network's; is coordinator.address another network's?".to_owned())
         }
+        ConnectError::OwnCertificate(CertificateFault::Revoked) => {
+            let why = "ask the network's operator why: they lift it (`bocage network revoke SITE --lift`), or invite this site anew";
+            (Check::Certificate, why.to_owned())
+        }
         ConnectError::OwnCertificate(_) => {
             (Check::Certificate, "ask the network's coordinator for this site's certificate again".to_owned())
         }

@@ -59,6 +59,8 @@ struct Guest {
     household: IpAddr,
     came: Instant,
     known: bool,
+    /// As whom, where that is bounded.
+    name: Option<String>,
     gives_way: Arc<Notify>,
 }
 
@@ -105,7 +107,9 @@ impl Places {
         }
         let (number, gives_way) = (taken.next, Arc::new(Notify::new()));
         taken.next += 1;
-        taken.guests.insert(number, Guest { household, came, known: false, gives_way: Arc::clone(&gives_way) });
+        taken
+            .guests
+            .insert(number, Guest { household, came, known: false, name: None, gives_way: Arc::clone(&gives_way) });
         drop(taken);
         Some(Place { number, door: Arc::clone(&self.0), gives_way })
     }
@@ -159,6 +163,15 @@ impl Place {
         }
     }
 
+    /// The same, of one who may hold so many places at most: beyond them they are a stranger like others.
+    pub fn known_as(&self, name: &str, most: usize) {
+        let mut taken = self.door.taken();
+        let held = taken.guests.values().filter(|guest| guest.name.as_deref() == Some(name)).count();
+        if let Some(guest) = taken.guests.get_mut(&self.number).filter(|guest| !guest.known && held < most) {
+            (guest.known, guest.name) = (true, Some(name.to_owned()));
+        }
+    }
+
     /// Ends when who holds it must go.
     pub fn gave_way(&self) -> impl Future<Output = ()> + Send + 'static {
         let gives_way = Arc::clone(&self.gives_way);
@@ -207,6 +220,19 @@ mod tests {
         }
         assert!(!gone(&other).await, "who has one place loses none to who has two");
         assert_eq!(door.free(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_name_keeps_so_many_places_and_no_more() {
+        let door = places(4);
+        let held: Vec<_> = (0..4).map(|_| door.take(at("192.0.2.1")).unwrap()).collect();
+        held.iter().for_each(|place| place.known_as("ada", 2));
+        // Said again, as with each request: it is one place all the same.
+        held[0].known_as("ada", 2);
+        let others = [2, 3].map(|host| door.take(at(&format!("192.0.2.{host}"))).unwrap());
+        let gone = [gone(&held[0]).await, gone(&held[1]).await, gone(&held[2]).await, gone(&held[3]).await];
+        assert_eq!(gone, [false, false, true, true]);
+        drop((held, others));
     }
 
     #[tokio::test]

@@ -83,6 +83,32 @@ fn what_a_person_changed_stays_with_what_it_would_be_beside_it_and_the_rest_is_b
 }
 
 #[test]
+fn no_byte_and_no_mode_of_what_a_person_changed_is_lost_however_often_it_is_overwritten() {
+    let (_dir, out) = made();
+    let (file, text) = (out.join("README.txt"), b"mine \xff\n");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(out.join("README.txt.new"), "a draft of my own\n").unwrap();
+    let again = |text: &str, edited| {
+        let mut next = Tree::default();
+        next.file("README.txt", text);
+        next.update(&out, &next.changes(&out).unwrap(), edited).unwrap();
+    };
+    let read = |path: &str| std::fs::read(out.join(path)).unwrap();
+    let mode = |path: &str| out.join(path).metadata().unwrap().permissions().mode() & 0o777;
+    again("one\n", Edited::Keep);
+    assert_eq!((read("README.txt.new"), read("README.txt.new.old")), (b"one\n".into(), b"a draft of my own\n".into()));
+    std::fs::write(out.join("README.txt.new"), "one, with a remark\n").unwrap();
+    again("two\n", Edited::Overwrite);
+    assert_eq!((read("README.txt"), read("README.txt.old")), (b"two\n".into(), text.into()));
+    assert_eq!(read("README.txt.new"), b"one, with a remark\n");
+    std::fs::write(&file, "mine again\n").unwrap();
+    again("three\n", Edited::Overwrite);
+    assert_eq!((read("README.txt.old"), read("README.txt.old.2")), (text.into(), b"mine again\n".into()));
+    assert_eq!(["README.txt", "README.txt.old", "README.txt.old.2"].map(mode), [0o600; 3]);
+}
+
+#[test]
 fn overwriting_what_a_person_changed_loses_nothing_and_takes_the_proposal_away() {
     let (_dir, out) = made();
     std::fs::write(out.join("README.txt"), "mine\n").unwrap();

@@ -88,7 +88,7 @@ fn tabled(view: &View<'_>) -> Drawn {
     let of = |column: usize| match time {
         Some(key) => {
             let along = along::along(view, key, column);
-            along.tells().then(|| (along.lines.len() <= MOST_CURVES, Figure::Along(along)))
+            along.tells().then_some((along.lines.len() <= MOST_CURVES, Figure::Along(along)))
         }
         None => {
             let bars = bars::of_column(view, column).filter(Bars::tells)?;

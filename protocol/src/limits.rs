@@ -25,8 +25,8 @@ pub const HANDSHAKES: usize = 256;
 /// How long a stranger may hold a place while another of the same address wants one: some round trips of a slow line. Those of other addresses take
 /// it from whoever holds most, at once.
 pub const STRANGER_SECS: u64 = 3;
-/// Enrolments under way at a coordinator.
-pub const ENROLMENTS: usize = 16;
+/// Enrolments under way at a coordinator: as many as handshakes, so that who would hold them all needs as many addresses.
+pub const ENROLMENTS: usize = 256;
 /// Connections of HTTP clients at a time: some 10 MiB of buffers when all are held open.
 pub const HTTP_CONNECTIONS: usize = 512;
 /// Of these, one user holds so many against strangers.

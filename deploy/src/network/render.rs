@@ -113,7 +113,7 @@ pub fn coordinator(
             .noted("quic", network.quic.as_str(), "where they reach this coordinator")
             .set("tcp", tcp.as_str())
             .noted("mode", network.researcher.mode.as_str(), "how exact answers the network asks them for")
-            .noted("threshold", i64::from(THRESHOLD_DEFAULT), "the k that it proposes");
+            .noted("threshold", i64::from(network.threshold()), "the k that it proposes");
     }
     doc.gap().comment("The roster: only these sites may connect, and only these keys sign their releases.");
     for (site, key) in network.sites.iter().zip(release_keys) {

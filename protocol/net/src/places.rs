@@ -14,12 +14,12 @@ use bocage_protocol::limits::STRANGER_SECS;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Who shares an address: one of IPv4, or the 2⁶⁴ of IPv6 that everybody has.
+/// Who shares an address: one of IPv4, or the 2⁸⁰ of IPv6 (a /48) that a customer of a provider may have.
 pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            let [a, b, c, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
         }
         v4 => v4,
     }
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn a_household_of_ipv6_has_the_first_half_of_an_address_in_common() {
         assert_eq!(household(at("2001:db8::1")), household(at("2001:db8::ffff:1")));
-        assert_ne!(household(at("2001:db8::1")), household(at("2001:db8:0:1::1")));
+        assert_eq!(household(at("2001:db8::1")), household(at("2001:db8:0:1::1")), "what one customer has");
+        assert_ne!(household(at("2001:db8::1")), household(at("2001:db8:1::1")));
         assert_eq!(household(at("::ffff:192.0.2.1")), at("192.0.2.1"));
         assert_ne!(household(at("192.0.2.1")), household(at("192.0.2.2")));
     }

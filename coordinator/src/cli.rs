@@ -150,6 +150,11 @@ fn user_problem(problem: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(USER)
 }
 
+fn taken(key: &str, address: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> ExitCode {
+    let hint = "is a coordinator running already? else choose another port, in the configuration and at the sites";
+    user_problem(&format_args!("{key}: cannot listen on {address}: {error}\n  hint: {hint}"))
+}
+
 fn serve(source: Source, switches: Switches) -> ExitCode {
     let (config, setup) = match read(&source, switches.clock.as_ref()) {
         Ok(read) => read,
@@ -180,19 +185,21 @@ async fn serve_until_signal(
     let quic = match QuicServer::bind(config.quic_listen, &identities, Arc::clone(&clock)) {
         Ok(quic) => quic,
         Err(error) => {
-            return user_problem(&format_args!("quic.listen: cannot listen on {}: {error}", config.quic_listen));
+            return taken("quic.listen", &config.quic_listen, &error);
         }
     };
     let counting = |at| TcpServer::counting(at, &identities, Arc::clone(&clock), quic.refused());
     let tcp = match config.tcp_listen.map(counting) {
-        Some(Err(error)) => return user_problem(&format_args!("tcp.listen: cannot listen there: {error}")),
+        Some(Err(error)) => {
+            return taken("tcp.listen", &config.tcp_listen.map_or_else(String::new, |at| at.to_string()), &error);
+        }
         Some(Ok(tcp)) => Some(tcp),
         None => None,
     };
     let http = match TcpListener::bind(config.api_listen).await {
         Ok(http) => http,
         Err(error) => {
-            return user_problem(&format_args!("api.listen: cannot listen on {}: {error}", config.api_listen));
+            return taken("api.listen", &config.api_listen, &error);
         }
     };
     let orders = match orders() {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bocage_protocol::PublicError;
@@ -131,6 +131,11 @@ pub(super) async fn authorise(State(app): State<App>, mut request: Request, next
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => app.gate.turn_away(refusal, address(&request), now).await,
+        Err(refusal) => {
+            let mut response = app.gate.turn_away(refusal, address(&request), now).await;
+            // A connection on which a token was good once keeps no place when it is not any more.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
     }
 }

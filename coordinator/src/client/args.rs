@@ -80,7 +80,7 @@ pub enum StudyCommand {
         #[command(flatten)]
         out: Out,
     },
-    /// List all studies of the network, latest first
+    /// List your studies, latest first; an operator sees all of the network
     List,
     /// Show a study's result, or where it stands (exit 3 if it is still open)
     Show {

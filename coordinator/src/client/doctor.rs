@@ -191,7 +191,14 @@ fn api(profile: &Profile, now: Timestamp) -> Vec<Finding> {
         found.push(fits(&network.version));
     }
     found.extend(api.clock().map(|there| skew(there.since_ms(now))));
+    found.extend(taken_back(profile, &api));
     found
+}
+
+/// That the permit stands in its access body's list, as the coordinator has it.
+fn taken_back(profile: &Profile, api: &Api) -> Option<Finding> {
+    let error = GivenPermit::read(profile.permit.as_deref()?).ok()?.taken_back(&api.revocations().ok()?.lists)?;
+    Some(Finding::fail(Check::Permit, error.message, error.hint.unwrap_or_default()))
 }
 
 fn is_unauthorised(error: &ClientError) -> bool {

@@ -52,13 +52,19 @@ impl GivenPermit {
         let touches = Touches { study: &bound.study, sites, reads: &reads };
         let mut wrong = Vec::from_iter(refused);
         wrong.extend(permits::uncovered(&self.permit, &digest, touches, SystemClock.now()));
-        for info in lists.iter().filter(|info| info.issuer == self.permit.issuer) {
-            // The coordinator says whose it is; the signature shows it.
-            let list = info.list.verify().ok().filter(|list| list.issuer == self.permit.issuer);
-            wrong.extend(list.and_then(|list| permits::taken_back(&self.permit, &digest, &list)));
-        }
+        wrong.extend(self.taken_back(lists));
         let problems = Problems(wrong.into_iter().map(|error| problem(&self.file, error)).collect());
         Ok(problems.into_result(())?)
+    }
+
+    /// The refusal that it stands in its access body's list.
+    pub(super) fn taken_back(&self, lists: &[RevocationsInfo]) -> Option<PublicError> {
+        let digest = self.signed.digest();
+        lists.iter().filter(|info| info.issuer == self.permit.issuer).find_map(|info| {
+            // The coordinator says whose it is; the signature shows it.
+            let list = info.list.verify().ok().filter(|list| list.issuer == self.permit.issuer)?;
+            permits::taken_back(&self.permit, &digest, &list)
+        })
     }
 
     pub(super) fn asked(&self, issuer_known: bool) -> AskedPermit {

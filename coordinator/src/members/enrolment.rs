@@ -24,6 +24,7 @@ use crate::store::{Revoked, StoreError};
 
 /// How long a peer may take to ask, and to hear the answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+const OTHER_KEYS: &str = "the site has enrolled with other keys";
 
 /// Serves one stream, to its end. `from` is the peer's address, for the log; `patience` is [`PATIENCE`].
 pub async fn serve<S>(context: &Arc<Context>, mut stream: S, from: &str, patience: Duration)
@@ -102,16 +103,16 @@ async fn admit(context: &Arc<Context>, request: EnrolRequest) -> Result<Enrolled
             let refused = one || used_at.is_some_and(|at| members.members.refuses_enrolment(&of.site, at));
             return Ok(if refused { Err(taken_back(&of.site)) } else { Ok(false) });
         };
-        store.enrol(&enrolment)?;
+        let replaced = before.is_some_and(|key| key != enrolment.release_key);
+        store.enrol(&enrolment, replaced.then_some(OTHER_KEYS))?;
         roster.take(&enrolment);
-        Ok(Ok(before.is_some_and(|key| key != enrolment.release_key)))
+        Ok(Ok(replaced))
     });
     let replaced = admitted.await??;
     if replaced {
-        // What was certified for the keys before lives on for a month, and is refused from now on.
-        let (site, reason) = (asking.site.clone(), "the site has enrolled with other keys".to_owned());
-        super::revocation::revoke(context, Revoked { site, serial: None, at: now, reason, before: None }).await?;
-        context.members.part_with(&asking.site, "the site has enrolled with other keys");
+        context.members.refuse(&context.store).await?;
+        tracing::warn!(site = %asking.site, "what was certified for its keys before is refused");
+        context.members.part_with(&asking.site, OTHER_KEYS);
     }
     super::revocation::readmit(context, &asking.site, now).await?;
     let chain = context.issuing.certify(&asking.site, &tls_key, now, &mut SystemEntropy).inspect_err(|error| {

@@ -68,10 +68,20 @@ impl StoreFile {
                 let enrolled: Option<i64> = transaction.query_row(last, [site.as_str()], |row| row.get(0))?;
                 let all = match enrolled {
                     None => transaction.execute("delete from denied_sites where site = ?", [site.as_str()])?,
-                    Some(at) => transaction.execute(
-                        "update denied_sites set before = ?2 where site = ?1 and before is null",
-                        params![site.as_str(), begins(Timestamp(at)).0],
-                    )?,
+                    Some(at) => {
+                        let before = begins(Timestamp(at)).0;
+                        // A single certificate may be from before as well: its number alone does not say.
+                        transaction.execute(
+                            "insert into denied_sites (site, at, reason, before) \
+                             select site, max(at), 'from before the last enrolment', ?2 from denied_certificates where site = ?1 group by site \
+                             on conflict (site) do update set before = max(before, ?2) where before is not null",
+                            params![site.as_str(), before],
+                        )?;
+                        transaction.execute(
+                            "update denied_sites set before = ?2 where site = ?1 and before is null",
+                            params![site.as_str(), before],
+                        )?
+                    }
                 };
                 all + transaction.execute("delete from denied_certificates where site = ?", [site.as_str()])?
             }
@@ -138,6 +148,24 @@ mod tests {
     fn revoked(name: &str, serial: Option<&str>) -> Revoked {
         let serial = serial.map(str::to_owned);
         Revoked { site: site(name), serial, at: Timestamp(7), reason: "stolen".into(), before: None }
+    }
+
+    #[test]
+    fn lifting_a_site_opens_nothing_to_a_single_certificate_from_before_its_last_enrolment() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = StoreFile::open(dir.path()).unwrap();
+        // Once before it had enrolled with other keys already.
+        store.revoke(&revoked("hungary", None)).unwrap();
+        store.readmit(&site("hungary"), Timestamp(9)).unwrap();
+        store.revoke(&revoked("hungary", Some("0a"))).unwrap();
+        let enrolled = Timestamp(1_790_000_000_000);
+        let sql = "pragma foreign_keys = off; insert into enrolments (site, release_key, tls_key, at, invitation) \
+            values ('hungary', '', x'', 1790000000000, '')";
+        store.db.execute_batch(sql).unwrap();
+        assert!(store.lift(&site("hungary"), None).unwrap());
+        let list = denied(&store.revoked().unwrap());
+        assert_eq!(list.sites.get(&site("hungary")), Some(&Refused::Before(begins(enrolled))));
+        assert!(list.serials.is_empty() && !store.lift(&site("hungary"), None).unwrap());
     }
 
     #[test]

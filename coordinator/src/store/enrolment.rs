@@ -8,6 +8,7 @@ use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::trust::PublicKey;
 use rusqlite::{OptionalExtension as _, Row, TransactionBehavior, params};
 
+use super::denied::begins;
 use super::{StoreError, StoreFile};
 
 pub(super) const TABLES: &str = "
@@ -102,12 +103,19 @@ impl StoreFile {
         rows.map(|row| row?).collect()
     }
 
-    /// Records that a site enrolled. Its invitation is used from then on.
-    pub fn enrol(&mut self, new: &Enrolment) -> Result<(), StoreError> {
+    /// Records that a site enrolled. Its invitation is used from then on. Where it has other keys than before, `why` says that, and what was certified
+    /// for those is refused with the same stroke: it would live on for a month.
+    pub fn enrol(&mut self, new: &Enrolment, why: Option<&str>) -> Result<(), StoreError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let insert = "insert into enrolments (site, release_key, tls_key, at, invitation) values (?, ?, ?, ?, ?)";
-        let (key, by) = (new.release_key.to_string(), new.invitation.to_string());
-        self.db.execute(insert, params![new.site.as_str(), key, new.tls_key, new.at.0, by])?;
-        Ok(())
+        let (site, key, by) = (new.site.as_str(), new.release_key.to_string(), new.invitation.to_string());
+        transaction.execute(insert, params![site, key, new.tls_key, new.at.0, by])?;
+        if let Some(why) = why {
+            withdraw(&transaction, &new.site, new.at)?;
+            let insert = "insert or replace into denied_sites (site, at, reason, before) values (?, ?, ?, ?)";
+            transaction.execute(insert, params![site, new.at.0, why, begins(new.at).0])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Every enrolment there ever was, in their order: the last of a site holds.
@@ -208,12 +216,12 @@ mod tests {
         {
             let mut store = StoreFile::open(dir.path()).unwrap();
             store.invite(&one).unwrap();
-            store.enrol(&first).unwrap();
-            assert!(store.enrol(&enrolment(&one, 7)).is_err());
+            store.enrol(&first, None).unwrap();
+            assert!(store.enrol(&enrolment(&one, 7), None).is_err());
             assert!(!store.uninvite(&one.site, one.made_at.plus_secs(99)).unwrap(), "a used one is no longer open");
             store.invite(&two).unwrap();
-            assert!(store.enrol(&enrolment(&invitation("aa", 9, 0), 7)).is_err(), "an invitation that never was");
-            store.enrol(&second).unwrap();
+            assert!(store.enrol(&enrolment(&invitation("aa", 9, 0), 7), None).is_err(), "an invitation that never was");
+            store.enrol(&second, None).unwrap();
         }
         let mut store = StoreFile::open(dir.path()).unwrap();
         assert_eq!(store.enrolments().unwrap(), [first.clone(), second]);

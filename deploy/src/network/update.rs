@@ -89,6 +89,8 @@ impl Tree {
                 (Content::Public(text), Some(there)) if there == text.as_bytes() => continue,
                 (Content::Public(text), Some(there)) => Change::Changed {
                     by_hand: match made.get(path) {
+                        // A link to a file elsewhere is a person's.
+                        _ if out.join(path).is_symlink() => ByHand::AndAnew,
                         Some(written) if *written == hash(&there) => ByHand::No,
                         Some(written) if *written == hash(text.as_bytes()) => ByHand::Alone,
                         _ => ByHand::AndAnew,
@@ -158,9 +160,9 @@ impl Tree {
                     list.insert(beside(path, PROPOSED), hash(text));
                 }
                 Some(Change::Changed { by_hand: ByHand::Alone | ByHand::AndAnew, .. }) => {
-                    let mode = mode(&place).unwrap_or(0o644);
+                    // Under both names until the new text takes the first, so that there is a file at any moment.
                     put_aside(&place).map_err(wrong(&place))?;
-                    write_atomically(&place, text, mode)?;
+                    write(&place, text)?;
                     // What was proposed has come to pass.
                     let (known, proposal) = (list.remove(&beside(path, PROPOSED)), beside(&place, PROPOSED));
                     if known.is_some() && read(&proposal)?.map(|there| hash(&there)) == known {
@@ -307,12 +309,12 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Renames a file to `FILE.old`, or the next such name that nothing has: as it is, whatever it is.
+/// Gives a file the name `FILE.old` as well, or the next such name that nothing has: as it is, whatever it is.
 fn put_aside(place: &Path) -> std::io::Result<()> {
     let names = (2..).map(|n| beside(place, &format!("{REPLACED}.{n}")));
     let free = |name: &PathBuf| name.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
     match std::iter::once(beside(place, REPLACED)).chain(names).find(free) {
-        Some(name) => std::fs::rename(place, name),
+        Some(name) => std::fs::hard_link(place, name),
         None => Ok(()),
     }
 }

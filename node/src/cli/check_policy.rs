@@ -9,7 +9,7 @@ use bocage_protocol::marks::one_line;
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::config::policy::{Decide, Models, Quiet, Settings};
-use crate::custodian::desk::{Secret, paused};
+use crate::custodian::desk::{Secret, paused, waits_to_be_accepted};
 use crate::custodian::ledger::Ledger;
 
 /// The policy, in words.
@@ -46,9 +46,14 @@ pub(super) fn pause(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     }
     // The configuration was looked at before: the key is there.
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
-    match Ledger::open_read_only(&path).and_then(|ledger| paused(&ledger, Secret(&key))) {
-        Ok(None) => writeln!(out, "answers      go on"),
-        Ok(Some(paused)) => {
+    let looked = Ledger::open_read_only(&path)
+        .and_then(|ledger| Ok((waits_to_be_accepted(&ledger, Secret(&key))?, paused(&ledger, Secret(&key))?)));
+    match looked {
+        Ok((Some(restored), _)) => {
+            writeln!(out, "answers      none: {restored}, and waits for `bocage node ledger accept-restored`")
+        }
+        Ok((None, None)) => writeln!(out, "answers      go on"),
+        Ok((None, Some(paused))) => {
             let why = paused.reason.map(|reason| format!(": {}", one_line(&reason))).unwrap_or_default();
             writeln!(out, "answers      all paused since {} by {}{why}", paused.at, paused.by)
         }

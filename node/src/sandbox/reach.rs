@@ -102,11 +102,15 @@ pub fn guarded_list(config: &Config) -> bool {
 pub fn renewed(config: &Config) -> Option<PathBuf> {
     let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
     let own: Vec<PathBuf> = tls.into_iter().filter_map(|file| file.canonicalize().ok()).collect();
+    let folder = around(&config.tls.key_file, &secrets_of_the_custodian(config));
     let is_own = |path: PathBuf| {
         let half_written = path.extension().is_some_and(|end| end == "tmp");
-        half_written || path.canonicalize().is_ok_and(|path| own.contains(&path))
+        // What a restored file took the place of was the agent's as well.
+        let of = |name: &str| name.split_once(".before-restore-").map(|(of, _)| folder.join(of));
+        let before = path.file_name().and_then(|name| of(name.to_str()?));
+        let replaced = before.and_then(|of| of.canonicalize().ok()).is_some_and(|of| own.contains(&of));
+        half_written || replaced || path.canonicalize().is_ok_and(|path| own.contains(&path))
     };
-    let folder = around(&config.tls.key_file, &secrets_of_the_custodian(config));
     let mut entries = std::fs::read_dir(&folder).ok()?;
     entries.all(|entry| entry.is_ok_and(|entry| is_own(entry.path()))).then_some(folder)
 }

@@ -103,6 +103,13 @@ fn what_opens_other_servers_is_kept_from_the_agent_and_from_other_datasets_inges
     // With anything else beside the key the agent could put something of its own in that one's place.
     fs::write(site.path("tls/.site.key.7-1.tmp"), "").unwrap();
     assert!(renewed(&config).is_some());
+    // What a restored key took the place of is the agent's as well, and nothing else that is called so.
+    let named = config.tls.key_file.file_name().unwrap().to_str().unwrap().to_owned();
+    fs::write(site.path(&format!("tls/{named}.before-restore-2026")), "").unwrap();
+    assert!(renewed(&config).is_some());
+    fs::write(site.path("tls/other.before-restore-2026"), "").unwrap();
+    assert!(renewed(&config).is_none());
+    fs::remove_file(site.path("tls/other.before-restore-2026")).unwrap();
     fs::write(site.path("tls/node.toml"), "").unwrap();
     assert!(renewed(&config).is_none());
     for folder in ["tls", "data"] {

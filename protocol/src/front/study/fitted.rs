@@ -88,6 +88,7 @@ impl Binding<'_> {
             let near = nearest(name.as_str(), names.iter().copied());
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if names.is_empty() => "it has none: name an analysis of kind `model`".to_owned(),
                 None => format!("its models are: {}", names.join(", ")),
             };
             return self.refuse(&at, TypeProblem::new(format!("this study has no model `{name}`")).hint(hint));
@@ -238,7 +239,10 @@ fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {
             .map(|analysis| analysis.name.as_str())
             .collect();
         let problem = TypeProblem::new(format!("that study has no model `{name}`"));
-        return Err(problem.hint(format!("its models are: {}", names.join(", "))));
+        return Err(problem.hint(match names.as_slice() {
+            [] => "it has none: only an analysis of kind `model` can be predicted from".to_owned(),
+            names => format!("its models are: {}", names.join(", ")),
+        }));
     };
     let reads = spec.columns().flat_map(|column| &column.of).flat_map(|factor| factor.columns());
     if let Some(made) = reads.into_iter().find(|column| study.features.iter().any(|feature| feature.name == **column)) {

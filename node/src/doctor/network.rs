@@ -225,6 +225,10 @@ fn unreached(over: Check, address: &str, error: &ConnectError) -> Finding {
         ConnectError::TimedOut { .. } => {
             (over, format!("let this machine send UDP to {address}, and the answers come back; or use TCP"))
         }
+        ConnectError::Unreachable { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            let who = "nobody listens there: is the coordinator up, and does it take TCP ([tcp] of its configuration)?";
+            (over, format!("{who} Else correct the address"))
+        }
         ConnectError::Silent { .. } | ConnectError::Unreachable { .. } => {
             (over, format!("let this machine connect to {address} over TCP, or name its proxy in [coordinator.proxy]"))
         }

@@ -1,12 +1,14 @@
 //! A network of real processes on loopback, laid out by `bocage network init` and filled with the UCI heart-disease data.
 
+mod running;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
@@ -26,6 +28,8 @@ use tempfile::TempDir;
 use crate::hedge::Hedge;
 use crate::process::{PATIENCE, Process};
 
+pub use self::running::Running;
+
 /// The four hospitals of the heart-disease data.
 pub const HOSPITALS: [&str; 4] = ["cleveland", "hungary", "long-beach", "switzerland"];
 
@@ -37,9 +41,6 @@ pub struct Lab {
     quic: u16,
     tcp: Option<u16>,
 }
-
-/// A `bocage study run` in the background.
-pub struct Running(Child);
 
 impl Lab {
     /// Lays a network of all four hospitals out. `exe` is the lab binary.
@@ -266,7 +267,7 @@ impl Lab {
         std::fs::write(&file, text).expect("a study");
         let args = ["study", "run", file.to_str().expect("UTF-8"), "--format", "json"];
         let mut command = self.command(&args);
-        Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command"))
+        Running::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command"))
     }
 
     /// The researcher's key.
@@ -417,23 +418,6 @@ impl Lab {
         let mut command = Command::new(&self.exe);
         command.args(args).env("BOCAGE_PROFILE", self.path("net/researcher/profile.toml")).stdin(Stdio::null());
         command
-    }
-}
-
-impl Running {
-    /// Waits for the end; answers the exit code, the result and what was said beside it.
-    pub fn end(self) -> (i32, Value, String) {
-        let output = self.0.wait_with_output().expect("the command");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let result = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-        (output.status.code().unwrap_or(-1), result, said)
-    }
-
-    /// Waits for a published answer.
-    pub fn published(self) -> Value {
-        let (code, result, said) = self.end();
-        assert_eq!(code, 0, "{said}");
-        result
     }
 }
 

@@ -43,3 +43,14 @@ pub trait Entropy: Send {
     /// Fills `bytes`.
     fn fill(&mut self, bytes: &mut [u8]);
 }
+
+/// The same byte again and again, for tests.
+#[cfg(test)]
+pub(crate) struct Fixed(pub u8);
+
+#[cfg(test)]
+impl Entropy for Fixed {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(self.0);
+    }
+}

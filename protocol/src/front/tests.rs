@@ -36,12 +36,7 @@ pub(super) const CONTRACT: &str = r#"
     range = ["1980-01-01", "1990-12-31"]
 "#;
 
-struct Fixed;
-impl crate::env::Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(5);
-    }
-}
+use crate::env::Fixed;
 
 pub(super) fn contract() -> Contract {
     contract::parse(CONTRACT, "heart.toml").unwrap()
@@ -56,7 +51,7 @@ pub(super) fn bind_to(contract: &Contract, text: &str) -> Result<Study, String> 
     let offering: Vec<_> = ["basel", "cleveland", "hungary"].iter().map(|s| s.parse().unwrap()).collect();
     let context = BindContext {
         network: "heart-demo".parse().unwrap(),
-        researcher: SecretKey::generate(&mut Fixed).public(),
+        researcher: SecretKey::generate(&mut Fixed(5)).public(),
         offering: &offering,
         roster: &offering,
         min_sites_floor: 3,
@@ -86,14 +81,14 @@ fn the_study_of_the_readme_binds_signs_and_verifies() {
     let study = bind(&study("age between 30 and 80", "\"sex\", \"cut(age, 50, 60)\"", show)).unwrap();
     assert_eq!(study.min_sites, 3);
     assert_eq!(study.sites.count(), 3);
-    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
+    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed(5))).unwrap();
     assert_eq!(signed.verify().unwrap(), study);
 }
 
 #[test]
 fn a_title_or_heading_that_could_forge_a_line_of_a_log_is_refused() {
     let good = bind(&study("age > 30", "\"sex\"", "\"count\"")).unwrap();
-    let key = SecretKey::generate(&mut Fixed);
+    let key = SecretKey::generate(&mut Fixed(5));
     let refused = |study: &Study| SignedStudy::sign(study, &key).unwrap().verify().is_err();
     assert!(!refused(&good));
     for title in ["one\nINFO forged", "a\u{202e}b", "a\u{61c}b", "a\u{ad}b", "a\u{2028}b"] {
@@ -112,7 +107,7 @@ fn a_title_or_heading_that_could_forge_a_line_of_a_log_is_refused() {
 #[test]
 fn one_altered_byte_of_a_signed_study_is_refused() {
     let study = bind(&study("age > 30", "", "\"count\"")).unwrap();
-    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed)).unwrap();
+    let signed = SignedStudy::sign(&study, &SecretKey::generate(&mut Fixed(5))).unwrap();
     for at in 0..signed.study.len() {
         let mut bytes = signed.study.clone().into_bytes();
         bytes[at] ^= 1;

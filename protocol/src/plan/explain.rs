@@ -264,12 +264,7 @@ mod tests {
         range = [50, 700]
     "#;
 
-    struct Sevens;
-    impl crate::env::Entropy for Sevens {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(7);
-        }
-    }
+    use crate::env::Fixed;
 
     fn explained(analysis: &str, filter: &str, rows: Option<u64>) -> Explained {
         let contract = crate::contract::parse(CONTRACT, "vector.toml").unwrap();
@@ -279,7 +274,7 @@ mod tests {
         let sites = ["aa".parse().unwrap(), "bb".parse().unwrap()];
         let context = crate::front::BindContext {
             network: "lab".parse().unwrap(),
-            researcher: crate::trust::SecretKey::generate(&mut Sevens).public(),
+            researcher: crate::trust::SecretKey::generate(&mut Fixed(7)).public(),
             offering: &sites,
             roster: &sites,
             min_sites_floor: 2,

@@ -3,13 +3,7 @@
 use super::*;
 
 /// Entropy that always draws the same byte.
-struct Fixed(u8);
-
-impl Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(self.0);
-    }
-}
+use crate::env::Fixed;
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 

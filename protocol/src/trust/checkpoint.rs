@@ -119,14 +119,7 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Entropy;
-
-    struct Fixed;
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(9);
-        }
-    }
+    use crate::env::Fixed;
 
     fn checkpoint(records: u64, head: u8, at: i64) -> Checkpoint {
         Checkpoint {
@@ -140,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_was_altered_is_not_the_sites() {
-        let key = SecretKey::generate(&mut Fixed);
+        let key = SecretKey::generate(&mut Fixed(9));
         let signed = SignedCheckpoint::sign(checkpoint(7, 1, 5), &key).unwrap();
         assert_eq!(signed.verify(&key.public()).unwrap().records, 7);
         let of_another_release = Checkpoint { release: Digest::from_bytes([4; 32]), ..checkpoint(7, 1, 5) };

@@ -241,14 +241,8 @@ pub fn is_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::Fixed;
     use crate::trust::SecretKey;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
 
     const CONTRACT: &str = "id = \"heart@1\"\nsubject = \"row\"\n[[column]]\nname = \"sick\"\ntype = \"bool\"\nlabel = '''a \"b\" \\ c'''\n";
 

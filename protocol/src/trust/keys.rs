@@ -155,13 +155,7 @@ impl fmt::Debug for Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
+    use crate::env::Fixed;
 
     #[test]
     fn keys_read_back_and_a_signature_holds_for_its_domain_and_bytes_only() {

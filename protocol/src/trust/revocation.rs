@@ -108,15 +108,8 @@ impl Document for Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Entropy;
+    use crate::env::Fixed;
     use crate::trust::{SecretKey, SignedRevocations};
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
 
     const NOW: Timestamp = Timestamp(1_760_000_000_000);
 

@@ -158,14 +158,7 @@ fn digest(salt: &Digest, body: &[u8]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{Entropy, Timestamp};
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
+    use crate::env::{Fixed, Timestamp};
 
     fn release(round: u16) -> Release {
         let snapshot = Digest::from_bytes([1; 32]);

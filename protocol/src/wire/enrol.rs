@@ -76,15 +76,8 @@ impl EnrolRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Entropy;
+    use crate::env::Fixed;
     use crate::wire::codec;
-
-    struct Fixed(u8);
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
 
     #[test]
     fn a_proof_holds_for_its_network_site_token_and_tls_key_alone() {

@@ -99,19 +99,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::env::Entropy;
+    use crate::env::Fixed;
     use crate::error::{ErrorCode, PublicError};
     use crate::limits::HELLO_BYTES;
     use crate::trust::SecretKey;
     use crate::wire::hello::Welcome;
-
-    struct Fixed(u8);
-
-    impl Entropy for Fixed {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(self.0);
-        }
-    }
 
     fn key(n: u8) -> PublicKey {
         SecretKey::generate(&mut Fixed(n)).public()

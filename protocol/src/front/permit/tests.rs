@@ -2,15 +2,8 @@
 
 use super::*;
 use crate::contract;
-use crate::env::Entropy;
+use crate::env::Fixed;
 use crate::trust::{SecretKey, SignedPermit};
-
-struct Fixed(u8);
-impl Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(self.0);
-    }
-}
 
 const GOOD: &str = r#"
     id = "DK-2026/17"

@@ -39,12 +39,7 @@ index   = "first(condition.date where code in @diabetes)"
 
 pub(crate) const COUNT: &str = "[[analysis]]\nname = \"a\"\ntable = { show = [\"count\"] }\n";
 
-struct Fixed;
-impl crate::env::Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(5);
-    }
-}
+use crate::env::Fixed;
 
 /// The day on which these studies are bound.
 const TODAY: i32 = 19_675;
@@ -69,7 +64,7 @@ pub(crate) fn read_and_bound(text: &str, files: &[(&str, &str)]) -> Result<(Stud
     let sites: Vec<_> = ["basel", "bern"].iter().map(|site| site.parse().unwrap()).collect();
     let context = BindContext {
         network: "lab".parse().unwrap(),
-        researcher: SecretKey::generate(&mut Fixed).public(),
+        researcher: SecretKey::generate(&mut Fixed(5)).public(),
         offering: &sites,
         roster: &sites,
         min_sites_floor: 2,

@@ -3,15 +3,8 @@
 use serde_json::Value;
 
 use super::*;
-use crate::env::Entropy;
+use crate::env::Fixed;
 use crate::trust::{SecretKey, from_canonical};
-
-struct Fixed(u8);
-impl Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(self.0);
-    }
-}
 
 const END: Timestamp = Timestamp(1_790_000_000_000);
 

@@ -102,7 +102,7 @@ fn with_file(file: &str) -> Result<Spec, String> {
     let sites: Vec<_> = ["basel", "cleveland", "hungary"].iter().map(|s| s.parse().unwrap()).collect();
     let context = BindContext {
         network: "heart-demo".parse().unwrap(),
-        researcher: SecretKey::generate(&mut Fixed).public(),
+        researcher: SecretKey::generate(&mut Fixed(5)).public(),
         offering: &sites,
         roster: &sites,
         min_sites_floor: 3,
@@ -114,12 +114,7 @@ fn with_file(file: &str) -> Result<Spec, String> {
     text.bind(&contract(), &context).map(|study| study.analyses[0].spec.clone()).map_err(|p| p.to_string())
 }
 
-struct Fixed;
-impl crate::env::Entropy for Fixed {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(5);
-    }
-}
+use crate::env::Fixed;
 
 #[test]
 fn a_standard_population_may_be_a_file_beside_the_study() {

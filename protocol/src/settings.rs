@@ -152,9 +152,9 @@ fn read_on<T: DeserializeOwned>(
         }
         let place = join(key, &path);
         let problem = Problem::new(file, &*place, in_words(&message));
-        wrong.push(match message.starts_with("invalid type: map, expected a sequence") {
-            true => problem.hint(format!("it may stand there several times: write it as [[{place}]]")),
-            false => problem,
+        wrong.push(match otherwise(&message, &place) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
         });
         match remove(&mut rest, &path) {
             Some(place) => removed.push(place.to_owned()),
@@ -219,12 +219,35 @@ pub(crate) fn keys_of<'de, T: serde::Deserialize<'de>>() -> &'static [&'static s
 
 /// A type's name as people say it.
 fn in_words(message: &str) -> String {
+    let message = &message.replacen("invalid type: sequence", "invalid type: a list", 1);
     match message.rsplit_once("expected ") {
         Some((before, "u16" | "u32" | "u64" | "usize")) => format!("{before}expected a whole number, 0 or more"),
         Some((before, "i32" | "i64")) => format!("{before}expected a whole number"),
         Some((before, "f64")) => format!("{before}expected a number"),
         Some((before, "a sequence")) => format!("{before}expected a list"),
+        Some((before, what)) if what.starts_with("struct ") => {
+            format!("{before}expected a section with keys of its own")
+        }
         _ => message.to_owned(),
+    }
+}
+
+/// How a value of a wrong type is written as one of the right type, where that is plain.
+fn otherwise(message: &str, place: &str) -> Option<String> {
+    let (found, wanted) = message.strip_prefix("invalid type: ")?.split_once(", expected ")?;
+    let key = place.rsplit('.').next().unwrap_or(place);
+    let text = found.strip_prefix("string \"").and_then(|text| text.strip_suffix('"'));
+    match (text, wanted) {
+        (None, "a sequence") if found == "map" => {
+            Some(format!("it may stand there several times: write it as [[{place}]]"))
+        }
+        _ if key.contains('[') => None,
+        (Some(text), "a sequence") => Some(format!("a list stands in brackets: {key} = [\"{text}\"]")),
+        (Some(text), "u16" | "u32" | "u64" | "usize" | "i32" | "i64" | "f64") if text.parse::<f64>().is_ok() => {
+            Some(format!("a number has no quotes: {key} = {text}"))
+        }
+        (Some(text @ ("true" | "false")), "a boolean") => Some(format!("it has no quotes: {key} = {text}")),
+        _ => None,
     }
 }
 
@@ -365,6 +388,30 @@ mod tests {
         assert_eq!((partly.map(|s| s.threshold), problems.0.len()), (Some(3), 1));
         let missing = read_partly::<Section>(&serde_json::json!({}), "f", "", &[], &mut problems);
         assert!(missing.is_none(), "nothing made up is handed out");
+    }
+
+    #[test]
+    fn a_value_in_the_wrong_form_is_told_how_it_is_written() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Forms {
+            number: u32,
+            list: Vec<String>,
+            truth: bool,
+            section: Inner,
+        }
+        let mut problems = Problems::default();
+        let value = serde_json::json!({"number": "3", "list": "a", "truth": "true", "section": 7});
+        assert!(read::<Forms>(&value, "f", "in", &[], &mut problems).is_none());
+        let said = problems.to_string();
+        for wanted in [
+            "expected a whole number, 0 or more\n  hint: a number has no quotes: number = 3",
+            "expected a list\n  hint: a list stands in brackets: list = [\"a\"]",
+            "expected a boolean\n  hint: it has no quotes: truth = true",
+            "in.section: invalid type: integer `7`, expected a section with keys of its own",
+        ] {
+            assert!(said.contains(wanted), "{wanted} in {said}");
+        }
     }
 
     #[test]

@@ -158,10 +158,7 @@ impl<'a> Binder<'a> {
                     self.call(&name, &args)
                 }
             }
-            _ => self.refuse(
-                TypeProblem::new(format!("`{sql}` is not part of the study language"))
-                    .hint("see docs/STUDIES.md for what an expression may be"),
-            ),
+            _ => self.refuse(words::foreign(sql)),
         }
     }
 
@@ -231,7 +228,8 @@ impl<'a> Binder<'a> {
             Value::SingleQuotedString(text) => Some(Literal::Text(text.clone())),
             Value::Boolean(b) => Some(Literal::Bool(*b)),
             Value::Null => {
-                self.refuse(TypeProblem::new("`null` cannot stand alone").hint("write `is null`, or leave `else` out"))
+                let problem = TypeProblem::new("`null` cannot stand alone");
+                return self.refuse(problem.hint("write `is null`, or leave `else` out"));
             }
             _ => None,
         }
@@ -322,7 +320,7 @@ impl<'a> Binder<'a> {
     }
 
     fn compare(&mut self, op: Comparison, left: &Sql, right: &Sql) -> Option<Expr> {
-        if let Some(problem) = words::chained(left) {
+        if let Some(problem) = words::chained(left).or_else(|| words::beside_null(left, right)) {
             return self.refuse(problem);
         }
         let (wanted, bare) = (self.lower(left), calls::bare_code(right));

@@ -75,6 +75,28 @@ pub fn source_column(text: &str) -> Option<ColumnName> {
 pub fn toml_problem(text: &str, file: &str, error: &toml::de::Error) -> Problem {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let key = line.map_or(String::new(), |line| format!("line {line}"));
-    Problem::new(file, key, error.message().replace('\n', ", "))
-        .hint("the file is TOML: see docs/STUDIES.md for examples")
+    let problem = Problem::new(file, key, error.message().replace('\n', ", "));
+    problem.hint(match line.and_then(|line| text.lines().nth(line - 1)) {
+        _ if text.trim_start().starts_with('{') => {
+            "this is JSON, and the file is TOML: KEY = VALUE, one a line".to_owned()
+        }
+        Some(line) => not_toml(line).unwrap_or_else(|| TOML.to_owned()),
+        None => TOML.to_owned(),
+    })
+}
+
+const TOML: &str = "the file is TOML: see docs/STUDIES.md for examples";
+
+/// What a line looks like that is no TOML.
+fn not_toml(line: &str) -> Option<String> {
+    let Some((key, value)) = line.split_once('=') else {
+        let (key, _) = line.split_once(':')?;
+        let key = key.trim();
+        let is_name = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        return is_name.then(|| format!("a key and its value have `=` between them: {key} = …"));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    let known = ["true", "false", "inf", "nan"].iter().any(|word| value.starts_with(word));
+    (value.starts_with(|c: char| c.is_alphabetic()) && !known && !key.contains(['"', '\'', '{']))
+        .then(|| format!("a text stands in quotes: {key} = \"…\""))
 }

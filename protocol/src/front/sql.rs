@@ -1,6 +1,7 @@
 //! From an expression's text to the parser's own tree, within bounds. What its parts mean is not this module's business.
 
 mod arguments;
+mod signs;
 
 use sqlparser::ast::Expr as Sql;
 use sqlparser::dialect::GenericDialect;
@@ -22,7 +23,11 @@ pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
         return Err(TypeProblem::new("an expression is empty").hint("write one, e.g. age >= 18, or leave its key out"));
     }
     let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| refuse(e.to_string()))?;
+    let given_up = |said: &str| {
+        let (said, hint) = signs::shorter(said.trim_start_matches("sql parser error: "));
+        hint.into_iter().fold(refuse(said), TypeProblem::hint)
+    };
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| given_up(&e.to_string()))?;
     let bulk =
         |t: &Token| matches!(t, Token::Comma | Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_));
     if tokens.iter().filter(|t| !bulk(&t.token)).count() > 2 * limits::EXPRESSION_NODES {
@@ -34,11 +39,10 @@ pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
     let tokens = arguments::rewritten(tokens);
     let mut parser =
         Parser::new(&dialect).with_recursion_limit(limits::EXPRESSION_DEPTH).with_tokens_with_locations(tokens);
-    let sql =
-        parser.parse_expr().map_err(|e| refuse(e.to_string().trim_start_matches("sql parser error: ").to_owned()))?;
+    let sql = parser.parse_expr().map_err(|e| given_up(&e.to_string()))?;
     match parser.peek_token().token {
         Token::EOF => Ok(sql),
-        other => Err(refuse(format!("unexpected `{other}`"))),
+        other => Err(refuse(format!("unexpected `{other}`")).hint(signs::between(&other.to_string()))),
     }
 }
 

@@ -227,7 +227,8 @@ fn what_is_not_in_the_language_is_refused_by_name() {
         ("age > 99999999999999999", "beyond"),
         ("grouped(sex, 'x') = 'y'", "no grouping `x`"),
         ("cut(age, 50, 40) = 1", "ascending"),
-        ("chol = null", "`null` cannot stand alone"),
+        ("chol = null", "nothing is equal to null, or larger or smaller\n  hint: write `chol is null`"),
+        ("case when age > 3 then null else 1 end > 0", "`null` cannot stand alone"),
     ] {
         let problems = filter(bad).map(|f| format!("{f:?}")).unwrap_err();
         assert!(problems.contains(wanted), "{bad}: {wanted}\nnot in\n{problems}");

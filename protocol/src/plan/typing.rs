@@ -321,6 +321,13 @@ fn equatable(of: &Type, other: &Expr, columns: Columns<'_>) -> Result<(), TypePr
         (Type::Date, Type::Text) => problem.hint("write a date as date '2020-01-31'"),
         (Type::Datetime, Type::Text) => problem.hint("write a datetime as timestamp '2020-01-31T00:00:00Z'"),
         (Type::Text, Type::Code(_)) => problem.hint("write the column on the left side"),
+        (Type::Int | Type::Float, Type::Text) => problem.hint(match other {
+            Expr::Literal(Literal::Text(text)) if text.trim().parse::<f64>().is_ok() => "a number has no quotes",
+            _ => "whether a value is known is asked by `is null`",
+        }),
+        (Type::Bool, Type::Text | Type::Int) => {
+            problem.hint("a condition stands by itself: write it, or `not` before it")
+        }
         _ => problem,
     })
 }

@@ -28,6 +28,24 @@ const FUNCTIONS: &[&str] = &[
 const OF_ROWS: &str = "of a patient's rows in another table there are has, count, first, last, min, max, mean and sum; sums and means over patients are \
      asked by a table's `show`";
 
+/// What is written here for a function that other languages have.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "log" | "log10" | "log2" => "write ln(x) for the natural logarithm",
+        "if" | "iif" | "ifelse" | "if_else" => "write case when CONDITION then … else … end",
+        "isnull" | "is_null" | "isna" | "ifnull" | "nvl" => "write COLUMN is null, or coalesce(COLUMN, …)",
+        "startswith" | "starts_with" | "substring" | "substr" | "left" | "regexp_like" => {
+            "write a beginning: COLUMN like 'E11%'"
+        }
+        "lower" | "upper" | "trim" => "texts and codes are compared as the contract has them",
+        "factor" => "write C(COLUMN) in a formula; a code is a category by itself",
+        "i" | "pow" | "power" => "write the product, or in a formula poly(COLUMN, 2)",
+        "datediff" | "date_diff" | "timestampdiff" => "write days_between(FROM, TO) or years_between(FROM, TO)",
+        "now" | "current_date" | "getdate" => "write today",
+        _ => return None,
+    })
+}
+
 /// Codes such as 8480-6, which are calculations where they have no quotes.
 pub(super) fn bare_code(sql: &Sql) -> Option<String> {
     fn text(sql: &Sql) -> Option<String> {
@@ -99,8 +117,8 @@ impl Binder<'_> {
             TypeProblem::new(format!("unknown function `{name}`"))
         };
         self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
-            _ if name == "log" => problem.hint("write ln(x) for the natural logarithm"),
             _ if name == "sum" || name == "avg" => problem.hint(OF_ROWS),
+            _ if elsewhere(name).is_some() => problem.hint(elsewhere(name).unwrap_or_default()),
             Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),
             _ => problem.hint(format!("the functions are {}", FUNCTIONS.join(", "))),
         })

@@ -1,6 +1,6 @@
 //! Words and signs that stand where people of other languages would put them: a text without its quotes, another operator, a chain of comparisons.
 
-use sqlparser::ast::{BinaryOperator, Expr as Sql};
+use sqlparser::ast::{BinaryOperator, Expr as Sql, Value};
 
 use super::Binder;
 use crate::plan::{Expr, Type, TypeProblem, type_of};
@@ -32,6 +32,24 @@ pub(super) fn chained(left: &Sql) -> Option<TypeProblem> {
         let problem = TypeProblem::new(format!("`{left} {op} {right}` is compared with a third value"));
         problem.hint("write `and` between two comparisons, or: age between 18 and 65")
     })
+}
+
+/// `x = null`, which is true of nothing.
+pub(super) fn beside_null(left: &Sql, right: &Sql) -> Option<TypeProblem> {
+    let is_null = |sql: &Sql| matches!(sql, Sql::Value(value) if value.value == Value::Null);
+    let of = if is_null(right) { left } else { is_null(left).then_some(right)? };
+    let problem = TypeProblem::new("nothing is equal to null, or larger or smaller");
+    Some(problem.hint(format!("write `{of} is null`, or `{of} is not null`")))
+}
+
+/// What SQL has and the study language has not.
+pub(super) fn foreign(sql: &Sql) -> TypeProblem {
+    match sql {
+        Sql::Array(_) => TypeProblem::new(format!("`{sql}` is a list in brackets"))
+            .hint("values follow one another: cut(age, 40, 60), and a list stands in parentheses: in (1, 2)"),
+        _ => TypeProblem::new(format!("`{sql}` is not part of the study language"))
+            .hint("see docs/STUDIES.md for what an expression may be"),
+    }
 }
 
 impl Binder<'_> {

@@ -127,6 +127,12 @@ impl RawAnalysis {
 impl Binding<'_> {
     /// Those that could be bound; what is wrong with the others is noted.
     pub(super) fn analyses(&mut self, raw: &[Value]) -> Vec<Bound> {
+        // One under a wrong heading has been told of.
+        let strange =
+            |problem: &Problem| problem.key == "analysis" || problem.hint.iter().any(|hint| hint.contains("analysis"));
+        if raw.is_empty() && self.problems.0.iter().any(strange) {
+            return Vec::new();
+        }
         if raw.is_empty() || raw.len() > limits::ANALYSES {
             let problem = TypeProblem::new(format!("a study has 1 to {} analyses", limits::ANALYSES));
             self.refuse::<()>("analysis", problem.hint("begin one with [[analysis]]"));
@@ -161,7 +167,8 @@ impl Binding<'_> {
         let before = self.problems.0.len();
         let mut found = Problems::default();
         let raw: Option<RawAnalysis> = read(value, self.file, &key, KEYS, &mut found);
-        meant::of_an_analysis(&mut found.0, &key, keys_of::<RawStudy>());
+        let written = value.get("name").and_then(Value::as_str);
+        meant::of_an_analysis(&mut found.0, (&key, written), keys_of::<RawStudy>());
         let strange = found.0.iter().any(meant::is_unknown);
         self.problems.extend(found);
         let raw = raw?;

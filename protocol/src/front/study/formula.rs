@@ -37,6 +37,10 @@ pub(super) fn sides(formula: &str) -> Result<(&str, &str), TypeProblem> {
     let hint = "e.g. formula = \"disease ~ age + C(sex)\"";
     match split(formula, &['~'])?.as_slice() {
         [(_, left), (_, right)] if !left.is_empty() && !right.is_empty() => Ok((left, right)),
+        [(_, whole)] if whole.contains('=') => {
+            let problem = TypeProblem::new("a formula has an outcome, one `~`, and terms");
+            Err(problem.hint("write `~` in the place of `=`: disease ~ age + C(sex)"))
+        }
         _ => Err(TypeProblem::new("a formula has an outcome, one `~`, and terms").hint(hint)),
     }
 }
@@ -179,6 +183,9 @@ impl Binding<'_> {
 
     fn atom(&mut self, key: &str, text: &str) -> Option<Atom> {
         let text = label(text);
+        if text.is_empty() {
+            return self.refuse(key, TypeProblem::new("a term is missing beside `*` or `:`"));
+        }
         if let Some(arguments) = call(&text, "C") {
             let (of, reference) = self.reference(key, arguments)?;
             return self.category(key, &text, &of, reference.as_deref());

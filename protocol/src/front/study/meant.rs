@@ -76,8 +76,9 @@ const KEYS: &[(&[&str], &[&str])] = &[
     (&["probs", "probabilities", "p", "q", "quantiles", "percentiles", "quantile"], &["at"]),
     (
         &["y", "outcome", "response", "target", "dependent", "predictors", "covariates", "terms", "equation"],
-        &["formula", "outcome", "truth"],
+        &["formula", "outcome", "truth", "columns"],
     ),
+    (&["time", "event", "entry", "start"], &["formula"]),
     (&["duration", "times", "followup", "follow_up", "tte"], &["time", "formula"]),
     (&["status", "failure", "outcome", "events"], &["event", "events"]),
     (&["alpha", "ci", "conf", "conf_level", "level"], &["confidence"]),
@@ -109,6 +110,9 @@ const COHORT: &str = "a cohort is of the whole study: `where` stands above the f
 
 /// Says of unknown keys of the study itself what was meant. `own` are those that it has.
 pub(super) fn of_the_study(problems: &mut [Problem], own: &[&str]) {
+    for problem in problems.iter_mut().filter(|problem| problem.key == "where" && problem.message.contains("a list")) {
+        problem.hint = Some("it is one text: conditions are joined by `and`".to_owned());
+    }
     for problem in problems.iter_mut().filter(|problem| is_unknown(problem)) {
         let key = problem.key.as_str();
         if let Some((_, hint)) = OF_A_STUDY.iter().find(|(words, _)| words.contains(&key)) {
@@ -124,7 +128,7 @@ pub(super) fn of_the_study(problems: &mut [Problem], own: &[&str]) {
 }
 
 /// Says of unknown keys of an analysis what was meant, and takes out what follows from one that is known. `above` are the study's keys.
-pub(super) fn of_an_analysis(problems: &mut Vec<Problem>, place: &str, above: &[&str]) {
+pub(super) fn of_an_analysis(problems: &mut Vec<Problem>, (place, name): (&str, Option<&str>), above: &[&str]) {
     let mut renamed: Vec<String> = Vec::new();
     for problem in problems.iter_mut().filter(|problem| is_unknown(problem)) {
         let Some(key) = problem.key.strip_prefix(place).and_then(|rest| rest.strip_prefix('.')) else { continue };
@@ -143,7 +147,30 @@ pub(super) fn of_an_analysis(problems: &mut Vec<Problem>, place: &str, above: &[
         };
         problem.hint = hint.or(problem.hint.take());
     }
+    for problem in problems.iter_mut() {
+        let key = problem.key.strip_prefix(place).unwrap_or_default().trim_start_matches('.');
+        if key == "name" && problem.message.starts_with("not a valid") {
+            problem.hint = name.and_then(plain_name).map(|name| format!("e.g. name = \"{name}\""));
+        } else if key == "histogram.bins" && problem.hint.is_none() {
+            problem.hint = Some("the edges of its bins, e.g. bins = [40, 50, 60]".to_owned());
+        } else if let Some((kind, own)) = key
+            .split('[')
+            .next()
+            .and_then(|kind| Some((kind, super::analysis::fields(kind)?)))
+            .filter(|_| problem.hint.is_none())
+        {
+            problem.hint = Some(format!("write {kind} = {{ … }}; its keys are {}", own.join(", ")));
+        }
+    }
     problems.retain(|problem| !renamed.contains(&format!("{}: {}", problem.key, problem.message)));
+}
+
+/// A name that can be one, as near as possible to what was written.
+fn plain_name(text: &str) -> Option<String> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let name: String = text.chars().map(plain).take(63).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).trim_end_matches('_');
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn of_no_kind(key: &str, above: &[&str]) -> Option<String> {
@@ -231,6 +258,16 @@ mod tests {
             ("median = { of = 'age' }", "(a).median: unknown key\n  hint: quantiles = { of = \"COLUMN\", at = [0.5] }"),
             ("logistic = { formula = 'disease ~ age' }", "hint: model = { formula = "),
             ("kaplan_meier = {}", "hint: did you mean `survival`?"),
+            (
+                "quantiles = 'chol'",
+                "expected a section with keys of its own\n  hint: write quantiles = { … }; its keys are of, at",
+            ),
+            ("histogram = { of = 'age', bins = 10 }", "hint: the edges of its bins, e.g. bins = [40, 50, 60]"),
+            ("correlation = ['age', 'chol']", "hint: write correlation = { … }; its keys are columns"),
+            (
+                "cox = { time = 'age', event = 'disease' }",
+                "(a).cox.time: `time` is not a key of this section\n  hint: did you mean `formula`?",
+            ),
             ("type = 'table'", "hint: the kind is a key itself"),
             (
                 "min_sites = 3\ntable = { show = ['count'] }",
@@ -244,10 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_can_be_none_is_told_with_one_that_can() {
+        let head = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n[[analysis]]\n";
+        let said = bind(&format!("{head}name = '1. Mean age (f)'\ntable = {{ show = ['count'] }}")).unwrap_err();
+        assert!(said.ends_with("\n  hint: e.g. name = \"mean_age__f\""), "{said}");
+    }
+
+    #[test]
     fn the_studys_own_keys_are_found_by_other_words_and_a_question_has_its_place() {
         let table = "table = { show = ['count'] }";
         for (head, wanted) in [
             ("filter = 'age > 3'", "study.toml: filter: unknown key\n  hint: did you mean `where`?"),
+            (
+                "where = ['age > 3']",
+                "where: invalid type: a list, expected a string\n  hint: it is one text: conditions",
+            ),
             ("hospitals = ['basel']", "hint: did you mean `sites`?"),
             ("threshold = 5", "hint: that is each hospital's own"),
             ("table = { show = ['count'] }", "study.toml: table: unknown key\n  hint: a question stands under"),

@@ -92,7 +92,10 @@ impl Binding<'_> {
         }
         self.with_binder(key, text, |binder, sql| {
             let Some((name, argument)) = call_of_one(sql) else {
-                return binder.refuse(TypeProblem::new(format!("`{sql}` cannot be shown")).hint(SHOWN));
+                let counts =
+                    ["count(*)", "n", "n()", "patients", "subjects"].contains(&&*sql.to_string().to_lowercase());
+                let hint = if counts { "write \"count\": it counts patients" } else { SHOWN };
+                return binder.refuse(TypeProblem::new(format!("`{sql}` cannot be shown")).hint(hint));
             };
             match name.as_str() {
                 "share" => binder.condition(argument).map(Measure::Condition).map(Show::Share),
@@ -102,12 +105,28 @@ impl Binding<'_> {
                 "count" => binder
                     .refuse(TypeProblem::new("`count` takes no argument").hint("write \"count\": it counts patients")),
                 other => {
-                    let near = nearest(other, ["share", "sum", "mean", "sd"]);
-                    let hint = near.map_or(SHOWN.to_owned(), |near| format!("did you mean `{near}`?"));
+                    let hint = instead_of(other, argument);
                     binder.refuse(TypeProblem::new(format!("`{other}` cannot be shown")).hint(hint))
                 }
             }
         })
+    }
+}
+
+/// What was meant by a function that a table does not show.
+fn instead_of(name: &str, argument: &Sql) -> String {
+    match name {
+        "median" | "quantile" | "percentile" | "iqr" => {
+            format!("a median is an analysis of its own: quantiles = {{ of = \"{argument}\", at = [0.5] }}")
+        }
+        "min" | "max" => "the value of one patient is not shown; quantiles = { … } come near".to_owned(),
+        "avg" | "average" => "did you mean `mean`?".to_owned(),
+        "std" | "stddev" | "stdev" | "var" | "variance" => "did you mean `sd`?".to_owned(),
+        "percent" | "pct" | "proportion" | "prop" | "rate" => "did you mean `share`?".to_owned(),
+        other => match nearest(other, ["share", "sum", "mean", "sd"]) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => SHOWN.to_owned(),
+        },
     }
 }
 

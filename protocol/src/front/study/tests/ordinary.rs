@@ -84,6 +84,22 @@ fn signs_of_other_languages_are_told_what_stands_for_them_here() {
         ("age > 3 && chol < 200", "hint: write `and`"),
         ("18 <= age <= 65", "where: `18 <= age` is compared with a third value\n  hint: write `and`"),
         ("age ^ 2 > 4", "hint: write x * x"),
+        ("age ≥ 30", "unexpected `≥`\n  hint: write >="),
+        ("sex = ‘1’", "hint: write straight quotes"),
+        ("age > 30'", "Unterminated string literal at character 9\n  hint: a single quote has no partner"),
+        ("if(age > 3, true, false)", "unknown function `if`\n  hint: write case when"),
+        ("startswith(sex, '1')", "hint: write a beginning: COLUMN like"),
+        ("age => 30", "unexpected `=>`\n  hint: write >="),
+        ("sex is female", "`is` stands before `female` at character 8\n  hint: `is` asks for null, true or false"),
+        ("age between 30, 60", "hint: write `and` between the two"),
+        ("age in 30, 40", "hint: a list stands in parentheses"),
+        ("age >", "hint: something is missing at its end"),
+        ("age > 3 chol < 2", "unexpected `chol`\n  hint: between values stands a comparison"),
+        ("chol = null", "where: nothing is equal to null, or larger or smaller\n  hint: write `chol is null`, or"),
+        ("age > '30'", "hint: a number has no quotes"),
+        ("chol = 'unknown'", "hint: whether a value is known is asked by `is null`"),
+        ("disease = 'yes'", "hint: a condition stands by itself"),
+        ("cut(age, [40, 60]) = 1", "`[40, 60]` is a list in brackets\n  hint: values follow one another"),
     ] {
         let said = keeping(condition);
         assert!(said.contains(wanted), "{condition}: {wanted}\nnot in\n{said}");
@@ -93,6 +109,58 @@ fn signs_of_other_languages_are_told_what_stands_for_them_here() {
     let said = bind(model).unwrap_err();
     assert!(said.contains("a model tells sites apart by a term: OUTCOME ~ COLUMN + site"), "{said}");
     assert!(bind(&text("dataset = 'heart@1'\nwhere = \"age == 3\"")).is_err_and(|said| !said.contains("where")));
+}
+
+#[test]
+fn what_no_table_shows_and_what_is_no_formula_leads_to_what_was_meant() {
+    for (question, wanted) in [
+        (
+            "table = { show = ['median(chol)'] }",
+            "hint: a median is an analysis of its own: quantiles = { of = \"chol\"",
+        ),
+        ("table = { show = ['count(*)'] }", "`count(*)` cannot be shown\n  hint: write \"count\": it counts patients"),
+        ("table = { show = ['avg(chol)'] }", "hint: did you mean `mean`?"),
+        ("table = { show = ['stddev(chol)'] }", "hint: did you mean `sd`?"),
+        ("table = { by = 'sex', show = ['count'] }", "hint: a list stands in brackets: by = [\"sex\"]"),
+        ("model = { formula = 'disease = age' }", "hint: write `~` in the place of `=`"),
+        ("model = { formula = 'disease ~ age:' }", "a term is missing beside `*` or `:`"),
+    ] {
+        let said = super::one(question).unwrap_err();
+        assert!(said.contains(wanted), "{question}: {wanted}\nnot in\n{said}");
+    }
+}
+
+#[test]
+fn a_question_under_a_heading_that_is_not_quite_right_is_not_missing_as_well() {
+    let head = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'";
+    for (heading, wanted) in [("[[analyses]]", "did you mean `analysis`?"), ("[analysis]", "write it as [[analysis]]")]
+    {
+        let said = bind(&format!("{head}\n{heading}\nname = 'a'\ntable = {{ show = ['count'] }}")).unwrap_err();
+        assert!(said.contains(wanted) && said.matches("study.toml: ").count() == 1, "{said}");
+    }
+    let nothing = bind(head).unwrap_err();
+    assert!(
+        nothing.contains("analysis: a study has 1 to 100 analyses\n  hint: begin one with [[analysis]]"),
+        "{nothing}"
+    );
+}
+
+#[test]
+fn a_line_that_is_no_toml_is_told_what_it_looks_like() {
+    for (line, wanted) in [
+        (
+            "where = age > 30",
+            "s.toml: line 2: string values must be quoted, expected literal string\n  hint: a text stands in quotes: where = \"…\"",
+        ),
+        ("title: t", "hint: a key and its value have `=` between them: title = …"),
+        ("min_sites 3", "hint: the file is TOML"),
+        ("x = [1", "hint: the file is TOML"),
+    ] {
+        let said = StudyText::parse(&format!("purpose = 'statistics'\n{line}\n"), "s.toml").err().unwrap().to_string();
+        assert!(said.contains(wanted), "{line}: {wanted}\nnot in\n{said}");
+    }
+    let json = StudyText::parse("{ \"title\": 1 }", "s.toml").err().unwrap().to_string();
+    assert!(json.contains("hint: this is JSON, and the file is TOML"), "{json}");
 }
 
 #[test]

@@ -17,17 +17,18 @@ use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
 
+use super::check;
 use super::doctor::examine;
 use super::ending::{Out, Then, ended, left_open, show};
 use super::follow::{Followed, News, follow};
 use super::keep::{compare, said, verify_folder};
 use super::progress::Progress;
-use super::study::{Asked, Bound, bind, sign_and_submit};
+use super::study::{Bound, bind, sign_and_submit};
 use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile};
 use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
-use crate::report::{self, Format, Grid, Standing};
+use crate::report::{self, Format, Standing};
 
 /// The shortest beginning of a study id that is looked up.
 const PREFIX_DIGITS: usize = 4;
@@ -279,7 +280,7 @@ fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, forma
     for analysis in &wanted.analyses {
         analysis.warnings.iter().for_each(|warning| say(format_args!("warning: {}: {warning}", analysis.name)));
     }
-    print(&asked(&wanted, format))
+    print(&check::text(&wanted, format))
 }
 
 /// What its author hardly meant: names that nothing uses, and answers of fewer hospitals than a reader thinks of.
@@ -294,70 +295,6 @@ fn say_what_is_odd(bound: &Bound, file: &Path) {
             names[0]
         ));
     }
-}
-
-fn asked(asked: &Asked, format: Format) -> String {
-    let mut grid = Grid::new(["analysis", "kind", "cells", "columns"]);
-    for analysis in &asked.analyses {
-        let cells = analysis.cells.to_string();
-        grid.row([analysis.name.to_string(), analysis.kind.clone(), cells, analysis.columns.join("; ")]);
-    }
-    match format {
-        Format::Json => report::json(asked),
-        Format::Csv => grid.csv(),
-        Format::Text => {
-            let sites: Vec<&str> = asked.sites.iter().map(|s| s.as_str()).collect();
-            let head = format!(
-                "{}: nothing to correct\nwould ask {} sites ({}) about {}; cells need {} sites\n",
-                asked.title,
-                sites.len(),
-                sites.join(", "),
-                asked.dataset,
-                asked.min_sites
-            );
-            head + &permit(asked) + &grid.text(1) + &trees(asked) + &report::looks(&asked.looks)
-        }
-    }
-}
-
-fn permit(asked: &Asked) -> String {
-    match &asked.permit {
-        None => {
-            let names: Vec<&str> = asked.needs_permit.iter().map(|site| site.as_str()).collect();
-            let demand = match names.as_slice() {
-                [] => String::new(),
-                names => format!("; {} said that they answer under one only", names.join(", ")),
-            };
-            format!("no permit: only sites that let you ask without one will answer{demand}\n\n")
-        }
-        Some(permit) => {
-            let cells = asked.cells();
-            let too_many = if cells as u64 > permit.max_cells { ": more than it allows may not leave" } else { "" };
-            let mut text = report::plain(&format!(
-                "permit {} of {} ({}) covers it",
-                permit.id, permit.holder, permit.organisation
-            ));
-            text += &format!(
-                "\nvalid from {} to {}; {} cells may leave each site under it in all, this study takes {cells} at most{too_many}\n",
-                permit.valid_from, permit.valid_to, permit.max_cells
-            );
-            if !permit.issuer_known {
-                text += "the coordinator does not know who issued it, and sites that do not either refuse\n";
-            }
-            text + "\n"
-        }
-    }
-}
-
-/// What every site computes, analysis by analysis.
-fn trees(asked: &Asked) -> String {
-    let mut text = String::new();
-    for analysis in &asked.analyses {
-        for plan in &analysis.plans {
-            text += &format!("\n{}\n{}", analysis.name, plan.tree());
-        }
-    }
-    text
 }
 
 fn run(

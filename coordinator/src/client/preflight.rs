@@ -105,7 +105,7 @@ impl fmt::Display for Note {
 }
 
 /// The day of a moment, as people write it.
-pub(super) fn day(at: Timestamp) -> String {
+pub(crate) fn day(at: Timestamp) -> String {
     at.to_string().split('T').next().unwrap_or_default().to_owned()
 }
 

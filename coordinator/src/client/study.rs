@@ -13,6 +13,7 @@ use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
+use super::estimate::Estimate;
 use super::permit::GivenPermit;
 use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
@@ -46,7 +47,7 @@ pub struct Bound {
 }
 
 /// What a bound study would ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Asked {
     /// Its title.
     pub title: String,
@@ -64,6 +65,8 @@ pub struct Asked {
     pub analyses: Vec<AskedAnalysis>,
     /// The sites that it asks or that have the dataset in another form, with what is to be known of them.
     pub looks: Vec<SiteLook>,
+    /// What it will take.
+    pub estimate: Estimate,
 }
 
 /// The permit that a study relies on.
@@ -265,6 +268,21 @@ impl Bound {
         Contracts::of(&self.contract, plan.related(), find)
     }
 
+    /// What a plan and its later rounds compute.
+    fn in_words(&self, plan: &ValidPlan, later: &[(u16, ValidPlan)]) -> Explained {
+        let explain = |plan: &ValidPlan| plan.explain(self.contracts_of(plan), None);
+        later.iter().fold(explain(plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)))
+    }
+
+    /// What is computed in all rounds, analysis by analysis of the signed study: of a summary each part.
+    ///
+    /// # Errors
+    /// A plan of the study does not pass the check that every site repeats.
+    pub(super) fn explained(&self) -> Result<Vec<Explained>, ClientError> {
+        let plans = self.study.analyses.iter().zip(self.plans()?);
+        plans.map(|(analysis, plan)| Ok(self.in_words(&plan, &self.later_plans(analysis)?))).collect()
+    }
+
     /// The sites as they look from here, by dataset. Contracts that the coordinator holds are asked for where a site has one of them instead of the
     /// study's.
     ///
@@ -298,9 +316,8 @@ impl Bound {
         let mut values = Vec::new();
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan, study.sites.count()));
-            let explain = |plan: &ValidPlan| plan.explain(self.contracts_of(plan), None);
             let later = self.later_plans(analysis)?;
-            let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
+            let explained = self.in_words(&plan, &later);
             let in_later: usize = later.iter().map(|(rounds, plan)| usize::from(*rounds) * plan.most_cells()).sum();
             let cells = plan.most_cells() + in_later;
             let warnings = warnings(&analysis.spec, &plan);
@@ -338,6 +355,7 @@ impl Bound {
             needs_permit: self.needs_permit.clone(),
             analyses,
             looks: self.looks(api)?,
+            estimate: self.estimate(api)?,
         })
     }
 }

@@ -38,10 +38,13 @@ pub struct Explained {
     /// How many rounds there are at most.
     #[serde(default = "one_round", skip_serializing_if = "is_one_round")]
     pub rounds: u32,
+    /// How often each row is looked at in all rounds, once for every measure, key, feature and column.
+    #[serde(default)]
+    pub looks: u64,
     /// Rows that are passed over, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// About how long that takes, in seconds.
+    /// About how long that takes one core in all rounds, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secs: Option<u64>,
 }
@@ -69,10 +72,12 @@ impl ValidPlan {
         };
         // Values are looked up twice: to find the frequent ones, and to count them.
         let discovered = 4 * u64::from(self.discovered().is_some());
-        let effort = 1
+        let columns = self.model().map_or(0, |(_, layout)| layout.columns.len() as u64);
+        let looks = 1
             + self.features().len() as u64
             + self.table().measures.len() as u64
             + self.table().by.len() as u64
+            + columns
             + discovered;
         Explained {
             reads: self.explain_reads(contracts),
@@ -87,8 +92,9 @@ impl ValidPlan {
             cells: self.most_cells() as u64,
             numbers,
             rounds: 1,
+            looks,
             rows,
-            secs: rows.map(|rows| rows.saturating_mul(effort) / ROWS_A_SECOND),
+            secs: rows.map(|rows| secs(rows, looks) as u64),
         }
     }
 
@@ -177,7 +183,14 @@ impl Explained {
     pub fn followed_by(mut self, rounds: u16, later: &Explained) -> Self {
         self.rounds += u32::from(rounds);
         self.numbers = self.numbers.saturating_add(u64::from(rounds).saturating_mul(later.numbers));
+        self.looks = self.looks.saturating_add(u64::from(rounds).saturating_mul(later.looks));
+        self.secs = self.rows.map(|rows| secs(rows, self.looks) as u64);
         self
+    }
+
+    /// About how long so many rows take one core of a site in all rounds there may be, in seconds.
+    pub fn secs_of(&self, rows: u64) -> f64 {
+        secs(rows, self.looks)
     }
 
     /// For the steward: one sentence a line.
@@ -203,7 +216,8 @@ impl Explained {
         };
         let _ = writeln!(text, "At most {leaves}, none of them about fewer than k patients.");
         if let Some(rows) = self.rows {
-            let _ = writeln!(text, "Passes over {rows} rows, in {}.", time(self.secs.unwrap_or_default()));
+            let (rounds, all) = if self.rounds == 1 { ("", "") } else { (" in each round", " of one core in all") };
+            let _ = writeln!(text, "Passes over {rows} rows{rounds}, in {}{all}.", time(self.secs.unwrap_or_default()));
         }
         text
     }
@@ -225,6 +239,10 @@ impl Explained {
         let _ = writeln!(text, "         └─ read   {}{rows}", listed(&self.reads, "no column"));
         text
     }
+}
+
+fn secs(rows: u64, looks: u64) -> f64 {
+    rows as f64 * looks as f64 / ROWS_A_SECOND as f64
 }
 
 fn listed(names: &[String], none: &str) -> String {

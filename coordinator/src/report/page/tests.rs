@@ -39,9 +39,10 @@ fn a_table_shows_what_is_hidden_as_hidden_and_says_why() {
         <tbody><tr><th scope=\"row\">female</th><th scope=\"row\">&lt; 50</th>\
         <td class=\"n hidden\" title=\"a site shows fewer than k here, or a coarser grouping only\">hidden [70, 90]</td>\
         <td class=\"n hidden\" title=\"too few sites show it\">hidden</td></tr>\
-        <tr><th scope=\"row\">male</th><th scope=\"row\">&gt;= 50</th><td class=\"n\">303</td><td class=\"n\">0.333333</td></tr></tbody></table></div>\
+        <tr><th scope=\"row\">male</th><th scope=\"row\">&gt;= 50</th><td class=\"n\">303</td><td class=\"n\">0.333333*</td></tr></tbody></table></div>\
         <p class=\"soft\">1 hidden: a site shows fewer than k here, or a coarser grouping only.</p>\
         <p class=\"soft\">1 hidden: too few sites show it.</p>\
+        <p class=\"soft\">* stands for part of the rows only: such a sum is no total.</p>\
         <ul class=\"soft\"><li>male, &gt;= 50: mean(chol) covers 200 of 303 rows</li></ul>";
     assert_eq!(block::table(&block(), "by_sex").render().into_string(), wanted);
 }
@@ -58,6 +59,8 @@ fn no_text_of_a_result_becomes_a_part_of_the_page() {
         analysis.also[0].title = "shares".into();
         analysis.also[0].block.columns[1] = bad.into();
         analysis.also[0].block.rows[0][0] = Value::Text(bad.into());
+        let row = analysis.also[0].block.rows[0].clone();
+        analysis.also[0].block.rows.push(row);
         let permit = result.study.permit.as_mut().unwrap();
         permit.access_body = bad.into();
         result.study.title = bad.into();

@@ -25,6 +25,15 @@ pub(super) const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 150, 203),
 ];
 
+/// Where a number stands of which nothing is known.
+pub(super) const NOTHING: RGBColor = RGBColor(180, 188, 198);
+
+/// A number's colour for texts, which need more contrast than lines do.
+pub(super) fn of_text(RGBColor(red, green, blue): RGBColor) -> RGBColor {
+    let darker = |part: u8| (u16::from(part) * 7 / 10) as u8;
+    RGBColor(darker(red), darker(green), darker(blue))
+}
+
 /// Plotters writes 1.24 times smaller than it is told.
 const FONT: f64 = 13.0 * 1.24;
 

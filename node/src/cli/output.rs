@@ -47,6 +47,15 @@ impl Failure {
         self
     }
 
+    /// Several problems of the person, each with what to do about it; none where there are none.
+    pub fn of_all(problems: Vec<(String, String)>) -> Option<Self> {
+        let all = problems.into_iter().map(|(message, hint)| Self::theirs(message).hint(hint));
+        all.reduce(|all, next| {
+            let before = all.hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+            Self { message: format!("{}{before}\nerror: {}", all.message, next.message), ..next }
+        })
+    }
+
     /// Says it on standard error.
     pub fn report(&self) -> ExitCode {
         // Where even standard error is closed there is nobody left to tell.

@@ -8,7 +8,9 @@ use bocage_protocol::counted::counted;
 use bocage_protocol::settings::Problems;
 use serde::Serialize;
 
+use super::children;
 use crate::custodian::ledger::LedgerError;
+use crate::supervisor::report::failed_report;
 
 /// The form of a command's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +56,12 @@ impl Failure {
             let before = all.hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
             Self { message: format!("{}{before}\nerror: {}", all.message, next.message), ..next }
         })
+    }
+
+    /// Says it to the supervisor, by its pipe: that knows whether the same was said before.
+    pub fn report_to_supervisor(&self) -> ExitCode {
+        children::say(&failed_report(&self.message, self.hint.as_deref()));
+        ExitCode::from(self.code)
     }
 
     /// Says it on standard error.

@@ -17,6 +17,7 @@ use super::rehearsal::rehearse;
 use super::render::api_url;
 use super::targets::{Target, rendered};
 use super::update::{Changes, Edited};
+use super::views::Views;
 use super::{InitError, Network, Tree, TreeError, again, init, next_steps, steps};
 use crate::cli::{fail, print};
 
@@ -77,9 +78,9 @@ pub struct StatusArgs {
 }
 
 /// A network that its nodes would understand.
-fn checked(file: &Path) -> Result<Network, Problems> {
+fn checked(file: &Path, out: Option<&Path>) -> Result<Network, Problems> {
     let network = Network::read(file)?;
-    rehearse(&network, &file.display().to_string())?;
+    rehearse(&network, &Views { file, out })?;
     Ok(network)
 }
 
@@ -95,7 +96,7 @@ fn failed(error: &InitError, code: u8) -> ExitCode {
 impl InitArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 1),
         };
@@ -133,7 +134,7 @@ fn said(changes: &Changes, edited: Edited) -> String {
 impl CheckArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        match checked(&self.file) {
+        match checked(&self.file, None) {
             Ok(network) => print(&summary(&network)),
             Err(problems) => fail(&problems.to_string(), None, 1),
         }
@@ -170,7 +171,7 @@ fn summary(network: &Network) -> String {
 impl DiffArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 2),
         };
@@ -196,7 +197,7 @@ impl DiffArgs {
 impl RenderArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 1),
         };

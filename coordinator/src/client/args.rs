@@ -12,7 +12,7 @@ use bocage_net::code_files::with_code_files;
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::front::StudyText;
+use bocage_protocol::front::{StudyText, with_lines};
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
@@ -260,11 +260,29 @@ impl Client {
     }
 }
 
-/// The study's text, with the files that it names.
-fn read_study(path: &Path) -> Result<StudyText, ClientError> {
+/// A study's text as it stands in its file, and with the files that it names.
+fn read_study(path: &Path) -> Result<(String, StudyText), ClientError> {
     let text =
         std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })?;
-    Ok(with_code_files(StudyText::parse(&text, &path.display().to_string())?, path))
+    let file = path.display().to_string();
+    let study = StudyText::parse(&text, &file).map_err(|problems| with_lines(&text, &file, problems))?;
+    Ok((text, with_code_files(study, path)))
+}
+
+/// A study that is read and bound; what is wrong with it is told with its lines.
+fn bound(
+    profile: &Profile,
+    api: &Api,
+    path: &Path,
+    permit: Option<&Path>,
+    key: PublicKey,
+) -> Result<Bound, ClientError> {
+    let ((text, study), permit) = (read_study(path)?, read_permit(profile, permit)?);
+    let file = path.display().to_string();
+    bind(api, profile, key, permit.as_ref(), study, &file).map_err(|error| match error {
+        ClientError::Problems(problems) => with_lines(&text, &file, problems).into(),
+        other => other,
+    })
 }
 
 /// The permit that was named, else the profile's.
@@ -273,8 +291,7 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 }
 
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
-    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
-    let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
+    let bound = bound(profile, api, file, permit, profile.key()?.public())?;
     say_what_is_odd(&bound, file);
     let wanted = bound.asked(api)?;
     for analysis in &wanted.analyses {
@@ -304,9 +321,8 @@ fn run(
     wait: Option<Duration>,
     then: &Then<'_>,
 ) -> Result<u8, ClientError> {
-    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
+    let bound = bound(profile, api, file, permit, key.public())?;
     say_what_is_odd(&bound, file);
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;

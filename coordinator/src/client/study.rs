@@ -124,9 +124,10 @@ pub fn bind(
         return Err(ClientError::OtherNetwork { url: api.url().to_owned(), theirs, ours });
     }
     let datasets = api.datasets()?.datasets;
-    let offered = find(&datasets, text.dataset(), ("dataset", file))?;
+    let known: Vec<ContractId> = datasets.iter().map(|dataset| dataset.contract.clone()).collect();
+    let text = text.among(&known);
+    let (offered, tables) = data(&datasets, &text, file)?;
     let contract = contract(api, &offered)?;
-    let tables = tables(&datasets, &text, file)?;
     let mut related = BTreeMap::new();
     for (name, offered) in &tables {
         related.insert(name.clone(), self::contract(api, offered)?);
@@ -139,10 +140,14 @@ pub fn bind(
     // A site that lacks one of the tables can answer nothing.
     let mut offering: Vec<SiteId> =
         offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
-    let (not_before, sites_named) = (text.snapshot_not_before(), !text.sites().is_empty());
+    let (not_before, sites_named) = (text.snapshot_not_before(), text.names_sites());
+    let mut older = Problems::default();
     if let Some(day) = not_before {
         for dataset in std::iter::once(&offered).chain(tables.values()) {
-            offering = recent(offering, text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file)?;
+            match recent(&offering, &text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file) {
+                Ok(recent) => offering = recent,
+                Err(problems) => older.extend(problems),
+            }
         }
     }
     let mut nonce = [0; 16];
@@ -158,7 +163,13 @@ pub fn bind(
         nonce,
         permit: permit.map(|given| &given.signed),
     };
-    let study = text.bind(joined(&contract, &related), &context)?;
+    let study = match text.bind(joined(&contract, &related), &context) {
+        Ok(study) => older.into_result(study)?,
+        Err(mut problems) => {
+            problems.extend(older);
+            return Err(problems.into());
+        }
+    };
     let unused = text.unused(&study);
     // An older coordinator does not say whom it knows.
     let admitted = match (&network.researchers, &network.access_bodies) {
@@ -195,21 +206,34 @@ fn contract(api: &Api, offered: &DatasetInfo) -> Result<Contract, ClientError> {
     Ok(contract)
 }
 
-/// Who offers each table; all that nobody does are said.
-fn tables(
-    datasets: &[DatasetInfo],
-    text: &StudyText,
-    file: &str,
-) -> Result<BTreeMap<TableName, DatasetInfo>, Problems> {
+/// The study's own dataset, and its tables by its names for them.
+type Data = (DatasetInfo, BTreeMap<TableName, DatasetInfo>);
+
+/// Who offers each; of what nobody does all is said, with what else is wrong with the text by itself.
+fn data(datasets: &[DatasetInfo], text: &StudyText, file: &str) -> Result<Data, Problems> {
+    let said = text.problems();
     let mut problems = Problems::default();
-    let mut tables = BTreeMap::new();
-    for (name, wanted) in text.tables() {
-        match find(datasets, wanted, (&format!("tables.{name}"), file)) {
-            Ok(found) => drop(tables.insert(name.clone(), found)),
-            Err(found) => problems.extend(found),
+    let mut look = |wanted: &ContractId, key: &str| {
+        let found = find(datasets, wanted, (key, file));
+        // What is wrong with its name is not said twice.
+        let missing = found.as_ref().err().filter(|_| !said.0.iter().any(|problem| problem.key == key));
+        problems.extend(missing.cloned().unwrap_or_default());
+        found.ok()
+    };
+    // A table that is the base is its own key's fault.
+    let is_table = text.tables().values().any(|table| table == text.dataset());
+    let base =
+        if is_table { find(datasets, text.dataset(), ("dataset", file)).ok() } else { look(text.dataset(), "dataset") };
+    let found =
+        |(name, wanted): (&TableName, &ContractId)| Some((name.clone(), look(wanted, &format!("tables.{name}"))?));
+    let tables: BTreeMap<TableName, DatasetInfo> = text.tables().iter().filter_map(found).collect();
+    match base {
+        Some(base) if tables.len() == text.tables().len() => Ok((base, tables)),
+        _ => {
+            problems.extend(said);
+            Err(problems)
         }
     }
-    problems.into_result(tables)
 }
 
 fn find(datasets: &[DatasetInfo], wanted: &ContractId, (key, file): (&str, &str)) -> Result<DatasetInfo, Problems> {

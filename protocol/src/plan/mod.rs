@@ -15,6 +15,7 @@ mod layout;
 mod lines;
 mod model;
 mod normal;
+mod order;
 mod periods;
 mod plausible;
 mod predicted;
@@ -50,6 +51,7 @@ pub use model::{
 };
 use normal::Called;
 pub use normal::normal;
+use order::{Stands, Written};
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
@@ -233,8 +235,9 @@ pub struct ValidPlan {
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
     model: Option<ModelLayout>,
-    stands: Vec<usize>,
+    stands: Stands,
     layout: TableLayout,
+    written: Option<Written>,
     extended: Option<Known>,
     touches: Touches,
 }
@@ -247,7 +250,7 @@ impl ValidPlan {
     pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
         let contracts = &contracts.into();
         let written = check::plan(&plan, contracts)?;
-        let (normal, stands, called) = normal::plan(&plan, contracts);
+        let (normal, stands, called) = normal::plan(&plan, contracts, &written.layout);
         let named = normal::renamed(&normal, contracts);
         // An expression whose normal form is beyond the bounds stays as it was written, by itself ([`normal()`]). Whatever else the normal form
         // is refused for, the plan is: else other words would be a way around it.
@@ -260,7 +263,8 @@ impl ValidPlan {
         let check::Checked { table, grid, key, mut model, layout, extended, touches } = checked;
         model.iter_mut().for_each(|model| model.called = called.clone());
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
-        Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, extended, touches })
+        let written = Written::of(&layout, &stands);
+        Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, written, extended, touches })
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -321,7 +325,7 @@ impl ValidPlan {
 
     /// Of each column of a model, as they were written, which one it is in normal form. Sites answer in that order, and centroids are given in it.
     pub fn stands(&self) -> &[usize] {
-        &self.stands
+        &self.stands.columns
     }
 
     /// How many keys a site may answer with: 1, or as many discovered ones as fit a tally.

@@ -188,7 +188,7 @@ fn one_digit_of_any_file_that_is_another_one_is_found_in_that_file() {
     for name in [RESULT, STUDY, "tables/by_sex_and_age.csv", "tables/by_sex_and_age.1-fit.csv"] {
         let mut altered = files.clone();
         let digits: Vec<usize> = (0..files[name].len()).filter(|at| files[name][*at].is_ascii_digit()).collect();
-        assert!(digits.len() > 3, "{name}");
+        assert!(digits.len() > 2, "{name}");
         for at in digits {
             let digit = files[name][at];
             altered.get_mut(name).unwrap()[at] = b'0' + (digit - b'0' + 1) % 10;

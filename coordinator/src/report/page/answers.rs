@@ -3,7 +3,7 @@
 use bocage_protocol::plan::Explained;
 use maud::{Markup, html};
 
-use super::block::table;
+use super::block::{scroll, table};
 use super::figure::{figures, svg};
 use crate::api::types::{AnalysisResult, Block};
 use crate::report::folder::Materials;
@@ -41,7 +41,7 @@ fn part(analysis: &AnalysisResult, title: Option<&str>, block: &Block, at: &str)
     html! {
         @for (number, figure) in figures(&analysis.kind, title, block).iter().enumerate() {
             figure.plot {
-                div.scroll { (svg(figure, &format!("f-{}-{at}-{number}", analysis.name))) }
+                (scroll(&figure.title(), &svg(figure, &format!("f-{}-{at}-{number}", analysis.name))))
                 figcaption { (figure.title()) }
             }
         }

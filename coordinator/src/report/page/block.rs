@@ -98,11 +98,11 @@ impl<'a> Table<'a> {
         let of =
             |at: usize| if parts.len() > 1 { format!(", part {} of {}", at + 1, parts.len()) } else { String::new() };
         html! { @for (at, columns) in parts.iter().enumerate() {
-            div.scroll { table {
+            (scroll(name, &html! { table {
                 caption class=[(at > 0).then_some("more")] { (name) (of(at)) }
-                thead { tr { @for c in columns { th class=[(*c >= self.keys).then_some("n")] scope="col" { (self.block.columns[*c]) } } } }
+                thead { tr { @for c in columns { (heading(&self.block.columns[*c], *c >= self.keys)) } } }
                 tbody { @for row in &self.rows { tr { @for cell in columns.iter().filter_map(|c| row.get(*c)) { (cell.markup()) } } } }
-            } }
+            } }))
         } }
     }
 
@@ -123,6 +123,26 @@ impl<'a> Table<'a> {
             cells.chain([self.block.columns[c].chars().count().min(HEADING)]).max().unwrap_or(0)
         };
         (0..self.block.columns.len()).map(width).collect()
+    }
+}
+
+/// What may be wider than the screen. Who has no pointer can go there by the keyboard, and so move it.
+pub(super) fn scroll(name: &str, wide: &Markup) -> Markup {
+    html! { div.scroll role="group" tabindex="0" aria-label=(name) { (wide) } }
+}
+
+/// A heading. Where it goes on in a further line it is broken at the signs of a formula, and within a word only if that is longer than a line.
+fn heading(text: &str, of_numbers: bool) -> Markup {
+    if text.is_empty() {
+        return html! { td {} };
+    }
+    let pieces: Vec<&str> = text.split_inclusive(['_', ':', '*', '(', '[', '.', ',']).collect();
+    let long = pieces.iter().flat_map(|piece| piece.split(' ')).any(|word| word.chars().count() > HEADING);
+    let class = [of_numbers.then_some("n"), long.then_some("long")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    html! {
+        th class=[(!class.is_empty()).then_some(class)] scope="col" {
+            @for (at, piece) in pieces.iter().enumerate() { @if at > 0 { wbr; } (piece) }
+        }
     }
 }
 

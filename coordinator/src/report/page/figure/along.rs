@@ -127,8 +127,8 @@ fn domain(lines: &[Line]) -> (f64, f64) {
 
 /// Where a band begins: of `<40`, `[40,45)` or `>=45`.
 fn band(label: &str) -> Option<f64> {
-    if label.starts_with('<') {
-        return label[1..].parse::<f64>().ok().map(|_| f64::NEG_INFINITY);
+    if let Some(end) = label.strip_prefix('<') {
+        return end.parse::<f64>().ok().map(|_| f64::NEG_INFINITY);
     }
     let begin = label.strip_prefix(">=").or_else(|| label.strip_prefix('[')?.split(',').next())?;
     begin.parse().ok()

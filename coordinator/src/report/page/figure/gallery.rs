@@ -141,7 +141,7 @@ fn curve(points: usize, exact: bool) -> Block {
         let score = (at as f64 + 1.0) / (points as f64 + 1.0);
         let (found, spared) = (1.0 - score * score, score.sqrt());
         let most = Value::Number((found + if exact { 0.0 } else { 0.06 }).min(1.0));
-        let value = |x: f64| if exact || at % 2 == 0 { Value::Number(x) } else { Value::Null };
+        let value = |x: f64| if exact || at.is_multiple_of(2) { Value::Number(x) } else { Value::Null };
         [
             text(&score.to_string()),
             value(found),

@@ -188,8 +188,9 @@ mod tests {
     #[test]
     fn a_calibration_has_what_came_over_each_band_of_what_was_expected_and_says_what_is_hidden() {
         let square = square("calibration", &calibration());
-        let places: Vec<((f64, f64), Option<(f64, f64)>)> = square.spots.iter().map(|spot| (spot.x, spot.at)).collect();
-        assert_eq!(places[..2], [((0.0, 0.1), Some((0.05, 0.05))), ((0.1, 0.2), Some((0.15000000000000002, 0.25)))]);
+        let expected: Vec<(f64, f64)> = square.spots.iter().map(|spot| spot.x).collect();
+        assert_eq!(expected[..2], [(0.0, 0.1), (0.1, 0.2)]);
+        assert_eq!(square.spots[0].at, Some((0.05, 0.05)));
         assert!(square.title().ends_with("; 1 of 5 are hidden"), "{}", square.title());
     }
 

@@ -34,7 +34,7 @@ use crate::settings::Problems;
 
 pub use bins::Grid;
 pub use check::nullable;
-pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested};
+pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested, summed_together};
 pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
@@ -49,10 +49,12 @@ pub use model::{
     Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 use normal::Called;
+pub(crate) use normal::is_numbered;
 pub use normal::normal;
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+pub(crate) use words::calls::Calls;
 pub use words::expression as written;
 
 /// A plan as it was derived: its expressions are not checked yet.
@@ -261,6 +263,11 @@ impl ValidPlan {
         model.iter_mut().for_each(|model| model.called = called.clone());
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
         Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, extended, touches })
+    }
+
+    /// One of its measures as a person reads it, who knows the study and not the names of a normal form.
+    pub fn said(&self, measure: &Measure) -> String {
+        self.called.calls().say(&measure.plainly())
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.

@@ -35,7 +35,7 @@ use crate::settings::Problems;
 
 pub use bins::Grid;
 pub use check::nullable;
-pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested};
+pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested, summed_together};
 pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
@@ -50,11 +50,13 @@ pub use model::{
     Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 use normal::Called;
+pub(crate) use normal::is_numbered;
 pub use normal::normal;
 use order::{Stands, Written};
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+pub(crate) use words::calls::Calls;
 pub use words::expression as written;
 
 /// A plan as it was derived: its expressions are not checked yet.
@@ -265,6 +267,11 @@ impl ValidPlan {
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
         let written = Written::of(&layout, &stands);
         Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, written, extended, touches })
+    }
+
+    /// One of its measures as a person reads it, who knows the study and not the names of a normal form.
+    pub fn said(&self, measure: &Measure) -> String {
+        self.called.calls().say(&measure.plainly())
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.

@@ -9,7 +9,8 @@ mod features;
 mod whole;
 
 pub(super) use called::Called;
-pub(super) use features::{called, contents};
+pub(crate) use called::is_numbered;
+pub(super) use features::contents;
 
 pub(super) use features::plain as derived;
 

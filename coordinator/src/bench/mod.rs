@@ -165,6 +165,7 @@ pub fn enrolling(dir: &Path) -> (Config, Authority, Authority) {
         tcp: "127.0.0.1:443".into(),
         mode: PermitMode::Exact,
         threshold: 11,
+        policy: serde_json::Map::new(),
         ca_file: config.ca_file.clone(),
     });
     (config, root, issuing)

@@ -56,14 +56,18 @@ impl Remembered {
         self.write()
     }
 
-    /// Forgets what was lifted: one certificate, or all of a site.
+    /// Forgets what was lifted: one certificate, or all of a site but what the coordinator, which refuses `in_force`, goes on to refuse of it: what the site
+    /// had before it enrolled anew stays refused there, and must be again after a backup is put back.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn lift(&mut self, site: &SiteId, serial: Option<&str>) -> Result<(), ClientError> {
-        let before = self.list.len();
+    pub fn lift(&mut self, site: &SiteId, serial: Option<&str>, in_force: &[RevokedInfo]) -> Result<(), ClientError> {
+        let before = self.list.clone();
         self.list.retain(|of| of.site != *site || (serial.is_some() && of.serial.as_deref() != serial));
-        if self.list.len() == before { Ok(()) } else { self.write() }
+        if serial.is_none() {
+            self.list.extend(in_force.iter().filter(|of| of.site == *site).cloned());
+        }
+        if self.list == before { Ok(()) } else { self.write() }
     }
 
     /// What the coordinator, which refuses `in_force`, does not know any more.
@@ -117,8 +121,8 @@ mod tests {
         {
             remembered(dir.path()).add(of).unwrap();
         }
-        remembered(dir.path()).lift(&"cc".parse().unwrap(), None).unwrap();
-        remembered(dir.path()).lift(&"bb".parse().unwrap(), Some("02")).unwrap();
+        remembered(dir.path()).lift(&"cc".parse().unwrap(), None, &[]).unwrap();
+        remembered(dir.path()).lift(&"bb".parse().unwrap(), Some("02"), &[]).unwrap();
         let kept = remembered(dir.path());
         assert_eq!(kept.forgotten(&[]), [revoked("aa", None, 5), revoked("bb", Some("01"), 6)]);
         // It has enrolled anew since, which ended it.
@@ -127,6 +131,21 @@ mod tests {
         // An earlier one of the same site, which the backup still had, does not stand for it.
         let earlier = RevokedInfo { enrolled_anew: true, ..revoked("aa", None, 4) };
         assert_eq!(kept.forgotten(&[earlier, revoked("bb", None, 9)]).len(), 2);
+    }
+
+    #[test]
+    fn what_a_lift_leaves_refused_is_remembered_for_a_coordinator_that_forgets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for of in [revoked("aa", None, 5), revoked("aa", Some("01"), 6), revoked("bb", None, 7)] {
+            remembered(dir.path()).add(of).unwrap();
+        }
+        // The stolen key is one from before the site enrolled anew, which a lift does not open.
+        let left = RevokedInfo { enrolled_anew: true, ..revoked("aa", None, 6) };
+        let in_force = [left.clone(), revoked("bb", None, 7)];
+        remembered(dir.path()).lift(&"aa".parse().unwrap(), None, &in_force).unwrap();
+        let kept = remembered(dir.path());
+        assert_eq!(kept.forgotten(&in_force), []);
+        assert_eq!(kept.forgotten(&[]), [revoked("bb", None, 7), left], "a backup from before all this was put back");
     }
 
     #[test]

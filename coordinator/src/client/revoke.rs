@@ -59,8 +59,13 @@ impl RevokeArgs {
         // Before anything is changed: a list that cannot be read must not be lost.
         let mut remembered = Remembered::of(profile)?;
         if self.lift {
-            api.lift_revocation(site, &wanted)?;
-            remembered.lift(site, wanted.serial.as_deref())?;
+            let lifted = api.lift_revocation(site, &wanted);
+            let gone = matches!(&lifted, Err(ClientError::Refused(error)) if error.code == ErrorCode::NotFound);
+            // Also where an earlier attempt got no further than the coordinator.
+            if lifted.is_ok() || gone {
+                remembered.lift(site, wanted.serial.as_deref(), &api.revoked()?.revoked)?;
+            }
+            lifted?;
             return print(&format!("site {site} is no longer revoked\n"));
         }
         let revoked = api.revoke(site, &wanted)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bocage_protocol::settings::{Problem, Problems, read};
 use bocage_protocol::trust::{PermitMode, is_address};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::KEYS;
 
@@ -21,6 +21,8 @@ pub struct InvitationSettings {
     pub mode: PermitMode,
     /// The k that it proposes.
     pub threshold: u32,
+    /// What else of a site's `[policy]`: handed on, and understood by nodes alone.
+    pub policy: Map<String, Value>,
     /// The network's roots.
     pub ca_file: PathBuf,
 }
@@ -33,6 +35,8 @@ struct RawInvitations {
     mode: PermitMode,
     #[serde(default = "eleven")]
     threshold: u32,
+    #[serde(default)]
+    policy: Map<String, Value>,
 }
 
 fn exact() -> PermitMode {
@@ -57,7 +61,11 @@ impl InvitationSettings {
             let problem = Problem::new(file, "invitations.threshold", "nodes take no threshold below 3");
             problems.push(problem.hint("11 is usual"));
         }
-        let (quic, tcp, mode, threshold) = (raw.quic, raw.tcp, raw.mode, raw.threshold);
-        Some(Self { quic, tcp, mode, threshold, ca_file: ca_file.to_owned() })
+        if raw.policy.contains_key("threshold") {
+            let problem = Problem::new(file, "invitations.policy.threshold", "k is said one level above");
+            problems.push(problem.hint("[invitations] threshold = 11"));
+        }
+        let RawInvitations { quic, tcp, mode, threshold, policy } = raw;
+        Some(Self { quic, tcp, mode, threshold, policy, ca_file: ca_file.to_owned() })
     }
 }

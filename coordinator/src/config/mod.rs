@@ -187,6 +187,7 @@ const KEYS: &[&str] = &[
     "tcp",
     "mode",
     "threshold",
+    "policy",
     "api",
     "contracts",
     "dir",

@@ -7,7 +7,7 @@ use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_net::{CloseCode, Link, LinkError};
 use bocage_protocol::PublicError;
 use bocage_protocol::contract::ColumnTraits;
-use bocage_protocol::env::Clock;
+use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{Digest, NetworkId, SiteId};
 use bocage_protocol::limits;
@@ -39,15 +39,15 @@ enum GreetError {
 
 /// What came of a peer's first frame.
 enum Greeted {
-    /// There may be a session.
-    Session(Hello),
+    /// There may be a session. The hello came at that time.
+    Session(Hello, Timestamp),
     /// There will be none.
     Rejected(PublicError),
     /// None was wanted.
     Told,
 }
 
-/// Exchanges hellos on the peer's first stream: none where no session was wanted. Otherwise the link is closed, the log says why, and the reason is
+/// Exchanges hellos on the peer's first stream: the hello, and when it came; none where no session was wanted. Otherwise the link is closed, the log says why, and the reason is
 /// answered in a word. `known` is what is told of the site to who only asks.
 pub(super) async fn greet<L: Link>(
     link: &L,
@@ -56,9 +56,9 @@ pub(super) async fn greet<L: Link>(
     network: &NetworkId,
     clock: &Arc<dyn Clock>,
     known: impl FnOnce() -> Known,
-) -> Result<Option<Hello>, &'static str> {
+) -> Result<Option<(Hello, Timestamp)>, &'static str> {
     match timeout(PATIENCE, exchange(link, site, enrolled, network, clock, known)).await {
-        Ok(Ok(Greeted::Session(hello))) => Ok(Some(hello)),
+        Ok(Ok(Greeted::Session(hello, heard))) => Ok(Some((hello, heard))),
         Ok(Ok(Greeted::Told)) => {
             tracing::info!(%site, "somebody at the site asked whether it would be taken in");
             // Who asked closes when the answer was read.
@@ -96,8 +96,9 @@ async fn exchange<L: Link>(
 ) -> Result<Greeted, GreetError> {
     let mut stream = link.accept().await?;
     let frame = read_frame(&mut stream, limits::HELLO_BYTES).await?;
+    let heard = clock.now();
     let first = First::decode(&frame)?;
-    let answer = answer(first.hello(), site, enrolled, network, clock.now());
+    let answer = answer(first.hello(), site, enrolled, network, heard);
     let frame = match &first {
         First::Session(_) => answer.encode(),
         First::Inquiry(_) => known().behind(&answer),
@@ -105,7 +106,7 @@ async fn exchange<L: Link>(
     write_frame(&mut stream, &frame).await?;
     stream.shutdown().await.map_err(FrameError::Io)?;
     Ok(match (answer, first) {
-        (Answer::Welcome(_), First::Session(hello)) => Greeted::Session(hello),
+        (Answer::Welcome(_), First::Session(hello)) => Greeted::Session(hello, heard),
         (Answer::Reject(error), First::Session(_)) => Greeted::Rejected(error),
         (_, First::Inquiry(_)) => Greeted::Told,
     })

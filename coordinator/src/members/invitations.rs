@@ -99,6 +99,7 @@ fn invitation(
         expires_at: context.clock.now().plus_secs(i64::from(wanted.days) * 86_400),
         fingerprint: String::new(),
         threshold: settings.threshold,
+        policy: settings.policy.clone(),
         roots,
         access_bodies: bodies.collect(),
         contracts: context.contracts.values().map(contract).collect(),

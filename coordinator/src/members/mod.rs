@@ -11,6 +11,7 @@ mod own;
 pub mod revocation;
 pub mod roster;
 mod session;
+mod skew;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use self::issuing::Issuing;
 use self::own::Desk;
 use self::roster::Roster;
+use self::skew::Skew;
 use crate::api::types::{OfferInfo, SiteInfo};
 use crate::counts::Counts;
 use crate::permits::AccessBodies;
@@ -97,7 +99,7 @@ struct Heard {
     last_seen: Option<Timestamp>,
     /// When its session began, or the first of those that took each other's place.
     since: Option<Timestamp>,
-    skew_ms: Option<i64>,
+    skew: Option<Skew>,
     software: Option<String>,
     catalogue: Option<Catalogue>,
     particulars: Option<Particulars>,
@@ -255,11 +257,12 @@ impl Members {
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
         let enrolled = self.enrolled(&site);
-        let hello = match greet::greet(&link, &site, enrolled, &self.network, &self.clock, || self.known(&site)).await {
-            Ok(Some(hello)) => hello,
-            Ok(None) => return,
-            Err(reason) => return self.counts.rejected(reason),
-        };
+        let (hello, heard) =
+            match greet::greet(&link, &site, enrolled, &self.network, &self.clock, || self.known(&site)).await {
+                Ok(Some(greeted)) => greeted,
+                Ok(None) => return,
+                Err(reason) => return self.counts.rejected(reason),
+            };
         let Some(member) = self.sites.get(&site) else { return };
         let session = Arc::new(Session::new(
             self.serial.fetch_add(1, Ordering::Relaxed),
@@ -276,7 +279,7 @@ impl Members {
         self.hear_particulars(member, &site, &session, catalogue.as_ref(), &mut untold).await;
         // Before it is anybody's session: no round overtakes it.
         let mut unwitnessed = version >= WITNESS && !self.witness(&site, &session).await;
-        self.register(member, &site, &session, &hello, catalogue);
+        self.register(member, &site, &session, (&hello, heard), catalogue);
         let ended = link.closed();
         let attending = self.attend(&site, member, &link, &session, version);
         tokio::pin!(ended, attending);
@@ -344,7 +347,7 @@ impl Members {
         member: &Member,
         site: &SiteId,
         session: &Arc<Session>,
-        hello: &Hello,
+        (hello, heard_at): (&Hello, Timestamp),
         catalogue: Option<Catalogue>,
     ) {
         let now = self.clock.now();
@@ -354,7 +357,7 @@ impl Members {
             let goes_on = member.session.borrow().is_some();
             heard.since = heard.since.filter(|_| goes_on).or(Some(now));
             heard.last_seen = Some(now);
-            heard.skew_ms = Some(hello.now.since_ms(now));
+            heard.skew = Some(Skew::of(hello.now, heard_at, session.shortest()));
             heard.software = Some(hello.software.clone());
             heard.certificate = session.leaf().cloned();
             heard.catalogue = catalogue.or_else(|| heard.catalogue.take());
@@ -417,7 +420,8 @@ impl Members {
                 online,
                 connected_since: heard.since.filter(|_| online),
                 last_seen: if online { Some(now) } else { heard.last_seen },
-                skew_ms: heard.skew_ms,
+                skew_ms: heard.skew.map(|skew| skew.ms),
+                skew_within_ms: heard.skew.and_then(|skew| skew.within_ms),
                 software: heard.software,
                 ledger_warning: None,
                 revoked: self.denylist().denies(id, None),

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_net::identity::Leaf;
@@ -63,6 +63,7 @@ pub struct Session {
     denylist: Denylist,
     /// Questions under way.
     asking: watch::Sender<usize>,
+    shortest_micros: AtomicU64,
     /// Whether the node has said that it goes on in a session of its own making: [`Session::leaves`].
     leaving: AtomicBool,
     replaced: watch::Sender<bool>,
@@ -99,6 +100,7 @@ impl Session {
             leaf: link.certificate().cloned(),
             denylist,
             asking: watch::Sender::new(0),
+            shortest_micros: AtomicU64::new(u64::MAX),
             leaving: AtomicBool::new(false),
             replaced: watch::Sender::new(false),
             node: Box::new(Linked(link)),
@@ -155,7 +157,17 @@ impl Session {
             return Err(Lost::Revoked);
         }
         let _asked = Asked::begin(&self.asking);
-        self.node.ask(request).await
+        let began = Instant::now();
+        let answered = self.node.ask(request).await?;
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shortest_micros.fetch_min(micros, Ordering::Relaxed);
+        Ok(answered)
+    }
+
+    /// The shortest exchange so far: a message takes no longer from there to here. None where nothing was answered.
+    pub(super) fn shortest(&self) -> Option<Duration> {
+        let micros = self.shortest_micros.load(Ordering::Relaxed);
+        (micros < u64::MAX).then(|| Duration::from_micros(micros))
     }
 
     /// Ends the session.

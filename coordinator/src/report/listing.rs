@@ -9,7 +9,8 @@ use super::grid::Grid;
 use super::offers::without;
 use super::{Format, json, plain, short_number, wrap};
 use crate::api::types::{
-    AnalysisResult, DatasetList, PermitInfo, SiteList, SiteReport, SiteStatus, StudyList, StudyState, StudyStatus,
+    AnalysisResult, DatasetList, PermitInfo, SiteInfo, SiteList, SiteReport, SiteStatus, StudyList, StudyState,
+    StudyStatus,
 };
 
 /// Codes of a column that a text shows.
@@ -25,6 +26,15 @@ fn write(grid: &Grid, format: Format, value: &impl serde::Serialize) -> String {
 
 fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+}
+
+/// A site's clock against the coordinator's, with how far that may be off.
+pub(super) fn clock(site: &SiteInfo) -> String {
+    match (site.skew_ms, site.skew_within_ms) {
+        (None, _) => "-".to_owned(),
+        (Some(ms), None) => format!("{ms:+} ms"),
+        (Some(ms), Some(within_ms)) => format!("{ms:+} ms ± {within_ms}"),
+    }
 }
 
 /// The purpose as a study spells it.
@@ -52,7 +62,7 @@ pub fn sites(list: &SiteList, format: Format) -> String {
             }
             .to_owned(),
             time(site.last_seen),
-            site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{:+} ms", ms)),
+            clock(site),
             site.software.clone().unwrap_or_else(|| "-".to_owned()),
             datasets.join("; "),
         ]);

@@ -7,6 +7,7 @@ use bocage_protocol::renewal::WARN_DAYS;
 use serde::Serialize;
 
 use super::grid::Grid;
+use super::listing::clock;
 use super::{Format, json};
 use crate::api::types::{InvitationInfo, NetworkInfo, SiteInfo};
 
@@ -71,7 +72,7 @@ impl Standing {
                 since.map_or_else(|| never.to_owned(), |at| ago(at, now)),
                 site.certificate.as_ref().map_or_else(|| "-".to_owned(), |of| left(of.until, now)),
                 site.software.clone().unwrap_or_else(|| "-".to_owned()),
-                site.skew_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:+} ms")),
+                clock(site),
                 match without {
                     0 => site.datasets.len().to_string(),
                     some => format!("{}, {some} without a snapshot", site.datasets.len()),
@@ -92,6 +93,7 @@ impl Standing {
             "certificate_until",
             "software",
             "skew_ms",
+            "skew_within_ms",
             "datasets",
             "without_snapshot",
             "oldest_snapshot",
@@ -106,6 +108,7 @@ impl Standing {
                 time(site.certificate.as_ref().map(|of| of.until)),
                 site.software.clone().unwrap_or_default(),
                 site.skew_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+                site.skew_within_ms.map(|ms| ms.to_string()).unwrap_or_default(),
                 site.datasets.len().to_string(),
                 site.datasets.iter().filter(|offer| offer.snapshot_at.is_none()).count().to_string(),
                 time(oldest(site)),
@@ -178,7 +181,7 @@ mod tests {
         let sites = vec![
             site(
                 "aa",
-                json!({ "online": true, "last_seen": 100 * DAY, "connected_since": heard(3 * 3_600_000), "skew_ms": -3, "certificate": certificate(29) }),
+                json!({ "online": true, "last_seen": 100 * DAY, "connected_since": heard(3 * 3_600_000), "skew_ms": -3, "skew_within_ms": 12, "certificate": certificate(29) }),
             ),
             site("bb", json!({ "last_seen": heard(600_000), "certificate": certificate(1) })),
             site("cc", json!({ "enrolled": false })),
@@ -214,6 +217,7 @@ mod tests {
         ] {
             assert!(wanted.iter().all(|word| line(site).contains(word)), "{wanted:?} in\n{text}");
         }
+        assert!(line("aa").contains("-3 ms ± 12"), "{text}");
         assert!(!line("aa").contains("not renewed") && text.contains("\ndd is invited, until 1970-04-12"), "{text}");
         assert_eq!(text.lines().last(), Some("1 of 5 sites connected"));
         assert!(
@@ -226,8 +230,8 @@ mod tests {
     fn programs_get_times_as_they_are_and_everything_that_was_said() {
         let csv = shown(Format::Csv);
         let rows: Vec<&str> = csv.lines().collect();
-        assert_eq!(rows[1], "bb,away,,1970-04-10T23:50:00Z,1970-04-12T00:00:00Z,,,0,0,");
-        assert_eq!(rows[5], "aa,connected,1970-04-10T21:00:00Z,1970-04-11T00:00:00Z,1970-05-10T00:00:00Z,,-3,0,0,");
+        assert_eq!(rows[1], "bb,away,,1970-04-10T23:50:00Z,1970-04-12T00:00:00Z,,,,0,0,");
+        assert_eq!(rows[5], "aa,connected,1970-04-10T21:00:00Z,1970-04-11T00:00:00Z,1970-05-10T00:00:00Z,,-3,12,0,0,");
         let json: Value = serde_json::from_str(&shown(Format::Json)).unwrap();
         assert_eq!(
             (json["sites"][4]["revoked"].as_bool(), json["invitations"][0]["site"].as_str()),

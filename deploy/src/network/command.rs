@@ -18,6 +18,7 @@ use super::rehearsal::rehearse;
 use super::render::api_url;
 use super::targets::{Target, rendered};
 use super::update::{Changes, Edited};
+use super::views::Views;
 use super::{InitError, Network, Tree, TreeError, again, init, next_steps, steps};
 use crate::cli::{fail, print};
 
@@ -78,9 +79,10 @@ pub struct StatusArgs {
 }
 
 /// A network that its nodes would understand.
-fn checked(file: &Path) -> Result<Network, Problems> {
+fn checked(file: &Path, out: Option<&Path>) -> Result<Network, Problems> {
     let name = file.display().to_string();
-    let checked = Network::read(file).and_then(|network| rehearse(&network, &name).map(|_| network));
+    let views = Views { file, out };
+    let checked = Network::read(file).and_then(|network| rehearse(&network, &views).map(|_| network));
     // Where the text can still be read, each has its line.
     checked.map_err(|problems| match std::fs::read_to_string(file) {
         Ok(text) => with_lines(&text, &name, problems),
@@ -100,7 +102,7 @@ fn failed(error: &InitError, code: u8) -> ExitCode {
 impl InitArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 1),
         };
@@ -138,7 +140,7 @@ fn said(changes: &Changes, edited: Edited) -> String {
 impl CheckArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        match checked(&self.file) {
+        match checked(&self.file, None) {
             Ok(network) => print(&summary(&network)),
             Err(problems) => fail(&problems.to_string(), None, 1),
         }
@@ -175,7 +177,7 @@ fn summary(network: &Network) -> String {
 impl DiffArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 2),
         };
@@ -201,7 +203,7 @@ impl DiffArgs {
 impl RenderArgs {
     /// Does it.
     pub fn run(&self) -> ExitCode {
-        let network = match checked(&self.file) {
+        let network = match checked(&self.file, Some(&self.out)) {
             Ok(network) => network,
             Err(problems) => return fail(&problems.to_string(), None, 1),
         };

@@ -20,6 +20,7 @@ mod steps;
 mod targets;
 mod tree;
 mod update;
+mod views;
 
 use std::net::SocketAddr;
 use std::path::Path;

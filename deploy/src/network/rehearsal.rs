@@ -9,6 +9,7 @@ use bocage_protocol::trust::PublicKey;
 
 use super::render::{Trusted, node};
 use super::spec::{Network, Site};
+use super::views::{Brought, Views};
 
 /// Any key: nobody signs anything here.
 const SOME_KEY: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
@@ -26,8 +27,9 @@ enum Origins<'a> {
 /// All that the nodes of `network` would refuse, at its place in `file`.
 ///
 /// # Errors
-/// All problems at once. Of what only a site can know (its files, its users) nothing is said.
-pub fn rehearse(network: &Network, file: &str) -> Result<(), Problems> {
+/// All problems at once. Of what only a site can know (its files, its users) nothing is said; of a view of its own where `views` knows it.
+pub fn rehearse(network: &Network, views: &Views<'_>) -> Result<(), Problems> {
+    let file = &views.file.display().to_string();
     let folder =
         tempfile::tempdir().map_err(|e| Problem::new(file, "", format!("cannot be rehearsed: {}", e.kind())))?;
     let Ok(key) = SOME_KEY.parse::<PublicKey>() else { return Ok(()) };
@@ -46,19 +48,34 @@ pub fn rehearse(network: &Network, file: &str) -> Result<(), Problems> {
         // The agent's user is one of another machine.
         let text = node(network, site, &trusted).text().replace("\nagent_user =", "\n# agent_user =");
         std::fs::write(&path, text).map_err(wrong)?;
+        let brought = views.bring(site, folder.path()).map_err(wrong)?;
         if let Err(found) = Config::rehearse(&Origin { file: path, overrides: Vec::new() }) {
             found
                 .0
                 .into_iter()
-                .filter_map(|problem| placed(problem, &origins, file, folder.path()))
-                .for_each(|p| problems.push(p));
+                .filter_map(|problem| placed(problem, &origins, file, (folder.path(), &brought)))
+                .for_each(|problem| {
+                    // Of a view that several sites have once.
+                    if !problems.0.contains(&problem) {
+                        problems.push(problem);
+                    }
+                });
         }
     }
     problems.into_result(())
 }
 
 /// The problem at its place in the network's file; none where another round of the rehearsal says it, or only the site can know.
-fn placed(problem: Problem, origins: &Origins<'_>, file: &str, folder: &Path) -> Option<Problem> {
+fn placed(
+    problem: Problem,
+    origins: &Origins<'_>,
+    file: &str,
+    (folder, brought): (&Path, &[Brought]),
+) -> Option<Problem> {
+    let view = brought.iter().find(|of| Path::new(&problem.file) == of.seen);
+    if let (Some(Brought { found, .. }), Origins::Site(..)) = (view, origins) {
+        return Some(Problem { file: found.display().to_string(), ..problem });
+    }
     let of_policy = problem.key == "policy" || problem.key.starts_with("policy.");
     let of_dataset = problem.key.starts_with("dataset.");
     let key = match origins {
@@ -85,7 +102,8 @@ mod tests {
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let text = edit(include_str!("../../templates/network.toml").to_owned());
         let network = Network::parse(&text, "network.toml", &templates).unwrap();
-        rehearse(&network, "network.toml").map_or_else(|problems| problems.to_string(), |()| String::new())
+        let views = Views { file: Path::new("network.toml"), out: None };
+        rehearse(&network, &views).map_or_else(|problems| problems.to_string(), |()| String::new())
     }
 
     #[test]
@@ -103,6 +121,49 @@ mod tests {
         ] {
             assert_eq!(said.matches(wanted).count(), 1, "{wanted}\nin\n{said}");
         }
+    }
+
+    /// What is said of two sites that see a FHIR export by a view of their own, which lies there.
+    fn by_view(at: &Path, out: Option<&Path>, map: &str, view: Option<(&Path, &str)>) -> String {
+        let file = at.join("network.toml");
+        let site = |id: &str| {
+            format!(
+                "[[site]]\nid = \"{id}\"\n[site.dataset.heart]\ncontract = \"heart@1\"\n\
+                 source = {{ kind = \"fhir\", path = \"records\", view = \"views/own.json\" }}\nmap = {{ {map} }}\n"
+            )
+        };
+        let text = format!("{}\n{}{}", include_str!("../../templates/network.toml"), site("zurich"), site("basel"));
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let network = Network::parse(&text, "network.toml", &templates).unwrap();
+        if let Some((path, view)) = view {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, view).unwrap();
+        }
+        let said = rehearse(&network, &Views { file: &file, out });
+        said.map_or_else(|problems| problems.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_mapping_over_a_view_of_the_site_s_own_is_checked_where_the_view_is_known() {
+        let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (map, dir, out) = ("disease = \"sic > 0\"", dir.path(), out.path());
+        let unknown_column = "site[4].dataset.heart.map.disease: unknown column `sic`\n  hint: did you mean `sick`?";
+        let view = |column: &str| {
+            format!(
+                r#"{{ "resourceType": "ViewDefinition", "resource": "Observation", "status": "active",
+                    "select": [{{ "column": [{{ "name": "{column}", "path": "id" }}] }}] }}"#
+            )
+        };
+        assert_eq!(by_view(dir, None, map, None), "", "a view at the hospital is the hospital's");
+        let said = by_view(dir, None, map, Some((&dir.join("views/own.json"), &view("sick"))));
+        assert!(said.contains(unknown_column) && said.contains("site[5].dataset.heart.map.disease"), "{said}");
+        let own = out.join("sites/zurich/views/own.json");
+        let said = by_view(dir, Some(out), map, Some((&own, &view("sic"))));
+        assert!(!said.contains("site[4].dataset.heart.map.disease"), "its own counts first: {said}");
+        assert!(said.contains("site[5].dataset.heart.map.disease: unknown column"), "{said}");
+        let said = by_view(dir, None, map, Some((&dir.join("views/own.json"), "{ \"resourceType\": \"Patient\" }")));
+        assert!(said.contains(&format!("{}: ", dir.join("views/own.json").display())), "the view is named: {said}");
+        assert_eq!(said.matches("own.json: resourceType").count(), 1, "and once: {said}");
     }
 
     #[test]

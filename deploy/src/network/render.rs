@@ -114,6 +114,11 @@ pub fn coordinator(
             .set("tcp", tcp.as_str())
             .noted("mode", network.researcher.mode.as_str(), "how exact answers the network asks them for")
             .noted("threshold", i64::from(network.threshold()), "the k that it proposes");
+        let mut more = network.policy.clone();
+        more.remove("threshold");
+        if !more.is_empty() {
+            doc.gap().comment("What else is proposed for a site's [policy].").block(&["invitations", "policy"], &more);
+        }
     }
     doc.gap().comment("The roster: only these sites may connect, and only these keys sign their releases.");
     for (site, key) in network.sites.iter().zip(release_keys) {
@@ -291,6 +296,7 @@ mod tests {
         let parsed: toml::Table = toml::from_str(document.text()).unwrap();
         assert_eq!(parsed["quic"]["listen"].as_str(), Some("0.0.0.0:4433"));
         assert_eq!(parsed["tcp"]["listen"].as_str(), Some("0.0.0.0:443"));
+        assert_eq!(parsed["invitations"]["policy"]["decide"].as_str(), Some(evil), "who is invited is told it too");
         assert_eq!(parsed["site"][0]["name"].as_str(), Some(evil));
         assert!(parsed["site"][1].get("release_key").is_none());
     }

@@ -114,7 +114,9 @@ impl Tree {
             let path = path.to_owned();
             move |source| TreeError::Write { path, source }
         };
-        let out = std::path::absolute(out).map_err(wrong(out))?;
+        // A link to an empty folder stays one: the folder behind it is made.
+        let place = if out.is_symlink() { out.canonicalize() } else { std::path::absolute(out) };
+        let out = place.map_err(wrong(out))?;
         refuse_full(&out)?;
         let parent =
             out.parent().filter(|_| out.file_name().is_some()).ok_or_else(|| TreeError::NoName(out.clone()))?;
@@ -193,6 +195,19 @@ mod tests {
         std::fs::create_dir(&empty).unwrap();
         tree().write(&empty).unwrap();
         assert!(empty.join("a/key").exists());
+    }
+
+    #[test]
+    fn a_link_to_an_empty_folder_stays_a_link_and_one_to_nothing_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let [link, folder] = ["link", "folder"].map(|name| dir.path().join(name));
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let refused = tree().write(&link).unwrap_err().to_string();
+        assert!(refused.contains("link: No such file"), "{refused}");
+        std::fs::create_dir(&folder).unwrap();
+        tree().write(&link).unwrap();
+        assert!(link.is_symlink() && folder.join("a/key").exists());
+        assert!(matches!(tree().write(&link), Err(TreeError::NotEmpty(_))));
     }
 
     #[test]

@@ -105,6 +105,18 @@ pub enum PgError {
     },
 }
 
+impl PgError {
+    /// Whether it may be well again by itself: the server was away or is full, or its operators stopped it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connection { .. } | Self::Gone { .. } => true,
+            // Connection exceptions, insufficient resources, operators' interventions.
+            Self::Server { state, .. } => ["08", "53", "57P"].iter().any(|class| state.starts_with(class)),
+            _ => false,
+        }
+    }
+}
+
 fn what_it_may_write(tables: &[String]) -> String {
     if tables.is_empty() { ": it is a superuser".to_owned() } else { format!(" what it reads: {}", tables.join(", ")) }
 }

@@ -1,6 +1,7 @@
 //! Hands one request to the custodian and its answer back. A request that cannot be handed on is answered `busy`: its study is still
 //! open, and the coordinator asks again.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,7 +34,12 @@ where
     let (reply, handed) = match ask(socket, &request?).await {
         Ok(reply) => (reply, Handed::On),
         Err(error) => {
-            tracing::info!(%error, "the custodian did not answer");
+            match &error {
+                FrameError::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                    tracing::info!("the custodian is not up yet: the coordinator asks again");
+                }
+                error => tracing::info!(%error, "the custodian did not answer"),
+            }
             (busy("the site's custodian is not ready")?, Handed::Back)
         }
     };

@@ -9,9 +9,9 @@ use bocage_protocol::front::dates::duration_text;
 use bocage_protocol::ids::ContractId;
 use bocage_protocol::trust::PublicKey;
 
-use super::check_policy;
 use super::datasets::mended;
-use super::output::{Failure, print};
+use super::output::{Failure, print, warn};
+use super::{check_policy, warnings};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::ledger::Ledger;
@@ -29,38 +29,50 @@ pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
         let what = counted(problems.0.len(), "problem");
         Failure::theirs(format!("{what} found\n\n{problems}"))
     })?;
-    print(|out| plan(out, &config, now))?;
-    ledger(&config)?;
-    last_ingests(&config)
+    // The configuration is one thing, the node's state another: what is said first must hold for both, and what is said last too.
+    let faults: Vec<(String, String)> = ledger(&config).into_iter().chain(last_ingests(&config)).collect();
+    let warnings = warnings::of_config(&config);
+    print(|out| {
+        writeln!(out, "{}: {}\n", config.file, verdict(faults.len(), warnings.len()))?;
+        plan(out, &config, now)
+    })?;
+    warnings.iter().for_each(|(what, hint)| warn(what, hint.as_deref()));
+    Failure::of_all(faults).map_or(Ok(()), Err)
+}
+
+/// What came of the look, as the exit code says it too.
+fn verdict(faults: usize, warnings: usize) -> String {
+    let warned = format!("{} at the end", counted(warnings, "warning"));
+    match (faults, warnings) {
+        (0, 0) => "no problems".to_owned(),
+        (0, _) => format!("no problems, and {warned}"),
+        (_, 0) => {
+            format!("no problems in the configuration, and {} of the node at the end", counted(faults, "problem"))
+        }
+        _ => format!("no problems in the configuration; {} of the node and {warned}", counted(faults, "problem")),
+    }
 }
 
 /// Without a ledger that can be opened the node does not start. That there is none yet is no problem.
-fn ledger(config: &Config) -> Result<(), Failure> {
+fn ledger(config: &Config) -> Option<(String, String)> {
     let path = config.state.ledger();
-    if std::fs::symlink_metadata(&path).is_ok() {
-        Ledger::open_read_only(&path)?;
-    }
-    Ok(())
+    std::fs::symlink_metadata(&path).ok()?;
+    Ledger::open_read_only(&path).err().map(|error| (error.to_string(), error.hint().to_owned()))
 }
 
 /// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all. What was changed since may have mended it.
-fn last_ingests(config: &Config) -> Result<(), Failure> {
-    let snapshots = config.custodian().state.snapshots();
-    let failed = config.datasets.values().filter_map(|dataset| match unfinished(&snapshots, &dataset.name)? {
-        failed @ Unfinished::Failed(_) if !mended(config, dataset, &failed) => {
-            Some((dataset.name.as_str(), failed.sentence()))
-        }
+fn last_ingests(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let snapshots = config.state.snapshots();
+    config.datasets.values().filter_map(move |dataset| match unfinished(&snapshots, &dataset.name)? {
+        failed @ Unfinished::Failed(_) if !mended(config, dataset, &failed) => Some((
+            format!("{}: {}", dataset.name, failed.sentence()),
+            format!("mend what it says, then `bocage node datasets refresh {}`", dataset.name),
+        )),
         Unfinished::Failed(_) | Unfinished::Runs(_) => None,
-    });
-    let failed: Vec<(&str, String)> = failed.collect();
-    let Some((first, _)) = failed.first() else { return Ok(()) };
-    let hint = format!("mend what it says, then `bocage node datasets refresh {first}`");
-    let said: Vec<String> = failed.iter().map(|(name, sentence)| format!("{name}: {sentence}")).collect();
-    Err(Failure::theirs(said.join("\n")).hint(hint))
+    })
 }
 
 fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> {
-    writeln!(out, "{}: no problems\n", config.file)?;
     writeln!(out, "site         {} in network {}", config.site, config.network)?;
     writeln!(out, "coordinator  {} (certificate name {})", config.coordinator.in_words(), config.coordinator.name)?;
     writeln!(out, "state        {}", config.state.0.display())?;
@@ -214,6 +226,14 @@ mod tests {
         let mut out = Vec::new();
         sandbox(&mut out, &Config::load(&site.origin()).unwrap(), support).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_first_line_says_of_problems_and_warnings_where_they_are() {
+        assert_eq!(verdict(0, 0), "no problems");
+        assert_eq!(verdict(0, 2), "no problems, and 2 warnings at the end");
+        assert_eq!(verdict(1, 0), "no problems in the configuration, and 1 problem of the node at the end");
+        assert_eq!(verdict(2, 1), "no problems in the configuration; 2 problems of the node and 1 warning at the end");
     }
 
     #[test]

@@ -284,7 +284,7 @@ fn report_to_supervisor() -> Report {
     })
 }
 
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
     // The supervisor's death ends this process anyway.
     let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());

@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bocage_net::env::SystemClock;
 use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
+use bocage_protocol::front::dates::duration_text;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::settings::nearest;
 use serde::Serialize;
@@ -22,6 +23,7 @@ use crate::custodian::data::usable;
 use crate::custodian::early::{Early, early};
 use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::optout::{Known, known};
+use crate::custodian::schedule::{RETRY_SECS, wait_secs};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 use crate::ingest::attempt::{Attempt, Unfinished, unfinished};
@@ -140,7 +142,11 @@ pub(super) fn attempt(out: &mut dyn Write, config: &Config, dataset: &Dataset) -
     for line in attempt.sentence().lines() {
         writeln!(out, "             {line}")?;
     }
-    if mended(config, dataset, &attempt) {
+    if let Unfinished::Failed(attempt @ Attempt { failures: 1.., .. }) = &attempt {
+        let longest = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
+        let wait = duration_text(wait_secs(attempt, longest));
+        writeln!(out, "             a running node tries again {wait} after that attempt, and reads from the start")?;
+    } else if mended(config, dataset, &attempt) {
         writeln!(
             out,
             "             source or node.toml were changed since; a running node tries again within the hour, and at once:"

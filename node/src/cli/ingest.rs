@@ -33,8 +33,8 @@ pub(super) fn run(config: Config, name: &str, why: Why, switches: &Switches) -> 
     let taken = take(config, &dataset, why, switches)?;
     let (rows, snapshot) = (taken.rows, taken.content.short());
     tracing::info!(dataset = dataset.name, rows, snapshot, "took a snapshot");
-    if let Some(damaged) = taken.report.bad_lines.damaged.sentence() {
-        tracing::warn!(dataset = dataset.name, "{damaged}");
+    for (what, hint) in warnings::of(&taken) {
+        tracing::warn!(dataset = dataset.name, hint, "{what}");
     }
     Ok(())
 }

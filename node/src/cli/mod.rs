@@ -343,8 +343,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, reexec: Reexec, switches: 
         Ok(cli) => cli,
         Err(error) => return usage(&without_hidden(error)),
     };
+    let of_supervisor =
+        matches!(&cli.command, Command::Agent(args) | Command::Custodian(args) if args.parent.is_some());
     match run(cli, &reexec, switches) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if of_supervisor => failure.report_to_supervisor(),
         Err(failure) => failure.report(),
     }
 }

@@ -8,7 +8,9 @@ use bocage_protocol::counted::counted;
 use bocage_protocol::settings::Problems;
 use serde::Serialize;
 
+use super::children;
 use crate::custodian::ledger::LedgerError;
+use crate::supervisor::report::failed_report;
 
 /// The form of a command's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,6 +47,21 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Several problems of the person, each with what to do about it; none where there are none.
+    pub fn of_all(problems: Vec<(String, String)>) -> Option<Self> {
+        let all = problems.into_iter().map(|(message, hint)| Self::theirs(message).hint(hint));
+        all.reduce(|all, next| {
+            let before = all.hint.map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+            Self { message: format!("{}{before}\nerror: {}", all.message, next.message), ..next }
+        })
+    }
+
+    /// Says it to the supervisor, by its pipe: that knows whether the same was said before.
+    pub fn report_to_supervisor(&self) -> ExitCode {
+        children::say(&failed_report(&self.message, self.hint.as_deref()));
+        ExitCode::from(self.code)
     }
 
     /// Says it on standard error.

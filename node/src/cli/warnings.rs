@@ -1,19 +1,35 @@
-//! What a person should know of a snapshot that was taken: that rows or values are missing from it which they may have counted on.
+//! What a person should know of a snapshot that was taken: that rows or values are missing from it which they may have counted on. Counts alone, for the
+//! hospital's own eyes: nothing of it leaves.
 
+use bocage_protocol::contract::OnFail;
 use bocage_protocol::ids::ColumnName;
 
+use crate::config::Config;
+use crate::custodian::data::usable;
 use crate::custodian::snapshot::Manifest;
-use crate::custodian::source::{ColumnReport, Reason, Report};
+use crate::custodian::source::{ColumnReport, FEW, Reason, Report};
 
 /// One row of so many may be left out without a word beyond the report.
 const TOLERATED: u64 = 20;
+/// One value of so many of a column may be lost on its way without a word beyond the report.
+const LOST: u64 = 4;
+
+/// What is wrong, and what to do about it.
+pub(super) type Warning = (String, Option<String>);
+
+/// The warnings of all snapshots in use.
+pub(super) fn of_config(config: &Config) -> Vec<Warning> {
+    let custodian = config.custodian();
+    let manifests = config.datasets.values().filter_map(|dataset| usable(&custodian, dataset).ok());
+    manifests.flat_map(|manifest| of(&manifest)).collect()
+}
 
 /// Each warning, with what to do about it.
-pub(super) fn of(manifest: &Manifest) -> Vec<(String, Option<String>)> {
+pub(super) fn of(manifest: &Manifest) -> Vec<Warning> {
     of_report(&manifest.dataset, &manifest.report)
 }
 
-fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
+fn of_report(dataset: &str, report: &Report) -> Vec<Warning> {
     let lines = &report.bad_lines;
     let found: u64 = lines.found.iter().filter(|found| found.left_out).map(|found| found.count).sum();
     let bad = lines.wrong_field_count.count + lines.not_utf8.count + lines.zero_bytes.count + found;
@@ -39,12 +55,50 @@ fn of_report(dataset: &str, report: &Report) -> Vec<(String, Option<String>)> {
             "the contract has one row a patient: give the file one, or see that its patient column is the right one";
         warnings.push((what, Some(hint.to_owned())));
     }
-    warnings.extend(report.columns.iter().filter_map(|(name, column)| unfit(dataset, name, column)));
+    for (name, column) in &report.columns {
+        warnings.extend(unfit(dataset, name, column).or_else(|| lost(dataset, name, column)));
+    }
+    for (name, rule) in &report.rules {
+        let failed = rule.failed.count;
+        if rule.on_fail == OnFail::Null && failed >= FEW && failed.saturating_mul(LOST) > report.source_rows {
+            let what = format!("rule {name} takes a value from {failed} of {} rows of {dataset}", report.source_rows);
+            warnings.push((what, Some("see whether the rule fits what the source writes".to_owned())));
+        }
+    }
+    for (name, fallen) in &report.fallen {
+        let valid = report.columns.get(name).map_or(0, |column| column.valid);
+        let (rows, before) = (report.source_rows, fallen);
+        let what = format!(
+            "{dataset}.{name} has {valid} values in {rows} rows; in the snapshot before it had {} in {}",
+            before.valid, before.rows
+        );
+        let hint = "see whether the export has changed, or the mapping; the next snapshot is compared with this one";
+        warnings.push((what, Some(hint.to_owned())));
+    }
     warnings
 }
 
+/// A column of which many values are lost between the source and the snapshot.
+fn lost(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<Warning> {
+    let found = [
+        (column.null_by_rule, "made missing by the mapping"),
+        (column.wrong_type, "of another type"),
+        (column.unknown_code, "not among the codes"),
+        (column.out_of_range, "out of range"),
+    ];
+    let lost: u64 = found.iter().map(|(values, _)| values).sum();
+    let all = column.valid + lost;
+    if lost < FEW || lost.saturating_mul(LOST) <= all {
+        return None;
+    }
+    let why: Vec<String> =
+        found.iter().filter(|(values, _)| *values > 0).map(|(values, what)| format!("{values} {what}")).collect();
+    let hint = format!("where that is not meant, look at [dataset.{dataset}.map] {name} and at the contract's column");
+    Some((format!("{lost} of the {all} values of {dataset}.{name} are lost: {}", why.join(", ")), Some(hint)))
+}
+
 /// A column that has values, none of which fits: its type, its codes or its range are most likely not what the source writes.
-fn unfit(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<(String, Option<String>)> {
+fn unfit(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<Warning> {
     let found = [
         (column.wrong_type, "of another type"),
         (column.unknown_code, "not among the codes"),
@@ -91,7 +145,7 @@ pub(super) fn why(reason: &Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::custodian::source::Rejected;
+    use crate::custodian::source::{Lines, Rejected, RuleReport};
 
     fn report(kept: u64, not_utf8: u64, rejected: &[(Reason, u64)]) -> Report {
         let mut report = Report { rows_kept: kept, ..Report::default() };
@@ -131,6 +185,36 @@ mod tests {
             "none of the 9 values of heart.died fits the contract: 7 of another type, 2 out of range"
         );
         assert!(warnings[0].1.as_ref().unwrap().contains("[dataset.heart.map] died = "), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_column_of_which_more_than_a_quarter_is_lost_is_told_and_a_few_values_are_not() {
+        let warned = |column: ColumnReport| {
+            let mut report = report(100, 0, &[]);
+            report.columns.insert("chol".parse().unwrap(), column);
+            of_report("heart", &report).into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+        };
+        let half = ColumnReport { valid: 50, null_by_rule: 45, out_of_range: 5, missing: 7, ..ColumnReport::default() };
+        let told = "50 of the 100 values of heart.chol are lost: 45 made missing by the mapping, 5 out of range";
+        assert_eq!(warned(half), [told]);
+        assert_eq!(warned(ColumnReport { valid: 75, null_by_rule: 25, ..ColumnReport::default() }), [""; 0]);
+        assert_eq!(warned(ColumnReport { valid: 1, null_by_rule: 19, ..ColumnReport::default() }), [""; 0]);
+        assert_eq!(warned(ColumnReport { valid: 1, missing: 99, ..ColumnReport::default() }), [""; 0]);
+        assert_eq!(warned(ColumnReport { null_by_rule: 99, ..ColumnReport::default() }).len(), 1);
+    }
+
+    #[test]
+    fn a_rule_that_takes_values_from_many_rows_is_told() {
+        let mut report = Report { source_rows: 100, ..report(100, 0, &[]) };
+        let mut rule = |on_fail, count| {
+            let failed = Lines { count, ..Lines::default() };
+            let rule = RuleReport { check: "a rule".to_owned(), on_fail, failed };
+            report.rules = [("late".parse().unwrap(), rule)].into();
+            of_report("heart", &report).into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+        };
+        assert_eq!(rule(OnFail::Null, 26), ["rule late takes a value from 26 of 100 rows of heart"]);
+        assert_eq!(rule(OnFail::Null, 25), [""; 0]);
+        assert_eq!(rule(OnFail::Keep, 26), [""; 0], "nothing is lost by it");
     }
 
     #[test]

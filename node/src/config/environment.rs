@@ -1,6 +1,8 @@
 //! Whether the world is as the configuration says: files are there, secrets are secret, the certificate is this site's and in time, and
 //! every dataset's source fits its contract. It reads keys only to see that they are keys.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::SecretKey;
 use rustix::fs::{Access, access};
 use rustix::process::{getegid, geteuid, getgroups};
+use zeroize::Zeroizing;
 
 use super::sections::Draft;
 use super::{Dataset, Group, Tls};
@@ -104,6 +107,11 @@ pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, Strin
     };
     let chain = open(&tls.cert_file, "tls.cert_file")?;
     let roots = open(&tls.ca_file, "tls.ca_file")?;
+    if is_certificate_alone(&tls.key_file) {
+        let message = format!("{} holds a certificate and no key", tls.key_file.display());
+        let hint = "name the file that begins with -----BEGIN PRIVATE KEY-----; the certificate's is tls.cert_file";
+        return Err(("tls.key_file", message, hint.to_owned()));
+    }
     let key = read_secret_text(&tls.key_file, PEM_BYTES).map_err(|e| {
         let (message, hint) = secret_problem(e);
         ("tls.key_file", message, hint)
@@ -112,6 +120,13 @@ pub fn read_identity(tls: &Tls) -> Result<Identity, (&'static str, String, Strin
         let hint = "ask the network's coordinator for this site's folder again";
         ("tls", format!("certificate, key and CA do not fit together: {e}"), hint.to_owned())
     })
+}
+
+/// Whether a file that should be a key's was mixed up with a certificate's, whose mode need not be a secret's.
+fn is_certificate_alone(path: &Path) -> bool {
+    let mut text = Zeroizing::new(String::new());
+    let read = File::open(path).and_then(|file| file.take(PEM_BYTES as u64).read_to_string(&mut text));
+    read.is_ok() && text.contains("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE KEY-----")
 }
 
 /// A secret's error as message and hint.

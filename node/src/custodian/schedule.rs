@@ -9,6 +9,16 @@ use crate::ingest::attempt::Attempt;
 
 /// How long it is waited after an attempt that failed.
 pub const RETRY_SECS: i64 = 3600;
+/// How long after the first that failed over what may pass by itself; twice as long after each further one, up to [`RETRY_SECS`].
+pub const FIRST_RETRY_SECS: i64 = 60;
+
+/// How long it is waited after an attempt that failed, where a running node tries again after `longest_secs`.
+pub fn wait_secs(failed: &Attempt, longest_secs: i64) -> i64 {
+    match failed.failures.checked_sub(1) {
+        None => longest_secs,
+        Some(before) => (FIRST_RETRY_SECS << before.min(20)).min(longest_secs),
+    }
+}
 
 /// What is known of a dataset's snapshots.
 pub struct Known<'a> {
@@ -30,7 +40,21 @@ pub fn due(dataset: &Dataset, rules: SnapshotRules, known: &Known<'_>, now: Time
         (Some(manifest), None) if older(manifest, i64::from(rules.epoch_days) * 86_400) => Why::Epoch,
         _ => return None,
     };
-    let wait = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
-    let failed_lately = known.failed.is_some_and(|attempt| (0..wait * 1000).contains(&now.since_ms(attempt.began_at)));
+    let longest = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
+    let lately = |attempt: &Attempt| (0..wait_secs(attempt, longest) * 1000).contains(&now.since_ms(attempt.began_at));
+    let failed_lately = known.failed.is_some_and(lately);
     (!failed_lately || (known.starting && why == Why::Start)).then_some(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_away_is_asked_again_soon_and_then_ever_less_often() {
+        let wait = |failures, longest| wait_secs(&Attempt { began_at: Timestamp(0), error: None, failures }, longest);
+        assert_eq!([1, 2, 3, 6, 7, 90].map(|failures| wait(failures, RETRY_SECS)), [60, 120, 240, 1920, 3600, 3600]);
+        assert_eq!(wait(0, RETRY_SECS), 3600, "what a person must mend is looked at again after an hour");
+        assert_eq!([wait(0, 30), wait(1, 30)], [30, 30], "never later than the dataset's own refresh");
+    }
 }

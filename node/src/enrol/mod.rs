@@ -283,13 +283,19 @@ impl Invited {
             quic: &of.quic,
             tcp: Some(&of.tcp),
             proxy: through.map(Through::said),
-            policy: toml::Table::from_iter([("threshold".to_owned(), i64::from(of.threshold).into())]),
+            policy: proposed(of),
             access_bodies: bodies.map(|b| Trusted { name: &b.name, key: b.key, mode: b.mode.as_str() }).collect(),
             researchers: Vec::new(),
             datasets: &NO_DATASETS,
             example: self.contracts.first(),
         }
     }
+}
+
+/// The policy that the network proposes. What is no policy there, the look at the new folder says.
+fn proposed(of: &Invitation) -> toml::Table {
+    let more = of.policy.iter().filter_map(|(key, value)| Some((key.clone(), toml::Value::try_from(value).ok()?)));
+    more.chain([("threshold".to_owned(), i64::from(of.threshold).into())]).collect()
 }
 
 /// The HTTP proxy on the way to the coordinator.

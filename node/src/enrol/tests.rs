@@ -15,6 +15,7 @@ use bocage_protocol::wire::enrol::{EnrolAnswer, EnrolRequest, Enrolled};
 use tokio::io::duplex;
 
 use super::*;
+use crate::config::policy::Decide;
 use crate::config::{Config, Depth, Origin};
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -45,6 +46,7 @@ impl Network {
             expires_at: NOW.plus_secs(86_400),
             fingerprint: String::new(),
             threshold: 12,
+            policy: serde_json::Map::from_iter([("decide".to_owned(), "ask".into()), ("per_day".to_owned(), 3.into())]),
             roots: root.certificate_pem().to_owned(),
             access_bodies: vec![InvitedBody { name: "Body".into(), key, mode: PermitMode::Round }],
             contracts: vec![InvitedContract { id: "heart@1".parse().unwrap(), text: CONTRACT.into() }],
@@ -115,6 +117,8 @@ async fn an_enrolled_site_has_a_folder_that_its_node_runs_from_with_keys_that_we
     let text = std::fs::read_to_string(dir.join("node.toml")).unwrap();
     let parsed: toml::Table = toml::from_str(&text).unwrap();
     assert_eq!(parsed["policy"]["threshold"].as_integer(), Some(12));
+    let (decide, settings) = (config.policy.decide, &config.policy.general);
+    assert_eq!((decide, settings.per_day), (Decide::Ask, Some(3)), "what else the network proposes");
     assert_eq!(parsed["trust"][0]["mode"].as_str(), Some("round"));
     assert!(text.contains("# [dataset.heart]"), "{text}");
     assert_eq!(std::fs::read_to_string(dir.join("contracts/heart@1.toml")).unwrap(), CONTRACT);

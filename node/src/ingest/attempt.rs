@@ -21,6 +21,9 @@ pub struct Attempt {
     pub began_at: Timestamp,
     /// Why it failed; none while it runs, and of one that was cut off.
     pub error: Option<String>,
+    /// How many in a row, up to this one, have failed over what may pass by itself: a server that was away. None of those that fail over anything else.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 /// What became of an attempt.
@@ -37,10 +40,10 @@ impl Unfinished {
     pub fn sentence(&self) -> String {
         match self {
             Unfinished::Runs(attempt) => format!("an ingest runs since {}", attempt.began_at),
-            Unfinished::Failed(Attempt { began_at, error: Some(error) }) => {
+            Unfinished::Failed(Attempt { began_at, error: Some(error), .. }) => {
                 format!("the ingest of {began_at} failed: {error}")
             }
-            Unfinished::Failed(Attempt { began_at, error: None }) => {
+            Unfinished::Failed(Attempt { began_at, error: None, .. }) => {
                 format!("the ingest of {began_at} was cut off: its process was killed, or the machine stopped")
             }
         }
@@ -56,21 +59,25 @@ pub fn path(snapshots: &Path, dataset: &str) -> PathBuf {
 pub fn unfinished(snapshots: &Path, dataset: &str) -> Option<Unfinished> {
     // First the lock: an attempt that ends meanwhile is then found as it ended.
     let runs = snapshot::is_being_taken(snapshots, dataset);
-    let text = fs::read_to_string(path(snapshots, dataset)).ok()?;
-    let attempt: Attempt = serde_json::from_str(&text).ok()?;
+    let attempt = read(&path(snapshots, dataset))?;
     Some(if runs && attempt.error.is_none() { Unfinished::Runs(attempt) } else { Unfinished::Failed(attempt) })
+}
+
+/// What stands in the file of an attempt.
+pub(super) fn read(path: &Path) -> Option<Attempt> {
+    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }
 
 /// Writes an attempt down.
 ///
 /// # Errors
 /// Where the disk does not take it.
-pub(super) fn write(path: &Path, began_at: Timestamp, error: Option<String>) -> Result<(), SecretError> {
+pub(super) fn write(path: &Path, attempt: &Attempt) -> Result<(), SecretError> {
     if let Some(folder) = path.parent() {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|source| SecretError::Io { file: folder.to_owned(), source })?;
     }
-    let text = serde_json::to_vec(&Attempt { began_at, error }).unwrap_or_default();
+    let text = serde_json::to_vec(attempt).unwrap_or_default();
     write_atomically(path, &text, 0o600)
 }
 

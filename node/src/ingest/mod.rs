@@ -6,7 +6,11 @@
 pub mod attempt;
 pub mod progress;
 
+use std::cell::Cell;
+
 use bocage_protocol::env::Timestamp;
+
+use self::attempt::Attempt;
 
 use crate::config::{Dataset, SnapshotRules, StateDir};
 use crate::custodian::optout::IdForm;
@@ -68,13 +72,24 @@ impl Ingest<'_> {
         let dir = self.state.snapshots();
         let floor = Floor { disk: &SystemDisk, bytes: u64::from(self.rules.min_free_mib) << 20 };
         let path = attempt::path(&dir, &self.dataset.name);
+        let before = attempt::read(&path);
+        let failures = before.as_ref().map_or(0, |attempt| attempt.failures);
+        let anew = Cell::new(before.is_some());
         let noted = |progress| {
-            if progress == Progress::Begun {
+            match progress {
                 // Where it cannot be written, the disk says so soon.
-                let _ = attempt::write(&path, now, None);
-            }
-            if let Progress::GoesOn { rows } = progress {
-                tracing::info!(dataset = self.dataset.name, rows, "goes on where an ingest before was interrupted");
+                Progress::Begun => drop(attempt::write(&path, &Attempt { began_at: now, error: None, failures })),
+                Progress::GoesOn { rows } => {
+                    anew.set(false);
+                    tracing::info!(dataset = self.dataset.name, rows, "goes on where an ingest before was interrupted");
+                }
+                Progress::Reading { .. } if anew.replace(false) => {
+                    tracing::info!(
+                        dataset = self.dataset.name,
+                        "the ingest before came to no end; this one reads the source from the start"
+                    );
+                }
+                _ => {}
             }
             goes_on(progress)
         };
@@ -84,7 +99,11 @@ impl Ingest<'_> {
             Ok(_) => attempt::remove(&path),
             // It is another process's attempt.
             Err(SnapshotError::Busy { .. }) => {}
-            Err(error) => drop(attempt::write(&path, now, Some(error.to_string()))),
+            Err(error) => {
+                let failures = if error.may_pass() { failures.saturating_add(1) } else { 0 };
+                let failed = Attempt { began_at: now, error: Some(error.to_string()), failures };
+                drop(attempt::write(&path, &failed));
+            }
         }
         taken
     }

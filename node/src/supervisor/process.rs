@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use super::herald::{Herald, Told};
 use super::ingests::{Due, Ingests};
-use super::report::{REPORT_BYTES, Report, parse_report};
+use super::report::{Cause, REPORT_BYTES, Report, parse_report};
+use super::sayings::{Loudness, Sayings};
 use super::standing::Standing;
 use super::{Action, Event, Role, Supervisor};
 
@@ -103,11 +104,12 @@ pub async fn run(launch: Launch<'_>, life: Life) -> Result<(), ProcessError> {
     let (began, terminal) = (Instant::now(), Terminal::now());
     let mut herald = Told::by(herald);
     let mut supervisor = Supervisor::new(Duration::ZERO, stop_within);
-    let mut children = Children { launch, agent: None, custodian: None, ingest: None, stopping: false };
+    let sayings = Sayings::default();
+    let mut children = Children { launch, agent: None, custodian: None, ingest: None, stopping: false, sayings };
     let mut standing = Standing::new(notify);
     let mut look = tokio::time::interval(standing.look_every());
     let mut ingests = Ingests::default();
-    let (reports, mut reported) = mpsc::channel(16);
+    let (reports, mut reported) = mpsc::channel::<Reported>(16);
     loop {
         while let Some(action) = supervisor.poll_action() {
             if action == Action::Leave {
@@ -156,18 +158,24 @@ pub async fn run(launch: Launch<'_>, life: Life) -> Result<(), ProcessError> {
                 standing.beats.ended(Role::Custodian);
                 Some(children.exited(Role::Custodian, &status))
             }
-            Some((pid, report)) = reported.recv() => match report {
+            Some(Reported { pid, role, report }) = reported.recv() => match report {
                 Report::Beat { session } => {
-                    if let Some(role) = children.role_of(pid) {
+                    if children.is(pid, role) {
+                        children.sayings.up(role);
                         standing.beat(began.elapsed(), role, session);
                     }
+                    None
+                }
+                // It may have ended by now.
+                Report::Failed(cause) => {
+                    children.failed(role, &cause);
                     None
                 }
                 Report::Due(due) => {
                     ingests.want(due);
                     None
                 }
-                Report::Event(event) => children.is_custodian(pid).then_some(event),
+                Report::Event(event) => children.is(pid, Role::Custodian).then_some(event),
                 Report::Pending(pending) => {
                     herald.tell(&pending).await;
                     None
@@ -211,6 +219,7 @@ struct Children<'a> {
     custodian: Option<Child>,
     ingest: Option<Child>,
     stopping: bool,
+    sayings: Sayings,
 }
 
 impl Children<'_> {
@@ -221,24 +230,18 @@ impl Children<'_> {
         }
     }
 
-    fn is_custodian(&self, pid: u32) -> bool {
-        self.custodian.as_ref().and_then(Child::id) == Some(pid)
+    /// Whether this is the child's process still.
+    fn is(&mut self, pid: u32, role: Role) -> bool {
+        self.slot(role).as_ref().and_then(Child::id) == Some(pid)
     }
 
-    fn role_of(&self, pid: u32) -> Option<Role> {
-        let is = |child: &Option<Child>| child.as_ref().and_then(Child::id) == Some(pid);
-        [(Role::Custodian, &self.custodian), (Role::Agent, &self.agent)]
-            .into_iter()
-            .find_map(|(role, child)| is(child).then_some(role))
-    }
-
-    fn apply(&mut self, action: Action, reports: &mpsc::Sender<(u32, Report)>) -> Option<Event> {
+    fn apply(&mut self, action: Action, reports: &mpsc::Sender<Reported>) -> Option<Event> {
         match action {
             Action::Start { role, overran } => match self.start(role, overran, reports) {
                 Ok(()) => None,
                 Err(error) => {
                     tracing::error!(child = role.command(), %error, "cannot start the child");
-                    Some(Event::Exited(role))
+                    Some(Event::Exited { role, told: false })
                 }
             },
             Action::Terminate(role) => {
@@ -259,12 +262,7 @@ impl Children<'_> {
         }
     }
 
-    fn start(
-        &mut self,
-        role: Role,
-        overran: Option<u64>,
-        reports: &mpsc::Sender<(u32, Report)>,
-    ) -> std::io::Result<()> {
+    fn start(&mut self, role: Role, overran: Option<u64>, reports: &mpsc::Sender<Reported>) -> std::io::Result<()> {
         let mut command = self.command(role.command());
         if let Some(attempt) = overran {
             command.arg("--overran").arg(attempt.to_string());
@@ -272,9 +270,13 @@ impl Children<'_> {
         command.stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let pid = child.id().unwrap_or_default();
-        tracing::info!(child = role.command(), pid, "started");
+        if self.sayings.starts_quietly(role) {
+            tracing::debug!(child = role.command(), pid, "started");
+        } else {
+            tracing::info!(child = role.command(), pid, "started");
+        }
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(forward_reports(pid, stdout, reports.clone()));
+            tokio::spawn(forward_reports(pid, role, stdout, reports.clone()));
         }
         *self.slot(role) = Some(child);
         Ok(())
@@ -330,14 +332,35 @@ impl Children<'_> {
         signal_to(self.slot(role).as_ref(), signal);
     }
 
-    fn exited(&mut self, role: Role, status: &str) -> Event {
-        if self.stopping || status == "exit status: 0" {
-            tracing::info!(child = role.command(), status, "stopped");
+    /// A child says why it cannot go on.
+    fn failed(&mut self, role: Role, cause: &Cause) {
+        let (child, message, hint) = (role.command(), &cause.message, cause.hint.as_deref());
+        if self.sayings.is_new(role, cause) {
+            tracing::error!(child, hint, "it cannot go on: {message}");
         } else {
-            tracing::warn!(child = role.command(), status, "ended");
+            tracing::debug!(child, hint, "it cannot go on: {message}");
+        }
+    }
+
+    fn exited(&mut self, role: Role, status: &str) -> Event {
+        let (child, told) = (role.command(), status == "exit status: 1");
+        if self.stopping || status == "exit status: 0" {
+            tracing::info!(child, status, "stopped");
+        } else {
+            let longest_secs = super::LONGEST_WAIT_FOR_PEOPLE.as_secs();
+            match self.sayings.ended(role, told) {
+                Loudness::Said => tracing::warn!(child, status, "ended"),
+                Loudness::LastTime => tracing::warn!(
+                    child,
+                    status,
+                    longest_secs,
+                    "ended again: it is started again after growing waits, which is not said any more while its reason is the same"
+                ),
+                Loudness::Quiet => tracing::debug!(child, status, "ended"),
+            }
         }
         *self.slot(role) = None;
-        Event::Exited(role)
+        Event::Exited { role, told }
     }
 }
 
@@ -349,8 +372,15 @@ fn signal_to(child: Option<&Child>, signal: Signal) {
     }
 }
 
+/// A report, and whose it is.
+struct Reported {
+    pid: u32,
+    role: Role,
+    report: Report,
+}
+
 /// Passes a child's reports on until its pipe closes, or until it writes something that is not a report.
-async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u32, Report)>) {
+async fn forward_reports(pid: u32, role: Role, stdout: ChildStdout, reports: mpsc::Sender<Reported>) {
     let mut reader = BufReader::with_capacity(REPORT_BYTES, stdout);
     let mut line = Vec::new();
     loop {
@@ -364,7 +394,7 @@ async fn forward_reports(pid: u32, stdout: ChildStdout, reports: mpsc::Sender<(u
         reader.consume(taken);
         if end.is_some() {
             if let Some(report) = std::str::from_utf8(&line).ok().and_then(parse_report)
-                && reports.send((pid, report)).await.is_err()
+                && reports.send(Reported { pid, role, report }).await.is_err()
             {
                 return;
             }

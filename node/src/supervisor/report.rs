@@ -1,18 +1,22 @@
-//! What the custodian tells the supervisor: a line each, through the pipe that is its standard output. It carries a study's id and title at most.
+//! What the children tell the supervisor: a line each, through the pipe that is their standard output. Of a study it carries id and title at most.
 
 use std::time::Duration;
 
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::limits;
-use bocage_protocol::marks::steers;
+use bocage_protocol::marks::{one_line, steers};
+use serde::{Deserialize, Serialize};
 
 use super::Event;
 use super::ingests::Due;
 use crate::custodian::source::is_dataset_name;
 use crate::ingest::Why;
 
-/// The longest line: an id and a title.
-pub const REPORT_BYTES: usize = limits::LABEL_BYTES + 100;
+/// The longest line: a cause, each of whose characters may be escaped.
+pub const REPORT_BYTES: usize = 8 << 10;
+/// Of a cause, as much as is said.
+const MESSAGE_BYTES: usize = 2400;
+const HINT_BYTES: usize = 800;
 
 /// The report that a query ended.
 pub const IDLE_REPORT: &str = "idle\n";
@@ -31,6 +35,8 @@ pub enum Report {
     Pending(Pending),
     /// A snapshot is due to be taken.
     Due(Due),
+    /// The child cannot go on, and ends.
+    Failed(Cause),
     /// The child's loop turns; of an agent, whether it has a session.
     Beat {
         /// Whether it has.
@@ -45,6 +51,26 @@ pub struct Pending {
     pub study: StudyId,
     /// Its title, on one line.
     pub title: String,
+}
+
+/// Why a child cannot go on, for whoever reads the log. Each is one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The report that a child cannot go on.
+pub fn failed_report(message: &str, hint: Option<&str>) -> String {
+    let line = |text: &str, bytes| {
+        let text = one_line(text);
+        text[..text.floor_char_boundary(bytes)].to_owned()
+    };
+    let cause = Cause { message: line(message, MESSAGE_BYTES), hint: hint.map(|hint| line(hint, HINT_BYTES)) };
+    let json = serde_json::to_string(&cause).unwrap_or_default();
+    format!("failed {json}\n")
 }
 
 /// The report that a query begins as `attempt`, which may take `limit_ms`.
@@ -69,6 +95,11 @@ pub fn parse_report(line: &str) -> Option<Report> {
         let (study, title) = pending.split_once(' ')?;
         let sound = title.len() <= limits::LABEL_BYTES && !title.contains(steers);
         return sound.then_some(Report::Pending(Pending { study: study.parse().ok()?, title: title.to_owned() }));
+    }
+    if let Some(cause) = line.strip_prefix("failed ") {
+        let cause: Cause = serde_json::from_str(cause).ok()?;
+        let sound = !cause.message.contains(steers) && !cause.hint.iter().any(|hint| hint.contains(steers));
+        return sound.then_some(Report::Failed(cause));
     }
     let mut words = line.split_whitespace();
     match (words.next()?, words.next(), words.next()) {
@@ -100,6 +131,13 @@ mod tests {
         let line = pending_report(&pending.study, &pending.title);
         assert!(line.len() <= REPORT_BYTES);
         assert_eq!(parse_report(&line), Some(Report::Pending(pending)));
+        let cause = |message: &str, hint: &str| {
+            Report::Failed(Cause { message: message.to_owned(), hint: Some(hint.to_owned()) })
+        };
+        let line = failed_report("a \"ledger\"\nis empty", Some("mend it"));
+        assert_eq!((parse_report(&line), line.lines().count()), (Some(cause("a \"ledger\" is empty", "mend it")), 1));
+        assert!(failed_report(&"\"é".repeat(5000), Some(&"\\".repeat(5000))).len() <= REPORT_BYTES);
+        assert_eq!(parse_report("failed {\"message\":\"a\\u001b[2J\"}"), None, "no report steers a terminal");
         let due = Due { dataset: "heart".to_owned(), why: Why::Schedule };
         assert_eq!(parse_report(&due_report("heart", Why::Schedule)), Some(Report::Due(due)));
         for session in [true, false] {

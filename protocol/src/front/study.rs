@@ -56,7 +56,7 @@ use crate::env::Timestamp;
 use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId, TableName};
 use crate::limits;
 use crate::marks::one_line;
-use crate::plan::{Contracts, Expr, Query, TypeProblem};
+use crate::plan::{Calls, Contracts, Expr, Query, TypeProblem};
 use crate::settings::{self, Problem, Problems, nearest, read_partly};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
@@ -251,6 +251,7 @@ impl StudyText {
         let (features, related) = relations.used(filter.iter().flat_map(|filter| filter.columns()).chain(read));
         let query = Query { features, related, ..query };
         check_plans(&self.file, &query, &analyses, contracts, &mut problems);
+        told(&mut problems, &relations.calls());
         let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
         let study = Study {
             format: STUDY_FORMAT,
@@ -280,6 +281,19 @@ impl StudyText {
         analysis::check_order(&self.file, &study, &analyses, &mut problems);
         problems.into_result(study)
     }
+}
+
+/// Problems by the names that people know, each once.
+fn told(problems: &mut Problems, calls: &Calls) {
+    let mut all: Vec<Problem> = Vec::new();
+    for problem in std::mem::take(&mut problems.0) {
+        let (key, message) = (calls.say(&problem.key), calls.tell(&problem.message));
+        let problem = Problem { key, message, hint: problem.hint.map(|hint| calls.tell(&hint)), ..problem };
+        if !all.contains(&problem) {
+            all.push(problem);
+        }
+    }
+    problems.0 = all;
 }
 
 struct Binding<'a> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
 use super::words::{self, Words, expression, measure};
-use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan, normal};
+use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan};
 use crate::counted::counted;
 use crate::ids::ColumnName;
 
@@ -63,7 +63,7 @@ impl ValidPlan {
     pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
         let contracts = &contracts.into();
         let words = Words::new(self.contract(contracts.base));
-        let features = normal::called(self.features(), &self.called);
+        let features = self.features();
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
@@ -84,7 +84,7 @@ impl ValidPlan {
             makes: features
                 .iter()
                 .enumerate()
-                .map(|(i, feature)| words::features::feature(feature, &features[..i], contracts))
+                .map(|(i, feature)| words::features::feature(feature, &features[..i], contracts, &self.called))
                 .collect(),
             keeps: self.plan().query.filter.as_ref().map(|filter| self.say(filter)),
             groups,
@@ -119,9 +119,9 @@ impl ValidPlan {
         reads
     }
 
-    /// An expression with the study's names.
+    /// An expression with the study's names, and with what the study language would write where it gave none.
     fn say(&self, of: &Expr) -> String {
-        expression(&of.renamed(&|name| self.called.name(name)))
+        self.called.calls().say(&expression(of))
     }
 
     fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
@@ -136,7 +136,7 @@ impl ValidPlan {
                 MeasureLayout::Number(_) => ("patients and rows with a value, sum, sum of squares", 4),
                 MeasureLayout::Condition => ("patients and rows where it is known, rows where it is true", 3),
             };
-            computes.push(format!("of {}: {what}", measure(&asked.renamed(&|name| self.called.name(name)), words)));
+            computes.push(format!("of {}: {what}", self.called.calls().say(&measure(asked, words))));
             of_a_cell += numbers;
         }
         // Two more for the whole cohort.
@@ -159,7 +159,10 @@ impl ValidPlan {
         let cells = self.grid().map_or(0, Grid::cells) as u64;
         let (groups, computes) = match bins {
             Bins::Column(name) => (
-                vec![format!("{}, over {cells} public steps of its range", words.column(&self.called.name(name)))],
+                vec![format!(
+                    "{}, over {cells} public steps of its range",
+                    self.called.calls().say(&words.column(name))
+                )],
                 "patients and rows in each bin, after the site has merged steps until every bin has k or more patients",
             ),
             Bins::Steps(steps) => (
@@ -167,7 +170,7 @@ impl ValidPlan {
                 "patients and rows who leave at each step, after the site has merged steps until each has k or more patients",
             ),
             Bins::Lines(lines) => (
-                lines.map(|part| part.renamed(&|name| self.called.name(name))).words(&self.layout().keys_at(0)),
+                lines.words(&self.layout().keys_at(0)).iter().map(|words| self.called.calls().say(words)).collect(),
                 "patients and rows in each interval of each group, after the site has merged neighbouring intervals of a group until each has k or more patients",
             ),
         };
@@ -199,7 +202,7 @@ impl Explained {
         let named = if self.makes.is_empty() { "the column that names" } else { "a column that names" };
         let _ = writeln!(text, "Reads {}; never {} the patient.", listed(&self.reads, "no column"), named);
         if !self.makes.is_empty() {
-            let _ = writeln!(text, "For each patient, {}.", self.makes.join("; "));
+            let _ = writeln!(text, "Makes for each patient: {}.", self.makes.join("; "));
         }
         let _ = match &self.keeps {
             Some(filter) => writeln!(text, "Looks only at rows where {filter}."),

@@ -361,8 +361,11 @@ impl Session {
             self.actions.push_back(Action::Close(CloseCode::PROTOCOL));
             return self.rejected(error, now, entropy);
         }
+        // The welcome was half a round trip old when it came.
+        let left_ms = if let State::Greeting { until } = self.state { until.since_ms(now) } else { self.greeting_ms() };
+        let half_ms = self.greeting_ms().saturating_sub(left_ms).clamp(0, self.greeting_ms()) / 2;
         self.state = State::Ready { since: now, version: welcome.version };
-        let skew_ms = welcome.now.since_ms(now);
+        let skew_ms = welcome.now.since_ms(now).saturating_add(half_ms);
         self.actions.push_back(Action::Report(Report::Ready { version: welcome.version, skew_ms }));
         if skew_ms.saturating_abs() > CLOCK_TOLERANCE_SECS * 1000 {
             self.actions.push_back(Action::Report(Report::ClockSkew { skew_ms }));

@@ -70,6 +70,16 @@ fn a_session_connects_greets_and_is_ready() {
 }
 
 #[test]
+fn what_a_welcome_takes_is_no_skew_of_a_clock() {
+    let mut bench = Bench::new();
+    bench.wake();
+    bench.event(Event::Connected);
+    bench.now = Timestamp(bench.now.0 + 600);
+    let sent = -300;
+    assert_eq!(bench.welcome("north", sent), [Action::Report(Report::Ready { version: 1, skew_ms: 0 })]);
+}
+
+#[test]
 fn waits_double_up_to_the_longest_and_are_jittered() {
     let mut bench = Bench::new();
     bench.wake();

@@ -128,6 +128,9 @@ pub struct Invitation {
     pub fingerprint: String,
     /// The k that the network proposes.
     pub threshold: u32,
+    /// What else it proposes of the site's `[policy]`, as `node.toml` spells it. What these words mean, and whether they can be, its node says.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub policy: serde_json::Map<String, serde_json::Value>,
     /// The network's roots, in PEM.
     pub roots: String,
     /// Whose permits the network goes by.
@@ -258,6 +261,10 @@ mod tests {
             expires_at: Timestamp(1_790_000_000_000),
             fingerprint: "ab".repeat(32),
             threshold: 11,
+            policy: serde_json::Map::from_iter([
+                ("decide".to_owned(), "ask".into()),
+                ("quiet".to_owned(), serde_json::json!([{ "from": "22:00", "to": "06:00" }])),
+            ]),
             roots: "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n".into(),
             access_bodies: vec![InvitedBody {
                 name: "Body".into(),
@@ -280,10 +287,11 @@ mod tests {
         assert!(sealed.is_as_sealed());
         let other = InvitationToken::generate(&mut Fixed(9));
         assert!(Invitation { token: other, ..sealed.clone() }.is_as_sealed(), "the token is the coordinator's matter");
-        let changes: [fn(&mut Invitation); 7] = [
+        let changes: [fn(&mut Invitation); 8] = [
             |i| i.roots.push_str("-----BEGIN CERTIFICATE-----\nMQ==\n-----END CERTIFICATE-----\n"),
             |i| i.access_bodies[0].key = SecretKey::generate(&mut Fixed(5)).public(),
             |i| i.threshold = 3,
+            |i| drop(i.policy.insert("decide".to_owned(), "auto".into())),
             |i| i.quic = "elsewhere.example.org:4433".into(),
             |i| i.tcp = "elsewhere.example.org:443".into(),
             |i| i.contracts.clear(),

@@ -32,6 +32,9 @@ pub struct SiteInfo {
     pub last_seen: Option<Timestamp>,
     /// Its clock minus ours when it last connected, in milliseconds.
     pub skew_ms: Option<i64>,
+    /// How far that may be off to either side, by what the network takes: half of the shortest exchange. (Older coordinators do not say it.)
+    #[serde(default)]
+    pub skew_within_ms: Option<u64>,
     /// Its software version.
     pub software: Option<String>,
     /// What it offered when it last connected.

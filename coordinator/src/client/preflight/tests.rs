@@ -42,6 +42,7 @@ fn site(id: &str, datasets: Vec<OfferInfo>) -> SiteInfo {
         connected_since: None,
         last_seen: Some(at(1)),
         skew_ms: None,
+        skew_within_ms: None,
         software: None,
         datasets,
         ledger_warning: None,

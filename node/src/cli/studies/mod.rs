@@ -96,7 +96,7 @@ pub fn resume(config: &Config, format: Format) -> Result<(), Failure> {
 fn word(config: &Config, command: &Command, format: Format) -> Result<(), Failure> {
     let dossier = dossier_of(running(config, command)?)?;
     match format {
-        Format::Text => print(|out| text::word(out, &dossier.listed)),
+        Format::Text => print(|out| text::word(out, &dossier)),
         _ => show_dossier(&dossier, format),
     }
 }

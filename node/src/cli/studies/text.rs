@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use bocage_protocol::marks::one_line;
 use bocage_protocol::trust::Permit;
 
-use crate::custodian::desk::shown::{AtTheDesk, CapLeft, Dossier, Listed, Paused, SaidBy};
+use crate::custodian::desk::shown::{AtTheDesk, CapLeft, Dossier, Listed, Paused, SaidBy, State};
 use crate::custodian::ledger::bodies::named;
 
 /// Digits of an id that tell it apart.
@@ -39,8 +39,19 @@ pub fn desk(out: &mut dyn Write, desk: &AtTheDesk) -> io::Result<()> {
 }
 
 /// What a word came to.
-pub fn word(out: &mut dyn Write, listed: &Listed) -> io::Result<()> {
-    writeln!(out, "{}  {}: {}", short(&listed.study), one_line(&listed.title), stands(listed))
+pub fn word(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
+    let listed = &dossier.listed;
+    writeln!(out, "{}  {}: {}", short(&listed.study), one_line(&listed.title), stands(listed))?;
+    waits_for_resume(out, dossier)
+}
+
+/// What was approved while everything stands still is answered later.
+fn waits_for_resume(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
+    if dossier.paused.is_none() || dossier.listed.state != State::Approved {
+        return Ok(());
+    }
+    pause(out, dossier.paused.as_ref())?;
+    writeln!(out, "the study is approved, and is answered after `bocage node resume`")
 }
 
 /// Whether everything stands still.
@@ -60,6 +71,7 @@ pub fn dossier(out: &mut dyn Write, dossier: &Dossier) -> io::Result<()> {
     let Dossier { access_body, said, received, .. } = dossier;
     writeln!(out, "{}\nstudy      {}", one_line(&listed.title), listed.study)?;
     writeln!(out, "state      {}", stands(listed))?;
+    waits_for_resume(out, dossier)?;
     writeln!(out, "asked by   {} ({key})", one_line(&listed.researcher))?;
     writeln!(out, "purpose    {}\ndataset    {}", listed.purpose, named(&listed.dataset, &listed.related))?;
     writeln!(out, "waits      since {}, until {}", listed.since, listed.until)?;

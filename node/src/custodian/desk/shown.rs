@@ -120,6 +120,9 @@ pub struct Dossier {
     pub said: Vec<SaidBy>,
     /// What this requester has received from this site.
     pub received: Vec<Received>,
+    /// The pause that lasts, if one does: whatever was said, nothing is answered until it ends.
+    #[serde(default)]
+    pub paused: Option<Paused>,
 }
 
 /// How many cells may leave on an account.

@@ -182,6 +182,7 @@ impl Desk<'_> {
             permit_digest: pending.study.permit.as_ref().map(|permit| permit.digest.to_string()),
             said: self.said_by(&case),
             received: self.received(&pending.study.key)?,
+            paused: paused(self.ledger, self.secret)?,
             listed,
         }))
     }

@@ -137,6 +137,11 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// Whether the same ingest may go well later, with nobody having changed anything: the server of its database was away.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Source(SourceError::Postgres(error)) if error.may_pass())
+    }
+
     pub(self) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         SnapshotError::of_kind(path, error.kind())
     }

@@ -21,14 +21,14 @@ use super::columns::Columns;
 use super::files::{Draft, Hashed, Syncing, make_folder, remove_drafts, write_whole};
 use super::keep::Lock;
 use super::manifest::{FORMAT, IdsFile, Manifest};
-use super::open::{CURRENT, arrow_path, folder, ids_path, manifest_path};
+use super::open::{CURRENT, arrow_path, current, folder, ids_path, manifest, manifest_path};
 use super::shuffle::{Room, Shuffle};
 use super::spool::{Spool, Stream};
 use super::subjects::{Numbered, Numbering};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError, SystemDisk};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
-use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report};
+use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report, fallen};
 
 /// After so many bytes the file is on its way to the disk.
 const SYNC_BYTES: u64 = 32 << 20;
@@ -122,7 +122,12 @@ impl<'a> Taking<'a> {
             .floor
             .leaves_room(&folder, 0)
             .and_then(|()| self.rows(&folder, opened, &mapping, conforming, contract, unfinished))
-            .and_then(|taken| self.publish(&folder, taken, spec, contract, now));
+            .and_then(|mut taken| {
+                if let Ok(before) = current(self.dir, &spec.name).and_then(|of| manifest(self.dir, &spec.name, &of)) {
+                    taken.report.fallen = fallen(&before.report, &taken.report);
+                }
+                self.publish(&folder, taken, spec, contract, now)
+            });
         // Whoever failed for a reason would fail for it again; who was interrupted leaves what it has to the next.
         if !matches!(taken, Err(SnapshotError::Interrupted)) {
             unfinished::remove(&folder);

@@ -10,6 +10,7 @@
 
 mod conform;
 mod csv;
+mod fallen;
 mod fhir;
 mod intake;
 mod mapping;
@@ -29,6 +30,7 @@ use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::settings::Problems;
 
 pub use conform::{Conformed, Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
+pub use fallen::{FEW, Fallen, fallen};
 pub use fhir::FhirSource;
 pub use mapping::Mapping;
 pub use names::Names;

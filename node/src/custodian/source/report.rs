@@ -9,6 +9,8 @@ use bocage_protocol::contract::OnFail;
 use bocage_protocol::ids::{ColumnName, RuleName};
 use serde::{Deserialize, Serialize};
 
+use super::fallen::Fallen;
+
 /// Line numbers kept of each kind of bad line: enough to look at, not a copy of the file.
 const LINES_KEPT: usize = 20;
 
@@ -28,6 +30,9 @@ pub struct Report {
     /// One entry a rule of the contract, over the rows that passed their columns' checks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<RuleName, RuleReport>,
+    /// Columns that had far more values in the snapshot before, as they were then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallen: BTreeMap<ColumnName, Fallen>,
 }
 
 /// What a rule found.

@@ -156,10 +156,10 @@ fn read_on<T: DeserializeOwned>(
             true => problem.hint(format!("it may stand there several times: write it as [[{place}]]")),
             false => problem,
         });
-        if !remove(&mut rest, &path) {
-            break None;
+        match remove(&mut rest, &path) {
+            Some(place) => removed.push(place.to_owned()),
+            None => break None,
         }
-        removed.push(path);
     };
     for path in &unknown {
         problems.push(unknown_key::<T>(file, &join(key, path), path, known));
@@ -212,6 +212,11 @@ fn stand_in<T: DeserializeOwned>(value: &mut Value, path: &str, field: &str) -> 
     })
 }
 
+/// The keys of a section, as its type declares them.
+pub(crate) fn keys_of<'de, T: serde::Deserialize<'de>>() -> &'static [&'static str] {
+    fields::of::<T>()
+}
+
 /// A type's name as people say it.
 fn in_words(message: &str) -> String {
     match message.rsplit_once("expected ") {
@@ -237,17 +242,23 @@ fn attempt<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<String>) -
     })
 }
 
-/// Takes the value at `path` away, so that what stands behind it can be read too.
-fn remove(value: &mut Value, path: &str) -> bool {
-    let (outer, last) = path.rsplit_once('.').unwrap_or(("", path));
+/// Takes the value at `path` away, so that what stands behind it can be read too: of a list the whole, or its other places would not be those of
+/// the text any more. Returned is what was taken.
+fn remove<'a>(value: &mut Value, path: &'a str) -> Option<&'a str> {
+    let mut place = path;
+    while let Some((list, _)) = place.strip_suffix(']').and_then(|inner| inner.rsplit_once('[')) {
+        place = list;
+    }
+    let (outer, last) = place.rsplit_once('.').unwrap_or(("", place));
     match value.pointer_mut(&pointer(outer)) {
-        Some(Value::Object(map)) => map.remove(last).is_some(),
-        _ => false,
+        Some(Value::Object(map)) => map.remove(last).map(|_| place),
+        _ => None,
     }
 }
 
 fn pointer(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!("/{}", path.replace('.', "/")) }
+    let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty());
+    parts.fold(String::new(), |pointer, part| pointer + "/" + part)
 }
 
 /// The name nearest to `wanted`, if one is near enough to be meant.
@@ -354,6 +365,25 @@ mod tests {
         assert_eq!((partly.map(|s| s.threshold), problems.0.len()), (Some(3), 1));
         let missing = read_partly::<Section>(&serde_json::json!({}), "f", "", &[], &mut problems);
         assert!(missing.is_none(), "nothing made up is handed out");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_hides_nothing_that_stands_behind_it() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Lists {
+            numbers: Vec<u32>,
+            sections: Vec<Section>,
+            count: u32,
+        }
+        let mut problems = Problems::default();
+        let value = serde_json::json!({"numbers": [1, "x", "y"], "sections": [{"threshold": 1}, {"threshold": "x"}], "count": "x"});
+        assert!(read::<Lists>(&value, "f", "", &[], &mut problems).is_none());
+        let said = problems.to_string();
+        for place in ["f: numbers[1]: invalid", "f: sections[1].threshold: invalid", "f: count: invalid"] {
+            assert!(said.contains(place), "{place} in {said}");
+        }
+        assert!(!said.contains("missing field `numbers`"), "it is there: {said}");
     }
 
     #[test]

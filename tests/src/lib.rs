@@ -15,6 +15,7 @@ pub mod hold;
 pub mod lab;
 pub mod lifted;
 pub mod line;
+pub mod numbers;
 pub mod old_kernel;
 pub mod omop_packs;
 pub mod peer;

@@ -1,19 +1,22 @@
 //! The driver of one pair's correlation, and the matrix of all pairs.
 //!
-//! Numbers are those of the sites that show what they need; the sums themselves are never published, only r and how many patients it covers.
+//! Numbers are those of the sites that show what they need; the sums themselves are never published, only r and how many patients it covers. Two numbers that no
+//! table sums beside each other come as moments, by the rules of components.
 
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, CorrelationSpec, Pair, Spec};
 use bocage_protocol::ids::AnalysisName;
-use bocage_protocol::plan::{MeasureLayout, Quantum, ValidPlan};
+use bocage_protocol::plan::{Described, MeasureLayout, ModelLayout, Quantum, ValidPlan};
 use bocage_protocol::release::{CellRelease, MeasureRelease, TableRelease};
 
+use super::as_asked::AsAsked;
 use super::association::correlation::{Sums, interval, pearson, test};
 use super::association::ranks::spearman;
 use super::crosstab::{Published, counts};
 use super::estimates::independent;
+use super::moments::Moments;
 use super::table::{TableDriver, releases};
-use super::{Setting, SiteAnswer, sorted};
+use super::{Setting, SiteAnswer, notes, pca, sorted};
 use crate::api::types::{AnalysisResult, Block, HiddenReason, NamedBlock, Value};
 
 /// The headings of Pearson's correlations.
@@ -24,8 +27,15 @@ pub(super) const SPEARMAN: [&str; 7] = ["first", "second", "n", "rho", "least", 
 /// The driver of one pair.
 #[derive(Debug)]
 pub struct CorrelationDriver {
-    table: TableDriver,
+    of: Counted,
     spec: CorrelationSpec,
+}
+
+/// How sites count it.
+#[derive(Debug)]
+enum Counted {
+    Table(TableDriver),
+    Moments(Box<PairMoments>),
 }
 
 /// How many patients, and the statistic with its ends and p; or why there is none.
@@ -34,14 +44,29 @@ type Found = Result<(u64, Option<[f64; 3]>, Option<f64>), HiddenReason>;
 impl CorrelationDriver {
     pub(super) fn new(setting: Setting, spec: &CorrelationSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
         independent(&setting)?;
-        Ok(Self { table: TableDriver::new(setting, spec.table(), plan)?, spec: spec.clone() })
+        let of = match spec.table() {
+            Some(table) => Counted::Table(TableDriver::new(setting, table, plan)?),
+            None => Counted::Moments(Box::new(PairMoments::new(setting, plan)?)),
+        };
+        Ok(Self { of, spec: spec.clone() })
     }
 
     pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
-        let mut result = self.table.publish(answers);
-        let (headings, found) = match &self.spec.pair {
-            Pair::Numbers(..) => (PEARSON, self.numbers(&releases(&sorted(answers)), &mut result.notes)),
-            Pair::Ordered(..) => (SPEARMAN, self.ordered(&result.block, &mut result.notes)),
+        let (mut result, headings, found) = match &self.of {
+            Counted::Moments(of) => {
+                let (result, found) = of.publish(answers, self.spec.confidence.share());
+                (result, PEARSON, found)
+            }
+            Counted::Table(table) => {
+                let mut result = table.publish(answers);
+                let (headings, found) = match &self.spec.pair {
+                    Pair::Ordered(..) => (SPEARMAN, self.ordered(table, &result.block, &mut result.notes)),
+                    Pair::Numbers(..) | Pair::Moments(..) => {
+                        (PEARSON, self.numbers(table, &releases(&sorted(answers)), &mut result.notes))
+                    }
+                };
+                (result, headings, found)
+            }
         };
         let mut block = Block { columns: headings.map(str::to_owned).to_vec(), ..Block::default() };
         let mut row: Vec<Value> = self.spec.labels().map(|label| Value::Text(label.to_owned())).to_vec();
@@ -67,7 +92,7 @@ impl CorrelationDriver {
     }
 
     /// r over the sites that show all of both means, both spreads and the mean product.
-    fn numbers(&self, releases: &[&TableRelease], notes: &mut Vec<String>) -> Found {
+    fn numbers(&self, table: &TableDriver, releases: &[&TableRelease], notes: &mut Vec<String>) -> Found {
         let shown: Vec<[Part; 3]> = releases.iter().filter_map(|release| parts(release)).collect();
         let [a, b] = self.spec.labels();
         if shown.len() < releases.len() {
@@ -77,12 +102,12 @@ impl CorrelationDriver {
                 releases.len()
             ));
         }
-        if shown.len() < self.table.setting().min_sites as usize {
+        if shown.len() < table.setting().min_sites as usize {
             let rounded = releases.iter().any(|release| release.rounded);
             return Err(if rounded { HiddenReason::Rounded } else { HiddenReason::TooFewSites });
         }
         let all = shown.iter().fold([Part::default(); 3], |all, part| [0, 1, 2].map(|i| all[i].plus(part[i])));
-        let quanta: Vec<Quantum> = self.table.layout().measures().iter().filter_map(number).collect();
+        let quanta: Vec<Quantum> = table.layout().measures().iter().filter_map(number).collect();
         let (n, [x, y, xy], [q_x, q_y, q_xy]) = (all[0].n, all, quanta.as_slice()) else {
             return Err(HiddenReason::NotAllExact);
         };
@@ -94,16 +119,14 @@ impl CorrelationDriver {
         let (sd_x, sd_y, mean_xy) = (sd(q_x, x), sd(q_y, y), q_xy.mean(n, xy.sum));
         let r = pearson(&Sums { n, mean_x, sd_x, mean_y, sd_y, mean_xy });
         let Some(r) = r else { return Ok((n, None, None)) };
-        let ends = interval(r, n, self.spec.confidence.share());
-        let estimate = ends.map_or([r, f64::NAN, f64::NAN], |e| [e.value, e.from, e.to]);
-        Ok((n, Some(estimate), test(r, n).map(|test| test.p)))
+        Ok(estimated(r, n, self.spec.confidence.share()))
     }
 
-    fn ordered(&self, table: &Block, notes: &mut Vec<String>) -> Found {
-        let keys = self.table.layout().keys_at(0);
+    fn ordered(&self, table: &TableDriver, shown: &Block, notes: &mut Vec<String>) -> Found {
+        let keys = table.layout().keys_at(0);
         let known = |at: usize| keys.get(at).map_or(0, |key| key.labels.len() - usize::from(key.missing));
         let width = keys.get(1).map_or(1, |key| key.labels.len().max(1));
-        let cells = counts(table);
+        let cells = counts(shown);
         let row = |row: &[Published]| row.iter().take(known(1)).map(Published::exact).collect::<Option<Vec<u64>>>();
         let exact: Option<Vec<Vec<u64>>> = cells.chunks(width).take(known(0)).map(row).collect();
         let Some(exact) = exact else {
@@ -119,6 +142,47 @@ impl CorrelationDriver {
                 .into(),
         );
         Ok((n, found.map(|f| [f.value, f.least, f.most]), p))
+    }
+}
+
+/// r with its interval and p.
+fn estimated(r: f64, n: u64, confidence: f64) -> (u64, Option<[f64; 3]>, Option<f64>) {
+    let ends = interval(r, n, confidence);
+    let estimate = ends.map_or([r, f64::NAN, f64::NAN], |e| [e.value, e.from, e.to]);
+    (n, Some(estimate), test(r, n).map(|test| test.p))
+}
+
+/// The driver of two numbers by their moments.
+#[derive(Debug)]
+struct PairMoments {
+    setting: Setting,
+    order: AsAsked,
+    described: Described,
+    layout: ModelLayout,
+}
+
+impl PairMoments {
+    fn new(setting: Setting, plan: &ValidPlan) -> Result<Self, PublicError> {
+        let (order, described, layout) = pca::described(&setting, plan)?;
+        Ok(Self { setting, order, described, layout })
+    }
+
+    fn publish(&self, answers: &[SiteAnswer<'_>], confidence: f64) -> (AnalysisResult, Found) {
+        let answers = sorted(answers);
+        let releases = pca::releases(&answers);
+        let notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        let enough = !releases.is_empty() && releases.len() >= self.setting.min_sites as usize;
+        let found = match enough {
+            true => {
+                let moments = Moments::of(&self.order.releases(&releases, self.described), &self.layout);
+                let spread = moments.scaled_sd(0).zip(moments.scaled_sd(1));
+                let r = moments.scaled_covariance().zip(spread).map(|(of, (x, y))| of[(0, 1)] / (x * y));
+                let r = r.filter(|r| moments.n > 2 && r.is_finite()).map(|r| r.clamp(-1.0, 1.0));
+                Ok(r.map_or((moments.n, None, None), |r| estimated(r, moments.n, confidence)))
+            }
+            false => Err(HiddenReason::TooFewSites),
+        };
+        (self.setting.result(Block::default(), notes), found)
     }
 }
 

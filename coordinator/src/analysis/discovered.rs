@@ -50,11 +50,11 @@ struct Named<'a> {
 
 impl DiscoveredDriver {
     pub(super) fn new(setting: Setting, spec: &DiscoveredSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        shows_what_there_is(&setting.name, &spec.table, plan.layout())?;
+        shows_what_there_is(&setting.name, &spec.table, plan.written())?;
         let key = plan.discovered().cloned().ok_or_else(|| {
             PublicError::new(ErrorCode::StudyInvalid, format!("analysis `{}`: its plan discovers no key", setting.name))
         })?;
-        Ok(Self { setting, spec: spec.clone(), key, layout: plan.layout().clone() })
+        Ok(Self { setting, spec: spec.clone(), key, layout: plan.written().clone() })
     }
 
     /// The combined answer. The same for any order of `answers`.

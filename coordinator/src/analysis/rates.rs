@@ -36,7 +36,7 @@ pub struct RatesDriver {
 
 impl RatesDriver {
     pub(super) fn new(setting: Setting, spec: &RatesSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        let (table, layout) = (spec.table(), plan.layout().clone());
+        let (table, layout) = (spec.table(), plan.written().clone());
         shows_what_there_is(&setting.name, &table, &layout)?;
         Ok(Self { setting, spec: spec.clone(), table, layout })
     }

@@ -21,8 +21,8 @@ pub struct TableDriver {
 
 impl TableDriver {
     pub(super) fn new(setting: Setting, spec: TableSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        shows_what_there_is(&setting.name, &spec, plan.layout())?;
-        Ok(Self { setting, spec, layout: plan.layout().clone() })
+        shows_what_there_is(&setting.name, &spec, plan.written())?;
+        Ok(Self { setting, spec, layout: plan.written().clone() })
     }
 
     /// The combined answer. The same for any order of `answers`, which are sorted here.

@@ -94,8 +94,8 @@ fn combine(sites: &[Site], order: &[usize], min_sites: u32) -> AnalysisResult {
     let (spec, plan) = asked();
     let mut driver = Driver::new(&spec, &plan, &bench::contract(), min_sites).unwrap();
     let ids: Vec<SiteId> = (0..sites.len()).map(|i| bench::site(&format!("site-{i}"))).collect();
-    let releases: Vec<TableRelease> = sites.iter().map(|site| gate(site, plan.layout())).collect();
-    assert!(releases.iter().all(|release| release.fits(plan.layout())));
+    let releases: Vec<TableRelease> = sites.iter().map(|site| gate(site, plan.written())).collect();
+    assert!(releases.iter().all(|release| release.fits(plan.written())));
     let answers: Vec<SiteAnswer<'_>> =
         order.iter().map(|i| SiteAnswer { site: &ids[*i], answer: Answer::Table(&releases[*i]) }).collect();
     match driver.step(&answers) {
@@ -199,11 +199,11 @@ proptest! {
         let (_, plan) = asked();
         let order: Vec<usize> = (0..sites.len()).collect();
         let result = combine(&sites, &order, min_sites);
-        check(&result.block, &sites, plan.layout(), 0, min_sites);
+        check(&result.block, &sites, plan.written(), 0, min_sites);
         let coarsest = sites.iter().map(|s| s.step).max().unwrap();
         prop_assert_eq!(result.rolled_up.is_some(), coarsest > 0);
         if let Some(block) = &result.rolled_up {
-            check(block, &sites, plan.layout(), coarsest, min_sites);
+            check(block, &sites, plan.written(), coarsest, min_sites);
         }
     }
 }
@@ -256,7 +256,7 @@ fn notes_say_who_is_missing_and_who_has_nothing_to_contribute() {
     let mut driver = Driver::new(&spec, &plan, &bench::contract(), 2).unwrap();
     let mut without = uniform(10, 0);
     without.rows.iter_mut().for_each(|row| row.1 = None);
-    let releases = [gate(&uniform(10, 0), plan.layout()), gate(&without, plan.layout())];
+    let releases = [gate(&uniform(10, 0), plan.written()), gate(&without, plan.written())];
     let names = bench::SITES.map(bench::site);
     let refused = PublicError::new(ErrorCode::PolicyRefused, "not for this purpose");
     let answers = [

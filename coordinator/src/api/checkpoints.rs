@@ -6,6 +6,7 @@ use axum::Json;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::settings::nearest;
 use bocage_protocol::trust::KeptCheckpoints;
 
 use super::call::Call;
@@ -15,7 +16,11 @@ pub(super) async fn of_site(app: App, call: Call<SiteId>) -> Result<Json<KeptChe
     let site = call.path;
     if !app.context.roster.contains(&site) {
         let error = PublicError::new(ErrorCode::NotFound, "the coordinator does not know this site");
-        return Err(error.hint("`bocage sites` lists those that it knows").into());
+        let roster: Vec<SiteId> = app.context.members.sites().into_iter().map(|info| info.id).collect();
+        return Err(Problem(match nearest(site.as_str(), roster.iter().map(SiteId::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("`bocage sites` lists those that it knows"),
+        }));
     }
     match app.context.store.with(move |store| store.checkpoints(&site)).await? {
         Some(kept) => Ok(Json(kept)),

@@ -4,6 +4,7 @@ use axum::Json;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::ContractId;
+use bocage_protocol::settings::nearest;
 
 use super::answer::Text;
 use super::call::Call;
@@ -44,9 +45,13 @@ pub(super) async fn datasets(app: App, _: Call) -> Result<Json<DatasetList>, Pro
 pub(super) async fn contract(app: App, call: Call<ContractId>) -> Result<Text, Problem> {
     match app.context.contracts.get(&call.path) {
         Some(known) => Ok(Text(known.text.clone())),
-        None => Err(Problem(
-            PublicError::new(ErrorCode::NotFound, "the coordinator does not know this contract")
-                .hint("`bocage datasets` lists those that it knows"),
-        )),
+        None => {
+            let known: Vec<String> = app.context.contracts.keys().map(ToString::to_string).collect();
+            let error = PublicError::new(ErrorCode::NotFound, "the coordinator does not know this contract");
+            Err(Problem(match nearest(&call.path.to_string(), known.iter().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("`bocage datasets` lists those that it knows"),
+            }))
+        }
     }
 }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 
 use super::Source;
 use crate::config::Config;
-use crate::people::{Act, NewToken, PeopleFile, Role, Scope};
+use crate::people::{Act, NewToken, PeopleError, PeopleFile, Role, Scope};
 
 /// Entries that are read at a time.
 const PAGE: usize = 1000;
@@ -227,7 +227,8 @@ impl AuditArgs {
                 Ok(said)
             }
             AuditCommand::Verify { noted, source } => {
-                let verified = open(&source, now)?.verify_audit(noted).map_err(text)?.map_err(text)?;
+                let verified =
+                    open(&source, now)?.verify_audit(noted).map_err(text)?.map_err(|broken| broken.to_string())?;
                 match verified {
                     (0, _) | (_, None) => Ok("there are no entries yet\n".to_owned()),
                     (count, Some(hash)) => {
@@ -259,7 +260,7 @@ fn pages(people: &mut PeopleFile, mut after: u64, mut each: impl FnMut(&crate::p
 }
 
 fn open(source: &Source, now: Timestamp) -> Result<PeopleFile, String> {
-    let config = Config::load(&source.config, &source.set).map_err(text)?;
+    let config = Config::load(&source.config, &source.set).map_err(|problems| problems.to_string())?;
     let mut people = PeopleFile::open(&config.state_dir).map_err(text)?;
     people.take_up(&config.users, now).map_err(text)?;
     Ok(people)
@@ -277,8 +278,11 @@ fn act(action: &str, subject: &impl ToString) -> Act {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn text(error: PeopleError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}\n  hint: {hint}"),
+        None => error.to_string(),
+    }
 }
 
 fn words(roles: &BTreeSet<Role>) -> String {

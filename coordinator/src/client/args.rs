@@ -12,22 +12,23 @@ use bocage_net::code_files::with_code_files;
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::front::StudyText;
+use bocage_protocol::front::{StudyText, with_lines};
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
 
+use super::check;
 use super::doctor::examine;
 use super::ending::{Out, Then, ended, left_open, show};
 use super::follow::{Followed, News, follow};
 use super::keep::{compare, said, verify_folder};
 use super::progress::Progress;
-use super::study::{Asked, Bound, bind, sign_and_submit};
+use super::study::{Bound, bind, sign_and_submit};
 use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile};
 use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
-use crate::report::{self, Format, Grid, Standing};
+use crate::report::{self, Format, Standing};
 
 /// The shortest beginning of a study id that is looked up.
 const PREFIX_DIGITS: usize = 4;
@@ -259,11 +260,29 @@ impl Client {
     }
 }
 
-/// The study's text, with the files that it names.
-fn read_study(path: &Path) -> Result<StudyText, ClientError> {
+/// A study's text as it stands in its file, and with the files that it names.
+fn read_study(path: &Path) -> Result<(String, StudyText), ClientError> {
     let text =
         std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })?;
-    Ok(with_code_files(StudyText::parse(&text, &path.display().to_string())?, path))
+    let file = path.display().to_string();
+    let study = StudyText::parse(&text, &file).map_err(|problems| with_lines(&text, &file, problems))?;
+    Ok((text, with_code_files(study, path)))
+}
+
+/// A study that is read and bound; what is wrong with it is told with its lines.
+fn bound(
+    profile: &Profile,
+    api: &Api,
+    path: &Path,
+    permit: Option<&Path>,
+    key: PublicKey,
+) -> Result<Bound, ClientError> {
+    let ((text, study), permit) = (read_study(path)?, read_permit(profile, permit)?);
+    let file = path.display().to_string();
+    bind(api, profile, key, permit.as_ref(), study, &file).map_err(|error| match error {
+        ClientError::Problems(problems) => with_lines(&text, &file, problems).into(),
+        other => other,
+    })
 }
 
 /// The permit that was named, else the profile's.
@@ -272,14 +291,13 @@ fn read_permit(profile: &Profile, named: Option<&Path>) -> Result<Option<GivenPe
 }
 
 fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, format: Format) -> Result<u8, ClientError> {
-    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
-    let bound = bind(api, profile, profile.key()?.public(), permit.as_ref(), text, &file.display().to_string())?;
+    let bound = bound(profile, api, file, permit, profile.key()?.public())?;
     say_what_is_odd(&bound, file);
     let wanted = bound.asked(api)?;
     for analysis in &wanted.analyses {
         analysis.warnings.iter().for_each(|warning| say(format_args!("warning: {}: {warning}", analysis.name)));
     }
-    print(&asked(&wanted, format))
+    print(&check::text(&wanted, format))
 }
 
 /// What its author hardly meant: names that nothing uses, and answers of fewer hospitals than a reader thinks of.
@@ -296,70 +314,6 @@ fn say_what_is_odd(bound: &Bound, file: &Path) {
     }
 }
 
-fn asked(asked: &Asked, format: Format) -> String {
-    let mut grid = Grid::new(["analysis", "kind", "cells", "columns"]);
-    for analysis in &asked.analyses {
-        let cells = analysis.cells.to_string();
-        grid.row([analysis.name.to_string(), analysis.kind.clone(), cells, analysis.columns.join("; ")]);
-    }
-    match format {
-        Format::Json => report::json(asked),
-        Format::Csv => grid.csv(),
-        Format::Text => {
-            let sites: Vec<&str> = asked.sites.iter().map(|s| s.as_str()).collect();
-            let head = format!(
-                "{}: nothing to correct\nwould ask {} sites ({}) about {}; cells need {} sites\n",
-                asked.title,
-                sites.len(),
-                sites.join(", "),
-                asked.dataset,
-                asked.min_sites
-            );
-            head + &permit(asked) + &grid.text(1) + &trees(asked) + &report::looks(&asked.looks)
-        }
-    }
-}
-
-fn permit(asked: &Asked) -> String {
-    match &asked.permit {
-        None => {
-            let names: Vec<&str> = asked.needs_permit.iter().map(|site| site.as_str()).collect();
-            let demand = match names.as_slice() {
-                [] => String::new(),
-                names => format!("; {} said that they answer under one only", names.join(", ")),
-            };
-            format!("no permit: only sites that let you ask without one will answer{demand}\n\n")
-        }
-        Some(permit) => {
-            let cells = asked.cells();
-            let too_many = if cells as u64 > permit.max_cells { ": more than it allows may not leave" } else { "" };
-            let mut text = report::plain(&format!(
-                "permit {} of {} ({}) covers it",
-                permit.id, permit.holder, permit.organisation
-            ));
-            text += &format!(
-                "\nvalid from {} to {}; {} cells may leave each site under it in all, this study takes {cells} at most{too_many}\n",
-                permit.valid_from, permit.valid_to, permit.max_cells
-            );
-            if !permit.issuer_known {
-                text += "the coordinator does not know who issued it, and sites that do not either refuse\n";
-            }
-            text + "\n"
-        }
-    }
-}
-
-/// What every site computes, analysis by analysis.
-fn trees(asked: &Asked) -> String {
-    let mut text = String::new();
-    for analysis in &asked.analyses {
-        for plan in &analysis.plans {
-            text += &format!("\n{}\n{}", analysis.name, plan.tree());
-        }
-    }
-    text
-}
-
 fn run(
     profile: &Profile,
     api: &Api,
@@ -367,9 +321,8 @@ fn run(
     wait: Option<Duration>,
     then: &Then<'_>,
 ) -> Result<u8, ClientError> {
-    let (text, permit) = (read_study(file)?, read_permit(profile, permit)?);
     let key = profile.key()?;
-    let bound = bind(api, profile, key.public(), permit.as_ref(), text, &file.display().to_string())?;
+    let bound = bound(profile, api, file, permit, key.public())?;
     say_what_is_odd(&bound, file);
     let status = sign_and_submit(api, &bound, &key)?;
     let id = status.id;

@@ -3,8 +3,10 @@
 //! The researcher's secret key is read here and never leaves this process; no command sends a study's text, only what was signed.
 
 mod args;
+mod check;
 mod doctor;
 mod ending;
+mod estimate;
 #[cfg(test)]
 pub(crate) mod fake;
 mod follow;
@@ -30,11 +32,13 @@ use bocage_protocol::ids::{AnalysisName, NetworkId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
 
 pub use args::{CheckpointArgs, Client, DatasetsArgs, DoctorArgs, SitesArgs, StudyArgs, StudyCommand, exit};
+pub use estimate::{Counted, Estimate, Measured};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
 pub use invitations::{InvitationsArgs, InviteArgs, UninviteArgs};
 pub use keep::{Place, compare, fetch, said, verify_folder};
 pub use permit::GivenPermit;
+pub(crate) use preflight::day;
 pub use preflight::{Note, SiteLook};
 pub use profile::{PROFILE_FILE, PROFILE_VARIABLE, Profile};
 pub use revoke::{RevokeArgs, RevokedArgs};

@@ -105,7 +105,7 @@ impl fmt::Display for Note {
 }
 
 /// The day of a moment, as people write it.
-pub(super) fn day(at: Timestamp) -> String {
+pub(crate) fn day(at: Timestamp) -> String {
     at.to_string().split('T').next().unwrap_or_default().to_owned()
 }
 
@@ -205,7 +205,7 @@ fn differences(there: &[ColumnTraits], wanted: &Wanted<'_>) -> Vec<Note> {
 /// # Errors
 /// A site that the study names is older, or all are; `key` says where the study names them.
 pub fn recent(
-    offering: Vec<SiteId>,
+    offering: &[SiteId],
     named: &[SiteId],
     sites: &[SiteInfo],
     (contract, hash): (&ContractId, &Digest),
@@ -236,7 +236,7 @@ pub fn recent(
     let all = offering.len();
     let newest = offering.iter().filter_map(|site| taken(site).flatten()).max();
     let recent: Vec<SiteId> =
-        offering.into_iter().filter(|site| taken(site).flatten().is_some_and(|at| at >= not_before)).collect();
+        offering.iter().filter(|site| taken(site).flatten().is_some_and(|at| at >= not_before)).cloned().collect();
     if named.is_empty() && all > 0 && recent.is_empty() {
         let newest = newest.map_or("no site has one".to_owned(), |at| format!("the newest is of {}", day(at)));
         let problem = Problem::new(file, "snapshot_not_before", format!("no site has a snapshot of {wanted} or later"));

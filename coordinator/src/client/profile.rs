@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bocage_net::secret;
-use bocage_protocol::front::toml_problem;
+use bocage_protocol::front::{Sort, toml_problem};
 use bocage_protocol::ids::NetworkId;
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, read};
@@ -78,6 +78,9 @@ impl Profile {
             return Err(Problem::new(&file, "", format!("larger than {} bytes", limits::CONFIG_TEXT_BYTES)).into());
         }
         let value = toml::from_str(text).map_err(|e| toml_problem(text, &file, &e))?;
+        if let Some(problem) = Sort::Profile.taken_for(&value, &file) {
+            return Err(problem.into());
+        }
         let mut problems = Problems::default();
         let Some(raw) = read::<RawProfile>(&value, &file, "", KEYS, &mut problems) else { return Err(problems) };
         if let Some(problem) = address_problem(&raw.coordinator, &file) {

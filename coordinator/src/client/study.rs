@@ -13,6 +13,7 @@ use bocage_protocol::settings::{Problem, Problems, nearest};
 use bocage_protocol::trust::{PublicKey, SecretKey, SignedStudy, Study};
 use serde::Serialize;
 
+use super::estimate::Estimate;
 use super::permit::GivenPermit;
 use super::preflight::{SiteLook, Wanted, looks, recent};
 use super::{Api, ClientError, Profile};
@@ -46,7 +47,7 @@ pub struct Bound {
 }
 
 /// What a bound study would ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Asked {
     /// Its title.
     pub title: String,
@@ -64,6 +65,8 @@ pub struct Asked {
     pub analyses: Vec<AskedAnalysis>,
     /// The sites that it asks or that have the dataset in another form, with what is to be known of them.
     pub looks: Vec<SiteLook>,
+    /// What it will take.
+    pub estimate: Estimate,
 }
 
 /// The permit that a study relies on.
@@ -121,9 +124,10 @@ pub fn bind(
         return Err(ClientError::OtherNetwork { url: api.url().to_owned(), theirs, ours });
     }
     let datasets = api.datasets()?.datasets;
-    let offered = find(&datasets, text.dataset(), ("dataset", file))?;
+    let known: Vec<ContractId> = datasets.iter().map(|dataset| dataset.contract.clone()).collect();
+    let text = text.among(&known);
+    let (offered, tables) = data(&datasets, &text, file)?;
     let contract = contract(api, &offered)?;
-    let tables = tables(&datasets, &text, file)?;
     let mut related = BTreeMap::new();
     for (name, offered) in &tables {
         related.insert(name.clone(), self::contract(api, offered)?);
@@ -136,10 +140,14 @@ pub fn bind(
     // A site that lacks one of the tables can answer nothing.
     let mut offering: Vec<SiteId> =
         offered.sites.iter().filter(|site| tables.values().all(|t| t.sites.contains(site))).cloned().collect();
-    let (not_before, sites_named) = (text.snapshot_not_before(), !text.sites().is_empty());
+    let (not_before, sites_named) = (text.snapshot_not_before(), text.names_sites());
+    let mut older = Problems::default();
     if let Some(day) = not_before {
         for dataset in std::iter::once(&offered).chain(tables.values()) {
-            offering = recent(offering, text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file)?;
+            match recent(&offering, &text.sites(), &sites, (&dataset.contract, &dataset.hash), day, file) {
+                Ok(recent) => offering = recent,
+                Err(problems) => older.extend(problems),
+            }
         }
     }
     let mut nonce = [0; 16];
@@ -155,7 +163,13 @@ pub fn bind(
         nonce,
         permit: permit.map(|given| &given.signed),
     };
-    let study = text.bind(joined(&contract, &related), &context)?;
+    let study = match text.bind(joined(&contract, &related), &context) {
+        Ok(study) => older.into_result(study)?,
+        Err(mut problems) => {
+            problems.extend(older);
+            return Err(problems.into());
+        }
+    };
     let unused = text.unused(&study);
     // An older coordinator does not say whom it knows.
     let admitted = match (&network.researchers, &network.access_bodies) {
@@ -192,21 +206,34 @@ fn contract(api: &Api, offered: &DatasetInfo) -> Result<Contract, ClientError> {
     Ok(contract)
 }
 
-/// Who offers each table; all that nobody does are said.
-fn tables(
-    datasets: &[DatasetInfo],
-    text: &StudyText,
-    file: &str,
-) -> Result<BTreeMap<TableName, DatasetInfo>, Problems> {
+/// The study's own dataset, and its tables by its names for them.
+type Data = (DatasetInfo, BTreeMap<TableName, DatasetInfo>);
+
+/// Who offers each; of what nobody does all is said, with what else is wrong with the text by itself.
+fn data(datasets: &[DatasetInfo], text: &StudyText, file: &str) -> Result<Data, Problems> {
+    let said = text.problems();
     let mut problems = Problems::default();
-    let mut tables = BTreeMap::new();
-    for (name, wanted) in text.tables() {
-        match find(datasets, wanted, (&format!("tables.{name}"), file)) {
-            Ok(found) => drop(tables.insert(name.clone(), found)),
-            Err(found) => problems.extend(found),
+    let mut look = |wanted: &ContractId, key: &str| {
+        let found = find(datasets, wanted, (key, file));
+        // What is wrong with its name is not said twice.
+        let missing = found.as_ref().err().filter(|_| !said.0.iter().any(|problem| problem.key == key));
+        problems.extend(missing.cloned().unwrap_or_default());
+        found.ok()
+    };
+    // A table that is the base is its own key's fault.
+    let is_table = text.tables().values().any(|table| table == text.dataset());
+    let base =
+        if is_table { find(datasets, text.dataset(), ("dataset", file)).ok() } else { look(text.dataset(), "dataset") };
+    let found =
+        |(name, wanted): (&TableName, &ContractId)| Some((name.clone(), look(wanted, &format!("tables.{name}"))?));
+    let tables: BTreeMap<TableName, DatasetInfo> = text.tables().iter().filter_map(found).collect();
+    match base {
+        Some(base) if tables.len() == text.tables().len() => Ok((base, tables)),
+        _ => {
+            problems.extend(said);
+            Err(problems)
         }
     }
-    problems.into_result(tables)
 }
 
 fn find(datasets: &[DatasetInfo], wanted: &ContractId, (key, file): (&str, &str)) -> Result<DatasetInfo, Problems> {
@@ -265,6 +292,21 @@ impl Bound {
         Contracts::of(&self.contract, plan.related(), find)
     }
 
+    /// What a plan and its later rounds compute.
+    fn in_words(&self, plan: &ValidPlan, later: &[(u16, ValidPlan)]) -> Explained {
+        let explain = |plan: &ValidPlan| plan.explain(self.contracts_of(plan), None);
+        later.iter().fold(explain(plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)))
+    }
+
+    /// What is computed in all rounds, analysis by analysis of the signed study: of a summary each part.
+    ///
+    /// # Errors
+    /// A plan of the study does not pass the check that every site repeats.
+    pub(super) fn explained(&self) -> Result<Vec<Explained>, ClientError> {
+        let plans = self.study.analyses.iter().zip(self.plans()?);
+        plans.map(|(analysis, plan)| Ok(self.in_words(&plan, &self.later_plans(analysis)?))).collect()
+    }
+
     /// The sites as they look from here, by dataset. Contracts that the coordinator holds are asked for where a site has one of them instead of the
     /// study's.
     ///
@@ -298,9 +340,8 @@ impl Bound {
         let mut values = Vec::new();
         for (analysis, plan) in study.analyses.iter().zip(self.plans()?) {
             values.push(answer_values(&analysis.spec, &plan, study.sites.count()));
-            let explain = |plan: &ValidPlan| plan.explain(self.contracts_of(plan), None);
             let later = self.later_plans(analysis)?;
-            let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
+            let explained = self.in_words(&plan, &later);
             let in_later: usize = later.iter().map(|(rounds, plan)| usize::from(*rounds) * plan.most_cells()).sum();
             let cells = plan.most_cells() + in_later;
             let warnings = warnings(&analysis.spec, &plan);
@@ -338,6 +379,7 @@ impl Bound {
             needs_permit: self.needs_permit.clone(),
             analyses,
             looks: self.looks(api)?,
+            estimate: self.estimate(api)?,
         })
     }
 }

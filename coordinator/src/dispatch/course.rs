@@ -1,5 +1,6 @@
 //! A study's way through its rounds: the drivers of its analyses, stepped with what is recorded. No I/O, no clock: replay gives the same.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -178,11 +179,11 @@ impl Course {
         let mut next: BTreeMap<u16, States> = BTreeMap::new();
         for part in &round.parts {
             let index = usize::from(part.analysis);
-            let answers: Vec<SiteAnswer<'_>> = asked
-                .sites
-                .iter()
-                .map(|site| SiteAnswer { site, answer: answer(releases.get(site), refusals.get(site), part.analysis) })
-                .collect();
+            let said = |site| Some((site, part.at(site).plan.as_written(outcome(releases.get(site)?, part.analysis)?)));
+            let said: BTreeMap<&SiteId, Cow<'_, Outcome>> = asked.sites.iter().filter_map(said).collect();
+            let answer =
+                |site| SiteAnswer { site, answer: answer(said.get(site).map(Cow::as_ref), refusals.get(site)) };
+            let answers: Vec<SiteAnswer<'_>> = asked.sites.iter().map(answer).collect();
             match self.drivers[index].step(&answers) {
                 Next::Round(state) => drop(next.insert(part.analysis, States::All(state))),
                 Next::Each(states) => drop(next.insert(part.analysis, States::Each(states))),
@@ -245,9 +246,12 @@ impl Course {
     }
 }
 
-fn answer<'a>(release: Option<&'a Release>, refusal: Option<&'a PublicError>, analysis: u16) -> Answer<'a> {
-    let part = release.and_then(|release| release.parts.iter().find(|part| part.analysis == analysis));
-    match (part.map(|part| &part.outcome), refusal) {
+fn outcome(release: &Release, analysis: u16) -> Option<&Outcome> {
+    release.parts.iter().find(|part| part.analysis == analysis).map(|part| &part.outcome)
+}
+
+fn answer<'a>(outcome: Option<&'a Outcome>, refusal: Option<&'a PublicError>) -> Answer<'a> {
+    match (outcome, refusal) {
         (Some(Outcome::Table(table)), _) => Answer::Table(table),
         (Some(Outcome::Bins(bins)), _) => Answer::Bins(bins),
         (Some(Outcome::Discovered(found)), _) => Answer::Discovered(found),

@@ -96,7 +96,25 @@ impl From<PeopleError> for PublicError {
                     .hint("its log has the cause; a full disk is the most likely one");
             }
         };
-        PublicError::new(code, error.to_string())
+        let public = PublicError::new(code, error.to_string());
+        match error.hint() {
+            Some(hint) => public.hint(hint),
+            None => public,
+        }
+    }
+}
+
+impl PeopleError {
+    /// What to do about it, if that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            PeopleError::Exists("user") => Some(
+                "`bocage coordinator users list` shows them; `users enable` takes one again that was disabled, and roles are given once, when a user is made",
+            ),
+            PeopleError::Missing("user") => Some("`bocage coordinator users list` shows them; `users add` makes one"),
+            PeopleError::Missing("token") => Some("`bocage coordinator tokens list` shows them"),
+            _ => None,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ const COVERAGE_LINES: usize = 12;
 /// Rows of which nothing is published that a text shows; more are counted instead.
 const HIDDEN_ROWS: usize = 8;
 /// Behind a value that stands for part of its rows.
-const PARTLY: char = '*';
+pub(super) const PARTLY: char = '*';
 
 /// A block as an aligned table, followed by what is hidden and what is only partly covered.
 pub(super) fn block_text(block: &Block) -> String {
@@ -52,7 +52,7 @@ pub(super) fn block_text(block: &Block) -> String {
 }
 
 /// The rows that tell a reader nothing but that they are hidden, where there are many: they would bury the others.
-fn folded(block: &Block, keys: usize, hidden: &BTreeMap<(usize, usize), &Hidden>) -> BTreeSet<usize> {
+pub(super) fn folded(block: &Block, keys: usize, hidden: &BTreeMap<(usize, usize), &Hidden>) -> BTreeSet<usize> {
     let silent = |r: usize, c: usize| hidden.get(&(r, c)).is_some_and(|h| h.interval.is_none_or(|i| i.0 == 0));
     let columns = keys..block.columns.len();
     let rows = (0..block.rows.len()).filter(|r| !columns.is_empty() && columns.clone().all(|c| silent(*r, c)));
@@ -61,7 +61,7 @@ fn folded(block: &Block, keys: usize, hidden: &BTreeMap<(usize, usize), &Hidden>
 }
 
 /// The values that do not stand for all rows of their cell.
-fn partly(block: &Block) -> impl Iterator<Item = &Coverage> {
+pub(super) fn partly(block: &Block) -> impl Iterator<Item = &Coverage> {
     block.coverage.iter().filter(|c| c.of != Interval(c.n, Some(c.n)))
 }
 

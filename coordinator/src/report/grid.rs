@@ -35,7 +35,7 @@ impl Grid {
     /// For people. The first `keys` columns are repeated where the table is laid out in several parts.
     pub fn text(&self, keys: usize) -> String {
         let widths = self.widths();
-        let parts = parts(&widths, keys);
+        let parts = parts(&widths, keys, WIDTH);
         let mut out = String::new();
         for (i, columns) in parts.iter().enumerate() {
             if i > 0 {
@@ -82,13 +82,13 @@ impl Grid {
     }
 }
 
-/// Which columns stand side by side: all, or the keys with as many others as fit.
-fn parts(widths: &[usize], keys: usize) -> Vec<Vec<usize>> {
+/// Which columns stand side by side: all, or the keys with as many others as fit into so many characters.
+pub(super) fn parts(widths: &[usize], keys: usize, room: usize) -> Vec<Vec<usize>> {
     let width = |columns: &[usize]| columns.iter().map(|c| widths[*c] + 2).sum::<usize>();
     let keys: Vec<usize> = (0..keys.min(widths.len())).collect();
     let mut parts: Vec<Vec<usize>> = vec![keys.clone()];
     for (column, own) in widths.iter().enumerate().skip(keys.len()) {
-        let full = parts.last().is_some_and(|p| p.len() > keys.len() && width(p) + own > WIDTH);
+        let full = parts.last().is_some_and(|p| p.len() > keys.len() && width(p) + own > room);
         if full {
             parts.push(keys.clone());
         }

@@ -3,6 +3,7 @@
 //! It must never show a hidden value as a number: in text it is `hidden`, in CSV an empty field, in JSON null.
 
 mod block;
+mod estimate;
 pub mod folder;
 mod grid;
 mod listing;
@@ -11,6 +12,7 @@ mod page;
 mod result;
 mod standing;
 
+pub use estimate::estimate;
 pub use grid::Grid;
 pub use listing::{contract, datasets, sites, status, studies};
 pub use offers::{looks, offers};

@@ -10,6 +10,7 @@ use bocage_coordinator::client::{Client, exit};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock as _;
+use bocage_protocol::front::with_lines;
 use bocage_protocol::settings::Problems;
 use clap::Args;
 
@@ -79,9 +80,14 @@ pub struct StatusArgs {
 
 /// A network that its nodes would understand.
 fn checked(file: &Path, out: Option<&Path>) -> Result<Network, Problems> {
-    let network = Network::read(file)?;
-    rehearse(&network, &Views { file, out })?;
-    Ok(network)
+    let name = file.display().to_string();
+    let views = Views { file, out };
+    let checked = Network::read(file).and_then(|network| rehearse(&network, &views).map(|_| network));
+    // Where the text can still be read, each has its line.
+    checked.map_err(|problems| match std::fs::read_to_string(file) {
+        Ok(text) => with_lines(&text, &name, problems),
+        Err(_) => problems,
+    })
 }
 
 /// Whether something was made here before.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::front::toml_problem;
+use bocage_protocol::front::{Sort, toml_problem};
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
@@ -265,6 +265,9 @@ impl Network {
     /// All problems at once. `file` names the text in them.
     pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, Problems> {
         let value: Value = toml::from_str(text).map_err(|e| toml_problem(text, file, &e))?;
+        if let Some(problem) = Sort::Network.taken_for(&value, file) {
+            return Err(problem.into());
+        }
         let mut problems = Problems::default();
         let raw = read::<RawNetwork>(&value, file, "", KEYS, &mut problems);
         let Some(raw) = raw else {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bocage_net::env::SystemClock;
+use bocage_protocol::counted::counted;
 use bocage_protocol::env::Clock;
 use bocage_protocol::front::dates::duration_text;
 use bocage_protocol::ids::Digest;
@@ -103,7 +104,7 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 write!(out, "{}  {} ({})  ", l.name, l.contract, &l.contract_hash[..12])?;
                 match (&l.snapshot_at, l.rows, l.subjects, &l.problem) {
                     (Some(at), Some(rows), Some(subjects), _) => {
-                        writeln!(out, "snapshot of {at}: {rows} rows of {subjects} patients")?;
+                        writeln!(out, "snapshot of {at}: {}", rows_of(rows, subjects))?;
                     }
                     (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
                 }
@@ -163,6 +164,14 @@ pub(super) fn mended(config: &Config, dataset: &Dataset, attempt: &Unfinished) -
     let files = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let source = dataset.spec.source.file();
     newer(Path::new(&config.file)) || source.is_some_and(|path| newer(path) || files(path).any(|file| newer(&file)))
+}
+
+/// How many rows there are, and of how many patients where these are others.
+fn rows_of(rows: u64, subjects: u32) -> String {
+    if rows == u64::from(subjects) {
+        return format!("{}, one row each", counted(rows, "patient"));
+    }
+    format!("{} of {}", counted(rows, "row"), counted(subjects, "patient"))
 }
 
 /// Rows that refer to rows of another dataset which are not there, or not only once.
@@ -340,7 +349,8 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
     let source = manifest.source.display();
     writeln!(
         out,
-        "{PAD}snapshot of {created_at}: {rows} rows of {subjects} patients, from {} rows of {source}",
+        "{PAD}snapshot of {created_at}: {}, from {} rows of {source}",
+        rows_of(*rows, *subjects),
         report.source_rows
     )?;
     bad_lines(out, "lines with another number of fields", &report.bad_lines.wrong_field_count)?;

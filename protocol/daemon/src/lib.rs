@@ -4,6 +4,7 @@
 //! handed counts and names that its caller vouches for.
 
 pub mod figures;
+mod heap;
 pub mod log;
 pub mod notify;
 pub mod process;

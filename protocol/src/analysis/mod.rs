@@ -247,7 +247,7 @@ impl Spec {
             Spec::Crosstab(crosstab) => Some(crosstab.table()),
             Spec::Accuracy(accuracy) => Some(accuracy.table()),
             Spec::Compare(compare) => Some(compare.table()),
-            Spec::Correlation(correlation) => Some(correlation.table()),
+            Spec::Correlation(correlation) => correlation.table(),
             Spec::Standardised(standardised) => Some(standardised.table()),
             Spec::Rates(rates) => Some(rates.table()),
             Spec::Quantiles(_)

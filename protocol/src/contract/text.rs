@@ -110,6 +110,9 @@ pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
         return Err(Problem::new(file, "", format!("larger than {} bytes", limits::CONTRACT_TEXT_BYTES)).into());
     }
     let value = toml::from_str::<Value>(text).map_err(|e| crate::front::toml_problem(text, file, &e))?;
+    if let Some(problem) = crate::front::Sort::Contract.taken_for(&value, file) {
+        return Err(problem.into());
+    }
     let mut problems = Problems::default();
     let raw = read::<RawContract>(&value, file, "", KEYS, &mut problems);
     let mut reader = Reader { file, problems };

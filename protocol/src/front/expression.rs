@@ -7,6 +7,7 @@ mod plausible;
 mod predicted;
 mod relation;
 mod window;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -288,7 +289,11 @@ impl<'a> Binder<'a> {
             _ => None,
         };
         let Some(op) = operation else {
-            return self.refuse(TypeProblem::new(format!("the operator `{op}` is not part of the study language")));
+            let problem = TypeProblem::new(format!("the operator `{op}` is not part of the study language"));
+            return self.refuse(match words::instead_of(op) {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
         };
         let (left, right) = (self.lower_number(left), self.lower_number(right));
         Some(Expr::Arithmetic { op, left: Box::new(left?), right: Box::new(right?) })
@@ -317,8 +322,11 @@ impl<'a> Binder<'a> {
     }
 
     fn compare(&mut self, op: Comparison, left: &Sql, right: &Sql) -> Option<Expr> {
+        if let Some(problem) = words::chained(left) {
+            return self.refuse(problem);
+        }
         let (wanted, bare) = (self.lower(left), calls::bare_code(right));
-        let right = self.lower(right);
+        let right = self.lower_beside(wanted.as_ref(), right);
         let (left, right) = (wanted?, right?);
         let is_code = || matches!(type_of(&left, self.columns()), Ok(Type::Code(_) | Type::Text));
         // A source's columns are all texts, read as numbers where they are compared with such.
@@ -347,7 +355,7 @@ impl<'a> Binder<'a> {
             let member = self.in_lists(of?, &named)?;
             return Some(if negated { not(member) } else { member });
         }
-        let items: Vec<Option<Expr>> = list.iter().map(|item| self.lower(item)).collect();
+        let items: Vec<Option<Expr>> = list.iter().map(|item| self.lower_beside(of.as_ref(), item)).collect();
         let mut of = of?;
         let mut literals = Vec::with_capacity(items.len());
         for item in items {

@@ -3,8 +3,10 @@
 mod codes;
 pub mod dates;
 mod expression;
+mod lines;
 mod permit;
 mod relation;
+mod sorts;
 mod sql;
 mod study;
 #[cfg(test)]
@@ -20,7 +22,9 @@ use crate::settings::Problem;
 pub(crate) use relation::tests as cohorts;
 
 pub use codes::Files;
+pub use lines::with_lines;
 pub use permit::{PermitContext, permit};
+pub use sorts::Sort;
 pub use study::{BindContext, StudyText};
 
 /// Binds an expression of `node.toml` over the columns of a source, which are all texts. Without them, any name may be one: all else is looked at.

@@ -6,7 +6,7 @@ mod tests;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{dates, toml_problem};
+use super::{Sort, dates, toml_problem};
 use crate::contract::Contract;
 use crate::env::Timestamp;
 use crate::ids::{ColumnName, ContractId, SiteId};
@@ -94,6 +94,9 @@ pub fn permit(text: &str, file: &str, context: &PermitContext<'_>) -> Result<Per
         return Err(Problem::new(file, "", format!("larger than {} bytes", limits::CONFIG_TEXT_BYTES)).into());
     }
     let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
+    if let Some(problem) = Sort::Permit.taken_for(&value, file) {
+        return Err(problem.into());
+    }
     let mut reader = Reader { file, contracts: context.contracts, problems: Problems::default() };
     let Some(raw) = read::<RawPermit>(&value, file, "", KEYS, &mut reader.problems) else {
         // The sections stand for themselves: what is wrong with them is said too.

@@ -10,7 +10,8 @@ use crate::contract::Contract;
 use crate::ids::{AnalysisName, ColumnName, TableName};
 use crate::limits;
 use crate::plan::{
-    Contracts, Derived, Expr, Family, Feature, Known, Product, RelatedTable, TypeProblem, check_feature,
+    Calls, Contracts, Derived, Expr, Family, Feature, Known, Measure, Product, Query, RelatedTable, TypeProblem,
+    check_feature, is_numbered, summed_together,
 };
 
 /// What every expression of a study may name beside columns.
@@ -250,6 +251,19 @@ impl Relations {
         self.known.add(&feature);
         self.features.push(feature);
         Ok(name)
+    }
+
+    /// What people read of features that have no name.
+    pub fn calls(&self) -> Calls {
+        Calls::of(&self.features, |name| (!is_numbered(name)).then(|| name.clone()))
+    }
+
+    /// Whether a table may sum these beside each other.
+    pub fn summed_together(&self, measures: &[Measure]) -> bool {
+        let (features, related) = self.used(measures.iter().flat_map(Measure::columns));
+        let (base, tables) = (&self.known.base, self.known.tables.iter());
+        let contracts = Contracts { base, related: tables.map(|(name, table)| (name.clone(), table)).collect() };
+        summed_together(measures, &Query { features, related, ..base.rows(None) }, &contracts)
     }
 
     /// The features that `read` reads, and those that these read, with the tables that they look into.

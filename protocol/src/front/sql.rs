@@ -18,6 +18,9 @@ pub(super) use arguments::WHERE;
 /// What the parser expected, and where.
 pub(super) fn parse(text: &str) -> Result<Sql, TypeProblem> {
     let refuse = |e: String| TypeProblem::new(format!("cannot be read as an expression: {e}"));
+    if text.trim().is_empty() {
+        return Err(TypeProblem::new("an expression is empty").hint("write one, e.g. age >= 18, or leave its key out"));
+    }
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| refuse(e.to_string()))?;
     let bulk =

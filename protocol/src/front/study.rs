@@ -18,6 +18,7 @@ mod groups;
 mod histogram;
 mod keys;
 mod kmeans;
+mod meant;
 mod model;
 mod pattern;
 mod pca;
@@ -31,6 +32,7 @@ mod table_one;
 #[cfg(test)]
 mod tests;
 mod unused;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -42,18 +44,20 @@ use self::analysis::check_plans;
 use self::cohort::{RawCohort, no_dataset};
 pub(super) use self::discovered::{DISCOVERED, misplaced};
 pub(super) use self::keys::KEYS;
+use self::versions::Versionless;
 use super::codes::{self, Files};
 use super::expression::{Binder, Scope};
 use super::relation::{Given, Relations};
 use super::sql::parse;
-use super::{dates, toml_problem};
+use super::{Sort, dates, toml_problem};
 use crate::analysis::{AttritionStep, RoundState, plan_for};
 use crate::contract::Contract;
 use crate::env::Timestamp;
 use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId, TableName};
 use crate::limits;
-use crate::plan::{Contracts, Expr, Query, TypeProblem};
-use crate::settings::{Problem, Problems, nearest, read};
+use crate::marks::one_line;
+use crate::plan::{Calls, Contracts, Expr, Query, TypeProblem};
+use crate::settings::{self, Problem, Problems, nearest, read_partly};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
 #[derive(Deserialize)]
@@ -73,7 +77,7 @@ struct RawStudy {
     features: BTreeMap<ColumnName, String>,
     #[serde(rename = "where")]
     filter: Option<String>,
-    sites: Option<Vec<SiteId>>,
+    sites: Option<Vec<String>>,
     min_sites: Option<u32>,
     answer_within: Option<String>,
     open_until: Option<String>,
@@ -90,8 +94,10 @@ pub struct StudyText {
     raw: RawStudy,
     dataset: ContractId,
     files: Files,
-    /// Keys that are unknown: said together with what binding finds.
-    unknown: Problems,
+    /// Unknown keys and values of a wrong type: said together with what binding finds.
+    unread: Problems,
+    /// Datasets that are named without their versions.
+    versionless: Vec<Versionless>,
 }
 
 /// What a text needs to become a study.
@@ -123,29 +129,44 @@ impl StudyText {
         if text.len() > limits::STUDY_TEXT_BYTES {
             return Err(Problem::new(file, "", format!("larger than {} bytes", limits::STUDY_TEXT_BYTES)).into());
         }
-        let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
+        let mut value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
+        if let Some(problem) = Sort::Study.taken_for(&value, file) {
+            return Err(problem.into());
+        }
+        let versionless = versions::completed(&mut value);
         let mut problems = Problems::default();
-        let read = read::<RawStudy>(&value, file, "", KEYS, &mut problems);
+        let read = read_partly::<RawStudy>(&value, file, "", KEYS, &mut problems);
+        meant::of_the_study(&mut problems.0, settings::keys_of::<RawStudy>());
         for problem in problems.0.iter_mut().filter(|problem| problem.key == "cohort.where") {
             problem.hint = Some("write include = [\"CONDITION\"], or `where` above [cohort]".to_owned());
         }
         let mut basic = Problems::default();
+        let from = value.get("cohort").and_then(|cohort| cohort.get("from"));
+        let names_one = value.get("dataset").or(from).is_some();
         match read.map(|raw| (raw.base(file, &mut basic), raw)) {
             Some((Some(dataset), raw)) => {
-                Ok(Self { file: file.to_owned(), raw, dataset, files: Files::new(), unknown: problems })
+                Ok(Self { file: file.to_owned(), raw, dataset, files: Files::new(), unread: problems, versionless })
             }
+            // What could not be read is not missing.
+            Some((None, _)) if names_one && !problems.is_empty() => Err(problems),
             Some((None, _)) => {
                 basic.extend(problems);
                 Err(basic)
             }
             None => {
-                let from = value.get("cohort").and_then(|cohort| cohort.get("from"));
-                if value.get("dataset").or(from).is_none() {
+                if !names_one {
                     problems.push(no_dataset().at(file, ""));
                 }
                 Err(problems)
             }
         }
+    }
+
+    /// What is wrong with the text by itself, whatever it is bound to.
+    pub fn problems(&self) -> Problems {
+        let mut problems = self.unread.clone();
+        problems.0.extend(self.versionless.iter().map(|named| named.problem(&self.file)));
+        problems
     }
 
     /// The files that its code lists, standard populations and fitted models name, as it names them: beside the text's own file. Whoever reads the text reads them, and gives them
@@ -169,8 +190,13 @@ impl StudyText {
     }
 
     /// The sites that it names, where it names any.
-    pub fn sites(&self) -> &[SiteId] {
-        self.raw.sites.as_deref().unwrap_or_default()
+    pub fn sites(&self) -> Vec<SiteId> {
+        self.raw.sites.iter().flatten().filter_map(|site| site.parse().ok()).collect()
+    }
+
+    /// Whether it says who is asked.
+    pub fn names_sites(&self) -> bool {
+        self.raw.sites.is_some()
     }
 
     /// The first moment of the day from which on snapshots are wanted, where it names one.
@@ -195,7 +221,7 @@ impl StudyText {
     /// All problems at once.
     pub fn bind<'a>(&self, contracts: impl Into<Contracts<'a>>, context: &BindContext<'_>) -> Result<Study, Problems> {
         let raw = &self.raw;
-        let mut problems = self.unknown.clone();
+        let mut problems = self.problems();
         let contracts = &self.tables_among(&contracts.into(), &mut problems);
         let lists = codes::lists(&raw.codes, &self.files, &self.file, &mut problems);
         let signed = lists.iter().filter_map(|(name, list)| Some(list.as_ref()?.signed(name))).collect();
@@ -225,6 +251,7 @@ impl StudyText {
         let (features, related) = relations.used(filter.iter().flat_map(|filter| filter.columns()).chain(read));
         let query = Query { features, related, ..query };
         check_plans(&self.file, &query, &analyses, contracts, &mut problems);
+        told(&mut problems, &relations.calls());
         let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
         let study = Study {
             format: STUDY_FORMAT,
@@ -254,6 +281,19 @@ impl StudyText {
         analysis::check_order(&self.file, &study, &analyses, &mut problems);
         problems.into_result(study)
     }
+}
+
+/// Problems by the names that people know, each once.
+fn told(problems: &mut Problems, calls: &Calls) {
+    let mut all: Vec<Problem> = Vec::new();
+    for problem in std::mem::take(&mut problems.0) {
+        let (key, message) = (calls.say(&problem.key), calls.tell(&problem.message));
+        let problem = Problem { key, message, hint: problem.hint.map(|hint| calls.tell(&hint)), ..problem };
+        if !all.contains(&problem) {
+            all.push(problem);
+        }
+    }
+    problems.0 = all;
 }
 
 struct Binding<'a> {
@@ -351,14 +391,22 @@ impl Binding<'_> {
         bound.filter(|_| !failed)
     }
 
-    fn sites(&mut self, named: Option<&[SiteId]>, context: &BindContext<'_>) -> Vec<SiteId> {
-        let mut sites = named.unwrap_or(context.offering).to_vec();
-        for (i, site) in named.unwrap_or_default().iter().enumerate().filter(|(_, s)| !context.roster.contains(s)) {
-            let problem = TypeProblem::new(format!("there is no site `{site}` in this network"));
+    fn sites(&mut self, named: Option<&[String]>, context: &BindContext<'_>) -> Vec<SiteId> {
+        let known = |text: &String| context.roster.iter().find(|site| site.as_str() == text.trim());
+        let mut sites = match named {
+            Some(named) => named.iter().filter_map(known).cloned().collect(),
+            None => context.offering.to_vec(),
+        };
+        for (i, site) in named.unwrap_or_default().iter().enumerate().filter(|(_, site)| known(site).is_none()) {
+            let problem = TypeProblem::new(format!("there is no site `{}` in this network", one_line(site)));
             let others = context.roster.iter().filter(|other| !sites.contains(other));
-            let near = nearest(site.as_str(), others.map(SiteId::as_str));
+            let near = nearest(site, others.map(SiteId::as_str));
             let hint = near.map_or("`bocage sites` lists them".to_owned(), |n| format!("did you mean `{n}`?"));
             self.refuse::<()>(&format!("sites[{i}]"), problem.hint(hint));
+        }
+        if named.is_some_and(<[String]>::is_empty) {
+            let problem = TypeProblem::new("nobody is asked");
+            self.refuse::<()>("sites", problem.hint("leave the key out, and all are that offer the data"));
         }
         sites.sort();
         let all = sites.len();
@@ -366,7 +414,7 @@ impl Binding<'_> {
         if sites.len() < all {
             self.refuse::<()>("sites", TypeProblem::new("a site is named twice"));
         }
-        if sites.is_empty() {
+        if sites.is_empty() && named.is_none() {
             let id = self.contract().id();
             let and =
                 if self.relations.tables().count() > 1 { ", and all other tables of the study with it" } else { "" };

@@ -127,7 +127,7 @@ fn every_issue_of_a_study_is_reported_at_once_with_place_and_hint() {
     let problems = bind(&text.replace("title = 't'", "titel = 1\ntitle = 't'")).unwrap_err();
     for wanted in [
         "study.toml: titel: unknown key\n  hint: did you mean `title`?",
-        "analysis[0] (a).sites: `sites` is not a key of this section\n  hint: its keys are name, table",
+        "analysis[0] (a).sites: `sites` is not a key of this section\n  hint: it is the study's own key, and stands above",
         "study.toml: purpose: unknown purpose `research`",
         "study.toml: where: unknown column `cholesterol`\n  hint: did you mean `chol`?",
         "study.toml: where: unknown column `weight`\n  hint: the columns are age, sex",

@@ -240,6 +240,11 @@ pub(crate) fn check_measure(measure: &Measure, contract: &Contract) -> Result<()
     measure_layout(measure, contract).map(drop)
 }
 
+/// Whether a table may have these measures beside each other.
+pub(crate) fn summed_together(measures: &[Measure], query: &Query, contracts: &Contracts<'_>) -> bool {
+    overused(measures, query, contracts).is_empty()
+}
+
 /// The measures that read what [`limits::COLUMN_MEASURES`] other ones read already, or what an earlier one reads of other rows.
 ///
 /// Each measure of a column is one more equation about the same values; and of two that read it by rows that differ in one patient's, the

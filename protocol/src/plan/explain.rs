@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
 use super::words::{self, Words, expression, measure};
-use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan, normal};
+use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan};
 use crate::counted::counted;
 use crate::ids::ColumnName;
 
@@ -38,10 +38,13 @@ pub struct Explained {
     /// How many rounds there are at most.
     #[serde(default = "one_round", skip_serializing_if = "is_one_round")]
     pub rounds: u32,
+    /// How often each row is looked at in all rounds, once for every measure, key, feature and column.
+    #[serde(default)]
+    pub looks: u64,
     /// Rows that are passed over, where they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// About how long that takes, in seconds.
+    /// About how long that takes one core in all rounds, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secs: Option<u64>,
 }
@@ -60,7 +63,7 @@ impl ValidPlan {
     pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
         let contracts = &contracts.into();
         let words = Words::new(self.contract(contracts.base));
-        let features = normal::called(self.features(), &self.called);
+        let features = self.features();
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
             Statistic::Bins(bins) => self.explain_bins(bins, &words),
@@ -69,17 +72,19 @@ impl ValidPlan {
         };
         // Values are looked up twice: to find the frequent ones, and to count them.
         let discovered = 4 * u64::from(self.discovered().is_some());
-        let effort = 1
+        let columns = self.model().map_or(0, |(_, layout)| layout.columns.len() as u64);
+        let looks = 1
             + self.features().len() as u64
             + self.table().measures.len() as u64
             + self.table().by.len() as u64
+            + columns
             + discovered;
         Explained {
             reads: self.explain_reads(contracts),
             makes: features
                 .iter()
                 .enumerate()
-                .map(|(i, feature)| words::features::feature(feature, &features[..i], contracts))
+                .map(|(i, feature)| words::features::feature(feature, &features[..i], contracts, &self.called))
                 .collect(),
             keeps: self.plan().query.filter.as_ref().map(|filter| self.say(filter)),
             groups,
@@ -87,8 +92,9 @@ impl ValidPlan {
             cells: self.most_cells() as u64,
             numbers,
             rounds: 1,
+            looks,
             rows,
-            secs: rows.map(|rows| rows.saturating_mul(effort) / ROWS_A_SECOND),
+            secs: rows.map(|rows| secs(rows, looks) as u64),
         }
     }
 
@@ -113,9 +119,9 @@ impl ValidPlan {
         reads
     }
 
-    /// An expression with the study's names.
+    /// An expression with the study's names, and with what the study language would write where it gave none.
     fn say(&self, of: &Expr) -> String {
-        expression(&of.renamed(&|name| self.called.name(name)))
+        self.called.calls().say(&expression(of))
     }
 
     fn explain_table(&self, words: &Words<'_>) -> (Vec<String>, Vec<String>, u64) {
@@ -130,7 +136,7 @@ impl ValidPlan {
                 MeasureLayout::Number(_) => ("patients and rows with a value, sum, sum of squares", 4),
                 MeasureLayout::Condition => ("patients and rows where it is known, rows where it is true", 3),
             };
-            computes.push(format!("of {}: {what}", measure(&asked.renamed(&|name| self.called.name(name)), words)));
+            computes.push(format!("of {}: {what}", self.called.calls().say(&measure(asked, words))));
             of_a_cell += numbers;
         }
         // Two more for the whole cohort.
@@ -153,7 +159,10 @@ impl ValidPlan {
         let cells = self.grid().map_or(0, Grid::cells) as u64;
         let (groups, computes) = match bins {
             Bins::Column(name) => (
-                vec![format!("{}, over {cells} public steps of its range", words.column(&self.called.name(name)))],
+                vec![format!(
+                    "{}, over {cells} public steps of its range",
+                    self.called.calls().say(&words.column(name))
+                )],
                 "patients and rows in each bin, after the site has merged steps until every bin has k or more patients",
             ),
             Bins::Steps(steps) => (
@@ -161,7 +170,7 @@ impl ValidPlan {
                 "patients and rows who leave at each step, after the site has merged steps until each has k or more patients",
             ),
             Bins::Lines(lines) => (
-                lines.map(|part| part.renamed(&|name| self.called.name(name))).words(&self.layout().keys_at(0)),
+                lines.words(&self.layout().keys_at(0)).iter().map(|words| self.called.calls().say(words)).collect(),
                 "patients and rows in each interval of each group, after the site has merged neighbouring intervals of a group until each has k or more patients",
             ),
         };
@@ -177,7 +186,14 @@ impl Explained {
     pub fn followed_by(mut self, rounds: u16, later: &Explained) -> Self {
         self.rounds += u32::from(rounds);
         self.numbers = self.numbers.saturating_add(u64::from(rounds).saturating_mul(later.numbers));
+        self.looks = self.looks.saturating_add(u64::from(rounds).saturating_mul(later.looks));
+        self.secs = self.rows.map(|rows| secs(rows, self.looks) as u64);
         self
+    }
+
+    /// About how long so many rows take one core of a site in all rounds there may be, in seconds.
+    pub fn secs_of(&self, rows: u64) -> f64 {
+        secs(rows, self.looks)
     }
 
     /// For the steward: one sentence a line.
@@ -186,7 +202,7 @@ impl Explained {
         let named = if self.makes.is_empty() { "the column that names" } else { "a column that names" };
         let _ = writeln!(text, "Reads {}; never {} the patient.", listed(&self.reads, "no column"), named);
         if !self.makes.is_empty() {
-            let _ = writeln!(text, "For each patient, {}.", self.makes.join("; "));
+            let _ = writeln!(text, "Makes for each patient: {}.", self.makes.join("; "));
         }
         let _ = match &self.keeps {
             Some(filter) => writeln!(text, "Looks only at rows where {filter}."),
@@ -203,7 +219,8 @@ impl Explained {
         };
         let _ = writeln!(text, "At most {leaves}, none of them about fewer than k patients.");
         if let Some(rows) = self.rows {
-            let _ = writeln!(text, "Passes over {rows} rows, in {}.", time(self.secs.unwrap_or_default()));
+            let (rounds, all) = if self.rounds == 1 { ("", "") } else { (" in each round", " of one core in all") };
+            let _ = writeln!(text, "Passes over {rows} rows{rounds}, in {}{all}.", time(self.secs.unwrap_or_default()));
         }
         text
     }
@@ -225,6 +242,10 @@ impl Explained {
         let _ = writeln!(text, "         └─ read   {}{rows}", listed(&self.reads, "no column"));
         text
     }
+}
+
+fn secs(rows: u64, looks: u64) -> f64 {
+    rows as f64 * looks as f64 / ROWS_A_SECOND as f64
 }
 
 fn listed(names: &[String], none: &str) -> String {

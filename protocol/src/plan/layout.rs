@@ -148,6 +148,40 @@ impl TableLayout {
         Self { keys, ladder, measures, chosen: Vec::new(), units: Vec::new() }
     }
 
+    /// Whether a ladder climbs the same steps whatever the order of the keys.
+    pub(super) fn keys_may_move(&self) -> bool {
+        self.steps() == 1 || self.keys.iter().filter(|key| !key.coarser.is_empty()).count() == 1
+    }
+
+    /// The same table with its keys and measures in another order: `keys[i]` is the one here that is there the i-th. The keys must be some that may
+    /// move.
+    pub(super) fn turned(&self, keys: &[usize], measures: &[usize]) -> Self {
+        fn picked<T: Clone>(of: &[T], order: &[usize]) -> Vec<T> {
+            order.iter().filter_map(|at| of.get(*at).cloned()).collect()
+        }
+        Self {
+            keys: picked(&self.keys, keys),
+            ladder: self.ladder.iter().map(|rung| picked(rung, keys)).collect(),
+            measures: picked(&self.measures, measures),
+            chosen: picked(&self.chosen, measures),
+            units: picked(&self.units, measures),
+        }
+    }
+
+    /// For each cell of a step of the `turned` table, the cell that it is here.
+    pub(super) fn places(&self, turned: &Self, keys: &[usize], step: usize) -> Vec<usize> {
+        if step >= self.steps() {
+            return Vec::new();
+        }
+        let (here, there) = (self.counts_at(step), turned.counts_at(step));
+        let place = |cell: usize| {
+            let mut levels = vec![0; keys.len()];
+            keys.iter().zip(unravel(cell, &there)).for_each(|(at, level)| levels[*at] = level);
+            levels.iter().zip(&here).fold(0, |at, (level, count)| at * count + level)
+        };
+        (0..turned.cells_at(step)).map(place).collect()
+    }
+
     /// The measures, in the plan's order.
     pub fn measures(&self) -> &[MeasureLayout] {
         &self.measures

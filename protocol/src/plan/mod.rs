@@ -15,6 +15,7 @@ mod layout;
 mod lines;
 mod model;
 mod normal;
+mod order;
 mod periods;
 mod plausible;
 mod predicted;
@@ -34,7 +35,7 @@ use crate::settings::Problems;
 
 pub use bins::Grid;
 pub use check::nullable;
-pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested};
+pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested, summed_together};
 pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
 pub use explain::Explained;
@@ -49,10 +50,13 @@ pub use model::{
     Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 use normal::Called;
+pub(crate) use normal::is_numbered;
 pub use normal::normal;
+use order::{Stands, Written};
 pub use periods::{PeriodUnit, Periods};
 pub use relation::{Contracts, Derived, Edge, Feature, Moment, Pick, RelatedTable, Rows, Window};
 pub use typing::{Columns, Type, TypeProblem, check_condition, type_of};
+pub(crate) use words::calls::Calls;
 pub use words::expression as written;
 
 /// A plan as it was derived: its expressions are not checked yet.
@@ -233,8 +237,9 @@ pub struct ValidPlan {
     grid: Option<Grid>,
     key: Option<DiscoveredKey>,
     model: Option<ModelLayout>,
-    stands: Vec<usize>,
+    stands: Stands,
     layout: TableLayout,
+    written: Option<Written>,
     extended: Option<Known>,
     touches: Touches,
 }
@@ -247,7 +252,7 @@ impl ValidPlan {
     pub fn check<'a>(plan: Plan, contracts: impl Into<Contracts<'a>>) -> Result<Self, Problems> {
         let contracts = &contracts.into();
         let written = check::plan(&plan, contracts)?;
-        let (normal, stands, called) = normal::plan(&plan, contracts);
+        let (normal, stands, called) = normal::plan(&plan, contracts, &written.layout);
         let named = normal::renamed(&normal, contracts);
         // An expression whose normal form is beyond the bounds stays as it was written, by itself ([`normal()`]). Whatever else the normal form
         // is refused for, the plan is: else other words would be a way around it.
@@ -260,7 +265,13 @@ impl ValidPlan {
         let check::Checked { table, grid, key, mut model, layout, extended, touches } = checked;
         model.iter_mut().for_each(|model| model.called = called.clone());
         let digest = Digest::of("bocage/plan/1", &[&crate::trust::canonical(&plan).unwrap_or_default()]);
-        Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, extended, touches })
+        let written = Written::of(&layout, &stands);
+        Ok(Self { plan, called, digest, table, grid, key, model, stands, layout, written, extended, touches })
+    }
+
+    /// One of its measures as a person reads it, who knows the study and not the names of a normal form.
+    pub fn said(&self, measure: &Measure) -> String {
+        self.called.calls().say(&measure.plainly())
     }
 
     /// Columns that are made of a patient's rows, each after those that it reads.
@@ -321,7 +332,7 @@ impl ValidPlan {
 
     /// Of each column of a model, as they were written, which one it is in normal form. Sites answer in that order, and centroids are given in it.
     pub fn stands(&self) -> &[usize] {
-        &self.stands
+        &self.stands.columns
     }
 
     /// How many keys a site may answer with: 1, or as many discovered ones as fit a tally.

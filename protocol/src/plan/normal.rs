@@ -9,37 +9,28 @@ mod features;
 mod whole;
 
 pub(super) use called::Called;
-pub(super) use features::{called, contents};
+pub(crate) use called::is_numbered;
+pub(super) use features::contents;
 
 pub(super) use features::plain as derived;
 
 use std::borrow::Cow;
 
+use super::order::{self, Stands};
 use super::{
-    Bins, Branch, Comparison, Contracts, Discovered, Explains, Expr, Literal, Measure, Operation, Plan, Query,
-    Statistic, Table,
+    Bins, Branch, Comparison, Contracts, Discovered, Expr, Literal, Measure, Operation, Plan, Query, Statistic, Table,
+    TableLayout,
 };
 use crate::contract::Contract;
-use crate::ids::{ColumnName, ContractId};
+use crate::ids::ContractId;
 use crate::limits;
 use crate::settings::Problems;
 use crate::trust::canonical;
 
-/// The plan with every condition, key and measure in normal form. Their number and order stay: the answer has them in this order. Only columns that
-/// a model describes without an outcome stand in one order, whatever they were written in: with it is said of each as it was written where it stands.
-pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Vec<usize>, Called) {
+/// The plan with every condition, key and measure in normal form, and what it lists in one order (`order`); `written` is its shape as it was written.
+pub(super) fn plan(plan: &Plan, contracts: &Contracts<'_>, written: &TableLayout) -> (Plan, Stands, Called) {
     let (mut normal, called) = in_order(plan, contracts);
-    let Statistic::Model(model) = &mut normal.statistic else { return (normal, Vec::new(), called) };
-    let mut sorted: Vec<usize> = (0..model.columns.len()).collect();
-    if matches!(model.explains, Explains::Moments | Explains::Clusters(_)) {
-        let contents = contents(&normal.query.features);
-        let name = |name: &ColumnName| contents.get(name).unwrap_or(name).clone();
-        let named = model.map(&|measure| measure.renamed(&name), &|key| key.renamed(&name));
-        sorted.sort_by_cached_key(|at| place(&named.columns[*at]));
-        model.columns = sorted.iter().map(|at| model.columns[*at].clone()).collect();
-    }
-    let mut stands = vec![0; sorted.len()];
-    sorted.iter().enumerate().for_each(|(now, written)| stands[*written] = now);
+    let stands = order::put(&mut normal, written);
     (normal, stands, called)
 }
 
@@ -334,7 +325,7 @@ fn mirrored(op: Comparison) -> Comparison {
 }
 
 /// Where something stands among others: by its canonical bytes.
-fn place(of: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn place(of: &impl serde::Serialize) -> Vec<u8> {
     canonical(of).unwrap_or_default()
 }
 

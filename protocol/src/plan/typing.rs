@@ -104,6 +104,12 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// The code of a column that a word is, or whose label it is.
+    pub(crate) fn code_meant(&self, column: &ColumnName, word: &str) -> Option<&'a Code> {
+        let is = |code: &&Code| code.code.eq_ignore_ascii_case(word) || code.label.eq_ignore_ascii_case(word);
+        self.codes(column).iter().find(is)
+    }
+
     fn codes(&self, column: &ColumnName) -> &'a [Code] {
         match self {
             Columns::Contract(contract) => match contract.column(column.as_str()).map(|c| &c.kind) {

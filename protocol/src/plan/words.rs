@@ -2,6 +2,7 @@
 //!
 //! Total over the closed expression language. What it writes is for people and is never parsed.
 
+pub(crate) mod calls;
 pub(super) mod features;
 
 use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};

@@ -45,7 +45,7 @@ fn tasks() -> Vec<Task> {
             table: &data::TAB,
             title: "logistic regression, 20 columns",
             analysis: format!("model = {{ formula = \"y ~ {}\" }}", terms('x', 20)),
-            others: &["numpy, IRLS", "scikit-learn, newton-cholesky"],
+            others: &["numpy, IRLS", "scikit-learn, newton-cholesky", "statsmodels, GLM"],
             check: |result| column(result, "estimate", 3),
         },
         Task {
@@ -154,8 +154,7 @@ async fn compare(network: &Network, task: &Task, contracts: &[(&str, &str)], mut
         }
         ours.push(time);
         for (name, times) in task.others.iter().zip(&mut others) {
-            if let Some(pooled) = pooled.as_deref_mut() {
-                let (time, answer) = pooled.run(name);
+            if let Some((time, answer)) = pooled.as_deref_mut().and_then(|pooled| pooled.run(name)) {
                 times.push(time);
                 if run == 0 {
                     println!("  {name:<40}{answer}");

@@ -1,4 +1,4 @@
-//! A Python process with all rows in memory and the tools that people take: numpy, scikit-learn, lifelines.
+//! A Python process with all rows in memory and the tools that people take: numpy, scikit-learn, lifelines, and statsmodels where it is.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -39,12 +39,12 @@ impl Pooled {
         (self.answers.read_line(&mut line).ok()? > 0).then_some(line)
     }
 
-    /// How long a tool takes, without loading, and what it answers.
-    pub fn run(&mut self, tool: &str) -> (Duration, String) {
+    /// How long a tool takes, without loading, and what it answers; none where Python has not got it.
+    pub fn run(&mut self, tool: &str) -> Option<(Duration, String)> {
         writeln!(self.orders, "{tool}").expect("Python listens");
         let line = self.line().expect("Python answers");
-        let (seconds, answer) = line.trim().split_once('\t').expect("two parts");
-        (Duration::from_secs_f64(seconds.parse().expect("a number")), answer.to_owned())
+        let (seconds, answer) = line.trim().split_once('\t')?;
+        Some((Duration::from_secs_f64(seconds.parse().expect("a number")), answer.to_owned()))
     }
 }
 

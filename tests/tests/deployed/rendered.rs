@@ -224,6 +224,9 @@ fn check_says_what_the_network_is_or_everything_that_a_node_would_refuse() {
     let bad = rendered.network("check", &[]);
     let said = String::from_utf8_lossy(&bad.stderr).into_owned();
     assert_eq!(bad.status.code(), Some(1), "{said}");
-    assert!(said.contains("network.toml: defaults.policy.threshold: must be from 3"), "{said}");
-    assert!(said.contains("network.toml: site[1].dataset.more.contract: no contract hart@1 is known"), "{said}");
+    assert!(
+        said.contains("network.toml: line ") && said.contains(", defaults.policy.threshold: must be from 3"),
+        "{said}"
+    );
+    assert!(said.contains(", site[1].dataset.more.contract: no contract hart@1 is known"), "{said}");
 }

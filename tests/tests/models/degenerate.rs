@@ -101,7 +101,7 @@ fn no_fit(result: &AnalysisResult, note: &str) {
         .filter(|of| of.title == "fit")
         .flat_map(|of| of.block.rows.iter().map(|row| &row[0]))
         .collect();
-    let counts = ["patients", "events", "sites"].map(|name| Value::Text(name.to_owned()));
+    let counts = ["patients", "events", "sites", "rounds"].map(|name| Value::Text(name.to_owned()));
     assert!(told.iter().all(|name| counts.contains(name)), "{told:?}");
     assert!(result.notes.iter().any(|found| found.contains(note)), "{:?}", result.notes);
 }

@@ -1,5 +1,8 @@
-//! A plain pooled fit to hold federated ones against: Newton's steps on raw columns with a dense solve. Textbook formulas and nothing of the product:
+//! Plain pooled fits to hold federated ones against; here those of generalised linear models: Newton's steps on raw columns with a dense solve. Textbook formulas and nothing of the product:
 //! McCullagh, Nelder, *Generalized Linear Models* (1989), §2.5; a gaussian dispersion is RSS / (n − p).
+
+pub mod hazards;
+pub mod net;
 
 /// What is fitted, row by row.
 pub struct Rows {

@@ -1,8 +1,12 @@
 //! Any data, any formula, any number of sites: a federated fit is the pooled one.
 
+mod hazards;
+mod net;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_tests::federation::{Gate, number};
+use bocage_tests::numbers::Numbers;
 use proptest::prelude::*;
 
 use super::data::{self, Rows};
@@ -65,23 +69,6 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Numbers from 0 to 1 that a seed gives (SplitMix64; Steele, Lea, Flood 2014).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// To three places, as a file has them.
-    fn within(&mut self, lo: f64, hi: f64) -> f64 {
-        ((lo + (hi - lo) * self.next()) * 1000.0).round() / 1000.0
-    }
-}
-
 impl Case {
     fn labels(&self) -> Vec<&'static str> {
         let of: BTreeSet<&str> = self.terms.iter().flat_map(|term| TERMS[*term].1.iter().copied()).collect();
@@ -96,14 +83,17 @@ impl Case {
         }
     }
 
-    fn text(&self) -> String {
+    fn formula(&self) -> String {
         let terms: Vec<&str> = self.terms.iter().map(|term| TERMS[*term].0).collect();
         let offset = if self.offset { " + offset(o)" } else { "" };
+        format!("{} ~ {}{offset}", self.outcome(), terms.join(" + "))
+    }
+
+    fn text(&self) -> String {
         let weights = if self.weights { ", weights = \"w\"" } else { "" };
         format!(
-            "[[analysis]]\nname = \"m\"\nmodel = {{ formula = \"{} ~ {}{offset}\", family = \"{}\"{weights} }}",
-            self.outcome(),
-            terms.join(" + "),
+            "[[analysis]]\nname = \"m\"\nmodel = {{ formula = \"{}\", family = \"{}\"{weights} }}",
+            self.formula(),
             self.family
         )
     }
@@ -128,9 +118,9 @@ impl Case {
             (Rows::new(), pooled::Rows { x: vec![], y: vec![], offset: vec![], weight: vec![] });
         for _ in 0..self.patients {
             let (x, k, o, w) =
-                (draw.within(-2.0, 3.0), (draw.next() * 11.0).floor(), draw.within(-1.0, 1.0), draw.within(0.0, 5.0));
-            let (c, d) = (["a", "b", "z"][(draw.next() * 3.0) as usize], draw.next() < 0.4);
-            let lacks = draw.next() < 0.05;
+                (draw.within(-2.0, 3.0), (draw.share() * 11.0).floor(), draw.within(-1.0, 1.0), draw.within(0.0, 5.0));
+            let (c, d) = (["a", "b", "z"][(draw.share() * 3.0) as usize], draw.share() < 0.4);
+            let lacks = draw.share() < 0.05;
             let value = |label: &str| match label {
                 "(intercept)" => 1.0,
                 "x" => x,
@@ -146,8 +136,8 @@ impl Case {
             let eta = row.iter().zip(&truth).map(|(x, b)| x * b).sum::<f64>() + if self.offset { o } else { 0.0 };
             let y = match self.family {
                 "gaussian" => ((eta + draw.within(-2.0, 2.0)) * 1000.0).round() / 1000.0,
-                "binomial" => f64::from(u8::from(draw.next() < 1.0 / (1.0 + (-eta).exp()))),
-                _ => (2.0 * draw.next() * eta.clamp(-3.0, 3.0).exp()).round(),
+                "binomial" => f64::from(u8::from(draw.share() < 1.0 / (1.0 + (-eta).exp()))),
+                _ => (2.0 * draw.share() * eta.clamp(-3.0, 3.0).exp()).round(),
             };
             let (number, event, times) = match self.family {
                 "gaussian" => (y, true, 0.0),

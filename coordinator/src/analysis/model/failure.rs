@@ -11,8 +11,10 @@ pub(super) enum Failure {
     Separated(usize),
     /// The data fill next to nothing of this column's range.
     Wide(usize),
-    /// Too many steps.
+    /// Steps that lead nowhere.
     Steps,
+    /// More steps than there are rounds.
+    Rounds,
 }
 
 impl Failure {
@@ -37,6 +39,10 @@ impl Failure {
             Failure::Steps => {
                 "no fit: the steps do not come to an end. Fewer terms, or (of a `model`) ridge, may help".to_owned()
             }
+            Failure::Rounds => format!(
+                "no fit: it has not converged in the {} rounds that a fit has, and what it came to is not told. Fewer terms, or (of a `model`) ridge, may help, and so may leaving out sites that do not answer every round",
+                limits::MODEL_ROUNDS
+            ),
         }
     }
 }

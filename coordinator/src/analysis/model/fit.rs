@@ -335,7 +335,7 @@ impl Fit {
 
     fn go(&self) -> Verdict {
         if self.has_no_rounds() {
-            return Verdict::Failed(Failure::Steps);
+            return Verdict::Failed(Failure::Rounds);
         }
         Verdict::Go(self.position.clone())
     }

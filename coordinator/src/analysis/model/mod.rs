@@ -88,7 +88,7 @@ impl ModelDriver {
             return self.nothing(vec![], notes);
         }
         let merged = self.merged(&releases);
-        let counted = published::counted(&merged, self.events(&merged));
+        let counted = published::counted(&merged, self.events(&merged), self.fit.steps() + 1);
         let clusters = self.spec.standard_errors == StandardErrors::Site;
         if clusters && releases.len() < CLUSTERS {
             notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));

@@ -134,10 +134,11 @@ pub(super) fn sites(merged: &Merged) -> Block {
     block
 }
 
-/// Of whom a fit is, or would have been: patients, events, sites, and the patients of each.
-pub(super) fn counted(merged: &Merged, events: Option<f64>) -> Vec<NamedBlock> {
+/// Of whom a fit would have been, after so many rounds: patients, events, sites, and the patients of each.
+pub(super) fn counted(merged: &Merged, events: Option<f64>, rounds: u32) -> Vec<NamedBlock> {
     let mut block = headed(&["quantity", "value"]);
     block.rows = counts(merged, events);
+    block.rows.push(vec![Value::Text("rounds".to_owned()), Value::Count(u64::from(rounds))]);
     vec![named("fit", block), named("patients with all that the model reads", sites(merged))]
 }
 

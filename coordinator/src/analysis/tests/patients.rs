@@ -5,7 +5,7 @@ use bocage_protocol::ids::ColumnName;
 use bocage_protocol::plan::{
     Comparison, Expr, Literal, MISSING, Measure, MeasureLayout, Statistic, ValidPlan, band_labels,
 };
-use bocage_protocol::release::{BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, TableRelease};
+use bocage_protocol::release::{BinRelease, BinsRelease, CellRelease, Count, MeasureRelease, Outcome, TableRelease};
 use proptest::prelude::*;
 
 use crate::analysis::{Answer, Driver, Next, SiteAnswer, summarise};
@@ -194,7 +194,10 @@ fn table(site: &Site, plan: &ValidPlan) -> TableRelease {
         rounded: false,
     };
     assert!(release.fits(layout));
-    release
+    match plan.as_written(&Outcome::Table(release)).into_owned() {
+        Outcome::Table(release) => release,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The results of a study over these sites, taken in in the order of `order`.

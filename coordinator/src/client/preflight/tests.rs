@@ -150,8 +150,7 @@ fn sites_whose_snapshots_are_older_than_asked_are_left_out_or_refused_where_they
     none.snapshot_at = None;
     let sites = [site("aa", vec![offer(&contract, 10)]), site("bb", vec![offer(&contract, 9)]), site("cc", vec![none])];
     let of = (contract.id(), &contract.hash());
-    let recent =
-        |named: &[SiteId], day| recent(ids.clone(), named, &sites, of, at(day), "s.toml").map_err(|p| p.to_string());
+    let recent = |named: &[SiteId], day| recent(&ids, named, &sites, of, at(day), "s.toml").map_err(|p| p.to_string());
     assert_eq!(recent(&[], 10).unwrap(), ids[..1]);
     assert_eq!(recent(&[], 9).unwrap(), ids[..2]);
     let error = recent(&[], 11).unwrap_err();

@@ -180,6 +180,31 @@ fn every_file_that_was_altered_cut_or_taken_away_is_named() {
 }
 
 #[test]
+fn one_digit_of_any_file_that_is_another_one_is_found_in_that_file() {
+    let (files, manifest) = report();
+    let receipt = Digest::of("receipt", &[SITES[0].as_bytes()]).to_string();
+    let result = std::str::from_utf8(&files[RESULT]).unwrap();
+    assert!(result.contains(&receipt), "receipts are among the digits of a result");
+    for name in [RESULT, STUDY, "tables/by_sex_and_age.csv", "tables/by_sex_and_age.1-fit.csv"] {
+        let mut altered = files.clone();
+        let digits: Vec<usize> = (0..files[name].len()).filter(|at| files[name][*at].is_ascii_digit()).collect();
+        assert!(digits.len() > 2, "{name}");
+        for at in digits {
+            let digit = files[name][at];
+            altered.get_mut(name).unwrap()[at] = b'0' + (digit - b'0' + 1) % 10;
+            let said = check(&altered, &manifest, None).map(|_| name).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{name}: it is not the file that was signed")), "{said}");
+            altered.get_mut(name).unwrap()[at] = digit;
+        }
+    }
+    // Nor can the manifest be made to fit by who has not the researcher's key.
+    let mut altered = files.clone();
+    altered.insert(RESULT.to_owned(), result.replace(&receipt[..8], "00000000").into_bytes());
+    let [was, is] = [&files, &altered].map(|files| Entry::of(&files[RESULT]).sha256);
+    assert_eq!(places(check(&altered, &manifest.replace(&was, &is), None)), ["manifest.json"]);
+}
+
+#[test]
 fn who_signs_an_altered_report_anew_is_told_from_the_researcher() {
     let forged = materials(|result| result.analyses[0].block.rows[1][2] = Value::Count(304));
     let (files, id, other) = (forged.files().unwrap(), forged.signed().id(), key(66));

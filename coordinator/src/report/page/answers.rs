@@ -3,8 +3,8 @@
 use bocage_protocol::plan::Explained;
 use maud::{Markup, html};
 
-use super::block::table;
-use super::figure::{Drawn, figure, svg};
+use super::block::{scroll, table};
+use super::figure::{figures, svg};
 use crate::api::types::{AnalysisResult, Block};
 use crate::report::folder::Materials;
 use crate::report::listing::behind;
@@ -39,15 +39,11 @@ pub(super) fn section(materials: &Materials) -> Markup {
 fn part(analysis: &AnalysisResult, title: Option<&str>, block: &Block, at: &str) -> Markup {
     let name = title.map_or_else(|| analysis.name.to_string(), |title| format!("{}: {title}", analysis.name));
     html! {
-        @match figure(&analysis.kind, title, block) {
-            Drawn::Pictures(figures) => @for (number, figure) in figures.iter().enumerate() {
-                figure.plot {
-                    div.scroll { (svg(figure, &format!("f-{}-{at}-{number}", analysis.name))) }
-                    figcaption { (figure.title()) }
-                }
-            },
-            Drawn::TooMuch => p.soft { "No picture: there is more than one can show. The table has all of it." },
-            Drawn::Nothing => {},
+        @for (number, figure) in figures(&analysis.kind, title, block).iter().enumerate() {
+            figure.plot {
+                (scroll(&figure.title(), &svg(figure, &format!("f-{}-{at}-{number}", analysis.name))))
+                figcaption { (figure.title()) }
+            }
         }
         (table(block, &name))
     }

@@ -7,6 +7,7 @@ mod answers;
 mod asked;
 mod block;
 mod figure;
+mod number;
 mod sites;
 
 use bocage_protocol::env::Timestamp;
@@ -60,7 +61,7 @@ fn top(materials: &Materials) -> Markup {
                 (figure("Sites that answered", &format!("{answered} of {}", result.sites.len())))
                 @if left > 0 { (figure("Of these left before the end", &left.to_string())) }
                 (figure("Analyses", &result.analyses.len().to_string()))
-                (figure("Hidden numbers", &hidden.to_string()))
+                (figure("Hidden numbers", &number::count(hidden as u64)))
             }
             nav aria-label="Contents" {
                 a href="#asked" { "What was asked" } a href="#sites" { "Who answered" }

@@ -14,7 +14,7 @@ pub(super) fn section(result: &StudyResult) -> Markup {
     html! {
         section #sites {
             h2 { "Who answered" }
-            div.scroll { table {
+            div.scroll role="group" tabindex="0" aria-label="Sites" { table {
                 thead { tr { th scope="col" { "Site" } th scope="col" { "Status" } th scope="col" { "Snapshot of the data" } th scope="col" { "Taken" } th scope="col" { "Why not" } } }
                 tbody { @for site in &result.sites { tr {
                     th scope="row" { (site.id) }
@@ -33,7 +33,7 @@ pub(super) fn section(result: &StudyResult) -> Markup {
                 p.soft { "One for each release that the coordinator had when it published, round by round. They say nothing of what was released; the site that released it can recognise it." }
                 details open[short] {
                     summary { (receipts.iter().map(|site| site.receipts.len()).sum::<usize>()) " receipts" }
-                    div.scroll { table {
+                    div.scroll role="group" tabindex="0" aria-label="Receipts" { table.receipts {
                         thead { tr { th scope="col" { "Site" } th.n scope="col" { "Round" } th scope="col" { "Receipt" } } }
                         tbody { @for site in &receipts { @for (round, receipt) in site.receipts.iter().enumerate() { tr {
                             th scope="row" { (site.id) } td.n { (round) } td { span.id { (receipt) } }

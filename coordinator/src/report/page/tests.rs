@@ -4,7 +4,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use maud::Render as _;
 
 use super::*;
-use crate::api::types::{SiteStatus, Value};
+use crate::api::types::{Block, Hidden, HiddenReason, SiteStatus, Value};
 use crate::report::folder::tests::{block, materials};
 
 #[test]
@@ -34,14 +34,15 @@ fn the_page_says_who_asked_what_under_which_permit_and_who_answered() {
 
 #[test]
 fn a_table_shows_what_is_hidden_as_hidden_and_says_why() {
-    let wanted = "<div class=\"scroll\"><table><caption>by_sex</caption>\
-        <thead><tr><th scope=\"col\">sex</th><th scope=\"col\">cut(age, 50)</th><th class=\"n\" scope=\"col\">count</th><th class=\"n\" scope=\"col\">mean(chol)</th></tr></thead>\
+    let wanted = "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"by_sex\"><table><caption>by_sex</caption>\
+        <thead><tr><th scope=\"col\">sex</th><th scope=\"col\">cut(<wbr>age,<wbr> 50)</th><th class=\"n\" scope=\"col\">count</th><th class=\"n\" scope=\"col\">mean(<wbr>chol)</th></tr></thead>\
         <tbody><tr><th scope=\"row\">female</th><th scope=\"row\">&lt; 50</th>\
         <td class=\"n hidden\" title=\"a site shows fewer than k here, or a coarser grouping only\">hidden [70, 90]</td>\
         <td class=\"n hidden\" title=\"too few sites show it\">hidden</td></tr>\
-        <tr><th scope=\"row\">male</th><th scope=\"row\">&gt;= 50</th><td class=\"n\">303</td><td class=\"n\">0.333333</td></tr></tbody></table></div>\
+        <tr><th scope=\"row\">male</th><th scope=\"row\">&gt;= 50</th><td class=\"n\">303</td><td class=\"n\">0.333333*</td></tr></tbody></table></div>\
         <p class=\"soft\">1 hidden: a site shows fewer than k here, or a coarser grouping only.</p>\
         <p class=\"soft\">1 hidden: too few sites show it.</p>\
+        <p class=\"soft\">* stands for part of the rows only: such a sum is no total.</p>\
         <ul class=\"soft\"><li>male, &gt;= 50: mean(chol) covers 200 of 303 rows</li></ul>";
     assert_eq!(block::table(&block(), "by_sex").render().into_string(), wanted);
 }
@@ -58,6 +59,8 @@ fn no_text_of_a_result_becomes_a_part_of_the_page() {
         analysis.also[0].title = "shares".into();
         analysis.also[0].block.columns[1] = bad.into();
         analysis.also[0].block.rows[0][0] = Value::Text(bad.into());
+        let row = analysis.also[0].block.rows[0].clone();
+        analysis.also[0].block.rows.push(row);
         let permit = result.study.permit.as_mut().unwrap();
         permit.access_body = bad.into();
         result.study.title = bad.into();
@@ -92,4 +95,58 @@ fn nothing_is_fetched_and_nothing_runs() {
 #[test]
 fn all_that_a_click_opens_is_on_paper_too() {
     assert!(STYLE.contains("@media print") && STYLE.contains("details::details-content"));
+}
+
+#[test]
+fn a_table_wider_than_paper_stands_in_parts_that_each_have_the_names_of_its_rows() {
+    let terms: Vec<String> = (0..20).map(|at| format!("C(a_long_name_of_a_column)[level {at}]")).collect();
+    let row = |term: &String| {
+        let name = [Value::Text(term.clone())];
+        name.into_iter().chain((0..20).map(|at| Value::Number(f64::from(at) - 0.123_456_7))).collect()
+    };
+    let columns = ["term".to_owned()].into_iter().chain(terms.iter().cloned()).collect();
+    let matrix = Block { columns, rows: terms.iter().map(row).collect(), ..Block::default() };
+    let page = block::table(&matrix, "covariance").render().into_string();
+    let parts: Vec<&str> = page.split("<table>").skip(1).collect();
+    assert!(parts.len() > 2 && page.contains("covariance, part 1 of "), "{}", parts.len());
+    let columns: Vec<usize> = parts.iter().map(|part| part.matches("scope=\"col\"").count() - 1).collect();
+    assert_eq!(columns.iter().sum::<usize>(), 20, "each column once");
+    assert!(columns.iter().max().unwrap() - columns.iter().min().unwrap() <= 3, "{columns:?}");
+    assert!(parts.iter().all(|part| part.matches("scope=\"row\"").count() == 20));
+}
+
+#[test]
+fn a_chance_is_written_as_one_and_a_column_of_that_name_is_not() {
+    let of = |columns: &[&str], row: Vec<Value>| {
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        let block = Block { columns, rows: vec![row], ..Block::default() };
+        block::table(&block, "b").render().into_string()
+    };
+    let number = |x| Value::Number(x);
+    let term = || Value::Text("age".to_owned());
+    let tested = of(&["term", "statistic", "p"], vec![term(), number(40.0), number(1.5e-287)]);
+    assert!(tested.contains(">&lt;0.001<") && !tested.contains("e-287"), "{tested}");
+    assert!(of(&["measure", "value"], vec![Value::Text("p".to_owned()), number(0.0)]).contains(">&lt;0.001<"));
+    assert!(of(&["term", "(intercept)", "p"], vec![term(), number(4.0), number(1.5e-7)]).contains(">1.5 × 10⁻⁷<"));
+}
+
+#[test]
+fn rows_of_which_nothing_is_published_are_counted_where_there_are_many() {
+    let row =
+        |at: usize| vec![Value::Text(format!("code {at}")), if at == 0 { Value::Count(12_345) } else { Value::Null }];
+    let hide = |row| Hidden { row, column: 1, interval: None, reason: HiddenReason::TooFewSites };
+    let of = |count: usize| Block {
+        columns: vec!["code".into(), "count".into()],
+        rows: (0..=count).map(row).collect(),
+        hidden: (1..=count).map(hide).collect(),
+        ..Block::default()
+    };
+    let page = |count| block::table(&of(count), "codes").render().into_string();
+    assert!(
+        page(200).contains(
+            "Nothing is published of 200 of 201 rows: they are not listed here, but in <code>tables/</code>."
+        )
+    );
+    assert_eq!((page(200).matches("<tr>").count(), page(200).contains("12\u{202f}345")), (2, true));
+    assert_eq!(page(5).matches("<tr>").count(), 7, "few are listed");
 }

@@ -101,21 +101,23 @@ pub(super) fn compare_all(
     Ok(said)
 }
 
+/// Where a checkpoint comes from.
+const CHECKPOINT: &str = "`bocage checkpoint SITE > FILE` writes one, on a machine that reaches the coordinator";
+
 /// What `bocage checkpoint SITE` wrote, or a single checkpoint.
 fn read(file: &Path) -> Result<KeptCheckpoints, Failure> {
     let name = file.display();
     let mut bytes = Vec::new();
     let limit = limits::CHECKPOINT_FILE_BYTES as u64 + 1;
-    File::open(file)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .map_err(|error| Failure::theirs(format!("cannot read {name}: {}", unreadable(error.kind()))))?;
+    File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(|error| {
+        Failure::theirs(format!("cannot read {name}: {}", unreadable(error.kind()))).hint(CHECKPOINT)
+    })?;
     let single = || {
         serde_json::from_slice::<SignedCheckpoint>(&bytes).map(|newest| KeptCheckpoints { newest, contradiction: None })
     };
-    serde_json::from_slice(&bytes).or_else(|_| single()).map_err(|_| {
-        Failure::theirs(format!("{name} holds no checkpoint"))
-            .hint("`bocage checkpoint SITE > FILE` writes one, on a machine that reaches the coordinator")
-    })
+    serde_json::from_slice(&bytes)
+        .or_else(|_| single())
+        .map_err(|_| Failure::theirs(format!("{name} holds no checkpoint")).hint(CHECKPOINT))
 }
 
 fn compare(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{LedgerError, Ruin};
@@ -70,6 +71,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        compile_once(&connection).map_err(open)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -89,11 +91,18 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        compile_once(&connection).map_err(open)?;
         is_ours(form(&connection).map_err(open)?, path)?;
         // The first read of a page finds a file that is shorter than it says.
         connection.query_row("SELECT max(seq) FROM record", [], |_| Ok(())).map_err(open)?;
         Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
     }
+}
+
+/// Where a partial index might serve, SQLite compiles a statement anew whenever another value is bound to it. Ours need none of that: their plans
+/// follow from their text.
+fn compile_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 /// Whether there is a file that may be a database. Reads its beginning only.

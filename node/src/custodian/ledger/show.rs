@@ -10,7 +10,7 @@ use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
-use bocage_protocol::plan::{Contracts, Measure, MeasureLayout, ValidPlan};
+use bocage_protocol::plan::{Contracts, MeasureLayout, ValidPlan};
 use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
 use bocage_protocol::trust::{SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
@@ -349,7 +349,8 @@ fn cell(labels: Vec<String>, of: &CellRelease, plan: Option<&ValidPlan>) -> Show
 }
 
 fn measure(at: usize, value: &MeasureRelease, plan: Option<&ValidPlan>) -> ShownMeasure {
-    let name = plan.and_then(|p| p.table().measures.get(at)).map_or_else(|| format!("measure {at}"), Measure::plainly);
+    let name = plan.and_then(|plan| Some(plan.said(plan.table().measures.get(at)?)));
+    let name = name.unwrap_or_else(|| format!("measure {at}"));
     let quantum = plan.and_then(|p| match p.layout().measures().get(at) {
         Some(MeasureLayout::Number(quantum)) => Some(*quantum),
         _ => None,

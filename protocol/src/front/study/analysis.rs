@@ -24,14 +24,14 @@ use super::survival::RawSurvival;
 use super::table::RawTable;
 use super::table_one::RawTableOne;
 use super::{
-    Binding, KEYS, accuracy, attrition, compare, cox, crosstab, discovered, histogram, kmeans, model, pca, quantiles,
-    rates, standardised, survival, table,
+    Binding, KEYS, RawStudy, accuracy, attrition, compare, cox, crosstab, discovered, histogram, kmeans, meant, model,
+    pca, quantiles, rates, standardised, survival, table,
 };
 use crate::analysis::{AnalysisSpec, RoundState, Spec, awaits, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
 use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
-use crate::settings::{Problem, Problems, join, read};
+use crate::settings::{Problem, Problems, join, keys_of, read};
 use crate::trust::Study;
 
 #[derive(Deserialize)]
@@ -60,6 +60,33 @@ struct RawAnalysis {
 }
 
 const KINDS: &str = "table, histogram, crosstab, quantiles, attrition, summary, accuracy, compare, correlation, cox, cross_validation, elastic_net, evaluate, kmeans, model, pca, rates, standardised, survival or table_one";
+
+/// The keys of a kind of question.
+pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        "table" => keys_of::<RawTable>(),
+        "histogram" => keys_of::<RawHistogram>(),
+        "crosstab" => keys_of::<RawCrosstab>(),
+        "quantiles" => keys_of::<RawQuantiles>(),
+        "attrition" => keys_of::<RawAttrition>(),
+        "rates" => keys_of::<RawRates>(),
+        "summary" => keys_of::<RawSummary>(),
+        "model" => keys_of::<RawModel>(),
+        "accuracy" => keys_of::<RawAccuracy>(),
+        "compare" => keys_of::<RawCompare>(),
+        "correlation" => keys_of::<RawCorrelation>(),
+        "standardised" => keys_of::<RawStandardised>(),
+        "table_one" => keys_of::<RawTableOne>(),
+        "survival" => keys_of::<RawSurvival>(),
+        "cox" => keys_of::<RawCox>(),
+        "pca" => keys_of::<RawPca>(),
+        "kmeans" => keys_of::<RawKmeans>(),
+        "cross_validation" => keys_of::<RawCrossValidation>(),
+        "elastic_net" => keys_of::<RawElasticNet>(),
+        "evaluate" => keys_of::<RawEvaluate>(),
+        _ => return None,
+    })
+}
 
 /// A question with its position in the text.
 pub(super) struct Bound {
@@ -132,9 +159,15 @@ impl Binding<'_> {
         let name = value.get("name").and_then(Value::as_str).and_then(|name| name.parse().ok());
         let key = name.map_or_else(|| format!("analysis[{index}]"), |name| place(index, &name));
         let before = self.problems.0.len();
-        let raw: RawAnalysis = read(value, self.file, &key, KEYS, &mut self.problems)?;
+        let mut found = Problems::default();
+        let raw: Option<RawAnalysis> = read(value, self.file, &key, KEYS, &mut found);
+        meant::of_an_analysis(&mut found.0, &key, keys_of::<RawStudy>());
+        let strange = found.0.iter().any(meant::is_unknown);
+        self.problems.extend(found);
+        let raw = raw?;
         let key = place(index, &raw.name);
-        if raw.kinds() != 1 {
+        // A question under another name has been told of.
+        if raw.kinds() != 1 && !(raw.kinds() == 0 && strange) {
             let problem = TypeProblem::new(format!("an analysis asks one question, this one asks {}", raw.kinds()));
             self.refuse::<()>(&key, problem.hint(format!("write one of {KINDS}")));
         }

@@ -19,7 +19,8 @@ pub(super) struct RawCorrelation {
 
 /// One of the columns.
 enum Variable {
-    Number(ColumnName),
+    /// A column, and what the study wrote.
+    Number(ColumnName, String),
     Ordered(Key),
 }
 
@@ -55,7 +56,7 @@ impl Binding<'_> {
         for (j, second) in variables.iter().enumerate() {
             for (i, first) in variables[..j].iter().enumerate() {
                 let pair = match (first, second) {
-                    (Variable::Number(a), Variable::Number(b)) => Pair::Numbers(a.clone(), b.clone()),
+                    (Variable::Number(a, _), Variable::Number(b, _)) => self.numbers(a, b),
                     (Variable::Ordered(a), Variable::Ordered(b)) => Pair::Ordered(a.clone(), b.clone()),
                     _ => {
                         let problem = TypeProblem::new("a number and bands are not correlated with each other");
@@ -71,11 +72,28 @@ impl Binding<'_> {
                 let column = first.columns().into_iter().next()?;
                 let part = SummaryPart { of: name.clone(), column, whole: Whole::Correlation };
                 let complete = if raw.complete { all.clone() } else { vec![] };
-                let spec = Spec::Correlation(CorrelationSpec { pair, complete, confidence });
+                let written = match (first, second) {
+                    (Variable::Number(a, of_a), Variable::Number(b, of_b)) => {
+                        let named = a.as_str() == of_a && b.as_str() == of_b;
+                        (!named).then(|| [of_a.clone(), of_b.clone()])
+                    }
+                    _ => None,
+                };
+                let spec = Spec::Correlation(CorrelationSpec { pair, complete, confidence, written });
                 parts.push(AnalysisSpec { name: part_name, spec, part: Some(part) });
             }
         }
         (!parts.is_empty()).then_some(parts)
+    }
+
+    /// Two numbers by a table of their products, or by their moments where a table does not sum both: then one may be the other but for one patient, and
+    /// sites look at them as at the columns of components.
+    fn numbers(&self, a: &ColumnName, b: &ColumnName) -> Pair {
+        let [x, y] = [a, b].map(|name| Measure::Column(name.clone()));
+        match self.relations.summed_together(&[x, y, Measure::Product(a.clone(), b.clone())]) {
+            true => Pair::Numbers(a.clone(), b.clone()),
+            false => Pair::Moments(a.clone(), b.clone()),
+        }
     }
 
     fn variable(&mut self, place: &str, text: &str) -> Option<Variable> {
@@ -83,7 +101,7 @@ impl Binding<'_> {
         if let Expr::Column(name) = &key.key
             && check_measure(&Measure::Column(name.clone()), self.contract()).is_ok()
         {
-            return Some(Variable::Number(name.clone()));
+            return Some(Variable::Number(name.clone(), key.label));
         }
         if self.is_ordered(&key) {
             return match check_key(&key.key, self.contract()) {
@@ -100,7 +118,7 @@ impl Variable {
     /// What it reads.
     fn columns(&self) -> Vec<ColumnName> {
         match self {
-            Variable::Number(name) => vec![name.clone()],
+            Variable::Number(name, _) => vec![name.clone()],
             Variable::Ordered(key) => key.key.columns().into_iter().cloned().collect(),
         }
     }

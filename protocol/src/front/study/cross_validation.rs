@@ -8,7 +8,7 @@ use super::model::RawModel;
 use crate::analysis::{CrossValidationSpec, Key, ModelSpec, RocSpec, Spec};
 use crate::ids::ColumnName;
 use crate::limits;
-use crate::plan::{Expr, Family, LeftOut, Measure, TypeProblem, written};
+use crate::plan::{Expr, Family, LeftOut, Measure, TypeProblem};
 use crate::settings::join;
 
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ impl Binding<'_> {
         let grid = raw.grid.clone().unwrap_or_else(|| (1..100).map(|i| f64::from(i) / 100.0).collect());
         let curve = RocSpec {
             score: Key { label: "expected by who did not know them".to_owned(), key: Expr::Column(self.free_name()?) },
-            truth: Key { label: written(outcome), key: outcome.clone() },
+            truth: Key { label: self.relations.calls().heading(outcome), key: outcome.clone() },
             grid,
             confidence,
         };

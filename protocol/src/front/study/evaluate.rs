@@ -10,7 +10,7 @@ use crate::analysis::{
     SummaryPart, TableSpec, Term, Whole,
 };
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Expr, Factor, Family, Link, Measure, Type, TypeProblem, written};
+use crate::plan::{Expr, Factor, Family, Link, Measure, Type, TypeProblem};
 use crate::settings::join;
 
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ impl Binding<'_> {
         let outcome = model.and_then(|model| self.outcome_of(model));
         let truth = match (&raw.truth, outcome) {
             (Some(text), _) => self.condition_key(&join(&key, "truth"), text)?,
-            (None, Some(outcome)) => Key { label: written(&outcome), key: outcome },
+            (None, Some(outcome)) => Key { label: self.relations.calls().heading(&outcome), key: outcome },
             (None, None) => {
                 let problem = TypeProblem::new("what is true is not said");
                 return self.refuse(&key, problem.hint("truth = \"CONDITION\""));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Binding;
 use crate::analysis::{Pattern, Term};
 use crate::limits;
-use crate::plan::{Columns, Expr, Factor, KeyDomain, Measure, TypeProblem, measure_range, type_of, written};
+use crate::plan::{Calls, Columns, Expr, Factor, KeyDomain, Measure, TypeProblem, measure_range, type_of, written};
 
 /// A value as a study writes it.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,18 +37,18 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn of(terms: &[Term]) -> Self {
+    fn of(terms: &[Term], calls: &Calls) -> Self {
         let mut inputs = Self::default();
         for factor in terms.iter().flat_map(|term| &term.columns).flat_map(|column| &column.of) {
             match factor {
                 Factor::Number(of) | Factor::Spline { of, .. } => {
                     if !inputs.numbers.iter().any(|(_, known)| known == of) {
-                        inputs.numbers.push((of.plainly(), of.clone()));
+                        inputs.numbers.push((calls.say(&of.plainly()), of.clone()));
                     }
                 }
                 Factor::Level { key, .. } => {
                     if !inputs.keys.iter().any(|(_, known)| known == key) {
-                        inputs.keys.push((written(key), key.clone()));
+                        inputs.keys.push((calls.say(&written(key)), key.clone()));
                     }
                 }
             }
@@ -85,7 +85,7 @@ impl Binding<'_> {
             let most = limits::COX_PATTERNS;
             return self.refuse(key, TypeProblem::new(format!("at most {most} patients are looked at")));
         }
-        let inputs = Inputs::of(terms);
+        let inputs = Inputs::of(terms, &self.relations.calls());
         let patterns = given.iter().enumerate();
         patterns.map(|(at, given)| self.pattern(&format!("{key}[{at}]"), given, &inputs)).collect()
     }

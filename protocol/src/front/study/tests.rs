@@ -1,6 +1,7 @@
 //! The kinds of analyses as a researcher meets them: what binds, and what is said about what does not.
 
 mod association;
+mod ordinary;
 
 use super::super::tests::bind;
 use crate::analysis::{AnalysisSpec, Spec};

@@ -2,14 +2,12 @@
 
 use super::super::{Measure, ValidPlan, written};
 use super::{Explains, LeftOut};
-use crate::ids::ColumnName;
 
 impl ValidPlan {
     /// What it groups by (nothing), what it computes, and how many numbers leave.
     pub(in crate::plan) fn explain_model(&self) -> (Vec<String>, Vec<String>, u64) {
         let Some((model, layout)) = self.model() else { return Default::default() };
-        let called = |name: &ColumnName| self.called.name(name);
-        let model = &model.map(&|of| of.renamed(&called), &|key| key.renamed(&called));
+        let say = |text: String| self.called.calls().say(&text);
         let columns: Vec<String> = (0..layout.columns.len()).map(|column| layout.name(column)).collect();
         let columns = columns.join(", ");
         let sums = "their sums, squares and products";
@@ -17,23 +15,23 @@ impl ValidPlan {
         match &model.explains {
             Explains::Mean(response) => {
                 let by_site = if model.by_site { ", and an intercept of the site's own" } else { "" };
-                let (family, outcome) = (response.family.name(), of(&response.of));
+                let (family, outcome) = (response.family.name(), say(of(&response.of)));
                 computes.push(format!(
                     "one step of a {family} regression of {outcome} on {columns}{by_site}: score, information, deviance"
                 ));
                 for (what, of) in [("offset", &response.offset), ("weight", &response.weight)] {
-                    computes.extend(of.as_ref().map(|of| format!("with {} as {what}", of.plainly())));
+                    computes.extend(of.as_ref().map(|of| format!("with {} as {what}", say(of.plainly()))));
                 }
             }
             Explains::Hazard(hazard) => {
-                let (event, time) = (written(&hazard.event), hazard.time.plainly());
+                let (event, time) = (say(written(&hazard.event)), say(hazard.time.plainly()));
                 computes.push(format!(
                     "one step of a Cox regression of {event} at {time} on {columns}: score, information, log-likelihood"
                 ));
-                computes.extend(hazard.start.as_ref().map(|of| format!("at risk after {}", of.plainly())));
-                computes.extend(hazard.offset.as_ref().map(|of| format!("with {} as offset", of.plainly())));
+                computes.extend(hazard.start.as_ref().map(|of| format!("at risk after {}", say(of.plainly()))));
+                computes.extend(hazard.offset.as_ref().map(|of| format!("with {} as offset", say(of.plainly()))));
                 if !hazard.strata.is_empty() {
-                    let strata: Vec<String> = hazard.strata.iter().map(written).collect();
+                    let strata: Vec<String> = hazard.strata.iter().map(|of| say(written(of))).collect();
                     computes.push(format!("with a baseline of its own for each {}", strata.join(" and ")));
                 }
                 if let Some(grid) = &hazard.grid {

@@ -178,11 +178,7 @@ impl ModelLayout {
         let name = |slot: &Slot| match slot {
             Slot::Level { input, level } => {
                 let (key, domain) = &self.inputs.keys[*input];
-                format!(
-                    "{} = {}",
-                    written(&key.renamed(&|name| self.called.name(name))),
-                    domain.label_at(0, *level as usize)
-                )
+                format!("{} = {}", self.called.calls().say(&written(key)), domain.label_at(0, *level as usize))
             }
             Slot::Number { input, .. } | Slot::Spline { input, .. } => self.input_name(*input),
         };
@@ -192,7 +188,7 @@ impl ModelLayout {
 
     /// A measure in words.
     pub fn input_name(&self, input: usize) -> String {
-        self.inputs.measures[input].renamed(&|name| self.called.name(name)).plainly()
+        self.called.calls().say(&self.inputs.measures[input].plainly())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::contract::Contract;
 use crate::ids::{AnalysisName, ColumnName};
 use crate::limits;
 use crate::plan::typing::{Columns, TypeProblem, check_condition};
-use crate::plan::{Expr, Measure, written};
+use crate::plan::{Calls, Expr, Measure, written};
 
 /// A fitted model, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,9 +98,9 @@ impl Prediction {
     }
 
     /// In words.
-    pub(in crate::plan) fn plainly(&self) -> String {
-        let mut names: Vec<&str> = Vec::new();
-        for name in self.columns.iter().flatten().flat_map(Factor::columns).map(ColumnName::as_str) {
+    pub(in crate::plan) fn plainly(&self, calls: &Calls) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.columns.iter().flatten().flat_map(Factor::columns).map(|name| calls.name(name)) {
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -115,7 +115,7 @@ impl Prediction {
             Gives::Linear => format!("the linear predictor of {by}"),
             Gives::Fold => "the fold that the patient is in".to_owned(),
             Gives::Inverse(of) => {
-                format!("one over the probability, by {by}, of what the patient has of {}", written(of))
+                format!("one over the probability, by {by}, of what the patient has of {}", calls.say(&written(of)))
             }
         }
     }

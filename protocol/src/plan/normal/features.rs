@@ -18,7 +18,10 @@ use crate::trust::canonical;
 /// One that cannot be named so, because two of its tables have one name, stays as it is.
 pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Called) {
     let query = &plan.query;
-    let as_it_is = || (plan.clone(), Called::default());
+    let as_it_is = || {
+        let own = |feature: &Feature| (feature.name.clone(), feature.name.clone());
+        (plan.clone(), Called::of(&query.features, query.features.iter().map(own)))
+    };
     let Some(tables) = tables(&query.related) else { return as_it_is() };
     let used = used(plan);
     let mut found: Vec<Content> = Vec::new();
@@ -57,7 +60,6 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Called) {
         let content = contents.get(&(feature.on.clone(), feature.name.clone()))?;
         Some((last(content), feature.name.clone()))
     });
-    let called = Called::of(written);
     let features: Vec<Feature> = found
         .iter()
         .map(|content| Feature {
@@ -65,6 +67,7 @@ pub(super) fn named(plan: &Plan, contracts: &Contracts<'_>) -> (Plan, Called) {
             ..renamed(&content.of, &TableName::clone, &|_, content| last(content))
         })
         .collect();
+    let called = Called::of(&features, written);
     let read: BTreeSet<&TableName> = features.iter().flat_map(Feature::tables).collect();
     let related = query.related.iter().filter_map(|(old, table)| Some((tables.get(old)?.clone(), table.clone())));
     let named = Plan {
@@ -162,14 +165,6 @@ fn edge(edge: Edge) -> Edge {
         },
         Moment::Column(_) => edge,
     }
-}
-
-/// The features as a study calls them; tables are called after their datasets.
-pub(in crate::plan) fn called(features: &[Feature], called: &Called) -> Vec<Feature> {
-    let name = |_: Option<&TableName>, name: &ColumnName| called.name(name);
-    let of =
-        |feature: &Feature| Feature { name: called.name(&feature.name), ..renamed(feature, &TableName::clone, &name) };
-    features.iter().map(of).collect()
 }
 
 /// The feature with other names of tables, and of columns by the tables that have them; its own stays.

@@ -1,15 +1,29 @@
 //! Features as people read them: what is read of which table, and when it must have happened.
 
+use super::calls::Calls;
 use super::{Literal, expression, literal};
 use crate::contract::Contract;
 use crate::ids::TableName;
+use crate::plan::normal::Called;
 use crate::plan::{Contracts, Derived, Edge, Feature, Moment, Pick, Rows, Window};
 
-/// A feature with its name.
-pub(in crate::plan) fn feature(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> String {
-    match &feature.on {
-        None => format!("{} is {}", feature.name, derived(feature, before, contracts)),
-        Some(on) => format!("{} of a row in {on} is {}", feature.name, derived(feature, before, contracts)),
+/// A feature, with its name where the study gave it one.
+pub(in crate::plan) fn feature(
+    feature: &Feature,
+    before: &[Feature],
+    contracts: &Contracts<'_>,
+    called: &Called,
+) -> String {
+    let made = derived(feature, before, contracts, called.calls());
+    match (called.written(&feature.name), &feature.on) {
+        (Some(name), None) => format!("{name} is {made}"),
+        (Some(name), Some(on)) => format!("{name} of a row in {on} is {made}"),
+        // Of what a call does not say all.
+        (None, None) if matches!(feature.of, Derived::Predicted(_)) => {
+            format!("{} is {made}", called.calls().name(&feature.name))
+        }
+        (None, None) => made,
+        (None, Some(on)) => format!("of a row in {on} {made}"),
     }
 }
 
@@ -22,39 +36,47 @@ fn about_itself(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>
     feature.is_of_rows(contracts.base, before) && of(feature.on.as_ref()) == of(feature.of.table())
 }
 
-fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> String {
+fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>, calls: &Calls) -> String {
     match &feature.of {
         Derived::Has { rows: of, at_least: 1 } => {
             let itself = about_itself(feature, before, contracts);
-            format!("whether the patient has {} row {}", if itself { "another" } else { "a" }, rows(of))
+            format!("whether the patient has {} row {}", if itself { "another" } else { "a" }, rows(of, calls))
         }
         Derived::Has { rows: of, at_least } => {
             let other = if about_itself(feature, before, contracts) { "other " } else { "" };
-            format!("whether the patient has at least {at_least} {other}rows {}", rows(of))
+            format!("whether the patient has at least {at_least} {other}rows {}", rows(of, calls))
         }
         Derived::Count { rows: of } => {
             let other = if about_itself(feature, before, contracts) { "other " } else { "" };
-            format!("how many {other}rows the patient has {}", rows(of))
+            format!("how many {other}rows the patient has {}", rows(of, calls))
         }
         Derived::Pick { pick, column, rows: of } => {
+            let column = calls.name(column);
             let (what, which) = match pick {
-                Pick::First => (format!("{column}"), "the patient's first row"),
-                Pick::Last => (format!("{column}"), "the patient's last row"),
+                Pick::First => (column, "the patient's first row"),
+                Pick::Last => (column, "the patient's last row"),
                 Pick::Least => (format!("the smallest {column}"), "the patient's rows"),
                 Pick::Greatest => (format!("the greatest {column}"), "the patient's rows"),
                 Pick::Mean => (format!("the mean {column}"), "the patient's rows"),
             };
-            format!("{what} of {which} {}", rows(of))
+            format!("{what} of {which} {}", rows(of, calls))
         }
         Derived::Sum { column, rows: of, at_most } => {
-            format!("the sum of {column} of the patient's rows {}, as of {at_most} rows at most", rows(of))
+            format!(
+                "the sum of {} of the patient's rows {}, as of {at_most} rows at most",
+                calls.name(column),
+                rows(of, calls)
+            )
         }
         Derived::Reached { through, table, column } => {
+            let (column, through) = (calls.name(column), calls.name(through));
             format!("{column} of the patient's row in {table} that {through} refers to")
         }
-        Derived::Predicted(of) => of.plainly(),
-        Derived::Plausible { column, lo, hi } => format!("{column} where it is from {lo} to {hi}, else missing"),
-        Derived::Value { table, column } => format!("{column} of the patient's row in {table}"),
+        Derived::Predicted(of) => of.plainly(calls),
+        Derived::Plausible { column, lo, hi } => {
+            format!("{} where it is from {lo} to {hi}, else missing", calls.name(column))
+        }
+        Derived::Value { table, column } => format!("{} of the patient's row in {table}", calls.name(column)),
         Derived::Age { table, at } => {
             let contract = match table {
                 Some(table) => contracts.related.get(table).copied(),
@@ -62,25 +84,25 @@ fn derived(feature: &Feature, before: &[Feature], contracts: &Contracts<'_>) -> 
             };
             let birth = contract.and_then(Contract::birth).map_or_else(|| "birth".to_owned(), ToString::to_string);
             let of = table.as_ref().map(|table| format!(" in {table}")).unwrap_or_default();
-            format!("the age in completed years at {}, from {birth}{of}", moment(at))
+            format!("the age in completed years at {}, from {birth}{of}", moment(at, calls))
         }
     }
 }
 
-fn rows(rows: &Rows) -> String {
-    let condition = rows.filter.as_ref().map(|filter| format!(" where {}", expression(filter))).unwrap_or_default();
-    let window = rows.window.as_ref().map(|window| format!(", dated {}", dated(window))).unwrap_or_default();
-    format!("in {}{condition}{window}", rows.table)
+fn rows(rows: &Rows, calls: &Calls) -> String {
+    let condition = rows.filter.as_ref().map(|filter| format!(" where {}", calls.say(&expression(filter))));
+    let window = rows.window.as_ref().map(|window| format!(", dated {}", dated(window, calls)));
+    format!("in {}{}{}", rows.table, condition.unwrap_or_default(), window.unwrap_or_default())
 }
 
-fn dated(window: &Window) -> String {
-    let from = window.from.as_ref().map(|edge| format!("from {} on", day(edge)));
-    let to = window.to.as_ref().map(|edge| format!("until {}", day(edge)));
+fn dated(window: &Window, calls: &Calls) -> String {
+    let from = window.from.as_ref().map(|edge| format!("from {} on", day(edge, calls)));
+    let to = window.to.as_ref().map(|edge| format!("until {}", day(edge, calls)));
     from.into_iter().chain(to).collect::<Vec<_>>().join(" and ")
 }
 
-fn day(edge: &Edge) -> String {
-    let at = moment(&edge.at);
+fn day(edge: &Edge, calls: &Calls) -> String {
+    let at = moment(&edge.at, calls);
     let days = |n: u32| if n == 1 { "1 day".to_owned() } else { format!("{n} days") };
     match edge.days {
         0 => at,
@@ -89,10 +111,10 @@ fn day(edge: &Edge) -> String {
     }
 }
 
-fn moment(moment: &Moment) -> String {
+fn moment(moment: &Moment, calls: &Calls) -> String {
     match moment {
         Moment::Date(day) => literal(&Literal::Date(*day)),
-        Moment::Column(name) => name.to_string(),
+        Moment::Column(name) => calls.name(name),
     }
 }
 
@@ -112,8 +134,8 @@ mod tests {
         let told = explained(COHORT).plainly();
         let expected = "\
 Reads birth, fhir_condition.code, fhir_condition.onset, fhir_observation.code, fhir_observation.taken, fhir_observation.value; never a column that names the patient.
-For each patient, index is onset of the patient's first row in fhir_condition where code like 'E10%' or code like 'E11%'; f2 is whether the patient has at least 2 rows in fhir_condition where code like 'E10%' or code like 'E11%'; f3 is whether the patient has a row in fhir_condition where code in ('C50', 'C61') or code like 'C34%'; f4 is the age in completed years at date '2023-11-14', from birth; f5 is value of the patient's last row in fhir_observation where code = '4548-4', dated from 1 day after index on.
-Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (index is null).
+Makes for each patient: index is onset of the patient's first row in fhir_condition where code like 'E10%' or code like 'E11%'; whether the patient has at least 2 rows in fhir_condition where code like 'E10%' or code like 'E11%'; whether the patient has a row in fhir_condition where code in ('C50', 'C61') or code like 'C34%'; the age in completed years at date '2023-11-14', from birth; value of the patient's last row in fhir_observation where code = '4548-4', dated from 1 day after index on.
+Looks only at rows where has(fhir_condition where code like 'E10%' or code like 'E11%', at_least = 2) and age_at(date '2023-11-14') >= 18 and last(fhir_observation.value where code = '4548-4', from = index + days(1)) > 7 and not has(fhir_condition where code in ('C50', 'C61') or code like 'C34%') and not (index is null).
 ";
         assert!(told.starts_with(expected), "{told}");
     }
@@ -121,8 +143,8 @@ Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (index is
     #[test]
     fn a_researcher_sees_what_is_made_of_rows_below_what_is_kept() {
         let tree = explained("[cohort]\nfrom = \"patient\"\ninclude = [\"has(observation)\"]\n").tree();
-        let expected = "      └─ filter f1
-         ├─ make   f1 is whether the patient has a row in fhir_observation
+        let expected = "      └─ filter has(fhir_observation)
+         ├─ make   whether the patient has a row in fhir_observation
          └─ read   which rows fhir_observation has
 ";
         assert!(tree.ends_with(expected), "{tree}");
@@ -132,7 +154,7 @@ Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (index is
     fn every_kind_of_feature_and_window_has_words() {
         let say = |text: &str| {
             let cohort = format!("[cohort]\nfrom = \"patient\"\ninclude = [\"({text}) is not null\"]\n");
-            explained(&cohort).makes.last().unwrap().split_once(" is ").unwrap().1.to_owned()
+            explained(&cohort).makes.last().unwrap().clone()
         };
         for (text, wanted) in [
             ("count(condition)", "how many rows the patient has in fhir_condition"),
@@ -156,14 +178,8 @@ Looks only at rows where f2 and f4 >= 18 and f5 > 7 and not f3 and not (index is
         }
         let of_events =
             explained("[cohort]\nfrom = \"condition\"\ninclude = [\"patient.sex = 'f'\", \"age_at(date) > 5\"]\n");
-        assert!(
-            of_events
-                .makes
-                .contains(&"f1 is the age in completed years at onset, from birth in fhir_patient".to_owned())
-                || of_events
-                    .makes
-                    .contains(&"f2 is the age in completed years at onset, from birth in fhir_patient".to_owned())
-        );
+        let age = "the age in completed years at onset, from birth in fhir_patient";
+        assert!(of_events.makes.iter().any(|made| made == age), "{of_events:?}");
         assert!(of_events.makes.iter().any(|made| made.ends_with("sex of the patient's row in fhir_patient")));
     }
 }

@@ -37,6 +37,29 @@ fn what_has_no_fit_says_why() {
 }
 
 #[test]
+fn a_fit_that_uses_up_its_rounds_is_flagged_and_says_of_whom_it_would_have_been() {
+    // In every round another site stops answering, so that what the fit goes to moves on.
+    let rows: data::Rows = [lung2(), lung2()].concat();
+    let federation = data::dealt(LUNG2, &rows, 28);
+    for grid in ["", ", every = 50, until = 1000"] {
+        let text = format!("formula = \"surv(time, status = 1) ~ age\"{grid}");
+        let text =
+            format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"lung2@1\"\n{}", cox(&text));
+        let study = federation.bind(&text).expect("a study");
+        let stops = |site: &SiteId, round: u16| {
+            round > 1 && site.as_str()["site-".len()..].parse::<u16>().expect("a number") + 2 <= round
+        };
+        let result = federation.answer_but(&study, Gate::OPEN, stops).remove(0);
+        says(&result.notes, "no fit: it has not converged in the 25 rounds");
+        assert!(result.block.rows.is_empty());
+        let known = |name: &str| number(block(&result, "fit"), name, "value");
+        assert_eq!((known("rounds"), known("sites")), (25.0, 5.0), "{:?}", result.notes);
+        assert!(known("patients") > 50.0 && known("events") > 30.0);
+        assert_eq!(block(&result, "patients with all that the model reads").rows.len(), 5);
+    }
+}
+
+#[test]
 fn where_a_site_left_the_tests_against_no_terms_are_hidden_and_a_note_says_why() {
     let federation = data::by_site(LUNG2, &lung2());
     let study = study(&federation, "surv(time, status = 1) ~ age");

@@ -3,6 +3,7 @@
 mod kmeans;
 mod lloyd;
 mod odd;
+mod pairs;
 mod pca;
 
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};

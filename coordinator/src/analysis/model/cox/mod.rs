@@ -123,12 +123,7 @@ impl CoxDriver {
     /// The same, before anything is put in words.
     pub(in crate::analysis::model) fn advance(&mut self, answers: &[SiteAnswer<'_>]) -> Step {
         self.rounds += 1;
-        match self.take_in(answers) {
-            Step::Round(_) if self.rounds >= limits::MODEL_ROUNDS => {
-                Step::Nothing(vec![], vec![Failure::Steps.words(|at| self.label(at))])
-            }
-            step => step,
-        }
+        self.take_in(answers)
     }
 
     fn take_in(&mut self, answers: &[SiteAnswer<'_>]) -> Step {
@@ -165,6 +160,7 @@ impl CoxDriver {
         if self.spec.hazard.grid.is_some() && self.stay.is_none() {
             return Step::Round(self.along_what_stays(&releases));
         }
+        let last = self.rounds >= limits::MODEL_ROUNDS;
         let shape = CoxSums { closing: self.closing.is_some(), ..self.shape() };
         let (sums, along) = match self.along(shape.closing) {
             Some(grid) => {
@@ -174,13 +170,18 @@ impl CoxDriver {
             None => (added(&releases, shape.values()), None),
         };
         let merged = merged(&releases, &sums, shape);
-        let counted = counted(&merged, Some(sums[CoxSums::EVENTS]));
+        let counted = counted(&merged, Some(sums[CoxSums::EVENTS]), u32::from(self.rounds));
         if sums[CoxSums::EVENTS] == 0.0 {
             notes.push("no fit: nobody has the event".to_owned());
             return Step::Nothing(counted, notes);
         }
         if let Some(at) = self.closing.take() {
             match self.end(merged.clone(), sums.clone(), shape, along, &at) {
+                Ok(mut end) if self.is_robust_along() && last => {
+                    end.without_squares();
+                    notes.push("no robust errors: they need a round more than a fit has".to_owned());
+                    return Step::End(Box::new(end), notes);
+                }
                 Ok(end) if self.is_robust_along() => {
                     return match self.powers.ask(Box::new(end), notes) {
                         Ok(position) => Step::Round(self.at(position)),
@@ -206,15 +207,15 @@ impl CoxDriver {
             self.first = Some(First { sites: merged.sites.clone(), log_likelihood, score_test });
         }
         let failure = match self.fit.step(merged) {
+            Verdict::Failed(failure) => failure,
+            _ if last => Failure::Rounds,
             Verdict::Go(position) => return Step::Round(self.at(position)),
-            Verdict::Done(fitted) if fitted.steps < u32::from(limits::MODEL_ROUNDS) => {
+            Verdict::Done(fitted) => {
                 let beta = fitted.beta.iter().copied().collect();
                 let at = Position { beta, robust: true, ..self.spec.start() };
                 self.closing = Some(at.clone());
                 return Step::Round(self.at(at));
             }
-            Verdict::Done(_) => Failure::Steps,
-            Verdict::Failed(failure) => failure,
         };
         notes.push(failure.words(|at| self.label(at)));
         Step::Nothing(counted, notes)

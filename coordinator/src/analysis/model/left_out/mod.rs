@@ -21,6 +21,7 @@ pub(super) use self::blocks::Blocks;
 use self::calibration::Calibration;
 pub(in crate::analysis) use self::published::values;
 use super::fit::{Fit, Fitted, Merged, Verdict};
+use super::published::counted;
 use super::{Answer, Next, Setting, SiteAnswer, notes, sorted};
 use crate::analysis::roc::{COLUMNS, RocDriver};
 use crate::api::types::{AnalysisResult, Block};
@@ -41,6 +42,8 @@ pub struct CrossValidationDriver {
     first: Vec<Vec<(SiteId, [f64; Sums::SCALARS])>>,
     /// The same at the ends of the fits.
     out: Vec<Merged>,
+    /// All patients, in the last step of the fits.
+    whole: Option<Merged>,
     notes: Vec<String>,
 }
 
@@ -83,7 +86,7 @@ impl CrossValidationDriver {
         })?;
         let (spec, layout) = (spec.clone(), layout.clone());
         let (fits, sites, first, out, notes) = (vec![], vec![], vec![], vec![], vec![]);
-        Ok(Self { setting, spec, layout, fits, sites, phase: Phase::Begin, rounds: 0, first, out, notes })
+        Ok(Self { setting, spec, layout, fits, sites, phase: Phase::Begin, rounds: 0, first, out, whole: None, notes })
     }
 
     /// Takes in a round. The same for any order of `answers`.
@@ -213,6 +216,7 @@ impl CrossValidationDriver {
         let blocks = self.blocks(releases, fits, false);
         let merged: Vec<Merged> =
             std::iter::once(blocks.whole()).chain((0..self.fits.len() - 1).map(|fit| blocks.fitted(fit))).collect();
+        self.whole = merged.first().cloned();
         for (at, (one, merged)) in
             self.fits.iter_mut().zip(merged).enumerate().filter(|(_, (one, _))| one.end.is_none())
         {
@@ -300,7 +304,9 @@ impl CrossValidationDriver {
         let mut notes = self.notes.clone();
         notes.push(why);
         let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
-        Next::Publish(Box::new(self.setting.result(block, notes)))
+        let events = |of: &Merged| self.spec.model.counts_events().then_some(of.scalars[Sums::OUTCOME]);
+        let also = self.whole.iter().flat_map(|of| counted(of, events(of), u32::from(self.rounds))).collect();
+        Next::Publish(Box::new(AnalysisResult { also, ..self.setting.result(block, notes) }))
     }
 }
 

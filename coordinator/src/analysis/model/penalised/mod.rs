@@ -1,6 +1,7 @@
 //! The driver of an elastic net. A linear one needs one round: the sums at coefficients of 0 are those of any penalty, also of each fold. A logistic one
 //! walks down the path, all fits a step in each round; the sums of those who are left out, which come along, say what is lost on them.
 
+mod basis;
 mod descent;
 mod losses;
 mod published;
@@ -15,6 +16,7 @@ use bocage_protocol::plan::{Family, LeftOut, ModelLayout, Position, Sums, ValidP
 use bocage_protocol::release::ModelRelease;
 use nalgebra::DVector;
 
+use self::basis::Basis;
 use self::descent::{Penalty, Quadratic};
 use self::losses::Losses;
 pub(in crate::analysis) use self::published::{COLUMNS as PENALISED, values};
@@ -34,7 +36,6 @@ pub struct ElasticNetDriver {
     setting: Setting,
     spec: ElasticNetSpec,
     layout: ModelLayout,
-    intercept: usize,
     path: Path,
     /// The one on all, then those without some.
     walks: Vec<Walk>,
@@ -62,12 +63,12 @@ impl ElasticNetDriver {
         let (_, layout) = plan.model().ok_or_else(|| invalid("its plan is no model"))?;
         let intercept = spec.model.columns().position(|column| column.of.is_empty());
         let intercept = intercept.ok_or_else(|| invalid("its model has no intercept"))?;
-        let path = Path { lambdas: spec.lambdas.clone(), mix: spec.mix, intercept };
+        let basis = Basis::of(layout, intercept).ok_or_else(|| invalid("its columns have no scale"))?;
+        let path = Path { lambdas: spec.lambdas.clone(), mix: spec.mix, basis };
         Ok(Self {
             spec: spec.clone(),
             layout: layout.clone(),
             setting,
-            intercept,
             path,
             walks: Vec::new(),
             first: None,
@@ -118,13 +119,17 @@ impl ElasticNetDriver {
             columns: self.layout.columns.len(),
             robust: false,
         };
-        let fitted: Vec<Merged> =
-            std::iter::once(blocks.whole()).chain((0..others).map(|fit| blocks.fitted(fit))).collect();
-        let out: Vec<Merged> = (0..others).map(|fit| blocks.out(fit)).collect();
+        let fitted = std::iter::once(blocks.whole()).chain((0..others).map(|fit| blocks.fitted(fit)));
+        let fitted: Vec<Merged> = fitted.map(|of| self.path.basis.sums(of)).collect();
+        let out: Vec<Merged> = (0..others).map(|fit| self.path.basis.sums(blocks.out(fit))).collect();
         match self.spec.model.response.family {
             Family::Gaussian => self.linear(fitted, &out),
             _ => self.logistic(fitted, &out),
         }
+    }
+
+    fn intercept(&self) -> usize {
+        self.path.basis.intercept
     }
 
     /// How many fits leave some out.
@@ -146,11 +151,11 @@ impl ElasticNetDriver {
         let mut all: Vec<Vec<DVector<f64>>> = Vec::new();
         for merged in &fitted {
             let (score, information, n) = (&merged.score, &merged.information, merged.n as f64);
-            let of = Quadratic { at: &zero, score, information, n, intercept: self.intercept };
+            let of = Quadratic { at: &zero, score, information, n, intercept: self.intercept() };
             if let Some(column) = of.constant() {
                 return self.nothing(self.constant(column));
             }
-            let deviation = |j: usize| if j == self.intercept { 1.0 } else { of.variance(j).sqrt() };
+            let deviation = |j: usize| if j == self.intercept() { 1.0 } else { of.variance(j).sqrt() };
             let deviations: Vec<f64> = (0..zero.len()).map(deviation).collect();
             if self.path.lambdas.is_empty() {
                 self.path.lambdas = points(of.largest(&deviations, self.spec.mix), self.spec.points);
@@ -183,7 +188,7 @@ impl ElasticNetDriver {
     fn logistic(&mut self, fitted: Vec<Merged>, out: &[Merged]) -> Next {
         let Some(first) = &self.first else {
             let begun: Result<Vec<Walk>, usize> =
-                fitted.iter().map(|merged| Walk::begin(merged, self.intercept)).collect();
+                fitted.iter().map(|merged| Walk::begin(merged, self.intercept())).collect();
             self.first = fitted.into_iter().next();
             self.walks = match begun {
                 Ok(walks) => walks,
@@ -199,7 +204,7 @@ impl ElasticNetDriver {
             return self.end();
         }
         if self.path.lambdas.is_empty() {
-            let largest = self.walks[0].largest(&fitted[0], self.spec.mix, self.intercept);
+            let largest = self.walks[0].largest(&fitted[0], self.spec.mix, self.intercept());
             self.path.lambdas = points(largest, self.spec.points);
         }
         self.look(&fitted[0], out);
@@ -248,7 +253,7 @@ impl ElasticNetDriver {
     }
 
     fn round(&self) -> Next {
-        let beta = |walk: &Walk| -> Vec<f64> { walk.at.iter().copied().collect() };
+        let beta = |walk: &Walk| -> Vec<f64> { self.path.basis.scaled(&walk.at).iter().copied().collect() };
         let at = Position { beta: beta(&self.walks[0]), ..self.spec.model.start() };
         let folds: Vec<Vec<f64>> = self.walks[1..].iter().map(beta).collect();
         Next::Round(if folds.is_empty() { RoundState::At(at) } else { RoundState::Folds { at, folds } })
@@ -280,7 +285,7 @@ impl ElasticNetDriver {
         let mut notes = self.notes.clone();
         notes.push(why);
         let events = |of: &Merged| self.spec.model.counts_events().then_some(of.scalars[Sums::OUTCOME]);
-        let also = self.first.iter().flat_map(|of| counted(of, events(of))).collect();
+        let also = self.first.iter().flat_map(|of| counted(of, events(of), u32::from(self.rounds))).collect();
         self.publish(AnalysisResult { also, ..self.setting.result(super::headed(&PENALISED), notes) })
     }
 

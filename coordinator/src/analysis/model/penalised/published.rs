@@ -53,10 +53,9 @@ pub(super) fn result(of: &ElasticNetDriver, path: &[DVector<f64>]) -> AnalysisRe
 
 /// Coefficients of the columns as they stand, in the outcome's own unit.
 fn as_asked(of: &ElasticNetDriver, beta: &DVector<f64>) -> Vec<f64> {
-    let rows = of.layout.transform.rows().iter().take(beta.len());
-    let mut asked: Vec<f64> = rows.map(|row| row.iter().zip(beta.iter()).map(|(t, beta)| t * beta).sum()).collect();
-    asked[of.intercept] += of.layout.outcome_scale.centre;
-    asked
+    let mut asked = of.path.basis.as_asked(beta);
+    asked[of.path.basis.intercept] += of.layout.outcome_scale.centre;
+    asked.iter().copied().collect()
 }
 
 fn fit(of: &ElasticNetDriver, chosen: usize) -> Block {
@@ -81,7 +80,7 @@ fn fit(of: &ElasticNetDriver, chosen: usize) -> Block {
 fn all(of: &ElasticNetDriver, path: &[DVector<f64>], terms: &[&str]) -> Block {
     let mut block = headed(&[&["lambda", "columns left", "deviance explained"], terms].concat());
     for ((lambda, beta), deviance) in of.path.lambdas.iter().zip(path).zip(&of.deviances) {
-        let left = beta.iter().enumerate().filter(|(j, beta)| *j != of.intercept && **beta != 0.0).count();
+        let left = beta.iter().enumerate().filter(|(j, beta)| *j != of.path.basis.intercept && **beta != 0.0).count();
         let mut row = vec![number(Some(*lambda)), Value::Count(left as u64), number(explained(of, *deviance))];
         row.extend(as_asked(of, beta).into_iter().map(|beta| number(Some(beta))));
         block.rows.push(row);

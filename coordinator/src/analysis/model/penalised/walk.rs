@@ -6,6 +6,7 @@ use bocage_protocol::plan::Sums;
 use nalgebra::DVector;
 
 use super::super::fit::Merged;
+use super::basis::Basis;
 use super::descent::{Penalty, Quadratic};
 
 /// A step that moves no coefficient of a scaled column by more is a penalty's last: the next would move them by about its square.
@@ -21,7 +22,7 @@ pub(super) struct Path {
     /// Descending.
     pub lambdas: Vec<f64>,
     pub mix: f64,
-    pub intercept: usize,
+    pub basis: Basis,
 }
 
 /// A fit on its way.
@@ -70,7 +71,7 @@ impl Walk {
     pub fn step(&mut self, merged: &Merged, path: &Path) {
         let Some(lambda) = path.lambdas.get(self.done.len()).filter(|_| self.stopped.is_none()) else { return };
         let penalty = Penalty { lambda: *lambda, mix: path.mix };
-        let objective = merged.objective / (2.0 * merged.n as f64) + self.held(penalty, path.intercept);
+        let objective = merged.objective / (2.0 * merged.n as f64) + self.held(penalty, path.basis.intercept);
         if let Some((before, least)) = &self.before
             && (objective.is_nan() || objective > least + 1e-12 * (least.abs() + 1.0))
         {
@@ -83,12 +84,12 @@ impl Walk {
             return;
         }
         self.halvings = 0;
-        let Some(next) = quadratic(&self.at, merged, path.intercept).least(&self.deviations, penalty) else {
+        let Some(next) = quadratic(&self.at, merged, path.basis.intercept).least(&self.deviations, penalty) else {
             self.stopped = Some("the columns are nearly made of each other");
             return;
         };
-        let bound = |j: usize| if j == path.intercept { limits::MODEL_INTERCEPT } else { limits::MODEL_SLOPE };
-        if !next.iter().enumerate().all(|(j, beta)| beta.abs() <= WITHIN * bound(j)) {
+        let bound = |j: usize| if j == path.basis.intercept { limits::MODEL_INTERCEPT } else { limits::MODEL_SLOPE };
+        if !path.basis.scaled(&next).iter().enumerate().all(|(j, beta)| beta.abs() <= WITHIN * bound(j)) {
             self.stopped =
                 Some("a coefficient leaves the bounds of a fit: its column may tell the outcome apart completely");
             return;

@@ -1,10 +1,18 @@
-//! Numbers along calendar periods as lines: one a group. Where a number is hidden the line has a gap, and a pale bar where it may lie.
+//! Numbers along calendar periods, or along bands where a table has many, as lines: one a group. Where a number is hidden the line has a gap, and a
+//! pale bar where it may lie.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use bocage_protocol::plan::MISSING;
 
-use super::{View, listed};
-use crate::api::types::Value;
-use crate::report::short_number;
+use super::listed;
+use super::parts::parts;
+use super::view::{View, label};
+use crate::report::page::number::brief;
+
+/// Lines of one picture that can be told apart.
+const MOST_LINES: usize = 6;
 
 /// Lines over the same periods.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +21,12 @@ pub(in super::super) struct Along {
     pub axis: String,
     /// What the periods are.
     pub time: String,
-    /// In the order of time.
+    /// In their order.
     pub periods: Vec<String>,
+    /// What is not drawn: rows of no period, and groups of which nothing is known.
+    pub without: String,
+    /// What the axis has: from 0, or what is below it, to the largest number.
+    pub domain: (f64, f64),
     /// In the order of the groups.
     pub lines: Vec<Line>,
 }
@@ -39,48 +51,93 @@ pub(in super::super) struct Point {
 
 /// The key that says when, of a table that has one.
 pub(super) fn time_key(view: &View<'_>) -> Option<usize> {
-    let is_time = |key: &usize| {
-        let labels: Vec<&str> = (0..view.block.rows.len()).filter_map(|row| text(view, row, *key)).collect();
-        let mut periods: Vec<&&str> = labels.iter().filter(|label| is_period(label)).collect();
-        let all = labels.iter().all(|label| is_period(label) || *label == MISSING);
+    key(view, is_period)
+}
+
+/// The key of bands, of a table that has one and so few groups beside it that one picture has room for them.
+pub(super) fn band_key(view: &View<'_>) -> Option<usize> {
+    let key = key(view, |label| band(label).is_some())?;
+    let others = |row| view.group(row, (0..view.keys).filter(|other| *other != key));
+    let groups: BTreeSet<Vec<&str>> = (0..view.block.rows.len()).map(others).collect();
+    (groups.len() <= MOST_LINES).then_some(key)
+}
+
+fn key(view: &View<'_>, is_one: impl Fn(&str) -> bool) -> Option<usize> {
+    let fits = |key: &usize| {
+        let labels: Vec<&str> = (0..view.block.rows.len()).filter_map(|row| view.text(row, *key)).collect();
+        let mut periods: Vec<&&str> = labels.iter().filter(|label| is_one(label)).collect();
+        let all = labels.iter().all(|label| is_one(label) || *label == MISSING);
         periods.sort();
         periods.dedup();
         all && periods.len() > 1
     };
-    (0..view.keys).find(is_time)
+    (0..view.keys).rev().find(fits)
 }
 
-/// The numbers of a column along the periods of a key; who has no date is not drawn.
+/// The numbers of a column along the periods or bands of a key; who has none is not drawn.
 pub(super) fn along(view: &View<'_>, key: usize, column: usize) -> Along {
-    let rows: Vec<(usize, &str)> = (0..view.block.rows.len())
-        .filter_map(|row| Some((row, text(view, row, key).filter(|label| is_period(label))?)))
-        .collect();
-    let mut periods: Vec<String> = rows.iter().map(|(_, period)| (*period).to_owned()).collect();
-    periods.sort_by(|a, b| order(a).cmp(&order(b)));
+    let all = view.block.rows.len();
+    let rows: Vec<(usize, &str)> =
+        (0..all).filter_map(|row| Some((row, view.text(row, key).filter(|label| *label != MISSING)?))).collect();
+    let mut periods: Vec<&str> = rows.iter().map(|(_, period)| *period).collect();
+    periods.sort_by(|a, b| in_order(a, b));
     periods.dedup();
-    let mut lines: Vec<Line> = Vec::new();
-    for (row, period) in rows {
-        let others = (0..view.keys).filter(|other| *other != key).filter_map(|other| text(view, row, other));
-        let group = others.collect::<Vec<_>>().join(", ");
-        let at = match lines.iter().position(|line| line.group == group) {
+    let mut lines: Vec<(Vec<&str>, Line)> = Vec::new();
+    for (row, period) in &rows {
+        let others = || (0..view.keys).filter(|other| *other != key);
+        let group = view.group(*row, others());
+        let at = match lines.iter().position(|(of, _)| *of == group) {
             Some(at) => at,
             None => {
-                lines.push(Line { group, points: vec![Point::default(); periods.len()] });
+                let line = Line { group: label(&group), points: vec![Point::default(); periods.len()] };
+                lines.push((group, line));
                 lines.len() - 1
             }
         };
         if let Some(when) = periods.iter().position(|of| of == period) {
-            lines[at].points[when] = Point { value: view.number(row, column), between: view.between(row, column) };
+            let point = Point { value: view.number(*row, column), between: view.between(*row, column) };
+            lines[at].1.points[when] = point;
         }
     }
-    let (axis, time) = (view.heading(column).to_owned(), view.heading(key).to_owned());
-    Along { axis, time, periods, lines }
+    let mut lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
+    let groups = lines.len();
+    lines.retain(|line| line.points.iter().any(Point::tells));
+    let mut without = if rows.len() < all { format!("; {MISSING} is not drawn") } else { String::new() };
+    if lines.len() < groups {
+        without.push_str(&format!("; {} of {groups} groups are hidden throughout", groups - lines.len()));
+    }
+    Along {
+        axis: view.heading(column).to_owned(),
+        time: view.heading(key).to_owned(),
+        periods: periods.into_iter().map(str::to_owned).collect(),
+        without,
+        domain: domain(&lines),
+        lines,
+    }
 }
 
-fn text<'a>(view: &View<'a>, row: usize, key: usize) -> Option<&'a str> {
-    match view.block.rows.get(row)?.get(key)? {
-        Value::Text(text) => Some(text),
-        _ => None,
+/// What is possible goes, as with bars, no further than twice as far as what is known.
+fn domain(lines: &[Line]) -> (f64, f64) {
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let known = points().filter_map(|point| point.value.or(point.between.map(|(lo, _)| lo)));
+    let (least, most) = known.fold((0.0, 0.0), |(lo, hi): (f64, f64), x| (lo.min(x), hi.max(x)));
+    let possible = points().filter(|point| point.value.is_none()).filter_map(|point| point.between?.1);
+    (least, possible.filter(|hi| most == 0.0 || *hi <= 2.0 * most).fold(most, f64::max))
+}
+
+/// Where a band begins: of `<40`, `[40,45)` or `>=45`.
+fn band(label: &str) -> Option<f64> {
+    if let Some(end) = label.strip_prefix('<') {
+        return end.parse::<f64>().ok().map(|_| f64::NEG_INFINITY);
+    }
+    let begin = label.strip_prefix(">=").or_else(|| label.strip_prefix('[')?.split(',').next())?;
+    begin.parse().ok()
+}
+
+fn in_order(a: &str, b: &str) -> Ordering {
+    match (band(a), band(b)) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => order(a).cmp(&order(b)),
     }
 }
 
@@ -112,25 +169,29 @@ fn order(period: &str) -> (u8, &str) {
 impl Along {
     /// Whether anything is known of any number.
     pub(super) fn tells(&self) -> bool {
-        self.points().any(|point| point.value.is_some() || point.between.is_some_and(|(lo, _)| lo > 0.0))
+        !self.lines.is_empty()
     }
 
     fn points(&self) -> impl Iterator<Item = &Point> {
         self.lines.iter().flat_map(|line| &line.points)
     }
 
-    /// From 0, or what is below it, to the largest number. As with bars, what is possible goes no further than half as far again as what is known.
-    pub(super) fn domain(&self) -> (f64, f64) {
-        let known = self.points().filter_map(|point| point.value.or(point.between.map(|(lo, _)| lo)));
-        let (least, most) = known.fold((0.0, 0.0), |(lo, hi): (f64, f64), x| (lo.min(x), hi.max(x)));
-        let possible = self.points().filter(|point| point.value.is_none()).filter_map(|point| point.between?.1);
-        (least, possible.filter(|hi| most == 0.0 || *hi <= 1.5 * most).fold(most, f64::max))
+    /// As pictures with lines that can be told apart, over the same axes.
+    pub(super) fn parts(self) -> Vec<(Self, String)> {
+        let Self { axis, time, periods, without, domain, lines } = self;
+        let along = |lines| {
+            let (axis, time, periods, without) = (axis.clone(), time.clone(), periods.clone(), without.clone());
+            Self { axis, time, periods, without, domain, lines }
+        };
+        parts(lines, MOST_LINES, "groups").into_iter().map(|(lines, said)| (along(lines), said)).collect()
     }
 
     pub(super) fn title(&self) -> String {
-        let hidden = self.points().any(|point| point.value.is_none() && point.between.is_some());
-        let pale = if hidden { "; where a number is hidden, the pale bar is where it may lie" } else { "" };
-        format!("{} along time, by {}{pale}", self.axis, self.time)
+        let partly = self.points().any(|point| point.drawn(self.domain.1).is_some());
+        let pale = if partly { "; where a number is hidden, the pale bar is where it may lie" } else { "" };
+        let gap = self.points().any(|point| point.value.is_none()) && !partly;
+        let gap = if gap { "; a gap where it is hidden" } else { "" };
+        format!("{} along {}{pale}{gap}{}", self.axis, self.time, self.without)
     }
 
     pub(super) fn description(&self) -> String {
@@ -144,6 +205,20 @@ impl Along {
     }
 }
 
+impl Point {
+    /// Whether anything is known of it.
+    fn tells(&self) -> bool {
+        self.value.is_some() || self.between.is_some_and(|(lo, _)| lo > 0.0)
+    }
+
+    /// Where a hidden number may lie, on an axis that ends there; nothing where that is anywhere.
+    pub(super) fn drawn(&self, most: f64) -> Option<(f64, f64)> {
+        let (lo, hi) = self.between.filter(|_| self.value.is_none())?;
+        let hi = hi.unwrap_or(f64::INFINITY);
+        (lo > 0.0 || hi <= most).then_some((lo, hi))
+    }
+}
+
 impl Line {
     /// Where it is highest and lowest, and how much of it is hidden.
     fn said(&self, periods: &[String]) -> String {
@@ -154,7 +229,7 @@ impl Line {
         let hidden = if hidden > 0 { format!(", {hidden} not shown") } else { String::new() };
         match (most, least) {
             (Some((most, at)), Some((least, other))) => {
-                let (most, least) = (short_number(most), short_number(least));
+                let (most, least) = (brief(most), brief(least));
                 format!("highest {most} in {at}, lowest {least} in {other}{hidden}")
             }
             _ => "nothing exact".to_owned(),

@@ -1,16 +1,25 @@
 //! Counts and shares as bars: one a row, or for a histogram one a bin, side by side.
 
-use super::{MOST_CURVES, MOST_LINES, View, listed};
-use crate::api::types::Value;
-use crate::report::short_number;
+use super::listed;
+use super::most::MOST;
+use super::parts::parts;
+use super::view::{self, View};
+use crate::report::page::number::brief;
+
+/// Panels of one picture, one below the other.
+const MOST_PANELS: usize = 3;
 
 /// Bars in one or more panels.
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Bars {
     /// What their lengths are.
     pub axis: String,
+    /// By what there is more than one; with a space before.
+    pub by: String,
     /// Whether they stand side by side over a measured quantity.
     pub upright: bool,
+    /// The largest number that the axis has.
+    pub most: f64,
     /// One for all, or one for each group of a histogram.
     pub panels: Vec<Panel>,
 }
@@ -37,48 +46,52 @@ pub(in super::super) struct Bar {
 
 /// The bars of a block's first number, of each of them in a cross-tabulation, of who is left in a flow.
 pub(super) fn bars(kind: &str, view: &View<'_>) -> Option<Bars> {
-    let rows = 0..view.block.rows.len();
+    let rows: Vec<usize> = (0..view.block.rows.len()).collect();
     if kind == "crosstab" && view.keys == 1 {
         return Some(crossed(view));
     }
     let column = match kind {
         "attrition" => view.column("kept")?,
         "histogram" => view.column("count")?,
-        _ => return of_column(view, first_number(view)?),
+        _ => return of_column(view, &rows, first_number(view)?),
     };
-    let axis = view.heading(column).to_owned();
-    let bar =
-        |row: usize, label: String| Bar { label, value: view.number(row, column), between: view.between(row, column) };
     if kind == "histogram" && view.keys > 0 {
-        let mut panels: Vec<Panel> = Vec::new();
-        for row in rows {
-            let group = view.label(row, view.keys - 1);
-            let bar = bar(row, bin(view, row));
-            match panels.last_mut().filter(|panel| panel.group == group) {
-                Some(panel) => panel.bars.push(bar),
-                None => panels.push(Panel { group, bars: vec![bar] }),
-            }
-        }
-        return Some(Bars { axis: format!("{axis} by {}", view.heading(view.keys - 1)), upright: true, panels });
+        return Some(histogram(view, column));
     }
-    Some(lying(view, column))
+    Some(lying(view, &rows, column))
 }
 
-/// The bars of one column; none where a number is below 0.
-pub(super) fn of_column(view: &View<'_>, column: usize) -> Option<Bars> {
-    let below = (0..view.block.rows.len()).any(|row| view.number(row, column).is_some_and(|x| x < 0.0));
-    (!below).then(|| lying(view, column))
+/// The bars of one column in these rows; none where a number is below 0.
+pub(super) fn of_column(view: &View<'_>, rows: &[usize], column: usize) -> Option<Bars> {
+    let below = rows.iter().any(|row| view.number(*row, column).is_some_and(|x| x < 0.0));
+    (!below).then(|| lying(view, rows, column))
 }
 
-fn lying(view: &View<'_>, column: usize) -> Bars {
-    let bar = |row: usize| {
-        let label = Some(view.label(row, view.keys)).filter(|label| !label.is_empty());
-        let label = label.unwrap_or_else(|| "all".to_owned());
-        Bar { label, value: view.number(row, column), between: view.between(row, column) }
+fn lying(view: &View<'_>, rows: &[usize], column: usize) -> Bars {
+    let bar = |row: &usize| {
+        let label = Some(view.label(*row, view.keys)).filter(|label| !label.is_empty());
+        Bar { label: label.unwrap_or_else(|| "all".to_owned()), ..bar(view, *row, column) }
     };
-    let bars = (0..view.block.rows.len()).map(bar).collect();
-    let axis = view.heading(column).to_owned();
-    Bars { axis, upright: false, panels: vec![Panel { group: String::new(), bars }] }
+    let panels = vec![Panel { group: String::new(), bars: rows.iter().map(bar).collect() }];
+    Bars::new(view.heading(column), view.keys_said(), false, panels)
+}
+
+fn bar(view: &View<'_>, row: usize, column: usize) -> Bar {
+    Bar { label: String::new(), value: view.number(row, column), between: view.between(row, column) }
+}
+
+fn histogram(view: &View<'_>, column: usize) -> Bars {
+    let mut panels: Vec<(Vec<&str>, Panel)> = Vec::new();
+    for row in 0..view.block.rows.len() {
+        let group = view.group(row, 0..view.keys - 1);
+        let bar = Bar { label: bin(view, row), ..bar(view, row, column) };
+        match panels.last_mut().filter(|(of, _)| *of == group) {
+            Some((_, panel)) => panel.bars.push(bar),
+            None => panels.push((group, Panel { group: view.label(row, view.keys - 1), bars: vec![bar] })),
+        }
+    }
+    let by = format!(" by {}", view.heading(view.keys - 1));
+    Bars::new(view.heading(column), by, true, panels.into_iter().map(|(_, panel)| panel).collect())
 }
 
 /// Counts before statistics, and statistics of counts before any other.
@@ -98,56 +111,68 @@ fn first_number(view: &View<'_>) -> Option<usize> {
 fn crossed(view: &View<'_>) -> Bars {
     let columns: Vec<usize> = (1..view.block.columns.len()).filter(|column| view.heading(*column) != "total").collect();
     let rows = (0..view.block.rows.len()).filter(|row| view.label(*row, 1) != "total");
-    let bar = |(row, column): (usize, usize)| Bar {
-        label: format!("{}, {}", view.label(row, 1), view.heading(column)),
-        value: view.number(row, column),
-        between: view.between(row, column),
+    let cell = |(row, column): (usize, usize)| {
+        let label = view::label(&[view.text(row, 0).unwrap_or_default(), view.heading(column)]);
+        Bar { label, ..bar(view, row, column) }
     };
     let cells = rows.flat_map(|row| columns.iter().map(move |column| (row, *column)));
-    let panel = Panel { group: String::new(), bars: cells.map(bar).collect() };
-    Bars { axis: "patients".to_owned(), upright: false, panels: vec![panel] }
+    let panel = Panel { group: String::new(), bars: cells.map(cell).collect() };
+    Bars::new("patients", format!(": {}", view.heading(0)), false, vec![panel])
 }
 
 /// A bin by its edges; by its label where it has none.
 fn bin(view: &View<'_>, row: usize) -> String {
-    let edge = |name| view.column(name).and_then(|column| view.number(row, column)).map(short_number);
+    let edge = |name| view.column(name).and_then(|column| view.number(row, column)).map(brief);
     match (edge("from"), edge("to")) {
         (Some(from), Some(to)) => format!("{from}–{to}"),
         (Some(from), None) => format!("≥ {from}"),
         (None, Some(to)) => format!("< {to}"),
-        (None, None) => match view.block.rows[row].get(view.keys - 1) {
-            Some(Value::Text(label)) => label.clone(),
-            _ => String::new(),
-        },
+        (None, None) => view.text(row, view.keys - 1).unwrap_or_default().to_owned(),
     }
 }
 
 impl Bars {
-    /// Whether anything is known of any number.
-    pub(super) fn tells(&self) -> bool {
-        let known = |bar: &Bar| bar.value.is_some() || bar.between.is_some_and(|(lo, _)| lo > 0.0);
-        self.panels.iter().flat_map(|panel| &panel.bars).any(known)
-    }
-
-    /// Whether a picture of all of it can be read.
-    pub(super) fn fits(&self) -> bool {
-        self.panels.len() <= MOST_CURVES && self.panels.iter().all(|panel| panel.bars.len() <= MOST_LINES)
-    }
-
-    /// The largest number that the axis has. What is known sets it: an interval of which nothing is known but the cohort's size would press all else
-    /// together, so that it ends where the axis does.
-    pub(super) fn most(&self) -> f64 {
-        let bars = || self.panels.iter().flat_map(|panel| &panel.bars);
+    fn new(axis: &str, by: String, upright: bool, panels: Vec<Panel>) -> Self {
+        // What is known sets the axis: an interval of which nothing is known but the cohort's size would press all else together.
+        let bars = || panels.iter().flat_map(|panel| &panel.bars);
         let known = bars().filter_map(|bar| bar.value.or(bar.between.map(|(lo, _)| lo))).fold(0.0, f64::max);
         let possible = bars().filter_map(|bar| bar.between?.1);
-        possible.filter(|hi| known == 0.0 || *hi <= 1.5 * known).fold(known, f64::max)
+        let most = possible.filter(|hi| known == 0.0 || *hi <= 2.0 * known).fold(known, f64::max);
+        Self { axis: axis.to_owned(), by, upright, most, panels }
+    }
+
+    fn bars(&self) -> impl Iterator<Item = &Bar> {
+        self.panels.iter().flat_map(|panel| &panel.bars)
+    }
+
+    /// Whether there is anything to compare.
+    pub(super) fn tells(&self) -> bool {
+        let known = |bar: &&Bar| bar.value.is_some() || bar.between.is_some_and(|(lo, _)| lo > 0.0);
+        self.bars().filter(known).nth(1).is_some()
+    }
+
+    /// As pictures that have room, with one axis.
+    pub(super) fn parts(self) -> Vec<(Self, String)> {
+        let Self { axis, by, upright, most, mut panels } = self;
+        let bars = |panels| Self { axis: axis.clone(), by: by.clone(), upright, most, panels };
+        if upright {
+            return parts(panels, MOST_PANELS, "groups")
+                .into_iter()
+                .map(|(panels, said)| (bars(panels), said))
+                .collect();
+        }
+        let lying = panels.iter_mut().flat_map(|panel| std::mem::take(&mut panel.bars)).collect();
+        let panel = |lying| vec![Panel { group: String::new(), bars: lying }];
+        parts(lying, MOST, "bars").into_iter().map(|(lying, said)| (bars(panel(lying)), said)).collect()
     }
 
     pub(super) fn title(&self) -> String {
-        let form = if self.upright { "Histogram" } else { "Bars" };
-        let hidden = self.panels.iter().flat_map(|panel| &panel.bars).any(|bar| bar.value.is_none());
-        let pale = if hidden { "; of a hidden number the darker part is certain, the pale one possible" } else { "" };
-        format!("{form}: {}{pale}", self.axis)
+        let form = if self.upright { "Histogram: " } else { "" };
+        let partly = self.bars().any(|bar| bar.value.is_none() && bar.drawn(self.most).is_some());
+        let pale = if partly { "; of a hidden number the darker part is certain, the pale one possible" } else { "" };
+        let nothing = self.upright && self.bars().any(|bar| bar.value.is_none() && bar.drawn(self.most).is_none());
+        let grey = if nothing { "; grey at the ground: hidden" } else { "" };
+        format!("{form}{}{}{pale}{grey}", self.axis, self.by)
     }
 
     pub(super) fn description(&self) -> String {
@@ -163,12 +188,24 @@ impl Bars {
 }
 
 impl Bar {
+    /// From where it is certain to where it is possible, on an axis that ends there; none where nothing is known of it.
+    pub(super) fn drawn(&self, most: f64) -> Option<(f64, f64)> {
+        match (self.value, self.between) {
+            (Some(value), _) => Some((value, value)),
+            (None, Some((lo, hi))) => {
+                let hi = hi.unwrap_or(f64::INFINITY);
+                (lo > 0.0 || hi <= most).then_some((lo, hi))
+            }
+            (None, None) => None,
+        }
+    }
+
     /// Its number, or that it is hidden and where it lies.
     pub(super) fn said(&self) -> String {
         match (self.value, self.between) {
-            (Some(value), _) => short_number(value),
-            (None, Some((lo, Some(hi)))) => format!("hidden, {} to {}", short_number(lo), short_number(hi)),
-            (None, Some((lo, None))) => format!("hidden, {} or more", short_number(lo)),
+            (Some(value), _) => brief(value),
+            (None, Some((lo, Some(hi)))) => format!("hidden, {} to {}", brief(lo), brief(hi)),
+            (None, Some((lo, None))) => format!("hidden, {} or more", brief(lo)),
             (None, None) => "hidden".to_owned(),
         }
     }

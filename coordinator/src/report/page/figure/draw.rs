@@ -3,37 +3,42 @@
 //! Sizes are in units of the picture, which the page shows as wide as there is room. Every text passes through plotters, which escapes it.
 
 mod along;
+mod axis;
 mod bars;
 mod canvas;
 mod ranges;
+mod square;
 mod steps;
+mod words;
 
 use maud::{Markup, PreEscaped, html};
 
 use self::canvas::Canvas;
-use super::Figure;
+#[cfg(test)]
+pub(super) use self::words::width;
+use super::{Figure, Shape};
 
 /// How wide every picture is.
 const WIDTH: i32 = 720;
-/// The characters of a label that have room beside a picture; the table has all of it.
-const LABEL: usize = 30;
 
 /// Why a picture could not be drawn. Drawing into memory does not fail; if it ever does, the page says so.
 type Drawing = Result<(), canvas::Failed>;
 
 /// The picture, as a part of a page in which `id` is used by nothing else.
 pub(in super::super) fn svg(figure: &Figure, id: &str) -> Markup {
-    let height = match figure {
-        Figure::Along(along) => along::height(along),
-        Figure::Bars(bars) => bars::height(bars),
-        Figure::Ranges(ranges) => ranges::height(ranges),
-        Figure::Steps(steps) => steps::height(steps),
+    let height = match &figure.shape {
+        Shape::Along(along) => along::height(along),
+        Shape::Bars(bars) => bars::height(bars),
+        Shape::Ranges(ranges) => ranges::height(ranges),
+        Shape::Square(_) => square::HEIGHT,
+        Shape::Steps(steps) => steps::height(steps),
     };
-    let drawn = Canvas::draw((WIDTH, height), |canvas| match figure {
-        Figure::Along(along) => along::draw(along, canvas),
-        Figure::Bars(bars) => bars::draw(bars, canvas),
-        Figure::Ranges(ranges) => ranges::draw(ranges, canvas),
-        Figure::Steps(steps) => steps::draw(steps, canvas),
+    let drawn = Canvas::draw((WIDTH, height), |canvas| match &figure.shape {
+        Shape::Along(along) => along::draw(along, canvas),
+        Shape::Bars(bars) => bars::draw(bars, canvas),
+        Shape::Ranges(ranges) => ranges::draw(ranges, canvas),
+        Shape::Square(square) => square::draw(square, canvas),
+        Shape::Steps(steps) => steps::draw(steps, canvas),
     });
     let Some(drawn) = drawn else {
         return html! { p.soft { "This picture could not be drawn; the table has its numbers." } };
@@ -46,13 +51,4 @@ pub(in super::super) fn svg(figure: &Figure, id: &str) -> Markup {
             (PreEscaped(drawn))
         }
     }
-}
-
-/// A label that has room.
-fn short(label: &str) -> String {
-    if label.chars().count() <= LABEL {
-        return label.to_owned();
-    }
-    let begin: String = label.chars().take(LABEL - 1).collect();
-    format!("{}…", begin.trim_end())
 }

@@ -1,62 +1,55 @@
-//! Which pictures fit a block, as data: bars, lines along time, ranges or steps. Drawing them is the business of `draw`, and the same numbers stand beside each as a table.
+//! Which pictures fit a block, as data: bars, lines along time, ranges, steps or a square. Drawing them is the business of `draw`, and the same numbers stand beside each as a table.
 //!
 //! A picture is chosen by the block's headings, so that a new kind of analysis with an estimate and its interval has one without a line here. What is
-//! hidden is never drawn as a number: a count in an interval is a pale bar over the interval, anything else is said to be hidden.
+//! hidden is never drawn as a number: a count in an interval is a pale bar over the interval, anything else is said to be hidden. What has no room in one
+//! picture stands in several, and what stands in none is said.
 
 mod along;
 mod bars;
 mod draw;
+mod most;
+mod parts;
 mod ranges;
 mod scale;
+mod square;
 mod steps;
-
-use std::collections::BTreeMap;
+mod view;
 
 use self::along::Along;
 use self::bars::Bars;
 use self::ranges::Ranges;
+use self::square::Square;
 use self::steps::Steps;
-use crate::api::types::{Block, Hidden, Value};
-use crate::report::block::key_columns;
+use self::view::View;
+use crate::api::types::Block;
 
 pub(super) use draw::svg;
 
-/// A picture with more lines than this is not read.
-const MOST_LINES: usize = 60;
-/// Curves or panels of one picture that can be told apart.
-const MOST_CURVES: usize = 6;
-
-/// More pictures of one table are not looked at.
+/// Numbers of one table that have a picture.
 const MOST_NUMBERS: usize = 4;
 
-/// A picture of a block.
+/// A picture of a block, or of a part of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Figure {
+pub(super) struct Figure {
+    shape: Shape,
+    /// Which part of the block it shows; empty where that is all.
+    part: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Shape {
     Along(Along),
     Bars(Bars),
     Ranges(Ranges),
+    Square(Square),
     Steps(Steps),
 }
 
-/// What is drawn of a block.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Drawn {
-    /// Nothing that a picture would tell.
-    Nothing,
-    /// There is too much for one.
-    TooMuch,
-    /// These, one a number.
-    Pictures(Vec<Figure>),
-}
-
-/// The pictures of a block: of the answer to an analysis of this kind, or of a further block with this title.
-pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
+/// The pictures of a block: of the answer to an analysis of this kind, or of a further block with this title. None where a picture would tell nothing.
+pub(super) fn figures(kind: &str, title: Option<&str>, block: &Block) -> Vec<Figure> {
     let view = View::of(block);
-    if block.rows.is_empty() {
-        return Drawn::Nothing;
-    }
     if let Some(steps) = steps::steps(&view) {
-        return fitting(steps.curves.len() <= MOST_CURVES, Figure::Steps(steps));
+        return each(steps.parts(), Shape::Steps);
     }
     if title.is_none() && kind == "table" {
         return tabled(&view);
@@ -66,41 +59,46 @@ pub(super) fn figure(kind: &str, title: Option<&str>, block: &Block) -> Drawn {
         Some(title) => title == "shares",
     };
     if counted {
-        return bars::bars(kind, &view)
-            .filter(Bars::tells)
-            .map_or(Drawn::Nothing, |bars| fitting(bars.fits(), Figure::Bars(bars)));
+        let bars = bars::bars(kind, &view).filter(Bars::tells);
+        return bars.map_or_else(Vec::new, |bars| each(bars.parts(), Shape::Bars));
     }
-    match ranges::loadings(&view)
-        .or_else(|| ranges::ranges(&view).filter(|_| matches!(title, None | Some("forest" | "calibration"))))
-    {
-        Some(ranges) => fitting(ranges.rows.len() <= MOST_LINES, Figure::Ranges(ranges)),
-        None => Drawn::Nothing,
+    if let Some(square) = square::square(&view) {
+        return vec![Figure { shape: Shape::Square(square), part: String::new() }];
     }
+    // Its measures have scales of their own: on one axis they would say nothing of each other.
+    let measures = title.is_none() && matches!(kind, "evaluate" | "cross_validation");
+    let ranges = ranges::loadings(&view).or_else(|| {
+        ranges::ranges(&view).filter(|_| !measures && matches!(title, None | Some("forest" | "calibration")))
+    });
+    ranges.map_or_else(Vec::new, |ranges| each(ranges.parts(), Shape::Ranges))
 }
 
-fn fitting(fits: bool, figure: Figure) -> Drawn {
-    if fits { Drawn::Pictures(vec![figure]) } else { Drawn::TooMuch }
+fn each<T>(parts: Vec<(T, String)>, shape: fn(T) -> Shape) -> Vec<Figure> {
+    parts.into_iter().map(|(of, part)| Figure { shape: shape(of), part }).collect()
 }
 
-/// A picture for each number of a table: along time where a key says when.
-fn tabled(view: &View<'_>) -> Drawn {
-    let time = along::time_key(view);
-    let of = |column: usize| match time {
+/// Pictures for each number of a table: along time where a key says when, or along bands where there are many.
+fn tabled(view: &View<'_>) -> Vec<Figure> {
+    let chosen = most::chosen(view);
+    let order = along::time_key(view).or_else(|| along::band_key(view).filter(|_| !chosen.said.is_empty()));
+    let of = |column: usize| match order {
         Some(key) => {
             let along = along::along(view, key, column);
-            along.tells().then_some((along.lines.len() <= MOST_CURVES, Figure::Along(along)))
+            if along.tells() { each(along.parts(), Shape::Along) } else { Vec::new() }
         }
         None => {
-            let bars = bars::of_column(view, column).filter(Bars::tells)?;
-            Some((bars.fits(), Figure::Bars(bars)))
+            let mut figures = match bars::of_column(view, &chosen.rows, column) {
+                Some(bars) if bars.tells() => each(bars.parts(), Shape::Bars),
+                Some(_) => Vec::new(),
+                None => each(ranges::points(view, &chosen.rows, column).parts(), Shape::Ranges),
+            };
+            for figure in figures.iter_mut().filter(|_| !chosen.said.is_empty()) {
+                figure.part = chosen.said.clone();
+            }
+            figures
         }
     };
-    let figures: Vec<(bool, Figure)> = numbers(view).into_iter().filter_map(of).take(MOST_NUMBERS).collect();
-    match figures.iter().all(|(fits, _)| *fits) {
-        _ if figures.is_empty() => Drawn::Nothing,
-        true => Drawn::Pictures(figures.into_iter().map(|(_, figure)| figure).collect()),
-        false => Drawn::TooMuch,
-    }
+    numbers(view).into_iter().map(of).filter(|figures| !figures.is_empty()).take(MOST_NUMBERS).flatten().collect()
 }
 
 /// The columns of a table's numbers: sums, who is counted, other statistics, rows. How far numbers are spread is nothing without their mean.
@@ -120,67 +118,25 @@ fn numbers(view: &View<'_>) -> Vec<usize> {
 impl Figure {
     /// What it is a picture of, in a line.
     pub(super) fn title(&self) -> String {
-        match self {
-            Figure::Along(along) => along.title(),
-            Figure::Bars(bars) => bars.title(),
-            Figure::Ranges(ranges) => ranges.title(),
-            Figure::Steps(steps) => steps.title(),
-        }
+        let title = match &self.shape {
+            Shape::Along(along) => along.title(),
+            Shape::Bars(bars) => bars.title(),
+            Shape::Ranges(ranges) => ranges.title(),
+            Shape::Square(square) => square.title(),
+            Shape::Steps(steps) => steps.title(),
+        };
+        if self.part.is_empty() { title } else { format!("{title}; {}", self.part) }
     }
 
     /// The same in words, for those who do not see it.
     pub(super) fn description(&self) -> String {
-        match self {
-            Figure::Along(along) => along.description(),
-            Figure::Bars(bars) => bars.description(),
-            Figure::Ranges(ranges) => ranges.description(),
-            Figure::Steps(steps) => steps.description(),
+        match &self.shape {
+            Shape::Along(along) => along.description(),
+            Shape::Bars(bars) => bars.description(),
+            Shape::Ranges(ranges) => ranges.description(),
+            Shape::Square(square) => square.description(),
+            Shape::Steps(steps) => steps.description(),
         }
-    }
-}
-
-/// A block with what is looked up in it.
-struct View<'a> {
-    block: &'a Block,
-    keys: usize,
-    hidden: BTreeMap<(usize, usize), &'a Hidden>,
-}
-
-impl<'a> View<'a> {
-    fn of(block: &'a Block) -> Self {
-        let hidden = block.hidden.iter().map(|hidden| ((hidden.row, hidden.column), hidden)).collect();
-        Self { block, keys: key_columns(block), hidden }
-    }
-
-    fn column(&self, heading: &str) -> Option<usize> {
-        self.block.columns.iter().position(|column| column == heading)
-    }
-
-    fn heading(&self, column: usize) -> &'a str {
-        self.block.columns.get(column).map_or("", String::as_str)
-    }
-
-    fn number(&self, row: usize, column: usize) -> Option<f64> {
-        match self.block.rows.get(row)?.get(column)? {
-            Value::Count(n) => Some(*n as f64),
-            Value::Number(x) => Some(*x).filter(|x| x.is_finite()),
-            Value::Text(_) | Value::Null => None,
-        }
-    }
-
-    /// The texts of a row's first columns in one.
-    fn label(&self, row: usize, keys: usize) -> String {
-        let texts = self.block.rows[row].iter().take(keys).filter_map(|value| match value {
-            Value::Text(text) if !text.is_empty() => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect::<Vec<_>>().join(", ")
-    }
-
-    /// Where a hidden number lies, as far as anything is said of that.
-    fn between(&self, row: usize, column: usize) -> Option<(f64, Option<f64>)> {
-        let interval = self.hidden.get(&(row, column))?.interval?;
-        Some((interval.0 as f64, interval.1.map(|hi| hi as f64)))
     }
 }
 
@@ -195,5 +151,7 @@ fn listed(sentences: impl ExactSizeIterator<Item = String>) -> String {
     said.join("; ") + "."
 }
 
+#[cfg(test)]
+mod gallery;
 #[cfg(test)]
 mod tests;

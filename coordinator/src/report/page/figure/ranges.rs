@@ -1,7 +1,15 @@
 //! Numbers with an interval: estimates of a model as a forest plot, quantiles, rates. Ratios stand on a logarithmic axis, about 1.
 
-use super::{View, listed};
-use crate::report::short_number;
+use super::listed;
+use super::most::MOST;
+use super::parts::parts;
+use super::view::View;
+use crate::report::page::number::with_interval;
+
+/// An end of an interval that lies so many times as far from all numbers as these lie from each other is beyond the axis.
+const FAR: f64 = 2.0;
+/// A ratio with hardly anybody behind it would press all others together.
+const RATIOS: (f64, f64) = (1e-3, 1e3);
 
 /// Numbers with their intervals, each on a line of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +20,8 @@ pub(in super::super) struct Ranges {
     pub log: bool,
     /// What "no difference" is.
     pub reference: Option<f64>,
+    /// What the axis has.
+    pub domain: (f64, f64),
     /// From above.
     pub rows: Vec<Range>,
 }
@@ -51,8 +61,8 @@ pub(super) fn ranges(view: &View<'_>) -> Option<Ranges> {
     // That of a group without any effect is no effect.
     let intercept = |row: &Range| row.label.starts_with("(intercept)");
     let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| !intercept(row)).collect();
-    let any = rows.iter().any(|row| row.value.is_some() || row.ends.is_some());
-    any.then(|| Ranges { axis: view.heading(value).to_owned(), log, reference, rows })
+    let ranges = Ranges::new(view.heading(value), reference, rows);
+    ranges.tells().then_some(ranges)
 }
 
 /// What components are made of, and how clusters differ from all: numbers about 0 without an interval, one for each two keys.
@@ -61,10 +71,16 @@ pub(super) fn loadings(view: &View<'_>) -> Option<Ranges> {
     if view.keys < 2 || !matches!(view.heading(value), "loading" | "difference") {
         return None;
     }
-    let range = |row: usize| Range { label: view.label(row, view.keys), value: view.number(row, value), ends: None };
-    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).collect();
-    let any = rows.iter().any(|row| row.value.is_some());
-    any.then(|| Ranges { axis: view.heading(value).to_owned(), log: false, reference: Some(0.0), rows })
+    let rows: Vec<usize> = (0..view.block.rows.len()).collect();
+    let points = points(view, &rows, value);
+    points.tells().then_some(points)
+}
+
+/// Numbers of one column about 0, in these rows.
+pub(super) fn points(view: &View<'_>, rows: &[usize], column: usize) -> Ranges {
+    let range =
+        |row: &usize| Range { label: view.label(*row, view.keys), value: view.number(*row, column), ends: None };
+    Ranges::new(view.heading(column), Some(0.0), rows.iter().map(range).collect())
 }
 
 /// e to the power of a coefficient: `odds ratio`, `ratio from`, `ratio to`.
@@ -99,26 +115,43 @@ fn neighbours(view: &View<'_>) -> Option<Place> {
 }
 
 impl Ranges {
-    /// All that is to be on the axis: numbers always, ends as far as they are no more than `wide` times as far away.
-    pub(super) fn domain(&self) -> (f64, f64) {
-        let ends = self.rows.iter().filter_map(|row| row.ends).flat_map(|(lo, hi)| [lo, hi]);
-        let all: Vec<f64> = ends
-            .chain(self.rows.iter().filter_map(|row| row.value))
-            .chain(self.reference)
-            .filter(|x| x.is_finite())
-            .collect();
-        let (lo, hi) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(*x), hi.max(*x)));
-        // A ratio with hardly anybody behind it would press all others together.
-        if self.log { (lo.max(1e-3), hi.min(1e3)) } else { (lo, hi) }
+    fn new(axis: &str, reference: Option<f64>, rows: Vec<Range>) -> Self {
+        let log = reference == Some(1.0);
+        let span = |(lo, hi): (f64, f64), x: f64| (lo.min(x), hi.max(x));
+        let ends = || rows.iter().filter_map(|row| row.ends).flat_map(|(lo, hi)| [lo, hi]);
+        let numbers = || rows.iter().filter_map(|row| row.value).chain(reference);
+        let (least, most) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), span);
+        let room = FAR * (most - least);
+        let near = |x: &f64| log || rows.len() == 1 || room <= 0.0 || (least - room..=most + room).contains(x);
+        // Where only intervals are known, they are all there is.
+        let ends: Vec<f64> = ends().filter(|x| least > most || near(x)).collect();
+        let (lo, hi) = ends.into_iter().chain(numbers()).fold((f64::INFINITY, f64::NEG_INFINITY), span);
+        let domain = if log { (lo.max(RATIOS.0), hi.min(RATIOS.1)) } else { (lo, hi) };
+        Self { axis: axis.to_owned(), log, reference, domain, rows }
+    }
+
+    /// Whether there is anything to compare.
+    fn tells(&self) -> bool {
+        let known = self.rows.iter().filter(|row| row.value.is_some() || row.ends.is_some()).count();
+        known > usize::from(self.reference.is_none())
+    }
+
+    /// As pictures that have room, with one axis.
+    pub(super) fn parts(self) -> Vec<(Self, String)> {
+        let Self { axis, log, reference, domain, rows } = self;
+        let ranges = |rows| Self { axis: axis.clone(), log, reference, domain, rows };
+        parts(rows, MOST, "lines").into_iter().map(|(rows, said)| (ranges(rows), said)).collect()
     }
 
     pub(super) fn title(&self) -> String {
         let interval = if self.rows.iter().any(|row| row.ends.is_some()) { " with interval" } else { "" };
-        format!("{}{interval}{}", self.axis, if self.log { ", on a logarithmic axis" } else { "" })
+        let beyond = |row: &Range| row.ends.is_some_and(|(lo, hi)| lo < self.domain.0 || hi > self.domain.1);
+        let arrow = if self.rows.iter().any(beyond) { "; an arrow goes on beyond the axis" } else { "" };
+        format!("{}{interval}{}{arrow}", self.axis, if self.log { ", on a logarithmic axis" } else { "" })
     }
 
     pub(super) fn description(&self) -> String {
-        let said = self.rows.iter().map(|row| format!("{}: {}", row.label, row.said()));
+        let said = self.rows.iter().map(|row| format!("{}: {}", row.label, row.said(self.log)));
         let interval = if self.rows.iter().any(|row| row.ends.is_some()) { " and its interval" } else { "" };
         format!("A point{interval} for each: {}", listed(said))
     }
@@ -126,21 +159,7 @@ impl Ranges {
 
 impl Range {
     /// The number and its interval.
-    pub(super) fn said(&self) -> String {
-        let value = self.value.map_or_else(|| "–".to_owned(), three);
-        match self.ends {
-            Some((lo, hi)) => format!("{value} ({} to {})", three(lo), three(hi)),
-            None => value,
-        }
+    pub(super) fn said(&self, ratio: bool) -> String {
+        with_interval(self.value, self.ends, ratio)
     }
-}
-
-/// With three digits: the table has more.
-fn three(x: f64) -> String {
-    let magnitude = if x == 0.0 { 0.0 } else { x.abs().log10().floor() };
-    if (-3.0..6.0).contains(&magnitude) {
-        let decimals = (2.0 - magnitude).max(0.0) as usize;
-        return format!("{x:.decimals$}");
-    }
-    short_number(x)
 }

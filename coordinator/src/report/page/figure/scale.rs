@@ -1,5 +1,7 @@
 //! Where numbers stand on an axis, linear or logarithmic, and which of them are written beside it.
 
+use crate::report::page::number::{at_step, number};
+
 /// About how many numbers are written at an axis.
 const TICKS: f64 = 6.0;
 
@@ -17,7 +19,11 @@ impl Scale {
     /// From `lo` at the first pixel to `hi` at the second, with some room on both sides. A logarithmic one begins above 0.
     pub(super) fn roomy((lo, hi): (f64, f64), log: bool, pixels: (i32, i32)) -> Self {
         let (lo, hi) = if log { (lo.ln(), hi.ln()) } else { (lo, hi) };
-        let room = if hi > lo { (hi - lo) * 0.05 } else { lo.abs().max(1.0) * 0.1 };
+        let room = match hi - lo {
+            apart if apart > 0.0 => apart * 0.05,
+            _ if log || lo == 0.0 => 0.1,
+            _ => lo.abs() * 0.1,
+        };
         Self { log, lo: lo - room, hi: hi + room, from: pixels.0, to: pixels.1 }
     }
 
@@ -38,12 +44,12 @@ impl Scale {
         let (lo, hi) = if self.log { (self.lo.exp(), self.hi.exp()) } else { (self.lo, self.hi) };
         let powers = if self.log { of_powers(lo, hi) } else { Vec::new() };
         if powers.len() >= 3 {
-            return powers.into_iter().map(|x| (x, crate::report::short_number(x))).collect();
+            return powers.into_iter().map(|x| (x, number(x))).collect();
         }
         let step = step((hi - lo) / TICKS);
-        let decimals = (-step.log10().floor()).max(0.0) as usize;
         let (first, last) = ((lo / step).ceil() as i64, (hi / step).floor() as i64);
-        (first..=last).map(|n| n as f64 * step).map(|x| (x, format!("{:.decimals$}", x + 0.0))).collect()
+        let most = lo.abs().max(hi.abs());
+        (first..=last).map(|n| n as f64 * step).map(|x| (x, at_step(x, step, most))).collect()
     }
 }
 
@@ -77,7 +83,7 @@ mod tests {
     #[test]
     fn round_numbers_are_written_at_an_axis() {
         assert_eq!(written(Scale::from_zero(303.0, (0, 400))), ["0", "100", "200", "300"]);
-        assert_eq!(written(Scale::roomy((-0.31, 0.42), false, (0, 400))), ["-0.2", "0.0", "0.2", "0.4"]);
+        assert_eq!(written(Scale::roomy((-0.31, 0.42), false, (0, 400))), ["−0.2", "0.0", "0.2", "0.4"]);
         assert_eq!(written(Scale::roomy((0.2, 4.0), true, (0, 400))), ["0.2", "0.5", "1", "2"]);
         assert_eq!(
             written(Scale::roomy((0.96, 1.06), true, (0, 400))),
@@ -95,6 +101,10 @@ mod tests {
         assert_eq!([0.0, 25.0, 100.0, 400.0, -3.0].map(|x| scale.at(x)), [10, 35, 110, 110, 10]);
         let ratios = Scale::roomy((0.5, 2.0), true, (0, 200));
         assert_eq!(ratios.at(1.0), 100, "no difference is in the middle of a half and twice");
-        assert_eq!(Scale::roomy((3.0, 3.0), false, (0, 100)).at(3.0), 50, "one number alone");
+        for alone in [3.0, 0.0, -1e12, 1e-9] {
+            let scale = Scale::roomy((alone, alone), false, (0, 100));
+            assert_eq!(scale.at(alone), 50, "one number alone");
+            assert!(scale.ticks().len() > 1, "{alone}");
+        }
     }
 }

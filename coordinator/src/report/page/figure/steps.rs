@@ -2,8 +2,15 @@
 //!
 //! Where a share is not exact the line stops; between what it can be at least and at most there is a pale band.
 
-use super::{View, listed};
-use crate::report::short_number;
+use std::collections::BTreeSet;
+
+use super::listed;
+use super::parts::parts;
+use super::view::{View, label};
+use crate::report::page::number::brief;
+
+/// Curves of one picture that can be told apart.
+const MOST_CURVES: usize = 6;
 
 /// Curves over one time.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +19,10 @@ pub(in super::super) struct Steps {
     pub axis: String,
     /// The share at time 0.
     pub start: f64,
+    /// The last time of all.
+    pub until: f64,
+    /// The largest share that is drawn, as a share of all: a rare event would else be a line on the ground.
+    pub most: f64,
     /// In the order of the groups.
     pub curves: Vec<Curve>,
 }
@@ -21,6 +32,8 @@ pub(in super::super) struct Steps {
 pub(in super::super) struct Curve {
     /// Whose it is.
     pub group: String,
+    /// The same without what all of them say: there is little room beside a curve.
+    pub name: String,
     /// In the order of time.
     pub points: Vec<Point>,
 }
@@ -34,7 +47,7 @@ pub(in super::super) struct Point {
     pub to: f64,
     /// The share at its end; none where it is not exact.
     pub value: Option<f64>,
-    /// The confidence interval, or what the share can be.
+    /// The confidence interval; or what the share can be, where it is not exact.
     pub ends: Option<(f64, f64)>,
     /// Who is at risk at its begin, in words.
     pub at_risk: Option<String>,
@@ -51,68 +64,88 @@ pub(super) fn steps(view: &View<'_>) -> Option<Steps> {
     // Text as well, but no name of a group: each step has its own.
     let groups = view.block.columns[..view.keys].iter().rposition(|heading| heading == "interval").unwrap_or(view.keys);
     let pairs = [("lower", "upper"), ("least", "most")].map(|(lo, hi)| view.column(lo).zip(view.column(hi)));
-    let mut curves: Vec<Curve> = Vec::new();
+    let mut curves: Vec<(Vec<&str>, Vec<Point>)> = Vec::new();
     for row in 0..view.block.rows.len() {
         let number = |column: Option<usize>| column.and_then(|column| view.number(row, column));
         let Some(time) = number(Some(to)) else { continue };
-        let ends = pairs.iter().flatten().find_map(|(lo, hi)| number(Some(*lo)).zip(number(Some(*hi))));
+        let value = number(Some(value));
+        let mut pairs: Vec<(usize, usize)> = pairs.iter().flatten().copied().collect();
+        // What an inexact share can be is narrower than how sure one is of it.
+        if value.is_none() {
+            pairs.reverse();
+        }
         let point = Point {
             from: number(view.column("from")),
             to: time,
-            value: number(Some(value)),
-            ends,
+            value,
+            ends: pairs.into_iter().find_map(|(lo, hi)| number(Some(lo)).zip(number(Some(hi)))),
             at_risk: view.column("at_risk").map(|column| at_risk(view, row, column)),
         };
-        let group = view.label(row, groups);
-        match curves.last_mut().filter(|curve| curve.group == group) {
-            Some(curve) => curve.points.push(point),
-            None => curves.push(Curve { group, points: vec![point] }),
+        let group = view.group(row, 0..groups);
+        match curves.last_mut().filter(|(of, _)| *of == group) {
+            Some((_, points)) => points.push(point),
+            None => curves.push((group, vec![point])),
         }
     }
-    let any = curves.iter().flat_map(|curve| &curve.points).any(|point| point.value.is_some() || point.ends.is_some());
-    any.then(|| Steps { axis: view.heading(value).to_owned(), start, curves })
+    let points = || curves.iter().flat_map(|(_, points)| points);
+    if !points().any(|point| point.value.is_some() || point.ends.is_some()) {
+        return None;
+    }
+    let until = points().map(|point| point.to).fold(0.0, f64::max);
+    let ends = points().filter_map(|point| point.ends.map(|ends| ends.1).or(point.value));
+    let most = if start > 0.0 { 1.0 } else { ends.fold(0.05, f64::max).min(1.0) };
+    let names = names(&curves.iter().map(|(group, _)| group.as_slice()).collect::<Vec<_>>());
+    let curves = curves.into_iter().zip(names);
+    let curves = curves.map(|((group, points), name)| Curve { group: label(&group), name, points }).collect();
+    Some(Steps { axis: view.heading(value).to_owned(), start, until, most, curves })
+}
+
+/// The groups' names without what all of them say, as far as that tells them apart.
+fn names(groups: &[&[&str]]) -> Vec<String> {
+    let parts: Vec<Vec<&str>> =
+        groups.iter().map(|group| group.iter().flat_map(|text| text.split(", ")).collect()).collect();
+    let of = |at: usize| parts.iter().map(move |parts| parts.get(at).copied());
+    let differs = |at: usize| of(at).any(|part| part != of(at).next().flatten());
+    let own = |parts: &Vec<&str>| {
+        let own = parts.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, part)| *part);
+        own.collect::<Vec<_>>().join(", ")
+    };
+    let names: Vec<String> = parts.iter().map(own).collect();
+    let told_apart = names.iter().collect::<BTreeSet<_>>().len() == names.len() && names.len() > 1;
+    if told_apart { names } else { groups.iter().map(|group| label(group)).collect() }
 }
 
 fn at_risk(view: &View<'_>, row: usize, column: usize) -> String {
     match (view.number(row, column), view.between(row, column)) {
-        (Some(n), _) => short_number(n),
-        (None, Some((lo, Some(hi)))) => format!("{}–{}", short_number(lo), short_number(hi)),
-        (None, Some((lo, None))) => format!("≥ {}", short_number(lo)),
+        (Some(n), _) => brief(n),
+        (None, Some((lo, Some(hi)))) => format!("{}–{}", brief(lo), brief(hi)),
+        (None, Some((lo, None))) => format!("≥ {}", brief(lo)),
         (None, None) => "–".to_owned(),
     }
 }
 
 impl Steps {
-    /// The last time of all.
-    pub(super) fn until(&self) -> f64 {
-        self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.to).fold(0.0, f64::max)
-    }
-
-    /// The largest share that is drawn, as a share of all: a rare event would else be a line on the ground.
-    pub(super) fn most(&self) -> f64 {
-        if self.start > 0.0 {
-            return 1.0;
-        }
-        let points = self.curves.iter().flat_map(|curve| &curve.points);
-        let ends = points.filter_map(|point| point.ends.map(|ends| ends.1).or(point.value));
-        ends.fold(0.05, f64::max).min(1.0)
-    }
-
-    /// The curves' names, without what all of them say: there is little room beside them.
-    pub(super) fn names(&self) -> Vec<String> {
-        let parts: Vec<Vec<&str>> = self.curves.iter().map(|curve| curve.group.split(", ").collect()).collect();
-        let of = |at: usize| parts.iter().map(move |parts| parts.get(at).copied());
-        let differs = |at: usize| of(at).any(|part| part != of(at).next().flatten());
-        let name = |(curve, parts): (&Curve, &Vec<&str>)| {
-            let own: Vec<&str> =
-                parts.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, part)| *part).collect();
-            if own.is_empty() { curve.group.clone() } else { own.join(", ") }
-        };
-        self.curves.iter().zip(&parts).map(name).collect()
+    /// As pictures with curves that can be told apart, over the same axes.
+    pub(super) fn parts(self) -> Vec<(Self, String)> {
+        let Self { axis, start, until, most, curves } = self;
+        let steps = |curves| Self { axis: axis.clone(), start, until, most, curves };
+        parts(curves, MOST_CURVES, "groups").into_iter().map(|(curves, said)| (steps(curves), said)).collect()
     }
 
     pub(super) fn title(&self) -> String {
-        format!("{} over time{}", capital(&self.axis), if self.at_risk() { ", with the number at risk" } else { "" })
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let at_risk = if self.at_risk() { ", with the number at risk" } else { "" };
+        let band = if points().any(|point| point.value.is_some() && point.ends.is_some()) {
+            "; the band is the confidence interval"
+        } else {
+            ""
+        };
+        let gap = if points().any(|point| point.value.is_none()) {
+            "; where a line stops the share is not exact, and a band is where it may lie"
+        } else {
+            ""
+        };
+        format!("{} over time{at_risk}{band}{gap}", capital(&self.axis))
     }
 
     /// Whether it has a table of who is at risk.
@@ -125,7 +158,7 @@ impl Steps {
             let group = if curve.group.is_empty() { "all" } else { &curve.group };
             match curve.points.iter().rev().find_map(|point| Some((point.to, point.value?))) {
                 Some((to, value)) => {
-                    format!("{group}: from {} to {} at {}", self.start, short_number(value), short_number(to))
+                    format!("{group}: from {} to {} at {}", self.start, brief(value), brief(to))
                 }
                 None => format!("{group}: nothing exact"),
             }

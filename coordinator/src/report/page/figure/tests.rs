@@ -5,25 +5,22 @@ use bocage_protocol::plan::{Expr, Literal};
 
 use super::*;
 use crate::analysis::answer_columns;
-use crate::api::types::{Hidden, HiddenReason, Interval};
+use crate::api::types::{Hidden, HiddenReason, Interval, Value};
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::Text(text.into())
 }
 
-fn block(columns: &[&str], rows: Vec<Vec<Value>>) -> Block {
+pub(super) fn block(columns: &[&str], rows: Vec<Vec<Value>>) -> Block {
     Block { columns: columns.iter().map(|column| (*column).to_owned()).collect(), rows, ..Block::default() }
 }
 
-fn hidden(row: usize, column: usize, interval: Option<Interval>) -> Hidden {
+pub(super) fn hidden(row: usize, column: usize, interval: Option<Interval>) -> Hidden {
     Hidden { row, column, interval, reason: HiddenReason::FewerThanK }
 }
 
 fn picture(kind: &str, title: Option<&str>, block: &Block) -> Figure {
-    match figure(kind, title, block) {
-        Drawn::Pictures(mut figures) => figures.remove(0),
-        other => panic!("{other:?}"),
-    }
+    figures(kind, title, block).into_iter().next().expect("a picture")
 }
 
 fn drawn(figure: &Figure) -> String {
@@ -37,7 +34,7 @@ fn a_tables_counts_are_bars_and_a_hidden_one_is_where_it_may_end() {
     let figure = picture("table", None, &table);
     assert_eq!(figure.description(), "A bar for each: f: 97; m: hidden, 10 to 20.");
     let svg = drawn(&figure);
-    assert!(svg.starts_with("<svg viewBox=\"0 0 720 104\" role=\"img\" aria-labelledby=\"f-t f-d\"><title id=\"f-t\">Bars: count; of a hidden number the darker part is certain, the pale one possible</title><desc id=\"f-d\">"));
+    assert!(svg.starts_with("<svg viewBox=\"0 0 720 104\" role=\"img\" aria-labelledby=\"f-t f-d\"><title id=\"f-t\">count by sex; of a hidden number the darker part is certain, the pale one possible</title><desc id=\"f-d\">"));
     assert!(svg.contains("hidden, 10 to 20\n</text>"), "{svg}");
     assert_eq!(
         (svg.matches("<rect").count(), svg.matches("<polygon").count()),
@@ -49,10 +46,12 @@ fn a_tables_counts_are_bars_and_a_hidden_one_is_where_it_may_end() {
 #[test]
 fn an_interval_that_says_nothing_does_not_press_the_others_together() {
     let most = |hi| {
-        let mut table = block(&["sex", "count"], vec![vec![text("f"), Value::Count(97)], vec![text("m"), Value::Null]]);
-        table.hidden = vec![hidden(1, 1, Some(Interval(0, hi)))];
-        let Figure::Bars(bars) = picture("table", None, &table) else { panic!("no bars") };
-        bars.most()
+        let row = |sex: &str, value| vec![text(sex), value];
+        let rows = vec![row("f", Value::Count(97)), row("d", Value::Count(50)), row("m", Value::Null)];
+        let mut table = block(&["sex", "count"], rows);
+        table.hidden = vec![hidden(2, 1, Some(Interval(0, hi)))];
+        let Shape::Bars(bars) = picture("table", None, &table).shape else { panic!("no bars") };
+        bars.most
     };
     assert_eq!([Some(1024), Some(110), None].map(most), [97.0, 110.0, 97.0]);
 }
@@ -67,7 +66,8 @@ fn a_histogram_has_bins_side_by_side_for_each_group() {
         bin("f", ">=60", edge(60.0), Value::Null, 25),
         bin("m", "<50", Value::Null, edge(50.0), 41),
     ];
-    let Figure::Bars(bars) = picture("histogram", None, &block(&["sex", "age", "from", "to", "count"], rows)) else {
+    let Shape::Bars(bars) = picture("histogram", None, &block(&["sex", "age", "from", "to", "count"], rows)).shape
+    else {
         panic!("no bars")
     };
     assert!(bars.upright);
@@ -90,9 +90,12 @@ fn a_cross_tabulation_is_drawn_without_its_totals_and_a_flow_by_who_is_left() {
     );
     let flow = block(
         &["step", "entered", "excluded", "kept"],
-        vec![vec![text("adults"), Value::Count(920), Value::Count(20), Value::Count(900)]],
+        vec![
+            vec![text("adults"), Value::Count(920), Value::Count(20), Value::Count(900)],
+            vec![text("ill"), Value::Count(900), Value::Count(600), Value::Count(300)],
+        ],
     );
-    assert_eq!(picture("attrition", None, &flow).description(), "A bar for each: adults: 900.");
+    assert_eq!(picture("attrition", None, &flow).description(), "A bar for each: adults: 900; ill: 300.");
 }
 
 #[test]
@@ -107,14 +110,14 @@ fn a_model_with_ratios_is_a_forest_about_one_without_its_intercept() {
         row
     };
     let model = block(&columns, vec![row("(intercept)", -3.0), row("age", 0.0), row("sex[m]", 1.24)]);
-    let Figure::Ranges(ranges) = picture("model", None, &model) else { panic!("no ranges") };
+    let Shape::Ranges(ranges) = picture("model", None, &model).shape else { panic!("no ranges") };
     assert_eq!(
         (ranges.axis.as_str(), ranges.log, ranges.reference, ranges.rows.len()),
         ("odds ratio", true, Some(1.0), 2)
     );
-    assert_eq!(ranges.rows[1].said(), "3.46 (2.83 to 4.22)");
+    assert_eq!(ranges.rows[1].said(true), "3.46 (2.83 to 4.22)");
     let linear = block(&columns[..7], vec![row("age", 0.5)[..7].to_vec()]);
-    let Figure::Ranges(ranges) = picture("model", None, &linear) else { panic!("no ranges") };
+    let Shape::Ranges(ranges) = picture("model", None, &linear).shape else { panic!("no ranges") };
     assert_eq!((ranges.log, ranges.reference, ranges.rows[0].ends), (false, Some(0.0), Some((0.3, 0.7))));
 }
 
@@ -128,20 +131,20 @@ fn the_sites_of_a_model_in_two_stages_are_a_forest_and_other_further_blocks_have
     };
     let rows = vec![row("(intercept)", "north", -3.0), row("age", "north", 0.0), row("age", "all sites", 0.1)];
     let forest = block(&columns, rows);
-    let Figure::Ranges(ranges) = picture("model", Some("forest"), &forest) else { panic!("no ranges") };
+    let Shape::Ranges(ranges) = picture("model", Some("forest"), &forest).shape else { panic!("no ranges") };
     let labels: Vec<&str> = ranges.rows.iter().map(|row| row.label.as_str()).collect();
     assert_eq!((labels, ranges.reference), (vec!["age, north", "age, all sites"], Some(1.0)));
-    assert_eq!(ranges.rows[0].said(), "1.00 (0.819 to 1.22)");
-    assert_eq!(figure("model", Some("contrasts"), &forest), Drawn::Nothing);
+    assert_eq!(ranges.rows[0].said(true), "1.00 (0.819 to 1.22)");
+    assert_eq!(figures("model", Some("contrasts"), &forest), []);
 }
 
 #[test]
 fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_logarithmic_axis() {
     let quantile = |at: &str| vec![text(at), Value::Number(54.0), Value::Number(52.0), Value::Number(56.0)];
-    let quantiles = block(&["at", "value", "from", "to"], vec![quantile("0.5")]);
+    let quantiles = block(&["at", "value", "from", "to"], vec![quantile("0.5"), quantile("0.6")]);
     assert_eq!(
         picture("quantiles", None, &quantiles).description(),
-        "A point and its interval for each: 0.5: 54.0 (52.0 to 56.0)."
+        "A point and its interval for each: 0.5: 54.0 (52.0 to 56.0); 0.6: 54.0 (52.0 to 56.0)."
     );
     let ratios = |least| {
         block(
@@ -149,7 +152,7 @@ fn quantiles_are_ranges_and_a_ratio_that_is_not_above_nothing_has_no_place_on_a_
             vec![vec![text("50"), Value::Number(1.2), Value::Number(least), Value::Number(2.0)]],
         )
     };
-    let Figure::Ranges(ranges) = picture("standardised", None, &ratios(0.0)) else { panic!("no ranges") };
+    let Shape::Ranges(ranges) = picture("standardised", None, &ratios(0.0)).shape else { panic!("no ranges") };
     assert_eq!((ranges.rows[0].value, ranges.rows[0].ends), (Some(1.2), None));
 }
 
@@ -164,7 +167,7 @@ fn a_mean_is_the_point_of_its_interval_though_its_spread_stands_between() {
         block(&columns, vec![row("<50", [149.0, 24.3, 146.0, 152.0]), row(">=50", [134.5, 24.7, 132.0, 137.0])]);
     let figure = picture("compare", None, &table);
     assert!(figure.title().starts_with("mean(rate)"), "{}", figure.title());
-    let said = "A point and its interval for each: <50: 149 (146 to 152); >=50: 134 (132 to 137).";
+    let said = "A point and its interval for each: <50: 149.0 (146.0 to 152.0); >=50: 134.5 (132.0 to 137.0).";
     assert_eq!(figure.description(), said);
 }
 
@@ -203,9 +206,12 @@ fn survival() -> Block {
 #[test]
 fn survival_is_a_stepped_line_for_each_group_that_stops_where_it_is_not_exact_with_who_is_at_risk() {
     let figure = picture("survival", None, &survival());
-    assert_eq!(figure.title(), "Survival over time, with the number at risk");
+    assert_eq!(
+        figure.title(),
+        "Survival over time, with the number at risk; the band is the confidence interval; where a line stops the share is not exact, and a band is where it may lie"
+    );
     assert_eq!(figure.description(), "A stepped line for each group: f: from 1 to 0.5 at 90; m: from 1 to 0.3 at 90.");
-    let Figure::Steps(steps) = &figure else { panic!("no steps") };
+    let Shape::Steps(steps) = &figure.shape else { panic!("no steps") };
     assert_eq!(steps.curves[0].points[1].ends, Some((0.2, 0.9)), "what it can be, where it is not exact");
     let svg = drawn(&figure);
     let pieces = |colour: &str| svg.matches(&format!("stroke=\"{colour}\"")).count();
@@ -218,48 +224,57 @@ fn survival_is_a_stepped_line_for_each_group_that_stops_where_it_is_not_exact_wi
 #[test]
 fn beside_a_curve_stands_what_tells_it_from_the_others() {
     let row = |at: &str, stratum: &str| vec![text(at), text(stratum), Value::Number(90.0), Value::Number(0.5)];
-    let names = |rows: Vec<Vec<Value>>| match picture(
-        "cox",
-        Some("survival"),
-        &block(&["at", "stratum", "to", "survival"], rows),
-    ) {
-        Figure::Steps(steps) => steps.names(),
+    let of = |rows| picture("cox", Some("survival"), &block(&["at", "stratum", "to", "survival"], rows)).shape;
+    let names = |rows: Vec<Vec<Value>>| match of(rows) {
+        Shape::Steps(steps) => steps.curves.into_iter().map(|curve| curve.name).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     let [young, old] = ["age = 50, sex = f, nodes = 3", "age = 70, sex = f, nodes = 3"];
     assert_eq!(names(vec![row(young, "a"), row(old, "a")]), ["age = 50", "age = 70"]);
     assert_eq!(names(vec![row(young, "a"), row(young, "b")]), ["a", "b"]);
-    assert_eq!(names(vec![row(young, "a")]), [format!("{young}, a")]);
+    assert_eq!(names(vec![row(young, "a")]), [format!("“{young}”, a")]);
 }
 
 #[test]
-fn nothing_is_drawn_of_what_no_picture_tells_nor_of_too_much() {
+fn nothing_is_drawn_of_what_no_picture_tells() {
     let rows = |n: usize| (0..n).map(|i| vec![text(&i.to_string()), Value::Count(1)]).collect();
-    assert_eq!(figure("table", None, &block(&["k", "count"], rows(61))), Drawn::TooMuch);
-    assert_eq!(figure("table", None, &block(&["k", "count"], vec![])), Drawn::Nothing);
-    assert_eq!(figure("model", Some("fit"), &block(&["quantity", "value"], rows(3))), Drawn::Nothing);
-    assert_eq!(figure("summary", None, &block(&["column", "valid"], rows(3))), Drawn::Nothing);
-    let mut nothing_known = block(&["k", "count"], vec![vec![text("a"), Value::Null]]);
-    nothing_known.hidden = vec![hidden(0, 1, Some(Interval(0, Some(1024))))];
-    assert_eq!(figure("table", None, &nothing_known), Drawn::Nothing);
-    let many = Block {
-        rows: (0..7)
-            .flat_map(|i| {
-                survival().rows.into_iter().take(1).map(move |mut row| {
-                    row[0] = text(&i.to_string());
-                    row
-                })
-            })
-            .collect(),
-        ..survival()
+    assert_eq!(figures("table", None, &block(&["k", "count"], vec![])), []);
+    assert_eq!(figures("table", None, &block(&["k", "count"], rows(1))), [], "one bar is compared with nothing");
+    assert_eq!(figures("model", Some("fit"), &block(&["quantity", "value"], rows(3))), []);
+    assert_eq!(figures("summary", None, &block(&["column", "valid"], rows(3))), []);
+    let mut nothing_known = block(&["k", "count"], vec![vec![text("a"), Value::Null], vec![text("b"), Value::Null]]);
+    nothing_known.hidden = (0..2).map(|row| hidden(row, 1, Some(Interval(0, Some(1024))))).collect();
+    assert_eq!(figures("table", None, &nothing_known), []);
+}
+
+#[test]
+fn what_one_picture_has_no_room_for_stands_in_several_of_one_axis() {
+    let arms = |arm: usize| {
+        survival().rows.into_iter().take(1).map(move |mut row| {
+            row[0] = text(&arm.to_string());
+            row
+        })
     };
-    assert_eq!(figure("survival", None, &many), Drawn::TooMuch);
+    let many = Block { rows: (0..7).flat_map(arms).collect(), ..survival() };
+    let titles: Vec<String> = figures("survival", None, &many).iter().map(Figure::title).collect();
+    assert!(titles[0].ends_with("; groups 1 to 3 of 7") && titles[1].ends_with("; groups 4 to 7 of 7"), "{titles:?}");
+    let rows = (0..61).map(|i| vec![text(&i.to_string()), Value::Count(i)]).collect();
+    let parts = figures("table", None, &block(&["k", "count"], rows));
+    let bars = |figure: &Figure| match &figure.shape {
+        Shape::Bars(bars) => (bars.most, bars.panels[0].bars.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(parts.iter().map(bars).collect::<Vec<_>>(), [(60.0, 30), (60.0, 31)]);
 }
 
 #[test]
 fn a_label_that_no_picture_has_room_for_is_cut_and_no_text_leaves_its_place() {
     let long = format!("</text><script>{}", "x".repeat(80));
-    let figure = picture("table", None, &block(&[&long, "count"], vec![vec![text(&long), Value::Count(3)]]));
+    let figure = picture(
+        "table",
+        None,
+        &block(&[&long, "count"], vec![vec![text(&long), Value::Count(3)], vec![text("b"), Value::Count(2)]]),
+    );
     let svg = drawn(&figure);
     assert!(svg.contains("&lt;/text&gt;&lt;script&gt;") && svg.contains('…') && !svg.contains("<script"), "{svg}");
 }
@@ -276,39 +291,21 @@ fn components_have_bars_of_their_shares_and_points_for_what_they_are_made_of() {
     let rows = vec![loading("PC1", "age", 0.8), loading("PC1", "chol", -0.6)];
     let made_of = picture("pca", Some("loadings"), &block(&["component", "column", "loading"], rows));
     assert_eq!(made_of.title(), "loading");
-    assert_eq!(made_of.description(), "A point for each: PC1, age: 0.800; PC1, chol: -0.600.");
+    assert_eq!(made_of.description(), "A point for each: PC1, age: 0.800; PC1, chol: −0.600.");
     assert!(drawn(&made_of).contains("PC1, chol"));
 }
 
 #[test]
 fn clusters_have_bars_of_their_shares_and_points_for_how_they_differ() {
-    let rows = vec![vec![text("1"), Value::Count(75), Value::Number(0.75), Value::Number(44.9)]];
+    let row = |name: &str, n, share| vec![text(name), Value::Count(n), Value::Number(share), Value::Number(44.9)];
+    let rows = vec![row("1", 75, 0.75), row("2", 25, 0.25)];
     let shares = picture("kmeans", None, &block(&["cluster", "patients", "share", "age"], rows));
-    assert_eq!(shares.description(), "A bar for each: 1: 0.75.");
+    assert_eq!(shares.description(), "A bar for each: 1: 0.75; 2: 0.25.");
     let rows = vec![vec![text("1"), text("age"), Value::Number(-0.4)], vec![text("2"), text("age"), Value::Null]];
     let mut profiles = block(&["cluster", "column", "difference"], rows);
     profiles.hidden = vec![hidden(1, 2, None)];
     let figure = picture("kmeans", Some("profiles"), &profiles);
-    assert_eq!(figure.description(), "A point for each: 1, age: -0.400; 2, age: –.");
-}
-
-#[test]
-fn a_calibration_shows_what_came_in_each_band_of_what_was_expected() {
-    let band = |label: &str, share: f64| {
-        vec![
-            text(label),
-            Value::Count(40),
-            Value::Number(share),
-            Value::Number(share - 0.1),
-            Value::Number(share + 0.1),
-        ]
-    };
-    let columns = ["expected", "patients", "observed", "from", "to"];
-    let table = block(&columns, vec![band("<0.2", 0.15), band("[0.2,0.4)", 0.35)]);
-    let Figure::Ranges(ranges) = picture("evaluate", Some("calibration"), &table) else { panic!("no ranges") };
-    let rows: Vec<(&str, Option<f64>)> = ranges.rows.iter().map(|row| (row.label.as_str(), row.value)).collect();
-    assert_eq!((ranges.axis.as_str(), rows), ("observed", vec![("<0.2", Some(0.15)), ("[0.2,0.4)", Some(0.35))]));
-    assert_eq!(figure("evaluate", Some("curve"), &table), Drawn::Nothing);
+    assert_eq!(figure.description(), "A point for each: 1, age: −0.400; 2, age: –.");
 }
 
 /// An epidemic by week and sex, of which one week is hidden.
@@ -326,13 +323,13 @@ fn epidemic(weeks: usize) -> Block {
 
 #[test]
 fn a_table_by_weeks_is_a_line_along_time_for_each_number_that_was_asked_sums_first() {
-    let Drawn::Pictures(figures) = figure("table", None, &epidemic(158)) else { panic!("no pictures") };
+    let figures = figures("table", None, &epidemic(158));
     let axes: Vec<String> = figures.iter().map(Figure::title).collect();
     assert_eq!(
         axes,
         [
-            "sum(admitted) along time, by week(day); where a number is hidden, the pale bar is where it may lie",
-            "rows along time, by week(day)"
+            "sum(admitted) along week(day); where a number is hidden, the pale bar is where it may lie",
+            "rows along week(day)"
         ]
     );
     assert_eq!(
@@ -352,17 +349,20 @@ fn periods_stand_in_the_order_of_time_and_who_has_no_date_is_left_out() {
     let table = block(&["when", "count"], labels.iter().map(|label| row(label, 20)).collect());
     let named = labels.map(|label| label.replace("(missing)", bocage_protocol::plan::MISSING));
     let table = Block { rows: named.iter().map(|label| row(label, 20)).collect(), ..table };
-    let Figure::Along(along) = picture("table", None, &table) else { panic!("no line") };
+    let Shape::Along(along) = picture("table", None, &table).shape else { panic!("no line") };
     assert_eq!(along.periods, ["<2020-01", "2020-02", "2020-03", "2021", ">2021"]);
     let codes = block(&["code", "count"], vec![row("4019", 20), row("2724", 30)]);
-    assert!(matches!(picture("table", None, &codes), Figure::Bars(_)), "four digits alone are no year");
+    assert!(matches!(picture("table", None, &codes).shape, Shape::Bars(_)), "four digits alone are no year");
 }
 
 #[test]
-fn a_table_has_a_picture_of_each_number_and_one_below_nothing_is_no_bar() {
+fn a_table_has_a_picture_of_each_number_and_one_below_nothing_is_a_point_about_0_and_no_bar() {
     let row = |sex: &str, n, mean, change| vec![text(sex), Value::Count(n), Value::Number(mean), Value::Number(change)];
     let rows = vec![row("f", 97, 51.5, -2.0), row("m", 206, 53.8, 1.0)];
     let table = block(&["sex", "count", "mean(age)", "mean(change)"], rows);
-    let Drawn::Pictures(figures) = figure("table", None, &table) else { panic!("no pictures") };
-    assert_eq!(figures.iter().map(Figure::title).collect::<Vec<_>>(), ["Bars: count", "Bars: mean(age)"]);
+    let figures = figures("table", None, &table);
+    assert_eq!(
+        figures.iter().map(Figure::title).collect::<Vec<_>>(),
+        ["count by sex", "mean(age) by sex", "mean(change)"]
+    );
 }

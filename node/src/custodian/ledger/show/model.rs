@@ -61,6 +61,7 @@ fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
             named.truncate(values);
             named
         }
+        Some(Spec::Correlation(pair)) => moments(&pair.labels()).take(values).collect(),
         Some(Spec::Pca(pca)) => moments(&pca.headings()).take(values).collect(),
         Some(Spec::Kmeans(kmeans)) if round == 0 => moments(&kmeans.headings()).take(values).collect(),
         Some(Spec::Kmeans(kmeans)) => {

@@ -1,6 +1,7 @@
 //! Where a study's numbers lie: the range that it says is the range of everything that is made of them.
 
 use super::{COUNT, HEAD, bound, find, plans, with};
+use crate::analysis::{CorrelationSpec, Pair, Spec};
 use crate::contract::Kind;
 use crate::plan::{Contracts, Derived, ValidPlan};
 
@@ -64,11 +65,8 @@ fn what_is_plausible_is_said_to_the_steward_in_the_studys_own_words() {
     let explained = plan("table = { by = [\"first_one\"], show = [\"mean(sbp)\"] }")
         .explain(Contracts::from(find(&"fhir-patient@1".parse().unwrap()).unwrap()), None);
     let told = explained.plainly();
-    let made = " where it is from 40 to 300, else missing";
-    assert!(
-        told.contains("sbp is f") && told.contains(made) && told.contains("Groups them by first_one (2 groups)"),
-        "{told}"
-    );
+    let made = "sbp is last(fhir_observation.value where code = '8480-6') where it is from 40 to 300, else missing";
+    assert!(told.contains(made) && told.contains("Groups them by first_one (2 groups)"), "{told}");
     assert!(told.contains("of sbp: patients and rows with a value"), "{told}");
     let model = plan("model = { formula = \"(sbp >= 140) ~ age\" }");
     let (_, layout) = model.model().unwrap();
@@ -79,6 +77,54 @@ fn what_is_plausible_is_said_to_the_steward_in_the_studys_own_words() {
             .tree()
             .contains("regression of sbp >= 140 on the intercept, age")
     );
+}
+
+#[test]
+fn two_numbers_of_one_column_are_correlated_by_their_moments_and_called_as_the_study_wrote_them() {
+    let weight = "plausible(last(observation.value where code = '29463-7'), 30, 250)";
+    let text = format!("correlation = {{ columns = [\"sbp\", \"{weight}\", \"age\"], complete = true }}");
+    let text = format!(
+        "{HEAD}[cohort]\nfrom = \"patient\"\n[features]\nage = \"age_at(today)\"\n\
+         sbp = \"plausible(last(observation.value where code = '8480-6'), 40, 300)\"\n\
+         [[analysis]]\nname = \"a\"\n{text}\n"
+    );
+    let study = bound(&text, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let pairs: Vec<&CorrelationSpec> = study
+        .analyses
+        .iter()
+        .filter_map(|analysis| match &analysis.spec {
+            Spec::Correlation(pair) => Some(pair),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(pairs[0].pair, Pair::Moments(..)), "{pairs:?}");
+    assert!(matches!(pairs[1].pair, Pair::Numbers(..)), "{pairs:?}");
+    assert_eq!(pairs[0].labels(), ["sbp", weight]);
+    assert_eq!(pairs[1].labels(), ["sbp", "age"]);
+    let plans = plans(&study);
+    let described = plans[0].model().unwrap().1;
+    assert_eq!(described.columns.len(), 2);
+    let told = plans[0].explain(Contracts::from(find(&"fhir-patient@1".parse().unwrap()).unwrap()), None).plainly();
+    assert!(told.contains("how these vary together: sbp, plausible(last(fhir_observation.value"), "{told}");
+    assert!(!told.contains("f1") && !told.contains("f2"), "{told}");
+}
+
+#[test]
+fn what_has_no_name_is_called_by_what_the_study_wrote_in_messages_and_labels() {
+    let stage = "max(condition.stage)";
+    let found = of_pressure("", &format!("table = {{ show = [\"mean({stage})\"] }}")).unwrap_err();
+    assert!(found.contains(stage) && !found.contains("f1") && !found.contains("f2"), "{found}");
+    let told = plan(&format!("table = {{ by = [\"cut({stage}, 2)\"], show = [\"count\"] }}"))
+        .explain(Contracts::from(find(&"fhir-patient@1".parse().unwrap()).unwrap()), None)
+        .tree();
+    assert!(told.contains("cut(max(fhir_condition.stage), 2) ("), "{told}");
+    let text = format!(
+        "{HEAD}[models.risk]\nformula = \"has(condition) ~ age_at(today)\"\ncoefficients = {{ \"(intercept)\" = -1, \"age_at(today)\" = 0.02 }}\n\
+         [cohort]\nfrom = \"patient\"\n[[analysis]]\nname = \"a\"\nevaluate = {{ model = \"risk\" }}\n"
+    );
+    let study = bound(&text, &[]).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let headings: Vec<&str> = study.analyses.iter().flat_map(|analysis| analysis.spec.headings()).collect();
+    assert!(headings.contains(&"has(condition)") && headings.iter().all(|text| !text.contains("f1")), "{headings:?}");
 }
 
 #[test]

@@ -100,13 +100,13 @@ fn a_plan_touches_every_column_that_it_reads_of_whatever_row_and_no_name_of_one(
 #[test]
 fn a_steward_reads_what_is_looked_at_from_each_row() {
     let told = explained("patient", "has(finding, stay.ward = 'icu')").plainly();
-    let wanted = "f1 of a row in finding is ward of the patient's row in stay that during refers to; f2 is whether the patient has a row in finding where f1 = 'icu'";
+    let wanted = "of a row in finding ward of the patient's row in stay that during refers to; whether the patient has a row in finding where during.ward = 'icu'";
     assert!(told.contains(wanted), "{told}");
     let told = explained("patient", "sum(finding.days where code = 'I10', at_most = 20) > 9").plainly();
-    let wanted = "f1 is the sum of days of the patient's rows in finding where code = 'I10', as of 20 rows at most";
+    let wanted = "Makes for each patient: the sum of days of the patient's rows in finding where code = 'I10', as of 20 rows at most";
     assert!(told.contains(wanted), "{told}");
     let told = explained("stay", "has(stay, after = leave, within = days(30))").plainly();
-    let wanted = "f1 is whether the patient has another row in stay, dated from 1 day after leave on and until 30 days after leave";
+    let wanted = "Makes for each patient: whether the patient has another row in stay, dated from 1 day after leave on and until 30 days after leave";
     assert!(told.contains(wanted), "{told}");
 }
 

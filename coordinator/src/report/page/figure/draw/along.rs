@@ -1,14 +1,14 @@
-//! Lines along calendar periods, with gaps where a number is hidden, and the names of the groups above.
+//! Lines along periods or bands, with gaps where a number is hidden, and the names of the groups above.
 
 use plotters::style::RGBColor;
 
-use super::canvas::{COLOURS, Canvas, INK, RULE, SOFT, Side};
-use super::{Drawing, WIDTH, short};
+use super::axis::{self, BELOW};
+use super::canvas::{COLOURS, Canvas, INK, Side, of_text};
+use super::words::fit;
+use super::{Drawing, WIDTH};
 use crate::report::page::figure::along::{Along, Line};
 use crate::report::page::figure::scale::Scale;
 
-/// Where time begins.
-const LEFT: i32 = 84;
 /// Where it ends.
 const RIGHT: i32 = WIDTH - 12;
 /// Names of groups stand side by side, so many in a line.
@@ -19,8 +19,6 @@ const NAME: i32 = 20;
 const PANEL: i32 = 200;
 /// Above it.
 const HEAD: i32 = 14;
-/// Below it: the periods, and what they are.
-const AXIS: i32 = 48;
 
 /// The highest number's place, below the names.
 fn roof(along: &Along) -> i32 {
@@ -29,49 +27,49 @@ fn roof(along: &Along) -> i32 {
 }
 
 pub(super) fn height(along: &Along) -> i32 {
-    roof(along) + PANEL + AXIS
+    roof(along) + PANEL + BELOW
 }
 
 pub(super) fn draw(along: &Along, canvas: &Canvas<'_>) -> Drawing {
-    let (roof, count) = (roof(along), along.periods.len().max(1) as i32);
-    let ground = roof + PANEL;
-    let (least, most) = along.domain();
+    let roof = roof(along);
+    let (ground, (least, most)) = (roof + PANEL, along.domain);
     let scale = match least < 0.0 {
         true => Scale::roomy((least, most), false, (ground, roof)),
         false => Scale::from_zero(most, (ground, roof)),
     };
-    for (y, text) in scale.ticks() {
-        canvas.line(vec![(LEFT, scale.at(y)), (RIGHT, scale.at(y))], RULE, 1)?;
-        canvas.text(&text, (LEFT - 8, scale.at(y)), Side::Right, SOFT)?;
-    }
-    let edge = |at: i32| LEFT + (RIGHT - LEFT) * at / count;
-    // A label takes some 8 units a character; where there is no room for all, every second or third stands.
-    let longest = along.periods.iter().map(|period| period.chars().count()).max().unwrap_or(1) as i32;
-    let every = ((longest * 8 + 8) * count).div_euclid(RIGHT - LEFT) as usize + 1;
-    for (at, period) in along.periods.iter().enumerate().step_by(every) {
-        let x = i32::midpoint(edge(at as i32), edge(at as i32 + 1));
-        canvas.line(vec![(x, ground), (x, ground + 4)], INK, 1)?;
-        canvas.text(period, (x, ground + 15), Side::Middle, SOFT)?;
-    }
-    let named = format!("{}, by {}", along.axis, along.time);
-    canvas.text(&named, (i32::midpoint(LEFT, RIGHT), ground + 36), Side::Middle, SOFT)?;
-    for (at, (line, colour)) in along.lines.iter().zip(COLOURS).enumerate() {
-        if !line.group.is_empty() {
-            let place = (LEFT + (at % NAMES) as i32 * 210, HEAD / 2 + 2 + (at / NAMES) as i32 * NAME);
-            canvas.text(&short(&line.group), place, Side::Left, colour)?;
+    let left = axis::beside_room(&scale);
+    axis::beside(&scale, (left, RIGHT), canvas)?;
+    axis::places(along.periods.iter().map(String::as_str), (left, RIGHT), ground, canvas)?;
+    axis::called(&format!("{}, by {}", along.axis, along.time), (left, RIGHT), ground, canvas)?;
+    let count = along.periods.len().max(1) as i32;
+    let edge = |at: i32| left + (RIGHT - left) * at / count;
+    let name = (RIGHT - left) / NAMES as i32;
+    let groups = fit(&along.lines.iter().map(|line| line.group.as_str()).collect::<Vec<_>>(), name - 28);
+    for (at, ((line, group), colour)) in along.lines.iter().zip(&groups).zip(COLOURS).enumerate() {
+        if !group.is_empty() {
+            let place = (left + (at % NAMES) as i32 * name, HEAD / 2 + 2 + (at / NAMES) as i32 * NAME);
+            canvas.line(vec![place, (place.0 + 14, place.1)], colour, 3)?;
+            canvas.text(group, (place.0 + 19, place.1), Side::Left, of_text(colour))?;
         }
-        one(line, colour, &scale, &edge, canvas)?;
+        one((line, most), colour, &scale, &edge, canvas)?;
     }
-    canvas.line(vec![(LEFT, roof), (LEFT, ground), (RIGHT, ground)], INK, 1)
+    canvas.line(vec![(left, roof), (left, ground), (RIGHT, ground)], INK, 1)
 }
 
-fn one(line: &Line, colour: RGBColor, scale: &Scale, edge: &impl Fn(i32) -> i32, canvas: &Canvas<'_>) -> Drawing {
+fn one(
+    (line, most): (&Line, f64),
+    colour: RGBColor,
+    scale: &Scale,
+    edge: &impl Fn(i32) -> i32,
+    canvas: &Canvas<'_>,
+) -> Drawing {
     let mut pieces: Vec<Vec<(i32, i32)>> = vec![vec![]];
     for (at, point) in line.points.iter().enumerate() {
         let (left, right) = (edge(at as i32), edge(at as i32 + 1));
         let Some(value) = point.value else {
-            if let Some((lo, hi)) = point.between {
-                let (low, high) = (scale.at(lo), scale.at(hi.unwrap_or(f64::INFINITY)));
+            if let Some((lo, hi)) = point.drawn(most) {
+                // So high at least that it is seen.
+                let (low, high) = (scale.at(lo) + 1, scale.at(hi) - 1);
                 canvas.pale(vec![(left, low), (left, high), (right, high), (right, low)], colour)?;
             }
             pieces.push(vec![]);

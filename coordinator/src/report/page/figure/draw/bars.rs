@@ -1,107 +1,108 @@
 //! Bars: lying, one a row, with the number at the end; or standing, one a bin.
 
-use super::canvas::{COLOURS, Canvas, INK, RULE, SOFT, Side};
-use super::{Drawing, WIDTH, short};
+use super::axis::{self, BELOW};
+use super::canvas::{COLOURS, Canvas, INK, NOTHING, SOFT, Side};
+use super::words::{cut, fit, widest};
+use super::{Drawing, WIDTH};
 use crate::report::page::figure::bars::{Bar, Bars, Panel};
 use crate::report::page::figure::scale::Scale;
-use crate::report::short_number;
 
 /// From one lying bar to the next.
 const ROW: i32 = 24;
-/// Where lying bars begin; their labels stand before.
-const LEFT: i32 = 230;
-/// Where the longest ends; its number stands behind.
-const RIGHT: i32 = 550;
-/// The axis below, with what it measures.
-const AXIS: i32 = 48;
+/// Labels before lying bars have no more room than this.
+const LABELS: i32 = 250;
+/// Above lying bars.
+const TOP: i32 = 8;
 /// How high a panel of standing bars is, without its texts.
 const PANEL: i32 = 200;
-/// Above a panel: whose it is, and what stands above a bar.
-const HEAD: i32 = 40;
-/// Where standing bars begin.
-const UPRIGHT_LEFT: i32 = 64;
+/// Above a panel: whose it is.
+const HEAD: i32 = 38;
+/// Where standing bars end.
+const RIGHT: i32 = WIDTH - 10;
+/// A bin that is so wide has room for a mark.
+const MARKED: i32 = 12;
 
 pub(super) fn height(bars: &Bars) -> i32 {
-    let panels = bars.panels.len() as i32;
     match bars.upright {
-        true => panels * (HEAD + PANEL + AXIS),
-        false => bars.panels.iter().map(|panel| panel.bars.len() as i32).sum::<i32>() * ROW + 8 + AXIS,
+        true => bars.panels.len() as i32 * (HEAD + PANEL + BELOW),
+        false => bars.panels.iter().map(|panel| panel.bars.len() as i32).sum::<i32>() * ROW + TOP + BELOW,
     }
 }
 
 pub(super) fn draw(bars: &Bars, canvas: &Canvas<'_>) -> Drawing {
-    if bars.upright {
-        return bars
-            .panels
-            .iter()
-            .enumerate()
-            .try_for_each(|(at, panel)| upright(bars, panel, at as i32 * (HEAD + PANEL + AXIS), canvas));
+    match bars.upright {
+        true => {
+            let top = |at: usize| at as i32 * (HEAD + PANEL + BELOW);
+            bars.panels.iter().enumerate().try_for_each(|(at, panel)| upright(bars, panel, top(at), canvas))
+        }
+        false => lying(bars, canvas),
     }
-    let lying: Vec<&Bar> = bars.panels.iter().flat_map(|panel| &panel.bars).collect();
-    let (scale, bottom) = (Scale::from_zero(bars.most(), (LEFT, RIGHT)), 8 + ROW * lying.len() as i32);
-    for (x, text) in scale.ticks() {
-        canvas.line(vec![(scale.at(x), 4), (scale.at(x), bottom)], RULE, 1)?;
-        canvas.text(&text, (scale.at(x), bottom + 14), Side::Middle, SOFT)?;
-    }
-    canvas.text(&short(&bars.axis), ((LEFT + RIGHT) / 2, bottom + 34), Side::Middle, SOFT)?;
-    for (at, bar) in lying.into_iter().enumerate() {
-        let (top, under) = (8 + ROW * at as i32 + 4, 8 + ROW * (at as i32 + 1) - 4);
+}
+
+fn lying(bars: &Bars, canvas: &Canvas<'_>) -> Drawing {
+    let all: Vec<&Bar> = bars.panels.iter().flat_map(|panel| &panel.bars).collect();
+    let labels = fit(&all.iter().map(|bar| bar.label.as_str()).collect::<Vec<_>>(), LABELS);
+    let left = widest(labels.iter()) + 14;
+    let right = WIDTH - 12 - widest(all.iter().map(|bar| bar.said()));
+    let (scale, bottom) = (Scale::from_zero(bars.most, (left, right)), TOP + ROW * all.len() as i32);
+    axis::below(&scale, (left, right), (TOP - 4, bottom), &bars.axis, canvas)?;
+    for (at, (bar, label)) in all.into_iter().zip(&labels).enumerate() {
+        let (top, under) = (TOP + ROW * at as i32 + 4, TOP + ROW * (at as i32 + 1) - 4);
         let middle = i32::midpoint(top, under);
-        canvas.text(&short(&bar.label), (LEFT - 10, middle), Side::Right, INK)?;
-        let end = match (bar.value, bar.between) {
-            (Some(value), _) => {
-                canvas.bar([(LEFT, top), (scale.at(value), under)], COLOURS[0])?;
-                scale.at(value)
+        canvas.text(label, (left - 10, middle), Side::Right, INK)?;
+        let end = match bar.drawn(bars.most) {
+            Some((lo, hi)) if lo == hi => {
+                canvas.bar([(left, top), (scale.at(lo), under)], COLOURS[0])?;
+                scale.at(lo)
             }
-            (None, Some((lo, hi))) => {
-                let ends = (scale.at(lo), hi.map_or(RIGHT, |hi| scale.at(hi)));
-                canvas.at_least([(LEFT, top), (ends.0, under)], COLOURS[0])?;
-                canvas.pale(vec![(ends.0, top), (ends.1, top), (ends.1, under), (ends.0, under)], COLOURS[0])?;
-                ends.1
+            Some((lo, hi)) => {
+                let (lo, hi) = (scale.at(lo), scale.at(hi));
+                canvas.at_least([(left, top), (lo, under)], COLOURS[0])?;
+                canvas.pale(vec![(lo, top), (hi, top), (hi, under), (lo, under)], COLOURS[0])?;
+                hi
             }
-            (None, None) => LEFT,
+            None => left,
         };
         let colour = if bar.value.is_some() { INK } else { SOFT };
         canvas.text(&bar.said(), (end + 8, middle), Side::Left, colour)?;
     }
-    canvas.line(vec![(LEFT, 4), (LEFT, bottom)], INK, 1)
+    canvas.line(vec![(left, TOP - 4), (left, bottom)], INK, 1)
 }
 
 /// One panel of standing bars, all of one width: an open bin has none of its own.
 fn upright(bars: &Bars, panel: &Panel, top: i32, canvas: &Canvas<'_>) -> Drawing {
     let (roof, ground) = (top + HEAD, top + HEAD + PANEL);
-    let scale = Scale::from_zero(bars.most(), (ground, roof));
-    let right = WIDTH - 10;
-    for (y, text) in scale.ticks() {
-        canvas.line(vec![(UPRIGHT_LEFT, scale.at(y)), (right, scale.at(y))], RULE, 1)?;
-        canvas.text(&text, (UPRIGHT_LEFT - 8, scale.at(y)), Side::Right, SOFT)?;
-    }
+    let scale = Scale::from_zero(bars.most, (ground, roof));
+    let left = axis::beside_room(&scale);
+    axis::beside(&scale, (left, RIGHT), canvas)?;
     if !panel.group.is_empty() {
-        canvas.text(&short(&panel.group), (UPRIGHT_LEFT, top + 10), Side::Left, INK)?;
+        canvas.text(&cut(&panel.group, RIGHT - left), (left, top + 10), Side::Left, INK)?;
     }
     let count = panel.bars.len().max(1) as i32;
-    let place = |at: i32| UPRIGHT_LEFT + 4 + (right - UPRIGHT_LEFT - 4) * at / count;
-    // A label takes some 8 units a character; where there is no room for all, every second or third stands.
-    let longest = panel.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(1) as i32;
-    let every = (longest * 8 + 8).div_euclid((place(1) - place(0)).max(1)) + 1;
+    let place = |at: i32| left + (RIGHT - left) * at / count;
+    let apart = i32::from(place(1) - place(0) > 3);
     for (at, bar) in panel.bars.iter().enumerate() {
-        let (left, end) = (place(at as i32) + 1, place(at as i32 + 1) - 1);
-        let middle = i32::midpoint(left, end);
-        match (bar.value, bar.between) {
-            (Some(value), _) => canvas.bar([(left, scale.at(value)), (end, ground)], COLOURS[0])?,
-            (None, Some((lo, hi))) => {
-                let ends = (scale.at(lo), hi.map_or(roof, |hi| scale.at(hi)));
-                canvas.at_least([(left, ends.0), (end, ground)], COLOURS[0])?;
-                canvas.pale(vec![(left, ends.0), (left, ends.1), (end, ends.1), (end, ends.0)], COLOURS[0])?;
-                canvas.text("?", (middle, ends.1 - 8), Side::Middle, SOFT)?;
+        let (from, to) = (place(at as i32) + apart, (place(at as i32 + 1) - apart).max(place(at as i32) + 1));
+        let mark = |y: i32| match to - from >= MARKED {
+            true => canvas.text("?", (i32::midpoint(from, to), y - 9), Side::Middle, SOFT),
+            false => Ok(()),
+        };
+        match bar.drawn(bars.most) {
+            Some((lo, hi)) if lo == hi => canvas.bar([(from, scale.at(lo)), (to, ground)], COLOURS[0])?,
+            Some((lo, hi)) => {
+                let (lo, hi) = (scale.at(lo), scale.at(hi));
+                canvas.at_least([(from, lo), (to, ground)], COLOURS[0])?;
+                canvas.pale(vec![(from, lo), (from, hi), (to, hi), (to, lo)], COLOURS[0])?;
+                mark(hi)?;
             }
-            (None, None) => canvas.text("?", (middle, ground - 8), Side::Middle, SOFT)?,
-        }
-        if at as i32 % every == 0 {
-            canvas.text(&short(&bar.label), (middle, ground + 14), Side::Middle, SOFT)?;
+            None => {
+                canvas.bar([(from, ground - 5), (to, ground)], NOTHING)?;
+                mark(ground - 5)?;
+            }
         }
     }
-    canvas.text(&short(&bars.axis), (i32::midpoint(UPRIGHT_LEFT, right), ground + 34), Side::Middle, SOFT)?;
-    canvas.text(&short_number(0.0), (UPRIGHT_LEFT - 8, ground), Side::Right, SOFT)?;
-    canvas.line(vec![(UPRIGHT_LEFT, ground), (right, ground)], INK, 1)
+    axis::places(panel.bars.iter().map(|bar| bar.label.as_str()), (left, RIGHT), ground, canvas)?;
+    let name = format!("{}{}", bars.axis, bars.by);
+    axis::called(&name, (left, RIGHT), ground, canvas)?;
+    canvas.line(vec![(left, ground), (RIGHT, ground)], INK, 1)
 }

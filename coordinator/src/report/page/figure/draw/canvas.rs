@@ -25,6 +25,15 @@ pub(super) const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 150, 203),
 ];
 
+/// Where a number stands of which nothing is known.
+pub(super) const NOTHING: RGBColor = RGBColor(180, 188, 198);
+
+/// A number's colour for texts, which need more contrast than lines do.
+pub(super) fn of_text(RGBColor(red, green, blue): RGBColor) -> RGBColor {
+    let darker = |part: u8| (u16::from(part) * 7 / 10) as u8;
+    RGBColor(darker(red), darker(green), darker(blue))
+}
+
 /// Plotters writes 1.24 times smaller than it is told.
 const FONT: f64 = 13.0 * 1.24;
 
@@ -88,5 +97,27 @@ impl Canvas<'_> {
         let font = FontDesc::new(FontFamily::SansSerif, FONT, FontStyle::Normal);
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(side, VPos::Center));
         self.0.draw(&Text::new(text.to_owned(), at, style))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much a colour stands out from white (WCAG 2.2, contrast ratio).
+    fn contrast(RGBColor(red, green, blue): RGBColor) -> f64 {
+        let part = |part: u8| match f64::from(part) / 255.0 {
+            dark if dark <= 0.04045 => dark / 12.92,
+            light => ((light + 0.055) / 1.055).powf(2.4),
+        };
+        1.05 / (0.2126 * part(red) + 0.7152 * part(green) + 0.0722 * part(blue) + 0.05)
+    }
+
+    #[test]
+    fn texts_and_lines_stand_out_from_the_page() {
+        let texts = [INK, SOFT].into_iter().chain(COLOURS.map(of_text));
+        assert!(texts.map(contrast).all(|ratio| ratio >= 4.5));
+        assert!(COLOURS.map(contrast).into_iter().all(|ratio| ratio >= 3.0));
+        assert!(contrast(COLOURS[1]) < 4.5, "a line's own colour is too pale for a text");
     }
 }

@@ -1,6 +1,9 @@
 //! Survival of several hospitals against what other packages make of the pooled rows (`tests/reference/survival.py`): equal without disclosure
 //! control, and within what is told where small numbers are hidden.
 
+mod plain;
+mod random;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +99,10 @@ fn dealt(patients: &[Patient], sites: usize) -> Federation {
 fn lung2() -> Vec<Patient> {
     let rows = in_repository("lung2.csv");
     patients(&rows, "time", ("sex", &["0.0", "1.0"]), |row| u8::from(row["status"] == "1.0"))
+}
+
+fn covid() -> Vec<Patient> {
+    patients(&in_repository("covid.csv"), "los", ("sex", &["0", "1"]), |row| if row["death"] == "1" { 1 } else { 2 })
 }
 
 fn asked(grid: &str, more: &str) -> String {
@@ -238,9 +245,7 @@ fn a_grid_of_single_days_gives_the_curves_of_lung_veteran_and_gbsg() {
 #[test]
 fn the_incidence_of_two_events_that_compete_is_that_of_the_pooled_rows() {
     let case = &reference()["covid"];
-    let rows = in_repository("covid.csv");
-    let all_of = patients(&rows, "los", ("sex", &["0", "1"]), |row| if row["death"] == "1" { 1 } else { 2 });
-    let federation = federation(&all_of, |_, patient| patient.site.clone());
+    let federation = federation(&covid(), |_, patient| patient.site.clone());
     let more = ", competing = { discharged = \"status = '2'\" }";
     let result = run(&federation, &asked("every = 1, until = 21", more), Gate::OPEN);
     let found = block(&result, "cumulative incidence");

@@ -1,0 +1,107 @@
+//! Study files that are wrong as those of newcomers are: everything is said at once, with what was meant.
+
+use super::super::super::tests::{bind, bind_to, contract};
+use super::super::StudyText;
+
+const TABLE: &str = "[[analysis]]\nname = 'a'\ntable = { by = ['sx'], show = ['count'] }\n";
+
+fn text(rest: &str) -> String {
+    format!("title = 't'\npurpose = 'statistics'\n{rest}\n{TABLE}")
+}
+
+/// What is said of a study that keeps rows where this is true, and is wrong in its table as well.
+fn keeping(condition: &str) -> String {
+    bind(&text(&format!("dataset = 'heart@1'\nwhere = \"{condition}\""))).unwrap_err()
+}
+
+#[test]
+fn a_site_that_can_be_none_and_values_of_a_wrong_type_hide_no_other_problem() {
+    let wrong =
+        "dataset = 'heart@1'\nsites = ['x', 'basel', 'Hungary', 'clevland']\nmin_sites = 'three'\nwhere = 'agee > 3'";
+    let said = bind(&text(wrong)).unwrap_err();
+    for wanted in [
+        "study.toml: min_sites: invalid type: string \"three\", expected a whole number, 0 or more",
+        "study.toml: sites[0]: there is no site `x` in this network\n  hint: `bocage sites` lists them",
+        "study.toml: sites[2]: there is no site `Hungary` in this network\n  hint: did you mean `hungary`?",
+        "study.toml: sites[3]: there is no site `clevland` in this network\n  hint: did you mean `cleveland`?",
+        "study.toml: where: unknown column `agee`",
+        "table.by[0]: unknown column `sx`",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+    assert!(!said.contains("sites[1]") && !said.contains("no site offers"), "{said}");
+    let nobody = bind(&text("dataset = 'heart@1'\nsites = []")).unwrap_err();
+    assert!(nobody.contains("sites: nobody is asked\n  hint: leave the key out"), "{nobody}");
+}
+
+#[test]
+fn a_dataset_without_its_version_is_taken_for_the_newest_of_its_name_and_all_else_is_said_too() {
+    let known = ["heart@1", "heart@12", "heart@3", "lung@1"].map(|id| id.parse().unwrap());
+    let newest = crate::contract::parse(&super::super::super::tests::CONTRACT.replace("heart@1", "heart@12"), "h.toml");
+    for (dataset, written) in [("heart", "heart"), ("hart", "hart")] {
+        let study = StudyText::parse(&text(&format!("dataset = '{dataset}'")), "study.toml").unwrap().among(&known);
+        assert_eq!(study.dataset().to_string(), "heart@12");
+        let said = study.problems().to_string();
+        let wanted = format!("study.toml: dataset: `{written}` says no version\n  hint: did you mean `heart@12`?");
+        assert_eq!(said, wanted);
+    }
+    let said = bind_to(newest.as_ref().unwrap(), &text("dataset = 'heart'")).unwrap_err();
+    assert!(said.contains("dataset: `heart` says no version\n  hint: write NAME@VERSION"), "{said}");
+    assert!(said.contains("table.by[0]: unknown column `sx`"), "{said}");
+    let tables = "[tables]\nheart = 'heart'\nlung = 'lung@1'\n[cohort]\nfrom = 'heart'";
+    let study = StudyText::parse(&text(tables), "study.toml").unwrap().among(&known);
+    assert_eq!((study.dataset().to_string(), study.problems().0.len()), ("heart@12".to_owned(), 1));
+}
+
+#[test]
+fn a_dataset_that_no_text_can_name_is_wrong_and_not_missing() {
+    let said = StudyText::parse(&text("dataset = 'Heart Disease@x'"), "study.toml").err().unwrap().to_string();
+    assert!(said.contains("study.toml: dataset: ") && !said.contains("missing"), "{said}");
+}
+
+#[test]
+fn a_text_without_its_quotes_is_told_how_it_is_written() {
+    for (condition, wanted) in [
+        ("sex = female", "where: `female` is no column\n  hint: a code stands in single quotes: '0' (female)"),
+        ("sex in (male)", "where: `male` is no column\n  hint: a code stands in single quotes: '1' (male)"),
+        ("sex = Female and age > 3", "hint: a code stands in single quotes: '0' (female)"),
+        ("sex = seks", "where: unknown column `seks`"),
+    ] {
+        let said = keeping(condition);
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+    // A column stands opposite as ever.
+    assert!(!keeping("age > chol").contains("where"), "{}", keeping("age > chol"));
+}
+
+#[test]
+fn signs_of_other_languages_are_told_what_stands_for_them_here() {
+    for (condition, wanted) in [
+        ("", "where: an expression is empty\n  hint: write one, e.g. age >= 18"),
+        ("   ", "where: an expression is empty"),
+        ("age > 3 | age < 2", "operator `|` is not part of the study language\n  hint: write `or` between conditions"),
+        ("age > 3 || age < 2", "hint: write `or` between conditions"),
+        ("age > 3 && chol < 200", "hint: write `and`"),
+        ("18 <= age <= 65", "where: `18 <= age` is compared with a third value\n  hint: write `and`"),
+        ("age ^ 2 > 4", "hint: write x * x"),
+    ] {
+        let said = keeping(condition);
+        assert!(said.contains(wanted), "{condition}: {wanted}\nnot in\n{said}");
+    }
+    let model = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n[[analysis]]\nname = 'a'\n\
+                 model = { formula = 'disease ~ age + (1 | site)' }\n";
+    let said = bind(model).unwrap_err();
+    assert!(said.contains("a model tells sites apart by a term: OUTCOME ~ COLUMN + site"), "{said}");
+    assert!(bind(&text("dataset = 'heart@1'\nwhere = \"age == 3\"")).is_err_and(|said| !said.contains("where")));
+}
+
+#[test]
+fn another_file_of_ours_is_named_and_a_contract_is_no_study() {
+    let said = StudyText::parse("id = 'a@1'\nsubject = 'row'\n[[column]]\nname = 'a'\ntype = 'bool'", "a.toml");
+    let wanted = "a.toml: this is a contract, and a study is wanted here\n  hint: `bocage network contract check a.toml` looks at it";
+    assert_eq!(said.err().unwrap().to_string(), wanted);
+    let study = text("dataset = 'heart@1'");
+    let said = crate::contract::parse(&study, "s.toml").unwrap_err().to_string();
+    assert!(said.starts_with("s.toml: this is a study, and a contract is wanted here"), "{said}");
+    assert_eq!(contract().id().to_string(), "heart@1");
+}

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bocage_coordinator::analysis::{Answer, Driver, Next, SiteAnswer, coefficients, summarise, unanswered};
 use bocage_coordinator::api::types::{AnalysisResult, Block, Value};
-use bocage_node::custodian::engine::{self, Designs, Features, Ground};
+use bocage_node::custodian::engine::{self, Designs, Features, Ground, Joined};
 use bocage_node::custodian::folds::{FoldKey, Folds};
 use bocage_node::custodian::gate::{self, GatePolicy};
-use bocage_node::custodian::optout::IdForm;
+use bocage_node::custodian::links::Link;
+use bocage_node::custodian::optout::{IdForm, SubjectIds};
 use bocage_node::custodian::snapshot::{Offered, Snapshot, Taking, subject_ids};
 use bocage_node::custodian::source::DatasetSpec;
 use bocage_protocol::PublicError;
@@ -19,8 +20,8 @@ use bocage_protocol::contract::{Contract, Subject, parse};
 use bocage_protocol::env::{Entropy, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{BindContext, Files, StudyText};
-use bocage_protocol::ids::SiteId;
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::ids::{ContractId, SiteId, TableName};
+use bocage_protocol::plan::{Contracts, RelatedTable, ValidPlan};
 use bocage_protocol::release::Outcome;
 use bocage_protocol::settings::Problems;
 use bocage_protocol::trust::{SecretKey, Study};
@@ -28,11 +29,13 @@ use serde_json::json;
 
 pub use bocage_node::custodian::gate::Mode;
 
-const NOW: Timestamp = Timestamp(1_790_000_000_000);
+/// When every study is signed and every snapshot taken.
+pub const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-/// Sites with data under one contract.
+/// Sites with data under one contract, and perhaps other tables of the same patients.
 pub struct Federation {
     contract: Contract,
+    others: BTreeMap<ContractId, Contract>,
     sites: BTreeMap<SiteId, Site>,
     _dir: tempfile::TempDir,
 }
@@ -41,6 +44,8 @@ struct Site {
     offered: Offered,
     designs: Designs,
     folds: Arc<Folds>,
+    /// The tables that its studies may look into, with who of each is who of its own.
+    others: BTreeMap<ContractId, (Offered, Arc<Link>)>,
 }
 
 /// The fold of a patient of a federation, of so many, where its contract names patients.
@@ -85,15 +90,35 @@ impl Gate {
 impl Federation {
     /// Sites by name, each with the text of a CSV file whose columns are the contract's.
     pub fn new(contract: &str, sites: &[(&str, String)]) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
         let contract = parse(contract, "contract.toml").expect("a contract");
-        let site = |(name, csv): &(&str, String)| {
+        let sites: Vec<(&str, Vec<String>)> = sites.iter().map(|(name, csv)| (*name, vec![csv.clone()])).collect();
+        Self::across(&[contract], &sites)
+    }
+
+    /// Sites by name, each with a CSV file for each contract. The rows of the first are counted; all name their patients.
+    pub fn across(contracts: &[Contract], sites: &[(&str, Vec<String>)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (contract, others) = contracts.split_first().expect("a contract");
+        let site = |(name, csvs): &(&str, Vec<String>)| {
             let id: SiteId = name.parse().expect("a site");
-            let (offered, folds) = offered(dir.path(), &contract, name, csv);
-            (id.clone(), Site { offered, designs: Designs::new(id), folds })
+            let taken = |at: usize| offered(&dir.path().join(format!("{name}-{at}")), &contracts[at], &csvs[at]);
+            let (base, folds, ids) = taken(0);
+            let other = |(at, contract): (usize, &Contract)| {
+                let (offered, _, its_ids) = taken(at);
+                let (ids, its_ids) = ids.as_ref().zip(its_ids).expect("patients with ids");
+                (contract.id().clone(), (offered, Arc::new(Link::between(ids, &its_ids))))
+            };
+            let others = (1..).zip(others).map(other).collect();
+            (id.clone(), Site { offered: base, designs: Designs::new(id), folds, others })
         };
         let sites = sites.iter().map(site).collect();
-        Self { contract, sites, _dir: dir }
+        let others = others.iter().map(|other| (other.id().clone(), other.clone())).collect();
+        Self { contract: contract.clone(), others, sites, _dir: dir }
+    }
+
+    /// The contracts that a study of these tables reads.
+    fn contracts<'a>(&'a self, related: &BTreeMap<TableName, RelatedTable>) -> Contracts<'a> {
+        Contracts::of(&self.contract, related, |id| self.others.get(id))
     }
 
     /// Binds a study's text.
@@ -122,7 +147,10 @@ impl Federation {
             nonce: [3; 16],
         };
         let text = StudyText::parse(study, "study.toml").map_err(|problems| problems.to_string())?;
-        text.with_files(files).bind(&self.contract, &context).map_err(|problems| problems.to_string())
+        let tables = text.tables().iter();
+        let related = tables.filter_map(|(name, id)| Some((name.clone(), self.others.get(id)?))).collect();
+        let contracts = Contracts { base: &self.contract, related };
+        text.with_files(files).bind(contracts, &context).map_err(|problems| problems.to_string())
     }
 
     /// Runs a study's analyses.
@@ -167,7 +195,7 @@ impl Federation {
             let begun = u16::from(!awaited.is_empty());
             let plan = |round: u16, state: &RoundState| {
                 let plan = plan_of(study, position, begun + round, state, &ends).expect("a plan");
-                ValidPlan::check(plan, &self.contract).unwrap_or_else(|problems| panic!("{problems}"))
+                ValidPlan::check(plan, self.contracts(&study.related)).unwrap_or_else(|problems| panic!("{problems}"))
             };
             let (mut round, mut state) = (0, RoundState::First);
             let mut own: BTreeMap<SiteId, RoundState> = BTreeMap::new();
@@ -214,8 +242,13 @@ impl Federation {
 
     /// The same in a mode.
     fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
-        let Site { offered, designs, folds } = &self.sites[site];
-        let ground = Ground::alone(offered, &self.contract).in_folds(Some(Arc::clone(folds)));
+        let Site { offered, designs, folds, others } = &self.sites[site];
+        let joined = |table: &RelatedTable| {
+            let (offered, link) = &others[&table.dataset];
+            (table.dataset.clone(), Joined { offered, contract: &self.others[&table.dataset], link: Arc::clone(link) })
+        };
+        let related = plan.related().values().map(joined).collect();
+        let ground = Ground { related, ..Ground::alone(offered, &self.contract) }.in_folds(Some(Arc::clone(folds)));
         designs.begin(&ground.identity(), threshold, NOW);
         let policy = GatePolicy { threshold, mode };
         let counted =
@@ -242,25 +275,32 @@ fn answer(outcome: &Result<Outcome, PublicError>) -> Answer<'_> {
     }
 }
 
-fn offered(dir: &Path, contract: &Contract, site: &str, csv: &str) -> (Offered, Arc<Folds>) {
-    let folder = dir.join(site);
-    std::fs::create_dir(&folder).expect("a folder");
+/// What is offered of a CSV file whose columns are some of the contract's, in which folds its patients are, and who they are where the contract says it.
+fn offered(folder: &Path, contract: &Contract, csv: &str) -> (Offered, Arc<Folds>, Option<SubjectIds>) {
+    std::fs::create_dir(folder).expect("a folder");
     std::fs::write(folder.join("data.csv"), csv).expect("a file");
-    let section = json!({ "contract": contract.id().to_string(), "source": { "kind": "csv", "path": "data.csv" } });
+    let there: Vec<&str> = csv.lines().next().unwrap_or_default().split(',').collect();
+    let absent = contract.columns().iter().map(|column| column.name.as_str()).filter(|name| !there.contains(name));
+    let section = json!({
+        "contract": contract.id().to_string(),
+        "source": { "kind": "csv", "path": "data.csv" },
+        "absent": absent.collect::<Vec<_>>(),
+    });
     let mut problems = Problems::default();
-    let spec = DatasetSpec::read("data", &section, "node.toml", &folder, &mut problems);
+    let spec = DatasetSpec::read("data", &section, "node.toml", folder, &mut problems);
     let spec = spec.unwrap_or_else(|| panic!("{problems}"));
     let key = release_key();
     let form = IdForm::of(None, &key).expect("a form");
     let form = matches!(contract.subject(), Subject::Column(_)).then_some(&form);
-    let manifest = Taking { form, ..Taking::into(&folder) }.take(&spec, contract, NOW).expect("a snapshot");
+    let manifest = Taking { form, ..Taking::into(folder) }.take(&spec, contract, NOW).expect("a snapshot");
     let key = FoldKey::of(&key);
-    let folds = match form {
-        Some(_) => Folds::by_tokens(&key, subject_ids(&folder, &manifest).expect("tokens").tokens.iter()),
+    let ids = form.map(|_| subject_ids(folder, &manifest).expect("tokens"));
+    let folds = match &ids {
+        Some(ids) => Folds::by_tokens(&key, ids.tokens.iter()),
         None => Folds::by_rows(&key, manifest.content.as_bytes(), manifest.subjects),
     };
-    let snapshot = Snapshot::open_current(&folder, "data").expect("a snapshot");
-    (Offered::new(Arc::new(snapshot), None), Arc::new(folds))
+    let snapshot = Snapshot::open_current(folder, "data").expect("a snapshot");
+    (Offered::new(Arc::new(snapshot), None), Arc::new(folds), ids)
 }
 
 /// The number in a block's column, in the row whose first value is this text.

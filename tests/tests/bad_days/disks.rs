@@ -55,3 +55,22 @@ fn released_by(lab: &Lab, asked: &bocage_protocol::wire::message::Request) -> Re
         }
     }
 }
+
+#[test]
+fn a_ruined_ledger_is_told_once_however_often_the_custodian_is_started_again() {
+    let lab = Lab::new(EXE);
+    let site = FIRST;
+    let first = lab.node(site, &[]);
+    first.wait_for_line(&["the snapshot is in use"]);
+    first.kill();
+    let ledger = lab.site(site).join("state/ledger.sqlite");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(ledger.with_file_name(format!("ledger.sqlite{ending}")));
+    }
+    std::fs::write(&ledger, "").expect("an empty file");
+    let node = lab.node(site, &[]);
+    node.wait_for_line(&["it cannot go on", "is empty", "restore"]);
+    node.wait_for_line(&["ended again", "custodian", "longest_secs=60"]);
+    let log = node.log();
+    assert_eq!(log.matches("it cannot go on").count(), 1, "{log}");
+}

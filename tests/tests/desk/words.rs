@@ -87,6 +87,24 @@ fn a_pause_stops_a_running_query_and_all_studies_until_resume() {
 }
 
 #[test]
+fn an_approval_while_answers_are_paused_says_that_the_study_waits_for_resume() {
+    let lab = lab();
+    let node = lab.node(ASKING, &[]);
+    node.wait_for_line(&["the snapshot is in use"]);
+    let study = signed(&lab);
+    let id = study.id().to_string();
+    assert_pending(&waits(&lab, &study));
+    said(&lab, &["pause"]);
+    let approved = said(&lab, &["studies", "approve", &id]);
+    for wanted in ["approved, until", "all answers are paused since", "is answered after `bocage node resume`"] {
+        assert!(approved.contains(wanted), "{wanted} is not in\n{approved}");
+    }
+    said(&lab, &["resume"]);
+    assert!(!said(&lab, &["studies", "show", &id]).contains("paused"));
+    assert!(released(&lab, &study));
+}
+
+#[test]
 fn a_changed_node_toml_makes_an_approved_study_wait_again() {
     let lab = lab();
     let node = lab.node(ASKING, &[]);

@@ -34,7 +34,7 @@ pub struct CorrelationDriver {
 /// How sites count it.
 #[derive(Debug)]
 enum Counted {
-    Table(TableDriver),
+    Table(Box<TableDriver>),
     Moments(Box<PairMoments>),
 }
 
@@ -45,7 +45,7 @@ impl CorrelationDriver {
     pub(super) fn new(setting: Setting, spec: &CorrelationSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
         independent(&setting)?;
         let of = match spec.table() {
-            Some(table) => Counted::Table(TableDriver::new(setting, table, plan)?),
+            Some(table) => Counted::Table(Box::new(TableDriver::new(setting, table, plan)?)),
             None => Counted::Moments(Box::new(PairMoments::new(setting, plan)?)),
         };
         Ok(Self { of, spec: spec.clone() })

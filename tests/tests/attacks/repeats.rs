@@ -110,8 +110,27 @@ fn reworded(guard: Guard, words: &[&str]) -> bool {
     }
 }
 
+/// Whether one table in another order is computed again, or its answer is read wrong. Off: as if keys and measures stayed as they were written.
+fn another_order(guard: Guard) -> bool {
+    let hospital = hospital();
+    let desk = hospital.open(Controls::default());
+    let table = |by: &str, show: &str| format!("table = {{ by = [{by}], show = [{show}], roll_up = false }}");
+    let one = table("'sex', 'cut(age, 50)'", "'count', 'mean(weight)', 'share(age > 40)'");
+    let other = table("'cut(age, 50)', 'sex'", "'share(age > 40)', 'mean(weight)', 'count'");
+    assert_eq!(desk.one("", &one), desk.one("", &other), "sites answer in one order");
+    match guard {
+        Guard::On => desk.queries() > 1,
+        Guard::Off => {
+            let written =
+                |of: &str| format!("{:?}", hospital.study("", &format!("[[analysis]]\nname = 'a'\n{of}\n")).analyses);
+            written(&one) != written(&other)
+        }
+    }
+}
+
 pub fn family() -> Family {
     Family::new("repeats")
+        .beside("normal form of plans", "one table with its keys and measures in another order", another_order)
         .beside("normal form of plans", "one question in other words", |guard| reworded(guard, &WORDS))
         .beside("normal form of plans", "one question in other words of whole numbers and days", |guard| {
             reworded(guard, &WHOLE)

@@ -34,7 +34,7 @@ mod tests;
 mod unused;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -237,7 +237,9 @@ impl StudyText {
         let filter = binding.steps.as_deref().and_then(cohort::all_of);
         let analyses = binding.analyses(&raw.analysis);
         let sites = binding.sites(raw.sites.as_deref(), context);
-        let min_sites = binding.min_sites(raw.min_sites, context, sites.len());
+        // A site that is not there was meant to be one.
+        let named = raw.sites.as_ref().map(|named| named.iter().map(|site| site.trim()).collect::<BTreeSet<_>>().len());
+        let min_sites = binding.min_sites(raw.min_sites, context, named.unwrap_or(sites.len()));
         let answer_within = binding.duration("answer_within", raw.answer_within.as_deref(), 600, 7 * 86_400);
         let open_until =
             binding.duration("open_until", raw.open_until.as_deref(), 14 * 86_400, limits::STUDY_LIFE_SECS);

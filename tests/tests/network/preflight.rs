@@ -50,6 +50,8 @@ fn a_study_check_tells_which_column_is_missing_where_and_whose_units_differ_befo
     let (code, out, error) = check(&lab, &format!("{STUDY}{ANALYSIS}"), "text");
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("would ask 2 sites (hungary, long-beach)"), "{out}");
+    let unknown = "\nrows    not known: no site says how many it has";
+    assert!(out.contains(unknown) && out.contains("\nrounds  1\ntime    not known, "), "{out}");
     for line in [
         "hungary: slope is not collected: missing in every row\n",
         "cleveland: its contract of that name and version says something else, so it would refuse\n",
@@ -76,6 +78,24 @@ fn a_study_check_tells_which_column_is_missing_where_and_whose_units_differ_befo
         let (_, list, _) = lab.at_node(site, &["ledger", "list", "--format", "json"]);
         assert!(!list.contains("Lab"), "{list}");
     }
+    // What an answer took and counted is known to who got it.
+    std::fs::write(lab.path("asked.toml"), format!("{STUDY}{ANALYSIS}")).expect("a study");
+    let ran = lab.run(&["study", "run", lab.path("asked.toml").to_str().expect("UTF-8")]);
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    let (_, out, error) = check(&lab, &named, "json");
+    let told: Value = serde_json::from_str(&out).expect(&error);
+    let estimate = &told["estimate"];
+    assert!(estimate["rows"]["at_least"].as_u64().is_some_and(|rows| (200..=490).contains(&rows)), "{estimate}");
+    assert_eq!((&estimate["rows"]["sites"], &estimate["rounds"]), (&2.into(), &1.into()), "{estimate}");
+    let measured = &estimate["measured"];
+    assert_eq!(
+        (&measured["answers"], &measured["without"]),
+        (&1.into(), &serde_json::json!(["cleveland", "switzerland"])),
+        "{estimate}"
+    );
+    assert!(measured["round_secs_to"].as_f64().is_some_and(|secs| secs > 0.0), "{estimate}");
+    let (_, out, _) = check(&lab, &format!("{STUDY}{ANALYSIS}"), "text");
+    assert!(out.contains(", as the last answer on this dataset took at the slowest site"), "{out}");
 }
 
 #[test]
@@ -116,4 +136,34 @@ fn a_study_that_wants_newer_snapshots_asks_nobody_who_has_older_ones() {
     let (code, _, error) = check(&lab, &format!("{STUDY}snapshot_not_before = \"1.1.2026\"\n{ANALYSIS}"), "text");
     assert_eq!(code, Some(1));
     assert!(error.contains("snapshot_not_before: `1.1.2026` is not a day\n  hint: write it as YYYY-MM-DD"), "{error}");
+}
+
+#[test]
+fn a_study_that_is_wrong_in_ordinary_ways_is_told_all_at_once_with_lines_and_another_file_is_named() {
+    let lab = Lab::new(EXE);
+    let _coordinator = lab.coordinator();
+    let wrong = "title = \"t\"\npurpose = \"statistics\"\ndataset = \"heart\"\nsites = [\"x\", \"clevland\"]\nwhere = \"sex = female\"\n\
+                 [[analysis]]\nname = \"a\"\nkmeans = { columns = [\"age\"], k = 3 }\n";
+    let (code, _, said) = check(&lab, wrong, "text");
+    assert_eq!(code, Some(1));
+    for line in [
+        "check.toml: line 3, dataset: `heart` says no version\n  hint: did you mean `heart@1`?",
+        "line 4, sites[0]: there is no site `x` in this network\n  hint: `bocage sites` lists them",
+        "line 4, sites[1]: there is no site `clevland` in this network\n  hint: did you mean `cleveland`?",
+        "line 5, where: `female` is no column\n  hint: a code stands in single quotes: '0' (female)",
+        "line 8, analysis[0] (a).kmeans.k: unknown key\n  hint: did you mean `clusters`?",
+    ] {
+        assert!(said.contains(line), "{line}\nnot in\n{said}");
+    }
+    let (code, _, said) = check(&lab, "id = \"a@1\"\nsubject = \"row\"\n[[column]]\nname = \"a\"\n", "text");
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains(
+            "check.toml: this is a contract, and a study is wanted here\n  hint: `bocage network contract check"
+        ),
+        "{said}"
+    );
+    let nothing = lab.run(&["datasets", "hart@1"]);
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert!(said.contains("did you mean `heart@1`?"), "{said}");
 }

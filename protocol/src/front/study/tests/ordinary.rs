@@ -30,6 +30,7 @@ fn a_site_that_can_be_none_and_values_of_a_wrong_type_hide_no_other_problem() {
         assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
     }
     assert!(!said.contains("sites[1]") && !said.contains("no site offers"), "{said}");
+    assert!(!said.contains("sites are asked"), "those that are not there were meant to be some: {said}");
     let nobody = bind(&text("dataset = 'heart@1'\nsites = []")).unwrap_err();
     assert!(nobody.contains("sites: nobody is asked\n  hint: leave the key out"), "{nobody}");
 }

@@ -26,8 +26,8 @@ fn offered(report: &Report<'_>, dataset: &Dataset) -> Markup {
             "Offered as " code { (dataset.name) } ". " (subject(contract))
             " The contract's hash is " span.id { (contract.hash()) } "."
         }
-        div.scroll { table {
-            thead { tr { th { "Column" } th { "Meaning" } th { "Kind" } th { "Values" } th { "Asked about" } } }
+        div.scroll role="group" tabindex="0" aria-label="Table" { table {
+            thead { tr { th scope="col" { "Column" } th scope="col" { "Meaning" } th scope="col" { "Kind" } th scope="col" { "Values" } th scope="col" { "Asked about" } } }
             tbody { @for column in contract.columns() { tr {
                 td { span.id { (column.name) } } td { (column.label) } td { (kind(&column.kind)) } td { (domain(column)) }
                 td {
@@ -61,8 +61,8 @@ fn taken(report: &Report<'_>, dataset: &str) -> Markup {
     html! {
         h4 { "Snapshots" }
         @if taken.is_empty() { p { "None was taken in this time." } }
-        @else { div.scroll { table {
-            thead { tr { th { "Taken" } th { "Why" } th { "Content" } th.n { "Studies" } } }
+        @else { div.scroll role="group" tabindex="0" aria-label="Table" { table {
+            thead { tr { th scope="col" { "Taken" } th scope="col" { "Why" } th scope="col" { "Content" } th.n scope="col" { "Studies" } } }
             tbody { @for taken in taken { tr {
                 td.t { (when(taken.at)) } td { (taken.says.why) } td { span.id { (taken.says.content.short()) } }
                 td.n { (report.accounts.studies.iter().filter(|study| study.snapshots.contains(&taken.says.content)).count()) }

@@ -94,20 +94,16 @@ impl Report<'_> {
             (PreEscaped("<body>"))
         };
         out.write_all(head.0.as_bytes())?;
-        let sections = [
-            self.top(&title),
-            projects::section(self),
-            people::section(self),
-            settings::section(self),
-            data::section(self),
-        ];
+        let sections = [projects::section(self), people::section(self), settings::section(self), data::section(self)];
+        out.write_all(self.top(&title).0.as_bytes())?;
+        out.write_all(b"<main>")?;
         for section in sections {
             out.write_all(section.0.as_bytes())?;
         }
         outputs::write(self, out)?;
-        for section in [processing::section(self), self.foot()] {
-            out.write_all(section.0.as_bytes())?;
-        }
+        out.write_all(processing::section(self).0.as_bytes())?;
+        out.write_all(b"</main>")?;
+        out.write_all(self.foot().0.as_bytes())?;
         Ok(out.write_all(b"</body></html>\n")?)
     }
 
@@ -231,9 +227,9 @@ const OPEN_LINES: usize = 50;
 /// A table of so many lines.
 fn table(lines: usize, what: &str, table: &Markup) -> Markup {
     if lines <= OPEN_LINES {
-        return html! { div.scroll { (table) } };
+        return html! { div.scroll role="group" tabindex="0" aria-label="Table" { (table) } };
     }
-    html! { details { summary { "All " (number(lines as u64)) " " (what) } div.scroll { (table) } } }
+    html! { details { summary { "All " (number(lines as u64)) " " (what) } div.scroll role="group" tabindex="0" aria-label="Table" { (table) } } }
 }
 
 /// A study's id; a link where all about it is said below.

@@ -99,7 +99,7 @@ fn told(all: &[Told<'_>], what: &str) -> Markup {
         *codes.entry(on.says.error.code.as_str()).or_default() += 1;
     }
     let lines = html! { table {
-        thead { tr { th { "When" } th { "Study" } th { "Who" } th { "Code" } th { "Why" } } }
+        thead { tr { th scope="col" { "When" } th scope="col" { "Study" } th scope="col" { "Who" } th scope="col" { "Code" } th scope="col" { "Why" } } }
         tbody { @for (study, on) in all { tr {
             td.t { (when(on.at)) } td { (link(study)) }
             td { @match &study.about { Some(about) => { (about.researcher) ": " (about.title) }, None => span.soft { "not believed" } } }
@@ -148,18 +148,18 @@ fn analysis(left: &Left) -> Markup {
         @else {
             @if left.rounded { p.soft { "Every count was rounded to a multiple of " (rounding::BASE) ", and each sum is of so many with the mean that it had." } }
             @if let Some(total) = left.total { p.soft { "Cohort of " (number(total.subjects)) " patients in " (number(total.rows)) " rows." } }
-            div.scroll { table {
+            div.scroll role="group" tabindex="0" aria-label="Table" { table {
                 thead {
                     @if !measures.is_empty() { tr {
                         td colspan=(names + 2) {}
-                        @for measure in &measures { th.over colspan="2" { (measure.measure) } }
+                        @for measure in &measures { th.over colspan="2" scope="colgroup" { (measure.measure) } }
                     } }
                     tr {
-                        @if keys.is_empty() { th { "Cell" } }
-                        @for key in &keys { th { (key.trim_end_matches(IS)) } }
-                        th.n { "Patients" } th.n { "Rows" }
+                        @if keys.is_empty() { th scope="col" { "Cell" } }
+                        @for key in &keys { th scope="col" { (key.trim_end_matches(IS)) } }
+                        th.n scope="col" { "Patients" } th.n scope="col" { "Rows" }
                         @for measure in &measures {
-                            th.n { "with a value" } th.n { @if measure.holds_rows.is_some() { "true in" } @else { "sum" } }
+                            th.n scope="col" { "with a value" } th.n scope="col" { @if measure.holds_rows.is_some() { "true in" } @else { "sum" } }
                         }
                     }
                 }
@@ -201,11 +201,11 @@ fn cell(cell: &ShownCell, keys: &[&str], measures: usize, of: &Left) -> Markup {
     };
     html! { tr {
         @for name in &names { td { (name) } }
-        td.n { (count.subjects) } td.n { (count.rows) }
+        td.n { (number(count.subjects)) } td.n { (number(count.rows)) }
         @for measure in &cell.measures {
             @match measure.valid {
                 None => { td.n { "hidden" } td.n {} },
-                Some(valid) => { td.n { (valid.rows) } td.n { (value(measure)) } },
+                Some(valid) => { td.n { (number(valid.rows)) } td.n { (value(measure)) } },
             }
         }
     } }
@@ -215,7 +215,7 @@ fn cell(cell: &ShownCell, keys: &[&str], measures: usize, of: &Left) -> Markup {
 fn value(measure: &ShownMeasure) -> String {
     match (measure.sum, measure.holds_rows) {
         (Some(of), _) => sum(of),
-        (None, Some(holds)) => holds.to_string(),
+        (None, Some(holds)) => number(holds),
         (None, None) => String::new(),
     }
 }

@@ -64,9 +64,9 @@ fn entries<'a>(report: &'a Report<'_>) -> Vec<Trusted<'a>> {
 
 fn trusted(report: &Report<'_>) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll role="group" tabindex="0" aria-label="Table" { table {
             thead { tr {
-                th { "Name" } th { "Trusted as" } th { "Key" } th { "About" } th { "Answers" } th.n { "Studies" } th { "Last asked" }
+                th scope="col" { "Name" } th scope="col" { "Trusted as" } th scope="col" { "Key" } th scope="col" { "About" } th scope="col" { "Answers" } th.n scope="col" { "Studies" } th scope="col" { "Last asked" }
             } }
             tbody { @for entry in entries(report) { tr {
                 td { (entry.name) } td { (entry.what) } td.long { span.id { (entry.key) } } td { (datasets(entry.datasets)) }
@@ -102,7 +102,7 @@ fn holders(report: &Report<'_>) -> Markup {
     html! { @if !holders.is_empty() {
         h3 { "Who asked under a permit" }
         (table(holders.len(), "holders", &html! { table {
-            thead { tr { th { "Holder" } th { "Organisation" } th { "Permit" } th { "Issued by" } th { "Key" } } }
+            thead { tr { th scope="col" { "Holder" } th scope="col" { "Organisation" } th scope="col" { "Permit" } th scope="col" { "Issued by" } th scope="col" { "Key" } } }
             tbody { @for about in &holders { tr {
                 td { (about.researcher) } td { (about.organisation.as_deref().unwrap_or_default()) }
                 td { @if let Some(permit) = &about.permit { (permit.id) } }
@@ -119,8 +119,8 @@ fn gone(report: &Report<'_>) -> Markup {
         askers(report).into_iter().filter(|about| about.permit.is_none()).filter(|about| !known(about)).collect();
     html! { @if !gone.is_empty() {
         h3 { "Who asked before and is not trusted any more" }
-        div.scroll { table {
-            thead { tr { th { "Name" } th { "Key" } } }
+        div.scroll role="group" tabindex="0" aria-label="Table" { table {
+            thead { tr { th scope="col" { "Name" } th scope="col" { "Key" } } }
             tbody { @for about in &gone { tr { td { (about.researcher) } td.long { span.id { (about.key) } } } } }
         } }
     } }
@@ -151,15 +151,15 @@ fn decided(report: &Report<'_>) -> Markup {
     html! {
         @if rules.is_empty() && said.is_empty() && words.is_empty() { p { "Nothing was allowed in this time." } }
         @if !rules.is_empty() {
-            div.scroll { table {
-                thead { tr { th { "Allowed by" } th.n { "Requests" } } }
+            div.scroll role="group" tabindex="0" aria-label="Table" { table {
+                thead { tr { th scope="col" { "Allowed by" } th.n scope="col" { "Requests" } } }
                 tbody { @for (by, count) in &rules { tr { td { (by) } td.n { (number(*count)) } } } }
             } }
         }
         @if !said.is_empty() {
             h3 { "Approvals and other decisions" }
             (table(said.len(), "decisions", &html! { table {
-                thead { tr { th { "When" } th { "About" } th { "What" } } }
+                thead { tr { th scope="col" { "When" } th scope="col" { "About" } th scope="col" { "What" } } }
                 tbody { @for (study, on) in &said { tr {
                     td.t { (when(on.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
                     td {
@@ -172,7 +172,7 @@ fn decided(report: &Report<'_>) -> Markup {
         @if !words.is_empty() {
             h3 { "Records of kinds that this version does not know" }
             (table(words.len(), "records", &html! { table {
-                thead { tr { th { "When" } th { "Study" } th { "What" } th { "As recorded" } } }
+                thead { tr { th scope="col" { "When" } th scope="col" { "Study" } th scope="col" { "What" } th scope="col" { "As recorded" } } }
                 tbody { @for (study, other) in &words { tr {
                     td.t { (when(other.at)) } td { @if let Some(study) = study { (link(study)) } @else { "the site" } }
                     td { (other.kind) } td { (fields(&other.body)) }

@@ -25,10 +25,10 @@ pub(super) fn section(report: &Report<'_>, studies: &[&Account]) -> Markup {
     }
     html! {
         h3 { "Permits" }
-        div.scroll { table {
+        div.scroll role="group" tabindex="0" aria-label="Table" { table {
             thead { tr {
-                th { "Permit" } th { "Digest" } th { "Title" } th { "Holder" } th { "Dataset" } th { "Valid" }
-                th.n { "Cells used of" } th.n { "Studies" } th { "Last used" }
+                th scope="col" { "Permit" } th scope="col" { "Digest" } th scope="col" { "Title" } th scope="col" { "Holder" } th scope="col" { "Dataset" } th scope="col" { "Valid" }
+                th.n scope="col" { "Cells used of" } th.n scope="col" { "Studies" } th scope="col" { "Last used" }
             } }
             tbody { @for ((digest, dataset), studies) in &found { (line(report, *digest, dataset, studies)) } }
         } }

@@ -40,8 +40,8 @@ fn purposes(studies: &[&Account]) -> Markup {
     let found = tally(studies, |study| study.about.as_ref().map(|about| purpose(about.purpose)));
     html! {
         h3 { "Purposes" }
-        div.scroll { table {
-            thead { tr { th { "Purpose (Regulation (EU) 2025/327, article 53)" } th.n { "Studies" } } }
+        div.scroll role="group" tabindex="0" aria-label="Table" { table {
+            thead { tr { th scope="col" { "Purpose (Regulation (EU) 2025/327, article 53)" } th.n scope="col" { "Studies" } } }
             tbody { @for (purpose, studies) in &found {
                 tr { td { (purpose.unwrap_or("not known")) } td.n { (number(studies.len() as u64)) } }
             } }
@@ -53,8 +53,8 @@ fn table(studies: &[&Account]) -> Markup {
     html! {
         table {
             thead { tr {
-                th { "First asked" } th { "Study" } th { "Title" } th { "Who" } th { "Dataset" } th { "Permit" }
-                th.n { "Left" } th.n { "Hidden" } th { "State" }
+                th scope="col" { "First asked" } th scope="col" { "Study" } th scope="col" { "Title" } th scope="col" { "Who" } th scope="col" { "Dataset" } th scope="col" { "Permit" }
+                th.n scope="col" { "Left" } th.n scope="col" { "Hidden" } th scope="col" { "State" }
             } }
             tbody { @for study in studies { @if let Some(about) = &study.about {
                 @let (shown, hidden) = study.cells();

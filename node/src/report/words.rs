@@ -22,12 +22,12 @@ pub(super) fn day(at: Timestamp) -> String {
     text.get(..10).map_or(text.clone(), str::to_owned)
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands apart; four digits stay together, as on a study's own page.
 pub(super) fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+        if i > 0 && digits.len() > 4 && (digits.len() - i).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);

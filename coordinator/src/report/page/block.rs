@@ -156,6 +156,7 @@ impl Cell<'_> {
 
     fn markup(&self) -> Markup {
         match self {
+            Self::Name("") => html! { td {} },
             Self::Name(text) => html! { th scope="row" { (text) } },
             Self::Number(text) => html! { td.n { (text) } },
             Self::Hidden(reason, text) => html! { td.n.hidden title=(reason) { (text) } },

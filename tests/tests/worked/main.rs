@@ -41,6 +41,9 @@ fn contract(id: &str) -> Contract {
     shipped.into_iter().find(|contract| contract.id().to_string() == id).expect("a contract that is shipped")
 }
 
+/// A plain count.
+type Counting = fn(&[Person]) -> Table;
+
 /// What became of a worked cohort.
 struct Answers {
     people: Vec<Person>,
@@ -175,7 +178,7 @@ fn the_hypertension_cohort_is_what_a_plain_count_says() {
 
 #[test]
 fn the_cohorts_of_one_table_each_are_what_a_plain_count_says() {
-    let cases: [(usize, &str, usize, fn(&[Person]) -> Table); 6] = [
+    let cases: [(usize, &str, usize, Counting); 6] = [
         (3, "changed", 1, reference::metformin),
         (4, "strokes", 1, reference::stroke),
         (5, "children", 1, reference::children),

@@ -60,7 +60,7 @@ fn plausible(x: Option<f64>, lo: f64, hi: f64) -> Option<f64> {
 }
 
 /// Rows with a day between these, both included.
-fn within<'a>(rows: &'a [Event], from: i32, to: i32) -> impl Iterator<Item = &'a Event> {
+fn within(rows: &[Event], from: i32, to: i32) -> impl Iterator<Item = &Event> {
     rows.iter().filter(move |row| row.day.is_some_and(|day| from <= day && day <= to))
 }
 

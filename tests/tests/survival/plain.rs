@@ -126,8 +126,8 @@ pub fn log_rank(
             let scale = if n > 1.0 { d * (n - d) / (n - 1.0) } else { 0.0 };
             for i in 0..groups {
                 difference[i] += count(&own, |of| of.interval == at && of.exit == 1 && of.group == i) - d * share(i);
-                for j in 0..groups {
-                    covariance[i][j] += scale * share(i) * (f64::from(u8::from(i == j)) - share(j));
+                for (j, sum) in covariance[i].iter_mut().enumerate() {
+                    *sum += scale * share(i) * (f64::from(u8::from(i == j)) - share(j));
                 }
             }
         }

@@ -135,7 +135,8 @@ impl Case {
             let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), text));
             file.push((String::new(), texts.collect::<BTreeMap<_, _>>()));
             let reads_x = labels.iter().any(|label| label.split(':').any(|part| part == "x"));
-            if !(lacks && reads_x) && !(self.late && come >= leave) {
+            let is_out = (lacks && reads_x) || (self.late && come >= leave);
+            if !is_out {
                 // Patients are dealt out to the sites in turn.
                 let site = if self.grid.is_none() { i % self.sites } else { 0 };
                 complete.push(Patient {

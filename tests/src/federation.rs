@@ -235,7 +235,7 @@ impl Federation {
         summarise(results.collect(), self.contract.one_row_per_subject())
     }
 
-    /// What a site's gate makes of a plan.
+    /// What a site's gate makes of a plan, in the order in which the study asks.
     pub fn outcome(&self, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
         self.outcome_in(Mode::Exact, site, plan, threshold)
     }
@@ -254,7 +254,7 @@ impl Federation {
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)
-            .map(|released| released.outcome().clone())
+            .map(|released| plan.as_written(released.outcome()).into_owned())
             .map_err(PublicError::from)
     }
 

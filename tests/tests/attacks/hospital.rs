@@ -13,12 +13,13 @@ use bocage_node::custodian::ledger::Ledger;
 use bocage_node::custodian::snapshot::Manifest;
 use bocage_node::custodian::{Controls, Custodian, Switches, data};
 use bocage_node::ingest::Why;
-use bocage_protocol::analysis::RoundState;
+use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::error::PublicError;
 use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::limits;
+use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Study};
 use bocage_protocol::wire::codec;
@@ -205,16 +206,23 @@ impl Desk<'_> {
         }
     }
 
-    /// What comes of a study's analyses.
+    /// What comes of a study's analyses, as the site answers.
     pub fn ask(&self, filter: &str, analyses: &str) -> Vec<Outcome> {
         let study = self.hospital.study(filter, analyses);
-        let release = self.reply(&self.hospital.request(&study)).expect("a release");
+        self.answered(&study)
+    }
+
+    fn answered(&self, study: &Study) -> Vec<Outcome> {
+        let release = self.reply(&self.hospital.request(study)).expect("a release");
         release.parts.into_iter().map(|part| part.outcome).collect()
     }
 
-    /// What comes of one analysis (`table = { … }`).
+    /// What comes of one analysis (`table = { … }`), in its own order.
     pub fn one(&self, filter: &str, analysis: &str) -> Outcome {
-        self.ask(filter, &format!("[[analysis]]\nname = \"a\"\n{analysis}\n")).remove(0)
+        let study = self.hospital.study(filter, &format!("[[analysis]]\nname = \"a\"\n{analysis}\n"));
+        let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).expect("a plan");
+        let plan = ValidPlan::check(plan, &self.hospital.contract).expect("a plan");
+        plan.as_written(&self.answered(&study)[0]).into_owned()
     }
 
     /// How many plans were computed.

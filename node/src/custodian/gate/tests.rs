@@ -5,7 +5,7 @@ use bocage_protocol::ids::TableName;
 use bocage_protocol::plan::{
     Contracts, Derived, Expr, Feature, Measure, Pick, Plan, Query, RelatedTable, Rows, Statistic, Table,
 };
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease, TableRelease};
+use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, TableRelease};
 use bocage_protocol::tally::{Cell, Size, Sums, Tally};
 
 use super::*;
@@ -197,7 +197,8 @@ fn a_value_that_is_made_of_chosen_rows_is_hidden_where_few_patients_lack_one() {
     let number = |valid: i128| Sums::Number { valid: size(valid, valid), sum: 7, sum_sq: 9 };
     let cell = |valid| Cell { size: size(40, 40), measures: vec![number(valid), number(valid)] };
     let tally = Tally { total: size(160, 160), cells: [40, 39, 30, 29].map(cell).to_vec() };
-    let table = let_out(tally, &plan, &contract, 11);
+    let let_out = Outcome::Table(let_out(tally, &plan, &contract, 11));
+    let Outcome::Table(table) = plan.as_written(&let_out).into_owned() else { panic!("a table is let out") };
     let hidden = |cell: &CellRelease| match cell {
         CellRelease::Shown { measures, .. } => [0, 1].map(|i| measures[i] == MeasureRelease::Hidden),
         CellRelease::FewerThanK => panic!("hidden"),

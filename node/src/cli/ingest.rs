@@ -33,8 +33,8 @@ pub(super) fn run(config: Config, name: &str, why: Why, switches: &Switches) -> 
     let taken = take(config, &dataset, why, switches)?;
     let (rows, snapshot) = (taken.rows, taken.content.short());
     tracing::info!(dataset = dataset.name, rows, snapshot, "took a snapshot");
-    for (what, hint) in warnings::of(&taken) {
-        tracing::warn!(dataset = dataset.name, hint, "{what}");
+    for (what, _) in warnings::of(&taken) {
+        tracing::warn!(dataset = dataset.name, "{what}; `bocage node check` says what to do about it");
     }
     Ok(())
 }

@@ -112,7 +112,7 @@ fn unfit(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<Warn
         found.iter().filter(|(values, _)| *values > 0).map(|(values, what)| format!("{values} {what}")).collect();
     let hint = format!(
         "compare what the source writes with the contract, or map it: [dataset.{dataset}.map] {name} = \"…\"; `date_formats` is for dates like \
-         31.12.2020, `decimal_comma` for numbers like 3,5; the snapshot is in use without these values"
+         31.12.2020, `decimal_comma` for numbers like 3,5; the snapshot goes without these values"
     );
     Some((format!("none of the {values} values of {dataset}.{name} fits the contract: {}", why.join(", ")), Some(hint)))
 }

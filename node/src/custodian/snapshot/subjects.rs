@@ -5,7 +5,8 @@
 
 use std::cmp::Ordering;
 
-use polars::prelude::{DataFrame, Int64Chunked, StringChunked};
+use polars::prelude::DataFrame;
+use polars_arrow::array::{PrimitiveArray, StaticArray as _, Utf8ViewArray};
 
 use super::SnapshotError;
 use crate::custodian::optout::{IdForm, Token};
@@ -34,9 +35,9 @@ pub(super) struct Numbered {
 /// What names the patients of some rows.
 enum Ids<'a> {
     /// Whole numbers, and their places.
-    Numbers(&'a Int64Chunked, &'a [u64]),
+    Numbers(&'a PrimitiveArray<i64>, &'a [u64]),
     /// Texts, and their places.
-    Texts(&'a StringChunked, &'a [u64]),
+    Texts(&'a Utf8ViewArray, &'a [u64]),
     /// Nothing: each row is a patient.
     Rows,
 }
@@ -46,38 +47,37 @@ impl<'a> Ids<'a> {
         let Ok(ids) = rows.column(ID) else { return Some(Ids::Rows) };
         let places = rows.column(PLACE).and_then(|places| places.u64()?.cont_slice()).ok()?;
         match (ids.i64(), ids.str()) {
-            (Ok(ids), _) => Some(Ids::Numbers(ids, places)),
-            (_, Ok(ids)) => Some(Ids::Texts(ids, places)),
+            (Ok(ids), _) if ids.chunks().len() == 1 => Some(Ids::Numbers(ids.downcast_as_array(), places)),
+            (_, Ok(ids)) if ids.chunks().len() == 1 => Some(Ids::Texts(ids.downcast_as_array(), places)),
             _ => None,
         }
     }
 
-    /// The rows in order: by place, then by id, and each patient's as they come.
-    fn sorted(&self, rows: u32) -> Vec<u32> {
+    /// The rows in order: by place, then by id, and each patient's as they come; and where each patient's rows end.
+    fn sorted(&self, rows: u32) -> (Vec<u32>, Vec<usize>) {
         let places = match self {
             Ids::Numbers(_, places) | Ids::Texts(_, places) => *places,
-            Ids::Rows => return (0..rows).collect(),
+            Ids::Rows => return ((0..rows).collect(), (1..=rows as usize).collect()),
         };
         // Of rows, side by side with what they are compared by, none has to be looked up.
         let mut keys: Vec<(u64, u32)> = places.iter().copied().zip(0..rows).collect();
         keys.sort_unstable();
-        // Almost never have two patients one place.
-        keys.chunk_by_mut(|a, b| a.0 == b.0).for_each(|own| {
-            if own.iter().any(|key| self.ids(key.1, own[0].1) != Ordering::Equal) {
+        let (mut end, mut ends) = (0, Vec::new());
+        for own in keys.chunk_by_mut(|a, b| a.0 == b.0) {
+            let first = own[0].1;
+            // Almost never have two patients one place.
+            if own[1..].iter().any(|key| self.ids(key.1, first) != Ordering::Equal) {
                 own.sort_unstable_by(|a, b| self.ids(a.1, b.1).then(a.1.cmp(&b.1)));
+                for patient in own.chunk_by(|a, b| self.ids(a.1, b.1) == Ordering::Equal) {
+                    end += patient.len();
+                    ends.push(end);
+                }
+            } else {
+                end += own.len();
+                ends.push(end);
             }
-        });
-        keys.into_iter().map(|(_, row)| row).collect()
-    }
-
-    /// Whether two rows are one patient's.
-    fn same(&self, a: u32, b: u32) -> bool {
-        match self {
-            Ids::Numbers(_, places) | Ids::Texts(_, places) => {
-                places[a as usize] == places[b as usize] && self.ids(a, b) == Ordering::Equal
-            }
-            Ids::Rows => a == b,
         }
+        (keys.into_iter().map(|(_, row)| row).collect(), ends)
     }
 
     fn ids(&self, a: u32, b: u32) -> Ordering {
@@ -110,9 +110,12 @@ impl<'a> Numbering<'a> {
         let fault = |stage| SnapshotError::Fault { stage };
         let ids = Ids::of(rows).ok_or_else(|| fault("knowing patients"))?;
         let marks = rows.column(MARK).and_then(|marks| marks.u8()?.cont_slice()).map_err(|_| fault("finding marks"))?;
-        let sorted = ids.sorted(rows.height() as u32);
+        let (sorted, ends) = ids.sorted(rows.height() as u32);
         let (mut stay, mut numbers) = (Vec::with_capacity(sorted.len()), Vec::with_capacity(sorted.len()));
-        for own in sorted.chunk_by(|a, b| ids.same(*a, *b)) {
+        let mut begin = 0;
+        for end in ends {
+            let own = &sorted[begin..end];
+            begin = end;
             let before = stay.len();
             let mut fit = own.iter().filter(|row| Mark::fits(marks[**row as usize]));
             stay.extend(fit.by_ref().take(if self.one_row { 1 } else { usize::MAX }));

@@ -123,8 +123,9 @@ impl<'a> Conforming<'a> {
         for (((column, computed), report), book) in of_contract.zip(&mut self.columns).zip(&self.books) {
             let (values, mut fates) = read_column(column, book.as_ref(), rows, computed.as_ref());
             mark_partial(column, computed.as_ref(), &mut fates);
-            count(&fates, report);
-            reject(column, &fates, &mut rejected);
+            if !count(&fates, report) {
+                reject(column, &fates, &mut rejected);
+            }
             columns.push((column, values));
         }
         self.rules.look(&mut columns, &mut rejected).map_err(fault)?;

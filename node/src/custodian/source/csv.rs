@@ -1,16 +1,17 @@
 //! CSV files as text columns. Bad lines are counted and named by number, never repeated. A file that cannot be whole is
 //! refused: one that ends within a row, that changed while it was read, or that holds a row beyond every measure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use bocage_protocol::contract::Kind;
 use bocage_protocol::front::source_column;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use memchr::memchr2;
-use polars::prelude::{Column, DataFrame, IntoColumn, StringChunkedBuilder};
+use memchr::{memchr2, memchr3};
+use polars::prelude::{Column, DataFrame};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -19,8 +20,11 @@ use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading, VIEW_BYTES
 use super::value::trimmed;
 use super::{BadLines, CsvSource, SourceError};
 
+mod column;
 #[cfg(test)]
 mod tests;
+
+use column::{Filled, Held};
 
 /// What is read from the disk at once.
 const BUFFER_BYTES: usize = 1 << 18;
@@ -55,6 +59,8 @@ pub struct OpenedCsv {
     /// One a field of a line; `None` where the name has no letter or digit.
     fields: Vec<Option<ColumnName>>,
     missing: Vec<String>,
+    /// What columns only become of which no texts need be made.
+    untouched: BTreeMap<ColumnName, Kind>,
     bad_lines: BadLines,
     lines: LineFinder,
     /// Where the row begins that was read last, and how many fields it has.
@@ -106,6 +112,7 @@ impl OpenedCsv {
             lines: LineFinder::new(&intake, begin),
             fields: Vec::new(),
             missing: source.missing.clone(),
+            untouched: BTreeMap::new(),
             bad_lines: BadLines::default(),
             delimiter: source.delimiter,
             multi_line: source.multi_line,
@@ -137,9 +144,15 @@ impl OpenedCsv {
         self.fields.iter().flatten().cloned().collect()
     }
 
+    /// Makes no texts of numbers in columns that only become columns of these kinds.
+    pub(super) fn hold(&mut self, untouched: &BTreeMap<ColumnName, Kind>) {
+        self.untouched.clone_from(untouched);
+    }
+
     pub(super) fn read(self, wanted: &[ColumnName], size: BatchSize) -> Reading {
         let position = |name: &ColumnName| self.fields.iter().position(|f| f.as_ref() == Some(name));
-        let wanted = wanted.iter().filter_map(|name| Some((position(name)?, name.clone()))).collect();
+        let held = |name: &ColumnName| Held::of(self.untouched.get(name));
+        let wanted = wanted.iter().filter_map(|name| Some((position(name)?, name.clone(), held(name)))).collect();
         let path = self.path.clone();
         Reading::new(path, CsvReading { opened: self, wanted, size, record: ByteRecord::new(), rows: 0 })
     }
@@ -170,12 +183,14 @@ impl OpenedCsv {
             if !self.record(record)? {
                 return Ok(false);
             }
-            if !self.multi_line && memchr2(b'\n', b'\r', record.as_slice()).is_some() {
+            // Most rows hold none of these, and one look tells.
+            let odd = memchr3(b'\n', b'\r', 0, record.as_slice()).is_some();
+            if odd && !self.multi_line && memchr2(b'\n', b'\r', record.as_slice()).is_some() {
                 // Where the quote never closes, that is the better reason.
                 self.whole(0)?;
                 return Err(self.doubtful(self.last.0, SEVERAL_LINES));
             }
-            let bad = if record.as_slice().contains(&0) {
+            let bad = if odd && record.as_slice().contains(&0) {
                 &mut self.bad_lines.zero_bytes
             } else if record.len() != self.fields.len() {
                 &mut self.bad_lines.wrong_field_count
@@ -252,8 +267,8 @@ impl OpenedCsv {
 /// A CSV file while it is read.
 struct CsvReading {
     opened: OpenedCsv,
-    /// Which field of a line each wanted column is.
-    wanted: Vec<(usize, ColumnName)>,
+    /// Which field of a line each wanted column is, and what it is held as.
+    wanted: Vec<(usize, ColumnName, Held)>,
     size: BatchSize,
     record: ByteRecord,
     rows: u64,
@@ -262,17 +277,18 @@ struct CsvReading {
 impl Batches for CsvReading {
     fn next(&mut self) -> Result<Option<DataFrame>, SourceError> {
         let Self { opened, wanted, size, record, rows } = self;
-        let mut builders: Vec<StringChunkedBuilder> =
-            wanted.iter().map(|(_, name)| StringChunkedBuilder::new(name.as_str().into(), 0)).collect();
+        // A source of few rows has no room for many.
+        let room = size.rows.min(opened.intake.bytes() as usize);
+        let mut columns: Vec<Filled> = wanted.iter().map(|(_, name, held)| Filled::new(name, *held, room)).collect();
         let (mut height, mut bytes) = (0, 0);
         while height < size.rows && bytes < size.bytes && opened.next(record)? {
             height += 1;
             // `next` checked that the line is UTF-8 and has these fields.
             let line = std::str::from_utf8(record.as_slice()).unwrap_or_default();
-            for ((position, _), builder) in wanted.iter().zip(&mut builders) {
+            for ((position, ..), column) in wanted.iter().zip(&mut columns) {
                 let field = record.range(*position).and_then(|range| line.get(range)).unwrap_or_default();
                 let text = trimmed(field);
-                builder.append_option((!opened.missing.iter().any(|m| m == text)).then_some(text));
+                column.put((!opened.missing.iter().any(|m| m == text)).then_some(text));
                 bytes += VIEW_BYTES + text.len();
             }
         }
@@ -280,7 +296,7 @@ impl Batches for CsvReading {
             return Ok(None);
         }
         *rows += height as u64;
-        let columns: Vec<Column> = builders.into_iter().map(|b| b.finish().into_column()).collect();
+        let columns: Vec<Column> = columns.into_iter().map(Filled::finish).collect();
         let frame = DataFrame::new(height, columns);
         frame.map(Some).map_err(|_| SourceError::Header {
             path: opened.path.clone(),

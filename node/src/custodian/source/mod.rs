@@ -250,7 +250,10 @@ impl Opened {
     pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
         let reading = match self {
-            Opened::Csv(csv) => csv.read(&wanted, size),
+            Opened::Csv(mut csv) => {
+                csv.hold(&mapping.untouched);
+                csv.read(&wanted, size)
+            }
             Opened::Fhir(fhir) => fhir.read(&wanted, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;

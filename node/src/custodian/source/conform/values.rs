@@ -154,11 +154,11 @@ pub(super) fn mark_partial(column: &ContractColumn, computed: Option<&Evaluated>
     }
 }
 
-/// Adds what became of values to a column's report.
-pub(super) fn count(fates: &[Fate], report: &mut ColumnReport) {
+/// Adds what became of values to a column's report; whether each is one.
+pub(super) fn count(fates: &[Fate], report: &mut ColumnReport) -> bool {
     if fates.iter().all(|fate| *fate == Fate::Valid) {
         report.valid += fates.len() as u64;
-        return;
+        return true;
     }
     for fate in fates {
         *match fate {
@@ -174,6 +174,7 @@ pub(super) fn count(fates: &[Fate], report: &mut ColumnReport) {
             Fate::NullByRule => &mut report.null_by_rule,
         } += 1;
     }
+    false
 }
 
 /// Marks the rows that this column rejects. The first reason stays.

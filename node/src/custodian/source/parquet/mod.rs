@@ -4,7 +4,7 @@
 //! ```text
 //! footer ─▶ schema: how each column is read ─▶ reading: batches of the wanted columns, row group by row group:
 //!           header ─▶ codec ─▶ pages (bounds) ─▶ crate parquet (decoding) ─▶ text (one value) ─▶ sink (one text column)
-//!                                                                      └▶ held (a column that stays what it is)
+//!                               └▶ texts (of most columns of texts)    └▶ held (a column that stays what it is)
 //! ```
 //!
 //! A damaged file is refused as a whole: of its rows nobody knows which are right. What the decoder says, or panics with, may hold
@@ -20,6 +20,7 @@ mod reading;
 mod schema;
 mod sink;
 mod text;
+mod texts;
 
 #[cfg(test)]
 mod damage;

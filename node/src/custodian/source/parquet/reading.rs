@@ -1,5 +1,6 @@
 //! The rows of a Parquet file: a few of all wanted columns at a time, row group by row group.
 
+use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::DataType;
 use ::parquet::file::reader::FileReader as _;
@@ -14,7 +15,8 @@ use super::held::Plain;
 use super::pages::Pages;
 use super::schema::Leaf;
 use super::sink::{STEP, Shared, Sink};
-use super::{Fault, OpenedParquet, ROW_COUNT, TOO_LARGE, guarded, room, sound, text};
+use super::texts::{self, TextPages};
+use super::{DAMAGED, Fault, OpenedParquet, ROW_COUNT, TOO_LARGE, guarded, room, sound, text};
 
 /// A Parquet file while it is read.
 pub struct ParquetReading {
@@ -37,7 +39,15 @@ struct Group {
     /// Where it stands, as the end of a sentence.
     at: String,
     left: u64,
-    columns: Vec<ColumnReader>,
+    columns: Vec<Decoder>,
+}
+
+/// What decodes a column of a row group.
+pub(super) enum Decoder {
+    /// Texts that are taken from its pages.
+    Texts(TextPages),
+    /// All else.
+    Any(ColumnReader),
 }
 
 impl ParquetReading {
@@ -96,10 +106,12 @@ impl<'a> Filled<'a> {
         }
     }
 
-    fn fill(&mut self, column: &mut ColumnReader, leaf: Leaf, rows: u64) -> Result<(), Fault> {
-        match self {
-            Filled::Texts(sink) => fill(column, leaf, rows, sink),
-            Filled::Plain(plain) => plain.fill(column, leaf, rows),
+    fn fill(&mut self, column: &mut Decoder, leaf: Leaf, rows: u64) -> Result<(), Fault> {
+        match (self, column) {
+            (Filled::Texts(sink), column) => fill(column, leaf, rows, sink),
+            (Filled::Plain(plain), Decoder::Any(column)) => plain.fill(column, leaf, rows),
+            // Texts are held as nothing else.
+            (Filled::Plain(_), Decoder::Texts(_)) => Err(Fault::Broken(DAMAGED)),
         }
     }
 
@@ -227,17 +239,32 @@ impl Batches for ParquetReading {
 
 impl OpenedParquet {
     /// The decoder of one column of one row group.
-    pub(super) fn decoder(&self, group: usize, rows: u64, leaf: Leaf) -> Result<ColumnReader, Fault> {
+    pub(super) fn decoder(&self, group: usize, rows: u64, leaf: Leaf) -> Result<Decoder, Fault> {
         let chunk = self.reader.metadata().row_group(group).column(leaf.index);
         sound(chunk, rows, self.intake.bytes())?;
         let pages = Pages::new(&self.intake, chunk, rows, self.room.clone())?;
-        Ok(get_column_reader(chunk.column_descr_ptr(), Box::new(pages)))
+        if leaf.physical == Type::BYTE_ARRAY && texts::reads(chunk) {
+            return Ok(Decoder::Texts(TextPages::new(pages, leaf.optional)));
+        }
+        Ok(Decoder::Any(get_column_reader(chunk.column_descr_ptr(), Box::new(pages))))
     }
 }
 
 /// Reads so many values of one column.
-pub(super) fn fill(column: &mut ColumnReader, leaf: Leaf, rows: u64, sink: &mut Sink<'_>) -> Result<(), Fault> {
+pub(super) fn fill(column: &mut Decoder, leaf: Leaf, rows: u64, sink: &mut Sink<'_>) -> Result<(), Fault> {
     let form = leaf.form;
+    let column = match column {
+        Decoder::Any(column) => column,
+        Decoder::Texts(texts) => {
+            return texts.each(rows, |text| match text {
+                Some(text) => sink.bytes(form, text),
+                None => {
+                    sink.null();
+                    Ok(())
+                }
+            });
+        }
+    };
     match column {
         ColumnReader::BoolColumnReader(r) => {
             sink.fill(r, leaf, rows, |v, sink| sink.put(if *v { "true" } else { "false" }))
@@ -263,7 +290,7 @@ pub(super) fn fill(column: &mut ColumnReader, leaf: Leaf, rows: u64, sink: &mut 
 }
 
 /// Where all rows of a row group were read, whether its column has no more.
-pub(super) fn over(column: &mut ColumnReader, ends: bool) -> Result<(), Fault> {
+pub(super) fn over(column: &mut Decoder, ends: bool) -> Result<(), Fault> {
     fn more<T: DataType>(column: &mut ColumnReaderImpl<T>) -> Result<usize, Fault> {
         // A decoder that is given nowhere to put levels refuses columns that have them.
         let (read, _, _) = column.read_records(1, Some(&mut Vec::new()), None, &mut Vec::new())?;
@@ -272,6 +299,10 @@ pub(super) fn over(column: &mut ColumnReader, ends: bool) -> Result<(), Fault> {
     if !ends {
         return Ok(());
     }
+    let column = match column {
+        Decoder::Any(column) => column,
+        Decoder::Texts(texts) => return if texts.has_more()? { Err(Fault::Broken(ROW_COUNT)) } else { Ok(()) },
+    };
     let more = match column {
         ColumnReader::BoolColumnReader(r) => more(r),
         ColumnReader::Int32ColumnReader(r) => more(r),

@@ -167,7 +167,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    fn null(&mut self) {
+    pub(super) fn null(&mut self) {
         self.row += 1;
         self.builder.append_null();
     }

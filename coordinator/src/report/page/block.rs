@@ -20,7 +20,7 @@ const ROOM: usize = 112;
 /// A heading that is longer goes on in a further line.
 const HEADING: usize = 16;
 /// And so do the names of rows, which have together no more than this.
-const NAMES: usize = 56;
+const NAMES: usize = 40;
 
 /// The table, called so.
 pub(super) fn table(block: &Block, name: &str) -> Markup {

@@ -19,10 +19,9 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::optout::{IdForm, IdKey, identified};
 use crate::custodian::snapshot::{Manifest, Progress};
-use crate::custodian::source::SourceSpec;
 use crate::custodian::{Switches, engine};
 use crate::ingest::progress::Line;
-use crate::ingest::{Ingest, Why, memory};
+use crate::ingest::{Ingest, Why};
 use crate::sandbox::{Process, Sandbox};
 
 /// Takes a snapshot for the supervisor, or for nobody in particular.
@@ -88,10 +87,6 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
         // The second one does not wait.
         flag::register_conditional_default(signal, Arc::clone(&stop)).map_err(Failure::ours)?;
         flag::register(signal, Arc::clone(&stop)).map_err(Failure::ours)?;
-    }
-    // An export is read by several threads, whose memory would come near to the bound; tables gain more by it.
-    if !matches!(dataset.spec.source, SourceSpec::Fhir(_)) {
-        memory::keep();
     }
     let _ = engine::cores();
     let process = if dataset.spec.source.remote().is_some() { Process::RemoteIngest } else { Process::Ingest };

@@ -4,7 +4,6 @@
 //! the dataset's own snapshots, and the custodian believes nothing of how these are laid out. That a snapshot is there is written into the ledger by the custodian, which takes it into use.
 
 pub mod attempt;
-pub mod memory;
 pub mod progress;
 
 use std::cell::Cell;

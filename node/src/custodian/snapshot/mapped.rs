@@ -1,4 +1,4 @@
-//! Mapping a snapshot into memory. One of the three places that may use `unsafe`.
+//! Mapping a snapshot into memory. One of the two places that may use `unsafe`.
 
 use std::fs::File;
 use std::path::Path;

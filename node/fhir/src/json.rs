@@ -18,6 +18,8 @@ mod tests;
 
 /// How deep values may be nested: as `serde_json` has it. Reading recurses.
 const DEPTH: u8 = 127;
+/// Members that a view reads of a resource, mostly; those of what is nested in it are fewer.
+const OF_RESOURCE: usize = 16;
 
 /// A JSON value, with those members of its objects that a view names.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,6 +260,9 @@ impl<'a, 'n> Parser<'a, 'n> {
         let mut members: Vec<(Name, Value<'a>)> = Vec::new();
         if !self.open(depth, b'}')? {
             return Ok(members);
+        }
+        if depth == 0 {
+            members.reserve(OF_RESOURCE);
         }
         loop {
             let key = self.string()?;

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use memchr::memchr;
+
 /// What a reference names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'r> {
@@ -34,7 +36,9 @@ impl References {
         if let Some(key) = uuid(reference) {
             return said.map(|kind| Target { kind: Some(kind), key });
         }
-        let whole = reference.split_once("/_history/").map_or(reference, |(whole, _)| whole);
+        // Looking for a text costs more than all else here, and few references have so much as an underscore.
+        let versioned = memchr(b'_', reference.as_bytes()).and_then(|_| reference.split_once("/_history/"));
+        let whole = versioned.map_or(reference, |(whole, _)| whole);
         let (before, key) = whole.rsplit_once('/')?;
         let kind = before.rsplit_once('/').map_or(before, |(_, kind)| kind);
         let named = kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.bytes().all(|b| b.is_ascii_alphabetic());

@@ -67,6 +67,7 @@ pub fn each<'v>(expr: &'v Expr, scope: &Scope<'v>, sink: &mut dyn FnMut(Item<'v>
             Item::Node(Value::Null) => ControlFlow::Continue(()),
             this => sink(this.clone()),
         },
+        Expr::Element(of, names) if matches!(**of, Expr::This) => members(&scope.this, names, sink),
         Expr::Element(of, names) => each(of, scope, &mut |item| members(&item, names, sink)),
         Expr::Where(of, condition) => each(of, scope, &mut |item| match truth(condition, &scope.at(item.clone())) {
             Ok(Some(true)) => sink(item),
@@ -121,7 +122,22 @@ pub fn each<'v>(expr: &'v Expr, scope: &Scope<'v>, sink: &mut dyn FnMut(Item<'v>
     }
 }
 
-/// The paths that yield one item or none.
+/// Whether a path yields no more than one item, whatever it stands on: most conditions do, and nobody need be handed these.
+fn yields_one(expr: &Expr) -> bool {
+    match expr {
+        Expr::This
+        | Expr::Element(..)
+        | Expr::Where(..)
+        | Expr::OfType(..)
+        | Expr::ResourceKey(_)
+        | Expr::ReferenceKey(..)
+        | Expr::Both(..) => false,
+        Expr::Binary(operator, ..) => *operator != Operator::Union,
+        _ => true,
+    }
+}
+
+/// The paths that yield one item or none: those of [`yields_one`].
 fn value<'v>(expr: &'v Expr, scope: &Scope<'v>) -> Result<Option<Item<'v>>, Trouble> {
     let truth_of = |truth: bool| Ok(Some(Item::Bool(truth)));
     match expr {
@@ -243,6 +259,9 @@ fn nth<'v>(expr: &'v Expr, index: usize, scope: &Scope<'v>) -> Result<Option<Ite
 
 /// The one item that `expr` yields, if any.
 pub fn single<'v>(expr: &'v Expr, scope: &Scope<'v>) -> Result<Option<Item<'v>>, Trouble> {
+    if yields_one(expr) {
+        return value(expr, scope);
+    }
     let mut found = None;
     ended(each(expr, scope, &mut |item| match found.replace(item) {
         None => ControlFlow::Continue(()),

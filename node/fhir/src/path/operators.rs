@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use super::evaluate::{Scope, each, ended, single, truth};
 use super::parser::Operator;
 use super::{Expr, Item, Trouble};
+use crate::json::Value;
 
 /// Evaluates `left operator right`, but for unions: these are no single value.
 pub fn operate<'v>(
@@ -44,7 +45,12 @@ fn connect<'v>(or: bool, left: &'v Expr, right: &'v Expr, scope: &Scope<'v>) -> 
 }
 
 fn equal<'v>(left: &'v Expr, right: &'v Expr, scope: &Scope<'v>) -> Result<Option<bool>, Trouble> {
-    let ((first_a, rest_a), (first_b, rest_b)) = (some(left, scope)?, some(right, scope)?);
+    let (first_a, rest_a) = some(left, scope)?;
+    if let (Some(Item::Node(Value::Text(text))), Expr::Text(other)) = (&first_a, right) {
+        // What most conditions ask: whether a text of the resource is the one that stands in the path.
+        return Ok(Some(rest_a.is_empty() && text == other));
+    }
+    let (first_b, rest_b) = some(right, scope)?;
     let Some(first) = first_a.zip(first_b) else { return Ok(None) };
     if rest_a.len() != rest_b.len() {
         return Ok(Some(false));

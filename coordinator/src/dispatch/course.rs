@@ -179,7 +179,7 @@ impl Course {
         let mut next: BTreeMap<u16, States> = BTreeMap::new();
         for part in &round.parts {
             let index = usize::from(part.analysis);
-            let said = |site| Some((site, part.at(site).plan.as_written(outcome(releases.get(site)?, part.analysis)?)));
+            let said = |site| Some((site, said(part.at(site), releases.get(site)?)?));
             let said: BTreeMap<&SiteId, Cow<'_, Outcome>> = asked.sites.iter().filter_map(said).collect();
             let answer =
                 |site| SiteAnswer { site, answer: answer(said.get(site).map(Cow::as_ref), refusals.get(site)) };
@@ -246,8 +246,21 @@ impl Course {
     }
 }
 
-fn outcome(release: &Release, analysis: u16) -> Option<&Outcome> {
-    release.parts.iter().find(|part| part.analysis == analysis).map(|part| &part.outcome)
+/// What a site says to a part, in the study's order. It may have been recorded by a version of other plans: their numbers would be taken for others.
+fn said<'a>(part: &RoundPart, release: &'a Release) -> Option<Cow<'a, Outcome>> {
+    let said = release.parts.iter().find(|said| said.analysis == part.analysis)?;
+    Some(match said.plan == part.digest {
+        true => part.plan.as_written(&said.outcome),
+        false => Cow::Owned(Outcome::Refused(of_another_plan())),
+    })
+}
+
+fn of_another_plan() -> PublicError {
+    PublicError::new(
+        ErrorCode::ReleaseInvalid,
+        "what the site answered is of another plan: the study began under another version",
+    )
+    .hint("sign it again, as a new study")
 }
 
 fn answer<'a>(outcome: Option<&'a Outcome>, refusal: Option<&'a PublicError>) -> Answer<'a> {
@@ -259,5 +272,40 @@ fn answer<'a>(outcome: Option<&'a Outcome>, refusal: Option<&'a PublicError>) ->
         (Some(Outcome::Lines(lines)), _) => Answer::Lines(lines),
         (Some(Outcome::Refused(error)), _) | (None, Some(error)) => Answer::Refused(error),
         (None, None) => Answer::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::env::Timestamp;
+    use bocage_protocol::plan::{Plan, Statistic, Table};
+    use bocage_protocol::release::{Count, Part, TableRelease};
+
+    use super::*;
+    use crate::bench;
+
+    #[test]
+    fn what_was_recorded_as_the_answer_to_another_plan_is_no_answer() {
+        let contract = bench::contract();
+        let statistic = Statistic::Table(Table { by: vec![], measures: vec![], roll_up: false });
+        let plan = ValidPlan::check(Plan { query: contract.rows(None), statistic }, &contract).unwrap();
+        let digest = plan.digest();
+        let part = RoundPart { analysis: 0, state: RoundState::First, plan, digest, own: BTreeMap::new() };
+        let total = Some(Count { subjects: 20, rows: 20 });
+        let cells = vec![bocage_protocol::release::CellRelease::FewerThanK];
+        let outcome =
+            Outcome::Table(TableRelease { threshold: 5, step: 0, total, cells, held_back: false, rounded: false });
+        let release = |plan| Release {
+            study: digest,
+            site: bench::site("north"),
+            round: 0,
+            snapshot: digest,
+            snapshot_at: Timestamp(0),
+            parts: vec![Part { analysis: 0, plan, outcome: outcome.clone() }],
+        };
+        assert_eq!(said(&part, &release(digest)).as_deref(), Some(&outcome));
+        let other = release(Digest::of("another", &[]));
+        let Some(Outcome::Refused(error)) = said(&part, &other).map(Cow::into_owned) else { panic!("taken") };
+        assert_eq!(error.code, ErrorCode::ReleaseInvalid);
     }
 }

@@ -58,6 +58,14 @@ fn sort<T: Clone>(list: &mut Vec<T>, places: Vec<Vec<u8>>) -> Vec<usize> {
     stands
 }
 
+/// A list as it was written, each where it stands. One of which nothing is known to have moved stays.
+fn put_at<T: Clone>(stands: &[usize], written: &[T]) -> Vec<T> {
+    let mut at: Vec<(usize, &T)> =
+        written.iter().enumerate().map(|(i, of)| (stands.get(i).copied().unwrap_or(i), of)).collect();
+    at.sort_by_key(|(at, _)| *at);
+    at.into_iter().map(|(_, of)| of.clone()).collect()
+}
+
 /// The shape of a table whose order in the study is another than in the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Written {
@@ -100,6 +108,11 @@ impl ValidPlan {
     /// The shape of the table in the study's order of keys and measures, where [`ValidPlan::layout`] has that in which sites answer.
     pub fn written(&self) -> &TableLayout {
         self.written.as_ref().map_or(&self.layout, |written| &written.layout)
+    }
+
+    /// What is said of the table's keys in the study's order, in that of [`ValidPlan::layout`].
+    pub fn of_keys<T: Clone>(&self, written: &[T]) -> Vec<T> {
+        put_at(&self.stands.keys, written)
     }
 
     /// What a site let out, which fits the plan, in the study's order.
@@ -205,6 +218,7 @@ mod tests {
                 for (at, cell) in table.cells.iter().enumerate() {
                     let CellRelease::Shown { count, measures: shown } = cell else { panic!("hidden") };
                     let there = plan.layout().labels(step, count.subjects as usize);
+                    prop_assert_eq!(&plan.of_keys(&by), &plan.table().by);
                     let labels: Vec<String> = stands.iter().map(|key| there[*key].clone()).collect();
                     prop_assert_eq!(labels, plan.written().labels(step, at));
                     let said = shown.iter().map(|measure| match measure {

@@ -262,7 +262,8 @@ impl<'a> Reader<'a> {
                 }
             }
             Outcome::Model(release) => {
-                let cells = vec![model::cell(release, spec.map(|a| &a.spec), round)];
+                let cells =
+                    vec![model::cell(release, spec.map(|a| &a.spec), self.stands(part, study).as_deref(), round)];
                 Left { threshold: Some(release.threshold), cells, ..none }
             }
             Outcome::Lines(release) => {
@@ -297,6 +298,15 @@ impl<'a> Reader<'a> {
         let plan = ValidPlan::check(plan, Contracts::of(find(&study.dataset)?, &study.related, find)).ok()?;
         (plan.digest() == part.plan && part.outcome.fits(&plan)).then_some(plan)
     }
+
+    /// Where the columns of a model without an outcome stand, in each of its rounds.
+    fn stands(&self, part: &Part, study: Option<&Study>) -> Option<Vec<usize>> {
+        let study = study?;
+        let plan = plan_of(study, part.analysis, 0, &RoundState::First, &Ends::default()).ok()?;
+        let find = |id: &ContractId| self.contracts.get(id).map(AsRef::as_ref);
+        let plan = ValidPlan::check(plan, Contracts::of(find(&study.dataset)?, &study.related, find)).ok()?;
+        Some(plan.stands().to_vec())
+    }
 }
 
 /// Puts moments in words, wherever they stand.
@@ -326,12 +336,12 @@ fn cells(table: &TableRelease, plan: Option<&ValidPlan>, keys: &[String]) -> Vec
     table.cells.iter().enumerate().map(show).collect()
 }
 
-/// Key and label of a cell, or its position.
+/// Key and label of a cell, or its position. `keys` are those of the study in its order.
 fn labels(plan: Option<&ValidPlan>, step: usize, at: usize, keys: &[String]) -> Vec<String> {
     match plan {
         Some(plan) => {
             let labels = plan.layout().labels(step, at);
-            labels.iter().zip(keys).map(|(label, key)| format!("{key} = {label}")).collect()
+            labels.iter().zip(plan.of_keys(keys)).map(|(label, key)| format!("{key} = {label}")).collect()
         }
         None => vec![format!("cell {at}")],
     }

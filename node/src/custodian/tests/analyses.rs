@@ -2,6 +2,7 @@
 
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
+use bocage_protocol::trust::Study;
 
 use super::*;
 
@@ -106,5 +107,46 @@ fn a_dataset_with_several_rows_a_patient_answers_no_bins() {
             Ok(_) => assert!(!is_bins, "{}", analysis.name),
             Err(problems) => assert!(is_bins && problems.to_string().contains("several rows"), "{problems}"),
         }
+    }
+}
+
+#[test]
+fn a_table_in_any_order_is_told_under_its_own_headings_and_a_study_in_another_order_is_a_repeat() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let ask = |by: &str, nonce: u8| {
+        let head = "title = \"Ages\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\nmin_sites = 1\n[[analysis]]\nname = \"ages\"\n";
+        let study = site.study_of(&format!("{head}table = {{ by = [{by}], show = [\"count\", \"mean(chol)\"] }}\n"));
+        let study = Study { nonce: format!("{nonce:032x}"), ..study };
+        let frame = custodian.round(&site.request(&study));
+        let Reply::Released(_) = reply(&frame) else { panic!("{:?}", reply(&frame)) };
+    };
+    ask("\"sex\", \"cut(age, 55)\"", 1);
+    ask("\"cut(age, 55)\", \"sex\"", 2);
+    let config = crate::config::Config::load(&site.origin()).unwrap();
+    let mut reader = ledger::show::Reader::new(&config.contracts);
+    let (mut left, mut repeats) = (Vec::new(), Vec::new());
+    let each = |record: ledger::Record| {
+        let spend = record.body::<ledger::bodies::Reservation>().map(|reserved| reserved.spend).unwrap_or_default();
+        repeats.extend(spend.iter().map(|spend| spend.repeats.is_some()));
+        left.extend(reader.show(record).left);
+    };
+    custodian.ledger.records(None, each).unwrap();
+    assert_eq!((left.len(), repeats), (2, vec![false, true]));
+    for part in &left {
+        let mut cells: Vec<(Vec<&str>, u64)> = Vec::new();
+        for cell in &part.cells {
+            let mut labels: Vec<&str> = cell.cell.iter().map(String::as_str).collect();
+            labels.sort_unstable();
+            cells.push((labels, cell.count.unwrap().subjects));
+        }
+        cells.sort();
+        let wanted = [
+            (vec!["cut(age, 55) = <55", "sex = female"], 13),
+            (vec!["cut(age, 55) = <55", "sex = male"], 12),
+            (vec!["cut(age, 55) = >=55", "sex = female"], 17),
+            (vec!["cut(age, 55) = >=55", "sex = male"], 18),
+        ];
+        assert_eq!(cells, wanted);
     }
 }

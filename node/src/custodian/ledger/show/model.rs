@@ -17,8 +17,8 @@ const SCALARS: [&str; Sums::SCALARS] = [
 ];
 
 /// All sums, as measures of the one group that a model has.
-pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, round: u16) -> ShownCell {
-    let names = names(spec, release.sums.len(), round);
+pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, stands: Option<&[usize]>, round: u16) -> ShownCell {
+    let names = names(spec, stands, release.sums.len(), round);
     let count = ShownCount { subjects: release.n, rows: release.n };
     let measure = |(at, sum): (usize, &f64)| ShownMeasure {
         measure: names.get(at).cloned().unwrap_or_else(|| format!("sum {at}")),
@@ -35,7 +35,7 @@ pub(super) fn cell(release: &ModelRelease, spec: Option<&Spec>, round: u16) -> S
     }
 }
 
-fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
+fn names(spec: Option<&Spec>, stands: Option<&[usize]>, values: usize, round: u16) -> Vec<String> {
     match spec {
         Some(Spec::Model(model)) => step(model, values),
         Some(Spec::CrossValidation(spec)) => steps(&spec.model, Some(spec.left_out), values),
@@ -61,11 +61,16 @@ fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
             named.truncate(values);
             named
         }
-        Some(Spec::Correlation(pair)) => moments(&pair.labels()).take(values).collect(),
-        Some(Spec::Pca(pca)) => moments(&pca.headings()).take(values).collect(),
-        Some(Spec::Kmeans(kmeans)) if round == 0 => moments(&kmeans.headings()).take(values).collect(),
+        Some(Spec::Correlation(pair)) => moments(&in_order(stands, pair.labels().to_vec())).take(values).collect(),
+        Some(Spec::Pca(pca)) => moments(&in_order(stands, pca.headings())).take(values).collect(),
+        Some(Spec::Kmeans(kmeans)) if round == 0 => {
+            moments(&in_order(stands, kmeans.headings())).take(values).collect()
+        }
         Some(Spec::Kmeans(kmeans)) => {
-            let (columns, clusters) = (kmeans.headings(), kmeans.clusters as usize);
+            let (columns, clusters) = (in_order(stands, kmeans.headings()), kmeans.clusters as usize);
+            if columns.is_empty() {
+                return Vec::new();
+            }
             let starts = values.saturating_sub(columns.len()) / (clusters * (1 + columns.len())).max(1);
             let clusters = (1..=starts).flat_map(|start| (1..=clusters).map(move |cluster| (start, cluster)));
             let of_clusters = clusters.flat_map(|(start, cluster)| {
@@ -77,6 +82,14 @@ fn names(spec: Option<&Spec>, values: usize, round: u16) -> Vec<String> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Columns without an outcome, in the order of the plan, in which they are summed. Where that is not known nobody knows which sum is whose.
+fn in_order<'a>(stands: Option<&[usize]>, columns: Vec<&'a str>) -> Vec<&'a str> {
+    let Some(stands) = stands.filter(|stands| stands.len() == columns.len()) else { return Vec::new() };
+    let mut at: Vec<(&usize, &str)> = stands.iter().zip(columns).collect();
+    at.sort_by_key(|(at, _)| **at);
+    at.into_iter().map(|(_, column)| column).collect()
 }
 
 /// Of one step of a fit.
@@ -172,7 +185,7 @@ mod tests {
     #[test]
     fn every_sum_that_left_is_shown_with_those_whom_it_is_of() {
         let release = ModelRelease { threshold: 11, n: 59, sums: vec![37.0, -1.5] };
-        let shown = cell(&release, None, 0);
+        let shown = cell(&release, None, None, 0);
         assert_eq!(shown.measures.len(), 2);
         for (measure, sum) in shown.measures.iter().zip([37.0, -1.5]) {
             assert_eq!((measure.sum, measure.valid.unwrap().subjects), (Some(sum), 59));
@@ -213,9 +226,12 @@ mod tests {
             seed: 1,
             scale: bocage_protocol::analysis::Metric::Sd,
         });
-        let moments = names(Some(&spec), 5, 0);
+        assert_eq!(names(Some(&spec), None, 5, 0), Vec::<String>::new(), "nobody knows which is whose");
+        let turned = names(Some(&spec), Some(&[1, 0]), 5, 0);
+        assert_eq!((turned[0].as_str(), turned[1].as_str()), ("sum of chol", "sum of age"));
+        let moments = names(Some(&spec), Some(&[0, 1]), 5, 0);
         assert_eq!((moments[1].as_str(), moments[3].as_str()), ("sum of chol", "sum of products of chol and age"));
-        let clusters = names(Some(&spec), 2 + 2 * 2 * 3, 1);
+        let clusters = names(Some(&spec), Some(&[0, 1]), 2 + 2 * 2 * 3, 1);
         assert_eq!(clusters.len(), 14);
         assert_eq!(clusters[0], "sum of squares of age");
         assert_eq!(clusters[2], "start 1, cluster 1: patients");

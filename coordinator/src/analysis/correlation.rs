@@ -54,7 +54,7 @@ impl CorrelationDriver {
     pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
         let (mut result, headings, found) = match &self.of {
             Counted::Moments(of) => {
-                let (result, found) = of.publish(answers, self.spec.confidence.share());
+                let (result, found) = of.publish(answers, self.spec.confidence.share(), self.spec.labels());
                 (result, PEARSON, found)
             }
             Counted::Table(table) => {
@@ -167,17 +167,24 @@ impl PairMoments {
         Ok(Self { setting, order, described, layout })
     }
 
-    fn publish(&self, answers: &[SiteAnswer<'_>], confidence: f64) -> (AnalysisResult, Found) {
+    fn publish(&self, answers: &[SiteAnswer<'_>], confidence: f64, labels: [&str; 2]) -> (AnalysisResult, Found) {
         let answers = sorted(answers);
         let releases = pca::releases(&answers);
-        let notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
+        let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
         let enough = !releases.is_empty() && releases.len() >= self.setting.min_sites as usize;
         let found = match enough {
             true => {
                 let moments = Moments::of(&self.order.releases(&releases, self.described), &self.layout);
+                let steady: Vec<&str> = (0..2).filter(|at| !moments.is_told(*at)).map(|at| labels[at]).collect();
+                if !steady.is_empty() {
+                    notes.push(format!(
+                        "{} and {}: no correlation, since {} varies too little within its range; give it a narrower one, by plausible",
+                        labels[0], labels[1], steady.join(" and ")
+                    ));
+                }
                 let spread = moments.scaled_sd(0).zip(moments.scaled_sd(1));
                 let r = moments.scaled_covariance().zip(spread).map(|(of, (x, y))| of[(0, 1)] / (x * y));
-                let r = r.filter(|r| moments.n > 2 && r.is_finite()).map(|r| r.clamp(-1.0, 1.0));
+                let r = r.filter(|r| steady.is_empty() && moments.n > 2 && r.is_finite()).map(|r| r.clamp(-1.0, 1.0));
                 Ok(r.map_or((moments.n, None, None), |r| estimated(r, moments.n, confidence)))
             }
             false => Err(HiddenReason::TooFewSites),

@@ -46,7 +46,9 @@ fn time(of: &Estimate) -> String {
     let earlier = if *answers == 1 { "the last answer".to_owned() } else { format!("the last {answers} answers") };
     let all = match of.rounds {
         1 => String::new(),
-        rounds => format!(", all rounds at most {}", secs(round_secs_to * f64::from(rounds))),
+        rounds => {
+            format!(", so {rounds} rounds {} and what passes between them", secs(round_secs_to * f64::from(rounds)))
+        }
     };
     let without = match without.as_slice() {
         [] => String::new(),
@@ -125,7 +127,7 @@ time    not known, since you have no answer on this dataset yet: a million rows 
         for wanted in [
             "\nrows    1,200,000 or more at 4 sites, as study abababababab counted them on 1970-01-02\n",
             "\nrounds  25 at most; ",
-            "\ntime    about 0.20 s to 2.0 s a round, as the last 3 answers on this dataset took at the slowest site, all rounds at most 51 s; cc answered none of them. ",
+            "\ntime    about 0.20 s to 2.0 s a round, as the last 3 answers on this dataset took at the slowest site, so 25 rounds 51 s and what passes between them; cc answered none of them. ",
             " a million rows take one core of a site about 0.35 s in all rounds. ",
         ] {
             assert!(said.contains(wanted), "{wanted} in {said}");

@@ -53,11 +53,18 @@ fn verdict(faults: usize, warnings: usize) -> String {
     }
 }
 
-/// Without a ledger that can be opened the node does not start. That there is none yet is no problem.
+/// Without a ledger that can be read the node answers nothing, and one whose chain breaks proves nothing. That there is none yet is no problem.
 fn ledger(config: &Config) -> Option<(String, String)> {
     let path = config.state.ledger();
     std::fs::symlink_metadata(&path).ok()?;
-    Ledger::open_read_only(&path).err().map(|error| (error.to_string(), error.hint().to_owned()))
+    let ledger = Ledger::open_read_only(&path);
+    let damaged = "keep the file as it is, and compare it with a backup; `bocage node ledger verify` looks at it alone";
+    match ledger.and_then(|ledger| Ok((ledger.is_whole()?, ledger.verify()?))) {
+        Ok((true, Ok(_))) => None,
+        Ok((_, Err(broken))) => Some((format!("{}: {broken}", path.display()), damaged.to_owned())),
+        Ok((false, Ok(_))) => Some((format!("{}: the database is damaged", path.display()), damaged.to_owned())),
+        Err(error) => Some((error.to_string(), error.hint().to_owned())),
+    }
 }
 
 /// Whatever the configuration: a dataset whose last ingest failed answers on old rows, or not at all. What was changed since may have mended it.

@@ -47,6 +47,8 @@ pub enum Control {
     RoundModels,
     /// No patient has more than 1/k of a column's squared distances from its mean.
     MomentShares,
+    /// Of a column of which the study says who has a value, nobody or k subjects have none.
+    MomentNulls,
     /// A cluster is nobody, or k subjects with different values.
     ClusterGroups,
     /// Clusters of two answers differ by nobody or by k subjects.
@@ -119,7 +121,7 @@ pub enum Control {
 
 impl Control {
     /// All controls.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 55] = [
         Self::Threshold,
         Self::IntervalRule,
         Self::OverlapTotal,
@@ -140,6 +142,7 @@ impl Control {
         Self::Rounding,
         Self::RoundModels,
         Self::MomentShares,
+        Self::MomentNulls,
         Self::ClusterGroups,
         Self::ClusterSteps,
         Self::ReleaseForm,

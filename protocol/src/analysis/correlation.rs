@@ -64,7 +64,10 @@ impl CorrelationSpec {
             Pair::Ordered(..) | Pair::Moments(..) => vec![],
         };
         let present = |column: &ColumnName| Expr::Not(Box::new(Expr::IsNull(Box::new(Expr::Column(column.clone())))));
-        let needed: Vec<Expr> = pair.into_iter().chain(&self.complete).map(present).collect();
+        // Who has both of these is for the sites to count: a filter would say it for them.
+        let counted = |column: &ColumnName| matches!(&self.pair, Pair::Moments(a, b) if a == column || b == column);
+        let complete = self.complete.iter().filter(|column| !counted(column));
+        let needed: Vec<Expr> = pair.into_iter().chain(complete).map(present).collect();
         let query = match needed.is_empty() {
             true => query,
             false => {

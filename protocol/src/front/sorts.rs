@@ -39,7 +39,7 @@ impl Sort {
         match self {
             Sort::Study => has("analysis") || has("cohort") || has("purpose"),
             Sort::Contract => list("column"),
-            Sort::Coordinator => table("quic") || table("contracts"),
+            Sort::Coordinator => table("quic") || (table("contracts") && !table("coordinator")),
             Sort::Node => table("dataset") || (!list("site") && (list("trust") || table("policy"))),
             Sort::Network => {
                 has("network") && !table("quic") && (list("site") || list("contracts") || table("researcher"))
@@ -108,6 +108,10 @@ mod tests {
                 }
             }
         }
+        let node = "state_dir = 'state'\n[coordinator]\naddress = 'c:4433'\n[contracts]\ndir = 'contracts'\n[policy]\nthreshold = 11\n";
+        let node: Value = toml::from_str(node).unwrap();
+        let said = Sort::Study.taken_for(&node, "f.toml").unwrap().to_string();
+        assert!(said.contains("this is a node's configuration"), "contracts are a coordinator's too: {said}");
         let nothing: Value = toml::from_str("colour = 'green'").unwrap();
         assert_eq!(Sort::Study.taken_for(&nothing, "f.toml"), None, "nobody knows what it is");
     }

@@ -6,16 +6,16 @@ use std::fs;
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::contract;
-use bocage_protocol::plan::{Centroids, RelatedTable};
+use bocage_protocol::plan::{Centroids, Quantum, RelatedTable};
 use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::Study;
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use super::cells::answer;
 use super::hospital::{Desk, Hospital};
-use super::models::{age, near, nearly_equal, weight};
+use super::models::{age, eighty, near, nearly_equal, target, weight};
 use super::scenario::{Family, Open};
-use super::ward::{Patient, patients};
+use super::ward::{Patient, patients, sums, table};
 
 const TWO: &str = "kmeans = { columns = ['age', 'weight'], clusters = 2, starts = 2 }";
 const TURNED: &str = "kmeans = { columns = ['weight', 'age'], clusters = 2, starts = 2 }";
@@ -237,6 +237,18 @@ fn is_the_variance(on: Controls) -> bool {
     near(weight(outlier), 250.0, 1.0)
 }
 
+/// Whether the one patient whose age a study leaves out, as it says whose ages are plausible, is found: the sum of all weights, less those of whom it left.
+fn one_left_out(on: Controls, question: &str) -> bool {
+    let rows: Vec<Patient> = eighty().into_iter().chain([target()]).collect();
+    let all = answer(&rows, on, "", "table = { show = ['mean(weight)'] }");
+    let all = sums(&table(&all).cells[0], Quantum::of_float_range(0.0, 300.0)).expect("shown").sum;
+    let hospital = Hospital::ward(&rows);
+    let Ok(release) = hospital.open(on).reply(&hospital.request(&study(&hospital, question))) else { return false };
+    let Outcome::Model(release) = &release.parts[0].outcome else { return false };
+    let left = |sum: &f64| all - 150.0 * release.n as f64 - 150.0 * sum;
+    release.n == 80 && release.sums[..2].iter().any(|sum| near(left(sum), 250.0, 1e-3))
+}
+
 pub fn family() -> Family {
     Family::new("centroids")
         .against_all(
@@ -253,6 +265,15 @@ pub fn family() -> Family {
         .against(Control::ClusterSteps, "the same columns in another order", in_another_order)
         .against(Control::ClusterSteps, "a study that names another dataset", beside_another_dataset)
         .against(Control::ClusterSteps, "one patient among many who change", hidden_among_changes)
+        .against(Control::MomentNulls, "the weight of the one whose age a correlation leaves out", |on| {
+            one_left_out(on, "correlation = { columns = ['plausible(age, 0, 110)', 'weight'] }")
+        })
+        .against(Control::MomentNulls, "the same, of complete patients", |on| {
+            one_left_out(on, "correlation = { columns = ['plausible(age, 0, 110)', 'weight'], complete = true }")
+        })
+        .against(Control::MomentNulls, "the weight of the one whose age components leave out", |on| {
+            one_left_out(on, "pca = { columns = ['plausible(age, 0, 110)', 'weight'] }")
+        })
         .against(Control::MomentShares, "how weights vary is how far one patient's lies from all", is_the_variance)
 }
 

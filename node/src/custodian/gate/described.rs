@@ -2,8 +2,10 @@
 //!
 //! 1. **Squares.** Of no column a patient has more than 1/k of the squared distances from the mean: else the variance would be that patient's. What a
 //!    combination of columns says is not looked at, as in any model.
-//! 2. **Groups.** Of each cluster, nobody lies in it, or k patients whose numbers are different enough in each column ([`super::Spread`]).
-//! 3. **Steps.** Whatever was answered about the same patients before, each cluster of it and each cluster of now differ by nobody or by k patients:
+//! 2. **Missing values.** Of each input of which the study says for whom there is a value, nobody or k patients lack it: of all; of those who have any one other
+//!    input, all that is stored, or all others. Sums of other questions, less these, would else be those few's.
+//! 3. **Groups.** Of each cluster, nobody lies in it, or k patients whose numbers are different enough in each column ([`super::Spread`]).
+//! 4. **Steps.** Whatever was answered about the same patients before, each cluster of it and each cluster of now differ by nobody or by k patients:
 //!    else moving a centroid by a little would give the difference away, which is those few.
 //!
 //! The engine brings clusters into such a form ([`CountedClusters`]); what has none leaves as a start of nobody.
@@ -22,6 +24,8 @@ pub struct CountedDescribed {
     pub squares: Vec<(f64, f64)>,
     /// At centroids: who lies about them.
     pub clusters: Option<CountedClusters>,
+    /// By column, how many lack what the study chose there, in each group that is told apart.
+    pub lacking: Vec<(usize, Vec<u64>)>,
 }
 
 /// Sums of clusters, one for each start: cluster by cluster n and Σz.
@@ -45,6 +49,12 @@ pub(super) fn check(counted: &CountedDescribed, name: impl Fn(usize) -> String, 
         Some(at) => Err(TooFew::because(format!("one patient says too much of how `{}` varies", name(at)))),
         None => Ok(()),
     }
+}
+
+/// A column for which the study chose whom there is a value of, and chose all but a few.
+pub(super) fn few_lack(counted: &CountedDescribed, k: u32) -> Option<usize> {
+    let few = |n: &u64| (1..u64::from(k)).contains(n);
+    counted.lacking.iter().find(|(_, counts)| counts.iter().any(few)).map(|(column, _)| *column)
 }
 
 /// The sums that leave: those at the front, then what is left of each start.
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn nobody_has_more_than_one_in_k_of_a_columns_squares() {
-        let counted = |most| CountedDescribed { squares: vec![(9.0, 1.0), (9.0, most)], clusters: None };
+        let counted = |most| CountedDescribed { squares: vec![(9.0, 1.0), (9.0, most)], ..CountedDescribed::default() };
         assert_eq!(check(&counted(3.0), |at| format!("c{at}"), rules()), Ok(()));
         let why = check(&counted(3.1), |at| format!("c{at}"), rules()).map_err(|few| few.why().to_owned());
         assert_eq!(why, Err("one patient says too much of how `c1` varies".to_owned()));
@@ -143,6 +153,17 @@ mod tests {
         let counted = CountedClusters { spent: true, ..CountedClusters::default() };
         let Err(Withheld::Model(why)) = clustered(vec![0.5], counted, TWO, rules()) else { panic!("refused") };
         assert!(why.why().contains("up to 2000 starts"), "{}", why.why());
+    }
+
+    #[test]
+    fn of_those_who_lack_what_a_study_chose_there_are_none_or_k_in_each_group() {
+        let of = |counts: &[u64]| CountedDescribed {
+            lacking: vec![(0, vec![0, 3]), (1, counts.to_vec())],
+            ..CountedDescribed::default()
+        };
+        assert_eq!(few_lack(&of(&[0, 3, 40]), 3), None);
+        assert_eq!(few_lack(&of(&[40, 2, 3]), 3), Some(1));
+        assert_eq!(few_lack(&of(&[3, 3, 1]), 3), Some(1));
     }
 
     #[test]

@@ -311,6 +311,13 @@ fn block(
         if let Some(described) = &counted.described {
             described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
         }
+        let described =
+            std::iter::once(&counted).chain(moved.iter().copied()).filter_map(|part| part.described.as_ref());
+        let chosen = described.filter_map(|described| described::few_lack(described, k)).next();
+        if let Some(column) = chosen.filter(|_| rules.controls.enforces(Control::MomentNulls)) {
+            let column = layout.name(column);
+            return few(format!("fewer than {k} patients have no `{column}`, of which the study says who has it"));
+        }
         let few_in_clusters = |part: &&CountedModel| {
             let described = part.described.as_ref().zip(layout.described);
             described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))

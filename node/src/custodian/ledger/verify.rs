@@ -30,6 +30,15 @@ pub struct Broken {
 }
 
 impl Ledger {
+    /// Whether the file is whole as a database, indices and all, which the chain says nothing of.
+    ///
+    /// # Errors
+    /// Where it cannot be read at all.
+    pub fn is_whole(&self) -> Result<bool, LedgerError> {
+        let found: Result<String, _> = self.lock().query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        found.map(|found| found == "ok").map_err(LedgerError::Read)
+    }
+
     /// Recomputes the chain.
     ///
     /// # Errors
@@ -71,6 +80,8 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::super::bodies::AttemptState;
     use super::super::tests::attempt;
     use super::*;
@@ -92,6 +103,26 @@ mod tests {
         connection.execute_batch("DROP TRIGGER record_no_update; DROP TRIGGER record_no_delete").unwrap();
         change(&connection);
         Ledger::open(&path).unwrap().verify().unwrap()
+    }
+
+    #[test]
+    fn a_page_that_was_overwritten_is_found_though_the_chain_may_hold() {
+        const PAGE: u64 = 4096;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let ledger = Ledger::open(&path).unwrap();
+        let entries: Vec<_> = (0..200).map(|_| attempt(1, AttemptState::Started)).collect();
+        ledger.append(Timestamp(1), &entries).unwrap();
+        assert!(ledger.is_whole().unwrap());
+        drop(ledger);
+        let whole = std::fs::read(&path).unwrap();
+        for page in 1..whole.len() as u64 / PAGE {
+            std::fs::write(&path, &whole).unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all_at(&[0xa5; PAGE as usize], page * PAGE).unwrap();
+            let found = Ledger::open_read_only(&path).and_then(|ledger| ledger.is_whole());
+            assert!(!matches!(found, Ok(true)), "page {page}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use bocage_tests::federation::{Federation, Gate, block};
 
 use super::super::data::{self, COVID};
 
-const LAB: &str = "plausible(lab, 1, 80)";
-const AGE: &str = "plausible(age, 30, 90)";
+const LAB: &str = "plausible(lab, 5, 70)";
+const AGE: &str = "plausible(age, 40, 85)";
 
 fn correlated(federation: &Federation, columns: &str, gate: Gate) -> AnalysisResult {
     let text = format!("[[analysis]]\nname = \"c\"\ncorrelation = {{ columns = [{columns}] }}\n");
@@ -23,7 +23,7 @@ fn plainly() -> (f64, u64) {
     };
     let rows = data::covid();
     let pairs: Vec<(f64, f64)> =
-        rows.iter().filter_map(|(_, row)| within(row, "lab", 1.0, 80.0).zip(within(row, "age", 30.0, 90.0))).collect();
+        rows.iter().filter_map(|(_, row)| within(row, "lab", 5.0, 70.0).zip(within(row, "age", 40.0, 85.0))).collect();
     let n = pairs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
     let (x, y) = (mean(|pair| pair.0), mean(|pair| pair.1));
@@ -57,4 +57,20 @@ fn a_pair_that_too_few_have_is_hidden_and_the_site_named() {
     assert!(result.block.rows[0][2..].iter().all(|value| *value == Value::Null), "{:?}", result.block);
     assert_eq!(result.block.hidden.len(), 5);
     assert!(result.notes.iter().any(|note| note.starts_with("site1 refused: ")), "{:?}", result.notes);
+}
+
+#[test]
+fn a_site_where_a_range_leaves_a_few_out_refuses_the_pair_and_the_others_count() {
+    let columns = "\"plausible(lab, 1, 80)\", \"lab\"";
+    let all = |gate| correlated(&data::by_site(COVID, &data::covid()), columns, gate);
+    let (open, usual) = (all(Gate::OPEN), all(Gate::USUAL));
+    let n = |result: &AnalysisResult| match result.block.rows[0][2] {
+        Value::Count(n) => n,
+        ref other => panic!("{other:?}"),
+    };
+    assert!(n(&usual) < n(&open) && n(&usual) > 1000);
+    let refused =
+        |site: &str| usual.notes.iter().any(|note| note.starts_with(site) && note.contains("plausible(lab, 1, 80)"));
+    assert!(refused("site6 refused: fewer than 11 patients have no `"), "{:?}", usual.notes);
+    assert!(!refused("site1 refused"), "{:?}", usual.notes);
 }

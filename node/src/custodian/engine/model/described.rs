@@ -6,8 +6,9 @@ use super::clusters::{Answered, Patients, at_centroids};
 use super::design::{Cases, Design};
 use super::each_part;
 use super::gram::{BLOCK, Gram};
+use super::lacking::Lacking;
 use super::sums::dot;
-use crate::custodian::gate::{CountedDescribed, CountedModel, Weights};
+use crate::custodian::gate::{CountedClusters, CountedDescribed, CountedModel, Weights};
 
 /// Columns that are summed side by side: no addition waits for the one before.
 const LANES: usize = 4;
@@ -28,7 +29,7 @@ pub fn moments(design: &Design, layout: &ModelLayout) -> CountedModel {
     let columns = design.columns.get_or_init(|| Columns::of(design, width));
     let parts = each_part(&design.parts, |_, cases| products_of(cases, width));
     let sums = columns.sums.iter().copied().chain(added(parts, width * (width + 1) / 2)).collect();
-    counted(design, sums, CountedDescribed { squares: columns.squares.clone(), clusters: None })
+    counted(design, sums, (columns.squares.clone(), None))
 }
 
 /// Σz², with who lies about centroids. `answered` is what was answered about the same patients before, where that is known.
@@ -42,11 +43,16 @@ pub fn clusters(
     let width = layout.columns.len();
     let Columns { dots, squares, .. } = design.columns.get_or_init(|| Columns::of(design, width));
     let found = at_centroids(&Patients::of(&design.parts, width), centroids, k, answered);
-    counted(design, dots.clone(), CountedDescribed { squares: squares.clone(), clusters: Some(found) })
+    counted(design, dots.clone(), (squares.clone(), Some(found)))
 }
 
-fn counted(design: &Design, sums: Vec<f64>, described: CountedDescribed) -> CountedModel {
+fn counted(
+    design: &Design,
+    sums: Vec<f64>,
+    (squares, clusters): (Vec<(f64, f64)>, Option<CountedClusters>),
+) -> CountedModel {
     let facts = design.facts.clone();
+    let lacking = design.lacking.as_ref().map(Lacking::told).unwrap_or_default();
     CountedModel {
         predictions: facts.shares(),
         n: facts.n,
@@ -57,7 +63,7 @@ fn counted(design: &Design, sums: Vec<f64>, described: CountedDescribed) -> Coun
         sums,
         weights: Weights::default(),
         risk: None,
-        described: Some(described),
+        described: Some(CountedDescribed { squares, clusters, lacking }),
         folds: Vec::new(),
     }
 }

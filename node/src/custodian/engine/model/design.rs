@@ -10,6 +10,7 @@ use super::at_risk::{AtRisk, Events, Times, apart, end, is_ever};
 use super::clusters::Answered;
 use super::described::Columns;
 use super::facts::Facts;
+use super::lacking::Lacking;
 use super::selected::{Selected, product};
 use crate::custodian::engine::parts::PartCount;
 use crate::custodian::engine::pass::PassError;
@@ -30,6 +31,8 @@ pub struct Design {
     pub(super) answered: Mutex<Option<Answered>>,
     /// What is known of columns without an outcome, once it was asked.
     pub(super) columns: OnceLock<Columns>,
+    /// Of such columns, who is no complete case since they lack what the study chose.
+    pub(super) lacking: Option<Lacking>,
 }
 
 /// The complete cases of one part.
@@ -60,7 +63,7 @@ impl Cases {
 impl Design {
     fn of(parts: Vec<Cases>, risk: Option<AtRisk>, facts: Facts) -> Self {
         let (answered, columns) = Default::default();
-        Self { parts, risk, facts, leaving: None, of_folds: Vec::new(), answered, columns }
+        Self { parts, risk, facts, leaving: None, of_folds: Vec::new(), answered, columns, lacking: None }
     }
 
     /// What it takes in memory.
@@ -86,6 +89,7 @@ pub struct Making<'a> {
     /// Those of each fold, where patients are told apart by theirs.
     of_folds: Vec<Facts>,
     folds: Option<&'a Folds>,
+    lacking: Option<Lacking>,
     k: u32,
     span: Option<(u32, u32)>,
 }
@@ -101,14 +105,16 @@ impl<'a> Making<'a> {
             facts: Facts::new(layout, k),
             of_folds: Vec::new(),
             folds: None,
+            lacking: None,
             k,
             span: None,
         }
     }
 
-    /// The same, which looks at how the predictions among these features are shared.
+    /// The same, which looks at how the predictions among these features are shared, and without an outcome at who lacks one of them.
     pub fn looking_at(mut self, features: &[Feature]) -> Self {
         self.facts.look_at_predictions(self.layout, features);
+        self.lacking = self.layout.described.map(|_| Lacking::new(self.layout, features));
         self
     }
 
@@ -133,6 +139,9 @@ impl<'a> Making<'a> {
                 && self.layout.risk.as_ref().is_none_or(|slots| is_ever(slots, *row, &numbers))
         };
         let mut rows: Vec<usize> = (0..subjects.len()).filter(known).collect();
+        if let Some(lacking) = &mut self.lacking {
+            lacking.add(self.layout, subjects.len(), &numbers, &levels);
+        }
         if subjects.null_count() > 0 {
             return Err(PassError::OutsideTable);
         }
@@ -203,8 +212,8 @@ impl<'a> Making<'a> {
         self.parts.sort_by_key(|(first, cases)| (*first, cases.fold));
         let mut parts: Vec<Cases> = std::mem::take(&mut self.parts).into_iter().map(|(_, cases)| cases).collect();
         if self.layout.risk.is_none() {
-            let (facts, of_folds) = (self.facts, self.of_folds);
-            return Design { of_folds, ..Design::of(parts, None, facts) };
+            let Self { facts, of_folds, lacking, .. } = self;
+            return Design { of_folds, lacking, ..Design::of(parts, None, facts) };
         }
         self.known.sort_by_key(|(first, _)| *first);
         if let Some(shared) = self.layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) {
@@ -263,6 +272,9 @@ impl PartCount for Making<'_> {
         self.parts.extend(other.parts);
         self.known.extend(other.known);
         self.facts.absorb(&other.facts);
+        if let (Some(own), Some(other)) = (&mut self.lacking, &other.lacking) {
+            own.absorb(other);
+        }
         self.of_folds.iter_mut().zip(&other.of_folds).for_each(|(own, other)| own.absorb(other));
         Ok(())
     }

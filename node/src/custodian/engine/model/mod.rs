@@ -16,6 +16,7 @@ mod facts;
 mod folded;
 mod gram;
 mod kept;
+mod lacking;
 mod leverage;
 mod predictions;
 mod selected;

@@ -7,7 +7,7 @@ use bocage_tests::federation::{Federation, Gate, block};
 
 use super::super::data::{self, COVID};
 
-const LAB: &str = "plausible(lab, 5, 70)";
+const LAB: &str = "plausible(lab, 30, 75)";
 const AGE: &str = "plausible(age, 40, 85)";
 
 fn correlated(federation: &Federation, columns: &str, gate: Gate) -> AnalysisResult {
@@ -23,7 +23,7 @@ fn plainly() -> (f64, u64) {
     };
     let rows = data::covid();
     let pairs: Vec<(f64, f64)> =
-        rows.iter().filter_map(|(_, row)| within(row, "lab", 5.0, 70.0).zip(within(row, "age", 40.0, 85.0))).collect();
+        rows.iter().filter_map(|(_, row)| within(row, "lab", 30.0, 75.0).zip(within(row, "age", 40.0, 85.0))).collect();
     let n = pairs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / n;
     let (x, y) = (mean(|pair| pair.0), mean(|pair| pair.1));
@@ -35,6 +35,7 @@ fn plainly() -> (f64, u64) {
 #[test]
 fn plausible_numbers_are_correlated_as_the_pooled_rows_are_and_called_as_they_were_written() {
     let (r, n) = plainly();
+    // At each site k or more lack each, and k or more of who has the other.
     assert!((100..2000).contains(&n), "some are left out, and not all: {n}");
     let columns = format!("\"{LAB}\", \"{AGE}\"");
     for gate in [Gate::OPEN, Gate::USUAL] {

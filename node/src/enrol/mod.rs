@@ -10,6 +10,7 @@
 mod draft;
 mod exchange;
 mod node_file;
+mod proposal;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,6 +35,7 @@ use zeroize::Zeroizing;
 use self::draft::{Draft, Keys};
 
 pub use node_file::{NodeFile, ProxySaid, Trusted, UnitPlaces};
+pub use proposal::{MORE, Proposal};
 
 /// Beside `node.toml`, where the way leads through a proxy.
 const PROXY_PASSWORD: &str = "proxy.password";
@@ -57,6 +59,12 @@ pub enum EnrolError {
     /// It does not say what it said when it was made.
     #[error("the invitation was altered: it does not say what its fingerprint stands for")]
     Altered,
+    /// It proposes a policy that cannot be written down.
+    #[error("the invitation's policy.{key} is no value that node.toml can have")]
+    Policy {
+        /// The key.
+        key: String,
+    },
     /// There is a node in the folder.
     #[error("{} holds a node already", .0.display())]
     HasNode(PathBuf),
@@ -135,6 +143,7 @@ impl EnrolError {
         Some(match self {
             EnrolError::Expired(_) => format!("{again}; if its day is still to come, set this machine's clock"),
             EnrolError::Altered => again.to_owned(),
+            EnrolError::Policy { .. } => format!("its operator mends [invitations.policy] in coordinator.toml; then {again}"),
             EnrolError::ForeignDraft(_) => {
                 "look who made it; remove it, and enrol into a folder whose parent only this user may write".to_owned()
             }
@@ -191,13 +200,15 @@ pub struct Invited {
     pub invitation: Invitation,
     /// Its contracts.
     pub contracts: Vec<Contract>,
+    /// The policy that it proposes.
+    pub proposal: Proposal,
 }
 
 impl Invited {
     /// Reads an invitation's file, which is a secret.
     ///
     /// # Errors
-    /// It cannot be read, is none, or is over.
+    /// It cannot be read, is none, is over, or proposes what cannot be written down.
     pub fn read(file: &Path, now: Timestamp) -> Result<Self, EnrolError> {
         let text = bocage_net::secret::read_secret_text(file, INVITATION_BYTES)?;
         let (invitation, contracts) = Invitation::parse(&text, &file.display().to_string())?;
@@ -207,7 +218,8 @@ impl Invited {
         if now > invitation.expires_at.plus_secs(CLOCK_TOLERANCE_SECS) {
             return Err(EnrolError::Expired(invitation.expires_at));
         }
-        Ok(Self { invitation, contracts })
+        let proposal = Proposal::of(&invitation)?;
+        Ok(Self { invitation, contracts, proposal })
     }
 
     /// Enrols: makes `out`, which must not exist or be empty. `stream` is made once the keys are on the disk.
@@ -283,19 +295,13 @@ impl Invited {
             quic: &of.quic,
             tcp: Some(&of.tcp),
             proxy: through.map(Through::said),
-            policy: proposed(of),
+            policy: self.proposal.table().clone(),
             access_bodies: bodies.map(|b| Trusted { name: &b.name, key: b.key, mode: b.mode.as_str() }).collect(),
             researchers: Vec::new(),
             datasets: &NO_DATASETS,
             example: self.contracts.first(),
         }
     }
-}
-
-/// The policy that the network proposes. What is no policy there, the look at the new folder says.
-fn proposed(of: &Invitation) -> toml::Table {
-    let more = of.policy.iter().filter_map(|(key, value)| Some((key.clone(), toml::Value::try_from(value).ok()?)));
-    more.chain([("threshold".to_owned(), i64::from(of.threshold).into())]).collect()
 }
 
 /// The HTTP proxy on the way to the coordinator.

@@ -9,6 +9,7 @@ use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::trust::PublicKey;
 use toml::{Table, Value};
 
+use super::proposal::{MORE, lets_out_more};
 use crate::config::{QUERY_SECS_DEFAULT, THRESHOLD_DEFAULT};
 
 /// Columns that the example of a mapping shows.
@@ -65,7 +66,7 @@ pub struct NodeFile<'a> {
     pub tcp: Option<&'a str>,
     /// The HTTP proxy between.
     pub proxy: Option<ProxySaid<'a>>,
-    /// What it allows at first.
+    /// What the network proposes that it allows at first.
     pub policy: Table,
     /// Whose permits it believes.
     pub access_bodies: Vec<Trusted<'a>>,
@@ -149,11 +150,23 @@ impl NodeFile<'_> {
         doc.gap()
             .comment("What this site allows, whatever the network asks.")
             .table(&["policy"])
-            .noted("threshold", threshold, &note)
-            .noted("query_secs", said("query_secs", QUERY_SECS_DEFAULT), "a query that takes longer is stopped");
+            .noted("threshold", threshold, &self.remark("threshold", Some(&note)))
+            .noted(
+                "query_secs",
+                said("query_secs", QUERY_SECS_DEFAULT),
+                &self.remark("query_secs", Some("a query that takes longer is stopped")),
+            );
         for (key, value) in self.policy.iter().filter(|(key, _)| !["threshold", "query_secs"].contains(&key.as_str())) {
-            doc.set(key, value.clone());
+            doc.noted(key, value.clone(), &self.remark(key, None));
         }
+    }
+
+    /// What a line of the policy means, and whether it is the network's proposal: then somebody at the site should look at it.
+    fn remark(&self, key: &str, means: Option<&str>) -> String {
+        let value = self.policy.get(key);
+        let proposed = value.map(|_| "proposed by the network");
+        let more = value.filter(|value| lets_out_more(key, value)).map(|_| MORE);
+        [means, proposed, more].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 
     fn trust(&self, doc: &mut Document) {

@@ -53,7 +53,8 @@ impl Network {
         };
         let invitation = invitation.sealed().unwrap();
         let contracts = vec![bocage_protocol::contract::parse(CONTRACT, "heart.toml").unwrap()];
-        Self { dir, root, issuing, invited: Invited { invitation, contracts } }
+        let proposal = Proposal::of(&invitation).unwrap();
+        Self { dir, root, issuing, invited: Invited { invitation, contracts, proposal } }
     }
 
     fn out(&self) -> PathBuf {
@@ -119,6 +120,14 @@ async fn an_enrolled_site_has_a_folder_that_its_node_runs_from_with_keys_that_we
     assert_eq!(parsed["policy"]["threshold"].as_integer(), Some(12));
     let (decide, settings) = (config.policy.decide, &config.policy.general);
     assert_eq!((decide, settings.per_day), (Decide::Ask, Some(3)), "what else the network proposes");
+    for line in [
+        ("per_day = 3", "# proposed by the network"),
+        ("threshold = 12", "leaves, nor one of 0; proposed by the network"),
+    ] {
+        assert!(text.lines().any(|said| said.starts_with(line.0) && said.ends_with(line.1)), "{line:?} in {text}");
+    }
+    let usual = text.lines().find(|line| line.starts_with("query_secs")).unwrap();
+    assert!(!usual.contains("proposed"), "nobody proposed it: {usual}");
     assert_eq!(parsed["trust"][0]["mode"].as_str(), Some("round"));
     assert!(text.contains("# [dataset.heart]"), "{text}");
     assert_eq!(std::fs::read_to_string(dir.join("contracts/heart@1.toml")).unwrap(), CONTRACT);
@@ -255,4 +264,47 @@ fn a_folder_that_holds_something_or_keys_of_another_site_is_left_alone() {
     let error = draft.publish().unwrap_err();
     assert!(matches!(error, EnrolError::NotEmpty(_)) && error.hint().is_some());
     assert_eq!(std::fs::read_dir(network.out()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_of_a_proposed_policy_lets_out_more_than_a_node_does_of_itself_is_marked_in_its_file_too() {
+    let proposal = |threshold, policy: serde_json::Value| {
+        let mut invitation = Network::new().invited.invitation;
+        (invitation.threshold, invitation.policy) = (threshold, policy.as_object().unwrap().clone());
+        Proposal::of(&invitation).unwrap()
+    };
+    let marked = |threshold, policy| {
+        let lines: Vec<(String, bool)> = proposal(threshold, policy).lines().collect();
+        lines.into_iter().filter(|(_, more)| *more).map(|(line, _)| line).collect::<Vec<_>>()
+    };
+    let more = serde_json::json!({ "models": "exact", "per_site_results": true, "mode": "exact", "decide": "auto" });
+    assert_eq!(marked(10, more), ["models = \"exact\"", "per_site_results = true", "threshold = 10"]);
+    let less = serde_json::json!({ "models": "refuse", "per_site_results": false, "rule": [{ "threshold": 5 }] });
+    assert_eq!(marked(11, less), [""; 0]);
+    for rule in [serde_json::json!({ "models": "exact" }), serde_json::json!({ "per_site_results": true })] {
+        assert_eq!(marked(11, serde_json::json!({ "rule": [rule] })).len(), 1);
+    }
+    let mut network = Network::new();
+    network.invited.proposal = proposal(3, serde_json::json!({ "per_site_results": true }));
+    let text = network.invited.node_file(None).document().text().to_owned();
+    for key in ["threshold = 3 ", "per_site_results = true "] {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+        assert!(line.ends_with("proposed by the network; more than a site lets out by itself"), "{line}");
+    }
+}
+
+#[test]
+fn a_proposed_rule_that_cannot_be_written_down_is_refused_by_its_name_before_anything_is_made() {
+    let network = Network::new();
+    let mut invitation = network.invited.invitation.clone();
+    invitation.policy.insert("max_cells".to_owned(), 77.into());
+    let text = invitation.to_text().unwrap().replace("max_cells = 77", "max_cells = nan");
+    let (read, _) = Invitation::parse(&text, "a").unwrap();
+    let file = network.dir.path().join("nan.invite");
+    let sealed = read.sealed().unwrap().fingerprint;
+    let text = text.replace(&network.invited.invitation.fingerprint, &sealed);
+    write_secret(&file, text.as_bytes()).unwrap();
+    let error = Invited::read(&file, NOW).unwrap_err();
+    assert_eq!(error.to_string(), "the invitation's policy.max_cells is no value that node.toml can have");
+    assert!(error.hint().unwrap().contains("[invitations.policy]"));
 }

@@ -69,6 +69,8 @@ fn a_hospital_is_invited_enrols_and_answers_a_study_with_keys_that_it_made_itsel
     let dir = lab.site(SITE);
     let (code, said, err) = ran(&lab, &["node", "enrol", text(&file), "--dir", text(&dir)]);
     assert!(said.contains("site long-beach is in network heart-lab"), "{said}{err}");
+    let (proposed, next) = (said.find("the network proposes this [policy]"), said.find("next: say in"));
+    assert!(proposed.is_some() && proposed < next && said.contains("    threshold = "), "{said}");
     // It ends with the doctor, who finds fault with a kernel that cannot confine the node.
     assert!(code == Some(0) || !Support::ask().complete(), "{said}{err}");
     assert_eq!(fingerprint(&said), invitation(&file).fingerprint);

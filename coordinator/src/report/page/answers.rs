@@ -4,7 +4,8 @@ use bocage_protocol::plan::Explained;
 use maud::{Markup, html};
 
 use super::block::{scroll, table};
-use super::figure::{figures, svg};
+use super::chance::Chances;
+use super::figure::{pictures, svg};
 use crate::api::types::{AnalysisResult, Block};
 use crate::report::folder::Materials;
 use crate::report::listing::behind;
@@ -38,14 +39,16 @@ pub(super) fn section(materials: &Materials) -> Markup {
 /// A block with its picture.
 fn part(analysis: &AnalysisResult, title: Option<&str>, block: &Block, at: &str) -> Markup {
     let name = title.map_or_else(|| analysis.name.to_string(), |title| format!("{}: {title}", analysis.name));
+    let pictures = pictures(&analysis.kind, title, block);
     html! {
-        @for (number, figure) in figures(&analysis.kind, title, block).iter().enumerate() {
+        @for (number, figure) in pictures.figures.iter().enumerate() {
             figure.plot {
                 (scroll(&figure.title(), &svg(figure, &format!("f-{}-{at}-{number}", analysis.name))))
                 figcaption { (figure.title()) }
             }
         }
-        (table(block, &name))
+        @if !pictures.without.is_empty() { p.soft { "Without a picture, in the table only: " (pictures.without.join(", ")) "." } }
+        (table(block, &name, Chances::of(&analysis.kind, title, block)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use super::chance::Chances;
 use super::number::{chance, count, number};
 use crate::api::types::{Block, Hidden, HiddenReason, Interval, Value, Within};
 use crate::report::block::{PARTLY, coverage_lines, folded, hidden_at, key_columns, partly, within_at};
@@ -23,14 +24,14 @@ const HEADING: usize = 16;
 const NAMES: usize = 40;
 
 /// The table, called so.
-pub(super) fn table(block: &Block, name: &str) -> Markup {
+pub(super) fn table(block: &Block, name: &str, chances: Chances) -> Markup {
     if block.columns.is_empty() {
         return html! {};
     }
     if block.rows.is_empty() {
         return html! { p.soft { "There is nothing to show." } };
     }
-    let table = Table::of(block);
+    let table = Table::of(block, chances);
     let shown = table.rows.len();
     let open = shown <= OPEN_ROWS && block.columns.len() <= OPEN_COLUMNS;
     html! {
@@ -65,7 +66,7 @@ enum Cell<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn of(block: &'a Block) -> Self {
+    fn of(block: &'a Block, chances: Chances) -> Self {
         let (keys, hidden, within) = (key_columns(block), hidden_at(block), within_at(block));
         let partly: BTreeSet<(usize, usize)> = partly(block).map(|c| (c.row, c.column)).collect();
         let folded = folded(block, keys, &hidden);
@@ -76,7 +77,7 @@ impl<'a> Table<'a> {
                 Value::Text(text) => Cell::Number(text.clone()),
                 Value::Count(n) => Cell::Number(count(*n) + &mark),
                 Value::Number(x) => {
-                    let text = if is_chance(block, r, c, keys) { chance(*x) } else { number(*x) };
+                    let text = if chances.has(block, r, c) { chance(*x) } else { number(*x) };
                     Cell::Number(text + &ends(within.get(&(r, c)).copied()) + &mark)
                 }
                 Value::Null => match hidden.get(&(r, c)) {
@@ -162,23 +163,6 @@ impl Cell<'_> {
             Self::Hidden(reason, text) => html! { td.n.hidden title=(reason) { (text) } },
         }
     }
-}
-
-/// Whether a number is the chance of a test: under the heading `p` that stands behind a statistic or an interval, or in a row called so of measures. A
-/// column of a contract may be called `p` as well.
-fn is_chance(block: &Block, row: usize, column: usize, keys: usize) -> bool {
-    let heading = |column: Option<usize>| column.and_then(|column| block.columns.get(column)).map(String::as_str);
-    let behind = ["statistic", "degrees of freedom", "df_2", "to", "most", "ratio_upper"];
-    if heading(Some(column)) == Some("p") {
-        let before = heading(column.checked_sub(1));
-        return before.is_some_and(|before| behind.contains(&before))
-            || heading(Some(column + 1)) == Some("standardised_difference");
-    }
-    let measures = ["statistic", "measure", "mann_whitney"];
-    let named = |name: &Value| *name == Value::Text("p".to_owned());
-    keys > 0
-        && heading(Some(keys - 1)).is_some_and(|last| measures.contains(&last))
-        && block.rows[row].get(keys - 1).is_some_and(named)
 }
 
 /// Where a value lies that follows from rounded counts.

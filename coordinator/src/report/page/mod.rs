@@ -6,6 +6,7 @@
 mod answers;
 mod asked;
 mod block;
+mod chance;
 mod figure;
 mod number;
 mod sites;

@@ -3,6 +3,7 @@
 use bocage_protocol::error::{ErrorCode, PublicError};
 use maud::Render as _;
 
+use super::chance::Chances;
 use super::*;
 use crate::api::types::{Block, Hidden, HiddenReason, SiteStatus, Value};
 use crate::report::folder::tests::{block, materials};
@@ -44,7 +45,17 @@ fn a_table_shows_what_is_hidden_as_hidden_and_says_why() {
         <p class=\"soft\">1 hidden: too few sites show it.</p>\
         <p class=\"soft\">* stands for part of the rows only: such a sum is no total.</p>\
         <ul class=\"soft\"><li>male, &gt;= 50: mean(chol) covers 200 of 303 rows</li></ul>";
-    assert_eq!(block::table(&block(), "by_sex").render().into_string(), wanted);
+    assert_eq!(block::table(&block(), "by_sex", Chances::Nowhere).render().into_string(), wanted);
+}
+
+#[test]
+fn numbers_of_a_table_that_have_no_picture_are_named_below_those_that_have_one() {
+    let page = page(&materials(|result| {
+        let row = |sex: &str| [Value::Text(sex.into())].into_iter().chain([1, 2, 3, 4, 5].map(Value::Count)).collect();
+        let columns = ["sex", "sum(a)", "sum(b)", "sum(c)", "sum(d)", "sum(e)"].map(String::from).to_vec();
+        result.analyses[0].block = Block { columns, rows: vec![row("f"), row("m")], ..Block::default() };
+    }));
+    assert!(page.contains("<p class=\"soft\">Without a picture, in the table only: sum(e).</p>"), "{page}");
 }
 
 #[test]
@@ -106,7 +117,7 @@ fn a_table_wider_than_paper_stands_in_parts_that_each_have_the_names_of_its_rows
     };
     let columns = ["term".to_owned()].into_iter().chain(terms.iter().cloned()).collect();
     let matrix = Block { columns, rows: terms.iter().map(row).collect(), ..Block::default() };
-    let page = block::table(&matrix, "covariance").render().into_string();
+    let page = block::table(&matrix, "covariance", Chances::Nowhere).render().into_string();
     let parts: Vec<&str> = page.split("<table>").skip(1).collect();
     assert!(parts.len() > 2 && page.contains("covariance, part 1 of "), "{}", parts.len());
     let columns: Vec<usize> = parts.iter().map(|part| part.matches("scope=\"col\"").count() - 1).collect();
@@ -116,18 +127,57 @@ fn a_table_wider_than_paper_stands_in_parts_that_each_have_the_names_of_its_rows
 }
 
 #[test]
-fn a_chance_is_written_as_one_and_a_column_of_that_name_is_not() {
-    let of = |columns: &[&str], row: Vec<Value>| {
+fn a_chance_is_written_as_one_and_what_a_contract_calls_so_is_not() {
+    let of = |kind: &str, title: Option<&str>, columns: &[&str], row: Vec<Value>| {
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
         let block = Block { columns, rows: vec![row], ..Block::default() };
-        block::table(&block, "b").render().into_string()
+        block::table(&block, "b", Chances::of(kind, title, &block)).render().into_string()
     };
     let number = |x| Value::Number(x);
-    let term = || Value::Text("age".to_owned());
-    let tested = of(&["term", "statistic", "p"], vec![term(), number(40.0), number(1.5e-287)]);
-    assert!(tested.contains(">&lt;0.001<") && !tested.contains("e-287"), "{tested}");
-    assert!(of(&["measure", "value"], vec![Value::Text("p".to_owned()), number(0.0)]).contains(">&lt;0.001<"));
-    assert!(of(&["term", "(intercept)", "p"], vec![term(), number(4.0), number(1.5e-7)]).contains(">1.5 × 10⁻⁷<"));
+    let text = |text: &str| Value::Text(text.to_owned());
+    let tested = of(
+        "model",
+        None,
+        &["term", "statistic", "p", "from", "to"],
+        vec![text("age"), number(40.0), number(1.5e-287), number(-3.0), number(-2.0)],
+    );
+    assert!(tested.contains(">&lt;0.001<") && tested.contains(">−3<") && !tested.contains("e-287"), "{tested}");
+    for (kind, title, columns, row) in [
+        ("crosstab", "test of independence", &["statistic", "value"][..], vec![text("p"), number(0.0)]),
+        ("survival", "log-rank test", &["statistic", "value"], vec![text("p"), number(0.0)]),
+        ("pca", "adequacy", &["measure", "value"], vec![text("p"), number(0.0)]),
+        (
+            "compare",
+            "against a",
+            &["group", "mann_whitney", "value", "least", "most"],
+            vec![text("b"), text("p"), number(0.0), number(0.5), number(0.5)],
+        ),
+        (
+            "compare",
+            "tests",
+            &["test", "group", "statistic", "p"],
+            vec![text("t"), text("b"), number(4.0), number(0.0)],
+        ),
+    ] {
+        assert!(of(kind, Some(title), columns, row).contains(">&lt;0.001<"), "{kind}");
+    }
+    let mean = || number(-3.2);
+    for (kind, title, columns, row) in [
+        ("table", None, &["measure", "mean(score)"][..], vec![text("p"), mean()]),
+        ("table", None, &["statistic", "value"], vec![text("p"), mean()]),
+        (
+            "model",
+            Some("covariance of the estimates"),
+            &["term", "statistic", "p"],
+            vec![text("p"), number(4.0), mean()],
+        ),
+        ("correlation", Some("matrix"), &["", "to", "p"], vec![text("p"), number(1.0), mean()]),
+        ("crosstab", Some("expected counts"), &["a by b", "to", "p"], vec![text("p"), number(1.0), mean()]),
+        ("kmeans", Some("profiles"), &["statistic", "p"], vec![text("p"), mean()]),
+    ] {
+        let page = of(kind, title, columns, row);
+        assert!(page.contains(">−3.2<") && !page.contains("&lt;"), "{kind}: {page}");
+    }
 }
 
 #[test]
@@ -141,7 +191,7 @@ fn rows_of_which_nothing_is_published_are_counted_where_there_are_many() {
         hidden: (1..=count).map(hide).collect(),
         ..Block::default()
     };
-    let page = |count| block::table(&of(count), "codes").render().into_string();
+    let page = |count| block::table(&of(count), "codes", Chances::Nowhere).render().into_string();
     assert!(
         page(200).contains(
             "Nothing is published of 200 of 201 rows: they are not listed here, but in <code>tables/</code>."

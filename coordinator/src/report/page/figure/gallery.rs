@@ -3,7 +3,7 @@
 use maud::Render as _;
 
 use super::draw::width;
-use super::tests::{block, hidden, text};
+use super::tests::{block, figures, hidden, text};
 use super::*;
 use crate::api::types::{Interval, Value};
 

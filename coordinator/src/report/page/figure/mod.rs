@@ -45,30 +45,43 @@ enum Shape {
     Steps(Steps),
 }
 
-/// The pictures of a block: of the answer to an analysis of this kind, or of a further block with this title. None where a picture would tell nothing.
-pub(super) fn figures(kind: &str, title: Option<&str>, block: &Block) -> Vec<Figure> {
+/// The pictures of a block.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Pictures {
+    pub figures: Vec<Figure>,
+    /// The headings of numbers that could have one as well, beyond as many as are drawn.
+    pub without: Vec<String>,
+}
+
+/// The pictures of the answer to an analysis of this kind, or of a further block with this title. None where a picture would tell nothing.
+pub(super) fn pictures(kind: &str, title: Option<&str>, block: &Block) -> Pictures {
     let view = View::of(block);
     if let Some(steps) = steps::steps(&view) {
-        return each(steps.parts(), Shape::Steps);
+        return Pictures { figures: each(steps.parts(), Shape::Steps), without: Vec::new() };
     }
     if title.is_none() && kind == "table" {
         return tabled(&view);
     }
+    Pictures { figures: of_kind(kind, title, &view), without: Vec::new() }
+}
+
+/// The pictures of what is no table.
+fn of_kind(kind: &str, title: Option<&str>, view: &View<'_>) -> Vec<Figure> {
     let counted = match title {
         None => matches!(kind, "histogram" | "crosstab" | "attrition" | "pca" | "kmeans"),
         Some(title) => title == "shares",
     };
     if counted {
-        let bars = bars::bars(kind, &view).filter(Bars::tells);
+        let bars = bars::bars(kind, view).filter(Bars::tells);
         return bars.map_or_else(Vec::new, |bars| each(bars.parts(), Shape::Bars));
     }
-    if let Some(square) = square::square(&view) {
+    if let Some(square) = square::square(view) {
         return vec![Figure { shape: Shape::Square(square), part: String::new() }];
     }
     // Its measures have scales of their own: on one axis they would say nothing of each other.
     let measures = title.is_none() && matches!(kind, "evaluate" | "cross_validation");
-    let ranges = ranges::loadings(&view).or_else(|| {
-        ranges::ranges(&view).filter(|_| !measures && matches!(title, None | Some("forest" | "calibration")))
+    let ranges = ranges::loadings(view).or_else(|| {
+        ranges::ranges(view).filter(|_| !measures && matches!(title, None | Some("forest" | "calibration")))
     });
     ranges.map_or_else(Vec::new, |ranges| each(ranges.parts(), Shape::Ranges))
 }
@@ -77,8 +90,8 @@ fn each<T>(parts: Vec<(T, String)>, shape: fn(T) -> Shape) -> Vec<Figure> {
     parts.into_iter().map(|(of, part)| Figure { shape: shape(of), part }).collect()
 }
 
-/// Pictures for each number of a table: along time where a key says when, or along bands where there are many.
-fn tabled(view: &View<'_>) -> Vec<Figure> {
+/// Pictures for the first numbers of a table: along time where a key says when, or along bands where there are many.
+fn tabled(view: &View<'_>) -> Pictures {
     let chosen = most::chosen(view);
     let order = along::time_key(view).or_else(|| along::band_key(view).filter(|_| !chosen.said.is_empty()));
     let of = |column: usize| match order {
@@ -98,7 +111,13 @@ fn tabled(view: &View<'_>) -> Vec<Figure> {
             figures
         }
     };
-    numbers(view).into_iter().map(of).filter(|figures| !figures.is_empty()).take(MOST_NUMBERS).flatten().collect()
+    let told = numbers(view).into_iter().map(|column| (column, of(column))).filter(|(_, figures)| !figures.is_empty());
+    let mut told: Vec<(usize, Vec<Figure>)> = told.collect();
+    let beyond = told.split_off(told.len().min(MOST_NUMBERS));
+    Pictures {
+        figures: told.into_iter().flat_map(|(_, figures)| figures).collect(),
+        without: beyond.into_iter().map(|(column, _)| view.heading(column).to_owned()).collect(),
+    }
 }
 
 /// The columns of a table's numbers: sums, who is counted, other statistics, rows. How far numbers are spread is nothing without their mean.

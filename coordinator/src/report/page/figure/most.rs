@@ -29,14 +29,16 @@ pub(super) fn chosen(view: &View<'_>) -> Chosen {
         |row: usize| view.number(row, by).or_else(|| view.between(row, by).map(|(lo, _)| lo).filter(|lo| *lo > 0.0));
     let mut known: Vec<(usize, f64)> = (0..all).filter_map(|row| Some((row, least(row)?))).collect();
     known.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let hidden = all - known.len();
     let others = known.split_off(known.len().min(MOST));
+    // A hidden number is not what it is at least.
+    let shown: Vec<f64> = others.iter().filter_map(|(row, _)| view.number(*row, by)).collect();
+    let hidden = all - known.len() - shown.len();
     let mut said = format!("of {all} rows the {} with the highest {}", known.len(), view.heading(by));
-    if let (Some((_, most)), Some((_, least))) = (others.first(), others.last()) {
-        said.push_str(&format!("; {} others have {} to {}", others.len(), number(*least), number(*most)));
+    if let (Some(most), Some(least)) = (shown.first(), shown.last()) {
+        said.push_str(&format!("; {} others have {} to {}", shown.len(), number(*least), number(*most)));
     }
     if hidden > 0 {
-        said.push_str(&format!("; of {hidden} it is hidden"));
+        said.push_str(&format!("; of {hidden} more it is hidden"));
     }
     Chosen { rows: known.into_iter().map(|(row, _)| row).collect(), said }
 }
@@ -44,7 +46,7 @@ pub(super) fn chosen(view: &View<'_>) -> Chosen {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{block, hidden, text};
-    use super::super::{Figure, figures};
+    use super::super::{Figure, pictures};
     use super::*;
     use crate::api::types::{Interval, Value};
 
@@ -52,12 +54,13 @@ mod tests {
     fn of_a_long_table_the_most_frequent_rows_are_drawn_of_each_number_and_of_the_others_it_is_said_what_they_have() {
         let row = |at: u64| vec![text(&format!("code {at}")), Value::Count(1000 - at), Value::Number(at as f64)];
         let mut table = block(&["code", "count", "mean(age)"], (0..100).rev().map(row).collect());
-        for (row, least) in [(0, 0), (1, 2000)] {
+        // Of the first nothing is known, the second is among the highest for certain, the third is at least 3.
+        for (row, least) in [(0, 0), (1, 2000), (2, 3)] {
             table.rows[row][1] = Value::Null;
             table.hidden.push(hidden(row, 1, Some(Interval(least, Some(5000)))));
         }
-        let figures = figures("table", None, &table);
-        let said = "; of 100 rows the 36 with the highest count; 63 others have 903 to 965; of 1 it is hidden";
+        let figures = pictures("table", None, &table).figures;
+        let said = "; of 100 rows the 36 with the highest count; 62 others have 904 to 965; of 2 more it is hidden";
         assert!(
             figures.len() == 2 && figures.iter().all(|figure| figure.title().ends_with(said)),
             "{}",

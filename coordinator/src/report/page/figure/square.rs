@@ -141,9 +141,9 @@ impl Square {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Shape;
     use super::super::gallery::calibration;
-    use super::super::tests::{block, hidden, text};
-    use super::super::{Shape, figures};
+    use super::super::tests::{block, figures, hidden, text};
     use crate::api::types::{Block, Value};
 
     fn square(title: &str, of: &Block) -> super::Square {

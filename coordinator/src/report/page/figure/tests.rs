@@ -19,6 +19,11 @@ pub(super) fn hidden(row: usize, column: usize, interval: Option<Interval>) -> H
     Hidden { row, column, interval, reason: HiddenReason::FewerThanK }
 }
 
+/// The pictures alone.
+pub(super) fn figures(kind: &str, title: Option<&str>, block: &Block) -> Vec<Figure> {
+    pictures(kind, title, block).figures
+}
+
 fn picture(kind: &str, title: Option<&str>, block: &Block) -> Figure {
     figures(kind, title, block).into_iter().next().expect("a picture")
 }
@@ -365,4 +370,14 @@ fn a_table_has_a_picture_of_each_number_and_one_below_nothing_is_a_point_about_0
         figures.iter().map(Figure::title).collect::<Vec<_>>(),
         ["count by sex", "mean(age) by sex", "mean(change)"]
     );
+}
+
+#[test]
+fn of_more_numbers_than_have_a_picture_the_others_are_named() {
+    let row = |sex: &str, x: f64| [text(sex), Value::Count(97)].into_iter().chain([x; 6].map(Value::Number)).collect();
+    let columns = ["sex", "count", "mean(a)", "sd(a)", "mean(b)", "sd(b)", "mean(c)", "mean(d)"];
+    let drawn = pictures("table", None, &block(&columns, vec![row("f", 1.0), row("m", 2.0)]));
+    let titles: Vec<String> = drawn.figures.iter().map(Figure::title).collect();
+    assert_eq!(titles, ["count by sex", "mean(a) by sex", "mean(b) by sex", "mean(c) by sex"]);
+    assert_eq!(drawn.without, ["mean(d)"], "how far numbers are spread never has one");
 }

@@ -82,7 +82,7 @@ pub(super) fn label(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{block, text};
-    use super::super::{Figure, figures};
+    use super::super::{Figure, pictures};
     use super::*;
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
             |week: &str, first: &str, second: &str, n| vec![text(week), text(first), text(second), Value::Count(n)];
         let weeks = |first, second, n| ["2020-W01", "2020-W02"].map(|week| row(week, first, second, n));
         let rows = weeks("a, b", "c", 100).into_iter().chain(weeks("a", "b, c", 200)).collect();
-        let along = figures("table", None, &block(&["week", "one", "other", "count"], rows));
+        let along = pictures("table", None, &block(&["week", "one", "other", "count"], rows)).figures;
         let said: Vec<String> = along.iter().map(Figure::description).collect();
         assert!(said[0].contains("“a, b”, c: highest 100") && said[0].contains("a, “b, c”: highest 200"), "{said:?}");
     }

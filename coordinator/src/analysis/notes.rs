@@ -64,7 +64,7 @@ fn without_measure(spec: &TableSpec, sites: &[SiteCells<'_>]) -> Vec<String> {
     let of_one = |(index, measure): (usize, &Measure)| {
         let without = sites.iter().filter(|(_, _, cells)| hides_all(cells, index));
         let note =
-            |(site, k, _): &SiteCells<'_>| nothing_to_contribute(site.as_str(), &name(spec, measure), measure, *k);
+            |(site, k, _): &SiteCells<'_>| nothing_to_contribute(site.as_str(), name(spec, measure), measure, *k);
         without.map(note).collect::<Vec<_>>()
     };
     spec.measures().into_iter().enumerate().flat_map(of_one).collect()
@@ -193,15 +193,9 @@ fn hides_all(cells: &[&CellRelease], measure: usize) -> bool {
     shown.next() == Some(&MeasureRelease::Hidden) && shown.all(|m| *m == MeasureRelease::Hidden)
 }
 
-fn name(spec: &TableSpec, measure: &Measure) -> String {
-    match measure {
-        Measure::Column(column) | Measure::Ln(column) | Measure::Sqrt(column) => column.to_string(),
-        _ => spec
-            .show
-            .iter()
-            .find(|s| s.show.measure() == Some(measure))
-            .map_or_else(String::new, |shown| shown.label.clone()),
-    }
+/// What the study calls a measure: its column may be one to which only a number was given.
+fn name<'a>(spec: &'a TableSpec, measure: &Measure) -> &'a str {
+    spec.show.iter().find(|shown| shown.show.measure() == Some(measure)).map_or("", |shown| &shown.label)
 }
 
 fn nothing_to_contribute(site: &str, name: &str, measure: &Measure, threshold: u32) -> String {
@@ -210,4 +204,24 @@ fn nothing_to_contribute(site: &str, name: &str, measure: &Measure, threshold: u
         _ => "have a value, or one unlike the others',",
     };
     format!("{site} has no `{name}` to contribute: fewer than {threshold} patients {rule} in any cell")
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::analysis::{Show, Shown};
+    use bocage_protocol::release::Count;
+
+    use super::*;
+
+    #[test]
+    fn a_measure_to_which_only_a_number_was_given_is_called_by_its_heading() {
+        let of = Measure::Column("f1".parse().unwrap());
+        let shown = |label: &str, show| Shown { label: label.to_owned(), show };
+        let show = vec![shown("count", Show::Count), shown("mean(last(lab.value))", Show::Mean(of))];
+        let spec = TableSpec { by: Vec::new(), show, roll_up: false };
+        let site = "north".parse().unwrap();
+        let cell = CellRelease::Shown { count: Count { subjects: 9, rows: 9 }, measures: vec![MeasureRelease::Hidden] };
+        let notes = without_measure(&spec, &[(&site, 5, vec![&cell])]);
+        assert!(notes[0].starts_with("north has no `mean(last(lab.value))` to contribute"), "{notes:?}");
+    }
 }

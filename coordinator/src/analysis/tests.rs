@@ -270,7 +270,7 @@ fn notes_say_who_is_missing_and_who_has_nothing_to_contribute() {
         "hungary refused: not for this purpose (policy_refused)",
         "long-beach is missing: it did not answer before the deadline",
         "counts cover the 2 of 4 sites that answered",
-        "switzerland has no `chol` to contribute: fewer than 5 patients have a value, or one unlike the others', in any cell",
+        "switzerland has no `mean(chol)` to contribute: fewer than 5 patients have a value, or one unlike the others', in any cell",
     ];
     assert_eq!(result.notes, expected);
     let chol = result.block.hidden.iter().find(|h| h.column == 4).unwrap();

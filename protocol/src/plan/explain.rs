@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
-use super::words::{self, Words, expression, measure};
-use super::{Bins, Contracts, Expr, Grid, Statistic, ValidPlan};
+use super::words::{self, Words, expression};
+use super::{Bins, Calls, Contracts, Expr, Grid, Statistic, ValidPlan};
 use crate::counted::counted;
 use crate::ids::ColumnName;
 
@@ -62,7 +62,7 @@ impl ValidPlan {
     /// them ([`Contracts::of`] [`ValidPlan::related`]); where one is missing, its columns have no titles.
     pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
         let contracts = &contracts.into();
-        let words = Words::new(self.contract(contracts.base));
+        let words = Words::new(self.contract(contracts.base), self.called.calls());
         let features = self.features();
         let (groups, computes, numbers) = match &self.plan().statistic {
             Statistic::Table(_) => self.explain_table(&words),
@@ -104,11 +104,13 @@ impl ValidPlan {
     }
 
     fn explain_reads(&self, contracts: &Contracts<'_>) -> Vec<String> {
-        let words = Words::new(contracts.base);
+        // What is read of the data is no feature.
+        let none = Calls::default();
+        let words = Words::new(contracts.base, &none);
         let mut reads: Vec<String> = self.reads().iter().map(|name| words.column(name)).collect();
         for (name, table) in self.related().iter().filter(|(_, table)| table.dataset != self.plan().query.dataset) {
             let columns = self.touches().get(&table.dataset).into_iter().flatten();
-            let words = contracts.related.get(name).map(|contract| Words::new(contract));
+            let words = contracts.related.get(name).map(|contract| Words::new(contract, &none));
             let word = |column: &ColumnName| words.as_ref().map_or_else(|| column.to_string(), |w| w.column(column));
             let before = reads.len();
             reads.extend(columns.map(|column| format!("{name}.{}", word(column))));
@@ -136,7 +138,7 @@ impl ValidPlan {
                 MeasureLayout::Number(_) => ("patients and rows with a value, sum, sum of squares", 4),
                 MeasureLayout::Condition => ("patients and rows where it is known, rows where it is true", 3),
             };
-            computes.push(format!("of {}: {what}", self.called.calls().say(&measure(asked, words))));
+            computes.push(format!("of {}: {what}", words.measure(asked)));
             of_a_cell += numbers;
         }
         // Two more for the whole cohort.
@@ -159,10 +161,7 @@ impl ValidPlan {
         let cells = self.grid().map_or(0, Grid::cells) as u64;
         let (groups, computes) = match bins {
             Bins::Column(name) => (
-                vec![format!(
-                    "{}, over {cells} public steps of its range",
-                    self.called.calls().say(&words.column(name))
-                )],
+                vec![format!("{}, over {cells} public steps of its range", words.column(name))],
                 "patients and rows in each bin, after the site has merged steps until every bin has k or more patients",
             ),
             Bins::Steps(steps) => (

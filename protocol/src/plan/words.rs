@@ -5,6 +5,7 @@
 pub(crate) mod calls;
 pub(super) mod features;
 
+use self::calls::Calls;
 use super::{Comparison, DateUnit, Expr, Function, Literal, Measure, Operation, ParseAs, Periods};
 use crate::contract::Contract;
 use crate::ids::{ColumnName, Digest};
@@ -13,32 +14,37 @@ use crate::marks::steers;
 /// Constants of a list that are spelt out. The rest is counted, with a digest of the whole list, so that two lists never read the same.
 const LISTED: usize = 50;
 
-/// A contract's titles for its columns.
-pub(super) struct Words<'a>(&'a Contract);
+/// A contract's titles for its columns, and what a person reads of features. A name is said before its title stands beside it: the title is a text.
+pub(super) struct Words<'a> {
+    contract: &'a Contract,
+    calls: &'a Calls,
+}
 
 impl<'a> Words<'a> {
-    pub(super) fn new(contract: &'a Contract) -> Self {
-        Self(contract)
+    pub(super) fn new(contract: &'a Contract, calls: &'a Calls) -> Self {
+        Self { contract, calls }
     }
 
     /// A column's name, with its title where it has another one.
     pub(super) fn column(&self, name: &ColumnName) -> String {
-        match self.0.column(name.as_str()).map(|column| column.label.as_str()) {
-            Some(label) if !label.is_empty() && label != name.as_str() => format!("{name} ({label})"),
-            _ => name.to_string(),
+        let said = self.calls.name(name);
+        match self.contract.column(name.as_str()).map(|column| column.label.as_str()) {
+            Some(label) if !label.is_empty() && label != name.as_str() => format!("{said} ({label})"),
+            _ => said,
         }
     }
-}
 
-/// What is summed.
-pub(super) fn measure(measure: &Measure, words: &Words<'_>) -> String {
-    match measure {
-        Measure::Column(name) => words.column(name),
-        Measure::Ln(name) => format!("ln({name})"),
-        Measure::Sqrt(name) => format!("sqrt({name})"),
-        Measure::Days { from, to } => format!("days_between({from}, {to})"),
-        Measure::Product(a, b) => format!("{a} * {b}"),
-        Measure::Condition(condition) => expression(condition),
+    /// What is summed.
+    pub(super) fn measure(&self, measure: &Measure) -> String {
+        let name = |name: &ColumnName| self.calls.name(name);
+        match measure {
+            Measure::Column(of) => self.column(of),
+            Measure::Ln(of) => format!("ln({})", name(of)),
+            Measure::Sqrt(of) => format!("sqrt({})", name(of)),
+            Measure::Days { from, to } => format!("days_between({}, {})", name(from), name(to)),
+            Measure::Product(a, b) => format!("{} * {}", name(a), name(b)),
+            Measure::Condition(condition) => self.calls.say(&expression(condition)),
+        }
     }
 }
 
@@ -205,6 +211,24 @@ mod tests {
 
     fn column(name: &str) -> Expr {
         Expr::Column(name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_title_is_a_text_and_stays_as_it_is() {
+        let text = "id = \"lab@1\"\nsubject = \"patient\"\none_row_per_subject = true\n\
+                    [[column]]\nname = \"patient\"\ntype = \"text\"\n\
+                    [[column]]\nname = \"chol\"\nlabel = \"the site's marker f1\"\ntype = \"float\"\nrange = [50, 700]\n\
+                    [[column]]\nname = \"f1\"\nlabel = \"f1's own\"\ntype = \"int\"\nrange = [0, 130]\n";
+        let contract = crate::contract::parse(text, "lab.toml").unwrap();
+        let age = crate::plan::Derived::Age { table: None, at: crate::plan::Moment::Date(18_292) };
+        let age = crate::plan::Feature { name: "f1".parse().unwrap(), on: None, of: age };
+        let calls = Calls::of([&age], |_| None);
+        let words = Words::new(&contract, &calls);
+        let of = |name: &str| Measure::Column(name.parse().unwrap());
+        assert_eq!(words.measure(&of("chol")), "chol (the site's marker f1)");
+        assert_eq!(words.measure(&of("f1")), "age_at(date '2020-01-31') (f1's own)");
+        let product = Measure::Product("chol".parse().unwrap(), "f1".parse().unwrap());
+        assert_eq!(words.measure(&product), "chol * age_at(date '2020-01-31')");
     }
 
     #[test]

@@ -230,7 +230,7 @@ fn where_no_key_is_shown_by_enough_sites_none_is_named_and_a_note_says_so() {
         result.notes
     );
     assert!(
-        result.notes.iter().any(|note| note.starts_with("site-0 has no `chol` to contribute")),
+        result.notes.iter().any(|note| note.starts_with("site-0 has no `mean(chol)` to contribute")),
         "{:?}",
         result.notes
     );

@@ -1,5 +1,6 @@
 //! Cohorts across tables as a researcher writes them: what they become, and what is said about those that are wrong.
 
+mod chained;
 mod contracts;
 mod plausible;
 mod rows;

@@ -4,6 +4,7 @@
 //! data and stays as it is.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 
 use super::{Literal, expression, literal};
 use crate::ids::{ColumnName, Digest};
@@ -12,10 +13,20 @@ use crate::plan::{Derived, Edge, Expr, Feature, Moment, Pick, Rows, Window};
 
 /// Characters: of four bytes each they are no more than a heading may have.
 const LONGEST_HEADING: usize = crate::limits::LABEL_BYTES / 4 - 1;
+/// Characters of a feature's text. Each is part of the texts of those that read it: without an end a chain of features that read the one before twice
+/// would have a text of twice the length with every link.
+const LONGEST_CALL: usize = 200;
 
 /// For each of a plan's features, what a person reads.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Calls(BTreeMap<ColumnName, String>);
+pub(crate) struct Calls(BTreeMap<ColumnName, Call>);
+
+#[derive(Debug, Clone)]
+struct Call {
+    said: String,
+    /// Whether it says all of what the feature is.
+    whole: bool,
+}
 
 impl Calls {
     /// Those of features, each after what it reads. `written` gives the study's own name.
@@ -25,49 +36,37 @@ impl Calls {
     ) -> Self {
         let mut calls = Self::default();
         for feature in features {
-            let said = match written(&feature.name) {
-                Some(name) => name.to_string(),
-                None => calls.call(&feature.of),
+            let call = match written(&feature.name) {
+                Some(name) => Call { said: name.to_string(), whole: true },
+                None => calls.made(feature),
             };
-            calls.0.insert(feature.name.clone(), said);
+            calls.0.insert(feature.name.clone(), call);
         }
         calls
     }
 
     /// A column's name as a person reads it.
     pub fn name(&self, name: &ColumnName) -> String {
-        self.0.get(name).cloned().unwrap_or_else(|| name.to_string())
+        self.0.get(name).map_or_else(|| name.to_string(), |call| call.said.clone())
+    }
+
+    /// Whether what stands for a column does not say all of what it is.
+    pub fn is_short(&self, name: &ColumnName) -> bool {
+        self.0.get(name).is_some_and(|call| !call.whole)
     }
 
     /// The same of every name in an expression.
     pub fn say(&self, text: &str) -> String {
-        if self.0.is_empty() {
-            return text.to_owned();
-        }
-        let (mut said, mut word, mut quoted) = (String::new(), String::new(), false);
-        let name = |word: &mut String| {
-            let word = std::mem::take(word);
-            word.parse().ok().and_then(|name: ColumnName| self.0.get(&name).cloned()).unwrap_or(word)
-        };
-        for c in text.chars() {
-            if !quoted && (c.is_ascii_alphanumeric() || c == '_') {
-                word.push(c);
-                continue;
-            }
-            said += &name(&mut word);
-            quoted ^= c == '\'';
-            said.push(c);
-        }
-        said + &name(&mut word)
+        let mut said = String::new();
+        // A text takes all that is written to it.
+        let _ = self.write(text, &mut said);
+        said
     }
 
     /// An expression as a heading: what it is made of is told in full where a plan is explained.
     pub fn heading(&self, of: &Expr) -> String {
-        let text = self.say(&expression(of));
-        match text.char_indices().nth(LONGEST_HEADING) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+        let (text, whole) = Short::of(LONGEST_HEADING, |out| self.write(&expression(of), out));
+        if whole { text } else { text + "…" }
     }
 
     /// The same of every name that a message has between its marks, `` `f1` ``; without marks it is an expression.
@@ -79,30 +78,68 @@ impl Calls {
         message.split('`').enumerate().map(part).collect::<Vec<_>>().join("`")
     }
 
+    fn write(&self, text: &str, out: &mut impl Write) -> fmt::Result {
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let mut quoted = false;
+        for part in text.split_inclusive(ends) {
+            let word = part.trim_end_matches(ends);
+            let name = if quoted { None } else { word.parse::<ColumnName>().ok() };
+            let call = name.and_then(|name| self.0.get(&name));
+            out.write_str(call.map_or(word, |call| &call.said))?;
+            out.write_str(&part[word.len()..])?;
+            quoted ^= part.ends_with('\'');
+        }
+        Ok(())
+    }
+
+    /// What stands for a feature without a name. Two that begin alike never read the same.
+    fn made(&self, feature: &Feature) -> Call {
+        let (said, whole) = Short::of(LONGEST_CALL, |out| self.call(&feature.of, out));
+        if whole {
+            return Call { said, whole };
+        }
+        let all = crate::trust::canonical(&(&feature.on, &feature.of)).unwrap_or_default();
+        Call { said: format!("{said}… {}", Digest::of("bocage/call/1", &[&all]).short()), whole }
+    }
+
     /// A feature as a study writes it.
-    fn call(&self, of: &Derived) -> String {
+    fn call(&self, of: &Derived, out: &mut impl Write) -> fmt::Result {
         match of {
-            Derived::Has { rows, at_least: 1 } => format!("has({})", self.rows(None, rows)),
-            Derived::Has { rows, at_least } => format!("has({}, at_least = {at_least})", self.rows(None, rows)),
-            Derived::Count { rows } => format!("count({})", self.rows(None, rows)),
+            Derived::Has { rows, at_least: 1 } => {
+                out.write_str("has(")?;
+                self.rows(None, rows, out)?;
+            }
+            Derived::Has { rows, at_least } => {
+                out.write_str("has(")?;
+                self.rows(None, rows, out)?;
+                write!(out, ", at_least = {at_least}")?;
+            }
+            Derived::Count { rows } => {
+                out.write_str("count(")?;
+                self.rows(None, rows, out)?;
+            }
             Derived::Pick { pick, column, rows } => {
-                let pick = match pick {
-                    Pick::First => "first",
-                    Pick::Last => "last",
-                    Pick::Least => "min",
-                    Pick::Greatest => "max",
-                    Pick::Mean => "mean",
-                };
-                format!("{pick}({})", self.rows(Some(column), rows))
+                out.write_str(match pick {
+                    Pick::First => "first(",
+                    Pick::Last => "last(",
+                    Pick::Least => "min(",
+                    Pick::Greatest => "max(",
+                    Pick::Mean => "mean(",
+                })?;
+                self.rows(Some(column), rows, out)?;
             }
             Derived::Sum { column, rows, at_most } => {
-                format!("sum({}, at_most = {at_most})", self.rows(Some(column), rows))
+                out.write_str("sum(")?;
+                self.rows(Some(column), rows, out)?;
+                write!(out, ", at_most = {at_most}")?;
             }
-            Derived::Value { table, column } => format!("{table}.{}", self.name(column)),
-            Derived::Reached { through, column, .. } => format!("{}.{}", self.name(through), self.name(column)),
-            Derived::Age { table: None, at } => format!("age_at({})", self.moment(at)),
-            Derived::Age { table: Some(table), at } => format!("{table}.age_at({})", self.moment(at)),
-            Derived::Plausible { column, lo, hi } => format!("plausible({}, {lo}, {hi})", self.name(column)),
+            Derived::Value { table, column } => return write!(out, "{table}.{}", self.name(column)),
+            Derived::Reached { through, column, .. } => {
+                return write!(out, "{}.{}", self.name(through), self.name(column));
+            }
+            Derived::Age { table: None, at } => write!(out, "age_at({}", self.moment(at))?,
+            Derived::Age { table: Some(table), at } => write!(out, "{table}.age_at({}", self.moment(at))?,
+            Derived::Plausible { column, lo, hi } => write!(out, "plausible({}, {lo}, {hi}", self.name(column))?,
             Derived::Predicted(of) => {
                 let what = match &of.gives {
                     Gives::Mean => "predict",
@@ -112,29 +149,35 @@ impl Calls {
                 };
                 // The coefficients tell one from another.
                 let model = Digest::of("bocage/model/1", &[&crate::trust::canonical(of).unwrap_or_default()]);
-                format!("{what}(model {})", model.short())
+                write!(out, "{what}(model {}", model.short())?;
             }
         }
+        out.write_char(')')
     }
 
-    fn rows(&self, column: Option<&ColumnName>, rows: &Rows) -> String {
-        let of = column.map(|column| format!(".{}", self.name(column))).unwrap_or_default();
-        let filter = rows.filter.as_ref().map(|filter| format!(" where {}", self.say(&expression(filter))));
-        let window = rows.window.as_ref().map(|window| self.window(window));
-        format!("{}{of}{}{}", rows.table, filter.unwrap_or_default(), window.unwrap_or_default())
+    fn rows(&self, column: Option<&ColumnName>, rows: &Rows, out: &mut impl Write) -> fmt::Result {
+        write!(out, "{}", rows.table)?;
+        if let Some(column) = column {
+            write!(out, ".{}", self.name(column))?;
+        }
+        if let Some(filter) = &rows.filter {
+            out.write_str(" where ")?;
+            self.write(&expression(filter), out)?;
+        }
+        rows.window.as_ref().map_or(Ok(()), |window| self.window(window, out))
     }
 
-    fn window(&self, window: &Window) -> String {
-        let edge = |word: &str, edge: &Option<Edge>| {
-            let Edge { at, days } = edge.as_ref()?;
-            let moment = self.moment(at);
-            Some(match days {
-                0 => format!(", {word} = {moment}"),
-                1.. => format!(", {word} = {moment} + days({days})"),
-                _ => format!(", {word} = {moment} - days({})", days.unsigned_abs()),
-            })
-        };
-        [edge("from", &window.from), edge("until", &window.to)].into_iter().flatten().collect()
+    fn window(&self, window: &Window, out: &mut impl Write) -> fmt::Result {
+        for (word, edge) in [("from", &window.from), ("until", &window.to)] {
+            let Some(Edge { at, days }) = edge else { continue };
+            write!(out, ", {word} = {}", self.moment(at))?;
+            match days {
+                0 => {}
+                1.. => write!(out, " + days({days})")?,
+                _ => write!(out, " - days({})", days.unsigned_abs())?,
+            }
+        }
+        Ok(())
     }
 
     fn moment(&self, moment: &Moment) -> String {
@@ -142,6 +185,31 @@ impl Calls {
             Moment::Date(day) => literal(&Literal::Date(*day)),
             Moment::Column(name) => self.name(name),
         }
+    }
+}
+
+/// A text that takes so many more characters and then refuses, so that what would be longer is not made.
+struct Short {
+    text: String,
+    left: usize,
+}
+
+impl Short {
+    /// What is written, up to `most` characters, and whether it is all.
+    fn of(most: usize, write: impl FnOnce(&mut Self) -> fmt::Result) -> (String, bool) {
+        let mut short = Self { text: String::new(), left: most };
+        let whole = write(&mut short).is_ok();
+        (short.text, whole)
+    }
+}
+
+impl Write for Short {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for c in part.chars() {
+            self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
+            self.text.push(c);
+        }
+        Ok(())
     }
 }
 
@@ -170,5 +238,21 @@ mod tests {
         );
         assert_eq!(calls(&[("f1", age), ("f2", near)], "f1").say("f2"), "plausible(age_now, 18, 90)");
         assert_eq!(Calls::default().say("f1"), "f1");
+    }
+
+    #[test]
+    fn a_long_text_ends_and_is_told_from_others_that_begin_alike() {
+        let of = |last: i64| {
+            let list = (0..90).map(|n| Literal::Int(1_000_000 + n)).chain([Literal::Int(last)]).collect();
+            let filter = Some(Expr::In { of: Box::new(Expr::Column("n".parse().unwrap())), list });
+            Derived::Count { rows: Rows { table: "lab".parse().unwrap(), filter, window: None } }
+        };
+        let calls =
+            calls(&[("f1", of(1)), ("f2", of(2)), ("f3", Derived::Age { table: None, at: Moment::Date(0) })], "");
+        let [one, other] = ["f1", "f2"].map(|name| calls.say(name));
+        assert!(one.starts_with("count(lab where n in (1000000, ") && one.contains("… "), "{one}");
+        assert_eq!(one.chars().count(), LONGEST_CALL + "… ".chars().count() + 12);
+        assert_ne!(one, other);
+        assert_eq!(["f1", "f3"].map(|name| calls.is_short(&name.parse().unwrap())), [true, false]);
     }
 }

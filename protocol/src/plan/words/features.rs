@@ -15,13 +15,18 @@ pub(in crate::plan) fn feature(
     called: &Called,
 ) -> String {
     let made = derived(feature, before, contracts, called.calls());
-    match (called.written(&feature.name), &feature.on) {
+    let calls = called.calls();
+    let name = match called.written(&feature.name) {
+        Some(name) => Some(name.to_string()),
+        // Of what a call does not say all.
+        None if matches!(feature.of, Derived::Predicted(_)) || calls.is_short(&feature.name) => {
+            Some(calls.name(&feature.name))
+        }
+        None => None,
+    };
+    match (name, &feature.on) {
         (Some(name), None) => format!("{name} is {made}"),
         (Some(name), Some(on)) => format!("{name} of a row in {on} is {made}"),
-        // Of what a call does not say all.
-        (None, None) if matches!(feature.of, Derived::Predicted(_)) => {
-            format!("{} is {made}", called.calls().name(&feature.name))
-        }
         (None, None) => made,
         (None, Some(on)) => format!("of a row in {on} {made}"),
     }

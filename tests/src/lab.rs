@@ -4,11 +4,13 @@ mod running;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use bocage_net::env::{SystemClock, SystemEntropy};
@@ -440,13 +442,19 @@ fn free_tcp_port() -> u16 {
     free_port(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
 }
 
-/// Below those that the system gives to whoever dials: one of them could take the port while its process is being started again.
+/// Below those that the system gives to whoever dials: one of them could take the port while its process is being started again. Nor does another
+/// test take it, which looks just then: whoever has a port holds its file until all its tests have ended.
 fn free_port(is_free: impl Fn(u16) -> bool) -> u16 {
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join(format!("bocage-test-ports-{}", rustix::process::getuid().as_raw()));
+    std::fs::create_dir_all(&folder).expect("a folder for held ports");
     loop {
         let mut random = [0; 2];
         SystemEntropy.fill(&mut random);
         let port = 10_000 + u16::from_be_bytes(random) % 20_000;
-        if is_free(port) {
+        let file = File::create(folder.join(port.to_string())).expect("a file for a held port");
+        if file.try_lock().is_ok() && is_free(port) {
+            HELD.lock().expect("no panic holds it").push(file);
             return port;
         }
     }

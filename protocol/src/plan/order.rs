@@ -130,57 +130,26 @@ impl ValidPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{self, Contract};
-    use crate::plan::{Expr, Measure, Table};
+    use crate::plan::tests::{at_least, column, contract, cut, plan};
+    use crate::plan::{Expr, Measure};
     use crate::release::{Count, MeasureRelease};
     use proptest::prelude::*;
 
-    const CONTRACT: &str = r#"
-        id = "visits@1"
-        subject = "patient"
-        one_row_per_subject = true
-        [[column]]
-        name = "patient"
-        type = "text"
-        required = true
-        [[column]]
-        name = "age"
-        type = "int"
-        range = [0, 99]
-        groupings = [{ name = "decades", breaks = [20, 40, 60] }]
-        [[column]]
-        name = "icd"
-        type = "code"
-        required = true
-        codes = [{ code = "E10" }, { code = "E11" }, { code = "I10" }]
-        groupings = [{ name = "chapter", groups = [{ label = "E", codes = ["E10", "E11"] }, { label = "I", codes = ["I10"] }] }]
-        [[column]]
-        name = "sex"
-        type = "bool"
-        [[column]]
-        name = "crp"
-        type = "float"
-        range = [0, 500]
-    "#;
-
-    fn visits() -> Contract {
-        contract::parse(CONTRACT, "visits.toml").unwrap()
-    }
-
     fn keys() -> Vec<Expr> {
-        let column = |name: &str| Expr::Column(name.parse().unwrap());
-        vec![column("sex"), Expr::Cut { of: Box::new(column("crp")), breaks: vec![5.0, 50.0] }, column("icd")]
+        vec![column("stage"), cut("crp", &[5.0, 50.0]), column("icd")]
     }
 
     fn measures() -> Vec<Measure> {
         let name = |name: &str| name.parse().unwrap();
-        vec![Measure::Column(name("crp")), Measure::Condition(Expr::Column(name("sex"))), Measure::Column(name("age"))]
+        vec![Measure::Column(name("crp")), Measure::Condition(at_least("stage", 3)), Measure::Column(name("age"))]
     }
 
     fn asked(by: Vec<Expr>, measures: Vec<Measure>, roll_up: bool) -> ValidPlan {
-        let contract = visits();
-        let plan = Plan { query: contract.rows(None), statistic: Statistic::Table(Table { by, measures, roll_up }) };
-        ValidPlan::check(plan, &contract).unwrap()
+        let mut asked = plan(None, by, measures);
+        if let Statistic::Table(table) = &mut asked.statistic {
+            table.roll_up = roll_up;
+        }
+        ValidPlan::check(asked, &contract()).unwrap()
     }
 
     fn place_of(measure: &Measure) -> u64 {
@@ -236,7 +205,7 @@ mod tests {
     fn keys_whose_ladder_climbs_one_after_the_other_stay_where_they_are() {
         let age =
             Expr::Cut { of: Box::new(Expr::Column("age".parse().unwrap())), breaks: vec![20.0, 30.0, 40.0, 60.0] };
-        let both = [age, Expr::Column("icd".parse().unwrap())];
+        let both = [age, column("icd")];
         let [one, other] = [both.to_vec(), both.iter().rev().cloned().collect()];
         let digests = |roll_up| [&one, &other].map(|by| asked(by.clone(), vec![], roll_up).digest());
         let [a, b] = digests(true);
@@ -247,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_ladder_without_a_step_is_none() {
-        let sex = || vec![Expr::Column("sex".parse().unwrap())];
-        assert_eq!(asked(sex(), vec![], true).digest(), asked(sex(), vec![], false).digest());
+        let stage = || vec![column("stage")];
+        assert_eq!(asked(stage(), vec![], true).digest(), asked(stage(), vec![], false).digest());
     }
 }

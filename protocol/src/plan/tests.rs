@@ -45,24 +45,24 @@ const CONTRACT: &str = r#"
     range = ["2020-01-01", "2021-12-31"]
 "#;
 
-fn contract() -> Contract {
+pub(super) fn contract() -> Contract {
     contract::parse(CONTRACT, "visits.toml").unwrap()
 }
 
-fn column(name: &str) -> Expr {
+pub(super) fn column(name: &str) -> Expr {
     Expr::Column(name.parse().unwrap())
 }
 
-fn cut(name: &str, breaks: &[f64]) -> Expr {
+pub(super) fn cut(name: &str, breaks: &[f64]) -> Expr {
     Expr::Cut { of: Box::new(column(name)), breaks: breaks.to_vec() }
 }
 
-fn at_least(name: &str, value: i64) -> Expr {
+pub(super) fn at_least(name: &str, value: i64) -> Expr {
     let (left, right) = (Box::new(column(name)), Box::new(Expr::Literal(Literal::Int(value))));
     Expr::Compare { op: super::Comparison::GreaterOrEqual, left, right }
 }
 
-fn plan(filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> Plan {
+pub(super) fn plan(filter: Option<Expr>, by: Vec<Expr>, measures: Vec<Measure>) -> Plan {
     let contract = contract();
     let query = contract.rows(filter);
     Plan { query, statistic: Statistic::Table(Table { by, measures, roll_up: true }) }

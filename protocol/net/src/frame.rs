@@ -2,7 +2,7 @@
 //!
 //! The same framing serves a QUIC stream, a Unix socket and an in-memory pipe. Every read has a bound, which is checked
 //! before anything is reserved; memory then grows with the bytes that really come, so that announcing a large frame
-//! costs a peer as much as it costs us.
+//! alone costs us nothing.
 
 use std::io;
 
@@ -14,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Reserved at first for a frame, however long it says it is.
 const FIRST_BYTES: usize = 16 << 10;
+
+/// Reserved next, as a multiple of what has come: few steps, since each leaves its old bytes behind for a while.
+const GROWTH: usize = 16;
 
 /// Why a frame was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +62,7 @@ where
             return Err(FrameError::Truncated);
         }
         if payload.len() == payload.capacity() && payload.len() < bytes {
-            payload.reserve_exact(payload.len().min(bytes - payload.len()));
+            payload.reserve_exact((payload.len() * (GROWTH - 1)).min(bytes - payload.len()));
         }
     }
     Ok(payload)

@@ -2,6 +2,7 @@
 
 mod fields;
 mod log_filter;
+mod respelt;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use log_filter::log_filter_problem;
+use respelt::Respelt;
 
 /// One thing that is wrong with a text that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl std::error::Error for Problems {}
 
 /// Reads one section into `T`. All unknown keys, all missing ones and all values of a wrong type are reported, with their places.
 ///
-/// `known` are the keys that a misspelt one may have meant.
+/// `known` are the keys that a misspelt one may have meant; it is read as that one, so that what it holds is looked at too.
 pub fn read<T: DeserializeOwned>(
     value: &Value,
     file: &str,
@@ -134,15 +136,22 @@ fn read_on<T: DeserializeOwned>(
     let mut wrong: Vec<Problem> = Vec::new();
     let mut removed: Vec<String> = Vec::new();
     let mut stand_ins: Vec<String> = Vec::new();
+    let mut respelt = Respelt::default();
     let read = loop {
-        let (path, message) = match attempt::<T>(&rest, &mut unknown) {
+        let attempted = attempt::<T>(&rest, &mut unknown);
+        let meant = |path: &str| nearest_key::<T>(path, known);
+        if respelt.another(&mut rest, &unknown, meant) {
+            continue;
+        }
+        let (path, message) = match attempted {
             Ok(read) => break Some(read),
             Err(failure) => failure,
         };
         if let Some(field) = missing_field(&message) {
             let place = join(&path, field);
             if !removed.contains(&place) && !stand_ins.iter().any(|other| within(&place, other)) {
-                wrong.push(Problem::new(file, join(key, &path), &*message).hint(format!("add a line {field} = …")));
+                let place = join(key, &respelt.as_written(&path));
+                wrong.push(Problem::new(file, place, &*message).hint(format!("add a line {field} = …")));
             }
             if !stand_in::<T>(&mut rest, &path, field) {
                 break None;
@@ -150,7 +159,7 @@ fn read_on<T: DeserializeOwned>(
             stand_ins.push(place);
             continue;
         }
-        let place = join(key, &path);
+        let place = join(key, &respelt.as_written(&path));
         let problem = Problem::new(file, &*place, in_words(&message));
         wrong.push(match otherwise(&message, &place) {
             Some(hint) => problem.hint(hint),
@@ -161,7 +170,8 @@ fn read_on<T: DeserializeOwned>(
             None => break None,
         }
     };
-    for path in &unknown {
+    for path in unknown.iter().filter(|path| !respelt.made(path)) {
+        let path = &*respelt.as_written(path);
         problems.push(unknown_key::<T>(file, &join(key, path), path, known));
     }
     let sound = wrong.is_empty();
@@ -172,19 +182,29 @@ fn read_on<T: DeserializeOwned>(
 /// A key that is not read at this place. One of another place is told so: it is not misspelt.
 fn unknown_key<'de, T: serde::Deserialize<'de>>(file: &str, place: &str, path: &str, known: &[&str]) -> Problem {
     let last = path.rsplit('.').next().unwrap_or_default();
-    let own = if path == last { fields::of::<T>() } else { &[] };
-    let elsewhere = known.contains(&last);
-    let near = nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()));
-    // A key of another section is no misspelling, unless it is the beginning of one that belongs here.
-    let near = near.filter(|near| !elsewhere || (own.contains(near) && near.starts_with(last)));
-    match near {
+    match nearest_key::<T>(path, known) {
         Some(near) => Problem::new(file, place, "unknown key").hint(format!("did you mean `{near}`?")),
-        None if elsewhere => {
+        None if known.contains(&last) => {
+            let own = own_keys::<T>(path);
             let problem = Problem::new(file, place, format!("`{last}` is not a key of this section"));
             if own.is_empty() { problem } else { problem.hint(format!("its keys are {}", own.join(", "))) }
         }
         None => Problem::new(file, place, "unknown key"),
     }
+}
+
+/// The keys of the section that a place lies in, where that is `T` itself.
+fn own_keys<'de, T: serde::Deserialize<'de>>(path: &str) -> &'static [&'static str] {
+    if path.contains('.') { &[] } else { fields::of::<T>() }
+}
+
+/// What a key that is not read at this place may have meant.
+fn nearest_key<'k, 'de, T: serde::Deserialize<'de>>(path: &str, known: &[&'k str]) -> Option<&'k str> {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    let own = own_keys::<T>(path);
+    let near = nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()));
+    // A key of another section is no misspelling, unless it is the beginning of one that belongs here.
+    near.filter(|near| !known.contains(&last) || (own.contains(near) && near.starts_with(last)))
 }
 
 /// The key that a section lacks, if that is what an error says.

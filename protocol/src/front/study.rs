@@ -62,8 +62,8 @@ use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Si
 
 #[derive(Deserialize)]
 struct RawStudy {
-    title: String,
-    purpose: String,
+    title: Option<String>,
+    purpose: Option<String>,
     permit: Option<PermitId>,
     dataset: Option<ContractId>,
     #[serde(default)]
@@ -86,6 +86,18 @@ struct RawStudy {
     derive: BTreeMap<ColumnName, String>,
     #[serde(default)]
     analysis: Vec<Value>,
+}
+
+impl RawStudy {
+    /// Adds what every study says and this one does not, unless it was there and could not be read.
+    fn missing(&self, file: &str, problems: &mut Problems) {
+        for (field, said) in [("title", self.title.is_some()), ("purpose", self.purpose.is_some())] {
+            if !said && problems.0.iter().all(|problem| problem.key != field) {
+                let problem = Problem::new(file, "", format!("missing field `{field}`"));
+                problems.push(problem.hint(format!("add a line {field} = …")));
+            }
+        }
+    }
 }
 
 /// A study's text, read but not bound to a contract yet.
@@ -140,22 +152,19 @@ impl StudyText {
         for problem in problems.0.iter_mut().filter(|problem| problem.key == "cohort.where") {
             problem.hint = Some("write include = [\"CONDITION\"], or `where` above [cohort]".to_owned());
         }
-        let mut basic = Problems::default();
-        let from = value.get("cohort").and_then(|cohort| cohort.get("from"));
-        let names_one = value.get("dataset").or(from).is_some();
-        match read.map(|raw| (raw.base(file, &mut basic), raw)) {
-            Some((Some(dataset), raw)) => {
+        let base = read.as_ref().and_then(|raw| raw.base(file, &mut problems));
+        let names_one = value.pointer("/cohort/from").or(value.get("dataset")).is_some();
+        match (read, base) {
+            (Some(raw), Some(dataset)) => {
                 Ok(Self { file: file.to_owned(), raw, dataset, files: Files::new(), unread: problems, versionless })
             }
-            // What could not be read is not missing.
-            Some((None, _)) if names_one && !problems.is_empty() => Err(problems),
-            Some((None, _)) => {
-                basic.extend(problems);
-                Err(basic)
-            }
-            None => {
-                if !names_one {
+            (raw, _) => {
+                // What could not be read is not missing.
+                if !names_one || problems.is_empty() {
                     problems.push(no_dataset().at(file, ""));
+                }
+                if let Some(raw) = raw {
+                    raw.missing(file, &mut problems);
                 }
                 Err(problems)
             }
@@ -165,6 +174,7 @@ impl StudyText {
     /// What is wrong with the text by itself, whatever it is bound to.
     pub fn problems(&self) -> Problems {
         let mut problems = self.unread.clone();
+        self.raw.missing(&self.file, &mut problems);
         problems.0.extend(self.versionless.iter().map(|named| named.problem(&self.file)));
         problems
     }
@@ -229,8 +239,8 @@ impl StudyText {
         let relations = Relations::new(contracts, self.base_name(), Given { lists, today });
         let (file, files, derive) = (&self.file, &self.files, &raw.derive);
         let mut binding = Binding { file, files, relations, derive, steps: None, problems };
-        binding.title(&raw.title);
-        let purpose = binding.purpose(&raw.purpose);
+        let title = raw.title.as_deref().map(|title| binding.title(title));
+        let purpose = raw.purpose.as_deref().and_then(|purpose| binding.purpose(purpose));
         let models = binding.features(raw);
         binding.derived();
         binding.steps = binding.cohort(raw);
@@ -254,11 +264,11 @@ impl StudyText {
         let query = Query { features, related, ..query };
         check_plans(&self.file, &query, &analyses, contracts, &mut problems);
         told(&mut problems, &relations.calls());
-        let Some(purpose) = purpose.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let (Some(title), Some(purpose), true) = (title, purpose, problems.is_empty()) else { return Err(problems) };
         let study = Study {
             format: STUDY_FORMAT,
             network: context.network.clone(),
-            title: raw.title.clone(),
+            title,
             purpose,
             permit,
             researcher: context.researcher,
@@ -320,7 +330,7 @@ impl Binding<'_> {
         None
     }
 
-    fn title(&mut self, title: &str) {
+    fn title(&mut self, title: &str) -> String {
         if title.contains(crate::marks::steers) {
             let problem = TypeProblem::new(
                 "a title is one line without control characters, invisible ones or marks of reading direction",
@@ -330,6 +340,7 @@ impl Binding<'_> {
         if title.trim().is_empty() || title.len() > limits::LABEL_BYTES {
             self.refuse::<()>("title", TypeProblem::new(format!("a title has 1 to {} bytes", limits::LABEL_BYTES)));
         }
+        title.to_owned()
     }
 
     fn purpose(&mut self, text: &str) -> Option<Purpose> {

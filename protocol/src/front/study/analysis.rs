@@ -31,7 +31,7 @@ use crate::analysis::{AnalysisSpec, RoundState, Spec, awaits, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
 use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
-use crate::settings::{Problem, Problems, join, keys_of, read};
+use crate::settings::{Problem, Problems, join, keys_of, read_partly};
 use crate::trust::Study;
 
 #[derive(Deserialize)]
@@ -166,15 +166,16 @@ impl Binding<'_> {
         let key = name.map_or_else(|| format!("analysis[{index}]"), |name| place(index, &name));
         let before = self.problems.0.len();
         let mut found = Problems::default();
-        let raw: Option<RawAnalysis> = read(value, self.file, &key, KEYS, &mut found);
         let written = value.get("name").and_then(Value::as_str);
+        let value = meant::as_meant(value, (self.file, &key, index), &mut found);
+        let raw: Option<RawAnalysis> = read_partly(&value, self.file, &key, KEYS, &mut found);
         meant::of_an_analysis(&mut found.0, (&key, written), keys_of::<RawStudy>());
-        let strange = found.0.iter().any(meant::is_unknown);
+        let told = !found.is_empty();
         self.problems.extend(found);
         let raw = raw?;
         let key = place(index, &raw.name);
-        // A question under another name has been told of.
-        if raw.kinds() != 1 && !(raw.kinds() == 0 && strange) {
+        // A question under another name, and one that could not be read, have been told of.
+        if raw.kinds() != 1 && !(raw.kinds() == 0 && told) {
             let problem = TypeProblem::new(format!("an analysis asks one question, this one asks {}", raw.kinds()));
             self.refuse::<()>(&key, problem.hint(format!("write one of {KINDS}")));
         }

@@ -11,7 +11,7 @@ use crate::analysis::AttritionStep;
 use crate::contract::Contract;
 use crate::ids::{ColumnName, ContractId, TableName};
 use crate::plan::{Columns, Contracts, Expr, Literal, Type, TypeProblem, nullable, type_of, unknown_table};
-use crate::settings::{Problem, Problems};
+use crate::settings::{Problem, Problems, nearest};
 use crate::trust::Origin;
 
 /// What a cohort's reference date is called.
@@ -40,28 +40,27 @@ pub(super) fn no_dataset() -> TypeProblem {
 }
 
 impl RawStudy {
-    /// The dataset whose rows are counted: that which the text names, or that of the table which the cohort is from.
+    /// The dataset whose rows are counted: that which the text names, or that of the table which the cohort is from. A table that was meant stands in
+    /// for one that there is not, so that all else is looked at too.
     pub(super) fn base(&self, file: &str, problems: &mut Problems) -> Option<ContractId> {
-        let from = self.cohort.as_ref().and_then(|cohort| cohort.from.as_ref());
-        let mut refuse = |key: &str, problem: TypeProblem| problems.push(problem.at(file, key));
-        let Some(from) = from else {
-            if self.dataset.is_none() {
-                refuse("", no_dataset());
-            }
+        let Some(from) = self.cohort.as_ref().and_then(|cohort| cohort.from.as_ref()) else {
             return self.dataset.clone();
         };
+        let mut refuse = |problem: TypeProblem| problems.push(problem.at(file, "cohort.from"));
         match (self.tables.get(from), &self.dataset) {
-            (None, _) => {
-                let problem = unknown_table(from.as_str(), self.tables.keys().map(TableName::as_str));
-                refuse("cohort.from", problem);
-                None
+            (None, dataset) => {
+                let known = || self.tables.keys().map(TableName::as_str);
+                refuse(unknown_table(from.as_str(), known()));
+                let meant = nearest(from.as_str(), known()).and_then(|near| self.tables.get(&near.parse().ok()?));
+                meant.or(dataset.as_ref()).cloned()
             }
-            (Some(table), Some(dataset)) if table != dataset => {
-                let problem = TypeProblem::new(format!("`{from}` is {table}, and the study's dataset {dataset}"));
-                refuse("cohort.from", problem.hint("leave `dataset` out"));
-                None
+            (Some(table), dataset) => {
+                if let Some(dataset) = dataset.as_ref().filter(|dataset| *dataset != table) {
+                    let problem = TypeProblem::new(format!("`{from}` is {table}, and the study's dataset {dataset}"));
+                    refuse(problem.hint("leave `dataset` out"));
+                }
+                Some(table.clone())
             }
-            (Some(table), _) => Some(table.clone()),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What an unknown key of a study may have meant: a misspelt one, one of another section, or the word that another tool has for it.
 
-use crate::settings::{Problem, nearest};
+use serde_json::Value;
+
+use crate::settings::{Problem, Problems, nearest};
 
 /// What people call a kind of question, and what asks it here.
 const QUESTIONS: &[(&[&str], &str)] = &[
@@ -127,22 +129,40 @@ pub(super) fn of_the_study(problems: &mut [Problem], own: &[&str]) {
     }
 }
 
-/// Says of unknown keys of an analysis what was meant, and takes out what follows from one that is known. `above` are the study's keys.
-pub(super) fn of_an_analysis(problems: &mut Vec<Problem>, (place, name): (&str, Option<&str>), above: &[&str]) {
-    let mut renamed: Vec<String> = Vec::new();
+/// An analysis with the keys that were meant in place of what other tools call them, and with a name where it has none: what is told of, and hides nothing
+/// that stands behind it.
+pub(super) fn as_meant(value: &Value, (file, place, index): (&str, &str, usize), problems: &mut Problems) -> Value {
+    let mut value = value.clone();
+    let Value::Object(analysis) = &mut value else { return value };
+    if !analysis.contains_key("name") {
+        let problem = Problem::new(file, place, "missing field `name`");
+        problems.push(problem.hint("add a line name = …"));
+        analysis.insert("name".to_owned(), format!("a{index}").into());
+    }
+    for (kind, question) in analysis.iter_mut() {
+        let (Some(own), Value::Object(question)) = (super::analysis::fields(kind), question) else { continue };
+        let strange: Vec<String> = question.keys().filter(|key| !own.contains(&key.as_str())).cloned().collect();
+        for key in strange {
+            if let Some(meant) = meant(&key, own).filter(|meant| !question.contains_key(*meant))
+                && let Some(held) = question.remove(&key)
+            {
+                let problem = Problem::new(file, format!("{place}.{kind}.{key}"), "unknown key");
+                problems.push(problem.hint(format!("did you mean `{meant}`?")));
+                question.insert(meant.to_owned(), held);
+            }
+        }
+    }
+    value
+}
+
+/// Says of unknown keys of an analysis what was meant. `above` are the study's keys.
+pub(super) fn of_an_analysis(problems: &mut [Problem], (place, name): (&str, Option<&str>), above: &[&str]) {
     for problem in problems.iter_mut().filter(|problem| is_unknown(problem)) {
         let Some(key) = problem.key.strip_prefix(place).and_then(|rest| rest.strip_prefix('.')) else { continue };
         let parts: Vec<&str> = key.split('.').collect();
         let hint = match parts.as_slice() {
             [key] => of_no_kind(key, above),
-            [kind, key] => match super::analysis::fields(kind) {
-                Some(own) => {
-                    let meant = meant(key, own);
-                    renamed.extend(meant.map(|meant| format!("{place}.{kind}: missing field `{meant}`")));
-                    Some(of_a_kind(kind, key, own, meant))
-                }
-                None => None,
-            },
+            [kind, key] => super::analysis::fields(kind).map(|own| of_a_kind(kind, key, own, meant(key, own))),
             _ => None,
         };
         problem.hint = hint.or(problem.hint.take());
@@ -162,7 +182,6 @@ pub(super) fn of_an_analysis(problems: &mut Vec<Problem>, (place, name): (&str, 
             problem.hint = Some(format!("write {kind} = {{ … }}; its keys are {}", own.join(", ")));
         }
     }
-    problems.retain(|problem| !renamed.contains(&format!("{}: {}", problem.key, problem.message)));
 }
 
 /// A name that can be one, as near as possible to what was written.

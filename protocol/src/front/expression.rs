@@ -327,10 +327,14 @@ impl<'a> Binder<'a> {
         let right = self.lower_beside(wanted.as_ref(), right);
         let (left, right) = (wanted?, right?);
         let is_code = || matches!(type_of(&left, self.columns()), Ok(Type::Code(_) | Type::Text));
+        let is_day = || matches!(type_of(&left, self.columns()), Ok(Type::Date | Type::Datetime));
         // A source's columns are all texts, read as numbers where they are compared with such.
-        if let Some(code) = bare.filter(|_| !matches!(self.scope, Scope::Source(_)) && is_code()) {
-            let problem = TypeProblem::new(format!("`{code}` is a calculation, and codes are texts"));
-            return self.refuse(problem.hint(format!("put it in single quotes: '{code}'")));
+        if let Some(bare) = bare.filter(|_| !matches!(self.scope, Scope::Source(_))) {
+            let day = dates::parse_date(&bare).filter(|_| is_day()).map(|_| "days are written in quotes");
+            if let Some(why) = day.or_else(|| is_code().then_some("codes are texts")) {
+                let problem = TypeProblem::new(format!("`{bare}` is a calculation, and {why}"));
+                return self.refuse(problem.hint(format!("put it in single quotes: '{bare}'")));
+            }
         }
         if let Some(problem) = self.no_day(&left, &right) {
             return self.refuse(problem);

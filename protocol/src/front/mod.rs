@@ -77,12 +77,26 @@ pub fn toml_problem(text: &str, file: &str, error: &toml::de::Error) -> Problem 
     let key = line.map_or(String::new(), |line| format!("line {line}"));
     let problem = Problem::new(file, key, error.message().replace('\n', ", "));
     problem.hint(match line.and_then(|line| text.lines().nth(line - 1)) {
-        _ if text.trim_start().starts_with('{') => {
-            "this is JSON, and the file is TOML: KEY = VALUE, one a line".to_owned()
+        _ if let Some(other) = of_another_language(text) => {
+            format!("this is {other}, and the file is TOML: KEY = VALUE, one a line")
         }
         Some(line) => not_toml(line).unwrap_or_else(|| TOML.to_owned()),
         None => TOML.to_owned(),
     })
+}
+
+/// What a text looks like that is written in another language altogether.
+fn of_another_language(text: &str) -> Option<&'static str> {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let begins = |word: &str| first.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    match () {
+        () if first.starts_with('{') => Some("JSON"),
+        () if first.starts_with('<') => Some("XML or HTML"),
+        () if begins("select ") || begins("with ") => Some("SQL"),
+        () if first.starts_with("---") => Some("YAML"),
+        () if !first.contains(['=', '[', '#']) && first.contains([',', ';', '\t']) => Some("a table of values (CSV)"),
+        () => None,
+    }
 }
 
 const TOML: &str = "the file is TOML: see docs/STUDIES.md for examples";
@@ -95,7 +109,11 @@ fn not_toml(line: &str) -> Option<String> {
         let is_name = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         return is_name.then(|| format!("a key and its value have `=` between them: {key} = …"));
     };
-    let (key, value) = (key.trim(), value.trim());
+    let (key, value) = (key.trim_start_matches('\u{feff}').trim(), value.trim());
+    if line.contains(['“', '”', '„', '‘', '’']) {
+        let straight = value.trim_matches(['“', '”', '„', '‘', '’', '"', '\'']);
+        return Some(format!("write straight quotes: {key} = \"{straight}\""));
+    }
     let known = ["true", "false", "inf", "nan"].iter().any(|word| value.starts_with(word));
     (value.starts_with(|c: char| c.is_alphabetic()) && !known && !key.contains(['"', '\'', '{']))
         .then(|| format!("a text stands in quotes: {key} = \"…\""))

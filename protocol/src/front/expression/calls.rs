@@ -3,7 +3,8 @@
 use sqlparser::ast::{BinaryOperator, Expr as Sql, FunctionArg, FunctionArgExpr, FunctionArguments, Value};
 
 use super::super::study::{DISCOVERED, misplaced};
-use super::Binder;
+use super::relation::FEATURES;
+use super::{Binder, Scope};
 use crate::plan::{DateUnit, Expr, Function, ParseAs, PeriodUnit, TypeProblem};
 use crate::settings::nearest;
 
@@ -38,6 +39,9 @@ fn elsewhere(name: &str) -> Option<&'static str> {
             "write a beginning: COLUMN like 'E11%'"
         }
         "lower" | "upper" | "trim" => "texts and codes are compared as the contract has them",
+        "bs" | "rcs" | "cr" | "cc" | "s" | "spline" => {
+            "the spline of a formula is ns(COLUMN, knots = [50, 60]); a polynomial poly(COLUMN, 2)"
+        }
         "factor" => "write C(COLUMN) in a formula; a code is a category by itself",
         "i" | "pow" | "power" => "write the product, or in a formula poly(COLUMN, 2)",
         "datediff" | "date_diff" | "timestampdiff" => "write days_between(FROM, TO) or years_between(FROM, TO)",
@@ -116,7 +120,9 @@ impl Binder<'_> {
         } else {
             TypeProblem::new(format!("unknown function `{name}`"))
         };
-        self.refuse(match nearest(name, FUNCTIONS.iter().copied()) {
+        // Those of features are written wherever a study's expressions are, and in no mapping of a node.
+        let of_features = if matches!(self.scope, Scope::Source(_)) { &[] } else { FEATURES };
+        self.refuse(match nearest(name, FUNCTIONS.iter().chain(of_features).copied()) {
             _ if name == "sum" || name == "avg" => problem.hint(OF_ROWS),
             _ if elsewhere(name).is_some() => problem.hint(elsewhere(name).unwrap_or_default()),
             Some(near) if near != name => problem.hint(format!("did you mean `{near}`?")),

@@ -12,7 +12,7 @@ use crate::ids::{ColumnName, TableName};
 use crate::plan::{Derived, Expr, Literal, Moment, Pick, Rows, Type, TypeProblem, unknown_table};
 use crate::settings::nearest;
 
-const FEATURES: &[&str] =
+pub(super) const FEATURES: &[&str] =
     &["has", "count", "first", "last", "min", "max", "mean", "sum", "age_at", "predict", "linear", "ipw", PLAUSIBLE];
 const NAMED: &[&str] = &["at_least", "at_most", "after", "from", "before", "until", "within"];
 /// The name of any table's time column, where the table has no column of that name.

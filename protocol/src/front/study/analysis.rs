@@ -173,7 +173,6 @@ impl Binding<'_> {
         let told = !found.is_empty();
         self.problems.extend(found);
         let raw = raw?;
-        let key = place(index, &raw.name);
         // A question under another name, and one that could not be read, have been told of.
         if raw.kinds() != 1 && !(raw.kinds() == 0 && told) {
             let problem = TypeProblem::new(format!("an analysis asks one question, this one asks {}", raw.kinds()));

@@ -32,7 +32,7 @@ impl Binding<'_> {
         let (outcome, by) = outcome.zip(by)?;
         let levels = self.group_labels(&at("by"), &by)?;
         let reference = match &raw.reference {
-            Some(text) => self.level(&at("reference"), text, &levels),
+            Some(text) => self.level(&at("reference"), text, &by, &levels),
             None => Some(0),
         };
         if matches!(&outcome, Outcome::Holds(key) | Outcome::Ordered(key) if key.key == by.key) {

@@ -50,10 +50,15 @@ impl Binding<'_> {
     }
 
     /// The position of a level.
-    pub(super) fn level(&mut self, place: &str, text: &str, levels: &[String]) -> Option<usize> {
+    pub(super) fn level(&mut self, place: &str, text: &str, key: &Key, levels: &[String]) -> Option<usize> {
         let found = levels.iter().position(|label| label == text);
         found.or_else(|| {
-            let near = nearest(text, levels.iter().map(String::as_str));
+            let code = match &key.key {
+                Expr::Column(column) => Columns::Contract(self.contract()).code_meant(column, text),
+                _ => None,
+            };
+            let label = code.map(|code| code.label.clone());
+            let near = label.as_deref().or_else(|| nearest(text, levels.iter().map(String::as_str)));
             let hint = near.map_or_else(|| format!("one of {}", levels.join(", ")), |n| format!("did you mean `{n}`?"));
             self.refuse(place, TypeProblem::new(format!("`{text}` is no level")).hint(hint))
         })

@@ -19,6 +19,13 @@ pub(super) struct RawTable {
     pub(super) top: Option<u32>,
 }
 
+/// Those of some texts that mean the same as an earlier one.
+fn twice(texts: &[String]) -> impl Iterator<Item = (usize, String)> {
+    let labels: Vec<String> = texts.iter().map(|text| label(text)).collect();
+    let repeated = (0..labels.len()).filter(|i| labels[..*i].contains(&labels[*i])).collect::<Vec<_>>();
+    repeated.into_iter().map(move |i| (i, labels[i].clone()))
+}
+
 const SHOWN: &str = "a table shows count, rows, sum(x), mean(x), sd(x) and share(condition)";
 
 impl Binding<'_> {
@@ -26,6 +33,10 @@ impl Binding<'_> {
         if raw.show.is_empty() || raw.show.len() > limits::TABLE_SHOW {
             let problem = TypeProblem::new(format!("a table shows 1 to {} columns", limits::TABLE_SHOW));
             self.refuse::<()>(&join(key, "table.show"), problem.hint("e.g. show = [\"count\"]"));
+        }
+        for (i, text) in twice(&raw.show) {
+            let problem = TypeProblem::new(format!("`{text}` is shown twice"));
+            self.refuse::<()>(&join(key, &format!("table.show[{i}]")), problem.hint("leave one out"));
         }
         let discovered = self.discovered_key(&join(key, "table"), raw);
         let by = self.keys_but(&join(key, "table.by"), &raw.by, discovered::is_discovered);
@@ -55,6 +66,10 @@ impl Binding<'_> {
 
     /// A list of keys without those of another kind.
     fn keys_but(&mut self, key: &str, texts: &[String], other: impl Fn(&str) -> bool) -> Option<Vec<Key>> {
+        for (i, text) in twice(texts) {
+            let problem = TypeProblem::new(format!("`{text}` is named twice"));
+            self.refuse::<()>(&format!("{key}[{i}]"), problem.hint("leave one out"));
+        }
         let texts = texts.iter().enumerate().filter(|(_, text)| !other(text));
         let keys: Vec<Option<Key>> = texts.map(|(i, text)| self.levelled_key(&format!("{key}[{i}]"), text)).collect();
         keys.into_iter().collect()

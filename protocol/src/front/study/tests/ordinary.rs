@@ -174,3 +174,94 @@ fn another_file_of_ours_is_named_and_a_contract_is_no_study() {
     assert!(said.starts_with("s.toml: this is a study, and a contract is wanted here"), "{said}");
     assert_eq!(contract().id().to_string(), "heart@1");
 }
+
+#[test]
+fn words_that_are_nearly_right_hide_nothing_and_what_they_hold_is_looked_at() {
+    let wrong = "titel = 't'\npurpos = 'statistics'\ndataset = 'heart@1'\nwere = 'agge > 3'\n[[analysis]]\n\
+                 table = { bye = ['sx'], show = ['men(lab)'] }\n[[analysis]]\nname = 'k'\n\
+                 kmeans = { k = 3, columns = ['chool'] }";
+    let said = bind(wrong).unwrap_err();
+    for wanted in [
+        "study.toml: titel: unknown key\n  hint: did you mean `title`?",
+        "study.toml: purpos: unknown key\n  hint: did you mean `purpose`?",
+        "study.toml: were: unknown key\n  hint: did you mean `where`?",
+        "study.toml: where: unknown column `agge`\n  hint: did you mean `age`?",
+        "analysis[0]: missing field `name`\n  hint: add a line name = …",
+        "analysis[0].table.bye: unknown key\n  hint: did you mean `by`?",
+        "analysis[0].table.by[0]: unknown column `sx`\n  hint: did you mean `sex`?",
+        "analysis[0].table.show[0]: `men` cannot be shown\n  hint: did you mean `mean`?",
+        "analysis[1] (k).kmeans.k: unknown key\n  hint: did you mean `clusters`?",
+        "analysis[1] (k).kmeans.columns[0]: unknown column `chool`\n  hint: did you mean `chol`?",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+    assert_eq!(said.matches("study.toml: ").count(), 10, "nothing is said twice, nor missing that is there:\n{said}");
+}
+
+#[test]
+fn what_a_study_lacks_and_a_table_that_there_is_not_hide_nothing() {
+    let said = bind(&format!("dataset = 'heart@1'\nwhere = 'agge > 3'\n{TABLE}")).unwrap_err();
+    for wanted in ["missing field `title`", "missing field `purpose`", "unknown column `agge`", "unknown column `sx`"] {
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+    let said =
+        bind(&text("[tables]\npatient = 'heart@1'\n[cohort]\nfrom = 'patients'\nexcude = ['agge > 3']")).unwrap_err();
+    for wanted in [
+        "cohort.excude: unknown key\n  hint: did you mean `exclude`?",
+        "cohort.from: unknown table `patients`\n  hint: did you mean `patient`?",
+        "cohort.exclude[0]: unknown column `agge`",
+        "table.by[0]: unknown column `sx`",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+    let wrong = bind("title = 3\npurpose = 'statistics'\ndataset = 'heart@1'").unwrap_err();
+    assert!(wrong.contains("title: invalid type") && !wrong.contains("missing field"), "{wrong}");
+}
+
+#[test]
+fn days_functions_levels_and_keys_that_are_nearly_right_are_told_how_they_are_written() {
+    for (condition, wanted) in [
+        (
+            "seen >= 1980-01-31",
+            "`1980-01-31` is a calculation, and days are written in quotes\n  hint: put it in single",
+        ),
+        ("plausable(chol, 60, 200) > 1", "hint: did you mean `plausible`?"),
+        ("age_att(seen) > 3", "hint: did you mean `age_at`?"),
+    ] {
+        let said = keeping(condition);
+        assert!(said.contains(wanted), "{condition}: {wanted}\nnot in\n{said}");
+    }
+    // A number is no day, and stays a number.
+    assert!(keeping("chol > 700-30-1").contains("sx") && !keeping("chol > 700-30-1").contains("where"));
+    for (question, wanted) in [
+        ("model = { formula = 'disease ~ bs(age)' }", "unknown function `bs`\n  hint: the spline of a formula is ns("),
+        (
+            "compare = { outcome = 'disease', by = 'sex', reference = '1' }",
+            "reference: `1` is no level\n  hint: did you mean `male`?",
+        ),
+        (
+            "table = { by = ['sex', ' sex'], show = ['count'] }",
+            "table.by[1]: `sex` is named twice\n  hint: leave one out",
+        ),
+        (
+            "table = { by = ['sex'], show = ['mean(age)', 'count', 'mean(age)'] }",
+            "table.show[2]: `mean(age)` is shown twice",
+        ),
+    ] {
+        let said = super::one(question).unwrap_err();
+        assert!(said.contains(wanted), "{question}: {wanted}\nnot in\n{said}");
+    }
+}
+
+#[test]
+fn a_text_in_another_language_is_told_which() {
+    for (text, wanted) in [
+        ("\u{feff}title = “t”\npurpose = 'statistics'", "hint: write straight quotes: title = \"t\""),
+        ("patient,age\n1,2\n", "hint: this is a table of values (CSV), and the file is TOML"),
+        ("SELECT * FROM patients", "hint: this is SQL, and the file is TOML"),
+        ("{\"title\": 1}", "hint: this is JSON, and the file is TOML"),
+    ] {
+        let said = bind(text).unwrap_err();
+        assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");
+    }
+}

@@ -7,6 +7,7 @@ mod respelt;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,11 +15,14 @@ pub use log_filter::log_filter_problem;
 use respelt::Respelt;
 
 /// One thing that is wrong with a text that a person wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file, as the person named it.
     pub file: String,
-    /// The place in the file: `policy.threshold`, `analysis[0].table.by[1]`, `line 3`. Empty for the file as a whole.
+    /// The line on which the place stands, from 1, where that is known.
+    pub line: Option<usize>,
+    /// The place in the file: `policy.threshold`, `analysis[0].table.by[1]`. Empty for the file as a whole.
+    #[serde(rename = "place")]
     pub key: String,
     /// What is wrong: one sentence, lower case, no full stop.
     pub message: String,
@@ -29,7 +33,7 @@ pub struct Problem {
 impl Problem {
     /// A problem without a hint.
     pub fn new(file: &str, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), key: key.into(), message: message.into(), hint: None }
+        Self { file: file.to_owned(), line: None, key: key.into(), message: message.into(), hint: None }
     }
 
     /// The same problem with a hint.
@@ -42,8 +46,14 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if self.key.is_empty() { "" } else { ": " };
-        write!(f, "{}: {}{separator}{}", self.file, self.key, self.message)?;
+        write!(f, "{}: ", self.file)?;
+        match (self.line, self.key.as_str()) {
+            (None, "") => {}
+            (None, key) => write!(f, "{key}: ")?,
+            (Some(line), "") => write!(f, "line {line}: ")?,
+            (Some(line), key) => write!(f, "line {line}, {key}: ")?,
+        }
+        f.write_str(&self.message)?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

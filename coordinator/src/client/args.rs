@@ -14,6 +14,7 @@ use bocage_protocol::env::Clock as _;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::front::{StudyText, with_lines};
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
+use bocage_protocol::limits;
 use bocage_protocol::trust::PublicKey;
 use clap::{Args, Subcommand};
 
@@ -25,7 +26,7 @@ use super::keep::{compare, said, verify_folder};
 use super::progress::Progress;
 use super::study::{Bound, bind, sign_and_submit};
 use super::waiting::Waiting;
-use super::{Api, ClientError, GivenPermit, Profile};
+use super::{Api, ClientError, GivenPermit, Profile, read_file};
 use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
 use crate::report::{self, Format, Standing};
@@ -152,10 +153,18 @@ impl StudyArgs {
         if let StudyCommand::Verify { dir, made_by, ask_coordinator } = &self.command {
             return exit(self.verify(dir, *made_by, *ask_coordinator));
         }
+        // What is wrong with a file by itself is told without a profile.
+        if let StudyCommand::Check { file, .. } | StudyCommand::Run { file, .. } = &self.command
+            && let Err(error) = read_study(file)
+        {
+            return exit(wrong(Err(error), self.client.format));
+        }
         exit(self.client.open().and_then(|(profile, api)| {
             let format = self.client.format;
             match &self.command {
-                StudyCommand::Check { file, permit } => check(&profile, &api, file, permit.as_deref(), format),
+                StudyCommand::Check { file, permit } => {
+                    wrong(check(&profile, &api, file, permit.as_deref(), format), format)
+                }
                 StudyCommand::Run { file, permit, no_wait, wait, out } => {
                     let wait = if *no_wait { Some(0) } else { *wait };
                     let then = Then { format, keep: out.place()?.map(|place| (place, &profile)) };
@@ -262,8 +271,7 @@ impl Client {
 
 /// A study's text as it stands in its file, and with the files that it names.
 fn read_study(path: &Path) -> Result<(String, StudyText), ClientError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|e| ClientError::Read { path: path.to_owned(), reason: e.kind() })?;
+    let text = read_file(path, limits::STUDY_TEXT_BYTES)?;
     let file = path.display().to_string();
     let study = StudyText::parse(&text, &file).map_err(|problems| with_lines(&text, &file, problems))?;
     Ok((text, with_code_files(study, path)))
@@ -298,6 +306,14 @@ fn check(profile: &Profile, api: &Api, file: &Path, permit: Option<&Path>, forma
         analysis.warnings.iter().for_each(|warning| say(format_args!("warning: {}: {warning}", analysis.name)));
     }
     print(&check::text(&wanted, format))
+}
+
+/// What is wrong with a study's text, for programs too: in the wanted form on stdout, beside the sentences that people read.
+fn wrong(outcome: Result<u8, ClientError>, format: Format) -> Result<u8, ClientError> {
+    if let Err(ClientError::Problems(problems)) = &outcome {
+        print(&check::problems(problems, format))?;
+    }
+    outcome
 }
 
 /// What its author hardly meant: names that nothing uses, and answers of fewer hospitals than a reader thinks of.

@@ -1,5 +1,7 @@
 //! What `study check` tells: what the study would ask of every site, under which permit, of whom, and what that takes.
 
+use bocage_protocol::settings::{Problem, Problems};
+
 use super::study::Asked;
 use crate::report::{self, Format, Grid};
 
@@ -28,6 +30,22 @@ pub(super) fn text(asked: &Asked, format: Format) -> String {
                 + &trees(asked)
                 + &report::looks(&asked.looks)
                 + &report::estimate(&asked.estimate)
+        }
+    }
+}
+
+/// All that is wrong with a study's text, in the wanted form; nothing where people read it elsewhere.
+pub(super) fn problems(problems: &Problems, format: Format) -> String {
+    match format {
+        Format::Text => String::new(),
+        Format::Json => report::json(&serde_json::json!({ "problems": problems.0 })),
+        Format::Csv => {
+            let mut grid = Grid::new(["file", "line", "place", "message", "hint"]);
+            for Problem { file, line, key, message, hint } in problems.0.clone() {
+                let line = line.map_or_else(String::new, |line| line.to_string());
+                grid.row([file, line, key, message, hint.unwrap_or_default()]);
+            }
+            grid.csv()
         }
     }
 }
@@ -70,4 +88,29 @@ fn trees(asked: &Asked) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::front::{StudyText, with_lines};
+
+    use super::*;
+
+    #[test]
+    fn programs_are_told_of_mistakes_by_line_place_message_and_hint() {
+        let text = "title = 't'\npurpose = 3\nanalyses = []\n";
+        let wrong = with_lines(text, "s.toml", StudyText::parse(text, "s.toml").err().unwrap());
+        let json: serde_json::Value = serde_json::from_str(&problems(&wrong, Format::Json)).unwrap();
+        let told = json["problems"].as_array().unwrap();
+        let unknown = told.iter().find(|problem| problem["place"] == "analyses").unwrap();
+        let wanted = serde_json::json!({
+            "file": "s.toml", "line": 3, "place": "analyses", "message": "unknown key", "hint": "did you mean `analysis`?"
+        });
+        assert_eq!(*unknown, wanted);
+        assert!(told.iter().any(|problem| problem["place"] == "" && problem["line"].is_null()), "{json}");
+        let csv = problems(&wrong, Format::Csv);
+        assert!(csv.starts_with("file,line,place,message,hint\ns.toml,"), "{csv}");
+        assert!(csv.contains("s.toml,3,analyses,unknown key,did you mean `analysis`?\n"), "{csv}");
+        assert_eq!(problems(&wrong, Format::Text), "", "people read them on stderr");
+    }
 }

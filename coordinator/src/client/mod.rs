@@ -178,6 +178,9 @@ impl ClientError {
             ClientError::Read { reason: std::io::ErrorKind::NotFound, .. } => {
                 Some("the path is taken from the folder that the command is given in".into())
             }
+            ClientError::Read { reason: std::io::ErrorKind::InvalidData, .. } => {
+                Some("it is not UTF-8: save it as UTF-8, which editors call \"encoding\"; a spreadsheet or a Word file is no text".into())
+            }
             ClientError::Keep { .. } => Some("nothing was changed there; name a folder in one that you may write to: --out DIR".into()),
             ClientError::TooFewAnswered { hint, .. } => Some((*hint).to_owned()),
             ClientError::Refused(error) if error.code == ErrorCode::Unauthorised => {

@@ -13,8 +13,7 @@ pub fn with_lines(text: &str, file: &str, problems: Problems) -> Problems {
         if problem.file == file
             && let Some(at) = begin(table.get_ref(), &problem.key)
         {
-            let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-            problem.key = format!("line {line}, {}", problem.key);
+            problem.line = Some(text.get(..at).unwrap_or_default().matches('\n').count() + 1);
         }
         problem
     };
@@ -70,7 +69,8 @@ mod tests {
 
     fn line(key: &str) -> String {
         let problems = with_lines(TEXT, "s.toml", Problem::new("s.toml", key, "wrong").into());
-        problems.0[0].key.clone()
+        let Problem { line, key, .. } = &problems.0[0];
+        line.map_or_else(|| key.clone(), |line| format!("line {line}, {key}"))
     }
 
     #[test]

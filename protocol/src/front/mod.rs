@@ -74,8 +74,7 @@ pub fn source_column(text: &str) -> Option<ColumnName> {
 /// A TOML syntax error with its line.
 pub fn toml_problem(text: &str, file: &str, error: &toml::de::Error) -> Problem {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let key = line.map_or(String::new(), |line| format!("line {line}"));
-    let problem = Problem::new(file, key, error.message().replace('\n', ", "));
+    let problem = Problem { line, ..Problem::new(file, "", error.message().replace('\n', ", ")) };
     problem.hint(match line.and_then(|line| text.lines().nth(line - 1)) {
         _ if let Some(other) = of_another_language(text) => {
             format!("this is {other}, and the file is TOML: KEY = VALUE, one a line")

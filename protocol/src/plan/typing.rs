@@ -145,7 +145,7 @@ impl TypeProblem {
 
     /// The problem at a place of a file.
     pub fn at(self, file: &str, key: &str) -> Problem {
-        Problem { file: file.to_owned(), key: key.to_owned(), message: self.message, hint: self.hint }
+        Problem { hint: self.hint, ..Problem::new(file, key, self.message) }
     }
 }
 

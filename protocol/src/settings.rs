@@ -36,6 +36,15 @@ impl Problem {
         Self { file: file.to_owned(), line: None, key: key.into(), message: message.into(), hint: None }
     }
 
+    /// The place in the file, as people read it: `line 3, analysis[0].name`.
+    pub fn place(&self) -> String {
+        match (self.line, self.key.as_str()) {
+            (None, key) => key.to_owned(),
+            (Some(line), "") => format!("line {line}"),
+            (Some(line), key) => format!("line {line}, {key}"),
+        }
+    }
+
     /// The same problem with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -46,14 +55,9 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
-        match (self.line, self.key.as_str()) {
-            (None, "") => {}
-            (None, key) => write!(f, "{key}: ")?,
-            (Some(line), "") => write!(f, "line {line}: ")?,
-            (Some(line), key) => write!(f, "line {line}, {key}: ")?,
-        }
-        f.write_str(&self.message)?;
+        let place = self.place();
+        let separator = if place.is_empty() { "" } else { ": " };
+        write!(f, "{}: {place}{separator}{}", self.file, self.message)?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

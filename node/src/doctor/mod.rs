@@ -89,7 +89,7 @@ fn readable(origin: &Origin) -> String {
 /// A problem of the configuration or of what it names, as a finding.
 fn of_problem(check: Check, problem: &Problem) -> Finding {
     let fix = problem.hint.clone().unwrap_or_else(|| "the manual has a table of all keys of node.toml".to_owned());
-    let place = if problem.key.is_empty() { &problem.file } else { &problem.key };
+    let place = Some(problem.place()).filter(|place| !place.is_empty()).unwrap_or_else(|| problem.file.clone());
     Finding::fail(check, format!("{place}: {}", problem.message), fix)
 }
 

@@ -69,8 +69,7 @@ mod tests {
 
     fn line(key: &str) -> String {
         let problems = with_lines(TEXT, "s.toml", Problem::new("s.toml", key, "wrong").into());
-        let Problem { line, key, .. } = &problems.0[0];
-        line.map_or_else(|| key.clone(), |line| format!("line {line}, {key}"))
+        problems.0[0].place()
     }
 
     #[test]

@@ -228,7 +228,8 @@ impl StudyText {
         let today = i32::try_from(context.now.0.div_euclid(86_400_000)).ok();
         let relations = Relations::new(contracts, self.base_name(), Given { lists, today });
         let (file, files, derive) = (&self.file, &self.files, &raw.derive);
-        let mut binding = Binding { file, files, relations, derive, steps: None, problems };
+        let researcher = context.researcher;
+        let mut binding = Binding { file, files, relations, derive, researcher, steps: None, problems };
         binding.title(&raw.title);
         let purpose = binding.purpose(&raw.purpose);
         let models = binding.features(raw);
@@ -306,6 +307,8 @@ struct Binding<'a> {
     /// The cohort's conditions; nothing where one of them is wrong.
     steps: Option<Vec<AttritionStep>>,
     derive: &'a BTreeMap<ColumnName, String>,
+    /// Who will sign it.
+    researcher: PublicKey,
     problems: Problems,
 }
 

@@ -226,6 +226,8 @@ pub const MODEL_FACTORS: usize = 4;
 pub const MODEL_KNOTS: usize = 20;
 /// Steps of one fit. Each is some more equations about the same rows.
 pub const MODEL_ROUNDS: u16 = 25;
+/// Sites of which standard errors by site are told, at least: the scores of fewer say nothing of how sites vary.
+pub const SITES_OF_ERRORS: usize = 10;
 /// How many folds patients are left out by: all of them are unions of the ten, so no two counts tell fewer patients apart than these do.
 pub const FOLDS: [u8; 3] = [2, 5, 10];
 /// Fits of one step that leave a site out.

@@ -61,6 +61,10 @@ def loglik(fit):
     return fit.llf
 
 
+def mcfadden(fit):
+    return float(1 - fit.llf / fit.llnull)
+
+
 def tested(of):
     return {"statistic": float(np.squeeze(of.statistic)), "p": float(of.pvalue)}
 
@@ -123,7 +127,9 @@ def main():
 
     complete = h.dropna(subset=["age", "sex", "thalach", "exang", "oldpeak"])
     model = smf.glm("disease ~ C(site) + age + sex + thalach + exang + oldpeak", complete, family=binomial())
-    answers["heart, sites"] = told(tight(model))
+    fit = tight(model)
+    sites = ", ".join(f"{name} = 0" for name in fit.params.index if "site" in name)
+    answers["heart, sites"] = told(fit) | {"mcfadden": mcfadden(fit), "sites": tested(fit.wald_test(sites, scalar=True))}
     model = smf.glm("disease ~ sex + exang + oldpeak + C(site)", h.dropna(subset=["sex", "exang", "oldpeak"]), family=binomial())
     answers["heart, three and sites"] = told(tight(model))
     model = smf.glm("disease ~ age * C(sex) + I(oldpeak)", complete, family=binomial())
@@ -147,6 +153,12 @@ def main():
     model = smf.negativebinomial("visits ~ age + sex + medical_condition", visits)
     start = model.fit(method="bfgs", maxiter=500, disp=0).params
     answers["visits, negative binomial"] = told(model.fit(start_params=start, method="newton", maxiter=500, tol=1e-14, disp=0))
+    # As R's glm.nb: the expected information of the means, as if theta were known.
+    known = sm.families.NegativeBinomial(alpha=float(answers["visits, negative binomial"]["estimates"]["alpha"]))
+    model = smf.glm("visits ~ age + sex + medical_condition", visits, family=known)
+    answers["visits, theta known"] = told(tight(model))
+    for name, formula, family in [("logit", "death ~ age + sex + lab", binomial()), ("poisson", "death ~ age + sex + lab", poisson())]:
+        answers[f"covid, weighted {name}"] = {"mcfadden": mcfadden(tight(smf.glm(formula, covid, family=family, freq_weights=covid.los + 1)))}
     model = smf.ols("lab ~ age + sex", covid)
     answers["covid, linear"] = told(model.fit(), model.fit(cov_type="HC1")) | {"r_squared": float(model.fit().rsquared)}
     model = smf.ols("lab ~ age + I(age**2) + I(age**3)", covid)

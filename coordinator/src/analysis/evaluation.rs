@@ -1,11 +1,11 @@
 //! Puts together what an evaluation of a score was signed as: its area and curve, its probabilities, their calibration. It never knows more than the
 //! parts published.
 
-use bocage_protocol::analysis::{AnalysisSpec, Spec, Whole};
+use bocage_protocol::analysis::{AnalysisSpec, Confidence, Spec, Whole};
 use bocage_protocol::ids::AnalysisName;
 use bocage_protocol::plan::MISSING;
-use statrs::distribution::{ContinuousCDF as _, Normal};
 
+use super::association::points;
 use super::association::proportions::Share;
 use super::roc::COLUMNS;
 use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
@@ -20,9 +20,12 @@ pub(super) fn put_together<'a>(
 ) -> AnalysisResult {
     let mut block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
     let (mut notes, mut also): (Vec<String>, Vec<NamedBlock>) = (Vec::new(), Vec::new());
+    let mut confidence = Confidence::default();
     for (spec, result) in parts {
         let what = match &spec.spec {
-            Spec::Roc(_) => {
+            // It comes first, and has that of all parts.
+            Spec::Roc(roc) => {
+                confidence = roc.confidence;
                 block.rows.extend(result.block.rows.iter().cloned());
                 block.hidden.extend(result.block.hidden.iter().cloned());
                 also.extend(result.also.iter().cloned());
@@ -46,13 +49,16 @@ pub(super) fn put_together<'a>(
                 "calibration slope"
             }
             _ => {
-                also.push(NamedBlock { title: "calibration".to_owned(), block: calibration(&result.block) });
+                also.push(NamedBlock {
+                    title: "calibration".to_owned(),
+                    block: calibration(&result.block, confidence),
+                });
                 "calibration"
             }
         };
         for note in &result.notes {
-            // That of a regression says what it is; here it is a part of something else.
-            if !note.contains(" regression with ") {
+            // A regression says what it is and explains; here it is a part of something else.
+            if ![" regression with ", "pseudo R-squared"].iter().any(|own| note.contains(own)) {
                 notes.push(format!("{what}: {note}"));
             }
         }
@@ -85,10 +91,10 @@ fn estimate(of: &Block, term: &str, name: &str, moved: f64) -> Option<Vec<Value>
     Some(padded(vec![Value::Text(name.to_owned()), value, from, to]))
 }
 
-/// What came of patients in each band of what was expected of them, with Wilson's interval (1927) of 95 %; nothing where a site hides it.
-fn calibration(table: &Block) -> Block {
+/// What came of patients in each band of what was expected of them, with Wilson's interval (1927); nothing where a site hides it.
+fn calibration(table: &Block, confidence: Confidence) -> Block {
     let mut block = Block { columns: BANDS.map(str::to_owned).to_vec(), ..Block::default() };
-    let z = Normal::standard().inverse_cdf(0.975);
+    let z = points::z(confidence.share());
     for (at, row) in table.rows.iter().enumerate().filter(|(_, row)| !is(row, MISSING)) {
         let to = block.rows.len();
         let covered = table.coverage.iter().find(|covered| covered.row == at && covered.column == 2);

@@ -18,7 +18,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Api, ClientError, read_file};
 use crate::report::folder::{
-    Files, MANIFEST, Manifest, Materials, PAGE, RESULT, STUDY, SignedManifest, Verified, verify,
+    Files, MANIFEST, Materials, PAGE, RESULT, STUDY, SignedManifest, Verified, manifest, verify,
 };
 
 /// A place for a report: nothing is there, or what may be replaced.
@@ -129,7 +129,7 @@ pub fn fetch(api: &Api, id: &StudyId, key: &SecretKey) -> Result<Files, ClientEr
 /// The files of a report with their manifest.
 fn put_together(materials: &Materials, (key, coordinator): (&SecretKey, String)) -> Result<Files, ClientError> {
     let mut files = materials.files()?;
-    let manifest = Manifest::of(&files, materials.signed().id(), (key.public(), coordinator), SystemClock.now());
+    let manifest = manifest(&files, materials.signed().id(), (key.public(), coordinator), SystemClock.now());
     files.insert(MANIFEST.to_owned(), SignedManifest::sign(&manifest, key)?.to_text().into_bytes());
     Ok(files)
 }

@@ -249,6 +249,14 @@ impl Custodian {
         }
     }
 
+    /// Drops designs that no round has asked for long.
+    pub fn drop_old_designs(&self) {
+        let dropped = self.designs.expire(self.clock.now());
+        if dropped > 0 {
+            tracing::debug!(dropped, "dropped what was kept for fits that go on no more");
+        }
+    }
+
     /// Looks over the ledger's chain, through a connection of its own: nothing waits for it. A chain that is broken is told, and stops nothing:
     /// what leaves is signed and approvals are sealed, each by itself, and a flipped byte must not close a hospital's node.
     pub fn look_over_ledger(&self) {

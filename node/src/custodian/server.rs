@@ -135,7 +135,10 @@ impl Server {
                 // Not in the queue, whose seats are for requests. One look at a time.
                 _ = due.tick(), if looks.is_empty() => {
                     let custodian = Arc::clone(&custodian);
-                    looks.spawn_blocking(move || custodian.ask_for_due_snapshots(false));
+                    looks.spawn_blocking(move || {
+                        custodian.drop_old_designs();
+                        custodian.ask_for_due_snapshots(false);
+                    });
                 }
                 _ = new.tick(), if looks.is_empty() => {
                     let custodian = Arc::clone(&custodian);

@@ -112,7 +112,11 @@ pub fn awaits(study: &Study, analysis: u16) -> Result<BTreeSet<u16>, PublicError
 
 /// A fit whose coefficients alone say what it expects.
 pub fn fitted(spec: &Spec) -> Option<&ModelSpec> {
-    let Spec::Model(model) = spec else { return None };
+    let model = match spec {
+        Spec::Model(model) => model,
+        Spec::ElasticNet(net) => &net.model,
+        _ => return None,
+    };
     (model.two_stage.is_none() && !model.by_site && model.response.offset.is_none()).then_some(model)
 }
 

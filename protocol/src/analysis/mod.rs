@@ -229,11 +229,13 @@ impl Spec {
     /// What a person who decides about it should know beside the plan of its first round, in words.
     pub fn beyond_the_first_round(&self) -> impl Iterator<Item = &'static str> {
         let alone = "What is said of this site alone, as a model's fit here, is published";
+        let intercept = "An intercept of this site alone is published: with its number of patients it tells what their outcomes add up to";
+        let by_site = matches!(self, Spec::Model(spec) if spec.by_site);
         let curve = "At the end those who have the outcome, and those who have it not, are counted along a grid of what fits that did not know them expect";
         let has_curve = matches!(self, Spec::CrossValidation(spec) if spec.curve.is_some());
         let by_fold = "In one round more this is done for each fold of patients by itself";
         let has_areas = matches!(self, Spec::CrossValidation(spec) if spec.fold_areas);
-        [(self.is_per_site(), alone), (has_curve, curve), (has_areas, by_fold)]
+        [(self.is_per_site(), alone), (by_site, intercept), (has_curve, curve), (has_areas, by_fold)]
             .into_iter()
             .filter(|(is, _)| *is)
             .map(|(_, said)| said)

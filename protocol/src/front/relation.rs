@@ -97,6 +97,11 @@ impl Relations {
         &self.known.base
     }
 
+    /// Whether a column or a value of the study is called so.
+    pub fn knows(&self, name: &str) -> bool {
+        self.extended().column(name).is_some() || self.definitions.keys().any(|known| known.as_str() == name)
+    }
+
     /// What a summary of everything is about: the base's columns, and the values that the study names.
     pub fn columns(&self) -> impl Iterator<Item = &ColumnName> {
         let own = self.features.iter().filter(|feature| feature.on.is_none()).map(|feature| &feature.name);

@@ -238,7 +238,8 @@ impl StudyText {
         let today = i32::try_from(context.now.0.div_euclid(86_400_000)).ok();
         let relations = Relations::new(contracts, self.base_name(), Given { lists, today });
         let (file, files, derive) = (&self.file, &self.files, &raw.derive);
-        let mut binding = Binding { file, files, relations, derive, steps: None, problems };
+        let researcher = context.researcher;
+        let mut binding = Binding { file, files, relations, derive, researcher, steps: None, problems };
         let title = raw.title.as_deref().map(|title| binding.title(title));
         let purpose = raw.purpose.as_deref().and_then(|purpose| binding.purpose(purpose));
         let models = binding.features(raw);
@@ -247,6 +248,7 @@ impl StudyText {
         let filter = binding.steps.as_deref().and_then(cohort::all_of);
         let analyses = binding.analyses(&raw.analysis);
         let sites = binding.sites(raw.sites.as_deref(), context);
+        binding.errors_by_site(&analyses, sites.len());
         // A site that is not there was meant to be one.
         let named = raw.sites.as_ref().map(|named| named.iter().map(|site| site.trim()).collect::<BTreeSet<_>>().len());
         let min_sites = binding.min_sites(raw.min_sites, context, named.unwrap_or(sites.len()));
@@ -316,6 +318,8 @@ struct Binding<'a> {
     /// The cohort's conditions; nothing where one of them is wrong.
     steps: Option<Vec<AttritionStep>>,
     derive: &'a BTreeMap<ColumnName, String>,
+    /// Who will sign it.
+    researcher: PublicKey,
     problems: Problems,
 }
 

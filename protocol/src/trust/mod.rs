@@ -5,6 +5,7 @@ mod checkpoint;
 mod document;
 mod invitation;
 mod keys;
+mod manifest;
 mod permit;
 mod revocation;
 mod signed;
@@ -16,6 +17,7 @@ pub use checkpoint::{Checkpoint, Contradiction, KeptCheckpoints, SignedCheckpoin
 pub use document::{Document, Signed};
 pub use invitation::{INVITATION_FORMAT, Invitation, InvitationToken, InvitedBody, InvitedContract, is_address};
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
+pub use manifest::{Entry, MANIFEST, MANIFEST_FORMAT, Manifest, RESULT, STUDY, SignedManifest};
 pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};
 pub use revocation::{REVOCATIONS_FORMAT, Revocations, Revoked, SignedRevocations};
 pub use signed::{SignedRelease, SignedStudy};

@@ -14,7 +14,7 @@ use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName, ContractId, Digest, NetworkId, StudyId, TableName};
 use crate::limits;
 use crate::marks::steers;
-use crate::plan::{Expr, Feature, Query, RelatedTable};
+use crate::plan::{Derived, Expr, Feature, Plan, Prediction, Query, RelatedTable};
 
 /// The number of this form of a study. A node refuses any other.
 pub const STUDY_FORMAT: u16 = 1;
@@ -130,7 +130,23 @@ pub struct Origin {
     pub analysis: AnalysisName,
 }
 
+impl Origin {
+    /// For people.
+    pub fn plainly(&self) -> String {
+        let Self { name, study, analysis } = self;
+        format!("The fitted model {name} has the coefficients that study {study} published of its analysis {analysis}.")
+    }
+}
+
 impl Study {
+    /// Where the coefficients are from that a plan predicts by, each a line.
+    pub fn origins(&self, plan: &Plan) -> String {
+        let of_others = |of: &Prediction| of.from.is_none() && !of.beta.is_empty();
+        let predicts = |feature: &Feature| matches!(&feature.of, Derived::Predicted(of) if of_others(of));
+        let origins = self.models.iter().filter(|_| plan.query.features.iter().any(predicts));
+        origins.map(|origin| origin.plainly() + "\n").collect()
+    }
+
     /// The rows that every analysis of this study is about.
     pub fn query(&self) -> Query {
         Query {

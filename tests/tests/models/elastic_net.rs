@@ -55,6 +55,18 @@ fn a_linear_path_is_that_of_scikit_learn_from_one_round_over_any_number_of_sites
 }
 
 #[test]
+fn where_nobody_has_the_event_it_is_said_why_no_deviance_is_explained() {
+    let mut rows = data::covid();
+    rows.iter_mut().for_each(|(_, row)| drop(row.insert("death".to_owned(), "false".to_owned())));
+    let result = net(&data::by_site(COVID, &rows), "formula = \"death ~ age + lab\", lambdas = [0.1]", Gate::OPEN);
+    let explained = result.also.iter().find(|of| of.title == "path").map(|path| &path.block.rows[0][2]);
+    assert!(explained.is_none_or(|explained| *explained == Value::Null), "{explained:?}");
+    assert!(result.notes.iter().any(|note| note.contains("nobody")), "{:?}", result.notes);
+    let offset = net(&covid(), "formula = \"los ~ age + offset(lab)\", lambdas = [0.1]", Gate::OPEN);
+    assert!(offset.notes.iter().any(|note| note.contains("with an offset")), "{:?}", offset.notes);
+}
+
+#[test]
 fn a_path_begins_where_no_column_is_left_and_ends_at_the_plain_model() {
     let result = net(&covid(), "formula = \"los ~ age + sex + lab\", mix = 1, points = 50", Gate::OPEN);
     let path = block(&result, "path");

@@ -99,6 +99,21 @@ fn scores_of_probabilities_are_those_of_the_pooled_rows_over_any_number_of_sites
 }
 
 #[test]
+fn calibration_by_bands_has_intervals_of_the_confidence_that_was_asked() {
+    let federation = data::by_site(COVID, &data::covid());
+    // Wilson (1927), by points of the normal distribution as tables have them.
+    for (confidence, z) in [("0.9", 1.6448536269514722), ("0.99", 2.5758293035489004)] {
+        let asked = ASKED.replace("evaluate = {", &format!("evaluate = {{ confidence = {confidence},"));
+        let result = evaluated(&federation, MODEL, &asked, Gate::OPEN);
+        let of = |column: &str| number(block(&result, "calibration"), "[0.1,0.2)", column);
+        let (n, p) = (of("patients"), of("observed"));
+        let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+        near(of("to") - of("from"), 2.0 * half, 1e-12, confidence);
+        assert!(!result.notes.iter().any(|note| note.contains("R-squared")), "{:?}", result.notes);
+    }
+}
+
+#[test]
 fn under_the_usual_gate_the_area_lies_within_its_bounds_and_its_bounds_within_its_interval() {
     let truth = area(&pooled());
     let result = evaluated(&data::by_site(COVID, &data::covid()), MODEL, ASKED, Gate::USUAL);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bocage_protocol::trust::{SecretKey, SignedStudy};
+use bocage_protocol::trust::{Entry, MANIFEST_FORMAT, Manifest, SecretKey, SignedManifest, SignedStudy};
 use bocage_tests::federation::{Federation, Gate, number};
 use serde_json::json;
 
@@ -101,17 +101,31 @@ fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_
     let results = federation.answer(&first, Gate::OPEN);
     let answer = json!({ "study": { "id": signed.id() }, "analyses": results }).to_string();
     let studied = serde_json::to_string(&signed).expect("JSON");
-    let asked = |models: &str, answer: &str| {
-        let files = BTreeMap::from([
-            ("first/study.json".to_owned(), Ok(studied.clone())),
-            ("first/result.json".to_owned(), Ok(answer.to_owned())),
-        ]);
+    // As `bocage study run --out first` writes them.
+    let folder = |answer: &str, key: &SecretKey| {
+        let entries = [("study.json", studied.as_str()), ("result.json", answer)];
+        let files = entries.map(|(name, text)| (name.to_owned(), Entry::of(text.as_bytes())));
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            study: signed.id(),
+            researcher: key.public(),
+            version: "0.1.0".to_owned(),
+            coordinator: "0.1.0".to_owned(),
+            made_at: first.issued_at,
+            files: files.into(),
+        };
+        let manifest = SignedManifest::sign(&manifest, key).expect("a signature").to_text();
+        let texts = [("study.json", studied.clone()), ("result.json", answer.to_owned()), ("manifest.json", manifest)];
+        BTreeMap::from(texts.map(|(name, text)| (format!("first/{name}"), Ok(text))))
+    };
+    let bound = |models: &str, files: BTreeMap<String, Result<String, String>>| {
         let text = "[[analysis]]\nname = \"calibration\"\nmodel = { formula = \"death ~ linear(risk) + offset(linear(risk))\" }";
         federation.bind_with(
             &format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n{models}\n{text}"),
             files,
         )
     };
+    let asked = |models: &str, answer: &str| bound(models, folder(answer, &key));
     let models = "[models.risk]\nfrom = \"first\"\nanalysis = \"risk\"\n";
     let second = asked(models, &answer).unwrap_or_else(|problems| panic!("{problems}"));
     let [origin] = second.models.as_slice() else { panic!("{:?}", second.models) };
@@ -132,6 +146,43 @@ fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_
         let problems = asked(models, &answer).expect_err(problem);
         assert!(problems.contains(problem), "{problems}");
     }
+    // An answer that was edited is not that of the study, and who signs it anew is another.
+    let edited = answer.replacen("\"patients\"", "\"patient\"", 1);
+    let mut files = folder(&answer, &key);
+    files.insert("first/result.json".to_owned(), Ok(edited.clone()));
+    let problems = bound(models, files).expect_err("an edited answer");
+    assert!(problems.contains("models.risk.from: its result.json is not the file that was signed"), "{problems}");
+    let stranger = SecretKey::generate(&mut bocage_tests::federation::Counting(70));
+    let problems = bound(models, folder(&edited, &stranger)).expect_err("another key");
+    assert!(problems.contains("another key put the folder together"), "{problems}");
+    let mut files = folder(&answer, &key);
+    files.remove("first/manifest.json");
+    let problems = bound(models, files).expect_err("no manifest");
+    assert!(problems.contains("`first/manifest.json` was not read"), "{problems}");
+}
+
+#[test]
+fn an_elastic_net_predicts_by_the_coefficients_that_are_published_of_it() {
+    let federation = data::by_site(COVID, &data::covid());
+    let asked = "[models.net]\nanalysis = \"held\"\n\
+                 [[analysis]]\nname = \"held\"\nelastic_net = { formula = \"death ~ age + sex + lab\", lambdas = [0.1, 0.03] }\n\
+                 [[analysis]]\nname = \"bands\"\nhistogram = { of = \"predict(net)\", bins = [0.1, 0.2, 0.4] }\n\
+                 [[analysis]]\nname = \"good\"\nevaluate = { model = \"net\" }";
+    let study = study(&federation, "", asked).unwrap_or_else(|problems| panic!("{problems}"));
+    let results = federation.answer(&study, Gate::OPEN);
+    let of = |term: &str| number(&results[0].block, term, "estimate");
+    let expects = |row: &BTreeMap<String, String>| {
+        let x = |name: &str| row[name].parse::<f64>().ok();
+        let eta = of("(intercept)") + of("age") * x("age")? + of("sex[1]") * x("sex")? + of("lab") * x("lab")?;
+        Some(1.0 / (1.0 + (-eta).exp()))
+    };
+    let scores: Vec<f64> = data::covid().iter().filter_map(|(_, row)| expects(row)).collect();
+    for (band, lo, hi) in [("<0.1", 0.0, 0.1), ("[0.1,0.2)", 0.1, 0.2), ("[0.2,0.4)", 0.2, 0.4), (">=0.4", 0.4, 1.1)] {
+        let wanted = scores.iter().filter(|score| (lo..hi).contains(*score)).count() as f64;
+        assert_eq!(number(&results[1].block, band, "count"), wanted, "{:#?}", results[1].block);
+    }
+    // What is held small is too flat.
+    assert!(number(&results[2].block, "calibration slope", "value") > 1.0, "{:#?}", results[2].block);
 }
 
 #[test]

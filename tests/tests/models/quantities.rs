@@ -1,6 +1,6 @@
 //! What is told of a model beside its estimates, held against `tests/reference/quantities.py`, and that no order of sites changes a bit of an answer.
 
-use bocage_coordinator::api::types::AnalysisResult;
+use bocage_coordinator::api::types::{AnalysisResult, Value as Cell};
 use bocage_tests::federation::{Gate, block, number};
 use serde_json::Value;
 
@@ -89,11 +89,34 @@ fn errors_by_site_are_the_sandwich_of_the_sites_scores_with_t_of_one_less_than_t
 #[test]
 fn errors_by_site_need_ten_sites() {
     let text = r#"formula = "lab ~ age + sex", standard_errors = "site""#;
-    let nine = dealt(9, text);
+    let study = |sites| {
+        let federation = data::dealt(COVID, &data::covid(), sites);
+        let asked = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n[[analysis]]\nname = \"m\"\n";
+        federation.bind(&format!("{asked}model = {{ {text} }}")).map(|study| (federation, study))
+    };
+    let problem = study(9).map(|_| ()).expect_err("nine sites");
+    assert!(problem.contains("model.standard_errors: errors by site need 10 sites, and 9 are asked"), "{problem}");
+    let (ten, study) = study(10).expect("ten sites");
+    assert!(!ten.answer(&study, Gate::OPEN)[0].block.rows.is_empty());
+    // One of those asked may refuse.
+    let first = study.sites.names().unwrap_or_default()[0].clone();
+    let nine = ten.answer_but(&study, Gate::OPEN, |site, _| *site == first).remove(0);
     assert!(nine.block.rows.is_empty(), "{:?}", nine.block);
     let said = "no fit: standard errors by site need 10 sites, 9 answered";
     assert!(nine.notes.iter().any(|note| note == said), "{:?}", nine.notes);
-    assert!(!dealt(10, text).block.rows.is_empty());
+}
+
+#[test]
+fn errors_by_site_tell_nothing_of_as_many_coefficients_at_once_as_there_are_sites() {
+    let bands = "cut(age, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80)";
+    let text = |more: &str| format!("formula = \"lab ~ {bands}{more}\", standard_errors = \"site\"");
+    let result = dealt(10, &text(""));
+    let tests = block(&result, "tests of terms");
+    assert_eq!((number(tests, bands, "degrees of freedom"), &tests.rows[0][1]), (10.0, &Cell::Null));
+    let note = format!("no test of `{bands}`: errors by site say nothing of 10 coefficients at once");
+    assert!(result.notes.iter().any(|said| said.starts_with(&note)), "{:?}", result.notes);
+    let result = dealt(12, &text(""));
+    assert!(number(block(&result, "tests of terms"), bands, "statistic") > 0.0, "{:?}", result.notes);
 }
 
 #[test]

@@ -61,6 +61,13 @@ fn logistic_regression_of_the_four_heart_centres_with_an_effect_of_the_site() {
         ("oldpeak", "oldpeak"),
     ];
     equal(&result, "heart, sites", &names);
+    let expected = data::reference("heart, sites");
+    let explained = number(block(&result, "fit"), "pseudo R-squared (McFadden)", "value");
+    near(explained, &expected["mcfadden"], 1e-3, "pseudo R²");
+    let tests = block(&result, "tests of terms");
+    near(number(tests, "site", "statistic"), &expected["sites"]["statistic"], 1.0, "Wald's of the sites");
+    near(number(tests, "site", "p"), &expected["sites"]["p"], 1e-6, "p of the sites");
+    assert_eq!(number(tests, "site", "degrees of freedom"), 3.0);
 }
 
 #[test]
@@ -166,6 +173,12 @@ fn a_negative_binomial_model_estimates_its_dispersion() {
     let theta = 1.0 / expected["estimates"]["alpha"].as_f64().unwrap();
     near(number(block(&result, "fit"), "theta", "value"), &theta.into(), 1.0, "theta");
     near(number(block(&result, "fit"), "log-likelihood", "value"), &expected["log_likelihood"], 1.0, "log-likelihood");
+    assert!(result.notes.iter().any(|note| note.starts_with("no pseudo R-squared: ")), "{:?}", result.notes);
+    // The errors are those of a model whose θ is known, as R's glm.nb has them, and not those beside an estimated one.
+    let known = data::reference("visits, theta known");
+    for (theirs, ours) in names {
+        near(number(&result.block, ours, "standard error"), &known["errors"][theirs], 1e-2, ours);
+    }
 }
 
 #[track_caller]
@@ -188,6 +201,33 @@ fn weights_count_rows_more_or_less() {
     }
     let result = model(&contract, &rows, r#"formula = "lab ~ age + sex", weights = "w""#);
     equal_estimates(&result, "covid, weighted", &[("Intercept", "(intercept)"), ("age", "age"), ("sex", "sex[1]")]);
+    for (name, family) in [("logit", "binomial"), ("poisson", "poisson")] {
+        let text = format!("formula = \"death ~ age + sex + lab\", family = \"{family}\", weights = \"w\"");
+        let explained = number(block(&model(&contract, &rows, &text), "fit"), "pseudo R-squared (McFadden)", "value");
+        near(explained, &data::reference(&format!("covid, weighted {name}"))["mcfadden"], 1e-3, name);
+    }
+}
+
+#[test]
+fn where_it_is_not_said_what_a_model_explains_it_is_said_why() {
+    let (contract, rows) = (COVID.replace("[0, 120]", "[1, 120]"), data::covid());
+    for (text, why) in [
+        (r#"formula = "los ~ age + offset(age)""#, "no R-squared: with an offset"),
+        (r#"formula = "lab ~ 0 + age""#, "no R-squared: without an intercept"),
+        (r#"formula = "death ~ sex + offset(log(age))""#, "no pseudo R-squared: with an offset"),
+        (r#"formula = "los ~ age", family = "gamma""#, "no pseudo R-squared: in this family"),
+    ] {
+        let notes = model(&contract, &rows, text).notes;
+        assert!(notes.iter().any(|note| note.starts_with(why)), "{text}: {notes:?}");
+    }
+    for text in [
+        r#"formula = "lab ~ age""#,
+        r#"formula = "death ~ age""#,
+        r#"formula = "los ~ site + age", family = "poisson""#,
+    ] {
+        let notes = model(&contract, &rows, text).notes;
+        assert!(!notes.iter().any(|note| note.contains("R-squared")), "{text}: {notes:?}");
+    }
 }
 
 #[test]

@@ -135,6 +135,19 @@ fn a_site_without_a_fit_or_without_an_answer_is_left_out_by_name() {
 }
 
 #[test]
+fn intervals_of_few_sites_are_by_exact_points_of_student() {
+    // Of one and two degrees of freedom they have a closed form.
+    let exact = [(2, (0.475 * std::f64::consts::PI).tan()), (3, 0.95 / (2.0 * 0.975 * 0.025_f64).sqrt())];
+    let asked = "[[analysis]]\nname = \"m\"\nmodel = { formula = \"lab ~ age\", two_stage = \"hartung_knapp\" }";
+    for (sites, point) in exact {
+        let result = data::dealt(COVID, &data::covid(), sites).run(asked, Gate::OPEN).remove(0);
+        let of = |column: &str| number(&result.block, "age", column);
+        let found = (of("to") - of("estimate")) / of("standard error");
+        assert!((found - point).abs() < 1e-11 * point, "{sites} sites: {found} is not {point}");
+    }
+}
+
+#[test]
 fn what_has_no_meaning_for_sites_by_themselves_is_refused() {
     let federation = data::by_site(COVID, &data::covid());
     let study = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n";

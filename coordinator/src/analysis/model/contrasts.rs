@@ -33,17 +33,34 @@ pub(super) fn tested(spec: &ModelSpec, found: &Estimates) -> Option<Block> {
     let mut block = headed(&["contrast", "statistic", "degrees of freedom", "p"]);
     for contrast in several {
         let rows = combinations(&[contrast], spec, found);
-        let of = wald(&(&rows * &found.beta), &(&rows * &found.covariance * rows.transpose()));
-        let df = rows.nrows();
-        let p = of.and_then(|of| found.reference.p_of_several(of, df as f64));
-        let label = Value::Text(contrast.label.clone());
-        block.rows.push(vec![label, number(of), Value::Count(df as u64), number(p)]);
+        block.rows.push(tested_together(&contrast.label, &rows, found));
     }
     (!block.rows.is_empty()).then_some(block)
 }
 
-/// Wald's statistic of coefficients being 0 together; none where some are made of the others.
-pub(super) fn wald(beta: &DVector<f64>, covariance: &DMatrix<f64>) -> Option<f64> {
+/// Wald's test of these combinations being 0 together; none where some are made of the others.
+pub(super) fn tested_together(label: &str, rows: &DMatrix<f64>, found: &Estimates) -> Vec<Value> {
+    let df = rows.nrows();
+    let of = wald(&(rows * &found.beta), &(rows * &found.covariance * rows.transpose()));
+    let of = of.filter(|_| found.reference.allows(df));
+    let p = of.and_then(|of| found.reference.p_of_several(of, df as f64));
+    vec![Value::Text(label.to_owned()), number(of), Value::Count(df as u64), number(p)]
+}
+
+/// Why a test of that block that is not given is not.
+pub(super) fn untested<'a>(block: &'a Block, found: &Estimates) -> impl Iterator<Item = String> + 'a {
+    let reference = found.reference;
+    let none = block.rows.iter().filter(|row| row.get(1) == Some(&Value::Null));
+    none.filter_map(move |row| match row.as_slice() {
+        [Value::Text(label), _, Value::Count(df), ..] if !reference.allows(*df as usize) => Some(format!(
+            "no test of `{label}`: errors by site say nothing of {df} coefficients at once where there are no more sites"
+        )),
+        [Value::Text(label), ..] => Some(format!("no test of `{label}`: some of what it tests is made of the others")),
+        _ => None,
+    })
+}
+
+fn wald(beta: &DVector<f64>, covariance: &DMatrix<f64>) -> Option<f64> {
     inverse(covariance).ok().map(|inverse| (beta.transpose() * inverse * beta)[(0, 0)])
 }
 

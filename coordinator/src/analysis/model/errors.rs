@@ -3,10 +3,9 @@
 use bocage_protocol::analysis::{ModelSpec, StandardErrors};
 use bocage_protocol::plan::{ModelLayout, Sums};
 use nalgebra::{DMatrix, DVector};
-use statrs::distribution::{ContinuousCDF, FisherSnedecor, Normal, StudentsT};
-use statrs::function::gamma::checked_gamma_ur;
 
 use super::fit::Fitted;
+use crate::analysis::association::points;
 
 /// Estimates by name.
 #[derive(Debug)]
@@ -32,28 +31,33 @@ pub(super) enum Reference {
 impl Reference {
     /// The chance of a value at least as far from 0.
     pub(super) fn p(self, statistic: f64) -> Option<f64> {
-        let x = -statistic.abs();
-        let p = match self {
-            Reference::Normal => 2.0 * Normal::new(0.0, 1.0).ok()?.cdf(x),
-            Reference::T(df) => 2.0 * StudentsT::new(0.0, 1.0, df).ok()?.cdf(x),
-        };
-        p.is_finite().then_some(p)
+        match self {
+            Reference::Normal => points::normal_beyond(statistic),
+            Reference::T(df) => points::t_beyond(statistic, df),
+        }
     }
 
     /// The value that a share of `confidence` lies within, either way.
     pub(super) fn quantile(self, confidence: f64) -> Option<f64> {
-        let p = 0.5 + confidence / 2.0;
         match self {
-            Reference::Normal => Some(Normal::new(0.0, 1.0).ok()?.inverse_cdf(p)),
-            Reference::T(df) => Some(StudentsT::new(0.0, 1.0, df).ok()?.inverse_cdf(p)),
+            Reference::Normal => Some(points::z(confidence)),
+            Reference::T(df) => points::t(confidence, df),
+        }
+    }
+
+    /// Of how many coefficients at once it says something: errors by site are of no more directions than there are sites but one.
+    pub(super) fn allows(self, coefficients: usize) -> bool {
+        match self {
+            Reference::Normal => true,
+            Reference::T(df) => coefficients as f64 <= df,
         }
     }
 
     /// The chance of Wald's statistic of `df` coefficients being at least as large: χ², or F of statistic / df.
     pub(super) fn p_of_several(self, wald: f64, df: f64) -> Option<f64> {
         match self {
-            Reference::Normal => checked_gamma_ur(df / 2.0, wald / 2.0).ok(),
-            Reference::T(residual) => Some(FisherSnedecor::new(df, residual).ok()?.sf(wald / df)),
+            Reference::Normal => points::chi2_beyond(wald, df),
+            Reference::T(residual) => points::f_beyond(wald / df, df, residual),
         }
     }
 }

@@ -20,6 +20,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{ModelSpec, RoundState, StandardErrors};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
+use bocage_protocol::limits;
 use bocage_protocol::plan::{ModelLayout, Sums, ValidPlan};
 use bocage_protocol::release::ModelRelease;
 
@@ -41,9 +42,6 @@ use crate::api::types::{AnalysisResult, Block, NamedBlock};
 
 /// The headings of an answer.
 pub(super) const COLUMNS: [&str; 7] = ["term", "estimate", "standard error", "statistic", "p", "from", "to"];
-
-/// With fewer sites their scores say nothing of how sites vary.
-const CLUSTERS: usize = 10;
 
 /// The driver of one model.
 #[derive(Debug)]
@@ -90,8 +88,9 @@ impl ModelDriver {
         let merged = self.merged(&releases);
         let counted = published::counted(&merged, self.events(&merged), self.fit.steps() + 1);
         let clusters = self.spec.standard_errors == StandardErrors::Site;
-        if clusters && releases.len() < CLUSTERS {
-            notes.push(format!("no fit: standard errors by site need {CLUSTERS} sites, {} answered", releases.len()));
+        let (wanted, answered) = (limits::SITES_OF_ERRORS, releases.len());
+        if clusters && answered < wanted {
+            notes.push(format!("no fit: standard errors by site need {wanted} sites, {answered} answered"));
             return self.nothing(counted, notes);
         }
         if self.first.is_none() {

@@ -2,7 +2,7 @@
 
 use bocage_protocol::analysis::{ModelSpec, Term};
 use bocage_protocol::plan::{Family, Measure, ModelLayout, Sums};
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DMatrix;
 use statrs::function::gamma::ln_gamma;
 
 use super::errors::{Estimates, Summary, estimates};
@@ -35,14 +35,18 @@ pub(super) fn result(
         notes.push(format!("each likelihood-ratio test compares two fits of the same {n} patients of the same sites"));
         notes.extend(nesting.notes.iter().cloned());
     }
-    let mut result = setting.result(coefficients(ratio, spec.confidence, &found), notes);
+    notes.extend(without_r_squared(spec, first.is_some()));
+    let mut of_terms = terms(&spec.terms, &found);
+    of_terms.rows.extend(of_sites(spec, &found));
     let tests = nesting.map(|nesting| named("likelihood-ratio tests", nesting.block(spec)));
     let contrasts = contrasts::estimated(ratio, spec, &found).map(|block| named("contrasts", block));
-    let tested = contrasts::tested(spec, &found).map(|block| named("tests of contrasts", block));
-    result.also = vec![
-        named("fit", goodness(spec, layout, fitted, &found, first)),
-        named("tests of terms", terms(&spec.terms, &found)),
-    ];
+    let tested = contrasts::tested(spec, &found);
+    for block in [Some(&of_terms), tested.as_ref()].into_iter().flatten() {
+        notes.extend(contrasts::untested(block, &found));
+    }
+    let tested = tested.map(|block| named("tests of contrasts", block));
+    let mut result = setting.result(coefficients(ratio, spec.confidence, &found), notes);
+    result.also = vec![named("fit", goodness(spec, layout, fitted, &found, first)), named("tests of terms", of_terms)];
     result.also.extend([tests, contrasts, tested].into_iter().flatten());
     result.also.push(named("covariance of the estimates", covariance(&found)));
     result.also.push(named("patients with all that the model reads", sites(&fitted.merged)));
@@ -103,19 +107,21 @@ pub(super) fn terms(terms: &[Term], found: &Estimates) -> Block {
     let at = |label: &str| found.names.iter().position(|name| name == label);
     for term in terms.iter().filter(|term| term.columns.iter().any(|column| !column.of.is_empty())) {
         let places: Vec<usize> = term.columns.iter().filter_map(|column| at(&column.label)).collect();
-        let df = places.len() as f64;
-        let beta = DVector::from_iterator(places.len(), places.iter().map(|i| found.beta[*i]));
-        let covariance = DMatrix::from_fn(places.len(), places.len(), |i, j| found.covariance[(places[i], places[j])]);
-        let wald = contrasts::wald(&beta, &covariance);
-        let p = wald.and_then(|wald| found.reference.p_of_several(wald, df));
-        block.rows.push(vec![
-            Value::Text(term.label.clone()),
-            number(wald),
-            Value::Count(places.len() as u64),
-            number(p),
-        ]);
+        block.rows.push(test(&term.label, &places, found));
     }
     block
+}
+
+/// That of all sites having one intercept, where each has its own.
+fn of_sites(spec: &ModelSpec, found: &Estimates) -> Option<Vec<Value>> {
+    let sites = found.names.len() - spec.columns().count();
+    (spec.by_site && sites > 1).then(|| test("site", &(1..sites).collect::<Vec<_>>(), found))
+}
+
+/// Of the coefficients at these places.
+fn test(label: &str, places: &[usize], found: &Estimates) -> Vec<Value> {
+    let rows = DMatrix::from_fn(places.len(), found.names.len(), |i, j| f64::from(u8::from(places[i] == j)));
+    contrasts::tested_together(label, &rows, found)
 }
 
 pub(super) fn covariance(found: &Estimates) -> Block {
@@ -161,7 +167,7 @@ fn goodness(
     // As R counts them: the dispersion is one where it is estimated with the likelihood.
     let family = spec.response.family;
     let counted = summary.parameters + f64::from(u8::from(family.is_dispersed() || fitted.theta.is_some()));
-    let null = null_log_likelihood(spec, fitted, &summary, first);
+    let null = null_log_likelihood(spec, fitted, first);
     let mut block = headed(&["quantity", "value"]);
     block.rows = counts(&fitted.merged, spec.counts_events().then_some(fitted.merged.scalars[Sums::OUTCOME]));
     let mut add = |name: &str, value: Value| block.rows.push(vec![Value::Text(name.to_owned()), value]);
@@ -219,17 +225,32 @@ pub(super) fn log_likelihood(spec: &ModelSpec, layout: &ModelLayout, fitted: &Fi
     }
 }
 
-/// That of a mean alone, where sums at the start give it.
-fn null_log_likelihood(
-    spec: &ModelSpec,
-    fitted: &Fitted,
-    summary: &Summary,
-    first: Option<[f64; Sums::SCALARS]>,
-) -> Option<f64> {
-    if spec.response.offset.is_some() || spec.response.weight.is_some() || spec.by_site {
+/// Why it is not said what share of the outcome the model explains; nothing where it is.
+fn without_r_squared(spec: &ModelSpec, same_as_first: bool) -> Option<String> {
+    let family = spec.response.family;
+    let why = match family {
+        _ if spec.response.offset.is_some() => "with an offset a mean alone would be a fit of its own",
+        Family::Gaussian if !has_intercept(spec) => "without an intercept the model holds no mean alone",
+        Family::Gamma | Family::NegativeBinomial => "in this family a mean alone would be a fit of its own",
+        Family::Gaussian | Family::Poisson if !same_as_first => {
+            "other sites or patients are in the fit than at its begin"
+        }
+        Family::Gaussian | Family::Poisson | Family::Binomial(_) => return None,
+    };
+    let which = if family == Family::Gaussian { "R-squared" } else { "pseudo R-squared" };
+    Some(format!("no {which}: {why}"))
+}
+
+fn has_intercept(spec: &ModelSpec) -> bool {
+    spec.by_site || spec.columns().any(|column| column.of.is_empty())
+}
+
+/// That of a mean alone for all sites, where sums at the start give it.
+fn null_log_likelihood(spec: &ModelSpec, fitted: &Fitted, first: Option<[f64; Sums::SCALARS]>) -> Option<f64> {
+    if spec.response.offset.is_some() {
         return None;
     }
-    let (n, sum) = (summary.n, fitted.merged.scalars[Sums::OUTCOME]);
+    let [n, sum] = [Sums::WEIGHT, Sums::OUTCOME].map(|at| fitted.merged.scalars[at]);
     let mean = sum / n;
     match spec.response.family {
         Family::Binomial(_) => Some(sum * mean.ln() + (n - sum) * (1.0 - mean).ln()),
@@ -241,8 +262,7 @@ fn null_log_likelihood(
 
 /// 1 − RSS / TSS, about the mean.
 fn r_squared(spec: &ModelSpec, fitted: &Fitted, first: [f64; Sums::SCALARS]) -> Option<f64> {
-    let has_intercept = spec.by_site || spec.columns().any(|column| column.of.is_empty());
-    if spec.response.offset.is_some() || !has_intercept {
+    if spec.response.offset.is_some() || !has_intercept(spec) {
         return None;
     }
     let [weight, sum] = [Sums::WEIGHT, Sums::OUTCOME].map(|at| first[at]);

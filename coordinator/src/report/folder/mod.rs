@@ -12,7 +12,6 @@
 //! What is derived is made by [`Materials::files`] alone, from the first four: who verifies a folder makes it again.
 
 mod belongs;
-mod manifest;
 mod materials;
 mod parquet;
 mod tables;
@@ -20,16 +19,13 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-pub use manifest::{Entry, MANIFEST_FORMAT, Manifest, SignedManifest};
+use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::StudyId;
+use bocage_protocol::trust::PublicKey;
+pub use bocage_protocol::trust::{Entry, MANIFEST, MANIFEST_FORMAT, Manifest, RESULT, STUDY, SignedManifest};
 pub use materials::Materials;
 pub use verify::{Verified, verify};
 
-/// What holds the folder together.
-pub const MANIFEST: &str = "manifest.json";
-/// The signed study.
-pub const STUDY: &str = "study.json";
-/// The published result.
-pub const RESULT: &str = "result.json";
 /// The page for people.
 pub const PAGE: &str = "report.html";
 /// Where contracts lie.
@@ -42,6 +38,17 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Files by their names within the folder.
 pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// The manifest of these files.
+pub fn manifest(
+    files: &Files,
+    study: StudyId,
+    (researcher, coordinator): (PublicKey, String),
+    made_at: Timestamp,
+) -> Manifest {
+    let files = files.iter().map(|(name, bytes)| (name.clone(), Entry::of(bytes))).collect();
+    Manifest { format: MANIFEST_FORMAT, study, researcher, version: VERSION.to_owned(), coordinator, made_at, files }
+}
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -101,7 +101,7 @@ pub(crate) fn block() -> Block {
 
 /// A report's files without the manifest, and that, signed.
 fn signed(files: &Files, id: bocage_protocol::ids::StudyId, key: &SecretKey, version: &str) -> String {
-    let manifest = Manifest::of(files, id, (key.public(), "0.1.0".into()), START);
+    let manifest = manifest(files, id, (key.public(), "0.1.0".into()), START);
     let manifest = Manifest { version: version.to_owned(), ..manifest };
     SignedManifest::sign(&manifest, key).unwrap().to_text()
 }

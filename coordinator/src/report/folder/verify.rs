@@ -9,7 +9,7 @@ use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::PublicKey;
 
 use super::belongs::contradictions;
-use super::{Entry, Files, MANIFEST, Manifest, Materials, SignedManifest, VERSION};
+use super::{Files, MANIFEST, Manifest, Materials, SignedManifest, VERSION};
 
 /// What to do where a file is not the one that was signed.
 const WHOLE: &str = "ask for the folder again, or fetch it: bocage study result ID --out DIR";
@@ -44,7 +44,7 @@ pub fn verify(
             continue;
         }
         match read(name, entry.bytes) {
-            Ok(bytes) if Entry::of(&bytes) == *entry => drop(files.insert(name.clone(), bytes)),
+            Ok(bytes) if manifest.holds(name, &bytes) => drop(files.insert(name.clone(), bytes)),
             Ok(_) => problems.push(Problem::new(name, "", "it is not the file that was signed").hint(WHOLE)),
             Err(problem) => problems.push(problem),
         }

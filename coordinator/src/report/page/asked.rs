@@ -22,6 +22,9 @@ pub(super) fn section(materials: &Materials) -> Markup {
                 @if !study.codes.is_empty() {
                     dt { "Code lists" } dd { @for list in &study.codes { div { code { (list.name) } ": " (list.count) " of " (list.system) ", " span.id { (list.hash) } } } }
                 }
+                @if !study.models.is_empty() {
+                    dt { "Fitted models" } dd { @for of in &study.models { div { code { (of.name) } ": analysis " code { (of.analysis) } " of study " span.id { (of.study) } } } }
+                }
                 dt { "Sites" } dd { (sites.len()) ": " (sites.iter().map(|site| site.as_str()).collect::<Vec<_>>().join(", ")) }
                 dt { "Published if" } dd { "at least " (result.study.min_sites) " sites stand behind a number" }
                 dt { "Signed" } dd { (when(study.issued_at)) ", by " span.id { (study.researcher) } }

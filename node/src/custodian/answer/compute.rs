@@ -223,7 +223,7 @@ fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> BTreeMap<Analy
     let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
         let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
         let explained = plan.explain(datasets.contracts_of(plan), Some(ground.base.manifest().rows));
-        Some((analysis.name.clone(), explained.plainly()))
+        Some((analysis.name.clone(), explained.plainly() + &authorised.study.origins(plan.plan())))
     };
     authorised.plans.iter().filter_map(say).collect()
 }

@@ -148,8 +148,8 @@ impl Custodian {
             let later = later_rounds(analysis, study, &datasets)?;
             let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
             let (cells, numbers) = (explained.cells, explained.numbers);
-            let beyond = analysis.spec.beyond_the_first_round().map(|said| format!(". {said}"));
-            let explained = explained.plainly() + &beyond.collect::<String>();
+            let beyond: String = analysis.spec.beyond_the_first_round().map(|said| format!("{said}.\n")).collect();
+            let explained = explained.plainly() + &study.origins(plan.plan()) + &beyond;
             Ok(Asks { analysis: analysis.name.clone(), cells, numbers, explained })
         };
         let plans = first_round(study, &datasets)?;

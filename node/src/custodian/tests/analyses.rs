@@ -91,6 +91,17 @@ fn every_kind_of_analysis_is_answered_with_what_its_plan_allows() {
 }
 
 #[test]
+fn what_is_kept_for_a_fit_is_dropped_though_no_other_round_comes() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let text = "title = \"A fit\"\npurpose = \"scientific_research\"\ndataset = \"heart@1\"\nmin_sites = 1\n\
+                [[analysis]]\nname = \"fit\"\nmodel = { formula = \"chol ~ age\" }\n";
+    let Reply::Released(_) = reply(&custodian.round(&site.request(&site.study_of(text)))) else { panic!("refused") };
+    let dropped = [599, 600, 601].map(|secs| custodian.designs.expire(NOW.plus_secs(secs)));
+    assert_eq!(dropped, [0, 1, 0]);
+}
+
+#[test]
 fn a_dataset_with_several_rows_a_patient_answers_no_bins() {
     let site = Site::new();
     let study = site.study_of(STUDY);

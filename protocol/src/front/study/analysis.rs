@@ -275,6 +275,6 @@ fn text_place(key: &str, plan_place: &str, analysis: &AnalysisSpec) -> String {
     join(key, &place)
 }
 
-fn place(index: usize, name: &AnalysisName) -> String {
+pub(super) fn place(index: usize, name: &AnalysisName) -> String {
     format!("analysis[{index}] ({name})")
 }

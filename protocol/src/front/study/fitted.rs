@@ -7,14 +7,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::relation::Fitted;
+use super::elastic_net::RawElasticNet;
 use super::model::RawModel;
 use super::{Binding, KEYS, RawStudy, formula};
-use crate::analysis::{ModelSpec, Named, Spec, fitted};
+use crate::analysis::{ModelSpec, Named, fitted};
 use crate::ids::{AnalysisName, ColumnName, StudyId};
 use crate::limits;
 use crate::plan::{Expr, Family, Measure, TypeProblem};
 use crate::settings::{Problems, nearest, read};
-use crate::trust::{Origin, SignedStudy, Study};
+use crate::trust::{MANIFEST, Origin, PublicKey, RESULT, STUDY, SignedManifest, SignedStudy, Study};
 
 #[derive(Deserialize)]
 struct RawFitted {
@@ -31,16 +32,15 @@ const HINT: &str = "analysis = \"NAME\" of this study; with from = \"FOLDER\" of
 /// The files of the answers that models are from.
 pub(super) fn named_files(models: &BTreeMap<ColumnName, Value>) -> impl Iterator<Item = String> {
     let folders = models.values().filter_map(|model| model.get("from")?.as_str());
-    folders.flat_map(|folder| [study_file(folder), result_file(folder)])
+    folders.flat_map(|folder| [STUDY, RESULT, MANIFEST].map(|name| within(folder, name)))
 }
 
-fn study_file(folder: &str) -> String {
-    format!("{}/study.json", folder.trim_end_matches('/'))
+fn within(folder: &str, name: &str) -> String {
+    format!("{}/{name}", folder.trim_end_matches('/'))
 }
 
-fn result_file(folder: &str) -> String {
-    format!("{}/result.json", folder.trim_end_matches('/'))
-}
+/// The kinds of analyses that fit a model by whose coefficients others can go.
+const KINDS: [&str; 2] = ["model", "elastic_net"];
 
 impl Binding<'_> {
     /// Binds `[models]`, so that expressions may name them. Returned is where those of earlier studies are from.
@@ -79,24 +79,30 @@ impl Binding<'_> {
     }
 
     /// The model of an analysis of the same text, before its coefficients are known.
-    fn of_this_study(&mut self, key: &str, name: AnalysisName, analyses: &[Value]) -> Option<Fitted> {
+    fn of_this_study<'a>(&mut self, key: &str, name: AnalysisName, analyses: &'a [Value]) -> Option<Fitted> {
         let at = format!("{key}.analysis");
         let named = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
-        let Some(model) = analyses.iter().find(named).and_then(|analysis| analysis.get("model")) else {
-            let models = analyses.iter().filter(|analysis| analysis.get("model").is_some());
+        let fit = |analysis: &'a Value| KINDS.into_iter().find_map(|kind| Some((kind, analysis.get(kind)?)));
+        let Some((kind, model)) = analyses.iter().find(named).and_then(fit) else {
+            let models = analyses.iter().filter(|analysis| fit(analysis).is_some());
             let names: Vec<&str> = models.filter_map(|model| model.get("name")?.as_str()).collect();
             let near = nearest(name.as_str(), names.iter().copied());
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => "it has none: name an analysis of kind `model`".to_owned(),
+                None if names.is_empty() => format!("it has none: name an analysis of kind {}", kinds()),
                 None => format!("its models are: {}", names.join(", ")),
             };
             return self.refuse(&at, TypeProblem::new(format!("this study has no model `{name}`")).hint(hint));
         };
         // What is wrong with it is said where it stands.
         let said = self.problems.0.len();
-        let raw: Option<RawModel> = read(model, self.file, &at, KEYS, &mut Problems::default());
-        let spec = raw.and_then(|raw| self.model(&at, &raw));
+        let unread = &mut Problems::default();
+        let spec = match kind {
+            "elastic_net" => {
+                read::<RawElasticNet>(model, self.file, &at, KEYS, unread).and_then(|raw| self.elastic_net(&at, &raw))
+            }
+            _ => read::<RawModel>(model, self.file, &at, KEYS, unread).and_then(|raw| self.model(&at, &raw)),
+        };
         let sound = self.problems.0.len() == said;
         self.problems.0.truncate(said);
         let Some(spec) = spec.filter(|_| sound) else {
@@ -144,9 +150,6 @@ impl Binding<'_> {
             Ok(found) => found,
             Err(problem) => return self.refuse(&at, problem),
         };
-        if spec.by_site || spec.response.offset.is_some() {
-            return self.refuse(&at, beyond_columns());
-        }
         let columns: Vec<Named> = spec.columns().cloned().collect();
         let fitted = self.fitted(&at, spec.response.family, columns, condition(&spec.response.of), &coefficients)?;
         Some((fitted, id, name.clone()))
@@ -166,10 +169,13 @@ impl Binding<'_> {
             Some(Err(why)) => Err(TypeProblem::new(format!("`{file}` cannot be read: {why}")).hint(hint.as_str())),
             None => Err(TypeProblem::new(format!("`{file}` was not read")).hint(hint.as_str())),
         };
-        let (signed, result) = (text(study_file(folder))?, text(result_file(folder))?);
-        let signed: SignedStudy = serde_json::from_str(signed)
+        let [study, result, manifest] = [STUDY, RESULT, MANIFEST].map(|name| text(within(folder, name)));
+        let (written, result, manifest) = (study?, result?, manifest?);
+        let signed: SignedStudy = serde_json::from_str(written)
             .map_err(|_| TypeProblem::new("its study.json is no signed study").hint(hint.as_str()))?;
         let study = signed.verify().map_err(|error| TypeProblem::new(format!("its study.json: {}", error.message)))?;
+        self.put_together(manifest, study.researcher, [(STUDY, written), (RESULT, result)])
+            .map_err(|problem| problem.hint(format!("fetch it again: bocage study result ID --out {folder}")))?;
         let result: Value = serde_json::from_str(result)
             .map_err(|_| TypeProblem::new("its result.json is no answer of a study").hint(hint.as_str()))?;
         if result.pointer("/study/id").and_then(Value::as_str) != Some(signed.id().to_string().as_str()) {
@@ -181,6 +187,22 @@ impl Binding<'_> {
         let is_it = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
         let coefficients = analyses.iter().find(is_it).and_then(estimates).ok_or_else(none)?;
         Ok((signed.id(), spec, coefficients))
+    }
+
+    /// Whether a folder's manifest names these files as they are, and is signed by who signed the study in it, or signs this one.
+    fn put_together(&self, text: &str, researcher: PublicKey, files: [(&str, &str); 2]) -> Result<(), TypeProblem> {
+        let manifest = SignedManifest::from_text(text).and_then(|signed| signed.verify());
+        let manifest = manifest.map_err(|error| TypeProblem::new(format!("its {MANIFEST}: {}", error.message)))?;
+        if ![researcher, self.researcher].contains(&manifest.researcher) {
+            let problem = "another key put the folder together than the one that signed its study, or signs this one";
+            return Err(TypeProblem::new(problem));
+        }
+        match files.iter().find(|(name, text)| !manifest.holds(name, text.as_bytes())) {
+            Some((name, _)) => {
+                Err(TypeProblem::new(format!("its {name} is not the file that was signed with the folder")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn fitted(
@@ -230,26 +252,26 @@ fn beyond_columns() -> TypeProblem {
 }
 
 fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {
-    let found = study.analyses.iter().find(|analysis| analysis.name == *name);
-    let Some(Spec::Model(spec)) = found.map(|analysis| &analysis.spec) else {
-        let names: Vec<&str> = study
-            .analyses
-            .iter()
-            .filter(|analysis| matches!(analysis.spec, Spec::Model(_)))
-            .map(|analysis| analysis.name.as_str())
-            .collect();
+    let fits = study.analyses.iter().filter(|analysis| KINDS.contains(&analysis.spec.kind()));
+    let Some(found) = fits.clone().find(|analysis| analysis.name == *name) else {
+        let names: Vec<&str> = fits.map(|analysis| analysis.name.as_str()).collect();
         let problem = TypeProblem::new(format!("that study has no model `{name}`"));
         return Err(problem.hint(match names.as_slice() {
-            [] => "it has none: only an analysis of kind `model` can be predicted from".to_owned(),
+            [] => format!("it has none: name an analysis of kind {}", kinds()),
             names => format!("its models are: {}", names.join(", ")),
         }));
     };
+    let spec = fitted(&found.spec).ok_or_else(beyond_columns)?;
     let reads = spec.columns().flat_map(|column| &column.of).flat_map(|factor| factor.columns());
     if let Some(made) = reads.into_iter().find(|column| study.features.iter().any(|feature| feature.name == **column)) {
         let problem = TypeProblem::new(format!("it reads `{made}`, which that study made of other tables"));
         return Err(problem.hint("write its formula and coefficients here, with this study's own features"));
     }
     Ok(spec.clone())
+}
+
+fn kinds() -> String {
+    KINDS.map(|kind| format!("`{kind}`")).join(" or ")
 }
 
 /// The estimates of an answer, by their names.

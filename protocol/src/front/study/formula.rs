@@ -4,6 +4,8 @@
 //! Categories are compared with a reference (treatment coding). An interaction of categories needs the terms that it is made of, so that no coding
 //! changes in silence.
 
+use std::collections::BTreeSet;
+
 use super::super::expression::Binder;
 use super::Binding;
 use super::table::{label, measure};
@@ -31,6 +33,8 @@ struct Atom {
     /// The columns of all levels, where it is a category.
     all_levels: Option<Vec<Named>>,
 }
+
+const SITE: &str = "write site() for an intercept of every site, (site) or C(site) for the column";
 
 /// Left and right of the one `~`.
 pub(super) fn sides(formula: &str) -> Result<(&str, &str), TypeProblem> {
@@ -95,8 +99,16 @@ impl Binding<'_> {
                 (_, "") => {
                     self.refuse::<()>(key, TypeProblem::new("a term is missing beside `+`"));
                 }
-                (_, "site") => side.by_site = true,
+                (_, "site") if self.names("site") => {
+                    let problem = TypeProblem::new("`site` is a column here, and what the network's sites are called");
+                    self.refuse::<()>(key, problem.hint(SITE));
+                }
+                (_, "site" | "site()") => side.by_site = true,
                 (_, part) => match call(part, "offset") {
+                    Some(_) if side.offset.is_some() => {
+                        let problem = TypeProblem::new(format!("`{part}` is a second offset, and a model has one"));
+                        self.refuse::<()>(key, problem.hint("make one column of them, e.g. offset(log(a * b))"));
+                    }
                     Some(argument) => side.offset = self.number(key, argument),
                     None => products.extend(self.product(key, part)),
                 },
@@ -143,9 +155,10 @@ impl Binding<'_> {
         let mut all_levels = !intercept && !side.by_site;
         let mut known: Vec<Vec<String>> = Vec::new();
         for mut atoms in products {
-            let mut names: Vec<String> = atoms.iter().map(|atom| atom.text.clone()).collect();
-            names.sort();
-            names.dedup();
+            // What stands there twice is there once, as in R.
+            let mut names: BTreeSet<String> = BTreeSet::new();
+            atoms.retain(|atom| names.insert(atom.text.clone()));
+            let names: Vec<String> = names.into_iter().collect();
             if known.contains(&names) {
                 continue;
             }
@@ -186,6 +199,10 @@ impl Binding<'_> {
         if text.is_empty() {
             return self.refuse(key, TypeProblem::new("a term is missing beside `*` or `:`"));
         }
+        if text == "site()" || (text == "site" && !self.names("site")) {
+            let problem = TypeProblem::new("the network's sites are a term by themselves, and no part of another");
+            return self.refuse(key, problem.hint("e.g. disease ~ age + site; of single sites, see two_stage"));
+        }
         if let Some(arguments) = call(&text, "C") {
             let (of, reference) = self.reference(key, arguments)?;
             return self.category(key, &text, &of, reference.as_deref());
@@ -214,6 +231,11 @@ impl Binding<'_> {
     /// A number that a model may have.
     pub(super) fn number(&mut self, key: &str, text: &str) -> Option<Measure> {
         self.with_binder(key, &logarithm(text), measure)
+    }
+
+    /// Whether an expression may name this.
+    fn names(&self, name: &str) -> bool {
+        self.relations.knows(name) || self.derive.keys().any(|known| known.as_str() == name)
     }
 
     /// `sex, ref = '1'`.
@@ -390,7 +412,7 @@ pub(super) fn outcome(binding: &mut Binding<'_>, key: &str, text: &str) -> Optio
 #[cfg(test)]
 mod tests {
     use crate::analysis::Spec;
-    use crate::front::tests::bind;
+    use crate::front::tests::{CONTRACT, bind, bind_to};
     use crate::plan::Factor;
 
     fn levels(reference: &str) -> Result<Vec<Factor>, String> {
@@ -399,6 +421,64 @@ mod tests {
         let study = bind(&format!("{text}{formula}"))?;
         let Spec::Model(model) = &study.analyses[0].spec else { panic!("no model") };
         Ok(model.columns().flat_map(|column| column.of.clone()).collect())
+    }
+
+    /// The labels of a formula's columns, whether it is by site, and how many factors each column has.
+    fn bound(contract: &str, analysis: &str) -> Result<(Vec<String>, bool, Vec<usize>), String> {
+        let contract = crate::contract::parse(contract, "heart.toml").unwrap();
+        let text = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n[[analysis]]\nname = 'm'\n";
+        let study = bind_to(&contract, &format!("{text}{analysis}"))?;
+        let (columns, by_site): (Vec<_>, bool) = match &study.analyses[0].spec {
+            Spec::Model(model) => (model.columns().collect(), model.by_site),
+            Spec::Cox(cox) => (cox.columns().collect(), false),
+            other => panic!("{other:?}"),
+        };
+        let labels = columns.iter().map(|column| column.label.clone()).collect();
+        Ok((labels, by_site, columns.iter().map(|column| column.of.len()).collect()))
+    }
+
+    #[test]
+    fn a_second_offset_is_refused_and_replaces_nothing() {
+        for analysis in [
+            "model = { formula = 'disease ~ age + offset(chol) + offset(age)' }",
+            "cox = { formula = 'surv(chol, disease) ~ sex + offset(chol) + offset(age)' }",
+        ] {
+            let problem = bound(CONTRACT, analysis).expect_err(analysis);
+            assert!(problem.contains("formula: `offset(age)` is a second offset"), "{problem}");
+            assert!(problem.contains("hint: make one column of them"), "{problem}");
+        }
+        bound(CONTRACT, "model = { formula = 'disease ~ age + offset(chol)' }").unwrap();
+    }
+
+    #[test]
+    fn what_stands_twice_in_a_product_is_there_once() {
+        let labels = |right: &str| bound(CONTRACT, &format!("model = {{ formula = 'disease ~ {right}' }}")).unwrap();
+        assert_eq!(labels("age:age"), labels("age"));
+        assert_eq!(labels("age * age"), labels("age"));
+        assert_eq!(labels("age + age:sex:age + sex"), labels("age * sex"));
+        assert_eq!(labels("poly(age, 2)").2, [0, 1, 2]);
+    }
+
+    #[test]
+    fn where_a_column_is_called_site_a_formula_says_which_it_means() {
+        let with = format!("{CONTRACT}[[column]]\nname = 'site'\ntype = 'int'\nrange = [1, 90]\n");
+        let formula = |contract: &str, right: &str| {
+            let formula = format!("model = {{ formula = 'disease ~ {right}' }}");
+            bound(contract, &formula).map(|(labels, by_site, _)| (labels, by_site))
+        };
+        let both = formula(&with, "age + site").unwrap_err();
+        assert!(both.contains("`site` is a column here") && both.contains("hint: write site()"), "{both}");
+        let labels = |of: &[&str]| of.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+        assert_eq!(formula(&with, "age + site()"), Ok((labels(&["age"]), true)));
+        assert_eq!(formula(&with, "age + (site)"), Ok((labels(&["(intercept)", "age", "(site)"]), false)));
+        for plain in ["age + site", "age + site()"] {
+            assert_eq!(formula(CONTRACT, plain), Ok((labels(&["age"]), true)), "{plain}");
+        }
+        let crossed = formula(CONTRACT, "age * site").unwrap_err();
+        assert!(crossed.contains("a term by themselves"), "{crossed}");
+        let text = "title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n[derive]\nsite = 'age > 50'\n";
+        let derived = format!("{text}[[analysis]]\nname = 'm'\nmodel = {{ formula = 'disease ~ site' }}");
+        assert!(bind(&derived).unwrap_err().contains("`site` is a column here"));
     }
 
     #[test]

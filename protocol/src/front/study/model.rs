@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::analysis::{Bound, place};
 use super::{Binding, formula};
 use crate::analysis::{ModelSpec, Pooling, Spec, StandardErrors};
+use crate::limits;
 use crate::plan::{Family, Link, Measure, Response, TypeProblem};
 use crate::settings::{join, nearest};
 
@@ -163,6 +165,19 @@ impl Binding<'_> {
             return self.refuse(key, problem.hint("two_stage = \"fixed\", \"dersimonian_laird\" or \"hartung_knapp\""));
         }
         found
+    }
+
+    /// Whether so many sites are asked as errors by site need.
+    pub(super) fn errors_by_site(&mut self, analyses: &[Bound], sites: usize) {
+        let most = limits::SITES_OF_ERRORS;
+        for Bound { index, spec: analysis } in analyses {
+            let by_site = matches!(&analysis.spec, Spec::Model(spec) if spec.standard_errors == StandardErrors::Site);
+            if by_site && (1..most).contains(&sites) {
+                let key = join(&place(*index, &analysis.name), "model.standard_errors");
+                let problem = TypeProblem::new(format!("errors by site need {most} sites, and {sites} are asked"));
+                self.refuse::<()>(&key, problem.hint("standard_errors = \"hc1\" is of patients; or ask more sites"));
+            }
+        }
     }
 
     fn standard_errors(&mut self, key: &str, text: Option<&str>) -> Option<StandardErrors> {

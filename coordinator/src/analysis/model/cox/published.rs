@@ -26,6 +26,15 @@ impl CoxDriver {
         }
     }
 
+    /// What errors of the model take for granted, where a patient can have several rows.
+    pub(in crate::analysis::model) fn of_rows(&self) -> Option<String> {
+        let taken = !self.setting.one_row_per_subject && !self.spec.hazard.robust;
+        taken.then(|| {
+            "a patient can have several rows: the errors take several events of one as independent; standard_errors = \"robust\" does not"
+                .to_owned()
+        })
+    }
+
     pub(super) fn published(&self, end: &End, mut notes: Vec<String>) -> AnalysisResult {
         let (transform, found) = (self.transform(), self.estimates(end));
         let ties = match self.spec.hazard.ties {
@@ -47,6 +56,7 @@ impl CoxDriver {
             }
             _ => "a baseline for each site",
         };
+        notes.extend(self.of_rows());
         if self.null(end).is_none() {
             notes.push(
                 "no likelihood-ratio and score test: other sites or patients are in the fit than at its begin"

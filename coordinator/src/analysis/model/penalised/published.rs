@@ -33,6 +33,7 @@ pub(super) fn result(of: &ElasticNetDriver, path: &[DVector<f64>]) -> AnalysisRe
         lambdas[chosen]
     )];
     notes.extend(of.notes.iter().cloned());
+    notes.extend(without_explained(of));
     let terms: Vec<&str> = model.columns().map(|column| column.label.as_str()).collect();
     let ratio = exponential(family, &model.response.of);
     let mut block = headed(&COLUMNS);
@@ -86,6 +87,22 @@ fn all(of: &ElasticNetDriver, path: &[DVector<f64>], terms: &[&str]) -> Block {
         block.rows.push(row);
     }
     block
+}
+
+/// Why no share of the deviance is said to be gone; nothing where one is.
+fn without_explained(of: &ElasticNetDriver) -> Option<String> {
+    let first = of.first.as_ref()?;
+    let (n, sum) = (first.scalars[Sums::WEIGHT], first.scalars[Sums::OUTCOME]);
+    let why = match of.spec.model.response.family {
+        Family::Gaussian if of.spec.model.response.offset.is_some() => {
+            "with an offset a mean alone would be a fit of its own"
+        }
+        Family::Gaussian => return None,
+        _ if sum <= 0.0 => "nobody has the event, and a mean alone leaves none",
+        _ if sum >= n => "everybody has the event, and a mean alone leaves none",
+        _ => return None,
+    };
+    Some(format!("no share of the deviance is explained: {why}"))
 }
 
 /// What share of the deviance of a mean alone is gone.

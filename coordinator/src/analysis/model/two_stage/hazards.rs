@@ -103,6 +103,7 @@ impl CoxByItselfDriver {
         let absent: Vec<SiteId> = out.iter().map(|answer| answer.site.clone()).collect();
         let mut notes = notes::of_own_fits(&out, answers.len(), found.len(), self.setting.min_sites);
         notes.extend(failed);
+        notes.extend(self.of_one().ok().and_then(|driver| driver.of_rows()));
         if found.len() < self.setting.min_sites as usize || found.is_empty() {
             let block = Block { columns: COLUMNS.map(str::to_owned).to_vec(), ..Block::default() };
             return Next::Publish(Box::new(AnalysisResult { absent, ..self.setting.result(block, notes) }));

@@ -35,6 +35,13 @@ struct Entry {
 }
 
 impl Kept {
+    /// Drops what has not been used for long, and says how many.
+    fn expire(&mut self, now: Timestamp) -> usize {
+        let before = self.designs.len();
+        self.designs.retain(|entry| now.0 - entry.used < KEPT_MS);
+        before - self.designs.len()
+    }
+
     /// The oldest make room.
     fn make_room(&mut self) {
         self.designs.sort_by_key(|entry| entry.used);
@@ -64,9 +71,14 @@ impl Designs {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.over = Some(Digest::of("bocage/design/over/1", &[identity.as_bytes(), &threshold.to_le_bytes()]));
         kept.now = now.0;
-        kept.designs.retain(|entry| now.0 - entry.used < KEPT_MS);
+        kept.expire(now);
         // What is remembered with them has grown since.
         kept.make_room();
+    }
+
+    /// Drops what has not been used for long, and says how many: no next round need come.
+    pub fn expire(&self, now: Timestamp) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).expire(now)
     }
 
     /// The design of a plan, whatever its step.

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use bocage_protocol::env::Timestamp;
-use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::StudyId;
-use bocage_protocol::limits;
-use bocage_protocol::trust::{Document, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Files, MANIFEST, VERSION};
+use super::{Document, PublicKey, Signed};
+use crate::env::Timestamp;
+use crate::error::{ErrorCode, PublicError};
+use crate::ids::StudyId;
+use crate::limits;
+
+/// What holds the folder together.
+pub const MANIFEST: &str = "manifest.json";
+/// The signed study.
+pub const STUDY: &str = "study.json";
+/// The published result.
+pub const RESULT: &str = "result.json";
 
 /// The number of this form of a manifest.
 pub const MANIFEST_FORMAT: u16 = 1;
@@ -57,15 +63,9 @@ impl Entry {
 }
 
 impl Manifest {
-    /// That of these files.
-    pub fn of(
-        files: &Files,
-        study: StudyId,
-        (researcher, coordinator): (PublicKey, String),
-        made_at: Timestamp,
-    ) -> Self {
-        let files = files.iter().map(|(name, bytes)| (name.clone(), Entry::of(bytes))).collect();
-        Self { format: MANIFEST_FORMAT, study, researcher, version: VERSION.to_owned(), coordinator, made_at, files }
+    /// Whether a file of this name is the one that was signed.
+    pub fn holds(&self, name: &str, bytes: &[u8]) -> bool {
+        self.files.get(name) == Some(&Entry::of(bytes))
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use bocage_daemon::log;
 use bocage_daemon::status::Place;
+use bocage_protocol::front::Sort;
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, read, read_partly};
@@ -240,6 +241,7 @@ impl Config {
     /// All problems at once.
     pub fn load(file: &Path, overrides: &[(String, String)]) -> Result<Self, Problems> {
         let settings = bocage_net::settings::load(file, ENV_PREFIX, overrides)?;
+        settings.are_of(Sort::Coordinator)?;
         Self::from_value(&settings.tree, &file.display().to_string(), file.parent().unwrap_or(Path::new("")))
             .map_err(|problems| settings.attributed(problems))
     }

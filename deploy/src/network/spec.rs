@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bocage_protocol::contract::Contract;
-use bocage_protocol::front::{Sort, toml_problem};
+use bocage_protocol::front::{Sort, toml_problem, with_lines};
 use bocage_protocol::ids::{NetworkId, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
@@ -262,8 +262,12 @@ impl Network {
     /// Reads a network's text; contracts are looked for in `base`.
     ///
     /// # Errors
-    /// All problems at once. `file` names the text in them.
+    /// All problems at once, each with its line. `file` names the text in them.
     pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, Problems> {
+        Self::typed(text, file, base).map_err(|problems| with_lines(text, file, problems))
+    }
+
+    fn typed(text: &str, file: &str, base: &Path) -> Result<Self, Problems> {
         let value: Value = toml::from_str(text).map_err(|e| toml_problem(text, file, &e))?;
         if let Some(problem) = Sort::Network.taken_for(&value, file) {
             return Err(problem.into());

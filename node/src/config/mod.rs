@@ -23,6 +23,7 @@ use std::sync::Arc;
 use bocage_daemon::log;
 use bocage_protocol::contract::Contract;
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::front::Sort;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::settings::Problems;
 
@@ -313,6 +314,7 @@ impl Config {
 
 fn understood(origin: &Origin, look: impl FnOnce(&mut sections::Draft)) -> Result<Config, Problems> {
     let settings = bocage_net::settings::load(&origin.file, ENV_PREFIX, &origin.overrides)?;
+    settings.are_of(Sort::Node)?;
     let mut draft = sections::draft(&settings.tree, origin);
     look(&mut draft);
     draft.finish().map_err(|problems| settings.attributed(problems))

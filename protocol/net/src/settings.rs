@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use bocage_protocol::front::{Sort, with_lines};
 use bocage_protocol::limits::CONFIG_TEXT_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 use config::{Config, ConfigError, Environment, FileFormat, ValueKind};
@@ -22,6 +23,9 @@ const SEPARATOR: &str = "__";
 pub struct Settings {
     /// The settings, later sources over earlier ones.
     pub tree: Value,
+    /// The file's name, and its text.
+    name: String,
+    text: String,
     /// What the file alone says.
     file: Value,
     /// Keys that did not come from the file, each with the name of its variable or [`COMMAND_LINE`]; the last one of a key counts.
@@ -32,7 +36,15 @@ pub struct Settings {
 const COMMAND_LINE: &str = "command line";
 
 impl Settings {
-    /// The problems of the tree, each with the variable or the command line in the file's place where the value came from there.
+    /// What the file is, where it is one of our others.
+    ///
+    /// # Errors
+    /// That it is, and what reads it.
+    pub fn are_of(&self, wanted: Sort) -> Result<(), Problem> {
+        wanted.taken_for(&self.file, &self.name).map_or(Ok(()), Err)
+    }
+
+    /// The problems of the tree, each with its line, or with the variable or the command line in the file's place where the value came from there.
     #[must_use]
     pub fn attributed(&self, problems: Problems) -> Problems {
         let attributed = |mut problem: Problem| {
@@ -41,7 +53,7 @@ impl Settings {
             }
             problem
         };
-        Problems(problems.0.into_iter().map(attributed).collect())
+        with_lines(&self.text, &self.name, Problems(problems.0.into_iter().map(attributed).collect()))
     }
 
     /// The variable or flag that made the value at `key`, or the section there, where the file has none.
@@ -97,7 +109,8 @@ fn load_from(
         others.push((key.clone(), COMMAND_LINE.to_owned()));
     }
     let tree = builder.build().map_err(|error| Problem::new("environment", env_prefix, error.to_string()))?;
-    Ok(Settings { tree: to_json(&name, "", tree.cache)?, file: to_json(&name, "", alone.cache)?, others })
+    let (tree, file) = (to_json(&name, "", tree.cache)?, to_json(&name, "", alone.cache)?);
+    Ok(Settings { tree, file, others, name, text })
 }
 
 /// The variables that are text. What is none cannot be one of ours, which are read as text.

@@ -137,7 +137,9 @@ fn everything_that_is_wrong_with_rules_is_said_at_once_with_its_place() {
         assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
     }
     let all: String = cases.iter().take(4).map(|(rule, _)| format!("[[rule]]\n{rule}\n")).collect();
-    assert_eq!(problems(&all).matches("lives.toml: rule[").count(), 4, "{}", problems(&all));
+    let told = problems(&all);
+    let lines: Vec<&str> = told.lines().filter(|line| line.contains(", rule[")).collect();
+    assert!(lines.len() == 4 && lines.iter().all(|line| line.starts_with("lives.toml: line ")), "{told}");
     let same = "[[rule]]\nname = \"a\"\ncheck = \"born < died\"\n".repeat(2);
     assert!(problems(&same).contains("rule: `a` is declared twice"));
     let many: String =

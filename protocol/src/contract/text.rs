@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
-use crate::front::dates;
+use crate::front::{Sort, dates, toml_problem, with_lines};
 use crate::ids::{ColumnName, ContractId, Digest};
 use crate::limits;
 use crate::settings::{Problem, Problems, join, nearest, read};
@@ -104,13 +104,17 @@ const KEYS: &[&str] = &[
 /// Parses a contract.
 ///
 /// # Errors
-/// All problems at once. `file` names the text in them.
+/// All problems at once, each with its line. `file` names the text in them.
 pub fn parse(text: &str, file: &str) -> Result<Contract, Problems> {
+    contract(text, file).map_err(|problems| with_lines(text, file, problems))
+}
+
+fn contract(text: &str, file: &str) -> Result<Contract, Problems> {
     if text.len() > limits::CONTRACT_TEXT_BYTES {
         return Err(Problem::new(file, "", format!("larger than {} bytes", limits::CONTRACT_TEXT_BYTES)).into());
     }
-    let value = toml::from_str::<Value>(text).map_err(|e| crate::front::toml_problem(text, file, &e))?;
-    if let Some(problem) = crate::front::Sort::Contract.taken_for(&value, file) {
+    let value = toml::from_str::<Value>(text).map_err(|e| toml_problem(text, file, &e))?;
+    if let Some(problem) = Sort::Contract.taken_for(&value, file) {
         return Err(problem.into());
     }
     let mut problems = Problems::default();

@@ -6,7 +6,7 @@ mod tests;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Sort, dates, toml_problem};
+use super::{Sort, dates, toml_problem, with_lines};
 use crate::contract::Contract;
 use crate::env::Timestamp;
 use crate::ids::{ColumnName, ContractId, SiteId};
@@ -88,8 +88,12 @@ pub struct PermitContext<'a> {
 /// Reads a permit's text.
 ///
 /// # Errors
-/// All problems at once. `file` names the text in them.
+/// All problems at once, each with its line. `file` names the text in them.
 pub fn permit(text: &str, file: &str, context: &PermitContext<'_>) -> Result<Permit, Problems> {
+    read_permit(text, file, context).map_err(|problems| with_lines(text, file, problems))
+}
+
+fn read_permit(text: &str, file: &str, context: &PermitContext<'_>) -> Result<Permit, Problems> {
     if text.len() > limits::CONFIG_TEXT_BYTES {
         return Err(Problem::new(file, "", format!("larger than {} bytes", limits::CONFIG_TEXT_BYTES)).into());
     }

@@ -65,15 +65,15 @@ fn all_problems_are_told_at_once_with_their_places() {
         .replace("name = \"Ada\"", "name = \"\"");
     let told = parsed(&text).unwrap_err().to_string();
     for wanted in [
-        "permit.toml: min_site: unknown key\n  hint: did you mean `min_sites`?",
-        "permit.toml: id: not a valid permit id",
-        "permit.toml: holder.name: not a line of text",
-        "permit.toml: purposes[0]: unknown purpose `statistic`",
-        "permit.toml: dataset[0].columns[0]: heart@1 has no column `ago`\n  hint: did you mean `age`?",
-        "permit.toml: dataset[0].columns[1]: `pid` names the patient",
-        "permit.toml: min_sites: must be at least 1 and at most 2",
-        "permit.toml: mode: unknown mode `rough`",
-        "permit.toml: valid_from: not a date\n  hint: write 2026-12-31",
+        "permit.toml: line 8, min_site: unknown key\n  hint: did you mean `min_sites`?",
+        "permit.toml: line 2, id: not a valid permit id",
+        "permit.toml: line 15, holder.name: not a line of text",
+        "permit.toml: line 5, purposes[0]: unknown purpose `statistic`",
+        "permit.toml: line 20, dataset[0].columns[0]: heart@1 has no column `ago`\n  hint: did you mean `age`?",
+        "permit.toml: line 20, dataset[0].columns[1]: `pid` names the patient",
+        "permit.toml: line 7, min_sites: must be at least 1 and at most 2",
+        "permit.toml: line 10, mode: unknown mode `rough`",
+        "permit.toml: line 12, valid_from: not a date\n  hint: write 2026-12-31",
     ] {
         assert!(told.contains(wanted), "{wanted}\nnot in\n{told}");
     }

@@ -168,8 +168,12 @@ pub const FHIR_RESOURCE_ROWS: usize = 10_000;
 pub const FHIR_RESOURCE_ELEMENTS: usize = 100_000;
 /// What the rows of one resource may take.
 pub const FHIR_RESOURCE_UNFOLDED_BYTES: usize = 32 << 20;
-/// Ids that are kept to notice that a resource is there twice, 8 bytes each.
-pub const FHIR_WATCHED_IDS: usize = 4_000_000;
+/// Ids that are kept to notice that a resource is there twice: a table of 2²² places of 9 bytes, 38 MB, holds no more.
+pub const FHIR_WATCHED_IDS: usize = 3_500_000;
+/// Resources that others refer to, as they are kept to be looked up: a table of 2²² places of 17 bytes, 71 MB, holds no more.
+pub const FHIR_LOOKED_UP: usize = 3_500_000;
+/// What their texts may take.
+pub const FHIR_LOOKED_UP_BYTES: usize = 32 << 20;
 /// A site's list of opt-outs.
 pub const OPTOUT_LIST_BYTES: u64 = 256 << 20;
 /// Parts of patients that have come and gone between the answers to one question, whom a node counts one by one before it answers again.

@@ -190,6 +190,13 @@ fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) ->
             text,
             "\n# Rows refer to these by their key: to none where several have one.\n[[rule]]\nname = \"one_row_a_key\"\nkind = \"duplicate\"\ncolumns = [\"{key}\"]\non_fail = \"keep\"\n"
         );
+        if let (Some(time), Some(main)) = (time, main) {
+            let _ = write!(
+                text,
+                "\n# One stay under two keys; or two of a day.\n[[rule]]\nname = \"one_of_a_day_and_concept\"\nkind = \"duplicate\"\ncolumns = [\"person_id\", \"{time}\", \"{}\"]\non_fail = \"keep\"\n",
+                main.name
+            );
+        }
     }
     rules(&mut text, table, time, fields);
     text

@@ -27,6 +27,15 @@ macro_rules! pack {
 const FHIR_R4_CORE: &[Shipped] = pack!("fhir-r4-core": "allergy_intolerance" "condition" "device" "diagnostic_report" "document_reference"
     "encounter" "immunization" "medication_request" "observation" "patient" "procedure");
 
+/// Views that fill columns of another's rows, where these only refer to a resource: of which view, and the ViewDefinition.
+const LOOKED_UP: [(&str, &str); 1] =
+    [("fhir-r4-core/medication_request", include_str!("../views/fhir-r4-core/medication.json"))];
+
+/// The ViewDefinition by which what rows of this view only refer to is looked up ([`crate::Reader::looking_up`]).
+pub fn looked_up(view: &str) -> Option<&'static str> {
+    LOOKED_UP.iter().find(|(of, _)| *of == view).map(|(_, other)| *other)
+}
+
 /// All that is shipped.
 pub fn shipped() -> &'static [Shipped] {
     FHIR_R4_CORE
@@ -73,5 +82,13 @@ mod tests {
         assert_eq!(find("fhir-r4-core/condition").map(|shipped| shipped.name), Some("fhir-r4-core/condition"));
         assert_eq!(find("condition"), None);
         assert_eq!(shipped().len(), 11);
+    }
+
+    #[test]
+    fn what_is_looked_up_are_columns_of_the_view_that_looks() {
+        for (of, other) in LOOKED_UP {
+            let (rows, other) = (find(of).unwrap().view().unwrap(), View::load(other, of).unwrap());
+            assert!(other.columns().iter().all(|column| rows.columns().iter().any(|own| own.name == column.name)));
+        }
     }
 }

@@ -368,6 +368,9 @@ pub fn report(out: &mut dyn Write, manifest: &Manifest) -> io::Result<()> {
             if found.first.is_empty() { String::new() } else { format!(" ({}{more})", found.first.join(", ")) };
         writeln!(out, "{PAD}{} × {}{places}", found.count, found.what)?;
     }
+    if let Some(not_found) = report.bad_lines.looked_up.sentence() {
+        writeln!(out, "{PAD}{not_found}")?;
+    }
     for rejected in &report.rows_rejected {
         writeln!(out, "{PAD}{} rows left out: {}", rejected.rows, warnings::why(&rejected.reason))?;
     }

@@ -21,7 +21,16 @@ struct Shares {
 
 impl Shares {
     fn of(column: &ColumnReport) -> Self {
-        let ColumnReport { valid, missing, wrong_type, unknown_code, out_of_range, null_by_rule, partial: _ } = *column;
+        let ColumnReport {
+            valid,
+            missing,
+            wrong_type,
+            unknown_code,
+            out_of_range,
+            null_by_rule,
+            partial: _,
+            inexact: _,
+        } = *column;
         let typed = valid + out_of_range;
         let present = typed + wrong_type + unknown_code;
         let share = |part: u64, of: u64| (of > 0).then(|| part as f64 / of as f64);

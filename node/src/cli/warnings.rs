@@ -48,6 +48,13 @@ fn of_report(dataset: &str, report: &Report) -> Vec<Warning> {
             .to_owned();
         warnings.push((format!("of the source of {dataset} {damaged}"), Some(hint)));
     }
+    let looked_up = lines.looked_up;
+    if let Some(not_found) =
+        looked_up.sentence().filter(|_| looked_up.nowhere.saturating_mul(TOLERATED) > looked_up.rows)
+    {
+        let hint = "have the server export Medication too, into the same folder, and refresh again".to_owned();
+        warnings.push((format!("of {dataset} {not_found}"), Some(hint)));
+    }
     if repeated > 0 {
         let what =
             format!("{repeated} of {all} rows of {dataset} name a patient who has a row already, and were left out");
@@ -57,6 +64,7 @@ fn of_report(dataset: &str, report: &Report) -> Vec<Warning> {
     }
     for (name, column) in &report.columns {
         warnings.extend(unfit(dataset, name, column).or_else(|| lost(dataset, name, column)));
+        warnings.extend(inexact(dataset, name, column));
     }
     for (name, rule) in &report.rules {
         let failed = rule.failed.count;
@@ -95,6 +103,13 @@ fn lost(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<Warni
         found.iter().filter(|(values, _)| *values > 0).map(|(values, what)| format!("{values} {what}")).collect();
     let hint = format!("where that is not meant, look at [dataset.{dataset}.map] {name} and at the contract's column");
     Some((format!("{lost} of the {all} values of {dataset}.{name} are lost: {}", why.join(", ")), Some(hint)))
+}
+
+/// A column of whole numbers that meets some which are no measure of anything.
+fn inexact(dataset: &str, name: &ColumnName, column: &ColumnReport) -> Option<Warning> {
+    let what = format!("{} whole numbers of {dataset}.{name} are beyond ±2⁵³, and lost", column.inexact);
+    let hint = "numbers that name people, rows or things are texts: have the contract declare the column as text";
+    (column.inexact > 0).then(|| (what, Some(hint.to_owned())))
 }
 
 /// A column that has values, none of which fits: its type, its codes or its range are most likely not what the source writes.
@@ -145,7 +160,7 @@ pub(super) fn why(reason: &Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::custodian::source::{Lines, Rejected, RuleReport};
+    use crate::custodian::source::{Lines, LookedUp, Rejected, RuleReport};
 
     fn report(kept: u64, not_utf8: u64, rejected: &[(Reason, u64)]) -> Report {
         let mut report = Report { rows_kept: kept, ..Report::default() };
@@ -185,6 +200,34 @@ mod tests {
             "none of the 9 values of heart.died fits the contract: 7 of another type, 2 out of range"
         );
         assert!(warnings[0].1.as_ref().unwrap().contains("[dataset.heart.map] died = "), "{warnings:?}");
+    }
+
+    #[test]
+    fn numbers_that_are_names_are_told_and_what_is_merely_out_of_range_is_not() {
+        let warned = |inexact| {
+            let mut report = report(100, 0, &[]);
+            let column = ColumnReport { valid: 98, out_of_range: 2, inexact, ..ColumnReport::default() };
+            report.columns.insert("patient".parse().unwrap(), column);
+            of_report("heart", &report)
+        };
+        assert_eq!(warned(0), []);
+        let (what, hint) = warned(1).remove(0);
+        assert_eq!(what, "1 whole numbers of heart.patient are beyond ±2⁵³, and lost");
+        assert!(hint.unwrap().ends_with("have the contract declare the column as text"));
+    }
+
+    #[test]
+    fn prescriptions_whose_medication_is_not_read_are_told_and_a_few_are_not() {
+        let warned = |nowhere| {
+            let mut report = report(100, 0, &[]);
+            report.bad_lines.looked_up = LookedUp { rows: 100, nowhere };
+            of_report("orders", &report)
+        };
+        assert_eq!(warned(5), []);
+        let (what, hint) = warned(6).remove(0);
+        let told = "of orders 6 of 100 rows that only refer to a Medication name one that the export does not have: their codes are missing";
+        assert_eq!(what, told);
+        assert!(hint.unwrap().starts_with("have the server export Medication too"));
     }
 
     #[test]

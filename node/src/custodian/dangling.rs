@@ -1,11 +1,13 @@
 //! References that lead nowhere: rows that refer to a row which their patient does not have in the dataset that is meant, or has more than once.
 //!
 //! It needs two snapshots, so that no ingest finds it: the hospital's own `check` does. It counts what is below every threshold, and never leaves.
+//! A patient's rows stand together in both, so one patient's are in memory at a time, beside a number for each patient.
 
 use std::path::Path;
 
 use bocage_protocol::contract::Contract;
 use bocage_protocol::ids::ColumnName;
+use polars::prelude::Int64Chunked;
 
 use super::links::{Link, LinkError};
 use super::snapshot::{self, LeftOut, Manifest, Offered, Snapshot};
@@ -41,30 +43,48 @@ pub fn dangling(
         return Err(LinkError::Form { base: to.dataset.clone(), related: from.dataset.clone() });
     }
     let link = Link::between(&ids(to)?, &ids(from)?);
-    let mut keys = named(dir, to, key)?;
-    keys.sort_unstable();
-    for (patient, token) in named(dir, from, column)? {
-        let wanted = (link.base(patient), token);
-        let found = keys[keys.partition_point(|known| *known < wanted)..].iter().take_while(|known| **known == wanted);
-        dangling.refer += 1;
-        match found.take(2).count() {
-            0 => dangling.nowhere += 1,
-            1 => {}
-            _ => dangling.several += 1,
+    let (from, to) = (Named::open(dir, from)?, Named::open(dir, to)?);
+    let ((patients, references), (own, keys)) = (from.rows(column)?, to.rows(key)?);
+    let mut known = Vec::new();
+    let mut row = 0;
+    for same in patients.chunk_by(|a, b| a == b) {
+        let base = link.base(same[0]);
+        let first = own.partition_point(|patient| *patient < base);
+        let theirs = first..first + own[first..].partition_point(|patient| *patient == base);
+        known.clear();
+        known.extend(theirs.filter_map(|row| keys.get(row)));
+        known.sort_unstable();
+        for wanted in (row..row + same.len()).filter_map(|row| references.get(row)) {
+            let found = known[known.partition_point(|key| *key < wanted)..].iter().take_while(|key| **key == wanted);
+            dangling.refer += 1;
+            match found.take(2).count() {
+                0 => dangling.nowhere += 1,
+                1 => {}
+                _ => dangling.several += 1,
+            }
         }
+        row += same.len();
     }
     Ok(dangling)
 }
 
-/// The patient and the token of each row that has one in this column.
-fn named(dir: &Path, manifest: &Manifest, column: &ColumnName) -> Result<Vec<(u32, i64)>, LinkError> {
-    let opened = Snapshot::open(dir, &manifest.dataset, &manifest.content)?;
-    let offered = Offered::new(std::sync::Arc::new(opened), None::<LeftOut<'_>>);
-    let shape = || snapshot::SnapshotError::Fault { stage: "reading names of rows" };
-    let rows = offered.rows().ok_or_else(shape)?;
-    let subjects = rows.column(SUBJECT).and_then(|column| column.u32().ok()).ok_or_else(shape)?;
-    let tokens = rows.column(column.as_str()).and_then(|column| column.i64().ok()).ok_or_else(shape)?;
-    Ok(subjects.iter().zip(tokens.iter()).filter_map(|(subject, token)| subject.zip(token)).collect())
+/// A snapshot whose rows have names, as it is mapped: nothing of it is copied.
+struct Named(Offered);
+
+impl Named {
+    fn open(dir: &Path, manifest: &Manifest) -> Result<Self, LinkError> {
+        let opened = Snapshot::open(dir, &manifest.dataset, &manifest.content)?;
+        Ok(Self(Offered::new(std::sync::Arc::new(opened), None::<LeftOut<'_>>)))
+    }
+
+    /// The patient and the token of each row, patient by patient.
+    fn rows(&self, column: &ColumnName) -> Result<(&[u32], &Int64Chunked), LinkError> {
+        let shape = || snapshot::SnapshotError::Fault { stage: "reading names of rows" };
+        let rows = self.0.rows().ok_or_else(shape)?;
+        let patients = rows.column(SUBJECT).and_then(|column| column.u32().ok()?.cont_slice().ok());
+        let tokens = rows.column(column.as_str()).and_then(|column| column.i64().ok());
+        Ok(patients.zip(tokens).ok_or_else(shape)?)
+    }
 }
 
 #[cfg(test)]

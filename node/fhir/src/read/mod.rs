@@ -10,6 +10,7 @@ mod bundle;
 mod error;
 mod files;
 mod lines;
+mod look_up;
 mod pieces;
 mod report;
 mod resources;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use self::bundle::Document;
 use self::files::{Form, Input, Opened};
 use self::lines::Lines;
+use self::look_up::LookUp;
 use self::pieces::{Made, Piece};
 use self::resources::Id;
 use self::workers::Workers;
@@ -90,7 +92,8 @@ pub struct At {
 pub struct Reader {
     path: PathBuf,
     view: Arc<View>,
-    damaged: Damaged,
+    how: How,
+    look_up: Option<LookUp>,
     inputs: Vec<Input>,
     total: u64,
     /// How many of the inputs were begun.
@@ -127,11 +130,15 @@ impl Reader {
     /// # Errors
     /// There is nothing that could be read.
     pub fn open_as(path: &Path, view: View, how: How) -> Result<Self, ReadError> {
+        Self::reading(path, Arc::new(view), how)
+    }
+
+    fn reading(path: &Path, view: Arc<View>, how: How) -> Result<Self, ReadError> {
         let inputs = files::find(path)?;
-        let view = Arc::new(view);
         Ok(Self {
             path: path.to_owned(),
-            damaged: how.damaged,
+            how,
+            look_up: None,
             total: inputs.iter().map(|input| input.bytes).sum(),
             inputs,
             begun: 0,
@@ -143,6 +150,13 @@ impl Reader {
             ids: HashSet::with_hasher(FixedState::with_seed(0)),
             new_ids: Vec::new(),
         })
+    }
+
+    /// The same rows, with what they only refer to filled in from the rows of another view of the export: its first column has the keys, and all its columns
+    /// are this view's too. Where they are not, nothing is.
+    #[must_use]
+    pub fn looking_up(self, other: View) -> Self {
+        Self { look_up: LookUp::of(&self.view, other), ..self }
     }
 
     /// The next rows; nothing at the end. A batch ends with the piece that reaches so many rows or bytes: it may be larger by the rows of one.
@@ -158,6 +172,11 @@ impl Reader {
             self.report.append(made.report);
             made.ids.iter().for_each(|id| self.watch(&file, id));
             batch.append(made.batch);
+        }
+        if let Some(look_up) = &mut self.look_up {
+            let found = look_up.fill(&mut batch, &self.path, self.how)?;
+            self.report.looked_up += found.rows;
+            self.report.not_found += found.nowhere;
         }
         Ok((batch.rows() > 0).then_some(batch))
     }
@@ -206,7 +225,7 @@ impl Reader {
                 self.current = Some(current);
                 Ok(Begun::File)
             }
-            Err(error) if self.damaged == Damaged::Skip => {
+            Err(error) if self.how.damaged == Damaged::Skip => {
                 let mut made = Made::default();
                 made.report.damaged(&name, error.reason());
                 self.workers.put(made, &name, Some(At { files: self.begun, ..At::default() }));
@@ -218,7 +237,7 @@ impl Reader {
 
     /// A file from a place in it on.
     fn current(&mut self, input: &Input, name: &Arc<str>, from: At) -> Result<Current, ReadError> {
-        if self.damaged == Damaged::Skip && input.form == Form::Lines && from == At::default() {
+        if self.how.damaged == Damaged::Skip && input.form == Form::Lines && from == At::default() {
             Opened::open(input, 0)?.sound()?;
         }
         let opened = Opened::open(input, from.bytes)?;

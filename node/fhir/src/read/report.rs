@@ -94,6 +94,10 @@ pub struct Report {
     pub left_out: u64,
     /// References that name nothing that could be looked up.
     pub unresolved: u64,
+    /// Rows that only refer to what their columns should say.
+    pub looked_up: u64,
+    /// Those that refer to a resource which the export does not have.
+    pub not_found: u64,
     /// Files that were left out as a whole, since they are damaged.
     pub damaged: u64,
     /// The first of them.
@@ -151,6 +155,8 @@ impl Report {
         self.rows += other.rows;
         self.left_out += other.left_out;
         self.unresolved += other.unresolved;
+        self.looked_up += other.looked_up;
+        self.not_found += other.not_found;
         self.damaged += other.damaged;
         let room = DAMAGED_FILES - self.damaged_files.len();
         self.damaged_files.extend(other.damaged_files.into_iter().take(room));

@@ -39,6 +39,13 @@ impl Texts {
         self.ends.push((self.bytes.len(), text.is_some()));
     }
 
+    /// The same, with what `of` has for rows without a text.
+    fn filled<'t>(&self, of: impl Fn(usize) -> Option<&'t str>) -> Self {
+        let mut filled = Self::default();
+        self.iter().enumerate().for_each(|(row, text)| filled.push(text.or_else(|| of(row))));
+        filled
+    }
+
     fn append(&mut self, other: &Self) {
         let before = self.bytes.len();
         self.bytes.push_str(&other.bytes);
@@ -90,6 +97,15 @@ impl Batch {
         self.rows += 1;
     }
 
+    /// Gives rows without a text in a column the one that `of` has for them.
+    pub(crate) fn fill<'t>(&mut self, column: usize, of: impl Fn(usize) -> Option<&'t str>) {
+        if let Some(texts) = self.columns.get_mut(column) {
+            let filled = texts.filled(of);
+            self.bytes += filled.bytes.len() - texts.bytes.len();
+            *texts = filled;
+        }
+    }
+
     /// Forgets all rows but the first so many.
     pub(super) fn truncate(&mut self, rows: usize) {
         for column in &mut self.columns {
@@ -117,6 +133,11 @@ mod tests {
         twice.append(before.clone());
         assert_eq!(twice.columns()[0].iter().collect::<Vec<_>>(), [Some("a"), Some("a")]);
         assert_eq!((twice.rows(), twice.bytes()), (2, 2 * before.bytes()));
+        twice.fill(1, |row| (row == 1).then_some("new"));
+        twice.fill(0, |_| Some("not where there is one"));
+        assert_eq!(twice.columns()[1].iter().collect::<Vec<_>>(), [None, Some("new")]);
+        assert_eq!(twice.columns()[0].iter().collect::<Vec<_>>(), [Some("a"), Some("a")]);
+        assert_eq!(twice.bytes(), 2 * before.bytes() + 3);
         batch.push(&[Some("".into()), Some("c".into())]);
         assert_eq!((batch.columns()[0].get(1), batch.columns()[1].get(1)), (Some(""), Some("c")));
         assert_eq!(batch.columns()[0].get(2), None);

@@ -163,7 +163,7 @@ fn a_file_that_cannot_be_whole_is_refused_with_its_line_and_a_hint() {
         (
             "an archive",
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03visits\n1\n".to_vec(),
-            "it is a gzip file, not a text\n  hint: unpack it, or export it as plain CSV",
+            "cannot be read: its compressed data is damaged or ends too early\n  hint: the file was not copied or written as a whole: copy it again",
         ),
         (
             "a spreadsheet",
@@ -272,7 +272,8 @@ fn what_is_no_readable_file_is_refused_without_waiting_for_it() {
     let folder = Site::new();
     fs::remove_file(folder.file()).unwrap();
     fs::create_dir(folder.file()).unwrap();
-    assert_eq!(folder.refusal(folder.take(&json!({}))), "visits.csv: not a file");
+    let says = folder.refusal(folder.take(&json!({})));
+    assert!(says.starts_with("visits.csv: the folder has no file\n  hint: the parts of a table lie in it"), "{says}");
 
     let socket = Site::new();
     fs::remove_file(socket.file()).unwrap();

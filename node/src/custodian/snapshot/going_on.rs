@@ -11,6 +11,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::settings::Problems;
 use serde_json::{Value, json};
 
+use super::keys::KEY_PARTS;
 use super::spool::{Spool, Stream};
 use super::{Floor, Manifest, Progress, Size, SnapshotError, SystemDisk, Taking, unfinished};
 use crate::custodian::source::{BatchSize, DatasetSpec};
@@ -131,6 +132,32 @@ fn a_csv_file_is_gone_on_with_after_every_batch_with_all_that_rules_and_report_r
 }
 
 #[test]
+fn a_packed_csv_file_and_a_folder_of_parts_are_gone_on_with_too() {
+    let site = Site::of_csv(CONTRACT);
+    let rows = fs::read_to_string(site.source()).unwrap();
+    let plain = site.take("plain", TODAY, usize::MAX).0.unwrap();
+    let packed = Site::new(CONTRACT, &json!({"kind": "csv", "path": "rows.csv.zst"}));
+    fs::write(packed.folder("rows.csv.zst"), zstd::encode_all(rows.as_bytes(), 3).unwrap()).unwrap();
+    let (taken_over, all) = packed.broken_off_everywhere();
+    assert!(taken_over > 20 && all, "{taken_over} {all}");
+    let unpacked = packed.take("again", TODAY, usize::MAX).0.unwrap();
+    assert_eq!((unpacked.content, unpacked.report), (plain.content, plain.report.clone()));
+    let parts = Site::new(CONTRACT, &json!({"kind": "csv", "path": "parts"}));
+    let (header, rows) = rows.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    fs::create_dir(parts.folder("parts")).unwrap();
+    for (i, rows) in rows.chunks(50).enumerate() {
+        let part = format!("{header}\n{}\n", rows.join("\n"));
+        fs::write(parts.folder(&format!("parts/part-{i}.csv")), part).unwrap();
+    }
+    let (taken_over, all) = parts.broken_off_everywhere();
+    assert!(taken_over > 20 && all, "{taken_over} {all}");
+    let together = parts.take("again", TODAY, usize::MAX).0.unwrap();
+    // Bad lines are named with their files.
+    assert_eq!((together.content, together.report.rules), (plain.content, plain.report.rules));
+}
+
+#[test]
 fn a_parquet_file_and_an_export_are_gone_on_with_too() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
     let drugs = r#"
@@ -227,7 +254,7 @@ fn a_mark_that_no_ingest_can_have_written_begins_anew_and_neither_panics_nor_los
         put(&of, unfinished::MARKS, &|mark| says_parts(mark, parts));
         assert!(anew(&of), "{of}");
     }
-    put("beyond", Stream(unfinished::PARTS + 16), &|_| b"rows".to_vec());
+    put("beyond", Stream(unfinished::KEYS + KEY_PARTS + 16), &|_| b"rows".to_vec());
     assert!(anew("beyond"), "a stream that is no part's");
 }
 

@@ -25,6 +25,7 @@ mod formats;
 #[cfg(test)]
 mod going_on;
 mod keep;
+mod keys;
 mod manifest;
 mod mapped;
 mod offered;

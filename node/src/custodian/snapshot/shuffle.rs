@@ -11,11 +11,12 @@ use std::path::Path;
 
 use polars::prelude::{DataFrame, Schema};
 
+use super::keys::Keys;
 use super::pieces::{Gathered, Layout, Piece};
 use super::spool::{Spool, Stream};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError};
-use crate::custodian::source::PLACE;
+use crate::custodian::source::{Key, PLACE};
 
 /// A part's piece should not be smaller, so that few are read for each part.
 const PIECE_BYTES: usize = 16 << 10;
@@ -42,6 +43,8 @@ pub(super) struct Shuffle<'a> {
     /// Rows that are not cut, before it is known that not all fit into memory.
     held: Vec<DataFrame>,
     held_bytes: usize,
+    /// Keys of all rows that are not put aside.
+    keys: Keys,
     parts: Option<Parts<'a>>,
     lasting: Option<Unfinished>,
     /// The most bytes that were in memory at a time.
@@ -57,9 +60,10 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Streams behind those that a lasting file has for itself.
-    fn of(spool: Spool<'a>, count: usize) -> Self {
-        let streams = (unfinished::PARTS..unfinished::PARTS + count).map(Stream).collect();
+    /// Streams behind those that a lasting file has for itself, and those of keys.
+    fn of(spool: Spool<'a>, keys: &Keys, count: usize) -> Self {
+        let first = unfinished::KEYS + keys.streams();
+        let streams = (first..first + count).map(Stream).collect();
         Self { spool, streams, pieces: (0..count).map(|_| Piece::default()).collect(), bytes: 0 }
     }
 
@@ -77,9 +81,10 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// Puts all pieces aside.
-    fn flush(&mut self) -> Result<(), SnapshotError> {
+    /// Puts all pieces aside, and the keys of their rows.
+    fn flush(&mut self, keys: &mut Keys) -> Result<(), SnapshotError> {
         self.bytes = 0;
+        keys.flush(&mut self.spool)?;
         for (stream, piece) in self.streams.iter().zip(&mut self.pieces) {
             if let Some(bytes) = piece.take() {
                 self.spool.append(*stream, &bytes)?;
@@ -90,11 +95,18 @@ impl<'a> Parts<'a> {
 }
 
 impl<'a> Shuffle<'a> {
-    /// Of rows with these columns.
-    pub(super) fn new(folder: &'a Path, floor: Floor<'a>, room: Room, rows: &Schema) -> Result<Self, SnapshotError> {
+    /// Of rows with these columns, and with keys for so many rules.
+    pub(super) fn new(
+        folder: &'a Path,
+        floor: Floor<'a>,
+        room: Room,
+        rows: &Schema,
+        rules: usize,
+    ) -> Result<Self, SnapshotError> {
         let layout = Layout::of(rows).ok_or_else(|| fault("laying out rows"))?;
-        let (as_they_come, lasting, held) = (false, None, Vec::new());
-        Ok(Self { room, as_they_come, folder, floor, layout, held, held_bytes: 0, parts: None, lasting, most: 0 })
+        let (as_they_come, held, keys) = (false, Vec::new(), Keys::of(rules));
+        let (parts, lasting) = (None, None);
+        Ok(Self { room, as_they_come, folder, floor, layout, held, held_bytes: 0, keys, parts, lasting, most: 0 })
     }
 
     /// Of rows that leave in the order in which they come.
@@ -112,10 +124,10 @@ impl<'a> Shuffle<'a> {
         let (spool, begun) = self.lasting.as_ref()?.take_up(self.folder, self.floor)?;
         let (count, most) = (begun.mark.parts, if self.as_they_come { 1 } else { PARTS });
         // Rows in a stream that is none of these would be lost without a word.
-        if !(1..=most).contains(&count) || spool.width() > unfinished::PARTS + count {
+        if !(1..=most).contains(&count) || spool.width() > unfinished::KEYS + self.keys.streams() + count {
             return None;
         }
-        self.parts = Some(Parts::of(spool, count));
+        self.parts = Some(Parts::of(spool, &self.keys, count));
         Some(begun)
     }
 
@@ -129,15 +141,17 @@ impl<'a> Shuffle<'a> {
         }
     }
 
-    /// Takes the next rows; whether all rows are put aside now.
-    pub(super) fn add(&mut self, batch: DataFrame) -> Result<bool, SnapshotError> {
+    /// Takes the next rows and their keys; whether all rows are put aside now.
+    pub(super) fn add(&mut self, batch: DataFrame, keys: &[Vec<Key>]) -> Result<bool, SnapshotError> {
+        let key_bytes = self.keys.add(keys);
         if let Some(parts) = &mut self.parts {
             parts.cut(&self.layout, &batch)?;
+            parts.bytes += key_bytes;
             self.most = self.most.max(parts.bytes);
             let full = parts.bytes >= self.room.held_bytes;
-            return if full { parts.flush().map(|()| true) } else { Ok(false) };
+            return if full { parts.flush(&mut self.keys).map(|()| true) } else { Ok(false) };
         }
-        self.held_bytes += batch.estimated_size();
+        self.held_bytes += batch.estimated_size() + key_bytes;
         self.most = self.most.max(self.held_bytes);
         self.held.push(batch);
         let full = self.held_bytes >= self.room.held_bytes;
@@ -149,7 +163,14 @@ impl<'a> Shuffle<'a> {
 
     /// Puts the last rows aside, where others were.
     pub(super) fn end(&mut self) -> Result<(), SnapshotError> {
-        self.parts.as_mut().map_or(Ok(()), Parts::flush)
+        self.parts.as_mut().map_or(Ok(()), |parts| parts.flush(&mut self.keys))
+    }
+
+    /// Gives the keys of all rows, rule by rule, equal ones together.
+    pub(super) fn each_key(&mut self, take: impl FnMut(usize, Vec<Key>)) -> Result<(), SnapshotError> {
+        let spool = self.parts.as_mut().map(|parts| &mut parts.spool);
+        self.most = self.most.max(self.keys.each(spool, take)?);
+        Ok(())
     }
 
     /// Gives all rows, group by group.
@@ -196,10 +217,10 @@ impl<'a> Shuffle<'a> {
             Some(lasting) => lasting.create(self.folder, self.floor)?,
             None => Spool::new(self.folder, self.floor)?,
         };
-        let parts = self.parts.insert(Parts::of(spool, count));
+        let parts = self.parts.insert(Parts::of(spool, &self.keys, count));
         self.held_bytes = 0;
         self.held.drain(..).try_for_each(|rows| parts.cut(&self.layout, &rows))?;
-        parts.flush()
+        parts.flush(&mut self.keys)
     }
 }
 

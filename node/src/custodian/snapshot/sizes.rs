@@ -161,28 +161,33 @@ fn rows_that_are_a_patient_each_stay_in_the_source_s_order() {
 }
 
 #[test]
-fn however_many_rows_there_are_few_are_in_memory() {
+fn however_many_rows_there_are_few_are_in_memory_and_few_keys() {
+    let contract = format!(
+        "{CONTRACT}[[rule]]\nname = \"twice\"\nkind = \"duplicate\"\ncolumns = [\"visit\"]\non_fail = \"reject\"\n"
+    );
     let most = |count: u32| {
         let rows: Vec<Row> = (0..count).map(|i| (Some((i % 251) as u8), true, false)).collect();
-        let site = Site::new(CONTRACT, &rows);
+        let site = Site::new(&contract, &rows);
         let opened = Opened::open(&site.spec.source).unwrap();
         let mapping = Mapping::bind(&site.spec, &site.contract, &opened.columns()).unwrap();
         let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping, Timestamp(0));
         let mut reading = opened.read(&mapping, BatchSize { rows: 100, bytes: usize::MAX }).unwrap();
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
         let room = Room { held_bytes: 20_000, group_bytes: 20_000 };
-        let mut shuffle = Shuffle::new(site.dir.path(), floor, room, &conforming.schema()).unwrap();
+        let (schema, rules) = (conforming.schema(), conforming.duplicates());
+        let mut shuffle = Shuffle::new(site.dir.path(), floor, room, &schema, rules).unwrap();
         let mut all = 0;
         while let Some(texts) = reading.next().unwrap() {
             assert!(texts.height() <= 100);
             let batch = conforming.batch(texts).unwrap();
             all += batch.estimated_size();
-            shuffle.add(batch).unwrap();
+            shuffle.add(batch, &conforming.take_keys()).unwrap();
         }
+        shuffle.each_key(|rule, keys| conforming.compare(rule, keys)).unwrap();
         (shuffle.finish(|_| Ok(())).unwrap(), all)
     };
     let ((few, _), (many, all)) = (most(1_000), most(20_000));
-    // What is held, a batch beyond it, and a part more than a group.
+    // What is held, a batch beyond it, and a part more than a group; of keys, 20 bytes a row, none but those of a part.
     assert!(few <= 60_000 && many <= 250_000 && many * 5 < all, "{few} {many} of {all}");
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! source ─batch▶ Conforming ─batch▶ Shuffle ─group▶ Numbering ─group▶ Columns ─▶ HASH.arrow
 //! ```
+//! Keys by which rules find rows that repeat others go aside with the rows, and are compared before these are sorted (`keys`).
 //! Each step has a thread of its own, and works while those before and behind it do; order is kept throughout.
 //! Memory is bounded by [`Size`], not by rows: what is held between two steps is on the disk. Whoever is killed on the way leaves the rows that it had put
 //! aside, and the next one goes on from there ([`unfinished`]).
@@ -28,7 +29,9 @@ use super::subjects::{Numbered, Numbering};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError, SystemDisk};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
-use crate::custodian::source::{BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report, fallen};
+use crate::custodian::source::{
+    BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Repeated, Report, fallen,
+};
 
 /// After so many bytes the file is on its way to the disk.
 const SYNC_BYTES: u64 = 32 << 20;
@@ -148,7 +151,7 @@ impl<'a> Taking<'a> {
         let mut numbering = Numbering::new(self.form, contract.one_row_per_subject());
         let mut kept = Kept { folder, floor: self.floor, columns: None, tokens: None };
         let room = Room { held_bytes: self.size.held_bytes, group_bytes: self.size.group_bytes };
-        let mut shuffle = Shuffle::new(folder, self.floor, room, &conforming.schema())?;
+        let mut shuffle = Shuffle::new(folder, self.floor, room, &conforming.schema(), conforming.duplicates())?;
         if matches!(contract.subject(), Subject::Row) {
             // Each row is a patient: all are in order as they come.
             shuffle = shuffle.in_order();
@@ -162,7 +165,8 @@ impl<'a> Taking<'a> {
         }
         let findings = self.read(opened, mapping, &mut conforming, &mut shuffle, begun)?;
         let source_bytes = findings.source_bytes;
-        self.sort(shuffle, &mut numbering, &mut kept)?;
+        shuffle.each_key(|rule, keys| conforming.compare(rule, keys))?;
+        self.sort(shuffle, conforming.repeated(), &mut numbering, &mut kept)?;
         let report = conforming.finish(findings, numbering.repeated())?;
         Ok(Taken { kept, numbering, report, source_bytes })
     }
@@ -177,9 +181,9 @@ impl<'a> Taking<'a> {
         begun: Option<Begun>,
     ) -> Result<Findings, SnapshotError> {
         let mut place = None;
-        if let Some(Begun { mark, of_source, of_rules }) = begun {
+        if let Some(Begun { mark, of_source }) = begun {
             let rows = mark.conformed.source_rows();
-            conforming.go_on(mark.conformed, &of_rules);
+            conforming.go_on(mark.conformed);
             self.go_on(Progress::GoesOn { rows })?;
             if let Some(findings) = mark.findings {
                 return Ok(findings);
@@ -197,15 +201,15 @@ impl<'a> Taking<'a> {
             let reads = scope.spawn(move || {
                 reading.each(|Read { rows: texts, share, bookmark }| {
                     let rows = conform.batch(texts)?;
-                    let step = (rows, share, bookmark, conform.take_beside(), conform.so_far());
+                    let step = (rows, share, bookmark, conform.take_keys(), conform.so_far());
                     // Whoever takes no more has a reason of its own.
                     give.send(step).map_err(|_| SnapshotError::Interrupted)
                 })
             });
-            let took = taken.into_iter().try_for_each(|(batch, share, mut bookmark, of_rules, conformed)| {
+            let took = taken.into_iter().try_for_each(|(batch, share, mut bookmark, keys, conformed)| {
                 let rows = conformed.source_rows();
-                beside.add(&mut bookmark, of_rules);
-                if shuffle.add(batch)?
+                beside.add(&mut bookmark);
+                if shuffle.add(batch, &keys)?
                     && let Some(at) = bookmark.at
                 {
                     shuffle.mark(&mut beside, |parts| Mark {
@@ -227,17 +231,22 @@ impl<'a> Taking<'a> {
         Ok(findings)
     }
 
-    /// Numbers the patients of all rows, and keeps these: a group is gathered while the one before is sorted and the one before that is written.
+    /// Numbers the patients of all rows that repeat no other, and keeps these: a group is gathered while the one before is sorted and the one before that is written.
     fn sort(
         &self,
         shuffle: Shuffle<'_>,
+        repeated: &Repeated,
         numbering: &mut Numbering<'_>,
         kept: &mut Kept<'_>,
     ) -> Result<(), SnapshotError> {
         thread::scope(|scope| {
             let (give, groups) = sync_channel::<DataFrame>(1);
             let gathers = scope.spawn(move || {
-                shuffle.finish(|group| give.send(group).map_err(|_| SnapshotError::Interrupted)).map(drop)
+                let given = shuffle.finish(|group| {
+                    let fault = SnapshotError::Fault { stage: "leaving out rows that repeat others" };
+                    give.send(repeated.taken_out_of(group).ok_or(fault)?).map_err(|_| SnapshotError::Interrupted)
+                });
+                given.map(drop)
             });
             let (give, numbered) = sync_channel::<(Numbered, Vec<Token>)>(1);
             let numbers = scope.spawn(move || {

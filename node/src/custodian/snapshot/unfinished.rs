@@ -25,7 +25,7 @@ use crate::custodian::source::{Bookmark, Conformed, DatasetSpec, Findings};
 /// Its name in the folder.
 const FILE: &str = "unfinished.rows";
 /// Part of the head: another number for another form of the file.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 const DAY_MS: i64 = 86_400_000;
 /// How many ingests go on behind one mark, where none of them comes to the next.
 const TRIES: u32 = 2;
@@ -36,10 +36,8 @@ pub(super) const HEAD: Stream = Stream(0);
 pub(super) const MARKS: Stream = Stream(1);
 /// What the source remembers.
 const OF_SOURCE: Stream = Stream(2);
-/// What the rules remember.
-const OF_RULES: Stream = Stream(3);
-/// The streams of parts are behind these.
-pub(super) const PARTS: usize = 4;
+/// The streams of keys are behind these, and those of parts behind them.
+pub(super) const KEYS: usize = 3;
 
 /// How far an ingest was, with all rows up to there put aside.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,8 +67,6 @@ pub(super) struct Begun {
     pub(super) mark: Mark,
     /// What the source remembers.
     pub(super) of_source: Vec<u8>,
-    /// What the rules remember.
-    pub(super) of_rules: Vec<u8>,
 }
 
 /// The file of one dataset.
@@ -120,38 +116,30 @@ impl Unfinished {
             return None;
         }
         mark.gone_on += 1;
-        let mut all = |stream| {
-            let mut all = Vec::new();
-            let keep = |piece: &[u8]| {
-                all.extend_from_slice(piece);
-                Ok(())
-            };
-            spool.read(stream, keep).ok().map(|()| all)
+        let mut of_source = Vec::new();
+        let keep = |piece: &[u8]| {
+            of_source.extend_from_slice(piece);
+            Ok(())
         };
-        let (of_source, of_rules) = (all(OF_SOURCE)?, all(OF_RULES)?);
+        spool.read(OF_SOURCE, keep).ok()?;
         mark.write(&mut spool).ok()?;
-        Some((spool, Begun { mark, of_source, of_rules }))
+        Some((spool, Begun { mark, of_source }))
     }
 }
 
-/// What is remembered since the last mark, of what grows with the rows.
+/// What the source is to remember since the last mark.
 #[derive(Default)]
-pub(super) struct Beside {
-    of_source: Vec<u8>,
-    of_rules: Vec<u8>,
-}
+pub(super) struct Beside(Vec<u8>);
 
 impl Beside {
     /// Takes what a batch brought.
-    pub(super) fn add(&mut self, bookmark: &mut Bookmark, of_rules: Vec<u8>) {
-        self.of_source.append(&mut bookmark.beside);
-        self.of_rules.extend(of_rules);
+    pub(super) fn add(&mut self, bookmark: &mut Bookmark) {
+        self.0.append(&mut bookmark.beside);
     }
 
     /// Writes it down, and how far the ingest is.
     pub(super) fn write(&mut self, spool: &mut Spool<'_>, mark: &Mark) -> Result<(), SnapshotError> {
-        spool.append(OF_SOURCE, &std::mem::take(&mut self.of_source))?;
-        spool.append(OF_RULES, &std::mem::take(&mut self.of_rules))?;
+        spool.append(OF_SOURCE, &std::mem::take(&mut self.0))?;
         mark.write(spool)
     }
 }

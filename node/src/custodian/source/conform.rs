@@ -23,10 +23,13 @@ use crate::custodian::optout::{IdForm, composed};
 
 mod built;
 mod evaluate;
+mod repeats;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod values;
+
+pub use repeats::{Key, Repeated};
 
 use built::{physical, tokens};
 use evaluate::{Input, ROW, evaluate};
@@ -52,6 +55,11 @@ impl Mark {
     /// Whether the row is one of the snapshot. One that is not is there for its opt-out only.
     pub fn fits(mark: u8) -> bool {
         mark & Self::FITS != 0
+    }
+
+    /// The mark of a row that fits no longer.
+    fn unfit(mark: u8) -> u8 {
+        mark & !Self::FITS
     }
 
     /// Whether the row says that its patient opted out.
@@ -103,7 +111,8 @@ impl<'a> Conforming<'a> {
     }
 
     /// The rows of a batch that fit, in its order: [`ID`] and [`PLACE`] where patients are named, [`MARK`], and the contract's columns (without the subject
-    /// column) in their physical types. Beside them rows that do not fit, of named patients who opted out in them.
+    /// column) in their physical types. Beside them rows that do not fit, of named patients who opted out in them. Where a row may be left out later, since it
+    /// repeats another, each has its number ([`Repeated::taken_out_of`]).
     ///
     /// # Errors
     /// A fault of ours in computing the mapping.
@@ -128,13 +137,14 @@ impl<'a> Conforming<'a> {
             }
             columns.push((column, values));
         }
-        self.rules.look(&mut columns, &mut rejected).map_err(fault)?;
+        let seen = self.rules.look(&mut columns, &mut rejected).map_err(fault)?;
         let optout = self.mapping.optout.as_ref().map(|expr| evaluate(expr, &texts).map_err(fault)).transpose()?;
         let ids = named(self.contract, &columns);
         if let Some(ids) = ids {
             let nameless = |(row, rejection): &(usize, &mut Option<Reason>)| rejection.is_none() && !ids.has(*row);
             rejected.iter_mut().enumerate().filter(nameless).for_each(|(_, to)| *to = Some(Reason::NoSubject));
         }
+        self.rules.note_keys(&seen, &rejected).map_err(fault)?;
         // What cannot be read is taken for an opt-out.
         let out = |row: usize| {
             optout.as_ref().is_some_and(|o| matches!(o.input(row), Some(Input::Truth(true))) || o.misread(row))
@@ -147,6 +157,7 @@ impl<'a> Conforming<'a> {
                 marks.push(mark);
             }
         }
+        let before = self.source_rows;
         self.source_rows += rows as u64;
         let misfits = rejected.into_iter().flatten();
         let mut fitting = rows as u64;
@@ -157,6 +168,10 @@ impl<'a> Conforming<'a> {
         self.fitting += fitting;
         let mut built = ids.map(|ids| ids.columns(&stay)).unwrap_or_default();
         built.push(UInt8Chunked::from_vec(MARK.into(), marks).into_column());
+        if self.rules.leave_out_repeats() {
+            let numbers = stay.iter().map(|row| (before + *row as u64) as u32);
+            built.push(UInt32Chunked::from_iter_values(ROW.into(), numbers).into_column());
+        }
         for (column, values) in columns.iter().filter(|(c, _)| !self.contract.is_subject(c.name.as_str())) {
             built.push(match self.contract.names_a_row(column.name.as_str()) {
                 true => tokens(
@@ -184,7 +199,13 @@ impl<'a> Conforming<'a> {
             let token = contract.names_a_row(column.name.as_str());
             (column.name.as_str(), if token { DataType::Int64 } else { physical_type(&column.kind) })
         });
-        named.chain([(MARK, DataType::UInt8)]).chain(columns).map(|(name, dtype)| (name.into(), dtype)).collect()
+        let number = self.rules.leave_out_repeats().then_some((ROW, DataType::UInt32));
+        named
+            .chain([(MARK, DataType::UInt8)])
+            .chain(number)
+            .chain(columns)
+            .map(|(name, dtype)| (name.into(), dtype))
+            .collect()
     }
 
     /// What was found, when all rows went through, and so many were left out since their patient has an earlier row.
@@ -192,22 +213,33 @@ impl<'a> Conforming<'a> {
     /// # Errors
     /// No row fits.
     pub fn finish(self, findings: Findings, repeated: u64) -> Result<Report, SourceError> {
-        let mut rejected = self.rejected;
+        let (mut fitting, mut rejected) = (self.fitting, self.rejected);
+        for (reason, rows) in self.rules.rejected_repeats() {
+            fitting -= rows;
+            rejected.insert(reason, rows);
+        }
         if repeated > 0 {
             rejected.insert(Reason::RepeatedSubject, repeated);
         }
         let rows_rejected: Vec<Rejected> =
             rejected.into_iter().map(|(reason, rows)| Rejected { reason, rows }).collect();
-        if self.fitting == 0 {
+        if fitting == 0 {
             let reasons: Vec<String> = rows_rejected.iter().map(|r| format!("{}: {}", r.reason, r.rows)).collect();
-            let reason = format!("no row fits the contract ({})", reasons.join("; "));
+            let mut reason = format!("no row fits the contract ({})", reasons.join("; "));
+            let mut columns = self.contract.columns().iter().zip(&self.columns);
+            if let Some((column, _)) = columns.find(|(_, report)| report.inexact > 0) {
+                let name = &column.name;
+                reason += &format!(
+                    "\n  hint: `{name}` has whole numbers beyond ±2⁵³: numbers that name something are texts, so have the contract declare it as text"
+                );
+            }
             return Err(SourceError::Empty { path: self.spec.source.path().to_owned(), reason });
         }
         let names = self.contract.columns().iter().map(|column| column.name.clone());
         Ok(Report {
             source_rows: self.source_rows,
             bad_lines: findings.bad_lines,
-            rows_kept: self.fitting - repeated,
+            rows_kept: fitting - repeated,
             rows_rejected,
             columns: names.zip(self.columns).collect(),
             rules: self.rules.finish(),
@@ -247,17 +279,35 @@ impl Conforming<'_> {
         }
     }
 
-    /// What is to be remembered since the last call, of what grows with the rows.
-    pub fn take_beside(&mut self) -> Vec<u8> {
-        self.rules.take_new_keys()
-    }
-
-    /// Goes on behind rows in which this was found, with all that was remembered in them.
-    pub fn go_on(&mut self, found: Conformed, beside: &[u8]) {
+    /// Goes on behind rows in which this was found.
+    pub fn go_on(&mut self, found: Conformed) {
         self.columns = found.columns;
         (self.source_rows, self.fitting) = (found.source_rows, found.fitting);
         self.rejected = found.rejected.into_iter().map(|rejected| (rejected.reason, rejected.rows)).collect();
-        self.rules.go_on(found.rules, beside);
+        self.rules.go_on(found.rules);
+    }
+}
+
+/// Rows that repeat others.
+impl Conforming<'_> {
+    /// How many rules look for them.
+    pub fn duplicates(&self) -> usize {
+        self.rules.duplicates()
+    }
+
+    /// The keys of the rows since the last call: one list for each of these rules.
+    pub fn take_keys(&mut self) -> Vec<Vec<Key>> {
+        self.rules.take_keys()
+    }
+
+    /// Compares keys of one of these rules, when all rows went through: all that are equal must be among them, and the rules come in turn.
+    pub fn compare(&mut self, duplicate: usize, keys: Vec<Key>) {
+        self.rules.compare(duplicate, keys);
+    }
+
+    /// The rows that are left out.
+    pub fn repeated(&self) -> &Repeated {
+        self.rules.repeated()
     }
 }
 

@@ -17,8 +17,9 @@ use serde_json::Value;
 
 use super::intake::{Bounded, Intake, Place, too_long, unreadable};
 use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading, VIEW_BYTES};
+use super::unpacking::damaged;
 use super::value::trimmed;
-use super::{BadLines, CsvSource, SourceError};
+use super::{BadLines, CsvSource, NO_ROWS, SourceError};
 
 mod column;
 #[cfg(test)]
@@ -30,10 +31,10 @@ use column::{Filled, Held};
 const BUFFER_BYTES: usize = 1 << 18;
 /// Which a file in UTF-8 may begin with.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-/// What packed files begin with, whatever their names.
+/// What other packed files begin with than those that are unpacked, and these where they are packed twice.
 const PACKED: [(&[u8], &str); 3] = [
-    (b"\x1F\x8B", "a gzip file"),
-    (b"\x28\xB5\x2F\xFD", "a zstd file"),
+    (b"\x1F\x8B", "a gzip file within another"),
+    (b"\x28\xB5\x2F\xFD", "a zstd file within another"),
     (b"PK\x03\x04", "a zip file or a spreadsheet"),
 ];
 /// What a Parquet file begins with: its magic, and the first field of a page or of the footer. No text holds it.
@@ -45,6 +46,8 @@ const OPEN_QUOTE: &str =
     "a quote in the row that begins here never closes\n  hint: the file may be cut off, or the text holds a lone quote";
 const SEVERAL_LINES: &str = "a quoted text in the row that begins here runs over several lines\n  hint: a lone quote swallows the rows \
                              behind it; if texts may hold line ends, say multi_line = true";
+const DAMAGED: &str = "in the row that begins here the compressed data is damaged or ends too early\n  hint: the file was not copied or written as a \
+                       whole: copy it again";
 const CUT_OFF: &str = "the file ends within this row\n  hint: it may be cut off; export it again";
 
 /// A CSV file whose header was read.
@@ -105,7 +108,7 @@ impl OpenedCsv {
     /// Opens the file and settles the names of its columns.
     pub(super) fn open(source: &CsvSource) -> Result<Self, SourceError> {
         let path = source.path.clone();
-        let intake = Intake::open(&path)?;
+        let intake = Intake::open(&path)?.unpacked(&path)?;
         let begin = begin(&path, &intake)?;
         let mut opened = Self {
             reader: reader(&intake, begin, source.delimiter),
@@ -171,6 +174,7 @@ impl OpenedCsv {
             // The reader's own text could hold a field.
             Err(error) => Err(match error.kind() {
                 csv::ErrorKind::Io(e) if too_long(e) => self.doubtful(begins, TOO_LONG),
+                csv::ErrorKind::Io(e) if damaged(e) => self.doubtful(begins, DAMAGED),
                 csv::ErrorKind::Io(e) => unreadable(&self.path, e),
                 _ => SourceError::Unreadable { path: self.path.clone(), reason: "not a delimited file".into() },
             }),
@@ -213,7 +217,7 @@ impl OpenedCsv {
         if !self.record(&mut record)? {
             return Err(SourceError::Empty { path: self.path.clone(), reason: "the file is empty".into() });
         }
-        if self.at() >= self.intake.bytes() {
+        if !self.intake.is_packed() && self.at() >= self.intake.bytes() {
             self.whole(0)?;
         }
         if record.as_slice().contains(&0) {
@@ -253,7 +257,7 @@ impl OpenedCsv {
     fn empty(self) -> SourceError {
         let BadLines { wrong_field_count, not_utf8, zero_bytes, .. } = &self.bad_lines;
         let reason = match (wrong_field_count.count, not_utf8.count + zero_bytes.count) {
-            (0, 0) => "the file has no rows".to_owned(),
+            (0, 0) => NO_ROWS.to_owned(),
             (0, _) => "no line is UTF-8\n  hint: save the file as UTF-8".to_owned(),
             (ragged, _) => format!(
                 "{ragged} lines do not have {} fields\n  hint: check `delimiter`, `header` and `columns`",
@@ -316,7 +320,8 @@ impl Batches for CsvReading {
 
     fn share(&self) -> Option<f64> {
         let bytes = self.opened.intake.bytes();
-        (bytes > 0).then(|| (self.opened.at() as f64 / bytes as f64).min(1.0))
+        let done = self.opened.reader.get_ref().inner().packed_bytes().unwrap_or_else(|| self.opened.at());
+        (bytes > 0).then(|| (done as f64 / bytes as f64).min(1.0))
     }
 
     fn bookmark(&mut self) -> Bookmark {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::intake::Intake;
 use super::reading::{BatchSize, Batches, Bookmark, Findings, Reading};
-use super::report::{BadLines, DamagedFiles, Found};
+use super::report::{BadLines, DamagedFiles, Found, LookedUp};
 use super::value::trimmed;
 use super::{SourceError, intake};
 use crate::custodian::engine;
@@ -73,7 +73,9 @@ impl FhirSource {
         };
         match View::load(&text, &name) {
             Ok(_) => {
-                let definition = Digest::of("bocage/view-definition/1", &[text.as_bytes()]);
+                // What is looked up is a part of it.
+                let parts = [text.as_str()].into_iter().chain(pack::looked_up(view)).map(str::as_bytes);
+                let definition = Digest::of("bocage/view-definition/1", &parts.collect::<Vec<_>>());
                 Some(Self { path, view: view.to_owned(), definition, text, missing, damaged })
             }
             Err(found) => {
@@ -118,7 +120,10 @@ impl OpenedFhir {
     pub(super) fn open(source: &FhirSource) -> Result<Self, SourceError> {
         let (view, columns) = source.view()?;
         let how = How { threads: engine::cores(), damaged: source.damaged };
-        let reader = Reader::open_as(&source.path, view, how)?;
+        let mut reader = Reader::open_as(&source.path, view, how)?;
+        if let Some(other) = pack::looked_up(&source.view) {
+            reader = reader.looking_up(View::load(other, &source.view).map_err(SourceError::Mapping)?);
+        }
         Ok(Self { path: source.path.clone(), reader, columns, missing: source.missing.clone() })
     }
 
@@ -196,7 +201,8 @@ impl Batches for FhirReading {
             found.push(Found { what, count: report.unresolved, left_out: false, first: Vec::new() });
         }
         let damaged = DamagedFiles { count: report.damaged, first: report.damaged_files.clone() };
-        let bad_lines = BadLines { found, damaged, ..BadLines::default() };
+        let looked_up = LookedUp { rows: report.looked_up, nowhere: report.not_found };
+        let bad_lines = BadLines { found, damaged, looked_up, ..BadLines::default() };
         Ok(Findings { bad_lines, source_bytes: reader.progress().total })
     }
 

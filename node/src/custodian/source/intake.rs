@@ -11,6 +11,7 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::limits::SOURCE_LINE_BYTES;
 
 use super::SourceError;
+use super::unpacking::{Packing, Unpacked};
 
 /// What is looked at of a file's beginning and end.
 const END_BYTES: u64 = 64 << 10;
@@ -20,6 +21,7 @@ const END_BYTES: u64 = 64 << 10;
 pub struct Intake {
     file: Arc<File>,
     facts: Facts,
+    packing: Option<Packing>,
 }
 
 /// What tells one state of a file from another.
@@ -46,7 +48,19 @@ impl Intake {
         }
         let file = File::open(path).map_err(unreadable)?;
         let facts = Facts::from(&file.metadata().map_err(unreadable)?);
-        Ok(Self { file: Arc::new(file), facts })
+        Ok(Self { file: Arc::new(file), facts, packing: None })
+    }
+
+    /// The same file, read as what it holds where it is packed.
+    pub fn unpacked(self, path: &Path) -> Result<Self, SourceError> {
+        let mut first = Vec::new();
+        self.raw(0).take(4).read_to_end(&mut first).map_err(|e| unreadable(path, &e))?;
+        Ok(Self { packing: Packing::of(&first), ..self })
+    }
+
+    /// Whether it is packed: places in it are those of what it holds, and its size is its own.
+    pub fn is_packed(&self) -> bool {
+        self.packing.is_some()
     }
 
     /// The size that the file had when it was opened.
@@ -54,9 +68,16 @@ impl Intake {
         self.facts.bytes
     }
 
-    /// Reads from a place in the file on, whatever other readers do.
+    /// Reads from a place on, whatever other readers do. Of a packed file what stands before is unpacked once more.
     pub fn from(&self, at: u64) -> Place {
-        Place { file: Arc::clone(&self.file), at }
+        match self.packing {
+            None => Place(Of::File(self.raw(at))),
+            Some(packing) => Place(Of::Unpacked(Unpacked::new(packing, self.raw(0), at))),
+        }
+    }
+
+    fn raw(&self, at: u64) -> Raw {
+        Raw { file: Arc::clone(&self.file), at }
     }
 
     /// What tells this content from another: when it was changed, how large it is, its beginning and its end.
@@ -65,7 +86,7 @@ impl Intake {
         let facts = format!("{bytes} {changed:?} {device} {inode}");
         let mut ends = Vec::new();
         for at in [0, bytes.saturating_sub(END_BYTES)] {
-            self.from(at).take(END_BYTES).read_to_end(&mut ends).map_err(|e| unreadable(path, &e))?;
+            self.raw(at).take(END_BYTES).read_to_end(&mut ends).map_err(|e| unreadable(path, &e))?;
         }
         Ok(Digest::of("bocage/source-identity/1", &[facts.as_bytes(), &ends]))
     }
@@ -95,12 +116,39 @@ pub fn text(path: &Path, most: usize) -> Result<String, SourceError> {
 }
 
 /// A reader with a place of its own.
-pub struct Place {
+pub struct Place(Of);
+
+enum Of {
+    File(Raw),
+    Unpacked(Unpacked),
+}
+
+impl Place {
+    /// How many bytes of the file were read, where it is packed.
+    pub fn packed_bytes(&self) -> Option<u64> {
+        match &self.0 {
+            Of::File(_) => None,
+            Of::Unpacked(unpacked) => Some(unpacked.packed_bytes()),
+        }
+    }
+}
+
+impl Read for Place {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Of::File(file) => file.read(buffer),
+            Of::Unpacked(unpacked) => unpacked.read(buffer),
+        }
+    }
+}
+
+/// The file as it is stored.
+struct Raw {
     file: Arc<File>,
     at: u64,
 }
 
-impl Read for Place {
+impl Read for Raw {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(buffer, self.at)?;
         self.at += read as u64;
@@ -124,6 +172,11 @@ impl<R> Bounded<R> {
     /// Bounds `inner`.
     pub fn new(inner: R) -> Self {
         Self { inner, left: SOURCE_LINE_BYTES }
+    }
+
+    /// What it reads.
+    pub fn inner(&self) -> &R {
+        &self.inner
     }
 
     /// A new row begins.

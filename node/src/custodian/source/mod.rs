@@ -16,12 +16,14 @@ mod intake;
 mod mapping;
 mod names;
 mod parquet;
+mod parts;
 mod postgres;
 mod reading;
 mod report;
 mod spec;
 mod spelling;
 pub mod survey;
+mod unpacking;
 mod value;
 
 use std::path::PathBuf;
@@ -29,14 +31,14 @@ use std::path::PathBuf;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conformed, Conforming, ID, MARK, Mark, PLACE, SUBJECT, physical_type};
+pub use conform::{Conformed, Conforming, ID, Key, MARK, Mark, PLACE, Repeated, SUBJECT, physical_type};
 pub use fallen::{FEW, Fallen, fallen};
 pub use fhir::FhirSource;
 pub use mapping::Mapping;
 pub use names::Names;
 pub use postgres::PostgresSource;
 pub use reading::{BatchSize, Batches, Bookmark, Findings, Read, Reading};
-pub use report::{BadLines, ColumnReport, DamagedFiles, Found, Lines, Reason, Rejected, Report, RuleReport};
+pub use report::{BadLines, ColumnReport, DamagedFiles, Found, Lines, LookedUp, Reason, Rejected, Report, RuleReport};
 pub use spec::{CsvSource, DatasetSpec, ParquetSource, Remote, SourceSpec};
 pub use spelling::Spelling;
 
@@ -52,8 +54,11 @@ pub(in crate::custodian) use parquet::made;
 use self::csv::OpenedCsv;
 use self::fhir::OpenedFhir;
 use self::parquet::OpenedParquet;
+use self::parts::OpenedParts;
 use self::postgres::OpenedPostgres;
 
+/// Why a file that is whole gives no row.
+const NO_ROWS: &str = "the file has no rows";
 /// Rows of one source: subject numbers are `u32`, with the largest kept free.
 const MOST_ROWS: u64 = u32::MAX as u64 - 1;
 
@@ -161,6 +166,8 @@ pub enum Opened {
     Csv(Box<OpenedCsv>),
     /// A Parquet file.
     Parquet(Box<OpenedParquet>),
+    /// A folder of CSV or Parquet files.
+    Parts(Box<OpenedParts>),
     /// A table or query of PostgreSQL.
     Postgres(Box<OpenedPostgres>),
     /// A FHIR export.
@@ -180,6 +187,9 @@ impl Opened {
     /// It is missing, unreadable, empty, or its column names are ambiguous.
     pub fn open(source: &SourceSpec) -> Result<Self, SourceError> {
         match source {
+            SourceSpec::Csv(_) | SourceSpec::Parquet(_) if source.path().is_dir() => {
+                OpenedParts::open(source).map(|opened| Opened::Parts(Box::new(opened)))
+            }
             SourceSpec::Csv(csv) => OpenedCsv::open(csv).map(|opened| Opened::Csv(Box::new(opened))),
             SourceSpec::Parquet(parquet) => {
                 OpenedParquet::open(parquet).map(|opened| Opened::Parquet(Box::new(opened)))
@@ -196,6 +206,7 @@ impl Opened {
         match self {
             Opened::Csv(csv) => csv.columns(),
             Opened::Parquet(parquet) => parquet.columns(),
+            Opened::Parts(parts) => parts.columns(),
             Opened::Postgres(postgres) => postgres.columns(),
             Opened::Fhir(fhir) => fhir.columns(),
         }
@@ -209,8 +220,17 @@ impl Opened {
         match self {
             Opened::Csv(csv) => csv.identity().map(Some),
             Opened::Parquet(parquet) => parquet.identity().map(Some),
+            Opened::Parts(parts) => Ok(Some(parts.identity())),
             Opened::Fhir(fhir) => fhir.identity().map(Some),
             Opened::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Its columns with the types that their values have in it: the same of two files that can be parts of one table.
+    fn shape(&self) -> Vec<String> {
+        match self {
+            Opened::Parquet(parquet) => parquet.shape(),
+            _ => self.columns().iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -218,6 +238,7 @@ impl Opened {
     fn textless(&self, name: &ColumnName) -> Option<String> {
         match self {
             Opened::Csv(_) | Opened::Fhir(_) | Opened::Postgres(_) => None,
+            Opened::Parts(parts) => parts.first.textless(name),
             Opened::Parquet(parquet) => match parquet.readable(std::slice::from_ref(name)) {
                 Err(SourceError::Column { reason, .. }) => Some(reason.lines().next().unwrap_or_default().to_owned()),
                 _ => None,
@@ -232,6 +253,7 @@ impl Opened {
     pub fn readable(self, mapping: &Mapping) -> Result<(), SourceError> {
         match self {
             Opened::Csv(_) | Opened::Fhir(_) => Ok(()),
+            Opened::Parts(parts) => parts.first.readable(mapping),
             Opened::Parquet(mut parquet) => {
                 parquet.readable(&mapping.wanted())?;
                 parquet.keep_apart(&mapping.exact)
@@ -248,13 +270,19 @@ impl Opened {
     /// # Errors
     /// A column cannot hold what the mapping makes of it.
     pub fn read(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
+        Ok(self.batches(mapping, size)?.arranged(mapping.known.clone()))
+    }
+
+    /// The same under the source's own names.
+    fn batches(self, mapping: &Mapping, size: BatchSize) -> Result<Reading, SourceError> {
         let wanted = mapping.wanted();
-        let reading = match self {
+        Ok(match self {
             Opened::Csv(mut csv) => {
                 csv.hold(&mapping.untouched);
                 csv.read(&wanted, size)
             }
             Opened::Fhir(fhir) => fhir.read(&wanted, size),
+            Opened::Parts(parts) => parts.read(mapping, size),
             Opened::Parquet(mut parquet) => {
                 parquet.keep_apart(&mapping.exact)?;
                 parquet.hold(&mapping.untouched);
@@ -264,7 +292,6 @@ impl Opened {
                 postgres.keep_apart(&mapping.exact)?;
                 postgres.read(&wanted, size)?
             }
-        };
-        Ok(reading.arranged(mapping.known.clone()))
+        })
     }
 }

@@ -140,8 +140,13 @@ impl Reading {
         self.batches.finish()
     }
 
+    /// How much of the source was read. See [`Batches::share`].
+    pub(super) fn share(&self) -> Option<f64> {
+        self.batches.share()
+    }
+
     /// The place behind the rows that were given.
-    fn bookmark(&mut self) -> Bookmark {
+    pub(super) fn bookmark(&mut self) -> Bookmark {
         let Bookmark { at, beside } = self.batches.bookmark();
         Bookmark { at: at.map(|at| json!([self.rows, at])), beside }
     }

@@ -65,6 +65,32 @@ pub struct BadLines {
     /// Of a FHIR export: files that were left out as a whole, where the settings want that.
     #[serde(default)]
     pub damaged: DamagedFiles,
+    /// Of a FHIR export: what rows only refer to.
+    #[serde(default, skip_serializing_if = "LookedUp::is_nothing")]
+    pub looked_up: LookedUp,
+}
+
+/// Rows that only refer to the Medication which has their codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LookedUp {
+    /// How many.
+    pub rows: u64,
+    /// Those whose Medication was not read.
+    pub nowhere: u64,
+}
+
+impl LookedUp {
+    fn is_nothing(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// That some were not found, as a sentence without its end.
+    pub fn sentence(&self) -> Option<String> {
+        let Self { rows, nowhere } = self;
+        let what =
+            format!("{nowhere} of {rows} rows that only refer to a Medication name one that the export does not have");
+        (*nowhere > 0).then(|| format!("{what}: their codes are missing"))
+    }
 }
 
 /// Files that were left out as a whole, since they are damaged.
@@ -118,11 +144,13 @@ impl Lines {
         self.first.len() < LINES_KEPT
     }
 
-    /// Counts the line of this number. Calls must ascend.
+    /// Counts the line of this number, in whatever order they come.
     pub(super) fn note(&mut self, line: u64) {
         self.count += 1;
-        if self.wants_numbers() {
-            self.first.push(line);
+        let at = self.first.partition_point(|before| *before < line);
+        if at < LINES_KEPT {
+            self.first.truncate(LINES_KEPT - 1);
+            self.first.insert(at, line);
         }
     }
 }
@@ -168,8 +196,15 @@ pub struct ColumnReport {
     pub unknown_code: u64,
     /// Outside the contract's range.
     pub out_of_range: u64,
+    /// Those of them that are whole numbers beyond ±2⁵³: most likely they name something.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inexact: u64,
     /// The source had values, and the mapping's rule gave none, e.g. `nullif(chol, 0)`.
     pub null_by_rule: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for Reason {

@@ -52,9 +52,9 @@ pub struct DatasetSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SourceSpec {
-    /// A delimited text file.
+    /// A delimited text file, or a folder of them.
     Csv(CsvSource),
-    /// A Parquet file.
+    /// A Parquet file, or a folder of them.
     Parquet(ParquetSource),
     /// A table or query of PostgreSQL.
     Postgres(PostgresSource),
@@ -74,7 +74,7 @@ pub struct Remote<'a> {
 /// A delimited text file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CsvSource {
-    /// The file.
+    /// The file, or the folder of the parts of a table.
     pub path: PathBuf,
     /// One ASCII character.
     pub delimiter: u8,
@@ -91,7 +91,7 @@ pub struct CsvSource {
 /// A Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ParquetSource {
-    /// The file.
+    /// The file, or the folder of the parts of a table.
     pub path: PathBuf,
     /// The column names, where others than the file's are wanted: one for each column, nested ones too.
     pub columns: Option<Vec<String>>,
@@ -276,6 +276,15 @@ impl SourceSpec {
             SourceSpec::Csv(_) | SourceSpec::Parquet(_) | SourceSpec::Fhir(_) => Some(self.path()),
             SourceSpec::Postgres(_) => None,
         }
+    }
+
+    /// The same of one file of the folder that it names.
+    pub(super) fn of_part(&self, file: &Path) -> Self {
+        let mut part = self.clone();
+        if let SourceSpec::Csv(CsvSource { path, .. }) | SourceSpec::Parquet(ParquetSource { path, .. }) = &mut part {
+            file.clone_into(path);
+        }
+        part
     }
 
     /// Whether rows may be missing in a snapshot since their file is damaged.

@@ -211,7 +211,7 @@ fn what_is_no_readable_file_is_refused_without_waiting_for_it() {
     assert_eq!(missing, "visits.parquet: there is no such file\n  hint: paths in node.toml are relative to node.toml");
     fs::create_dir(&path).unwrap();
     let folder = site.refusal(site.take(&source()));
-    assert!(folder.starts_with("visits.parquet: it is a folder\n  hint: name one file"), "{folder}");
+    assert!(folder.starts_with("visits.parquet: the folder has no file\n  hint: "), "{folder}");
     fs::remove_dir(&path).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     assert_eq!(site.refusal(site.take(&source())), "visits.parquet: not a file");

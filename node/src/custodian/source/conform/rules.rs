@@ -1,9 +1,9 @@
 //! A contract's rules over rows that passed their columns' checks, batch after batch.
 //!
-//! All rules see a row as its columns' checks left it, so their order does not matter; only `duplicate` comes last, among the rows that all
-//! others keep. It remembers 16 bytes of each row's key, as its only memory beyond a batch. What is kept of a row that fails is its number.
+//! All rules see a row as its columns' checks left it, so their order does not matter; only `duplicate` comes last, among the rows that all else
+//! keeps, and waits until all rows were read ([`super::repeats`]). What is kept of a row that fails is its number; nothing grows with the rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bocage_protocol::contract::{Check, Column, Contract, Kind, OnFail, Rule};
 use bocage_protocol::env::Timestamp;
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::DatasetSpec;
 use super::super::report::{Lines, Reason, RuleReport};
 use super::physical;
+use super::repeats::{Key, Repeated};
 use super::values::Values;
 use crate::custodian::engine::{Scope, collect, compile};
 
@@ -30,9 +31,11 @@ pub struct Rules<'a> {
     rules: Vec<AtSite<'a>>,
     /// Rows of the batches before.
     rows: u64,
-    /// Keys that came since somebody asked, each behind the place of its rule.
-    new_keys: Vec<u8>,
+    repeated: Repeated,
 }
+
+/// What the rules read of a batch, as its columns' checks left it.
+pub struct Seen(DataFrame);
 
 /// What the rules found up to some row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +43,6 @@ pub struct Looked {
     failed: Vec<Lines>,
     rows: u64,
 }
-
-/// A key behind the place of its rule, as [`Rules::take_new_keys`] gives it.
-const KEY_BYTES: usize = 18;
 
 struct AtSite<'a> {
     rule: &'a Rule,
@@ -55,8 +55,8 @@ struct AtSite<'a> {
 enum Look<'a> {
     /// Conditions, each with the columns at fault where it is false.
     Conditions(Vec<(Expr, Vec<ColumnName>)>),
-    /// Digests of the keys that there were.
-    Duplicate(&'a [ColumnName], HashSet<[u8; 16]>),
+    /// Columns that no two rows may have the same in, and the keys of rows that nobody took yet.
+    Duplicate(&'a [ColumnName], Vec<Key>),
 }
 
 impl<'a> Rules<'a> {
@@ -71,10 +71,10 @@ impl<'a> Rules<'a> {
                 Check::FutureDate { columns } => {
                     Look::Conditions(columns.iter().filter_map(|name| not_later(name, contract, now)).collect())
                 }
-                Check::Duplicate { columns } => Look::Duplicate(columns, HashSet::new()),
+                Check::Duplicate { columns } => Look::Duplicate(columns, Vec::new()),
             },
         };
-        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0, new_keys: Vec::new() }
+        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0, repeated: Repeated::default() }
     }
 
     /// What was found so far.
@@ -82,21 +82,48 @@ impl<'a> Rules<'a> {
         Looked { failed: self.rules.iter().map(|at| at.failed.clone()).collect(), rows: self.rows }
     }
 
-    /// The keys that came since the last call.
-    pub fn take_new_keys(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.new_keys)
-    }
-
-    /// Goes on behind rows in which this was found and these keys came.
-    pub fn go_on(&mut self, found: Looked, keys: &[u8]) {
+    /// Goes on behind rows in which this was found.
+    pub fn go_on(&mut self, found: Looked) {
         self.rows = found.rows;
         self.rules.iter_mut().zip(found.failed).for_each(|(at, failed)| at.failed = failed);
-        for [high, low, key @ ..] in keys.as_chunks::<KEY_BYTES>().0 {
-            let rule = self.rules.get_mut(usize::from(u16::from_be_bytes([*high, *low])));
-            if let Some(AtSite { look: Look::Duplicate(_, seen), .. }) = rule {
-                seen.insert(*key);
+    }
+
+    /// How many `duplicate` rules there are.
+    pub fn duplicates(&self) -> usize {
+        self.rules.iter().filter(|at| at.is_duplicate()).count()
+    }
+
+    /// Whether a row may be left out since it repeats another.
+    pub fn leave_out_repeats(&self) -> bool {
+        self.rules.iter().any(|at| at.is_duplicate() && at.on_fail == OnFail::Reject)
+    }
+
+    /// The keys of the rows since the last call: one list a `duplicate` rule.
+    pub fn take_keys(&mut self) -> Vec<Vec<Key>> {
+        let keys = |at: &mut AtSite<'_>| match &mut at.look {
+            Look::Duplicate(_, keys) => Some(std::mem::take(keys)),
+            Look::Conditions(_) => None,
+        };
+        self.rules.iter_mut().filter_map(keys).collect()
+    }
+
+    /// Compares keys of one `duplicate` rule, in whatever order: all that are equal must be among them. Of rules that leave rows out each sees what those before
+    /// it keep, so they must be asked one after the other.
+    pub fn compare(&mut self, duplicate: usize, mut keys: Vec<Key>) {
+        let Some(at) = self.rules.iter_mut().filter(|at| at.is_duplicate()).nth(duplicate) else { return };
+        keys.retain(|key| !self.repeated.has(key.row));
+        keys.sort_unstable();
+        for later in keys.chunk_by(|a, b| a.digest == b.digest).flat_map(|same| &same[1..]) {
+            at.failed.note(u64::from(later.row) + 1);
+            if at.on_fail == OnFail::Reject {
+                self.repeated.add(later.row);
             }
         }
+    }
+
+    /// The rows that are left out since they repeat others.
+    pub fn repeated(&self) -> &Repeated {
+        &self.repeated
     }
 
     /// The columns that rules read, each once.
@@ -112,7 +139,7 @@ impl<'a> Rules<'a> {
     }
 
     /// Looks at the next rows of the source: their values by column, and which rows are left out already. Values at fault are taken away, and rows that
-    /// are left out now are marked.
+    /// are left out now are marked. What it saw is for [`Rules::note_keys`], when no row is left out any more.
     ///
     /// # Errors
     /// The stage that failed; it holds no value.
@@ -120,11 +147,8 @@ impl<'a> Rules<'a> {
         &mut self,
         columns: &mut [(&Column, Values<'_>)],
         rejected: &mut [Option<Reason>],
-    ) -> Result<(), &'static str> {
+    ) -> Result<Seen, &'static str> {
         let reads = self.reads();
-        if reads.is_empty() {
-            return Ok(());
-        }
         let in_order: Vec<usize> = (0..rejected.len()).collect();
         let read = columns.iter().filter(|(column, _)| reads.contains(&column.name));
         let batch = read.map(|(column, values)| physical(&column.name, &column.kind, values, &in_order)).collect();
@@ -132,6 +156,25 @@ impl<'a> Rules<'a> {
         for (column, rows) in self.judge(&batch, rejected)? {
             rows.into_iter().for_each(|row| columns[column].1.clear(row));
         }
+        Ok(Seen(batch))
+    }
+
+    /// Notes the keys of the rows that [`Rules::look`] saw last, and that nothing leaves out.
+    ///
+    /// # Errors
+    /// The stage that failed; it holds no value.
+    pub fn note_keys(&mut self, Seen(batch): &Seen, rejected: &[Option<Reason>]) -> Result<(), &'static str> {
+        for at in &mut self.rules {
+            let Look::Duplicate(columns, keys) = &mut at.look else { continue };
+            let columns = columns.iter().map(|name| series(batch, name)).collect::<Result<Vec<_>, _>>()?;
+            for row in (0..rejected.len()).filter(|row| rejected[*row].is_none()) {
+                if let Some(digest) = digest(&columns, row)? {
+                    // A source has no more rows than a number of 32 bits can say.
+                    keys.push(Key { digest, row: (self.rows + row as u64) as u32 });
+                }
+            }
+        }
+        self.rows += rejected.len() as u64;
         Ok(())
     }
 
@@ -155,23 +198,13 @@ impl<'a> Rules<'a> {
             }
             at.note(self.rows, failing, rejected);
         }
-        for (place, at) in self.rules.iter_mut().enumerate() {
-            let Look::Duplicate(columns, seen) = &mut at.look else { continue };
-            let columns = columns.iter().map(|name| series(batch, name)).collect::<Result<Vec<_>, _>>()?;
-            let mut failing = BTreeSet::new();
-            for row in (0..rejected.len()).filter(|row| rejected[*row].is_none()) {
-                let Some(key) = key(&columns, row)? else { continue };
-                if seen.insert(key) {
-                    // A contract has few rules.
-                    self.new_keys.extend((place as u16).to_be_bytes().into_iter().chain(key));
-                } else {
-                    failing.insert(row);
-                }
-            }
-            at.note(self.rows, failing, rejected);
-        }
-        self.rows += rejected.len() as u64;
         Ok(nulls)
+    }
+
+    /// Rows that are left out since they repeat others, by the rule that does so.
+    pub fn rejected_repeats(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let rejects = |at: &&AtSite<'_>| at.is_duplicate() && at.on_fail == OnFail::Reject && at.failed.count > 0;
+        self.rules.iter().filter(rejects).map(|at| (Reason::Rule(at.rule.name.clone()), at.failed.count))
     }
 
     /// What was found.
@@ -199,6 +232,10 @@ impl Values<'_> {
 }
 
 impl AtSite<'_> {
+    fn is_duplicate(&self) -> bool {
+        matches!(self.look, Look::Duplicate(..))
+    }
+
     fn note(&mut self, before: u64, failing: BTreeSet<usize>, rejected: &mut [Option<Reason>]) {
         for row in failing {
             self.failed.note(before + row as u64 + 1);
@@ -235,7 +272,7 @@ fn series(batch: &DataFrame, name: &ColumnName) -> Result<Series, &'static str> 
 }
 
 /// A digest of a row's values, each behind its length; none where one is missing.
-fn key(columns: &[Series], row: usize) -> Result<Option<[u8; 16]>, &'static str> {
+fn digest(columns: &[Series], row: usize) -> Result<Option<[u8; 16]>, &'static str> {
     const FAILED: &str = "reading a rule's column";
     let mut hasher = Sha256::new();
     for column in columns {

@@ -77,15 +77,19 @@ fn conformed_by(
     let mut reading = opened.read(&mapping, BatchSize { rows: 2, bytes: usize::MAX })?;
     let mut conforming = Conforming::new(&spec, contract, &mapping, NOW).naming_rows(form);
     let mut frame: Option<DataFrame> = None;
+    let mut keys = vec![Vec::new(); conforming.duplicates()];
     while let Some(texts) = reading.next()? {
         let batch = conforming.batch(texts)?;
+        keys.iter_mut().zip(conforming.take_keys()).for_each(|(all, keys)| all.extend(keys));
         match &mut frame {
             None => frame = Some(batch),
             Some(frame) => drop(frame.vstack_mut(&batch).unwrap()),
         }
     }
+    keys.into_iter().enumerate().for_each(|(rule, keys)| conforming.compare(rule, keys));
+    let frame = conforming.repeated().taken_out_of(frame.unwrap()).unwrap();
     let report = conforming.finish(reading.finish()?, 0)?;
-    Ok(Conformed { frame: frame.unwrap(), report })
+    Ok(Conformed { frame, report })
 }
 
 fn section() -> Value {
@@ -274,4 +278,27 @@ fn a_form_of_a_column_that_the_source_lacks_is_a_problem() {
     {
         assert!(error.contains(wanted), "{error}");
     }
+}
+
+#[test]
+fn whole_numbers_beyond_what_a_double_holds_are_counted_as_such_and_told_where_nothing_else_is_left() {
+    let contract = parse(
+        "id = \"heart@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\ntype = \"int\"\nrange = [0, 9007199254740991]\n",
+        "heart.toml",
+    );
+    let contract = contract.unwrap();
+    let of = |rows: &str| {
+        let section = json!({"contract": "heart@1", "source": {"kind": "csv", "path": "heart.csv"}});
+        conformed(&format!("patient\n{rows}"), section, &contract)
+    };
+    let some = of("9007199254740992\n-1\n9007199254740991\n").unwrap();
+    let patient = report(&some, "patient");
+    assert_eq!((patient.valid, patient.out_of_range, patient.inexact), (1, 2, 1));
+    let says = of("9007199254740993\n").err().unwrap().to_string();
+    assert!(
+        says.contains(
+            "no row fits the contract (no patient is named: 1)\n  hint: `patient` has whole numbers beyond ±2⁵³"
+        ),
+        "{says}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Values read as their columns' types, and what became of each.
 
 use bocage_protocol::contract::{Column as ContractColumn, Kind, OnInvalid};
+use bocage_protocol::limits::EXACT_INT;
 
 use super::super::report::{ColumnReport, Reason};
 use super::super::value::{self, CodeBook};
@@ -16,6 +17,8 @@ pub(super) enum Fate {
     WrongType,
     UnknownCode,
     OutOfRange,
+    /// Out of range, and beyond the whole numbers that a double holds exactly.
+    Inexact,
     NullByRule,
 }
 
@@ -48,7 +51,8 @@ pub(super) fn read_column<'t>(
                     _ => None,
                 };
                 let i = i.ok_or(Fate::WrongType)?;
-                within((lo..=hi).contains(&&i)).map(|()| i)
+                let exact = i.unsigned_abs() <= EXACT_INT.unsigned_abs();
+                within((lo..=hi).contains(&&i)).map(|()| i).map_err(|fate| if exact { fate } else { Fate::Inexact })
             });
             (Values::Int(values), fates)
         }
@@ -171,6 +175,10 @@ pub(super) fn count(fates: &[Fate], report: &mut ColumnReport) -> bool {
             Fate::WrongType => &mut report.wrong_type,
             Fate::UnknownCode => &mut report.unknown_code,
             Fate::OutOfRange => &mut report.out_of_range,
+            Fate::Inexact => {
+                report.inexact += 1;
+                &mut report.out_of_range
+            }
             Fate::NullByRule => &mut report.null_by_rule,
         } += 1;
     }
@@ -182,7 +190,9 @@ pub(super) fn reject(column: &ContractColumn, fates: &[Fate], rejected: &mut [Op
     for (fate, rejection) in fates.iter().zip(rejected).filter(|(_, rejection)| rejection.is_none()) {
         let reason = match fate {
             Fate::Valid | Fate::Partial => continue,
-            Fate::WrongType | Fate::UnknownCode | Fate::OutOfRange if column.invalid == OnInvalid::Reject => {
+            Fate::WrongType | Fate::UnknownCode | Fate::OutOfRange | Fate::Inexact
+                if column.invalid == OnInvalid::Reject =>
+            {
                 Reason::Invalid(column.name.clone())
             }
             _ if column.required => Reason::Required(column.name.clone()),

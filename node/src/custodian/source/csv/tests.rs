@@ -1,6 +1,6 @@
 //! CSV files read: columns, bad lines by number, names.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 
 use super::super::reading::whole;
@@ -92,4 +92,69 @@ fn names_from_the_configuration_replace_those_of_the_file() {
     assert_eq!(read(OpenedCsv::open(&source).unwrap(), &[name("y")]).unwrap().0.height(), 1);
     source.columns = Some(vec!["x".into()]);
     assert!(OpenedCsv::open(&source).err().unwrap().to_string().contains("the header has 2 columns"));
+}
+
+/// Rows with a bad line far behind, so that what is packed takes several reads.
+fn many_rows() -> String {
+    let mut text = "a,b\n".to_owned();
+    for i in 0..40_000u64 {
+        text += &format!("{i},{}\n", i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    }
+    text + "bad\n1,2\n"
+}
+
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_packed_file_is_read_as_what_it_holds_whatever_its_name_and_however_many_members_it_has() {
+    let text = many_rows();
+    let (half, rest) = text.split_at(text.len() / 2);
+    let (_dir, plain) = source(text.as_bytes());
+    let wanted = ["b", "a"].map(name);
+    let (rows, bad_lines) = read(OpenedCsv::open(&plain).unwrap(), &wanted).unwrap();
+    assert_eq!((rows.height(), &bad_lines.wrong_field_count.first[..]), (40_001, &[40_002][..]));
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    for packed in [gzipped(&text), [gzipped(half), gzipped(rest)].concat(), [zstd(half), zstd(rest)].concat()] {
+        let (_dir, source) = source(&packed);
+        let mut shares = Vec::new();
+        let mut reading = OpenedCsv::open(&source).unwrap().read(&wanted, BatchSize { rows: 9_000, bytes: usize::MAX });
+        while reading.next().unwrap().is_some() {
+            shares.push(reading.share().unwrap());
+        }
+        assert!(shares.is_sorted() && shares[0] > 0.0 && shares[0] < 0.9 && shares.last() == Some(&1.0), "{shares:?}");
+        let found = reading.finish().unwrap();
+        assert_eq!((found.bad_lines, found.source_bytes), (bad_lines.clone(), packed.len() as u64));
+        assert!(read(OpenedCsv::open(&source).unwrap(), &wanted).unwrap().0.equals_missing(&rows));
+    }
+}
+
+#[test]
+fn a_packed_file_that_is_cut_or_altered_anywhere_is_refused_and_says_so() {
+    let whole = gzipped(&many_rows());
+    let mut altered = whole.clone();
+    altered[whole.len() - 6] ^= 1;
+    let zstd = zstd::encode_all(many_rows().as_bytes(), 1).unwrap();
+    let garbled = [&whole[..], b"and more"].concat();
+    for bytes in [&whole[..whole.len() / 2], &whole[..whole.len() - 1], &altered, &zstd[..zstd.len() / 2], &garbled] {
+        let (_dir, source) = source(bytes);
+        let says = read(OpenedCsv::open(&source).unwrap(), &[name("a")]).unwrap_err().to_string();
+        assert!(
+            says.contains("data.csv: ") && says.contains("compressed data is damaged or ends too early\n  hint: "),
+            "{says}"
+        );
+    }
+    let (_dir, source) = source(&gzipped("a,b\n1,2\n3,\"4"));
+    let says = read(OpenedCsv::open(&source).unwrap(), &[name("a")]).unwrap_err().to_string();
+    assert!(says.contains("line 3: a quote in the row that begins here never closes"), "{says}");
+    let (_dir, twice) = self::source(&gzipped("a,b\n1,2\n"));
+    let packed = fs::read(&twice.path).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&packed).unwrap();
+    fs::write(&twice.path, encoder.finish().unwrap()).unwrap();
+    let says = OpenedCsv::open(&twice).err().unwrap().to_string();
+    assert!(says.contains("it is a gzip file within another, not a text"), "{says}");
 }

@@ -30,7 +30,6 @@ pub(in crate::custodian) mod made;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -115,11 +114,6 @@ impl OpenedParquet {
     pub(super) fn open(source: &ParquetSource) -> Result<Self, SourceError> {
         let path = source.path.clone();
         let refused = |reason: &str| SourceError::Header { path: path.clone(), reason: reason.to_owned() };
-        if fs::metadata(&path).is_ok_and(|m| m.is_dir()) {
-            return Err(refused(
-                "it is a folder\n  hint: name one file; part files in a folder are to be written into one",
-            ));
-        }
         let intake = Intake::open(&path)?;
         whole(&path, &intake)?;
         let footer = Footer(intake.clone());
@@ -155,6 +149,15 @@ impl OpenedParquet {
 
     pub(super) fn columns(&self) -> Vec<ColumnName> {
         self.fields.iter().map(|field| field.name.clone()).collect()
+    }
+
+    /// Its columns with the types of their values.
+    pub(super) fn shape(&self) -> Vec<String> {
+        let of = |field: &Field| match &field.leaf {
+            Ok(leaf) => format!("{} {:?} {:?} {}", field.name, leaf.physical, leaf.form, leaf.float),
+            Err(reason) => format!("{} {reason}", field.name),
+        };
+        self.fields.iter().map(of).collect()
     }
 
     /// Whether columns of these names can be read at all: nested and binary ones have no text.

@@ -10,7 +10,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::super::reading::{BatchSize, Batches, Bookmark, Findings, VIEW_BYTES};
-use super::super::{BadLines, SourceError};
+use super::super::{BadLines, NO_ROWS, SourceError};
 use super::held::Plain;
 use super::pages::Pages;
 use super::schema::Leaf;
@@ -196,7 +196,7 @@ impl Batches for ParquetReading {
         let OpenedParquet { path, intake, rows, .. } = self.opened;
         intake.unchanged(&path)?;
         if rows == 0 {
-            return Err(SourceError::Empty { path, reason: "the file has no rows".into() });
+            return Err(SourceError::Empty { path, reason: NO_ROWS.into() });
         }
         if self.kept == 0 {
             let reason = "no row is UTF-8\n  hint: write texts as UTF-8".to_owned();

@@ -1,6 +1,6 @@
 //! Parquet values as text: every type, codec, encoding and page version; names; what cannot be read.
 
-use std::path::PathBuf;
+use std::fs;
 
 use super::made::{
     Compression, Encoding, Values, WriterProperties, WriterPropertiesBuilder, WriterVersion, file, texts,
@@ -247,15 +247,4 @@ fn a_file_unfolds_to_no_more_than_a_file_of_its_size_can_hold() {
     reading.room = 999;
     let says = reading.next().unwrap_err().to_string();
     assert!(says.contains("row group 1 (rows 1 to 100): the file unfolds to more than"), "{says}");
-}
-
-#[test]
-fn a_folder_is_no_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = ParquetSource { path: PathBuf::from(dir.path()), columns: None, missing: vec![] };
-    let says = OpenedParquet::open(&source).err().unwrap().to_string();
-    assert!(
-        says.ends_with("it is a folder\n  hint: name one file; part files in a folder are to be written into one"),
-        "{says}"
-    );
 }

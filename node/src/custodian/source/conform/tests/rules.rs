@@ -166,6 +166,15 @@ fn the_shipped_contracts_find_what_no_living_person_has_and_other_units() {
     assert_eq!(rule(&found, "units_of_vital_signs").failed.first, [3]);
     assert_eq!(rule(&found, "not_in_the_future").failed.first, [6]);
     assert_eq!(found.report.rows_kept, 6);
+    let stays = "patient,encounter,date,class\n\
+        a,1,2020-01-01,AMB\na,2,2020-01-01,AMB\na,3,2020-01-01,EMER\nb,4,2020-01-01,AMB\na,5,2020-01-02,AMB\na,1,2020-01-03,AMB\na,6,,AMB\na,7,,AMB\n";
+    let found = of("fhir-r4-core", "fhir-r4-encounter@1", stays);
+    assert_eq!(
+        rule(&found, "one_of_a_day_and_class").failed.first,
+        [2],
+        "two keys of one stay; without a date nobody can tell"
+    );
+    assert_eq!((&rule(&found, "one_row_a_key").failed.first[..], found.report.rows_kept), (&[6][..], 8));
     let lives = "patient,birth_date,death_date\na,1950-01-01,1949-12-31\nb,1950,1950\nc,1950-01-01,\n";
     let found = of("fhir-r4-core", "fhir-r4-patient@1", lives);
     assert_eq!(rule(&found, "birth_before_death").failed.first, [1]);
@@ -173,4 +182,9 @@ fn the_shipped_contracts_find_what_no_living_person_has_and_other_units() {
         1,3004249,2020-01-01,120\n1,3004249,2020-01-01,1200\n1,3000963,2020-01-01,1200\n";
     let found = of("omop-5.4", "omop-measurement@540", measurements);
     assert_eq!(rule(&found, "plausible_vital_signs").failed.first, [2]);
+    let visits = "person_id,visit_occurrence_id,visit_concept_id,visit_start_date\n\
+        1,1,9201,2020-01-01\n1,2,9201,2020-01-01\n1,3,9202,2020-01-01\n2,4,9201,2020-01-01\n";
+    for (pack, id) in [("omop-5.3", "omop-visit-occurrence@530"), ("omop-5.4", "omop-visit-occurrence@540")] {
+        assert_eq!(rule(&of(pack, id, visits), "one_of_a_day_and_concept").failed.first, [2]);
+    }
 }

@@ -1,6 +1,8 @@
 //! The ten worked cohorts of docs/STUDIES.md, as they stand there, over random patients without disclosure control: each answer is what a plain count of the same
 //! patients says, of one hospital that has them all, and what it counts of two that share them.
 
+mod cohorts;
+mod last;
 mod people;
 mod reference;
 

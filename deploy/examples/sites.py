@@ -15,6 +15,7 @@ import csv
 import datetime
 import fractions
 import gzip
+import hashlib
 import io
 import json
 import pathlib
@@ -24,6 +25,24 @@ import zipfile
 
 def table(header, lines):
     return ("\n".join([header, *lines]) + "\n").encode()
+
+
+def dealt(person, sites):
+    """The site of a person: by a hash, so that neither the order nor the form of the numbers shows."""
+    return f"site-{hashlib.sha256(person.encode()).digest()[1] % sites + 1}"
+
+
+def cut(name, header, rows, sites):
+    """A table's file and counts at each of so many sites, by its `person_id`."""
+    person = [column.lower() for column in header].index("person_id")
+    files, counts = {}, {}
+    for site in (f"site-{number + 1}" for number in range(sites)):
+        mine = [row for row in rows if dealt(row[person], sites) == site]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header, *mine])
+        files[site] = {f"{name}.csv": text.getvalue().encode()}
+        counts[site] = {"rows": len(mine), "subjects": len({row[person] for row in mine})}
+    return files, counts
 
 
 def sivic(folder):
@@ -44,7 +63,7 @@ def sivic(folder):
         cell["died"] += int(row["incid_dc"])
     files = {site: {"admissions.csv": table(header, lines)} for site, lines in areas.items()}
     rows = {site: {"rows": len(lines), "subjects": len(lines)} for site, lines in areas.items()}
-    return files, {"sites": rows, "weeks": weeks}
+    return files, {"tables": {"admissions": rows}, "weeks": weeks}
 
 
 def diabetes130(folder):
@@ -60,15 +79,12 @@ def diabetes130(folder):
         assert len(fields) == len(names)
         code = fields[payer].lower()
         payers["payer-" + ("unknown" if code == "?" else code)].append(line)
-    readmitted = collections.Counter()
-    for row in csv.DictReader(io.StringIO(text)):
-        readmitted[row["gender"] + " " + row["readmitted"]] += 1
     files = {site: {"encounters.csv": table(header, lines)} for site, lines in payers.items()}
     rows = {
         site: {"rows": len(lines), "subjects": len({line.split(",")[patient] for line in lines})}
         for site, lines in payers.items()
     }
-    return files, {"sites": rows, "readmitted": readmitted}
+    return files, {"tables": {"encounters": rows}}
 
 
 def fhir(folder):
@@ -76,7 +92,7 @@ def fhir(folder):
     wanted = ["Patient", "Condition", "Observation", "MedicationRequest"]
     hypertension = {"38341003", "59621000"}
     treatment = {"316049", "866414", "897718", "315971", "1719286"}
-    files, sites = {}, {}
+    files, tables = {}, collections.defaultdict(dict)
     by_site, measured, pooled = {}, [], []
     for site in sorted(folder.glob("site_*")):
         name = site.name.replace("_", "-")
@@ -85,16 +101,24 @@ def fhir(folder):
         of = lambda resource: resource["subject"]["reference"].split("/")[-1]
         codes = lambda concept: {coding["code"] for coding in concept.get("coding", [])}
         patients = {resource["id"]: resource for resource in read("Patient")}
-        hypertensive = {of(resource) for resource in read("Condition") if codes(resource["code"]) & hypertension}
+        holds = lambda resource: not codes(resource.get("verificationStatus", {})) & {"refuted", "entered-in-error"}
+        hypertensive = {of(resource) for resource in read("Condition") if codes(resource["code"]) & hypertension and holds(resource)}
         treated = {of(resource) for resource in read("MedicationRequest") if codes(resource.get("medicationCodeableConcept", {})) & treatment}
         pressure = {}
         for resource in read("Observation"):
             for component in resource.get("component", []):
                 if "8480-6" in codes(component["code"]):
-                    seen = (resource["effectiveDateTime"][:10], -component["valueQuantity"]["value"])
+                    quantity = component["valueQuantity"]
+                    holds = resource["status"] in ("final", "amended", "corrected") and "comparator" not in quantity
+                    if not holds or quantity.get("code", quantity.get("unit")) != "mm[Hg]":
+                        continue
+                    # The last one of the last day; of several at one moment the smallest.
+                    when = resource["effectiveDateTime"]
+                    moment = datetime.datetime.fromisoformat(when).timestamp() if "T" in when else float("-inf")
+                    seen = (when[:10], moment, -quantity["value"])
                     pressure[of(resource)] = max(seen, pressure.get(of(resource), seen))
         adults = [id for id, resource in patients.items() if resource["birthDate"] <= "2000-01-01"]
-        pressures = [-pressure[id][1] for id in adults if id in pressure]
+        pressures = [-pressure[id][2] for id in adults if id in pressure]
         measured += pressures
         by_site[name] = {
             "patients": len(adults),
@@ -105,14 +129,19 @@ def fhir(folder):
             "treated": sum(id in treated for id in adults),
             "hypertensive": sum(id in hypertensive for id in adults),
         }
-        sites[name] = {"rows": len(patients), "subjects": len(patients)}
+        tables["patient"][name] = {"rows": len(patients), "subjects": len(patients)}
+        for table, kind in [("condition", "Condition"), ("medication_request", "MedicationRequest"), ("observation", "Observation")]:
+            # A component is a row, and so is what has a value of its own, or nothing else.
+            rows = lambda resource: len(resource.get("component", [])) + (any(key.startswith("value") for key in resource) or "component" not in resource)
+            rows = [(of(resource), rows(resource) if kind == "Observation" else 1) for resource in read(kind)]
+            tables[table][name] = {"rows": sum(count for _, count in rows), "subjects": len({patient for patient, _ in rows})}
         age = lambda birth: 2018 - int(birth[:4]) - (birth[5:] > "01-01")
         # A hospital of fewer has too few men of too few ages for it.
         for id in filter(pressure.get, adults if min(by_site[name]["by gender"].values()) >= 15 else []):
-            pooled.append((-pressure[id][1], 1, age(patients[id]["birthDate"]), int(patients[id]["gender"] == "female")))
+            pooled.append((-pressure[id][2], 1, age(patients[id]["birthDate"]), int(patients[id]["gender"] == "female")))
     ordered = sorted(measured)
     middle = [ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]]
-    return files, {"sites": sites, "by_site": by_site, "median": middle, "pressure by 1, age, female": least_squares(pooled)}
+    return files, {"tables": tables, "by_site": by_site, "median": middle, "pressure by 1, age, female": least_squares(pooled)}
 
 
 def least_squares(rows):
@@ -129,25 +158,19 @@ def least_squares(rows):
 
 
 def gibleed(folder):
-    """OMOP CDM 5.3 of 2,694 persons at four sites, by the rest of the person's number; who bleeds within a year."""
-    tables = {}
+    """OMOP CDM 5.3 of 2,694 persons at four sites; who bleeds within a year."""
+    tables, counts = {}, {}
     for table in ("person", "condition_occurrence", "drug_exposure"):
         with gzip.open(folder / f"{table}.csv.gz", "rt", encoding="utf-8", newline="") as file:
             tables[table] = list(csv.reader(file))
     columns = {table: [name.lower() for name in rows[0]] for table, rows in tables.items()}
     files = collections.defaultdict(dict)
-    sites = {}
     for table, (header, *rows) in tables.items():
-        person = columns[table].index("person_id")
-        for site in range(4):
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([header] + [row for row in rows if int(row[person]) % 4 == site])
-            files[f"site-{site + 1}"][f"{table}.csv"] = text.getvalue().encode()
+        parts, counts[table] = cut(table, header, rows, 4)
+        for site, part in parts.items():
+            files[site] |= part
     column = lambda table, name: [row[columns[table].index(name)] for row in tables[table][1:]]
     born = dict(zip(column("person", "person_id"), zip(*(column("person", f"{part}_of_birth") for part in ("year", "month", "day")))))
-    for site in range(4):
-        persons = sum(int(person) % 4 == site for person in born)
-        sites[f"site-{site + 1}"] = {"rows": persons, "subjects": persons}
     exposures, bleedings = collections.defaultdict(list), collections.defaultdict(list)
     drugs = zip(*(column("drug_exposure", name) for name in ("person_id", "drug_concept_id", "drug_exposure_start_date")))
     for person, drug, day in drugs:
@@ -169,35 +192,30 @@ def gibleed(folder):
         cell = outcome[str(celecoxib).lower()]
         cell[0] += 1
         cell[1] += bleeds
-    counts = {key: {"count": n, "bleeds": bleeds} for key, (n, bleeds) in outcome.items()}
-    return files, {"sites": sites, "outcome": counts}
+    outcome = {key: {"count": n, "bleeds": bleeds} for key, (n, bleeds) in outcome.items()}
+    return files, {"tables": counts, "outcome": outcome}
 
 
 def synthea(folder):
-    """OMOP CDM 5.4 of 28 persons at two sites, by the rest of the person's number; what was measured of their weight."""
-    names = ["person", "observation_period", "visit_occurrence", "condition_occurrence", "drug_exposure", "measurement"]
+    """OMOP CDM 5.4 of 28 persons at two sites; what was measured of their weight."""
+    names = ["person", "observation_period", "visit_occurrence", "condition_occurrence", "drug_exposure", "measurement", "death"]
     files, tables = collections.defaultdict(dict), {}
     weight = {"rows": 0, "patients": set(), "sum": 0.0}
     for name in names:
         with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
             header, *rows = list(csv.reader(file))
-        person = header.index("person_id")
-        of = lambda site: [row for row in rows if int(row[person]) % 2 == site]
-        for site in range(2):
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([header] + of(site))
-            files[f"site-{site + 1}"][f"{name}.csv"] = text.getvalue().encode()
-        counted = lambda rows: {"rows": len(rows), "subjects": len({row[person] for row in rows})}
-        tables[name] = {f"site-{site + 1}": counted(of(site)) for site in range(2)}
+        parts, tables[name] = cut(name, header, rows, 2)
+        for site, part in parts.items():
+            files[site] |= part
         if name == "measurement":
-            concept, value = header.index("measurement_concept_id"), header.index("value_as_number")
+            person, concept, value = map(header.index, ("person_id", "measurement_concept_id", "value_as_number"))
             for row in rows:
                 if row[concept] == "3025315":
                     weight["rows"] += 1
                     weight["patients"].add(row[person])
                     weight["sum"] += float(row[value])
     weight = {"rows": weight["rows"], "patients": len(weight["patients"]), "mean": weight["sum"] / weight["rows"]}
-    return files, {"sites": tables["person"], "tables": tables, "weight": weight}
+    return files, {"tables": tables, "weight": weight}
 
 
 def main():

@@ -103,9 +103,10 @@ def common(r, u, subject="subject"):
 
 
 def condition(r, u):
-    icd = [c["code"] for c in r.get("code", {}).get("coding", []) if "icd-10" in c.get("system", "")]
+    icd = {c["system"]: c["code"] for c in reversed(r.get("code", {}).get("coding", [])) if "icd-10" in c.get("system", "")}
     yield common(r, u) | coded(r.get("code"), SNOMED) | {
-        "icd10": icd[0] if icd else None,
+        "icd10": icd.get("http://hl7.org/fhir/sid/icd-10"), "icd10cm": icd.get("http://hl7.org/fhir/sid/icd-10-cm"),
+        "icd10gm": icd.get("http://fhir.de/CodeSystem/bfarm/icd-10-gm"),
         "date": said(r.get("onsetDateTime"), r.get("onsetPeriod", {}).get("start"), r.get("recordedDate")),
         "end_date": said(r.get("abatementDateTime"), r.get("abatementPeriod", {}).get("start")),
         "clinical_status": first(r.get("clinicalStatus")), "verification_status": first(r.get("verificationStatus")),
@@ -115,16 +116,20 @@ def condition(r, u):
 
 def value(r):
     quantity = r.get("valueQuantity", {})
+    exact = "comparator" not in quantity
+    held = {"valueQuantity", "valueInteger", "valueCodeableConcept", "valueBoolean"}
     return coded(r.get("code"), LOINC) | {
-        "value": said(quantity.get("value"), r.get("valueInteger")), "unit": said(quantity.get("code"), quantity.get("unit")),
+        "value": said(quantity.get("value") if exact else None, r.get("valueInteger")), "comparator": quantity.get("comparator"),
+        "bound": None if exact else quantity.get("value"), "unit": said(quantity.get("code"), quantity.get("unit")),
         "value_code": first(r.get("valueCodeableConcept")), "value_bool": truth(r.get("valueBoolean")),
+        "value_other": truth(any(k.startswith("value") and k not in held for k in r)),
     }
 
 
 def observation(r, u):
+    when = said(r.get("effectiveDateTime"), r.get("effectiveInstant"), r.get("effectivePeriod", {}).get("start"), r.get("issued"))
     shared = common(r, u) | {
-        "date": said(r.get("effectiveDateTime"), r.get("effectiveInstant"), r.get("effectivePeriod", {}).get("start"), r.get("issued")),
-        "status": r.get("status"), "category": first(r.get("category")),
+        "date": when, "instant": when if when and "T" in when else None, "status": r.get("status"), "category": first(r.get("category")),
     }
     if any(k.startswith("value") for k in r) or not r.get("component"):
         yield shared | {"part": "0"} | value(r)

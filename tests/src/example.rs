@@ -1,5 +1,7 @@
-//! The networks of `deploy/examples` on the published data, which `sites.py` deals out and counts.
+//! The networks of `deploy/examples` on the published data, which `sites.py` deals out and counts; what the sites have together is counted once more, over the whole
+//! files, by `tests/reference/tables.py`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,9 +39,15 @@ impl Example {
         Some(example)
     }
 
+    /// Its tables with the counts of each site.
+    fn tables(&self) -> impl Iterator<Item = (&String, &serde_json::Map<String, Value>)> {
+        let tables = self.counts["tables"].as_object().expect("tables").iter();
+        tables.map(|(table, sites)| (table, sites.as_object().expect("sites")))
+    }
+
     /// Its sites.
     pub fn sites(&self) -> Vec<String> {
-        self.counts["sites"].as_object().expect("sites").keys().cloned().collect()
+        self.tables().next().expect("a table").1.keys().cloned().collect()
     }
 
     /// The text of one of its files.
@@ -64,17 +72,45 @@ impl Example {
         (network, self.lab.study("example", &text).published())
     }
 
-    /// Takes a snapshot of a dataset at every site, and compares rows and patients with the independent count.
-    pub fn take_in(&self, dataset: &str) {
-        for site in self.sites() {
-            let (code, out, said) = self.lab.at_node(&site, &["datasets", "refresh", dataset, "--format", "json"]);
-            assert_eq!(code, Some(0), "{site}: {said}");
-            let manifest: Value = serde_json::from_str(&out).expect("a manifest");
-            let counted = self.counts.get("tables").map_or(&self.counts["sites"], |tables| &tables[dataset]);
-            let counted = &counted[&site];
-            assert_eq!((&manifest["rows"], &manifest["subjects"]), (&counted["rows"], &counted["subjects"]), "{site}");
+    /// Takes a snapshot of every table at every site, and compares rows and patients of each with the independent count, and of all, with the filled cells of each
+    /// column, with what an independent reader finds in the whole files of this set.
+    pub fn take_in(&self, set: &str) {
+        for (table, sites) in self.tables() {
+            let (mut rows, mut patients, mut filled) = (0, 0, BTreeMap::<String, u64>::new());
+            for (site, counted) in sites {
+                let (code, out, said) = self.lab.at_node(site, &["datasets", "refresh", table, "--format", "json"]);
+                assert_eq!(code, Some(0), "{site}: {said}");
+                let manifest: Value = serde_json::from_str(&out).expect("a manifest");
+                let found = (&manifest["rows"], &manifest["subjects"]);
+                assert_eq!(found, (&counted["rows"], &counted["subjects"]), "{table} of {site}");
+                rows += found.0.as_u64().expect("a count");
+                patients += found.1.as_u64().expect("a count");
+                for (column, cells) in manifest["report"]["columns"].as_object().expect("columns") {
+                    let of = |sort: &str| cells[sort].as_u64().unwrap_or_default();
+                    let sorts = ["valid", "wrong_type", "unknown_code", "out_of_range", "null_by_rule"];
+                    *filled.entry(column.clone()).or_default() += sorts.map(of).iter().sum::<u64>();
+                }
+            }
+            let whole = &reference(set)[table];
+            assert_eq!(
+                (&Value::from(rows), &Value::from(patients)),
+                (&whole["rows"], &whole["patients"]),
+                "{table} of {set}"
+            );
+            // Columns that a mapping makes have other names.
+            let wanted = |column: &String| whole["filled"].get(column).and_then(Value::as_u64);
+            for (column, wanted) in filled.keys().filter_map(|column| Some((column, wanted(column)?))) {
+                assert_eq!(filled[column], wanted, "{table}.{column} of {set}");
+            }
         }
     }
+}
+
+/// What an independent reader finds in the whole files of a published set.
+pub fn reference(set: &str) -> Value {
+    let text = std::fs::read_to_string(repository("tests/reference/tables.json")).expect("the reference");
+    let mut sets: Value = serde_json::from_str(&text).expect("JSON");
+    sets[set].take()
 }
 
 /// Where a published data set lies.

@@ -22,6 +22,9 @@ struct Field {
     domain: Option<String>,
 }
 
+/// Whose rows of one day the time of day puts in order: they hold values, of which the last is asked for.
+const ORDERED: &[(&str, &str)] = &[("measurement", "measurement_datetime"), ("observation", "observation_datetime")];
+
 /// The tables of a pack, each with the column that says when a row happened.
 const TABLES: &[(&str, Option<&str>)] = &[
     ("person", None),
@@ -150,9 +153,11 @@ fn fields_of(table: &str, text: &str) -> Vec<Field> {
 }
 
 fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) -> String {
+    let order = ORDERED.iter().find(|(of, _)| *of == table).map(|(_, order)| *order);
+    let ours = u8::from(order.is_some());
     let mut text = format!(
         "# Made from the OMOP CDM {version} table of fields (OHDSI, Apache-2.0) by bocage-packs. Ranges are ours; the version is the model's and, last, ours.\n\
-         id = \"omop-{}@{}0\"\ntitle = \"OMOP CDM {version}: {}\"\nsubject = \"person_id\"\n",
+         id = \"omop-{}@{}{ours}\"\ntitle = \"OMOP CDM {version}: {}\"\nsubject = \"person_id\"\n",
         table.replace('_', "-"),
         version.replace('.', ""),
         words(table)
@@ -162,6 +167,9 @@ fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) ->
     }
     if let Some(time) = time {
         let _ = writeln!(text, "time = \"{time}\"");
+    }
+    if let Some(order) = order {
+        let _ = writeln!(text, "order = \"{order}\"");
     }
     let key = ROWS.iter().find(|(_, of)| *of == table).map(|(key, _)| *key);
     if let Some(key) = key {

@@ -1,6 +1,6 @@
 //! The examples as a user runs them, on published data, compared with an independent count.
 
-use bocage_tests::example::Example;
+use bocage_tests::example::{Example, reference};
 use bocage_tests::lab::repository;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ const EXE: &str = env!("CARGO_BIN_EXE_bocage-lab");
 #[test]
 fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
     let Some(example) = Example::new(EXE, "sivic", "sivic") else { return };
-    example.take_in("admissions");
+    example.take_in("sivic");
     let (_network, result) = example.answer("epidemic-curve.toml");
     let curve = table(&result, "curve");
     let (columns, rows) = (texts(&curve["columns"]), curve["rows"].as_array().expect("rows"));
@@ -38,15 +38,29 @@ fn ten_areas_of_france_draw_the_epidemic_curve_that_their_pooled_rows_have() {
 }
 
 #[test]
-fn eighteen_payers_take_in_what_an_independent_count_finds() {
+fn eighteen_payers_are_readmitted_as_often_as_an_independent_reader_of_the_whole_file_says() {
     let Some(example) = Example::new(EXE, "diabetes130", "diabetes130") else { return };
-    example.take_in("encounters");
+    example.take_in("diabetes130");
+    let (_network, result) = example.answer("readmission.toml");
+    let counted = &reference("diabetes130")["readmitted"];
+    let block = table(&result, "by_gender");
+    let rows = block["rows"].as_array().expect("rows");
+    for (gender, label) in [("Female", "female"), ("Male", "male")] {
+        for (readmitted, when) in [("<30", "within 30 days"), (">30", "later"), ("NO", "not")] {
+            let at = rows.iter().position(|row| row[0] == label && row[1] == when).expect("a row");
+            let truth = |of: &str| counted[format!("{gender} {readmitted}")][of].as_f64().expect("a count");
+            about(block, (at, 2), truth("rows"));
+            // A payer hides 10 patients at most.
+            let width = about(block, (at, 3), truth("patients"));
+            assert!(width.is_some_and(|width| width <= 180.0), "{width:?}: {block:#}");
+        }
+    }
 }
 
 #[test]
 fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resources() {
     let Some(example) = Example::new(EXE, "fhir", "fhir") else { return };
-    example.take_in("patient");
+    example.take_in("fhir");
     let (_network, result) = example.answer("hypertension.toml");
     let counted: Vec<_> = example.counts["by_site"].as_object().expect("sites").values().collect();
     let sum = |of: &str| counted.iter().filter_map(|site| site.pointer(of)?.as_f64()).sum::<f64>();
@@ -98,8 +112,17 @@ fn four_hospitals_with_fhir_exports_answer_a_study_across_four_kinds_of_resource
 
 #[test]
 fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_count_says() {
-    let Some(example) = Example::new(EXE, "gibleed", "gibleed") else { return };
-    example.take_in("person");
+    bleeding("gibleed", "gibleed");
+}
+
+#[test]
+fn they_do_in_the_whole_warehouse_too_where_it_is_there() {
+    bleeding("omop_gibleed_5.3", "gibleed, whole");
+}
+
+fn bleeding(data: &str, set: &str) {
+    let Some(example) = Example::new(EXE, "gibleed", data) else { return };
+    example.take_in(set);
     let (_network, result) = example.answer("bleeding.toml");
     let outcome = table(&result, "outcome");
     let rows = outcome["rows"].as_array().expect("rows");
@@ -115,9 +138,7 @@ fn persons_of_an_omop_warehouse_bleed_within_a_year_as_often_as_an_independent_c
 #[test]
 fn every_table_of_an_omop_5_4_warehouse_is_taken_in_as_an_independent_count_finds_it() {
     let Some(example) = Example::new(EXE, "synthea", "omop") else { return };
-    for table in example.counts["tables"].as_object().expect("tables").keys() {
-        example.take_in(table);
-    }
+    example.take_in("synthea");
     let (_network, result) = example.answer("weight.toml");
     let (row, counted) = (&table(&result, "weight")["rows"][0], &example.counts["weight"]);
     assert_eq!((&row[0], &row[1]), (&counted["rows"], &counted["patients"]), "{row}");
@@ -134,6 +155,19 @@ fn the_worked_studies_of_the_documentation_are_those_that_these_tests_run() {
         let text = read(&format!("deploy/examples/{file}"));
         assert!(studies.contains(&format!("```toml\n{text}```")), "docs/STUDIES.md shows another text than {file}");
     }
+}
+
+/// How wide the interval about a count is, which holds the truth; none where it has no end.
+fn about(block: &Value, (row, column): (usize, usize), truth: f64) -> Option<f64> {
+    if let Some(shown) = block["rows"][row][column].as_f64() {
+        assert_eq!(shown, truth, "row {row}, column {column}: {block:#}");
+        return Some(0.0);
+    }
+    let hidden = block["hidden"].as_array().expect("what is hidden");
+    let cell = hidden.iter().find(|cell| cell["row"] == row && cell["column"] == column).expect("a reason");
+    let [lo, hi] = [0, 1].map(|end| cell["interval"][end].as_f64());
+    assert!(lo.is_some_and(|lo| lo <= truth) && hi.is_none_or(|hi| truth <= hi), "{truth}: {cell}");
+    hi.zip(lo).map(|(hi, lo)| hi - lo)
 }
 
 /// The rows of a further block.

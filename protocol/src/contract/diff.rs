@@ -94,12 +94,15 @@ pub fn changes(from: &Contract, to: &Contract) -> Vec<Change> {
     found.differs("subject", ChangeKind::Declared, &subject(from), &subject(to), true);
     let rows = |contract: &Contract| if contract.one_row_per_subject() { "one a patient" } else { "several a patient" };
     found.differs("rows", ChangeKind::Declared, rows(from), rows(to), true);
-    for (place, was, is) in
-        [("time", from.time(), to.time()), ("birth", from.birth(), to.birth()), ("key", from.key(), to.key())]
-    {
+    // What had none had nothing that could rely on it; but of several rows of one time the smallest value was chosen, and now it is another.
+    for (place, was, is, always) in [
+        ("time", from.time(), to.time(), false),
+        ("order", from.order(), to.order(), true),
+        ("birth", from.birth(), to.birth(), false),
+        ("key", from.key(), to.key(), false),
+    ] {
         let name = |column: Option<&ColumnName>| column.map(ToString::to_string).unwrap_or_default();
-        // What had none had nothing that could rely on it.
-        found.differs(place, ChangeKind::Declared, &name(was), &name(is), was.is_some());
+        found.differs(place, ChangeKind::Declared, &name(was), &name(is), always || was.is_some());
     }
     for was in from.columns() {
         match to.column(was.name.as_str()) {

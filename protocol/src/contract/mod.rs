@@ -34,6 +34,8 @@ pub struct Contract {
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<ColumnName>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<ColumnName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     birth: Option<ColumnName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<ColumnName>,
@@ -206,6 +208,11 @@ impl Contract {
     /// The column that says when a row happened.
     pub fn time(&self) -> Option<&ColumnName> {
         self.time.as_ref()
+    }
+
+    /// The column that says which of several rows of one [time](Contract::time) came first.
+    pub fn order(&self) -> Option<&ColumnName> {
+        self.order.as_ref()
     }
 
     /// The column that says when the patient was born.

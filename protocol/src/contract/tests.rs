@@ -193,6 +193,9 @@ fn each_kind_of_difference_is_told_with_whether_it_breaks_something() {
         one("born <= died", "born < died"),
         said("rule.born_first: born <= died (null) before, now born < died (null)", false)
     );
+    // Of several values of one time another one is meant.
+    let ordered = change("subject = \"patient\"", "time = \"born\"\norder = \"died\"\nsubject = \"patient\"");
+    assert_eq!(ordered, [said("time: none before, now born", false), said("order: none before, now died", true)]);
     let required = change("    required = true\n", "");
     assert_eq!(required, [said("born.required: required before, now optional", false)]);
     let removed = change("    [[column]]\n    name = \"weight\"", "    [[column]]\n    name = \"mass\"");

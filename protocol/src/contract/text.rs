@@ -23,6 +23,7 @@ struct RawContract {
     #[serde(default)]
     one_row_per_subject: bool,
     time: Option<String>,
+    order: Option<String>,
     birth: Option<String>,
     key: Option<String>,
     #[serde(default)]
@@ -77,6 +78,7 @@ const KEYS: &[&str] = &[
     "subject",
     "one_row_per_subject",
     "time",
+    "order",
     "birth",
     "key",
     "column",
@@ -141,6 +143,7 @@ fn contract(text: &str, file: &str) -> Result<Contract, Problems> {
     }
     let subject = reader.subject(&raw.subject, &columns);
     let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
+    let order = raw.order.and_then(|name| reader.order(&name, time.as_ref(), &columns));
     let birth = raw.birth.and_then(|name| reader.moment("birth", &name, &columns));
     let key = raw.key.and_then(|name| reader.key(&name, &columns));
     let mut contract = Contract {
@@ -149,6 +152,7 @@ fn contract(text: &str, file: &str) -> Result<Contract, Problems> {
         subject,
         one_row_per_subject: raw.one_row_per_subject,
         time,
+        order,
         birth,
         key,
         columns,
@@ -187,7 +191,19 @@ impl Reader<'_> {
         found.map_or(Subject::Row, |c| Subject::Column(c.name.clone()))
     }
 
-    /// The column that `time` or `birth` names.
+    /// The column that `order` names.
+    fn order(&mut self, text: &str, time: Option<&ColumnName>, columns: &[Column]) -> Option<ColumnName> {
+        let order = self.moment("order", text, columns)?;
+        if time.is_none_or(|time| *time == order) {
+            let problem =
+                Problem::new(self.file, "order", "it puts rows of one `time` in order, and there is no other");
+            self.problems
+                .push(problem.hint("time = the column with the day, order = the one with the time of day too"));
+        }
+        Some(order)
+    }
+
+    /// The column that `time`, `order` or `birth` names.
     fn moment(&mut self, key: &str, text: &str, columns: &[Column]) -> Option<ColumnName> {
         let found = columns.iter().find(|c| c.name.as_str() == text);
         match found {
@@ -453,6 +469,12 @@ mod tests {
         for (key, wanted) in [
             ("time = \"sen\"", "time: there is no column `sen`\n  hint: did you mean `seen`?"),
             ("birth = \"age\"", "birth: `age` is of type int\n  hint: name a column of type date or datetime"),
+            (
+                "time = \"seen\"\norder = \"age\"",
+                "order: `age` is of type int\n  hint: name a column of type date or datetime",
+            ),
+            ("order = \"seen\"", "order: it puts rows of one `time` in order, and there is no other\n  hint: time = "),
+            ("time = \"seen\"\norder = \"seen\"", "order: it puts rows of one `time` in order, and there is no other"),
         ] {
             let found = parse(&GOOD.replace("subject =", &format!("{key}\nsubject =")), "heart.toml").unwrap_err();
             assert!(found.to_string().contains(wanted), "{found}");

@@ -110,9 +110,9 @@ pub enum Derived {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pick {
-    /// That of the earliest row by the contract's time; of several at that time the smallest.
+    /// That of the earliest row by the contract's time and order; of several at that moment the smallest.
     First,
-    /// That of the latest row by the contract's time; of several at that time the smallest.
+    /// That of the latest row by the contract's time and order; of several at that moment the smallest.
     Last,
     /// The smallest.
     Least,

@@ -13,7 +13,7 @@ use polars_io::SerReader as _;
 use polars_io::ipc::IpcReader;
 use serde_json::Value;
 
-use super::Network;
+use super::{Network, contract};
 
 /// A table of events: its concept and its date, and Achilles' analyses of persons and of records by concept.
 struct Events {
@@ -66,6 +66,20 @@ const EVENTS: &[Events] = &[
         date: "measurement_date",
         persons: "1800",
         records: "1801",
+    },
+    Events {
+        table: "drug_era",
+        concept: "drug_concept_id",
+        date: "drug_era_start_date",
+        persons: "900",
+        records: "901",
+    },
+    Events {
+        table: "condition_era",
+        concept: "condition_concept_id",
+        date: "condition_era_start_date",
+        persons: "1000",
+        records: "1001",
     },
 ];
 
@@ -122,8 +136,8 @@ fn site<'a>(tables: impl Iterator<Item = &'a str>, files: &Path) -> String {
             _ => "\"date(*,'unixepoch')\" = \"*\"",
         };
         format!(
-            "[site.dataset.{table}]\ncontract = \"omop-{}@530\"\nsource = {{ kind = \"csv\", path = \"{}\" }}\nrename = {{ {rename} }}\n{more}",
-            table.replace('_', "-"),
+            "[site.dataset.{table}]\ncontract = \"{}\"\nsource = {{ kind = \"csv\", path = \"{}\" }}\nrename = {{ {rename} }}\n{more}",
+            contract("omop-5.3", table),
             files.join(format!("{table}.csv")).display()
         )
     });

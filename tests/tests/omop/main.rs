@@ -15,6 +15,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// The contract of a table in a pack.
+fn contract(pack: &str, table: &str) -> String {
+    let name = format!("omop-{}", table.replace('_', "-"));
+    let texts = bocage_protocol::contract::pack(pack).expect("a pack").contracts.iter();
+    let contracts = texts.map(|text| bocage_protocol::contract::parse(text, pack).expect("a contract"));
+    let mut ids = contracts.map(|contract| contract.id().to_string());
+    ids.find(|id| id.split('@').next() == Some(name.as_str())).expect("the contract")
+}
+
 /// A network's folder, in which snapshots are taken by hand.
 struct Network(tempfile::TempDir);
 

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::process::Command;
 
+use bocage_tests::example::reference;
 use bocage_tests::lab::repository;
 use serde_json::Value;
 
-use super::Network;
 use super::started::Server;
+use super::{Network, contract};
 
 /// Tables with their rows and persons, and what else their datasets say. In the Parquet files codes of sources have a zero behind a point that the CSV files do not have, so they are left out.
 const TABLES: &[(&str, u64, u64, &str)] = &[
@@ -27,12 +29,8 @@ const TABLES: &[(&str, u64, u64, &str)] = &[
 
 fn site(id: &str, source: impl Fn(&str) -> String) -> String {
     TABLES.iter().fold(format!("[[site]]\nid = \"{id}\"\n"), |mut text, (table, _, _, more)| {
-        let contract = table.replace('_', "-");
-        let source = source(table);
-        let _ = writeln!(
-            text,
-            "[site.dataset.{table}]\ncontract = \"omop-{contract}@540\"\nsource = {{ {source} }}\n{more}"
-        );
+        let (contract, source) = (contract("omop-5.4", table), source(table));
+        let _ = writeln!(text, "[site.dataset.{table}]\ncontract = \"{contract}\"\nsource = {{ {source} }}\n{more}");
         text
     })
 }
@@ -83,6 +81,35 @@ fn a_warehouse_in_postgresql_gives_the_same_snapshots_as_its_files() {
     let of_csv = snapshots(&network, "csv");
     network.lend_key_of_names("csv", "warehouse");
     assert_eq!(of_csv, snapshots(&network, "warehouse"));
+}
+
+/// The set's other tables, as they are published.
+const OTHERS: [&str; 5] = ["procedure_occurrence", "observation", "condition_era", "visit_detail", "device_exposure"];
+
+#[test]
+fn the_tables_of_the_published_set_hold_what_an_independent_reader_finds_where_it_is_there() {
+    let set = repository("../shared/data/omop_synthea27nj/Synthea27Nj_5.4.zip");
+    let files = tempfile::tempdir().expect("a folder");
+    let unpack = Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&set).arg(files.path()).output();
+    if !set.exists() || unpack.is_err() {
+        eprintln!("skipped: Synthea is not at {}, or there is no python3", set.display());
+        return;
+    }
+    let datasets = OTHERS.map(|table| {
+        let file = files.path().join(format!("{}.csv", table.to_uppercase()));
+        format!(
+            "[site.dataset.{table}]\ncontract = \"{}\"\nsource = {{ kind = \"csv\", path = \"{}\" }}\n",
+            contract("omop-5.4", table),
+            file.display()
+        )
+    });
+    let network = Network::new("omop-5.4", &format!("[[site]]\nid = \"whole\"\n{}", datasets.concat()));
+    let reference = reference("synthea, whole");
+    for table in OTHERS {
+        let (manifest, _) = network.snapshot("whole", table);
+        let counted = (&reference[table]["rows"], &reference[table]["patients"]);
+        assert_eq!((&manifest["rows"], &manifest["subjects"]), counted, "{table}");
+    }
 }
 
 /// The tables of the CSV files, with the types of the model.

@@ -13,7 +13,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
@@ -21,7 +21,7 @@ impl Dice {
         lo + self.below(hi.abs_diff(lo).into()) as i32
     }
 
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len() as u64) as usize]
     }
 
@@ -41,6 +41,11 @@ pub struct Event {
     /// A second code: ICD-10, a class, a status.
     pub other: &'static str,
     pub value: Option<f64>,
+    pub unit: &'static str,
+    /// Whether it is so: of a diagnosis, or of what was observed.
+    pub status: &'static str,
+    /// Minutes of the day, of what was observed.
+    pub minute: Option<i32>,
 }
 
 /// A patient.
@@ -61,6 +66,9 @@ struct Pool {
     most: u64,
     codes: &'static [&'static str],
     others: &'static [&'static str],
+    statuses: &'static [&'static str],
+    /// Times of the day, where rows have some.
+    minutes: &'static [i32],
 }
 
 /// Three years, to the day before that on which the studies are signed.
@@ -75,12 +83,16 @@ impl Pool {
         // In steps of four days, so that several rows of a patient have one.
         let day = DAYS.0 + dice.below(((DAYS.1 - DAYS.0) / 4) as u64) as i32 * 4;
         let (stay, tenths) = (dice.between(0, 12), dice.between(0, 3000));
+        let code = dice.one_of(self.codes);
         Event {
             day: dice.but_one_in(25, day),
             end: dice.but_one_in(10, day + stay),
-            code: dice.one_of(self.codes),
+            code,
             other: dice.one_of(self.others),
             value: dice.but_one_in(12, f64::from(tenths) / 10.0),
+            unit: dice.but_one_in(5, unit(code)).unwrap_or("1"),
+            status: dice.one_of(self.statuses),
+            minute: if self.minutes.is_empty() { None } else { Some(dice.one_of(self.minutes)).filter(|m| *m > 0) },
         }
     }
 }
@@ -94,13 +106,30 @@ const LOINC: &[&str] = &["4548-4", "8480-6", "33914-3", "718-7", "3028437"];
 const DRUGS: &[&str] =
     &["314076", "314077", "860975", "861007", "106892", "311034", "197361", "1545958", "1545959", "1125315"];
 
+const VERIFICATIONS: &[&str] = &["confirmed", "confirmed", "provisional", "", "refuted", "entered-in-error"];
+const STATUSES: &[&str] = &["final", "final", "amended", "corrected", "", "preliminary", "entered-in-error"];
+/// Few, so that some are alike; of 0 the time of the day is not known.
+const MINUTES: &[i32] = &[0, 450, 495, 840];
+
+/// The unit that a laboratory has for it.
+fn unit(code: &str) -> &'static str {
+    match code {
+        "4548-4" => "%",
+        "8480-6" => "mm[Hg]",
+        "33914-3" => "mL/min/{1.73_m2}",
+        "3028437" => "8840",
+        _ => "g/dL",
+    }
+}
+
 /// So many patients.
 pub fn people(count: usize, dice: &mut Dice) -> Vec<Person> {
-    let conditions = Pool { most: 8, codes: SNOMED, others: ICD10 };
-    let observations = Pool { most: 14, codes: LOINC, others: &[""] };
-    let encounters = Pool { most: 10, codes: &[""], others: &["AMB", "EMER", "IMP"] };
-    let medications = Pool { most: 14, codes: DRUGS, others: &[""] };
-    let procedures = Pool { most: 4, codes: &["71651007", "73761001"], others: &["completed", "not-done"] };
+    let conditions = Pool { most: 8, codes: SNOMED, others: ICD10, statuses: VERIFICATIONS, minutes: &[] };
+    let observations = Pool { most: 14, codes: LOINC, others: &[""], statuses: STATUSES, minutes: MINUTES };
+    let encounters = Pool { most: 10, codes: &[""], others: &["AMB", "EMER", "IMP"], statuses: &[""], minutes: &[] };
+    let medications = Pool { most: 14, codes: DRUGS, others: &[""], statuses: &[""], minutes: &[] };
+    let codes = &["71651007", "73761001"];
+    let procedures = Pool { most: 4, codes, others: &["completed", "not-done"], statuses: &[""], minutes: &[] };
     let mut person = |_| {
         let (gender, born) = (dice.one_of(&["male", "female", "other"]), dice.between(-12_000, 20_600));
         Person {
@@ -121,6 +150,13 @@ fn date(day: Option<i32>) -> String {
         let (year, month, day) = super::reference::civil(day);
         format!("{year:04}-{month:02}-{day:02}")
     })
+}
+
+/// The moment, where its time of the day is known.
+fn instant(of: &Event) -> String {
+    of.day
+        .and(of.minute)
+        .map_or_else(String::new, |minute| format!("{}T{:02}:{:02}:00Z", date(of.day), minute / 60, minute % 60))
 }
 
 /// Rows of one kind as a file: which, and how a row is written behind its patient.
@@ -161,16 +197,16 @@ pub fn csv(people: &[Person], contract: &str) -> String {
         "fhir-r4-patient" => person("patient,gender,birth_date", &|gender| gender),
         "omop-person" => person("person_id,gender_concept_id,birth_date", &concept),
         "fhir-r4-condition" => file(
-            "patient,code,icd10,date",
+            "patient,code,icd10cm,date,verification_status",
             people,
             |p| &p.conditions,
-            |e| format!("{},{},{}", e.code, e.other, date(e.day)),
+            |e| format!("{},{},{},{}", e.code, e.other, date(e.day), e.status),
         ),
         "fhir-r4-observation" => file(
-            "patient,code,value,date",
+            "patient,code,value,unit,status,date,instant",
             people,
             |p| &p.observations,
-            |e| format!("{},{},{}", e.code, number(e.value), date(e.day)),
+            |e| format!("{},{},{},{},{},{}", e.code, number(e.value), e.unit, e.status, date(e.day), instant(e)),
         ),
         "fhir-r4-encounter" => file(
             "patient,class,date,end_date",
@@ -196,8 +232,9 @@ pub fn csv(people: &[Person], contract: &str) -> String {
             file(header, people, |p| &p.medications, |e| format!("{},{}", e.code, date(e.day)))
         }
         "omop-measurement" => {
-            let header = "person_id,measurement_concept_id,value_as_number,measurement_date";
-            file(header, people, |p| &p.observations, |e| format!("{},{},{}", e.code, number(e.value), date(e.day)))
+            let header = "person_id,measurement_concept_id,value_as_number,unit_concept_id,measurement_date,measurement_datetime";
+            let row = |e: &Event| format!("{},{},{},{},{}", e.code, number(e.value), e.unit, date(e.day), instant(e));
+            file(header, people, |p| &p.observations, row)
         }
         other => panic!("no file of {other}"),
     }

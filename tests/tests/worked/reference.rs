@@ -32,13 +32,13 @@ pub fn civil(day: i32) -> (i32, i32, i32) {
 }
 
 /// Completed years.
-fn age(person: &Person, at: Option<i32>) -> Option<f64> {
+pub fn age(person: &Person, at: Option<i32>) -> Option<f64> {
     let (born, at) = (civil(person.born?), civil(at?));
     let years = at.0 - born.0 - i32::from((at.1, at.2) < (born.1, born.2));
     (0..=130).contains(&years).then(|| f64::from(years))
 }
 
-fn text(of: Option<&str>) -> String {
+pub fn text(of: Option<&str>) -> String {
     of.unwrap_or("(missing)").to_owned()
 }
 
@@ -64,13 +64,23 @@ fn within(rows: &[Event], from: i32, to: i32) -> impl Iterator<Item = &Event> {
     rows.iter().filter(move |row| row.day.is_some_and(|day| from <= day && day <= to))
 }
 
-/// The smallest of the values at the earliest (or, with a sign, the latest) day on which there is one.
+/// Diagnoses that nobody took back.
+fn diagnosed(person: &Person) -> impl Iterator<Item = &Event> {
+    person.conditions.iter().filter(|row| !["refuted", "entered-in-error"].contains(&row.status))
+}
+
+/// Whether it is a result of this kind, in this unit, that holds.
+fn is(row: &Event, code: &str, unit: &str) -> bool {
+    row.code == code && row.unit == unit && ["final", "amended", "corrected"].contains(&row.status)
+}
+
+/// The smallest of the values at the earliest (or, with a sign, the latest) moment at which there is one; a row of which the day alone is known is that day's first.
 fn earliest<'a, T: PartialOrd>(
     rows: impl Iterator<Item = &'a Event>,
     sign: i32,
     of: impl Fn(&Event) -> Option<T>,
 ) -> Option<T> {
-    let dated = rows.filter_map(|row| Some((row.day? * sign, of(row)?)));
+    let dated = rows.filter_map(|row| Some(((row.day? * sign, row.minute.unwrap_or(-1) * sign), of(row)?)));
     dated.reduce(|a, b| if b.0 < a.0 || (b.0 == a.0 && b.1 < a.1) { b } else { a }).map(|(_, value)| value)
 }
 
@@ -99,13 +109,13 @@ pub fn diabetes(people: &[Person]) -> (Vec<usize>, Table) {
     let mut flow = vec![people.len(), 0, 0, 0, 0, 0];
     let mut rows = Vec::new();
     for person in people {
-        let diabetes = || person.conditions.iter().filter(|row| starts(row.other, &["E10", "E11"]));
+        let diabetes = || diagnosed(person).filter(|row| starts(row.other, &["E10", "E11"]));
         let index = earliest(diabetes(), 1, |row| row.day);
         let later = index.and_then(|index| {
-            let hba1c = within(&person.observations, index + 1, i32::MAX).filter(|row| row.code == "4548-4");
+            let hba1c = within(&person.observations, index + 1, i32::MAX).filter(|row| is(row, "4548-4", "%"));
             earliest(hba1c, -1, |row| row.value)
         });
-        let cancer = person.conditions.iter().any(|row| ["C50.9", "C61"].contains(&row.other));
+        let cancer = diagnosed(person).any(|row| ["C50.9", "C61"].contains(&row.other));
         let adult = age(person, Some(TODAY)).is_some_and(|age| age >= 18.0);
         let steps = [adult, diabetes().count() >= 2, later.is_some_and(|x| x > 7.0), index.is_some(), !cancer];
         let passed = steps.iter().take_while(|step| **step).count();
@@ -119,9 +129,9 @@ pub fn diabetes(people: &[Person]) -> (Vec<usize>, Table) {
 
 /// 2. Who has hypertension: gender, treated, age, systolic pressure.
 pub fn hypertension(people: &[Person]) -> Vec<(String, bool, Option<f64>, Option<f64>)> {
-    let cohort = people.iter().filter(|p| p.conditions.iter().any(|row| ["38341003", "59621000"].contains(&row.code)));
+    let cohort = people.iter().filter(|p| diagnosed(p).any(|row| ["38341003", "59621000"].contains(&row.code)));
     let shown = |person: &Person| {
-        let pressures = person.observations.iter().filter(|row| row.code == "8480-6");
+        let pressures = person.observations.iter().filter(|row| is(row, "8480-6", "mm[Hg]"));
         let systolic = plausible(earliest(pressures, -1, |row| row.value), 40.0, 300.0);
         let lately = within(&person.medications, TODAY - 365, i32::MAX);
         let treated = lately.into_iter().any(|row| ["314076", "314077"].contains(&row.code));
@@ -149,12 +159,11 @@ pub fn metformin(people: &[Person]) -> Table {
 /// 4.
 pub fn stroke(people: &[Person]) -> Table {
     means(people.iter().filter_map(|person| {
-        let fibrillation = person.conditions.iter().filter(|row| starts(row.other, &["I48"]));
+        let fibrillation = diagnosed(person).filter(|row| starts(row.other, &["I48"]));
         let index = earliest(fibrillation, 1, |row| row.day)?;
         let strokes = |from, to| {
-            within(&person.conditions, from, to)
-                .filter(|row| starts(row.other, &["I60", "I61", "I62", "I63", "I64"]))
-                .count()
+            let strokes = diagnosed(person).filter(|row| starts(row.other, &["I60", "I61", "I62", "I63", "I64"]));
+            strokes.filter(|row| row.day.is_some_and(|day| from <= day && day <= to)).count()
         };
         let before = strokes(i32::MIN, index);
         (before == 0).then(|| (vec![text(person.gender)], vec![truth(strokes(index + 1, index + 730) >= 1)]))
@@ -186,7 +195,8 @@ pub fn statins(people: &[Person]) -> [Table; 2] {
     let of = |person: &Person| {
         let statin = |row: &&Event| ["1545958", "1545959"].contains(&row.code);
         let index = earliest(person.medications.iter().filter(statin), 1, |row| row.day)?;
-        let cholesterol = |from, to| within(&person.observations, from, to).filter(|row| row.code == "3028437");
+        let cholesterol =
+            |from, to| within(&person.observations, from, to).filter(|row| row.code == "3028437" && row.unit == "8840");
         let before = plausible(earliest(cholesterol(i32::MIN, index), -1, |row| row.value), 10.0, 1000.0);
         let values: Vec<f64> = cholesterol(index + 91, index + 365).filter_map(|row| row.value).collect();
         let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
@@ -234,13 +244,11 @@ pub fn pneumonia(people: &[Person]) -> Table {
 /// 10. The filtration before, and the worst later one.
 pub fn kidneys(people: &[Person]) -> Vec<(f64, Option<f64>)> {
     let of = |person: &Person| {
-        let failure = person
-            .conditions
-            .iter()
+        let failure = diagnosed(person)
             .filter(|row| ["I50.1", "I50.9"].contains(&row.other) || starts(row.other, &["I50.2", "I50.3"]));
         let index = failure.filter_map(|row| row.day).min()?;
         let least = |from, to| {
-            let rates = within(&person.observations, from, to).filter(|row| row.code == "33914-3");
+            let rates = within(&person.observations, from, to).filter(|row| is(row, "33914-3", "mL/min/{1.73_m2}"));
             plausible(rates.filter_map(|row| row.value).reduce(f64::min), 0.0, 250.0)
         };
         Some((least(index - 180, index - 1)?, least(index, index + 180)))

@@ -118,7 +118,7 @@ pub(in crate::plan) fn touches<'a>(
     names.for_each(|name| add((None, name)));
     for feature in &query.features {
         feature.reads().into_iter().for_each(&mut add);
-        times(feature, contracts).into_iter().for_each(|(table, name)| add((table, name)));
+        times(feature, contracts).into_iter().for_each(&mut add);
     }
     for table in query.features.iter().flat_map(Feature::tables) {
         if let Some(dataset) = dataset(Some(table)) {
@@ -128,17 +128,18 @@ pub(in crate::plan) fn touches<'a>(
     touches
 }
 
-/// The time or the birth by which a feature goes, with its table.
-fn times<'a>(feature: &'a Feature, contracts: &Contracts<'a>) -> Option<(Option<&'a TableName>, &'a ColumnName)> {
+/// The birth, or the time and the order of rows of one time, by which a feature goes, with its table.
+fn times<'a>(feature: &'a Feature, contracts: &Contracts<'a>) -> Vec<(Option<&'a TableName>, &'a ColumnName)> {
     let table = feature.of.table();
-    let own: &'a Contract = match table {
-        Some(table) => contracts.related.get(table).copied()?,
-        None => contracts.base,
+    let own: Option<&'a Contract> = match table {
+        Some(table) => contracts.related.get(table).copied(),
+        None => Some(contracts.base),
     };
-    let timed = matches!(feature.of, Derived::Pick { pick: Pick::First | Pick::Last, .. });
-    let name = match &feature.of {
-        Derived::Age { .. } => own.birth()?,
-        of => own.time().filter(|_| timed || of.rows().is_some_and(|rows| rows.window.is_some()))?,
+    let Some(own) = own else { return Vec::new() };
+    let names = match &feature.of {
+        Derived::Age { .. } => [own.birth(), None],
+        Derived::Pick { pick: Pick::First | Pick::Last, .. } => [own.time(), own.order()],
+        of => [own.time().filter(|_| of.rows().is_some_and(|rows| rows.window.is_some())), None],
     };
-    Some((table, name))
+    names.into_iter().flatten().map(|name| (table, name)).collect()
 }

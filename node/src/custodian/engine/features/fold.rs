@@ -34,10 +34,10 @@ pub fn sum(mine: &[usize], rows: &PartRows) -> Option<f64> {
     Some(numbers.iter().sum::<f64>())
 }
 
-/// The place of the row that a pick chooses. Of several at one time it is that of the smallest value, and of equal values any.
+/// The place of the row that a pick chooses. Of several at one time, in the contract's order too, it is that of the smallest value, and of equal values any.
 pub fn pick(pick: Pick, mine: &[usize], rows: &PartRows) -> Option<u32> {
     let values = rows.values()?;
-    let by_time = |a: &usize, b: &usize| rows.time(*a).cmp(&rows.time(*b));
+    let by_time = |a: &usize, b: &usize| rows.earlier(*a, *b);
     let by_value = |a: &usize, b: &usize| values.order(*a, *b);
     let mut mine = mine.iter().copied();
     let at = match pick {

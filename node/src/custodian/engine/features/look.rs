@@ -149,7 +149,8 @@ impl<'a> Look<'a> {
         let contract = self.table.contract;
         let time = contract.time().filter(|_| self.bounds.is_some() || self.value.is_some() || self.timed);
         let mut columns = self.reads.clone();
-        columns.extend(time.into_iter().chain(self.value).map(ColumnName::as_str));
+        let order = contract.order().filter(|_| time.is_some() && self.value.is_some());
+        columns.extend(time.into_iter().chain(order).chain(self.value).map(ColumnName::as_str));
         columns.retain(|name| self.made.iter().all(|(made, _)| made != name));
         let mut frame = self.table.rows.frame(part, columns).ok_or(PassError::Shape)?;
         for (name, values) in &self.made {
@@ -158,12 +159,13 @@ impl<'a> Look<'a> {
         }
         let of = |name: &ColumnName| frame.column(name.as_str()).map_err(|_| PassError::Shape);
         let counts = self.filter.as_ref().map(|filter| truths(&frame, filter)).transpose()?;
-        let times = time.map(|name| whole(of(name)?)).transpose()?;
+        let wholes = |name: Option<&ColumnName>| name.map(|name| whole(of(name)?)).transpose();
+        let (times, orders) = (wholes(time)?, wholes(order)?);
         let datetime = time.and_then(|name| contract.column(name.as_str()));
         let datetime = datetime.is_some_and(|column| matches!(column.kind, Kind::Datetime { .. }));
         let values = self.value.map(|name| Values::of(of(name)?)).transpose()?;
         let places = part.ranges().flatten().map(|row| row as u32).collect();
-        Ok(PartRows { places, counts, times, datetime, values })
+        Ok(PartRows { places, counts, times, orders, datetime, values })
     }
 }
 
@@ -173,6 +175,8 @@ pub struct PartRows {
     places: Vec<u32>,
     counts: Option<Vec<bool>>,
     times: Option<Vec<i64>>,
+    /// What puts rows of one time in order.
+    orders: Option<Vec<i64>>,
     /// Whether times are milliseconds, not days.
     datetime: bool,
     values: Option<Values>,
@@ -187,6 +191,12 @@ impl PartRows {
     /// The time of a row, at its own resolution.
     pub fn time(&self, at: usize) -> Option<i64> {
         self.times.as_ref().and_then(|times| times.get(at)).copied().filter(|time| *time != NULL)
+    }
+
+    /// Which of two rows is the earlier one: by their times, and of one time by the contract's order. What has none there is earlier than what has one.
+    pub fn earlier(&self, a: usize, b: usize) -> Ordering {
+        let order = |at: usize| self.orders.as_ref().and_then(|orders| orders.get(at));
+        self.time(a).cmp(&self.time(b)).then_with(|| order(a).cmp(&order(b)))
     }
 
     /// The values, where a column was asked for.

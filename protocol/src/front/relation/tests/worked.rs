@@ -31,6 +31,47 @@ fn every_worked_cohort_binds_to_the_contracts_and_makes_plans() {
 }
 
 #[test]
+fn the_first_example_across_tables_binds_to_the_contracts_that_come_with_bocage() {
+    let section = STUDIES.split("## Cohorts across tables").nth(1).unwrap();
+    let study = bound(&format!("{HEAD}{}", blocks(section, "```toml\n")[0]), &FILES).unwrap();
+    assert_eq!(plans(&study).len(), 1);
+}
+
+#[test]
+fn a_list_of_one_edition_of_icd_10_is_refused_for_another() {
+    let tables = blocks(STUDIES.split("### Ten worked cohorts").nth(1).unwrap(), "```text\n")[0];
+    let codes = "[codes]\nstroke = { system = \"icd10cm\", prefix = [\"I63\"] }\n";
+    let study = |column: &str| {
+        let include = format!("[cohort]\nfrom = \"patient\"\ninclude = [\"has(condition, {column} in @stroke)\"]\n");
+        bound(&format!("{HEAD}{tables}{codes}{include}{}", super::COUNT), &[])
+    };
+    assert!(study("icd10cm").is_ok());
+    for (column, system) in [("icd10", "icd10"), ("icd10gm", "icd10gm")] {
+        let said = study(column).unwrap_err();
+        assert!(
+            said.contains(&format!("`{column}` has codes of `{system}`, and `@stroke` those of `icd10cm`")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_puts_values_of_one_day_in_order_is_read_where_it_chooses() {
+    let tables = blocks(STUDIES.split("### Ten worked cohorts").nth(1).unwrap(), "```text\n")[0];
+    let read = |pick: &str| {
+        let include =
+            format!("[cohort]\nfrom = \"patient\"\ninclude = [\"{pick}(observation.value, until = today) > 1\"]\n");
+        let study = bound(&format!("{HEAD}{tables}{include}{}", super::COUNT), &[]).unwrap();
+        let plans = plans(&study);
+        let columns = &plans[0].touches()[&"fhir-r4-observation@2".parse().unwrap()];
+        columns.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(read("last"), ["date", "instant", "value"]);
+    assert_eq!(read("first"), ["date", "instant", "value"]);
+    assert_eq!(read("max"), ["date", "value"]);
+}
+
+#[test]
 fn what_is_shown_of_conditions_from_row_to_row_binds_to_the_contracts_that_come_with_bocage() {
     let section =
         STUDIES.split("#### From row to row").nth(1).and_then(|rest| rest.split("**Who is in.**").next()).unwrap();

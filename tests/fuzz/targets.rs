@@ -13,10 +13,12 @@ use bocage_protocol::ids::{ColumnName, ContractId, Digest, SiteId};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{Contracts, Discovered, Expr, Plan, Statistic, Table, ValidPlan};
 use bocage_protocol::release::Release;
-use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Standing, canonical};
+use bocage_protocol::trust::{SecretKey, SignedRelease, SignedStudy, Standing, Study, canonical};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::hello::{Answer, Hello};
+use bocage_protocol::wire::inquiry::Known;
 use bocage_protocol::wire::message::{Reply, Request};
+use bocage_protocol::wire::renewal::{NodeReply, NodeRequest};
 
 /// A target: its name, which is that of its corpus, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
@@ -41,7 +43,8 @@ impl Entropy for Sevens {
     }
 }
 
-fn key() -> &'static SecretKey {
+/// The key by which everything is signed.
+pub fn key() -> &'static SecretKey {
     static KEY: OnceLock<SecretKey> = OnceLock::new();
     KEY.get_or_init(|| SecretKey::generate(&mut Sevens))
 }
@@ -63,29 +66,78 @@ fn known(id: &ContractId) -> Option<&'static Contract> {
     std::iter::once(heart()).chain(pack).find(|contract| contract.id() == id)
 }
 
-/// A plan whose answers hold the data's own words.
-fn discovered() -> &'static ValidPlan {
-    static PLAN: OnceLock<ValidPlan> = OnceLock::new();
-    PLAN.get_or_init(|| {
-        let query = heart().rows(None);
-        let by = vec![Expr::Column("sex".parse().expect("a column"))];
-        let table = Table { by, measures: vec![], roll_up: false };
-        let key = "age".parse().expect("a column");
-        let plan = Plan { query, statistic: Statistic::Discovered(Discovered { key, table }) };
-        ValidPlan::check(plan, heart()).expect("a plan")
+/// A plan for each form of answer, by the name of the corpus file that fits it.
+pub fn plans() -> &'static [(&'static str, ValidPlan)] {
+    const ASKED: [(&str, &str); 4] = [
+        ("table", "table = { by = [\"sex\"], show = [\"count\", \"mean(chol)\", \"share(disease)\"] }"),
+        ("bins", "quantiles = { of = \"chol\" }"),
+        ("lines", "survival = { time = \"age\", event = \"disease\", by = [\"sex\"], every = 20, until = 80 }"),
+        ("model", "model = { formula = \"disease ~ age + sex\", standard_errors = \"hc0\" }"),
+    ];
+    static PLANS: OnceLock<Vec<(&str, ValidPlan)>> = OnceLock::new();
+    PLANS.get_or_init(|| {
+        let asked = ASKED.map(|(name, of)| (name, plan(of)));
+        asked.into_iter().chain([("discovered", discovered())]).collect()
     })
+}
+
+/// A study of this analysis.
+pub fn study(analysis: &str) -> Study {
+    let text = format!(
+        "title = \"t\"\npurpose = \"statistics\"\ndataset = \"heart@1\"\n[[analysis]]\nname = \"a\"\n{analysis}\n"
+    );
+    StudyText::parse(&text, "fuzz.toml").expect("a study").bind(heart(), &context(&sites())).expect("a study")
+}
+
+/// The plan of an analysis' first round.
+fn plan(analysis: &str) -> ValidPlan {
+    let study = study(analysis);
+    let plan = plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).expect("a plan");
+    ValidPlan::check(plan, heart()).expect("a plan")
+}
+
+/// A plan whose answers hold the data's own words.
+fn discovered() -> ValidPlan {
+    let by = vec![Expr::Column("sex".parse().expect("a column"))];
+    let table = Table { by, measures: vec![], roll_up: false };
+    let key = "age".parse().expect("a column");
+    let plan = Plan { query: heart().rows(None), statistic: Statistic::Discovered(Discovered { key, table }) };
+    ValidPlan::check(plan, heart()).expect("a plan")
+}
+
+fn sites() -> Vec<SiteId> {
+    ["aa", "bb", "cc"].iter().filter_map(|s| s.parse().ok()).collect()
+}
+
+fn context(sites: &[SiteId]) -> BindContext<'_> {
+    BindContext {
+        network: "fuzz".parse().expect("a network"),
+        researcher: key().public(),
+        offering: sites,
+        roster: sites,
+        min_sites_floor: 2,
+        now: Timestamp(1_760_000_000_000),
+        nonce: [7; 16],
+        permit: None,
+    }
+}
+
+/// A message of this kind, which is written again as the same.
+macro_rules! written_again {
+    ($kind:ty, $bytes:expr) => {
+        codec::decode::<$kind>($bytes, limits::FRAME_BYTES).ok().inspect(|message| {
+            let again = codec::encode(message).and_then(|bytes| codec::decode::<$kind>(&bytes, limits::FRAME_BYTES));
+            assert_eq!(again.as_ref(), Ok(message));
+        })
+    };
 }
 
 /// Bytes of a message. What is read is written again as the same message.
 pub fn codec(bytes: &[u8]) {
-    if let Ok(request) = codec::decode::<Request>(bytes, limits::FRAME_BYTES) {
-        let again = codec::encode(&request).and_then(|b| codec::decode::<Request>(&b, limits::FRAME_BYTES));
-        assert_eq!(again.as_ref(), Ok(&request));
-    }
-    if let Ok(reply) = codec::decode::<Reply>(bytes, limits::FRAME_BYTES) {
-        let again = codec::encode(&reply).and_then(|b| codec::decode::<Reply>(&b, limits::FRAME_BYTES));
-        assert_eq!(again.as_ref(), Ok(&reply));
-    }
+    written_again!(Request, bytes);
+    written_again!(Reply, bytes);
+    let _ = written_again!(NodeRequest, bytes).map(|request| request.is_bounded());
+    let _ = written_again!(NodeReply, bytes).map(|reply| reply.is_bounded());
 }
 
 /// A contract's text. A contract that is read has one hash.
@@ -100,20 +152,10 @@ pub fn contract(bytes: &[u8]) {
 pub fn study_text(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(study) = StudyText::parse(text, "fuzz.toml") else { return };
-    let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().filter_map(|s| s.parse().ok()).collect();
-    let context = BindContext {
-        network: "fuzz".parse().expect("a network"),
-        researcher: key().public(),
-        offering: &sites,
-        roster: &sites,
-        min_sites_floor: 2,
-        now: Timestamp(1_760_000_000_000),
-        nonce: [7; 16],
-        permit: None,
-    };
+    let sites = sites();
     let Some(base) = known(study.dataset()) else { return };
     let related = study.tables().iter().filter_map(|(name, id)| Some((name.clone(), known(id)?))).collect();
-    if let Ok(study) = study.bind(Contracts { base, related }, &context) {
+    if let Ok(study) = study.bind(Contracts { base, related }, &context(&sites)) {
         for analysis in &study.analyses {
             if let Ok(plan) = plan_for(&analysis.spec, study.query(), 0, &RoundState::First) {
                 let _ = ValidPlan::check(plan, Contracts::of(base, &study.related, known));
@@ -157,11 +199,12 @@ pub fn canonical_json(bytes: &[u8]) {
     }
 }
 
-fn standing() -> Standing {
+/// Where the ledger of a release stands.
+pub fn standing() -> Standing {
     Standing { records: 1, head: Digest::from_bytes([1; 32]), at: Timestamp(1) }
 }
 
-/// A signed release: only what the key signed verifies, and what was signed is read as it was. Whether it fits a plan is answered for any.
+/// A signed release: only what the key signed verifies, and what was signed is read as it was. Whether it fits a plan is answered for any, of a plan of each form.
 pub fn release(bytes: &[u8]) {
     if let Ok(signed) = codec::decode::<SignedRelease>(bytes, limits::FRAME_BYTES) {
         let _ = signed.verify(&key().public());
@@ -170,7 +213,9 @@ pub fn release(bytes: &[u8]) {
         let signed = SignedRelease::sign(&release, standing(), key()).expect("a release");
         assert_eq!(signed.verify(&key().public()).as_ref(), Ok(&release));
         for part in &release.parts {
-            let _ = part.outcome.fits(discovered());
+            for (_, plan) in plans() {
+                let _ = part.outcome.fits(plan);
+            }
         }
         let mut body = signed.body.clone();
         body.push(0);
@@ -178,12 +223,15 @@ pub fn release(bytes: &[u8]) {
     }
 }
 
-/// The first frames of a session.
+/// The first frames of a session, and what stands behind a welcome.
 pub fn hello(bytes: &[u8]) {
     if let Ok(hello) = Hello::decode(bytes) {
         assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
     }
     if let Ok(answer) = Answer::decode(bytes) {
         assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+    }
+    if let Ok((answer, Some(known))) = Known::read(bytes) {
+        assert_eq!(Known::read(&known.behind(&answer)), Ok((answer, Some(known))));
     }
 }

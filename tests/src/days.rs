@@ -37,6 +37,12 @@ pub fn study(answer_within: &str) -> String {
     )
 }
 
+/// The same of a cohort that no other number has, though it is everybody: it is computed, not looked up.
+pub fn question(number: u64, answer_within: &str) -> String {
+    let limit = format!("chol < {}.5 and age between", 1000 + number % 1_000_000);
+    study(answer_within).replacen("age between", &limit, 1)
+}
+
 /// The request for the only round of [`study`].
 pub fn request(study: SignedStudy) -> Request {
     let steps = (0..2).map(|analysis| Step { analysis, state: RoundState::First }).collect();

@@ -2,12 +2,13 @@
 
 use bocage_node::custodian::{Control, Controls};
 use bocage_protocol::analysis::{RoundState, Spec};
-use bocage_protocol::plan::{Position, Sums};
+use bocage_protocol::limits;
+use bocage_protocol::plan::{self, Link, Position, Sums};
 use bocage_protocol::release::Outcome;
 use bocage_protocol::wire::message::{RoundRequest, Step};
 
 use super::hospital::{Desk, Hospital};
-use super::scenario::Family;
+use super::scenario::{Family, Guard};
 use super::ward::{Patient, patients};
 
 /// The sums of a step, as an attacker reads them.
@@ -68,7 +69,12 @@ fn ask(rows: &[Patient], on: Controls, model: &str, beta: &[f64]) -> Option<Step
 
 /// Eighty patients of whom a model may be asked: whatever tells them apart has many on both sides.
 pub fn eighty() -> Vec<Patient> {
-    patients(80, |i| Patient {
+    many(80)
+}
+
+/// So many of the same kind.
+fn many(n: usize) -> Vec<Patient> {
+    patients(n, |i| Patient {
         age: 30 + (i % 25) as i64,
         weight: Some(60.0 + (7 * i % 23) as f64),
         area: ["a", "c"][i % 2],
@@ -138,6 +144,40 @@ fn row_by_score(step: &StepSums) -> bool {
     near(age(z(1)), 111.0, 0.5) && near(weight(z(2)), 250.0, 0.5)
 }
 
+/// The information of a logistic model of age and weight at coefficients that no round may have: what would leave, were they not bounded.
+fn unbounded(rows: &[Patient], beta: [f64; 3]) -> StepSums {
+    let at = Sums { width: 3 };
+    let mut sums = vec![0.0; at.information().end];
+    for patient in rows {
+        let x = [1.0, (patient.age as f64 - 60.0) / 60.0, (patient.weight.unwrap_or_default() - 150.0) / 150.0];
+        let eta = x.iter().zip(&beta).map(|(x, b)| x * b).sum();
+        let y = f64::from(u8::from(patient.sick == Some(true)));
+        let weight = plan::Family::Binomial(Link::Logit).row(y, eta, 1.0).weight;
+        let products = (0..3).flat_map(|i| (0..=i).map(move |j| x[i] * x[j]));
+        sums[at.information()].iter_mut().zip(products).for_each(|(sum, product)| *sum += weight * product);
+    }
+    StepSums { n: rows.len() as f64, at, sums }
+}
+
+/// Somebody who is a little older and heavier than all others, by coefficients as steep as a round may have, and a little steeper.
+fn steepest(guard: Guard) -> bool {
+    let target = Patient { age: 60, weight: Some(90.0), ..target() };
+    let rows = eighty_and(target);
+    let is_target = |step: &StepSums| {
+        let z = |column| step.information(0, column) / step.information(0, 0);
+        near(age(z(1)), 60.0, 0.5) && near(weight(z(2)), 90.0, 0.5)
+    };
+    // The target's own linear predictor is 0.
+    let at = |slope: f64| [0.4 * slope, slope, slope];
+    if guard == Guard::Off {
+        return is_target(&unbounded(&rows, at(100.0)));
+    }
+    let on = Guard::Off.but(&STEEP);
+    let ask = |slope| ask(&rows, on, "formula = 'sick ~ age + weight'", &at(slope));
+    let within = ask(limits::MODEL_SLOPE).expect("a step within the bounds");
+    is_target(&within) || ask(limits::MODEL_SLOPE * 1.001).is_some()
+}
+
 /// Who is far out weighs much, is far from what the model says, and has most of the information somewhere: each alone would do.
 const STEEP: [Control; 3] = [Control::ModelWeights, Control::ModelSquares, Control::ModelLeverage];
 /// Who is alone on a side has all of what is said of it.
@@ -153,6 +193,13 @@ pub fn family() -> Family {
             let model = "formula = 'sick ~ age + weight'";
             ask(&eighty_and(target()), on, model, &steep).is_some_and(|step| row_by_information(&step))
         })
+        .against(Control::ModelWeights, "steep coefficients leave the information of two who are alike", |on| {
+            // Each has half of the information, and little of the deviance: half of all others are sick against all odds.
+            let rows: Vec<Patient> = many(160).into_iter().chain([target(), target()]).collect();
+            let step = ask(&rows, on, "formula = 'sick ~ age + weight'", &[-9.1, 6.0, 6.0]);
+            step.is_some_and(|step| row_by_information(&step))
+        })
+        .beside("the range of coefficients", "coefficients that are a little steeper than any fit's", steepest)
         .against_all(STEEP, "steep coefficients of a probit do so too", |on| {
             let model = "formula = 'sick ~ age + weight', link = 'probit'";
             ask(&eighty_and(target()), on, model, &[-15.0, 10.0, 10.0]).is_some_and(|step| row_by_information(&step))

@@ -23,10 +23,31 @@ fn is_sick(on: Controls, sick: bool) -> Option<bool> {
     (residual.abs() > 0.4).then_some(residual > 0.0)
 }
 
+/// −15 for everybody but the target, by the bounds of a linear predictor.
+const CLAMPED: &str = "[models.s]\nformula = 'sick ~ age + weight'\n\
+                       coefficients = { '(intercept)' = -40, age = 0.166, weight = 0.0665 }\n";
+
+/// What is above the least of a linear predictor is the target's alone, and so is the residual that it is multiplied by.
+fn is_sick_by_line(on: Controls, sick: bool) -> Option<bool> {
+    let rows: Vec<Patient> = eighty().into_iter().chain([Patient { sick: Some(sick), ..target() }]).collect();
+    let step = step_with(&Hospital::ward(&rows).open(on), "", CLAMPED, "formula = 'sick ~ linear(s)'", &[])?;
+    let residual = step.score(1) + step.score(0);
+    (residual.abs() > 0.1).then_some(residual > 0.0)
+}
+
 pub fn family() -> Family {
-    Family::new("predictions").against_all(
-        [Control::ModelScores, Control::ModelLeverage],
-        "a steep score of an earlier model says whether the one whom it singles out is sick",
-        |on| is_sick(on, true) == Some(true) && is_sick(on, false) == Some(false),
-    )
+    let tells = |of: fn(Controls, bool) -> Option<bool>| {
+        move |on: Controls| of(on, true) == Some(true) && of(on, false) == Some(false)
+    };
+    Family::new("predictions")
+        .against_all(
+            [Control::ModelScores, Control::ModelLeverage],
+            "a steep score of an earlier model says whether the one whom it singles out is sick",
+            tells(is_sick),
+        )
+        .against_all(
+            [Control::ModelScores, Control::ModelSpread, Control::ModelLeverage],
+            "so does a linear predictor that is at its bound for all others",
+            tells(is_sick_by_line),
+        )
 }

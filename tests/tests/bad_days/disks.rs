@@ -1,7 +1,9 @@
 //! A ledger that cannot be written, as on a full disk: the node says so, nothing leaves, and it goes on when there is room again.
 //!
-//! The kernel's limit on the size of files stands in for the disk: the custodian's writes fail as they do on a full one, whoever runs the test.
+//! The kernel's limit on the size of files stands in for the disk: the custodian's writes fail as they do on a full one, whoever runs the test. It is
+//! another error than that of a full disk, whose hint is looked at by itself.
 
+use bocage_node::custodian::ledger::LedgerError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::trust::SignedStudy;
 use bocage_protocol::wire::message::Reply;
@@ -42,6 +44,14 @@ fn a_node_without_room_for_its_ledger_refuses_politely_and_recovers() {
     assert_eq!(node.child_pid("custodian"), pid, "the custodian lived through it");
     let (code, said) = lab.verify_ledger(FIRST);
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn where_a_disk_is_full_the_hint_is_to_make_room() {
+    let full = rusqlite::Connection::open_in_memory().expect("a database");
+    full.execute_batch("create table t (a); pragma max_page_count = 2").expect("a table");
+    let error = full.execute("insert into t values (randomblob(100000))", []).expect_err("no room");
+    assert_eq!(LedgerError::Write(error).hint(), "make room on the disk of the state folder");
 }
 
 /// Asks until the first snapshot is taken.

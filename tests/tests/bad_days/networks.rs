@@ -1,7 +1,9 @@
 //! Bad networks between nodes and coordinator: studies go through them all the same.
 
+use std::cell::Cell;
 use std::time::Duration;
 
+use bocage_tests::days::question;
 use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, Lab, status};
 use bocage_tests::process::Process;
@@ -15,6 +17,7 @@ struct Relayed {
     relay: Relay,
     coordinator: Process,
     nodes: Vec<Process>,
+    asked: Cell<u64>,
 }
 
 /// All hospitals behind one relay.
@@ -27,7 +30,7 @@ fn relayed(seed: u64, weather: Weather) -> Relayed {
     for site in HOSPITALS {
         coordinator.wait_for_line(&["connected", site]);
     }
-    Relayed { lab, relay, coordinator, nodes }
+    Relayed { lab, relay, coordinator, nodes, asked: Cell::new(0) }
 }
 
 fn all_answered(result: &Value) {
@@ -36,8 +39,10 @@ fn all_answered(result: &Value) {
     }
 }
 
+/// A study that nobody has asked before.
 fn answer(relayed: &Relayed) {
-    all_answered(&relayed.lab.study("weather", &bocage_tests::days::study("5m")).published());
+    let number = relayed.asked.replace(relayed.asked.get() + 1);
+    all_answered(&relayed.lab.study("weather", &question(number, "5m")).published());
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn a_study_is_answered_after_thirty_seconds_without_any_network() {
     let relayed = relayed(10, Weather::default());
     answer(&relayed);
     relayed.relay.black_hole_for(Duration::from_secs(30));
-    let study = relayed.lab.study("hole", &bocage_tests::days::study("5m"));
+    let study = relayed.lab.study("hole", &question(relayed.asked.get(), "5m"));
     for site in HOSPITALS {
         relayed.coordinator.wait_for_line(&["site disconnected", site]);
     }

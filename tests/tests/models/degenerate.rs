@@ -1,5 +1,7 @@
 //! Data that no model is fitted to, or barely: each a note that names what it is, or the right answer; never a number that is none.
 
+mod kinds;
+
 use std::fmt::Write as _;
 
 use bocage_coordinator::api::types::{AnalysisResult, Value};

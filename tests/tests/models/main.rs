@@ -15,5 +15,6 @@ mod random;
 mod ranges;
 mod references;
 mod shared;
+mod splits;
 mod two_stage;
 mod usual;

@@ -64,7 +64,7 @@ fn inverse_probabilities_of_treatment_weigh_patients_as_in_a_pooled_fit_whatever
                   coefficients = { \"(intercept)\" = -0.6, age = 0.011, risk = 0.09 }\n";
     let asked = "[[analysis]]\nname = \"m\"\nmodel = { formula = \"outcome ~ rx\", weights = \"ipw(treated)\" }";
     let rows = data::rct();
-    let mut pooled = pooled::Rows { x: vec![], y: vec![], offset: vec![], weight: vec![] };
+    let mut pooled = pooled::Rows::default();
     for (_, row) in &rows {
         let (Ok(age), Ok(risk)) = (row["age"].parse::<f64>(), row["risk"].parse::<f64>()) else { continue };
         let treated = row["rx"] == "true";
@@ -208,6 +208,7 @@ fn a_later_analysis_waits_for_what_an_earlier_one_of_the_same_study_fits() {
         y: known.iter().map(|(_, treated, _)| number_of(*treated)).collect(),
         offset: nothing(0.0),
         weight: nothing(1.0),
+        ..pooled::Rows::default()
     };
     let first = pooled::fit(Family::Binomial, &treatment).expect("a fit");
     let p = |x: &[f64]| {
@@ -219,6 +220,7 @@ fn a_later_analysis_waits_for_what_an_earlier_one_of_the_same_study_fits() {
         y: known.iter().map(|(.., died)| number_of(*died)).collect(),
         offset: nothing(0.0),
         weight: known.iter().map(|(x, treated, _)| 1.0 / if *treated { p(x) } else { 1.0 - p(x) }).collect(),
+        ..pooled::Rows::default()
     };
     let wanted = pooled::fit(Family::Binomial, &outcome).expect("a fit");
     let federations = [1, 4].map(|sites| data::dealt(RCT, &rows, sites));

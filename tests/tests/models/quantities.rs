@@ -1,4 +1,4 @@
-//! What is told of a model beside its estimates, held against `tests/reference/quantities.py`, and that no order of sites changes a bit of an answer.
+//! What is told of a model beside its estimates, held against `tests/reference/quantities.py`.
 
 use bocage_coordinator::api::types::{AnalysisResult, Value as Cell};
 use bocage_tests::federation::{Gate, block, number};
@@ -148,30 +148,4 @@ fn a_formula_without_an_intercept_has_none() {
         near(number(&result.block, column, "estimate"), &theirs[column], 1e-3, column);
     }
     assert_eq!(result.block.rows.len(), 2);
-}
-
-#[test]
-fn in_whatever_order_sites_answer_every_fit_has_the_same_bits() {
-    let federation = data::by_site(COVID, &data::covid());
-    for analysis in [
-        r#"model = { formula = "death ~ age * sex + lab", likelihood_ratio = true }"#,
-        r#"model = { formula = "death ~ site + age + lab", standard_errors = "model" }"#,
-        r#"model = { formula = "lab ~ age + sex", standard_errors = "hc1" }"#,
-        r#"model = { formula = "death ~ age + lab", two_stage = "hartung_knapp" }"#,
-        r#"cox = { formula = "surv(los, death) ~ age + sex" }"#,
-        r#"cox = { formula = "surv(los, death) ~ age + sex", every = 5, until = 60 }"#,
-        r#"elastic_net = { formula = "death ~ age + sex + lab", points = 5, folds = 5 }"#,
-        r#"elastic_net = { formula = "lab ~ age + sex", points = 5, folds = 5 }"#,
-        r#"cross_validation = { formula = "death ~ age + lab", folds = 2 }"#,
-        r#"survival = { time = "los", event = "death", grid = [5, 10, 20, 60], by = ["sex"] }"#,
-        r#"rates = { time = "los", event = "death", by = ["sex"] }"#,
-    ] {
-        let text = format!(
-            "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n[[analysis]]\nname = \"m\"\n{analysis}"
-        );
-        let study = federation.bind(&text).unwrap_or_else(|problems| panic!("{analysis}: {problems}"));
-        let (one, other) = (federation.answer(&study, Gate::OPEN), federation.run_backwards(&study, Gate::OPEN));
-        assert!(one.iter().all(|result| !result.block.rows.is_empty()), "{analysis}: {:?}", one[0].notes);
-        assert_eq!(one, other, "{analysis}");
-    }
 }

@@ -241,21 +241,3 @@ fn a_trial_of_four_hospitals() {
     let names = [("Intercept", "(intercept)"), ("tx", "rx[true]"), ("risk", "risk")];
     equal(&model(RCT, &rows, r#"formula = "outcome ~ rx + risk""#), "rct, risk", &names);
 }
-
-#[test]
-fn any_split_of_the_rows_gives_the_same_answer() {
-    let rows = data::covid();
-    let analysis = "[[analysis]]\nname = \"m\"\nmodel = { formula = \"death ~ age * sex + lab\" }";
-    let answers: Vec<AnalysisResult> = [1, 2, 4, 16]
-        .into_iter()
-        .map(|sites| data::dealt(COVID, &rows, sites).run(analysis, Gate::OPEN).remove(0))
-        .collect();
-    for answer in &answers[1..] {
-        for row in ["(intercept)", "age", "sex[1]", "lab", "age:sex[1]"] {
-            for column in ["estimate", "standard error", "p"] {
-                let (one, other) = (number(&answers[0].block, row, column), number(&answer.block, row, column));
-                assert!((one - other).abs() <= 1e-10 * one.abs().max(1e-3), "{row} {column}: {one} and {other}");
-            }
-        }
-    }
-}

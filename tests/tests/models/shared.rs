@@ -192,6 +192,59 @@ fn under_the_usual_gate_no_hospital_of_54_has_enough_of_all_that_the_model_tells
     assert_eq!(result.notes.iter().filter(|note| note.contains(" refused: ")).count(), 54);
 }
 
+/// How often each of these is why a site is not in a fit.
+#[track_caller]
+fn refused(result: &AnalysisResult, why: &[(usize, &str)]) {
+    for (count, why) in why {
+        let found = result.notes.iter().filter(|note| note.contains(&format!(" refused: {why}"))).count();
+        assert_eq!(found, *count, "{why}: {:#?}", result.notes);
+    }
+    let all = result.notes.iter().filter(|note| note.contains(" refused: ")).count();
+    assert_eq!(all, why.iter().map(|(count, _)| count).sum::<usize>(), "{:#?}", result.notes);
+}
+
+#[test]
+fn under_the_usual_gate_deaths_are_explained_where_four_hospitals_are_large_and_only_by_what_varies_enough() {
+    let Some(folder) = shared() else { return };
+    let medpar = medpar(&folder);
+    let whole = r#"formula = "died ~ hmo + white + age80 + type2 + type3""#;
+    let own = usual(MEDPAR, &medpar, whole);
+    assert!(own.block.rows.is_empty() && own.also.is_empty(), "{:#?}", own.block);
+    assert_eq!(own.notes.iter().filter(|note| note.contains(" refused: ")).count(), 54);
+    let one = usual(MEDPAR, &medpar, r#"formula = "died ~ age80""#);
+    said(&one, "nothing is published: a cell needs 2 sites, and 1 answered");
+    assert!(one.block.rows.is_empty(), "{:#?}", one.block);
+    let dealt =
+        |(at, (_, row)): (usize, &(String, BTreeMap<String, String>))| (format!("site-{}", at % 4), row.clone());
+    let four: Rows = medpar.iter().enumerate().map(dealt).collect();
+    let result = usual(MEDPAR, &four, whole);
+    let together =
+        [(2, "`the outcome` and `white` vary too little"), (2, "`hmo` and `white` vary too little together")];
+    refused(&result, &together);
+    assert!(result.block.rows.is_empty(), "{:#?}", result.block);
+    let fewer = usual(MEDPAR, &four, r#"formula = "died ~ hmo + age80""#);
+    refused(&fewer, &[(1, "`hmo` and `age80` vary too little together")]);
+    assert_eq!(sites(&fewer), ["site-1", "site-2", "site-3"]);
+}
+
+#[test]
+fn under_the_usual_gate_the_whole_model_of_fractures_is_refused_by_all_six_sites_and_that_of_age_by_one() {
+    let Some(folder) = shared() else { return };
+    let glow = glow(&folder);
+    let text = r#"formula = "fracture ~ age + height + priorfrac + momfrac + armassist + raterisk""#;
+    let result = usual(GLOW, &glow, text);
+    let pairs = "`priorfrac = Yes` and `momfrac = Yes` vary too little together";
+    refused(
+        &result,
+        &[(4, pairs), (1, "`momfrac = Yes` varies too little"), (1, "`priorfrac = Yes` varies too little")],
+    );
+    said(&result, "nothing is published: a cell needs 2 sites, and 0 answered");
+    assert!(result.block.rows.is_empty() && result.also.is_empty(), "{:#?}", result.block);
+    let result = usual(GLOW, &glow, r#"formula = "fracture ~ age + height""#);
+    said(&result, "s-4 refused: `the outcome` varies too little");
+    assert_eq!(sites(&result), ["s-1", "s-2", "s-3", "s-5", "s-6"]);
+}
+
 #[test]
 fn under_the_usual_gate_sites_of_eighty_patients_have_too_few_fractures_of_each_kind() {
     let Some(folder) = shared() else { return };

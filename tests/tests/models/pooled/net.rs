@@ -16,7 +16,7 @@ pub fn fit(family: Family, rows: &Rows, lambda: f64, mix: f64) -> Vec<f64> {
     for _ in 0..100_000 {
         let mut largest: f64 = 0.0;
         for j in 0..p {
-            let residual = |i: usize| rows.y[i] - family.mean(eta[i]).0;
+            let residual = |i: usize| rows.y[i] - family.mean(eta[i]).expect("a mean").0;
             let slope = (0..z.len()).map(|i| residual(i) * z[i][j]).sum::<f64>() / n;
             let alone = curve * beta[j] + slope;
             let next = match j {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::data;
 use super::super::pooled::{self, Family, net};
-use super::{CONTRACT, Case, cases};
+use super::cases::{CONTRACT, Case, Data, Errors, cases};
 
 /// Of the largest λ, at which no column is left.
 const SHARES: [f64; 4] = [0.7, 0.3, 0.1, 0.02];
@@ -26,9 +26,9 @@ proptest! {
     #[test]
     fn a_federated_elastic_net_is_the_pooled_one(case in cases(), mix in 1u8..=10, linear in any::<bool>()) {
         let (family, name) = if linear { (Family::Gaussian, "gaussian") } else { (Family::Binomial, "binomial") };
-        // Weights are no part of a net, nor of a logistic one an offset.
-        let case = Case { family: name, weights: false, offset: case.offset && linear, ..case };
-        let (file, complete) = case.data();
+        // Weights and intercepts of sites are no part of a net, nor of a logistic one an offset.
+        let case = Case { family, weights: false, by_site: false, ridge: None, errors: Errors::Model, offset: case.offset && linear, ..case };
+        let Data { file, complete, .. } = case.data();
         let mix = f64::from(mix) / 10.0;
         let largest = net::largest(&complete, mix);
         let lambdas = SHARES.map(|share| largest * share);
@@ -44,7 +44,7 @@ proptest! {
         for (place, lambda) in lambdas.into_iter().take(path.rows.len()).enumerate() {
             let expected = net::fit(family, &complete, lambda, mix);
             for (label, expected) in case.labels().into_iter().zip(expected) {
-                let found = at(path, place, label);
+                let found = at(path, place, &label);
                 prop_assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{asked}\n{label} at {lambda}: {found} for {expected}");
                 prop_assert!(expected.abs() < 1e-6 || found != 0.0, "{asked}\n{label} at {lambda} fell out, and is {expected}");
                 prop_assert!(expected != 0.0 || found.abs() < 1e-6, "{asked}\n{label} at {lambda} is left: {found}");
@@ -61,7 +61,7 @@ fn the_pooled_elastic_net_is_that_of_scikit_learn() {
         ("lasso", "los", Family::Gaussian, 1.0),
         ("logistic_net", "death", Family::Binomial, 0.5),
     ] {
-        let mut rows = pooled::Rows { x: vec![], y: vec![], offset: vec![], weight: vec![] };
+        let mut rows = pooled::Rows::default();
         for (_, row) in data::covid() {
             let number = |column: &str| match row[column].as_str() {
                 "true" => 1.0,

@@ -234,14 +234,14 @@ pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, m
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
     match known(&config.custodian(), dataset, manifest, &key) {
         Ok(None) => Ok(()),
-        Ok(Some(Known { listed, room: Room { drawn, most, .. } })) => {
-            let listed = match listed {
-                Some(OfList { patients, found }) => {
-                    format!("{found} of {patients} listed patients are in the snapshot; ")
-                }
-                None => String::new(),
-            };
-            writeln!(out, "opt-outs     {listed}{drawn} others, {most} at most, leave with them")
+        Ok(Some(Known { listed: Some(OfList { patients, found }), room: Room { drawn, most, .. } })) => {
+            writeln!(
+                out,
+                "opt-outs     {found} of {patients} listed patients are in the snapshot; {drawn} others, {most} at most, leave with them"
+            )
+        }
+        Ok(Some(Known { listed: None, room: Room { drawn, most, .. } })) => {
+            writeln!(out, "opt-outs     {drawn} patients, {most} at most, leave with those who opted out")
         }
         Err(error) => writeln!(out, "opt-outs     {}", error.to_string().lines().next().unwrap_or_default()),
     }

@@ -240,8 +240,9 @@ fn every_check_of_the_doctor_stands_in_the_manual_with_its_remedy() {
 fn every_error_code_stands_in_the_manual_with_its_remedy() {
     let manual = fs::read_to_string(root().join("docs/OPERATING.md")).expect("the manual");
     let (_, table) = manual.split_once("## Error codes").expect("the list");
-    let listed: Vec<&str> =
-        table.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code).collect();
+    let lines =
+        || table.lines().filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").collect::<Vec<_>>());
+    let listed: Vec<&str> = lines().map(|cells| cells[0].trim_matches(['|', '`', ' '])).collect();
     let codes: Vec<&str> = bocage_protocol::ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     let missing: Vec<_> = codes.iter().filter(|code| !listed.contains(code)).collect();
     let unknown: Vec<_> = listed.iter().filter(|code| !codes.contains(code)).collect();
@@ -250,4 +251,23 @@ fn every_error_code_stands_in_the_manual_with_its_remedy() {
         "docs/OPERATING.md, \"## Error codes\": add a line | `CODE` | meaning | what to do | for each of {missing:?}, remove those of {unknown:?}"
     );
     assert_eq!(listed, codes, "the lines stand in the order of ErrorCode::ALL");
+    let empty: Vec<&str> = lines()
+        .filter(|cells| cells.len() != 3 || cells.iter().any(|cell| cell.trim_matches(['|', ' ']).is_empty()))
+        .map(|cells| cells[0])
+        .collect();
+    assert_eq!(empty, Vec::<&str>::new(), "each says what it means and what to do");
+}
+
+#[test]
+fn every_filter_of_the_soak_names_tests_that_there_are() {
+    let soak = fs::read_to_string(root().join("tests/soak.sh")).expect("the soak");
+    let filters: Vec<&str> =
+        soak.lines().filter_map(|line| line.strip_prefix("hold ")?.split(' ').nth(1)).filter(|f| *f != "''").collect();
+    assert!(filters.len() > 3, "{filters:?}");
+    let sources = sources();
+    for filter in filters {
+        let last = filter.rsplit("::").next().unwrap_or(filter);
+        let named = |text: &str| text.contains(&format!("mod {last};")) || text.contains(&format!("fn {last}"));
+        assert!(sources.iter().any(|(_, text)| named(text)), "tests/soak.sh: no test has {filter} in its name");
+    }
 }

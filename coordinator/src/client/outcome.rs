@@ -130,6 +130,7 @@ mod tests {
             receipts: vec![],
             pending_since: None,
             left_in: None,
+            moved_in: vec![],
         }
     }
 

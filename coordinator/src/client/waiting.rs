@@ -90,6 +90,7 @@ mod tests {
             pending_since,
             receipts: vec![],
             left_in: None,
+            moved_in: vec![],
         }
     }
 

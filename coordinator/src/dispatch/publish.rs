@@ -84,18 +84,24 @@ fn decode(releases: Vec<(SiteId, SignedRelease)>) -> Result<Vec<(SiteId, Release
     releases.into_iter().map(decode).collect()
 }
 
-/// How each site stands at the end, what its first answer was computed over, and what tells its answers from others.
+/// How each site stands at the end, what its answers were computed over, and what tells them from others.
 fn reports(record: &StudyRecord, mut receipts: BTreeMap<SiteId, Vec<Digest>>, last: u16) -> Vec<SiteReport> {
-    let first = record.releases.iter().filter(|release| release.round == 0);
-    let snapshots: HashMap<&SiteId, &ReleaseRecord> = first.map(|release| (&release.site, release)).collect();
+    let mut releases: HashMap<&SiteId, Vec<&ReleaseRecord>> = HashMap::new();
+    record.releases.iter().for_each(|release| releases.entry(&release.site).or_default().push(release));
     let mut reports = site_reports(record, true, Some(last), &|_| false);
     for report in &mut reports {
-        let release = snapshots.get(&report.id);
-        report.snapshot = release.map(|release| release.snapshot);
-        report.snapshot_at = release.map(|release| release.snapshot_at);
+        computed_over(report, &releases.remove(&report.id).unwrap_or_default());
         report.receipts = receipts.remove(&report.id).unwrap_or_default();
     }
     reports
+}
+
+/// What a site's rounds were computed over: the last one's snapshot, and where that changed.
+fn computed_over(report: &mut SiteReport, rounds: &[&ReleaseRecord]) {
+    report.snapshot = rounds.last().map(|release| release.snapshot);
+    report.snapshot_at = rounds.last().map(|release| release.snapshot_at);
+    let moved = rounds.windows(2).filter(|pair| pair[0].snapshot != pair[1].snapshot);
+    report.moved_in = moved.map(|pair| pair[1].round).collect();
 }
 
 fn head(
@@ -120,5 +126,47 @@ fn head(
         issued_at: study.issued_at,
         accepted_at: record.accepted_at,
         published_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::env::Timestamp;
+
+    use super::*;
+    use crate::api::types::SiteStatus;
+
+    #[test]
+    fn a_result_names_the_last_snapshot_of_a_site_and_the_rounds_before_which_it_changed() {
+        let site: SiteId = "aa".parse().unwrap();
+        let release = |(round, snapshot): (u16, u8)| ReleaseRecord {
+            site: site.clone(),
+            round,
+            reply_bytes: 1,
+            round_trip_us: 1,
+            snapshot: Digest::from_bytes([snapshot; 32]),
+            snapshot_at: Timestamp(i64::from(snapshot)),
+        };
+        let over = |snapshots: &[u8]| {
+            let records: Vec<ReleaseRecord> = (0..).zip(snapshots.iter().copied()).map(release).collect();
+            let mut report = SiteReport {
+                id: site.clone(),
+                status: SiteStatus::Answered,
+                reason: None,
+                bytes: None,
+                round_trip_ms: None,
+                snapshot: None,
+                snapshot_at: None,
+                receipts: vec![],
+                pending_since: None,
+                left_in: None,
+                moved_in: vec![],
+            };
+            computed_over(&mut report, &records.iter().collect::<Vec<_>>());
+            (report.snapshot_at, report.moved_in)
+        };
+        assert_eq!(over(&[]), (None, vec![]));
+        assert_eq!(over(&[7, 7, 7]), (Some(Timestamp(7)), vec![]));
+        assert_eq!(over(&[7, 7, 8, 8, 9]), (Some(Timestamp(9)), vec![2, 4]));
     }
 }

@@ -122,6 +122,7 @@ fn site_report(
         receipts: vec![],
         pending_since,
         left_in: latest.filter(|_| left).map(|round| round + 1),
+        moved_in: vec![],
     }
 }
 

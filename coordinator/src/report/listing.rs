@@ -267,7 +267,19 @@ pub(super) fn site_reports(sites: &[SiteReport]) -> String {
             out.push_str(&wrap(&format!("  hint: {}", plain(hint))));
         }
     }
+    for site in sites.iter().filter(|site| !site.moved_in.is_empty()) {
+        out.push_str(&wrap(&format!("{}: {}", site.id, moved(&site.moved_in))));
+    }
     out
+}
+
+/// That rounds of one study were not computed over the same patients.
+pub(super) fn moved(rounds: &[u16]) -> String {
+    let rounds: Vec<String> = rounds.iter().map(u16::to_string).collect();
+    format!(
+        "opt-outs changed before round {}; earlier rounds were computed over other patients",
+        rounds.join(" and before round ")
+    )
 }
 
 fn site_grid(sites: &[SiteReport]) -> Grid {
@@ -340,6 +352,7 @@ mod tests {
             receipts: vec![],
             pending_since: Some(Timestamp(0)),
             left_in: None,
+            moved_in: vec![],
         };
         study.sites = vec![site("aa", ErrorCode::PolicyLater)];
         assert!(stewards(&study).ends_with("longest: 1 of its sites will be asked again later\n"));
@@ -362,6 +375,7 @@ mod tests {
             receipts: vec![],
             pending_since: None,
             left_in: None,
+            moved_in: vec![],
         };
         let text = site_reports(&[site]);
         assert!(text.contains("refused"), "{text}");

@@ -110,7 +110,7 @@ fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> 
             }
         }
         super::datasets::attempt(out, config, dataset)?;
-        if let Some(secs) = dataset.refresh_secs {
+        if let Some(secs) = dataset.refresh.secs() {
             writeln!(out, "             a running node takes a new snapshot after {}", duration_text(secs))?;
         }
     }
@@ -119,8 +119,17 @@ fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> 
         writeln!(out, "fhir-export  {name}: {} as {client}, into {}", server.base, server.folder.display())?;
     }
     for dataset in config.datasets.values() {
-        if let Some(rows) = &dataset.spec.optout {
-            writeln!(out, "opt-outs     of {}: rows where {rows}", dataset.name)?;
+        if let Some(rows) = dataset.spec.flags() {
+            let next = match dataset.refresh.secs() {
+                Some(secs) => format!("the next one is taken {} after the last", duration_text(secs)),
+                None => "the next one is taken by hand".to_owned(),
+            };
+            writeln!(
+                out,
+                "opt-outs     of {}: rows where {rows}; in this dataset alone, for all purposes,",
+                dataset.name
+            )?;
+            writeln!(out, "             for studies that begin after the next snapshot: {next}")?;
         }
     }
     if let Some(optouts) = &config.optouts {

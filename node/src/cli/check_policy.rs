@@ -5,12 +5,15 @@ use std::io::{self, Write};
 
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::marks::one_line;
+use bocage_protocol::trust::SecretKey;
 
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::config::policy::{Decide, Models, Quiet, Settings};
+use crate::custodian::desk::shown::Paused;
 use crate::custodian::desk::{Secret, paused, waits_to_be_accepted};
-use crate::custodian::ledger::Ledger;
+use crate::custodian::ledger::bodies::restored::Restored;
+use crate::custodian::ledger::{Ledger, LedgerError};
 
 /// The policy, in words.
 pub(super) fn policy(out: &mut dyn Write, config: &Config) -> io::Result<()> {
@@ -46,18 +49,46 @@ pub(super) fn pause(out: &mut dyn Write, config: &Config) -> io::Result<()> {
     }
     // The configuration was looked at before: the key is there.
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
-    let looked = Ledger::open_read_only(&path)
-        .and_then(|ledger| Ok((waits_to_be_accepted(&ledger, Secret(&key))?, paused(&ledger, Secret(&key))?)));
-    match looked {
-        Ok((Some(restored), _)) => {
-            writeln!(out, "answers      none: {restored}, and waits for `bocage node ledger accept-restored`")
-        }
-        Ok((None, None)) => writeln!(out, "answers      go on"),
-        Ok((None, Some(paused))) => {
-            let why = paused.reason.map(|reason| format!(": {}", one_line(&reason))).unwrap_or_default();
-            writeln!(out, "answers      all paused since {} by {}{why}", paused.at, paused.by)
-        }
+    match Ledger::open_read_only(&path).and_then(|ledger| Stopped::of(&ledger, &key)) {
+        Ok(stopped) => match stopped.in_words().as_slice() {
+            [] => writeln!(out, "answers      go on"),
+            why => why.iter().try_for_each(|(what, _)| writeln!(out, "answers      stopped: {what}")),
+        },
         Err(error) => writeln!(out, "answers      unknown, the ledger cannot be read: {error}"),
+    }
+}
+
+/// What stops all answers until a person says a word.
+#[derive(Default)]
+pub(super) struct Stopped {
+    restored: Option<Restored>,
+    paused: Option<Paused>,
+}
+
+impl Stopped {
+    /// What the ledger says.
+    pub(super) fn of(ledger: &Ledger, key: &SecretKey) -> Result<Self, LedgerError> {
+        let secret = Secret(key);
+        Ok(Self { restored: waits_to_be_accepted(ledger, secret)?, paused: paused(ledger, secret)? })
+    }
+
+    /// Each reason, since when and by whom, with what ends it.
+    pub(super) fn in_words(&self) -> Vec<(String, String)> {
+        let restored = self.restored.as_ref().map(|restored| {
+            let ends = "`bocage checkpoint SITE > FILE`, then `bocage node ledger accept-restored --checkpoint FILE`";
+            (
+                format!("nothing is answered: {restored}, and waits for `bocage node ledger accept-restored`"),
+                ends.to_owned(),
+            )
+        });
+        let paused = self.paused.as_ref().map(|paused| {
+            let why = paused.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+            (
+                format!("all answers are paused since {} by {}{why}", paused.at, paused.by),
+                "`bocage node resume` ends it".to_owned(),
+            )
+        });
+        restored.into_iter().chain(paused).collect()
     }
 }
 

@@ -15,14 +15,13 @@ use bocage_protocol::plan::{Contracts, ValidPlan};
 use bocage_protocol::trust::{PermitRef, PublicKey, SignedPermit, SignedStudy, Study};
 use serde::Serialize;
 
+use super::check_policy::Stopped;
 use super::output::{Failure, Format, print, print_json};
 use crate::config::environment::read_release_key;
 use crate::config::policy::Matches;
 use crate::config::{Config, CustodianConfig};
 use crate::custodian::Controls;
 use crate::custodian::authority::{Authorised, Refused, Standing, consider, later_rounds, may_begin, may_fit};
-use crate::custodian::desk::shown::Paused;
-use crate::custodian::desk::{Secret, paused};
 use crate::custodian::ledger::{Books, Ledger};
 use crate::custodian::optout::{List, numbers_only};
 
@@ -227,8 +226,7 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
             };
             let key = read_release_key(&config.release_key_file)
                 .map_err(|(message, hint)| Failure::theirs(format!("release.key_file: {message}")).hint(hint))?;
-            let stopped = ledger.as_ref().map(|ledger| paused(ledger, Secret(&key)));
-            let stopped = stopped.transpose()?.flatten();
+            let stopped = ledger.as_ref().map(|ledger| Stopped::of(ledger, &key)).transpose()?.unwrap_or_default();
             Ok(Verdict {
                 decision,
                 because,
@@ -243,17 +241,14 @@ fn verdict(config: &CustodianConfig, question: Question, now: Timestamp) -> Resu
 }
 
 /// What keeps every study, or this one, from being answered at this moment, whatever is decided about it.
-fn hindrances(config: &CustodianConfig, stopped: Option<Paused>, begins: Result<(), PublicError>) -> Vec<String> {
-    let paused = stopped.map(|paused| {
-        let why = paused.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("all answers are paused since {} by {}{why}", paused.at, paused.by)
-    });
+fn hindrances(config: &CustodianConfig, stopped: Stopped, begins: Result<(), PublicError>) -> Vec<String> {
+    let stopped = stopped.in_words().into_iter().map(|(what, _)| what);
     let later = begins.err().map(|error| format!("it would wait: {}", error.message));
     let list = config.optouts.as_ref().and_then(|spec| List::read(spec, numbers_only(config.datasets.values())).err());
     let list = list.map(|error| {
         format!("no study is answered: {}", error.to_string().lines().next().unwrap_or("the list of opt-outs is wrong"))
     });
-    [paused, list, later].into_iter().flatten().collect()
+    stopped.chain(list).chain(later).collect()
 }
 
 /// Cells of all later rounds, each as large as it may be. A question whose later rounds have no plan is refused in them, and nothing leaves.
@@ -354,6 +349,7 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::custodian::ledger::bodies::restored::Restored;
     use crate::fixture::{NOW, Site};
 
     fn said(site: &Site, under: Option<SignedPermit>) -> String {
@@ -414,6 +410,14 @@ mod tests {
         assert!(
             text.contains("now          all answers are paused since ") && text.contains("eva (user 7): an incident")
         );
+        assert!(!text.contains("accept-restored"), "{text}");
+        let body = Restored { backup: Some("yesterday".to_owned()), known: None };
+        let entry = crate::custodian::ledger::Entry::of_site(crate::custodian::ledger::Kind::Restored, &body);
+        Ledger::open(&config.state.ledger()).unwrap().append(NOW, &[entry]).unwrap();
+        let text = said(&site, None);
+        let waits =
+            "now          nothing is answered: the ledger was put back from a backup of yesterday, and waits for";
+        assert!(text.contains(waits), "{text}");
     }
 
     #[test]

@@ -91,10 +91,12 @@ pub fn supervise(
 ///
 /// # Errors
 /// Where the configuration is of no use, or the supervisor cannot be heard.
-pub fn herald(origin: &Origin, log: Option<Form>, parent: u32) -> Result<(), Failure> {
+pub fn herald(origin: &Origin, log: Option<Form>, parent: u32, switches: &Switches) -> Result<(), Failure> {
     die_with(parent).map_err(Failure::theirs)?;
     let config = Config::load(origin)?;
     logging::of_daemon(&config.log, log, "herald");
+    let process = if config.steward.notify_command.is_empty() { Process::Herald } else { Process::CommandHerald };
+    Sandbox::begin(process, &config, None, switches).and_then(Sandbox::seal).map_err(unconfined)?;
     // What the herald may not know goes out of scope here.
     let (steward, site) = (config.steward.clone(), config.site.clone());
     drop(config);

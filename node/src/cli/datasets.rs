@@ -22,8 +22,8 @@ use crate::custodian::dangling::{Dangling, dangling};
 use crate::custodian::data::usable;
 use crate::custodian::early::{Early, early};
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{Known, known};
-use crate::custodian::schedule::{RETRY_SECS, wait_secs};
+use crate::custodian::optout::{Known, OfList, Room, known};
+use crate::custodian::schedule::{longest_wait_secs, wait_secs};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 use crate::ingest::attempt::{Attempt, Unfinished, unfinished};
@@ -143,8 +143,7 @@ pub(super) fn attempt(out: &mut dyn Write, config: &Config, dataset: &Dataset) -
         writeln!(out, "             {line}")?;
     }
     if let Unfinished::Failed(attempt @ Attempt { failures: 1.., .. }) = &attempt {
-        let longest = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
-        let wait = duration_text(wait_secs(attempt, longest));
+        let wait = duration_text(wait_secs(attempt, longest_wait_secs(dataset)));
         writeln!(out, "             a running node tries again {wait} after that attempt, and reads from the start")?;
     } else if mended(config, dataset, &attempt) {
         writeln!(
@@ -235,11 +234,14 @@ pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, m
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
     match known(&config.custodian(), dataset, manifest, &key) {
         Ok(None) => Ok(()),
-        Ok(Some(Known { listed, found, drawn, most_drawn })) => {
+        Ok(Some(Known { listed: Some(OfList { patients, found }), room: Room { drawn, most, .. } })) => {
             writeln!(
                 out,
-                "opt-outs     {found} of {listed} listed patients are in the snapshot; {drawn} others, {most_drawn} at most, leave with them"
+                "opt-outs     {found} of {patients} listed patients are in the snapshot; {drawn} others, {most} at most, leave with them"
             )
+        }
+        Ok(Some(Known { listed: None, room: Room { drawn, most, .. } })) => {
+            writeln!(out, "opt-outs     {drawn} patients, {most} at most, leave with those who opted out")
         }
         Err(error) => writeln!(out, "opt-outs     {}", error.to_string().lines().next().unwrap_or_default()),
     }

@@ -377,7 +377,9 @@ fn run(cli: Cli, reexec: &Reexec, switches: Switches) -> Result<(), Failure> {
     let origin = Origin { file, overrides };
     match cli.command {
         Command::Run => children::supervise(&origin, log, reexec, cli.common.forwarded(), &switches),
-        Command::Herald { child: ChildArgs { parent: Some(parent), .. }, .. } => children::herald(&origin, log, parent),
+        Command::Herald { child: ChildArgs { parent: Some(parent), .. }, .. } => {
+            children::herald(&origin, log, parent, &switches)
+        }
         Command::Herald { watch, .. } => units::herald(&origin, log, watch),
         Command::Agent(args) if args.begins() => units::begin("agent", reexec, cli.common.forwarded(), &switches),
         Command::Custodian(args) if args.begins() => {

@@ -1,11 +1,16 @@
-//! What a person should know of a snapshot that was taken: that rows or values are missing from it which they may have counted on. Counts alone, for the
-//! hospital's own eyes: nothing of it leaves.
+//! What a person should know of a node that is sound: that it is told to answer nothing, that opt-outs come late or soon cannot be hidden, and that rows or
+//! values are missing from a snapshot which they may have counted on. Counts alone, for the hospital's own eyes: nothing of it leaves.
 
 use bocage_protocol::contract::OnFail;
 use bocage_protocol::ids::ColumnName;
+use bocage_protocol::trust::SecretKey;
 
-use crate::config::Config;
+use super::check_policy::Stopped;
+use crate::config::environment::read_release_key;
+use crate::config::{Config, Dataset};
 use crate::custodian::data::usable;
+use crate::custodian::ledger::Ledger;
+use crate::custodian::optout::nearly_used_up;
 use crate::custodian::snapshot::Manifest;
 use crate::custodian::source::{ColumnReport, FEW, Reason, Report};
 
@@ -17,11 +22,35 @@ const LOST: u64 = 4;
 /// What is wrong, and what to do about it.
 pub(super) type Warning = (String, Option<String>);
 
-/// The warnings of all snapshots in use.
+/// The warnings of a node, and of all snapshots in use.
 pub(super) fn of_config(config: &Config) -> Vec<Warning> {
     let custodian = config.custodian();
+    let mut warnings = Vec::new();
+    if let Ok(key) = read_release_key(&config.release_key_file) {
+        let said = stopped(config, &key).in_words().into_iter().chain(nearly_used_up(&custodian, &key));
+        warnings.extend(said.map(|(what, hint)| (what, Some(hint))));
+    }
+    warnings.extend(config.datasets.values().filter_map(late_optouts));
     let manifests = config.datasets.values().filter_map(|dataset| usable(&custodian, dataset).ok());
-    manifests.flat_map(|manifest| of(&manifest)).collect()
+    warnings.extend(manifests.flat_map(|manifest| of(&manifest)));
+    warnings
+}
+
+/// A ledger that is not there yet stops nothing, and one that cannot be read is told as a problem.
+fn stopped(config: &Config, key: &SecretKey) -> Stopped {
+    let ledger = Ledger::open_read_only(&config.state.ledger());
+    ledger.and_then(|ledger| Stopped::of(&ledger, key)).unwrap_or_default()
+}
+
+/// A patient's no that stands in the source changes nothing before the next snapshot.
+fn late_optouts(dataset: &Dataset) -> Option<Warning> {
+    let name = &dataset.name;
+    (dataset.spec.flags().is_some() && dataset.refresh.secs().is_none()).then(|| {
+        let what = format!(
+            "{name}: who opts out by its `optout` is in all answers until somebody takes a new snapshot by hand"
+        );
+        (what, Some(format!("refresh = \"1d\" in [dataset.{name}]; or no `epoch_days = 0`: it is then read daily")))
+    })
 }
 
 /// Each warning, with what to do about it.
@@ -160,6 +189,8 @@ pub(super) fn why(reason: &Reason) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::custodian::ledger::bodies::desk::{Pause, Person};
+    use crate::custodian::ledger::{Entry, Kind};
     use crate::custodian::source::{Lines, LookedUp, Rejected, RuleReport};
 
     fn report(kept: u64, not_utf8: u64, rejected: &[(Reason, u64)]) -> Report {
@@ -168,6 +199,37 @@ mod tests {
         report.rows_rejected =
             rejected.iter().map(|(reason, rows)| Rejected { reason: reason.clone(), rows: *rows }).collect();
         report
+    }
+
+    #[test]
+    fn opt_outs_that_wait_for_a_snapshot_by_hand_are_told() {
+        let site = crate::fixture::Site::new();
+        let told = |more: &str| {
+            site.write_config(more);
+            of_config(&Config::load(&site.origin()).unwrap())
+        };
+        let by_hand = told("optout = \"age > 100\"\n[snapshots]\nepoch_days = 0");
+        assert!(by_hand[0].0.starts_with("heart: who opts out by its `optout` is in all answers until"), "{by_hand:?}");
+        assert_eq!(told("optout = \"false\"\n[snapshots]\nepoch_days = 0"), []);
+        assert_eq!(told("optout = \"age > 100\""), []);
+        assert_eq!(told(""), []);
+    }
+
+    #[test]
+    fn a_pause_is_told_with_who_began_it_and_what_ends_it() {
+        let site = crate::fixture::Site::new();
+        let config = Config::load(&site.origin()).unwrap();
+        std::fs::create_dir_all(&config.state.0).unwrap();
+        assert_eq!(of_config(&config), []);
+        let by = Person { uid: 7, user: "eva".to_owned() };
+        let entry = Entry::of_site(Kind::Pause, &Pause { by, reason: Some("an incident".to_owned()) });
+        Ledger::open(&config.state.ledger()).unwrap().append(crate::fixture::NOW, &[entry]).unwrap();
+        let warned = of_config(&config);
+        assert!(
+            warned[0].0.starts_with("all answers are paused since 2026-")
+                && warned[0].0.contains("eva (user 7): an incident")
+        );
+        assert_eq!(warned[0].1.as_deref(), Some("`bocage node resume` ends it"));
     }
 
     #[test]

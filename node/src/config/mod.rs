@@ -13,6 +13,7 @@ pub mod policy;
 mod raw;
 mod rules;
 mod sections;
+mod snapshots;
 mod steward;
 mod trust;
 
@@ -34,6 +35,7 @@ pub use coordinator::{Coordinator, ProxySettings, ToCoordinator, Transport};
 pub use environment::Depth;
 pub use policy::{Never, Policy};
 pub use raw::{ENV_PREFIX, Origin};
+pub use snapshots::{Refresh, SnapshotRules};
 pub use steward::{Group, Steward};
 pub use trust::{AccessBody, Mode, Researcher, Trust};
 
@@ -77,7 +79,7 @@ pub struct Config {
     pub contracts: BTreeMap<ContractId, Arc<Contract>>,
     /// What the site allows.
     pub policy: Policy,
-    /// When snapshots are taken and how long they stay.
+    /// How long snapshots stay.
     pub snapshots: SnapshotRules,
     /// How long the ledger keeps exact bytes.
     pub ledger: LedgerRules,
@@ -191,32 +193,6 @@ pub struct Tls {
     pub key_file: PathBuf,
 }
 
-/// When snapshots are taken and how long they stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SnapshotRules {
-    /// So many stay beside the one in use; those of studies that have not expired stay anyway.
-    pub keep: u32,
-    /// What must stay free on the disk: the ledger has to go on.
-    pub min_free_mib: u32,
-    /// After so many days a running node takes a new one; 0: by hand only.
-    pub epoch_days: u32,
-}
-
-impl SnapshotRules {
-    /// The shortest `refresh` of a dataset.
-    pub const REFRESH_SECS_MIN: i64 = 60;
-    /// The largest `keep`.
-    pub const KEEP_MAX: u32 = 100;
-    /// The longest epoch: ten years.
-    pub const EPOCH_DAYS_MAX: u32 = 3650;
-}
-
-impl Default for SnapshotRules {
-    fn default() -> Self {
-        Self { keep: 2, min_free_mib: 256, epoch_days: 0 }
-    }
-}
-
 /// How long the ledger keeps exact bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerRules {
@@ -253,8 +229,8 @@ pub struct Dataset {
     pub spec: DatasetSpec,
     /// What of it no study gets.
     pub never: Never,
-    /// After so many seconds a running node takes a new snapshot; none: as `snapshots.epoch_days` says.
-    pub refresh_secs: Option<i64>,
+    /// When a running node takes a new snapshot.
+    pub refresh: Refresh,
 }
 
 impl Config {

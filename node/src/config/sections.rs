@@ -21,7 +21,7 @@ use super::raw::{
     section,
 };
 use super::{
-    AccessBody, Config, Coordinator, Dataset, LedgerRules, Organisation, Policy, QUERY_SECS_MAX, Researcher,
+    AccessBody, Config, Coordinator, Dataset, LedgerRules, Organisation, Policy, QUERY_SECS_MAX, Refresh, Researcher,
     STOP_SECS_DEFAULT, SnapshotRules, StateDir, Steward, Tls, Trust, contracts,
 };
 use crate::custodian::optout::OptOutSpec;
@@ -72,6 +72,8 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
     let contracts = reader.contracts(&top.contracts);
     reader.known = contracts.keys().map(ToString::to_string).collect();
     let trust = reader.trust(&top.trust);
+    let snapshots = reader.snapshots(&top.snapshots);
+    let epoch_days = snapshots.and_then(|rules| rules.epoch_days);
     let mut draft = Draft {
         file: file.to_owned(),
         network: reader.named(top.network.as_deref(), "network"),
@@ -87,14 +89,14 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         tls: reader.tls(&top.tls),
         release_key_file: reader.section::<RawRelease>(&top.release, "release").map(|r| base.join(r.key_file)),
         policy: reader.policy(&top.policy, &trust),
-        snapshots: reader.snapshots(&top.snapshots),
+        snapshots,
         ledger: reader.ledger(&top.ledger),
         organisation: reader.organisation(&top.organisation),
         steward: reader.steward(&top.steward),
         log: reader.log(&top.log),
         stop_secs: reader.stop_secs(top.stop_secs),
         trust,
-        datasets: reader.datasets(&top.dataset, &contracts),
+        datasets: reader.datasets(&top.dataset, &contracts, epoch_days),
         optouts: OptOutSpec::read(&top.optouts, file, &data_base, &mut reader.problems),
         fhir_servers: reader.fhir_servers(&top.fhir_server),
         contracts,
@@ -220,13 +222,13 @@ impl Reader<'_> {
         let rules = SnapshotRules {
             keep: raw.keep.unwrap_or(usual.keep),
             min_free_mib: raw.min_free_mib.unwrap_or(usual.min_free_mib),
-            epoch_days: raw.epoch_days.unwrap_or(usual.epoch_days),
+            epoch_days: raw.epoch_days,
         };
         if !(1..=SnapshotRules::KEEP_MAX).contains(&rules.keep) {
             let message = format!("must be from 1 to {}", SnapshotRules::KEEP_MAX);
             self.problem("snapshots.keep", message, "so many stay beside the one in use; 2 is usual");
         }
-        if rules.epoch_days > SnapshotRules::EPOCH_DAYS_MAX {
+        if rules.epoch_days.is_some_and(|days| days > SnapshotRules::EPOCH_DAYS_MAX) {
             let message = format!("must be from 0 to {}", SnapshotRules::EPOCH_DAYS_MAX);
             self.problem(
                 "snapshots.epoch_days",
@@ -360,6 +362,7 @@ impl Reader<'_> {
         &mut self,
         values: &serde_json::Map<String, Value>,
         contracts: &BTreeMap<ContractId, Arc<Contract>>,
+        epoch_days: Option<u32>,
     ) -> BTreeMap<String, Dataset> {
         if values.len() > limits::DATASETS {
             self.problem("dataset", format!("more than {} datasets", limits::DATASETS), "offer fewer from one node");
@@ -368,7 +371,7 @@ impl Reader<'_> {
         let mut datasets: BTreeMap<String, Dataset> = BTreeMap::new();
         for (name, value) in values {
             let key = format!("dataset.{name}");
-            let Some(dataset) = self.dataset(name, &key, value, contracts) else { continue };
+            let Some(dataset) = self.dataset(name, &key, value, contracts, epoch_days) else { continue };
             if datasets.values().any(|other| other.contract.id() == dataset.contract.id()) {
                 let message = format!("another dataset follows {} already", dataset.contract.id());
                 self.problem(format!("{key}.contract"), message, "a node offers one dataset under a contract");
@@ -395,16 +398,18 @@ impl Reader<'_> {
         key: &str,
         value: &Value,
         contracts: &BTreeMap<ContractId, Arc<Contract>>,
+        epoch_days: Option<u32>,
     ) -> Option<Dataset> {
         let mut value = value.clone();
         let contract = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
         let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
-        let refresh_secs = self.refresh(&mut value, key);
+        let own_secs = self.refresh(&mut value, key);
         let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             self.unknown_contract(&spec.contract, &format!("{key}.contract"));
             return None;
         };
-        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never, refresh_secs })
+        let refresh = Refresh::of(own_secs, epoch_days, spec.flags().is_some());
+        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never, refresh })
     }
 }

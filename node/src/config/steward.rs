@@ -44,6 +44,11 @@ impl Display for Group {
 }
 
 impl Steward {
+    /// Where it is posted, understood.
+    pub fn url(&self) -> Option<Url> {
+        self.notify_url.as_deref().and_then(Url::parse)
+    }
+
     /// Whether anybody is to be told that a study waits.
     pub fn is_told(&self) -> bool {
         !self.notify_command.is_empty() || self.notify_url.is_some()

@@ -21,7 +21,7 @@ use super::schedule::{Known, due};
 use super::server::{busy, refused};
 use super::snapshot::{self, Manifest, Size, Snapshot, SnapshotError, stale_reason};
 use super::{Custodian, Progress};
-use crate::config::{CustodianConfig, Dataset};
+use crate::config::{CustodianConfig, Dataset, Refresh};
 use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::ingest::{Ingest, Why};
 
@@ -115,10 +115,13 @@ impl Custodian {
             };
             let found = usable.as_ref().ok().filter(|_| known);
             let found = Known { usable: found, failed: failed.as_ref(), starting };
-            let why = due(dataset, self.config.snapshots, &found, now)?;
+            let why = due(dataset, &found, now)?;
             let reason = match (&usable, why) {
                 (Err(reason), _) => reason.lines().next().unwrap_or_default(),
                 (_, Why::Epoch) => "it is older than snapshots.epoch_days",
+                (_, Why::Schedule) if dataset.refresh == Refresh::OptOuts => {
+                    "it is older than a day, and its source says who opted out"
+                }
                 (_, Why::Schedule) => "it is older than the dataset's refresh",
                 _ => "the release key or the salt of opt-outs was changed since it was taken",
             };

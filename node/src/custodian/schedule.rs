@@ -3,7 +3,7 @@
 use bocage_protocol::env::Timestamp;
 
 use super::snapshot::Manifest;
-use crate::config::{Dataset, SnapshotRules};
+use crate::config::{Dataset, Refresh};
 use crate::ingest::Why;
 use crate::ingest::attempt::Attempt;
 
@@ -20,6 +20,11 @@ pub fn wait_secs(failed: &Attempt, longest_secs: i64) -> i64 {
     }
 }
 
+/// No wait for the next attempt is longer than that.
+pub fn longest_wait_secs(dataset: &Dataset) -> i64 {
+    dataset.refresh.secs().map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS))
+}
+
 /// What is known of a dataset's snapshots.
 pub struct Known<'a> {
     /// The one in use, if it is what the configuration asks for.
@@ -31,16 +36,18 @@ pub struct Known<'a> {
 }
 
 /// Why a snapshot of the dataset is due, if it is.
-pub fn due(dataset: &Dataset, rules: SnapshotRules, known: &Known<'_>, now: Timestamp) -> Option<Why> {
+pub fn due(dataset: &Dataset, known: &Known<'_>, now: Timestamp) -> Option<Why> {
     // One that seems to come from the future is as good as new.
-    let older = |manifest: &Manifest, secs: i64| secs > 0 && now.since_ms(manifest.created_at) >= secs * 1000;
-    let why = match (known.usable, dataset.refresh_secs) {
+    let older = |manifest: &Manifest, secs: i64| now.since_ms(manifest.created_at) >= secs * 1000;
+    let why = match (known.usable, dataset.refresh.secs()) {
         (None, _) => Why::Start,
-        (Some(manifest), Some(secs)) if older(manifest, secs) => Why::Schedule,
-        (Some(manifest), None) if older(manifest, i64::from(rules.epoch_days) * 86_400) => Why::Epoch,
+        (Some(manifest), Some(secs)) if older(manifest, secs) => match dataset.refresh {
+            Refresh::Epoch(_) => Why::Epoch,
+            _ => Why::Schedule,
+        },
         _ => return None,
     };
-    let longest = dataset.refresh_secs.map_or(RETRY_SECS, |secs| secs.min(RETRY_SECS));
+    let longest = longest_wait_secs(dataset);
     let lately = |attempt: &Attempt| (0..wait_secs(attempt, longest) * 1000).contains(&now.since_ms(attempt.began_at));
     let failed_lately = known.failed.is_some_and(lately);
     (!failed_lately || (known.starting && why == Why::Start)).then_some(why)

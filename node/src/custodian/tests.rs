@@ -6,6 +6,7 @@ mod desk;
 mod discovered;
 mod relations;
 mod rounding;
+mod turns;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -283,6 +284,7 @@ fn a_study_stays_on_the_snapshot_of_its_first_round() {
         steps: ledger::bodies::StepAsked::all(&request.steps),
         spend: vec![],
         account: None,
+        further_rounds: 0,
     };
     custodian.ledger.append(NOW, &[Entry::new(Kind::Reservation, request.study.id(), 0, &body)]).unwrap();
     let text = std::fs::read_to_string(site.path("heart.csv")).unwrap();

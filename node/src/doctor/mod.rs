@@ -20,7 +20,9 @@ use bocage_protocol::env::Clock;
 use bocage_protocol::limits::CONFIG_TEXT_BYTES;
 use bocage_protocol::settings::{Problem, Problems};
 
+use crate::config::environment::read_release_key;
 use crate::config::{Config, Depth, ENV_PREFIX, Origin, SnapshotRules, StateDir};
+use crate::custodian::optout::nearly_used_up;
 use crate::sandbox::{Support, WHOLE};
 
 /// How long a look at the machine may take.
@@ -107,6 +109,9 @@ fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
     // The certificate has a look of its own, which says more.
     let others = problems.0.iter().filter(|problem| about(problem) != Check::Certificate);
     let mut found: Vec<Finding> = others.map(|problem| of_problem(about(problem), problem)).collect();
+    let key = read_release_key(&config.release_key_file).ok();
+    let settling = key.map_or_else(Vec::new, |key| nearly_used_up(&config.custodian(), &key));
+    found.extend(settling.into_iter().map(|(what, fix)| Finding::warn(Check::OptOuts, what, &fix)));
     let list = if config.optouts.is_some() { "the list can be read" } else { "no list is named" };
     let fine = [
         (Check::Config, format!("{}: site {} in network {}", config.file, config.site, config.network)),

@@ -36,6 +36,11 @@ impl Url {
         ServerName::try_from(host).ok().filter(|_| printable)?;
         Some(Self { host: host.to_owned(), port: port.parse().ok()?, path: format!("/{path}") })
     }
+
+    /// The port that is dialled.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 /// Posts `{"study", "title", "site"}`, where each step may take so long. `ca_file` holds the authorities that may vouch for the server; the machine's

@@ -23,7 +23,7 @@ pub enum Why {
     Start,
     /// The one in use is older than `snapshots.epoch_days`.
     Epoch,
-    /// The one in use is older than the dataset's `refresh`.
+    /// The one in use is older than the dataset's `refresh`, or than a day where its source says who opted out.
     Schedule,
     /// A person wanted it.
     Refresh,

@@ -9,12 +9,12 @@ use csv::Writer;
 
 use super::ReportError;
 use crate::config::Config;
-use crate::custodian::ledger::account::{Account, Accounts, Window};
+use crate::custodian::ledger::account::{Account, Accounts, Cells, Window};
 use crate::custodian::ledger::bodies::About;
 use crate::custodian::ledger::show::{Left, Reader, Shown, ShownCell, ShownMeasure};
 use crate::custodian::ledger::{Kind, Ledger};
 
-const CELLS: [&str; 28] = [
+const CELLS: [&str; 29] = [
     "study",
     "title",
     "researcher",
@@ -30,6 +30,7 @@ const CELLS: [&str; 28] = [
     "record",
     "round",
     "released_at",
+    "again_of_record",
     "analysis",
     "threshold",
     "rounded_to",
@@ -44,7 +45,7 @@ const CELLS: [&str; 28] = [
     "sum_quanta",
     "sum_sq_quanta",
 ];
-const STUDIES: [&str; 16] = [
+const STUDIES: [&str; 17] = [
     "study",
     "first_at",
     "last_at",
@@ -59,6 +60,7 @@ const STUDIES: [&str; 16] = [
     "decided_by",
     "shown",
     "hidden",
+    "again",
     "state",
     "title",
 ];
@@ -95,13 +97,14 @@ pub fn cells(
 }
 
 fn release(writer: &mut Writer<&mut dyn Write>, account: &Account, shown: &Shown) -> io::Result<()> {
-    for left in &shown.left {
+    for (at, left) in shown.left.iter().enumerate() {
+        let again = account.left_before(shown.seq, at);
         for cell in &left.cells {
             if cell.measures.is_empty() {
-                line(writer, number(account, shown, left, cell, None))?;
+                line(writer, number(account, (shown, again), left, cell, None))?;
             }
             for measure in &cell.measures {
-                line(writer, number(account, shown, left, cell, Some(measure)))?;
+                line(writer, number(account, (shown, again), left, cell, Some(measure)))?;
             }
         }
     }
@@ -110,7 +113,7 @@ fn release(writer: &mut Writer<&mut dyn Write>, account: &Account, shown: &Shown
 
 fn number(
     account: &Account,
-    shown: &Shown,
+    (shown, again): (&Shown, Option<i64>),
     left: &Left,
     cell: &ShownCell,
     measure: Option<&ShownMeasure>,
@@ -134,6 +137,7 @@ fn number(
         shown.seq.to_string(),
         text(shown.round.map(|round| round.to_string())),
         shown.at.clone(),
+        text(again.map(|record| record.to_string())),
         left.analysis.clone(),
         text(left.threshold.filter(|_| cell.count.is_some() || !left.held_back).map(|k| k.to_string())),
         text(left.rounded.then(|| rounding::BASE.to_string())),
@@ -158,7 +162,7 @@ pub fn studies(accounts: &[Account], out: &mut dyn Write) -> io::Result<()> {
     let mut writer = Writer::from_writer(out);
     line(&mut writer, STUDIES.map(str::to_owned))?;
     for account in accounts {
-        let (about, (shown, hidden)) = (account.about.as_ref(), account.cells());
+        let (about, Cells { shown, hidden, again }) = (account.about.as_ref(), account.cells());
         let text = |of: Option<String>| of.unwrap_or_default();
         let fields: [String; STUDIES.len()] = [
             account.study.clone(),
@@ -175,6 +179,7 @@ pub fn studies(accounts: &[Account], out: &mut dyn Write) -> io::Result<()> {
             account.decided_by().join("; "),
             shown.to_string(),
             hidden.to_string(),
+            again.to_string(),
             account.state().as_str().to_owned(),
             text(about.map(|a| a.title.clone())),
         ];

@@ -23,7 +23,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::config::Config;
 use crate::custodian::desk::Secret;
-use crate::custodian::ledger::account::{Account, Accounts, Said, State, Window};
+use crate::custodian::ledger::account::{Account, Accounts, Cells, Said, State, Window};
 use crate::custodian::ledger::{Broken, Ledger, LedgerError, Verified};
 use words::{day, number, when};
 
@@ -138,7 +138,7 @@ impl Report<'_> {
     fn top(&self, title: &str) -> Markup {
         let studies = &self.accounts.studies;
         let count = |state| studies.iter().filter(|study| study.state() == state).count() as u64;
-        let (shown, hidden) = studies.iter().map(Account::cells).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let Cells { shown, hidden, again } = studies.iter().map(Account::cells).sum();
         html! {
             header {
                 h1 { (title) }
@@ -153,6 +153,7 @@ impl Report<'_> {
                     (figure("Waiting", count(State::Waiting) + count(State::Approved)))
                     (figure("Cells with numbers", shown))
                     (figure("Hidden cells", hidden))
+                    @if again > 0 { (figure("Cells again", again)) }
                 }
                 (self.trustworthy())
                 (self.witnessed())

@@ -112,7 +112,7 @@ fn told(all: &[Told<'_>], what: &str) -> Markup {
     }
 }
 
-pub(super) fn answer(release: &Shown, open: bool) -> Markup {
+pub(super) fn answer(study: &Account, release: &Shown, open: bool) -> Markup {
     let round = release.round.unwrap_or_default();
     html! {
         @if let Some(at) = &release.dropped {
@@ -121,13 +121,13 @@ pub(super) fn answer(release: &Shown, open: bool) -> Markup {
             details open[open] {
                 summary { "Everything that left " (release.at.get(..16).unwrap_or(&release.at).replace('T', " ")) " (record " (release.seq) ", round " (round) ")" }
                 @if release.left.is_empty() { p { "The bytes of this record cannot be read: see `bocage node ledger verify`." } }
-                @for left in &release.left { (analysis(left)) }
+                @for (at, left) in release.left.iter().enumerate() { (analysis(left, study.left_before(release.seq, at))) }
             }
         }
     }
 }
 
-fn analysis(left: &Left) -> Markup {
+fn analysis(left: &Left, again: Option<i64>) -> Markup {
     // By their places: two conditions on one column have one name.
     let mut measures: Vec<&ShownMeasure> = Vec::new();
     for cell in &left.cells {
@@ -144,6 +144,7 @@ fn analysis(left: &Left) -> Markup {
     let names = keys.len().max(1);
     html! {
         h4 { (left.analysis) }
+        @if let Some(record) = again { p.soft { "Again: the same answer left with record " (record) ", and is counted there." } }
         @if let Some(refused) = &left.refused { p { "Nothing left: " (refused) } }
         @else {
             @if left.rounded { p.soft { "Every count was rounded to a multiple of " (rounding::BASE) ", and each sum is of so many with the mean that it had." } }

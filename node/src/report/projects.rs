@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::words::{number, purpose, when};
 use super::{Report, link, state};
-use crate::custodian::ledger::account::Account;
+use crate::custodian::ledger::account::{Account, Cells};
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
     let known: Vec<&Account> = report.accounts.studies.iter().filter(|study| study.about.is_some()).collect();
@@ -54,14 +54,14 @@ fn table(studies: &[&Account]) -> Markup {
         table {
             thead { tr {
                 th scope="col" { "First asked" } th scope="col" { "Study" } th scope="col" { "Title" } th scope="col" { "Who" } th scope="col" { "Dataset" } th scope="col" { "Permit" }
-                th.n scope="col" { "Left" } th.n scope="col" { "Hidden" } th scope="col" { "State" }
+                th.n scope="col" { "Left" } th.n scope="col" { "Hidden" } th.n scope="col" { "Again" } th scope="col" { "State" }
             } }
             tbody { @for study in studies { @if let Some(about) = &study.about {
-                @let (shown, hidden) = study.cells();
+                @let Cells { shown, hidden, again } = study.cells();
                 tr {
                     td.t { (when(study.first)) } td { (link(study)) } td { (about.title) } td { (about.researcher) }
                     td { span.id { (about.datasets()) } } td { span.id { (study.permit.as_deref().unwrap_or("–")) } }
-                    td.n { (number(shown)) } td.n { (number(hidden)) } td { (state(study)) }
+                    td.n { (number(shown)) } td.n { (number(hidden)) } td.n { (number(again)) } td { (state(study)) }
                 }
             } } }
         }

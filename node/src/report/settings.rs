@@ -1,9 +1,12 @@
 //! Safe settings: how the site is run. Each fact is one that holds of every node of this version, or that its configuration says.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::Report;
 use crate::config::policy::Decide;
+use crate::config::{Config, Dataset, Refresh};
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
     html! {
@@ -23,10 +26,7 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
             "{days} days beyond which the exact bytes of studies that have expired are dropped; their hashes stay"
         ),
     };
-    let snapshots = match config.snapshots.epoch_days {
-        0 => "by hand".to_owned(),
-        days => format!("every {days} days"),
-    };
+    let snapshots = taken(config.datasets.values());
     let confined = if config.require_sandbox {
         "each confines itself by the kernel (landlock and seccomp), and the node does not start where that is not possible: the custodian can open no connection and run no program, the agent can open neither data nor ledger nor release key"
     } else {
@@ -47,19 +47,13 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         Decide::Ask => "Where no rule says otherwise, a steward of the site decides about each study.",
         Decide::Refuse => "Where no rule says otherwise, studies are refused.",
     };
-    let flagged = config.datasets.values().filter(|dataset| dataset.spec.optout.is_some()).count();
-    let optouts = match (&config.optouts, flagged) {
-        (None, 0) => "The site keeps no list of patients who opted out, and no dataset says who did.".to_owned(),
-        (None, datasets) => format!("The site keeps no list; {datasets} of {} datasets say themselves which patients opted out. They are in no answer from the next round on.", config.datasets.len()),
-        (Some(_), _) => "The site keeps a list of patients who opted out. They are in no answer from the next round on; without a whole list nothing is answered.".to_owned(),
-    };
     let lines = [
         ("Where data stays", "Rows stay at the site. A study is computed there, over a frozen snapshot; counts and sums that passed the site's gate leave, and nothing else.".to_owned()),
         ("Connections", format!("The node dials out to the coordinator at {} and opens no port to the network. The connection is QUIC with TLS 1.3, and both sides are verified.", config.coordinator.address)),
         ("Processes", format!("What talks to the network (agent) and what reads data (custodian) are separate processes; {confined}.")),
         ("Who may ask", trust.to_owned()),
         ("Who decides", format!("{steward} {} rules of the site's own tighten this.", config.policy.rules.len())),
-        ("Opt-outs", optouts),
+        ("Opt-outs", optouts(config)),
         ("Requests", "A request counts only if it is signed by a key that the site itself trusts. The site derives what to compute from the signed study; nobody sends it a query.".to_owned()),
         ("Record", "Request, decision and what may be spent are on the disk before anything is computed, and every release before it leaves. The records are chained by hashes.".to_owned()),
         ("Witness", "Every release carries a signed checkpoint of the ledger, which the coordinator keeps: records that were cut off can be found with bocage node ledger verify --checkpoint.".to_owned()),
@@ -68,4 +62,71 @@ pub(super) fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("Limits", format!("An analysis computes for at most {} s.", config.policy.query_secs)),
     ];
     lines.into()
+}
+
+/// When snapshots of these datasets are taken.
+fn taken<'a>(datasets: impl Iterator<Item = &'a Dataset>) -> String {
+    let mut by_words: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    datasets.for_each(|dataset| by_words.entry(dataset.refresh.in_words()).or_default().push(&dataset.name));
+    match by_words.len() {
+        0 => Refresh::ByHand.in_words(),
+        1 => by_words.into_keys().collect(),
+        _ => by_words
+            .iter()
+            .map(|(words, names)| format!("{words} of {}", names.join(", ")))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}
+
+/// Who is left out, and from when on.
+fn optouts(config: &Config) -> String {
+    let list = match &config.optouts {
+        Some(_) => {
+            "The site keeps a list of patients who opted out. They are in no answer from the next round on; without a whole list nothing is answered."
+        }
+        None => "The site keeps no list of patients who opted out.",
+    };
+    let flagged: Vec<&Dataset> = config.datasets.values().filter(|dataset| dataset.spec.flags().is_some()).collect();
+    let (some, all) = (flagged.len(), config.datasets.len());
+    match some {
+        0 => format!("{list} No dataset says itself who did."),
+        _ => format!(
+            "{list} {some} of {all} datasets say themselves who did: these patients are in no answer from that dataset, for any purpose, to a study that begins after its next snapshot (taken {}).",
+            taken(flagged.into_iter())
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Site;
+
+    fn said(site: &Site, more: &str) -> String {
+        site.write_config(more);
+        optouts(&Config::load(&site.origin()).unwrap())
+    }
+
+    #[test]
+    fn a_list_and_datasets_that_say_who_opted_out_are_both_told_with_the_time_from_which_they_count() {
+        let site = Site::new();
+        std::fs::write(site.path("optouts.csv"), "subject,purpose,date\n").unwrap();
+        let list = "\n[optouts]\nsource = { kind = \"csv\", path = \"optouts.csv\" }";
+        let none = said(&site, "");
+        assert!(
+            none.starts_with("The site keeps no list") && none.ends_with("No dataset says itself who did."),
+            "{none}"
+        );
+        let both = said(&site, &format!("optout = \"age > 100\"{list}"));
+        assert!(
+            both.contains("from the next round on; without a whole list nothing is answered. 1 of 1 datasets"),
+            "{both}"
+        );
+        assert!(both.ends_with("a study that begins after its next snapshot (taken every 1d)."), "{both}");
+        let by_hand = said(&site, "optout = \"age > 100\"\n[snapshots]\nepoch_days = 0");
+        assert!(by_hand.ends_with("its next snapshot (taken by hand)."), "{by_hand}");
+        let list_alone = said(&site, &format!("optout = \"false\"{list}"));
+        assert!(list_alone.ends_with("No dataset says itself who did."), "{list_alone}");
+    }
 }

@@ -4,11 +4,11 @@ use maud::{Markup, html};
 
 use super::words::{number, purpose, when};
 use super::{Report, outputs, state};
-use crate::custodian::ledger::account::{Account, State};
+use crate::custodian::ledger::account::{Account, Cells, State};
 use crate::custodian::ledger::show::Shown;
 
 pub(super) fn article(report: &Report<'_>, study: &Account, releases: &[Shown], open: bool) -> Markup {
-    let (shown, hidden) = study.cells();
+    let Cells { shown, hidden, again } = study.cells();
     let count = releases.len() as u64;
     html! {
         article id=(format!("s{}", study.short())) {
@@ -35,12 +35,13 @@ pub(super) fn article(report: &Report<'_>, study: &Account, releases: &[Shown], 
                 } @else {
                     dt { "Left" } dd {
                         (number(shown)) " cells with numbers, " (number(hidden)) " hidden, in " (number(count)) @if count == 1 { " answer" } @else { " answers" }
+                        @if again > 0 { "; and " (number(again)) " again, as they had left before (counted there)" }
                         @if study.repeats() > 0 { "; handed out again " (number(study.repeats() as u64)) " times, the same bytes" }
                     }
                 }
             }
             (asks(study))
-            @for release in releases { (outputs::answer(release, open)) }
+            @for release in releases { (outputs::answer(study, release, open)) }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Seccomp: which system calls are left, for all threads of a process. A call that is not named fails with `EPERM`: an error, not a death.
 //!
-//! Agent, custodian and ingest have a list of what is allowed. The supervisor, whose children inherit its filter, has one of what no process of a
-//! node ever does.
+//! Agent, custodian, ingest, and a herald that posts have a list of what is allowed. The supervisor, whose children inherit its filter, has one of what no
+//! process of a node ever does, and so has a herald that runs the site's own command.
 
 use std::collections::BTreeMap;
 
@@ -258,8 +258,8 @@ fn programs(process: Process) -> Result<Vec<BpfProgram>, BackendError> {
         BpfProgram::try_from(SeccompFilter::new(rules, otherwise, then, std::env::consts::ARCH.try_into()?)?)
     };
     let own = match process {
-        Process::Supervisor => program(never()?, SeccompAction::Allow, refuse(libc::EPERM))?,
-        Process::Agent => program(agent()?, refuse(libc::EPERM), SeccompAction::Allow)?,
+        Process::Supervisor | Process::CommandHerald => program(never()?, SeccompAction::Allow, refuse(libc::EPERM))?,
+        Process::Agent | Process::Herald => program(agent()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::Custodian => program(custodian()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::RemoteIngest => program(remote_ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,
         Process::Ingest => program(ingest()?, refuse(libc::EPERM), SeccompAction::Allow)?,

@@ -43,11 +43,14 @@ fn ruleset(reach: &Reach) -> Result<RulesetCreated, RulesetError> {
     let all = AccessFs::from_all(TESTED);
     let reading = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
     let handled = if reach.read.is_some() { all } else { all & !reading };
-    let mut ruleset = Ruleset::default()
-        .handle_access(handled)?
-        .handle_access(AccessNet::from_all(TESTED))?
-        .scope(Scope::from_all(TESTED))?
-        .create()?;
+    let mut ruleset = Ruleset::default().handle_access(handled)?.scope(Scope::from_all(TESTED))?;
+    if reach.ports.is_some() {
+        ruleset = ruleset.handle_access(AccessNet::from_all(TESTED))?;
+    }
+    let mut ruleset = ruleset.create()?;
+    for path in &reach.free {
+        ruleset = allow(ruleset, path, handled)?;
+    }
     for path in reach.read.iter().flatten() {
         ruleset = allow(ruleset, path, AccessFs::ReadFile | AccessFs::ReadDir)?;
     }
@@ -56,7 +59,8 @@ fn ruleset(reach: &Reach) -> Result<RulesetCreated, RulesetError> {
     for path in &reach.write {
         ruleset = allow(ruleset, path, handled & !unwanted)?;
     }
-    for port in reach.ports.iter().copied().chain(reach.name_servers.then_some(NAME_SERVER_PORT)) {
+    let ports = reach.ports.iter().flatten().copied();
+    for port in ports.chain(reach.name_servers.then_some(NAME_SERVER_PORT)).filter(|_| reach.ports.is_some()) {
         ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::ConnectTcp))?;
     }
     Ok(ruleset)

@@ -37,6 +37,10 @@ pub enum Process {
     Ingest,
     /// Reads a source of another one.
     RemoteIngest,
+    /// Posts to the site's own server that a study waits.
+    Herald,
+    /// Runs the site's own command then.
+    CommandHerald,
 }
 
 impl Process {
@@ -47,6 +51,7 @@ impl Process {
             Self::Agent => "agent",
             Self::Custodian => "custodian",
             Self::Ingest | Self::RemoteIngest => "ingest",
+            Self::Herald | Self::CommandHerald => "herald",
         }
     }
 }

@@ -21,6 +21,10 @@ const RESOLVER: &[&str] = &[
     "/usr/lib64",
 ];
 
+/// The authorities that this machine trusts, wherever its distribution keeps them.
+const AUTHORITIES: &[&str] =
+    &["/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/share/pki"];
+
 /// The files of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
@@ -28,10 +32,12 @@ pub struct Reach {
     pub read: Option<Vec<PathBuf>>,
     /// Files, and folders with all below, to be read, written, made and removed.
     pub write: Vec<PathBuf>,
+    /// Files, and folders with all below, of which it may do anything: run them, too.
+    pub free: Vec<PathBuf>,
     /// Whether it may ask name servers over TCP, as long answers need.
     pub name_servers: bool,
-    /// Ports that it may dial over TCP.
-    pub ports: Vec<u16>,
+    /// Ports that it may dial over TCP. None: all, and it may listen.
+    pub ports: Option<Vec<u16>>,
 }
 
 impl Reach {
@@ -43,13 +49,16 @@ impl Reach {
             Process::Supervisor => Self {
                 read: None,
                 write: [PathBuf::from("/dev/null")].into_iter().chain(written(config)).chain(renewed(config)).collect(),
+                free: Vec::new(),
                 name_servers: true,
-                ports: config
-                    .datasets
-                    .values()
-                    .filter_map(|dataset| Some(dataset.spec.source.remote()?.port))
-                    .chain(config.coordinator.tcp_port())
-                    .collect(),
+                ports: Some(
+                    config
+                        .datasets
+                        .values()
+                        .filter_map(|dataset| Some(dataset.spec.source.remote()?.port))
+                        .chain(config.coordinator.tcp_port())
+                        .collect(),
+                ),
             },
             Process::Agent => {
                 let tls = [&config.tls.ca_file, &config.tls.cert_file, &config.tls.key_file];
@@ -57,8 +66,9 @@ impl Reach {
                 let tls = tls.into_iter().map(|file| around(file, &custodians));
                 let proxy = config.coordinator.files().map(Path::to_owned);
                 let read = tls.chain(proxy).chain(RESOLVER.iter().map(PathBuf::from)).collect();
-                let ports = config.coordinator.tcp_port().into_iter().collect();
-                Self { read: Some(read), write: renewed(config).into_iter().collect(), name_servers: true, ports }
+                let ports = Some(config.coordinator.tcp_port().into_iter().collect());
+                let write = renewed(config).into_iter().collect();
+                Self { read: Some(read), write, free: Vec::new(), name_servers: true, ports }
             }
             Process::Custodian => {
                 // No source: an ingest reads those. The list is replaced by a rename while the node runs; the salt of its ids is a secret like the
@@ -66,7 +76,8 @@ impl Reach {
                 let mut read: Vec<PathBuf> = list(config).into_iter().chain(salt(config)).collect();
                 // The ledger's own randomness.
                 read.extend([config.release_key_file.clone(), "/dev/urandom".into()]);
-                Self { read: Some(read), write: written(config).collect(), name_servers: false, ports: Vec::new() }
+                let (write, ports) = (written(config).collect(), Some(Vec::new()));
+                Self { read: Some(read), write, free: Vec::new(), name_servers: false, ports }
             }
             // What it reads of keys of tokens it has read.
             Process::Ingest | Process::RemoteIngest => {
@@ -80,9 +91,29 @@ impl Reach {
                 let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));
                 let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).collect();
                 let write = dataset.iter().map(|dataset| config.state.snapshots().join(&dataset.name)).collect();
-                let ports = remote.iter().map(|remote| remote.port).collect();
-                Self { read: Some(read), write, name_servers: !remote.is_empty(), ports }
+                let ports = Some(remote.iter().map(|remote| remote.port).collect());
+                Self { read: Some(read), write, free: Vec::new(), name_servers: !remote.is_empty(), ports }
             }
+            Process::Herald => {
+                let own = config.steward.notify_ca_file.iter().map(|file| around(file, &secrets(config)));
+                let public = AUTHORITIES.iter().chain(RESOLVER).map(PathBuf::from);
+                let port = config.steward.url().map(|url| url.port());
+                Self {
+                    read: Some(own.chain(public).collect()),
+                    write: Vec::new(),
+                    free: Vec::new(),
+                    name_servers: true,
+                    ports: Some(port.into_iter().collect()),
+                }
+            }
+            // What the site's own command needs nobody knows but the site.
+            Process::CommandHerald => Self {
+                read: Some(Vec::new()),
+                write: Vec::new(),
+                free: all_but(&secrets(config)),
+                name_servers: true,
+                ports: None,
+            },
         }
     }
 }
@@ -141,6 +172,43 @@ fn secrets_of_the_custodian(config: &Config) -> Vec<PathBuf> {
     let optouts = config.optouts.iter().map(|optouts| optouts.path.clone()).chain(salt(config));
     let own = [config.release_key_file.clone(), config.state.0.clone()];
     data.chain(optouts).chain(own).chain(credentials(config)).collect()
+}
+
+/// What of a node no program of somebody else may see: data, state, sockets and keys.
+fn secrets(config: &Config) -> Vec<PathBuf> {
+    let agents = [Some(config.tls.key_file.as_path()), config.coordinator.password_file()];
+    let agents = agents.into_iter().flatten().map(Path::to_owned);
+    let others = secrets_of_the_custodian(config).into_iter().chain(written(config)).chain(agents);
+    others.chain(config.datasets.values().filter_map(|dataset| data(config, dataset.spec.source.file()?))).collect()
+}
+
+/// The folder of a source, with what else is exported there; none where the configuration lies in it, or the site's own command.
+fn data(config: &Config, file: &Path) -> Option<PathBuf> {
+    let folder = if file.is_dir() { file } else { file.parent()? };
+    let folder = place(folder)?;
+    let others = [Some(config.file.as_str()), config.steward.notify_command.first().map(String::as_str)];
+    let mut others = others.into_iter().flatten().filter_map(|path| place(Path::new(path)));
+    (!others.any(|path| path.starts_with(&folder))).then_some(folder)
+}
+
+/// What there is now beside what is `kept`, in as few folders as can be: landlock allows and never takes away. What is made later in a folder above
+/// something that is kept is none of it.
+fn all_but(kept: &[PathBuf]) -> Vec<PathBuf> {
+    let kept: Vec<PathBuf> = kept.iter().filter_map(|path| place(path)).collect();
+    let (mut free, mut above) = (Vec::new(), vec![PathBuf::from("/")]);
+    while let Some(folder) = above.pop() {
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        // A link's target is reached by its own name, or is kept.
+        let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
+        for path in real.map(|entry| entry.path()) {
+            if kept.iter().any(|kept| path.starts_with(kept)) {
+                continue;
+            }
+            let is_above = kept.iter().any(|kept| kept.starts_with(&path));
+            if is_above { above.push(path) } else { free.push(path) }
+        }
+    }
+    free
 }
 
 /// What opens the servers that sources come from.

@@ -50,6 +50,7 @@ pub use pca::{PcaScale, PcaSpec};
 pub use quantiles::QuantilesSpec;
 pub use rates::RatesSpec;
 pub use roc::{Class, RocSpec};
+pub use rounds::most_later_rounds;
 pub use scored::ScoredSpec;
 pub use standardised::{Standard, StandardisedSpec};
 pub use survival::{Band, Exit, SurvivalSpec};

@@ -30,6 +30,15 @@ impl Spec {
     }
 }
 
+/// How many rounds a study of these analyses, asked of so many sites, has after its first at most. Where one is of another's end they follow each other.
+pub fn most_later_rounds<'a>(specs: impl Iterator<Item = &'a Spec>, sites: usize) -> u16 {
+    let later =
+        |spec: &Spec| spec.later_rounds(sites).into_iter().fold(0, |sum: u16, (rounds, _)| sum.saturating_add(rounds));
+    let (analyses, later) = specs
+        .fold((0_u16, 0_u16), |(analyses, sum), spec| (analyses.saturating_add(1), sum.saturating_add(later(spec))));
+    if later == 0 { 0 } else { later.saturating_add(analyses - 1) }
+}
+
 fn along(cox: &CoxSpec, at_the_end: bool) -> RoundState {
     let at = Position { robust: at_the_end, ..cox.start() };
     match &cox.hazard.grid {

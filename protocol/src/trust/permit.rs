@@ -150,7 +150,7 @@ impl Document for Permit {
         let purposes: Vec<&str> = self.purposes.iter().map(|p| p.as_str()).collect();
         let datasets: Vec<&ContractId> = self.datasets.iter().map(|s| &s.dataset).collect();
         let columns = self.datasets.iter().filter_map(|scope| scope.columns.as_ref());
-        let rules: [(bool, &str); 11] = [
+        let rules: [(bool, &str); 12] = [
             (self.format == PERMIT_FORMAT, "the permit is of another format than 1"),
             (
                 [&self.title, &self.holder.name, &self.holder.organisation].into_iter().all(|text| is_a_line(text)),
@@ -171,6 +171,10 @@ impl Document for Permit {
                 "the sites are none, too many, or not sorted and distinct",
             ),
             (self.min_sites >= 1, "min_sites is 0"),
+            (
+                self.sites.as_ref().is_none_or(|sites| sites.len() >= self.min_sites as usize),
+                "the sites are fewer than min_sites, so no study could use it",
+            ),
             (
                 (1..=limits::EXACT_INT as u64).contains(&self.max_cells) && self.threshold >= 1,
                 "max_cells or threshold is out of its bounds",

@@ -77,6 +77,12 @@ pub(super) fn of<'a>(process: Process, target: &'a Target, line: &'a UnixStream)
             acts.extend(of_readers(target, line));
             acts.extend(of_custodian(target));
         }
+        Process::Herald => {
+            acts.extend(of_children(target));
+            acts.extend(of_herald(target));
+        }
+        // What the site's own command may do is the site's own affair, but for what is kept from it: `tests/desk`.
+        Process::CommandHerald => {}
         Process::Ingest | Process::RemoteIngest => {
             acts.extend(of_children(target));
             acts.extend(of_readers(target, line));
@@ -142,6 +148,22 @@ fn of_agent(target: &Target) -> Vec<Act<'_>> {
         act("dial over multipath TCP", || raw::multipath(&target.listener)),
         act("dial over TCP with its first data", || raw::fast_open(&target.listener)),
         act("make a datagram socket of its own kind", || UnixDatagram::unbound().map(drop)),
+    ]
+}
+
+fn of_herald(target: &Target) -> Vec<Act<'_>> {
+    let at = |name: &str| target.site.join(name);
+    vec![
+        act("list the snapshots", move || std::fs::read_dir(at("state/snapshots")).map(drop)),
+        act("write beside the snapshots", move || File::create(at("state/snapshots/written")).map(drop)),
+        act("read the release key", move || read(&at("release.key"))),
+        act("read the agent's key", move || read(&at("tls/key.pem"))),
+        act("read the data", move || read(&at("data/heart.csv"))),
+        act("change the node's configuration", move || OpenOptions::new().append(true).open(at("node.toml")).map(drop)),
+        act("listen on a port", || TcpListener::bind("127.0.0.1:0").map(drop)),
+        act("dial over TCP", || TcpStream::connect(&target.listener).map(drop)),
+        act("dial over multipath TCP", || raw::multipath(&target.listener)),
+        act("dial over TCP with its first data", || raw::fast_open(&target.listener)),
     ]
 }
 

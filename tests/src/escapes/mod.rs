@@ -141,6 +141,7 @@ fn outcomes(exe: &str, env: &[(String, String)]) -> BTreeMap<String, Outcome> {
         outside: lab.path("outside"),
         listener: listener.local_addr().expect("an address").to_string(),
     };
+    lab.edit_node(site, "[policy]", "[steward]\nnotify_url = \"https://127.0.0.1:9/\"\n[policy]");
     prepare(&target(0));
     let socket = lab.path("escapes.sock");
     let lines = accept(&socket);
@@ -149,7 +150,10 @@ fn outcomes(exe: &str, env: &[(String, String)]) -> BTreeMap<String, Outcome> {
     let _node = lab.node(site, &env);
 
     let mut outcomes = BTreeMap::new();
-    let supervisor = Prisoner::next(&lines);
+    // The herald is started first, and which of the two is ready first nobody knows.
+    let (one, other) = (Prisoner::next(&lines), Prisoner::next(&lines));
+    let (supervisor, herald) = if one.process == Process::Supervisor.name() { (one, other) } else { (other, one) };
+    outcomes.extend(herald.try_all(&target(supervisor.pid)));
     outcomes.extend(supervisor.try_all(&target(0)));
     // Both stand still until both are there.
     let (one, other) = (Prisoner::next(&lines), Prisoner::next(&lines));

@@ -168,6 +168,6 @@ pub fn family() -> Family {
         })
         .against(Control::Cap, "three analyses of one study, where two cells may leave", in_one_study)
         .against(Control::Cap, "a death after the reservation", dies_after_the_reservation)
-        .beside("cap", "kill -9 after the reservation", killed_after_the_reservation)
+        .lifted("cap", "kill -9 after the reservation", killed_after_the_reservation)
         .against(Control::Cap, "what was counted, after the payloads of old studies were dropped", dropped_payloads)
 }

@@ -182,7 +182,7 @@ fn forged(family: Family) -> Family {
         .beside(SIGNATURE, "another network written in", |guard| {
             altered(guard, |p| p.network = "elsewhere".parse().expect("a network"))
         })
-        .beside(SIGNATURE, "its min_sites lowered", |guard| altered(guard, |p| p.min_sites = 2))
+        .beside(SIGNATURE, "its min_sites lowered", |guard| altered(guard, |p| (p.min_sites, p.sites) = (2, None)))
         .beside(SIGNATURE, "its threshold lowered", |guard| altered(guard, |p| p.threshold = 30))
         .beside(SIGNATURE, "its cap raised", |guard| altered(guard, |p| p.max_cells = 1))
         .beside(SIGNATURE, "its end put off", |guard| altered(guard, |p| p.valid_to = NOW.plus_secs(-301)))
@@ -200,7 +200,9 @@ fn unfit(family: Family) -> Family {
             let other = Scope { dataset: "other@1".parse().expect("a contract"), columns: None };
             under(on, move |p| p.datasets = vec![other.clone()], |_| {})
         })
-        .against(Control::PermitStudy, "fewer sites than the permit wants", |on| under(on, |p| p.min_sites = 2, |_| {}))
+        .against(Control::PermitStudy, "fewer sites than the permit wants", |on| {
+            under(on, |p| (p.min_sites, p.sites) = (2, None), |_| {})
+        })
         .against(Control::PermitStudy, "a permit of another network", |on| {
             under(on, |p| p.network = "elsewhere".parse().expect("a network"), |_| {})
         })

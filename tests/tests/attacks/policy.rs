@@ -7,6 +7,7 @@ use bocage_node::custodian::{Control, Controls, Moment, Switches};
 use bocage_protocol::trust::{Purpose, Study};
 
 use super::hospital::Hospital;
+use super::models::eighty;
 use super::permitted::Permitted;
 use super::scenario::Family;
 use super::ward::{Patient, count, patients, table, twenty};
@@ -110,6 +111,16 @@ fn two_at_a_time(on: Controls) -> bool {
     answered(&hospital, on, &hospital.study("age > 31", COUNT))
 }
 
+/// Whether a second study begins between two rounds of a fit.
+fn between_rounds(on: Controls) -> bool {
+    let hospital = Hospital::ward(&eighty());
+    hospital.edit("[policy]\n", "[policy]\nconcurrent = 1\n");
+    let desk = hospital.open(on);
+    let fit = hospital.study("", "[[analysis]]\nname = 'a'\nmodel = { formula = 'sick ~ age' }\n");
+    desk.reply(&hospital.request(&fit)).expect("the fit begins");
+    desk.reply(&hospital.request(&hospital.study("age > 31", COUNT))).is_ok()
+}
+
 /// The tests' time is a quarter past two in the afternoon.
 fn in_quiet_hours(on: Controls, quiet: &str) -> bool {
     let hospital = with("");
@@ -166,6 +177,7 @@ pub fn family() -> Family {
         .against(Control::Pace, "a second study on one day", |on| two_begin(on, "per_day = 1", false))
         .against(Control::Pace, "a second study on one day, after a restart", |on| two_begin(on, "per_day = 1", true))
         .against(Control::Pace, "a second study while one is open that a death left behind", two_at_a_time)
+        .against(Control::Pace, "a second study between two rounds of a fit", between_rounds)
         .against(Control::Threshold, "a cell below the threshold of a rule", below_the_rules_threshold)
         .against(Control::Cap, "more cells than the site's own cap", |on| two_begin(on, "max_cells = 1", false))
 }

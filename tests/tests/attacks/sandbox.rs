@@ -22,6 +22,6 @@ fn done(outcome: &Outcome) -> bool {
 
 pub fn family() -> Family {
     tried().iter().fold(Family::new("sandbox"), |family, Escape { name, on, off }| {
-        family.beside("sandbox", name, move |guard| done(if guard == Guard::On { on } else { off }))
+        family.lifted("sandbox", name, move |guard| done(if guard == Guard::On { on } else { off }))
     })
 }

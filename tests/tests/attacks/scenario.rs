@@ -26,6 +26,8 @@ pub struct Scenario {
     pub family: &'static str,
     pub name: String,
     pub control: String,
+    /// Whether "off" is what lies below the control, and not the same node without it.
+    pub comparison: bool,
     /// Whether the attacker got what they wanted.
     pub attack: Attack,
 }
@@ -59,18 +61,39 @@ impl Family {
         attack: impl Fn(Controls) -> bool + Send + Sync + 'static,
     ) -> Self {
         let named: Vec<String> = controls.iter().map(|control| words(*control)).collect();
-        self.beside(named.join(", "), name, move |guard| attack(guard.but(&controls)))
+        self.lifted(named.join(", "), name, move |guard| attack(guard.but(&controls)))
     }
 
-    /// An attack whose control is off where the attack meets what lies below it: a lower function, or a reader that does not look.
-    pub fn beside(
-        mut self,
+    /// An attack on processes that are started with the control and without it.
+    pub fn lifted(
+        self,
         control: impl Into<String>,
         name: impl Into<String>,
         attack: impl Fn(Guard) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let family = self.name;
-        self.scenarios.push(Scenario { family, name: name.into(), control: control.into(), attack: Box::new(attack) });
+        self.with(control, name, false, attack)
+    }
+
+    /// An attack whose control nobody can take away, for what it holds is no node's choice. It is compared with what lies below: a lower function, a
+    /// reader that does not look, or what would be true if the control were not there.
+    pub fn beside(
+        self,
+        control: impl Into<String>,
+        name: impl Into<String>,
+        attack: impl Fn(Guard) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(control, name, true, attack)
+    }
+
+    fn with(
+        mut self,
+        control: impl Into<String>,
+        name: impl Into<String>,
+        comparison: bool,
+        attack: impl Fn(Guard) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (family, name, control, attack) = (self.name, name.into(), control.into(), Box::new(attack));
+        self.scenarios.push(Scenario { family, name, control, comparison, attack });
         self
     }
 

@@ -162,10 +162,19 @@ fn without_a_running_node_the_desk_can_be_read_and_nothing_can_be_said() {
 }
 
 #[test]
-fn the_sites_command_is_run_once_for_each_study_that_waits() {
+fn the_sites_command_is_run_once_for_each_study_that_waits_and_reads_neither_data_nor_ledger_nor_keys() {
     let lab = lab();
     let told = lab.path("told");
-    let script = format!("echo \\\"$BOCAGE_SITE $BOCAGE_STUDY $BOCAGE_TITLE\\\" >> {}", told.display());
+    // Above what is kept from the command nothing can be made.
+    std::fs::write(&told, "").expect("a file");
+    let site = lab.site(ASKING);
+    let secrets = ["release.key", "state/ledger.sqlite", "data/heart.csv", "tls/key.pem"];
+    let secrets = secrets.map(|name| site.join(name).display().to_string()).join(" ");
+    let script = format!(
+        "echo \\\"$BOCAGE_SITE $BOCAGE_STUDY $BOCAGE_TITLE\\\" >> {told}; for file in {secrets}; do if head -c 1 $file > /dev/null; then echo read $file >> {told}; fi; done; head -c 1 {} > /dev/null && echo ran >> {told}",
+        site.join("node.toml").display(),
+        told = told.display(),
+    );
     let command = format!("[steward]\nnotify_command = [\"/bin/sh\", \"-c\", \"{script}\"]\n[policy]");
     lab.edit_node(ASKING, "[policy]", &command);
     let node = lab.node(ASKING, &[]);
@@ -176,7 +185,7 @@ fn the_sites_command_is_run_once_for_each_study_that_waits() {
     }
     node.wait_for_line(&["the steward was told"]);
     let told = std::fs::read_to_string(told).expect("what was told");
-    assert_eq!(told, format!("{ASKING} {} Desk\n", study.id()));
+    assert_eq!(told, format!("{ASKING} {} Desk\nran\n", study.id()));
 }
 
 #[test]

@@ -147,6 +147,15 @@ fn a_permit_and_a_list_of_revoked_ones_have_these_bytes_digests_and_signatures()
         "revocations": list,
     });
     assert_eq!(found, golden("permit-v1.json"), "found:\n{found:#}");
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/PROTOCOL.md");
+    let manual = std::fs::read_to_string(manual).expect("the protocol's description");
+    let (signed, digest) = (&found["permit"], &found["permit_digest"]);
+    let lines = [("issuer", &found["public_key"]), ("document", &signed["document"]), ("digest", digest)];
+    for (name, text) in lines.into_iter().chain([("signature", &signed["signature"])]) {
+        let text = text.as_str().expect("a text");
+        let line = format!("\n{name:<9}  {text}\n");
+        assert!(manual.contains(&line), "docs/PROTOCOL.md has no line{line}");
+    }
 }
 
 /// A text as the study that it is to these three sites.

@@ -147,6 +147,8 @@ fn lab() -> Lab {
     let command =
         format!("[steward]\nnotify_command = [\"/bin/sh\", \"-c\", \"env >> {}\"]\n[policy]", told(&lab).display());
     lab.edit_node(SITES[0], "[policy]", &command);
+    // Above what is kept from the command nothing can be made.
+    fs::write(told(&lab), "").expect("a file");
     let list = list(&lab);
     fs::create_dir(list.parent().expect("a folder")).expect("a folder");
     fs::write(&list, "subject,purpose,date\nCANARY-PATIENT-0,all,\nCANARY-OPTED-OUT,all,1931-07-13\n").expect("a list");

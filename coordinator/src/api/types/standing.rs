@@ -21,7 +21,7 @@ pub struct SiteReport {
     pub bytes: Option<u64>,
     /// From the request to the last byte of the reply, summed over the rounds, in milliseconds.
     pub round_trip_ms: Option<f64>,
-    /// The public name of the snapshot that it answered on. In results only.
+    /// The public name of the snapshot that it answered on last. In results only.
     pub snapshot: Option<Digest>,
     /// When that snapshot was taken. In results only.
     pub snapshot_at: Option<Timestamp>,
@@ -36,6 +36,9 @@ pub struct SiteReport {
     /// those that list it under `absent` do not. Rounds are counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_in: Option<u16>,
+    /// The rounds that it computed over another snapshot, or without other patients, than the round before: opt-outs had changed. In results only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_in: Vec<u16>,
 }
 
 impl SiteReport {

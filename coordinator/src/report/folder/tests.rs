@@ -40,6 +40,7 @@ fn result(signed: &SignedStudy, study: &Study, permit: &SignedPermit) -> StudyRe
         receipts: vec![Digest::of("receipt", &[name.as_bytes()])],
         pending_since: None,
         left_in: None,
+        moved_in: vec![],
     };
     StudyResult {
         study: StudyHead {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::when;
 use crate::api::types::{SiteReport, StudyResult};
+use crate::report::listing::moved;
 
 /// With so many sites their receipts are open when the page is; beyond, a click opens them. Paper has all.
 const OPEN: usize = 12;
@@ -24,7 +25,7 @@ pub(super) fn section(result: &StudyResult) -> Markup {
                     td.why { @if let Some(reason) = &site.reason {
                         (reason.message) " (" code { (reason.code) } ")"
                         @if let Some(hint) = &reason.hint { div.soft { (hint) } }
-                    } }
+                    } @if !site.moved_in.is_empty() { div.soft { (moved(&site.moved_in)) } } }
                 } } }
             } }
             h3 { "Receipts" }

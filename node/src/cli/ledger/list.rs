@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::verify::holds;
 use super::{Failure, Format, open, print, print_json};
 use crate::config::Config;
-use crate::custodian::ledger::account::{Account, Window};
+use crate::custodian::ledger::account::{Account, Cells, Window};
 use crate::custodian::ledger::bodies::About;
 use crate::report;
 
@@ -51,12 +51,13 @@ struct Line {
     decided_by: Vec<String>,
     shown: u64,
     hidden: u64,
+    again: u64,
     state: &'static str,
 }
 
 impl From<&Account> for Line {
     fn from(account: &Account) -> Self {
-        let (about, (shown, hidden)) = (account.about.as_ref(), account.cells());
+        let (about, Cells { shown, hidden, again }) = (account.about.as_ref(), account.cells());
         Line {
             study: account.study.clone(),
             first_at: account.first.to_string(),
@@ -70,6 +71,7 @@ impl From<&Account> for Line {
             decided_by: account.decided_by(),
             shown,
             hidden,
+            again,
             state: account.state().as_str(),
         }
     }
@@ -91,8 +93,8 @@ pub fn list(config: &Config, filter: &Filter, format: Format) -> Result<(), Fail
     holds(&ledger).map(|_| ())
 }
 
-const HEADINGS: [&str; 10] =
-    ["first asked", "study", "who", "purpose", "permit", "dataset", "decision", "left", "hidden", "state"];
+const HEADINGS: [&str; 11] =
+    ["first asked", "study", "who", "purpose", "permit", "dataset", "decision", "left", "hidden", "again", "state"];
 
 fn table(out: &mut dyn Write, studies: &[Account]) -> io::Result<()> {
     let rows: Vec<[String; HEADINGS.len()]> = studies.iter().map(row).collect();
@@ -114,7 +116,8 @@ fn table(out: &mut dyn Write, studies: &[Account]) -> io::Result<()> {
 }
 
 fn row(account: &Account) -> [String; HEADINGS.len()] {
-    let Line { first_at, researcher, purpose, permit, dataset, decision, shown, hidden, state, .. } = account.into();
+    let Line { first_at, researcher, purpose, permit, dataset, decision, shown, hidden, again, state, .. } =
+        account.into();
     let or_dash = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| one_line(&text));
     let first = first_at.get(..16).unwrap_or(&first_at).replace('T', " ");
     [
@@ -127,6 +130,7 @@ fn row(account: &Account) -> [String; HEADINGS.len()] {
         one_line(&decision),
         shown.to_string(),
         hidden.to_string(),
+        again.to_string(),
         state.to_owned(),
     ]
 }

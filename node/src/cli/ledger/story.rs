@@ -126,7 +126,14 @@ fn tell(out: &mut dyn Write, story: &Story) -> io::Result<()> {
         }
         match &release.dropped {
             Some(at) => writeln!(out, "    the exact bytes were dropped at {at}; their hash is kept")?,
-            None => release.left.iter().try_for_each(|one| text::left(out, one))?,
+            None => {
+                for (at, one) in release.left.iter().enumerate() {
+                    if let Some(before) = account.left_before(release.seq, at) {
+                        writeln!(out, "    again, as it had left with record {before}, where it is counted:")?;
+                    }
+                    text::left(out, one)?;
+                }
+            }
         }
     }
     Ok(())

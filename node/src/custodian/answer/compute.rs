@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use bocage_protocol::analysis::most_later_rounds;
 use bocage_protocol::contract::Subject;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, Digest};
@@ -14,7 +15,7 @@ use bocage_protocol::trust::{SignedRelease, Standing, Study};
 use bocage_protocol::wire::codec;
 
 use super::{Failure, Round, internal, released_frame};
-use crate::custodian::authority::{Authorised, may_begin, no_models, within_cap};
+use crate::custodian::authority::{Authorised, may_begin, may_go_on, no_models, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
 use crate::custodian::desk::Stopped;
@@ -66,9 +67,12 @@ impl Custodian {
         if asked.iter().any(|a| a.before.is_none()) {
             entries.push(round.attempt(AttemptState::Started));
         }
-        // What was reserved is spent already, and a study that was begun may be finished.
+        // What was reserved is spent already.
         let may = |books: &Books| {
-            let begin = || if history.has_begun() { Ok(()) } else { may_begin(&authorised.policy, round.now, books) };
+            let begin = || match history.has_begun() {
+                true => may_go_on(&authorised.policy, &round.id, round.now, books),
+                false => may_begin(&authorised.policy, round.now, books),
+            };
             if reserved {
                 Ok(())
             } else {
@@ -252,7 +256,13 @@ fn reservation(
         steps: StepAsked::all(&round.request.steps),
         spend: authorised.plans.iter().zip(asked).map(spend).collect(),
         account: Some(authorised.requester.account(&authorised.study)),
+        further_rounds: further_rounds(&authorised.study, round.request.round),
     }
+}
+
+/// How many rounds of a study may follow this one.
+fn further_rounds(study: &Study, round: u16) -> u16 {
+    most_later_rounds(study.analyses.iter().map(|analysis| &analysis.spec), study.sites.count()).saturating_sub(round)
 }
 
 /// What the cells of an answer are, at this site. Where a row is a patient, cells of two snapshots are about patients of whom nobody knows which

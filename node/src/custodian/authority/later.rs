@@ -3,7 +3,7 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{ContractId, Digest};
+use bocage_protocol::ids::{ContractId, Digest, StudyId};
 use bocage_protocol::plan::ValidPlan;
 
 use super::policy::{Cap, Effective, Limit, fits};
@@ -18,23 +18,42 @@ const DAY_MS: i64 = 86_400_000;
 /// # Errors
 /// `policy_later`: the round may be asked again.
 pub fn may_begin(policy: &Effective, now: Timestamp, books: &Books) -> Result<(), PublicError> {
-    let later = |message: String| {
-        Err(PublicError::new(ErrorCode::PolicyLater, message).hint("the round is asked again; nothing need be done"))
-    };
     let minute = (now.0.rem_euclid(DAY_MS) / 60_000) as u16;
     if let Some(quiet) = policy.quiet.iter().find(|quiet| quiet.holds(minute)) {
         return later(format!("the site begins no study in its quiet hours, {quiet}"));
     }
-    for Limit { by, of, concurrent, per_day } in &policy.limits {
+    for limit in &policy.limits {
+        has_place(limit, now, books)?;
+        let Limit { by, of, per_day, .. } = limit;
         let counted = |account: &Account| fits(of, account);
-        if concurrent.is_some_and(|most| books.open(now, counted) >= most as usize) {
-            return later(format!("as many studies are open at the site as it answers at a time ({by})"));
-        }
         if per_day.is_some_and(|most| books.begun_since(now.plus_secs(-DAY_MS / 1000), counted) >= most as usize) {
             return later(format!("as many studies have begun at the site within 24 hours as it allows ({by})"));
         }
     }
     Ok(())
+}
+
+/// Whether a study that has begun may go on with a further round: it is still open, or there is a place for it. Quiet hours and `per_day` are about
+/// studies that begin.
+///
+/// # Errors
+/// `policy_later`: the round may be asked again.
+pub fn may_go_on(policy: &Effective, study: &StudyId, now: Timestamp, books: &Books) -> Result<(), PublicError> {
+    if books.is_open(study, now) {
+        Ok(())
+    } else {
+        policy.limits.iter().try_for_each(|limit| has_place(limit, now, books))
+    }
+}
+
+fn has_place(limit: &Limit, now: Timestamp, books: &Books) -> Result<(), PublicError> {
+    let Limit { by, of, concurrent, .. } = limit;
+    let taken = concurrent.is_some_and(|most| books.open(now, |account| fits(of, account)) >= most as usize);
+    if taken { later(format!("as many studies are open at the site as it answers at a time ({by})")) } else { Ok(()) }
+}
+
+fn later(message: String) -> Result<(), PublicError> {
+    Err(PublicError::new(ErrorCode::PolicyLater, message).hint("the round is asked again; nothing need be done"))
 }
 
 /// Whether the cells of a reservation may leave. Those of questions that its account has paid for before cost nothing.

@@ -167,7 +167,7 @@ fn a_permit_opens_what_it_says_and_nothing_else() {
     assert_eq!(permit(&|p| p.datasets[0].dataset = "lung@1".parse().unwrap()), ErrorCode::PermitScope);
     assert_eq!(permit(&|p| p.datasets[0].columns.as_mut().unwrap().truncate(2)), ErrorCode::PermitScope);
     assert_eq!(permit(&|p| p.sites = Some(vec![name("hungary")])), ErrorCode::PermitSites);
-    assert_eq!(permit(&|p| p.min_sites = 2), ErrorCode::PermitSites);
+    assert_eq!(permit(&|p| (p.min_sites, p.sites) = (2, None)), ErrorCode::PermitSites);
     assert_eq!(permit(&|p| p.valid_from = NOW.plus_secs(301)), ErrorCode::PermitNotYetValid);
     assert_eq!(permit(&|p| p.valid_to = NOW.plus_secs(-301)), ErrorCode::PermitExpired);
     assert_eq!(permit(&|p| p.network = "other-net".parse().unwrap()), ErrorCode::NetworkMismatch);

@@ -63,6 +63,29 @@ fn without_epochs_a_snapshot_stays_for_ever() {
 }
 
 #[test]
+fn where_the_source_says_who_opted_out_a_snapshot_lasts_a_day_unless_the_site_says_otherwise() {
+    let day = NOW.plus_secs(DAY_SECS);
+    let site = Site::new();
+    let renewed = |more: &str, after: Timestamp| {
+        site.write_config(more);
+        let custodian = at(&site, NOW);
+        custodian.take_due_snapshots();
+        let first = current(&custodian);
+        grow(&site, 1);
+        at(&site, after).take_due_snapshots();
+        let renewed = current(&custodian) != first;
+        std::fs::remove_dir_all(site.config().state.0).unwrap();
+        renewed
+    };
+    assert!(renewed("optout = \"age > 100\"", day));
+    assert!(!renewed("optout = \"age > 100\"", NOW.plus_secs(DAY_SECS - 1)));
+    assert!(!renewed("optout = \"false\"", day), "nobody can opt out");
+    assert!(!renewed("optout = \"age > 100\"\n[snapshots]\nepoch_days = 0", day), "by hand, as was said");
+    assert!(!renewed("optout = \"age > 100\"\n[snapshots]\nepoch_days = 2", day));
+    assert!(!renewed("optout = \"age > 100\"\nrefresh = \"25h\"", day));
+}
+
+#[test]
 fn a_snapshot_stays_until_the_study_that_was_begun_on_it_expires() {
     let site = Site::new();
     site.write_config("[snapshots]\nkeep = 1\nmin_free_mib = 0");

@@ -61,6 +61,8 @@ pub struct Account {
     pub snapshots: BTreeSet<Digest>,
     /// On what each round was computed.
     pub computed: BTreeMap<i64, Computed>,
+    /// What had left before of each round, to whomever: the same answer again is counted once. By its question, the record with which it left then.
+    pub again: BTreeMap<i64, BTreeMap<Digest, i64>>,
     /// What left.
     pub releases: Vec<On<Released>>,
     /// What was refused.
@@ -82,6 +84,27 @@ pub struct Computed {
     pub snapshot: Digest,
     /// Whether patients who opted out were left out of it, or of another dataset that was looked into.
     pub left_out: bool,
+}
+
+/// How many cells left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cells {
+    /// With a value.
+    pub shown: u64,
+    /// Hidden.
+    pub hidden: u64,
+    /// As they had left before, shown or hidden, to this study or another: in none of the two others.
+    pub again: u64,
+}
+
+impl std::iter::Sum for Cells {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |a, b| Self {
+            shown: a.shown + b.shown,
+            hidden: a.hidden + b.hidden,
+            again: a.again + b.again,
+        })
+    }
 }
 
 /// What a record says, and where it stands.
@@ -163,6 +186,7 @@ impl Account {
             decisions: Vec::new(),
             snapshots: BTreeSet::new(),
             computed: BTreeMap::new(),
+            again: BTreeMap::new(),
             releases: Vec::new(),
             refusals: Vec::new(),
             put_to_steward: false,
@@ -177,10 +201,25 @@ impl Account {
         self.study.get(..12).unwrap_or(&self.study)
     }
 
-    /// Cells that left with a value, and those that left hidden.
-    pub fn cells(&self) -> (u64, u64) {
-        let parts = self.releases.iter().flat_map(|release| &release.says.parts);
-        parts.fold((0, 0), |(shown, hidden), part| (shown + part.shown, hidden + part.hidden))
+    /// The cells that left.
+    pub fn cells(&self) -> Cells {
+        let mut cells = Cells::default();
+        for release in &self.releases {
+            for (at, part) in release.says.parts.iter().enumerate() {
+                match self.left_before(release.record, at) {
+                    Some(_) => cells.again += part.shown + part.hidden,
+                    None => (cells.shown, cells.hidden) = (cells.shown + part.shown, cells.hidden + part.hidden),
+                }
+            }
+        }
+        cells
+    }
+
+    /// The record with which the part at this place of a release had left before, to whomever.
+    pub fn left_before(&self, release: i64, part: usize) -> Option<i64> {
+        let release = self.releases.iter().find(|on| on.record == release)?;
+        let question = release.says.parts.get(part)?.question?;
+        self.again.get(&release.round)?.get(&question).copied()
     }
 
     /// How often what had left before left again.
@@ -237,6 +276,8 @@ impl Account {
         self.snapshots.insert(computed.snapshot);
         self.snapshots.extend(reservation.related.iter().map(|related| related.snapshot));
         self.computed.entry(round).or_insert(computed);
+        let again = reservation.spend.iter().filter_map(|spend| Some((spend.question?, spend.repeats?)));
+        self.again.entry(round).or_default().extend(again);
     }
 
     fn hear(&mut self, record: &Record, said: Said, permits: &mut BTreeMap<Digest, Permit>) {

@@ -164,6 +164,13 @@ pub struct Reservation {
     /// On whose account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// How many further rounds the study may have after this one.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub further_rounds: u16,
+}
+
+fn is_none(rounds: &u16) -> bool {
+    *rounds == 0
 }
 
 /// Another dataset that a study looks into.

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::{ContractId, Digest};
+use bocage_protocol::ids::{ContractId, Digest, StudyId};
+use bocage_protocol::limits;
 use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
 use rusqlite::Connection;
 
 use super::bodies::{Account, Attempt, AttemptState, Refusal, Related, Reservation, Spend};
 use super::record::Kind;
 
-/// Studies that began so long ago count nowhere, unless they are open.
+/// Studies that began so long ago count nowhere, unless they may come back.
 const DAY_MS: i64 = 86_400_000;
 
 /// So that the records that count are found without reading the others. Ledgers that were begun without it get it when they are opened.
@@ -61,9 +62,22 @@ struct Spent {
 struct Begun {
     at: Timestamp,
     account: Account,
-    open: bool,
-    /// Whether it is being computed: only then does a refusal speak of what was begun, and not of one more request beside it.
-    running: bool,
+    /// How many rounds may follow the one that was reserved last.
+    further_rounds: u16,
+    standing: Standing,
+}
+
+/// How far a study is that has begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A round is reserved and not answered.
+    Reserved,
+    /// It is being computed: only then does a refusal speak of what was begun, and not of one more request beside it.
+    Running,
+    /// A round was answered then, and another may come.
+    Between(Timestamp),
+    /// No round is expected any more.
+    Over,
 }
 
 /// The newest list of each access body.
@@ -112,14 +126,17 @@ impl Books {
             (Kind::Attempt, Some(study)) => {
                 let started = serde_json::from_str::<Attempt>(body).is_ok_and(|a| a.state == AttemptState::Started);
                 if let Some(begun) = self.begun.get_mut(study) {
-                    begun.running = started;
-                    begun.open |= started;
+                    begun.standing = match begun.standing {
+                        _ if started => Standing::Running,
+                        Standing::Running => Standing::Reserved,
+                        other => other,
+                    };
                 }
             }
-            (Kind::Release, Some(study)) => self.end(study),
+            (Kind::Release, Some(study)) => self.answered(study, at),
             (Kind::Refusal, Some(study)) => {
                 let is_final = serde_json::from_str::<Refusal>(body).is_ok_and(|refusal| refusal.r#final);
-                if is_final || self.begun.get(study).is_some_and(|begun| begun.running) {
+                if is_final || self.begun.get(study).is_some_and(|begun| begun.standing == Standing::Running) {
                     self.end(study);
                 }
             }
@@ -137,14 +154,20 @@ impl Books {
 
     fn end(&mut self, study: &str) {
         if let Some(begun) = self.begun.get_mut(study) {
-            (begun.open, begun.running) = (false, false);
+            begun.standing = Standing::Over;
+        }
+    }
+
+    fn answered(&mut self, study: &str, at: Timestamp) {
+        if let Some(begun) = self.begun.get_mut(study) {
+            begun.standing = if begun.further_rounds > 0 { Standing::Between(at) } else { Standing::Over };
         }
     }
 
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
         let place = self.place_of(GroupsLeftOut::of(&reservation));
         self.compared.extend(reservation.spend.iter().filter_map(|spend| Some((spend.compares?, place))));
-        let Some(account) = reservation.account else { return };
+        let Reservation { account: Some(account), further_rounds, .. } = reservation else { return };
         for dataset in account.datasets() {
             let spent = self.spent.entry(name(&account, dataset)).or_default();
             for spend in &reservation.spend {
@@ -154,8 +177,11 @@ impl Books {
                 }
             }
         }
-        self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.is_open(at));
-        self.begun.entry(study.to_owned()).or_insert(Begun { at, account, open: true, running: false }).open = true;
+        // One that comes back is not one that begins, as long as it may come back.
+        self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.may_come(at));
+        let standing = Standing::Reserved;
+        let begun = self.begun.entry(study.to_owned()).or_insert(Begun { at, account, further_rounds, standing });
+        (begun.further_rounds, begun.standing) = (further_rounds, standing);
     }
 
     fn place_of(&mut self, left_out: GroupsLeftOut) -> usize {
@@ -209,7 +235,12 @@ impl Books {
         plans.filter(counts).fold(0, |sum: u64, (_, cells)| sum.saturating_add(cells))
     }
 
-    /// How many of these studies are begun and not answered.
+    /// Whether a study is open: begun, and neither answered for good nor long without a further round.
+    pub fn is_open(&self, study: &StudyId, now: Timestamp) -> bool {
+        self.begun.get(&study.to_string()).is_some_and(|begun| begun.is_open(now))
+    }
+
+    /// How many of these studies are open.
     pub fn open(&self, now: Timestamp, of: impl Fn(&Account) -> bool) -> usize {
         self.begun.values().filter(|begun| begun.is_open(now) && of(&begun.account)).count()
     }
@@ -234,7 +265,17 @@ impl Books {
 impl Begun {
     /// A study that was left open by a dead process is over when it expires.
     fn is_open(&self, now: Timestamp) -> bool {
-        self.open && now <= self.account.expires_at
+        let lasts = match self.standing {
+            Standing::Reserved | Standing::Running => true,
+            Standing::Between(answered) => now.since_ms(answered) < limits::STUDY_IDLE_SECS * 1000,
+            Standing::Over => false,
+        };
+        lasts && now <= self.account.expires_at
+    }
+
+    /// Whether it may still be asked about, by a clock that is behind.
+    fn may_come(&self, now: Timestamp) -> bool {
+        now <= self.account.expires_at.plus_secs(limits::CLOCK_TOLERANCE_SECS)
     }
 }
 

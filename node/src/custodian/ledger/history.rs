@@ -209,6 +209,7 @@ mod tests {
             steps: vec![],
             spend: vec![],
             account: None,
+            further_rounds: 0,
         };
         let mut history = History::default();
         history.add(&record(1, Kind::Reservation, 0, &reservation(1)));

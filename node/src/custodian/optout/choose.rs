@@ -10,6 +10,7 @@ use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::Purpose;
 
 use super::ids::{IdForm, Token};
+use super::known::room;
 use super::list::List;
 use super::moved::Here;
 use super::sets::{self, Group, Purposes, Rule, Set, Settling};
@@ -105,12 +106,26 @@ impl OptOuts {
                     return Some(token);
                 }
             };
-            let drawn_before: usize = groups_of(&kept, manifest).map(|group| group.drawn).sum();
-            let room = sets::most_drawn(subjects.tokens.len(), k).saturating_sub(drawn_before);
-            let rule = Rule { k, room, first: kept.groups.is_empty() && !ledger.has_reservation()? };
+            let before = room(&kept, manifest, subjects.tokens.len(), k);
+            let rule = Rule {
+                k,
+                room: before.most.saturating_sub(before.drawn),
+                first: kept.groups.is_empty() && !ledger.has_reservation()?,
+            };
             let made = sets::gather(&new, rule, draw).map_err(|Settling| OptOutError::Settling)?;
             numbers.extend(drawn);
             self.add(&mut kept, made, dataset, manifest, form)?;
+            let room = room(&kept, manifest, subjects.tokens.len(), k);
+            if room.is_nearly_used_up() {
+                let (drawn, most, more) = (room.drawn, room.most, room.groups());
+                tracing::warn!(
+                    dataset = dataset.name,
+                    drawn,
+                    most,
+                    more,
+                    "few more opt-outs that come alone can be hidden: then nothing is answered until enough have come together"
+                );
+            }
         }
         let patients = if self.stepless {
             out.clone()

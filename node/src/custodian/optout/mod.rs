@@ -39,10 +39,10 @@ use super::snapshot::{Offered, Snapshot, SnapshotError};
 use crate::config::{CustodianConfig, Dataset};
 
 pub use ids::{IdForm, IdKey, SubjectIds, Token, composed};
-pub use known::{Known, known};
+pub use known::{Known, OfList, known, nearly_used_up};
 pub use list::{List, ListError, numbers_only};
 pub use moved::{Lacking, MovedPart};
-pub use sets::{Set, Settling};
+pub use sets::{Room, Set, Settling};
 pub use spec::OptOutSpec;
 pub use state::{StateError, Used};
 

@@ -47,6 +47,29 @@ pub struct Rule {
     pub first: bool,
 }
 
+/// How many patients may be left out with those who opted out, who have not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// How many are, when all groups are left out.
+    pub drawn: usize,
+    /// How many that may be.
+    pub most: usize,
+    /// So many are drawn for a group that is too small by itself.
+    pub k: usize,
+}
+
+impl Room {
+    /// How many more groups others can be drawn for.
+    pub fn groups(self) -> usize {
+        self.most.saturating_sub(self.drawn) / self.k.max(1)
+    }
+
+    /// Whether a person should know of it: when it is used up, the site may have to be silent until k have opted out together.
+    pub fn is_nearly_used_up(self) -> bool {
+        self.groups() == 0 || self.drawn * 10 >= self.most * 7
+    }
+}
+
 /// Too few have opted out, and no more may be drawn or are there to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settling;

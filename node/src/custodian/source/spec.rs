@@ -160,7 +160,17 @@ const KEYS: &[&str] = &[
 /// What means "missing" where `node.toml` does not say it.
 const MISSING: [&str; 3] = ["", "NA", "NaN"];
 
+/// With `false` nobody opts out by a row, so none can be lost, or come late.
+fn flags(optout: Option<&str>) -> Option<&str> {
+    optout.filter(|optout| optout.trim() != "false")
+}
+
 impl DatasetSpec {
+    /// By which condition rows of the source say who opted out, if any can.
+    pub fn flags(&self) -> Option<&str> {
+        flags(self.optout.as_deref())
+    }
+
     /// Reads the section `dataset.NAME` of `file`. Relative paths are taken from `base`.
     ///
     /// All problems are added to `problems`: where there are any, the result is good for finding more of them only. `None` where nothing
@@ -173,8 +183,7 @@ impl DatasetSpec {
         }
         let raw: RawDataset = read(section, file, &key, KEYS, problems)?;
         let source = SourceSpec::read(&raw.source, file, &join(&key, "source"), base, problems)?;
-        // With `false` nobody opts out by a row, so none can be lost.
-        if source.leaves_files_out() && raw.optout.as_deref().is_some_and(|optout| optout.trim() != "false") {
+        if source.leaves_files_out() && flags(raw.optout.as_deref()).is_some() {
             let place = join(&join(&key, "source"), "damaged");
             let reason = "with an `optout`, no damaged file may be left out: its rows may say who opted out";
             let hint = "damaged = \"stop\"; or name who opted out in a list (`[optouts]`) instead of `optout`";

@@ -182,6 +182,7 @@ fn a_study_stays_on_the_snapshots_of_all_its_datasets() {
         steps: StepAsked::all(&request.steps),
         spend: vec![],
         account: None,
+        further_rounds: 0,
     };
     custodian.ledger.append(NOW, &[Entry::new(Kind::Reservation, request.study.id(), 0, &reservation)]).unwrap();
     // Two newer ones, of which one stays beside that in use.

@@ -131,9 +131,9 @@ fn what_opens_other_servers_is_kept_from_the_agent_and_from_other_datasets_inges
     let reads = agent.read.unwrap();
     assert!(!reads.contains(&site.path("tls")), "{reads:?}");
     // What an ingest dials, its starter must not have given up; the agent does.
-    let ports = |process, dataset| Reach::of(process, &config, dataset).ports;
+    let ports = |process, dataset| Reach::of(process, &config, dataset).ports.unwrap();
     let ingest = ports(Process::RemoteIngest, config.datasets.get("heart"));
-    assert_eq!((ports(Process::Supervisor, None), ingest, agent.ports), (vec![5432], vec![5432], vec![]));
+    assert_eq!((ports(Process::Supervisor, None), ingest, agent.ports.unwrap()), (vec![5432], vec![5432], vec![]));
     assert!(secrets_of_others(&config).contains(&site.path("tls/p")));
 }
 
@@ -142,7 +142,8 @@ fn the_agent_dials_one_port_over_tcp_where_it_dials_that_at_all_and_alone_reads_
     let site = Site::new();
     let address = "address = \"127.0.0.1:4433\"";
     let tcp = format!("{address}\ntcp = \"c.example.org:443\"");
-    let ports = |config: &Config| [Process::Supervisor, Process::Agent].map(|of| Reach::of(of, config, None).ports);
+    let ports =
+        |config: &Config| [Process::Supervisor, Process::Agent].map(|of| Reach::of(of, config, None).ports.unwrap());
     assert_eq!(ports(&Config::load(&site.origin()).unwrap()), [Vec::<u16>::new(), Vec::new()]);
     site.edit_config(address, &tcp);
     assert_eq!(ports(&Config::load(&site.origin()).unwrap()), [vec![443], vec![443]]);
@@ -333,20 +334,52 @@ fn each_process_has_what_it_needs_and_not_one_thing_more() {
     let supervisor = Reach {
         read: None,
         write: vec!["/dev/null".into(), at("state"), at("keys")],
+        free: vec![],
         name_servers: true,
-        ports: vec![],
+        ports: Some(vec![]),
     };
     assert_eq!(of(Process::Supervisor, None), supervisor);
     // Certificate and roots lie beside the release key.
     let own = [at("ca.pem"), at("site.pem"), at("keys")];
     let read = Some(own.into_iter().chain(resolver()).collect());
-    assert_eq!(of(Process::Agent, None), Reach { read, write: vec![at("keys")], name_servers: true, ports: vec![] });
+    let reach = |read, write, name_servers| Reach { read, write, free: vec![], name_servers, ports: Some(vec![]) };
+    assert_eq!(of(Process::Agent, None), reach(read, vec![at("keys")], true));
     let read = Some(vec![at("release.key"), "/dev/urandom".into()]);
-    assert_eq!(
-        of(Process::Custodian, None),
-        Reach { read, write: vec![at("state")], name_servers: false, ports: vec![] }
-    );
+    assert_eq!(of(Process::Custodian, None), reach(read, vec![at("state")], false));
     let write = vec![at("state/snapshots/heart")];
     let read = Some(vec![at("data")]);
-    assert_eq!(of(Process::Ingest, heart), Reach { read, write, name_servers: false, ports: vec![] });
+    assert_eq!(of(Process::Ingest, heart), reach(read, write, false));
+}
+
+#[test]
+fn a_herald_that_posts_reads_public_files_alone_and_dials_the_sites_server() {
+    let laid = Laid::out(
+        "data/unused",
+        "",
+        "[steward]\nnotify_url = \"https://tell.example.org:8443/x\"\nnotify_ca_file = \"tell/ca.pem\"\n",
+    );
+    fs::create_dir(laid.site.path("tell")).unwrap();
+    let reach = Reach::of(Process::Herald, &laid.config, None);
+    assert_eq!((reach.ports, reach.name_servers), (Some(vec![8443]), true));
+    assert!(reach.write.is_empty() && reach.free.is_empty());
+    let read = reach.read.unwrap();
+    let of_site = |path: &&PathBuf| laid.site.path("").starts_with(path) || path.starts_with(laid.site.path(""));
+    assert_eq!(read.iter().filter(of_site).collect::<Vec<_>>(), [&laid.site.path("tell")]);
+}
+
+#[test]
+fn the_sites_own_command_reaches_all_that_there_is_but_data_state_and_keys() {
+    let laid = Laid::out("data/unused", "", "[steward]\nnotify_command = [\"/bin/true\"]\n");
+    let at = |name: &str| laid.site.path(name).canonicalize().unwrap();
+    for folder in ["state", "script"] {
+        fs::create_dir_all(laid.site.path(folder)).unwrap();
+    }
+    std::os::unix::fs::symlink(at("data"), laid.site.path("link")).unwrap();
+    let free = Reach::of(Process::CommandHerald, &laid.config, None).free;
+    let reaches = |path: &Path| free.iter().any(|free| path.starts_with(free));
+    assert!(reaches(Path::new("/usr")) && reaches(&at("script")) && reaches(&at("node.toml")));
+    for kept in ["data", "data/unused", "state", "release.key", "keys/site.key"] {
+        assert!(!reaches(&at(kept)) && !free.iter().any(|free| at(kept).starts_with(free)), "{kept}");
+    }
+    assert!(!free.contains(&laid.site.path("link")), "not by another name either");
 }

@@ -101,7 +101,7 @@ fn a_permit_that_is_no_sound_one_is_not_signed() {
         change(&mut permit);
         SignedPermit::sign(&permit, &key(1)).unwrap_err().code
     };
-    let changes: [&dyn Fn(&mut Permit); 12] = [
+    let changes: [&dyn Fn(&mut Permit); 13] = [
         &|p| p.format = 2,
         &|p| p.title.clear(),
         &|p| p.holder.organisation = "two\nlines".into(),
@@ -111,6 +111,7 @@ fn a_permit_that_is_no_sound_one_is_not_signed() {
         &|p| p.datasets[0].columns = Some(vec![]),
         &|p| p.sites = Some(vec![]),
         &|p| p.min_sites = 0,
+        &|p| p.min_sites = 4,
         &|p| p.max_cells = 0,
         &|p| p.valid_to = p.valid_from,
         &|p| p.nonce = "AB".repeat(16),

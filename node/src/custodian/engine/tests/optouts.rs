@@ -1,9 +1,14 @@
-//! Who is left out has no influence: not on a table, not on discovered keys, not on bins, in any partition.
+//! Who is left out has no influence: not on a table, not on discovered keys, not on bins or lines, in any partition, and not on a bit of a model's sums.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
+use bocage_net::env::SystemEntropy;
+use bocage_protocol::analysis::{RoundState, plan_for};
 use bocage_protocol::contract::Contract;
+use bocage_protocol::front::{BindContext, StudyText};
 use bocage_protocol::plan::{Bins, Measure, Plan, Statistic, ValidPlan};
+use bocage_protocol::trust::SecretKey;
 use proptest::prelude::*;
 
 use super::generate::{contract, discovered_plans, frame, plans, rows, together};
@@ -13,12 +18,15 @@ use crate::custodian::engine::parts::Partition;
 use crate::custodian::engine::{Asked, EngineError};
 use crate::custodian::gate::{Counted, CountedKeys};
 use crate::custodian::snapshot::{Rows, gaps};
+use crate::fixture::NOW;
 
 /// What the engine computes.
 #[derive(Debug, PartialEq)]
 enum Computed {
     Table(Counted),
     Keys(CountedKeys),
+    /// As text: what has no value equals itself there.
+    Model(String),
 }
 
 /// What the engine computes over rows without those of `out`; with nobody in it, the control is off.
@@ -28,6 +36,7 @@ fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, par
     let rows = Rows::made(&frame, &gaps);
     let asked = Asked { rows, plan, contract, features: &NO_FEATURES, folds: None, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
+        None if plan.model().is_some() => asked.model(None).map(|counted| Computed::Model(format!("{counted:?}"))),
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
         Some(_) => asked.keys(partition, plan.most_keys(), K).map(Computed::Keys),
     };
@@ -50,7 +59,46 @@ fn all_plans() -> impl Strategy<Value = Plan> {
         let query = contract.rows(None);
         Plan { query, statistic: Statistic::Bins(Bins::Column(of.parse().unwrap())) }
     });
-    prop_oneof![3 => plans(), 2 => discovered_plans(), 1 => bins]
+    let others = (plans(), prop::sample::select(questions().to_vec()))
+        .prop_map(|(plan, statistic)| Plan { query: plan.query, statistic });
+    prop_oneof![3 => plans(), 2 => discovered_plans(), 1 => bins, 4 => others]
+}
+
+/// Lines, and first steps of models of each kind: of means and shares, of an event, along a grid and by groups, and without an outcome.
+const QUESTIONS: [&str; 7] = [
+    "survival = { time = 'weight', event = 'smoker', by = ['cp'], every = 60, until = 240 }",
+    "model = { formula = 'chol ~ age + smoker' }",
+    "model = { formula = 'smoker ~ age + cp', family = 'binomial' }",
+    "cox = { formula = 'surv(weight, smoker) ~ age' }",
+    "cox = { formula = 'surv(weight, smoker) ~ age', ties = 'breslow', grid = [60, 120, 240] }",
+    "pca = { columns = ['age', 'weight', 'chol'] }",
+    "kmeans = { columns = ['age', 'weight'], clusters = 2, starts = 1 }",
+];
+
+/// What they ask of a row, over whatever rows.
+fn questions() -> &'static [Statistic] {
+    static ASKED: OnceLock<Vec<Statistic>> = OnceLock::new();
+    ASKED.get_or_init(|| QUESTIONS.iter().map(|question| statistic(question)).collect())
+}
+
+fn statistic(question: &str) -> Statistic {
+    let text = format!(
+        "title = 't'\npurpose = 'statistics'\ndataset = 'visits@1'\nmin_sites = 1\n[[analysis]]\nname = 'a'\n{question}\n"
+    );
+    let site = "cleveland".parse().unwrap();
+    let sites = std::slice::from_ref(&site);
+    let context = BindContext {
+        network: "heart-demo".parse().unwrap(),
+        researcher: SecretKey::generate(&mut SystemEntropy).public(),
+        offering: sites,
+        roster: sites,
+        min_sites_floor: 1,
+        now: NOW,
+        nonce: [7; 16],
+        permit: None,
+    };
+    let study = StudyText::parse(&text, "study.toml").and_then(|text| text.bind(&contract(), &context)).unwrap();
+    plan_for(&study.analyses[0].spec, study.query(), 0, &RoundState::First).unwrap().statistic
 }
 
 proptest! {
@@ -68,8 +116,8 @@ proptest! {
     ) {
         let contract = contract();
         let Ok(plan) = ValidPlan::check(plan, &contract) else { return Ok(()) };
-        // Bins are of datasets with one row a patient.
-        let rows = if plan.grid().is_some() { rows } else { together(rows, per_subject) };
+        // Bins, lines and models are of datasets with one row a patient.
+        let rows = if plan.grid().is_some() || plan.model().is_some() { rows } else { together(rows, per_subject) };
         let partition = Partition { rows: part_rows, threads };
         let numbers: Vec<u32> = out.iter().copied().collect();
         let computed = without(&numbers, &rows, &plan, &contract, partition);
@@ -103,7 +151,9 @@ fn without_the_control_a_patient_who_opted_out_shows_in_every_kind_of_answer() {
     let keys = ValidPlan::check(Plan { query, statistic: Statistic::Discovered(keys) }, &contract).unwrap();
     let filter = super::compare(bocage_protocol::plan::Comparison::Less, column("chol"), super::number(100.0));
     let filtered = check(&contract, Some(filter), vec![], vec![]);
-    for plan in [table, bins, keys, filtered] {
+    let model = statistic("model = { formula = 'chol ~ age' }");
+    let model = ValidPlan::check(Plan { query: filtered.plan().query.clone(), statistic: model }, &contract).unwrap();
+    for plan in [table, bins, keys, filtered, model] {
         let whole = Partition { rows: usize::MAX, threads: 1 };
         assert_eq!(without(&[7], &rows, &plan, &contract, whole), without(&[7], &other, &plan, &contract, whole));
         assert_ne!(without(&[], &rows, &plan, &contract, whole), without(&[], &other, &plan, &contract, whole));

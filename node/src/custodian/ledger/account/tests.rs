@@ -80,7 +80,7 @@ fn a_study_stands_as_its_last_records_say() {
     let found = ledger.accounts(&Window::default()).unwrap().studies;
     let states: Vec<_> = found.iter().map(Account::state).collect();
     assert_eq!(states, [State::Released, State::Refused, State::Computing, State::Asked]);
-    assert_eq!(found[0].cells(), (4, 2));
+    assert_eq!(found[0].cells(), Cells { shown: 4, hidden: 2, again: 0 });
     assert_eq!(found[1].decision(), "refused: signer_unknown");
 }
 
@@ -160,4 +160,50 @@ fn a_rule_that_allowed_many_rounds_is_said_once_with_how_often() {
     let found = ledger.accounts(&Window::default()).unwrap().studies.remove(0).decided_by();
     let on = "on 1970-01-01 00:00 UTC";
     assert_eq!(found, [format!("{on} allowed by rule 1, 3 times"), format!("{on} allowed by rule 2")]);
+}
+
+#[test]
+fn the_same_answer_again_is_counted_where_it_left_first() {
+    let (_dir, ledger) = ledger();
+    let question = |n: u8| Digest::from_bytes([n; 32]);
+    let reserved = |n: u8, repeats: [Option<i64>; 2]| {
+        let spend = |(of, repeats): (u8, Option<i64>)| bodies::Spend {
+            analysis: u16::from(of),
+            plan: question(of),
+            cells: 6,
+            compares: None,
+            model: None,
+            question: Some(question(of)),
+            repeats,
+        };
+        let reservation = bodies::Reservation {
+            snapshot: question(9),
+            left_out: None,
+            groups_out: None,
+            related: vec![],
+            steps: vec![],
+            spend: (0..).zip(repeats).map(spend).collect(),
+            account: None,
+            further_rounds: 0,
+        };
+        Entry::new(Kind::Reservation, study(n), 0, &reservation)
+    };
+    let released = |n: u8| {
+        let part = |of: u8| bodies::ReleasedPart {
+            analysis: "a".parse().unwrap(),
+            shown: 4,
+            hidden: 2,
+            refused: None,
+            question: Some(question(of)),
+        };
+        Entry::new(Kind::Release, study(n), 0, &Released { bytes: 9, parts: vec![part(0), part(1)] })
+    };
+    let entries = [reserved(1, [None, None]), released(1), reserved(2, [Some(2), None]), released(2)];
+    ledger.append(Timestamp(5), &entries).unwrap();
+    let found = ledger.accounts(&Window::default()).unwrap().studies;
+    assert_eq!(found[0].cells(), Cells { shown: 8, hidden: 4, again: 0 });
+    assert_eq!(found[1].cells(), Cells { shown: 4, hidden: 2, again: 6 });
+    assert_eq!([0, 1].map(|part| found[1].left_before(4, part)), [Some(2), None]);
+    let all: Cells = found.iter().map(Account::cells).sum();
+    assert_eq!(all, Cells { shown: 12, hidden: 6, again: 6 });
 }

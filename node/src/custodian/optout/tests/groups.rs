@@ -147,3 +147,28 @@ fn where_nobody_is_left_to_go_with_an_opt_out_the_site_waits() {
     }
     panic!("30 patients cannot hide four steps");
 }
+
+#[test]
+fn a_site_is_told_before_too_many_are_drawn_to_hide_one_more_opt_out() {
+    let clinic = Clinic::new(LIST);
+    let custodian = clinic.custodian();
+    clinic.ask(&custodian);
+    let told = |opted_out: usize| {
+        let lines: Vec<String> = (0..opted_out).map(|i| format!("p{i},,")).collect();
+        clinic.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        clinic.ask(&custodian);
+        nearly_used_up(&custodian.config, &custodian.release_key)
+    };
+    // Eleven are drawn for each of the first ten who opt out alone; a drawn one who opts out later draws nobody.
+    let mut warned = Vec::new();
+    for opted_out in 1..=PATIENTS as usize {
+        warned = told(opted_out);
+        if !warned.is_empty() {
+            break;
+        }
+    }
+    let (what, hint) = &warned[0];
+    assert!(what.starts_with("heart: 77 of the 110 patients are drawn who may be left out"), "{what}");
+    assert!(what.contains("with 4 more opt-outs that come alone it answers nothing"), "{what}");
+    assert!(hint.starts_with("enter opt-outs 11 or more at a time"), "{hint}");
+}

@@ -12,6 +12,7 @@
 pub mod analysis;
 pub mod api;
 pub mod backup;
+mod bucket;
 pub mod cli;
 pub mod client;
 pub mod config;

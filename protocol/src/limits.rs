@@ -33,6 +33,14 @@ pub const HTTP_CONNECTIONS: usize = 512;
 pub const HTTP_CONNECTIONS_OF_ONE: usize = 32;
 /// How often a site may move its session within an hour with notice: each lets an older session live until its last answer. It moves where UDP is let through again.
 pub const MOVES_AN_HOUR: usize = 12;
+/// How often a site may greet at once: each greeting takes the place of the session before …
+pub const HELLOS_AT_ONCE: f64 = 60.0;
+/// … and how many more with every second. A node whose sessions are lost young, or that is started again and again, comes every few seconds.
+pub const HELLOS_PER_SEC: f64 = 1.0;
+/// How long a site may say nothing within a reply that it has begun. It sends one from memory: over the slowest line something comes every few seconds.
+pub const REPLY_STALL_SECS: u64 = 20;
+/// The same of a coordinator within a request.
+pub const REQUEST_STALL_SECS: u64 = 20;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.
@@ -67,6 +75,9 @@ pub const INVITATION_DAYS: std::ops::RangeInclusive<u32> = 1..=90;
 pub const ENROL_REQUEST_BYTES: usize = 4 << 10;
 /// The answer: two certificates, or an error.
 pub const ENROL_ANSWER_BYTES: usize = 64 << 10;
+/// What an open study's sites have at least to come back and answer, where its coordinator was away or its clock was set; less where the study gives them
+/// less. A node that has lost its session dials again within half a minute.
+pub const GRACE_SECS: u64 = 60;
 /// Analyses in one study.
 pub const ANALYSES: usize = 100;
 /// Sites in one study.

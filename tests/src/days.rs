@@ -106,6 +106,12 @@ impl Network {
         self.coordinator = Some(self.lab.coordinator());
     }
 
+    /// Kills the coordinator and starts it again with this environment.
+    pub fn coordinator_again(&mut self, env: &[(String, String)]) {
+        self.coordinator.take().expect("it runs").kill();
+        self.coordinator = Some(self.lab.coordinator_with(env));
+    }
+
     /// Waits until the first hospital's supervisor has died, and starts the node again.
     pub fn first_node_dies(&mut self) {
         self.nodes[0].take().expect("it runs").wait();

@@ -6,7 +6,7 @@ use bocage_net::env::SystemClock;
 use bocage_net::frame::{read_frame, write_frame};
 use bocage_net::quic::{QuicClient, QuicLink, QuicServer};
 use bocage_net::tcp::{Route, TcpClient};
-use bocage_net::{Dialler as _, Identity, Link, Listener as _};
+use bocage_net::{Closed, ConnectError, Dialler as _, Identity, Link, Listener as _};
 use bocage_protocol::env::Clock as _;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
@@ -69,24 +69,42 @@ pub struct FakeNode {
 impl FakeNode {
     /// Connects and greets. The coordinator has not asked for the catalogue yet.
     pub async fn greet(lab: &Lab, site: &str) -> Self {
-        let link = dialler(lab, site).connect().await.expect("a link");
-        let mut control = within(link.open()).await.expect("a stream");
-        write_frame(&mut control, &hello(site).encode()).await.expect("the hello is sent");
-        let answer = within(read_frame(&mut control, limits::HELLO_BYTES)).await.expect("an answer");
+        Self::try_greet(lab, site).await.expect("a session")
+    }
+
+    /// The same of a site that may be cut off instead.
+    pub async fn try_greet(lab: &Lab, site: &str) -> Result<Self, Closed> {
+        let link = match dialler(lab, site).connect().await {
+            Ok(link) => link,
+            Err(ConnectError::Closed(closed)) => return Err(closed),
+            Err(error) => panic!("no link: {error}"),
+        };
+        let greeted = async {
+            let mut control = link.open().await.ok()?;
+            write_frame(&mut control, &hello(site).encode()).await.ok()?;
+            let answer = read_frame(&mut control, limits::HELLO_BYTES).await.ok()?;
+            Some((control, answer))
+        };
+        let Some((control, answer)) = within(greeted).await else { return Err(within(link.closed()).await) };
         assert!(matches!(Answer::decode(&answer), Ok(Answer::Welcome(_))));
-        Self { link, control }
+        Ok(Self { link, control })
     }
 
     /// Connects, greets, offers nothing and has heard what the coordinator remembers.
     pub async fn connect(lab: &Lab, site: &str) -> Self {
         let node = Self::greet(lab, site).await;
-        let (request, mut stream) = node.asked().await;
+        node.offer_nothing().await;
+        node
+    }
+
+    /// Offers nothing, and hears what the coordinator remembers.
+    pub async fn offer_nothing(&self) {
+        let (request, mut stream) = self.asked().await;
         assert!(matches!(request, Request::Catalogue), "{request:?}");
         reply(&mut stream, &Reply::Catalogue(Catalogue { datasets: vec![] })).await;
-        let (request, mut stream) = node.asked().await;
+        let (request, mut stream) = self.asked().await;
         assert!(matches!(request, Request::Witness(_)), "{request:?}");
         reply(&mut stream, &Reply::Witnessed).await;
-        node
     }
 
     /// The next request, with the stream that its answer goes to.

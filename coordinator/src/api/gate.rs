@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::call::{address, known};
 use super::problem::too_many;
 use super::{App, Problem};
-use crate::people::{Caller, People, RefusedReason, Tally, Throttle, Token, Unknown, Wait};
+use crate::bucket::Wait;
+use crate::people::{Caller, People, RefusedReason, Tally, Throttle, Token, Unknown};
 
 /// What the interface knows of those who come.
 pub(crate) struct Gate {

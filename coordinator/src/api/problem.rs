@@ -8,7 +8,7 @@ use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 
 use super::types::ProblemJson;
-use crate::people::Wait;
+use crate::bucket::Wait;
 use crate::store::StoreError;
 
 /// An error on its way out.

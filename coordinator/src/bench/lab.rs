@@ -53,12 +53,17 @@ impl Lab {
         patience: Patience,
         tls: Option<(WebIdentity, ApiTls)>,
     ) -> Self {
-        Self::begin(config, Switches { clock, patience, at: None }, tls).await
+        Self::begin(config, Switches { clock, patience, ..Switches::default() }, tls).await
     }
 
     /// [`Lab::start`], with what is done at each moment.
     pub async fn start_at(dir: &Path, clock: Arc<TestClock>, at: AtMoment) -> Self {
         Self::begin(&config(dir), Switches { clock, at: Some(at), ..Switches::default() }, None).await
+    }
+
+    /// [`Lab::start`], where nobody waits for sites to come back.
+    pub async fn start_at_once(dir: &Path, clock: Arc<TestClock>) -> Self {
+        Self::begin(&config(dir), Switches { clock, grace: Duration::ZERO, ..Switches::default() }, None).await
     }
 
     async fn begin(config: &Config, switches: Switches, tls: Option<(WebIdentity, ApiTls)>) -> Self {

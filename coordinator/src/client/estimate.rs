@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bocage_protocol::analysis::awaits;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest, SiteId, StudyId};
-use bocage_protocol::plan::Explained;
+use bocage_protocol::plan::{Explained, Passed};
 use serde::Serialize;
 
 use super::{Api, Bound, ClientError};
@@ -24,8 +24,10 @@ const SCALE_ROWS: u64 = 1_000_000;
 pub struct Estimate {
     /// How many rounds there are at most.
     pub rounds: u32,
-    /// About how many seconds one core of a site takes for a million rows, in all rounds there may be.
+    /// About how many seconds one core of a site takes for a million rows of each of `tables`, in all rounds there may be.
     pub secs_a_million_rows: f64,
+    /// The tables that are passed over, the study's own first.
+    pub tables: Vec<ContractId>,
     /// Rows that an earlier answer counted. None where there is no such answer.
     pub rows: Option<Counted>,
     /// How long rounds took. None where there is no earlier answer that says it.
@@ -64,11 +66,16 @@ impl Bound {
     /// # Errors
     /// A plan of the study does not pass the check that every site repeats.
     pub fn estimate(&self, api: &Api) -> Result<Estimate, ClientError> {
-        let mut looks_secs = 0.0;
+        let (mut looks_secs, mut tables) = (0.0, Vec::new());
         let mut until: BTreeMap<u16, u32> = BTreeMap::new();
         for (position, explained) in (0..).zip(self.explained()?) {
-            let Explained { rounds, .. } = explained;
             looks_secs += explained.secs_of(SCALE_ROWS);
+            let Explained { rounds, passes, .. } = explained;
+            for Passed { table, .. } in passes {
+                if !tables.contains(&table) {
+                    tables.push(table);
+                }
+            }
             // Who reads another one's fit begins after it; all others share their rounds.
             let after = awaits(&self.study, position)?.iter().filter_map(|at| until.get(at)).max().copied();
             until.insert(position, after.unwrap_or_default() + rounds);
@@ -78,6 +85,7 @@ impl Bound {
         Ok(Estimate {
             rounds: until.into_values().max().unwrap_or(1),
             secs_a_million_rows: looks_secs,
+            tables,
             rows: most_rows(&earlier),
             measured: measured(&earlier, &asked),
         })

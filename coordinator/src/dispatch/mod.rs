@@ -6,7 +6,7 @@
 //!                │ link lost or busy: asked again                                     ▼
 //!                │ waits for its steward: asked again; the study stays open meanwhile   Published (once)
 //!                │ refused: final for this site
-//!                └ answer_by, or open_until while some site waits: the deadline is recorded, the rest is missing
+//!                └ its time to answer is over, or open_until while some site waits: the deadline is recorded, the rest is missing
 //! ```
 //! Nothing lives here alone: a study is rebuilt from the store, whether the coordinator was restarted or not. No release is recorded before
 //! it is verified, and no plan is sent: every node derives it from the signed study.
@@ -24,6 +24,7 @@ mod verify;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bocage_protocol::PublicError;
 use bocage_protocol::env::Clock;
@@ -32,7 +33,7 @@ use bocage_protocol::release::Release;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use self::patience::Waiting;
+use self::patience::{Now, Patience, Waiting};
 use self::question::Question;
 use crate::config::{InvitationSettings, KnownContract};
 use crate::counts::{Counts, RoundOutcome};
@@ -74,6 +75,8 @@ pub struct Context {
     pub notices: Notices,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What an open study's sites have at least when it is taken up anew.
+    pub grace: Duration,
     /// Who wants to know of moments.
     pub at: Option<AtMoment>,
     /// What is counted.
@@ -114,12 +117,14 @@ pub async fn run(context: &Arc<Context>, id: StudyId) -> Result<(), DispatchErro
     if record.is_closed() {
         return Ok(());
     }
+    let answer_by = record.answer_by;
     let asked = Arc::new(Asked::bind(record.signed, &context.contracts)?);
     let min_sites = asked.study.min_sites.max(context.min_sites);
     let mut course = Course::begin(&asked, min_sites)?;
+    let mut patience = Patience::new(&asked.study, answer_by, context.grace, Now::read(context.clock.as_ref()));
     while let Some(round) = course.round() {
         let span = tracing::error_span!(parent: None, "round", study = %id, round = round.number);
-        let heard = collect(context, &asked, &round).instrument(span).await?;
+        let heard = collect(context, &asked, &round, &mut patience).instrument(span).await?;
         course = publish::replay(context, &asked, course, heard).await?;
     }
     publish::publish(context, &asked, course, min_sites).await
@@ -130,6 +135,7 @@ async fn collect(
     context: &Arc<Context>,
     asked: &Arc<Asked>,
     round: &Arc<Round>,
+    patience: &mut Patience,
 ) -> Result<BTreeMap<SiteId, Release>, DispatchError> {
     let mut heard = BTreeMap::new();
     let record = read(context, asked.id).await?;
@@ -147,8 +153,7 @@ async fn collect(
         let span = tracing::error_span!(parent: None, "round", study = %asked.id, round = round.number, %site);
         sites.spawn(ask.until_settled().instrument(span));
     }
-    let open_until = asked.study.expires_at;
-    let deadline = waiting.over(context.clock.as_ref(), record.answer_by, open_until);
+    let deadline = waiting.over(context.clock.as_ref(), patience);
     tokio::pin!(deadline);
     let mut panicked = false;
     loop {

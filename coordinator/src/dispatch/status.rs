@@ -130,7 +130,8 @@ fn missing(record: &StudyRecord) -> PublicError {
     match record.cancelled_at {
         Some(_) => PublicError::new(ErrorCode::Cancelled, "the study was cancelled before the site answered"),
         None => {
-            PublicError::new(ErrorCode::DeadlinePassed, format!("the site did not answer before {}", record.answer_by))
+            let by = record.decided_at.unwrap_or(record.answer_by);
+            PublicError::new(ErrorCode::DeadlinePassed, format!("the site did not answer before {by}"))
         }
     }
 }

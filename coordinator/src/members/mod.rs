@@ -22,18 +22,20 @@ use bocage_net::identity::Leaf;
 use bocage_net::{CloseCode, Denylist, Identities, Link, Peer};
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, Digest, NetworkId, SiteId};
-use bocage_protocol::limits::KNOWN_CONTRACTS;
+use bocage_protocol::limits::{HELLOS_AT_ONCE, HELLOS_PER_SEC, KNOWN_CONTRACTS};
 use bocage_protocol::trust::KeptCheckpoints;
 use bocage_protocol::wire::hello::{Hello, PARTICULARS, VERSIONS, WITNESS, negotiate};
 use bocage_protocol::wire::inquiry::Known;
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::issuing::Issuing;
 use self::own::Desk;
 use self::roster::Roster;
 use self::skew::Skew;
 use crate::api::types::{OfferInfo, SiteInfo};
+use crate::bucket::{Bucket, Measure};
 use crate::counts::Counts;
 use crate::permits::AccessBodies;
 use crate::store::Store;
@@ -46,6 +48,8 @@ const CATALOGUE_FIRST_RETRY: Duration = Duration::from_millis(50);
 /// Links that a site may have at a time: one lives, others are being replaced. A site that opens more is cut off at once, so that a fault or a
 /// stolen key at one site takes no place from another.
 const LINKS: usize = 8;
+/// How often a site may greet.
+const HELLOS: Measure = Measure { most: HELLOS_AT_ONCE, a_second: HELLOS_PER_SEC };
 /// Links of all peers with a good certificate but no place in the roster, while they are told so.
 const STRANGERS: usize = 64;
 /// The longest pause between two attempts.
@@ -78,6 +82,7 @@ pub struct Members {
 struct Member {
     name: String,
     links: AtomicUsize,
+    hellos: Mutex<Bucket>,
     session: watch::Sender<Option<Arc<Session>>>,
     heard: Mutex<Heard>,
     renewals: Mutex<own::Rate>,
@@ -109,6 +114,11 @@ struct Heard {
 }
 
 impl Member {
+    /// Whether its site may greet once more, which counts.
+    fn may_greet(&self) -> bool {
+        self.hellos.lock().unwrap_or_else(PoisonError::into_inner).take(HELLOS, Instant::now()).is_ok()
+    }
+
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,6 +146,7 @@ impl Members {
         let member = |name| Member {
             name,
             links: AtomicUsize::new(0),
+            hellos: Mutex::new(Bucket::full(HELLOS, Instant::now())),
             session: watch::channel(None).0,
             heard: Mutex::default(),
             renewals: Mutex::default(),
@@ -256,6 +267,11 @@ impl Members {
             tracing::warn!(%site, most, "site cut off: too many links");
             return link.close(CloseCode::DENIED, "too many links of this site");
         };
+        if self.sites.get(&site).is_some_and(|member| !member.may_greet()) {
+            self.counts.rejected("too_many_hellos");
+            tracing::warn!(%site, most = HELLOS_AT_ONCE, "site cut off: too many hellos");
+            return link.close(CloseCode::DENIED, "this site greets too often");
+        }
         let enrolled = self.enrolled(&site);
         let (hello, heard) =
             match greet::greet(&link, &site, enrolled, &self.network, &self.clock, || self.known(&site)).await {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bocage_net::frame::{FrameError, read_frame, write_frame};
+use bocage_net::frame::{FrameError, read_frame_steadily, write_frame};
 use bocage_net::identity::Leaf;
 use bocage_net::{CloseCode, Denylist, Link, LinkError};
 use bocage_protocol::PublicError;
@@ -21,6 +21,8 @@ use tokio::sync::watch;
 
 /// What a session that moves to another link may still take to answer: as long as the longest round of a site.
 const LAST_ANSWERS: Duration = Duration::from_secs(3600);
+/// How long a site may be silent within a reply.
+const STALL: Duration = Duration::from_secs(limits::REPLY_STALL_SECS);
 /// For those who were about to ask when a newer session came.
 const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
@@ -194,12 +196,18 @@ impl<L: Link> Node for Linked<L> {
             let mut stream = self.0.open().await?;
             write_frame(&mut stream, request).await?;
             stream.shutdown().await.map_err(FrameError::Io)?;
-            let frame = match read_frame(&mut stream, limits::FRAME_BYTES).await {
+            let frame = match read_frame_steadily(&mut stream, limits::FRAME_BYTES, STALL).await {
                 Err(FrameError::TooLarge { bytes, limit_bytes }) => {
                     let message = format!("the site's reply has {bytes} bytes where {limit_bytes} are allowed");
                     self.cut_off(&message);
                     let reply = Reply::Refused(PublicError::new(ErrorCode::TooLarge, message));
                     return Ok(Answered { reply, bytes: 4 });
+                }
+                // It is asked again over its next session.
+                Err(stalled @ FrameError::Stalled { .. }) => {
+                    tracing::warn!(peer = %self.0.peer(), why = %stalled, "peer cut off");
+                    self.0.close(CloseCode::TIMEOUT, "the rest of a reply did not come");
+                    return Err(stalled.into());
                 }
                 other => other?,
             };

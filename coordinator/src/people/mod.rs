@@ -30,7 +30,7 @@ pub(crate) use refused::Tally;
 pub use refused::{Refused, RefusedReason};
 pub use role::{Caller, Right, Role, Scope};
 pub use seed::Seed;
-pub(crate) use throttle::{Throttle, Wait};
+pub(crate) use throttle::Throttle;
 pub use token::{Token, TokenHash};
 pub use tokens::{NewToken, TokenInfo, Unknown};
 pub use users::UserInfo;

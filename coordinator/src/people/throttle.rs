@@ -6,42 +6,16 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bocage_net::places::household;
 use bocage_protocol::ids::TokenId;
 use bocage_protocol::limits;
 use tokio::time::Instant;
 
-/// How long to wait before asking again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wait {
-    /// Seconds, at least 1.
-    pub secs: u64,
-}
-
-/// What a bucket holds when it is full, and how fast it fills.
-#[derive(Debug, Clone, Copy)]
-struct Measure {
-    most: f64,
-    a_second: f64,
-}
+use crate::bucket::{Bucket, Measure, Wait};
 
 const REQUESTS: Measure = Measure { most: limits::API_BURST, a_second: limits::API_PER_SEC };
 const FAILURES: Measure = Measure { most: limits::API_FAILURES_BURST, a_second: limits::API_FAILURES_PER_SEC };
-
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn now(self, measure: Measure, now: Instant) -> f64 {
-        let since = now.saturating_duration_since(self.at);
-        (self.left + since.as_secs_f64() * measure.a_second).min(measure.most)
-    }
-}
 
 /// Buckets by key, of which so many are remembered.
 #[derive(Debug)]
@@ -63,18 +37,12 @@ impl<K: Eq + Hash> Buckets<K> {
         let measure = self.measure;
         if self.of.len() >= self.most && !self.of.contains_key(&key) {
             // Whoever has a full bucket is as one who was never seen.
-            self.of.retain(|_, bucket| bucket.now(measure, now) < measure.most);
+            self.of.retain(|_, bucket| !bucket.is_full(measure, now));
         }
-        let full = Bucket { left: measure.most, at: now };
+        let full = Bucket::full(measure, now);
         let room = self.of.len() < self.most || self.of.contains_key(&key);
         let bucket = if room { self.of.entry(key).or_insert(full) } else { self.others.get_or_insert(full) };
-        let left = bucket.now(measure, now);
-        if left < 1.0 {
-            let missing = Duration::from_secs_f64((1.0 - left) / measure.a_second);
-            return Err(Wait { secs: missing.as_secs() + 1 });
-        }
-        *bucket = Bucket { left: left - 1.0, at: now };
-        Ok(())
+        bucket.take(measure, now)
     }
 }
 
@@ -108,6 +76,8 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SMALL: Measure = Measure { most: 3.0, a_second: 0.5 };

@@ -36,7 +36,13 @@ fn rounds(most: u32) -> String {
 }
 
 fn time(of: &Estimate) -> String {
-    let rows = format!("a million rows take one core of a site {}", about(of.secs_a_million_rows, of.rounds > 1));
+    let each = match of.tables.as_slice() {
+        [] | [_] => String::new(),
+        tables => {
+            format!(" of each of {}", tables.iter().map(|table| table.to_string()).collect::<Vec<_>>().join(", "))
+        }
+    };
+    let rows = format!("a million rows{each} take one core of a site {}", about(of.secs_a_million_rows, of.rounds > 1));
     let Some(Measured { answers, round_secs_from, round_secs_to, without }) = &of.measured else {
         return format!(
             "time    not known, since you have no answer on this dataset yet: {rows}, and the way to the sites comes on top"
@@ -103,7 +109,8 @@ mod tests {
         let study = "ab".repeat(32).parse().unwrap();
         let published_at = bocage_protocol::env::Timestamp(86_400_000);
         let rows = measured.as_ref().map(|_| Counted { at_least: 1_200_000, sites: 4, study, published_at });
-        Estimate { rounds, secs_a_million_rows: 0.35, rows, measured }
+        let tables = vec!["heart@1".parse().unwrap()];
+        Estimate { rounds, secs_a_million_rows: 0.35, tables, rows, measured }
     }
 
     #[test]
@@ -117,6 +124,13 @@ time    not known, since you have no answer on this dataset yet: a million rows 
   site about 0.35 s, and the way to the sites comes on top
 ";
         assert_eq!(estimate(&known(1, None)), wanted);
+    }
+
+    #[test]
+    fn a_time_names_the_tables_where_a_study_reads_several() {
+        let tables = ["heart@1", "labs@1"].map(|id| id.parse().unwrap()).to_vec();
+        let said = estimate(&Estimate { tables, ..known(1, None) }).replace("\n  ", " ");
+        assert!(said.contains(" a million rows of each of heart@1, labs@1 take one core of a site about "), "{said}");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Server {
         contracts: BTreeMap<ContractId, KnownContract>,
         switches: Switches,
     ) -> Result<Self, ServeError> {
-        let Switches { clock, patience, at } = switches;
+        let Switches { clock, patience, grace, at } = switches;
         let held: Vec<_> = contracts.iter().map(|(id, known)| (id.clone(), known.hash)).collect();
         let names = config.sites.iter().map(|(id, site)| (id.clone(), site.name.clone()));
         let roster = Arc::new(Roster::new(&config.sites));
@@ -162,6 +162,7 @@ impl Server {
             invitations: config.invitations.clone(),
             notices: Notices::default(),
             clock,
+            grace,
             at,
             counts,
             drain: Arc::default(),

@@ -80,13 +80,20 @@ pub struct Switches {
     pub clock: Arc<dyn Clock>,
     /// With HTTP clients.
     pub patience: Patience,
+    /// What an open study's sites have at least when it is taken up anew.
+    pub grace: Duration,
     /// Who wants to know of moments.
     pub at: Option<AtMoment>,
 }
 
 impl Default for Switches {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), patience: Patience::default(), at: None }
+        Self {
+            clock: Arc::new(SystemClock),
+            patience: Patience::default(),
+            grace: Duration::from_secs(limits::GRACE_SECS),
+            at: None,
+        }
     }
 }
 

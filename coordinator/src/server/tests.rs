@@ -5,9 +5,10 @@ mod shares;
 mod waiting;
 
 use bocage_protocol::ErrorCode;
+use bocage_protocol::trust::SignedStudy;
 
 use crate::api::types::{SiteStatus, StudyResult, StudyState, Value};
-use crate::bench::{Lab, Manner, SITES, TestClock, report, signed};
+use crate::bench::{Lab, Manner, RESEARCHER, SITES, STUDY, TestClock, key, report, signed, study};
 
 async fn lab() -> (tempfile::TempDir, Lab) {
     let dir = tempfile::tempdir().unwrap();
@@ -49,6 +50,22 @@ async fn four_sites_answer_and_the_combined_answer_is_published_once() {
     lab.stop().await;
     let lab = Lab::start(dir.path(), TestClock::new()).await;
     assert_eq!(lab.get(&path).await, before);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn analyses_that_do_not_wait_for_each_other_share_one_round() {
+    let (_dir, mut lab) = lab().await;
+    lab.all_honest();
+    let text = format!("{STUDY}\n[[analysis]]\nname = \"by_sex\"\ntable = {{ by = [\"sex\"], show = [\"count\"] }}\n");
+    let study = SignedStudy::sign(&study(&text, &SITES, 10), &key(RESEARCHER)).unwrap();
+    lab.submit(&study).await;
+    lab.until_published(study.id()).await;
+    let published = result(&lab, study.id()).await;
+    assert_eq!(published.analyses.len(), 2);
+    for site in &published.sites {
+        assert_eq!(site.receipts.len(), 1, "{} was asked so often", site.id);
+    }
     lab.stop().await;
 }
 
@@ -124,7 +141,7 @@ async fn a_restart_resumes_a_study_under_the_same_deadline_and_then_publishes_wi
     lab.stop().await;
 
     clock.advance_secs(600);
-    let mut lab = Lab::start(dir.path(), clock.clone()).await;
+    let mut lab = Lab::start_at_once(dir.path(), clock.clone()).await;
     let status = lab.until_published(study.id()).await;
     let missing = report(&status.sites, "switzerland");
     assert_eq!(
@@ -139,6 +156,24 @@ async fn a_restart_resumes_a_study_under_the_same_deadline_and_then_publishes_wi
     lab.submit(&later).await;
     lab.until(later.id(), |s| report(&s.sites, "switzerland").status == SiteStatus::Answered).await;
     assert_eq!(result(&lab, study.id()).await, published);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_down_over_the_deadline_hears_its_sites_before_it_publishes() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = TestClock::new();
+    let lab = Lab::start(dir.path(), clock.clone()).await;
+    let study = signed(9);
+    lab.submit(&study).await;
+    lab.stop().await;
+    clock.advance_secs(86_400);
+    let mut lab = Lab::start(dir.path(), clock.clone()).await;
+    lab.all_honest();
+    // Again, while it is asked.
+    clock.advance_secs(86_400);
+    let status = lab.until_published(study.id()).await;
+    assert!(status.sites.iter().all(|site| site.status == SiteStatus::Answered), "{status:?}");
     lab.stop().await;
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bocage_daemon::process::Process;
 use bocage_daemon::pulse::BEAT;
-use bocage_net::frame::{read_frame, write_frame};
+use bocage_net::frame::{FrameError, read_frame, write_frame};
 use bocage_net::{CloseCode, Dialler, Link};
 use bocage_protocol::env::{Clock, Entropy};
 use bocage_protocol::limits;
@@ -55,6 +55,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long a link stays up behind the last answer: closing it loses what is not delivered yet.
 const LINGER: Duration = Duration::from_millis(300);
 
+/// How often a coordinator's bad manners are told of at most.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
 type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// The first stream of a link, on which the two greeted each other. It stays open as long as the session.
@@ -73,7 +76,9 @@ pub struct Agent<D: Dialler> {
     control: Option<Control<D>>,
     connecting: Pending<Result<D::Link, String>>,
     greeting: Pending<Greeted<D>>,
-    relays: JoinSet<()>,
+    relays: JoinSet<Option<FrameError>>,
+    /// When it was last said that the coordinator does not keep to the protocol.
+    warned: Option<Instant>,
     /// The certificate's; none where the transport has none.
     upkeep: Option<Upkeep>,
     /// Links that are made beside the one that stands.
@@ -96,10 +101,13 @@ enum Happening<D: Dialler> {
     Greeted(Greeted<D>),
     Lost(String),
     Asked(Control<D>),
+    /// By a link that is left.
+    AskedByLeft(Control<D>),
     Upkeep(Option<upkeep::Answer>),
     Moved(Because, Moved<D>),
     Tried(Result<D::Link, String>),
-    Answered,
+    /// A request, or what the coordinator sent instead of one.
+    Answered(Option<FrameError>),
     Beat,
     Leave,
     Nothing,
@@ -128,6 +136,7 @@ impl<D: Dialler> Agent<D> {
             connecting: None,
             greeting: None,
             relays: JoinSet::new(),
+            warned: None,
             answered: None,
             leaving: None,
             presence,
@@ -185,12 +194,22 @@ impl<D: Dialler> Agent<D> {
                 what = happens(&mut self.upkeep) => Happening::Upkeep(what),
                 (because, moved) = pending(&mut self.moves.under_way) => Happening::Moved(because, moved),
                 tried = pending(&mut self.moves.trying) => Happening::Tried(tried),
-                Some(stream) = self.from_left.1.recv() => Happening::Asked(stream),
+                Some(stream) = self.from_left.1.recv() => Happening::AskedByLeft(stream),
                 Some(_) = self.left.join_next() => Happening::Nothing,
-                Some(_) = self.relays.join_next() => Happening::Answered,
+                Some(done) = self.relays.join_next() => Happening::Answered(done.ok().flatten()),
                 () = until(self.pace.as_ref(), due_ms) => Happening::Nothing,
             };
             self.take(happening);
+        }
+    }
+
+    /// Once in a while: whoever sends such requests sends many.
+    fn warn_of(&mut self, error: &FrameError, now: Instant) {
+        if self.warned.is_none_or(|warned| now - warned >= WARN_AGAIN) {
+            self.warned = Some(now);
+            tracing::warn!(%error, "the coordinator sent what is no request: its link is closed");
+        } else {
+            tracing::debug!(%error, "what is no request, again");
         }
     }
 
@@ -198,7 +217,8 @@ impl<D: Dialler> Agent<D> {
     fn take(&mut self, happening: Happening<D>) {
         let event = match happening {
             Happening::Nothing => return,
-            Happening::Asked(stream) => return self.relay(stream),
+            Happening::Asked(stream) => return self.relay(stream, self.link.clone()),
+            Happening::AskedByLeft(stream) => return self.relay(stream, None),
             Happening::Upkeep(what) => {
                 let (now, upkeep) = (self.clock.now(), self.upkeep.as_mut());
                 if upkeep.is_some_and(|upkeep| upkeep.take(now, what, self.entropy.as_mut())) {
@@ -209,8 +229,11 @@ impl<D: Dialler> Agent<D> {
             Happening::Moved(because, moved) => return self.moved(because, moved),
             Happening::Tried(tried) => return self.tried(tried),
             Happening::Beat => return self.presence.beat(),
-            Happening::Answered => {
+            Happening::Answered(foul) => {
                 let now = Instant::now();
+                if let Some(error) = foul {
+                    self.warn_of(&error, now);
+                }
                 self.answered = Some(now);
                 if self.leaving.is_some() && self.relays.is_empty() {
                     self.leaving = Some(now + LINGER);
@@ -299,7 +322,8 @@ impl<D: Dialler> Agent<D> {
         }
     }
 
-    fn relay(&mut self, stream: Control<D>) {
+    /// Hands a request on. `link`: the one that it came by, which is closed where the coordinator does not keep to the protocol.
+    fn relay(&mut self, stream: Control<D>, link: Option<D::Link>) {
         let full = self.relays.len() >= RELAYS || self.leaving.is_some();
         let presence = Arc::clone(&self.presence);
         let socket = self.custodian.clone();
@@ -307,8 +331,15 @@ impl<D: Dialler> Agent<D> {
             let done = if full { relay::turn_away(stream).await } else { relay::hand_on(stream, &socket).await };
             match done {
                 Ok(handed) => presence.request(handed),
+                Err(error) if relay::is_foul(&error) => {
+                    if let Some(link) = link {
+                        link.close(CloseCode::PROTOCOL, "that was no request");
+                    }
+                    return Some(error);
+                }
                 Err(error) => tracing::debug!(%error, "a request was not answered"),
             }
+            None
         });
     }
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use bocage_net::frame::{FrameError, read_frame, write_frame};
+use bocage_net::frame::{FrameError, read_frame, read_frame_steadily, write_frame};
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::limits;
 use bocage_protocol::wire::codec;
@@ -19,6 +19,8 @@ use super::presence::Handed;
 pub const RELAYS: usize = 2 * limits::CUSTODIAN_QUEUE;
 /// How long a coordinator may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may be silent within one.
+const STALL: Duration = Duration::from_secs(limits::REQUEST_STALL_SECS);
 
 /// Answers one request through the custodian's socket.
 ///
@@ -28,8 +30,9 @@ pub(super) async fn hand_on<S>(mut stream: S, socket: &Path) -> Result<Handed, F
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, read_frame(&mut stream, limits::FRAME_BYTES)).await else {
-        return Err(FrameError::Truncated);
+    let request = read_frame_steadily(&mut stream, limits::FRAME_BYTES, STALL);
+    let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, request).await else {
+        return Err(FrameError::Stalled { secs: REQUEST_TIMEOUT.as_secs() });
     };
     let (reply, handed) = match ask(socket, &request?).await {
         Ok(reply) => (reply, Handed::On),
@@ -57,6 +60,11 @@ where
 {
     answer(stream, &busy("the site has too many requests under way")?).await?;
     Ok(Handed::Away)
+}
+
+/// Whether only a coordinator that does not keep to the protocol lets a request end so: ours gives up at most, and says so.
+pub(super) fn is_foul(error: &FrameError) -> bool {
+    matches!(error, FrameError::TooLarge { .. } | FrameError::Stalled { .. })
 }
 
 async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, FrameError> {

@@ -85,6 +85,26 @@ async fn without_a_custodian_the_answer_is_busy_and_a_lost_link_is_made_again() 
     running.abort();
 }
 
+#[tokio::test]
+async fn a_coordinator_that_announces_more_than_a_request_loses_its_link_and_the_node_comes_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = MemoryListener::new();
+    let agent = agent(&listener, dir.path().join("none.sock"));
+    let running = tokio::spawn(agent.run(std::future::pending()));
+    let (link, _control) = welcome(&listener).await;
+    let mut stream = link.open().await.unwrap();
+    stream.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
+    assert!(matches!(link.closed().await, bocage_net::Closed::ByPeer { code: CloseCode::PROTOCOL, .. }));
+    let (link, _control) = welcome(&listener).await;
+    // One that gives up in the middle has done nothing wrong.
+    let mut stream = link.open().await.unwrap();
+    stream.write_all(&[0, 0]).await.unwrap();
+    drop(stream);
+    let reply: Reply = codec::decode(&ask(&link, &[0]).await, limits::FRAME_BYTES).unwrap();
+    assert!(matches!(reply, Reply::Refused(PublicError { code: ErrorCode::Busy, .. })), "{reply:?}");
+    running.abort();
+}
+
 /// A way that is shut until somebody opens it.
 struct Shut {
     way: MemoryDialler,

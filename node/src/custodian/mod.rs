@@ -14,6 +14,7 @@ pub mod engine;
 pub mod folds;
 pub mod gate;
 mod gathered;
+mod in_words;
 pub mod ledger;
 pub mod links;
 pub mod optout;

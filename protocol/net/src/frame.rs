@@ -5,6 +5,7 @@
 //! alone costs us nothing.
 
 use std::io;
+use std::time::Duration;
 
 use bocage_protocol::limits::FRAME_BYTES;
 use bocage_protocol::wire::codec::{self, CodecError};
@@ -27,6 +28,12 @@ pub enum FrameError {
     /// The stream ended within a frame.
     #[error("the stream ended within a frame")]
     Truncated,
+    /// The peer began a frame and then said nothing.
+    #[error("nothing came for {secs} s within a frame")]
+    Stalled {
+        /// For so long.
+        secs: u64,
+    },
     /// The frame is longer than allowed here.
     #[error("frame of {bytes} bytes where {limit_bytes} are allowed")]
     TooLarge {
@@ -51,14 +58,32 @@ pub async fn read_frame<R>(reader: &mut R, limit_bytes: usize) -> Result<Vec<u8>
 where
     R: AsyncRead + Unpin + ?Sized,
 {
-    let bytes = read_length(reader).await?;
+    read(reader, limit_bytes, None).await
+}
+
+/// [`read_frame`] of a peer that may take its time to begin, and then must say something within each `stall`.
+///
+/// # Errors
+/// As [`read_frame`], and [`FrameError::Stalled`].
+pub async fn read_frame_steadily<R>(reader: &mut R, limit_bytes: usize, stall: Duration) -> Result<Vec<u8>, FrameError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+{
+    read(reader, limit_bytes, Some(stall)).await
+}
+
+async fn read<R>(reader: &mut R, limit_bytes: usize, stall: Option<Duration>) -> Result<Vec<u8>, FrameError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+{
+    let bytes = read_length(reader, stall).await?;
     if bytes > limit_bytes {
         return Err(FrameError::TooLarge { bytes, limit_bytes });
     }
     let mut payload = Vec::with_capacity(bytes.min(FIRST_BYTES));
     while payload.len() < bytes {
         let missing = (bytes - payload.len()) as u64;
-        if reader.take(missing).read_buf(&mut payload).await? == 0 {
+        if within(stall, reader.take(missing).read_buf(&mut payload)).await? == 0 {
             return Err(FrameError::Truncated);
         }
         if payload.len() == payload.capacity() && payload.len() < bytes {
@@ -68,20 +93,27 @@ where
     Ok(payload)
 }
 
-async fn read_length<R>(reader: &mut R) -> Result<usize, FrameError>
+async fn read_length<R>(reader: &mut R, stall: Option<Duration>) -> Result<usize, FrameError>
 where
     R: AsyncRead + Unpin + ?Sized,
 {
     let mut length = [0; 4];
     let mut have = 0;
     while have < length.len() {
-        match reader.read(&mut length[have..]).await? {
+        match within(stall.filter(|_| have > 0), reader.read(&mut length[have..])).await? {
             0 if have == 0 => return Err(FrameError::Ended),
             0 => return Err(FrameError::Truncated),
             read => have += read,
         }
     }
     Ok(u32::from_be_bytes(length) as usize)
+}
+
+/// What is read, within so long.
+async fn within(stall: Option<Duration>, read: impl Future<Output = io::Result<usize>>) -> Result<usize, FrameError> {
+    let Some(stall) = stall else { return Ok(read.await?) };
+    let stalled = |_| FrameError::Stalled { secs: stall.as_secs() };
+    Ok(tokio::time::timeout(stall, read).await.map_err(stalled)??)
 }
 
 /// Writes `payload` as one frame and flushes.
@@ -152,6 +184,23 @@ mod tests {
             }
         };
         tokio::join!(send, receive).1
+    }
+
+    #[tokio::test]
+    async fn who_falls_silent_within_a_frame_is_given_up_and_who_has_not_begun_is_waited_for() {
+        let stall = Duration::from_millis(20);
+        for half in [&[0, 0][..], &[0, 0, 0, 9, 1, 2]] {
+            let (mut ours, mut theirs) = tokio::io::duplex(64);
+            ours.write_all(half).await.unwrap();
+            let error = read_frame_steadily(&mut theirs, 10, stall).await.unwrap_err();
+            assert!(matches!(error, FrameError::Stalled { .. }), "{error}");
+        }
+        let (mut ours, mut theirs) = tokio::io::duplex(64);
+        let waiting = read_frame_steadily(&mut theirs, 10, stall);
+        tokio::pin!(waiting);
+        assert!(tokio::time::timeout(5 * stall, &mut waiting).await.is_err());
+        write_frame(&mut ours, b"late").await.unwrap();
+        assert_eq!(waiting.await.unwrap(), b"late");
     }
 
     #[tokio::test]

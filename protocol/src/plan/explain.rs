@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::MeasureLayout;
 use super::words::{self, Words, expression};
-use super::{Bins, Calls, Contracts, Expr, Grid, Statistic, ValidPlan};
+use super::{Bins, Calls, Contracts, Expr, Feature, Grid, RelatedTable, Statistic, ValidPlan};
 use crate::counted::counted;
-use crate::ids::ColumnName;
+use crate::ids::{ColumnName, ContractId};
 
 /// Rows that one core passes over in a second, for each measure and key: the slow end of what was measured, so that an estimate is seldom short.
 const ROWS_A_SECOND: u64 = 20_000_000;
@@ -38,16 +38,27 @@ pub struct Explained {
     /// How many rounds there are at most.
     #[serde(default = "one_round", skip_serializing_if = "is_one_round")]
     pub rounds: u32,
-    /// How often each row is looked at in all rounds, once for every measure, key, feature and column.
-    #[serde(default)]
-    pub looks: u64,
-    /// Rows that are passed over, where they are known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u64>,
+    /// What is passed over: rows of the plan's own table, and of those that its features look into.
+    pub passes: Vec<Passed>,
     /// About how long that takes one core in all rounds, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secs: Option<u64>,
 }
+
+/// What is passed over of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// The table.
+    pub table: ContractId,
+    /// How often each of its rows is looked at in all rounds, once for every measure, key, feature and column.
+    pub looks: u64,
+    /// How many rows it has, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+/// How many rows a table's snapshot has, for those who may know.
+pub type RowsOf<'a> = &'a dyn Fn(&ContractId) -> Option<u64>;
 
 fn one_round() -> u32 {
     1
@@ -58,9 +69,9 @@ fn is_one_round(rounds: &u32) -> bool {
 }
 
 impl ValidPlan {
-    /// The plan in words. `rows` are those of the base's snapshot, for those who may know. The contracts' tables have the plan's own names for
+    /// The plan in words. `rows` are those of each table's snapshot, for those who may know. The contracts' tables have the plan's own names for
     /// them ([`Contracts::of`] [`ValidPlan::related`]); where one is missing, its columns have no titles.
-    pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<u64>) -> Explained {
+    pub fn explain<'a>(&self, contracts: impl Into<Contracts<'a>>, rows: Option<RowsOf<'_>>) -> Explained {
         let contracts = &contracts.into();
         let words = Words::new(self.contract(contracts.base), self.called.calls());
         let features = self.features();
@@ -70,15 +81,7 @@ impl ValidPlan {
             Statistic::Discovered(_) => self.explain_discovered(&words),
             Statistic::Model(_) => self.explain_model(),
         };
-        // Values are looked up twice: to find the frequent ones, and to count them.
-        let discovered = 4 * u64::from(self.discovered().is_some());
-        let columns = self.model().map_or(0, |(_, layout)| layout.columns.len() as u64);
-        let looks = 1
-            + self.features().len() as u64
-            + self.table().measures.len() as u64
-            + self.table().by.len() as u64
-            + columns
-            + discovered;
+        let passes = self.passes(rows);
         Explained {
             reads: self.explain_reads(contracts),
             makes: features
@@ -92,10 +95,34 @@ impl ValidPlan {
             cells: self.most_cells() as u64,
             numbers,
             rounds: 1,
-            looks,
-            rows,
-            secs: rows.map(|rows| secs(rows, looks) as u64),
+            secs: secs(&passes),
+            passes,
         }
+    }
+
+    fn passes(&self, rows: Option<RowsOf<'_>>) -> Vec<Passed> {
+        // Values are looked up twice: to find the frequent ones, and to count them.
+        let discovered = 4 * u64::from(self.discovered().is_some());
+        let columns = self.model().map_or(0, |(_, layout)| layout.columns.len() as u64);
+        let own = 1
+            + self.features().len() as u64
+            + self.table().measures.len() as u64
+            + self.table().by.len() as u64
+            + columns
+            + discovered;
+        let over = |table: &ContractId, looks| {
+            let rows = rows.and_then(|rows| rows(table));
+            Passed { table: table.clone(), looks, rows }
+        };
+        let mut passes = vec![over(&self.plan().query.dataset, own)];
+        for name in self.features().iter().flat_map(Feature::tables) {
+            let Some(RelatedTable { dataset, .. }) = self.related().get(name) else { continue };
+            match passes.iter_mut().find(|passed| passed.table == *dataset) {
+                Some(passed) => passed.looks += 1,
+                None => passes.push(over(dataset, 1)),
+            }
+        }
+        passes
     }
 
     /// Every column of its own dataset that the plan reads, each once. The column that names the patient is never among them.
@@ -185,14 +212,28 @@ impl Explained {
     pub fn followed_by(mut self, rounds: u16, later: &Explained) -> Self {
         self.rounds += u32::from(rounds);
         self.numbers = self.numbers.saturating_add(u64::from(rounds).saturating_mul(later.numbers));
-        self.looks = self.looks.saturating_add(u64::from(rounds).saturating_mul(later.looks));
-        self.secs = self.rows.map(|rows| secs(rows, self.looks) as u64);
+        // What a model's steps look at is kept from its first round on: other tables are passed over once.
+        for (own, later) in self.passes.iter_mut().zip(&later.passes).take(1) {
+            own.looks = own.looks.saturating_add(u64::from(rounds).saturating_mul(later.looks));
+        }
+        self.secs = secs(&self.passes);
         self
     }
 
-    /// About how long so many rows take one core of a site in all rounds there may be, in seconds.
+    /// About how long so many rows of each table take one core of a site in all rounds there may be, in seconds.
     pub fn secs_of(&self, rows: u64) -> f64 {
-        secs(rows, self.looks)
+        self.passes.iter().map(|passed| passed.secs_of(rows)).sum()
+    }
+
+    /// How many rows of which table are passed over, where all are known.
+    fn passed(&self) -> Option<String> {
+        let one = self.passes.len() == 1;
+        let rounds = if self.rounds == 1 { "" } else { " in each round" };
+        let said = |(i, passed): (usize, &Passed)| {
+            let of = if one { String::new() } else { format!(" of {}", passed.table) };
+            Some(format!("{} rows{of}{}", passed.rows?, if i == 0 { rounds } else { "" }))
+        };
+        Some(self.passes.iter().enumerate().map(said).collect::<Option<Vec<_>>>()?.join(", and "))
     }
 
     /// For the steward: one sentence a line.
@@ -217,9 +258,9 @@ impl Explained {
             rounds => format!("{} numbers may leave, in {rounds} rounds at most", self.numbers),
         };
         let _ = writeln!(text, "At most {leaves}, none of them about fewer than k patients.");
-        if let Some(rows) = self.rows {
-            let (rounds, all) = if self.rounds == 1 { ("", "") } else { (" in each round", " of one core in all") };
-            let _ = writeln!(text, "Passes over {rows} rows{rounds}, in {}{all}.", time(self.secs.unwrap_or_default()));
+        if let (Some(passed), Some(secs)) = (self.passed(), self.secs) {
+            let all = if self.rounds == 1 { "" } else { " of one core in all" };
+            let _ = writeln!(text, "Passes over {passed}, in {}{all}.", time(secs));
         }
         text
     }
@@ -237,14 +278,22 @@ impl Explained {
         for made in &self.makes {
             let _ = writeln!(text, "         ├─ make   {made}");
         }
-        let rows = self.rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+        let rows = self.passed().map(|passed| format!(", {passed}")).unwrap_or_default();
         let _ = writeln!(text, "         └─ read   {}{rows}", listed(&self.reads, "no column"));
         text
     }
 }
 
-fn secs(rows: u64, looks: u64) -> f64 {
-    rows as f64 * looks as f64 / ROWS_A_SECOND as f64
+impl Passed {
+    fn secs_of(&self, rows: u64) -> f64 {
+        rows as f64 * self.looks as f64 / ROWS_A_SECOND as f64
+    }
+}
+
+/// None where the rows of some table are not known.
+fn secs(passes: &[Passed]) -> Option<u64> {
+    let secs = passes.iter().map(|passed| Some(passed.secs_of(passed.rows?)));
+    Some(secs.sum::<Option<f64>>()? as u64)
 }
 
 fn listed(names: &[String], none: &str) -> String {
@@ -306,7 +355,7 @@ mod tests {
         let spec = &study.analyses[0].spec;
         let explain = |round, state| {
             let plan = plan_for(spec, study.query(), round, state).unwrap();
-            ValidPlan::check(plan, &contract).unwrap().explain(&contract, rows)
+            ValidPlan::check(plan, &contract).unwrap().explain(&contract, Some(&|_: &ContractId| rows))
         };
         let first = explain(0, &RoundState::First);
         spec.later_rounds(2).iter().fold(first, |all, (rounds, state)| all.followed_by(*rounds, &explain(1, state)))

@@ -38,7 +38,7 @@ pub use check::nullable;
 pub(crate) use check::{check_discovered, check_key, check_measure, measure_range, nested, summed_together};
 pub use discovered::{DiscoveredKey, KeyValue};
 pub use domain::{Coarser, KeyDomain, MISSING, band_labels};
-pub use explain::Explained;
+pub use explain::{Explained, Passed, RowsOf};
 pub use expr::{Branch, Comparison, DateUnit, Expr, Function, Literal, Operation, ParseAs};
 pub use features::Touches;
 pub(crate) use features::{Known, check_feature, unknown_table};

@@ -1,7 +1,8 @@
-//! Clocks that are set forward and back while studies run.
+//! Clocks that are set forward and back, between studies and while one runs.
 
 use bocage_tests::clock::Steps;
 use bocage_tests::days::{Network, question};
+use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, status};
 
 use super::EXE;
@@ -23,4 +24,25 @@ fn studies_end_while_the_clock_of_all_is_set_forward_and_back() {
         studies.push(signed);
     }
     network.repeats_are_the_same(&studies);
+}
+
+#[test]
+fn a_study_is_answered_by_all_although_the_clock_passes_its_deadline_while_a_hospital_computes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (steps, hold) = (Steps::new(folder.path()), Hold::new(folder.path()));
+    let mut network = Network::start_with(EXE, &[steps.env(), hold.env()], &[steps.env()]);
+    let signed = network.submit("10m");
+    let first = hold.next();
+    steps.set(1000);
+    drop(first);
+    let second = hold.next();
+    // Now it is a coordinator that has just come back.
+    steps.set(2000);
+    network.coordinator_again(&[steps.env()]);
+    drop(second);
+    let result = network.published(signed.id());
+    for site in HOSPITALS {
+        assert_eq!(status(&result, site)["status"], "answered", "{result:#}");
+    }
+    network.repeats_are_the_same(&[signed]);
 }

@@ -1,7 +1,8 @@
 //! A coordinator with bad manners towards a node. It holds the coordinator's keys, and can still only ask what a researcher signed.
 
-use bocage_net::Link as _;
 use bocage_net::frame::{read_frame, write_frame};
+use bocage_net::quic::QuicLink;
+use bocage_net::{CloseCode, Closed, Link as _};
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
@@ -27,12 +28,20 @@ fn code(reply: &Reply) -> Option<ErrorCode> {
     }
 }
 
+/// How the node ends a link.
+async fn cut_off(link: &QuicLink) -> Option<CloseCode> {
+    match within(link.closed()).await {
+        Closed::ByPeer { code, .. } => Some(code),
+        _ => None,
+    }
+}
+
 fn peaks(node: &Process) -> Vec<u64> {
     let children = ["agent", "custodian"].map(|role| node.child_pid(role).expect("a child"));
     children.into_iter().map(peak_kib).collect()
 }
 
-async fn snapshot_taken(link: &bocage_net::quic::QuicLink) {
+async fn snapshot_taken(link: &QuicLink) {
     loop {
         if let Reply::Catalogue(catalogue) = ask(link, &Request::Catalogue).await
             && catalogue.datasets.iter().all(|d| d.snapshot_at.is_some())
@@ -109,7 +118,10 @@ async fn frames_that_are_none_and_streams_that_stop_half_way_cost_a_node_nothing
     let before = peaks(&node);
     let mut stream = within(link.open()).await.expect("a stream");
     stream.write_all(&GIB).await.expect("sent");
-    assert!(within(read_frame(&mut stream, limits::FRAME_BYTES)).await.is_err());
+    assert_eq!(cut_off(&link).await, Some(CloseCode::PROTOCOL));
+    node.wait_for_line(&["WARN", "the coordinator sent what is no request", "1073741824"]);
+    let (link, _control) = coordinator.welcome().await;
+    snapshot_taken(&link).await;
     let mut stream = within(link.open()).await.expect("a stream");
     write_frame(&mut stream, &[255; 1000]).await.expect("sent");
     let reply = within(read_frame(&mut stream, limits::FRAME_BYTES)).await.expect("a reply");
@@ -124,7 +136,13 @@ async fn frames_that_are_none_and_streams_that_stop_half_way_cost_a_node_nothing
         half_open.push(stream);
     }
     snapshot_taken(&link).await;
+    // Those that are given up are no fault.
+    let last = half_open.pop();
     drop(half_open);
+    snapshot_taken(&link).await;
+    assert_eq!(cut_off(&link).await, Some(CloseCode::PROTOCOL));
+    drop(last);
+    let (link, _control) = coordinator.welcome().await;
     snapshot_taken(&link).await;
     for (before, after) in before.iter().zip(peaks(&node)) {
         assert!(after.saturating_sub(*before) < COST_KIB, "from {before} to {after} KiB");

@@ -3,19 +3,21 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bocage_net::certificates::{Authority, COORDINATOR_NAME};
 use bocage_net::env::{SystemClock, SystemEntropy};
 use bocage_net::quic::{QuicClient, QuicLink};
 use bocage_net::{CloseCode, Closed, ConnectError, Dialler as _, Identity, Link as _};
 use bocage_protocol::env::Clock as _;
-use bocage_tests::lab::HOSPITALS;
-use bocage_tests::peer::{FakeNode, dialler, within};
+use bocage_protocol::limits;
+use bocage_tests::lab::{HOSPITALS, status};
+use bocage_tests::peer::{FakeNode, dialler, hello, within};
 use bocage_tests::relay::mixed;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 
-use super::{GIB, Others};
+use super::{GIB, Others, study_of};
 
 const FIRST: &str = HOSPITALS[0];
 
@@ -50,9 +52,27 @@ async fn a_hello_that_comes_a_byte_at_a_time_is_given_up_and_a_reply_that_is_non
     let others = Others::start();
     let link = dialler(&others.lab, FIRST).connect().await.expect("a link");
     let mut control = within(link.open()).await.expect("a stream");
-    control.write_all(&[0, 0]).await.expect("sent");
+    let hello = hello(FIRST).encode();
+    let frame = [&(hello.len() as u32).to_be_bytes()[..], &hello].concat();
+    // All of it would take half a minute.
+    let mut drops = tokio::time::interval(Duration::from_secs(30) / frame.len() as u32);
+    let dripping = tokio::spawn(async move {
+        let mut sent = 0;
+        let code = loop {
+            tokio::select! {
+                code = cut_off(&link) => break code,
+                _ = drops.tick() => match control.write_all(&frame[sent..=sent]).await {
+                    Ok(()) => sent += 1,
+                    Err(_) => break cut_off(&link).await,
+                },
+            }
+        };
+        (code, sent)
+    });
     others.do_not_notice();
-    assert_eq!(cut_off(&link).await, Some(CloseCode::TIMEOUT));
+    let (code, sent) = dripping.await.expect("no panic");
+    assert_eq!(code, Some(CloseCode::TIMEOUT));
+    assert!(sent > 4, "some of the hello itself had come: {sent} bytes");
     others.coordinator.wait_for_line(&["no hello in time", FIRST]);
 
     let node = FakeNode::greet(&others.lab, FIRST).await;
@@ -60,6 +80,23 @@ async fn a_hello_that_comes_a_byte_at_a_time_is_given_up_and_a_reply_that_is_non
     stream.write_all(&[0, 0, 0, 3, 255, 255, 255]).await.expect("sent");
     assert_eq!(cut_off(&node.link).await, Some(CloseCode::PROTOCOL));
     others.coordinator.wait_for_line(&["peer cut off", FIRST, "not a message"]);
+    others.memory_is_bounded();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_stops_half_way_ends_the_session_and_its_round_is_answered_over_the_next() {
+    let others = Others::start();
+    let node = FakeNode::connect(&others.lab, FIRST).await;
+    others.coordinator.wait_for_line(&["connected", FIRST]);
+    let study = others.lab.study("half", &study_of(&HOSPITALS, "5m"));
+    let (_, mut stream) = node.asked().await;
+    stream.write_all(&[0, 0, 1, 0, 7]).await.expect("sent");
+    others.do_not_notice();
+    assert_eq!(cut_off(&node.link).await, Some(CloseCode::TIMEOUT));
+    others.coordinator.wait_for_line(&["peer cut off", FIRST, "within a frame"]);
+    let _node = others.lab.node(FIRST, &[]);
+    let result = study.published();
+    assert_eq!(status(&result, FIRST)["status"], "answered", "{result:#}");
     others.memory_is_bounded();
 }
 
@@ -147,17 +184,24 @@ async fn links_that_are_held_without_a_greeting_are_given_up_and_their_site_gets
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_hellos_of_one_site_replaces_its_own_session_only() {
-    const HELLOS: usize = 150;
+async fn a_flood_of_hellos_of_one_site_replaces_its_own_session_only_and_is_cut_off() {
     let others = Others::start();
     let mut last: Option<FakeNode> = None;
-    for _ in 0..HELLOS {
-        let node = FakeNode::connect(&others.lab, FIRST).await;
+    let mut let_in = 0;
+    let refused = loop {
+        let node = match FakeNode::try_greet(&others.lab, FIRST).await {
+            Ok(node) => node,
+            Err(closed) => break closed,
+        };
+        node.offer_nothing().await;
+        let_in += 1;
         if let Some(older) = last.replace(node) {
             assert_eq!(cut_off(&older.link).await, Some(CloseCode::REPLACED));
         }
-    }
-    assert!(others.coordinator.log().matches("site connected").count() >= HELLOS);
+    };
+    assert!(matches!(refused, Closed::ByPeer { code: CloseCode::DENIED, .. }), "{refused:?}");
+    assert!(let_in >= limits::HELLOS_AT_ONCE as usize, "{let_in}");
+    others.coordinator.wait_for_line(&["cut off", FIRST, "too many hellos"]);
     others.do_not_notice();
     others.memory_is_bounded();
 }

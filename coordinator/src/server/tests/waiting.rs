@@ -1,6 +1,7 @@
 //! Sites that let a study wait for their steward.
 
 use bocage_protocol::ErrorCode;
+use bocage_protocol::limits::CLOCK_TOLERANCE_SECS;
 use bocage_protocol::trust::SignedStudy;
 
 use super::{lab, result};
@@ -65,7 +66,7 @@ async fn a_silent_site_is_missing_once_no_other_site_waits() {
         .await;
     lab.stop().await;
     clock.advance_secs(THREE_DAYS);
-    let mut lab = Lab::start(dir.path(), clock.clone()).await;
+    let mut lab = Lab::start_at_once(dir.path(), clock.clone()).await;
     lab.node("long-beach", Manner::Silent);
     assert_eq!(lab.until(study.id(), |_| true).await.state, StudyState::Open);
     lab.node(WAITS, Manner::Honest);
@@ -92,7 +93,8 @@ async fn at_the_end_of_a_study_a_site_that_still_waits_is_missing_for_that_reaso
         .await;
     lab.stop().await;
     let left = open.open_until.unwrap().since_ms(open.accepted_at) / 1000;
-    clock.advance_secs(left + 1);
+    // Until no node answers it any more.
+    clock.advance_secs(left + CLOCK_TOLERANCE_SECS);
     let lab = Lab::start(dir.path(), clock).await;
     lab.until_published(study.id()).await;
     let published = result(&lab, study.id()).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bocage_protocol::analysis::most_later_rounds;
 use bocage_protocol::contract::Subject;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{AnalysisName, Digest};
+use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::{SignedRelease, Standing, Study};
@@ -22,6 +22,7 @@ use crate::custodian::desk::Stopped;
 use crate::custodian::engine::{self, EngineError, Features, Ground};
 use crate::custodian::gate::{self, Answer, GatePolicy, Heading, Released};
 use crate::custodian::gathered::Gathered;
+use crate::custodian::in_words::asks;
 use crate::custodian::ledger::bodies::{self, AttemptState, StepAsked, Verdict};
 use crate::custodian::ledger::{Books, History, Kind, LedgerError};
 use crate::custodian::reuse::{self, Before};
@@ -49,15 +50,17 @@ impl Custodian {
         history: &History,
     ) -> Result<Vec<u8>, Failure> {
         let gathered = self.gather(authorised, history, round.request.round, round.now).map_err(Failure::Before)?;
-        let ground = &gathered.ground();
+        // Of all rounds, once.
+        let explained = match history.has_begun() {
+            true => BTreeMap::new(),
+            false => explained(authorised, &gathered.ground()).map_err(Failure::Before)?,
+        };
         let mut entries = vec![round.asked(Some(about))];
         if !history.has_request {
             let envelope = serde_json::to_vec(&round.request.study).unwrap_or_default();
             entries = entries.into_iter().map(|e| e.payload(envelope.clone())).collect();
         }
-        entries.push(
-            round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained(authorised, ground))),
-        );
+        entries.push(round.entry(Kind::Decision, &self.decision(authorised, Verdict::Allow, explained)));
         let asked = self.asked(authorised, &gathered)?;
         let reserved = history.round(round.request.round).is_some_and(|r| r.reservation.is_some());
         let reservation = reservation(round, authorised, &gathered, &asked);
@@ -222,14 +225,12 @@ impl Custodian {
 }
 
 /// What is decided about, in the words that a steward reads.
-fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> BTreeMap<AnalysisName, String> {
-    let datasets = authorised.datasets();
-    let say = |(analysis, plan): &(u16, bocage_protocol::plan::ValidPlan)| {
-        let analysis = authorised.study.analyses.get(usize::from(*analysis))?;
-        let explained = plan.explain(datasets.contracts_of(plan), Some(ground.base.manifest().rows));
-        Some((analysis.name.clone(), explained.plainly() + &authorised.study.origins(plan.plan())))
+fn explained(authorised: &Authorised<'_>, ground: &Ground<'_>) -> Result<BTreeMap<AnalysisName, String>, PublicError> {
+    let rows = |id: &ContractId| {
+        let offered = if id == ground.contract.id() { ground.base } else { ground.related.get(id)?.offered };
+        Some(offered.manifest().rows)
     };
-    authorised.plans.iter().filter_map(say).collect()
+    Ok(asks(authorised, &rows)?.into_iter().map(|asks| (asks.analysis, asks.explained)).collect())
 }
 
 fn reservation(

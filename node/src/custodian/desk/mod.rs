@@ -27,16 +27,15 @@ pub mod socket;
 mod view;
 pub mod wire;
 
-use bocage_protocol::analysis::AnalysisSpec;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::StudyId;
+use bocage_protocol::ids::{ContractId, StudyId};
 use bocage_protocol::limits;
-use bocage_protocol::plan::ValidPlan;
 
-use super::authority::{Authorised, Standing, first_round, later_rounds, may_fit};
+use super::authority::{Authorised, Standing, may_fit};
 use super::controls::Control;
 use super::data::usable;
-use super::ledger::bodies::desk::{Asks, Pending, Terms};
+use super::in_words::asks;
+use super::ledger::bodies::desk::{Pending, Terms};
 use super::ledger::{Entry, Kind, LedgerError, bodies};
 use super::{Custodian, Progress};
 use crate::config::CustodianConfig;
@@ -140,26 +139,17 @@ impl Custodian {
         desk: &Desk<'_>,
     ) -> Result<Pending, PublicError> {
         // The rows are for the estimate of time alone: a study can be decided about before there is a snapshot.
-        let rows = usable(&self.config, authorised.dataset).ok().map(|manifest| manifest.rows);
-        let datasets = authorised.datasets();
-        let study = &authorised.study;
-        let asks = |(analysis, plan): (&AnalysisSpec, ValidPlan)| {
-            let explain = |plan: &ValidPlan| plan.explain(datasets.contracts_of(plan), rows);
-            let later = later_rounds(analysis, study, &datasets)?;
-            let explained = later.iter().fold(explain(&plan), |all, (n, plan)| all.followed_by(*n, &explain(plan)));
-            let (cells, numbers) = (explained.cells, explained.numbers);
-            let beyond: String = analysis.spec.beyond_the_first_round().map(|said| format!("{said}.\n")).collect();
-            let explained = explained.plainly() + &study.origins(plan.plan()) + &beyond;
-            Ok(Asks { analysis: analysis.name.clone(), cells, numbers, explained })
+        let rows = |id: &ContractId| {
+            let dataset = authorised.datasets().all().find(|dataset| dataset.contract.id() == id)?;
+            usable(&self.config, dataset).ok().map(|manifest| manifest.rows)
         };
-        let plans = first_round(study, &datasets)?;
         Ok(Pending {
             study: about,
             why: why.to_owned(),
             policy: desk.policy,
             persons,
-            until: study.expires_at,
-            asks: study.analyses.iter().zip(plans).map(asks).collect::<Result<_, PublicError>>()?,
+            until: authorised.study.expires_at,
+            asks: asks(authorised, &rows)?,
             terms: Some(Terms {
                 threshold: authorised.threshold,
                 threshold_by: authorised.policy.threshold_by.clone(),

@@ -97,7 +97,7 @@ pub struct Decision {
     pub threshold: u32,
     /// How exact the values are that leave.
     pub mode: String,
-    /// By the analyses' names, what was decided about: what is read, kept and grouped, and what may leave. Of a repeat it stands with the first decision.
+    /// By the analyses' names, what was decided about: what is read, kept and grouped, and what may leave. In all rounds of the study; it stands with the first decision.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub explained: BTreeMap<AnalysisName, String>,
 }

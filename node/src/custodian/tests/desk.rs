@@ -6,14 +6,17 @@ mod stops;
 
 use std::sync::atomic::AtomicI64;
 
+use bocage_protocol::analysis::{RoundState, Spec};
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::Study;
+use bocage_protocol::wire::message::Step;
 
 use super::super::desk::shown::{AtTheDesk, Dossier, State};
 use super::super::desk::wire::{Answer, Command};
-use super::super::ledger::bodies::Released;
+use super::super::ledger::account::Window;
 use super::super::ledger::bodies::desk::{Approval, Pending, Person, Resume};
+use super::super::ledger::bodies::{Decision, Released};
 use super::*;
 
 /// A clock that a test moves.
@@ -346,6 +349,30 @@ fn where_two_must_agree_one_person_is_not_two() {
     waits(&custodian.round(&request));
     approve(&custodian, &request, 8);
     assert!(released(&custodian.round(&request)));
+}
+
+#[test]
+fn the_ledger_says_of_a_fit_of_many_rounds_what_the_person_read_who_decided() {
+    let site = asking();
+    let custodian = ready(&site);
+    let study = site.study_of(super::rounding::MODEL);
+    let first = site.request(&study);
+    waits(&custodian.round(&first));
+    let asks = show(&custodian, &first).asks;
+    let mut read: Vec<_> = asks.into_iter().map(|asks| (asks.analysis.to_string(), asks.explained)).collect();
+    read.sort();
+    assert!(read.iter().any(|(_, text)| text.contains("numbers may leave, in 25 rounds at most")), "{read:?}");
+    approve(&custodian, &first, 7);
+    assert!(released(&custodian.round(&first)));
+    let Spec::Model(model) = &study.analyses[0].spec else { panic!("no model") };
+    let steps = vec![Step { analysis: 0, state: RoundState::At(model.start()) }];
+    assert!(released(&custodian.round(&RoundRequest { round: 1, steps, ..first })));
+    let accounts = custodian.ledger.accounts(&Window::default()).unwrap();
+    assert_eq!(accounts.studies[0].asks(), read);
+    let mut told = Vec::new();
+    let read = |record: ledger::Record| told.extend(record.body::<Decision>().map(|decision| decision.explained.len()));
+    custodian.ledger.records(None, read).unwrap();
+    assert_eq!(told, [2, 0], "once");
 }
 
 #[test]

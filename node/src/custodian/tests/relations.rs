@@ -231,3 +231,15 @@ fn a_cohort_that_few_leave_since_they_opted_out_of_another_dataset_is_held_back(
     let sixty: Vec<usize> = (0..60).collect();
     assert_eq!(before_and_after(&sixty), (Some(100), Some(40), false), "so many may be seen to leave");
 }
+
+#[test]
+fn what_is_decided_about_is_told_with_the_rows_of_every_table() {
+    let site = site(20);
+    let custodian = ready(&site);
+    released(&custodian, &custodian.round(&site.request(&study(&site, 1))));
+    let mut told = Vec::new();
+    let read = |record: ledger::Record| told.extend(record.body::<ledger::bodies::Decision>());
+    custodian.ledger.records(None, read).unwrap();
+    let text = told[0].explained.values().next().unwrap();
+    assert!(text.contains("Passes over 60 rows of heart@1, and 81 rows of visits@1, in less than a second."), "{text}");
+}

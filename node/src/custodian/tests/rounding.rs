@@ -51,7 +51,7 @@ fn an_answer_that_left_exactly_is_not_given_again_where_the_policy_rounds_now() 
     assert!(exact.iter().zip(&rounded).all(|(exact, rounded)| exact != rounded), "{rounded:?}");
 }
 
-const MODEL: &str = r#"
+pub(super) const MODEL: &str = r#"
 title = "A model beside a table"
 purpose = "scientific_research"
 dataset = "heart@1"

@@ -143,7 +143,7 @@ fn under_every_kind_of_analysis_odd_data_are_named_or_flagged_and_no_number_is_n
 /// A row of which no number is given says why of one of them at least, or the notes do.
 #[track_caller]
 fn silent(result: &AnalysisResult, what: &str) {
-    let has_none = |row: &Vec<Value>| row.iter().any(|of| *of == Value::Null) && !row.iter().any(is_number);
+    let has_none = |row: &Vec<Value>| row.contains(&Value::Null) && !row.iter().any(is_number);
     for at in (0..result.block.rows.len()).filter(|at| has_none(&result.block.rows[*at])) {
         let is_told = result.block.hidden.iter().any(|hidden| hidden.row == at);
         assert!(is_told, "{what}: {:?} of {:?}", result.block.rows[at], result.block.columns);

@@ -187,11 +187,11 @@ impl Case {
             let product = factors(label);
             let centred = self.can_centre(&product, labels);
             let factor = |of: &&str| match range(of) {
-                Some((middle, half)) if centred => (value(*of) - middle) / half,
-                Some((middle, half)) => value(*of) / (middle.abs() + half),
+                Some((middle, half)) if centred => (value(of) - middle) / half,
+                Some((middle, half)) => value(of) / (middle.abs() + half),
                 None => match SPLINE.iter().position(|name| name == of) {
-                    Some(at) => value(*of) / bend(at, 1.0),
-                    None => value(*of),
+                    Some(at) => value(of) / bend(at, 1.0),
+                    None => value(of),
                 },
             };
             product.iter().map(factor).product()

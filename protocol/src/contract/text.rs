@@ -1,6 +1,7 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
 mod keys;
+mod known;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -8,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::known::KEYS;
 use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
 use crate::front::{Sort, dates, toml_problem, with_lines};
 use crate::ids::{ColumnName, ContractId, Digest};
@@ -71,37 +73,6 @@ struct RawGroup {
     label: String,
     codes: Vec<String>,
 }
-
-const KEYS: &[&str] = &[
-    "id",
-    "title",
-    "subject",
-    "one_row_per_subject",
-    "time",
-    "order",
-    "birth",
-    "key",
-    "column",
-    "name",
-    "label",
-    "type",
-    "unit",
-    "range",
-    "system",
-    "references",
-    "precision",
-    "codes",
-    "code",
-    "required",
-    "invalid",
-    "groupings",
-    "breaks",
-    "groups",
-    "rule",
-    "check",
-    "columns",
-    "on_fail",
-];
 
 /// Parses a contract.
 ///

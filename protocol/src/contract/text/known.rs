@@ -1,0 +1,33 @@
+//! The keys of a contract's text: what a misspelt one may have meant.
+
+/// All of them, of whatever section.
+pub(super) const KEYS: &[&str] = &[
+    "id",
+    "title",
+    "subject",
+    "one_row_per_subject",
+    "time",
+    "order",
+    "birth",
+    "key",
+    "column",
+    "name",
+    "label",
+    "type",
+    "unit",
+    "range",
+    "system",
+    "references",
+    "precision",
+    "codes",
+    "code",
+    "required",
+    "invalid",
+    "groupings",
+    "breaks",
+    "groups",
+    "rule",
+    "check",
+    "columns",
+    "on_fail",
+];

@@ -91,7 +91,8 @@ fn placed(
     let unseen = problem.message.contains(&folder.display().to_string()) || problem.message.starts_with("cannot read");
     let expression = problem.message.starts_with("cannot be read as an expression").then(|| EXPRESSION.to_owned());
     let hint = problem.hint.clone().or(expression);
-    (!(of_dataset && unseen)).then(|| Problem { file: file.to_owned(), key, hint, ..problem })
+    // Its line is one of the node's file.
+    (!(of_dataset && unseen)).then(|| Problem { file: file.to_owned(), line: None, key, hint, ..problem })
 }
 
 #[cfg(test)]

@@ -234,7 +234,10 @@ patient,device,at,concept,note
     assert_eq!(patients, [9_007_199_254_740_990, 9_007_199_254_740_991, 9_007_199_254_740_990]);
     let ints = |name: &str| frame.column(name).unwrap().i64().unwrap().iter().collect::<Vec<_>>();
     assert_eq!(ints("device"), [Some(9_007_199_254_740_991), Some(-9_007_199_254_740_991), None]);
-    assert_eq!(*report(&conformed, "device"), ColumnReport { valid: 2, out_of_range: 1, ..Default::default() });
+    assert_eq!(
+        *report(&conformed, "device"),
+        ColumnReport { valid: 2, out_of_range: 1, inexact: 1, ..Default::default() }
+    );
     assert_eq!(ints("at"), [Some(1_583_017_199_999), Some(-1), None]);
     let codes: Vec<Option<u8>> = frame.column("concept").unwrap().u8().unwrap().iter().collect();
     assert_eq!(codes, [Some(0), Some(1), None]);

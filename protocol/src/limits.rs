@@ -216,9 +216,9 @@ pub const STUDY_LIFE_SECS: i64 = 90 * 24 * 3600;
 /// Requests about one study that a site answers and writes into its ledger: every round with ten repeats. A coordinator that replays requests
 /// without end fills no disk.
 pub const STUDY_REQUESTS: u32 = 1000;
-/// How long after an answer a study that may have a further round is still open at a site, where it counts against `concurrent`: as long as a
-/// coordinator works on a round by default. When it comes back later it waits for a place like one that begins.
-pub const STUDY_IDLE_SECS: i64 = 600;
+/// How long after an answer a study that may have a further round is still open at a site, where it counts against `concurrent`. When it comes back later
+/// it goes on, though another may have begun meanwhile: two that wait for each other's sites would else never end.
+pub const STUDY_IDLE_SECS: i64 = 60;
 /// Requests of strangers (unknown signers, broken signatures) that one run of a custodian writes into its ledger; more are logged only.
 pub const STRANGER_REQUESTS: u32 = 1000;
 /// Refusals of one signer that a custodian writes into its ledger in a day; of more it writes the number only.

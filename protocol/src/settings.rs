@@ -137,6 +137,9 @@ pub fn read_partly<T: DeserializeOwned>(
     read_on(value, file, key, known, problems).0
 }
 
+/// After so many values that are wrong or missing a section is given up.
+const MOST_WRONG: usize = 100;
+
 /// What could be read, and whether nothing had to be passed over.
 fn read_on<T: DeserializeOwned>(
     value: &Value,
@@ -152,6 +155,10 @@ fn read_on<T: DeserializeOwned>(
     let mut stand_ins: Vec<String> = Vec::new();
     let mut respelt = Respelt::default();
     let read = loop {
+        // Each costs a reading of the whole, and nobody reads more of them.
+        if wrong.len() >= MOST_WRONG {
+            break None;
+        }
         let attempted = attempt::<T>(&rest, &mut unknown);
         let meant = |path: &str| nearest_key::<T>(path, known);
         if respelt.another(&mut rest, &unknown, meant) {

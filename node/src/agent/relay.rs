@@ -32,7 +32,7 @@ where
 {
     let request = read_frame_steadily(&mut stream, limits::FRAME_BYTES, STALL);
     let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, request).await else {
-        return Err(FrameError::Stalled { secs: REQUEST_TIMEOUT.as_secs() });
+        return Err(FrameError::Truncated);
     };
     let (reply, handed) = match ask(socket, &request?).await {
         Ok(reply) => (reply, Handed::On),

@@ -287,7 +287,7 @@ mod tests {
         };
         assert_eq!(warned(5), []);
         let (what, hint) = warned(6).remove(0);
-        let told = "of orders 6 of 100 rows that only refer to a Medication name one that the export does not have: their codes are missing";
+        let told = "of orders 6 of 100 rows that only refer to a Medication name one that was not read: their codes are missing";
         assert_eq!(what, told);
         assert!(hint.unwrap().starts_with("have the server export Medication too"));
     }

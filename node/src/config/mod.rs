@@ -414,7 +414,7 @@ mod tests {
         site.edit_config("[coordinator]\naddress", "[coordinatr]\naddress");
         let text = problems(&site);
         for place in
-            ["sight: unknown key", "site: missing", "coordinatr: unknown key", "coordinator: missing field `address`"]
+            ["line 2, sight: unknown key", "site: missing", "line 3, coordinatr: unknown key\n  hint: did you mean"]
         {
             assert!(text.contains(place), "{place} in\n{text}");
         }

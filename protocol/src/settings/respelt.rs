@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::{join, pointer, within};
 
+/// So many misspelt keys are read as what they mean; each costs a reading of the whole.
+const MOST: usize = 20;
+
 /// Which keys were read as others: the place of each as it is read, and as it was written.
 #[derive(Default)]
 pub(super) struct Respelt(BTreeMap<String, String>);
@@ -18,6 +21,9 @@ impl Respelt {
         unknown: &BTreeSet<String>,
         meant: impl Fn(&str) -> Option<&'k str>,
     ) -> bool {
+        if self.0.len() >= MOST {
+            return false;
+        }
         let tried = |path: &str| self.0.iter().any(|(read, written)| within(path, read) || within(path, written));
         let untried: Vec<&String> = unknown.iter().filter(|path| !tried(path)).collect();
         for path in untried {

@@ -134,7 +134,7 @@ impl Origin {
     /// For people.
     pub fn plainly(&self) -> String {
         let Self { name, study, analysis } = self;
-        format!("The fitted model {name} has the coefficients that study {study} published of its analysis {analysis}.")
+        format!("The researcher says that the fitted model {name} is the one of analysis {analysis} of study {study}.")
     }
 }
 

@@ -19,7 +19,7 @@ fn same(found: f64, expected: f64, unit: f64, what: &str) -> Result<(), TestCase
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(80 * bocage_tests::scale()) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(bocage_tests::scale().into()), ..ProptestConfig::with_cases(80 * bocage_tests::scale()) })]
 
     #[test]
     fn a_federated_fit_is_the_pooled_one(case in cases()) {

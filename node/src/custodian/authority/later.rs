@@ -33,19 +33,6 @@ pub fn may_begin(policy: &Effective, now: Timestamp, books: &Books) -> Result<()
     Ok(())
 }
 
-/// Whether a study that has begun may go on with a further round: it is still open, or there is a place for it. Quiet hours and `per_day` are about
-/// studies that begin.
-///
-/// # Errors
-/// `policy_later`: the round may be asked again.
-pub fn may_go_on(policy: &Effective, study: &StudyId, now: Timestamp, books: &Books) -> Result<(), PublicError> {
-    if books.is_open(study, now) {
-        Ok(())
-    } else {
-        policy.limits.iter().try_for_each(|limit| has_place(limit, now, books))
-    }
-}
-
 fn has_place(limit: &Limit, now: Timestamp, books: &Books) -> Result<(), PublicError> {
     let Limit { by, of, concurrent, .. } = limit;
     let taken = concurrent.is_some_and(|most| books.open(now, |account| fits(of, account)) >= most as usize);

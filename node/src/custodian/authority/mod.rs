@@ -26,7 +26,7 @@ use crate::config::{CustodianConfig, Dataset, Mode, Researcher, THRESHOLD_MAX};
 
 pub use datasets::Datasets;
 use datasets::{columns, offered};
-pub use later::{may_begin, may_fit, may_go_on, within_cap};
+pub use later::{may_begin, may_fit, within_cap};
 use permit::Shown;
 pub use policy::{Cap, Effective};
 pub use requester::{PermitUse, Requester, related};

@@ -235,11 +235,6 @@ impl Books {
         plans.filter(counts).fold(0, |sum: u64, (_, cells)| sum.saturating_add(cells))
     }
 
-    /// Whether a study is open: begun, and neither answered for good nor long without a further round.
-    pub fn is_open(&self, study: &StudyId, now: Timestamp) -> bool {
-        self.begun.get(&study.to_string()).is_some_and(|begun| begun.is_open(now))
-    }
-
     /// How many of these studies are open.
     pub fn open(&self, now: Timestamp, of: impl Fn(&Account) -> bool) -> usize {
         self.begun.values().filter(|begun| begun.is_open(now) && of(&begun.account)).count()

@@ -87,8 +87,7 @@ impl LookedUp {
     /// That some were not found, as a sentence without its end.
     pub fn sentence(&self) -> Option<String> {
         let Self { rows, nowhere } = self;
-        let what =
-            format!("{nowhere} of {rows} rows that only refer to a Medication name one that the export does not have");
+        let what = format!("{nowhere} of {rows} rows that only refer to a Medication name one that was not read");
         (*nowhere > 0).then(|| format!("{what}: their codes are missing"))
     }
 }

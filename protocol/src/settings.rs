@@ -113,7 +113,7 @@ impl std::error::Error for Problems {}
 
 /// Reads one section into `T`. All unknown keys, all missing ones and all values of a wrong type are reported, with their places.
 ///
-/// `known` are the keys that a misspelt one may have meant; it is read as that one, so that what it holds is looked at too.
+/// `known` are the keys that a misspelt one may have meant.
 pub fn read<T: DeserializeOwned>(
     value: &Value,
     file: &str,
@@ -121,7 +121,7 @@ pub fn read<T: DeserializeOwned>(
     known: &[&str],
     problems: &mut Problems,
 ) -> Option<T> {
-    let (read, sound) = read_on(value, file, key, known, problems);
+    let (read, sound) = read_on(value, file, key, known, None, problems);
     read.filter(|_| sound)
 }
 
@@ -134,7 +134,19 @@ pub fn read_partly<T: DeserializeOwned>(
     known: &[&str],
     problems: &mut Problems,
 ) -> Option<T> {
-    read_on(value, file, key, known, problems).0
+    read_on(value, file, key, known, None, problems).0
+}
+
+/// [`read_partly`], and a misspelt key is read as what it means, so that what it holds is looked at too. Not for configuration: who writes a secret under
+/// another key than that of its file shall not read it in a message.
+pub(crate) fn read_as_meant<T: DeserializeOwned>(
+    value: &Value,
+    file: &str,
+    key: &str,
+    known: &[&str],
+    problems: &mut Problems,
+) -> Option<T> {
+    read_on(value, file, key, known, Some(Respelt::default()), problems).0
 }
 
 /// After so many values that are wrong or missing a section is given up.
@@ -146,6 +158,7 @@ fn read_on<T: DeserializeOwned>(
     file: &str,
     key: &str,
     known: &[&str],
+    respelt: Option<Respelt>,
     problems: &mut Problems,
 ) -> (Option<T>, bool) {
     let mut rest = value.clone();
@@ -153,7 +166,7 @@ fn read_on<T: DeserializeOwned>(
     let mut wrong: Vec<Problem> = Vec::new();
     let mut removed: Vec<String> = Vec::new();
     let mut stand_ins: Vec<String> = Vec::new();
-    let mut respelt = Respelt::default();
+    let (respells, mut respelt) = (respelt.is_some(), respelt.unwrap_or_default());
     let read = loop {
         // Each costs a reading of the whole, and nobody reads more of them.
         if wrong.len() >= MOST_WRONG {
@@ -161,7 +174,7 @@ fn read_on<T: DeserializeOwned>(
         }
         let attempted = attempt::<T>(&rest, &mut unknown);
         let meant = |path: &str| nearest_key::<T>(path, known);
-        if respelt.another(&mut rest, &unknown, meant) {
+        if respells && respelt.another(&mut rest, &unknown, meant) {
             continue;
         }
         let (path, message) = match attempted {

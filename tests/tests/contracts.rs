@@ -237,7 +237,7 @@ fn a_draft_is_checked_compared_and_its_problems_are_told_all_at_once() {
     for wanted in [
         "error: 4 problems found",
         "b.toml: id: a.toml is heart@1 too, with another content\n  hint: a changed contract is a new version: heart@2",
-        "c.toml: column[9] (oldpeak).type: unknown type `flaot`",
+        "c.toml: line 115, column[9] (oldpeak).type: unknown type `flaot`",
         "d.toml: cannot read d.toml: ",
     ] {
         assert!(said.contains(wanted), "{wanted}\nnot in\n{said}");

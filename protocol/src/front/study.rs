@@ -57,7 +57,7 @@ use crate::ids::{ColumnName, ContractId, NetworkId, PermitId, SiteId, TableName}
 use crate::limits;
 use crate::marks::one_line;
 use crate::plan::{Calls, Contracts, Expr, Query, TypeProblem};
-use crate::settings::{self, Problem, Problems, nearest, read_partly};
+use crate::settings::{self, Problem, Problems, nearest, read_as_meant};
 use crate::trust::{PermitRef, PublicKey, Purpose, STUDY_FORMAT, SignedPermit, Sites, Study};
 
 #[derive(Deserialize)]
@@ -147,7 +147,7 @@ impl StudyText {
         }
         let versionless = versions::completed(&mut value);
         let mut problems = Problems::default();
-        let read = read_partly::<RawStudy>(&value, file, "", KEYS, &mut problems);
+        let read = read_as_meant::<RawStudy>(&value, file, "", KEYS, &mut problems);
         meant::of_the_study(&mut problems.0, settings::keys_of::<RawStudy>());
         for problem in problems.0.iter_mut().filter(|problem| problem.key == "cohort.where") {
             problem.hint = Some("write include = [\"CONDITION\"], or `where` above [cohort]".to_owned());

@@ -3,7 +3,7 @@
 
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
-use bocage_protocol::ids::{ContractId, Digest, StudyId};
+use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 
 use super::policy::{Cap, Effective, Limit, fits};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::ids::{ContractId, Digest, StudyId};
+use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
 use rusqlite::Connection;

@@ -31,7 +31,7 @@ use crate::analysis::{AnalysisSpec, RoundState, Spec, awaits, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
 use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
-use crate::settings::{Problem, Problems, join, keys_of, read_partly};
+use crate::settings::{Problem, Problems, join, keys_of, read_as_meant};
 use crate::trust::Study;
 
 #[derive(Deserialize)]
@@ -168,7 +168,7 @@ impl Binding<'_> {
         let mut found = Problems::default();
         let written = value.get("name").and_then(Value::as_str);
         let value = meant::as_meant(value, (self.file, &key, index), &mut found);
-        let raw: Option<RawAnalysis> = read_partly(&value, self.file, &key, KEYS, &mut found);
+        let raw: Option<RawAnalysis> = read_as_meant(&value, self.file, &key, KEYS, &mut found);
         meant::of_an_analysis(&mut found.0, (&key, written), keys_of::<RawStudy>());
         let told = !found.is_empty();
         self.problems.extend(found);

@@ -61,12 +61,12 @@ fn a_fit_is_open_between_its_rounds_and_no_other_study_comes_between_them() {
     let table = site.request(&one_cell(&site, 3, "age > 30"));
     assert_eq!(asked(&site, NOW, &step(&site, &first, 0)), None);
     for round in 1..4 {
-        let now = NOW.plus_secs(i64::from(round) * 60);
+        let now = NOW.plus_secs(i64::from(round) * 30);
         assert_eq!(asked(&site, now, &step(&site, &second, 0)), LATER, "before round {round}");
         assert_eq!(asked(&site, now, &table), LATER, "before round {round}");
         assert_eq!(asked(&site, now, &step(&site, &first, round)), None, "its own round {round}");
     }
-    let over = NOW.plus_secs(180 + limits::STUDY_IDLE_SECS);
+    let over = NOW.plus_secs(90 + limits::STUDY_IDLE_SECS);
     assert_eq!(asked(&site, over.plus_secs(-1), &step(&site, &second, 0)), LATER);
     assert_eq!(asked(&site, over, &step(&site, &second, 0)), None, "the first seems to have ended");
     assert_eq!(

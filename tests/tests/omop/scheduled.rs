@@ -26,6 +26,9 @@ fn a_running_node_reads_a_warehouse_at_its_start_and_by_schedule_and_its_ingests
 
     server.sql("scheduled", &super::days::view("2000"));
     steps.set(3 * HOUR);
+    // The schedule is looked at once a minute, and then an ingest begins.
+    let at = node.wait_for_line_after(at, &["no session", "in a row: 3"]);
+    let at = node.wait_for_line_after(at, &["taking a snapshot", "periods", "older"]);
     let at = node.wait_for_line_after(at, &["took a snapshot", "periods", "rows=2000"]);
     node.wait_for_line_after(at, &["the snapshot is in use"]);
     let log = node.log();

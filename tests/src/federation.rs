@@ -74,6 +74,8 @@ impl Entropy for Counting {
 pub struct Gate {
     /// k.
     pub threshold: u32,
+    /// Of two columns of a model together.
+    pub joint: u32,
     /// How many sites a published number needs.
     pub min_sites: u32,
     /// What happens to what is shown.
@@ -82,9 +84,11 @@ pub struct Gate {
 
 impl Gate {
     /// No disclosure control at all: what is computed equals the pooled answer.
-    pub const OPEN: Gate = Gate { threshold: 1, min_sites: 1, mode: Mode::Exact };
+    pub const OPEN: Gate = Gate { threshold: 1, joint: 1, min_sites: 1, mode: Mode::Exact };
     /// As nodes are delivered, for a network of few sites.
-    pub const USUAL: Gate = Gate { threshold: 11, min_sites: 2, mode: Mode::Exact };
+    pub const USUAL: Gate = Gate { threshold: 11, joint: 11, min_sites: 2, mode: Mode::Exact };
+    /// The same with DataSHIELD's threshold for two columns of a model.
+    pub const PAIRS: Gate = Gate { joint: 3, ..Gate::USUAL };
 }
 
 impl Federation {
@@ -211,7 +215,7 @@ impl Federation {
                         let plan = plan(round, own.get(site).unwrap_or(&state));
                         let (cells, known) = (plan.most_cells(), round == 0 || round < most_rounds);
                         assert!(known && (round == 0 || Some(cells) <= most), "round {round}: {cells}, told {later:?}");
-                        self.outcome_in(gate.mode, site, &plan, gate.threshold)
+                        self.outcome_by(gate, site, &plan)
                     }
                 };
                 let mut outcomes: Vec<(&SiteId, Result<Outcome, PublicError>)> =
@@ -237,11 +241,12 @@ impl Federation {
 
     /// What a site's gate makes of a plan, in the order in which the study asks.
     pub fn outcome(&self, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
-        self.outcome_in(Mode::Exact, site, plan, threshold)
+        self.outcome_by(Gate { threshold, joint: threshold, ..Gate::OPEN }, site, plan)
     }
 
-    /// The same in a mode.
-    fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
+    /// The same by this gate.
+    fn outcome_by(&self, gate: Gate, site: &SiteId, plan: &ValidPlan) -> Result<Outcome, PublicError> {
+        let Gate { threshold, joint, mode, .. } = gate;
         let Site { offered, designs, folds, others } = &self.sites[site];
         let joined = |table: &RelatedTable| {
             let (offered, link) = &others[&table.dataset];
@@ -250,7 +255,7 @@ impl Federation {
         let related = plan.related().values().map(joined).collect();
         let ground = Ground { related, ..Ground::alone(offered, &self.contract) }.in_folds(Some(Arc::clone(folds)));
         designs.begin(&ground.identity(), threshold, NOW);
-        let policy = GatePolicy { threshold, mode };
+        let policy = GatePolicy { threshold, joint, mode };
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)

@@ -123,7 +123,7 @@ fn federation(seed: u64, sizes: &[u64]) -> Federation {
 
 /// As a site with k = 11 that rounds answers, and one that hides the same and does not.
 fn gate(mode: Mode) -> Gate {
-    Gate { threshold: Mode::Round.threshold(11), min_sites: 2, mode }
+    Gate { threshold: Mode::Round.threshold(11), mode, ..Gate::USUAL }
 }
 
 /// Every block of an answer, by its place.

@@ -77,7 +77,7 @@ impl Signed {
             title: format!("The first permit of the network {}", network.id),
             network: network.id.to_string(),
             min_sites: network.min_sites,
-            threshold: network.threshold(),
+            threshold: network.least(),
             holder: network.researcher.name.clone(),
             organisation: network.researcher.organisation.clone(),
             key: researcher.to_string(),

@@ -3,7 +3,6 @@
 use bocage_node::config::THRESHOLD_DEFAULT;
 use bocage_node::enrol::{self, NodeFile, ProxySaid, UnitPlaces};
 use bocage_protocol::trust::PublicKey;
-use toml::Value;
 
 use super::document::Document;
 use super::listen;
@@ -38,13 +37,18 @@ bocage permit publish revocations.list --profile profile.toml
 ";
 
 impl Network {
-    /// k in the first permit.
+    /// The k that it proposes.
     pub fn threshold(&self) -> u32 {
-        self.policy
-            .get("threshold")
-            .and_then(Value::as_integer)
-            .and_then(|k| k.try_into().ok())
-            .unwrap_or(THRESHOLD_DEFAULT)
+        self.proposed("threshold").unwrap_or(THRESHOLD_DEFAULT)
+    }
+
+    /// The smallest count that the first permit lets leave.
+    pub fn least(&self) -> u32 {
+        self.proposed("model_threshold").map_or(self.threshold(), |pairs| pairs.min(self.threshold()))
+    }
+
+    fn proposed(&self, key: &str) -> Option<u32> {
+        self.policy.get(key)?.as_integer()?.try_into().ok()
     }
 }
 

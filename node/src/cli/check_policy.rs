@@ -101,14 +101,25 @@ fn decided(decide: Decide) -> &'static str {
 }
 
 fn settings(settings: &Settings) -> Vec<String> {
-    let Settings { threshold, max_cells, quiet, concurrent, per_day, two_persons, mode, models, per_site_results } =
-        settings;
+    let Settings {
+        threshold,
+        model_threshold,
+        max_cells,
+        quiet,
+        concurrent,
+        per_day,
+        two_persons,
+        mode,
+        models,
+        per_site_results,
+    } = settings;
     let quiet = (!quiet.is_empty()).then(|| {
         let hours: Vec<String> = quiet.iter().map(Quiet::to_string).collect();
         format!("none begins in {}", hours.join(", "))
     });
     let said = [
         threshold.map(|k| format!("no count below {k}")),
+        model_threshold.map(|m| format!("in models no pair of columns with fewer than {m} in a cell")),
         max_cells.map(|n| format!("at most {n} cells of a dataset under a permit, or to a researcher without one")),
         quiet,
         concurrent.map(|n| format!("{n} at a time")),

@@ -46,6 +46,9 @@ impl Decide {
 pub struct Settings {
     /// k, where it is larger than the policy's.
     pub threshold: Option<u32>,
+    /// How many patients are in each cell of two columns of a model, where it is less than k.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_threshold: Option<u32>,
     /// How many cells may leave of one dataset under one permit, or to one researcher without one.
     pub max_cells: Option<u64>,
     /// Hours in which no study begins.

@@ -103,6 +103,7 @@ const KEYS: &[&str] = &[
     "access_body",
     "researcher",
     "purpose",
+    "model_threshold",
     "max_cells",
     "quiet",
     "concurrent",
@@ -206,6 +207,7 @@ pub(super) struct RawRule {
 #[derive(Deserialize, Default)]
 pub(super) struct RawSettings {
     pub(super) threshold: Option<u32>,
+    pub(super) model_threshold: Option<u32>,
     pub(super) max_cells: Option<u64>,
     pub(super) quiet: Option<Vec<String>>,
     pub(super) concurrent: Option<u32>,
@@ -220,6 +222,7 @@ impl RawSettings {
     /// Its keys.
     pub(super) const KEYS: &[&str] = &[
         "threshold",
+        "model_threshold",
         "max_cells",
         "quiet",
         "concurrent",

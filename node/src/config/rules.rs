@@ -59,12 +59,12 @@ impl Reader<'_> {
             return None;
         }
         // Counted as the policy's verdicts do.
-        let read = |(i, value)| self.rule(value, &format!("policy.rule {}", i + 1), policy.threshold, trust);
+        let read = |(i, value)| self.rule(value, &format!("policy.rule {}", i + 1), &policy, trust);
         let rules = raw.rule.iter().enumerate().filter_map(read).collect();
         Some(Policy { rules, ..policy })
     }
 
-    fn rule(&mut self, value: &Value, key: &str, threshold: u32, trust: &Trust) -> Option<Rule> {
+    fn rule(&mut self, value: &Value, key: &str, policy: &Policy, trust: &Trust) -> Option<Rule> {
         let mut value = value.clone();
         let settings = taken(&mut value, RawSettings::KEYS);
         let raw: Option<RawRule> = self.section(&value, key);
@@ -83,7 +83,15 @@ impl Reader<'_> {
             dataset: raw.dataset.and_then(|text| self.contract_id(&text, &format!("{key}.dataset"))),
         };
         let decide = self.decide(raw.decide.as_deref(), &format!("{key}.decide"));
-        let settings = self.settings(settings, key, threshold);
+        let settings = self.settings(settings, key, policy.threshold);
+        let base = policy.general.model_threshold;
+        if settings.model_threshold.is_some_and(|pairs| base.is_none_or(|base| pairs < base)) {
+            let message = match base {
+                Some(base) => format!("must be {base} or more"),
+                None => "there is none in [policy] that it could raise".to_owned(),
+            };
+            self.problem(format!("{key}.model_threshold"), message, "a rule can only raise policy.model_threshold");
+        }
         if decide.is_none() && settings == Settings::default() {
             self.problem(
                 key,
@@ -131,6 +139,11 @@ impl Reader<'_> {
             let message = format!("must be from {threshold} to {THRESHOLD_MAX}");
             self.problem(format!("{key}.threshold"), message, "a rule can only raise policy.threshold");
         }
+        if raw.model_threshold.is_some_and(|m| !(THRESHOLD_MIN..=THRESHOLD_MAX).contains(&m)) {
+            let message = format!("must be from {THRESHOLD_MIN} to {THRESHOLD_MAX}");
+            let hint = "so many patients are in each cell of two columns of a model; it may be less than policy.threshold: DataSHIELD's is 3";
+            self.problem(format!("{key}.model_threshold"), message, hint);
+        }
         if raw.max_cells.is_some_and(|n| !(1..=limits::EXACT_INT as u64).contains(&n)) {
             let hint = "so many cells of a dataset may leave under one permit; decide = \"refuse\" lets none out";
             self.problem(format!("{key}.max_cells"), "must be 1 or more", hint);
@@ -157,6 +170,7 @@ impl Reader<'_> {
         }
         Settings {
             threshold: raw.threshold,
+            model_threshold: raw.model_threshold,
             max_cells: raw.max_cells,
             quiet,
             concurrent: raw.concurrent,

@@ -15,22 +15,25 @@ use super::ledger::{Kind, Ledger, LedgerError, Record};
 use crate::config::Mode;
 
 /// The number of the engine's and the gate's rules. To be raised when the same tally or release would come out otherwise.
-const RULES: u16 = 6;
+const RULES: u16 = 7;
+/// The first of them that a model's pairs have a threshold of their own in.
+const JOINT: u16 = 7;
 
 /// What an answer depends on, and nothing else: not the study, not who asks.
 pub(super) fn question(plan: &Digest, snapshot: &Digest, policy: &GatePolicy) -> Digest {
     under(RULES, plan, snapshot, policy)
 }
 
-/// Whether this was a plan's question to this snapshot under this threshold, in whatever mode, by the rules of now or of an earlier version.
-pub(super) fn was_of(question: &Digest, plan: &Digest, snapshot: &Digest, threshold: u32) -> bool {
-    let policies = || Mode::ALL.map(|(_, mode)| GatePolicy { threshold, mode });
+/// Whether this was a plan's question to this snapshot under these thresholds, in whatever mode, by the rules of now or of an earlier version.
+pub(super) fn was_of(question: &Digest, plan: &Digest, snapshot: &Digest, policy: GatePolicy) -> bool {
+    let policies = || Mode::ALL.map(|(_, mode)| GatePolicy { mode, ..policy });
     (0..=RULES).rev().any(|rules| policies().iter().any(|policy| under(rules, plan, snapshot, policy) == *question))
 }
 
 fn under(rules: u16, plan: &Digest, snapshot: &Digest, policy: &GatePolicy) -> Digest {
-    let GatePolicy { threshold, mode } = policy;
-    let settings = [&rules.to_be_bytes()[..], &threshold.to_be_bytes(), mode.as_str().as_bytes()].concat();
+    let GatePolicy { threshold, joint, mode } = policy;
+    let joint = if rules < JOINT { &[][..] } else { &joint.to_be_bytes() };
+    let settings = [&rules.to_be_bytes()[..], &threshold.to_be_bytes(), joint, mode.as_str().as_bytes()].concat();
     Digest::of("bocage/question/1", &[plan.as_bytes(), snapshot.as_bytes(), &settings])
 }
 
@@ -190,13 +193,15 @@ mod tests {
     fn a_question_is_known_again_in_either_mode_and_by_earlier_rules_but_not_under_another_threshold() {
         let [plan, snapshot, other] = ["plan", "snapshot", "other"].map(|name| Digest::of(name, &[]));
         for (_, mode) in Mode::ALL {
-            let policy = GatePolicy { threshold: 5, mode };
+            let policy = GatePolicy { threshold: 5, joint: 3, mode };
             let asked = question(&plan, &snapshot, &policy);
-            assert!(was_of(&asked, &plan, &snapshot, 5));
-            assert!(was_of(&under(RULES - 1, &plan, &snapshot, &policy), &plan, &snapshot, 5));
-            assert!(!was_of(&asked, &plan, &snapshot, 6));
-            assert!(!was_of(&asked, &plan, &other, 5));
-            assert!(!was_of(&asked, &other, &snapshot, 5));
+            assert!(was_of(&asked, &plan, &snapshot, policy));
+            assert!(was_of(&under(RULES - 1, &plan, &snapshot, &policy), &plan, &snapshot, policy));
+            assert!(!was_of(&asked, &plan, &snapshot, GatePolicy { threshold: 6, ..policy }));
+            assert!(!was_of(&asked, &plan, &snapshot, GatePolicy { joint: 5, ..policy }));
+            assert!(was_of(&under(JOINT - 1, &plan, &snapshot, &policy), &plan, &snapshot, policy));
+            assert!(!was_of(&asked, &plan, &other, policy));
+            assert!(!was_of(&asked, &other, &snapshot, policy));
         }
     }
 

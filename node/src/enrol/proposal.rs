@@ -47,15 +47,17 @@ impl Proposal {
     }
 }
 
-/// Whether more leaves with this than where `[policy]` says nothing. A rule's threshold can only raise the policy's.
+/// Whether more leaves with this than where `[policy]` says nothing. A rule's thresholds can only raise the policy's.
 pub(super) fn lets_out_more(key: &str, value: &Value) -> bool {
     match (key, value) {
-        ("threshold", Value::Integer(k)) => *k < i64::from(THRESHOLD_DEFAULT),
+        ("threshold" | "model_threshold", Value::Integer(k)) => *k < i64::from(THRESHOLD_DEFAULT),
         ("models", Value::String(text)) => Models::ALL.contains(&(text.as_str(), Models::Exact)),
         ("per_site_results", Value::Boolean(may)) => *may,
         ("rule", Value::Array(rules)) => {
             let mut said = rules.iter().filter_map(Value::as_table).flatten();
-            said.any(|(key, value)| key != "threshold" && lets_out_more(key, value))
+            said.any(|(key, value)| {
+                !["threshold", "model_threshold"].contains(&key.as_str()) && lets_out_more(key, value)
+            })
         }
         _ => false,
     }

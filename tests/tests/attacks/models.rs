@@ -293,6 +293,19 @@ pub fn family() -> Family {
             let step = ask(&rows, on, "formula = 'sick ~ flag'", &[]);
             step.is_some_and(|step| near((0.5 * (4.0 * step.information(0, 1) + step.n)).fract(), 0.37, 1e-6))
         })
+        .against(Control::ModelSpread, "how many have the rarest of three values", |on| {
+            let mut rows = many(120);
+            let dose = |i: usize| if i < 4 { 20.0 } else { [1.0, 10.0][i % 2] };
+            rows.iter_mut().enumerate().for_each(|(i, patient)| patient.dose = dose(i));
+            let step = ask(&rows, on, "formula = 'sick ~ dose'", &[]);
+            step.is_some_and(|step| {
+                let (middle, half) = (500.5, 499.5);
+                let (z, square) = (4.0 * step.information(0, 1), 4.0 * step.information(1, 1));
+                let sum = middle * step.n + half * z;
+                let squares = middle * middle * step.n + 2.0 * middle * half * z + half * half * square;
+                near((squares - step.n - 11.0 * (sum - step.n)) / 190.0, 4.0, 1e-3)
+            })
+        })
         .against_all(
             [Control::ModelSize, Control::ModelLeverage],
             "power sums of as many patients solve for all their ages",

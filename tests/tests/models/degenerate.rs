@@ -23,7 +23,7 @@ const CONTRACT: &str = r#"
 "#;
 
 /// k = 3 at each site, and one site is enough.
-const THREE: Gate = Gate { threshold: 3, ..Gate::OPEN };
+const THREE: Gate = Gate { threshold: 3, joint: 3, ..Gate::OPEN };
 
 /// A patient of a file.
 #[derive(Clone)]

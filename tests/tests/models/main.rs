@@ -14,6 +14,7 @@ mod quantities;
 mod random;
 mod ranges;
 mod references;
+mod scores;
 mod shared;
 mod splits;
 mod two_stage;

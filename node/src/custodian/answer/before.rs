@@ -8,6 +8,7 @@ use bocage_protocol::plan::{Centroids, Explains, ValidPlan};
 
 use super::Round;
 use crate::custodian::Custodian;
+use crate::custodian::gate::GatePolicy;
 use crate::custodian::ledger::bodies::{Reservation, Spend};
 use crate::custodian::reuse;
 
@@ -17,21 +18,21 @@ impl Custodian {
         &self,
         round: &Round<'_>,
         identity: &Digest,
-        (plan, threshold): (&ValidPlan, u32),
+        (plan, policy): (&ValidPlan, GatePolicy),
         compares: &Digest,
     ) -> Result<(), PublicError> {
         let clusters = plan.model().is_some_and(|(model, _)| matches!(model.explains, Explains::Clusters(_)));
         if !clusters {
             return Ok(());
         }
-        self.designs.recall(plan, || self.asked_before(round, (identity, threshold), (compares, plan.model_digest())))
+        self.designs.recall(plan, || self.asked_before(round, (identity, policy), (compares, plan.model_digest())))
     }
 
-    /// The centroids of earlier reservations about these patients under this threshold, in their order. What was reserved may have left.
+    /// The centroids of earlier reservations about these patients under these thresholds, in their order. What was reserved may have left.
     fn asked_before(
         &self,
         round: &Round<'_>,
-        (identity, threshold): (&Digest, u32),
+        (identity, policy): (&Digest, GatePolicy),
         (compares, model): (&Digest, Option<Digest>),
     ) -> Result<Vec<Centroids>, PublicError> {
         let mut earlier = Vec::new();
@@ -41,9 +42,9 @@ impl Custodian {
             if is_own {
                 return;
             }
-            // Its question names the rows of every table, who is left out of each, and the threshold.
+            // Its question names the rows of every table, who is left out of each, and the thresholds.
             let is_this = |spend: &&Spend| {
-                let was = |question: &Digest| reuse::was_of(question, &spend.plan, identity, threshold);
+                let was = |question: &Digest| reuse::was_of(question, &spend.plan, identity, policy);
                 let same = spend.compares == Some(*compares) && spend.model == model;
                 same && spend.question.as_ref().is_some_and(was)
             };

@@ -133,7 +133,9 @@ impl Custodian {
     }
 
     fn gate_policy(&self, authorised: &Authorised<'_>) -> GatePolicy {
-        let mut policy = GatePolicy { threshold: authorised.threshold, mode: authorised.mode };
+        // What the policy says of pairs is of a site's own k; a permit's holds for all that leaves.
+        let joint = authorised.policy.joint();
+        let mut policy = GatePolicy { threshold: authorised.threshold, joint, mode: authorised.mode };
         if !self.switches.controls.enforces(Control::Threshold) {
             policy.threshold = 1;
         }
@@ -189,7 +191,7 @@ impl Custodian {
                 };
                 let identity = ground.identity_for(plan);
                 self.designs.begin(&identity, policy.threshold, self.clock.now());
-                self.recall(round, &identity, (plan, policy.threshold), &asked.compares)?;
+                self.recall(round, &identity, (plan, policy), &asked.compares)?;
                 let counted =
                     engine::run(ground, &mut features, &self.designs, plan, policy.threshold).map_err(failed)?;
                 let parts = match self.switches.controls.enforces(Control::OptOutCells) {

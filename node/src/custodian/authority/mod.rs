@@ -286,6 +286,7 @@ fn policy(
     if permit.threshold > policy.threshold {
         (policy.threshold, policy.threshold_by) = (permit.threshold, by.clone());
     }
+    policy.model_threshold = policy.model_threshold.map(|pairs| pairs.max(permit.threshold));
     let own = Cap { most: permit.max_cells, by };
     policy.cap = Some(match policy.cap.take() {
         Some(cap) => cap.stricter(own),

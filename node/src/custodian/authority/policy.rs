@@ -16,6 +16,8 @@ pub struct Effective {
     pub threshold: u32,
     /// By which rule, in words.
     pub threshold_by: String,
+    /// How many patients are in each cell of two columns of a model, where that is said: it may be less than k.
+    pub model_threshold: Option<u32>,
     /// How many cells may leave.
     pub cap: Option<Cap>,
     /// Whether two stewards must approve what the steward decides.
@@ -88,6 +90,7 @@ impl Effective {
             by,
             threshold,
             threshold_by,
+            model_threshold: self.model_threshold.zip(other.model_threshold).map(|(one, other)| one.max(other)),
             cap: [self.cap, other.cap].into_iter().flatten().reduce(Cap::stricter),
             two_persons: self.two_persons || other.two_persons,
             quiet,
@@ -96,6 +99,11 @@ impl Effective {
             models,
             per_site_results: self.per_site_results && other.per_site_results,
         }
+    }
+
+    /// How many patients are in each cell of two columns of a model.
+    pub fn joint(&self) -> u32 {
+        self.model_threshold.unwrap_or(self.threshold)
     }
 
     /// Whether models are answered in this mode. Where sites round nothing is said of a model's sums, so they leave only where the policy says so.
@@ -125,6 +133,7 @@ impl Effective {
             by,
             threshold,
             threshold_by,
+            model_threshold: settings().filter_map(|(s, ..)| s.model_threshold).max(),
             cap,
             two_persons: settings().any(|(s, ..)| s.two_persons),
             quiet: settings().flat_map(|(s, ..)| s.quiet.iter().copied()).collect(),

@@ -114,7 +114,7 @@ mod tests {
     use crate::custodian::controls::Controls;
 
     fn rules() -> Rules {
-        Rules { threshold: 3, controls: Controls::default() }
+        Rules { threshold: 3, joint: 3, controls: Controls::default() }
     }
 
     const TWO: Described = Described::Clusters { width: 1, starts: 1, clusters: 2 };

@@ -2,8 +2,8 @@
 //! those who leave in one interval of a stratum by the event, and of those who leave then otherwise; and where some come late, of those who come in it. They are all that two risk sets which follow each
 //! other differ by, so each group must be one of which a model's sums could leave by themselves:
 //!
-//! 1. **Intervals.** k patients and as many as a model needs, k on both sides of all that columns tell apart and in each pair of it, numbers that are
-//!    different enough, predictions that single nobody out. Neighbouring intervals are merged until both groups of each have that: their ends are tried in a public order, the middle of
+//! 1. **Intervals.** k patients and as many as a model needs, k on both sides of all that columns tell apart, pairs of it and numbers as in any
+//!    model, predictions that single nobody out. Neighbouring intervals are merged until both groups of each have that: their ends are tried in a public order, the middle of
 //!    the grid, then the middles of both halves, and so on. Nobody is as little as few: else who left an interval by what a researcher calls an
 //!    event would be told apart by whether its end stays.
 //! 2. **Steps** are along ends that all stay by the first rule, some of them or each: so two steps differ by whole intervals of those. Ends that would
@@ -44,7 +44,7 @@ pub(super) fn exact(
     let Some(shared) = layout.risk.as_ref().and_then(|risk| risk.shared.as_ref()) else { return Ok(()) };
     let leaving = counted.risk.as_ref().and_then(|risk| risk.leaving.as_ref()).ok_or(Withheld::Inconsistent)?;
     let enforced = rules.controls.enforces(Control::ModelIntervals) && rules.threshold > 1;
-    let groups = Groups { leaving, moved, layout, shared, k: rules.threshold, enforced };
+    let groups = Groups { leaving, moved, layout, shared, rules, enforced };
     let kinds = if shared.late { 3 } else { 2 };
     if leaving.cells.len() != kinds * shared.strata * groups.intervals() {
         return Err(Withheld::Inconsistent);
@@ -72,7 +72,7 @@ struct Groups<'a> {
     moved: &'a [&'a CountedModel],
     layout: &'a ModelLayout,
     shared: &'a SharedGrid,
-    k: u32,
+    rules: Rules,
     enforced: bool,
 }
 
@@ -148,7 +148,7 @@ impl Groups<'_> {
             let own = (from..to).map(|interval| of.cells.get(place(interval)).map(|cell| cell.n));
             own.flatten().sum::<u64>()
         };
-        let k = u64::from(self.k);
+        let k = u64::from(self.rules.threshold);
         let parts = self.moved.iter().filter_map(|part| part.risk.as_ref()?.leaving.as_ref());
         let settled = parts.map(cells).all(|n| n == 0 || n >= k);
         let parameters = self.layout.columns.len() as u64;
@@ -156,10 +156,14 @@ impl Groups<'_> {
         if !settled || n < k || !are_enough(n, parameters) {
             return false;
         }
-        let group = union((from..to).filter_map(|interval| self.leaving.cells.get(place(interval))), self.k);
-        let even = |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.k));
+        let group =
+            union((from..to).filter_map(|interval| self.leaving.cells.get(place(interval))), self.rules.threshold);
+        let even =
+            |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.rules.threshold));
         group.is_some_and(|group| {
-            even(&group) && sides(&group, self.layout, k).is_ok() && spreads(&group, self.layout).is_ok()
+            even(&group)
+                && sides(&group, self.layout, self.rules).is_ok()
+                && spreads(&group, self.layout, self.rules).is_ok()
         })
     }
 }
@@ -272,7 +276,7 @@ mod tests {
         let plan = plan(leaving.len() as u32, None);
         let moved: Vec<CountedModel> = moved.iter().map(|part| counted(part, vec![])).collect();
         let mut counted = counted(leaving, vec![]);
-        let rules = Rules { threshold: K, controls: Controls::default() };
+        let rules = Rules { threshold: K, joint: K, controls: Controls::default() };
         exact(&mut counted, &moved.iter().collect::<Vec<_>>(), plan.model().unwrap().1, rules).map(|()| counted.sums)
     }
 
@@ -310,7 +314,7 @@ mod tests {
         let step = |stay: &[u32], weights: Vec<(f64, f64)>| {
             let plan = plan(2, Some(stay.to_vec()));
             let mut counted = counted(&[(6, ENOUGH), (6, ENOUGH)], weights);
-            let rules = Rules { threshold: K, controls: Controls::default() };
+            let rules = Rules { threshold: K, joint: K, controls: Controls::default() };
             exact(&mut counted, &[], plan.model().unwrap().1, rules)
         };
         assert_eq!(step(&[1], vec![(12.0, 1.0), (30.0, 10.0)]), Ok(()));
@@ -324,7 +328,7 @@ mod tests {
         assert_eq!(ends(&leaving, &[]), Ok(vec![0.0, 0.0, 1.0, 0.0, 0.0, 1.0]));
         let step = |stay: &[u32]| {
             let plan = plan(6, Some(stay.to_vec()));
-            let rules = Rules { threshold: K, controls: Controls::default() };
+            let rules = Rules { threshold: K, joint: K, controls: Controls::default() };
             exact(&mut counted(&leaving, vec![]), &[], plan.model().unwrap().1, rules)
         };
         assert_eq!((step(&[2, 5]), step(&[5])), (Ok(()), Ok(())));

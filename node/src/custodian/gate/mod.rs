@@ -157,6 +157,8 @@ pub use spread::Spread;
 pub struct GatePolicy {
     /// k: no count of fewer subjects is shown.
     pub threshold: u32,
+    /// So many subjects are in each cell of two columns of a model; k where that is less.
+    pub joint: u32,
     /// What happens to what is shown.
     pub mode: Mode,
 }
@@ -166,6 +168,8 @@ pub struct GatePolicy {
 struct Rules {
     /// k.
     threshold: u32,
+    /// Of two columns of a model together: at most k.
+    joint: u32,
     /// Which of the rules hold.
     controls: Controls,
 }
@@ -226,7 +230,7 @@ pub(super) fn release_under(
     policy: &GatePolicy,
 ) -> Result<Released, Withheld> {
     let (layout, one_row_per_subject) = (plan.layout(), contract.one_row_per_subject());
-    let rules = Rules { threshold: policy.threshold, controls };
+    let rules = Rules { threshold: policy.threshold, joint: policy.joint.min(policy.threshold), controls };
     let moved = moved.open();
     let exact = match (private.open(), plan.grid(), plan.discovered()) {
         (Computed::Table(counted), None, None) => {

@@ -4,15 +4,17 @@
 //! a table would hide must not leave this way, so
 //!
 //! 1. **Size.** k patients, three times as many as parameters, and ten more than parameters (the rules of DataSHIELD; Wolfson et al. 2010).
-//! 2. **Sides.** Of each column of 0 and 1, and of an outcome that is true or false, both sides have k patients; and so have the four cells of each
-//!    pair, but those that no patient can be in. What lies between two knots of a spline counts as such a column: some sum of its functions is 0
-//!    elsewhere.
-//! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
-//! 4. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
+//! 2. **Sides.** Of each column of 0 and 1, and of an outcome that is true or false, both sides have k patients. What lies between two knots of a spline
+//!    counts as such a column: some sum of its functions is 0 elsewhere.
+//! 3. **Numbers** are different enough ([`Spread`]) among all, or have few values of which each is that of k patients.
+//! 4. **Together.** The four cells of each two sides have k patients, but those that no patient can be in; and on each side numbers are different
+//!    enough, or each of their few values is that of k. A site may ask for fewer here ([`super::GatePolicy`]). Where patients have several rows, of which
+//!    one counts, few values are not enough.
+//! 5. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
 //!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to the deviance. Pearson's
 //!    χ² of which one patient has more stays behind by itself. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
-//! 5. **Folds.** Of fits that leave some out, all of this holds of those who are left out and of all others, each by themselves.
-//! 6. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
+//! 6. **Folds.** Of fits that leave some out, all of this holds of those who are left out and of all others, each by themselves.
+//! 7. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
@@ -281,10 +283,10 @@ fn block(
             return few(format!("there are too few patients for {parameters} parameters"));
         }
         if rules.controls.enforces(Control::ModelSides) {
-            sides(&counted, layout, u64::from(k))?;
+            sides(&counted, layout, rules)?;
         }
         if rules.controls.enforces(Control::ModelSpread) {
-            spreads(&counted, layout)?;
+            spreads(&counted, layout, rules)?;
         }
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
@@ -333,8 +335,14 @@ fn block(
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
 }
 
-pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Result<(), Withheld> {
-    let (n, of) = (counted.summed(), &counted.sides);
+/// Whether a patient may have several rows, of which only one is counted.
+fn several(layout: &ModelLayout) -> bool {
+    layout.risk.as_ref().is_some_and(|risk| risk.several)
+}
+
+pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
+    let (n, of, k) = (counted.summed(), &counted.sides, u64::from(rules.threshold));
+    let joint = if several(layout) { k } else { u64::from(rules.joint) };
     for (side, ones) in of.iter().zip(&counted.ones) {
         if *ones < k || n - ones < k {
             return Err(Withheld::Model(TooFew(format!("`{}` varies too little", name(side, layout)))));
@@ -346,7 +354,7 @@ pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, k: u64) -> Res
             let cells =
                 [both, counted.ones[i] - both, counted.ones[j] - both, n + both - counted.ones[i] - counted.ones[j]];
             let possible = possible(one, other, layout);
-            if cells.iter().zip(possible).any(|(cell, possible)| possible && *cell < k) {
+            if cells.iter().zip(possible).any(|(cell, possible)| possible && *cell < joint) {
                 let (one, other) = (name(other, layout), name(one, layout));
                 return Err(Withheld::Model(TooFew(format!("`{one}` and `{other}` vary too little together"))));
             }
@@ -384,9 +392,20 @@ fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
     [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
 }
 
-pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
+/// A number of fewer different values is a column of 0 and 1 to all sums, and to be written as such: then it is a side.
+const FEW: usize = 3;
+
+pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
+    let Rules { threshold: k, joint, .. } = rules;
     for (input, spreads) in &counted.spreads {
-        let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
+        let Some(all) = spreads.first() else { continue };
+        // On a side all of few values occur, or it would be told that some do not.
+        let few = |slot: usize, spread: &Spread| match slot {
+            0 => spread.is_few(FEW, k),
+            _ => spread.is_few(all.values().map_or(FEW, |values| values.max(FEW)), joint),
+        };
+        let enough = |slot: usize, spread: &Spread| spread.is_wide() || (!several(layout) && few(slot, spread));
+        let Some(slot) = (0..spreads.len()).find(|slot| !enough(*slot, &spreads[*slot])) else { continue };
         let of = layout.input_name(*input);
         let why = match slot.checked_sub(1).and_then(|slot| counted.sides.get(slot / 2)) {
             None => format!("`{of}` varies too little"),

@@ -20,7 +20,7 @@ pub(super) fn exact(
     one_row_per_subject: bool,
     under: Rules,
 ) -> Result<TableRelease, Withheld> {
-    let Rules { threshold, controls } = under;
+    let Rules { threshold, controls, .. } = under;
     let fits = |one: &Counted| {
         consistent(&one.tally, layout, one_row_per_subject) && one.fits(layout, one_row_per_subject, threshold)
     };

@@ -61,7 +61,7 @@ pub(super) fn counts(subjects: &[i128]) -> Tally {
 }
 
 pub(super) fn let_out(tally: Tally, plan: &ValidPlan, contract: &Contract, k: u32) -> TableRelease {
-    let policy = GatePolicy { threshold: k, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: k, joint: 3, mode: Mode::Exact };
     let_out_counted(Counted::wide(tally, plan.layout(), k), plan, contract, &policy)
 }
 
@@ -212,7 +212,7 @@ fn a_value_that_is_made_of_chosen_rows_is_hidden_where_few_patients_lack_one() {
 fn a_tally_that_contradicts_itself_or_its_plan_is_withheld() {
     let contract = contract("row");
     let plan = plan(&contract, false, vec![]);
-    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: 3, joint: 3, mode: Mode::Exact };
     let good = counts(&[3, 4, 5, 6]);
     let mut fewer_cells = good.clone();
     fewer_cells.cells.pop();
@@ -235,7 +235,7 @@ fn details_of_another_threshold_tally_or_shape_are_withheld() {
     let contract = contract("row");
     let chol = Measure::Column("chol".parse().unwrap());
     let plan = plan(&contract, false, vec![chol, Measure::Condition(Expr::Column("ill".parse().unwrap()))]);
-    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: 3, joint: 3, mode: Mode::Exact };
     let n = size(4, 4);
     let sums =
         vec![Sums::Number { valid: n, sum: 0, sum_sq: 0 }, Sums::Condition { valid: n, holds: n, fails: size(0, 0) }];
@@ -284,7 +284,7 @@ fn a_condition_is_hidden_where_it_is_null_for_a_few() {
         let tally = Tally { total: size(subjects, 4 * rows), cells: vec![cell; 4] };
         let tally = if subject == "row" { Tally { total: size(4 * subjects, 4 * rows), ..tally } } else { tally };
         let counted = Counted { threshold: 11, tally, details: vec![Detail::Condition(vec![lacking; 4])] };
-        let policy = GatePolicy { threshold: 11, mode: Mode::Exact };
+        let policy = GatePolicy { threshold: 11, joint: 3, mode: Mode::Exact };
         let table = let_out_counted(counted, &plan, &contract, &policy);
         *measured(&table)[0] == MeasureRelease::Hidden
     };
@@ -298,7 +298,7 @@ fn a_condition_is_hidden_where_it_is_null_for_a_few() {
 fn cells_that_roll_up_bring_their_values_along() {
     let contract = contract("row");
     let plan = plan(&contract, true, vec![Measure::Column("chol".parse().unwrap())]);
-    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: 3, joint: 3, mode: Mode::Exact };
     // The first two cells are too small, so that they roll up; with `values` each.
     let first = |values: [&[i64]; 2]| {
         let cells = [values[0], values[1], &[1, 2, 3, 4, 5, 6, 7, 8], &[1, 1, 1, 1, 1, 1, 1, 1]];
@@ -335,7 +335,7 @@ fn a_sealed_answer_is_signed_by_the_sites_key_and_holds_what_was_released() {
     let key = bocage_protocol::trust::SecretKey::generate(&mut Sevens);
     let contract = contract("row");
     let plan = plan(&contract, false, vec![]);
-    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: 3, joint: 3, mode: Mode::Exact };
     let released =
         release(Private::table(Counted::wide(counts(&[3, 4, 5, 6]), plan.layout(), 3)), &plan, &contract, &policy)
             .unwrap();

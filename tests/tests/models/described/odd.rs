@@ -21,7 +21,7 @@ const CONTRACT: &str = r#"
 "#;
 
 /// k = 3 at each site, and one site is enough.
-const THREE: Gate = Gate { threshold: 3, ..Gate::OPEN };
+const THREE: Gate = Gate { threshold: 3, joint: 3, ..Gate::OPEN };
 
 fn csv(from: usize, n: usize) -> String {
     let mut text = "x,y,same,tiny,huge,few\n".to_owned();

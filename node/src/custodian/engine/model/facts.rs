@@ -50,10 +50,10 @@ impl Facts {
             .enumerate()
             .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input))
             .filter(|(input, _)| reads(*input));
-        // Where patients have several rows, many begin at the same day: it must differ among all, not on each side.
-        let begins = layout.risk.as_ref().filter(|slots| slots.several).and_then(|slots| slots.start);
-        let begins = begins.filter(|input| !reads_column(layout, *input));
-        let slots = |input: usize| if begins == Some(input) { 1 } else { 1 + 2 * sides.len() };
+        // No sum is of times, and many begin at the same day and are there at the end: they must differ among all, not on each side.
+        let is_time =
+            |input: usize| layout.risk.as_ref().is_some_and(|slots| slots.time == input || slots.start == Some(input));
+        let slots = |input: usize| if is_time(input) && !reads_column(layout, input) { 1 } else { 1 + 2 * sides.len() };
         let spreads: Vec<(usize, Vec<Spread>)> =
             numbers.map(|(input, _)| (input, vec![Spread::new(k); slots(input)])).collect();
         let mut facts = Self {

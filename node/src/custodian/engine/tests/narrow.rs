@@ -25,7 +25,7 @@ fn row(subject: usize, values: &[(&str, f64)]) -> Row {
 fn seen(rows: &[Row], filter: Option<Expr>, measure: Measure) -> MeasureRelease {
     let contract = contract();
     let plan = check(&contract, filter, vec![], vec![measure]);
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let released = release(Private::table(counted(rows, &plan, &contract, K)), &plan, &contract, &policy).unwrap();
     let Outcome::Table(table) = released.outcome() else { panic!("no table") };
     let [CellRelease::Shown { measures, .. }] = table.cells.as_slice() else { panic!("the cell is hidden") };

@@ -52,7 +52,7 @@ fn rows(truth: &Truth) -> Vec<Row> {
 }
 
 fn let_out(keys: CountedKeys, plan: &ValidPlan, contract: &Contract) -> DiscoveredRelease {
-    let policy = GatePolicy { threshold: LEAST, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: LEAST, joint: 3, mode: Mode::Exact };
     match release(Private::keys(keys), plan, contract, &policy).unwrap().outcome() {
         Outcome::Discovered(found) => found.clone(),
         other => panic!("{other:?}"),

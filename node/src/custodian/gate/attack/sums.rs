@@ -50,7 +50,7 @@ fn ask(measure: Measure, values: &[f64], looks: bool) -> (MeasureRelease, Quantu
     let spread = if looks { spread } else { Spread::Wide };
     let tally = Tally { total: n, cells: vec![cell] };
     let counted = Counted { threshold: K, tally, details: vec![Detail::Number(vec![spread])] };
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let release = let_out_counted(counted, &plan, &contract, &policy);
     let [CellRelease::Shown { measures, .. }] = release.cells.as_slice() else { panic!("the cell is hidden") };
     (measures[0].clone(), quantum)

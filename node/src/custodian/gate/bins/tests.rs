@@ -49,7 +49,7 @@ fn let_out_moved(
     contract: &Contract,
     threshold: u32,
 ) -> BinsRelease {
-    let policy = GatePolicy { threshold, mode: Mode::Exact };
+    let policy = GatePolicy { threshold, joint: 3, mode: Mode::Exact };
     let counted = |counts: &[i128]| Counted::wide(tally(counts), plan.layout(), threshold);
     let part =
         |part: &&[i128]| MovedPart { inside: false, twin: None, stays: false, counted: Computed::Table(counted(part)) };
@@ -234,7 +234,7 @@ fn an_edge_says_that_the_cell_below_it_is_not_empty_and_nothing_else_of_it_below
 fn cells_with_subjects_of_several_rows_or_of_another_shape_are_withheld() {
     let contract = contract(false, "row");
     let plan = plan(&contract);
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let mut several = tally(&[3, 4, 5, 6, 0]);
     several.cells[0].size.rows += 1;
     several.total.rows += 1;

@@ -50,7 +50,7 @@ fn found(keys: &[(Option<&str>, &[i128])], plan: &ValidPlan) -> CountedKeys {
 
 /// What leaves where these have moved since an earlier answer.
 fn out_moved(keys: CountedKeys, moved: CountedKeys, plan: &ValidPlan, contract: &Contract) -> DiscoveredRelease {
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let (of, moved) = (
         Private::keys(keys),
         Private::new(Moved(vec![MovedPart {
@@ -88,7 +88,7 @@ fn a_key_is_named_by_the_cells_in_which_nobody_or_k_have_moved() {
 }
 
 fn out(keys: CountedKeys, plan: &ValidPlan, contract: &Contract) -> Result<DiscoveredRelease, Withheld> {
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     release(Private::keys(keys), plan, contract, &policy).map(|released| match released.outcome() {
         Outcome::Discovered(found) => found.clone(),
         other => panic!("{other:?}"),
@@ -239,7 +239,7 @@ fn keys_that_contradict_themselves_or_their_plan_are_withheld() {
     for bad in [total, shape, threshold, order, twice, negative, hidden] {
         assert_eq!(out(bad, &plan, &contract), Err(Withheld::Inconsistent));
     }
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let table = Private::table(counted(&[5, 5], &plan));
     assert_eq!(release(table, &plan, &contract, &policy), Err(Withheld::Inconsistent));
 }

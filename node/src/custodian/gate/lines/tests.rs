@@ -36,7 +36,7 @@ fn tally(counts: &[i128]) -> Tally {
 }
 
 fn let_out(counts: &[i128], moved: &[&[i128]], plan: &ValidPlan, contract: &Contract, threshold: u32) -> LinesRelease {
-    let policy = GatePolicy { threshold, mode: Mode::Exact };
+    let policy = GatePolicy { threshold, joint: 3, mode: Mode::Exact };
     let counted = |counts: &[i128]| Counted::wide(tally(counts), plan.layout(), threshold);
     let part =
         |part: &&[i128]| MovedPart { inside: false, twin: None, stays: false, counted: Computed::Table(counted(part)) };
@@ -161,7 +161,7 @@ fn an_edge_goes_and_a_line_is_held_back_where_too_few_have_moved() {
 fn cells_of_another_shape_or_of_several_rows_a_subject_are_withheld() {
     let contract = contract();
     let plan = plan(&[], &contract);
-    let policy = GatePolicy { threshold: 3, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: 3, joint: 3, mode: Mode::Exact };
     let mut several = tally(&[3, 4, 5, 6, 0]);
     several.cells[0].size.rows += 1;
     several.total.rows += 1;

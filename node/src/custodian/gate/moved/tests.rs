@@ -24,7 +24,7 @@ fn let_out_of(
     plan: &ValidPlan,
     contract: &Contract,
 ) -> TableRelease {
-    let policy = GatePolicy { threshold: K, mode: Mode::Exact };
+    let policy = GatePolicy { threshold: K, joint: 3, mode: Mode::Exact };
     let counted = |tally| Counted::wide(tally, plan.layout(), K);
     let part = |(twin, stays, part)| {
         let counted = Computed::Table(counted(part));

@@ -16,7 +16,7 @@ const K: u32 = 8;
 
 fn let_out(tally: Tally, plan: &ValidPlan, contract: &Contract, mode: Mode) -> Outcome {
     let counted = Counted::wide(tally, plan.layout(), K);
-    let policy = GatePolicy { threshold: K, mode };
+    let policy = GatePolicy { threshold: K, joint: 3, mode };
     release(Private::new(Computed::Table(counted)), plan, contract, &policy).unwrap().outcome().clone()
 }
 

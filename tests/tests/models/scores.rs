@@ -1,0 +1,134 @@
+//! Scores and counts: numbers of few values, under the gate as nodes have it and as a site may set it for pairs.
+
+use std::fmt::Write as _;
+
+use bocage_coordinator::api::types::AnalysisResult;
+use bocage_tests::federation::{Federation, Gate, block, number};
+
+const CONTRACT: &str = r#"
+    id = "scores@1"
+    subject = "row"
+    column = [
+        { name = "score", type = "int", range = [0, 4] },
+        { name = "dose", type = "float", range = [0, 10] },
+        { name = "x", type = "float", range = [-10, 10] },
+        { name = "treated", type = "bool" },
+        { name = "days", type = "int", range = [0, 400] },
+        { name = "died", type = "bool" },
+    ]
+"#;
+
+/// A patient of a file.
+struct Row {
+    score: usize,
+    dose: f64,
+    treated: bool,
+}
+
+/// Two sites of 120 patients. `change` is of each patient by their place at their site, 24 of each score.
+fn sites(change: impl Fn(usize, &mut Row)) -> Federation {
+    let site = |from: usize| {
+        let mut text = "score,dose,x,treated,days,died\n".to_owned();
+        for i in 0..120 {
+            let mut row = Row { score: i % 5, dose: [0.0, 2.5, 5.0][i % 3], treated: i / 5 % 2 == 0 };
+            change(i, &mut row);
+            let Row { score, dose, treated } = row;
+            // Everybody who does not die is there at the end.
+            let died = (i * 7 + from) % 11 < 5;
+            let days = if died { 1 + (i * 37 + from) % 300 } else { 365 };
+            let x = score as f64 + ((i * 13 + from) % 17) as f64 / 4.0 - 3.0 + f64::from(u8::from(treated));
+            let _ = writeln!(text, "{score},{dose},{x},{treated},{days},{died}");
+        }
+        text
+    };
+    Federation::new(CONTRACT, &[("north", site(0)), ("south", site(3))])
+}
+
+fn run(sites: &Federation, gate: Gate, analysis: &str) -> AnalysisResult {
+    sites.run(&format!("[[analysis]]\nname = \"m\"\n{analysis}"), gate).remove(0)
+}
+
+/// The same coefficients as without a gate, over both sites.
+fn is_answered(sites: &Federation, gate: Gate, analysis: &str, terms: &[&str]) {
+    let (open, told) = (run(sites, Gate::OPEN, analysis), run(sites, gate, analysis));
+    assert_eq!(number(block(&told, "fit"), "sites", "value"), 2.0, "{:?}", told.notes);
+    for term in terms {
+        let of = |result: &AnalysisResult| number(&result.block, term, "estimate");
+        assert!((of(&open) - of(&told)).abs() <= 1e-9 * of(&open).abs(), "{term}");
+    }
+}
+
+fn is_refused(sites: &Federation, gate: Gate, analysis: &str, why: &str) {
+    let result = run(sites, gate, analysis);
+    assert!(result.block.rows.is_empty(), "{:#?}", result.block);
+    assert!(result.notes.iter().any(|note| note.starts_with(why)), "{why}: {:?}", result.notes);
+}
+
+#[test]
+fn a_number_of_few_values_is_told_where_each_is_that_of_k_patients() {
+    let model = "model = { formula = \"x ~ score + dose\" }";
+    is_answered(&sites(|_, _| {}), Gate::USUAL, model, &["(intercept)", "score", "dose"]);
+    // Ten patients of each site have the highest score, or eleven.
+    let rare = |most: usize| move |i: usize, row: &mut Row| row.score = if i < most { 4 } else { i % 4 };
+    is_answered(&sites(rare(11)), Gate::USUAL, model, &["score"]);
+    is_refused(&sites(rare(10)), Gate::USUAL, model, "north refused: `score` varies too little");
+}
+
+#[test]
+fn a_number_of_two_values_is_a_condition() {
+    let two = sites(|_, row| row.dose = if row.dose > 0.0 { 5.0 } else { 0.0 });
+    is_refused(&two, Gate::USUAL, "model = { formula = \"x ~ dose\" }", "north refused: `dose` varies too little");
+    is_answered(&two, Gate::USUAL, "model = { formula = \"x ~ (dose > 0)\" }", &["(intercept)"]);
+}
+
+#[test]
+fn on_each_side_of_a_column_all_values_have_k_patients_or_what_the_policy_says() {
+    let model = "model = { formula = \"x ~ score + treated\" }";
+    is_answered(&sites(|_, _| {}), Gate::USUAL, model, &["score", "treated[true]"]);
+    // Of the treated five have the highest score, or one, or nobody; all others of it are untreated.
+    let few = |treated: usize| {
+        move |i: usize, row: &mut Row| {
+            if row.score == 4 {
+                row.treated = i < 5 * treated;
+            }
+        }
+    };
+    let why = "north refused: `score` varies too little on one side of `treated = true`";
+    is_refused(&sites(few(5)), Gate::USUAL, model, why);
+    is_answered(&sites(few(5)), Gate::PAIRS, model, &["score", "treated[true]"]);
+    for hidden in [0, 1, 2] {
+        is_refused(&sites(few(hidden)), Gate::PAIRS, model, why);
+    }
+}
+
+#[test]
+fn the_cells_of_two_columns_have_k_patients_or_what_the_policy_says() {
+    let model = "model = { formula = \"x ~ (score >= 4) + treated\" }";
+    let few = |treated: usize| {
+        move |i: usize, row: &mut Row| {
+            if row.score == 4 {
+                row.treated = i < 5 * treated;
+            }
+        }
+    };
+    let why = "north refused: `score >= 4 = true` and `treated = true` vary too little together";
+    is_refused(&sites(few(5)), Gate::USUAL, model, why);
+    is_answered(&sites(few(5)), Gate::PAIRS, model, &["treated[true]"]);
+    is_answered(&sites(few(3)), Gate::PAIRS, model, &["treated[true]"]);
+    for hidden in [0, 2] {
+        is_refused(&sites(few(hidden)), Gate::PAIRS, model, why);
+    }
+}
+
+#[test]
+fn one_column_alone_has_k_patients_on_each_side_whatever_the_policy_says_of_pairs() {
+    let ten = sites(|i, row| row.treated = i % 12 == 0);
+    let model = "model = { formula = \"x ~ treated\" }";
+    is_refused(&ten, Gate::PAIRS, model, "north refused: `treated = true` varies too little");
+}
+
+#[test]
+fn one_end_of_follow_up_for_all_is_no_reason_to_refuse_a_cox_model() {
+    let cox = "cox = { formula = \"surv(days, died) ~ score + treated\" }";
+    is_answered(&sites(|_, _| {}), Gate::USUAL, cox, &["score", "treated[true]"]);
+}

@@ -65,7 +65,7 @@ pub async fn node(listener: Arc<MemoryListener>, name: &'static str, manner: Man
                 Request::Catalogue => Some(catalogue()),
                 Request::Particulars(_) => Some(Reply::Particulars(Particulars { datasets: Vec::new() })),
                 Request::Witness(_) => Some(Reply::Witnessed),
-                Request::Round(round) => {
+                Request::Round(round) | Request::Filled(round) => {
                     let number = {
                         let mut requests = requests.lock().unwrap();
                         *requests += 1;

@@ -41,6 +41,9 @@ pub const HELLOS_PER_SEC: f64 = 1.0;
 pub const REPLY_STALL_SECS: u64 = 20;
 /// The same of a coordinator within a request.
 pub const REQUEST_STALL_SECS: u64 = 20;
+/// What must come of a reply or a request that has begun, in bytes per second, beside so long a silence once: else a byte every few seconds would hold it
+/// for hours. A modem of 1995 brings three times as much.
+pub const LEAST_BYTES_PER_SEC: u64 = 1 << 10;
 /// The first frame of a session, before the peer is known to speak our protocol.
 pub const HELLO_BYTES: usize = 64 << 10;
 /// A message or hint in a public error.

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::plan::{Grid, MeasureLayout, Quantum, TableLayout, ValidPlan};
 
 mod discovered;
+pub mod length;
 mod lines;
 mod model;
 pub mod rounding;

@@ -4,12 +4,21 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bocage_net::env::SystemClock;
 use bocage_protocol::env::{Clock, Timestamp};
 
 /// The environment variable of the lab binary (not of the product) that names the file.
 pub const VARIABLE: &str = "BOCAGE_LAB_CLOCK";
+
+/// The one that lets a coordinator that comes back wait so many seconds for its sites, so that no test is a race against the usual ones.
+pub const GRACE: &str = "BOCAGE_LAB_GRACE_SECS";
+
+/// How long that is, where the environment says it.
+pub fn grace() -> Option<Duration> {
+    Some(Duration::from_secs(std::env::var(GRACE).ok()?.parse().expect("seconds")))
+}
 
 /// The seconds, and their complement: a reader tells a whole writing from half of one.
 fn encoded(secs: i64) -> [u8; 16] {

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
             args.splice(..2, [bocage::cli::COORDINATOR.into()]);
             let clock = step_clock().unwrap_or_else(|| Arc::new(SystemClock));
             let at = crash::from_env().map(|crash| -> coordinator::AtMoment { Arc::new(move |m| crash(m.name())) });
-            coordinator::main(args, coordinator::Switches { clock, at, ..coordinator::Switches::default() })
+            let usual = coordinator::Switches::default();
+            let grace = clock::grace().unwrap_or(usual.grace);
+            coordinator::main(args, coordinator::Switches { clock, at, grace, ..usual })
         }
         _ => bocage::cli::main(args),
     }

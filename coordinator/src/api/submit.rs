@@ -4,14 +4,14 @@ use bocage_protocol::PublicError;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
-use bocage_protocol::trust::{SignedStudy, Study};
+use bocage_protocol::trust::SignedStudy;
 
 use super::answer::Made;
 use super::call::Call;
 use super::studies::describe;
 use super::types::StudyStatus;
 use super::{App, Command, Problem};
-use crate::dispatch::{Asked, Context, Course};
+use crate::dispatch::{Asked, Context, Course, answer_by};
 use crate::permits::{self, Touches};
 use crate::server::Moment;
 use crate::store::{Recorded, StoreError};
@@ -137,10 +137,4 @@ fn check_permit(context: &Context, asked: &Asked, course: &Course, now: Timestam
         Some(error) => Err(error),
         None => Ok(()),
     }
-}
-
-/// The sites have `answer_within_secs` from now; no node starts on a study that has expired.
-fn answer_by(study: &Study, now: Timestamp) -> Timestamp {
-    let expired = study.expires_at.plus_secs(limits::CLOCK_TOLERANCE_SECS);
-    now.plus_secs(i64::from(study.answer_within_secs)).min(expired)
 }

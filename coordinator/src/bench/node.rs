@@ -8,8 +8,10 @@ use bocage_net::{Dialler as _, Link as _};
 use bocage_protocol::analysis::{Ends, RoundState, plan_of};
 use bocage_protocol::ids::Digest;
 use bocage_protocol::limits;
-use bocage_protocol::plan::{MeasureLayout, ValidPlan};
-use bocage_protocol::release::{CellRelease, Count, MeasureRelease, Outcome, Part, Release, TableRelease};
+use bocage_protocol::plan::{MeasureLayout, ModelLayout, Sums, ValidPlan};
+use bocage_protocol::release::{
+    CellRelease, Count, MeasureRelease, ModelRelease, Outcome, Part, Release, TableRelease,
+};
 use bocage_protocol::trust::SignedRelease;
 use bocage_protocol::wire::hello::{Answer, Hello, VERSIONS};
 use bocage_protocol::wire::message::{Catalogue, Offer, Particulars, Reply, Request, RoundRequest};
@@ -33,6 +35,8 @@ pub enum Manner {
     Refuses,
     /// Lets every round wait for its steward.
     Waits,
+    /// Answers the first round of a study, and is silent after that.
+    OneRound,
     /// Lets a round wait once, and is silent after that.
     WaitsThenSilent,
     /// Signs with a key that is not the site's.
@@ -65,14 +69,14 @@ pub async fn node(listener: Arc<MemoryListener>, name: &'static str, manner: Man
                 Request::Catalogue => Some(catalogue()),
                 Request::Particulars(_) => Some(Reply::Particulars(Particulars { datasets: Vec::new() })),
                 Request::Witness(_) => Some(Reply::Witnessed),
-                Request::Round(round) => {
+                Request::Round(round) | Request::Filled(round) => {
                     let number = {
                         let mut requests = requests.lock().unwrap();
                         *requests += 1;
                         *requests
                     };
                     match (manner, number) {
-                        (Manner::Silent, _) | (Manner::WaitsThenSilent, 2..) => {
+                        (Manner::Silent, _) | (Manner::WaitsThenSilent | Manner::OneRound, 2..) => {
                             std::mem::forget(stream);
                             continue;
                         }
@@ -129,7 +133,7 @@ fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply
         let plan = plan_of(&study, step.analysis, round.round, &step.state, &ends).unwrap();
         let plan = ValidPlan::check(plan, &contract()).unwrap();
         let digest = if manner == Manner::OtherPlan { Digest::of("other", &[]) } else { plan.digest() };
-        Part { analysis: step.analysis, plan: digest, outcome: Outcome::Table(full_table(&plan)) }
+        Part { analysis: step.analysis, plan: digest, outcome: full(&plan) }
     });
     let key = if manner == Manner::WrongKey { key(77) } else { site_key(name) };
     let release = Release {
@@ -141,6 +145,25 @@ fn reply(round: &RoundRequest, name: &str, manner: Manner, number: u32) -> Reply
         parts: parts.collect(),
     };
     Reply::Released(SignedRelease::sign(&release, super::standing(u64::from(number), START), &key).unwrap())
+}
+
+fn full(plan: &ValidPlan) -> Outcome {
+    match plan.model() {
+        None => Outcome::Table(full_table(plan)),
+        Some((_, layout)) => Outcome::Model(steep_step(layout)),
+    }
+}
+
+/// Twenty patients whose coefficients are not at their best yet.
+fn steep_step(layout: &ModelLayout) -> ModelRelease {
+    let at = layout.sums();
+    let mut sums = vec![0.0; layout.values()];
+    sums[Sums::WEIGHT] = 20.0;
+    sums[Sums::OUTCOME] = 10.0;
+    sums[at.score()].fill(1.0);
+    let diagonal = (0..at.width).map(|row| at.information().start + row * (row + 3) / 2);
+    diagonal.for_each(|place| sums[place] = 10.0);
+    ModelRelease { threshold: 11, n: 20, sums }
 }
 
 fn full_table(plan: &ValidPlan) -> TableRelease {

@@ -122,7 +122,7 @@ impl Ask {
     /// Puts the round to the site. None: the site had let it wait, and has been silent for as long as it may compute. It is asked again, but no
     /// study stays open for it any more.
     async fn ask(&self, session: &Session) -> Result<Option<Result<Answered, Lost>>, DispatchError> {
-        let request = self.question.to(self.index, self.revocations())?;
+        let request = self.question.to(self.index, session.version(), self.revocations())?;
         let asked = session.ask_encoded(&request);
         if !self.waiting.has(&self.site) {
             return Ok(Some(asked.await));

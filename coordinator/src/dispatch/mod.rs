@@ -27,9 +27,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bocage_protocol::PublicError;
-use bocage_protocol::env::Clock;
+use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId, StudyId};
+use bocage_protocol::limits::CLOCK_TOLERANCE_SECS;
 use bocage_protocol::release::Release;
+use bocage_protocol::trust::Study;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -117,17 +119,38 @@ pub async fn run(context: &Arc<Context>, id: StudyId) -> Result<(), DispatchErro
     if record.is_closed() {
         return Ok(());
     }
-    let answer_by = record.answer_by;
+    let accepted = record.answer_by;
     let asked = Arc::new(Asked::bind(record.signed, &context.contracts)?);
     let min_sites = asked.study.min_sites.max(context.min_sites);
     let mut course = Course::begin(&asked, min_sites)?;
-    let mut patience = Patience::new(&asked.study, answer_by, context.grace, Now::read(context.clock.as_ref()));
     while let Some(round) = course.round() {
+        let answer_by = begin(context, &asked.study, (id, accepted), round.number).await?;
+        let mut patience = Patience::new(&asked.study, answer_by, context.grace, Now::read(context.clock.as_ref()));
         let span = tracing::error_span!(parent: None, "round", study = %id, round = round.number);
         let heard = collect(context, &asked, &round, &mut patience).instrument(span).await?;
         course = publish::replay(context, &asked, course, heard).await?;
     }
     publish::publish(context, &asked, course, min_sites).await
+}
+
+/// Begins a round, or finds it begun; answers until when it is to be answered. Of a study that is taken up in a later round everybody has settled the first.
+async fn begin(
+    context: &Context,
+    study: &Study,
+    (id, accepted): (StudyId, Timestamp),
+    round: u16,
+) -> Result<Timestamp, StoreError> {
+    if round == 0 {
+        return Ok(accepted);
+    }
+    let by = answer_by(study, context.clock.now());
+    context.store.with(move |store| store.begin_round(id, round, by)).await
+}
+
+/// The sites have `answer_within_secs` from now on; no node starts on a study that has expired.
+pub fn answer_by(study: &Study, now: Timestamp) -> Timestamp {
+    let expired = study.expires_at.plus_secs(CLOCK_TOLERANCE_SECS);
+    now.plus_secs(i64::from(study.answer_within_secs)).min(expired)
 }
 
 /// Waits until every site has answered the round, has refused, or is missing. Answers the releases that came meanwhile, each of which is recorded.

@@ -11,7 +11,7 @@
 //!        │ yes
 //!     decided
 //! ```
-//! The time to answer is what is left until `answer_by` when the study is taken up, and runs by a clock that nobody sets and that stands still while the
+//! Each round has a time to answer of its own. It is what is left until `answer_by` when the round begins or is taken up again, and runs by a clock that nobody sets and that stands still while the
 //! machine sleeps. Whoever takes a study up, or finds that the time of day went ahead of that clock, leaves the sites a grace at least: they were cut off
 //! meanwhile, and none of them could answer. `open_until` is a time of day.
 //!
@@ -48,7 +48,7 @@ impl Now {
     }
 }
 
-/// What is left of a study's time to answer: one for all of its rounds.
+/// What is left of a round's time to answer.
 #[derive(Debug)]
 pub(super) struct Patience {
     until: Instant,
@@ -58,7 +58,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Of a study that is taken up now.
+    /// Of a round that begins now, or is taken up again.
     pub(super) fn new(study: &Study, answer_by: Timestamp, grace: Duration, now: Now) -> Self {
         let within = Duration::from_secs(u64::from(study.answer_within_secs));
         let grace = grace.min(within);

@@ -7,7 +7,7 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
 use bocage_protocol::marks::steers;
-use bocage_protocol::release::{Outcome, Part, Release};
+use bocage_protocol::release::{Outcome, Part, Release, length};
 use bocage_protocol::trust::{PublicKey, SignedRelease};
 
 use super::{Asked, Round, RoundPart};
@@ -48,16 +48,10 @@ pub(super) fn release(
 
 /// No honest answer to a round is larger. Unfolded, a cell takes ten times its bytes and more, so this is checked before anything is decoded.
 ///
-/// A cell is two counts of at most 9 bytes each, a measure two counts and two sums of at most 17, a key its name and two lengths; the rest is
-/// room for a refusal.
+/// What an answer is not takes the rest: its heading, and room for a refusal in any words.
 fn most_bytes(round: &Round) -> usize {
-    let part = |part: &RoundPart| {
-        let layout = part.plan.layout();
-        let cell = 32 + 64 * layout.measures().len();
-        let names = part.plan.discovered().map_or(0, |key| part.plan.most_keys() * (32 + key.longest()));
-        2 * limits::ERROR_TEXT_BYTES + 1024 + names + part.plan.most_cells().saturating_mul(cell)
-    };
-    1024 + round.parts.iter().map(part).sum::<usize>()
+    let part = |part: &RoundPart| length::most_bytes(&part.plan).saturating_add(2 * limits::ERROR_TEXT_BYTES + 1024);
+    round.parts.iter().map(part).fold(1024, usize::saturating_add)
 }
 
 fn check(part: &Part, wanted: &RoundPart, asked: &Asked) -> Result<(), &'static str> {

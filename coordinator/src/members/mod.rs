@@ -280,8 +280,10 @@ impl Members {
                 Err(reason) => return self.counts.rejected(reason),
             };
         let Some(member) = self.sites.get(&site) else { return };
+        let version = negotiate(VERSIONS, hello.versions).unwrap_or_default();
         let session = Arc::new(Session::new(
             self.serial.fetch_add(1, Ordering::Relaxed),
+            version,
             site.clone(),
             link.clone(),
             self.denylist().clone(),
@@ -290,7 +292,6 @@ impl Members {
         let complete = |c: &Catalogue| c.datasets.iter().all(|d| d.snapshot_at.is_some());
         let mut known = catalogue.as_ref().is_some_and(complete);
         let mut pause = CATALOGUE_FIRST_RETRY;
-        let version = negotiate(VERSIONS, hello.versions).unwrap_or_default();
         let mut untold = version >= PARTICULARS;
         self.hear_particulars(member, &site, &session, catalogue.as_ref(), &mut untold).await;
         // Before it is anybody's session: no round overtakes it.

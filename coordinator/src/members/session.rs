@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bocage_net::frame::{FrameError, read_frame_steadily, write_frame};
+use bocage_net::frame::{FrameError, Steady, read_frame_steadily, write_frame};
 use bocage_net::identity::Leaf;
 use bocage_net::{CloseCode, Denylist, Link, LinkError};
 use bocage_protocol::PublicError;
@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 /// What a session that moves to another link may still take to answer: as long as the longest round of a site.
 const LAST_ANSWERS: Duration = Duration::from_secs(3600);
-/// How long a site may be silent within a reply.
-const STALL: Duration = Duration::from_secs(limits::REPLY_STALL_SECS);
+/// How a site sends a reply: it computes as long as it takes, and then has it in memory.
+const STEADY: Steady = Steady { begins: None, stall: Duration::from_secs(limits::REPLY_STALL_SECS) };
 /// For those who were about to ask when a newer session came.
 const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
@@ -60,6 +60,7 @@ trait Node: Send + Sync {
 /// A live session. Serial numbers grow: the newer of two sessions has the larger one.
 pub struct Session {
     serial: u64,
+    version: u16,
     site: SiteId,
     leaf: Option<Leaf>,
     denylist: Denylist,
@@ -95,9 +96,10 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    pub(super) fn new<L: Link>(serial: u64, site: SiteId, link: L, denylist: Denylist) -> Self {
+    pub(super) fn new<L: Link>(serial: u64, version: u16, site: SiteId, link: L, denylist: Denylist) -> Self {
         Self {
             serial,
+            version,
             site,
             leaf: link.certificate().cloned(),
             denylist,
@@ -139,6 +141,11 @@ impl Session {
     /// Its number.
     pub fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// The protocol version that both sides speak in it.
+    pub fn version(&self) -> u16 {
+        self.version
     }
 
     /// Puts a request to the site. Dropping the future gives the request up.
@@ -196,7 +203,7 @@ impl<L: Link> Node for Linked<L> {
             let mut stream = self.0.open().await?;
             write_frame(&mut stream, request).await?;
             stream.shutdown().await.map_err(FrameError::Io)?;
-            let frame = match read_frame_steadily(&mut stream, limits::FRAME_BYTES, STALL).await {
+            let frame = match read_frame_steadily(&mut stream, limits::FRAME_BYTES, STEADY).await {
                 Err(FrameError::TooLarge { bytes, limit_bytes }) => {
                     let message = format!("the site's reply has {bytes} bytes where {limit_bytes} are allowed");
                     self.cut_off(&message);
@@ -204,9 +211,9 @@ impl<L: Link> Node for Linked<L> {
                     return Ok(Answered { reply, bytes: 4 });
                 }
                 // It is asked again over its next session.
-                Err(stalled @ FrameError::Stalled { .. }) => {
+                Err(stalled @ (FrameError::Stalled { .. } | FrameError::Slow { .. })) => {
                     tracing::warn!(peer = %self.0.peer(), why = %stalled, "peer cut off");
-                    self.0.close(CloseCode::TIMEOUT, "the rest of a reply did not come");
+                    self.0.close(CloseCode::TIMEOUT, "the rest of a reply did not come in time");
                     return Err(stalled.into());
                 }
                 other => other?,
@@ -227,7 +234,7 @@ impl<L: Link> Node for Linked<L> {
 
 /// A reply, where the bytes are one.
 fn read(frame: &[u8]) -> Option<Reply> {
-    match codec::decode::<Reply>(frame, limits::FRAME_BYTES).ok()? {
+    match codec::decode_filled::<Reply>(frame, limits::FRAME_BYTES).ok()? {
         Reply::Refused(error) => Some(Reply::Refused(tamed(error))),
         Reply::Pending(error) => Some(Reply::Pending(tamed(error))),
         reply => Some(reply),
@@ -260,5 +267,8 @@ mod tests {
         let Some(Reply::Refused(error)) = read(&frame) else { panic!() };
         assert!(error.message.len() <= limits::ERROR_TEXT_BYTES && !error.message.contains(steers));
         assert!(read(&[255, 255, 255]).is_none());
+        let filled = [&frame[..], &[0; 900]].concat();
+        assert!(matches!(read(&filled), Some(Reply::Refused(_))), "a reply that was filled up");
+        assert!(read(&[&frame[..], &[1]].concat()).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What a study will take, in words: about how many rows, how many rounds, how long. What nobody has told is said to be not known.
+//! What a study will take, in words: about how many rows, how many rounds, how long. What nobody has told is said to be not known, or to be an estimate.
 
 use bocage_protocol::counted::counted;
 
@@ -45,7 +45,8 @@ fn time(of: &Estimate) -> String {
     let rows = format!("a million rows{each} take one core of a site {}", about(of.secs_a_million_rows, of.rounds > 1));
     let Some(Measured { answers, round_secs_from, round_secs_to, without }) = &of.measured else {
         return format!(
-            "time    not known, since you have no answer on this dataset yet: {rows}, and the way to the sites comes on top"
+            "time    estimated by the columns it reads and not measured, since you have no answer on this dataset yet: {rows}, ten million {}; the way to the sites comes on top",
+            about(10.0 * of.secs_a_million_rows, of.rounds > 1)
         );
     };
     let round = if of.rounds > 1 { " a round" } else { "" };
@@ -114,14 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_answered_yet_it_is_said_to_be_not_known() {
+    fn where_nothing_was_answered_yet_rows_are_not_known_and_the_time_is_an_estimate_for_so_many() {
         let wanted = "
 what it will take, as far as it is known
 rows    not known: no site says how many it has, and no answer on this dataset that you may read has
   counted them
 rounds  1
-time    not known, since you have no answer on this dataset yet: a million rows take one core of a
-  site about 0.35 s, and the way to the sites comes on top
+time    estimated by the columns it reads and not measured, since you have no answer on this dataset
+  yet: a million rows take one core of a site about 0.35 s, ten million about 3.5 s; the way to the
+  sites comes on top
 ";
         assert_eq!(estimate(&known(1, None)), wanted);
     }

@@ -1,6 +1,7 @@
 //! Studies through a whole coordinator: absent, busy, broken and hostile sites, restarts, deadlines.
 
 mod https;
+mod rounds;
 mod shares;
 mod waiting;
 

@@ -12,6 +12,7 @@ mod denied;
 mod enrolment;
 mod recorder;
 mod revocations;
+mod rounds;
 mod schema;
 mod study;
 
@@ -101,7 +102,7 @@ pub struct StudyRecord {
     pub signed: SignedStudy,
     /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// When it is published with whatever has come.
+    /// When it is published with whatever has come: the end of the time to answer its newest round.
     pub answer_by: Timestamp,
     /// When the deadline was declared passed. From then on no answer counts.
     pub decided_at: Option<Timestamp>,

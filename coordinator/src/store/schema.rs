@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{StoreError, StoreFile, checkpoint, denied, enrolment};
+use super::{StoreError, StoreFile, checkpoint, denied, enrolment, rounds};
 
 /// The file's name in the state folder.
 pub const FILE: &str = "coordinator.sqlite";
@@ -23,7 +23,7 @@ const OLDEST: i64 = 5;
 
 /// What makes of each form the next one, the first of [`OLDEST`]. Every change that a statement can see is a step of its own behind the others;
 /// a step that was released never changes. `tests/data/schemas` keeps a file of each form.
-const MIGRATIONS: &[&str] = &[enrolment::TABLES, denied::TABLES];
+const MIGRATIONS: &[&str] = &[enrolment::TABLES, denied::TABLES, rounds::TABLE];
 
 /// The number of the present form, in SQLite's `user_version`.
 pub const FORMAT: i64 = OLDEST + MIGRATIONS.len() as i64;
@@ -209,12 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_before_enrolment_is_taken_over_with_what_it_holds() {
+    fn a_store_of_every_earlier_form_is_taken_over_with_what_it_holds() {
         let dir = tempfile::tempdir().unwrap();
         let insert = "insert into revocations values ('issuer', 1, 'list')";
         let first = format!("{TABLES}{}{insert};", checkpoint::TABLE);
         let second = format!("{first}{}", enrolment::TABLES);
-        for (format, before) in [(OLDEST, first), (OLDEST + 1, second)] {
+        let third = format!("{second}{}", denied::TABLES);
+        for (format, before) in [(OLDEST, first), (OLDEST + 1, second), (OLDEST + 2, third)] {
             let dir = dir.path().join(format.to_string());
             std::fs::create_dir(&dir).unwrap();
             let db = Connection::open(dir.join(FILE)).unwrap();

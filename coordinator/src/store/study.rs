@@ -206,7 +206,7 @@ impl StoreFile {
     }
 
     /// Writes unless a deadline was decided, a result published or the study cancelled.
-    fn while_open(
+    pub(super) fn while_open(
         &mut self,
         study: StudyId,
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<usize>,
@@ -233,7 +233,8 @@ impl StoreFile {
 
     fn select(&mut self, clause: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<StudyRecord>> {
         let sql = format!(
-            "select s.id, s.study, s.signature, s.sites, s.accepted_at, s.answer_by, d.decided_at, c.cancelled_at,
+            "select s.id, s.study, s.signature, s.sites, s.accepted_at,
+             coalesce((select max(n.answer_by) from rounds n where n.study = s.id), s.answer_by), d.decided_at, c.cancelled_at,
              r.published_at, s.permit
              from studies s left join deadlines d on d.study = s.id left join cancellations c on c.study = s.id
              left join results r on r.study = s.id {clause}"

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use bocage_net::frame::{FrameError, read_frame, read_frame_steadily, write_frame};
+use bocage_net::frame::{FrameError, Steady, read_frame, read_frame_steadily, write_frame};
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::limits;
 use bocage_protocol::wire::codec;
@@ -17,10 +17,9 @@ use super::presence::Handed;
 
 /// Requests that may be under way: twice what the custodian lets wait. The rest is turned away.
 pub const RELAYS: usize = 2 * limits::CUSTODIAN_QUEUE;
-/// How long a coordinator may take to send its request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may be silent within one.
-const STALL: Duration = Duration::from_secs(limits::REQUEST_STALL_SECS);
+/// How a coordinator sends its request: it has it when it opens a stream.
+const STEADY: Steady =
+    Steady { begins: Some(Duration::from_secs(60)), stall: Duration::from_secs(limits::REQUEST_STALL_SECS) };
 
 /// Answers one request through the custodian's socket.
 ///
@@ -30,11 +29,8 @@ pub(super) async fn hand_on<S>(mut stream: S, socket: &Path) -> Result<Handed, F
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request = read_frame_steadily(&mut stream, limits::FRAME_BYTES, STALL);
-    let Ok(request) = tokio::time::timeout(REQUEST_TIMEOUT, request).await else {
-        return Err(FrameError::Truncated);
-    };
-    let (reply, handed) = match ask(socket, &request?).await {
+    let request = read_frame_steadily(&mut stream, limits::FRAME_BYTES, STEADY).await?;
+    let (reply, handed) = match ask(socket, &request).await {
         Ok(reply) => (reply, Handed::On),
         Err(error) => {
             match &error {
@@ -64,7 +60,7 @@ where
 
 /// Whether only a coordinator that does not keep to the protocol lets a request end so: ours gives up at most, and says so.
 pub(super) fn is_foul(error: &FrameError) -> bool {
-    matches!(error, FrameError::TooLarge { .. } | FrameError::Stalled { .. })
+    matches!(error, FrameError::TooLarge { .. } | FrameError::Stalled { .. } | FrameError::Slow { .. })
 }
 
 async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, FrameError> {

@@ -21,6 +21,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, StudyId};
 use bocage_protocol::limits;
+use bocage_protocol::release::length;
 use bocage_protocol::trust::{SignedRelease, Study};
 use bocage_protocol::wire::codec;
 use bocage_protocol::wire::message::{Reply, RoundRequest};
@@ -65,6 +66,16 @@ struct Round<'a> {
     request: &'a RoundRequest,
     id: StudyId,
     now: Timestamp,
+    length: Length,
+}
+
+/// How long the frame of a release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// As long as what is in it.
+    Own,
+    /// As long as its plans may make it, whatever the data are.
+    OfPlans,
 }
 
 impl Round<'_> {
@@ -83,15 +94,30 @@ impl Round<'_> {
     fn attempt(&self, state: AttemptState) -> Entry {
         self.entry(Kind::Attempt, &bodies::Attempt { state })
     }
+
+    /// The signed release as the frame that leaves. It must fit before it is recorded.
+    fn released(&self, signed: SignedRelease, authorised: &Authorised<'_>) -> Result<Vec<u8>, PublicError> {
+        let mut frame = codec::encode(&Reply::Released(signed))?;
+        if self.length == Length::OfPlans {
+            let length = length::filled(authorised.plans.iter().map(|(_, plan)| plan), frame.len());
+            codec::fill(&mut frame, length);
+        }
+        Ok(frame)
+    }
 }
 
 impl Custodian {
-    /// Answers one round with the frame that leaves. Blocks for as long as the computation takes.
+    /// Answers one round with the frame that leaves, as long as it is. Blocks for as long as the computation takes.
     pub fn round(&self, request: &RoundRequest) -> Vec<u8> {
+        self.round_of(request, Length::Own)
+    }
+
+    /// [`Custodian::round`] with a frame of that length.
+    pub fn round_of(&self, request: &RoundRequest, length: Length) -> Vec<u8> {
         if self.stopping.load(Ordering::Acquire) {
             return refused(busy());
         }
-        let round = Round { request, id: request.study.id(), now: self.clock.now() };
+        let round = Round { request, id: request.study.id(), now: self.clock.now(), length };
         // Each line about it says so, whichever part writes it.
         let _span = tracing::error_span!("round", study = %round.id, round = request.round).entered();
         match self.answer(&round) {
@@ -250,7 +276,7 @@ impl Custodian {
         }
         self.counts.round(RoundOutcome::Repeated);
         tracing::info!("handed out again from the ledger");
-        Ok(released_frame(signed).unwrap_or_else(refused))
+        Ok(round.released(signed, authorised).unwrap_or_else(refused))
     }
 
     /// Whether this site signed this as its answer to the round. The ledger is not taken at its word.
@@ -317,11 +343,6 @@ fn may_be_answered(round: &Round<'_>, history: &History, same_steps: bool) -> Re
         None if history.too_heavy(round.request.round) => Err(too_heavy()),
         None => Ok(()),
     }
-}
-
-/// The signed release as the frame that leaves. It must fit before it is recorded.
-fn released_frame(signed: SignedRelease) -> Result<Vec<u8>, PublicError> {
-    codec::encode(&Reply::Released(signed)).map_err(PublicError::from)
 }
 
 /// It is never computed again: other bytes would be another answer to what was answered.

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Custodian;
+use super::answer::Length;
 use super::desk::socket::Admin;
 use crate::config::{StateDir, Steward};
 
@@ -60,7 +61,7 @@ pub enum ServerError {
 /// What the compute thread does, one after another.
 enum Job {
     /// Answer a round.
-    Round { request: Box<RoundRequest>, answer: oneshot::Sender<Vec<u8>> },
+    Round { request: Box<RoundRequest>, length: Length, answer: oneshot::Sender<Vec<u8>> },
     /// See whether payloads of the ledger are old enough to be dropped.
     Retention,
 }
@@ -222,9 +223,9 @@ fn work(custodian: &Custodian, mut jobs: mpsc::Receiver<Job>) {
     custodian.drop_old_payloads();
     while let Some(job) = jobs.blocking_recv() {
         match job {
-            Job::Round { request, answer } => {
+            Job::Round { request, length, answer } => {
                 // A requester that left meanwhile will ask again and find the release in the ledger.
-                let _ = answer.send(custodian.round(&request));
+                let _ = answer.send(custodian.round_of(&request, length));
             }
             Job::Retention => {
                 custodian.sweep_snapshots();
@@ -261,7 +262,8 @@ async fn serve(mut stream: UnixStream, custodian: &Arc<Custodian>, queue: &mpsc:
             ErrorCode::TooLarge,
             format!("a coordinator remembers {} checkpoints at most", limits::WITNESSED),
         )),
-        Ok(Request::Round(request)) => enqueue(request, queue).await,
+        Ok(Request::Round(request)) => enqueue(request, Length::Own, queue).await,
+        Ok(Request::Filled(request)) => enqueue(request, Length::OfPlans, queue).await,
     };
     if let Err(error) = write_frame(&mut stream, &reply).await {
         tracing::debug!(%error, "the agent left before the answer");
@@ -273,9 +275,9 @@ async fn catalogue(custodian: Arc<Custodian>) -> Vec<u8> {
     tokio::task::spawn_blocking(move || custodian.catalogue()).await.unwrap_or_else(|_| refused(busy()))
 }
 
-async fn enqueue(request: RoundRequest, queue: &mpsc::Sender<Job>) -> Vec<u8> {
+async fn enqueue(request: RoundRequest, length: Length, queue: &mpsc::Sender<Job>) -> Vec<u8> {
     let (answer, answered) = oneshot::channel();
-    if queue.try_send(Job::Round { request: Box::new(request), answer }).is_err() {
+    if queue.try_send(Job::Round { request: Box::new(request), length, answer }).is_err() {
         return refused(busy());
     }
     answered.await.unwrap_or_else(|_| refused(busy()))

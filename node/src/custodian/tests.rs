@@ -4,6 +4,7 @@ mod analyses;
 mod caps;
 mod desk;
 mod discovered;
+mod length;
 mod relations;
 mod rounding;
 mod turns;

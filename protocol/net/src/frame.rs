@@ -7,11 +7,12 @@
 use std::io;
 use std::time::Duration;
 
-use bocage_protocol::limits::FRAME_BYTES;
+use bocage_protocol::limits::{FRAME_BYTES, LEAST_BYTES_PER_SEC};
 use bocage_protocol::wire::codec::{self, CodecError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 /// Reserved at first for a frame, however long it says it is.
 const FIRST_BYTES: usize = 16 << 10;
@@ -32,6 +33,22 @@ pub enum FrameError {
     #[error("nothing came for {secs} s within a frame")]
     Stalled {
         /// For so long.
+        secs: u64,
+    },
+    /// The peer opened a stream and put nothing on it.
+    #[error("nothing came in {secs} s")]
+    NotBegun {
+        /// For so long.
+        secs: u64,
+    },
+    /// The peer sends a frame so slowly that it would take for ever.
+    #[error("{came} of a frame's {bytes} bytes came in {secs} s, and {} a second are the least", LEAST_BYTES_PER_SEC)]
+    Slow {
+        /// So many came.
+        came: usize,
+        /// Of so many.
+        bytes: usize,
+        /// In so long.
         secs: u64,
     },
     /// The frame is longer than allowed here.
@@ -61,31 +78,48 @@ where
     read(reader, limit_bytes, None).await
 }
 
-/// [`read_frame`] of a peer that may take its time to begin, and then must say something within each `stall`.
-///
-/// # Errors
-/// As [`read_frame`], and [`FrameError::Stalled`].
-pub async fn read_frame_steadily<R>(reader: &mut R, limit_bytes: usize, stall: Duration) -> Result<Vec<u8>, FrameError>
-where
-    R: AsyncRead + Unpin + ?Sized,
-{
-    read(reader, limit_bytes, Some(stall)).await
+/// How steadily a peer sends a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Steady {
+    /// It begins within so long; none: it may take its time.
+    pub begins: Option<Duration>,
+    /// Having begun it says something within each of these, and all of it within two of them beside what [`LEAST_BYTES_PER_SEC`] takes.
+    pub stall: Duration,
 }
 
-async fn read<R>(reader: &mut R, limit_bytes: usize, stall: Option<Duration>) -> Result<Vec<u8>, FrameError>
+/// [`read_frame`] of a peer that sends steadily, or is given up.
+///
+/// # Errors
+/// As [`read_frame`], and [`FrameError::NotBegun`], [`FrameError::Stalled`], [`FrameError::Slow`].
+pub async fn read_frame_steadily<R>(reader: &mut R, limit_bytes: usize, steady: Steady) -> Result<Vec<u8>, FrameError>
 where
     R: AsyncRead + Unpin + ?Sized,
 {
-    let bytes = read_length(reader, stall).await?;
+    read(reader, limit_bytes, Some(steady)).await
+}
+
+async fn read<R>(reader: &mut R, limit_bytes: usize, steady: Option<Steady>) -> Result<Vec<u8>, FrameError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+{
+    let mut length = [0; 4];
+    if begins(steady.and_then(|steady| steady.begins), reader.read(&mut length[..1])).await? == 0 {
+        return Err(FrameError::Ended);
+    }
+    let mut coming = Coming { stall: steady.map(|steady| steady.stall), begun: Instant::now(), came: 1, bytes: 4 };
+    while coming.came < length.len() {
+        let next = reader.read(&mut length[coming.came..]);
+        coming.more(next).await?;
+    }
+    let bytes = u32::from_be_bytes(length) as usize;
     if bytes > limit_bytes {
         return Err(FrameError::TooLarge { bytes, limit_bytes });
     }
+    coming.bytes += bytes;
     let mut payload = Vec::with_capacity(bytes.min(FIRST_BYTES));
     while payload.len() < bytes {
         let missing = (bytes - payload.len()) as u64;
-        if within(stall, reader.take(missing).read_buf(&mut payload)).await? == 0 {
-            return Err(FrameError::Truncated);
-        }
+        coming.more(reader.take(missing).read_buf(&mut payload)).await?;
         if payload.len() == payload.capacity() && payload.len() < bytes {
             payload.reserve_exact((payload.len() * (GROWTH - 1)).min(bytes - payload.len()));
         }
@@ -93,27 +127,48 @@ where
     Ok(payload)
 }
 
-async fn read_length<R>(reader: &mut R, stall: Option<Duration>) -> Result<usize, FrameError>
-where
-    R: AsyncRead + Unpin + ?Sized,
-{
-    let mut length = [0; 4];
-    let mut have = 0;
-    while have < length.len() {
-        match within(stall.filter(|_| have > 0), reader.read(&mut length[have..])).await? {
-            0 if have == 0 => return Err(FrameError::Ended),
-            0 => return Err(FrameError::Truncated),
-            read => have += read,
-        }
-    }
-    Ok(u32::from_be_bytes(length) as usize)
+/// The first that is read, within so long.
+async fn begins(within: Option<Duration>, read: impl Future<Output = io::Result<usize>>) -> Result<usize, FrameError> {
+    let Some(within) = within else { return Ok(read.await?) };
+    let late = |_| FrameError::NotBegun { secs: within.as_secs() };
+    Ok(tokio::time::timeout(within, read).await.map_err(late)??)
 }
 
-/// What is read, within so long.
-async fn within(stall: Option<Duration>, read: impl Future<Output = io::Result<usize>>) -> Result<usize, FrameError> {
-    let Some(stall) = stall else { return Ok(read.await?) };
-    let stalled = |_| FrameError::Stalled { secs: stall.as_secs() };
-    Ok(tokio::time::timeout(stall, read).await.map_err(stalled)??)
+/// A frame that has begun, its length included.
+struct Coming {
+    stall: Option<Duration>,
+    begun: Instant,
+    came: usize,
+    bytes: usize,
+}
+
+impl Coming {
+    /// Takes in what is read next, if it comes in time.
+    async fn more(&mut self, read: impl Future<Output = io::Result<usize>>) -> Result<(), FrameError> {
+        let came = match self.stall {
+            None => read.await?,
+            Some(stall) => {
+                let left = self.left(stall, self.begun.elapsed());
+                tokio::time::timeout(stall.min(left), read).await.map_err(|_| match left < stall {
+                    true => {
+                        FrameError::Slow { came: self.came, bytes: self.bytes, secs: self.begun.elapsed().as_secs() }
+                    }
+                    false => FrameError::Stalled { secs: stall.as_secs() },
+                })??
+            }
+        };
+        if came == 0 {
+            return Err(FrameError::Truncated);
+        }
+        self.came += came;
+        Ok(())
+    }
+
+    /// How long all of it may still take: what its bytes take at the least rate, and two silences.
+    fn left(&self, stall: Duration, elapsed: Duration) -> Duration {
+        let at_least_rate = Duration::from_secs_f64(self.bytes as f64 / LEAST_BYTES_PER_SEC as f64);
+        (2 * stall + at_least_rate).saturating_sub(elapsed)
+    }
 }
 
 /// Writes `payload` as one frame and flushes.
@@ -165,6 +220,11 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
     use super::*;
 
     /// What `bytes` hold when they come `chunk` at a time.
@@ -188,19 +248,61 @@ mod tests {
 
     #[tokio::test]
     async fn who_falls_silent_within_a_frame_is_given_up_and_who_has_not_begun_is_waited_for() {
-        let stall = Duration::from_millis(20);
+        let stall = Duration::from_millis(200);
+        let steady = Steady { begins: None, stall };
         for half in [&[0, 0][..], &[0, 0, 0, 9, 1, 2]] {
             let (mut ours, mut theirs) = tokio::io::duplex(64);
             ours.write_all(half).await.unwrap();
-            let error = read_frame_steadily(&mut theirs, 10, stall).await.unwrap_err();
+            let error = read_frame_steadily(&mut theirs, 10, steady).await.unwrap_err();
             assert!(matches!(error, FrameError::Stalled { .. }), "{error}");
         }
         let (mut ours, mut theirs) = tokio::io::duplex(64);
-        let waiting = read_frame_steadily(&mut theirs, 10, stall);
+        let waiting = read_frame_steadily(&mut theirs, 10, steady);
         tokio::pin!(waiting);
         assert!(tokio::time::timeout(5 * stall, &mut waiting).await.is_err());
         write_frame(&mut ours, b"late").await.unwrap();
         assert_eq!(waiting.await.unwrap(), b"late");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_begin_in_time_is_given_up_where_that_is_wanted() {
+        let (_ours, mut theirs) = tokio::io::duplex(64);
+        let within = Duration::from_millis(20);
+        let error = read_frame_steadily(&mut theirs, 10, Steady { begins: Some(within), stall: within }).await;
+        assert!(matches!(error, Err(FrameError::NotBegun { .. })));
+    }
+
+    /// A byte of an endless frame each time that the clock ticks.
+    struct Drip(tokio::time::Interval, u8);
+
+    impl AsyncRead for Drip {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            std::task::ready!(self.0.poll_tick(cx));
+            let length = [0, 0, 4, 0];
+            to.put_slice(&[length.get(usize::from(self.1)).copied().unwrap_or(9)]);
+            self.1 = self.1.saturating_add(1);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_comes_byte_by_byte_is_given_up_although_nothing_stalls() {
+        let mut drip = Drip(tokio::time::interval(Duration::from_millis(40)), 0);
+        let steady = Steady { begins: None, stall: Duration::from_millis(800) };
+        let error = read_frame_steadily(&mut drip, 2000, steady).await.unwrap_err();
+        assert!(matches!(error, FrameError::Slow { came: 10..500, bytes: 1028, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_line_at_the_least_rate_brings_a_whole_frame_and_a_byte_every_nineteen_seconds_ends_soon() {
+        let stall = Duration::from_secs(20);
+        let left = |bytes: usize, secs| {
+            let coming = Coming { stall: Some(stall), begun: Instant::now(), came: 1, bytes };
+            coming.left(stall, Duration::from_secs(secs)).as_secs()
+        };
+        let rate = LEAST_BYTES_PER_SEC;
+        assert_eq!(left(FRAME_BYTES, FRAME_BYTES as u64 / rate), 40, "with all silences left over");
+        assert_eq!((left(1024, 19), left(1024, 38), left(1024, 41)), (22, 3, 0));
     }
 
     #[tokio::test]

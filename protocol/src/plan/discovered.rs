@@ -121,6 +121,16 @@ impl DiscoveredKey {
         }
     }
 
+    /// How many there can be, the missing values among them.
+    pub fn most(&self) -> usize {
+        let values = match &self.values {
+            Values::Text => usize::MAX,
+            Values::Codes { codes, .. } => codes.len(),
+            Values::Integers { lo, hi } => usize::try_from(hi.abs_diff(*lo)).unwrap_or(usize::MAX).saturating_add(1),
+        };
+        values.saturating_add(usize::from(self.missing))
+    }
+
     /// The bytes of the longest name that a value can have.
     pub fn longest(&self) -> usize {
         match &self.values {

@@ -65,13 +65,36 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// When there are too many bytes, when they announce more than [`DECODED_BYTES`] of content, when they are no `T`, or
 /// when some are left over.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit_bytes: usize) -> Result<T, CodecError> {
+    match begun(bytes, limit_bytes)? {
+        (value, []) => Ok(value),
+        (_, rest) => Err(CodecError::Trailing { bytes: rest.len() }),
+    }
+}
+
+/// [`decode`] of a value that may have been [filled up](fill).
+///
+/// # Errors
+/// As [`decode`]; what stands behind the value is zeros.
+pub fn decode_filled<T: DeserializeOwned>(bytes: &[u8], limit_bytes: usize) -> Result<T, CodecError> {
+    match begun(bytes, limit_bytes)? {
+        (value, rest) if rest.iter().all(|byte| *byte == 0) => Ok(value),
+        (_, rest) => Err(CodecError::Trailing { bytes: rest.len() }),
+    }
+}
+
+/// Fills a written value up with zeros, so that its length does not tell how long it is.
+pub fn fill(bytes: &mut Vec<u8>, length: usize) {
+    bytes.resize(length.max(bytes.len()), 0);
+}
+
+/// The value at the beginning, and what stands behind it.
+fn begun<T: DeserializeOwned>(bytes: &[u8], limit_bytes: usize) -> Result<(T, &[u8]), CodecError> {
     if bytes.len() > limit_bytes {
         return Err(CodecError::TooLarge { limit_bytes });
     }
     let config = bincode::config::standard().with_limit::<DECODED_BYTES>();
     match bincode::serde::decode_from_slice(bytes, config) {
-        Ok((value, consumed)) if consumed == bytes.len() => Ok(value),
-        Ok((_, consumed)) => Err(CodecError::Trailing { bytes: bytes.len() - consumed }),
+        Ok((value, consumed)) => Ok((value, &bytes[consumed..])),
         Err(bincode::error::DecodeError::LimitExceeded) => Err(CodecError::TooLarge { limit_bytes: DECODED_BYTES }),
         Err(_) => Err(CodecError::Malformed),
     }
@@ -131,6 +154,20 @@ mod tests {
         let mut bytes = encode(&7_u8).unwrap();
         bytes.push(0);
         assert_eq!(decode::<u8>(&bytes, 100), Err(CodecError::Trailing { bytes: 1 }));
+    }
+
+    #[test]
+    fn a_value_that_was_filled_up_with_zeros_reads_back_and_nothing_else_stands_behind_it() {
+        let mut bytes = encode(&7_u8).unwrap();
+        fill(&mut bytes, 256);
+        assert_eq!(bytes.len(), 256);
+        assert_eq!(decode_filled::<u8>(&bytes, 256), Ok(7));
+        assert_eq!(decode::<u8>(&bytes, 256), Err(CodecError::Trailing { bytes: 255 }));
+        assert_eq!(decode_filled::<u8>(&bytes, 255), Err(CodecError::TooLarge { limit_bytes: 255 }));
+        bytes[255] = 1;
+        assert_eq!(decode_filled::<u8>(&bytes, 256), Err(CodecError::Trailing { bytes: 255 }));
+        fill(&mut bytes, 3);
+        assert_eq!(bytes.len(), 256, "nothing is cut off");
     }
 
     #[test]

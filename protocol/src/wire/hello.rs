@@ -36,7 +36,7 @@ use crate::marks::one_line;
 use crate::wire::release::{OURS, Release};
 
 /// The versions that this software speaks.
-pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 3 };
+pub const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
 
 /// The version from which on a coordinator may ask for [`super::message::Particulars`].
 pub const PARTICULARS: u16 = 2;
@@ -47,6 +47,9 @@ pub const RENEWAL: u16 = 3;
 /// The version from which on a coordinator tells a node what it remembers of the node's ledger ([`super::message::Request::Witness`]), and a node may
 /// answer [`ErrorCode::LedgerRestored`].
 pub const WITNESS: u16 = 3;
+
+/// The version from which on a coordinator may ask for a release that is filled up ([`super::message::Request::Filled`]).
+pub const FILLED: u16 = 4;
 
 const MAGIC: [u8; 8] = *b"bocage\0\x01";
 const KIND_HELLO: u8 = 1;

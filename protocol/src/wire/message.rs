@@ -1,4 +1,4 @@
-//! The messages of protocol versions 1 to 3. What a later version adds stands behind what there was, so the bytes of the earlier one stay; a side says it
+//! The messages of protocol versions 1 to 4. What a later version adds stands behind what there was, so the bytes of the earlier one stay; a side says it
 //! only in a session of that version.
 //!
 //! Changing anything here changes the wire: add a protocol version, keep the golden files of the old one, and write it into the CHANGELOG.
@@ -20,10 +20,6 @@ use crate::trust::{SignedCheckpoint, SignedRelease, SignedRevocations, SignedStu
 
 /// What a coordinator asks of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one is decoded at a time, and what is large in it is on the heap anyway"
-)]
 pub enum Request {
     /// Which datasets the node offers.
     Catalogue,
@@ -35,6 +31,9 @@ pub enum Request {
     /// What the coordinator remembers of the site's own ledger, signed by the site: it sees whether its ledger still has it all. Once a session, before
     /// its first round; from version [`super::hello::WITNESS`] on. At most [`crate::limits::WITNESSED`].
     Witness(Vec<SignedCheckpoint>),
+    /// [`Request::Round`], and what is released comes filled up to the length that its plans have ([`crate::release::length`]): the reply's bytes, then
+    /// zeros. From version [`super::hello::FILLED`] on.
+    Filled(RoundRequest),
 }
 
 /// One round of a study: independent analyses share it.
@@ -64,7 +63,7 @@ pub struct Step {
 pub enum Reply {
     /// To [`Request::Catalogue`].
     Catalogue(Catalogue),
-    /// To [`Request::Round`].
+    /// To [`Request::Round`] and [`Request::Filled`].
     Released(SignedRelease),
     /// No, and why.
     Refused(PublicError),

@@ -54,7 +54,7 @@ impl Fleet {
                 Request::Catalogue => self.catalogue(),
                 Request::Particulars(_) => Reply::Particulars(Particulars { datasets: Vec::new() }),
                 Request::Witness(_) => Reply::Witnessed,
-                Request::Round(round) => self.release(&round, &site, &key),
+                Request::Round(round) | Request::Filled(round) => self.release(&round, &site, &key),
             };
             if write_message(&mut stream, &reply).await.is_ok() {
                 let _ = stream.shutdown().await;

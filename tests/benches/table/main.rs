@@ -3,16 +3,19 @@
 //! custodian's socket, ledger.
 //!
 //! `cargo bench -p bocage-tests --bench table`; `BOCAGE_BENCH_ROWS` sets the rows (10,000,000), and `-- NAME` runs one of its parts alone: `pooled`, `keys`,
-//! `overhead`, `bytes`, `restart` or `checks`.
+//! `overhead`, `bytes`, `idle`, `restart` or `checks`.
 
 #[path = "../hospital/mod.rs"]
 mod hospital;
 mod keys;
 mod pooled;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use bocage_tests::lab::{HOSPITALS, Lab};
+use bocage_tests::process::anonymous_kib;
 use hospital::network::Network;
 use hospital::{Hospital, is_a_bench, is_wanted, median, rows, study_text, timed};
 
@@ -28,11 +31,12 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let parts: [(&str, &dyn Fn()); 6] = [
+    let parts: [(&str, &dyn Fn()); 7] = [
         ("pooled", &pooled::compare_all),
         ("keys", &keys::compare),
         ("overhead", &|| runtime.block_on(overhead())),
         ("bytes", &|| runtime.block_on(bytes_on_the_wire())),
+        ("idle", &idle),
         ("restart", &restart),
         ("checks", &checks),
     ];
@@ -86,16 +90,42 @@ fn commit(folder: &Path) -> Duration {
     median(&mut times[150..])
 }
 
-/// The same question over more and more rows.
+/// The same question over more and more rows: a site's reply is filled up to a length of its plan.
 async fn bytes_on_the_wire() {
     println!("bytes of a reply of 500 cells");
-    let mut count = 1000;
+    let (mut count, mut lengths) = (1000, BTreeSet::new());
     while count <= rows() {
         let folder = tempfile::tempdir().expect("a folder");
         let network = network(folder.path(), count).await;
         let (_, trip, bytes) = ask(&network, 500).await;
         println!("  {count:>12} rows  {bytes:>8} bytes    first answer after {:7.1} ms", millis(trip));
+        lengths.insert(bytes);
         count *= 10;
+    }
+    assert_eq!(lengths.len(), 1, "the length of a reply depends on the data: {lengths:?}");
+}
+
+/// What the processes of a node that has answered hold of their own, beside the pages of its mapped snapshot.
+fn idle() {
+    let lab = Lab::new(env!("CARGO_BIN_EXE_bocage-lab"));
+    let coordinator = lab.coordinator();
+    let nodes: Vec<_> = HOSPITALS.iter().map(|site| lab.node(site, &[])).collect();
+    for site in HOSPITALS {
+        coordinator.wait_for_line(&["connected", site]);
+    }
+    lab.study("idle", &bocage_tests::days::study("5m")).published();
+    println!("memory of an idle node beyond its snapshot: supervisor, agent, custodian");
+    for (site, node) in HOSPITALS.iter().zip(&nodes) {
+        let children = ["agent", "custodian"].map(|role| node.child_pid(role).expect("a child"));
+        let held =
+            [node.pid(), children[0], children[1]].map(|pid| anonymous_kib(pid).expect("it lives") as f64 / 1024.0);
+        println!(
+            "  {site:<12} {:5.1} + {:5.1} + {:5.1} = {:5.1} MiB",
+            held[0],
+            held[1],
+            held[2],
+            held.iter().sum::<f64>()
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clocks that are set forward and back, between studies and while one runs.
 
-use bocage_tests::clock::Steps;
+use bocage_tests::clock::{GRACE, Steps};
 use bocage_tests::days::{Network, question};
 use bocage_tests::hold::Hold;
 use bocage_tests::lab::{HOSPITALS, status};
@@ -36,9 +36,10 @@ fn a_study_is_answered_by_all_although_the_clock_passes_its_deadline_while_a_hos
     steps.set(1000);
     drop(first);
     let second = hold.next();
-    // Now it is a coordinator that has just come back.
+    // Now it is a coordinator that has just come back, and waits for its sites until they are there.
     steps.set(2000);
-    network.coordinator_again(&[steps.env()]);
+    let long = (GRACE.to_owned(), "600".to_owned());
+    network.coordinator_again(&[steps.env(), long]);
     drop(second);
     let result = network.published(signed.id());
     for site in HOSPITALS {

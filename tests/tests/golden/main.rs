@@ -1,5 +1,6 @@
 //! Bytes that must never change within a version: a signed study, a signed release, the messages that carry them.
 
+mod filled;
 mod models;
 mod predictions;
 mod rounded;

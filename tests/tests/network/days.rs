@@ -12,6 +12,8 @@ fn assert_all_four(result: &Value) {
     for site in HOSPITALS {
         assert_eq!(status(result, site)["status"], "answered", "{result:#}");
     }
+    let bytes = HOSPITALS.map(|site| status(result, site)["bytes"].as_u64().expect("a reply"));
+    assert!(bytes.iter().all(|n| *n == bytes[0]), "hospitals of 123 to 303 patients: {bytes:?}");
     let rows = result["analyses"][0]["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 2, "{result:#}");
     assert_eq!(rows[1][1], 722, "{result:#}");

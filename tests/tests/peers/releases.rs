@@ -42,7 +42,7 @@ async fn play(
 ) -> (SignedRelease, Value) {
     let study = others.lab.study("played", &study_of(&HOSPITALS, "5m"));
     let (request, mut stream) = node.asked().await;
-    let Request::Round(request) = request else { panic!("not a round: {request:?}") };
+    let (Request::Round(request) | Request::Filled(request)) = request else { panic!("not a round: {request:?}") };
     let signed = answer(&request);
     reply(&mut stream, &Reply::Released(signed.clone())).await;
     (signed, study.published())

@@ -1,8 +1,9 @@
 //! Survival of several hospitals against what other packages make of the pooled rows (`tests/reference/survival.py`): equal without disclosure
-//! control, and within what is told where small numbers are hidden.
+//! control, and within what is told where small numbers are hidden. [`widths`] holds the intervals of quantiles to what they may be.
 
 mod plain;
 mod random;
+mod widths;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

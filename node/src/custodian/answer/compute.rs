@@ -14,7 +14,7 @@ use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::{SignedRelease, Standing, Study};
 use bocage_protocol::wire::codec;
 
-use super::{Failure, Round, internal, released_frame};
+use super::{Failure, Round, internal};
 use crate::custodian::authority::{Authorised, may_begin, no_models, within_cap};
 use crate::custodian::controls::Control;
 use crate::custodian::data::unavailable;
@@ -101,7 +101,7 @@ impl Custodian {
         };
         let answered = parts.iter().filter_map(|p| p.question).collect();
         let recorded = codec::encode(&signed).map_err(PublicError::from)?;
-        let reply = released_frame(signed)?;
+        let reply = round.released(signed, authorised)?;
         let body = bodies::Released { bytes: reply.len() as u64, parts: parts.clone() };
         self.pass(Moment::Computed);
         let release = round.entry(Kind::Release, &body).payload(recorded).answers(answered);

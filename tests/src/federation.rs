@@ -242,6 +242,20 @@ impl Federation {
 
     /// The same in a mode.
     fn outcome_in(&self, mode: Mode, site: &SiteId, plan: &ValidPlan, threshold: u32) -> Result<Outcome, PublicError> {
+        self.released(mode, site, plan, threshold).map(|outcome| plan.as_written(&outcome).into_owned())
+    }
+
+    /// What a site's gate makes of a plan, as it leaves.
+    ///
+    /// # Errors
+    /// The gate's.
+    pub fn released(
+        &self,
+        mode: Mode,
+        site: &SiteId,
+        plan: &ValidPlan,
+        threshold: u32,
+    ) -> Result<Outcome, PublicError> {
         let Site { offered, designs, folds, others } = &self.sites[site];
         let joined = |table: &RelatedTable| {
             let (offered, link) = &others[&table.dataset];
@@ -254,7 +268,7 @@ impl Federation {
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)
-            .map(|released| plan.as_written(released.outcome()).into_owned())
+            .map(|released| released.outcome().clone())
             .map_err(PublicError::from)
     }
 

@@ -264,7 +264,7 @@ fn reservation(
 
 /// How many rounds of a study may follow this one.
 fn further_rounds(study: &Study, round: u16) -> u16 {
-    most_later_rounds(study.analyses.iter().map(|analysis| &analysis.spec), study.sites.count()).saturating_sub(round)
+    most_later_rounds(study.analyses.iter().map(|analysis| &analysis.spec)).saturating_sub(round)
 }
 
 /// What the cells of an answer are, at this site. Where a row is a patient, cells of two snapshots are about patients of whom nobody knows which

@@ -3,7 +3,7 @@
 //! ```text
 //! round ─▶ stands still? ─▶ history ─▶ authorise ─▶ the desk (a person's no, or not yet a yes) ─▶ released before? ── yes ─▶ the same bytes
 //!                                                                                             │ no
-//!                 request, decision, reservation, attempt  (durable)
+//!                 request, decision, reservation, attempt  (written; on the disk before anything leaves)
 //!                                       │
 //!    per plan: answered before? ─ no ─▶ engine ─▶ gate ──┐
 //!                                └ yes ─▶ what left then ─┴─▶ seal ─▶ release (durable) ─▶ hand out

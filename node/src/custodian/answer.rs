@@ -156,7 +156,11 @@ impl Custodian {
         }
         if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
             if let Err(error) = self.unchanged(&authorised, &history, round.request.round, round.now) {
-                return self.refuse(round, Some(Some(about)), error);
+                // It is asked again in a moment.
+                return match error.code {
+                    ErrorCode::Busy => Ok(refused(error)),
+                    _ => self.refuse(round, Some(Some(about)), error),
+                };
             }
             return self.repeat(round, &authorised, about, seq);
         }

@@ -181,8 +181,8 @@ fn who_is_drawn_depends_on_the_sites_key_and_the_step() {
 
 #[test]
 fn tokens_are_read_as_they_were_written_and_nothing_else_is() {
-    let ids = SubjectIds { tokens: patients(), flagged: [0, 7].into() };
-    let mut bytes = SubjectIds::header(ids.tokens.len() as u32, ids.flagged.len() as u32);
+    let ids = SubjectIds { tokens: patients(), flagged: [0, 7].into(), strangers: patients()[2..4].to_vec() };
+    let mut bytes = SubjectIds::header(ids.tokens.len() as u32, ids.flagged.len() as u32, ids.strangers.len() as u32);
     ids.tokens.iter().for_each(|token| bytes.extend(token.to_bytes()));
     ids.flagged.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
     assert_eq!(SubjectIds::from_bytes(&bytes), Some(ids));

@@ -246,6 +246,14 @@ impl Federation {
 
     /// The same by this gate.
     fn outcome_by(&self, gate: Gate, site: &SiteId, plan: &ValidPlan) -> Result<Outcome, PublicError> {
+        self.released(gate, site, plan).map(|outcome| plan.as_written(&outcome).into_owned())
+    }
+
+    /// What a site's gate makes of a plan, as it leaves.
+    ///
+    /// # Errors
+    /// The gate's.
+    pub fn released(&self, gate: Gate, site: &SiteId, plan: &ValidPlan) -> Result<Outcome, PublicError> {
         let Gate { threshold, joint, mode, .. } = gate;
         let Site { offered, designs, folds, others } = &self.sites[site];
         let joined = |table: &RelatedTable| {
@@ -259,7 +267,7 @@ impl Federation {
         let counted =
             engine::run(&ground, &mut Features::default(), designs, plan, threshold).expect("an engine's answer");
         gate::release(counted, plan, plan.contract(&self.contract), &policy)
-            .map(|released| plan.as_written(released.outcome()).into_owned())
+            .map(|released| released.outcome().clone())
             .map_err(PublicError::from)
     }
 

@@ -14,6 +14,7 @@ use bocage_protocol::release::{Outcome, Release};
 use bocage_protocol::wire::message::Step;
 
 use super::Asked;
+use super::again::Run;
 use crate::analysis::{
     Answer, Driver, Next, SiteAnswer, answer_values, check_values, coefficients, summarise, unanswered,
 };
@@ -49,6 +50,7 @@ pub struct RoundPart {
 #[derive(Debug)]
 pub struct Course {
     drivers: Vec<Driver>,
+    runs: Vec<Run>,
     /// Of each analysis, those whose coefficients it reads.
     awaited: Vec<BTreeSet<u16>>,
     /// Those that wait for others still.
@@ -150,8 +152,20 @@ impl Course {
         let drivers = specs.iter().zip(&plans).map(driver).collect::<Result<Vec<_>, _>>()?;
         let round = Some(Arc::new(Round { number: 0, parts, ended: BTreeMap::new() }));
         let (results, one_row_per_subject) = (vec![None; drivers.len()], asked.contract.one_row_per_subject());
-        let last_round = 0;
-        Ok(Self { drivers, awaited, waiting, ends, min_sites, results, specs, one_row_per_subject, round, last_round })
+        let (last_round, runs) = (0, drivers.iter().map(|_| Run::default()).collect());
+        Ok(Self {
+            drivers,
+            runs,
+            awaited,
+            waiting,
+            ends,
+            min_sites,
+            results,
+            specs,
+            one_row_per_subject,
+            round,
+            last_round,
+        })
     }
 
     /// The round that is due, or none when all analyses are published.
@@ -176,7 +190,7 @@ impl Course {
     ) -> Result<(), PublicError> {
         let Some(round) = self.round.take() else { return Ok(()) };
         let number = round.number + 1;
-        let mut next: BTreeMap<u16, States> = BTreeMap::new();
+        let (mut next, mut again) = (BTreeMap::<u16, States>::new(), BTreeSet::<u16>::new());
         for part in &round.parts {
             let index = usize::from(part.analysis);
             let said = |site| Some((site, said(part.at(site), releases.get(site)?)?));
@@ -184,10 +198,17 @@ impl Course {
             let answer =
                 |site| SiteAnswer { site, answer: answer(said.get(site).map(Cow::as_ref), refusals.get(site)) };
             let answers: Vec<SiteAnswer<'_>> = asked.sites.iter().map(answer).collect();
+            let gave = said.iter().filter(|(_, said)| !matches!(said.as_ref(), Outcome::Refused(_)));
+            let over = gave.filter_map(|(site, _)| Some((*site, releases.get(*site)?.snapshot)));
+            if self.runs[index].begins_again(number, over) {
+                again.insert(part.analysis);
+                continue;
+            }
             match self.drivers[index].step(&answers) {
                 Next::Round(state) => drop(next.insert(part.analysis, States::All(state))),
                 Next::Each(states) => drop(next.insert(part.analysis, States::Each(states))),
-                Next::Publish(result) => {
+                Next::Publish(mut result) => {
+                    result.notes.extend(self.runs[index].notes());
                     if let Some(beta) = coefficients(&self.specs[index].spec, &result) {
                         self.ends.add(part.analysis, round.number, beta);
                     }
@@ -196,11 +217,23 @@ impl Course {
             }
         }
         let mut parts: BTreeMap<u16, RoundPart> = BTreeMap::new();
+        next.extend(again.iter().map(|analysis| (*analysis, States::All(RoundState::First))));
         for (analysis, states) in next {
+            let index = usize::from(analysis);
+            let (spec, run) = (&self.specs[index], &self.runs[index]);
+            let further = spec.spec.further_rounds();
+            if run.is_over(number, further) {
+                self.results[index] = Some(unanswered(spec, run.over(further), asked.sites.to_vec()));
+                continue;
+            }
             if number >= limits::ROUNDS {
                 return Err(PublicError::new(ErrorCode::RoundInvalid, "the study has too many rounds"));
             }
-            parts.insert(analysis, RoundPart::new(asked, (number, analysis), states, &self.ends)?);
+            let part = RoundPart::new(asked, (number, analysis), states, &self.ends)?;
+            if again.contains(&analysis) {
+                self.drivers[index] = Driver::new(spec, &part.plan, &asked.contract, self.min_sites)?;
+            }
+            parts.insert(analysis, part);
         }
         self.begin_those_that_waited(asked, number, &mut parts);
         if !parts.is_empty() {
@@ -231,6 +264,7 @@ impl Course {
             match begun {
                 Ok((driver, part)) => {
                     self.drivers[index] = driver;
+                    self.runs[index] = Run::since(number);
                     parts.insert(analysis, part);
                 }
                 Err(note) => self.results[index] = Some(unanswered(spec, note, asked.sites.to_vec())),

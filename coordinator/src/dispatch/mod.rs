@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Accepted ──▶ round: every site at once ──▶ all answered, refused or missing ──▶ drivers step ──▶ next round
-//!                │ offline: asked when it connects                                    │
+//!                │ offline: asked when it connects                                    │ (an analysis of several rounds begins again where a site's
+//!                │                                                                    │  snapshot is another than in the round before)
 //!                │ link lost or busy: asked again                                     ▼
 //!                │ waits for its steward: asked again; the study stays open meanwhile   Published (once)
 //!                │ refused: final for this site
@@ -11,6 +12,7 @@
 //! Nothing lives here alone: a study is rebuilt from the store, whether the coordinator was restarted or not. No release is recorded before
 //! it is verified, and no plan is sent: every node derives it from the signed study.
 
+mod again;
 mod ask;
 mod asked;
 mod course;

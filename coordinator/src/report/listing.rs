@@ -277,7 +277,7 @@ pub(super) fn site_reports(sites: &[SiteReport]) -> String {
 pub(super) fn moved(rounds: &[u16]) -> String {
     let rounds: Vec<String> = rounds.iter().map(u16::to_string).collect();
     format!(
-        "opt-outs changed before round {}; earlier rounds were computed over other patients",
+        "opt-outs changed before round {}; what had been answered before was computed over other patients",
         rounds.join(" and before round ")
     )
 }

@@ -15,7 +15,7 @@ use super::{check_policy, warnings};
 use crate::config::{AccessBody, Config, Depth, Mode, Origin, Researcher, Steward, Trust};
 use crate::custodian::data::usable;
 use crate::custodian::ledger::Ledger;
-use crate::custodian::optout::List;
+use crate::custodian::optout::{List, speaks_for_all};
 use crate::doctor::known::{Seen, old};
 use crate::ingest::attempt::{Unfinished, unfinished};
 use crate::sandbox::{Support, WHOLE, guarded_list, renewed};
@@ -124,12 +124,12 @@ fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> 
                 Some(secs) => format!("the next one is taken {} after the last", duration_text(secs)),
                 None => "the next one is taken by hand".to_owned(),
             };
-            writeln!(
-                out,
-                "opt-outs     of {}: rows where {rows}; in this dataset alone, for all purposes,",
-                dataset.name
-            )?;
-            writeln!(out, "             for studies that begin after the next snapshot: {next}")?;
+            let whereto = match speaks_for_all(dataset) {
+                true => "in all datasets that name patients",
+                false => "in this dataset alone",
+            };
+            writeln!(out, "opt-outs     of {}: rows where {rows}; {whereto}, for all purposes,", dataset.name)?;
+            writeln!(out, "             from the next snapshot on: {next}")?;
         }
     }
     if let Some(optouts) = &config.optouts {

@@ -28,7 +28,7 @@ use bocage_protocol::front::Sort;
 use bocage_protocol::ids::{ContractId, NetworkId, SiteId};
 use bocage_protocol::settings::Problems;
 
-use crate::custodian::optout::OptOutSpec;
+use crate::custodian::optout::{OptOutScope, OptOutSpec};
 use crate::custodian::source::DatasetSpec;
 
 pub use coordinator::{Coordinator, ProxySettings, ToCoordinator, Transport};
@@ -231,6 +231,8 @@ pub struct Dataset {
     pub never: Never,
     /// When a running node takes a new snapshot.
     pub refresh: Refresh,
+    /// Where it counts who opted out by its source.
+    pub optout_scope: OptOutScope,
 }
 
 impl Config {

@@ -8,6 +8,7 @@ use bocage_protocol::trust::{PublicKey, Purpose, canonical};
 use serde::Serialize;
 
 use super::{CustodianConfig, Mode};
+use crate::custodian::optout::OptOutScope;
 
 /// What the site allows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -193,12 +194,16 @@ impl CustodianConfig {
             policy: &'a Policy,
             never: Vec<(&'a str, &'a Never)>,
             datasets: Vec<(&'a str, Digest)>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            own_optouts: Vec<&'a str>,
             optouts: Option<(&'a Path, Option<&'a Path>)>,
         }
         let never = self.datasets.iter().map(|(name, dataset)| (name.as_str(), &dataset.never)).collect();
         let datasets = self.datasets.iter().map(|(name, dataset)| (name.as_str(), dataset.spec.digest())).collect();
+        let own = self.datasets.values().filter(|dataset| dataset.optout_scope == OptOutScope::Dataset);
+        let own_optouts = own.map(|dataset| dataset.name.as_str()).collect();
         let optouts = self.optouts.as_ref().map(|list| (list.path.as_path(), list.salt_file.as_deref()));
-        let view = View { trust: &self.trust, policy: &self.policy, never, datasets, optouts };
+        let view = View { trust: &self.trust, policy: &self.policy, never, datasets, own_optouts, optouts };
         // Names, keys and numbers: nothing in it can fail to become JSON.
         Digest::of("bocage/policy/1", &[&canonical(&view).unwrap_or_default()])
     }
@@ -242,6 +247,7 @@ mod tests {
             ("never = [\"chol\"]", "never_discovered = [\"age\"]"),
             ("never_discovered = [\"age\"]", "map = { chol = \"chol + 1\" }"),
             ("map = { chol = \"chol + 1\" }", "optout = \"sex = '1'\""),
+            ("optout = \"sex = '1'\"", "optout = \"sex = '1'\"\noptout_scope = \"dataset\""),
         ] {
             site.edit_config(from, to);
             let version = site.config().policy_version();

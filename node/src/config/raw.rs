@@ -114,6 +114,7 @@ const KEYS: &[&str] = &[
     "never",
     "never_discovered",
     "refresh",
+    "optout_scope",
     "optouts",
     "fhir_server",
     "url",
@@ -247,6 +248,12 @@ pub(super) struct RawNever {
 #[derive(Deserialize)]
 pub(super) struct RawRefresh {
     pub(super) refresh: Option<String>,
+}
+
+/// Where it counts who opted out by a dataset's source.
+#[derive(Deserialize)]
+pub(super) struct RawOptOutScope {
+    pub(super) optout_scope: Option<String>,
 }
 
 #[derive(Deserialize)]

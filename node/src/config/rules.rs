@@ -9,11 +9,12 @@ use bocage_protocol::trust::Purpose;
 use serde_json::Value;
 
 use super::policy::{Decide, Matches, Models, Named, Never, Policy, Quiet, Rule, Settings};
-use super::raw::{RawNever, RawPolicy, RawRefresh, RawRule, RawSettings};
+use super::raw::{RawNever, RawOptOutScope, RawPolicy, RawRefresh, RawRule, RawSettings};
 use super::sections::Reader;
 use super::{
     Mode, QUERY_SECS_DEFAULT, QUERY_SECS_MAX, SnapshotRules, THRESHOLD_DEFAULT, THRESHOLD_MAX, THRESHOLD_MIN, Trust,
 };
+use crate::custodian::optout::OptOutScope;
 
 /// Rules that a policy may have: more than a person can keep in mind.
 const RULES_MAX: usize = 1000;
@@ -210,6 +211,25 @@ impl Reader<'_> {
             self.problem(format!("{key}.refresh"), message, "e.g. refresh = \"1d\", \"12h\" or \"30m\"");
         }
         secs
+    }
+
+    /// Where it counts who opted out by the dataset's source. Takes its key out of the section.
+    pub(super) fn optout_scope(&mut self, value: &mut Value, key: &str) -> OptOutScope {
+        let raw = self.section::<RawOptOutScope>(&taken(value, &["optout_scope"]), key);
+        let Some(text) = raw.and_then(|raw| raw.optout_scope) else { return OptOutScope::default() };
+        let at = format!("{key}.optout_scope");
+        if value.get("optout").is_none() {
+            self.problem(at.clone(), "without an `optout` there is nothing that could count", "leave it out");
+        }
+        match text.as_str() {
+            "node" => OptOutScope::Node,
+            "dataset" => OptOutScope::Dataset,
+            _ => {
+                let hint = "\"node\": in all datasets whose contracts name patients; or \"dataset\": in this one alone";
+                self.problem(at, "unknown scope of opt-outs", hint);
+                OptOutScope::default()
+            }
+        }
     }
 
     /// What a dataset never offers. Takes its keys out of the section, which is then the source's alone.

@@ -404,12 +404,13 @@ impl Reader<'_> {
         let contract = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
         let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
         let own_secs = self.refresh(&mut value, key);
+        let optout_scope = self.optout_scope(&mut value, key);
         let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             self.unknown_contract(&spec.contract, &format!("{key}.contract"));
             return None;
         };
         let refresh = Refresh::of(own_secs, epoch_days, spec.flags().is_some());
-        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never, refresh })
+        Some(Dataset { name: name.to_owned(), contract: Arc::clone(contract), spec, never, refresh, optout_scope })
     }
 }

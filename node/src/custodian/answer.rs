@@ -3,7 +3,7 @@
 //! ```text
 //! round ─▶ stands still? ─▶ history ─▶ authorise ─▶ the desk (a person's no, or not yet a yes) ─▶ released before? ── yes ─▶ the same bytes
 //!                                                                                             │ no
-//!                 request, decision, reservation, attempt  (durable)
+//!                 request, decision, reservation, attempt  (written; on the disk before anything leaves)
 //!                                       │
 //!    per plan: answered before? ─ no ─▶ engine ─▶ gate ──┐
 //!                                └ yes ─▶ what left then ─┴─▶ seal ─▶ release (durable) ─▶ hand out
@@ -182,7 +182,11 @@ impl Custodian {
         }
         if let Some(seq) = released.filter(|_| controls.enforces(Control::RepeatFromLedger)) {
             if let Err(error) = self.unchanged(&authorised, &history, round.request.round, round.now) {
-                return self.refuse(round, Some(Some(about)), error);
+                // It is asked again in a moment.
+                return match error.code {
+                    ErrorCode::Busy => Ok(refused(error)),
+                    _ => self.refuse(round, Some(Some(about)), error),
+                };
             }
             return self.repeat(round, &authorised, about, seq);
         }

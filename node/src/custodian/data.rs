@@ -93,6 +93,9 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
         .and_then(|content| snapshot::manifest(&dir, &dataset.name, &content))
         .map_err(|e| e.to_string())?;
     match stale_reason(&manifest, &dataset.spec, &dataset.contract) {
+        None if optout::speaks_for_all(dataset) && manifest.ids.is_some_and(|ids| !ids.strangers) => {
+            Err("it was taken when opt-outs of a source counted in its own dataset alone".to_owned())
+        }
         None if manifest.ids.is_none() && optout::identified(config, dataset) => {
             Err("it was taken without the patients' tokens, by which they are known again".to_owned())
         }
@@ -153,7 +156,7 @@ impl Custodian {
     }
 
     /// Whether a snapshot of a dataset is on its way: an ingest runs, or was asked for and should begin soon.
-    fn is_awaited(&self, dataset: &Dataset) -> bool {
+    pub(super) fn is_awaited(&self, dataset: &Dataset) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&dataset.name).copied();
         let Some(asked) = asked else { return false };
         let soon = (0..BEGIN_MS).contains(&self.clock.now().since_ms(asked));

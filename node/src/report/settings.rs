@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::Report;
 use crate::config::policy::Decide;
 use crate::config::{Config, Dataset, Refresh};
+use crate::custodian::optout::speaks_for_all;
 
 pub(super) fn section(report: &Report<'_>) -> Markup {
     html! {
@@ -89,10 +90,18 @@ fn optouts(config: &Config) -> String {
     };
     let flagged: Vec<&Dataset> = config.datasets.values().filter(|dataset| dataset.spec.flags().is_some()).collect();
     let (some, all) = (flagged.len(), config.datasets.len());
+    let alone = flagged.iter().filter(|dataset| !speaks_for_all(dataset)).count();
+    let whereto = match alone {
+        0 => "these patients are in no answer from any dataset that names patients".to_owned(),
+        _ if alone == some => "these patients are in no answer from that dataset".to_owned(),
+        _ => format!(
+            "these patients are in no answer from any dataset that names patients (of {alone} of these: from that dataset)"
+        ),
+    };
     match some {
         0 => format!("{list} No dataset says itself who did."),
         _ => format!(
-            "{list} {some} of {all} datasets say themselves who did: these patients are in no answer from that dataset, for any purpose, to a study that begins after its next snapshot (taken {}).",
+            "{list} {some} of {all} datasets say themselves who did: {whereto}, for any purpose, after the next snapshot of the one that says so (taken {}).",
             taken(flagged.into_iter())
         ),
     }
@@ -123,9 +132,10 @@ mod tests {
             both.contains("from the next round on; without a whole list nothing is answered. 1 of 1 datasets"),
             "{both}"
         );
-        assert!(both.ends_with("a study that begins after its next snapshot (taken every 1d)."), "{both}");
+        let end = "are in no answer from that dataset, for any purpose, after the next snapshot of the one that says so (taken every 1d).";
+        assert!(both.ends_with(end), "{both}");
         let by_hand = said(&site, "optout = \"age > 100\"\n[snapshots]\nepoch_days = 0");
-        assert!(by_hand.ends_with("its next snapshot (taken by hand)."), "{by_hand}");
+        assert!(by_hand.ends_with("says so (taken by hand)."), "{by_hand}");
         let list_alone = said(&site, &format!("optout = \"false\"{list}"));
         assert!(list_alone.ends_with("No dataset says itself who did."), "{list_alone}");
     }

@@ -306,7 +306,8 @@ pub enum RoundState {
     LeftOutByFold(Vec<Vec<f64>>),
 }
 
-/// The plan of a round, derived from the signed study and the round's state alone.
+/// The plan of a round, derived from the signed study and the round's state alone. An analysis of several rounds begins with the first state,
+/// and may begin with it again in any of them.
 ///
 /// # Errors
 /// `round_invalid` where the analysis has no such round, `study_invalid` where its numbers are out of bounds.
@@ -315,6 +316,9 @@ pub fn plan_for(spec: &Spec, query: Query, round: u16, state: &RoundState) -> Re
         spec,
         Spec::Model(_) | Spec::Cox(_) | Spec::Kmeans(_) | Spec::CrossValidation(_) | Spec::ElasticNet(_)
     );
+    // What takes several rounds may begin again in each of them.
+    let again = *state == RoundState::First && (1..=spec.further_rounds()).contains(&round);
+    let round = if again { 0 } else { round };
     if one_round && (round, state) != (0, &RoundState::First) {
         return Err(PublicError::new(ErrorCode::RoundInvalid, format!("a {} has one round only", spec.kind())));
     }

@@ -5,6 +5,12 @@ use crate::limits;
 use crate::plan::{Centroids, Family, LeftOut, Position};
 
 impl Spec {
+    /// How many rounds there are after the first, at most.
+    pub fn further_rounds(&self) -> u16 {
+        // How many sites are asked shows in what a round asks, not in how many there are.
+        self.later_rounds(1).into_iter().fold(0, |sum: u16, (rounds, _)| sum.saturating_add(rounds))
+    }
+
     /// The later rounds by their form, asked of so many sites, each with how many of it there are at most.
     pub fn later_rounds(&self, sites: usize) -> Vec<(u16, RoundState)> {
         let after_the_first = limits::MODEL_ROUNDS - 1;
@@ -30,12 +36,11 @@ impl Spec {
     }
 }
 
-/// How many rounds a study of these analyses, asked of so many sites, has after its first at most. Where one is of another's end they follow each other.
-pub fn most_later_rounds<'a>(specs: impl Iterator<Item = &'a Spec>, sites: usize) -> u16 {
-    let later =
-        |spec: &Spec| spec.later_rounds(sites).into_iter().fold(0, |sum: u16, (rounds, _)| sum.saturating_add(rounds));
-    let (analyses, later) = specs
-        .fold((0_u16, 0_u16), |(analyses, sum), spec| (analyses.saturating_add(1), sum.saturating_add(later(spec))));
+/// How many rounds a study of these analyses has after its first at most. Where one is of another's end they follow each other.
+pub fn most_later_rounds<'a>(specs: impl Iterator<Item = &'a Spec>) -> u16 {
+    let (analyses, later) = specs.fold((0_u16, 0_u16), |(analyses, sum), spec| {
+        (analyses.saturating_add(1), sum.saturating_add(spec.further_rounds()))
+    });
     if later == 0 { 0 } else { later.saturating_add(analyses - 1) }
 }
 

@@ -21,6 +21,7 @@ mod lines;
 mod models;
 mod optout_rounds;
 mod optouts;
+mod optouts_elsewhere;
 mod oracles;
 mod overlap;
 mod permits;

@@ -1,5 +1,6 @@
 //! Models over several sites equal the pooled answers of statsmodels (`tests/reference/models.py`), and say who contributes under the usual gate.
 
+mod again;
 mod cox;
 mod cross_validation;
 mod data;

@@ -1,5 +1,6 @@
 //! A whole network as real processes over real sockets: its ordinary bad days, and those who should not get in.
 
+mod again;
 mod analyses;
 mod approvals;
 mod association;

@@ -94,10 +94,27 @@ pub fn resume(config: &Config, format: Format) -> Result<(), Failure> {
 }
 
 fn word(config: &Config, command: &Command, format: Format) -> Result<(), Failure> {
-    let dossier = dossier_of(running(config, command)?)?;
+    let dossier = match running(config, command)? {
+        Answer::Stopped { study } => return show_stopped(&study, format),
+        other => dossier_of(other)?,
+    };
     match format {
         Format::Text => print(|out| text::word(out, &dossier)),
         _ => show_dossier(&dossier, format),
+    }
+}
+
+fn show_stopped(study: &str, format: Format) -> Result<(), Failure> {
+    let state = "refused";
+    match format {
+        Format::Text => print(|out| {
+            writeln!(
+                out,
+                "study {study} is refused: nothing of it leaves any more, and what left before is not handed out again"
+            )
+        }),
+        Format::Json => print_json(&serde_json::json!({ "study": study, "state": state })),
+        Format::Csv => print_csv(&["study", "state"], [vec![study.to_owned(), state.to_owned()]]),
     }
 }
 

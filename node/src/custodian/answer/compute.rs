@@ -85,14 +85,15 @@ impl Custodian {
                 controls.hold(Control::Pace, begin()).and_then(|()| cap())
             }
         };
-        let attempt = match self.ledger.append_if(round.now, &entries, may)? {
-            Ok(seqs) => seqs.last().copied().unwrap_or_default(),
+        let (attempt, syncing) = match self.ledger.append_if(round.now, &entries, may)? {
+            Ok((seqs, syncing)) => (seqs.last().copied().unwrap_or_default(), syncing),
             Err(error) if error.code == ErrorCode::PolicyLater => return Err(Failure::Wait(error)),
             Err(error) => return Err(Failure::Before(error)),
         };
         self.pass(Moment::Reserved);
         let signed = self.attempt(round, authorised, &gathered, attempt, asked);
         (self.progress)(Progress::Idle);
+        syncing.wait()?;
         let (signed, parts) = match signed {
             Err(error) if matches!(error.code, ErrorCode::Paused | ErrorCode::LedgerRestored) => {
                 return Err(Failure::Paused(error));
@@ -266,7 +267,7 @@ fn reservation(
 
 /// How many rounds of a study may follow this one.
 fn further_rounds(study: &Study, round: u16) -> u16 {
-    most_later_rounds(study.analyses.iter().map(|analysis| &analysis.spec), study.sites.count()).saturating_sub(round)
+    most_later_rounds(study.analyses.iter().map(|analysis| &analysis.spec)).saturating_sub(round)
 }
 
 /// What the cells of an answer are, at this site. Where a row is a patient, cells of two snapshots are about patients of whom nobody knows which

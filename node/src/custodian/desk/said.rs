@@ -14,7 +14,7 @@ use crate::custodian::ledger::{Entry, Kind, LedgerError};
 /// Why a person's word was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsaid {
-    /// The study never waited here.
+    /// The study was never asked here.
     #[error("no study {0} is at the desk")]
     Unknown(String),
     /// Several do.

@@ -194,14 +194,15 @@ impl Custodian {
                 study
             }
             Command::Refuse { study, reason } => {
-                let study = self.desk().named(&study)?;
+                let study = self.desk().named_or_asked(&study)?;
                 self.deny(&study, by, line(Some(reason))?.unwrap_or_default())?;
                 study
             }
         };
         match self.desk().dossier(&study)? {
             Some(dossier) => Ok(Answer::Study(Box::new(dossier))),
-            None => Err(Unsaid::Unknown(study.to_string())),
+            // A no to a study that was never put on the desk.
+            None => Ok(Answer::Stopped { study: study.to_string() }),
         }
     }
 }

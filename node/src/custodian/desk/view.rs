@@ -80,12 +80,14 @@ impl Desk<'_> {
 
     /// The study at the desk whose id begins with `text`.
     pub(super) fn named(&self, text: &str) -> Result<StudyId, Unsaid> {
-        let found: Vec<StudyId> =
-            self.cases()?.into_keys().filter(|study| study.to_string().starts_with(text)).collect();
-        match found.as_slice() {
-            [study] => Ok(*study),
-            [] => Err(Unsaid::Unknown(text.to_owned())),
-            several => Err(Unsaid::Several(text.to_owned(), several.len())),
+        one_of(text, self.cases()?.into_keys().filter(|study| study.to_string().starts_with(text)).collect())
+    }
+
+    /// The same, and where there is none the study that is answered without the desk.
+    pub(super) fn named_or_asked(&self, text: &str) -> Result<StudyId, Unsaid> {
+        match self.named(text) {
+            Err(Unsaid::Unknown(_)) => one_of(text, self.ledger.asked(text)?),
+            named => named,
         }
     }
 
@@ -261,5 +263,13 @@ impl Desk<'_> {
             }
         })?;
         Ok(received)
+    }
+}
+
+fn one_of(text: &str, found: Vec<StudyId>) -> Result<StudyId, Unsaid> {
+    match found.as_slice() {
+        [study] => Ok(*study),
+        [] => Err(Unsaid::Unknown(text.to_owned())),
+        several => Err(Unsaid::Several(text.to_owned(), several.len())),
     }
 }

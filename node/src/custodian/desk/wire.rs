@@ -40,7 +40,7 @@ pub enum Command {
         /// A line for those who read the ledger.
         note: Option<String>,
     },
-    /// A no.
+    /// A no, also to a study that is answered without the desk.
     Refuse {
         /// Which study.
         study: String,
@@ -71,6 +71,11 @@ pub enum Answer {
     Desk(AtTheDesk),
     /// Of everything about one study: as it stands now.
     Study(Box<Dossier>),
+    /// Of a no to a study that is answered without the desk.
+    Stopped {
+        /// Which.
+        study: String,
+    },
     /// Of an accepted ledger: the word as it stands there.
     Accepted(Accepted),
     /// It was not done.

@@ -1,5 +1,7 @@
 //! Finding what people said: few records among many, so they have indices of their own. It only reads.
 
+use std::collections::BTreeSet;
+
 use bocage_protocol::ids::StudyId;
 use rusqlite::params;
 
@@ -57,6 +59,20 @@ impl Ledger {
         let kinds = "+kind IN ('release', 'refusal')";
         let sql = format!("SELECT {columns} FROM record WHERE study = ?1 AND {kinds} ORDER BY seq");
         self.each(&sql, params![study.to_string()], each)
+    }
+
+    /// The studies that were asked here, whose ids begin so.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn asked(&self, beginning: &str) -> Result<Vec<StudyId>, LedgerError> {
+        let mut asked = BTreeSet::new();
+        let of = "kind = 'request' AND substr(study, 1, length(?1)) = ?1";
+        let columns = COLUMNS.replace("payload", "NULL");
+        self.each(&format!("SELECT {columns} FROM record WHERE {of}"), params![beginning], |record| {
+            asked.extend(record.study.and_then(|study| study.parse::<StudyId>().ok()));
+        })?;
+        Ok(asked.into_iter().collect())
     }
 
     /// Calls `each` with all requests, pending studies, decisions and releases, in their order, without payloads.

@@ -16,8 +16,10 @@ mod pins;
 mod record;
 mod retention;
 pub mod show;
+mod syncing;
 mod verify;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bocage_protocol::env::Timestamp;
@@ -34,6 +36,7 @@ pub use opening::FORMAT;
 pub use pins::Pin;
 pub use record::{Entry, Kind, Record, first_prev_hash};
 pub use retention::Dropped;
+pub use syncing::Syncing;
 pub use verify::{Broken, Verified};
 
 use bodies::{OptOutsChanged, SnapshotTaken};
@@ -41,6 +44,7 @@ use record::COLUMNS;
 
 /// The open ledger. Calls from several threads wait for each other.
 pub struct Ledger {
+    path: PathBuf,
     connection: Mutex<Connection>,
     /// Read from the chain when it is first asked. Whoever needs both takes the connection first.
     books: Mutex<Option<Books>>,
@@ -64,7 +68,8 @@ impl Ledger {
         self.write(&mut self.lock(), now, entries)
     }
 
-    /// [`Ledger::append`], if what the records add up to allows it. Nothing is recorded between the question and the answer.
+    /// Appends records, if what there is adds up to what allows it: nothing is recorded between the question and the answer. They count at once and outlast this
+    /// process; they are on the disk when the [`Syncing`] says so.
     ///
     /// # Errors
     /// The outer error is a ledger that cannot be used; the inner one is `may`'s.
@@ -73,12 +78,13 @@ impl Ledger {
         now: Timestamp,
         entries: &[Entry],
         may: impl FnOnce(&Books) -> Result<(), PublicError>,
-    ) -> Result<Result<Vec<i64>, PublicError>, LedgerError> {
+    ) -> Result<Result<(Vec<i64>, Syncing), PublicError>, LedgerError> {
         let mut connection = self.lock();
-        match self.look(&connection, may)? {
-            Ok(()) => self.write(&mut connection, now, entries).map(Ok),
-            Err(error) => Ok(Err(error)),
+        if let Err(error) = self.look(&connection, may)? {
+            return Ok(Err(error));
         }
+        let seqs = syncing::without_waiting(&mut connection, |connection| self.write(connection, now, entries))?;
+        Ok(Ok((seqs, Syncing::begin(&self.path))))
     }
 
     /// Asks what the records add up to.

@@ -76,7 +76,7 @@ impl Ledger {
         connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         complete(&mut connection, path)?;
-        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), books: Mutex::default() })
     }
 
     /// Opens an existing ledger for reading, while a node may be writing it.
@@ -95,7 +95,7 @@ impl Ledger {
         is_ours(form(&connection).map_err(open)?, path)?;
         // The first read of a page finds a file that is shorter than it says.
         connection.query_row("SELECT max(seq) FROM record", [], |_| Ok(())).map_err(open)?;
-        Ok(Self { connection: Mutex::new(connection), books: Mutex::default() })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection), books: Mutex::default() })
     }
 }
 

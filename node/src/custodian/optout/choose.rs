@@ -9,6 +9,7 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::Digest;
 use bocage_protocol::trust::Purpose;
 
+use super::columns::Columns;
 use super::ids::{IdForm, Token};
 use super::known::room;
 use super::list::List;
@@ -23,6 +24,14 @@ use crate::custodian::snapshot::{self, LeftOut, Manifest, Offered, Snapshot};
 /// So many draws are made for each subject, and for so many subjects at most, before there is nobody left to draw.
 const DRAWS: u64 = 64;
 const DRAWN_FROM: u64 = 1 << 14;
+
+/// The nos that reach a dataset from without.
+pub(super) struct Said<'a> {
+    /// The site's list.
+    pub list: Option<&'a List>,
+    /// What the sources say.
+    pub columns: &'a Columns,
+}
 
 fn bit(purpose: Purpose) -> Purposes {
     Purpose::ALL.iter().position(|(_, known)| *known == purpose).map_or(0, |at| 1 << at)
@@ -62,10 +71,10 @@ impl OptOuts {
         snapshot: &Arc<Snapshot>,
         ledger: &Ledger,
         form: &IdForm,
-        list: Option<&List>,
+        said: &Said<'_>,
         seen: Seen,
     ) -> Result<Chosen, OptOutError> {
-        let Asking { dataset, purpose, k, now, begun } = asking;
+        let Asking { dataset, purpose, k, now, begun, .. } = asking;
         let k = k as usize;
         let manifest = snapshot.manifest();
         let subjects = snapshot::subject_ids(&self.snapshots, manifest)?;
@@ -73,13 +82,15 @@ impl OptOuts {
             return Err(OptOutError::Form { dataset: dataset.name.clone() });
         }
         let mut kept = self.kept(dataset, ledger, form)?;
-        let mut opted = listed(list, dataset, form, now);
+        let mut opted = listed(said.list, dataset, form, now);
+        let of_all: Purposes = Purpose::ALL.iter().map(|(_, purpose)| bit(*purpose)).sum();
+        opted.extend(said.columns.tokens.iter().map(|token| (*token, of_all)));
         let grouped: HashSet<Token> = groups_of(&kept, manifest).flat_map(|group| &group.patients).copied().collect();
         let mut numbers = subjects.numbers(&grouped.iter().chain(opted.keys()).copied().collect());
         opted.retain(|token, _| numbers.contains_key(token));
         for number in &subjects.flagged {
             if let Some(token) = subjects.tokens.get(*number as usize) {
-                opted.insert(*token, Purpose::ALL.iter().map(|(_, purpose)| bit(*purpose)).sum());
+                opted.insert(*token, of_all);
                 numbers.insert(*token, *number);
             }
         }
@@ -138,7 +149,7 @@ impl OptOuts {
         let groups = groups_of(&kept, manifest).filter(|_| !self.stepless);
         let here = groups.filter_map(|group| Here::of(group, number, &patients)).collect();
         let numbers: Vec<u32> = patients.iter().filter_map(number).collect();
-        super::known::said(list, dataset, form, &subjects);
+        super::known::said(said.list, dataset, form, &subjects);
         tracing::info!(
             dataset = dataset.name,
             opted_out = out.len(),

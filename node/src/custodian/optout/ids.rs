@@ -27,7 +27,9 @@ use crate::custodian::source::whole_number;
 /// What the key is for.
 const PURPOSE: &str = "subject tokens";
 /// How a file of tokens begins.
-const MAGIC: &[u8; 16] = b"bocage subjects\n";
+const MAGIC: &[u8; 16] = b"bocage subject 2";
+/// How it began before it had those who have no row in the snapshot.
+const MAGIC_1: &[u8; 16] = b"bocage subjects\n";
 const TOKEN_BYTES: usize = 16;
 
 /// A patient, for this site alone.
@@ -208,30 +210,49 @@ pub struct SubjectIds {
     pub tokens: Vec<Token>,
     /// Those who opted out by the dataset's own `optout`.
     pub flagged: BTreeSet<u32>,
+    /// Who opted out by it and has no row that fits: they may have some in other datasets.
+    pub strangers: Vec<Token>,
 }
 
 impl SubjectIds {
-    /// How a file of so many tokens and numbers begins. Behind it stand the tokens, then the numbers of those who opted out, big end first.
-    pub fn header(tokens: u32, flagged: u32) -> Vec<u8> {
-        [MAGIC.as_slice(), &tokens.to_be_bytes(), &flagged.to_be_bytes()].concat()
+    /// How a file of so many begins. Behind it stand the tokens, then the numbers of those who opted out, then the strangers, big end first.
+    pub fn header(tokens: u32, flagged: u32, strangers: u32) -> Vec<u8> {
+        [MAGIC.as_slice(), &tokens.to_be_bytes(), &flagged.to_be_bytes(), &strangers.to_be_bytes()].concat()
     }
 
     /// What stands in a file; none if it is something else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC.as_slice())?;
-        let (counts, rest) = rest.split_first_chunk::<8>()?;
-        let count = |at: usize| Some(u32::from_be_bytes(counts[at..at + 4].try_into().ok()?) as usize);
-        let (tokens, flagged) = (count(0)?, count(4)?);
-        if rest.len() != tokens * TOKEN_BYTES + flagged * 4 {
+        let count = |rest: &mut &[u8]| {
+            let (count, more) = rest.split_first_chunk::<4>()?;
+            *rest = more;
+            Some(u32::from_be_bytes(*count) as usize)
+        };
+        let (mut rest, counted) = match bytes.strip_prefix(MAGIC.as_slice()) {
+            Some(rest) => (rest, true),
+            None => (bytes.strip_prefix(MAGIC_1.as_slice())?, false),
+        };
+        let (tokens, flagged) = (count(&mut rest)?, count(&mut rest)?);
+        let strangers = if counted { count(&mut rest)? } else { 0 };
+        if rest.len() != (tokens + strangers) * TOKEN_BYTES + flagged * 4 {
             return None;
         }
-        let (of_tokens, of_flagged) = rest.split_at(tokens * TOKEN_BYTES);
-        let (of_tokens, _) = of_tokens.as_chunks::<TOKEN_BYTES>();
+        let (of_tokens, rest) = rest.split_at(tokens * TOKEN_BYTES);
+        let (of_flagged, of_strangers) = rest.split_at(flagged * 4);
+        let all = |bytes: &[u8]| -> Vec<Token> {
+            bytes.as_chunks::<TOKEN_BYTES>().0.iter().map(|bytes| Token(u128::from_be_bytes(*bytes))).collect()
+        };
         let (of_flagged, _) = of_flagged.as_chunks::<4>();
         Some(Self {
-            tokens: of_tokens.iter().map(|bytes| Token(u128::from_be_bytes(*bytes))).collect(),
+            tokens: all(of_tokens),
             flagged: of_flagged.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect(),
+            strangers: all(of_strangers),
         })
+    }
+
+    /// The tokens of all who opted out by the dataset's own `optout`.
+    pub fn opted_out(&self) -> impl Iterator<Item = Token> {
+        let flagged = self.flagged.iter().filter_map(|number| self.tokens.get(*number as usize));
+        flagged.chain(&self.strangers).copied()
     }
 
     /// The numbers of those of `wanted` who are subjects here.

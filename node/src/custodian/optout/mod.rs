@@ -2,13 +2,14 @@
 //! does not know who opted out answers nothing.
 //!
 //! ```text
-//! list (CSV) ──────────────┐
-//! optout = "…" (source) ───┴─▶ who opted out ─▶ sets: with whom they leave ─▶ Offered ─▶ engine
-//!                                                   └─ groups, durable before they are computed on; a record in the ledger
+//! list (CSV) ────────────────────┐
+//! optout = "…" (of each source) ─┴─▶ who opted out ─▶ sets: with whom they leave ─▶ Offered ─▶ engine
+//!                                                         └─ groups, durable before they are computed on; a record in the ledger
 //! ```
 //! Nothing here may say who or how few opted out: a requester learns a code, the log has counts and lines, never an id.
 
 mod choose;
+mod columns;
 mod ids;
 mod known;
 mod list;
@@ -23,10 +24,9 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bocage_net::secret::SecretError;
-use bocage_protocol::contract::Subject;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::Digest;
@@ -35,9 +35,10 @@ use bocage_protocol::trust::{Purpose, SecretKey};
 use super::controls::{Control, Controls};
 use super::ledger::bodies::OptOutsChanged;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
-use super::snapshot::{Offered, Snapshot, SnapshotError};
+use super::snapshot::{Manifest, Offered, Snapshot, SnapshotError};
 use crate::config::{CustodianConfig, Dataset};
 
+pub use columns::{OptOutScope, names_patients, speaks_for_all};
 pub use ids::{IdForm, IdKey, SubjectIds, Token, composed};
 pub use known::{Known, OfList, known, nearly_used_up};
 pub use list::{List, ListError, numbers_only};
@@ -65,6 +66,16 @@ pub enum OptOutError {
     Form {
         /// The dataset.
         dataset: String,
+    },
+    /// A source says who opted out of all datasets, and has no snapshot.
+    #[error(
+        "{dataset} says by its `optout` who opted out of all datasets, and its snapshot cannot be used: {reason}\n  hint: take one with `bocage node datasets refresh {dataset}`; or optout_scope = \"dataset\", if its opt-outs are about itself alone"
+    )]
+    Column {
+        /// The dataset.
+        dataset: String,
+        /// Why.
+        reason: String,
     },
     /// The sets before.
     #[error(transparent)]
@@ -111,6 +122,8 @@ fn changed() -> PublicError {
 pub struct Asking<'a> {
     /// The dataset.
     pub dataset: &'a Dataset,
+    /// The snapshots in use whose sources say who opted out of all datasets.
+    pub said: &'a [Manifest],
     /// What for.
     pub purpose: Purpose,
     /// The least number of patients by which two answers may differ.
@@ -145,23 +158,26 @@ impl Chosen {
 }
 
 /// What a choice depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 struct Seen {
     snapshot: Option<Digest>,
     ids: Option<Digest>,
     list: Option<Digest>,
+    columns: Vec<Digest>,
     today: i32,
     k: u32,
 }
 
 /// Whether the patients of a dataset are known again: so that they can opt out, or be found in the site's other datasets.
 pub fn identified(config: &CustodianConfig, dataset: &Dataset) -> bool {
-    concerns(config, dataset) || matches!(dataset.contract.subject(), Subject::Column(_))
+    concerns(config, dataset) || names_patients(dataset)
 }
 
 /// A node's opt-outs. Everything is looked at anew before each round, and kept as long as nothing changed.
 pub struct OptOuts {
     spec: Option<OptOutSpec>,
+    /// The source of a dataset says who opted out of all.
+    spoken: bool,
     /// Every patient of the site is a whole number.
     numbers: bool,
     /// Where the groups are kept.
@@ -177,12 +193,18 @@ pub struct OptOuts {
 #[derive(Default)]
 struct Held {
     list: Option<Arc<List>>,
+    columns: Arc<columns::Columns>,
     chosen: HashMap<(String, Purpose), Arc<Chosen>>,
 }
 
 /// Whether patients of a dataset can opt out by the configuration.
 pub fn concerns(config: &CustodianConfig, dataset: &Dataset) -> bool {
-    config.optouts.is_some() || dataset.spec.optout.is_some()
+    concerned(config.optouts.is_some(), columns::any(config), dataset)
+}
+
+/// The same, where there is a list or not, and a source that speaks for all or none.
+fn concerned(list: bool, spoken: bool, dataset: &Dataset) -> bool {
+    list || dataset.spec.optout.is_some() || (spoken && names_patients(dataset))
 }
 
 impl OptOuts {
@@ -190,6 +212,7 @@ impl OptOuts {
     pub fn new(config: &CustodianConfig, controls: Controls) -> Self {
         Self {
             spec: config.optouts.clone(),
+            spoken: columns::any(config),
             numbers: numbers_only(config.datasets.values()),
             dir: config.state.optouts(),
             snapshots: config.state.snapshots(),
@@ -204,8 +227,7 @@ impl OptOuts {
     /// # Errors
     /// The salt cannot be read.
     pub fn form(&self, dataset: &Dataset, key: &SecretKey) -> Result<Option<IdForm>, SecretError> {
-        let concerned = self.spec.is_some() || dataset.spec.optout.is_some();
-        concerned.then(|| self.site_form(key)).transpose()
+        concerned(self.spec.is_some(), self.spoken, dataset).then(|| self.site_form(key)).transpose()
     }
 
     /// How patients are known again in all datasets of the site.
@@ -242,24 +264,26 @@ impl OptOuts {
                 seen: Seen::default(),
             }));
         };
-        let list = self.list()?;
+        let (list, columns) = (self.list()?, self.columns(asking.said, &form)?);
         let manifest = snapshot.manifest();
         let seen = Seen {
             snapshot: Some(manifest.content),
             ids: manifest.ids.map(|ids| ids.content),
             list: list.as_ref().map(|list| list.digest),
+            columns: columns.of.clone(),
             today: list::today(now),
             k: asking.k,
         };
         let at = (dataset.name.clone(), purpose);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         if let Some(chosen) = held.chosen.get(&at).filter(|chosen| chosen.seen == seen) {
             return Ok(Arc::clone(chosen));
         }
         // The lock is held: what is chosen here may make groups.
-        let chosen = Arc::new(self.choose(asking, snapshot, ledger, &form, list.as_deref(), seen)?);
+        let said = choose::Said { list: list.as_deref(), columns: &columns };
+        let chosen = Arc::new(self.choose(asking, snapshot, ledger, &form, &said, seen)?);
         // An older snapshot is to be closed when nobody else has it open, and what was chosen before a group was made may lack it.
-        let stands = |other: &Chosen| other.seen.snapshot == seen.snapshot && other.made == chosen.made;
+        let stands = |other: &Chosen| other.seen.snapshot == chosen.seen.snapshot && other.made == chosen.made;
         held.chosen.retain(|(name, _), other| *name != dataset.name || stands(other));
         held.chosen.insert(at, Arc::clone(&chosen));
         Ok(chosen)
@@ -281,7 +305,7 @@ impl OptOuts {
             return Ok(());
         }
         let Some(form) = self.form(dataset, key)? else { return Ok(()) };
-        let _one_writer = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_writer = self.held();
         let snapshot = chosen.offered.manifest().content;
         let patients = chosen.patients.clone();
         let new = Used { snapshot, purpose, set: state::set_digest(&patients), patients };
@@ -327,6 +351,10 @@ impl OptOuts {
         sets.iter().map(groups).collect()
     }
 
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, dataset: &Dataset) -> PathBuf {
         self.dir.join(format!("{}.json", dataset.name))
     }
@@ -334,7 +362,7 @@ impl OptOuts {
     /// The list, read again where its file is another than before.
     fn list(&self) -> Result<Option<Arc<List>>, ListError> {
         let Some(spec) = &self.spec else { return Ok(None) };
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         if let Some(list) = held.list.as_ref().filter(|list| list.is_current(spec)) {
             return Ok(Some(Arc::clone(list)));
         }

@@ -28,12 +28,13 @@ impl Custodian {
         now: Timestamp,
     ) -> Result<Arc<Chosen>, PublicError> {
         let k = largest_k(&self.config.policy).max(authorised.threshold);
-        let asking = Asking { dataset, purpose: authorised.study.purpose, k, now, begun: begun.is_some() };
+        let (purpose, said) = (authorised.study.purpose, self.said_for(dataset)?);
+        let asking = Asking { dataset, said: &said, purpose, k, now, begun: begun.is_some() };
         let nameless = snapshot.manifest().ids.is_none() && concerns(&self.config, dataset);
         if begun.is_some() && nameless && !self.optouts.ignored {
             return Err(changed());
         }
-        let said = |error: OptOutError| {
+        let told = |error: OptOutError| {
             if matches!(error, OptOutError::Changed) {
                 return changed();
             }
@@ -41,11 +42,11 @@ impl Custodian {
             tracing::error!(dataset = dataset.name, reason, "nobody can be asked about");
             PublicError::from(&error)
         };
-        let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(said)?;
+        let chosen = self.optouts.offered(asking, snapshot, &self.ledger, &self.release_key).map_err(told)?;
         if begun.is_some_and(|begun| begun.left_out != chosen.offered.left_out()) {
             return Err(changed());
         }
-        self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(said)?;
+        self.optouts.keep(&chosen, asking, &self.ledger, &self.release_key).map_err(told)?;
         Ok(chosen)
     }
 

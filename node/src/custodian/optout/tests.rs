@@ -2,6 +2,7 @@
 
 mod cells;
 mod clusters;
+mod columns;
 mod groups;
 mod lists;
 mod models;

@@ -61,6 +61,9 @@ pub struct IdsFile {
     pub content: Digest,
     /// The digest of key and salt.
     pub form: Digest,
+    /// Whether it names those who opted out and have no row in the snapshot, too.
+    #[serde(default)]
+    pub strangers: bool,
 }
 
 /// Why a snapshot no longer is what the configuration asks for.

@@ -20,6 +20,7 @@ pub(super) struct Numbering<'a> {
     repeated: u64,
     tokens: Vec<Token>,
     flagged: Vec<u32>,
+    strangers: Vec<Token>,
 }
 
 /// Rows of a group, and which of them stand in the snapshot: none is moved before it is written.
@@ -102,7 +103,7 @@ impl<'a> Ids<'a> {
 impl<'a> Numbering<'a> {
     /// The first number is 0. With a `form` each patient gets a token; with `one_row` only a patient's first row stays.
     pub(super) fn new(form: Option<&'a IdForm>, one_row: bool) -> Self {
-        Self { form, one_row, next: 0, repeated: 0, tokens: Vec::new(), flagged: Vec::new() }
+        Self { form, one_row, next: 0, repeated: 0, tokens: Vec::new(), flagged: Vec::new(), strangers: Vec::new() }
     }
 
     /// Numbers the patients of a group: no other group may have rows of one of them.
@@ -120,15 +121,16 @@ impl<'a> Numbering<'a> {
             let mut fit = own.iter().filter(|row| Mark::fits(marks[**row as usize]));
             stay.extend(fit.by_ref().take(if self.one_row { 1 } else { usize::MAX }));
             self.repeated += fit.count() as u64;
+            let token = self.form.map(|form| ids.token(own[0], self.next, form));
+            // In any row, also in one that is not kept.
+            let out = own.iter().any(|row| Mark::opts_out(marks[*row as usize]));
             if stay.len() == before {
+                self.strangers.extend(token.filter(|_| out));
                 continue;
             }
             numbers.resize(stay.len(), self.next);
-            if let Some(form) = self.form {
-                self.tokens.push(ids.token(own[0], self.next, form));
-            }
-            // In any row, also in one that is not kept.
-            if own.iter().any(|row| Mark::opts_out(marks[*row as usize])) {
+            self.tokens.extend(token);
+            if out {
                 self.flagged.push(self.next);
             }
             self.next += 1;
@@ -154,6 +156,11 @@ impl<'a> Numbering<'a> {
     /// The patients who opted out by a row of theirs.
     pub(super) fn flagged(&self) -> &[u32] {
         &self.flagged
+    }
+
+    /// The tokens of those who opted out by a row of theirs and have none that stays.
+    pub(super) fn strangers(&self) -> &[Token] {
+        &self.strangers
     }
 }
 

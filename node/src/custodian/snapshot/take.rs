@@ -293,7 +293,7 @@ impl<'a> Taking<'a> {
         let ids = match (self.form, tokens) {
             (Some(form), Some((spool, stream))) => {
                 let ids = self.ids(folder, &numbering, spool, stream)?;
-                let file = IdsFile { content: ids.digest()?, form: form.digest() };
+                let file = IdsFile { content: ids.digest()?, form: form.digest(), strangers: true };
                 Some((ids, file))
             }
             _ => None,
@@ -341,10 +341,12 @@ impl<'a> Taking<'a> {
         let mut draft = Draft::new(folder)?;
         let failed = |e: std::io::Error| SnapshotError::io(folder, &e);
         let mut out = BufWriter::new(self.floor.disk.writer(draft.file()));
-        let flagged = numbering.flagged();
-        out.write_all(&SubjectIds::header(numbering.subjects(), flagged.len() as u32)).map_err(failed)?;
+        let (flagged, strangers) = (numbering.flagged(), numbering.strangers());
+        let header = SubjectIds::header(numbering.subjects(), flagged.len() as u32, strangers.len() as u32);
+        out.write_all(&header).map_err(failed)?;
         tokens.read(stream, |piece| out.write_all(piece).map_err(failed))?;
         flagged.iter().try_for_each(|number| out.write_all(&number.to_be_bytes())).map_err(failed)?;
+        strangers.iter().try_for_each(|token| out.write_all(&token.to_bytes())).map_err(failed)?;
         out.flush().map_err(failed)?;
         drop(out);
         Ok(draft)

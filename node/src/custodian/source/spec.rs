@@ -145,6 +145,7 @@ const KEYS: &[&str] = &[
     "never_discovered",
     "refresh",
     "optout",
+    "optout_scope",
     "rules",
     "kind",
     "path",

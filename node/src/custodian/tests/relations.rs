@@ -213,7 +213,8 @@ fn before_and_after(no: &[usize]) -> (Option<u64>, Option<u64>, bool) {
     let rows: String = (0..400).map(|i| format!("p{i},{},{},{}\n", 30 + i % 60, i % 2, 180 + i)).collect();
     std::fs::write(site.path("heart.csv"), format!("patient,age,sex,chol\n{rows}")).unwrap();
     visits_of_many(&site, &[]);
-    let source = "source = { kind = \"csv\", path = \"visits.csv\" }\noptout = \"consent = 'no'\"";
+    let source =
+        "source = { kind = \"csv\", path = \"visits.csv\" }\noptout = \"consent = 'no'\"\noptout_scope = \"dataset\"";
     site.write_config(&format!("[dataset.visits]\ncontract = \"visits@1\"\n{source}"));
     let custodian = ready(&site);
     let ask = |nonce| released(&custodian, &custodian.round(&site.request(&study(&site, nonce))));

@@ -181,10 +181,15 @@ fn who_is_drawn_depends_on_the_sites_key_and_the_step() {
 
 #[test]
 fn tokens_are_read_as_they_were_written_and_nothing_else_is() {
-    let ids = SubjectIds { tokens: patients(), flagged: [0, 7].into() };
-    let mut bytes = SubjectIds::header(ids.tokens.len() as u32, ids.flagged.len() as u32);
+    let ids = SubjectIds { tokens: patients(), flagged: [0, 7].into(), strangers: patients()[2..4].to_vec() };
+    let mut bytes = SubjectIds::header(ids.tokens.len() as u32, ids.flagged.len() as u32, ids.strangers.len() as u32);
     ids.tokens.iter().for_each(|token| bytes.extend(token.to_bytes()));
     ids.flagged.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+    // An earlier version wrote no strangers, and did not count them.
+    let earlier = [b"bocage subjects\n".as_slice(), &bytes[16..24], &bytes[28..]].concat();
+    let without = SubjectIds { strangers: Vec::new(), ..ids.clone() };
+    assert_eq!(SubjectIds::from_bytes(&earlier), Some(without));
+    ids.strangers.iter().for_each(|token| bytes.extend(token.to_bytes()));
     assert_eq!(SubjectIds::from_bytes(&bytes), Some(ids));
     for end in [0, 15, 20, bytes.len() - 1] {
         assert_eq!(SubjectIds::from_bytes(&bytes[..end]), None);

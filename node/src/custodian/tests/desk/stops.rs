@@ -119,3 +119,33 @@ fn a_study_that_was_begun_counts_as_open_whatever_else_is_asked_in_its_name() {
     assert!(released(&custodian.round(&one)));
     assert!(released(&custodian.round(&two)));
 }
+
+#[test]
+fn a_study_that_is_answered_without_the_desk_is_stopped_by_a_no_to_its_later_rounds_and_repeats() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let study = site.study_of(super::super::rounding::MODEL);
+    let Spec::Model(model) = &study.analyses[0].spec else { panic!("no model") };
+    let first = site.request(&study);
+    let steps = vec![Step { analysis: 0, state: RoundState::At(model.start()) }];
+    let second = RoundRequest { round: 1, steps, ..first.clone() };
+    assert!(released(&custodian.round(&first)));
+    let id = first.study.id().to_string();
+    let no = |study: &str| {
+        custodian
+            .command(person(7), Command::Refuse { study: study.to_owned(), reason: "outside our mandate".to_owned() })
+    };
+    assert!(matches!(no("nobody"), Answer::Failed { .. }));
+    assert_eq!(no(&id[..12]), Answer::Stopped { study: id.clone() });
+    let refused = |frame: &[u8]| {
+        let Reply::Refused(error) = reply(frame) else { panic!("it is answered") };
+        assert!(error.code == ErrorCode::ApprovalRefused && error.message.contains("outside our mandate"), "{error}");
+    };
+    refused(&custodian.round(&first));
+    refused(&custodian.round(&second));
+    assert!(kinds(&custodian).contains(&"denial".to_owned()), "it stands in the ledger");
+    assert!(matches!(no(&id), Answer::Failed { .. }), "a no is final");
+    // Others are answered, and it is no study that waits.
+    assert!(released(&custodian.round(&site.request(&other(&site, 'a')))));
+    assert!(list(&custodian).studies.is_empty());
+}

@@ -1,0 +1,192 @@
+//! A no in a column of one dataset's source, and the other datasets of the node.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::custodian::data::usable;
+
+const REGISTER: &str = r#"
+id = "register@1"
+subject = "patient"
+[[column]]
+name = "patient"
+type = "text"
+[[column]]
+name = "name"
+type = "text"
+required = true
+"#;
+const NO: &str = "optout = \"consent = 'no'\"";
+
+/// The clinic, and a register of its patients that says who agrees.
+fn clinic(more: &str, no: &[u64]) -> Clinic {
+    let clinic = Clinic::new("");
+    fs::write(clinic.site.path("contracts/register.toml"), REGISTER).unwrap();
+    register(&clinic, no);
+    let source = "source = { kind = \"csv\", path = \"register.csv\" }";
+    clinic.site.write_config(&format!("[dataset.register]\ncontract = \"register@1\"\n{source}\n{more}"));
+    clinic
+}
+
+/// Those who say no say it in the second of two rows, and every other one of them has no row that fits.
+fn register(clinic: &Clinic, no: &[u64]) {
+    let row = |i: u64| {
+        let (consent, place) = (if no.contains(&i) { "no" } else { "yes" }, no.iter().position(|n| *n == i));
+        let name = if place.is_some_and(|place| place % 2 == 1) { String::new() } else { format!("n{i}") };
+        format!("p{i},{name},yes\np{i},{name},{consent}\n")
+    };
+    let rows: String = (0..PATIENTS).map(row).collect();
+    fs::write(clinic.site.path("register.csv"), format!("patient,name,consent\n{rows}")).unwrap();
+}
+
+fn refresh(custodian: &Custodian) {
+    let dataset = &custodian.config.datasets["register"];
+    let form = custodian.optouts.site_form(&custodian.release_key).unwrap();
+    data::refresh(&custodian.config, &custodian.ledger, dataset, Some(&form), crate::ingest::Why::Refresh, NOW)
+        .unwrap();
+}
+
+#[test]
+fn a_no_in_one_dataset_counts_in_each_that_names_patients_also_of_a_row_that_does_not_fit() {
+    let clinic = clinic(NO, &[3, 4, 7]);
+    let custodian = clinic.custodian();
+    assert_eq!(clinic.count(&custodian), PATIENTS - 3);
+    // The next snapshot of the register has another one: who leaves with them is drawn in each dataset.
+    let before = clinic.ask(&custodian);
+    register(&clinic, &[3, 4, 7, 8]);
+    refresh(&custodian);
+    let after = clinic.ask(&custodian);
+    assert_eq!(count(&after), PATIENTS - 3 - K - 1);
+    assert_ne!(before.snapshot, after.snapshot);
+    let form = custodian.optouts.form(&custodian.config.datasets["heart"], &custodian.release_key).unwrap().unwrap();
+    let used = state::load(&custodian.optouts.dir.join("heart.json"), &form.digest()).unwrap().unwrap();
+    for id in ["p3", "p4", "p7", "p8"] {
+        assert!(used.last.last().unwrap().patients.contains(&form.of_subject(id)), "{id}");
+    }
+    // And over a restart.
+    drop(custodian);
+    let custodian = clinic.custodian();
+    assert_eq!(clinic.ask(&custodian).parts, after.parts);
+}
+
+#[test]
+fn what_left_before_a_no_in_another_dataset_does_not_leave_again() {
+    let clinic = clinic(NO, &[]);
+    let custodian = clinic.custodian();
+    let request = clinic.site.request(&clinic.study("scientific_research"));
+    let queries = || clinic.queries.load(Ordering::Relaxed);
+    assert_eq!(count(&released(&custodian, &custodian.round(&request))), PATIENTS);
+    let before = queries();
+    register(&clinic, &[9]);
+    refresh(&custodian);
+    assert_eq!(refusal(&custodian.round(&request)).code, ErrorCode::OptoutsChanged);
+    assert_eq!(clinic.count(&custodian), PATIENTS - K - 1);
+    assert_eq!(queries(), 2 * before, "no answer from before is given again");
+}
+
+#[test]
+fn a_dataset_whose_opt_outs_are_its_own_speaks_for_itself_alone() {
+    let clinic = clinic(&format!("{NO}\noptout_scope = \"dataset\""), &[3, 4, 7]);
+    let custodian = clinic.custodian();
+    assert_eq!(clinic.count(&custodian), PATIENTS);
+    assert!(changes(&custodian).is_empty());
+}
+
+#[test]
+fn a_dataset_that_names_no_patient_is_asked_about_as_before() {
+    let clinic = clinic(NO, &[3]);
+    let path = clinic.site.path("contracts/heart.toml");
+    let contract = fs::read_to_string(&path).unwrap().replace("subject = \"patient\"", "subject = \"row\"");
+    fs::write(path, contract).unwrap();
+    assert_eq!(clinic.count(&clinic.custodian()), 2 * PATIENTS);
+}
+
+#[test]
+fn nothing_is_answered_while_nobody_can_tell_who_said_no_in_another_dataset() {
+    let clinic = clinic(NO, &[3]);
+    fs::remove_file(clinic.site.path("register.csv")).unwrap();
+    let custodian = clinic.custodian();
+    assert_eq!(clinic.refused(&custodian), ErrorCode::OptoutsUnavailable);
+    register(&clinic, &[3]);
+    refresh(&custodian);
+    assert_eq!(clinic.count(&custodian), PATIENTS - 1);
+    // Nor where its file of tokens is not what it was.
+    let manifest = usable(&custodian.config, &custodian.config.datasets["register"]).unwrap();
+    let place = custodian.config.state.snapshots().join("register").join(format!("{}.ids", manifest.content));
+    drop(custodian);
+    fs::write(place, "else").unwrap();
+    assert_eq!(clinic.refused(&clinic.custodian()), ErrorCode::OptoutsUnavailable);
+}
+
+#[test]
+fn a_snapshot_that_knows_no_strangers_is_taken_again_before_it_speaks_for_all() {
+    let clinic = clinic(NO, &[3, 4]);
+    drop(clinic.custodian());
+    let config = clinic.site.config();
+    let taken = usable(&config, &config.datasets["register"]).unwrap();
+    let earlier = taken.ids.map(|ids| crate::custodian::snapshot::IdsFile { strangers: false, ..ids });
+    let path = config.state.snapshots().join("register").join(format!("{}.json", taken.content));
+    fs::write(path, serde_json::to_vec(&Manifest { ids: earlier, ..taken }).unwrap()).unwrap();
+    assert!(usable(&config, &config.datasets["register"]).unwrap_err().contains("in its own dataset alone"));
+    assert_eq!(clinic.count(&clinic.custodian()), PATIENTS - 2);
+}
+
+/// Who is out, and how they said so: by the list, by their own dataset, by another one.
+type Outs = BTreeMap<u64, u8>;
+
+/// What leaves of a question where those who are out have values that `with` moves.
+fn parts(outs: &Outs, with: u64, text: &str) -> Vec<bocage_protocol::release::Part> {
+    let of = |way: u8| outs.iter().filter(move |(_, own)| **own == way).map(|(i, _)| *i).collect::<Vec<u64>>();
+    let clinic = clinic(NO, &of(2));
+    clinic.site.edit_config(
+        "source = { kind = \"csv\", path = \"heart.csv\" }",
+        &format!("source = {{ kind = \"csv\", path = \"heart.csv\" }}\n{NO}"),
+    );
+    let text_of = fs::read_to_string(clinic.site.path("node.toml")).unwrap();
+    fs::write(clinic.site.path("node.toml"), format!("{text_of}\n{LIST}")).unwrap();
+    let lines: Vec<String> = of(0).iter().map(|i| format!("p{i},,")).collect();
+    clinic.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let own = of(1);
+    let row = |i: u64| {
+        let moved = if outs.contains_key(&i) { with } else { 0 };
+        let (age, sex, chol) = (30 + (i + moved) % 60, (i + moved) % 2, 180 + (i * 7 + moved) % 100);
+        format!("p{i},{age},{sex},{chol},{}\n", if own.contains(&i) { "no" } else { "yes" })
+    };
+    let rows: String = (0..PATIENTS).map(row).collect();
+    fs::write(clinic.site.path("heart.csv"), format!("patient,age,sex,chol,consent\n{rows}")).unwrap();
+    let custodian = clinic.custodian();
+    released(&custodian, &custodian.round(&clinic.site.request(&clinic.site.study_of(text)))).parts
+}
+
+fn questions() -> impl Strategy<Value = String> {
+    let table = (1u32..4, 35u32..85, prop::sample::select(vec!["count", "mean(chol)", "share(age > 50)", "sd(age)"]))
+        .prop_map(|(keys, cut, show)| {
+            let by = ["'sex'".to_owned(), format!("'cut(age, {cut})'"), format!("'sex', 'cut(age, {cut})'")];
+            format!("table = {{ by = [{}], show = ['{show}'] }}", by[keys as usize - 1])
+        });
+    let other = prop::sample::select(vec![
+        "table = { by = ['discovered(sex)'], show = ['count'] }",
+        "crosstab = { rows = 'sex', columns = 'cut(age, 60)' }",
+        "table = { show = ['count', 'mean(chol)'], by = ['cut(chol, 200, 230)'] }",
+    ]);
+    let filter = proptest::option::of(30u32..70).prop_map(|age| age.map(|age| format!("where = 'age > {age}'\n")));
+    (prop_oneof![3 => table, 2 => other.prop_map(str::to_owned)], filter).prop_map(|(analysis, filter)| {
+        let filter = filter.unwrap_or_default();
+        format!("title = 't'\npurpose = 'scientific_research'\ndataset = 'heart@1'\nmin_sites = 1\n{filter}[[analysis]]\nname = 'a'\n{analysis}\n")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_is_out_by_whatever_list_or_column_influences_no_answer(
+        outs in proptest::collection::btree_map(0..PATIENTS, 0u8..3, 1..40),
+        with in 1u64..50,
+        text in questions(),
+    ) {
+        prop_assert_eq!(parts(&outs, 0, &text), parts(&outs, with, &text));
+    }
+}

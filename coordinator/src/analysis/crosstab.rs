@@ -18,7 +18,8 @@ pub(super) const TOTAL: &str = "total";
 #[derive(Debug)]
 pub struct CrosstabDriver {
     table: TableDriver,
-    heading: String,
+    /// Of its rows, and of its columns.
+    headings: [String; 2],
 }
 
 /// A count as published.
@@ -31,20 +32,27 @@ pub(super) struct Published {
 
 impl CrosstabDriver {
     pub(super) fn new(setting: Setting, spec: &CrosstabSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
-        let heading = format!("{} by {}", spec.rows.label, spec.columns.label);
-        Ok(Self { table: TableDriver::new(setting, spec.table(), plan)?, heading })
+        let headings = [&spec.rows, &spec.columns].map(|key| key.label.clone());
+        Ok(Self { table: TableDriver::new(setting, spec.table(), plan)?, headings })
     }
 
     pub(super) fn publish(&self, answers: &[SiteAnswer<'_>]) -> AnalysisResult {
         let with_totals = self.table.setting().one_row_per_subject;
         let mut result = self.table.publish_as(answers, |block, step| {
             let [rows, columns] = self.levels(step);
-            matrix(&self.heading, &rows.labels, &columns.labels, &counts(&block), with_totals)
+            matrix(&self.heading(step), &rows.labels, &columns.labels, &counts(&block), with_totals)
         });
         let (also, notes) = self.test(&result.block);
         result.also = also;
         result.notes.extend(notes);
         result
+    }
+
+    /// Names a key that stands in coarser groups at this step as such.
+    fn heading(&self, step: usize) -> String {
+        let (asked, levels) = (self.levels(0), self.levels(step));
+        let coarser = |key: usize| if asked[key].labels == levels[key].labels { "" } else { " (coarser)" };
+        format!("{}{} by {}{}", self.headings[0], coarser(0), self.headings[1], coarser(1))
     }
 
     fn levels(&self, step: usize) -> [KeyLevels; 2] {
@@ -82,7 +90,7 @@ impl CrosstabDriver {
         if test.as_ref().is_some_and(|test| test.small_expected > 0.2) {
             notes.push("more than a fifth of the expected counts are below 5: p is rough (Cochran 1954)".into());
         }
-        let expected = expected_block(&self.heading, rows, columns, counts.as_deref());
+        let expected = expected_block(&self.heading(0), rows, columns, counts.as_deref());
         let also = vec![
             NamedBlock { title: "expected counts if rows and columns were independent".into(), block: expected },
             NamedBlock { title: "test of independence".into(), block: test_block(test.as_ref(), counts.is_some()) },
@@ -141,7 +149,23 @@ pub(super) fn sum<'a>(counts: impl Iterator<Item = &'a Published>) -> Published 
     })
 }
 
-/// Counts, row by row, as a matrix.
+/// The most that all cells hold together, where it is known: the bound of a cell that too few sites show is that of all, of which it is one.
+fn most_in_all(counts: &[Published]) -> Option<u64> {
+    let few = counts.iter().filter(|count| count.hidden == Some(HiddenReason::TooFewSites));
+    few.filter_map(|count| count.interval?.1).min()
+}
+
+/// A part of `all`, which are `most` together at most: it is no more than what the others leave.
+fn within_all(part: Published, all: Published, most: Option<u64>) -> Published {
+    let narrowed = |own: Interval| {
+        let others = all.interval.map_or(0, |all| all.0 - own.0);
+        let left = most.map(|most| most.saturating_sub(others).max(own.0));
+        Interval(own.0, own.1.into_iter().chain(left).min())
+    };
+    Published { interval: part.interval.map(narrowed), ..part }
+}
+
+/// Counts, row by row, as a matrix. Its totals are of patients each of whom is in one cell.
 pub(super) fn matrix(
     heading: &str,
     rows: &[String],
@@ -154,9 +178,11 @@ pub(super) fn matrix(
     let mut headings: Vec<String> = [heading].into_iter().map(str::to_owned).chain(columns.iter().cloned()).collect();
     if with_totals {
         headings.push(TOTAL.to_owned());
-        let totals = (0..columns.len()).map(|column| sum(lines.iter().map(|(_, line)| &line[column]))).collect();
-        lines.push((TOTAL.to_owned(), totals));
-        lines.iter_mut().for_each(|(_, line)| line.push(sum(line.iter())));
+        let (all, most) = (sum(counts.iter()), most_in_all(counts));
+        let total = |part: Published| within_all(part, all, most);
+        let totals: Vec<_> = (0..columns.len()).map(|at| sum(lines.iter().map(|(_, line)| &line[at]))).collect();
+        lines.iter_mut().for_each(|(_, line)| line.push(total(sum(line.iter()))));
+        lines.push((TOTAL.to_owned(), totals.into_iter().chain([all]).map(total).collect()));
     }
     let mut block = Block { columns: headings, ..Block::default() };
     for (row, (label, line)) in lines.into_iter().enumerate() {
@@ -208,4 +234,41 @@ fn test_block(test: Option<&independence::Independence>, exact: bool) -> Block {
         block.rows.push(vec![Value::Text(name.to_owned()), value]);
     }
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals(counts: &[Published]) -> Vec<Option<Interval>> {
+        let names = |names: [&str; 2]| names.map(str::to_owned);
+        let block = matrix("a by b", &names(["x", "y"]), &names(["0", "1"]), counts, true);
+        let of = |(row, column): (usize, usize)| match block.rows[row][column] {
+            Value::Count(n) => Some(Interval(n, Some(n))),
+            _ => block.hidden.iter().find(|hidden| (hidden.row, hidden.column) == (row, column))?.interval,
+        };
+        [(0, 3), (1, 3), (2, 1), (2, 2), (2, 3)].map(of).to_vec()
+    }
+
+    fn of(lo: u64, hi: Option<u64>, hidden: Option<HiddenReason>) -> Published {
+        Published { interval: Some(Interval(lo, hi)), hidden }
+    }
+
+    #[test]
+    fn totals_are_no_more_than_what_all_cells_hold_less_what_the_others_have() {
+        let few = || of(0, Some(1024), Some(HiddenReason::TooFewSites));
+        let below = of(100, Some(110), Some(HiddenReason::FewerThanK));
+        let counts = [few(), few(), of(300, Some(300), None), below];
+        let wanted = [(0, 624), (400, 410), (300, 924), (100, 724), (400, 1024)];
+        assert_eq!(totals(&counts), wanted.map(|(lo, hi)| Some(Interval(lo, Some(hi)))));
+    }
+
+    #[test]
+    fn totals_of_cells_that_enough_sites_show_are_their_sums() {
+        let below = || of(5, None, Some(HiddenReason::FewerThanK));
+        let between = of(3, Some(9), Some(HiddenReason::FewerThanK));
+        let sums = totals(&[below(), of(7, Some(7), None), of(2, Some(2), None), between]);
+        assert_eq!(sums[0], Some(Interval(12, None)));
+        assert_eq!((sums[1], sums[4]), (Some(Interval(5, Some(11))), Some(Interval(17, None))));
+    }
 }

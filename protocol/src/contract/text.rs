@@ -1,16 +1,17 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
+mod groupings;
 mod keys;
 mod known;
 mod rules;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::known::KEYS;
-use super::{Code, Column, Contract, Grouping, Groups, Kind, OnInvalid, Subject};
+use super::{Code, Column, Contract, Kind, OnInvalid, Subject};
 use crate::front::{Sort, dates, toml_problem, with_lines};
 use crate::ids::{ColumnName, ContractId, Digest};
 use crate::limits;
@@ -42,7 +43,7 @@ struct RawColumn {
     #[serde(rename = "type")]
     kind: String,
     unit: Option<String>,
-    range: Option<(Value, Value)>,
+    range: Option<Vec<Value>>,
     system: Option<String>,
     references: Option<String>,
     precision: Option<String>,
@@ -103,14 +104,15 @@ fn contract(text: &str, file: &str) -> Result<Contract, Problems> {
         return Err(reader.problems);
     };
     if raw.column.is_empty() || raw.column.len() > limits::COLUMNS {
-        reader.problem("column", format!("a contract has 1 to {} columns", limits::COLUMNS));
+        let message = format!("a contract has 1 to {} columns", limits::COLUMNS);
+        reader.problem("column", message, "declare each by a [[column]] with name and type");
     }
     let columns: Vec<Column> = raw.column.iter().enumerate().filter_map(|(i, v)| reader.column(i, v)).collect();
     // As they are written: a column with a mistake of its own is one of them.
     let mut seen = HashSet::new();
     let names = raw.column.iter().filter_map(|column| column.get("name")?.as_str()?.parse::<ColumnName>().ok());
     for name in names.filter(|name| !seen.insert(name.clone())) {
-        reader.problem("column", format!("`{name}` is declared twice"));
+        reader.problem("column", format!("`{name}` is declared twice"), "rename one of the two, or take it away");
     }
     let subject = reader.subject(&raw.subject, &columns);
     let time = raw.time.and_then(|name| reader.moment("time", &name, &columns));
@@ -141,8 +143,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn problem(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(self.file, key, message));
+    /// Says what is wrong, and what to do.
+    fn problem(&mut self, key: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::new(self.file, key, message).hint(hint));
     }
 
     fn subject(&mut self, text: &str, columns: &[Column]) -> Subject {
@@ -152,12 +155,15 @@ impl Reader<'_> {
         let found = columns.iter().find(|c| c.name.as_str() == text);
         match found {
             Some(column) if matches!(column.kind, Kind::Text | Kind::Int { .. }) => {}
-            Some(_) => self.problem("subject", "the subject column must be of type text or int"),
-            None => self
-                .problems
-                .push(Problem::new(self.file, "subject", format!("there is no column `{text}`")).hint(
-                    "name the column that holds the patient, or write `subject = \"row\"` if a row is a patient",
-                )),
+            Some(column) => {
+                let message = format!("`{text}` is of type {}", column.kind.name());
+                self.problem("subject", message, "a patient's id is of type text or int");
+            }
+            None => self.problem(
+                "subject",
+                format!("there is no column `{text}`"),
+                "name the column that holds the patient, or write `subject = \"row\"` if a row is a patient",
+            ),
         }
         found.map_or(Subject::Row, |c| Subject::Column(c.name.clone()))
     }
@@ -183,17 +189,16 @@ impl Reader<'_> {
             }
             Some(column) => {
                 let message = format!("`{text}` is of type {}", column.kind.name());
-                self.problems
-                    .push(Problem::new(self.file, key, message).hint("name a column of type date or datetime"));
+                self.problem(key, message, "name a column of type date or datetime");
                 None
             }
             None => {
-                let problem = Problem::new(self.file, key, format!("there is no column `{text}`"));
                 let near = nearest(text, columns.iter().map(|c| c.name.as_str()));
-                self.problems.push(problem.hint(match near {
+                let hint = match near {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "name a column of type date or datetime".to_owned(),
-                }));
+                };
+                self.problem(key, format!("there is no column `{text}`"), hint);
                 None
             }
         }
@@ -208,13 +213,18 @@ impl Reader<'_> {
             None if raw.required => OnInvalid::Reject,
             None | Some("null") => OnInvalid::Null,
             Some("reject") => OnInvalid::Reject,
-            Some(_) => {
-                self.problem(&join(&key, "invalid"), "must be \"reject\" or \"null\"");
+            Some(other) => {
+                let message = format!("nothing invalid becomes `{other}`");
+                self.problem(&join(&key, "invalid"), message, "\"reject\" or \"null\"");
                 OnInvalid::Reject
             }
         };
         if raw.required && raw.invalid.as_deref() == Some("null") {
-            self.problem(&join(&key, "invalid"), "a required column cannot be null: write \"reject\" or leave it out");
+            self.problem(
+                &join(&key, "invalid"),
+                "a required column cannot be null",
+                "write \"reject\", or leave it out",
+            );
         }
         let groupings = self.groupings(&raw, &kind, &key);
         let precision = self.precision(raw.precision.as_deref(), &kind, &key);
@@ -236,13 +246,16 @@ impl Reader<'_> {
     fn kind(&mut self, raw: &RawColumn, key: &str) -> Option<Kind> {
         let ranged = matches!(raw.kind.as_str(), "int" | "float" | "date" | "datetime");
         if raw.range.is_some() && !ranged {
-            self.problem(&join(key, "range"), format!("a column of type {} has no range", raw.kind));
+            let message = format!("a column of type {} has no range", raw.kind);
+            self.problem(&join(key, "range"), message, "take it away: numbers, dates and datetimes have one");
         }
         if raw.kind != "code" && !raw.codes.is_empty() {
-            self.problem(&join(key, "codes"), "only a column of type code has codes");
+            let hint = "type = \"code\", or take the codes away";
+            self.problem(&join(key, "codes"), "only a column of type code has codes", hint);
         }
         if raw.system.is_some() && !matches!(raw.kind.as_str(), "code" | "text" | "int") {
-            self.problem(&join(key, "system"), "only a column of type code, text or int has a code system");
+            let message = "only a column of type code, text or int has a code system";
+            self.problem(&join(key, "system"), message, "take it away, or say another type");
         }
         match raw.kind.as_str() {
             "bool" => Some(Kind::Bool),
@@ -251,8 +264,8 @@ impl Reader<'_> {
             _ if ranged => self.range(raw, key),
             other => {
                 let known = ["int", "float", "code", "date", "datetime", "bool", "text"];
-                let problem = Problem::new(self.file, join(key, "type"), format!("unknown type `{other}`"));
-                self.problems.push(problem.hint(format!("one of {}", known.join(", "))));
+                let hint = format!("one of {}", known.join(", "));
+                self.problem(&join(key, "type"), format!("unknown type `{other}`"), hint);
                 None
             }
         }
@@ -260,16 +273,17 @@ impl Reader<'_> {
 
     fn range(&mut self, raw: &RawColumn, key: &str) -> Option<Kind> {
         let place = join(key, "range");
-        let Some((lo, hi)) = &raw.range else {
-            let problem = Problem::new(self.file, place, format!("a column of type {} needs a range", raw.kind));
-            self.problems.push(problem.hint("the plausible range: range = [lowest, highest]; it bounds every sum"));
+        let Some(range) = &raw.range else {
+            let hint = "the plausible range: range = [lowest, highest]; it bounds every sum";
+            self.problem(&place, format!("a column of type {} needs a range", raw.kind), hint);
             return None;
         };
-        let kind = match raw.kind.as_str() {
-            "int" => lo.as_i64().zip(hi.as_i64()).map(|(lo, hi)| Kind::Int { lo, hi }),
-            "float" => lo.as_f64().zip(hi.as_f64()).map(|(lo, hi)| Kind::Float { lo, hi }),
-            "date" => day(lo).zip(day(hi)).map(|(lo, hi)| Kind::Date { lo, hi }),
-            _ => instant(lo).zip(instant(hi)).map(|(lo, hi)| Kind::Datetime { lo, hi }),
+        let kind = match (raw.kind.as_str(), range.as_slice()) {
+            ("int", [lo, hi]) => lo.as_i64().zip(hi.as_i64()).map(|(lo, hi)| Kind::Int { lo, hi }),
+            ("float", [lo, hi]) => lo.as_f64().zip(hi.as_f64()).map(|(lo, hi)| Kind::Float { lo, hi }),
+            ("date", [lo, hi]) => day(lo).zip(day(hi)).map(|(lo, hi)| Kind::Date { lo, hi }),
+            (_, [lo, hi]) => instant(lo).zip(instant(hi)).map(|(lo, hi)| Kind::Datetime { lo, hi }),
+            _ => None,
         };
         let in_order = match kind {
             Some(Kind::Int { lo, hi }) => lo < hi && lo >= -limits::EXACT_INT && hi <= limits::EXACT_INT,
@@ -279,15 +293,15 @@ impl Reader<'_> {
             _ => false,
         };
         if !in_order {
-            let problem = Problem::new(self.file, place, format!("not two ascending values of type {}", raw.kind));
-            self.problems.push(problem.hint(match raw.kind.as_str() {
+            let hint = match raw.kind.as_str() {
                 "int" => format!(
                     "two whole numbers within ±{}, the lower one first; ids of more digits are of type text",
                     limits::EXACT_INT
                 ),
                 "float" => "two numbers, the lower one first".to_owned(),
                 _ => "dates are written \"YYYY-MM-DD\", datetimes \"YYYY-MM-DDThh:mm:ssZ\"".to_owned(),
-            }));
+            };
+            self.problem(&place, format!("not two ascending values of type {}", raw.kind), hint);
             return None;
         }
         kind
@@ -297,11 +311,16 @@ impl Reader<'_> {
         let place = join(key, "codes");
         let mut seen = HashSet::new();
         if raw.codes.is_empty() || raw.codes.len() > limits::CODES {
-            self.problem(&place, format!("a column of type code declares 1 to {} codes", limits::CODES));
+            let message = format!("a column of type code declares 1 to {} codes", limits::CODES);
+            self.problem(
+                &place,
+                message,
+                "e.g. codes = [{ code = \"f\", label = \"female\" }]; of more, type = \"text\"",
+            );
             return None;
         }
         for code in raw.codes.iter().filter(|c| !seen.insert(c.code.as_str())) {
-            self.problem(&place, format!("code `{}` is declared twice", code.code));
+            self.problem(&place, format!("code `{}` is declared twice", code.code), "take one of the two away");
         }
         let codes = raw
             .codes
@@ -309,67 +328,6 @@ impl Reader<'_> {
             .map(|c| Code { code: c.code.clone(), label: c.label.clone().unwrap_or_else(|| c.code.clone()) })
             .collect();
         Some(Kind::Code { system: raw.system.clone(), codes })
-    }
-
-    fn groupings(&mut self, raw: &RawColumn, kind: &Kind, key: &str) -> Vec<Grouping> {
-        let mut groupings: Vec<Grouping> = Vec::new();
-        for grouping in &raw.groupings {
-            let place = join(key, &format!("groupings.{}", grouping.name));
-            if groupings.iter().any(|g| g.name == grouping.name) {
-                self.problem(&place, "declared twice");
-            }
-            let groups = match (kind, &grouping.breaks, &grouping.groups) {
-                (Kind::Int { .. } | Kind::Float { .. }, Some(breaks), None) => self.breaks(breaks, &place),
-                (Kind::Code { codes, .. }, None, Some(groups)) => self.groups(groups, codes, &place),
-                (Kind::Int { .. } | Kind::Float { .. }, ..) => {
-                    self.problem(&place, "a number is grouped by `breaks`");
-                    None
-                }
-                (Kind::Code { .. }, ..) => {
-                    self.problem(&place, "a code is grouped by `groups`");
-                    None
-                }
-                _ => {
-                    self.problem(&place, "only int, float and code columns have groupings");
-                    None
-                }
-            };
-            if let (Some(finer), Some(coarser)) = (groupings.last(), &groups)
-                && !crate::plan::nested(&finer.groups, coarser)
-            {
-                self.problem(&place, format!("not coarser than `{}`: groupings are declared finest first", finer.name));
-            }
-            groupings.extend(groups.map(|groups| Grouping { name: grouping.name.clone(), groups }));
-        }
-        groupings
-    }
-
-    fn breaks(&mut self, breaks: &[f64], place: &str) -> Option<Groups> {
-        let ascending = !breaks.is_empty() && breaks.windows(2).all(|w| w[0] < w[1]) && breaks.len() < limits::CODES;
-        if !ascending {
-            self.problem(place, "breaks must be ascending numbers");
-        }
-        ascending.then(|| Groups::Breaks(breaks.to_vec()))
-    }
-
-    fn groups(&mut self, groups: &[RawGroup], codes: &[Code], place: &str) -> Option<Groups> {
-        let before = self.problems.0.len();
-        let positions: HashMap<&str, usize> = codes.iter().enumerate().map(|(i, c)| (c.code.as_str(), i)).collect();
-        let mut of = vec![None; codes.len()];
-        for (index, group) in groups.iter().enumerate() {
-            for code in &group.codes {
-                match positions.get(code.as_str()) {
-                    None => self.problem(place, format!("`{code}` is not a code of this column")),
-                    Some(at) if of[*at].is_some() => self.problem(place, format!("`{code}` stands in two groups")),
-                    Some(at) => of[*at] = Some(index as u32),
-                }
-            }
-        }
-        for (code, _) in codes.iter().zip(&of).filter(|(_, group)| group.is_none()) {
-            self.problem(place, format!("code `{}` stands in no group", code.code));
-        }
-        let labels = groups.iter().map(|g| g.label.clone()).collect();
-        (self.problems.0.len() == before).then(|| Groups::Codes { labels, of: of.into_iter().flatten().collect() })
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct ColumnRow<'a> {
     pub table: Option<&'a Block>,
     /// The share of rows without a value; one row.
     pub absent: Option<&'a Block>,
-    /// Counts by level.
+    /// Counts by level: all of them, unless there is a table too.
     pub levels: Option<&'a Block>,
     pub quantiles: Option<&'a Block>,
     /// How many have a value, beside the quantiles.
@@ -38,6 +38,7 @@ impl<'a> ColumnRow<'a> {
                 self.patients = result.also.iter().map(|named| &named.block).find(|block| block.columns == VALUES);
             }
             Spec::Table(table) if !table.by.is_empty() => self.levels = Some(&result.block),
+            Spec::Discovered(_) => self.levels = Some(&result.block),
             Spec::Table(table) => {
                 let shows = |what: fn(&Show) -> bool| table.show.iter().any(|shown| what(&shown.show));
                 let (share, mean) = (shows(|s| matches!(s, Show::Share(_))), shows(|s| matches!(s, Show::Mean(_))));
@@ -54,9 +55,6 @@ impl<'a> ColumnRow<'a> {
         if let Some(block) = self.patients {
             return (found(block, 0, 0), found(block, 0, 1));
         }
-        if let Some(block) = self.levels {
-            return of_levels(block);
-        }
         match (self.absent, self.table) {
             // Few with or without a value hide the share, not the mean.
             (Some(block), table) => match (of_share(block), table) {
@@ -64,14 +62,17 @@ impl<'a> ColumnRow<'a> {
                 (present, _) => present,
             },
             (None, Some(block)) => of_measure(block),
-            (None, None) => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
+            (None, None) => match self.levels {
+                Some(block) => of_levels(block),
+                None => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
+            },
         }
     }
 
     /// The share of each level in those with a value; none for the level of missing values.
     pub(super) fn shares(&self) -> Vec<Option<Found>> {
         let Some(block) = self.levels else { return vec![] };
-        let valid = of_levels(block).0;
+        let valid = self.present().0;
         let share = |row: usize| match (found(block, row, 1), &valid) {
             (Ok(Value::Count(n)), Ok(Value::Count(all))) if *all > 0 => Ok(Value::Number(n as f64 / *all as f64)),
             (Ok(_), Ok(_)) => Err((None, HiddenReason::TooFewValues)),
@@ -221,5 +222,16 @@ mod tests {
         assert_eq!(present(&number(Some(0.2))), (Ok(Value::Count(80)), Ok(Value::Count(20))));
         let bounded = |lo, hi| Err((Some(Interval(lo, Some(hi))), HiddenReason::FewerThanK));
         assert_eq!(present(&number(None)), (bounded(80, 100), bounded(0, 20)));
+    }
+
+    #[test]
+    fn levels_that_are_not_all_have_shares_of_those_who_have_a_value() {
+        let text = |name: &str| Value::Text(name.into());
+        let rows = vec![vec![text("icu"), Value::Count(40)], vec![text(MISSING), Value::Count(20)]];
+        let levels = Block { columns: ["ward", "rows"].map(str::to_owned).to_vec(), rows, ..Block::default() };
+        let (of, all) = (number(Some(0.2)), ColumnRow::new("ward"));
+        let row = ColumnRow { table: Some(&of), absent: Some(&of), levels: Some(&levels), ..all };
+        assert_eq!(row.present(), (Ok(Value::Count(80)), Ok(Value::Count(20))));
+        assert_eq!(row.shares(), [Some(Ok(Value::Number(0.5))), None]);
     }
 }

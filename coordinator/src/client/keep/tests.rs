@@ -83,7 +83,10 @@ fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_w
     compare(&api, &verified).unwrap();
     // What its researcher altered and signed anew only the coordinator can tell: a number, or the receipt of a release.
     let receipt = materials.result().sites[0].receipts[0].to_string();
-    for other in [result.1.replace("303", "304"), result.1.replace(&receipt, &"0".repeat(receipt.len()))] {
+    let of_another_site = materials.result().sites[1].receipts[0].to_string();
+    let exchanged = result.1.replace(&receipt, "…").replace(&of_another_site, &receipt).replace('…', &of_another_site);
+    let no_release = result.1.replace(&receipt, &"0".repeat(receipt.len()));
+    for other in [result.1.replace("303", "304"), no_release, exchanged] {
         assert_ne!(other, result.1);
         let (api, _heard) = answering(vec![(200, other), ok(materials.signed())]);
         let error = compare(&api, &verified).unwrap_err().to_string();

@@ -82,11 +82,27 @@ fn sites(materials: &Materials, problems: &mut Problems) {
     {
         problems.push(Problem::new(RESULT, "sites", format!("two releases have the receipt {twice}")));
     }
-    let lacks = |site: &&crate::api::types::SiteReport| site.status == SiteStatus::Answered && site.receipts.is_empty();
     // A result of an older coordinator has none at all.
-    for site in result.sites.iter().filter(lacks).filter(|_| !receipts.is_empty()) {
-        let message = "it answered, and its release has no receipt";
-        problems.push(Problem::new(RESULT, format!("sites.{}", site.id), message));
+    if !receipts.is_empty() {
+        rounds(materials, problems);
+    }
+}
+
+/// A site has a receipt for each round that it answered: of all rounds, or of those before the one in which it left.
+fn rounds(materials: &Materials, problems: &mut Problems) {
+    let sites = &materials.result().sites;
+    let all = sites.iter().map(|site| site.receipts.len()).max().unwrap_or_default();
+    for site in sites {
+        let answered = match (site.left_in, site.status) {
+            (Some(round), _) => usize::from(round),
+            (None, SiteStatus::Answered) => all,
+            (None, _) => 0,
+        };
+        let found = site.receipts.len();
+        if found != answered {
+            let message = format!("it answered {answered} rounds, and has {found} receipts");
+            problems.push(Problem::new(RESULT, format!("sites.{}", site.id), message));
+        }
     }
 }
 

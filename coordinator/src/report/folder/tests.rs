@@ -205,6 +205,69 @@ fn one_digit_of_any_file_that_is_another_one_is_found_in_that_file() {
     assert_eq!(places(check(&altered, &manifest.replace(&was, &is), None)), ["manifest.json"]);
 }
 
+/// The same of two rounds.
+fn twice(result: &mut StudyResult) {
+    for site in &mut result.sites {
+        site.receipts.push(Digest::of("second", &[site.id.as_str().as_bytes()]));
+    }
+}
+
+fn exchange(result: &mut StudyResult) {
+    let (one, others) = result.sites.split_at_mut(1);
+    std::mem::swap(&mut one[0].receipts, &mut others[0].receipts);
+}
+
+#[test]
+fn receipts_that_were_exchanged_turned_round_or_are_of_another_study_are_found_in_the_result() {
+    type Change = fn(&mut StudyResult);
+    let attacks: [(&str, Change, &[&str]); 5] = [
+        ("those of another site", exchange, &[]),
+        ("another order", |r| r.sites[0].receipts.reverse(), &[]),
+        ("another study's", |r| r.sites[0].receipts[1] = Digest::of("receipt", &["another study".as_bytes()]), &[]),
+        ("one less", |r| r.sites[0].receipts.truncate(1), &["result.json: sites.cleveland"]),
+        ("one that left too early", |r| r.sites[0].left_in = Some(1), &["result.json: sites.cleveland"]),
+    ];
+    let materials_of = |change: Change| {
+        materials(|result| {
+            twice(result);
+            change(result);
+        })
+    };
+    let honest = materials_of(|_| ());
+    let (files, id) = (honest.files().unwrap(), honest.signed().id());
+    let manifest = signed(&files, id, &key(HOLDER), VERSION);
+    assert!(check(&files, &manifest, None).is_ok());
+    for (name, change, alone) in attacks {
+        let forged = materials_of(change).files().unwrap();
+        let mut altered = files.clone();
+        altered.insert(RESULT.to_owned(), forged[RESULT].clone());
+        assert_eq!(places(check(&altered, &manifest, None)), [RESULT], "{name}");
+        // Its researcher can sign what only the coordinator, or the hospital's ledger, tells from what it was.
+        assert_eq!(places(check(&forged, &signed(&forged, id, &key(HOLDER), VERSION), None)), alone, "{name}");
+    }
+}
+
+#[test]
+fn one_number_of_a_parquet_file_or_of_the_page_is_found_and_so_are_files_that_changed_places() {
+    let (files, manifest) = report();
+    let [answer, fit] = ["tables/by_sex_and_age.parquet", "tables/by_sex_and_age.1-fit.parquet"];
+    for name in [answer, fit, PAGE] {
+        for at in (0..files[name].len()).step_by(97) {
+            let mut altered = files.clone();
+            altered.get_mut(name).unwrap()[at] ^= 1;
+            assert_eq!(places(check(&altered, &manifest, None)), [name], "byte {at}");
+        }
+    }
+    let mut turned = files.clone();
+    turned.insert(answer.to_owned(), files[fit].clone());
+    turned.insert(fit.to_owned(), files[answer].clone());
+    let names = [fit, answer];
+    assert_eq!(places(check(&turned, &manifest, None)), names);
+    // Signed anew by the researcher, they do not say what the result says.
+    let again = signed(&turned, materials(|_| ()).signed().id(), &key(HOLDER), VERSION);
+    assert_eq!(places(check(&turned, &again, None)), names);
+}
+
 #[test]
 fn who_signs_an_altered_report_anew_is_told_from_the_researcher() {
     let forged = materials(|result| result.analyses[0].block.rows[1][2] = Value::Count(304));

@@ -74,16 +74,17 @@ impl Reader<'_> {
         let named: Vec<(&ColumnName, String)> =
             contract.key().map(|key| (key, "key".to_owned())).into_iter().chain(named).collect();
         for (i, (name, place)) in named.iter().enumerate() {
-            let problem = if *contract.subject() == Subject::Row {
-                "a contract whose rows are patients has no other rows to tell apart".to_owned()
+            let (problem, hint) = if *contract.subject() == Subject::Row {
+                let problem = "a contract whose rows are patients has no other rows to tell apart";
+                (problem.to_owned(), "take it away, or name the patient's column by `subject`")
             } else if contract.is_subject(name.as_str()) {
-                format!("`{name}` names the patient")
+                (format!("`{name}` names the patient"), "name another column")
             } else if named[..i].iter().any(|(other, _)| other == name) {
-                format!("`{name}` is the key of these rows already")
+                (format!("`{name}` is the key of these rows already"), "name another column")
             } else {
                 continue;
             };
-            self.problem(place, problem);
+            self.problem(place, problem, hint);
         }
         if let Some(key) =
             contract.key().filter(|key| !contract.rules().iter().any(|rule| tells_apart(&rule.check, key, contract)))

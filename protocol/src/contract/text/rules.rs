@@ -28,14 +28,19 @@ impl Reader<'_> {
     /// The rules of `contract`, which has none yet.
     pub(super) fn rules(&mut self, values: &[Value], contract: &Contract) -> Vec<Rule> {
         if values.len() > limits::RULES {
-            self.problem("rule", format!("a contract has at most {} rules", limits::RULES));
+            let hint = "put several into one, by `and`";
+            self.problem("rule", format!("a contract has at most {} rules", limits::RULES), hint);
             return Vec::new();
         }
         let rules: Vec<Rule> =
             values.iter().enumerate().filter_map(|(i, value)| self.rule(i, value, contract)).collect();
         let mut seen = HashSet::new();
         for rule in rules.iter().filter(|rule| !seen.insert(&rule.name)) {
-            self.problem("rule", format!("`{}` is declared twice", rule.name));
+            self.problem(
+                "rule",
+                format!("`{}` is declared twice", rule.name),
+                "rename one of the two, or take it away",
+            );
         }
         rules
     }
@@ -114,7 +119,7 @@ impl Reader<'_> {
 
     fn unwanted(&mut self, key: &str, given: bool, place: &str) {
         if given {
-            self.problem(&join(place, key), "a rule of this kind has no such key");
+            self.problem(&join(place, key), "a rule of this kind has no such key", "take it away, or say another kind");
         }
     }
 
@@ -141,10 +146,11 @@ impl Reader<'_> {
         let columns = raw.columns.clone().unwrap_or_else(all);
         for column in columns.iter().filter_map(|name| contract.column(name.as_str())).filter(|c| !dated(&c.kind)) {
             let message = format!("`{}` is of type {}, neither date nor datetime", column.name, column.kind.name());
-            self.problem(&join(place, "columns"), message);
+            self.problem(&join(place, "columns"), message, "name columns that say when");
         }
         if columns.is_empty() {
-            self.problem(&join(place, "columns"), "the contract has no column of type date or datetime");
+            let message = "the contract has no column of type date or datetime";
+            self.problem(&join(place, "columns"), message, "take the rule away");
             return None;
         }
         Some(Check::FutureDate { columns })

@@ -195,7 +195,9 @@ fn a_named_value_is_a_column_for_every_kind_of_analysis() {
          [[analysis]]\nname = \"all\"\nsummary = {{}}\n"
     );
     let study = bound(&text, &[]).unwrap();
-    let names: Vec<&str> = study.analyses.iter().map(|analysis| analysis.name.as_str()).collect();
+    let (years, names): (Vec<&str>, Vec<&str>) =
+        study.analyses.iter().map(|analysis| analysis.name.as_str()).partition(|name| name.ends_with("_years"));
+    assert!(years.contains(&"all_birth_years"), "{years:?}");
     let wanted = ["t", "q", "h", "c", "f", "s_sex", "s_hba1c", "s_hba1c_quantiles", "all_birth", "all_sex"];
     assert_eq!(names[..10], wanted);
     assert_eq!(names[10..], ["all_index", "all_hba1c", "all_hba1c_quantiles"]);

@@ -27,7 +27,7 @@ use super::{
     Binding, KEYS, RawStudy, accuracy, attrition, compare, cox, crosstab, discovered, histogram, kmeans, meant, model,
     pca, quantiles, rates, standardised, survival, table,
 };
-use crate::analysis::{AnalysisSpec, RoundState, Spec, awaits, plan_for};
+use crate::analysis::{AnalysisSpec, RoundState, Spec, SummaryPart, Whole, awaits, plan_for};
 use crate::ids::AnalysisName;
 use crate::limits;
 use crate::plan::{Contracts, Query, TypeProblem, ValidPlan};
@@ -156,7 +156,13 @@ impl Binding<'_> {
                 bound.len(),
                 limits::ANALYSES
             ));
-            self.refuse::<()>("analysis", problem.hint("name fewer columns in `summary`, or write a second study"));
+            let hint = match summary_that_fits(&bound) {
+                Some((name, columns)) => {
+                    format!("name the first {columns} columns in `{name}`, and the others in a second study")
+                }
+                None => "name fewer columns in `summary`, or write a second study".to_owned(),
+            };
+            self.refuse::<()>("analysis", problem.hint(hint));
         }
         bound
     }
@@ -203,6 +209,23 @@ impl Binding<'_> {
         let found = found.into_iter().next().flatten()?;
         (self.problems.0.len() == before).then_some(found)
     }
+}
+
+/// The summary with the most parts, and of how many columns it can be beside all else; none where no column of it can.
+fn summary_that_fits(bound: &[Bound]) -> Option<(&AnalysisName, usize)> {
+    let parts = |of: &AnalysisName| {
+        bound.iter().filter_map(|bound| bound.spec.part.as_ref()).filter(|part| part.of == *of).collect::<Vec<_>>()
+    };
+    let summaries =
+        bound.iter().filter_map(|bound| bound.spec.part.as_ref()).filter(|part| part.whole == Whole::Summary);
+    let name = summaries.map(|part| &part.of).max_by_key(|of| parts(of).len())?;
+    let parts = parts(name);
+    let room = limits::ANALYSES.checked_sub(bound.len() - parts.len())?;
+    // The parts of a column stand beside each other; the last column may not have room for all of its own.
+    let columns = |parts: &[&SummaryPart]| parts.chunk_by(|one, next| one.column == next.column).count();
+    let whole = columns(&parts[..room])
+        - usize::from(parts.get(room).is_some_and(|next| room > 0 && next.column == parts[room - 1].column));
+    (whole > 0).then_some((name, whole))
 }
 
 /// The node's own check, with its places translated to those of the text.

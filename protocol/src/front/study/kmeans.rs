@@ -11,7 +11,7 @@ use crate::settings::join;
 #[derive(Deserialize)]
 pub(super) struct RawKmeans {
     columns: Vec<String>,
-    clusters: u32,
+    clusters: Option<u32>,
     scale: Option<Metric>,
     starts: Option<u32>,
     iterations: Option<u16>,
@@ -27,20 +27,27 @@ impl Binding<'_> {
     pub(super) fn kmeans(&mut self, key: &str, raw: &RawKmeans) -> Option<Spec> {
         let place = |name: &str| join(key, &format!("kmeans.{name}"));
         let columns = self.described_columns(&place("columns"), &raw.columns, limits::CLUSTER_COLUMNS);
+        // One of another type has been told of.
+        if raw.clusters.is_none() && !self.problems.0.iter().any(|problem| problem.key == place("clusters")) {
+            let problem = TypeProblem::new("missing field `clusters`");
+            self.refuse::<()>(&join(key, "kmeans"), problem.hint("add a line clusters = …"));
+        }
         let starts = raw.starts.unwrap_or(STARTS);
         let iterations = raw.iterations.unwrap_or(ITERATIONS);
         for (name, value, most) in [
             ("clusters", raw.clusters, limits::CLUSTERS as u32),
-            ("starts", starts, limits::CLUSTER_STARTS as u32),
-            ("iterations", u32::from(iterations), u32::from(limits::CLUSTER_ROUNDS - 1)),
+            ("starts", Some(starts), limits::CLUSTER_STARTS as u32),
+            ("iterations", Some(u32::from(iterations)), u32::from(limits::CLUSTER_ROUNDS - 1)),
         ] {
-            if !(1..=most).contains(&value) {
+            if let Some(value) = value
+                && !(1..=most).contains(&value)
+            {
                 self.refuse::<()>(&place(name), TypeProblem::new(format!("{name} is from 1 to {most}, not {value}")));
             }
         }
         Some(Spec::Kmeans(KmeansSpec {
             columns: columns?,
-            clusters: raw.clusters,
+            clusters: raw.clusters?,
             starts,
             iterations,
             seed: raw.seed.unwrap_or(1),
@@ -85,11 +92,20 @@ mod tests {
             ("columns = ['age'], clusters = 2, iterations = 50", "kmeans.iterations: iterations is from 1 to 49"),
             ("columns = ['sex'], clusters = 2", "kmeans.columns: clusters are of numbers, not of keys"),
             ("columns = ['age', 'age'], clusters = 2", "kmeans.columns[1]: `age` is named twice"),
-            ("columns = ['age']", "clusters"),
+            ("columns = ['age']", "kmeans: missing field `clusters`"),
             ("columns = ['age'], clusters = 2, scale = 'correlation'", "kmeans.scale"),
         ] {
             let problems = one(&format!("kmeans = {{ {rest} }}")).unwrap_err();
             assert!(problems.contains(wanted), "{rest}: {problems}");
         }
+    }
+
+    #[test]
+    fn a_number_of_clusters_that_is_none_hides_nothing_else() {
+        let problems = one("kmeans = { columns = ['agee'], clusters = 'three', starts = 99 }").unwrap_err();
+        let wanted =
+            ["kmeans.clusters: invalid type", "kmeans.columns[0]", "`agee`", "kmeans.starts: starts is from 1"];
+        assert!(wanted.iter().all(|wanted| problems.contains(wanted)), "{problems}");
+        assert!(!problems.contains("missing"), "{problems}");
     }
 }

@@ -106,14 +106,8 @@ pub(super) fn along(view: &View<'_>, key: usize, column: usize) -> Along {
     if lines.len() < groups {
         without.push_str(&format!("; {} of {groups} groups are hidden throughout", groups - lines.len()));
     }
-    Along {
-        axis: view.heading(column).to_owned(),
-        time: view.heading(key).to_owned(),
-        periods: periods.into_iter().map(str::to_owned).collect(),
-        without,
-        domain: domain(&lines),
-        lines,
-    }
+    let periods = periods.into_iter().map(str::to_owned).collect();
+    Along { without, ..Along::new(view.heading(column), view.heading(key), periods, lines) }
 }
 
 /// What is possible goes, as with bars, no further than twice as far as what is known.
@@ -167,6 +161,11 @@ fn order(period: &str) -> (u8, &str) {
 }
 
 impl Along {
+    pub(super) fn new(axis: &str, time: &str, periods: Vec<String>, lines: Vec<Line>) -> Self {
+        let (axis, time, without) = (axis.to_owned(), time.to_owned(), String::new());
+        Self { axis, time, periods, without, domain: domain(&lines), lines }
+    }
+
     /// Whether anything is known of any number.
     pub(super) fn tells(&self) -> bool {
         !self.lines.is_empty()
@@ -201,7 +200,7 @@ impl Along {
         });
         let ends = self.periods.first().zip(self.periods.last());
         let ends = ends.map_or_else(String::new, |(first, last)| format!(" from {first} to {last}"));
-        format!("A line for each group over {} periods{ends}: {}", self.periods.len(), listed(said))
+        format!("A line for each group over {} steps of {}{ends}: {}", self.periods.len(), self.time, listed(said))
     }
 }
 

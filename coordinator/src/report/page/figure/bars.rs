@@ -44,12 +44,9 @@ pub(in super::super) struct Bar {
     pub between: Option<(f64, Option<f64>)>,
 }
 
-/// The bars of a block's first number, of each of them in a cross-tabulation, of who is left in a flow.
+/// The bars of a table's first number, of who is left in a flow.
 pub(super) fn bars(kind: &str, view: &View<'_>) -> Option<Bars> {
     let rows: Vec<usize> = (0..view.block.rows.len()).collect();
-    if kind == "crosstab" && view.keys == 1 {
-        return Some(crossed(view));
-    }
     let column = match kind {
         "attrition" => view.column("kept")?,
         "histogram" => view.column("count")?,
@@ -98,7 +95,7 @@ fn histogram(view: &View<'_>, column: usize) -> Bars {
 fn first_number(view: &View<'_>) -> Option<usize> {
     let columns = view.keys..view.block.columns.len();
     let named = |name: &str| columns.clone().find(|column| view.heading(*column) == name);
-    named("count").or_else(|| named("share")).or_else(|| {
+    ["count", "share", "patients"].into_iter().find_map(named).or_else(|| {
         columns.clone().find(|column| {
             let shown = (0..view.block.rows.len()).any(|row| view.number(row, *column).is_some_and(|x| x >= 0.0));
             let below = (0..view.block.rows.len()).any(|row| view.number(row, *column).is_some_and(|x| x < 0.0));
@@ -107,8 +104,8 @@ fn first_number(view: &View<'_>) -> Option<usize> {
     })
 }
 
-/// Every cell but totals.
-fn crossed(view: &View<'_>) -> Bars {
+/// Every cell of two keys but totals.
+pub(super) fn crossed(view: &View<'_>) -> Bars {
     let columns: Vec<usize> = (1..view.block.columns.len()).filter(|column| view.heading(*column) != "total").collect();
     let rows = (0..view.block.rows.len()).filter(|row| view.label(*row, 1) != "total");
     let cell = |(row, column): (usize, usize)| {

@@ -197,6 +197,49 @@ fn crosstab(levels: usize) -> Block {
     Block { columns, rows: (0..levels).map(row).collect(), ..Block::default() }
 }
 
+fn measures(groups: usize) -> Block {
+    let names = ["risk_difference", "risk_ratio", "odds_ratio", "standardised_difference"];
+    let row = |at: usize| {
+        let ends = |x: f64| if at % 4 == 3 { Value::Null } else { Value::Number(x) };
+        let x = 0.1 + at as f64 / 7.0;
+        [text(&long(at / 4)), text(names[at % 4]), Value::Number(x), ends(x / 3.0), ends(x * 3.0)]
+    };
+    block(&["group", "measure", "value", "from", "to"], rows(groups * 4, row))
+}
+
+fn table_one(columns: usize) -> Block {
+    let row = |at: usize| [text(&long(at)), text("a level"), Value::Count(40), Value::Number((at as f64).sin())];
+    block(&["column", "level", "no: n", "standardised_difference"], rows(columns, row))
+}
+
+fn path(terms: usize) -> Block {
+    let terms: Vec<String> = (0..terms).map(long).collect();
+    let columns = ["lambda", "columns left", "deviance explained", "(intercept)"].map(str::to_owned);
+    let row = |at: usize| {
+        let numbers = (0..terms.len()).map(|term| Value::Number(((at * term) as f64 * 0.3).sin() * at as f64));
+        let lambda = Value::Number(0.731 * 0.77_f64.powi(at as i32));
+        [lambda, Value::Count(at as u64), Value::Number(0.1), Value::Number(-3.0)].into_iter().chain(numbers).collect()
+    };
+    Block {
+        rows: (0..30).map(row).collect(),
+        columns: columns.into_iter().chain(terms.clone()).collect(),
+        ..Block::default()
+    }
+}
+
+fn losses() -> Block {
+    let row = |at: usize| {
+        let chosen = if at == 17 { text("min, 1se") } else { Value::Null };
+        [
+            Value::Number(0.731 * 0.77_f64.powi(at as i32)),
+            Value::Number(1.2 + (at as f64 - 17.0).abs() / 50.0),
+            Value::Number(0.02),
+            chosen,
+        ]
+    };
+    block(&["lambda", "mean deviance", "standard error", "chosen"], rows(30, row))
+}
+
 pub(super) fn gallery() -> Vec<Awkward> {
     let named = |name: &'static str, kind, title, block| (name, kind, title, block);
     let plain = |at: usize| format!("group {at}");
@@ -242,6 +285,12 @@ pub(super) fn gallery() -> Vec<Awkward> {
         named("a hidden curve", "evaluate", Some("curve"), all_hidden(curve(9, true), None)),
         named("calibration", "evaluate", Some("calibration"), calibration()),
         named("loadings", "pca", Some("loadings"), loadings()),
+        named("measures of two groups", "compare", Some("against a"), measures(1)),
+        named("measures of many", "compare", Some("against a"), measures(12)),
+        named("hidden measures", "compare", Some("against a"), all_hidden(measures(3), None)),
+        named("a love plot", "table_one", None, table_one(40)),
+        named("a path", "elastic_net", Some("path"), path(9)),
+        named("losses", "elastic_net", Some("losses"), losses()),
     ]
 }
 
@@ -270,7 +319,7 @@ fn texts(svg: &str) -> Vec<(String, i32, i32, i32)> {
 }
 
 /// Whether each tag that opens is closed, each attribute quoted, and no text is more than a text.
-fn well_formed(svg: &str) -> Result<(), String> {
+pub(super) fn well_formed(svg: &str) -> Result<(), String> {
     let (mut open, mut rest) = (Vec::new(), svg);
     while let Some((text, tag)) = rest.split_once('<') {
         let entities = ["&lt;", "&gt;", "&amp;", "&quot;", "&apos;"];
@@ -311,23 +360,26 @@ fn every_picture_of_awkward_data_is_well_formed_has_words_and_fetches_nothing() 
     assert!(well_formed("<g><text>a < b</text></g>").is_err() && well_formed("<g><text></g>").is_err());
 }
 
+/// Whether every text stands within the picture and on no other.
+pub(super) fn texts_apart(name: &str, svg: &str) {
+    let (wide, high) = svg.split_once("viewBox=\"0 0 ").unwrap().1.split_once('"').unwrap().0.split_once(' ').unwrap();
+    let (wide, high): (i32, i32) = (wide.parse().unwrap(), high.parse().unwrap());
+    let texts = texts(svg);
+    for (at, (text, left, right, y)) in texts.iter().enumerate() {
+        let inside = *left >= 0 && *right <= wide && (8..=high).contains(y);
+        assert!(inside, "{name}: {text} from {left} to {right} at {y} of {wide} and {high}");
+        for (other, from, to, height) in &texts[..at] {
+            let apart = right <= from || left >= to || (y - height).abs() >= 12;
+            assert!(apart, "{name}: `{text}` and `{other}` lie on each other at {left}, {y}");
+        }
+    }
+}
+
 #[test]
 fn no_text_of_a_picture_leaves_it_or_lies_on_another() {
     for (name, kind, title, block) in gallery() {
         for figure in figures(kind, title, &block) {
-            let svg = svg(&figure, "f").render().into_string();
-            let (wide, high) =
-                svg.split_once("viewBox=\"0 0 ").unwrap().1.split_once('"').unwrap().0.split_once(' ').unwrap();
-            let (wide, high): (i32, i32) = (wide.parse().unwrap(), high.parse().unwrap());
-            let texts = texts(&svg);
-            for (at, (text, left, right, y)) in texts.iter().enumerate() {
-                let inside = *left >= 0 && *right <= wide && (8..=high).contains(y);
-                assert!(inside, "{name}: {text} from {left} to {right} at {y} of {wide} and {high}");
-                for (other, from, to, height) in &texts[..at] {
-                    let apart = right <= from || left >= to || (y - height).abs() >= 12;
-                    assert!(apart, "{name}: `{text}` and `{other}` lie on each other at {left}, {y}");
-                }
-            }
+            texts_apart(name, &svg(&figure, "f").render().into_string());
         }
     }
 }
@@ -348,7 +400,15 @@ fn pictures_have_no_more_than_a_page_of_paper_holds() {
 
 #[test]
 fn what_tells_nothing_has_no_picture() {
-    let none = ["one row", "all hidden", "a hidden histogram", "hidden survival", "hidden estimates", "a hidden curve"];
+    let none = [
+        "one row",
+        "all hidden",
+        "a hidden histogram",
+        "hidden survival",
+        "hidden estimates",
+        "a hidden curve",
+        "hidden measures",
+    ];
     for (name, kind, title, block) in gallery() {
         let count = figures(kind, title, &block).len();
         assert_eq!(count == 0, none.contains(&name), "{name}: {count}");

@@ -7,8 +7,11 @@
 mod along;
 mod bars;
 mod draw;
+mod fitting;
+mod measures;
 mod most;
 mod parts;
+mod path;
 mod ranges;
 mod scale;
 mod square;
@@ -17,6 +20,7 @@ mod view;
 
 use self::along::Along;
 use self::bars::Bars;
+use self::fitting::Fitting;
 use self::ranges::Ranges;
 use self::square::Square;
 use self::steps::Steps;
@@ -56,34 +60,10 @@ pub(super) struct Pictures {
 /// The pictures of the answer to an analysis of this kind, or of a further block with this title. None where a picture would tell nothing.
 pub(super) fn pictures(kind: &str, title: Option<&str>, block: &Block) -> Pictures {
     let view = View::of(block);
-    if let Some(steps) = steps::steps(&view) {
-        return Pictures { figures: each(steps.parts(), Shape::Steps), without: Vec::new() };
+    match Fitting::of(kind, title, &view) {
+        Fitting::Numbers => tabled(&view),
+        fitting => Pictures { figures: fitting.drawn(kind, &view), without: Vec::new() },
     }
-    if title.is_none() && kind == "table" {
-        return tabled(&view);
-    }
-    Pictures { figures: of_kind(kind, title, &view), without: Vec::new() }
-}
-
-/// The pictures of what is no table.
-fn of_kind(kind: &str, title: Option<&str>, view: &View<'_>) -> Vec<Figure> {
-    let counted = match title {
-        None => matches!(kind, "histogram" | "crosstab" | "attrition" | "pca" | "kmeans"),
-        Some(title) => title == "shares",
-    };
-    if counted {
-        let bars = bars::bars(kind, view).filter(Bars::tells);
-        return bars.map_or_else(Vec::new, |bars| each(bars.parts(), Shape::Bars));
-    }
-    if let Some(square) = square::square(view) {
-        return vec![Figure { shape: Shape::Square(square), part: String::new() }];
-    }
-    // Its measures have scales of their own: on one axis they would say nothing of each other.
-    let measures = title.is_none() && matches!(kind, "evaluate" | "cross_validation");
-    let ranges = ranges::loadings(view).or_else(|| {
-        ranges::ranges(view).filter(|_| !measures && matches!(title, None | Some("forest" | "calibration")))
-    });
-    ranges.map_or_else(Vec::new, |ranges| each(ranges.parts(), Shape::Ranges))
 }
 
 fn each<T>(parts: Vec<(T, String)>, shape: fn(T) -> Shape) -> Vec<Figure> {
@@ -135,6 +115,10 @@ fn numbers(view: &View<'_>) -> Vec<usize> {
 }
 
 impl Figure {
+    fn whole(shape: Shape) -> Self {
+        Self { shape, part: String::new() }
+    }
+
     /// What it is a picture of, in a line.
     pub(super) fn title(&self) -> String {
         let title = match &self.shape {
@@ -170,6 +154,8 @@ fn listed(sentences: impl ExactSizeIterator<Item = String>) -> String {
     said.join("; ") + "."
 }
 
+#[cfg(test)]
+mod every;
 #[cfg(test)]
 mod gallery;
 #[cfg(test)]

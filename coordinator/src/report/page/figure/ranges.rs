@@ -49,7 +49,11 @@ struct Place {
 
 /// The ranges of a block that has a number with an interval.
 pub(super) fn ranges(view: &View<'_>) -> Option<Ranges> {
-    let Place { value, ends, reference } = ratio(view).or_else(|| estimate(view)).or_else(|| neighbours(view))?;
+    of_place(view, &place(view)?)
+}
+
+fn of_place(view: &View<'_>, of: &Place) -> Option<Ranges> {
+    let Place { value, ends, reference } = *of;
     let log = reference == Some(1.0);
     // On a logarithmic axis there is no place for what is not above 0.
     let number = |row, column| view.number(row, column).filter(|x| !log || *x > 0.0);
@@ -58,22 +62,38 @@ pub(super) fn ranges(view: &View<'_>) -> Option<Ranges> {
         value: number(row, value),
         ends: number(row, ends.0).zip(number(row, ends.1)),
     };
-    // That of a group without any effect is no effect.
-    let intercept = |row: &Range| row.label.starts_with("(intercept)");
-    let rows: Vec<Range> = (0..view.block.rows.len()).map(range).filter(|row| !intercept(row)).collect();
+    let rows: Vec<Range> = view.rows().into_iter().map(range).filter(|row| !is_intercept(&row.label)).collect();
     let ranges = Ranges::new(view.heading(value), reference, rows);
     ranges.tells().then_some(ranges)
 }
 
-/// What components are made of, and how clusters differ from all: numbers about 0 without an interval, one for each two keys.
-pub(super) fn loadings(view: &View<'_>) -> Option<Ranges> {
-    let value = view.block.columns.len().checked_sub(1)?;
-    if view.keys < 2 || !matches!(view.heading(value), "loading" | "difference") {
-        return None;
-    }
-    let rows: Vec<usize> = (0..view.block.rows.len()).collect();
-    let points = points(view, &rows, value);
+/// Whether some number has an interval.
+pub(super) fn has_interval(view: &View<'_>) -> bool {
+    place(view).is_some()
+}
+
+fn place(view: &View<'_>) -> Option<Place> {
+    ratio(view).or_else(|| estimate(view)).or_else(|| neighbours(view))
+}
+
+/// How often something comes in a group, as a share of how often it comes in the first.
+pub(super) fn ratios_of_rates(view: &View<'_>) -> Option<Ranges> {
+    let [value, lower, upper] = ["ratio", "ratio_lower", "ratio_upper"].map(|heading| view.column(heading));
+    of_place(view, &Place { value: value?, ends: (lower?, upper?), reference: Some(1.0) })
+}
+
+/// Numbers of a column about 0 without an interval, where there are any: what components are made of, how clusters differ from all.
+pub(super) fn about_zero(view: &View<'_>, heading: &str) -> Option<Ranges> {
+    let column = view.column(heading)?;
+    let told = |row: &usize| !is_intercept(&view.label(*row, view.keys)) && view.is_given(*row, column);
+    let rows: Vec<usize> = view.rows().into_iter().filter(told).collect();
+    let points = points(view, &rows, column);
     points.tells().then_some(points)
+}
+
+/// The outcome of a group without any effect, which is no effect.
+pub(super) fn is_intercept(label: &str) -> bool {
+    label.starts_with("(intercept)")
 }
 
 /// Numbers of one column about 0, in these rows.
@@ -104,7 +124,7 @@ fn neighbours(view: &View<'_>) -> Option<Place> {
         ENDS.contains(&(view.heading(column + 1), view.heading(column + 2)))
             && (0..view.block.rows.len()).any(|row| view.number(row, *column).is_some())
     })?;
-    let spread = view.heading(before).starts_with("sd(");
+    let spread = view.heading(before) == "se" || view.heading(before).starts_with("sd(");
     let value = before.checked_sub(usize::from(spread)).filter(|column| numbers.contains(column))?;
     let reference = match view.heading(value) {
         "ratio" => Some(1.0),
@@ -115,7 +135,7 @@ fn neighbours(view: &View<'_>) -> Option<Place> {
 }
 
 impl Ranges {
-    fn new(axis: &str, reference: Option<f64>, rows: Vec<Range>) -> Self {
+    pub(super) fn new(axis: &str, reference: Option<f64>, rows: Vec<Range>) -> Self {
         let log = reference == Some(1.0);
         let span = |(lo, hi): (f64, f64), x: f64| (lo.min(x), hi.max(x));
         let ends = || rows.iter().filter_map(|row| row.ends).flat_map(|(lo, hi)| [lo, hi]);
@@ -131,7 +151,7 @@ impl Ranges {
     }
 
     /// Whether there is anything to compare.
-    fn tells(&self) -> bool {
+    pub(super) fn tells(&self) -> bool {
         let known = self.rows.iter().filter(|row| row.value.is_some() || row.ends.is_some()).count();
         known > usize::from(self.reference.is_none())
     }

@@ -127,7 +127,7 @@ fn a_model_with_ratios_is_a_forest_about_one_without_its_intercept() {
 }
 
 #[test]
-fn the_sites_of_a_model_in_two_stages_are_a_forest_and_other_further_blocks_have_no_picture() {
+fn sites_of_a_model_in_two_stages_and_contrasts_are_forests_and_other_further_blocks_have_no_picture() {
     let columns =
         ["term", "site", "estimate", "standard error", "from", "to", "odds ratio", "ratio from", "ratio to", "weight"];
     let row = |term: &str, site: &str, b: f64| {
@@ -140,7 +140,13 @@ fn the_sites_of_a_model_in_two_stages_are_a_forest_and_other_further_blocks_have
     let labels: Vec<&str> = ranges.rows.iter().map(|row| row.label.as_str()).collect();
     assert_eq!((labels, ranges.reference), (vec!["age, north", "age, all sites"], Some(1.0)));
     assert_eq!(ranges.rows[0].said(true), "1.00 (0.819 to 1.22)");
-    assert_eq!(figures("model", Some("contrasts"), &forest), []);
+    let contrasts = block(&columns[2..9], forest.rows.iter().map(|row| row[2..9].to_vec()).collect());
+    let mut named = Block { columns: [vec!["contrast".to_owned()], contrasts.columns].concat(), ..contrasts };
+    named.rows.iter_mut().for_each(|row| row.insert(0, text("ten years")));
+    let Shape::Ranges(ranges) = picture("model", Some("contrasts"), &named).shape else { panic!("no ranges") };
+    assert_eq!((ranges.rows[0].label.as_str(), ranges.reference), ("ten years", Some(1.0)));
+    let covariance = block(&["term", "age"], vec![vec![text("age"), Value::Number(0.2)]]);
+    assert_eq!(figures("model", Some("covariance of the estimates"), &covariance), []);
 }
 
 #[test]
@@ -313,6 +319,96 @@ fn clusters_have_bars_of_their_shares_and_points_for_how_they_differ() {
     assert_eq!(figure.description(), "A point for each: 1, age: −0.400; 2, age: –.");
 }
 
+fn measure(names: &[&str], of: [f64; 3]) -> Vec<Value> {
+    names.iter().map(|name| text(name)).chain(of.map(Value::Number)).collect()
+}
+
+#[test]
+fn measures_of_one_block_have_a_picture_for_each_scale() {
+    let columns = ["group", "measure", "value", "from", "to"];
+    let mut rows = vec![
+        measure(&["m", "risk_difference"], [0.2, 0.1, 0.3]),
+        measure(&["m", "risk_ratio"], [2.0, 1.5, 2.6]),
+        measure(&["m", "odds_ratio"], [2.7, 1.8, 4.0]),
+        vec![text("m"), text("standardised_difference"), Value::Number(0.4), Value::Null, Value::Null],
+    ];
+    let said = |rows: &[Vec<Value>], title| -> Vec<(String, String)> {
+        let figures = figures("compare", Some(title), &block(&columns, rows.to_vec()));
+        figures.iter().map(|figure| (figure.title(), figure.description())).collect()
+    };
+    let of_two = said(&rows, "against f");
+    let titles: Vec<&str> = of_two.iter().map(|(title, _)| title.as_str()).collect();
+    assert_eq!(titles, ["risk_difference with interval", "ratio with interval, on a logarithmic axis"]);
+    assert_eq!(of_two[0].1, "A point and its interval for each: m: 0.200 (0.100 to 0.300).");
+    let ratios =
+        "A point and its interval for each: m, risk_ratio: 2.00 (1.50 to 2.60); m, odds_ratio: 2.70 (1.80 to 4.00).";
+    assert_eq!(of_two[1].1, ratios);
+    // Points are held against each other where there are two.
+    rows.push(vec![text("d"), text("standardised_difference"), Value::Number(-0.1), Value::Null, Value::Null]);
+    assert_eq!(said(&rows, "against f")[2].1, "A point for each: m: 0.400; d: −0.100.");
+    let within = block(&columns[1..], vec![measure(&["mantel_haenszel_odds_ratio"], [2.5, 1.7, 3.6])]);
+    assert!(
+        picture("compare", Some("within sites"), &within).description().contains("mantel_haenszel_odds_ratio: 2.50")
+    );
+    assert_eq!(said(&[measure(&["m", "risk_ratio"], [0.0, 0.0, 0.0])], "against f"), [], "no place on its axis");
+}
+
+#[test]
+fn the_accuracy_of_a_test_is_shares_and_ratios() {
+    let shares = ["sensitivity", "specificity"].map(|name| measure(&[name], [0.8, 0.7, 0.9]));
+    let ratios = ["lr_positive", "lr_negative", "diagnostic_odds_ratio"].map(|name| measure(&[name], [3.0, 2.0, 4.0]));
+    let rows = shares.into_iter().chain(ratios).collect();
+    let figures = figures("accuracy", Some("accuracy"), &block(&["measure", "value", "from", "to"], rows));
+    let ranges = figures.iter().map(|figure| match &figure.shape {
+        Shape::Ranges(ranges) => (ranges.axis.as_str(), ranges.reference, ranges.rows.len()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(ranges.collect::<Vec<_>>(), [("share", None, 2), ("ratio", Some(1.0), 3)]);
+}
+
+#[test]
+fn how_far_groups_of_a_table_one_are_apart_is_a_point_for_each_column_and_level() {
+    let row = |column: &str, level: &str, apart| vec![text(column), text(level), Value::Count(40), Value::Null, apart];
+    let rows = vec![
+        row("patients", "", Value::Null),
+        row("age", "", Value::Number(0.12)),
+        row("sex", "f", Value::Number(-0.3)),
+        row("sex", "m", Value::Number(0.3)),
+    ];
+    let one = block(&["column", "level", "no: n", "p", "standardised_difference"], rows);
+    let figure = picture("table_one", None, &one);
+    assert_eq!(figure.title(), "standardised_difference");
+    assert_eq!(figure.description(), "A point for each: age: 0.120; sex, f: −0.300; sex, m: 0.300.");
+}
+
+#[test]
+fn an_elastic_net_is_lines_along_its_penalties_and_losses_with_a_standard_error() {
+    let row = |lambda, left, age, sex| {
+        vec![
+            Value::Number(lambda),
+            Value::Count(left),
+            Value::Number(0.1),
+            Value::Number(-2.0),
+            Value::Number(age),
+            Value::Number(sex),
+        ]
+    };
+    let columns = ["lambda", "columns left", "deviance explained", "(intercept)", "age", "sex[m]"];
+    let path = block(&columns, vec![row(0.5, 0, 0.0, 0.0), row(0.1, 1, 0.02, 0.0), row(0.02, 2, 0.04, 0.3)]);
+    let figure = picture("elastic_net", Some("path"), &path);
+    assert_eq!(figure.title(), "coefficient along lambda");
+    let said = "A line for each group over 3 steps of lambda from 0.5 to 0.02: age: highest 0.04 in 0.02, lowest 0 in 0.5; \
+                sex[m]: highest 0.3 in 0.02, lowest 0 in 0.5.";
+    assert_eq!(figure.description(), said);
+    let loss = |lambda, mean, chosen| vec![Value::Number(lambda), Value::Number(mean), Value::Number(0.1), chosen];
+    let rows = vec![loss(0.5, 1.3, Value::Null), loss(0.1, 1.2, text("min"))];
+    let losses =
+        picture("elastic_net", Some("losses"), &block(&["lambda", "mean deviance", "standard error", "chosen"], rows));
+    let said =
+        "A point and its interval for each: lambda 0.5: 1.30 (1.20 to 1.40); lambda 0.1 (min): 1.20 (1.10 to 1.30).";
+    assert_eq!(losses.description(), said);
+}
+
 /// An epidemic by week and sex, of which one week is hidden.
 fn epidemic(weeks: usize) -> Block {
     let row = |week: usize, sex: &str, n: u64| {
@@ -339,7 +435,7 @@ fn a_table_by_weeks_is_a_line_along_time_for_each_number_that_was_asked_sums_fir
     );
     assert_eq!(
         figures[0].description(),
-        "A line for each group over 158 periods from 2020-W01 to 2023-W02: f: highest 167 in 2023-W02, lowest 10 in 2020-W01, 1 not shown; \
+        "A line for each group over 158 steps of week(day) from 2020-W01 to 2023-W02: f: highest 167 in 2023-W02, lowest 10 in 2020-W01, 1 not shown; \
          m: highest 300 in 2020-W01, lowest 143 in 2023-W02."
     );
     let svg = drawn(&figures[0]);

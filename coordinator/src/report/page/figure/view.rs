@@ -21,6 +21,11 @@ impl<'a> View<'a> {
         Self { block, keys: key_columns(block), hidden: hidden_at(block) }
     }
 
+    /// All rows.
+    pub(super) fn rows(&self) -> Vec<usize> {
+        (0..self.block.rows.len()).collect()
+    }
+
     pub(super) fn column(&self, heading: &str) -> Option<usize> {
         self.block.columns.iter().position(|column| column == heading)
     }
@@ -42,6 +47,11 @@ impl<'a> View<'a> {
             Value::Number(x) => Some(*x).filter(|x| x.is_finite()),
             Value::Text(_) | Value::Null => None,
         }
+    }
+
+    /// Whether there is a number, published or hidden.
+    pub(super) fn is_given(&self, row: usize, column: usize) -> bool {
+        self.number(row, column).is_some() || self.hidden.contains_key(&(row, column))
     }
 
     /// The texts of a row in these columns. Two groups are one only where all of these are alike.

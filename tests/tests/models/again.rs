@@ -12,7 +12,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{Digest, SiteId};
 use bocage_protocol::release::{Outcome, Part, Release};
 use bocage_protocol::trust::{SecretKey, SignedStudy};
-use bocage_tests::federation::{Counting, Federation, Gate, Mode, NOW};
+use bocage_tests::federation::{Counting, Federation, Gate, NOW};
 
 use super::data::{self, COVID};
 
